@@ -1,0 +1,52 @@
+import type { Consent } from '../safety/consent.ts';
+import type { CheckedArgv } from './command.ts';
+
+/** How a dstack process ended. */
+export type Exit =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'signalled'; readonly signal: string }
+  /** The deadline passed; the process group was ended, or (a change) left to finish in the background. */
+  | { readonly kind: 'timed-out'; readonly stillRunning: boolean }
+  | { readonly kind: 'cancelled' }
+  /** The process never started, so nothing was changed. */
+  | { readonly kind: 'not-started'; readonly reason: string }
+  /** The worker or its child vanished after the hand-over: what dstack did is not known. */
+  | { readonly kind: 'lost'; readonly reason: string };
+
+/** What dstack printed, and how it ended: the verbatim record of one command. */
+export interface Transcript {
+  /** The command as a person would type it, for showing. */
+  readonly command: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Bytes left out of the middle because the output was larger than the runner keeps. 0 when it is whole. */
+  readonly omittedBytes: number;
+  readonly exit: Exit;
+  readonly durationMs: number;
+  readonly ran: 'plain' | 'warm';
+}
+
+export interface RunOptions {
+  /** Working directory; the process's own unless given. */
+  readonly cwd?: string;
+  /** Variables added to the runner's environment for this command only. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** The command ends after this many milliseconds. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  /** A file whose content dstack reads as these bytes, whatever stands on the disk by then: the approved configuration. */
+  readonly pinnedFile?: { readonly path: string; readonly bytes: Uint8Array };
+}
+
+/** Runs the dstack CLI. The plain process and the warm worker are behind it; both give the same transcript. */
+export interface Runner {
+  /** Runs a read-only command. `answer: 'n'` is written to its prompt; nothing else ever is. Never throws for what dstack does. */
+  read(argv: CheckedArgv<'read'>, options: RunOptions & { readonly answer?: 'n' }): Promise<Transcript>;
+  /**
+   * Runs a command that changes something, once.
+   * @throws ToolError `consent-missing` when `consent` wasn't made by the gate.
+   */
+  change(argv: CheckedArgv<'change' | 'destroy'>, consent: Consent, options: RunOptions): Promise<Transcript>;
+  /** Ends every process it started. */
+  close(): Promise<void>;
+}
