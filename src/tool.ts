@@ -1,4 +1,5 @@
-import type * as z from 'zod';
+import * as z from 'zod';
+import type { Transcript } from './cli/runner.ts';
 import type { Powers } from './powers/powers.ts';
 
 /** What a tool can do to the world: nothing, change it, or destroy something in it. */
@@ -9,4 +10,97 @@ export type Effect = 'read' | 'change' | 'destroy';
  * `blocked`: dstack can't do it as things stand (no offers, no fleets, invalid file). `refused`: this server didn't let it through.
  * `unknown`: it was asked for, and whether it happened isn't known.
  */
-export type Outcome = 'done' | 'nothing-to-do' | 'blocked' | 'refused' | 'failed' | 'waiting-for-person' | 'unknown';
+export const OUTCOMES = ['done', 'nothing-to-do', 'blocked', 'refused', 'failed', 'waiting-for-person', 'unknown'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** A piece of verbatim output and how it is shown. */
+export interface Printed {
+  readonly transcript: Transcript;
+  /** The end that survives when the output is longer than a result may be; `start` unless given. */
+  readonly keep?: 'start' | 'end';
+  /** How to get what was left out, in words. */
+  readonly rest?: string;
+  /** Text of programs and people that we don't know (logs, events): fenced and labelled as such. */
+  readonly untrusted?: boolean;
+}
+
+/** What a call came to. Both channels of the result are made from it, in one place. */
+export interface Report<Facts> {
+  readonly outcome: Outcome;
+  /** One sentence for a person: what happened. */
+  readonly summary: string;
+  readonly printed: readonly Printed[];
+  readonly facts: Partial<Facts>;
+  /** The next step, naming the tool to call. */
+  readonly next?: string;
+}
+
+/** A question for the person behind the client. The call ends with it, and is made again with the answer. */
+export interface Question {
+  readonly kind: 'question';
+  readonly message: string;
+  /** `approve`: yes or no. `name`: the resource's name has to be typed. */
+  readonly field: 'approve' | 'name';
+  /** Ties the answer to this question; sealed on its way through the client. */
+  readonly nonce: string;
+}
+
+export type Answer =
+  | { readonly kind: 'accepted'; readonly content: Readonly<Record<string, unknown>>; readonly nonce: string }
+  | { readonly kind: 'declined'; readonly nonce: string }
+  | { readonly kind: 'cancelled'; readonly nonce: string };
+
+/** What a tool is: a declaration. `run` gets only guarded powers; none of them starts a changing command without a Consent. */
+export interface Tool<Input extends z.ZodObject = z.ZodObject, Facts extends z.ZodObject = z.ZodObject> {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  /** Strict: an unknown key is refused. */
+  readonly input: Input;
+  /** The typed facts beside the verbatim output. Each may be missing from a result. */
+  readonly facts: Facts;
+  readonly effect: Effect;
+  run(input: z.output<Input>, powers: Powers): Promise<Report<z.output<Facts>> | Question>;
+}
+
+/** A tool whose input and facts are no longer known by type: what a list of tools holds. */
+export interface AnyTool extends Omit<Tool, 'run'> {
+  run(input: never, powers: Powers): Promise<Report<Record<string, unknown>> | Question>;
+}
+
+/** Declares a tool, with its input and facts checked against what `run` takes and gives. */
+export function defineTool<Input extends z.ZodObject, Facts extends z.ZodObject>(tool: Tool<Input, Facts>): AnyTool {
+  return tool;
+}
+
+/** What every result carries beside the tool's own facts. */
+const everyResult = z.object({
+  outcome: z.enum(OUTCOMES),
+  summary: z.string(),
+  output: z.string().describe('What dstack printed, as it is'),
+  next: z.string().optional(),
+  code: z.string().optional().describe('Why it was refused or failed'),
+});
+
+/** The schema of a tool's structured result. Open, so that a client with an older list accepts a newer server's facts. */
+export function outputSchema(tool: AnyTool): z.ZodObject {
+  return z.looseObject({ ...everyResult.shape, ...tool.facts.partial().shape });
+}
+
+/** MCP's hints about a tool, derived from the effect so that they can't disagree with what the gate does. */
+export function annotationsOf(tool: AnyTool): {
+  title: string;
+  readOnlyHint: boolean;
+  destructiveHint: boolean;
+  idempotentHint: boolean;
+  openWorldHint: boolean;
+} {
+  return {
+    title: tool.title,
+    readOnlyHint: tool.effect === 'read',
+    // The directories ask for the hint on every write: `apply` may replace a run, so a change counts as destructive too.
+    destructiveHint: tool.effect !== 'read',
+    idempotentHint: tool.effect === 'read',
+    openWorldHint: true,
+  };
+}

@@ -1,0 +1,21 @@
+import * as z from 'zod';
+
+/** The facts of a change, the same for its preview and for what came of it. */
+export const changeFacts = z.object({
+  operation: z.enum(['create', 'update', 'replace', 'none', 'stop', 'abort', 'delete', 'unknown']),
+  resource: z.object({ kind: z.string(), name: z.string().optional() }),
+  project: z.string(),
+  token: z.string().describe('Confirmation token'),
+  expiresAt: z.string(),
+  pricePerHour: z.number().describe('Dollars, all nodes together, of the first offer'),
+  priceRange: z.array(z.number()).describe('[lowest, highest] of the offers shown'),
+  totalPrice: z.number().describe('Dollars at most, where max_duration is set'),
+  offers: z.array(z.looseObject({ backend: z.string(), pricePerHour: z.number().optional() })),
+  changes: z.array(z.string()).describe('Properties that differ from the present resource'),
+  blockers: z.array(z.object({ code: z.string(), message: z.string(), hint: z.string() })),
+  warnings: z.array(z.string()),
+  consent: z.string().describe('How it was agreed to'),
+  status: z.string().describe('Where the resource stands'),
+});
+
+export type ChangeFacts = z.output<typeof changeFacts>;

@@ -1,0 +1,78 @@
+import type * as z from 'zod';
+import type { CommandRequest } from '../cli/command.ts';
+import type { Transcript } from '../cli/runner.ts';
+import type { Question, Report } from '../tool.ts';
+import type { ChangeFacts } from './change-facts.ts';
+
+/** What a tool may do: read through the dstack CLI, ask for a change to be previewed, and redeem a token for one. */
+export interface Powers {
+  readonly dstack: DstackPower;
+  readonly changes: ChangePower;
+  readonly time: TimePower;
+  readonly help: HelpPower;
+  readonly doctor: () => Promise<DoctorReport>;
+}
+
+/** Reading through the installed CLI. */
+export interface DstackPower {
+  /**
+   * Runs a read-only command and gives what it printed.
+   * @throws CommandFailed when dstack said no; the call then ends with dstack's words and the next step.
+   */
+  read(request: CommandRequest): Promise<Transcript>;
+  /** The same for a command that prints JSON. */
+  readJson<Schema extends z.ZodType>(request: CommandRequest, schema: Schema): Promise<{ transcript: Transcript; value: z.output<Schema> }>;
+}
+
+/** Changes, in two steps: a preview that mints a token, and its redemption. */
+export interface ChangePower {
+  previewApply(request: ApplyRequest): Promise<Report<ChangeFacts>>;
+  previewStop(request: StopRequest): Promise<Report<ChangeFacts>>;
+  previewDelete(request: DeleteRequest): Promise<Report<ChangeFacts>>;
+  /** `tool` is the one that the token must have been minted for. */
+  redeem(token: string, tool: 'apply' | 'stop' | 'delete'): Promise<Report<ChangeFacts> | Question>;
+}
+
+export interface ApplyRequest {
+  readonly file: string;
+  readonly project?: string | undefined;
+  readonly extraFlags?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface StopRequest {
+  readonly run: string;
+  readonly abort: boolean;
+  readonly project?: string | undefined;
+}
+
+export interface DeleteRequest {
+  readonly kind: 'fleet' | 'instance' | 'volume' | 'gateway';
+  readonly name: string;
+  /** Number of the instance within the fleet `name`. */
+  readonly instance?: number | undefined;
+  readonly project?: string | undefined;
+}
+
+export interface TimePower {
+  /** Milliseconds until the call has to answer. */
+  remainingMs(): number;
+  readonly signal: AbortSignal;
+  /** Tells the client how far the call is; dropped where the client didn't ask for it. */
+  progress(message: string): void;
+}
+
+export interface HelpPower {
+  /** The verbatim `--help` of a command. @throws ToolError `unknown-command` with the documented ones. */
+  page(command: string, configurationType?: string): Promise<{ text: string; command: string }>;
+}
+
+export interface DoctorCheck {
+  readonly name: string;
+  readonly state: 'ok' | 'warning' | 'wrong';
+  readonly found: string;
+  readonly mend?: string;
+}
+
+export interface DoctorReport {
+  readonly checks: readonly DoctorCheck[];
+}

@@ -1,0 +1,168 @@
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import envPaths from 'env-paths';
+import * as z from 'zod';
+import { ToolError } from './errors.ts';
+
+const onOff = z
+  .string()
+  .trim()
+  .toLowerCase()
+  .pipe(z.enum(['on', 'off', 'true', 'false', '1', '0', 'yes', 'no']))
+  .transform((value) => value === 'on' || value === 'true' || value === '1' || value === 'yes');
+
+/** One setting: what it means (for `--help` and the documentation), and how its text is read. */
+const SETTINGS = {
+  cli: { env: 'DSTACK_MCP_CLI', meaning: 'the dstack executable', shown: 'found on PATH and in the usual places', read: z.string() },
+  project: { env: 'DSTACK_PROJECT', meaning: "the dstack project, dstack's own variable", shown: "the CLI's default project", read: z.string() },
+  workspace: {
+    env: 'DSTACK_MCP_WORKSPACE',
+    meaning: 'folders that configurations may be read from and written to (path list)',
+    shown: 'the working directory; ~/dstack where that is the home folder or the root of the disk',
+    read: z.string(),
+  },
+  stateDir: {
+    env: 'DSTACK_MCP_STATE_DIR',
+    meaning: 'folder for attachments, the audit log and the catalogue cache',
+    shown: "the platform's state directory",
+    read: z.string(),
+  },
+  readOnly: { env: 'DSTACK_MCP_READ_ONLY', meaning: 'only tools that change nothing: on, off', shown: 'off', read: onOff },
+  confirm: {
+    env: 'DSTACK_MCP_CONFIRM',
+    meaning: 'who confirms a change: ask (a person where one can be asked, else the token), person, token',
+    shown: 'ask',
+    read: z.enum(['ask', 'person', 'token']),
+  },
+  policy: { env: 'DSTACK_MCP_POLICY', meaning: 'a YAML file with caps, allowed kinds and protected names', shown: 'none', read: z.string() },
+  maxPrice: {
+    env: 'DSTACK_MCP_MAX_PRICE',
+    meaning: 'hard cap in dollars an hour, for all nodes together',
+    shown: 'none',
+    read: z.coerce.number().nonnegative(),
+  },
+  dialog: {
+    env: 'DSTACK_MCP_DIALOG',
+    meaning: "ask in a dialog on the person's desktop where the client can't: auto, off",
+    shown: 'auto',
+    read: z.enum(['auto', 'off']),
+  },
+  warm: { env: 'DSTACK_MCP_WARM', meaning: 'keep a warm dstack process: on, off', shown: 'on', read: onOff },
+  timeout: {
+    env: 'DSTACK_MCP_TIMEOUT',
+    meaning: 'seconds after which a call returns what it knows',
+    shown: '45',
+    read: z.coerce.number().min(5).max(3600),
+  },
+  logLevel: {
+    env: 'DSTACK_MCP_LOG_LEVEL',
+    meaning: 'log level on standard error: trace, debug, info, warn, error, silent',
+    shown: 'warn',
+    read: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+  },
+} as const;
+
+type SettingName = keyof typeof SETTINGS;
+
+/** Everything an operator can set, read once at start. */
+export interface Settings {
+  readonly cli: string | undefined;
+  readonly project: string | undefined;
+  /** Absolute folders. */
+  readonly workspace: readonly string[];
+  readonly stateDir: string;
+  readonly readOnly: boolean;
+  readonly confirm: 'ask' | 'person' | 'token';
+  readonly policy: string | undefined;
+  /** Dollars an hour. */
+  readonly maxPrice: number | undefined;
+  readonly dialog: 'auto' | 'off';
+  readonly warm: boolean;
+  readonly timeoutMs: number;
+  readonly logLevel: string;
+}
+
+/** What the command line asks for: a subcommand with its settings. */
+export interface CommandLine {
+  readonly command: 'serve' | 'doctor' | 'sandbox' | 'demo' | 'help' | 'version';
+  readonly settings: Settings;
+  readonly json: boolean;
+}
+
+const optionName = (name: SettingName): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** The lines of `--help` and of the documentation, one per setting. */
+export function describeSettings(): readonly { option: string; env: string; meaning: string; default: string }[] {
+  return (Object.keys(SETTINGS) as SettingName[]).map((name) => {
+    const { env, meaning, shown } = SETTINGS[name];
+    return { option: `--${optionName(name)}`, env, meaning, default: shown };
+  });
+}
+
+/**
+ * Reads the command line over the environment.
+ * @throws ToolError `invalid-input` for an unknown option or a value that can't be read: a start with half-read settings isn't safe.
+ */
+export function readCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv): CommandLine {
+  const { values, positionals } = parseOptions(argv);
+  const [command = 'serve', ...rest] = positionals;
+  if (rest.length > 0 || !['serve', 'doctor', 'sandbox', 'demo'].includes(command)) {
+    const unknown = rest[0] ?? command;
+    throw new ToolError('invalid-input', `Unknown command: ${unknown}`, 'Commands: doctor, sandbox, demo; none serves MCP over stdio. See --help.');
+  }
+  const chosen = values['help'] ? 'help' : values['version'] ? 'version' : (command as CommandLine['command']);
+  return { command: chosen, settings: readSettings(values, env), json: values['json'] === true };
+}
+
+function parseOptions(argv: readonly string[]): { values: Record<string, string | boolean | undefined>; positionals: string[] } {
+  const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {
+    help: { type: 'boolean', short: 'h' },
+    version: { type: 'boolean', short: 'v' },
+    json: { type: 'boolean' },
+  };
+  for (const name of Object.keys(SETTINGS) as SettingName[]) options[optionName(name)] = { type: 'string' };
+  try {
+    const parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+    return { values: parsed.values as Record<string, string | boolean | undefined>, positionals: parsed.positionals };
+  } catch (error) {
+    throw new ToolError('invalid-input', error instanceof Error ? error.message : String(error), 'See dstack-mcp --help.', { cause: error });
+  }
+}
+
+function readSettings(values: Record<string, string | boolean | undefined>, env: NodeJS.ProcessEnv): Settings {
+  const read = <N extends SettingName>(name: N): z.output<(typeof SETTINGS)[N]['read']> | undefined => {
+    const setting = SETTINGS[name];
+    const text = values[optionName(name)] ?? env[setting.env];
+    // Claude Desktop hands over an unset user_config field as an empty string or as its own placeholder.
+    if (typeof text !== 'string' || text.trim() === '' || /^\$\{.*\}$/.test(text)) return undefined;
+    const result = (setting.read as z.ZodType).safeParse(text);
+    if (result.success) return result.data as z.output<(typeof SETTINGS)[N]['read']>;
+    const problem = result.error.issues.map((issue) => issue.message).join('; ');
+    throw new ToolError('invalid-input', `${setting.env} is "${text}": ${problem}`, `It means: ${setting.meaning}. Default: ${setting.shown}.`);
+  };
+  return Object.freeze({
+    cli: read('cli'),
+    project: read('project'),
+    workspace: readWorkspace(read('workspace'), env),
+    stateDir: path.resolve(read('stateDir') ?? envPaths('dstack-mcp', { suffix: '' }).log),
+    readOnly: read('readOnly') ?? false,
+    confirm: read('confirm') ?? 'ask',
+    policy: read('policy'),
+    maxPrice: read('maxPrice'),
+    dialog: read('dialog') ?? 'auto',
+    warm: read('warm') ?? true,
+    timeoutMs: (read('timeout') ?? 45) * 1000,
+    logLevel: read('logLevel') ?? 'warn',
+  });
+}
+
+function readWorkspace(list: string | undefined, env: NodeJS.ProcessEnv): readonly string[] {
+  const home = env['HOME'] ?? env['USERPROFILE'] ?? homedir();
+  const expand = (folder: string): string => path.resolve(folder.replace(/^~(?=$|[/\\])/, home));
+  if (list !== undefined) return list.split(path.delimiter).filter((folder) => folder.trim() !== '').map(expand);
+  const cwd = process.cwd();
+  // Claude Desktop starts servers in / or in the home folder: neither is a project.
+  const tooWide = cwd === path.parse(cwd).root || cwd === path.resolve(home);
+  return [tooWide ? path.join(home, 'dstack') : cwd];
+}
