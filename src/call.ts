@@ -1,0 +1,79 @@
+import * as z from 'zod';
+import type { Engine } from './engine.ts';
+import { ToolError } from './errors.ts';
+import { renderReport } from './output/render-report.ts';
+import type { Rendered } from './output/render-report.ts';
+import { CommandFailed } from './powers/command-failed.ts';
+import { createPowers } from './powers/create-powers.ts';
+import type { Answer, AnyTool, Question, Report } from './tool.ts';
+
+/** What the client gave with a call, beside its arguments. */
+export interface CallContext {
+  readonly signal: AbortSignal;
+  /** Present when the client asked for progress. */
+  readonly progress?: (message: string) => void;
+  /** The client can show a form to a person. */
+  readonly canAskPerson: boolean;
+  /** The person's answer, when this call is the second round of a question. */
+  readonly answer?: Answer;
+}
+
+/** What a call came to: a result, or a question that has to be answered first. */
+export type CallOutcome = ({ readonly kind: 'result' } & Rendered) | Question;
+
+/** The way of one call, from the client's arguments to what the client is shown. Never throws for what a caller did. */
+export async function callTool(engine: Engine, tool: AnyTool, raw: unknown, context: CallContext): Promise<CallOutcome> {
+  const startedAt = engine.now();
+  try {
+    const input = parseInput(tool, raw);
+    engine.policy.admitTool(tool);
+    // From here on the tool has only guarded powers: each command's argv passes the catalogue, each change needs a consent
+    // from the gate, a failure that can't go away isn't tried again, and every change is in the audit log before it runs.
+    const powers = createPowers(engine, context);
+    const answer = await tool.run(input, powers);
+    if ('kind' in answer) return answer;
+    return { kind: 'result', ...renderReport(answer, engine.treatment) };
+  } catch (error) {
+    return { kind: 'result', ...renderReport(reportError(engine, tool, error), engine.treatment) };
+  } finally {
+    engine.log.debug({ tool: tool.name, durationMs: engine.now() - startedAt }, 'call');
+  }
+}
+
+function parseInput(tool: AnyTool, raw: unknown): never {
+  const parsed = tool.input.safeParse(raw ?? {});
+  // The tool declared this schema together with its `run`, so what the schema gives is what `run` takes.
+  if (parsed.success) return parsed.data as never;
+  const fields = Object.keys(tool.input.shape);
+  const problems = parsed.error.issues.map((issue) => describeIssue(issue)).join('; ');
+  throw new ToolError(
+    'invalid-input',
+    `The arguments of ${tool.name} aren't valid, nothing was run: ${problems}.`,
+    `${tool.name} takes: ${fields.join(', ') || 'no arguments'}. Correct them and call it again.`,
+  );
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  const where = issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
+  if (issue.code === 'unrecognized_keys') return `${where}unknown ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
+  return `${where}${issue.message}`;
+}
+
+function reportError(engine: Engine, tool: AnyTool, error: unknown): Report<Record<string, unknown>> {
+  if (error instanceof CommandFailed) return error.report;
+  if (error instanceof ToolError) {
+    const outcome = error.code === 'cli-not-found' || error.code === 'timed-out' || error.code === 'busy' ? 'failed' : 'refused';
+    return { outcome, summary: error.message, printed: [], facts: { code: error.code }, next: error.hint };
+  }
+  engine.log.error({ tool: tool.name, err: error }, 'a bug in this server');
+  return {
+    outcome: tool.effect === 'read' ? 'failed' : 'unknown',
+    summary: `${tool.name} hit a bug in this server: ${error instanceof Error ? error.message : String(error)}`,
+    printed: [],
+    facts: { code: 'internal' },
+    next:
+      tool.effect === 'read'
+        ? 'Try once more; if it stays, run the doctor tool and report it with the log from standard error.'
+        : 'Whether anything was changed is not known: look with ps, get or fleet before anything else.',
+  };
+}

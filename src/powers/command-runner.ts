@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import type { CheckedArgv, CommandRequest } from '../cli/command.ts';
+import type { RunOptions, Transcript } from '../cli/runner.ts';
+import type { Engine } from '../engine.ts';
+import { readFailure } from '../output/read-outcome.ts';
+import type { Failure } from '../output/read-outcome.ts';
+import type { Effect } from '../tool.ts';
+import { CommandFailed } from './command-failed.ts';
+import type { TimePower } from './powers.ts';
+
+/** How much of a call's time is kept back for making its answer. */
+const ANSWER_RESERVE_MS = 1_500;
+
+/** The one way in which the powers run a read-only command: catalogue, retry guard, run, and what came of it. */
+export interface CommandRunner {
+  check(request: CommandRequest): Promise<CheckedArgv>;
+  /** Runs it and gives dstack's refusal beside the transcript instead of throwing it. */
+  tryRead(request: CommandRequest, options?: ReadOptions): Promise<{ transcript: Transcript; failure: Failure | undefined }>;
+  /** @throws CommandFailed when dstack said no or couldn't be asked. */
+  read(request: CommandRequest, options?: ReadOptions): Promise<Transcript>;
+}
+
+export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' | 'onStdout'>> & { readonly answer?: 'n' };
+
+export function createCommandRunner(engine: Engine, time: TimePower): CommandRunner {
+  const check = async (request: CommandRequest): Promise<CheckedArgv> => {
+    const cli = await engine.cli();
+    return cli.check(request);
+  };
+  const tryRead = async (request: CommandRequest, options: ReadOptions = {}): Promise<{ transcript: Transcript; failure: Failure | undefined }> => {
+    const cli = await engine.cli();
+    const argv = await check(request);
+    if (!hasEffect(argv, 'read')) throw new TypeError(`not a read-only command: ${argv.argv.join(' ')}`);
+    const key = guardKey(argv, options);
+    engine.retryGuard.admit(key);
+    const transcript = await cli.runner.read(argv, {
+      timeoutMs: Math.max(1_000, time.remainingMs() - ANSWER_RESERVE_MS),
+      signal: time.signal,
+      ...options,
+    });
+    const failure = readFailure(transcript);
+    engine.retryGuard.record(key, failure);
+    return { transcript, failure };
+  };
+  return {
+    check,
+    tryRead,
+    async read(request, options) {
+      const { transcript, failure } = await tryRead(request, options);
+      if (failure !== undefined) throw commandFailed(transcript, failure);
+      return transcript;
+    },
+  };
+}
+
+/** dstack's refusal as the end of a call: its own words, what it means, and the next step. */
+export function commandFailed(transcript: Transcript, failure: Failure): CommandFailed {
+  return new CommandFailed({
+    outcome: failure.outcome,
+    summary: failure.message,
+    printed: [{ transcript, keep: 'end' }],
+    facts: { code: failure.code },
+    next: failure.hint,
+  });
+}
+
+/** Narrows a checked argv by its effect, which the catalogue's rules have set. */
+export function hasEffect<E extends Effect>(argv: CheckedArgv, ...effects: readonly E[]): argv is CheckedArgv<E> {
+  return (effects as readonly Effect[]).includes(argv.effect);
+}
+
+function guardKey(argv: CheckedArgv, options: ReadOptions): string {
+  const hash = createHash('sha256').update(JSON.stringify([argv.argv, options.cwd ?? '']));
+  if (options.pinnedFile !== undefined) hash.update(options.pinnedFile.bytes);
+  return hash.digest('hex');
+}
