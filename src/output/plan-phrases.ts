@@ -1,0 +1,101 @@
+/** What a plan would do. `unknown` where dstack's words aren't exactly those that we know: nothing is guessed. */
+export type PlanAction = 'create' | 'update' | 'replace' | 'none' | 'unknown';
+
+/** One way in which dstack words a plan: a question, and the sentence that must stand before it. */
+export interface PlanPhrase {
+  readonly action: Exclude<PlanAction, 'unknown'>;
+  readonly question: RegExp;
+  /** Absent where dstack says nothing before its question. */
+  readonly sentence?: RegExp;
+}
+
+const CAN = /^Active run (?<name>\S+) already exists\. Detected changes that can be updated in-place:$/;
+
+// The question alone doesn't tell none from replace, and one sentence has several questions: a phrase is both, word for word.
+// The words are the same in 0.20.29, 0.21.5 and 0.22.5; the files are below dstack/_internal/cli/services/configurators.
+const RUN_PHRASES: readonly PlanPhrase[] = [
+  // run.py, BaseRunConfigurator.apply_plan; a finished run of that name counts as absent.
+  { action: 'create', question: /^Submit the run (?<name>\S+)\?$/ },
+  { action: 'create', question: /^Submit a new run\?$/ },
+  {
+    action: 'none',
+    question: /^Stop and override the run\?$/,
+    sentence: /^Active run (?<name>\S+) already exists\. Detected no changes\.$/,
+  },
+  { action: 'update', question: /^Update the run\?$/, sentence: CAN },
+  {
+    action: 'replace',
+    question: /^Stop and override the run\?$/,
+    sentence: /^Active run (?<name>\S+) already exists\. Detected changes that cannot be updated in-place:$/,
+  },
+];
+
+/** fleet.py, volume.py and gateway.py word these alike. */
+function resourcePhrases(kind: 'fleet' | 'volume' | 'gateway', update?: RegExp): readonly PlanPhrase[] {
+  const title = `${kind.charAt(0).toUpperCase()}${kind.slice(1)}`;
+  const found = String.raw`^Found ${kind} (?<name>\S+)\.`;
+  const create = new RegExp(`^Create the ${kind}\\?$`);
+  const recreate = new RegExp(`^Re-create the ${kind}\\?$`);
+  return [
+    {
+      action: 'create',
+      question: create,
+      sentence: new RegExp(String.raw`^${title} (?<name>\S+) does not exist yet\.$`),
+    },
+    // Without a name there is nothing to look for, and nothing is said.
+    { action: 'create', question: create },
+    { action: 'none', question: recreate, sentence: new RegExp(`${found} No configuration changes detected\\.$`) },
+    {
+      action: 'replace',
+      question: recreate,
+      // The last two: a volume; a fleet without a list of differences, or on a server that can't update fleets.
+      sentence: new RegExp(
+        `${found} (?:Detected changes that cannot be updated in-place:|Configuration changes detected\\.(?: Cannot update the fleet in-place\\.)?)$`,
+      ),
+    },
+    ...(update === undefined
+      ? []
+      : [
+          {
+            action: 'update' as const,
+            question: update,
+            sentence: new RegExp(
+              `${found} (?:Detected changes that can be updated in-place:|Configuration changes detected\\.)$`,
+            ),
+          },
+        ]),
+  ];
+}
+
+// preset.py (new in 0.22). A name that is taken moves to the new preset: the old one loses it.
+const PRESET_PHRASES: readonly PlanPhrase[] = [
+  { action: 'create', question: /^Create the preset (?<name>\S+)\?$/ },
+  { action: 'create', question: /^Create the preset\?$/ },
+  { action: 'replace', question: /^The name (?<name>\S+) is already used by .+\. Reassign it to a new preset\?$/ },
+];
+
+/** The phrases of each kind of configuration. */
+export const PLAN_PHRASES: Readonly<Record<string, readonly PlanPhrase[]>> = {
+  task: RUN_PHRASES,
+  service: RUN_PHRASES,
+  'dev-environment': RUN_PHRASES,
+  fleet: resourcePhrases('fleet', /^Update the fleet in-place\?$/),
+  volume: resourcePhrases('volume'),
+  gateway: resourcePhrases('gateway', /^Update the gateway\?$/),
+  preset: PRESET_PHRASES,
+};
+
+/** True for a sentence with which a plan says what it found; such a line is no error. */
+export function isPlanSentence(line: string): boolean {
+  return /^(?:Active run \S+ already exists\. |Found (?:fleet|volume|gateway) \S+\. |(?:Fleet|Volume|Gateway) \S+ does not exist yet\.$)/.test(
+    line,
+  );
+}
+
+/** True for a sentence that announces that the present resource is stopped or deleted before the new one is made. */
+export function announcesReplacing(line: string): boolean {
+  const phrases = Object.values(PLAN_PHRASES).flat();
+  return phrases.some(
+    ({ action, sentence, question }) => action === 'replace' && (sentence?.test(line) ?? question.test(line)),
+  );
+}
