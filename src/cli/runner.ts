@@ -24,6 +24,11 @@ export interface Transcript {
   readonly exit: Exit;
   readonly durationMs: number;
   readonly ran: 'plain' | 'warm';
+  /**
+   * How a pinned file was held to its bytes. `held`: dstack got them from memory. `checked`: the file had them before and after.
+   * `changed`: it was checked and had them before, and not after, so what dstack read isn't known.
+   */
+  readonly pinning?: 'held' | 'checked' | 'changed';
 }
 
 export interface RunOptions {

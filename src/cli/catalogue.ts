@@ -1,0 +1,128 @@
+import { ToolError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { openHelpCache } from './help-cache.ts';
+import type { HelpSource } from './help-source.ts';
+import { parseHelp } from './parse-help.ts';
+import type { DocumentedFlag, DocumentedSubcommand, HelpPage } from './parse-help.ts';
+import type { CliIdentity } from './read-version.ts';
+
+/** A help page: as dstack printed it, and what it says. */
+export interface CataloguePage {
+  readonly text: string;
+  readonly help: HelpPage;
+}
+
+/** The documented flags of a command by where they stand: after its last word, or before it (`run --project P get`). */
+export interface FlagPlaces {
+  readonly own: ReadonlyMap<string, DocumentedFlag>;
+  readonly parent: ReadonlyMap<string, DocumentedFlag>;
+}
+
+/** What the installed CLI documents, read from its help pages as they are needed. */
+export interface Catalogue {
+  readonly version: string;
+  /** The commands of the CLI itself. */
+  commands(): Promise<readonly DocumentedSubcommand[]>;
+  /**
+   * The help page of a command; for `apply` with a configuration type, with that type's flags.
+   * @throws ToolError `unknown-command` with the documented ones.
+   */
+  page(command: string, configurationType?: string): Promise<CataloguePage>;
+  flagsOf(command: string, configurationType?: string): Promise<FlagPlaces>;
+}
+
+export interface CatalogueOptions {
+  readonly source: HelpSource;
+  readonly identity: CliIdentity;
+  readonly cacheDir: string;
+  readonly log: Log;
+}
+
+/** The flags that a subcommand takes over from the command above it. */
+const INHERITED = new Set(['--project']);
+
+/** Creates the catalogue of the CLI with this identity. Nothing is read before the first question. */
+export function createCatalogue({ source, identity, cacheDir, log }: CatalogueOptions): Catalogue {
+  const { version } = identity;
+  const cache = openHelpCache({ cacheDir, identity, log });
+  const pages = new Map<string, Promise<CataloguePage>>();
+
+  const readPage = async (command: string, configurationType?: string): Promise<CataloguePage> => {
+    const key = configurationType === undefined ? command : `${command} -h ${configurationType}`;
+    const cached = await cache.get(key);
+    const text = cached ?? (await source.read(command, configurationType));
+    const help = parseHelp(text);
+    // argparse takes the words after a command without subcommands as its arguments, and prints that command's page.
+    if (help.program.split(' ').slice(1).join(' ') !== command)
+      throw new ToolError('unknown-command', `dstack documents no \`${command}\`.`, '');
+    if (cached === undefined) cache.set(key, text);
+    return { text, help };
+  };
+
+  const page = async (command: string, configurationType?: string): Promise<CataloguePage> => {
+    const key = `${command}\0${configurationType ?? ''}`;
+    let reading = pages.get(key);
+    if (reading === undefined) {
+      reading = readPage(command, configurationType);
+      pages.set(key, reading);
+      reading.catch(() => pages.delete(key));
+    }
+    try {
+      return await reading;
+    } catch (error) {
+      if (!(error instanceof ToolError) || error.code !== 'unknown-command') throw error;
+      return await explainUnknown(command, configurationType, error);
+    }
+  };
+
+  const explainUnknown = async (
+    command: string,
+    configurationType: string | undefined,
+    cause: ToolError,
+  ): Promise<CataloguePage> => {
+    if (configurationType !== undefined) {
+      await page(command);
+      throw new ToolError(
+        'unknown-command',
+        `dstack ${version} documents no configuration type \`${configurationType}\` for \`${command}\`.`,
+        UPGRADE,
+        { cause },
+      );
+    }
+    if (command === '') throw cause;
+    const words = command.split(' ');
+    const parent = words.slice(0, -1).join(' ');
+    const { help } = await page(parent);
+    const last = words.at(-1) ?? '';
+    const alias = help.subcommands.find((sub) => sub.aliases.includes(last));
+    if (alias !== undefined) return page([...words.slice(0, -1), alias.name].join(' '));
+    const names = help.subcommands.map((sub) => sub.name).join(', ');
+    const documented = names === '' ? 'no subcommands' : names;
+    throw new ToolError(
+      'unknown-command',
+      `dstack ${version} doesn't document \`${command}\`; ${parent === '' ? 'it' : `\`${parent}\``} documents: ${documented}.`,
+      UPGRADE,
+      {
+        cause,
+      },
+    );
+  };
+
+  const flagsOf = async (command: string, configurationType?: string): Promise<FlagPlaces> => {
+    const own = byName((await page(command, configurationType)).help.flags);
+    const parentCommand = command.split(' ').slice(0, -1).join(' ');
+    const wanted = [...INHERITED].filter((name) => !own.has(name));
+    if (parentCommand === '' || wanted.length === 0) return { own, parent: new Map() };
+    const { help } = await page(parentCommand);
+    return { own, parent: byName(help.flags.filter((flag) => wanted.includes(flag.long))) };
+  };
+
+  return { version, page, flagsOf, commands: async () => (await page('')).help.subcommands };
+}
+
+const UPGRADE =
+  'If it is newer than the installed dstack, upgrade: `uv tool upgrade dstack` or `pip install -U dstack`.';
+
+/** A flag by each of its documented long names. */
+const byName = (flags: readonly DocumentedFlag[]): Map<string, DocumentedFlag> =>
+  new Map(flags.flatMap((flag) => [flag.long, ...flag.aliases].map((name) => [name, flag] as const)));

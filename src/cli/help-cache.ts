@@ -1,0 +1,86 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+import type { Log } from '../log.ts';
+import type { CliIdentity } from './read-version.ts';
+
+/** Help pages on the disk, by the words that they were asked for with. */
+export interface HelpCache {
+  get(key: string): Promise<string | undefined>;
+  /** Keeps a page; it is written in the background, and a failure to write is only logged. */
+  set(key: string, text: string): void;
+  /** Settles when everything set so far is written. */
+  flushed(): Promise<void>;
+}
+
+const cacheFile = z.strictObject({
+  format: z.literal(1),
+  identity: z.strictObject({
+    path: z.string(),
+    realpath: z.string(),
+    mtimeMs: z.number(),
+    size: z.number(),
+    version: z.string(),
+  }),
+  pages: z.record(z.string(), z.string()),
+});
+
+/** Opens the cache of one CLI. One file an executable: pages of another version, and a file that can't be read, count as nothing. */
+export function openHelpCache({
+  cacheDir,
+  identity,
+  log,
+}: {
+  cacheDir: string;
+  identity: CliIdentity;
+  log: Log;
+}): HelpCache {
+  const name = createHash('sha256').update(identity.realpath).digest('hex').slice(0, 16);
+  const file = path.join(cacheDir, `catalogue-${name}.json`);
+  const pages = new Map<string, string>();
+  let loaded: Promise<void> | undefined;
+  let writing = Promise.resolve();
+
+  const load = async (): Promise<void> => {
+    try {
+      const stored = cacheFile.parse(JSON.parse(await readFile(file, 'utf8')));
+      if (JSON.stringify(stored.identity) !== JSON.stringify(identityOf(identity))) return;
+      for (const [key, text] of Object.entries(stored.pages)) if (!pages.has(key)) pages.set(key, text);
+    } catch (error) {
+      log.debug({ err: error, file }, 'no cached help pages');
+    }
+  };
+  const write = async (): Promise<void> => {
+    const temporary = `${file}.${randomUUID()}.tmp`;
+    try {
+      await mkdir(cacheDir, { recursive: true, mode: 0o700 });
+      const text = JSON.stringify({ format: 1, identity: identityOf(identity), pages: Object.fromEntries(pages) });
+      await writeFile(temporary, text, { mode: 0o600, flag: 'wx' });
+      await rename(temporary, file);
+    } catch (error) {
+      log.warn({ err: error, file }, 'help pages could not be cached');
+      await rm(temporary, { force: true }).catch(() => undefined);
+    }
+  };
+  return {
+    async get(key) {
+      loaded ??= load();
+      await loaded;
+      return pages.get(key);
+    },
+    set(key, text) {
+      pages.set(key, text);
+      writing = writing.then(write);
+    },
+    flushed: () => writing,
+  };
+}
+
+const identityOf = ({ path, realpath, mtimeMs, size, version }: CliIdentity): CliIdentity => ({
+  path,
+  realpath,
+  mtimeMs,
+  size,
+  version,
+});

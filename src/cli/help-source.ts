@@ -1,0 +1,57 @@
+import { ToolError } from '../errors.ts';
+import { checkHelpArgv } from './check-argv.ts';
+import type { Runner } from './runner.ts';
+
+/** Where help pages come from. */
+export interface HelpSource {
+  /**
+   * The text of `dstack <command> --help`, or of `dstack <command> -h <type>`.
+   * @throws ToolError `unknown-command` when dstack doesn't know the words.
+   */
+  read(command: string, configurationType?: string): Promise<string>;
+}
+
+export interface HelpSourceOptions {
+  readonly runner: Pick<Runner, 'read'>;
+  /** A working directory in which nothing of the user's is read. */
+  readonly cwd?: string;
+  readonly timeoutMs?: number;
+}
+
+/** argparse's exit code for words that it doesn't know. */
+const USAGE_ERROR = 2;
+
+/** Reads help pages through a runner: the plain process, or the warm worker. */
+export function createHelpSource({ runner, cwd, timeoutMs = 30_000 }: HelpSourceOptions): HelpSource {
+  return {
+    async read(command, configurationType) {
+      const argv = checkHelpArgv(command, configurationType);
+      const {
+        command: shown,
+        exit,
+        stdout,
+        stderr,
+      } = await runner.read(argv, { timeoutMs, ...(cwd === undefined ? {} : { cwd }) });
+      if (exit.kind === 'exited' && exit.code === 0) return stdout;
+      const tail = (stderr.trim() || stdout.trim()).split('\n').slice(-3).join('\n');
+      if (exit.kind === 'exited' && exit.code === USAGE_ERROR)
+        throw new ToolError('unknown-command', tail, 'Ask for `help` to see the documented commands.');
+      const hint = `Run \`${shown}\` in a terminal: it shows what is wrong with the installation.`;
+      if (exit.kind === 'timed-out')
+        throw new ToolError(
+          'timed-out',
+          `\`${shown}\` didn't end within ${timeoutMs / 1000} s. Nothing was changed.`,
+          hint,
+        );
+      if (exit.kind === 'cancelled')
+        throw new ToolError('cancelled', `\`${shown}\` was cancelled. Nothing was changed.`, 'Call again.');
+      if (exit.kind === 'not-started')
+        throw new ToolError(
+          'cli-not-found',
+          `\`${shown}\` couldn't be started: ${exit.reason}`,
+          'See the `doctor` tool.',
+        );
+      throw new ToolError('cli-not-understood', `\`${shown}\` failed, so its flags aren't known: ${tail}`, hint);
+    },
+  };
+}
