@@ -1,0 +1,59 @@
+import type { ConsentLevel, Operation } from './consent.ts';
+import { formatDollars } from './pending-change.ts';
+import type { PendingChange } from './pending-change.ts';
+import { cleanLine } from './untrusted.ts';
+
+/** The operations for which a person types the name of what would be hit. */
+const TYPED: ReadonlySet<Operation> = new Set(['replace', 'abort', 'delete']);
+
+/** The name that a person has to type for this change; undefined where a yes is enough. */
+export function nameToType(change: PendingChange): string | undefined {
+  if (!TYPED.has(change.operation)) return undefined;
+  return change.nameToType ?? change.summary.resource.name;
+}
+
+/** Whether this operation may only be agreed to by typing a name. */
+export const needsName = (operation: Operation): boolean => TYPED.has(operation);
+
+/** What the person is shown: the action, where, at what price, and what would be lost. Each value is cleaned first. */
+export function describeChange(change: PendingChange): string {
+  const { summary } = change;
+  const name = nameToType(change);
+  return [
+    cleanLine(summary.action),
+    '',
+    `Resource: ${cleanLine([summary.resource.kind, summary.resource.name ?? ''].join(' '))}`,
+    `Project: ${cleanLine(summary.project)} on ${cleanLine(summary.server)}`,
+    ...describeMoney(change),
+    ...listUnder('Would be stopped or lost:', summary.losses),
+    ...listUnder('Careful:', summary.warnings),
+    ...(name === undefined ? [] : ['', `Type the name ${cleanLine(name)} to agree.`]),
+  ].join('\n');
+}
+
+function describeMoney({ summary, operation }: PendingChange): string[] {
+  const { pricePerHour, totalPrice } = summary;
+  if (pricePerHour === undefined) return operation === 'create' || operation === 'replace' ? ['Price: not known'] : [];
+  const total = totalPrice === undefined ? 'no limit in total' : `${formatDollars(totalPrice)} at most in total`;
+  return [`Price: ${formatDollars(pricePerHour)} an hour, ${total}`];
+}
+
+const MAX_LINES = 12;
+
+function listUnder(title: string, lines: readonly string[]): string[] {
+  if (lines.length === 0) return [];
+  const shown = lines.slice(0, MAX_LINES).map((line) => `- ${cleanLine(line)}`);
+  const left = lines.length - shown.length;
+  return ['', title, ...shown, ...(left > 0 ? [`- and ${left} more`] : [])];
+}
+
+const LEVELS: Readonly<Record<ConsentLevel, string>> = {
+  'person-card': 'a person clicked Approve in the card',
+  'person-form': "a person agreed in the client's form",
+  'person-dialog': 'a person agreed in a dialog on the desktop',
+  token: 'the confirmation token was brought back; this does not prove that a person agreed',
+  policy: "the operator's policy allows this without asking",
+};
+
+/** How a change was agreed to, in words that claim no more than is true. */
+export const describeLevel = (level: ConsentLevel): string => LEVELS[level];
