@@ -1,0 +1,141 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { ServerChannel } from 'ssh2';
+import { createHelloApp, createServiceApp } from './apps.ts';
+import { runContainerCommand } from './run-container-command.ts';
+import type { HostHardware } from './host-commands.ts';
+import { readBody } from './http-json.ts';
+import { Job } from './job.ts';
+import { createRunner } from './runner.ts';
+import type { App, Scenario } from './scenarios.ts';
+import type { Acceptor, SshServer } from './ssh-server.ts';
+import { createSshServer } from './ssh-server.ts';
+
+/** The ports of a container that dstack itself uses. */
+export const RUNNER_PORT = 10_999;
+export const CONTAINER_SSH_PORT = 10_022;
+
+/** What a simulated container is made from. */
+export interface ContainerOptions {
+  readonly name: string;
+  readonly hardware: HostHardware;
+  readonly gpuCount: number;
+  readonly hostKey: Buffer;
+  readonly scenario: Scenario;
+  readonly dstackVersion: string;
+  readonly onEvent: (line: string) => void;
+}
+
+/** A simulated container: a job, its runner, its SSH server and its applications, reachable through channels alone. */
+export class Container {
+  readonly #options: ContainerOptions;
+  readonly #job: Job;
+  readonly #runner: Server;
+  readonly #ssh: SshServer;
+  readonly #channels = new Set<ServerChannel>();
+  readonly #apps = new Map<number, Server>();
+  #connectionCount = 0;
+  #disconnectedAtMs = Date.now();
+
+  constructor(options: ContainerOptions) {
+    const { scenario, hardware, gpuCount } = options;
+    const gpuUtilization = scenario.gpuUtilization ?? 42;
+    const facts = { hostName: options.name, hardware, gpuCount, gpuUtilization };
+    this.#options = options;
+    this.#job = new Job(scenario, (command) =>
+      command.startsWith('nvidia-smi') ? runContainerCommand(command, facts).stdout || undefined : undefined,
+    );
+    this.#runner = createRunner({
+      job: this.#job,
+      dstackVersion: options.dstackVersion,
+      gpuCount,
+      gpuUtilization,
+      memoryBytes: scenario.memoryBytes ?? 512 * 2 ** 20,
+      secondsWithoutConnection: () =>
+        this.#connectionCount > 0 ? 0 : Math.floor((Date.now() - this.#disconnectedAtMs) / 1000),
+    });
+    this.#ssh = createSshServer({
+      hostKey: options.hostKey,
+      route: (port) => this.routeInside(port),
+      runCommand: (command) => runContainerCommand(command, facts),
+      shellText: `Simulated container of ${options.name}: run single commands, as in ssh <run> hostname.`,
+      onConnectionCount: (count) => {
+        if (count === 0) this.#disconnectedAtMs = Date.now();
+        this.#connectionCount = count;
+      },
+      onEvent: options.onEvent,
+    });
+  }
+
+  get job(): Job {
+    return this.#job;
+  }
+
+  acceptRunner(channel: ServerChannel): void {
+    this.#adopt(channel);
+    this.#runner.emit('connection', channel);
+  }
+
+  acceptSsh(channel: ServerChannel): void {
+    this.#adopt(channel);
+    this.#ssh.accept(channel);
+  }
+
+  /** Who listens on a port as seen from inside the container. */
+  routeInside(port: number): Acceptor | undefined {
+    if (port === RUNNER_PORT) return (channel) => this.acceptRunner(channel);
+    const app = this.#job.runningSinceMs === undefined ? undefined : this.#findApp(port);
+    if (!app) return undefined;
+    return (channel) => {
+      this.#adopt(channel);
+      app.emit('connection', channel);
+    };
+  }
+
+  /** Ends the job and cuts every connection. */
+  destroy(): void {
+    this.#job.kill();
+    this.#ssh.close();
+    for (const channel of this.#channels) channel.destroy();
+    this.#channels.clear();
+  }
+
+  #adopt(channel: ServerChannel): void {
+    this.#channels.add(channel);
+    channel.on('close', () => this.#channels.delete(channel));
+  }
+
+  #findApp(port: number): Server | undefined {
+    const existing = this.#apps.get(port);
+    if (existing) return existing;
+    const app = this.#options.scenario.apps?.[port] ?? this.#defaultApp(port);
+    if (!app) return undefined;
+    const server = createAppServer(app);
+    this.#apps.set(port, server);
+    return server;
+  }
+
+  #defaultApp(port: number): App | undefined {
+    const runSpec = this.#job.submission?.run.run_spec;
+    if (!runSpec) return undefined;
+    const { run_name: runName, configuration } = runSpec;
+    if (configuration.port?.container_port === port) return createServiceApp(runName, configuration.model?.name);
+    return configuration.ports.some((mapping) => mapping.container_port === port) ? createHelloApp(runName) : undefined;
+  }
+}
+
+function createAppServer(app: App): Server {
+  return createServer((request, response) => {
+    answerAsApp(app, request, response).catch((error: unknown) => {
+      if (!response.headersSent) response.writeHead(500);
+      response.end(`${String(error)}\n`);
+    });
+  });
+}
+
+async function answerAsApp(app: App, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const body = await readBody(request);
+  const reply = app({ method: request.method ?? 'GET', path: request.url ?? '/', body });
+  response.writeHead(reply.status ?? 200, { 'content-length': Buffer.byteLength(reply.body), ...reply.headers });
+  response.end(reply.body);
+}

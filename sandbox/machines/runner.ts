@@ -1,0 +1,106 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import { WebSocketServer } from 'ws';
+import { holdOpen } from './held-open-stream.ts';
+import { readBody, sendJson } from './http-json.ts';
+import type { Job } from './job.ts';
+import { parseSubmission } from './job-submission.ts';
+
+/** What a simulated runner reports besides its job. */
+export interface RunnerOptions {
+  readonly job: Job;
+  readonly dstackVersion: string;
+  readonly gpuCount: number;
+  readonly gpuUtilization: number;
+  readonly memoryBytes: number;
+  readonly secondsWithoutConnection: () => number;
+}
+
+/** Makes the HTTP server that dstack's server and CLI know as the runner of one job; it never listens itself. */
+export function createRunner(options: RunnerOptions): Server {
+  const server = createServer((request, response) => {
+    answer(request, response, options).catch((error: unknown) => {
+      if (!response.headersSent) sendJson(response, { error: String(error) }, 500);
+    });
+  });
+  const sockets = new WebSocketServer({ noServer: true });
+  server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    const startTime = new URL(request.url ?? '/', 'http://runner').searchParams.get('start_time');
+    // a plus sign in a query reads as a space
+    const sinceMs = startTime === null ? 0 : Date.parse(startTime.replace(' ', '+')) || 0;
+    sockets.handleUpgrade(request, holdOpen(stream), head, (socket) =>
+      streamLogs(socket, options.job, { sinceMs, stream }),
+    );
+  });
+  return server;
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, options: RunnerOptions): Promise<void> {
+  const { job } = options;
+  const url = new URL(request.url ?? '/', 'http://runner');
+  const body = await readBody(request);
+  switch (`${request.method} ${url.pathname}`) {
+    case 'GET /api/healthcheck':
+      return sendJson(response, { service: 'dstack-runner', version: options.dstackVersion });
+    case 'POST /api/submit':
+      job.submit(parseSubmission(body));
+      return sendJson(response, {});
+    case 'POST /api/upload_code':
+    case 'POST /api/upload_archive':
+      return sendJson(response, {});
+    case 'POST /api/run':
+      job.start();
+      return sendJson(response, { working_dir: '/workflow', username: 'root' });
+    case 'GET /api/pull': {
+      const report = job.reportSince(Number(url.searchParams.get('timestamp') ?? 0));
+      return sendJson(response, { ...report, no_connections_secs: options.secondsWithoutConnection() });
+    }
+    case 'POST /api/stop':
+      job.stop();
+      return sendJson(response, {});
+    case 'GET /api/metrics':
+      return sendJson(response, measure(options));
+    default:
+      return sendJson(response, { error: 'not found' }, 404);
+  }
+}
+
+function measure({ job, gpuCount, gpuUtilization, memoryBytes }: RunnerOptions): Record<string, unknown> {
+  const nowMs = Date.now();
+  const runningMs = nowMs - (job.runningSinceMs ?? nowMs);
+  return {
+    timestamp_micro: nowMs * 1000,
+    // half of one core
+    cpu_usage_micro: runningMs * 500,
+    memory_usage_bytes: memoryBytes,
+    memory_working_set_bytes: memoryBytes,
+    gpus: Array.from({ length: gpuCount }, () => ({
+      gpu_memory_usage_bytes: 10 * 2 ** 30,
+      gpu_util_percent: gpuUtilization,
+    })),
+  };
+}
+
+function streamLogs(socket: WebSocket, job: Job, { sinceMs, stream }: { sinceMs: number; stream: Duplex }): void {
+  let position = 0;
+  let isOver = false;
+  const pump = (): void => {
+    if (isOver) return;
+    const entries = job.logsFrom(position);
+    position += entries.length;
+    for (const { timestamp, message } of entries) {
+      if (timestamp >= sinceMs) socket.send(Buffer.from(message, 'base64'));
+    }
+    if (!job.isFinished) return;
+    isOver = true;
+    unsubscribe();
+    socket.once('close', () => stream.end());
+    socket.close(1000);
+  };
+  const unsubscribe = job.subscribe(pump);
+  socket.on('close', unsubscribe);
+  socket.on('error', unsubscribe);
+  pump();
+}

@@ -1,0 +1,152 @@
+import { once } from 'node:events';
+import type { Server as HttpServer } from 'node:http';
+import { createServer } from 'node:net';
+import type { Server as NetServer, Socket } from 'node:net';
+import { Container } from './job-container.ts';
+import type { HostHardware } from './host-commands.ts';
+import { createHostCommands } from './host-commands.ts';
+import type { Scenarios } from './scenarios.ts';
+import type { TaskRequest } from './shim.ts';
+import { createShim } from './shim.ts';
+import type { Acceptor, SshServer } from './ssh-server.ts';
+import { createSshServer } from './ssh-server.ts';
+import type { TaskStatus } from './task.ts';
+import { Task } from './task.ts';
+
+export type { HostHardware } from './host-commands.ts';
+
+/** The port of the shim as dstack's server reaches it through SSH. */
+const SHIM_PORT = 10_998;
+const FIRST_MAPPED_PORT = 30_000;
+
+/** What a simulated host is made from. */
+export interface SimulatedHostOptions {
+  readonly name: string;
+  readonly hardware: HostHardware;
+  /** PEM of a key made by ssh-keygen; those that ssh2 makes are malformed now and then. */
+  readonly hostKey: Buffer;
+  readonly scenarios: Scenarios;
+  readonly dstackVersion: string;
+  readonly onEvent?: (line: string) => void;
+}
+
+/** A task on a simulated host, as a test or a demo sees it. */
+export interface SimulatedTask {
+  readonly id: string;
+  readonly name: string;
+  readonly status: TaskStatus;
+  readonly terminationReason: string;
+}
+
+/** A machine that dstack's server takes for a host of an SSH fleet or a cloud VM; nothing is ever executed on it. */
+export class SimulatedHost {
+  readonly #options: SimulatedHostOptions;
+  readonly #tasks = new Map<string, Task>();
+  readonly #sockets = new Set<Socket>();
+  readonly #shim: HttpServer;
+  readonly #ssh: SshServer;
+  readonly #listener: NetServer;
+  #nextMappedPort = FIRST_MAPPED_PORT;
+
+  private constructor(options: SimulatedHostOptions) {
+    this.#options = options;
+    this.#shim = createShim({
+      dstackVersion: options.dstackVersion,
+      hasGpu: options.hardware.gpuCount > 0,
+      tasks: this.#tasks,
+      createTask: (request) => this.#createTask(request),
+      onEvent: (line) => this.#report(line),
+    });
+    this.#ssh = createSshServer({
+      hostKey: options.hostKey,
+      route: (port) => this.#route(port),
+      runCommand: createHostCommands(options.hardware, options.dstackVersion),
+      shellText: `Simulated host ${options.name}`,
+      onEvent: (line) => this.#report(line),
+    });
+    this.#listener = createServer((socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+      this.#ssh.accept(socket);
+    });
+  }
+
+  /** Starts a host that listens for SSH at an address, on a free port unless one is given. */
+  static async start(
+    options: SimulatedHostOptions,
+    listen: { readonly address: string; readonly port?: number },
+  ): Promise<SimulatedHost> {
+    const host = new SimulatedHost(options);
+    host.#listener.listen(listen.port ?? 0, listen.address);
+    await once(host.#listener, 'listening');
+    return host;
+  }
+
+  get address(): string {
+    return this.#boundTo().address;
+  }
+
+  get port(): number {
+    return this.#boundTo().port;
+  }
+
+  get tasks(): readonly SimulatedTask[] {
+    return [...this.#tasks.values()].map(({ id, name, status, terminationReason }) => ({
+      id,
+      name,
+      status,
+      terminationReason,
+    }));
+  }
+
+  /** Ends all jobs and connections; afterwards nothing of the host is left. */
+  async stop(): Promise<void> {
+    for (const task of this.#tasks.values()) task.terminate('', '');
+    this.#tasks.clear();
+    this.#ssh.close();
+    for (const socket of this.#sockets) socket.destroy();
+    if (!this.#listener.listening) return;
+    this.#listener.close();
+    await once(this.#listener, 'close');
+  }
+
+  #boundTo(): { readonly address: string; readonly port: number } {
+    const bound = this.#listener.address();
+    if (bound === null || typeof bound === 'string') throw new Error(`Host ${this.#options.name} doesn't listen`);
+    return bound;
+  }
+
+  #createTask({ id, name, network_mode: networkMode, gpu }: TaskRequest): Task {
+    const { hardware, hostKey, scenarios, dstackVersion } = this.#options;
+    const scenario = scenarios.for(name);
+    // the shim's API says -1 for all GPUs of the host
+    const gpuCount = gpu < 0 ? hardware.gpuCount : Math.min(gpu, hardware.gpuCount);
+    const container = new Container({
+      name,
+      hardware,
+      gpuCount,
+      hostKey,
+      scenario,
+      dstackVersion,
+      onEvent: (line) => this.#report(`${name}: ${line}`),
+    });
+    const isHostMode = networkMode === 'host';
+    const ports = isHostMode ? undefined : { runner: this.#nextMappedPort++, ssh: this.#nextMappedPort++ };
+    return new Task({ id, name, scenario, container, ports });
+  }
+
+  // Nothing real listens behind these ports: a port that no task of this host maps is refused.
+  #route(port: number): Acceptor | undefined {
+    if (port === SHIM_PORT) return (channel) => void this.#shim.emit('connection', channel);
+    for (const task of this.#tasks.values()) {
+      if (!task.isUp) continue;
+      if (port === task.runnerPort) return (channel) => task.container.acceptRunner(channel);
+      if (port === task.sshPort) return (channel) => task.container.acceptSsh(channel);
+    }
+    return undefined;
+  }
+
+  #report(line: string): void {
+    this.#options.onEvent?.(`${this.#options.name}: ${line}`);
+  }
+}
