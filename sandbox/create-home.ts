@@ -1,0 +1,43 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { stringify } from 'yaml';
+
+export interface HomeOptions {
+  readonly home: string;
+  readonly url: string;
+  readonly token: string;
+  readonly project: string;
+  readonly binFolder: string;
+}
+
+export interface CliHome {
+  readonly home: string;
+  /** An empty folder for configurations. */
+  readonly workspace: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Makes a home folder from which the dstack CLI talks to one server and asks no other. */
+export async function createHome(options: HomeOptions): Promise<CliHome> {
+  const { home, url, token, project, binFolder } = options;
+  const workspace = path.join(home, 'workspace');
+  const checks = path.join(home, '.cache', '.dstack', 'cli');
+  await Promise.all(
+    [workspace, path.join(home, '.dstack'), checks].map((folder) => mkdir(folder, { recursive: true })),
+  );
+  const config = stringify({ projects: [{ name: project, url, token, default: true }] });
+  await writeFile(path.join(home, '.dstack', 'config.yml'), config, { mode: 0o600 });
+  // The CLI asks for updates unless it did so today.
+  await writeFile(path.join(checks, 'last_check'), '');
+  return { home, workspace, env: createEnvironment(home, binFolder) };
+}
+
+/** Everything a CLI needs and nothing of the caller's settings, proxies among them. */
+function createEnvironment(home: string, binFolder: string): Record<string, string> {
+  const kept = ['SYSTEMROOT', 'COMSPEC', 'PATHEXT', 'TEMP', 'TMP', 'TMPDIR'].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  const searchPath = [binFolder, process.env['PATH'] ?? ''].join(path.delimiter);
+  return { ...Object.fromEntries(kept), HOME: home, USERPROFILE: home, PATH: searchPath, LANG: 'C.UTF-8' };
+}

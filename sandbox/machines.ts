@@ -1,0 +1,63 @@
+import { pickAddresses } from './addresses.ts';
+import type { Machine } from './cloud/cloudrift.ts';
+import type { Offer } from './cloud/offers.ts';
+import { SimulatedHost } from './machines/simulated-host.ts';
+import type { HostHardware, SimulatedHostOptions, SimulatedTask } from './machines/simulated-host.ts';
+
+const GIB = 2 ** 30;
+
+/** A task and the machine it is on. */
+export interface RunningTask extends SimulatedTask {
+  readonly host: string;
+}
+
+/** Starts one machine at an address. */
+export type StartMachine = (name: string, hardware: HostHardware, bind: string) => Promise<SimulatedHost>;
+
+/** All simulated machines of a sandbox, those of SSH fleets and those of the cloud. */
+export class Machines {
+  readonly #common: Pick<SimulatedHostOptions, 'hostKey' | 'scenarios' | 'dstackVersion'>;
+  readonly #hosts = new Map<SimulatedHost, string>();
+
+  constructor(common: Pick<SimulatedHostOptions, 'hostKey' | 'scenarios' | 'dstackVersion'>) {
+    this.#common = common;
+  }
+
+  /** The tasks that are on a machine now. */
+  get tasks(): readonly RunningTask[] {
+    return [...this.#hosts].flatMap(([{ tasks }, host]) => tasks.map((task) => ({ host, ...task })));
+  }
+
+  readonly start: StartMachine = async (name, hardware, bind) => {
+    const host = await SimulatedHost.start({ ...this.#common, name, hardware }, { address: bind });
+    this.#hosts.set(host, name);
+    return host;
+  };
+
+  /** Starts the machine behind a rented instance. */
+  async startForCloud(offer: Offer, id: string): Promise<Machine> {
+    const [address] = await pickAddresses(1);
+    if (address === undefined) throw new Error('there is no address for a machine');
+    const hardware: HostHardware = {
+      gpuName: offer.gpuName.startsWith('RTX') ? `NVIDIA GeForce ${offer.gpuName}` : `NVIDIA ${offer.gpuName} 80GB`,
+      gpuMemoryMiB: offer.gpuMemoryGb * 1024,
+      gpuCount: offer.gpuCount,
+      cpus: offer.cpus,
+      memoryBytes: offer.memoryGb * GIB,
+      diskBytes: offer.diskGb * GIB,
+      address: '10.1.0.1/24',
+    };
+    const host = await this.start(`${offer.instanceType}-${id.slice(0, 6)}`, hardware, address.bind);
+    return { address: address.bind, port: host.port, stop: () => this.#end(host) };
+  }
+
+  /** Ends all machines. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#hosts.keys()].map((host) => this.#end(host)));
+  }
+
+  async #end(host: SimulatedHost): Promise<void> {
+    this.#hosts.delete(host);
+    await host.stop();
+  }
+}

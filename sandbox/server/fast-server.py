@@ -1,0 +1,109 @@
+"""Runs the installed, unmodified dstack server for as long as the process that started it lives.
+
+Standard input is the leash: at its end the server ends at once, whatever way its parent died, and the folder named by
+DSTACK_SANDBOX_REMOVE goes with it. A line on it is an order, answered on file descriptor 3 with `done` or `failed ...`.
+With DSTACK_SANDBOX_SPEED=fast the intervals of the background loops are shorter, in memory only.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import weakref
+from datetime import timedelta
+
+SPEED_UP = 20
+SHORTEST_SECONDS = 0.2
+
+leash = os.fdopen(os.dup(0), "r")
+answers = os.fdopen(os.dup(3), "w", buffering=1)
+# Children of the server (ssh) must hold neither end.
+os.close(3)
+nothing = os.open(os.devnull, os.O_RDONLY)
+os.dup2(nothing, 0)
+os.close(nothing)
+
+computes = weakref.WeakSet()
+
+
+def end_now():
+    folder = os.environ.get("DSTACK_SANDBOX_REMOVE")
+    if folder:
+        # Twice: other threads may still write while the first pass goes on.
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refresh_offers():
+    import gpuhunt
+
+    gpuhunt.default_catalog().load()
+    for compute in list(computes):
+        with compute._offers_cache_lock:
+            compute._offers_cache.clear()
+
+
+def obey():
+    for line in leash:
+        try:
+            if line.strip() == "refresh-offers":
+                refresh_offers()
+            else:
+                raise ValueError(f"unknown order: {line.strip()}")
+            answers.write("done\n")
+        except Exception as error:
+            answers.write(f"failed {error!r}\n")
+    end_now()
+
+
+def remember_computes():
+    from dstack._internal.core.backends.base.compute import ComputeWithAllOffersCached
+
+    original = ComputeWithAllOffersCached.__init__
+
+    def init(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        computes.add(self)
+
+    ComputeWithAllOffersCached.__init__ = init
+
+
+def shorten_intervals():
+    from apscheduler.triggers.interval import IntervalTrigger
+    from dstack._internal.server.background.pipeline_tasks import base
+
+    base.Fetcher._DEFAULT_FETCH_DELAYS = [0.1, 0.1, 0.2, 0.25]
+    original_pipeline = base.Pipeline.__init__
+    original_trigger = IntervalTrigger.__init__
+
+    def pipeline(self, *args, **kwargs):
+        seconds = kwargs["min_processing_interval"].total_seconds() / SPEED_UP
+        kwargs["min_processing_interval"] = timedelta(seconds=max(SHORTEST_SECONDS, seconds))
+        original_pipeline(self, *args, **kwargs)
+
+    def trigger(self, *args, **kwargs):
+        if kwargs.get("seconds", 99) <= 15:
+            kwargs["seconds"] = 1
+            kwargs.pop("jitter", None)
+        original_trigger(self, *args, **kwargs)
+
+    base.Pipeline.__init__ = pipeline
+    IntervalTrigger.__init__ = trigger
+
+
+if __name__ == "__main__":
+    threading.Thread(target=obey, daemon=True).start()
+    from dstack._internal.server import bootstrap
+
+    # Before anything else of the server is imported, as its own entry point does it.
+    bootstrap.set_up_process()
+    remember_computes()
+    if os.environ.get("DSTACK_SANDBOX_SPEED") == "fast":
+        shorten_intervals()
+    from dstack._internal.cli.main import main
+
+    sys.exit(main())

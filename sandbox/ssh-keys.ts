@@ -1,0 +1,19 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { execa } from 'execa';
+
+/** A key pair in the form in which OpenSSH writes it. */
+export interface SshKeyPair {
+  readonly publicKey: string;
+  readonly privateKey: string;
+  readonly file: string;
+}
+
+/** Makes a key pair with ssh-keygen: what other generators write isn't always read by every program. */
+export async function createSshKey(folder: string, name: string): Promise<SshKeyPair> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const file = path.join(folder, name);
+  await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', file]);
+  const [publicKey, privateKey] = await Promise.all([readFile(`${file}.pub`, 'utf8'), readFile(file, 'utf8')]);
+  return { publicKey, privateKey, file };
+}
