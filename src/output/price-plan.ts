@@ -34,9 +34,8 @@ const range = z.union([
 ]);
 
 const configurationCounts = z.looseObject({
-  replicas: z.unknown(),
-  nodes: z.unknown(),
-  groups: z.unknown(),
+  replicas: z.unknown().optional(),
+  groups: z.unknown().optional(),
 });
 
 /** `2`, `1..4`, `2..`, `{min, max}`: the ways in which a configuration says a number of machines. */

@@ -93,7 +93,8 @@ function readExited(transcript: Transcript, code: number, context: FailureContex
   return (
     recognise(text, context, exception) ?? {
       code: 'unknown-error',
-      outcome: 'failed',
+      // dstack prints the server's refusal; where it says nothing at all, nothing is known.
+      outcome: text === '' && mayHaveActed(context) ? 'unknown' : 'failed',
       message: text === '' ? `dstack ended with exit code ${code} and said nothing.` : text,
       hint: context.effect === 'read' ? 'See with help what this command takes, or check with doctor.' : LOOK,
       transient: false,

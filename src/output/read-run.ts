@@ -1,0 +1,227 @@
+import * as z from 'zod';
+import { omitAbsent } from './omit-absent.ts';
+import { runJson, runListJson } from './run-json.ts';
+import type { InstanceTypeJson, JobJson, JobSubmissionJson, RunJson } from './run-json.ts';
+
+/** The statuses that a run doesn't leave (core/models/runs.py, RunStatus.finished_statuses). */
+export const FINAL_STATUSES: ReadonlySet<string> = new Set(['terminated', 'failed', 'done']);
+
+/** One job of a run: its latest submission. */
+export const jobFacts = z.object({
+  name: z.string(),
+  replica: z.number(),
+  job: z.number(),
+  status: z.string(),
+  statusMessage: z.string().optional(),
+  terminationReason: z.string().optional(),
+  terminationMessage: z.string().optional(),
+  exitStatus: z.number().optional(),
+  error: z.string().optional(),
+  pricePerHour: z.number().optional(),
+  imagePullProgress: z.string().optional(),
+});
+
+/** What is known of a run. */
+export const runFacts = z.object({
+  name: z.string(),
+  id: z.string(),
+  project: z.string().optional(),
+  user: z.string().optional(),
+  kind: z.string().optional(),
+  status: z.string(),
+  isFinished: z.boolean(),
+  statusMessage: z.string().optional(),
+  terminationReason: z.string().optional(),
+  terminationMessage: z.string().optional(),
+  exitStatus: z.number().optional(),
+  error: z.string().optional(),
+  submittedAt: z.string().optional(),
+  finishedAt: z.string().optional(),
+  nextStartAt: z.string().optional(),
+  costUsd: z.number().optional(),
+  pricePerHour: z.number().optional(),
+  fleet: z.string().optional(),
+  backend: z.string().optional(),
+  region: z.string().optional(),
+  instanceType: z.string().optional(),
+  gpu: z.string().optional(),
+  spot: z.boolean().optional(),
+  deployment: z.number().optional(),
+  configurationPath: z.string().optional(),
+  serviceUrl: z.string().optional(),
+  model: z.string().optional(),
+  modelUrl: z.string().optional(),
+  ideUrl: z.string().optional(),
+  sshCommand: z.string().optional(),
+  ports: z.array(z.object({ port: z.number(), localPort: z.number().optional() })).optional(),
+  jobs: z.array(jobFacts),
+});
+
+export type JobFacts = z.output<typeof jobFacts>;
+export type RunFacts = z.output<typeof runFacts>;
+
+/** What a run's JSON doesn't say of itself. */
+export interface RunSurroundings {
+  /** dstack's server, to which the addresses of services without a gateway are relative. */
+  readonly serverUrl?: string;
+}
+
+/** As dstack prints it: `RTX4090:24GB:1`. */
+export function describeGpus(instance: InstanceTypeJson | null | undefined): string | undefined {
+  const gpus = instance?.resources?.gpus ?? [];
+  const [gpu] = gpus;
+  if (gpu === undefined) return undefined;
+  const memory = gpu.memory_mib ?? 0;
+  return [gpu.name, ...(memory > 0 ? [`${Number((memory / 1024).toFixed(2))}GB`] : []), gpus.length].join(':');
+}
+
+/** Sizes as `dstack ps` prints them while an image is pulled: extracted, downloaded and total. */
+function describePull(progress: JobSubmissionJson['image_pull_progress']): string | undefined {
+  if (progress === null || progress === undefined) return undefined;
+  const gb = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
+  const total = `${progress.is_total_bytes_final === false ? '≥' : ''}${gb(progress.total_bytes)}`;
+  return `extracted ${gb(progress.extracted_bytes)}, downloaded ${gb(progress.downloaded_bytes)} of ${total} GB`;
+}
+
+interface Place {
+  readonly backend?: string;
+  readonly region?: string;
+  readonly instanceType?: string;
+  readonly gpu?: string;
+  readonly spot?: boolean;
+  readonly pricePerHour?: number;
+}
+
+/** Where a job runs. On a part of a shared instance, the runtime data has the part (cli/utils/run.py, get_runs_table). */
+function readPlace(submission: JobSubmissionJson | undefined): Place {
+  const machine = submission?.job_provisioning_data;
+  if (machine === null || machine === undefined) return {};
+  const part = submission?.job_runtime_data?.offer;
+  const isShared = (part?.total_blocks ?? 1) > 1;
+  const instance = isShared ? part?.instance : machine.instance_type;
+  return omitAbsent({
+    backend: machine.backend,
+    region: machine.region,
+    instanceType: instance?.name,
+    gpu: describeGpus(instance),
+    spot: instance?.resources?.spot,
+    pricePerHour: isShared ? part?.price : machine.price,
+  });
+}
+
+function readJob({ job_spec: spec }: JobJson, submission: JobSubmissionJson): JobFacts {
+  return omitAbsent({
+    name: spec.job_name ?? '',
+    replica: spec.replica_num ?? 0,
+    job: spec.job_num ?? 0,
+    status: submission.status,
+    statusMessage: submission.status_message === submission.status ? undefined : submission.status_message,
+    terminationReason: submission.termination_reason,
+    terminationMessage: submission.termination_reason_message,
+    exitStatus: submission.exit_status,
+    error: submission.error,
+    pricePerHour: readPlace(submission).pricePerHour,
+    imagePullProgress: describePull(submission.image_pull_progress),
+  });
+}
+
+/** The sum of what the jobs cost that hold a machine now; undefined where none does. */
+function addPrices(jobs: readonly JobFacts[]): number | undefined {
+  const prices = jobs.filter((job) => !JOB_ENDS.has(job.status)).flatMap((job) => job.pricePerHour ?? []);
+  return prices.length === 0 ? undefined : Number(prices.reduce((sum, price) => sum + price, 0).toFixed(6));
+}
+
+// core/models/runs.py, JobStatus.finished_statuses.
+const JOB_ENDS: ReadonlySet<string> = new Set(['terminated', 'aborted', 'failed', 'done']);
+
+/** An address that may be a path on the server (utils/common.py, make_proxy_url). */
+function resolveUrl(url: string | null | undefined, serverUrl: string | undefined): string | undefined {
+  if (url === null || url === undefined) return undefined;
+  return url.startsWith('/') && serverUrl !== undefined ? `${serverUrl.replace(/\/+$/, '')}${url}` : url;
+}
+
+function readPorts(job: JobJson | undefined): RunFacts['ports'] {
+  const ports = (job?.job_spec.app_specs ?? []).map((app) =>
+    omitAbsent({ port: app.port, localPort: app.map_to_port }),
+  );
+  return ports.length === 0 ? undefined : ports;
+}
+
+/** What can be done with a run: where it answers, and how to get to it. */
+function readWays(run: RunJson, serverUrl: string | undefined): Partial<RunFacts> {
+  const connection = run.jobs[0]?.job_connection_info;
+  return omitAbsent({
+    serviceUrl: resolveUrl(run.service?.url, serverUrl),
+    model: run.service?.model?.name,
+    modelUrl: resolveUrl(run.service?.model?.base_url, serverUrl),
+    ideUrl: connection?.proxied_ide_url ?? connection?.attached_ide_url,
+    sshCommand: connection?.attached_ssh_command?.join(' '),
+    ports: readPorts(run.jobs[0]),
+  });
+}
+
+/** How a run ended, taken from the first job that says so; a job that failed speaks before one that was merely ended. */
+function readEnd(
+  run: RunJson,
+  jobs: readonly JobFacts[],
+  submissions: readonly JobSubmissionJson[],
+): Partial<RunFacts> {
+  const isFinished = FINAL_STATUSES.has(run.status);
+  const spokesman = jobs.find((job) => job.status === 'failed') ?? jobs.find((job) => JOB_ENDS.has(job.status));
+  const ends = submissions.flatMap((submission) => submission.finished_at ?? []).sort();
+  return omitAbsent({
+    terminationReason: run.termination_reason,
+    terminationMessage: spokesman?.terminationMessage,
+    exitStatus: spokesman?.exitStatus,
+    error: run.error ?? spokesman?.error,
+    finishedAt: isFinished ? ends.at(-1) : undefined,
+  });
+}
+
+function toFacts(run: RunJson, { serverUrl }: RunSurroundings): RunFacts {
+  const latest = run.jobs.flatMap((job) => job.job_submissions.at(-1) ?? []);
+  const jobs = run.jobs.flatMap((job) => {
+    const submission = job.job_submissions.at(-1);
+    return submission === undefined ? [] : [readJob(job, submission)];
+  });
+  const { pricePerHour: _one, ...place } = readPlace(latest[0]);
+  return {
+    name: run.run_spec.run_name ?? '',
+    id: run.id,
+    status: run.status,
+    isFinished: FINAL_STATUSES.has(run.status),
+    ...omitAbsent({
+      project: run.project_name,
+      user: run.user,
+      kind: run.run_spec.configuration?.type,
+      statusMessage: run.status_message === run.status ? undefined : run.status_message,
+      submittedAt: run.submitted_at,
+      nextStartAt: run.next_triggered_at,
+      costUsd: run.cost,
+      pricePerHour: addPrices(jobs),
+      fleet: run.fleet?.name,
+      deployment: run.deployment_num,
+      configurationPath: run.run_spec.configuration_path,
+    }),
+    ...readEnd(run, jobs, latest),
+    ...place,
+    ...readWays(run, serverUrl),
+    jobs,
+  };
+}
+
+/**
+ * Reads the run that `dstack run get --json` gave.
+ * @throws z.ZodError where it isn't a run.
+ */
+export function readRun(value: unknown, surroundings: RunSurroundings = {}): RunFacts {
+  return toFacts(runJson.parse(value), surroundings);
+}
+
+/**
+ * Reads the runs that `dstack ps --json` gave, in its order.
+ * @throws z.ZodError where it isn't a list of runs.
+ */
+export function readRunList(value: unknown, surroundings: RunSurroundings = {}): RunFacts[] {
+  return runListJson.parse(value).runs.map((run) => toFacts(run, surroundings));
+}

@@ -1,0 +1,105 @@
+import * as z from 'zod';
+
+// What is read of `dstack run get --json` and `dstack ps --json` (core/models/runs.py in 0.22.5; 0.20.29 has the same fields
+// here). Everything else passes, and whatever a version may lack is optional.
+
+// dstack has both null and '' for a text that isn't there.
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => (value === null || value === '' ? undefined : value));
+const amount = z.number().nullish();
+
+const instanceType = z.looseObject({
+  name: text,
+  resources: z
+    .looseObject({
+      gpus: z.array(z.looseObject({ name: z.string(), memory_mib: amount })).nullish(),
+      spot: z.boolean().nullish(),
+    })
+    .nullish(),
+});
+
+const jobSubmission = z.looseObject({
+  submission_num: amount,
+  deployment_num: amount,
+  submitted_at: text,
+  finished_at: text,
+  status: z.string(),
+  status_message: text,
+  termination_reason: text,
+  termination_reason_message: text,
+  exit_status: amount,
+  error: text,
+  inactivity_secs: amount,
+  image_pull_progress: z
+    .looseObject({
+      downloaded_bytes: z.number(),
+      extracted_bytes: z.number(),
+      total_bytes: z.number(),
+      is_total_bytes_final: z.boolean().nullish(),
+    })
+    .nullish(),
+  job_provisioning_data: z
+    .looseObject({ backend: text, region: text, price: amount, hostname: text, instance_type: instanceType.nullish() })
+    .nullish(),
+  job_runtime_data: z
+    .looseObject({
+      offer: z
+        .looseObject({ price: amount, total_blocks: amount, blocks: amount, instance: instanceType.nullish() })
+        .nullish(),
+    })
+    .nullish(),
+});
+
+const job = z.looseObject({
+  job_spec: z.looseObject({
+    replica_num: amount,
+    job_num: amount,
+    job_name: text,
+    app_specs: z.array(z.looseObject({ port: z.number(), map_to_port: amount })).nullish(),
+  }),
+  job_submissions: z.array(jobSubmission),
+  job_connection_info: z
+    .looseObject({
+      ide_name: text,
+      attached_ide_url: text,
+      proxied_ide_url: text,
+      attached_ssh_command: z.array(z.string()).nullish(),
+    })
+    .nullish(),
+});
+
+/** A run as dstack gives it in JSON, as far as it is read. */
+export const runJson = z.looseObject({
+  id: z.string(),
+  project_name: text,
+  user: text,
+  fleet: z.looseObject({ name: text }).nullish(),
+  submitted_at: text,
+  status: z.string(),
+  status_message: text,
+  termination_reason: text,
+  run_spec: z.looseObject({
+    run_name: text,
+    configuration_path: text,
+    configuration: z.looseObject({ type: text }).nullish(),
+  }),
+  jobs: z.array(job).default([]),
+  cost: amount,
+  service: z
+    .looseObject({ url: z.string(), model: z.looseObject({ name: z.string(), base_url: text }).nullish() })
+    .nullish(),
+  deployment_num: amount,
+  error: text,
+  deleted: z.boolean().nullish(),
+  next_triggered_at: text,
+});
+
+/** `dstack ps --json` (cli/models/runs.py). */
+export const runListJson = z.looseObject({ project: text, runs: z.array(runJson) });
+
+export type RunJson = z.output<typeof runJson>;
+export type JobJson = z.output<typeof job>;
+export type JobSubmissionJson = z.output<typeof jobSubmission>;
+export type InstanceTypeJson = z.output<typeof instanceType>;
