@@ -1,0 +1,118 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+import type { Log } from '../log.ts';
+
+const identitySchema = z.object({ pid: z.int().positive(), startedAt: z.string().min(1) });
+
+const portSchema = z.object({ host: z.string(), localPort: z.int(), remotePort: z.int() });
+
+/** What was learned from the output; kept, since the output's beginning may be rotated away. */
+const factsSchema = z.object({
+  target: z.object({ run: z.string(), replica: z.int(), job: z.int() }),
+  sshAlias: z.string().optional(),
+  ports: z.array(portSchema),
+  ideLink: z.object({ scheme: z.string(), url: z.string() }).optional(),
+  sshConfigNotWritten: z.boolean(),
+});
+
+/** The SSH master that dstack left in the background, and whether this attachment started it. */
+const tunnelSchema = z.object({
+  controlSocket: z.string(),
+  destination: z.string(),
+  master: identitySchema,
+  owned: z.boolean(),
+});
+
+const recordSchema = z.object({
+  version: z.literal(1),
+  id: z.string(),
+  run: z.string(),
+  project: z.string().optional(),
+  replica: z.int().optional(),
+  job: z.int().optional(),
+  /** The words after `dstack`. */
+  argv: z.array(z.string()),
+  /** In the environment of everything that belongs to this attachment. */
+  marker: z.string(),
+  createdAt: z.string(),
+  /** Missing between the decision to start and the start. */
+  leader: identitySchema.optional(),
+  facts: factsSchema.optional(),
+  tunnel: tunnelSchema.optional(),
+  endedAt: z.string().optional(),
+});
+
+/** What is on the disk about one attachment. */
+export type AttachmentRecord = z.output<typeof recordSchema>;
+export type AttachmentFacts = z.output<typeof factsSchema>;
+export type Tunnel = z.output<typeof tunnelSchema>;
+
+/** The attachments' files: one record each, so that two servers over one folder never overwrite each other's. */
+export interface AttachmentStore {
+  readonly folder: string;
+  /** Undefined when there is none. A record that can't be read is set aside, and the log says so. */
+  read(id: string): Promise<AttachmentRecord | undefined>;
+  /** Replaces the record as a whole or not at all. */
+  write(record: AttachmentRecord): Promise<void>;
+  list(): Promise<AttachmentRecord[]>;
+  /** Removes the record and the output. */
+  forget(id: string): Promise<void>;
+  outputFile(id: string): string;
+  lockFile(id: string): string;
+}
+
+/** Opens the store; its folder is made when it is first written to, for its owner alone. */
+export function createAttachmentStore(stateDir: string, log: Log): AttachmentStore {
+  const folder = path.join(stateDir, 'attachments');
+  const file = (id: string, ending: string): string => path.join(folder, `${id}.${ending}`);
+  const read = async (id: string): Promise<AttachmentRecord | undefined> => {
+    const recordFile = file(id, 'json');
+    const text = await readFile(recordFile, 'utf8').catch((error: unknown) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    });
+    return text === undefined ? undefined : await parseRecord(text, recordFile, log);
+  };
+  return {
+    folder,
+    read,
+    write: async (record) => {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const temporary = file(record.id, `${randomBytes(6).toString('hex')}.tmp`);
+      await writeFile(temporary, `${JSON.stringify(record, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' });
+      await rename(temporary, file(record.id, 'json'));
+    },
+    list: async () => {
+      const names = await readdir(folder).catch((error: unknown) => {
+        if (isMissing(error)) return [];
+        throw error;
+      });
+      const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length));
+      const records = await Promise.all(ids.sort().map(read));
+      return records.filter((record) => record !== undefined);
+    },
+    forget: async (id) => {
+      await Promise.all(['json', 'log', 'log.1'].map((ending) => rm(file(id, ending), { force: true })));
+    },
+    outputFile: (id) => file(id, 'log'),
+    lockFile: (id) => file(id, 'lock'),
+  };
+}
+
+async function parseRecord(text: string, recordFile: string, log: Log): Promise<AttachmentRecord | undefined> {
+  try {
+    return recordSchema.parse(JSON.parse(text));
+  } catch (error) {
+    const aside = `${recordFile}.broken-${Date.now()}`;
+    await rename(recordFile, aside).catch(() => undefined);
+    log.warn({ error, aside }, 'A record of an attachment could not be read and was set aside.');
+    return undefined;
+  }
+}
+
+/** True for the error of a file that isn't there. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}

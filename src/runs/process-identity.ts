@@ -1,0 +1,102 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { execa } from 'execa';
+
+/** Which process a number stands for: numbers are used again, a number with its start time is not. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Compared as it is. It holds the boot on Linux, since start times count from there. */
+  readonly startedAt: string;
+}
+
+/** What the system tells about a living process. */
+export interface ProcessFacts extends ProcessIdentity {
+  readonly groupId: number | undefined;
+  /** The words it was started with; one text where the system doesn't tell them apart. */
+  readonly argv: readonly string[];
+}
+
+/** Looks a process up; undefined when there is none or it is only waiting to be reaped. */
+export async function lookUpProcess(pid: number): Promise<ProcessFacts | undefined> {
+  if (process.platform === 'linux') return await lookUpOnLinux(pid);
+  return process.platform === 'win32' ? await lookUpOnWindows(pid) : await lookUpWithPs(pid);
+}
+
+/** True while the very process that was recorded is alive, not another one with its number. */
+export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
+  return (await lookUpProcess(identity.pid))?.startedAt === identity.startedAt;
+}
+
+/**
+ * The living processes whose environment holds `entry` (`NAME=value`): all descendants of a process that was started with it, whatever
+ * their group. Linux alone tells; elsewhere undefined.
+ */
+export async function findByEnvironment(entry: string): Promise<ProcessFacts[] | undefined> {
+  if (process.platform !== 'linux') return undefined;
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+      return environment.split('\0').includes(entry) ? await lookUpOnLinux(Number(pid)) : undefined;
+    }),
+  );
+  return found.filter((facts) => facts !== undefined);
+}
+
+let bootId: Promise<string> | undefined;
+
+async function lookUpOnLinux(pid: number): Promise<ProcessFacts | undefined> {
+  try {
+    bootId ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(
+      (text) => text.trim(),
+      () => 'unknown',
+    );
+    const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
+    const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').slice(0, -1);
+    // The command's name may hold blanks and brackets; what follows its last bracket doesn't. Field 3 is the first of these.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const [state, , groupId] = fields;
+    const startTicks = fields[19];
+    if (state === undefined || startTicks === undefined || 'ZXx'.includes(state)) return undefined;
+    return { pid, startedAt: `${await bootId}/${startTicks}`, groupId: Number(groupId), argv };
+  } catch {
+    return undefined;
+  }
+}
+
+/** macOS and the BSDs: start times to the second, which with the argv is close enough to tell processes apart. */
+async function lookUpWithPs(pid: number): Promise<ProcessFacts | undefined> {
+  const { stdout, failed } = await execa('ps', ['-o', 'stat=,pgid=,lstart=,command=', '-ww', '-p', String(pid)], {
+    env: { LC_ALL: 'C' },
+    stdin: 'ignore',
+    reject: false,
+    timeout: 5000,
+  });
+  return failed ? undefined : parsePs(pid, stdout);
+}
+
+/** Reads one line of `ps -o stat=,pgid=,lstart=,command=`. */
+export function parsePs(pid: number, stdout: string): ProcessFacts | undefined {
+  const match = /^\s*(\S+)\s+(\d+)\s+(\w{3}\s+\w{3}\s+\d+\s+[\d:]+\s+\d{4})\s+(.*)$/m.exec(stdout);
+  const [, state, groupId, startedAt, command] = match ?? [];
+  if (state === undefined || startedAt === undefined || state.startsWith('Z')) return undefined;
+  return { pid, startedAt: startedAt.replaceAll(/\s+/g, ' '), groupId: Number(groupId), argv: [command ?? ''] };
+}
+
+const WINDOWS_QUERY =
+  '$p = Get-CimInstance Win32_Process -Filter "ProcessId=$env:DSTACK_MCP_PID"; if ($p) { $p.CreationDate.ToFileTimeUtc(); $p.CommandLine }';
+
+async function lookUpOnWindows(pid: number): Promise<ProcessFacts | undefined> {
+  const { stdout, failed } = await execa(
+    'powershell.exe',
+    ['-NoProfile', '-NonInteractive', '-Command', WINDOWS_QUERY],
+    {
+      env: { DSTACK_MCP_PID: String(pid) },
+      stdin: 'ignore',
+      reject: false,
+      timeout: 10_000,
+    },
+  );
+  const [startedAt, ...command] = stdout.split(/\r?\n/);
+  if (failed || startedAt === undefined || startedAt === '') return undefined;
+  return { pid, startedAt, groupId: undefined, argv: [command.join(' ').trim()] };
+}

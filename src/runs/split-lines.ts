@@ -1,0 +1,94 @@
+/** One line of a log, its progress folded, without its end. */
+export interface LogLine {
+  /** From 1. */
+  readonly number: number;
+  readonly text: string;
+  /** It was longer than a line may be: the middle is missing, and the text says so. */
+  readonly cut: boolean;
+}
+
+export interface LineTotals {
+  readonly lines: number;
+  readonly bytes: number;
+  readonly foldedStates: number;
+}
+
+const MAX_LINE_CHARS = 8192;
+const CUT_END_CHARS = 1024;
+
+/** Cuts a stream of bytes into lines, each of a bounded length, however long the stream or a line is. */
+export function createLineSplitter(onLine: (line: LogLine) => void): {
+  write(chunk: Uint8Array): void;
+  end(): LineTotals;
+} {
+  const decoder = new TextDecoder();
+  let bytes = 0;
+  let number = 0;
+  let foldedStates = 0;
+  let pending = createPendingLine();
+  const finishLine = (): void => {
+    number += 1;
+    foldedStates += pending.overwritten();
+    onLine({ number, ...pending.finish() });
+    pending = createPendingLine();
+  };
+  const take = (text: string): void => {
+    let start = 0;
+    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
+      pending.add(text.slice(start, end));
+      finishLine();
+      start = end + 1;
+    }
+    pending.add(text.slice(start));
+  };
+  return {
+    write: (chunk) => {
+      bytes += chunk.byteLength;
+      take(decoder.decode(chunk, { stream: true }));
+    },
+    end: () => {
+      take(decoder.decode());
+      if (!pending.isEmpty()) finishLine();
+      return { lines: number, bytes, foldedStates };
+    },
+  };
+}
+
+/** A line that is not complete yet: its last state on the screen, with the middle dropped beyond the limit. */
+function createPendingLine() {
+  let head = '';
+  let tail = '';
+  let dropped = 0;
+  let overwritten = 0;
+  let returned = false;
+  const append = (piece: string): void => {
+    const room = MAX_LINE_CHARS - head.length;
+    head += piece.slice(0, room);
+    tail += piece.slice(room);
+    if (tail.length > CUT_END_CHARS) {
+      dropped += tail.length - CUT_END_CHARS;
+      tail = tail.slice(-CUT_END_CHARS);
+    }
+  };
+  const startState = (): void => {
+    if (head !== '') overwritten += 1;
+    [head, tail, dropped] = ['', '', 0];
+  };
+  return {
+    add: (piece: string): void => {
+      for (const [index, state] of piece.split('\r').entries()) {
+        if (index > 0) returned = true;
+        if (state === '') continue;
+        if (returned) startState();
+        returned = false;
+        append(state);
+      }
+    },
+    isEmpty: () => head === '',
+    overwritten: () => overwritten,
+    finish: () => ({
+      text: dropped === 0 ? head + tail : `${head}[... ${dropped} characters cut ...]${tail}`,
+      cut: dropped > 0,
+    }),
+  };
+}

@@ -1,0 +1,103 @@
+import { lstat, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { execa } from 'execa';
+import type { AttachmentRecord, Tunnel } from './attachment-store.ts';
+import { findByEnvironment, isAlive, lookUpProcess } from './process-identity.ts';
+import type { ProcessFacts, ProcessIdentity } from './process-identity.ts';
+
+/** What the ssh that dstack uses needs: its environment, and the folder with dstack's SSH files. */
+export interface SshContext {
+  readonly env: Readonly<Record<string, string>>;
+  /** `~/.dstack/ssh` of that environment's home. */
+  readonly dstackSshDir: string;
+}
+
+const SSH_TIMEOUT_MS = 5000;
+
+/**
+ * Finds the SSH master behind an attached run: `dstack attach` leaves it running in the background, in its own session, with a control
+ * socket named for the alias. It is owned when this attachment started it; dstack silently uses one that is there already.
+ */
+export async function findTunnel(record: AttachmentRecord, ssh: SshContext): Promise<Tunnel | undefined> {
+  const alias = record.facts?.sshAlias;
+  if (alias === undefined) return undefined;
+  const controlSocket = path.join(ssh.dstackSshDir, `${alias}.control.sock`);
+  const destination = `root@${alias}`;
+  const pid = await askMaster({ controlSocket, destination }, ssh);
+  const facts = pid === undefined ? undefined : await lookUpProcess(pid);
+  if (facts === undefined) return undefined;
+  const master = { pid: facts.pid, startedAt: facts.startedAt };
+  return { controlSocket, destination, master, owned: await isOwn(master, record) };
+}
+
+async function isOwn(master: ProcessIdentity, record: AttachmentRecord): Promise<boolean> {
+  const marked = await findByEnvironment(markerEntry(record.marker));
+  if (marked !== undefined)
+    return marked.some(({ pid, startedAt }) => pid === master.pid && startedAt === master.startedAt);
+  // Where the environment can't be read: the master is a grandchild whose parent is gone, so its age has to tell.
+  const [ownStart, masterStart] = [record.leader?.startedAt, master.startedAt].map((text) => Date.parse(text ?? ''));
+  return ownStart !== undefined && masterStart !== undefined && masterStart >= ownStart;
+}
+
+/** The variable that marks every process of an attachment. */
+export const MARKER_VARIABLE = 'DSTACK_MCP_ATTACHMENT';
+
+/** The marker as it stands in an environment. */
+export function markerEntry(marker: string): string {
+  return `${MARKER_VARIABLE}=${marker}`;
+}
+
+/** Ends an owned master through its control socket, which is what dstack's own detach does. */
+export async function closeTunnel(tunnel: Tunnel, ssh: SshContext): Promise<void> {
+  if (!tunnel.owned || (await askMaster(tunnel, ssh)) !== tunnel.master.pid || !(await isAlive(tunnel.master))) return;
+  await control('exit', tunnel, ssh);
+}
+
+/** Removes the control socket of an owned master that was killed; one that answers stays. */
+export async function removeDeadSocket(tunnel: Tunnel, ssh: SshContext): Promise<void> {
+  const file = await lstat(tunnel.controlSocket).catch(() => undefined);
+  if (!tunnel.owned || file?.isSocket() !== true || (await askMaster(tunnel, ssh)) !== undefined) return;
+  await rm(tunnel.controlSocket, { force: true });
+}
+
+/** The processes of an attachment that are still alive, its leader among them. */
+export async function findMembers(record: AttachmentRecord): Promise<ProcessFacts[]> {
+  const marked = await findByEnvironment(markerEntry(record.marker));
+  if (marked !== undefined) return marked;
+  const known = [record.leader, record.tunnel?.owned === true ? record.tunnel.master : undefined];
+  const found = await Promise.all(known.filter((identity) => identity !== undefined).map(findSame));
+  return found.filter((facts) => facts !== undefined);
+}
+
+async function findSame(identity: ProcessIdentity): Promise<ProcessFacts | undefined> {
+  const facts = await lookUpProcess(identity.pid);
+  return facts?.startedAt === identity.startedAt ? facts : undefined;
+}
+
+type Master = Pick<Tunnel, 'controlSocket' | 'destination'>;
+
+async function askMaster(master: Master, ssh: SshContext): Promise<number | undefined> {
+  const said = await control('check', master, ssh);
+  const pid = /Master running \(pid=(\d+)\)/.exec(said)?.[1];
+  return pid === undefined ? undefined : Number(pid);
+}
+
+async function control(
+  act: 'check' | 'exit',
+  { controlSocket, destination }: Master,
+  ssh: SshContext,
+): Promise<string> {
+  const file = await lstat(controlSocket).catch(() => undefined);
+  if (file?.isSocket() !== true) return '';
+  // No configuration and no questions: without a master, ssh would connect to the destination itself.
+  const words = ['-F', 'none', '-o', 'BatchMode=yes', '-S', controlSocket, '-O', act, destination];
+  const { all } = await execa('ssh', words, {
+    env: ssh.env,
+    extendEnv: false,
+    stdin: 'ignore',
+    all: true,
+    reject: false,
+    timeout: SSH_TIMEOUT_MS,
+  });
+  return all ?? '';
+}
