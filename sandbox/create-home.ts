@@ -27,9 +27,14 @@ export async function createHome(options: HomeOptions): Promise<CliHome> {
   );
   const config = stringify({ projects: [{ name: project, url, token, default: true }] });
   await writeFile(path.join(home, '.dstack', 'config.yml'), config, { mode: 0o600 });
-  // The CLI asks for updates unless it did so today.
-  await writeFile(path.join(checks, 'last_check'), '');
   return { home, workspace, env: createEnvironment(home, binFolder) };
+}
+
+/** dstack asks for updates unless it did so today. */
+export async function skipUpdateCheck(home: string): Promise<void> {
+  const folder = path.join(home, '.cache', '.dstack', 'cli');
+  await mkdir(folder, { recursive: true });
+  await writeFile(path.join(folder, 'last_check'), '');
 }
 
 /** Everything a CLI needs and nothing of the caller's settings, proxies among them. */

@@ -4,7 +4,7 @@ import getPort from 'get-port';
 import { stringify } from 'yaml';
 import { Cleanup } from './cleanup.ts';
 import { SimulatedCloud } from './cloud/simulated-cloud.ts';
-import { createHome } from './create-home.ts';
+import { createHome, skipUpdateCheck } from './create-home.ts';
 import type { CliHome } from './create-home.ts';
 import { createDefaultFleets, startFleetHosts } from './default-fleets.ts';
 import type { FleetHost } from './default-fleets.ts';
@@ -138,7 +138,7 @@ async function startParts(options: SandboxOptions, cleanup: Cleanup): Promise<Pa
   const serverHome = path.join(folder, 'server');
   const dataFolder = path.join(serverHome, '.dstack', 'server', 'data');
   const { token, isKept } = await useTemplate(cacheFolder, dstack.version, dataFolder);
-  await writeServerConfig(serverHome);
+  await Promise.all([writeServerConfig(serverHome), skipUpdateCheck(serverHome)]);
   const server = new DstackServer({
     python: dstack.python,
     port,

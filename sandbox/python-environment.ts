@@ -1,0 +1,153 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { findMissing } from './find-missing.ts';
+import type { FoundPython } from './find-missing.ts';
+import { lockFolder } from './lock-folder.ts';
+import { SetupError } from './setup-error.ts';
+
+export { findMissing } from './find-missing.ts';
+
+/** The dstack that the sandbox is made for. */
+export const DSTACK_VERSION = '0.22.5';
+
+export interface PythonEnvironmentOptions {
+  /** Where the environment is, or will be. */
+  readonly folder: string;
+  readonly onProgress?: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+const STAMP = 'dstack-sandbox.stamp';
+
+/**
+ * Makes sure that `folder` is a Python environment with dstack[server] and every package of it pinned. One that is whole costs some
+ * milliseconds and no network; one that was interrupted is made anew.
+ */
+export async function preparePythonEnvironment(options: PythonEnvironmentOptions): Promise<void> {
+  const { onProgress = () => undefined, signal } = options;
+  const folder = path.resolve(options.folder);
+  const constraints = findConstraints();
+  const wanted = createHash('sha256')
+    .update(DSTACK_VERSION)
+    .update(await readFile(constraints))
+    .digest('hex');
+  if (await isWhole(folder, wanted)) return;
+  const lock = await lockFolder(folder, {
+    signal,
+    onWait: () => onProgress('waiting for another process that installs dstack…'),
+  });
+  try {
+    if (await isWhole(folder, wanted)) return;
+    await install({ folder, constraints, onProgress, signal });
+    await writeFile(path.join(folder, STAMP), wanted);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** The stamp is written last, and moving the folder or removing its Python breaks it as well. */
+async function isWhole(folder: string, wanted: string): Promise<boolean> {
+  const stamp = await readFile(path.join(folder, STAMP), 'utf8').catch(() => undefined);
+  return (
+    stamp === wanted &&
+    existsSync(pythonOf(folder)) &&
+    existsSync(path.join(path.dirname(pythonOf(folder)), executable('dstack')))
+  );
+}
+
+interface InstallOptions {
+  readonly folder: string;
+  readonly constraints: string;
+  readonly onProgress: (line: string) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function install({ folder, constraints, onProgress, signal }: InstallOptions): Promise<void> {
+  const { python, missing } = await findMissing();
+  const [first] = missing;
+  if (first !== undefined) throw first;
+  if (python === undefined) throw new SetupError('There is no Python.', 'Install Python 3.10 or later.');
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(path.dirname(folder), { recursive: true });
+  const startedAt = Date.now();
+  const say = () => {
+    const seconds = Math.round((Date.now() - startedAt) / 1000);
+    onProgress(`installing dstack ${DSTACK_VERSION} into a private environment… ${seconds} s`);
+  };
+  say();
+  const timer = setInterval(say, 5000);
+  try {
+    await createVenv(python, folder, signal);
+    await runStep(pythonOf(folder), pipArguments(constraints), signal);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+async function createVenv(
+  { command: [file, ...args] }: FoundPython,
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await runStep(file, [...args, '-m', 'venv', folder], signal);
+}
+
+function pipArguments(constraints: string): string[] {
+  const quiet = ['--quiet', '--disable-pip-version-check', '--no-input'];
+  // What has to be compiled fails late and without a word that helps. These two are Python only, but come as source.
+  const binary = ['--only-binary', ':all:', '--no-binary', 'cursor,www-authenticate'];
+  return [
+    '-m',
+    'pip',
+    'install',
+    ...quiet,
+    ...binary,
+    '--constraint',
+    constraints,
+    `dstack[server]==${DSTACK_VERSION}`,
+  ];
+}
+
+async function runStep(file: string, args: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+  const result = await execa(file, args, {
+    reject: false,
+    stdin: 'ignore',
+    all: true,
+    // The caller's own environment of Python packages must not leak in.
+    env: {
+      PYTHONHOME: undefined,
+      PYTHONPATH: undefined,
+      PIP_USER: undefined,
+      PIP_TARGET: undefined,
+      PIP_REQUIRE_VIRTUALENV: undefined,
+    },
+    ...(signal !== undefined && { cancelSignal: signal }),
+  });
+  signal?.throwIfAborted();
+  if (!result.failed) return;
+  const output = result.all.trim().split('\n').slice(-12).join('\n');
+  throw new SetupError(
+    `dstack ${DSTACK_VERSION} couldn't be installed: ${result.shortMessage}\n${output}`,
+    'It comes from the Python package index: see that it can be reached, then try again. What is half done is removed by itself.',
+  );
+}
+
+function findConstraints(): string {
+  const candidates = ['./server/constraints.txt', '../sandbox/server/constraints.txt'];
+  const found = candidates.map((candidate) => fileURLToPath(new URL(candidate, import.meta.url))).find(existsSync);
+  if (found === undefined)
+    throw new SetupError('server/constraints.txt is missing.', 'Build or install the package again.');
+  return found;
+}
+
+function pythonOf(folder: string): string {
+  return path.join(folder, process.platform === 'win32' ? 'Scripts' : 'bin', executable('python'));
+}
+
+function executable(name: string): string {
+  return process.platform === 'win32' ? `${name}.exe` : name;
+}
