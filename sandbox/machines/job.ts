@@ -1,8 +1,8 @@
 import type { JobScript } from './write-job-script.ts';
 import { writeJobScript } from './write-job-script.ts';
 import type { Scenario } from './scenarios.ts';
-import type { Submission } from './job-submission.ts';
-import { describeJob } from './job-submission.ts';
+import type { Submission } from './submission.ts';
+import { describeJob } from './submission.ts';
 
 /** A line of output, as the runner hands it to the server. */
 export interface LogEntry {

@@ -6,7 +6,7 @@ import { WebSocketServer } from 'ws';
 import { holdOpen } from './held-open-stream.ts';
 import { readBody, sendJson } from './http-json.ts';
 import type { Job } from './job.ts';
-import { parseSubmission } from './job-submission.ts';
+import { parseSubmission } from './submission.ts';
 
 /** What a simulated runner reports besides its job. */
 export interface RunnerOptions {
@@ -30,9 +30,8 @@ export function createRunner(options: RunnerOptions): Server {
     const startTime = new URL(request.url ?? '/', 'http://runner').searchParams.get('start_time');
     // a plus sign in a query reads as a space
     const sinceMs = startTime === null ? 0 : Date.parse(startTime.replace(' ', '+')) || 0;
-    sockets.handleUpgrade(request, holdOpen(stream), head, (socket) =>
-      streamLogs(socket, options.job, { sinceMs, stream }),
-    );
+    const held = holdOpen(stream, () => options.job.isFinished);
+    sockets.handleUpgrade(request, held, head, (socket) => streamLogs(socket, options.job, sinceMs));
   });
   return server;
 }
@@ -83,7 +82,7 @@ function measure({ job, gpuCount, gpuUtilization, memoryBytes }: RunnerOptions):
   };
 }
 
-function streamLogs(socket: WebSocket, job: Job, { sinceMs, stream }: { sinceMs: number; stream: Duplex }): void {
+function streamLogs(socket: WebSocket, job: Job, sinceMs: number): void {
   let position = 0;
   let isOver = false;
   const pump = (): void => {
@@ -96,7 +95,6 @@ function streamLogs(socket: WebSocket, job: Job, { sinceMs, stream }: { sinceMs:
     if (!job.isFinished) return;
     isOver = true;
     unsubscribe();
-    socket.once('close', () => stream.end());
     socket.close(1000);
   };
   const unsubscribe = job.subscribe(pump);

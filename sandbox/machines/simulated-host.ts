@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import type { Server as NetServer, Socket } from 'node:net';
-import { Container } from './job-container.ts';
+import { Container } from './container.ts';
 import type { HostHardware } from './host-commands.ts';
 import { createHostCommands } from './host-commands.ts';
 import type { Scenarios } from './scenarios.ts';

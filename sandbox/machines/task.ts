@@ -1,5 +1,5 @@
-import type { Container } from './job-container.ts';
-import { CONTAINER_SSH_PORT, RUNNER_PORT } from './job-container.ts';
+import type { Container } from './container.ts';
+import { CONTAINER_SSH_PORT, RUNNER_PORT } from './container.ts';
 import type { Scenario } from './scenarios.ts';
 
 /** Where a task of the shim stands. */
