@@ -83,7 +83,7 @@ export async function createDefaultFleets({
       .map(({ plan, host, hostname }) => ({
         hostname,
         port: host.port,
-        ...(plan.blocks !== undefined && { blocks: plan.blocks }),
+        blocks: plan.blocks ?? 1,
       })),
   });
   await apply({ name: 'cloud', nodes: '0..4', backends: ['cloudrift'], idle_duration: '0s' });
