@@ -1,0 +1,194 @@
+"""What runs in a forked child: it takes one request, says so, waits for the word to go, and becomes that dstack command."""
+
+import atexit
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+
+import environment_recorder
+import introspect
+import rich_consoles
+from entry_script import make_main, strip_own_frames
+from pinned_file import pin_file
+
+PARKED = b"p"
+ACKNOWLEDGED = b"a"
+FAILED = b"f"
+GO = b"G"
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def set_parent_death_signal(number, parent):
+    """Has the kernel send the signal when the parent ends, however it ends."""
+    _libc.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    return os.getppid() == parent
+
+
+class ChildProcess:
+    """The life of a child after the fork. It never returns."""
+
+    def __init__(self, entry, channel, printed):
+        self._script, self._code = entry
+        self._channel = channel
+        self._printed = printed
+
+    def run(self, parent, standard_fds, park):
+        try:
+            self._become_a_process(parent, standard_fds)
+            if park:
+                self._park()
+            self._run_script(self._take_request() if not park else None)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(70)
+
+    def _become_a_process(self, parent, standard_fds):
+        if not set_parent_death_signal(signal.SIGKILL, parent):
+            os._exit(0)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.setsid()
+        for number, fd in enumerate(standard_fds):
+            os.dup2(fd, number)
+        self._close_everything_else()
+
+    def _close_everything_else(self):
+        # A copy of the control channel or of another child's pipes would keep them from ever ending.
+        keep = self._channel.fileno()
+        for name in os.listdir("/proc/self/fd"):
+            fd = int(name)
+            if fd > 2 and fd != keep:
+                try:
+                    os.close(fd)
+                except OSError:
+                    pass  # the descriptor of the listing itself
+
+    def _park(self):
+        """Arranges that the script stops where it first parses arguments, and takes its request there."""
+        import argparse
+
+        original = argparse.ArgumentParser.parse_known_args
+
+        def parse_parked(parser, *args, **kwargs):
+            argparse.ArgumentParser.parse_known_args = original
+            baked = environment_recorder.stop_recording()
+            gc.freeze()
+            self._channel.sendall(PARKED + _with_length(json.dumps(baked).encode()))
+            self._begin(self._take_request())
+            return original(parser, *args, **kwargs)
+
+        argparse.ArgumentParser.parse_known_args = parse_parked
+        environment_recorder.start_recording()
+
+    def _take_request(self):
+        """Waits for a request, acknowledges it and waits for the word to go. Ends the process where it never comes."""
+        request, pinned = self._receive_request()
+        try:
+            os.chdir(request["cwd"])
+        except OSError as error:
+            self._channel.sendall(FAILED + _with_length(str(error).encode()))
+            os._exit(0)
+        self._channel.sendall(ACKNOWLEDGED)
+        if self._channel.recv(1) != GO:
+            os._exit(0)
+        self._channel.close()
+        return request, pinned
+
+    def _receive_request(self):
+        header = self._receive(8)
+        request = json.loads(self._receive(int.from_bytes(header[:4], "big")))
+        return request, self._receive(int.from_bytes(header[4:], "big"))
+
+    def _receive(self, length):
+        content = bytearray()
+        while len(content) < length:
+            piece = self._channel.recv(length - len(content))
+            if not piece:
+                os._exit(0)
+            content += piece
+        return bytes(content)
+
+    def _begin(self, taken):
+        """Puts the request's argv, environment and pinned file in place."""
+        request, pinned = taken
+        if request["env"]:
+            os.environ.update(request["env"])
+            if "TZ" in request["env"]:
+                time.tzset()
+            rich_consoles.remake_consoles()
+        rich_consoles.unwatch_consoles()
+        if request.get("pinned"):
+            pin_file(request["pinned"], pinned)
+        for fd, content in self._printed.items():
+            if content and not request.get("task"):
+                os.write(fd, content)
+        sys.argv[1:] = request["argv"]
+        gc.enable()
+
+    def _run_script(self, taken):
+        namespace = make_main(self._script, [])
+        if taken is not None:
+            self._begin(taken)
+            task = taken[0].get("task")
+            if task:
+                end_process(lambda: introspect.answer(task, self._script, self._code))
+        end_process(lambda: exec(self._code, namespace))
+
+
+def _with_length(content):
+    return len(content).to_bytes(4, "big") + content
+
+
+def end_process(body):
+    """Runs the body and ends the process as the interpreter does: traceback, threads, exit handlers, streams, exit code."""
+    code = _run_to_code(body)
+    _call_quietly(threading._shutdown)
+    _call_quietly(atexit._run_exitfuncs)
+    try:
+        sys.stdout.flush()
+    except BaseException:
+        code = 120
+    _call_quietly(sys.stderr.flush)
+    if code == -signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(code)
+
+
+def _run_to_code(body):
+    try:
+        body()
+    except SystemExit as error:
+        return _code_of(error.code)
+    except BaseException as error:
+        stripped = strip_own_frames(error)
+        sys.excepthook(type(stripped), stripped, stripped.__traceback__)
+        return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    return 0
+
+
+def _code_of(code):
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    _call_quietly(sys.stdout.flush)
+    print(code, file=sys.stderr)
+    return 1
+
+
+def _call_quietly(function):
+    try:
+        function()
+    except BaseException:
+        pass

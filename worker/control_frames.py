@@ -1,0 +1,36 @@
+"""Length-prefixed frames between the server and the worker: length (4 bytes), kind (1 byte), request (4 bytes), payload."""
+
+import struct
+
+HEADER = struct.Struct(">IcI")
+
+# From the server.
+REQUEST = b"R"  # payload: JSON, and after it the pinned file's content
+GO = b"G"  # the request that was acknowledged may run
+KILL = b"K"  # payload: the number of a signal for the request's process group
+PING = b"?"
+
+# To the server.
+READY = b"r"
+ACKNOWLEDGED = b"a"  # a child holds the whole request and waits for GO
+REFUSED = b"n"  # payload: why; nothing ran
+STDOUT = b"o"
+STDERR = b"e"
+EXIT = b"x"
+PONG = b"!"
+
+
+def encode(kind, request, payload=b""):
+    return HEADER.pack(len(payload), kind, request) + payload
+
+
+def take_frames(buffer):
+    """Takes the whole frames off the front of a bytearray."""
+    while len(buffer) >= HEADER.size:
+        length, kind, request = HEADER.unpack_from(buffer)
+        end = HEADER.size + length
+        if len(buffer) < end:
+            return
+        payload = bytes(buffer[HEADER.size:end])
+        del buffer[:end]
+        yield kind, request, payload

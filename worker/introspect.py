@@ -1,0 +1,182 @@
+"""What dstack's own interpreter can tell: the help of every command, the schema of configurations, dstack's verdict on one.
+
+In a plain process: <interpreter> -B introspect.py <dstack script> <task>, with the task's input on standard input.
+The answer is JSON on standard output.
+"""
+
+import argparse
+import contextlib
+import enum
+import io
+import json
+import os
+import sys
+
+if __name__ == "__main__":
+    _folder = os.path.dirname(os.path.abspath(__file__))
+    if sys.path[0] != _folder:
+        sys.path.insert(0, _folder)
+
+from entry_script import compile_entry, make_main, use_path_of
+
+
+class _Parked(BaseException):
+    """Ends the entry script where it would parse its arguments."""
+
+
+def answer(task, script, code):
+    """Writes the answer to one task on standard output."""
+    with contextlib.redirect_stdout(sys.stderr):
+        result = TASKS[task](script, code)
+    json.dump(result, sys.stdout, ensure_ascii=True)
+    sys.stdout.flush()
+
+
+def catalogue(script, code):
+    """The help of every command, as `dstack <words> --help` prints it, by the words. Types of `apply` are `apply -h <type>`."""
+    root = _root_parser(script, code)
+    help_texts = {}
+    for words, parser in _commands(root, ()):
+        help_texts[" ".join(words)] = _printed_help(script, root, [*words, "--help"])
+        for kind in _help_types(parser):
+            # Showing the help of a type adds that type's flags to the parser, so each gets a new one.
+            help_texts[" ".join([*words, "-h", kind])] = _printed_help(script, _root_parser(script, code), [*words, "-h", kind])
+    return {"help": help_texts, "version": _version()}
+
+
+def schema(_script, _code):
+    """The JSON schema of configurations and of profiles, without defaults that come from the environment."""
+    from dstack._internal.core.models.configurations import DstackConfiguration
+    from dstack._internal.core.models.profiles import ProfilesConfig
+
+    return {
+        "configuration": _without_environment(_schema_of(DstackConfiguration)),
+        "profiles": _without_environment(_schema_of(ProfilesConfig)),
+        "version": _version(),
+    }
+
+
+def validate(_script, _code):
+    """dstack's own verdict on a configuration or on profiles, given as `{"text", "kind"}` on standard input."""
+    import yaml
+
+    question = json.loads(sys.stdin.buffer.read())
+    try:
+        data = yaml.safe_load(question["text"])
+    except Exception as error:  # PyYAML raises more than its own errors, for a date that is none for instance
+        return {"verdict": "unreadable", "text": str(error), "problems": []}
+    try:
+        _parse(question["kind"], data)
+    except Exception as error:
+        return {"verdict": "invalid", "text": str(error), "problems": _problems(error)}
+    return {"verdict": "valid", "text": "", "problems": []}
+
+
+TASKS = {"catalogue": catalogue, "schema": schema, "validate": validate}
+
+
+def _root_parser(script, code):
+    """Runs the entry script up to where it parses its arguments, and gives the parser that it built."""
+    found = []
+    original = argparse.ArgumentParser.parse_known_args
+
+    def park(parser, *_args, **_kwargs):
+        found.append(parser)
+        raise _Parked
+
+    argparse.ArgumentParser.parse_known_args = park
+    try:
+        exec(code, make_main(script, []))
+    except _Parked:
+        pass
+    finally:
+        argparse.ArgumentParser.parse_known_args = original
+    return found[0]
+
+
+def _commands(parser, words):
+    yield words, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name in _primary_names(action):
+                yield from _commands(action.choices[name], (*words, name))
+
+
+def _primary_names(action):
+    """The names of the subcommands without their aliases, which share the parser and come later."""
+    seen = set()
+    for name, parser in action.choices.items():
+        if id(parser) not in seen:
+            seen.add(id(parser))
+            yield name
+
+
+def _help_types(parser):
+    for action in parser._actions:
+        if "--help" in action.option_strings and isinstance(action.type, type) and issubclass(action.type, enum.Enum):
+            yield from (str(member.value) for member in action.type)
+
+
+def _printed_help(script, root, argv):
+    sys.argv = [script, *argv]
+    content = io.BytesIO()
+    capture = io.TextIOWrapper(content, encoding=sys.__stdout__.encoding, errors=sys.__stdout__.errors, newline="\n")
+    with contextlib.redirect_stdout(capture), contextlib.suppress(SystemExit):
+        args, unknown = root.parse_known_args()
+        # `apply --help` is a flag like any other: the command itself shows the help.
+        args.extra_args = unknown
+        args.func(args)
+    capture.flush()
+    return content.getvalue().decode(sys.__stdout__.encoding)
+
+
+def _schema_of(model):
+    return model.model_json_schema() if hasattr(model, "model_json_schema") else model.schema()
+
+
+def _without_environment(node):
+    """Drops defaults that hold a value of the environment: they are true for this process only, and may be secret."""
+    values = {value for name, value in os.environ.items() if len(value) > 3 and name not in ("LANG", "TERM")}
+    return _dropping(node, values)
+
+
+def _dropping(node, values):
+    if isinstance(node, list):
+        return [_dropping(item, values) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _dropping(value, values)
+        for key, value in node.items()
+        if not (key == "default" and isinstance(value, str) and value in values)
+    }
+
+
+def _parse(kind, data):
+    if kind == "profiles":
+        from dstack._internal.core.models.profiles import ProfilesConfig
+
+        return ProfilesConfig.model_validate(data) if hasattr(ProfilesConfig, "model_validate") else ProfilesConfig.parse_obj(data)
+    from dstack._internal.core.models.configurations import parse_apply_configuration
+
+    return parse_apply_configuration(data)
+
+
+def _problems(error):
+    """Pydantic's complaints one by one, where it made them."""
+    cause = error.args[0] if error.args and hasattr(error.args[0], "errors") else error
+    if not hasattr(cause, "errors"):
+        return []
+    return [{"path": [str(part) for part in item["loc"]], "message": str(item["msg"]), "kind": str(item["type"])} for item in cause.errors()]
+
+
+def _version():
+    from importlib import metadata
+
+    return metadata.version("dstack")
+
+
+if __name__ == "__main__":
+    sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
+    sys.path.insert(0, os.path.dirname(os.path.realpath(sys.argv[1])))
+    answer(sys.argv[2], sys.argv[1], compile_entry(sys.argv[1]))
