@@ -24,6 +24,8 @@ export interface PolicyWatch {
   /** What is handed to dstack as well, so that it narrows its own choice. */
   limits(): { readonly backends: readonly string[] | undefined; readonly regions: readonly string[] | undefined };
   allowedFlags(): readonly string[];
+  /** Taken at start: where the audit log begins a new file, and how many full ones it keeps. */
+  auditLimits(): { readonly maxBytes: number | undefined; readonly keepFiles: number | undefined };
   /** The state for doctor. Never throws. */
   state(): PolicyState;
 }
@@ -66,6 +68,10 @@ export function createPolicyWatch(settings: PolicyWatchOptions): PolicyWatch {
     },
     limits: () => ({ backends: current().backends, regions: current().regions }),
     allowedFlags: () => current().flags ?? [],
+    auditLimits() {
+      const { max_megabytes: megabytes, keep_files: keepFiles } = current().audit ?? {};
+      return { maxBytes: megabytes === undefined ? undefined : megabytes * 1_000_000, keepFiles };
+    },
     state() {
       if (settings.policy === undefined) return { kind: 'none' };
       try {
