@@ -1,7 +1,7 @@
 /** Masks secrets wherever they turn up. */
 export interface Redactor {
   /** From now on these values are masked; ones shorter than 6 characters aren't, since they would mask ordinary words. */
-  readonly learn: (secrets: Iterable<string>) => void;
+  readonly add: (secrets: Iterable<string>) => void;
   /** The text with every known secret masked: as it is, and in JSON, URL and base 64 spelling. */
   readonly redact: (text: string) => string;
 }
@@ -13,14 +13,14 @@ const MASK = '[masked]';
 export function createRedactor(secrets: Iterable<string> = []): Redactor {
   const spellings = new Set<string>();
   let pattern: RegExp | undefined;
-  const learn = (more: Iterable<string>): void => {
+  const add = (more: Iterable<string>): void => {
     const before = spellings.size;
     for (const secret of more) for (const spelling of spellingsOf(secret)) spellings.add(spelling);
     if (spellings.size !== before) pattern = anyOf(spellings);
   };
-  learn(secrets);
+  add(secrets);
   return {
-    learn,
+    add,
     redact: (text) => (pattern === undefined ? text : text.replace(pattern, MASK)),
   };
 }
