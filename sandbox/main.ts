@@ -7,6 +7,7 @@ import { preparePythonEnvironment } from './python-environment.ts';
 import { startSandbox } from './sandbox.ts';
 import type { Sandbox } from './sandbox.ts';
 
+export { runDemo } from './demo.ts';
 export { findMissing, preparePythonEnvironment } from './python-environment.ts';
 export { startSandbox } from './sandbox.ts';
 

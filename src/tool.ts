@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { Transcript } from './cli/runner.ts';
+import { ToolError } from './errors.ts';
 import type { Powers } from './powers/powers.ts';
 
 /** What a tool can do to the world: nothing, change it, or destroy something in it. */
@@ -71,6 +72,11 @@ export interface AnyTool extends Omit<Tool, 'run'> {
 /** Declares a tool, with its input and facts checked against what `run` takes and gives. */
 export function defineTool<Input extends z.ZodObject, Facts extends z.ZodObject>(tool: Tool<Input, Facts>): AnyTool {
   return tool;
+}
+
+/** Refuses the arguments of a call that the schema alone can't tell apart. @throws ToolError always */
+export function refuse(message: string, hint: string): never {
+  throw new ToolError('invalid-input', `${message} Nothing was run.`, hint);
 }
 
 /** What every result carries beside the tool's own facts. */

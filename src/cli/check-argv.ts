@@ -35,10 +35,11 @@ export async function checkArgv(
   const { help } = await catalogue.page(command, request.configurationType);
   const places = await catalogue.flagsOf(command, request.configurationType);
   const where = { command, version: catalogue.version, places };
-  const given = [
-    ...Object.entries(request.flags ?? {}).map(([name, value]) => checkFlag(name, value, where)),
-    ...Object.entries(request.extraFlags ?? {}).map(([name, value]) => checkExtraFlag(name, value, where, rules)),
+  const asked: Asked[] = [
+    ...Object.entries(request.flags ?? {}).map(([name, value]) => ({ name, value, by: 'tool' as const })),
+    ...Object.entries(request.extraFlags ?? {}).map(([name, value]) => ({ name, value, by: 'model' as const })),
   ];
+  const given = asked.map((one) => checkFlag(one, where, rules));
   const rule = ruleOf(command, new Set(given.map(({ flag }) => flag.long)));
   if (rule === undefined) throw notRunnable(command);
   checkTogether(given, help, where);
@@ -99,20 +100,29 @@ interface Where {
   readonly places: FlagPlaces;
 }
 
-function checkFlag(name: string, value: unknown, where: Where): GivenFlag {
+interface Asked {
+  readonly name: string;
+  readonly value: unknown;
+  readonly by: 'tool' | 'model';
+}
+
+function checkFlag({ name, value, by }: Asked, where: Where, rules: ArgvRules): GivenFlag {
   const own = where.places.own.get(name);
   const flag = own ?? where.places.parent.get(name);
-  if (flag === undefined) throw unknownFlag(name, where);
-  const place = own === undefined ? 'parent' : 'own';
+  if (flag === undefined) throw unknownFlag(name, where, by);
+  if (by === 'model') checkGiver(flag, rules);
+  return { flag, place: own === undefined ? 'parent' : 'own', values: checkValues(flag, value) };
+}
+
+function checkValues(flag: DocumentedFlag, value: unknown): readonly string[] {
+  const { long } = flag;
   if (flag.value === 'none') {
-    if (value !== true) {
-      throw new ToolError(
-        'invalid-value',
-        `${name} is a switch and takes no value. Nothing was run.`,
-        `Give ${name} the value true, or leave it out.`,
-      );
-    }
-    return { flag, place, values: [] };
+    if (value === true) return [];
+    throw new ToolError(
+      'invalid-value',
+      `${long} is a switch and takes no value. Nothing was run.`,
+      `Give ${long} the value true, or leave it out.`,
+    );
   }
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (values.length === 0 || (values.length > 1 && !flag.repeatable)) {
@@ -120,43 +130,35 @@ function checkFlag(name: string, value: unknown, where: Where): GivenFlag {
       values.length === 0
         ? 'has an empty list of values'
         : `has ${values.length} values, and isn't documented as repeatable`;
-    throw new ToolError('invalid-value', `${name} ${many}. Nothing was run.`, `Give ${name} one value: ${flag.help}`);
+    throw new ToolError('invalid-value', `${long} ${many}. Nothing was run.`, `Give ${long} one value: ${flag.help}`);
   }
-  return { flag, place, values: values.map((one) => checkFlagValue(flag, one)) };
+  return values.map((one) => checkFlagValue(flag, one));
 }
 
-function checkExtraFlag(name: string, value: unknown, where: Where, rules: ArgvRules): GivenFlag {
-  const given = checkFlag(name, value, where);
-  const giver = giverOf(given.flag);
-  if (giver === 'tool') {
-    throw new ToolError(
-      'forbidden-flag',
-      `${name} is set by this server itself. Nothing was run.`,
-      `Leave ${name} out: use the tool's own inputs.`,
-    );
-  }
-  if (giver === 'operator' && rules.allowedFlags?.includes(name) !== true) {
-    throw new ToolError(
-      'forbidden-flag',
-      `${name} isn't taken from a model: it reads files, carries a secret or opens something to others. Nothing was run.`,
-      `Leave ${name} out. What it sets can be written into the configuration file by the person who runs dstack.`,
-    );
-  }
-  return given;
+function checkGiver(flag: DocumentedFlag, rules: ArgvRules): void {
+  const giver = giverOf(flag);
+  if (giver === 'tool') throw setByTool(flag.long);
+  if (giver === 'model' || rules.allowedFlags?.includes(flag.long) === true) return;
+  throw new ToolError(
+    'forbidden-flag',
+    `${flag.long} isn't taken from a model: it reads files, carries a secret or opens something to others. Nothing was run.`,
+    `Leave ${flag.long} out. What it sets can be written into the configuration file by the person who runs dstack.`,
+  );
 }
+
+const setByTool = (long: string): ToolError =>
+  new ToolError(
+    'forbidden-flag',
+    `${long} is set by this server itself. Nothing was run.`,
+    `Leave ${long} out: use the tool's own inputs.`,
+  );
 
 /** Holds the flags together: none twice, one of an exclusive group, and all that the command requires. */
 function checkTogether(given: readonly GivenFlag[], help: HelpPage, where: Where): void {
   const groups = new Map<number, string>();
   const seen = new Set<string>();
   for (const { flag, place } of given) {
-    if (seen.has(flag.long)) {
-      throw new ToolError(
-        'forbidden-flag',
-        `${flag.long} is set by this server itself. Nothing was run.`,
-        `Leave ${flag.long} out: use the tool's own inputs.`,
-      );
-    }
+    if (seen.has(flag.long)) throw setByTool(flag.long);
     seen.add(flag.long);
     if (place === 'parent' || flag.exclusiveGroup === undefined) continue;
     const other = groups.get(flag.exclusiveGroup);

@@ -3,7 +3,7 @@ import { finished } from 'node:stream/promises';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { keepOutput } from './keep-output.ts';
 import { openOutputFile } from './output-file.ts';
-import type { Transcript } from './runner.ts';
+import type { OutputSink, Transcript } from './runner.ts';
 
 /** What a command has printed. */
 export type Printed = Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
@@ -15,6 +15,7 @@ const DRAIN_MS = 500;
 export function collectPipes(
   pipes: { stdout: Readable | null; stderr: Readable | null },
   keepBytes: number,
+  sink?: OutputSink,
 ): { drain(): Promise<Printed> } {
   const collect = (
     stream: Readable | null,
@@ -23,6 +24,7 @@ export function collectPipes(
     stream?.on('data', (chunk: Buffer) => kept.add(chunk));
     return { kept, stream, ended: stream === null ? Promise.resolve() : finished(stream).catch(() => undefined) };
   };
+  if (sink !== undefined) pipes.stdout?.on('data', (chunk: Buffer) => sink.write(chunk));
   const both = [collect(pipes.stdout), collect(pipes.stderr)] as const;
   return {
     async drain() {

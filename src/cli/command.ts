@@ -7,13 +7,13 @@ export type FlagValue = true | string | number | readonly (string | number)[];
 export interface CommandRequest {
   /** The command words, as in `run get` or `apply`. */
   readonly command: string;
-  /** The flags that the tool itself sets. */
-  readonly flags?: Readonly<Record<string, FlagValue>>;
+  /** The flags that the tool itself sets; one that is `undefined` or `false` is left out. */
+  readonly flags?: Readonly<Record<string, FlagValue | false | undefined>>;
   /** The flags that the model asks for, as they came: each is held to the documented ones that a model may give. */
-  readonly extraFlags?: Readonly<Record<string, unknown>>;
+  readonly extraFlags?: Readonly<Record<string, unknown>> | undefined;
   readonly positionals?: readonly string[];
   /** The configuration type whose flags `apply` documents beside its own (`task`, `fleet`, ...). */
-  readonly configurationType?: string;
+  readonly configurationType?: string | undefined;
 }
 
 declare const checked: unique symbol;

@@ -78,6 +78,11 @@ export function createPlainRunner(settings: PlainRunnerOptions): Runner {
   const notStarted = (call: Call, reason: string): Transcript =>
     toTranscript(call, { kind: 'not-started', reason }, NOTHING_PRINTED);
 
+  const neverBegan = (call: Call, why: Interrupted): Transcript => {
+    if (why === 'cancelled') return toTranscript(call, { kind: 'cancelled' }, NOTHING_PRINTED);
+    return notStarted(call, why === 'closing' ? 'this server is ending' : 'other dstack commands took all the time');
+  };
+
   const spawn = (call: Call, hold: Hold, more: Partial<SpawnRequest>): Promise<Spawned> =>
     spawnDstack({
       executable,
@@ -93,7 +98,7 @@ export function createPlainRunner(settings: PlainRunnerOptions): Runner {
     if (hold.kind === 'differs') return notStarted(call, hold.reason);
     const started = await spawn(call, hold, call.options.answer === undefined ? {} : { answer: call.options.answer });
     if (started.kind === 'not-started') return notStarted(call, started.reason);
-    const pipes = collectPipes(started, keepBytes);
+    const pipes = collectPipes(started, keepBytes, call.options.sink);
     const how = await Promise.race([started.exited, call.interruption.happened]);
     if (typeof how === 'string') await endGroup(started, graceMs);
     // A grandchild that outlives its parent would keep the pipes open.
@@ -105,6 +110,8 @@ export function createPlainRunner(settings: PlainRunnerOptions): Runner {
   const runChange = async (call: Call, consent: Consent): Promise<Transcript> => {
     const hold = await holdPinnedFile({ executable, launcherPath: settings.launcherPath, options: call.options });
     if (hold.kind === 'differs') return notStarted(call, hold.reason);
+    const interrupted = call.interruption.now();
+    if (interrupted !== undefined) return neverBegan(call, interrupted);
     if (!spendConsent(consent, call.argv.argv)) throw consentMissing(call.argv);
     const files = openOutputFiles(keepBytes);
     const started = await spawn(call, hold, { output: files.streams });
@@ -155,10 +162,10 @@ export function createPlainRunner(settings: PlainRunnerOptions): Runner {
       );
     }
     let begun = false;
-    let givenUp = false;
     const turn = limit(() => {
-      begun = true;
-      return givenUp ? notStarted(call, 'it was given up while it waited') : run(call);
+      const interrupted = interruption.now();
+      begun = interrupted === undefined;
+      return interrupted === undefined ? run(call) : neverBegan(call, interrupted);
     });
     active.add(turn);
     const leave = (): void => {
@@ -166,17 +173,12 @@ export function createPlainRunner(settings: PlainRunnerOptions): Runner {
       interruption.dispose();
     };
     turn.then(leave, leave);
-    const waited = call.interruption.happened.then((how) => {
-      if (begun) return turn;
-      givenUp = true;
-      if (how === 'cancelled') return toTranscript(call, { kind: 'cancelled' }, NOTHING_PRINTED);
-      return notStarted(call, how === 'closing' ? 'this server is ending' : 'other dstack commands took all the time');
-    });
+    const waited = interruption.happened.then((why) => (begun ? turn : neverBegan(call, why)));
     return Promise.race([turn, waited]);
   };
 
   return {
-    read: (argv, options) => {
+    read: async (argv, options) => {
       if (argv.effect !== 'read') throw new TypeError(`not a read-only command: ${showCommand(argv.argv)}`);
       return enqueue(argv, options, runRead);
     },

@@ -31,6 +31,13 @@ export interface Transcript {
   readonly pinning?: 'held' | 'checked' | 'changed';
 }
 
+/** Takes standard output as it comes, for what is too long to be kept. */
+export interface OutputSink {
+  write(chunk: Uint8Array): void;
+  /** Forget what came: the command is run once more, from the start. */
+  reset(): void;
+}
+
 export interface RunOptions {
   /** Working directory; the process's own unless given. */
   readonly cwd?: string;
@@ -39,6 +46,8 @@ export interface RunOptions {
   /** The command ends after this many milliseconds. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** Gets all of standard output, also what the transcript leaves out. */
+  readonly sink?: OutputSink;
   /** A file whose content dstack reads as these bytes, whatever stands on the disk by then: the approved configuration. */
   readonly pinnedFile?: { readonly path: string; readonly bytes: Uint8Array };
 }

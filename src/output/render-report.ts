@@ -1,4 +1,5 @@
 import type { Printed, Report } from '../tool.ts';
+import { fenceText, formatTranscript } from './format-transcript.ts';
 
 /** What is done to every text before it is shown; made by the safety layer. */
 export interface Treatment {
@@ -6,8 +7,6 @@ export interface Treatment {
   redact(text: string): string;
   /** Fences and labels the words of programs and people that we don't know. */
   fence(text: string): string;
-  /** Cuts a text that is longer than a result may be, saying what was left out. */
-  cut(text: string, how: { keep: 'start' | 'end'; rest: string | undefined; omittedBytes: number }): { text: string; cut: boolean };
 }
 
 /** A result for both kinds of client: those that show the model the text, and those that show it the structure. */
@@ -17,55 +16,44 @@ export interface Rendered {
   readonly structured: Record<string, unknown>;
 }
 
+/** About 10,000 tokens: clients refuse results of more than 25,000, and a reader wants far less. */
+const MAX_CHARS = 40_000;
+
 /** Makes both channels from one report; each stands alone. */
 export function renderReport(report: Report<Record<string, unknown>>, treatment: Treatment): Rendered {
-  const pieces = report.printed.map((printed) => showPrinted(printed, treatment));
-  const summary = treatment.redact(report.summary);
+  const pieces = report.printed.map((printed) => showPrinted(printed, treatment, Math.floor(MAX_CHARS / report.printed.length)));
   const facts = Object.fromEntries(Object.entries(report.facts).filter(([, value]) => value !== undefined));
-  const output = pieces.map((piece) => piece.plain).join('\n\n');
   const text = [
-    summary,
-    ...pieces.map((piece) => piece.fenced),
+    report.summary,
+    ...pieces.map((piece) => fenceText(piece.text)),
     `outcome: ${report.outcome}${describeFacts(facts)}`,
-    ...(report.next === undefined ? [] : [`Next: ${treatment.redact(report.next)}`]),
+    ...(report.next === undefined ? [] : [`Next: ${report.next}`]),
   ];
+  const structured = {
+    outcome: report.outcome,
+    summary: report.summary,
+    output: pieces.map((piece) => piece.text).join('\n\n'),
+    ...(report.next === undefined ? {} : { next: report.next }),
+    ...(pieces.some((piece) => piece.omittedChars > 0) ? { truncated: true } : {}),
+    ...facts,
+  };
   return {
     isError: report.outcome === 'failed' || report.outcome === 'refused',
     text: treatment.redact(text.join('\n\n')),
-    structured: redactDeep(
-      {
-        outcome: report.outcome,
-        summary,
-        output,
-        ...(report.next === undefined ? {} : { next: report.next }),
-        ...(pieces.some((piece) => piece.cut) ? { truncated: true } : {}),
-        ...facts,
-      },
-      treatment,
-    ),
+    structured: redactValues(structured, treatment),
   };
 }
 
-function showPrinted(printed: Printed, treatment: Treatment): { plain: string; fenced: string; cut: boolean } {
-  const { transcript } = printed;
-  const streams = [transcript.stdout, transcript.stderr].map((text) => text.trim()).filter((text) => text !== '');
-  const { text, cut } = treatment.cut(treatment.redact(trimLines(streams.join('\n'))), {
+function showPrinted(printed: Printed, treatment: Treatment, maxChars: number): { text: string; omittedChars: number } {
+  return formatTranscript(printed.transcript, {
+    maxChars,
     keep: printed.keep ?? 'start',
-    rest: printed.rest,
-    omittedBytes: transcript.omittedBytes,
+    ...(printed.rest === undefined ? {} : { rest: printed.rest }),
+    treat: (text) => (printed.untrusted && text !== '' ? treatment.fence(text) : text),
   });
-  const shown = printed.untrusted ? treatment.fence(text) : text;
-  const ticks = '`'.repeat(Math.max(3, longestRunOfTicks(shown) + 1));
-  const command = treatment.redact(`$ ${transcript.command}`);
-  return { plain: `${command}\n${shown}`, fenced: `${ticks}\n${command}\n${shown}\n${ticks}`, cut };
 }
 
-// rich pads each line of a table to its full width: the spaces at the end say nothing and cost tokens.
-const trimLines = (text: string): string => text.replace(/[ \t]+$/gm, '');
-
-const longestRunOfTicks = (text: string): number => Math.max(0, ...(text.match(/`+/g) ?? []).map((run) => run.length));
-
-/** The facts that fit on a line; lists stand in the output above already. */
+/** The facts that fit on a line; lists and nested ones stand in the output above already. */
 function describeFacts(facts: Readonly<Record<string, unknown>>): string {
   const words = Object.entries(facts).flatMap(([name, value]) => {
     if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return [`${name}: ${value}`];
@@ -76,15 +64,18 @@ function describeFacts(facts: Readonly<Record<string, unknown>>): string {
 }
 
 const isShortList = (value: unknown): value is (string | number)[] =>
-  Array.isArray(value) && value.length > 0 && value.length <= 20 && value.every((item) => typeof item === 'string' || typeof item === 'number');
+  Array.isArray(value) &&
+  value.length > 0 &&
+  value.length <= 20 &&
+  value.every((item) => typeof item === 'string' || typeof item === 'number');
 
-function redactDeep(value: Record<string, unknown>, treatment: Treatment): Record<string, unknown> {
-  // A walk over values, not over the JSON text: masking inside the text could break its escapes.
-  const walk = (item: unknown): unknown => {
-    if (typeof item === 'string') return treatment.redact(item);
-    if (Array.isArray(item)) return item.map(walk);
-    if (typeof item === 'object' && item !== null) return Object.fromEntries(Object.entries(item).map(([key, inner]) => [key, walk(inner)]));
-    return item;
+/** A walk over values, not over the JSON text: masking inside the text could break its escapes. */
+function redactValues(record: Record<string, unknown>, treatment: Treatment): Record<string, unknown> {
+  const walk = (value: unknown): unknown => {
+    if (typeof value === 'string') return treatment.redact(value);
+    if (Array.isArray(value)) return value.map(walk);
+    if (typeof value === 'object' && value !== null) return redactValues({ ...value }, treatment);
+    return value;
   };
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, walk(inner)]));
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, walk(value)]));
 }

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import type { CheckedArgv, CommandRequest } from '../cli/command.ts';
 import type { RunOptions, Transcript } from '../cli/runner.ts';
 import type { Engine } from '../engine.ts';
-import { readFailure } from '../output/read-outcome.ts';
-import type { Failure } from '../output/read-outcome.ts';
+import { readFailure } from '../output/read-failure.ts';
+import type { Failure } from '../output/read-failure.ts';
 import type { Effect } from '../tool.ts';
 import { CommandFailed } from './command-failed.ts';
 import type { TimePower } from './powers.ts';
 
 /** How much of a call's time is kept back for making its answer. */
-const ANSWER_RESERVE_MS = 1_500;
+export const ANSWER_RESERVE_MS = 1_500;
 
 /** The one way in which the powers run a read-only command: catalogue, retry guard, run, and what came of it. */
 export interface CommandRunner {
@@ -20,26 +20,30 @@ export interface CommandRunner {
   read(request: CommandRequest, options?: ReadOptions): Promise<Transcript>;
 }
 
-export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' | 'onStdout'>> & { readonly answer?: 'n' };
+export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' | 'sink'>> & {
+  readonly answer?: 'n';
+  /** False for a look of our own at how things stand, whose "not found" is an answer. */
+  readonly guarded?: boolean;
+};
 
 export function createCommandRunner(engine: Engine, time: TimePower): CommandRunner {
   const check = async (request: CommandRequest): Promise<CheckedArgv> => {
     const cli = await engine.cli();
     return cli.check(request);
   };
-  const tryRead = async (request: CommandRequest, options: ReadOptions = {}): Promise<{ transcript: Transcript; failure: Failure | undefined }> => {
+  const tryRead = async (request: CommandRequest, { guarded = true, ...options }: ReadOptions = {}): Promise<{ transcript: Transcript; failure: Failure | undefined }> => {
     const cli = await engine.cli();
     const argv = await check(request);
     if (!hasEffect(argv, 'read')) throw new TypeError(`not a read-only command: ${argv.argv.join(' ')}`);
     const key = guardKey(argv, options);
-    engine.retryGuard.admit(key);
+    if (guarded) engine.retryGuard.admit(key);
     const transcript = await cli.runner.read(argv, {
       timeoutMs: Math.max(1_000, time.remainingMs() - ANSWER_RESERVE_MS),
       signal: time.signal,
       ...options,
     });
     const failure = readFailure(transcript);
-    engine.retryGuard.record(key, failure);
+    if (guarded) engine.retryGuard.record(key, failure);
     return { transcript, failure };
   };
   return {

@@ -1,6 +1,6 @@
-import type * as z from 'zod';
 import type { CommandRequest } from '../cli/command.ts';
 import type { Transcript } from '../cli/runner.ts';
+import type { LogPage, LogPageRequest } from '../runs/page-log.ts';
 import type { Question, Report } from '../tool.ts';
 import type { ChangeFacts } from './change-facts.ts';
 
@@ -10,6 +10,10 @@ export interface Powers {
   readonly changes: ChangePower;
   readonly time: TimePower;
   readonly help: HelpPower;
+  /** Reads a log through its pager: bounded memory, however long the log is. */
+  readonly logs: (request: CommandRequest, page: LogPageRequest) => Promise<{ transcript: Transcript; page: LogPage }>;
+  /** The server of a project, which addresses of services may be relative to. */
+  readonly serverUrl: (project: string | undefined) => Promise<string | undefined>;
   readonly doctor: () => Promise<DoctorReport>;
 }
 
@@ -20,32 +24,34 @@ export interface DstackPower {
    * @throws CommandFailed when dstack said no; the call then ends with dstack's words and the next step.
    */
   read(request: CommandRequest): Promise<Transcript>;
-  /** The same for a command that prints JSON. */
-  readJson<Schema extends z.ZodType>(request: CommandRequest, schema: Schema): Promise<{ transcript: Transcript; value: z.output<Schema> }>;
 }
 
 /** Changes, in two steps: a preview that mints a token, and its redemption. */
 export interface ChangePower {
-  previewApply(request: ApplyRequest): Promise<Report<ChangeFacts>>;
-  previewStop(request: StopRequest): Promise<Report<ChangeFacts>>;
-  previewDelete(request: DeleteRequest): Promise<Report<ChangeFacts>>;
+  preview(request: ChangeRequest): Promise<Report<ChangeFacts>>;
   /** `tool` is the one that the token must have been minted for. */
-  redeem(token: string, tool: 'apply' | 'stop' | 'delete'): Promise<Report<ChangeFacts> | Question>;
+  redeem(token: string, tool: ChangeRequest['tool']): Promise<Report<ChangeFacts> | Question>;
 }
 
+/** A change that somebody asked for. */
+export type ChangeRequest = ApplyRequest | StopRequest | DeleteRequest;
+
 export interface ApplyRequest {
+  readonly tool: 'apply';
   readonly file: string;
   readonly project?: string | undefined;
   readonly extraFlags?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface StopRequest {
+  readonly tool: 'stop';
   readonly run: string;
   readonly abort: boolean;
   readonly project?: string | undefined;
 }
 
 export interface DeleteRequest {
+  readonly tool: 'delete';
   readonly kind: 'fleet' | 'instance' | 'volume' | 'gateway';
   readonly name: string;
   /** Number of the instance within the fleet `name`. */
@@ -63,7 +69,7 @@ export interface TimePower {
 
 export interface HelpPower {
   /** The verbatim `--help` of a command. @throws ToolError `unknown-command` with the documented ones. */
-  page(command: string, configurationType?: string): Promise<{ text: string; command: string }>;
+  page(command: string, configurationType?: string): Promise<{ transcript: Transcript }>;
 }
 
 export interface DoctorCheck {

@@ -1,0 +1,147 @@
+import { Client } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { stringify } from 'yaml';
+import { preparePythonEnvironment } from './python-environment.ts';
+import { startSandbox } from './sandbox.ts';
+import type { Sandbox } from './sandbox.ts';
+
+export interface DemoOptions {
+  readonly print: (line: string) => void;
+  readonly signal: AbortSignal;
+  /** The bundled server that the demo connects to, as a client would. */
+  readonly server: string;
+  readonly cacheFolder: string;
+}
+
+/** How a result of ours looks to a client. */
+interface Answer {
+  readonly text: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+/** One step of the round: what a user would say, and the call that answers it. */
+interface Step {
+  readonly title: string;
+  readonly tool: string;
+  readonly arguments: (so: Readonly<Record<string, unknown>>) => Record<string, unknown>;
+}
+
+const STEPS: readonly Step[] = [
+  { title: 'Which GPUs can be had, and for how much?', tool: 'offer', arguments: () => ({ max_offers: 8 }) },
+  { title: 'What would this training run do and cost?', tool: 'plan', arguments: () => ({ file: 'train.dstack.yml' }) },
+  { title: 'Yes, run it', tool: 'apply', arguments: ({ token }) => ({ token }) },
+  { title: 'Tell me when it runs', tool: 'get', arguments: () => ({ name: 'train', wait_for: 'running' }) },
+  { title: 'What runs now?', tool: 'ps', arguments: () => ({}) },
+  { title: 'What does it print?', tool: 'logs', arguments: () => ({ run: 'train', lines: 20 }) },
+  { title: 'Stop it', tool: 'stop', arguments: () => ({ run: 'train' }) },
+  { title: 'Yes, stop it', tool: 'stop', arguments: ({ token }) => ({ token }) },
+  { title: 'Has it ended?', tool: 'get', arguments: () => ({ name: 'train', wait_for: 'finished' }) },
+  {
+    title: 'A flag that nobody documented is refused',
+    tool: 'plan',
+    arguments: () => ({ file: 'train.dstack.yml', flags: { '--gpus': '8' } }),
+  },
+];
+
+/** Shows a whole round against the sandbox as it happens; gives the exit code. Nothing is left of it. */
+export async function runDemo({ print, signal, server, cacheFolder }: DemoOptions): Promise<number> {
+  const startedAt = performance.now();
+  const timings: string[] = [];
+  const timed = async <T>(name: string, step: () => Promise<T>): Promise<T> => {
+    const since = performance.now();
+    const result = await step();
+    timings.push(`${name.padEnd(44)} ${seconds(since)}`);
+    return result;
+  };
+  const pythonEnvironment = path.join(cacheFolder, 'python');
+  await timed('set-up', () => preparePythonEnvironment({ folder: pythonEnvironment, onProgress: print, signal }));
+  const sandbox = await timed('sandbox', () => startSandbox({ pythonEnvironment, cacheFolder, onProgress: print, signal }));
+  try {
+    await writeTrainingRun(sandbox);
+    const client = await timed('connect over stdio', () => connect(sandbox, server, print));
+    try {
+      await showRound(client, { print, timed });
+    } finally {
+      await client.close();
+    }
+  } finally {
+    await timed('end the sandbox', () => sandbox.stop());
+  }
+  print('\n── How long it took ──');
+  for (const line of timings) print(line);
+  print(`${'all together'.padEnd(44)} ${seconds(startedAt)}`);
+  return 0;
+}
+
+const seconds = (since: number): string => `${((performance.now() - since) / 1000).toFixed(1)} s`;
+
+async function writeTrainingRun(sandbox: Sandbox): Promise<void> {
+  const epochs = [1, 2, 3].map((epoch) => `echo "epoch ${epoch}: loss ${(1 / epoch).toFixed(2)}"`);
+  const configuration = {
+    type: 'task',
+    name: 'train',
+    commands: [...epochs, 'sleep infinity'],
+    resources: { gpu: 'RTX4090' },
+    max_duration: '2h',
+  };
+  sandbox.controls.scenarios.set('train', { pullMs: 1_500 });
+  await writeFile(path.join(sandbox.workspace, 'train.dstack.yml'), stringify(configuration));
+}
+
+async function connect(sandbox: Sandbox, server: string, print: (line: string) => void): Promise<Client> {
+  const client = new Client({ name: 'dstack-mcp-demo', version: '1.0.0' }, { capabilities: { elicitation: { form: {} } } });
+  client.setRequestHandler('elicitation/create', async (request) => {
+    const { params } = request;
+    print(indent(`The client asks the person:\n${params.message}`));
+    const schema = 'requestedSchema' in params ? params.requestedSchema : undefined;
+    const typed = schema !== undefined && Object.hasOwn(schema.properties, 'name');
+    print(indent(typed ? 'The person types: train' : 'The person clicks: Approve'));
+    return { action: 'accept', content: typed ? { name: 'train' } : { approve: true } };
+  });
+  await client.connect(
+    new StdioClientTransport({
+      command: process.execPath,
+      args: [server],
+      env: { ...sandbox.env, DSTACK_MCP_CLI: sandbox.cli, DSTACK_MCP_WORKSPACE: sandbox.workspace, DSTACK_MCP_STATE_DIR: path.join(sandbox.home, 'state') },
+      stderr: 'inherit',
+    }),
+  );
+  return client;
+}
+
+async function showRound(
+  client: Client,
+  { print, timed }: { print: (line: string) => void; timed: <T>(name: string, step: () => Promise<T>) => Promise<T> },
+): Promise<void> {
+  let facts: Readonly<Record<string, unknown>> = {};
+  for (const step of STEPS) {
+    const input = step.arguments(facts);
+    print(`\n── ${step.title} ──`);
+    print(`→ ${step.tool} ${JSON.stringify(input)}`);
+    const answer = await timed(`${step.tool}: ${step.title}`, () => call(client, step.tool, input, print));
+    print(indent(answer.text));
+    facts = answer.facts;
+  }
+}
+
+async function call(client: Client, tool: string, input: Record<string, unknown>, print: (line: string) => void): Promise<Answer> {
+  const result = await client.callTool(
+    { name: tool, arguments: input },
+    { onprogress: ({ message }) => print(indent(`… ${message ?? ''}`)) },
+  );
+  const content = Array.isArray(result.content) ? result.content : [];
+  const text = content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('\n');
+  const facts = typeof result.structuredContent === 'object' && result.structuredContent !== null ? result.structuredContent : {};
+  return { text: shorten(text), facts: { ...facts } };
+}
+
+/** JSON of a whole run is for programs: the demo shows its start. */
+function shorten(text: string): string {
+  const lines = text.split('\n');
+  if (lines.length <= 45) return text;
+  return [...lines.slice(0, 14), `… ${lines.length - 22} lines …`, ...lines.slice(-8)].join('\n');
+}
+
+const indent = (text: string): string => text.replace(/^/gm, '  ');

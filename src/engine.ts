@@ -1,0 +1,101 @@
+import { homedir } from 'node:os';
+import { createCliFinder } from './cli-finder.ts';
+import type { Cli } from './cli-finder.ts';
+import { readClientConfig } from './cli/client-config.ts';
+import { ToolError } from './errors.ts';
+import type { Log } from './log.ts';
+import type { Treatment } from './output/render-report.ts';
+import type { ChangeFacts } from './powers/change-facts.ts';
+import { createAuditLog } from './safety/audit.ts';
+import { createDialog } from './safety/dialog.ts';
+import type { Dialog } from './safety/dialog.ts';
+import { createGate } from './safety/gate.ts';
+import type { Gate } from './safety/gate.ts';
+import { createPolicyWatch } from './safety/policy-watch.ts';
+import type { PolicyWatch } from './safety/policy-watch.ts';
+import { createRedactor } from './safety/redact.ts';
+import { createRetryGuard } from './safety/retry-guard.ts';
+import type { RetryGuard } from './safety/retry-guard.ts';
+import { fenceUntrusted } from './safety/untrusted.ts';
+import { createWorkspace } from './safety/workspace.ts';
+import type { Workspace } from './safety/workspace.ts';
+import type { Settings } from './settings.ts';
+import type { Report } from './tool.ts';
+
+/** Everything that outlives a call, made once per process. */
+export interface Engine {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly policy: PolicyWatch;
+  readonly workspace: Workspace;
+  readonly gate: Gate<Report<ChangeFacts>>;
+  readonly retryGuard: RetryGuard;
+  readonly treatment: Treatment;
+  readonly dialog: Dialog;
+  now(): number;
+  /** Found at the first use, and looked for again as long as it isn't there. @throws ToolError `cli-not-found` */
+  cli(): Promise<Cli>;
+  /**
+   * The project (the default one where none is given) and its server, as the CLI reads them.
+   * @throws ToolError `policy` where the project isn't configured: a name that the model made up goes nowhere.
+   */
+  endpoint(project: string | undefined): Promise<{ project: string; server: string }>;
+  /** Starts in the background what the first call would otherwise wait for. */
+  warmUp(): void;
+  close(): Promise<void>;
+}
+
+export interface EngineOptions {
+  readonly settings: Settings;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+}
+
+/**
+ * Makes the engine. Nothing of dstack is touched yet, so that the server answers at once.
+ * @throws ToolError `policy-broken` where the policy can't be read: a server without its policy must not start.
+ */
+export function createEngine({ settings, env, log }: EngineOptions): Engine {
+  const home = env['HOME'] ?? env['USERPROFILE'] ?? homedir();
+  const policy = createPolicyWatch(settings);
+  const redactor = createRedactor();
+  const dialog = createDialog({ setting: settings.dialog, env });
+  const audit = createAuditLog({ folder: settings.stateDir, redact: redactor.redact });
+  const gate = createGate<Report<ChangeFacts>>({ requirementFor: (change) => policy.requirementFor(change), audit, dialog });
+  const cli = createCliFinder({ settings, env, home, log, policy });
+
+  const endpoint: Engine['endpoint'] = async (wanted) => {
+    const config = await readClientConfig(env, home);
+    redactor.add(config.secrets);
+    const project = wanted ?? settings.project ?? config.defaultProject ?? 'the default project';
+    const found = config.projects.find(({ name }) => name === project);
+    if (wanted !== undefined && found === undefined) {
+      const names = config.projects.map(({ name }) => name).join(', ');
+      throw new ToolError('policy', `No project ${wanted} is configured here. Nothing was run.`, `Configured: ${names || 'none'}. A person adds one with \`dstack project add\`.`);
+    }
+    return { project, server: found?.url ?? 'a server that is not configured' };
+  };
+
+  return {
+    settings,
+    log,
+    policy,
+    gate,
+    dialog,
+    endpoint,
+    workspace: createWorkspace({ folders: settings.workspace, home }),
+    retryGuard: createRetryGuard(),
+    treatment: { redact: redactor.redact, fence: fenceUntrusted },
+    now: () => performance.now(),
+    cli: () => cli.get(),
+    warmUp() {
+      // The configuration's secrets are masked from the first call on.
+      void endpoint(undefined).catch((error: unknown) => log.debug({ err: error }, 'no endpoint'));
+      void cli.get().then((found) => found.warmUp(), (error: unknown) => log.warn({ err: error }, 'dstack'));
+    },
+    async close() {
+      gate.close();
+      await cli.close();
+    },
+  };
+}

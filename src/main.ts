@@ -1,0 +1,86 @@
+import { fileURLToPath } from 'node:url';
+import { tools } from '../tools/index.ts';
+import { createEngine } from './engine.ts';
+import { ToolError } from './errors.ts';
+import { showHelp } from './help-text.ts';
+import { createLog } from './log.ts';
+import { serve } from './server.ts';
+import { readCommandLine } from './settings.ts';
+import type { CommandLine } from './settings.ts';
+import { VERSION } from './version.ts';
+
+/** Signals that end the process, with the exit code that a shell gives them. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+const stopping = new AbortController();
+for (const [signal, code] of Object.entries(EXIT_CODES)) {
+  process.on(signal, () => {
+    // A second signal means now.
+    if (stopping.signal.aborted) process.exit(code);
+    process.exitCode = code;
+    stopping.abort();
+  });
+}
+// A reader that is gone (a closed pipe) is an end, not a crash.
+process.stdout.on('error', () => stopping.abort());
+process.stderr.on('error', () => undefined);
+
+try {
+  await main(readCommandLine(process.argv.slice(2), process.env));
+} catch (error) {
+  const expected = error instanceof ToolError || (error instanceof Error && 'hint' in error);
+  process.stderr.write(expected ? `dstack-mcp: ${(error as Error).message}\n${String((error as { hint?: unknown }).hint)}\n` : `${String(error instanceof Error ? error.stack : error)}\n`);
+  process.exitCode = expected ? 2 : 70;
+}
+// Nothing that is still open may hold the end up: every child was ended above.
+process.exit();
+
+async function main(line: CommandLine): Promise<void> {
+  switch (line.command) {
+    case 'help':
+      process.stdout.write(showHelp());
+      return;
+    case 'version':
+      process.stdout.write(`${VERSION}\n`);
+      return;
+    case 'sandbox':
+      return runSandbox();
+    case 'demo':
+      return runDemo();
+    case 'serve':
+    case 'doctor': {
+      const engine = createEngine({ settings: line.settings, env: process.env, log: createLog(line.settings.logLevel) });
+      try {
+        if (line.command === 'serve') await serve(engine, tools, stopping.signal);
+        else process.exitCode = await (await import('./doctor-command.ts')).runDoctor(engine, { json: line.json, print });
+      } finally {
+        await engine.close();
+      }
+      return;
+    }
+    default:
+      line.command satisfies never;
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+async function runSandbox(): Promise<void> {
+  const { runSandboxCommand } = await loadSandbox();
+  await runSandboxCommand({ print, signal: stopping.signal });
+}
+
+async function runDemo(): Promise<void> {
+  const { runDemo: demo, findCacheFolder } = await loadSandbox();
+  const server = fileURLToPath(import.meta.url);
+  const code = await demo({ print, signal: stopping.signal, server, cacheFolder: findCacheFolder() });
+  process.exitCode ??= code;
+}
+
+/** The sandbox is a bundle of its own beside this one, so that a server's start doesn't pay for it. */
+async function loadSandbox(): Promise<typeof import('../sandbox/main.ts')> {
+  const bundle = './sandbox.mjs';
+  return (await import(bundle)) as typeof import('../sandbox/main.ts');
+}

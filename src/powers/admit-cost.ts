@@ -1,0 +1,61 @@
+import * as z from 'zod';
+import type { ConfigurationHead } from '../config/read-configuration.ts';
+import type { Engine } from '../engine.ts';
+import { readPrice } from '../output/read-offers.ts';
+import { readTable } from '../output/read-table.ts';
+import { checkCaps } from '../safety/check-caps.ts';
+import type { Caps } from '../safety/check-caps.ts';
+import type { CommandRunner } from './command-runner.ts';
+import type { ApplyPlan } from './plan-apply.ts';
+
+/** Types that occupy machines by the hour, and so fall under the caps. */
+const RUNS: readonly string[] = ['task', 'service', 'dev-environment'];
+
+/**
+ * The price that dstack is told to hold as well, dollars an hour for one node: the lowest of the cap's share, the file's own
+ * `max_price` and the one that was asked for. Given on the command line it overrides the file, so it may never be higher.
+ */
+export function maxPriceFlag(
+  caps: Caps,
+  head: ConfigurationHead,
+  extraFlags: Readonly<Record<string, unknown>>,
+): { extraFlags: Readonly<Record<string, unknown>>; priceFlag: number | undefined } {
+  if (caps.maxPrice === undefined || !(RUNS.includes(head.type) || head.type === 'fleet')) return { extraFlags, priceFlag: undefined };
+  const { '--max-price': asked, ...others } = extraFlags;
+  const share = caps.maxPrice / Math.max(1, head.copies ?? 1);
+  const wanted = [asked, head.value['max_price']].map((value) => z.coerce.number().nonnegative().safeParse(value ?? undefined));
+  const prices = [share, ...wanted.flatMap((price) => (price.success ? [price.data] : []))];
+  // Rounded down, so that the sum over all nodes stays below the cap.
+  return { extraFlags: others, priceFlag: Math.floor(Math.min(...prices) * 10_000) / 10_000 };
+}
+
+/**
+ * Holds a plan to the operator's caps on money.
+ * @throws ToolError `price-cap`, also where a cap is set and the price can't be read.
+ */
+export async function admitCost(engine: Engine, commands: CommandRunner, { plan, head, request }: ApplyPlan): Promise<void> {
+  const caps = engine.policy.caps();
+  if (caps.maxPrice === undefined && caps.maxTotal === undefined && caps.maxActive === undefined) return;
+  const isRun = RUNS.includes(head.type);
+  if (!isRun && head.type !== 'fleet') return;
+  const total = !isRun ? 'not-a-run' : plan.maxDurationHours === undefined ? 'unbounded' : plan.price.totalAtMost;
+  const refusal = checkCaps(
+    {
+      // An SSH fleet's own machines cost nothing through dstack.
+      hourly: plan.price.perHourAtMost ?? (head.value['ssh_config'] === undefined ? undefined : 0),
+      total,
+      activeHourly: caps.maxActive === undefined ? undefined : await readActivePrice(commands, request.project),
+    },
+    caps,
+  );
+  if (refusal !== undefined) throw refusal;
+}
+
+/** Dollars an hour of all instances that are there now; undefined where one of them has no price. */
+async function readActivePrice(commands: CommandRunner, project: string | undefined): Promise<number | undefined> {
+  const transcript = await commands.read({ command: 'fleet', flags: { '--project': project } }, { guarded: false });
+  const rows = readTable(transcript.stdout.split('\n'))?.rows ?? [];
+  const instances = rows.filter((row) => row.level === 1 && !/terminat/i.test(row.cells['STATUS'] ?? ''));
+  const prices = instances.map((row) => readPrice(row.cells['PRICE']));
+  return prices.some((price) => price === undefined) ? undefined : prices.reduce<number>((sum, price) => sum + (price ?? 0), 0);
+}

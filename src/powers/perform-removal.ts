@@ -1,0 +1,47 @@
+import type { CheckedArgv } from '../cli/command.ts';
+import type { Transcript } from '../cli/runner.ts';
+import type { Engine } from '../engine.ts';
+import type { ChangeOutcome } from '../output/read-outcome.ts';
+import type { Consent } from '../safety/consent.ts';
+import { describeLevel } from '../safety/consent-text.ts';
+import type { Report } from '../tool.ts';
+import type { ChangeFacts } from './change-facts.ts';
+import { ANSWER_RESERVE_MS } from './command-runner.ts';
+import type { CommandRunner } from './command-runner.ts';
+import { findResource } from './find-resource.ts';
+import type { ResourceKind } from './find-resource.ts';
+import type { TimePower } from './powers.ts';
+
+/** Time kept back for looking where the resource stands after the change. */
+const LOOK_MS = 6_000;
+
+export interface Removal {
+  readonly argv: CheckedArgv<'destroy'>;
+  readonly consent: Consent;
+  /** Reads what dstack's words say that it did. */
+  readonly read: (transcript: Transcript) => ChangeOutcome;
+  readonly facts: Partial<ChangeFacts>;
+  readonly look: { readonly kind: ResourceKind; readonly name: string; readonly project: string | undefined };
+}
+
+/** Stops or deletes what was consented to, once, and looks what is left of it. */
+export async function performRemoval(
+  engine: Engine,
+  { commands, time }: { commands: CommandRunner; time: TimePower },
+  { argv, consent, read, facts, look }: Removal,
+): Promise<Report<ChangeFacts>> {
+  const { runner } = await engine.cli();
+  time.progress(`dstack ${argv.command}`);
+  const transcript = await runner.change(argv, consent, { timeoutMs: Math.max(5_000, time.remainingMs() - LOOK_MS - ANSWER_RESERVE_MS) });
+  engine.retryGuard.worldChanged();
+  const change = read(transcript);
+  const left = await findResource(commands, look).catch(() => undefined);
+  const status = left?.status ?? (change.outcome === 'done' ? 'gone' : undefined);
+  return {
+    outcome: change.outcome,
+    summary: `${change.message}${status === undefined ? '' : ` ${look.kind} ${look.name} is ${status}.`}`,
+    printed: [{ transcript, keep: 'end' }],
+    facts: { ...facts, consent: `${consent.level}: ${describeLevel(consent.level)}`, ...(status === undefined ? {} : { status }) },
+    next: change.hint,
+  };
+}

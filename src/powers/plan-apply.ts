@@ -1,0 +1,193 @@
+import type { CheckedArgv, CommandRequest } from '../cli/command.ts';
+import type { Transcript } from '../cli/runner.ts';
+import { readConfigurationHead } from '../config/read-configuration.ts';
+import type { ConfigurationHead } from '../config/read-configuration.ts';
+import type { Engine } from '../engine.ts';
+import { formatPrice } from '../output/format-values.ts';
+import { readPlan } from '../output/read-plan.ts';
+import type { PlanFacts } from '../output/read-plan.ts';
+import type { PendingChange } from '../safety/gate.ts';
+import type { ConfigurationFile } from '../safety/workspace.ts';
+import { admitCost, maxPriceFlag } from './admit-cost.ts';
+import type { ChangeFacts } from './change-facts.ts';
+import { commandFailed, hasEffect } from './command-runner.ts';
+import type { CommandRunner } from './command-runner.ts';
+import { findResource, kindOf } from './find-resource.ts';
+import type { FoundResource } from './find-resource.ts';
+import { performApply } from './perform-apply.ts';
+import type { PlannedChange } from './planned-change.ts';
+import type { ApplyRequest, TimePower } from './powers.ts';
+
+/** What a plan was made from, and what it says. */
+export interface ApplyPlan {
+  readonly request: ApplyRequest;
+  readonly file: ConfigurationFile;
+  readonly head: ConfigurationHead;
+  readonly transcript: Transcript;
+  readonly plan: PlanFacts;
+  readonly project: string;
+  readonly server: string;
+}
+
+type PossibleAction = 'create' | 'update' | 'replace';
+
+/** Plans a configuration by answering `n` to dstack's own question, and binds what would be applied. */
+export async function planApply(
+  engine: Engine,
+  { commands, time }: { commands: CommandRunner; time: TimePower },
+  request: ApplyRequest,
+): Promise<PlannedChange> {
+  const file = await engine.workspace.readConfiguration(request.file);
+  const head = readConfigurationHead(file.bytes, file.relativePath);
+  const { type: kind, name } = head;
+  engine.policy.admitResource({ kind, name, project: request.project });
+  const command = await applyCommand(engine, request, { file, head });
+  const where = { cwd: file.folder, pinnedFile: { path: file.realPath, bytes: file.bytes } };
+  const { transcript, failure } = await commands.tryRead(command, { ...where, answer: 'n' });
+  if (failure !== undefined) throw commandFailed(transcript, failure);
+  const plan = readPlan(transcript, head.value);
+  const { project, server } = await engine.endpoint(plan.project ?? request.project);
+  const planned: ApplyPlan = { request, file, head, transcript, plan, project, server };
+  const action = possibleAction(plan);
+  if (action === undefined) return nothingToConsentTo(planned);
+  engine.policy.admitResource({ kind, name: plan.name ?? name, project, operation: action });
+  engine.policy.admitPlaces(plan.offers);
+  await admitCost(engine, commands, planned);
+  const known = plan.name ?? name;
+  const present =
+    action === 'create' || known === undefined
+      ? undefined
+      : await findResource(commands, { kind: kindOf(kind), name: known, project: request.project });
+  const argv = await commands.check({ ...command, flags: { ...command.flags, '--yes': true, '--detach': true } });
+  if (!hasEffect(argv, 'change', 'destroy')) throw new TypeError('an apply with --yes changes something');
+  const pending = await bindApply(engine, planned, { action, argv, present });
+  return {
+    printed: [transcript],
+    summary: summarizePlan(planned, action),
+    facts: planFacts(planned),
+    next: 'Show this plan to the user. Only after their yes, call apply with the token.',
+    pending,
+    perform: (consent) => performApply(engine, { commands, time }, { planned, argv, consent, where }),
+  };
+}
+
+/** The command that plans; the one that applies differs by `--yes --detach` alone. */
+async function applyCommand(
+  engine: Engine,
+  request: ApplyRequest,
+  { file, head }: { file: ConfigurationFile; head: ConfigurationHead },
+): Promise<CommandRequest> {
+  const { extraFlags, priceFlag } = maxPriceFlag(engine.policy.caps(), head, request.extraFlags ?? {});
+  const documented = (await (await engine.cli()).catalogue.flagsOf('apply', head.type)).own;
+  return {
+    command: 'apply',
+    configurationType: head.type,
+    flags: {
+      '--file': file.relativePath,
+      '--project': request.project,
+      '--max-price': documented.has('--max-price') ? priceFlag : undefined,
+    },
+    extraFlags,
+  };
+}
+
+function possibleAction(plan: PlanFacts): PossibleAction | undefined {
+  if (plan.action === 'unknown' || plan.action === 'none' || plan.blockers.length > 0) return undefined;
+  return plan.action;
+}
+
+function nothingToConsentTo(planned: ApplyPlan): PlannedChange {
+  const { plan, transcript } = planned;
+  const shown = { printed: [transcript], facts: planFacts(planned), perform: () => Promise.reject(new TypeError('nothing to perform')) };
+  const [blocker] = plan.blockers;
+  if (plan.action === 'none') {
+    return { ...shown, outcome: 'nothing-to-do', summary: `${nameOf(planned)} is as the file says already.`, next: 'Nothing has to be applied. Look at it with get.' };
+  }
+  if (plan.action === 'unknown') {
+    return { ...shown, outcome: 'unknown', summary: `What this plan would do isn't recognised, so it can't be applied: ${blocker?.message ?? ''}`, next: blocker?.hint ?? 'Show the output to the user.' };
+  }
+  return { ...shown, outcome: 'blocked', summary: `It can't run as things stand: ${blocker?.message ?? ''}`, next: blocker?.hint ?? 'Show the output to the user.' };
+}
+
+async function bindApply(
+  engine: Engine,
+  planned: ApplyPlan,
+  { action, argv, present }: { action: PossibleAction; argv: CheckedArgv; present: FoundResource | undefined },
+): Promise<PendingChange> {
+  const { plan, head, file, project, server, request } = planned;
+  const name = plan.name ?? head.name;
+  const resource = { kind: head.type, name };
+  const profiles = await engine.workspace.hashProfiles(file.folder);
+  return {
+    request,
+    operation: action,
+    argv: argv.argv,
+    binding: {
+      tool: 'apply',
+      resource,
+      project,
+      server,
+      cwd: file.folder,
+      files: { [file.realPath]: file.sha256, ...profiles },
+      present: present?.id ?? null,
+      affected: action === 'replace' ? [nameOf(planned)] : [],
+      pricePerHour: hourly(plan) ?? null,
+      cliVersion: (await engine.cli()).version,
+    },
+    summary: {
+      action: describeAction(planned, action),
+      resource,
+      project,
+      server,
+      pricePerHour: hourly(plan),
+      totalPrice: plan.price.totalAtMost,
+      losses: describeLosses(planned, action, present),
+      warnings: plan.warnings.map((warning) => warning.message),
+    },
+    nameToType: action === 'replace' ? name : undefined,
+  };
+}
+
+const nameOf = ({ plan, head }: ApplyPlan): string => `${head.type} ${plan.name ?? head.name ?? '(a name is made by dstack)'}`;
+
+/** Dollars an hour for everything that the plan may hold at once, at the offer that would be taken. */
+const hourly = ({ price }: PlanFacts): number | undefined => price.perHourAll ?? price.perHourAtStart ?? price.perHour;
+
+function describeAction(planned: ApplyPlan, action: PossibleAction): string {
+  const verbs = { create: 'Create', update: 'Update in place', replace: 'Stop and replace' } as const;
+  return `${verbs[action]} ${nameOf(planned)} from ${planned.file.relativePath}`;
+}
+
+function describeLosses(planned: ApplyPlan, action: PossibleAction, present: FoundResource | undefined): string[] {
+  if (action !== 'replace') return [];
+  const status = present?.status === undefined ? '' : `, now ${present.status}`;
+  const data = planned.head.type === 'volume' ? '; the data on it is lost' : '';
+  return [`${nameOf(planned)}${status}: it is stopped or deleted first, and made anew${data}`];
+}
+
+function summarizePlan(planned: ApplyPlan, action: PossibleAction): string {
+  const { price } = planned.plan;
+  const perHour = hourly(planned.plan);
+  const total = price.totalAtMost === undefined ? '' : `, at most $${price.totalAtMost} in total`;
+  const money = perHour === undefined ? '' : `, ${formatPrice(perHour)}${total}`;
+  const changes = planned.plan.changes.length === 0 ? '' : ` (changes: ${planned.plan.changes.join(', ')})`;
+  return `${describeAction(planned, action)}${changes}${money}. Nothing was changed yet.`;
+}
+
+function planFacts(planned: ApplyPlan): Partial<ChangeFacts> {
+  const { plan, head, project } = planned;
+  const { perHourMin, perHourMax, totalAtMost } = plan.price;
+  const pricePerHour = hourly(plan);
+  return {
+    operation: plan.action,
+    resource: { kind: head.type, name: plan.name ?? head.name },
+    project,
+    ...(pricePerHour === undefined ? {} : { pricePerHour }),
+    ...(perHourMin === undefined || perHourMax === undefined ? {} : { priceRange: [perHourMin, perHourMax] }),
+    ...(totalAtMost === undefined ? {} : { totalPrice: totalAtMost }),
+    offers: plan.offers.slice(0, 20).map(({ backend, region, gpu, pricePerHour: price, availability }) => ({ backend, region, gpu, pricePerHour: price, availability })),
+    changes: [...plan.changes],
+    blockers: [...plan.blockers],
+    warnings: plan.warnings.map((warning) => warning.message),
+  };
+}

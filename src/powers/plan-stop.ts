@@ -1,0 +1,87 @@
+import type { Engine } from '../engine.ts';
+import { ToolError } from '../errors.ts';
+import { formatPrice } from '../output/format-values.ts';
+import { readStopOutcome } from '../output/read-outcome.ts';
+import { readRun } from '../output/read-run.ts';
+import type { RunFacts } from '../output/read-run.ts';
+import { hasEffect } from './command-runner.ts';
+import type { CommandRunner } from './command-runner.ts';
+import { findResource } from './find-resource.ts';
+import { performRemoval } from './perform-removal.ts';
+import type { PlannedChange } from './planned-change.ts';
+import type { StopRequest, TimePower } from './powers.ts';
+
+/** Looks at the run that would be stopped, and binds the stop to it. */
+export async function planStop(
+  engine: Engine,
+  powers: { commands: CommandRunner; time: TimePower },
+  request: StopRequest,
+): Promise<PlannedChange> {
+  const { run: name } = request;
+  const operation = request.abort ? 'abort' : 'stop';
+  engine.policy.admitResource({ kind: 'run', name, project: request.project, operation });
+  const found = await findResource(powers.commands, { kind: 'run', name, project: request.project });
+  if (found === undefined) throw noSuchRun(name);
+  const run = readRun(found.value);
+  const { project, server } = await engine.endpoint(request.project);
+  const resource = { kind: 'run', name };
+  const facts = { operation, resource, project, status: run.status, ...(run.pricePerHour === undefined ? {} : { pricePerHour: run.pricePerHour }) } as const;
+  const argv = await powers.commands.check({
+    command: 'stop',
+    flags: { '--yes': true, '--abort': request.abort, '--project': request.project },
+    positionals: [name],
+  });
+  if (!hasEffect(argv, 'destroy')) throw new TypeError('stop --yes destroys something');
+  const perform: PlannedChange['perform'] = (consent) =>
+    performRemoval(engine, powers, { argv, consent, read: readStopOutcome, facts, look: { kind: 'run', name, project: request.project } });
+  if (run.isFinished) {
+    return { printed: [], facts, perform, outcome: 'nothing-to-do', summary: `Run ${name} is ${run.status} already: there is nothing to stop.`, next: 'See what it did with logs.' };
+  }
+  const action = `${request.abort ? 'Abort' : 'Stop'} run ${name}`;
+  return {
+    printed: [],
+    summary: `${action}? ${describeRun(run)}. Nothing was stopped yet.`,
+    facts,
+    next: 'Show this to the user. Only after their yes, call stop with the token alone.',
+    pending: {
+      request,
+      operation,
+      argv: argv.argv,
+      binding: {
+        tool: 'stop',
+        resource,
+        project,
+        server,
+        cwd: '',
+        files: {},
+        present: run.id,
+        affected: [],
+        pricePerHour: null,
+        cliVersion: (await engine.cli()).version,
+      },
+      summary: {
+        action,
+        resource,
+        project,
+        server,
+        losses: [describeRun(run), ...(request.abort ? ['it gets no time to save anything'] : [])],
+        warnings: [],
+      },
+    },
+    perform,
+  };
+}
+
+function describeRun(run: RunFacts): string {
+  const parts = [
+    `${run.kind ?? 'run'} ${run.name} is ${run.statusMessage ?? run.status}`,
+    ...(run.submittedAt === undefined ? [] : [`submitted ${run.submittedAt}`]),
+    ...(run.gpu === undefined ? [] : [run.gpu]),
+    ...(run.pricePerHour === undefined ? [] : [formatPrice(run.pricePerHour)]),
+    ...(run.costUsd === undefined ? [] : [`cost so far $${run.costUsd.toFixed(2)}`]),
+  ];
+  return parts.join(', ');
+}
+
+const noSuchRun = (name: string): ToolError =>
+  new ToolError('invalid-name', `There is no run ${name}. Nothing was stopped.`, 'ps with `all` lists the runs.');

@@ -1,0 +1,20 @@
+import type { Transcript } from '../cli/runner.ts';
+import type { Consent } from '../safety/consent.ts';
+import type { PendingChange } from '../safety/gate.ts';
+import type { Report } from '../tool.ts';
+import type { ChangeFacts } from './change-facts.ts';
+
+/** A change that was looked at: what would happen, and how it is done once there is consent. */
+export interface PlannedChange {
+  /** What dstack printed about it. */
+  readonly printed: readonly Transcript[];
+  readonly summary: string;
+  readonly facts: Partial<ChangeFacts>;
+  readonly next: string;
+  /** Absent when there is nothing to do, or when it can't be done as things stand. */
+  readonly pending?: PendingChange;
+  /** Why there is nothing to consent to. */
+  readonly outcome?: 'nothing-to-do' | 'blocked' | 'unknown';
+  /** Runs it, once, and looks where the resource stands then. */
+  perform(consent: Consent): Promise<Report<ChangeFacts>>;
+}

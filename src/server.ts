@@ -1,0 +1,136 @@
+import { CLIENT_CAPABILITIES_META_KEY, McpServer, acceptedContent, createRequestStateCodec, inputRequired, inputResponse } from '@modelcontextprotocol/server';
+import type { CallToolResult, InputRequiredResult, ServerContext, StandardSchemaWithJSON } from '@modelcontextprotocol/server';
+import { serveStdio } from '@modelcontextprotocol/server/stdio';
+import { randomBytes } from 'node:crypto';
+import * as z from 'zod';
+import { callTool } from './call.ts';
+import type { CallContext } from './call.ts';
+import type { Engine } from './engine.ts';
+import { INSTRUCTIONS } from './instructions.ts';
+import { annotationsOf, outputSchema } from './tool.ts';
+import type { Answer, AnyTool, Question } from './tool.ts';
+import { VERSION } from './version.ts';
+
+/** The key under which a question and its answer travel. */
+const ANSWER = 'confirmation';
+/** How long a person may think about a question. */
+const ANSWER_TTL_SECONDS = 600;
+
+const questionState = z.object({ nonce: z.string(), tool: z.string() });
+type QuestionState = z.output<typeof questionState>;
+
+/** What is read of a client's capabilities: declared per connection in the older era, per request in the newer. */
+const clientCapabilities = z.looseObject({ elicitation: z.looseObject({}).optional() });
+
+/** Serves MCP over standard input and output until the client is gone or the signal says so. */
+export async function serve(engine: Engine, tools: readonly AnyTool[], signal: AbortSignal): Promise<void> {
+  const handle = serveStdio(() => createServer(engine, tools), {
+    onerror: (error) => engine.log.warn({ err: error }, 'protocol'),
+  });
+  engine.warmUp();
+  const why = await Promise.race([
+    happens(process.stdin, 'end'),
+    happens(process.stdin, 'close'),
+    happens(process.stdin, 'error'),
+    new Promise<string>((resolve) => {
+      if (signal.aborted) resolve('signal');
+      else signal.addEventListener('abort', () => resolve('signal'), { once: true });
+    }),
+  ]);
+  engine.log.info({ why }, 'ending');
+  await handle.close().catch((error: unknown) => engine.log.debug({ err: error }, 'close'));
+}
+
+const happens = (emitter: NodeJS.EventEmitter, event: string): Promise<string> =>
+  new Promise((resolve) => {
+    emitter.once(event, () => resolve(event));
+  });
+
+/** Makes the server of one connection. The SDK calls it once per client; both protocol eras are served by the same one. */
+export function createServer(engine: Engine, tools: readonly AnyTool[]): McpServer {
+  const states = createRequestStateCodec<QuestionState>({ key: randomBytes(32), ttlSeconds: ANSWER_TTL_SECONDS });
+  const server = new McpServer(
+    { name: 'dstack-mcp', title: 'dstack', version: VERSION },
+    {
+      instructions: INSTRUCTIONS,
+      capabilities: { tools: { listChanged: false } },
+      requestState: { verify: (state, context) => states.verify(state, context) },
+    },
+  );
+  for (const tool of tools) {
+    server.registerTool(
+      tool.name,
+      {
+        title: tool.title,
+        description: tool.description,
+        inputSchema: advertise(tool.input),
+        outputSchema: outputSchema(tool),
+        annotations: annotationsOf(tool),
+      },
+      async (raw: unknown, context: ServerContext): Promise<CallToolResult | InputRequiredResult> => {
+        const result = await callTool(engine, tool, raw, readContext(server, tool, context));
+        if (result.kind === 'question') return ask(result, await states.mint({ nonce: result.nonce, tool: tool.name }, context));
+        return {
+          content: [{ type: 'text', text: result.text }],
+          structuredContent: result.structured,
+          isError: result.isError,
+        };
+      },
+    );
+  }
+  return server;
+}
+
+/** Lists the strict schema, but leaves the check to `callTool`: its refusal names the valid fields and the next step. */
+function advertise(schema: z.ZodObject): StandardSchemaWithJSON<unknown, unknown> {
+  const standard = schema['~standard'];
+  return { '~standard': { ...standard, validate: (value: unknown) => ({ value }) } } as StandardSchemaWithJSON<unknown, unknown>;
+}
+
+function readContext(server: McpServer, tool: AnyTool, context: ServerContext): CallContext {
+  const envelope: Readonly<Record<string, unknown>> = context.mcpReq.envelope ?? {};
+  const capabilities = clientCapabilities.safeParse(server.server.getClientCapabilities() ?? envelope[CLIENT_CAPABILITIES_META_KEY]);
+  const progressToken = context.mcpReq._meta?.progressToken;
+  const answer = readAnswer(tool, context);
+  let step = 0;
+  return {
+    signal: context.mcpReq.signal,
+    canAskPerson: capabilities.data?.elicitation !== undefined,
+    ...(answer === undefined ? {} : { answer }),
+    ...(progressToken === undefined
+      ? {}
+      : {
+          progress: (message: string) => {
+            step += 1;
+            // A client that is gone doesn't want to hear of it.
+            void context.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: step, message } }).catch(() => undefined);
+          },
+        }),
+  };
+}
+
+function readAnswer(tool: AnyTool, context: ServerContext): Answer | undefined {
+  const state = questionState.safeParse(context.mcpReq.requestState());
+  if (!state.success || state.data.tool !== tool.name) return undefined;
+  const { nonce } = state.data;
+  const response = inputResponse(context.mcpReq.inputResponses, ANSWER);
+  if (response.kind === 'missing') return undefined;
+  const content = acceptedContent<Record<string, unknown>>(context.mcpReq.inputResponses, ANSWER);
+  if (content !== undefined) return { kind: 'accepted', content, nonce };
+  return { kind: response.kind === 'elicit' && response.action === 'decline' ? 'declined' : 'cancelled', nonce };
+}
+
+function ask(question: Question, requestState: string): InputRequiredResult {
+  const requestedSchema = {
+    type: 'object' as const,
+    properties:
+      question.field === 'approve'
+        ? { approve: { type: 'boolean' as const, title: 'Approve', default: false } }
+        : { name: { type: 'string' as const, title: 'Type the name to confirm' } },
+    required: [question.field],
+  };
+  return inputRequired({
+    inputRequests: { [ANSWER]: inputRequired.elicit({ message: question.message, requestedSchema }) },
+    requestState,
+  });
+}

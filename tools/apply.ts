@@ -1,0 +1,15 @@
+import * as z from 'zod';
+import { confirmationToken } from '../src/fields.ts';
+import { changeFacts } from '../src/powers/change-facts.ts';
+import { defineTool } from '../src/tool.ts';
+
+export const apply = defineTool({
+  name: 'apply',
+  title: 'Apply a plan',
+  description:
+    "Do what plan showed, exactly that, with its token: submit or update the run, create the fleet, volume or gateway. Only after the user's word. Plans again first and refuses if anything changed. Returns at once; follow with get and logs.",
+  effect: 'change',
+  input: z.strictObject({ token: confirmationToken }),
+  facts: changeFacts,
+  run: (input, { changes }) => changes.redeem(input.token, 'apply'),
+});

@@ -1,0 +1,37 @@
+import * as z from 'zod';
+import { project, resourceName } from '../src/fields.ts';
+import { fleetRow, readFleets } from '../src/output/read-fleets.ts';
+import { readJsonOutput } from '../src/output/read-json-output.ts';
+import { readFleet, resourceFacts } from '../src/output/read-resource.ts';
+import { defineTool } from '../src/tool.ts';
+
+export const fleet = defineTool({
+  name: 'fleet',
+  title: 'List fleets',
+  description:
+    'List fleets and their instances (machines): cloud fleets and on-prem SSH fleets, what is idle or busy, and its price. With `name`, one fleet in detail. Runs need a fleet that can hold them.',
+  effect: 'read',
+  input: z.strictObject({ name: resourceName.optional(), verbose: z.boolean().optional(), project }),
+  facts: z.object({ fleets: z.array(fleetRow), fleet: resourceFacts }),
+  async run(input, { dstack }) {
+    if (input.name !== undefined) {
+      const transcript = await dstack.read({ command: 'fleet get', flags: { '--json': true, '--project': input.project }, positionals: [input.name] });
+      const found = readFleet(readJsonOutput(transcript.stdout));
+      return {
+        outcome: 'done',
+        summary: `Fleet ${found.name} is ${found.status}.`,
+        printed: [{ transcript }],
+        facts: { fleet: found },
+      };
+    }
+    const transcript = await dstack.read({ command: 'fleet', flags: { '--verbose': input.verbose, '--project': input.project } });
+    const fleets = readFleets(transcript.stdout);
+    return {
+      outcome: 'done',
+      summary: fleets.length === 0 ? 'No fleets: a run needs one.' : `${fleets.length} fleet${fleets.length === 1 ? '' : 's'}.`,
+      printed: [{ transcript, rest: 'ask for one fleet by `name`' }],
+      facts: { fleets },
+      ...(fleets.length === 0 ? { next: 'Write a configuration with `type: fleet`, then plan and apply it.' } : {}),
+    };
+  },
+});

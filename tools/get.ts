@@ -1,0 +1,94 @@
+import * as z from 'zod';
+import { project, resourceName } from '../src/fields.ts';
+import { readJsonOutput } from '../src/output/read-json-output.ts';
+import { readRun, runFacts } from '../src/output/read-run.ts';
+import type { RunFacts } from '../src/output/read-run.ts';
+import { readGateway, readVolume, resourceFacts } from '../src/output/read-resource.ts';
+import { waitFor } from '../src/runs/wait-for.ts';
+import { defineTool } from '../src/tool.ts';
+
+/** dstack advises agents to poll every 10 to 20 s; the first looks come sooner, since most runs start in seconds. */
+const POLL_MS = 2_000;
+/** Statuses of a run in their order; the last three are final. */
+const STATUSES = ['submitted', 'provisioning', 'running', 'terminating', 'terminated', 'failed', 'done'] as const;
+
+export const get = defineTool({
+  name: 'get',
+  title: 'Get a run, volume or gateway',
+  description:
+    "Get one run in detail: status, why it isn't running or failed, price and cost so far, jobs, service URL. Can wait until it is running or finished. Also volumes and gateways, by `kind`.",
+  effect: 'read',
+  input: z.strictObject({
+    name: resourceName,
+    kind: z.enum(['run', 'volume', 'gateway']).optional().describe('run unless given'),
+    wait_for: z.enum(['running', 'finished', ...STATUSES.filter((status) => status !== 'running')]).optional().describe('Wait for this state of a run'),
+    project,
+  }),
+  facts: z.object({ run: runFacts, resource: resourceFacts, status: z.string(), reached: z.boolean().describe('The state waited for') }),
+  async run(input, { dstack, time, serverUrl }) {
+    const kind = input.kind ?? 'run';
+    const look = () => dstack.read({ command: `${kind} get`, flags: { '--json': true, '--project': input.project }, positionals: [input.name] });
+    if (kind !== 'run') {
+      const transcript = await look();
+      const resource = (kind === 'volume' ? readVolume : readGateway)(readJsonOutput(transcript.stdout));
+      return { outcome: 'done', summary: `${kind} ${resource.name} is ${resource.status}.`, printed: [{ transcript }], facts: { resource, status: resource.status } };
+    }
+    const server = await serverUrl(input.project);
+    const lookAtRun = async () => {
+      const transcript = await look();
+      return { transcript, run: readRun(readJsonOutput(transcript.stdout), server === undefined ? {} : { serverUrl: server }) };
+    };
+    const reached = (run: RunFacts): boolean => hasReached(run, input.wait_for);
+    let seen = await lookAtRun();
+    if (!reached(seen.run) && !seen.run.isFinished) {
+      const waited = await waitFor({
+        poll: lookAtRun,
+        done: ({ run }) => reached(run) || run.isFinished,
+        intervalMs: POLL_MS,
+        deadlineMs: time.remainingMs() - 5_000,
+        signal: time.signal,
+        onChange: ({ run }) => time.progress(describe(run)),
+      });
+      seen = waited.value ?? seen;
+    }
+    const { run, transcript } = seen;
+    return {
+      outcome: 'done',
+      summary: describe(run),
+      printed: [{ transcript }],
+      facts: { run, status: run.status, ...(input.wait_for === undefined ? {} : { reached: reached(run) }) },
+      next: nextStep(run, input.wait_for === undefined || reached(run)),
+    };
+  },
+});
+
+/** `running` counts as reached by what has run already; every other state is itself. */
+function hasReached(run: RunFacts, wanted: string | undefined): boolean {
+  if (wanted === undefined) return true;
+  if (wanted === 'finished') return run.isFinished;
+  return run.status === wanted;
+}
+
+function describe(run: RunFacts): string {
+  const details = [
+    ...(run.statusMessage === undefined || run.statusMessage === run.status ? [] : [run.statusMessage]),
+    ...run.jobs.flatMap((job) => job.imagePullProgress ?? []),
+    ...(run.exitStatus === undefined ? [] : [`exit status ${run.exitStatus}`]),
+    ...(run.terminationReason === undefined ? [] : [`reason: ${run.terminationReason}`]),
+    ...(run.terminationMessage === undefined ? [] : [run.terminationMessage]),
+    ...(run.costUsd === undefined ? [] : [`cost so far $${run.costUsd.toFixed(2)}`]),
+  ];
+  return `Run ${run.name} is ${run.status}${details.length === 0 ? '' : ` (${details.join('; ')})`}.`;
+}
+
+function nextStep(run: RunFacts, reached: boolean): string {
+  if (!reached && !run.isFinished) return `Still ${run.status}: call get again with the same arguments to go on waiting.`;
+  if (run.status === 'failed') return 'Read logs, and logs with `diagnose`, for the cause. Mend it before planning again.';
+  if (run.isFinished) return 'logs shows what it printed.';
+  if (run.serviceUrl !== undefined) {
+    const base = run.model === undefined ? run.serviceUrl : `${run.serviceUrl.replace(/\/$/, '')}/v1`;
+    return `Service at ${base}, with the header "Authorization: Bearer <the user's dstack token>" unless it has \`auth: false\`.`;
+  }
+  if (run.status === 'running') return 'logs shows what it prints; attach gives ports, SSH and the IDE link.';
+  return 'Wait for it: get with wait_for "running".';
+}

@@ -1,0 +1,73 @@
+import * as z from 'zod';
+import { extraFlags, project, resourceName } from '../src/fields.ts';
+import { readGpuGroups, readOffers } from '../src/output/read-offers.ts';
+import { defineTool } from '../src/tool.ts';
+
+const offerFacts = z.object({
+  backend: z.string(),
+  region: z.string().optional(),
+  instanceType: z.string(),
+  gpu: z.string().optional(),
+  spot: z.boolean(),
+  pricePerHour: z.number(),
+  availability: z.string(),
+});
+
+const gpuFacts = z.object({ gpu: z.string(), pricePerGpuMin: z.number(), pricePerGpuMax: z.number(), backends: z.string() });
+
+export const offer = defineTool({
+  name: 'offer',
+  title: 'List GPU offers',
+  description:
+    'List GPUs that can be had, with price per hour, cheapest first: which A100s, H100s or RTX cards, where, at what price, free or busy. Filter by gpu, memory, spot, price, backend, region; group by gpu for a short overview.',
+  effect: 'read',
+  input: z.strictObject({
+    gpu: z.string().max(200).optional().describe('NAME:COUNT:MEMORY, as in "A100", "H100:8", "24GB.."'),
+    group_by: z.array(z.enum(['gpu', 'backend', 'region', 'count'])).min(1).max(4).optional().describe('Must hold gpu'),
+    spot: z.enum(['spot', 'on-demand', 'auto']).optional(),
+    max_price: z.number().positive().optional().describe('Dollars an hour'),
+    backend: z.array(z.string().max(100)).max(20).optional(),
+    region: z.array(z.string().max(100)).max(20).optional(),
+    fleet: z.array(resourceName).max(20).optional().describe('Only what these fleets can give'),
+    max_offers: z.int().min(1).max(500).optional().describe('50 unless given'),
+    project,
+    flags: extraFlags,
+  }),
+  facts: z.object({ offers: z.array(offerFacts), gpus: z.array(gpuFacts), total: z.number().describe('Offers that match, shown or not') }),
+  async run(input, { dstack }) {
+    const transcript = await dstack.read({
+      command: 'offer',
+      flags: {
+        '--gpu': input.gpu,
+        '--group-by': input.group_by?.join(','),
+        '--spot-policy': input.spot,
+        '--max-price': input.max_price,
+        '--backend': input.backend,
+        '--region': input.region,
+        '--fleet': input.fleet,
+        '--max-offers': input.max_offers,
+        '--project': input.project,
+      },
+      extraFlags: input.flags,
+    });
+    const found = readOffers(transcript.stdout.split('\n'));
+    const offers = (found?.offers ?? []).map(({ backend, region, instanceType, gpu, spot, pricePerHour, availability }) => ({
+      backend,
+      region,
+      instanceType,
+      gpu,
+      spot,
+      pricePerHour,
+      availability,
+    }));
+    const gpus = (readGpuGroups(transcript.stdout) ?? []).map(({ gpu, pricePerGpuMin, pricePerGpuMax, backends }) => ({ gpu, pricePerGpuMin, pricePerGpuMax, backends }));
+    const count = offers.length + gpus.length;
+    return {
+      outcome: 'done',
+      summary: count === 0 ? 'No offers match.' : gpus.length > 0 ? `${gpus.length} kinds of GPU.` : `${offers.length} of ${found?.total ?? offers.length} offers.`,
+      printed: [{ transcript, rest: 'narrow it with gpu, max_price or backend, or group_by ["gpu"]' }],
+      facts: { ...(gpus.length > 0 ? { gpus } : { offers: offers.slice(0, 100), total: found?.total ?? offers.length }) },
+      next: count === 0 ? 'Ask for less: another gpu, spot "auto", or no max_price.' : 'To use one: plan with a configuration whose `resources` match it.',
+    };
+  },
+});

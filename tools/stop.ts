@@ -1,0 +1,27 @@
+import * as z from 'zod';
+import { confirmationToken, project, resourceName } from '../src/fields.ts';
+import { changeFacts } from '../src/powers/change-facts.ts';
+import { defineTool, refuse } from '../src/tool.ts';
+
+export const stop = defineTool({
+  name: 'stop',
+  title: 'Stop a run',
+  description:
+    "Stop a run, in two calls: the first, with `run`, shows what would be stopped and gives a token; the second, with `token` alone, stops it. Only after the user's word. `abort` ends it without a clean shutdown.",
+  effect: 'destroy',
+  input: z.strictObject({
+    run: resourceName.optional().describe('Name of the run, for the preview'),
+    abort: z.boolean().optional(),
+    project,
+    token: confirmationToken.optional(),
+  }),
+  facts: changeFacts,
+  async run(input, { changes }) {
+    if (input.token !== undefined) {
+      if (input.run !== undefined) refuse('Give either `run` (preview) or `token` (stop it), not both.', 'Call stop with the token alone.');
+      return changes.redeem(input.token, 'stop');
+    }
+    if (input.run === undefined) refuse('Neither `run` nor `token` was given.', 'Call stop with `run`; ps lists the runs.');
+    return changes.preview({ tool: 'stop', run: input.run, abort: input.abort ?? false, project: input.project });
+  },
+});

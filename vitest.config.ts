@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/global-setup.ts'],
+    // Real processes on a machine with few cores: a limit against hangs, not an assertion about speed.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+    pool: 'forks',
+    restoreMocks: true,
+    reporters: process.env['CI'] ? ['default'] : ['default'],
+  },
+});
