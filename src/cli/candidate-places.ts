@@ -74,7 +74,7 @@ function windowsFolders({ env, homeDir, cwd }: PlacesOptions): string[] {
   const roaming = env['APPDATA'] ?? inHome('AppData', 'Roaming');
   const local = env['LOCALAPPDATA'] ?? inHome('AppData', 'Local');
   const pyenv = env['PYENV_ROOT'] ?? inHome('.pyenv', 'pyenv-win');
-  const join = path.win32.join;
+  const join = (...parts: string[]): string => path.win32.join(...parts);
   return present([
     env['UV_TOOL_BIN_DIR'],
     env['XDG_BIN_HOME'],

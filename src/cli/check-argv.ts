@@ -36,7 +36,9 @@ export async function checkArgv(
   const places = await catalogue.flagsOf(command, request.configurationType);
   const where = { command, version: catalogue.version, places };
   const asked: Asked[] = [
-    ...Object.entries(request.flags ?? {}).map(([name, value]) => ({ name, value, by: 'tool' as const })),
+    ...Object.entries(request.flags ?? {})
+      .filter(([, value]) => value !== undefined && value !== false)
+      .map(([name, value]) => ({ name, value, by: 'tool' as const })),
     ...Object.entries(request.extraFlags ?? {}).map(([name, value]) => ({ name, value, by: 'model' as const })),
   ];
   const given = asked.map((one) => checkFlag(one, where, rules));

@@ -1,21 +1,27 @@
 import { ToolError } from '../errors.ts';
 import type { FlagPlaces } from './catalogue.ts';
+import { giverOf } from './command-rules.ts';
 import { nearestNames } from './nearest-names.ts';
+
+interface FlagContext {
+  readonly command: string;
+  readonly version: string;
+  readonly places: FlagPlaces;
+}
 
 /** Lists of up to this many flags are shown whole. */
 const SHORT_LIST = 12;
 
 /** The error for a flag that isn't documented in this spelling: what is wrong with it, and which documented ones are near. */
-export function unknownFlag(name: string, where: { command: string; version: string; places: FlagPlaces }): ToolError {
-  const flags = [...where.places.own.values(), ...where.places.parent.values()];
-  const documented = [...new Set(flags.map((flag) => flag.long))].filter((long) => long !== '--help');
+export function unknownFlag(name: string, where: FlagContext, by: 'tool' | 'model'): ToolError {
+  const all = [...new Set([...where.places.own.values(), ...where.places.parent.values()])];
+  // A model isn't told of flags that it would be refused next.
+  const flags = by === 'tool' ? all : all.filter((flag) => giverOf(flag) === 'model');
+  const documented = flags.map((flag) => flag.long);
   const shown = JSON.stringify(name.slice(0, 80));
-  const list =
-    documented.length <= SHORT_LIST
-      ? ` dstack ${where.command} documents: ${documented.join(', ')}.`
-      : ` See \`dstack ${where.command} --help\`.`;
+  const list = listOf(documented, where.command);
   const refuse = (problem: string, hint: string): ToolError =>
-    new ToolError('unknown-flag', `${problem} Nothing was run.`, `${hint}${list}`.trim());
+    new ToolError('unknown-flag', `${problem} Nothing was run.`, `${hint} ${list}`);
 
   const bare = name.split('=', 1)[0] ?? '';
   if (bare !== name && flags.some((flag) => flag.long === bare || flag.short === bare)) {
@@ -39,3 +45,9 @@ export function unknownFlag(name: string, where: { command: string; version: str
 
 const longOf = (name: string, flags: readonly { long: string; short?: string }[]): string =>
   flags.find((flag) => flag.short === name)?.long ?? name;
+
+function listOf(documented: readonly string[], command: string): string {
+  if (documented.length === 0) return `\`${command}\` takes no flags here.`;
+  if (documented.length > SHORT_LIST) return `See \`dstack ${command} --help\`.`;
+  return `Flags of \`${command}\`: ${documented.join(', ')}.`;
+}

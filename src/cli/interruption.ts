@@ -4,6 +4,8 @@ export type Interrupted = 'timed-out' | 'cancelled' | 'closing';
 /** The first of deadline, cancellation and the runner's end. */
 export interface Interruption {
   readonly happened: Promise<Interrupted>;
+  /** The same, for asking at once. */
+  now(): Interrupted | undefined;
   /** Takes the timer and the listeners away. */
   dispose(): void;
 }
@@ -16,15 +18,21 @@ export function watchInterruption(
 ): Interruption {
   const ended = new AbortController();
   const { promise: happened, resolve } = withResolvers<Interrupted>();
-  const timer = setTimeout(() => resolve('timed-out'), timeoutMs);
+  let first: Interrupted | undefined;
+  const interrupt = (why: Interrupted): void => {
+    first ??= why;
+    resolve(first);
+  };
+  const timer = setTimeout(() => interrupt('timed-out'), timeoutMs);
   const listen = (signal: AbortSignal | undefined, why: Interrupted): void => {
-    if (signal?.aborted === true) resolve(why);
-    signal?.addEventListener('abort', () => resolve(why), { once: true, signal: ended.signal });
+    if (signal?.aborted === true) interrupt(why);
+    signal?.addEventListener('abort', () => interrupt(why), { once: true, signal: ended.signal });
   };
   listen(cancel, 'cancelled');
   listen(closing, 'closing');
   return {
     happened,
+    now: () => first,
     dispose() {
       clearTimeout(timer);
       ended.abort();

@@ -1,5 +1,4 @@
 import { performance } from 'node:perf_hooks';
-import pLimit from 'p-limit';
 import { ToolError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Consent } from '../safety/consent.ts';
@@ -7,6 +6,7 @@ import { isCheckedArgv } from './check-argv.ts';
 import { cliEnvironment } from './cli-environment.ts';
 import { collectPipes, openOutputFiles } from './collect-output.ts';
 import type { OutputFiles, Printed } from './collect-output.ts';
+import { createCommandQueue } from './command-queue.ts';
 import type { CheckedArgv } from './command.ts';
 import { endGroup, killGroup } from './end-group.ts';
 import type { Executable } from './find-executable.ts';
@@ -36,9 +36,6 @@ export interface PlainRunnerOptions {
   readonly graceMs?: number;
 }
 
-type Started = Extract<Spawned, { kind: 'started' }>;
-const NOTHING_PRINTED: Printed = { stdout: '', stderr: '', omittedBytes: 0 };
-
 interface Call {
   readonly argv: CheckedArgv;
   readonly options: RunOptions & { readonly answer?: 'n' };
@@ -46,148 +43,124 @@ interface Call {
   readonly interruption: Interruption;
 }
 
+type Setup = Required<Omit<PlainRunnerOptions, 'maxConcurrent' | 'maxQueued' | 'env'>> & {
+  readonly baseEnv: Readonly<Record<string, string>>;
+};
+
 /** Creates the runner that starts a dstack process for each command. */
-export function createPlainRunner(settings: PlainRunnerOptions): Runner {
-  const {
-    executable,
-    spendConsent,
-    log,
-    maxConcurrent = 4,
-    maxQueued = 256,
-    keepBytes = 4_194_304,
-    graceMs = 2_000,
-  } = settings;
-  const baseEnv = cliEnvironment(settings.env);
-  const limit = pLimit(maxConcurrent);
+export function createPlainRunner(options: PlainRunnerOptions): Runner {
+  const setup: Setup = { keepBytes: 4_194_304, graceMs: 2_000, ...options, baseEnv: cliEnvironment(options.env) };
+  const queue = createCommandQueue(options.maxConcurrent ?? 4, options.maxQueued ?? 256);
   const closing = new AbortController();
-  const active = new Set<Promise<unknown>>();
-
-  const toTranscript = (
-    call: Call,
-    exit: Exit,
-    printed: Printed,
-    pinning: Pick<Transcript, 'pinning'> = {},
-  ): Transcript => ({
-    command: showCommand(call.argv.argv),
-    ...printed,
-    exit,
-    durationMs: Math.round(performance.now() - call.since),
-    ran: 'plain',
-    ...pinning,
-  });
-  const notStarted = (call: Call, reason: string): Transcript =>
-    toTranscript(call, { kind: 'not-started', reason }, NOTHING_PRINTED);
-
-  const neverBegan = (call: Call, why: Interrupted): Transcript => {
-    if (why === 'cancelled') return toTranscript(call, { kind: 'cancelled' }, NOTHING_PRINTED);
-    return notStarted(call, why === 'closing' ? 'this server is ending' : 'other dstack commands took all the time');
-  };
-
-  const spawn = (call: Call, hold: Hold, more: Partial<SpawnRequest>): Promise<Spawned> =>
-    spawnDstack({
-      executable,
-      argv: call.argv.argv,
-      env: { ...baseEnv, ...call.options.env },
-      ...(call.options.cwd === undefined ? {} : { cwd: call.options.cwd }),
-      ...(hold.kind === 'held' ? { pinned: hold.pinned } : {}),
-      ...more,
-    });
-
-  const runRead = async (call: Call): Promise<Transcript> => {
-    const hold = await holdPinnedFile({ executable, launcherPath: settings.launcherPath, options: call.options });
-    if (hold.kind === 'differs') return notStarted(call, hold.reason);
-    const started = await spawn(call, hold, call.options.answer === undefined ? {} : { answer: call.options.answer });
-    if (started.kind === 'not-started') return notStarted(call, started.reason);
-    const pipes = collectPipes(started, keepBytes, call.options.sink);
-    const how = await Promise.race([started.exited, call.interruption.happened]);
-    if (typeof how === 'string') await endGroup(started, graceMs);
-    // A grandchild that outlives its parent would keep the pipes open.
-    else killGroup(started.pid);
-    const printed = await pipes.drain();
-    return toTranscript(call, toExit(how, printed, hold), printed, await readPinning(hold));
-  };
-
-  const runChange = async (call: Call, consent: Consent): Promise<Transcript> => {
-    const hold = await holdPinnedFile({ executable, launcherPath: settings.launcherPath, options: call.options });
-    if (hold.kind === 'differs') return notStarted(call, hold.reason);
-    const interrupted = call.interruption.now();
-    if (interrupted !== undefined) return neverBegan(call, interrupted);
-    if (!spendConsent(consent, call.argv.argv)) throw consentMissing(call.argv);
-    const files = openOutputFiles(keepBytes);
-    const started = await spawn(call, hold, { output: files.streams });
-    if (started.kind === 'not-started') {
-      files.close();
-      return notStarted(call, started.reason);
-    }
-    const how = await Promise.race([started.exited, call.interruption.happened]);
-    if (typeof how === 'string' && mayGoOn(call.argv)) {
-      const printed = files.read();
-      leaveRunning(call, started, files);
-      return toTranscript(call, { kind: 'timed-out', stillRunning: true }, printed, await readPinning(hold));
-    }
-    if (typeof how === 'string') await endGroup(started, graceMs);
-    const printed = files.read();
-    files.close();
-    return toTranscript(call, toExit(how, printed, hold), printed, await readPinning(hold));
-  };
-
-  const leaveRunning = (call: Call, started: Started, files: OutputFiles): void => {
-    const about = { command: showCommand(call.argv.argv), pid: started.pid };
-    log.warn(about, 'a change takes longer than the call may: it goes on in the background');
-    started.unref();
-    void started.exited.then((ended): undefined => {
-      log.warn(
-        { ...about, ...ended, output: files.read().stdout.slice(-2000) },
-        'the change in the background has ended',
-      );
-      files.close();
-      return undefined;
-    });
-  };
 
   const enqueue = async (
     argv: CheckedArgv,
-    options: Call['options'],
+    callOptions: Call['options'],
     run: (call: Call) => Promise<Transcript>,
   ): Promise<Transcript> => {
     if (!isCheckedArgv(argv)) throw new TypeError('this argv was not made by the check against the catalogue');
-    const interruption = watchInterruption(options.timeoutMs, options.signal, closing.signal);
-    const call: Call = { argv, options, since: performance.now(), interruption };
-    if (limit.pendingCount >= maxQueued) {
-      interruption.dispose();
-      throw new ToolError(
-        'busy',
-        `${maxQueued} dstack commands are waiting already. Nothing was run.`,
-        'Wait for the running calls, then call again.',
-      );
-    }
-    let begun = false;
-    const turn = limit(() => {
-      const interrupted = interruption.now();
-      begun = interrupted === undefined;
-      return interrupted === undefined ? run(call) : neverBegan(call, interrupted);
-    });
-    active.add(turn);
-    const leave = (): void => {
-      active.delete(turn);
-      interruption.dispose();
-    };
-    turn.then(leave, leave);
-    const waited = interruption.happened.then((why) => (begun ? turn : neverBegan(call, why)));
-    return Promise.race([turn, waited]);
+    const interruption = watchInterruption(callOptions.timeoutMs, callOptions.signal, closing.signal);
+    const call: Call = { argv, options: callOptions, since: performance.now(), interruption };
+    return queue.add({ interruption, run: () => run(call), neverBegan: (why) => neverBegan(call, why) });
   };
-
   return {
-    read: async (argv, options) => {
+    read: async (argv, callOptions) => {
       if (argv.effect !== 'read') throw new TypeError(`not a read-only command: ${showCommand(argv.argv)}`);
-      return enqueue(argv, options, runRead);
+      return enqueue(argv, callOptions, (call) => runRead(setup, call));
     },
-    change: (argv, consent, options) => enqueue(argv, options, (call) => runChange(call, consent)),
+    change: (argv, consent, callOptions) => enqueue(argv, callOptions, (call) => runChange(setup, call, consent)),
     async close() {
       closing.abort();
-      await Promise.allSettled(active);
+      await queue.settled();
     },
   };
+}
+
+async function runRead(setup: Setup, call: Call): Promise<Transcript> {
+  const hold = await holdPinnedFile({ ...setup, options: call.options });
+  if (hold.kind === 'differs') return notStarted(call, hold.reason);
+  const { answer } = call.options;
+  const started = await spawnDstack({
+    ...spawnRequest(setup, call, hold),
+    ...(answer === undefined ? {} : { answer }),
+  });
+  if (started.kind === 'not-started') return notStarted(call, started.reason);
+  const pipes = collectPipes(started, setup.keepBytes, call.options.sink);
+  const how = await Promise.race([started.exited, call.interruption.happened]);
+  if (typeof how === 'string') await endGroup(started, setup.graceMs);
+  // A grandchild that outlives its parent would keep the pipes open.
+  else killGroup(started.pid);
+  const printed = await pipes.drain();
+  return toTranscript(call, { exit: toExit(how, printed, hold), printed, ...(await readPinning(hold)) });
+}
+
+async function runChange(setup: Setup, call: Call, consent: Consent): Promise<Transcript> {
+  const hold = await holdPinnedFile({ ...setup, options: call.options });
+  if (hold.kind === 'differs') return notStarted(call, hold.reason);
+  const interrupted = call.interruption.now();
+  if (interrupted !== undefined) return neverBegan(call, interrupted);
+  if (!setup.spendConsent(consent, call.argv.argv)) throw consentMissing(call.argv);
+  const files = openOutputFiles(setup.keepBytes);
+  const started = await spawnDstack({ ...spawnRequest(setup, call, hold), output: files.streams });
+  if (started.kind === 'not-started') {
+    files.close();
+    return notStarted(call, started.reason);
+  }
+  const how = await Promise.race([started.exited, call.interruption.happened]);
+  if (typeof how === 'string' && mayGoOn(call.argv)) {
+    const printed = files.read();
+    leaveRunning(setup.log, { call, started, files });
+    const exit = { kind: 'timed-out', stillRunning: true } as const;
+    return toTranscript(call, { exit, printed, ...(await readPinning(hold)) });
+  }
+  if (typeof how === 'string') await endGroup(started, setup.graceMs);
+  const printed = files.read();
+  files.close();
+  return toTranscript(call, { exit: toExit(how, printed, hold), printed, ...(await readPinning(hold)) });
+}
+
+interface Left {
+  readonly call: Call;
+  readonly started: Extract<Spawned, { kind: 'started' }>;
+  readonly files: OutputFiles;
+}
+
+function leaveRunning(log: Log, { call, started, files }: Left): void {
+  const about = { command: showCommand(call.argv.argv), pid: started.pid };
+  log.warn(about, 'a change takes longer than the call may: it goes on in the background');
+  started.unref();
+  const tell = (ended: Ended): void => {
+    log.warn({ ...about, ...ended }, 'the change in the background has ended');
+    files.close();
+  };
+  void started.exited.then(tell);
+}
+
+const spawnRequest = (setup: Setup, call: Call, hold: Hold): SpawnRequest => ({
+  executable: setup.executable,
+  argv: call.argv.argv,
+  env: { ...setup.baseEnv, ...call.options.env },
+  ...(call.options.cwd === undefined ? {} : { cwd: call.options.cwd }),
+  ...(hold.kind === 'held' ? { pinned: hold.pinned } : {}),
+});
+
+interface End extends Pick<Transcript, 'exit' | 'pinning'> {
+  readonly printed: Printed;
+}
+
+const NOTHING_PRINTED: Printed = { stdout: '', stderr: '', omittedBytes: 0 };
+
+function toTranscript(call: Call, { printed, ...end }: End): Transcript {
+  const durationMs = Math.round(performance.now() - call.since);
+  return { command: showCommand(call.argv.argv), ...printed, ...end, durationMs, ran: 'plain' };
+}
+
+const notStarted = (call: Call, reason: string): Transcript =>
+  toTranscript(call, { exit: { kind: 'not-started', reason }, printed: NOTHING_PRINTED });
+
+function neverBegan(call: Call, why: Interrupted): Transcript {
+  if (why === 'cancelled') return toTranscript(call, { exit: { kind: 'cancelled' }, printed: NOTHING_PRINTED });
+  return notStarted(call, why === 'closing' ? 'this server is ending' : 'other dstack commands took all the time');
 }
 
 /** A replace stops the old run before it submits the new one: ended half-way it would leave neither. */

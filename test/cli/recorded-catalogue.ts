@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { createCatalogue } from '../../src/cli/catalogue.ts';
+import type { Catalogue } from '../../src/cli/catalogue.ts';
+import { ToolError } from '../../src/errors.ts';
+
+export const silentLog = pino({ level: 'silent' });
+
+export type RecordedVersion = '0.22.5' | '0.19.40';
+
+/** The help pages that a dstack printed, by the words that they were asked for with. */
+export function recordedPages(version: RecordedVersion): Record<string, string> {
+  const file = path.join(import.meta.dirname, `fixtures/help-${version}.json`);
+  const pages: Record<string, string> = JSON.parse(readFileSync(file, 'utf8'));
+  return pages;
+}
+
+/** A catalogue over recorded help pages; what it doesn't hold is answered as argparse answers unknown words. */
+export function recordedCatalogue(version: RecordedVersion): Catalogue {
+  const pages = recordedPages(version);
+  return createCatalogue({
+    source: {
+      async read(command, configurationType) {
+        const text = pages[configurationType === undefined ? command : `${command} -h ${configurationType}`];
+        if (text === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
+        return text;
+      },
+    },
+    identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version },
+    cacheDir: mkdtempSync(path.join(tmpdir(), 'dstack-mcp-test-')),
+    log: silentLog,
+  });
+}
