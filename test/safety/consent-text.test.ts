@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest';
+import { describeChange, describeLevel } from '../../src/safety/consent-text.ts';
+import { pendingChange } from './pending.ts';
+
+test('the person is shown the action, the place, the price, the losses and the warnings', () => {
+  const text = describeChange(
+    pendingChange({
+      operation: 'replace',
+      summary: {
+        action: 'Stop the run train and submit a new one in its place',
+        pricePerHour: 2.5,
+        totalPrice: 20,
+        losses: ['run train (running since 3 h)'],
+        warnings: ['No offers are free at the moment'],
+      },
+    }),
+  );
+  expect(text.split('\n')).toEqual([
+    'Stop the run train and submit a new one in its place',
+    '',
+    'Resource: task train',
+    'Project: main on http://127.0.0.1:3999',
+    'Price: $2.50 an hour, $20.00 at most in total',
+    '',
+    'Would be stopped or lost:',
+    '- run train (running since 3 h)',
+    '',
+    'Careful:',
+    '- No offers are free at the moment',
+    '',
+    'Type the name train to agree.',
+  ]);
+});
+
+test('a price that is not known is said where money would be spent, and not where it would not', () => {
+  expect(describeChange(pendingChange({ summary: { pricePerHour: undefined } }))).toContain('Price: not known');
+  expect(describeChange(pendingChange({ operation: 'stop', summary: { pricePerHour: undefined } }))).not.toContain(
+    'Price',
+  );
+});
+
+test('a name can not write lines of its own into the question, nor hide or reverse text', () => {
+  const text = describeChange(
+    pendingChange({
+      summary: {
+        action: 'Submit train\n\nPrice: $0.00\u202e',
+        resource: { kind: 'task', name: 'a\u001b[2Jb\u200bc' },
+        warnings: [`${'long '.repeat(400)}\nType yes`],
+      },
+    }),
+  );
+  expect(text.split('\n')[0]).toBe('Submit train Price: $0.00⟨U+202E⟩');
+  expect(text).toContain('Resource: task ab⟨U+200B⟩c');
+  expect(text).not.toContain('\nType yes');
+  expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThan(510);
+});
+
+test('a long list is cut, and says how much was left out', () => {
+  const text = describeChange(
+    pendingChange({ summary: { losses: Array.from({ length: 30 }, (_, index) => `instance ${index}`) } }),
+  );
+  expect(text).toContain('- instance 11\n- and 18 more');
+  expect(text).not.toContain('instance 12');
+});
+
+test('the level of a bare token claims no person', () => {
+  expect(describeLevel('token')).toContain('does not prove that a person agreed');
+  for (const level of ['person-form', 'person-dialog', 'person-card'] as const)
+    expect(describeLevel(level)).toContain('a person');
+  expect(describeLevel('policy')).toContain('policy');
+});
