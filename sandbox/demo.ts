@@ -57,7 +57,9 @@ export async function runDemo({ print, signal, server, cacheFolder }: DemoOption
   };
   const pythonEnvironment = path.join(cacheFolder, 'python');
   await timed('set-up', () => preparePythonEnvironment({ folder: pythonEnvironment, onProgress: print, signal }));
-  const sandbox = await timed('sandbox', () => startSandbox({ pythonEnvironment, cacheFolder, onProgress: print, signal }));
+  const sandbox = await timed('sandbox', () =>
+    startSandbox({ pythonEnvironment, cacheFolder, onProgress: print, signal }),
+  );
   try {
     await writeTrainingRun(sandbox);
     const client = await timed('connect over stdio', () => connect(sandbox, server, print));
@@ -91,7 +93,10 @@ async function writeTrainingRun(sandbox: Sandbox): Promise<void> {
 }
 
 async function connect(sandbox: Sandbox, server: string, print: (line: string) => void): Promise<Client> {
-  const client = new Client({ name: 'dstack-mcp-demo', version: '1.0.0' }, { capabilities: { elicitation: { form: {} } } });
+  const client = new Client(
+    { name: 'dstack-mcp-demo', version: '1.0.0' },
+    { capabilities: { elicitation: { form: {} } } },
+  );
   client.setRequestHandler('elicitation/create', async (request) => {
     const { params } = request;
     print(indent(`The client asks the person:\n${params.message}`));
@@ -104,7 +109,12 @@ async function connect(sandbox: Sandbox, server: string, print: (line: string) =
     new StdioClientTransport({
       command: process.execPath,
       args: [server],
-      env: { ...sandbox.env, DSTACK_MCP_CLI: sandbox.cli, DSTACK_MCP_WORKSPACE: sandbox.workspace, DSTACK_MCP_STATE_DIR: path.join(sandbox.home, 'state') },
+      env: {
+        ...sandbox.env,
+        DSTACK_MCP_CLI: sandbox.cli,
+        DSTACK_MCP_WORKSPACE: sandbox.workspace,
+        DSTACK_MCP_STATE_DIR: path.join(sandbox.home, 'state'),
+      },
       stderr: 'inherit',
     }),
   );
@@ -126,14 +136,20 @@ async function showRound(
   }
 }
 
-async function call(client: Client, tool: string, input: Record<string, unknown>, print: (line: string) => void): Promise<Answer> {
+async function call(
+  client: Client,
+  tool: string,
+  input: Record<string, unknown>,
+  print: (line: string) => void,
+): Promise<Answer> {
   const result = await client.callTool(
     { name: tool, arguments: input },
     { onprogress: ({ message }) => print(indent(`… ${message ?? ''}`)) },
   );
   const content = Array.isArray(result.content) ? result.content : [];
   const text = content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('\n');
-  const facts = typeof result.structuredContent === 'object' && result.structuredContent !== null ? result.structuredContent : {};
+  const facts =
+    typeof result.structuredContent === 'object' && result.structuredContent !== null ? result.structuredContent : {};
   return { text: shorten(text), facts: { ...facts } };
 }
 

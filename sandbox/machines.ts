@@ -39,7 +39,7 @@ export class Machines {
     const [address] = await pickAddresses(1);
     if (address === undefined) throw new Error('there is no address for a machine');
     const hardware: HostHardware = {
-      gpuName: offer.gpuName.startsWith('RTX') ? `NVIDIA GeForce ${offer.gpuName}` : `NVIDIA ${offer.gpuName}`,
+      gpuName: offer.gpuName.startsWith('RTX') ? `GeForce RTX ${offer.gpuName.slice(3)}` : offer.gpuName,
       gpuMemoryMiB: offer.gpuMemoryGb * 1024,
       gpuCount: offer.gpuCount,
       cpus: offer.cpus,

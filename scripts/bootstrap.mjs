@@ -39,7 +39,11 @@ async function installPackages() {
 }
 
 async function buildBundle() {
-  const wanted = hashFiles(['package.json', 'scripts/build.mjs', ...['src', 'tools', 'sandbox', 'worker'].flatMap(listFiles)]);
+  const wanted = hashFiles([
+    'package.json',
+    'scripts/build.mjs',
+    ...['src', 'tools', 'sandbox', 'worker'].flatMap(listFiles),
+  ]);
   const stamp = path.join(root, 'dist', '.stamp');
   if (readIfThere(stamp) === wanted) return;
   say('Building…');
@@ -67,7 +71,9 @@ async function run(command, args, what) {
     await new Promise((resolve, reject) => {
       const child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
       child.once('error', reject);
-      child.once('exit', (code, signal) => (code === 0 ? resolve() : reject(new Error(`${command} ended with ${signal ?? code}`))));
+      child.once('exit', (code, signal) =>
+        code === 0 ? resolve() : reject(new Error(`${command} ended with ${signal ?? code}`)),
+      );
     });
   } catch (error) {
     say(`${what} failed: ${error.message}. Run the same command again: what is half done is repaired.`);

@@ -22,7 +22,12 @@ export interface CallContext {
 export type CallOutcome = ({ readonly kind: 'result' } & Rendered) | Question;
 
 /** The way of one call, from the client's arguments to what the client is shown. Never throws for what a caller did. */
-export async function callTool(engine: Engine, tool: AnyTool, raw: unknown, context: CallContext): Promise<CallOutcome> {
+export async function callTool(
+  engine: Engine,
+  tool: AnyTool,
+  raw: unknown,
+  context: CallContext,
+): Promise<CallOutcome> {
   const startedAt = engine.now();
   try {
     const input = parseInput(tool, raw);
@@ -55,14 +60,16 @@ function parseInput(tool: AnyTool, raw: unknown): never {
 
 function describeIssue(issue: z.core.$ZodIssue): string {
   const where = issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
-  if (issue.code === 'unrecognized_keys') return `${where}unknown ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
+  if (issue.code === 'unrecognized_keys')
+    return `${where}unknown ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
   return `${where}${issue.message}`;
 }
 
 function reportError(engine: Engine, tool: AnyTool, error: unknown): Report<Record<string, unknown>> {
   if (error instanceof CommandFailed) return error.report;
   if (error instanceof ToolError) {
-    const outcome = error.code === 'cli-not-found' || error.code === 'timed-out' || error.code === 'busy' ? 'failed' : 'refused';
+    const outcome =
+      error.code === 'cli-not-found' || error.code === 'timed-out' || error.code === 'busy' ? 'failed' : 'refused';
     return { outcome, summary: error.message, printed: [], facts: { code: error.code }, next: error.hint };
   }
   engine.log.error({ tool: tool.name, err: error }, 'a bug in this server');

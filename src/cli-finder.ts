@@ -61,13 +61,36 @@ export function createCliFinder(options: CliFinderOptions): CliFinder {
 }
 
 async function findCli({ settings, env, home, log, policy }: CliFinderOptions): Promise<Cli> {
-  const executable = await findExecutable({ ...(settings.cli === undefined ? {} : { configured: settings.cli }), env, homeDir: home });
+  const executable = await findExecutable({
+    ...(settings.cli === undefined ? {} : { configured: settings.cli }),
+    env,
+    homeDir: home,
+  });
   const dstackEnv = settings.project === undefined ? env : { ...env, DSTACK_PROJECT: settings.project };
   const worker = workerFolder();
-  const plain = createPlainRunner({ executable, env: dstackEnv, spendConsent, launcherPath: path.join(worker, 'launch_pinned.py'), log });
-  const runner = createWarmRunner({ executable, workerFiles: worker, env: dstackEnv, plain, spendConsent, log, enabled: settings.warm });
+  const plain = createPlainRunner({
+    executable,
+    env: dstackEnv,
+    spendConsent,
+    launcherPath: path.join(worker, 'launch_pinned.py'),
+    log,
+  });
+  const runner = createWarmRunner({
+    executable,
+    workerFiles: worker,
+    env: dstackEnv,
+    plain,
+    spendConsent,
+    log,
+    enabled: settings.warm,
+  });
   const identity = await readIdentity(executable.path, plain);
-  const catalogue = createCatalogue({ source: createHelpSource({ runner }), identity, cacheDir: path.join(settings.stateDir, 'catalogue'), log });
+  const catalogue = createCatalogue({
+    source: createHelpSource({ runner }),
+    identity,
+    cacheDir: path.join(settings.stateDir, 'catalogue'),
+    log,
+  });
   return {
     executable,
     version: identity.version,

@@ -4,7 +4,10 @@ import { createPowers } from './powers/create-powers.ts';
 const MARKS = { ok: '✓', warning: '!', wrong: '✗' } as const;
 
 /** Prints what `doctor` found; gives the exit code: 0 where nothing is wrong, else 1. */
-export async function runDoctor(engine: Engine, { json, print }: { json: boolean; print: (text: string) => void }): Promise<number> {
+export async function runDoctor(
+  engine: Engine,
+  { json, print }: { json: boolean; print: (text: string) => void },
+): Promise<number> {
   const { checks } = await createPowers(engine, { signal: new AbortController().signal, canAskPerson: false }).doctor();
   if (json) print(JSON.stringify({ checks }, null, 2));
   for (const { name, state, found, mend } of json ? [] : checks) {

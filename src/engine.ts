@@ -61,7 +61,11 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
   const redactor = createRedactor();
   const dialog = createDialog({ setting: settings.dialog, env });
   const audit = createAuditLog({ folder: settings.stateDir, redact: redactor.redact });
-  const gate = createGate<Report<ChangeFacts>>({ requirementFor: (change) => policy.requirementFor(change), audit, dialog });
+  const gate = createGate<Report<ChangeFacts>>({
+    requirementFor: (change) => policy.requirementFor(change),
+    audit,
+    dialog,
+  });
   const cli = createCliFinder({ settings, env, home, log, policy });
 
   const endpoint: Engine['endpoint'] = async (wanted) => {
@@ -71,7 +75,11 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     const found = config.projects.find(({ name }) => name === project);
     if (wanted !== undefined && found === undefined) {
       const names = config.projects.map(({ name }) => name).join(', ');
-      throw new ToolError('policy', `No project ${wanted} is configured here. Nothing was run.`, `Configured: ${names || 'none'}. A person adds one with \`dstack project add\`.`);
+      throw new ToolError(
+        'policy',
+        `No project ${wanted} is configured here. Nothing was run.`,
+        `Configured: ${names || 'none'}. A person adds one with \`dstack project add\`.`,
+      );
     }
     return { project, server: found?.url ?? 'a server that is not configured' };
   };
@@ -91,7 +99,10 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     warmUp() {
       // The configuration's secrets are masked from the first call on.
       void endpoint(undefined).catch((error: unknown) => log.debug({ err: error }, 'no endpoint'));
-      void cli.get().then((found) => found.warmUp(), (error: unknown) => log.warn({ err: error }, 'dstack'));
+      void cli.get().then(
+        (found) => found.warmUp(),
+        (error: unknown) => log.warn({ err: error }, 'dstack'),
+      );
     },
     async close() {
       gate.close();

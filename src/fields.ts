@@ -5,7 +5,10 @@ import * as z from 'zod';
 /** dstack's own rule for names of runs, fleets, volumes and gateways. */
 export const resourceName = z
   .string()
-  .regex(/^[a-z][a-z0-9-]{1,40}$/, 'a dstack name: small letters, digits and hyphens, 2 to 41 of them, starting with a letter');
+  .regex(
+    /^[a-z][a-z0-9-]{1,40}$/,
+    'a dstack name: small letters, digits and hyphens, 2 to 41 of them, starting with a letter',
+  );
 
 export const project = z.string().min(1).max(100).optional().describe('Another configured project than the default');
 

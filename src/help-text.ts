@@ -3,7 +3,10 @@ import { VERSION } from './version.ts';
 
 /** The text of `--help`. */
 export function showHelp(): string {
-  const settings = describeSettings().map(({ option, env, meaning, default: fallback }) => `  ${option.padEnd(14)} ${env.padEnd(24)} ${meaning} [${fallback}]`);
+  const settings = describeSettings().map(
+    ({ option, env, meaning, default: fallback }) =>
+      `  ${option.padEnd(14)} ${env.padEnd(24)} ${meaning} [${fallback}]`,
+  );
   return `dstack-mcp ${VERSION}: the dstack CLI as MCP tools, over stdio
 
 Usage: dstack-mcp [command] [settings]

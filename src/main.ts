@@ -29,7 +29,11 @@ try {
   await main(readCommandLine(process.argv.slice(2), process.env));
 } catch (error) {
   const expected = error instanceof ToolError || (error instanceof Error && 'hint' in error);
-  process.stderr.write(expected ? `dstack-mcp: ${(error as Error).message}\n${String((error as { hint?: unknown }).hint)}\n` : `${String(error instanceof Error ? error.stack : error)}\n`);
+  process.stderr.write(
+    expected
+      ? `dstack-mcp: ${(error as Error).message}\n${String((error as { hint?: unknown }).hint)}\n`
+      : `${String(error instanceof Error ? error.stack : error)}\n`,
+  );
   process.exitCode = expected ? 2 : 70;
 }
 // Nothing that is still open may hold the end up: every child was ended above.
@@ -49,10 +53,15 @@ async function main(line: CommandLine): Promise<void> {
       return runDemo();
     case 'serve':
     case 'doctor': {
-      const engine = createEngine({ settings: line.settings, env: process.env, log: createLog(line.settings.logLevel) });
+      const engine = createEngine({
+        settings: line.settings,
+        env: process.env,
+        log: createLog(line.settings.logLevel),
+      });
       try {
         if (line.command === 'serve') await serve(engine, tools, stopping.signal);
-        else process.exitCode = await (await import('./doctor-command.ts')).runDoctor(engine, { json: line.json, print });
+        else
+          process.exitCode = await (await import('./doctor-command.ts')).runDoctor(engine, { json: line.json, print });
       } finally {
         await engine.close();
       }

@@ -1,5 +1,17 @@
-import { CLIENT_CAPABILITIES_META_KEY, McpServer, acceptedContent, createRequestStateCodec, inputRequired, inputResponse } from '@modelcontextprotocol/server';
-import type { CallToolResult, InputRequiredResult, ServerContext, StandardSchemaWithJSON } from '@modelcontextprotocol/server';
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  McpServer,
+  acceptedContent,
+  createRequestStateCodec,
+  inputRequired,
+  inputResponse,
+} from '@modelcontextprotocol/server';
+import type {
+  CallToolResult,
+  InputRequiredResult,
+  ServerContext,
+  StandardSchemaWithJSON,
+} from '@modelcontextprotocol/server';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
@@ -69,7 +81,8 @@ export function createServer(engine: Engine, tools: readonly AnyTool[]): McpServ
       },
       async (raw: unknown, context: ServerContext): Promise<CallToolResult | InputRequiredResult> => {
         const result = await callTool(engine, tool, raw, readContext(server, tool, context));
-        if (result.kind === 'question') return ask(result, await states.mint({ nonce: result.nonce, tool: tool.name }, context));
+        if (result.kind === 'question')
+          return ask(result, await states.mint({ nonce: result.nonce, tool: tool.name }, context));
         return {
           content: [{ type: 'text', text: result.text }],
           structuredContent: result.structured,
@@ -84,12 +97,17 @@ export function createServer(engine: Engine, tools: readonly AnyTool[]): McpServ
 /** Lists the strict schema, but leaves the check to `callTool`: its refusal names the valid fields and the next step. */
 function advertise(schema: z.ZodObject): StandardSchemaWithJSON<unknown, unknown> {
   const standard = schema['~standard'];
-  return { '~standard': { ...standard, validate: (value: unknown) => ({ value }) } } as StandardSchemaWithJSON<unknown, unknown>;
+  return { '~standard': { ...standard, validate: (value: unknown) => ({ value }) } } as StandardSchemaWithJSON<
+    unknown,
+    unknown
+  >;
 }
 
 function readContext(server: McpServer, tool: AnyTool, context: ServerContext): CallContext {
   const envelope: Readonly<Record<string, unknown>> = context.mcpReq.envelope ?? {};
-  const capabilities = clientCapabilities.safeParse(server.server.getClientCapabilities() ?? envelope[CLIENT_CAPABILITIES_META_KEY]);
+  const capabilities = clientCapabilities.safeParse(
+    server.server.getClientCapabilities() ?? envelope[CLIENT_CAPABILITIES_META_KEY],
+  );
   const progressToken = context.mcpReq._meta?.progressToken;
   const answer = readAnswer(tool, context);
   let step = 0;
@@ -103,7 +121,9 @@ function readContext(server: McpServer, tool: AnyTool, context: ServerContext): 
           progress: (message: string) => {
             step += 1;
             // A client that is gone doesn't want to hear of it.
-            void context.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: step, message } }).catch(() => undefined);
+            void context.mcpReq
+              .notify({ method: 'notifications/progress', params: { progressToken, progress: step, message } })
+              .catch(() => undefined);
           },
         }),
   };

@@ -14,8 +14,18 @@ const onOff = z
 
 /** One setting: what it means (for `--help` and the documentation), and how its text is read. */
 const SETTINGS = {
-  cli: { env: 'DSTACK_MCP_CLI', meaning: 'the dstack executable', shown: 'found on PATH and in the usual places', read: z.string() },
-  project: { env: 'DSTACK_PROJECT', meaning: "the dstack project, dstack's own variable", shown: "the CLI's default project", read: z.string() },
+  cli: {
+    env: 'DSTACK_MCP_CLI',
+    meaning: 'the dstack executable',
+    shown: 'found on PATH and in the usual places',
+    read: z.string(),
+  },
+  project: {
+    env: 'DSTACK_PROJECT',
+    meaning: "the dstack project, dstack's own variable",
+    shown: "the CLI's default project",
+    read: z.string(),
+  },
   workspace: {
     env: 'DSTACK_MCP_WORKSPACE',
     meaning: 'folders that configurations may be read from and written to (path list)',
@@ -28,14 +38,24 @@ const SETTINGS = {
     shown: "the platform's state directory",
     read: z.string(),
   },
-  readOnly: { env: 'DSTACK_MCP_READ_ONLY', meaning: 'only tools that change nothing: on, off', shown: 'off', read: onOff },
+  readOnly: {
+    env: 'DSTACK_MCP_READ_ONLY',
+    meaning: 'only tools that change nothing: on, off',
+    shown: 'off',
+    read: onOff,
+  },
   confirm: {
     env: 'DSTACK_MCP_CONFIRM',
     meaning: 'who confirms a change: ask (a person where one can be asked, else the token), person, token',
     shown: 'ask',
     read: z.enum(['ask', 'person', 'token']),
   },
-  policy: { env: 'DSTACK_MCP_POLICY', meaning: 'a YAML file with caps, allowed kinds and protected names', shown: 'none', read: z.string() },
+  policy: {
+    env: 'DSTACK_MCP_POLICY',
+    meaning: 'a YAML file with caps, allowed kinds and protected names',
+    shown: 'none',
+    read: z.string(),
+  },
   maxPrice: {
     env: 'DSTACK_MCP_MAX_PRICE',
     meaning: 'hard cap in dollars an hour, for all nodes together',
@@ -109,13 +129,20 @@ export function readCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv)
   const [command = 'serve', ...rest] = positionals;
   if (rest.length > 0 || !['serve', 'doctor', 'sandbox', 'demo'].includes(command)) {
     const unknown = rest[0] ?? command;
-    throw new ToolError('invalid-input', `Unknown command: ${unknown}`, 'Commands: doctor, sandbox, demo; none serves MCP over stdio. See --help.');
+    throw new ToolError(
+      'invalid-input',
+      `Unknown command: ${unknown}`,
+      'Commands: doctor, sandbox, demo; none serves MCP over stdio. See --help.',
+    );
   }
   const chosen = values['help'] ? 'help' : values['version'] ? 'version' : (command as CommandLine['command']);
   return { command: chosen, settings: readSettings(values, env), json: values['json'] === true };
 }
 
-function parseOptions(argv: readonly string[]): { values: Record<string, string | boolean | undefined>; positionals: string[] } {
+function parseOptions(argv: readonly string[]): {
+  values: Record<string, string | boolean | undefined>;
+  positionals: string[];
+} {
   const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {
     help: { type: 'boolean', short: 'h' },
     version: { type: 'boolean', short: 'v' },
@@ -126,7 +153,12 @@ function parseOptions(argv: readonly string[]): { values: Record<string, string 
     const parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
     return { values: parsed.values as Record<string, string | boolean | undefined>, positionals: parsed.positionals };
   } catch (error) {
-    throw new ToolError('invalid-input', error instanceof Error ? error.message : String(error), 'See dstack-mcp --help.', { cause: error });
+    throw new ToolError(
+      'invalid-input',
+      error instanceof Error ? error.message : String(error),
+      'See dstack-mcp --help.',
+      { cause: error },
+    );
   }
 }
 
@@ -139,7 +171,11 @@ function readSettings(values: Record<string, string | boolean | undefined>, env:
     const result = (setting.read as z.ZodType).safeParse(text);
     if (result.success) return result.data as z.output<(typeof SETTINGS)[N]['read']>;
     const problem = result.error.issues.map((issue) => issue.message).join('; ');
-    throw new ToolError('invalid-input', `${setting.env} is "${text}": ${problem}`, `It means: ${setting.meaning}. Default: ${setting.shown}.`);
+    throw new ToolError(
+      'invalid-input',
+      `${setting.env} is "${text}": ${problem}`,
+      `It means: ${setting.meaning}. Default: ${setting.shown}.`,
+    );
   };
   return Object.freeze({
     cli: read('cli'),
@@ -160,7 +196,11 @@ function readSettings(values: Record<string, string | boolean | undefined>, env:
 function readWorkspace(list: string | undefined, env: NodeJS.ProcessEnv): readonly string[] {
   const home = env['HOME'] ?? env['USERPROFILE'] ?? homedir();
   const expand = (folder: string): string => path.resolve(folder.replace(/^~(?=$|[/\\])/, home));
-  if (list !== undefined) return list.split(path.delimiter).filter((folder) => folder.trim() !== '').map(expand);
+  if (list !== undefined)
+    return list
+      .split(path.delimiter)
+      .filter((folder) => folder.trim() !== '')
+      .map(expand);
   const cwd = process.cwd();
   // Claude Desktop starts servers in / or in the home folder: neither is a project.
   const tooWide = cwd === path.parse(cwd).root || cwd === path.resolve(home);

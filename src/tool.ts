@@ -11,7 +11,15 @@ export type Effect = 'read' | 'change' | 'destroy';
  * `blocked`: dstack can't do it as things stand (no offers, no fleets, invalid file). `refused`: this server didn't let it through.
  * `unknown`: it was asked for, and whether it happened isn't known.
  */
-export const OUTCOMES = ['done', 'nothing-to-do', 'blocked', 'refused', 'failed', 'waiting-for-person', 'unknown'] as const;
+export const OUTCOMES = [
+  'done',
+  'nothing-to-do',
+  'blocked',
+  'refused',
+  'failed',
+  'waiting-for-person',
+  'unknown',
+] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 /** A piece of verbatim output and how it is shown. */
@@ -19,6 +27,8 @@ export interface Printed {
   readonly transcript: Transcript;
   /** The end that survives when the output is longer than a result may be; `start` unless given. */
   readonly keep?: 'start' | 'end';
+  /** Longer ones are cut; a default for the whole result unless given. */
+  readonly maxChars?: number;
   /** How to get what was left out, in words. */
   readonly rest?: string;
   /** Text of programs and people that we don't know (logs, events): fenced and labelled as such. */

@@ -19,7 +19,8 @@ export const deleteTool = defineTool({
   facts: changeFacts,
   async run(input, { changes }) {
     if (input.token !== undefined) {
-      if (input.name !== undefined) refuse('Give either `name` (preview) or `token` (delete it), not both.', 'Call delete with the token alone.');
+      if (input.name !== undefined)
+        refuse('Give either `name` (preview) or `token` (delete it), not both.', 'Call delete with the token alone.');
       return changes.redeem(input.token, 'delete');
     }
     const { kind, name, instance } = input;
@@ -27,7 +28,10 @@ export const deleteTool = defineTool({
       refuse('Without a `token`, both `kind` and `name` are needed.', 'fleet, or list with `kind`, gives the names.');
     }
     if ((kind === 'instance') !== (instance !== undefined)) {
-      refuse('`instance` goes with `kind: "instance"`, and only with it.', 'The fleet tool shows the instances with their numbers.');
+      refuse(
+        '`instance` goes with `kind: "instance"`, and only with it.',
+        'The fleet tool shows the instances with their numbers.',
+      );
     }
     return changes.preview({ tool: 'delete', kind, name, instance, project: input.project });
   },

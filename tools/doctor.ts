@@ -10,16 +10,30 @@ export const doctor = defineTool({
   input: z.strictObject({}),
   facts: z.object({
     healthy: z.boolean(),
-    checks: z.array(z.object({ name: z.string(), state: z.enum(['ok', 'warning', 'wrong']), found: z.string(), mend: z.string().optional() })),
+    checks: z.array(
+      z.object({
+        name: z.string(),
+        state: z.enum(['ok', 'warning', 'wrong']),
+        found: z.string(),
+        mend: z.string().optional(),
+      }),
+    ),
   }),
   async run(_input, { doctor: examine }) {
     const { checks } = await examine();
     const wrong = checks.filter((check) => check.state === 'wrong');
     const marks = { ok: 'ok     ', warning: 'warning', wrong: 'WRONG  ' } as const;
-    const lines = checks.map((check) => `${marks[check.state]}  ${check.name}: ${check.found}${check.mend === undefined ? '' : `\n         mend: ${check.mend}`}`);
+    const lines = checks.map(
+      (check) =>
+        `${marks[check.state]}  ${check.name}: ${check.found}${check.mend === undefined ? '' : `\n         mend: ${check.mend}`}`,
+    );
     return {
       outcome: 'done',
-      summary: [wrong.length === 0 ? 'Everything that is needed works.' : `${wrong.length} thing(s) to mend.`, '', ...lines].join('\n'),
+      summary: [
+        wrong.length === 0 ? 'Everything that is needed works.' : `${wrong.length} thing(s) to mend.`,
+        '',
+        ...lines,
+      ].join('\n'),
       printed: [],
       facts: { healthy: wrong.length === 0, checks: [...checks] },
       ...(wrong[0]?.mend === undefined ? {} : { next: wrong[0].mend }),

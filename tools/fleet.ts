@@ -15,7 +15,11 @@ export const fleet = defineTool({
   facts: z.object({ fleets: z.array(fleetRow), fleet: resourceFacts }),
   async run(input, { dstack }) {
     if (input.name !== undefined) {
-      const transcript = await dstack.read({ command: 'fleet get', flags: { '--json': true, '--project': input.project }, positionals: [input.name] });
+      const transcript = await dstack.read({
+        command: 'fleet get',
+        flags: { '--json': true, '--project': input.project },
+        positionals: [input.name],
+      });
       const found = readFleet(readJsonOutput(transcript.stdout));
       return {
         outcome: 'done',
@@ -24,11 +28,17 @@ export const fleet = defineTool({
         facts: { fleet: found },
       };
     }
-    const transcript = await dstack.read({ command: 'fleet', flags: { '--verbose': input.verbose, '--project': input.project } });
+    const transcript = await dstack.read({
+      command: 'fleet',
+      flags: { '--verbose': input.verbose, '--project': input.project },
+    });
     const fleets = readFleets(transcript.stdout);
     return {
       outcome: 'done',
-      summary: fleets.length === 0 ? 'No fleets: a run needs one.' : `${fleets.length} fleet${fleets.length === 1 ? '' : 's'}.`,
+      summary:
+        fleets.length === 0
+          ? 'No fleets: a run needs one.'
+          : `${fleets.length} fleet${fleets.length === 1 ? '' : 's'}.`,
       printed: [{ transcript, rest: 'ask for one fleet by `name`' }],
       facts: { fleets },
       ...(fleets.length === 0 ? { next: 'Write a configuration with `type: fleet`, then plan and apply it.' } : {}),

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { Transcript } from '../src/cli/runner.ts';
 import { project, resourceName } from '../src/fields.ts';
 import { readJsonOutput } from '../src/output/read-json-output.ts';
 import { readRun, runFacts } from '../src/output/read-run.ts';
@@ -6,6 +7,7 @@ import type { RunFacts } from '../src/output/read-run.ts';
 import { readGateway, readVolume, resourceFacts } from '../src/output/read-resource.ts';
 import { waitFor } from '../src/runs/wait-for.ts';
 import { defineTool } from '../src/tool.ts';
+import type { Printed } from '../src/tool.ts';
 
 /** dstack advises agents to poll every 10 to 20 s; the first looks come sooner, since most runs start in seconds. */
 const POLL_MS = 2_000;
@@ -21,22 +23,50 @@ export const get = defineTool({
   input: z.strictObject({
     name: resourceName,
     kind: z.enum(['run', 'volume', 'gateway']).optional().describe('run unless given'),
-    wait_for: z.enum(['running', 'finished', ...STATUSES.filter((status) => status !== 'running')]).optional().describe('Wait for this state of a run'),
+    wait_for: z
+      .enum(['running', 'finished', ...STATUSES.filter((status) => status !== 'running')])
+      .optional()
+      .describe('Wait for this state of a run'),
+    full: z.boolean().optional().describe("dstack's whole JSON; its start unless given"),
     project,
   }),
-  facts: z.object({ run: runFacts, resource: resourceFacts, status: z.string(), reached: z.boolean().describe('The state waited for') }),
+  facts: z.object({
+    run: runFacts,
+    resource: resourceFacts,
+    status: z.string(),
+    reached: z.boolean().describe('The state waited for'),
+  }),
   async run(input, { dstack, time, serverUrl }) {
     const kind = input.kind ?? 'run';
-    const look = () => dstack.read({ command: `${kind} get`, flags: { '--json': true, '--project': input.project }, positionals: [input.name] });
+    // The facts hold what matters; the JSON of a run is ten times as long.
+    const show = (transcript: Transcript): Printed => ({
+      transcript,
+      rest: 'get with `full` shows all of it',
+      ...(input.full ? {} : { maxChars: 2_000 }),
+    });
+    const look = () =>
+      dstack.read({
+        command: `${kind} get`,
+        flags: { '--json': true, '--project': input.project },
+        positionals: [input.name],
+      });
     if (kind !== 'run') {
       const transcript = await look();
       const resource = (kind === 'volume' ? readVolume : readGateway)(readJsonOutput(transcript.stdout));
-      return { outcome: 'done', summary: `${kind} ${resource.name} is ${resource.status}.`, printed: [{ transcript }], facts: { resource, status: resource.status } };
+      return {
+        outcome: 'done',
+        summary: `${kind} ${resource.name} is ${resource.status}.`,
+        printed: [show(transcript)],
+        facts: { resource, status: resource.status },
+      };
     }
     const server = await serverUrl(input.project);
     const lookAtRun = async () => {
       const transcript = await look();
-      return { transcript, run: readRun(readJsonOutput(transcript.stdout), server === undefined ? {} : { serverUrl: server }) };
+      return {
+        transcript,
+        run: readRun(readJsonOutput(transcript.stdout), server === undefined ? {} : { serverUrl: server }),
+      };
     };
     const reached = (run: RunFacts): boolean => hasReached(run, input.wait_for);
     let seen = await lookAtRun();
@@ -55,7 +85,7 @@ export const get = defineTool({
     return {
       outcome: 'done',
       summary: describe(run),
-      printed: [{ transcript }],
+      printed: [show(transcript)],
       facts: { run, status: run.status, ...(input.wait_for === undefined ? {} : { reached: reached(run) }) },
       next: nextStep(run, input.wait_for === undefined || reached(run)),
     };
@@ -72,7 +102,8 @@ function hasReached(run: RunFacts, wanted: string | undefined): boolean {
 function describe(run: RunFacts): string {
   const details = [
     ...(run.statusMessage === undefined || run.statusMessage === run.status ? [] : [run.statusMessage]),
-    ...run.jobs.flatMap((job) => job.imagePullProgress ?? []),
+    // The last progress of a pull stays in the run's record after it is done.
+    ...(run.statusMessage === 'pulling' ? run.jobs.flatMap((job) => job.imagePullProgress ?? []) : []),
     ...(run.exitStatus === undefined ? [] : [`exit status ${run.exitStatus}`]),
     ...(run.terminationReason === undefined ? [] : [`reason: ${run.terminationReason}`]),
     ...(run.terminationMessage === undefined ? [] : [run.terminationMessage]),
@@ -82,8 +113,10 @@ function describe(run: RunFacts): string {
 }
 
 function nextStep(run: RunFacts, reached: boolean): string {
-  if (!reached && !run.isFinished) return `Still ${run.status}: call get again with the same arguments to go on waiting.`;
-  if (run.status === 'failed') return 'Read logs, and logs with `diagnose`, for the cause. Mend it before planning again.';
+  if (!reached && !run.isFinished)
+    return `Still ${run.status}: call get again with the same arguments to go on waiting.`;
+  if (run.status === 'failed')
+    return 'Read logs, and logs with `diagnose`, for the cause. Mend it before planning again.';
   if (run.isFinished) return 'logs shows what it printed.';
   if (run.serviceUrl !== undefined) {
     const base = run.model === undefined ? run.serviceUrl : `${run.serviceUrl.replace(/\/$/, '')}/v1`;

@@ -8,7 +8,11 @@ export const help = defineTool({
     "Show the installed dstack CLI's own --help for any command, word for word: its flags, and for apply the flags of a configuration type. Use it before giving `flags` to another tool.",
   effect: 'read',
   input: z.strictObject({
-    command: z.string().max(100).optional().describe('As in "apply" or "fleet delete"; the list of commands when left out'),
+    command: z
+      .string()
+      .max(100)
+      .optional()
+      .describe('As in "apply" or "fleet delete"; the list of commands when left out'),
     type: z.string().max(40).optional().describe('For apply: task, service, dev-environment, fleet, volume, gateway'),
   }),
   facts: z.object({ command: z.string() }),

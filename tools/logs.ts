@@ -51,7 +51,9 @@ export const logs = defineTool({
         maxBytes: PAGE_BYTES,
         logKey: JSON.stringify([input.run, input.project, input.replica, input.job, input.since, input.diagnose]),
         ...(input.cursor === undefined ? {} : { cursor: input.cursor }),
-        ...(input.filter === undefined ? {} : { filter: { text: input.filter, ignoreCase: true, contextLines: input.context ?? 2 } }),
+        ...(input.filter === undefined
+          ? {}
+          : { filter: { text: input.filter, ignoreCase: true, contextLines: input.context ?? 2 } }),
       },
     );
     return {

@@ -13,7 +13,12 @@ const offerFacts = z.object({
   availability: z.string(),
 });
 
-const gpuFacts = z.object({ gpu: z.string(), pricePerGpuMin: z.number(), pricePerGpuMax: z.number(), backends: z.string() });
+const gpuFacts = z.object({
+  gpu: z.string(),
+  pricePerGpuMin: z.number(),
+  pricePerGpuMax: z.number(),
+  backends: z.string(),
+});
 
 export const offer = defineTool({
   name: 'offer',
@@ -23,7 +28,12 @@ export const offer = defineTool({
   effect: 'read',
   input: z.strictObject({
     gpu: z.string().max(200).optional().describe('NAME:COUNT:MEMORY, as in "A100", "H100:8", "24GB.."'),
-    group_by: z.array(z.enum(['gpu', 'backend', 'region', 'count'])).min(1).max(4).optional().describe('Must hold gpu'),
+    group_by: z
+      .array(z.enum(['gpu', 'backend', 'region', 'count']))
+      .min(1)
+      .max(4)
+      .optional()
+      .describe('Must hold gpu'),
     spot: z.enum(['spot', 'on-demand', 'auto']).optional(),
     max_price: z.number().positive().optional().describe('Dollars an hour'),
     backend: z.array(z.string().max(100)).max(20).optional(),
@@ -33,7 +43,11 @@ export const offer = defineTool({
     project,
     flags: extraFlags,
   }),
-  facts: z.object({ offers: z.array(offerFacts), gpus: z.array(gpuFacts), total: z.number().describe('Offers that match, shown or not') }),
+  facts: z.object({
+    offers: z.array(offerFacts),
+    gpus: z.array(gpuFacts),
+    total: z.number().describe('Offers that match, shown or not'),
+  }),
   async run(input, { dstack }) {
     const transcript = await dstack.read({
       command: 'offer',
@@ -51,23 +65,40 @@ export const offer = defineTool({
       extraFlags: input.flags,
     });
     const found = readOffers(transcript.stdout.split('\n'));
-    const offers = (found?.offers ?? []).map(({ backend, region, instanceType, gpu, spot, pricePerHour, availability }) => ({
-      backend,
-      region,
-      instanceType,
+    const offers = (found?.offers ?? []).map(
+      ({ backend, region, instanceType, gpu, spot, pricePerHour, availability }) => ({
+        backend,
+        region,
+        instanceType,
+        gpu,
+        spot,
+        pricePerHour,
+        availability,
+      }),
+    );
+    const gpus = (readGpuGroups(transcript.stdout) ?? []).map(({ gpu, pricePerGpuMin, pricePerGpuMax, backends }) => ({
       gpu,
-      spot,
-      pricePerHour,
-      availability,
+      pricePerGpuMin,
+      pricePerGpuMax,
+      backends,
     }));
-    const gpus = (readGpuGroups(transcript.stdout) ?? []).map(({ gpu, pricePerGpuMin, pricePerGpuMax, backends }) => ({ gpu, pricePerGpuMin, pricePerGpuMax, backends }));
     const count = offers.length + gpus.length;
     return {
       outcome: 'done',
-      summary: count === 0 ? 'No offers match.' : gpus.length > 0 ? `${gpus.length} kinds of GPU.` : `${offers.length} of ${found?.total ?? offers.length} offers.`,
+      summary:
+        count === 0
+          ? 'No offers match.'
+          : gpus.length > 0
+            ? `${gpus.length} kinds of GPU.`
+            : `${offers.length} of ${found?.total ?? offers.length} offers.`,
       printed: [{ transcript, rest: 'narrow it with gpu, max_price or backend, or group_by ["gpu"]' }],
-      facts: { ...(gpus.length > 0 ? { gpus } : { offers: offers.slice(0, 100), total: found?.total ?? offers.length }) },
-      next: count === 0 ? 'Ask for less: another gpu, spot "auto", or no max_price.' : 'To use one: plan with a configuration whose `resources` match it.',
+      facts: {
+        ...(gpus.length > 0 ? { gpus } : { offers: offers.slice(0, 100), total: found?.total ?? offers.length }),
+      },
+      next:
+        count === 0
+          ? 'Ask for less: another gpu, spot "auto", or no max_price.'
+          : 'To use one: plan with a configuration whose `resources` match it.',
     };
   },
 });

@@ -11,5 +11,6 @@ export const plan = defineTool({
   effect: 'read',
   input: z.strictObject({ file: configurationFile, project, flags: extraFlags }),
   facts: changeFacts,
-  run: (input, { changes }) => changes.preview({ tool: 'apply', file: input.file, project: input.project, extraFlags: input.flags }),
+  run: (input, { changes }) =>
+    changes.preview({ tool: 'apply', file: input.file, project: input.project, extraFlags: input.flags }),
 });

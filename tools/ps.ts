@@ -29,7 +29,9 @@ export const ps = defineTool({
       summary: runs.length === 0 ? 'No runs.' : `${runs.length} run${runs.length === 1 ? '' : 's'}.`,
       printed: [{ transcript, rest: 'use `last` for fewer runs' }],
       facts: { runs },
-      ...(runs.length === 0 ? { next: 'To start one: offer for GPUs and prices, then plan with a configuration file.' } : {}),
+      ...(runs.length === 0
+        ? { next: 'To start one: offer for GPUs and prices, then plan with a configuration file.' }
+        : {}),
     };
   },
 });

@@ -18,10 +18,12 @@ export const stop = defineTool({
   facts: changeFacts,
   async run(input, { changes }) {
     if (input.token !== undefined) {
-      if (input.run !== undefined) refuse('Give either `run` (preview) or `token` (stop it), not both.', 'Call stop with the token alone.');
+      if (input.run !== undefined)
+        refuse('Give either `run` (preview) or `token` (stop it), not both.', 'Call stop with the token alone.');
       return changes.redeem(input.token, 'stop');
     }
-    if (input.run === undefined) refuse('Neither `run` nor `token` was given.', 'Call stop with `run`; ps lists the runs.');
+    if (input.run === undefined)
+      refuse('Neither `run` nor `token` was given.', 'Call stop with `run`; ps lists the runs.');
     return changes.preview({ tool: 'stop', run: input.run, abort: input.abort ?? false, project: input.project });
   },
 });

@@ -1,8 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { WebSocket } from 'ws';
-import { WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { holdOpen } from './held-open-stream.ts';
 import { readBody, sendJson } from './http-json.ts';
 import type { Job } from './job.ts';
@@ -18,6 +17,29 @@ export interface RunnerOptions {
   readonly secondsWithoutConnection: () => number;
 }
 
+// Two threads of the CLI wait for our answer when it closes the stream, and where the wrong one gets it the other sits out
+// its ten seconds. Pongs, which mean nothing, keep the connection readable for long enough that both wake up.
+const PONG_ROUNDS = 10;
+const PONGS_PER_ROUND = 50;
+const PONG_ROUND_MS = 20;
+
+class LogSocket extends WebSocket {
+  /** Ends the stream from our side. */
+  finish(): void {
+    super.close(1000);
+  }
+
+  override close(code?: number, reason?: string | Buffer): void {
+    this.#answerClose(PONG_ROUNDS, () => super.close(code, reason));
+  }
+
+  #answerClose(roundsLeft: number, close: () => void): void {
+    if (roundsLeft === 0) return close();
+    for (let count = 0; count < PONGS_PER_ROUND && this.readyState === WebSocket.OPEN; count += 1) this.pong();
+    setTimeout(() => this.#answerClose(roundsLeft - 1, close), PONG_ROUND_MS);
+  }
+}
+
 /** Makes the HTTP server that dstack's server and CLI know as the runner of one job; it never listens itself. */
 export function createRunner(options: RunnerOptions): Server {
   const server = createServer((request, response) => {
@@ -25,7 +47,7 @@ export function createRunner(options: RunnerOptions): Server {
       if (!response.headersSent) sendJson(response, { error: String(error) }, 500);
     });
   });
-  const sockets = new WebSocketServer({ noServer: true });
+  const sockets = new WebSocketServer({ noServer: true, WebSocket: LogSocket });
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     const startTime = new URL(request.url ?? '/', 'http://runner').searchParams.get('start_time');
     // a plus sign in a query reads as a space
@@ -82,7 +104,7 @@ function measure({ job, gpuCount, gpuUtilization, memoryBytes }: RunnerOptions):
   };
 }
 
-function streamLogs(socket: WebSocket, job: Job, sinceMs: number): void {
+function streamLogs(socket: LogSocket, job: Job, sinceMs: number): void {
   let position = 0;
   let isOver = false;
   const pump = (): void => {
@@ -95,7 +117,7 @@ function streamLogs(socket: WebSocket, job: Job, sinceMs: number): void {
     if (!job.isFinished) return;
     isOver = true;
     unsubscribe();
-    socket.close(1000);
+    socket.finish();
   };
   const unsubscribe = job.subscribe(pump);
   socket.on('close', unsubscribe);

@@ -5,7 +5,14 @@ import * as z from 'zod';
 
 const clientConfigFile = z.looseObject({
   projects: z
-    .array(z.looseObject({ name: z.string(), url: z.string().optional(), token: z.string().optional(), default: z.boolean().nullish() }))
+    .array(
+      z.looseObject({
+        name: z.string(),
+        url: z.string().optional(),
+        token: z.string().optional(),
+        default: z.boolean().nullish(),
+      }),
+    )
     .nullish(),
 });
 
@@ -21,15 +28,24 @@ export interface ClientConfig {
  * Reads `~/.dstack/config.yml` and dstack's own variables (`DSTACK_PROJECT`, `DSTACK_SERVER_URL`, `DSTACK_TOKEN`).
  * A file that is missing or broken counts as no projects: the CLI then says so in its own words.
  */
-export async function readClientConfig(env: Readonly<Record<string, string | undefined>>, home: string): Promise<ClientConfig> {
+export async function readClientConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  home: string,
+): Promise<ClientConfig> {
   const file = await readProjects(path.join(home, '.dstack', 'config.yml'));
   const url = env['DSTACK_SERVER_URL'];
-  const fromEnv = url === undefined ? [] : [{ name: env['DSTACK_PROJECT'] ?? 'main', url, token: env['DSTACK_TOKEN'], default: true }];
+  const fromEnv =
+    url === undefined
+      ? []
+      : [{ name: env['DSTACK_PROJECT'] ?? 'main', url, token: env['DSTACK_TOKEN'], default: true }];
   const all = [...fromEnv, ...file];
   return {
     defaultProject: env['DSTACK_PROJECT'] ?? all.find((project) => project.default === true)?.name,
     projects: all.map((project) => ({ name: project.name, url: project.url })),
-    secrets: [...all.flatMap((project) => project.token ?? []), ...(env['DSTACK_TOKEN'] === undefined ? [] : [env['DSTACK_TOKEN']])],
+    secrets: [
+      ...all.flatMap((project) => project.token ?? []),
+      ...(env['DSTACK_TOKEN'] === undefined ? [] : [env['DSTACK_TOKEN']]),
+    ],
   };
 }
 

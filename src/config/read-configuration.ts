@@ -28,7 +28,12 @@ export function readConfigurationHead(bytes: Uint8Array, shownPath: string): Con
       'Add `type: task`, `service`, `dev-environment`, `fleet`, `volume` or `gateway`.',
     );
   }
-  return { type: parsed.data.type, name: parsed.data.name ?? undefined, copies: countCopies(parsed.data), value: parsed.data };
+  return {
+    type: parsed.data.type,
+    name: parsed.data.name ?? undefined,
+    copies: countCopies(parsed.data),
+    value: parsed.data,
+  };
 }
 
 function parseYaml(bytes: Uint8Array, shownPath: string): unknown {
@@ -41,19 +46,29 @@ function parseYaml(bytes: Uint8Array, shownPath: string): unknown {
   const document = parseDocument(text, { version: '1.1', uniqueKeys: true, prettyErrors: true });
   const problem = document.errors[0];
   if (problem !== undefined) {
-    throw new ToolError('invalid-file', `${shownPath} isn't valid YAML: ${problem.message}`, 'Mend the line that is shown, then plan again.');
+    throw new ToolError(
+      'invalid-file',
+      `${shownPath} isn't valid YAML: ${problem.message}`,
+      'Mend the line that is shown, then plan again.',
+    );
   }
   try {
     // Aliases that explode are refused by the library's own limit.
     return document.toJS({ maxAliasCount: 100 });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new ToolError('invalid-file', `${shownPath} can't be read: ${reason}`, 'Write it without that many aliases.', { cause: error });
+    throw new ToolError(
+      'invalid-file',
+      `${shownPath} can't be read: ${reason}`,
+      'Write it without that many aliases.',
+      { cause: error },
+    );
   }
 }
 
 function countCopies(value: Readonly<Record<string, unknown>>): number | undefined {
-  const counted = value['type'] === 'task' ? value['nodes'] : value['type'] === 'service' ? value['replicas'] : (value['nodes'] ?? 1);
+  const counted =
+    value['type'] === 'task' ? value['nodes'] : value['type'] === 'service' ? value['replicas'] : (value['nodes'] ?? 1);
   if (counted === undefined || counted === null) return 1;
   if (typeof counted === 'number') return counted;
   const range = z.object({ max: z.number() }).safeParse(counted);

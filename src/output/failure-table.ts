@@ -138,8 +138,16 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     transient: false,
   },
   {
+    code: 'version-mismatch', // pydantic on the server's answer, as a traceback: a field that this CLI doesn't know, or one that it misses
+    pattern: /pydantic[\w.]*\.ValidationError: [\s\S]*/,
+    outcome: 'failed',
+    hint: 'The CLI can’t read the server’s answer: their versions differ too much. Install a CLI of the server’s version; doctor shows both.',
+    transient: false,
+    midway: true,
+  },
+  {
     code: 'invalid-file', // pydantic by way of core/models/configurations.py; 0.20.29 has pydantic 1, whose header is the same
-    pattern: /\d+ validation errors? for [\s\S]*/,
+    pattern: /^\d+ validation errors? for [\s\S]*/m,
     outcome: 'blocked',
     hint: `${CHECK_FILE} config also describes each property.`,
     transient: false,

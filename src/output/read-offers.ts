@@ -1,23 +1,28 @@
+import * as z from 'zod';
+import { omitAbsent } from './omit-absent.ts';
 import { readTable } from './read-table.ts';
 import type { Table, TableRow } from './read-table.ts';
 
 /** Whether an offer can be had now, in dstack's words; `unclear` is a word that this version doesn't know. */
-export type Availability = 'available' | 'idle' | 'busy' | 'not available' | 'no quota' | 'no balance' | 'unclear';
+export const availability = z.enum(['available', 'idle', 'busy', 'not available', 'no quota', 'no balance', 'unclear']);
 
 /** One row of the offers that a plan or `dstack offer` shows. */
-export interface Offer {
-  readonly backend: string;
-  readonly region?: string;
-  readonly instanceType: string;
+export const offerRow = z.object({
+  backend: z.string(),
+  region: z.string().optional(),
+  instanceType: z.string(),
   /** Part of a shared instance, as in `1/4`. */
-  readonly blocks?: string;
-  readonly resources: string;
+  blocks: z.string().optional(),
+  resources: z.string(),
   /** As in `RTX4090:24GB:1`. */
-  readonly gpu?: string;
-  readonly spot: boolean;
-  readonly pricePerHour: number;
-  readonly availability: Availability;
-}
+  gpu: z.string().optional(),
+  spot: z.boolean(),
+  pricePerHour: z.number(),
+  availability,
+});
+
+export type Availability = z.output<typeof availability>;
+export type Offer = z.output<typeof offerRow>;
 
 /** The offers of a text, and how many there are beside those shown. */
 export interface Offers {
@@ -27,17 +32,12 @@ export interface Offers {
   readonly maxPriceOfAll?: number;
 }
 
-// The values of InstanceAvailability as format_instance_availability (cli/utils/common.py) prints them. It prints nothing for
-// `available` and for `unknown`, which is what a backend says that doesn't report stock.
-const AVAILABILITIES: ReadonlySet<string> = new Set(['idle', 'busy', 'not available', 'no quota', 'no balance']);
-
-function isAvailability(word: string): word is Availability {
-  return AVAILABILITIES.has(word);
-}
-
+// format_instance_availability (cli/utils/common.py) prints the words of InstanceAvailability, but nothing for `available` and for
+// `unknown`, which is what a backend says that doesn't report its stock.
 function readAvailability(word: string | undefined): Availability {
   if (word === undefined || word === '') return 'available';
-  return isAvailability(word) ? word : 'unclear';
+  const known = availability.safeParse(word);
+  return known.success ? known.data : 'unclear';
 }
 
 /** A price as dstack prints it (`$0.39`), in dollars; undefined where it is none. */
@@ -65,17 +65,17 @@ function readOffer(row: TableRow): Offer | undefined {
   const spotMark = / \(spot\)$/;
   const resources = cells['RESOURCES'] ?? '';
   const gpu = /(?:^| )gpu=(\S+)/.exec(resources)?.[1];
-  return {
+  return omitAbsent({
     backend: place.backend,
-    ...(region === undefined || region === '' ? {} : { region }),
+    region: region === '' ? undefined : region,
     instanceType,
-    ...(blocks === undefined ? {} : { blocks }),
+    blocks,
     resources: resources.replace(spotMark, ''),
-    ...(gpu === undefined ? {} : { gpu }),
+    gpu,
     spot: cells['SPOT'] === 'yes' || spotMark.test(resources),
     pricePerHour,
     availability: readAvailability(unnamed[0]),
-  };
+  });
 }
 
 /** The table of offers in these lines: `#`, `BACKEND`, `PRICE`. Other tables are passed over. */
@@ -106,38 +106,40 @@ export function canBeTaken(offer: Offer): boolean {
 }
 
 /** One row of `dstack offer --group-by gpu[,backend[,region]]`. */
-export interface GpuGroup {
+export const gpuRow = z.object({
   /** Name, memory and count, as in `RTX4090:24GB:1..2`. */
-  readonly gpu: string;
-  readonly spot: readonly string[];
+  gpu: z.string(),
+  spot: z.array(z.string()),
   /** Dollars an hour for one GPU. */
-  readonly pricePerGpuMin: number;
-  readonly pricePerGpuMax: number;
+  pricePerGpuMin: z.number(),
+  pricePerGpuMax: z.number(),
   /** The backends, with their regions where dstack prints both in one cell. */
-  readonly backends: string;
-  readonly regions?: string;
+  backends: z.string(),
+  regions: z.string().optional(),
   /** dstack's words where none is available; absent where some are. */
-  readonly unavailable?: string;
-}
+  unavailable: z.string().optional(),
+});
 
-function readGpuGroup({ cells, unnamed }: TableRow): GpuGroup | undefined {
+export type GpuRow = z.output<typeof gpuRow>;
+
+function readGpuGroup({ cells, unnamed }: TableRow): GpuRow | undefined {
   const gpu = cells['GPU'] ?? '';
   const [min = Number.NaN, max = min] = (cells['$/GPU'] ?? '').split('..').map(Number);
   if (gpu === '' || Number.isNaN(min) || Number.isNaN(max)) return undefined;
   const regions = cells['REGIONS'] ?? cells['REGION'];
-  return {
+  return omitAbsent({
     gpu,
     spot: (cells['SPOT'] ?? '').split(', ').filter((word) => word !== ''),
     pricePerGpuMin: min,
     pricePerGpuMax: max,
     backends: cells['BACKENDS'] ?? cells['BACKEND'] ?? '',
-    ...(regions === undefined ? {} : { regions }),
-    ...(unnamed[0] === undefined ? {} : { unavailable: unnamed[0] }),
-  };
+    regions,
+    unavailable: unnamed[0],
+  });
 }
 
 /** Reads the groups of `dstack offer --group-by`; undefined where the text holds no such table. */
-export function readGpuGroups(text: string): readonly GpuGroup[] | undefined {
+export function readGpuGroups(text: string): readonly GpuRow[] | undefined {
   const table = readTable(text.split('\n'));
   if (table === undefined || !table.columns.includes('$/GPU')) return undefined;
   return table.rows.map(readGpuGroup).filter((group) => group !== undefined);

@@ -74,6 +74,8 @@ interface Reading {
   readonly name?: string;
   readonly question?: string;
   readonly changes: readonly string[];
+  /** A line that isn't known, which made it unknown. */
+  readonly strange?: string;
 }
 
 /** The properties in the list under a sentence: `- Configuration properties:` and, below it, `  - nodes`. */
@@ -108,14 +110,31 @@ function matchPhrase(phrases: readonly PlanPhrase[], question: string, lines: re
   return undefined;
 }
 
-/** Reads what would be done from the lines behind the tables, which must end with a question and its being declined. */
+/** True for a line that may stand behind the tables of a plan whatever it would do. */
+function isExpected(line: string): boolean {
+  return (
+    line.trim() === '' ||
+    line === 'Exiting...' ||
+    QUESTION.test(line) ||
+    PLAN_WARNINGS.some((warning) => warning.line.test(line)) ||
+    // What PLAN_WARNINGS go on with; how many offers are shown; the list of differences, `None` where dstack has none to list.
+    /^See https:|^https:\S+$|^ Shown \d+ of \d+ offers, |^ *- \S|^None$/.test(line)
+  );
+}
+
+/**
+ * Reads what would be done from the lines behind the tables, which must end with a question and its being declined. A line that
+ * isn't known could say anything, such as that something is deleted first.
+ */
 function readAction(kind: string, lines: readonly string[]): Reading {
   const asked = lines.flatMap((line) => QUESTION.exec(line)?.groups?.['question'] ?? []);
   const [question] = asked;
   const end = lines.findLast((line) => line.trim() !== '');
   const phrases = Object.hasOwn(PLAN_PHRASES, kind) ? (PLAN_PHRASES[kind] ?? []) : [];
   if (question === undefined) return { action: 'unknown', changes: [] };
-  if (asked.length > 1 || end !== 'Exiting...') return { action: 'unknown', question, changes: [] };
+  const strange = lines.find((line) => !isExpected(line) && !phrases.some(({ sentence }) => sentence?.test(line)));
+  if (asked.length > 1 || end !== 'Exiting...' || strange !== undefined)
+    return { action: 'unknown', question, changes: [], ...(strange === undefined ? {} : { strange }) };
   return matchPhrase(phrases, question, lines) ?? { action: 'unknown', question, changes: [] };
 }
 
@@ -151,7 +170,7 @@ function readObstacles(
   return { blockers, warnings };
 }
 
-function explainUnknown(printed: Printed): Obstacle {
+function explainUnknown(printed: Printed, strange: string | undefined): Obstacle {
   const {
     stdout,
     stderr = '',
@@ -163,10 +182,10 @@ function explainUnknown(printed: Printed): Obstacle {
   } = printed;
   const failure = readFailure({ stdout, stderr, omittedBytes, exit, command, durationMs, ran }, { effect: 'read' });
   if (failure !== undefined) return { code: failure.code, message: failure.message, hint: failure.hint };
-  const last = stdout.split('\n').findLast((line) => line.trim() !== '');
+  const telling = strange ?? stdout.split('\n').findLast((line) => line.trim() !== '');
   const hint =
     'Nothing was changed. Read the output; this version of dstack may word its plans anew. See with doctor which versions are known.';
-  return { code: 'not-understood', message: last ?? 'dstack printed no plan.', hint };
+  return { code: 'not-understood', message: telling ?? 'dstack printed no plan.', hint };
 }
 
 function isWhole(printed: Printed): boolean {
@@ -206,7 +225,7 @@ export function readPlan(printed: string | Printed, parsedConfiguration?: unknow
     ...(count === undefined ? {} : { count }),
     ...(maxDurationHours === undefined ? {} : { maxDurationHours }),
     price: pricePlan({ offers: known, count, maxDurationHours, isWhole: !hasGroups(parsedConfiguration) }),
-    blockers: reading.action === 'unknown' ? [explainUnknown(source)] : blockers,
+    blockers: reading.action === 'unknown' ? [explainUnknown(source, reading.strange)] : blockers,
     warnings,
     notes: lines
       .slice(0, table?.startLine ?? 0)

@@ -21,7 +21,9 @@ const MAX_CHARS = 40_000;
 
 /** Makes both channels from one report; each stands alone. */
 export function renderReport(report: Report<Record<string, unknown>>, treatment: Treatment): Rendered {
-  const pieces = report.printed.map((printed) => showPrinted(printed, treatment, Math.floor(MAX_CHARS / report.printed.length)));
+  const pieces = report.printed.map((printed) =>
+    showPrinted(printed, treatment, Math.floor(MAX_CHARS / report.printed.length)),
+  );
   const facts = Object.fromEntries(Object.entries(report.facts).filter(([, value]) => value !== undefined));
   const text = [
     report.summary,
@@ -46,7 +48,7 @@ export function renderReport(report: Report<Record<string, unknown>>, treatment:
 
 function showPrinted(printed: Printed, treatment: Treatment, maxChars: number): { text: string; omittedChars: number } {
   return formatTranscript(printed.transcript, {
-    maxChars,
+    maxChars: Math.min(maxChars, printed.maxChars ?? maxChars),
     keep: printed.keep ?? 'start',
     ...(printed.rest === undefined ? {} : { rest: printed.rest }),
     treat: (text) => (printed.untrusted && text !== '' ? treatment.fence(text) : text),
@@ -56,7 +58,8 @@ function showPrinted(printed: Printed, treatment: Treatment, maxChars: number): 
 /** The facts that fit on a line; lists and nested ones stand in the output above already. */
 function describeFacts(facts: Readonly<Record<string, unknown>>): string {
   const words = Object.entries(facts).flatMap(([name, value]) => {
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return [`${name}: ${value}`];
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+      return [`${name}: ${value}`];
     if (isShortList(value)) return [`${name}: ${value.join(', ')}`];
     return [];
   });

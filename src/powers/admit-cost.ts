@@ -20,10 +20,16 @@ export function maxPriceFlag(
   head: ConfigurationHead,
   extraFlags: Readonly<Record<string, unknown>>,
 ): { extraFlags: Readonly<Record<string, unknown>>; priceFlag: number | undefined } {
-  if (caps.maxPrice === undefined || !(RUNS.includes(head.type) || head.type === 'fleet')) return { extraFlags, priceFlag: undefined };
+  if (caps.maxPrice === undefined || !(RUNS.includes(head.type) || head.type === 'fleet'))
+    return { extraFlags, priceFlag: undefined };
   const { '--max-price': asked, ...others } = extraFlags;
   const share = caps.maxPrice / Math.max(1, head.copies ?? 1);
-  const wanted = [asked, head.value['max_price']].map((value) => z.coerce.number().nonnegative().safeParse(value ?? undefined));
+  const wanted = [asked, head.value['max_price']].map((value) =>
+    z.coerce
+      .number()
+      .nonnegative()
+      .safeParse(value ?? undefined),
+  );
   const prices = [share, ...wanted.flatMap((price) => (price.success ? [price.data] : []))];
   // Rounded down, so that the sum over all nodes stays below the cap.
   return { extraFlags: others, priceFlag: Math.floor(Math.min(...prices) * 10_000) / 10_000 };
@@ -33,7 +39,11 @@ export function maxPriceFlag(
  * Holds a plan to the operator's caps on money.
  * @throws ToolError `price-cap`, also where a cap is set and the price can't be read.
  */
-export async function admitCost(engine: Engine, commands: CommandRunner, { plan, head, request }: ApplyPlan): Promise<void> {
+export async function admitCost(
+  engine: Engine,
+  commands: CommandRunner,
+  { plan, head, request }: ApplyPlan,
+): Promise<void> {
   const caps = engine.policy.caps();
   if (caps.maxPrice === undefined && caps.maxTotal === undefined && caps.maxActive === undefined) return;
   const isRun = RUNS.includes(head.type);
@@ -57,5 +67,7 @@ async function readActivePrice(commands: CommandRunner, project: string | undefi
   const rows = readTable(transcript.stdout.split('\n'))?.rows ?? [];
   const instances = rows.filter((row) => row.level === 1 && !/terminat/i.test(row.cells['STATUS'] ?? ''));
   const prices = instances.map((row) => readPrice(row.cells['PRICE']));
-  return prices.some((price) => price === undefined) ? undefined : prices.reduce<number>((sum, price) => sum + (price ?? 0), 0);
+  return prices.some((price) => price === undefined)
+    ? undefined
+    : prices.reduce<number>((sum, price) => sum + (price ?? 0), 0);
 }

@@ -38,12 +38,22 @@ export function createChangePower(
       const planned: { change?: PlannedChange } = {};
       const redemption = await engine.gate.redeem(
         token,
-        { tool, canAskPerson: context.canAskPerson, answer: context.answer, waitMs: powers.time.remainingMs() - ANSWER_RESERVE_MS },
+        {
+          tool,
+          canAskPerson: context.canAskPerson,
+          answer: context.answer,
+          waitMs: powers.time.remainingMs() - ANSWER_RESERVE_MS,
+        },
         {
           replan: async (shown) => {
             powers.time.progress('planning again, to see that nothing has changed');
             planned.change = await plan(shown.request);
-            if (planned.change.pending === undefined) throw new ToolError('plan-changed', `It can't be done any more, nothing was changed: ${planned.change.summary}`, planned.change.next);
+            if (planned.change.pending === undefined)
+              throw new ToolError(
+                'plan-changed',
+                `It can't be done any more, nothing was changed: ${planned.change.summary}`,
+                planned.change.next,
+              );
             return planned.change.pending;
           },
           execute: (consent) => {
@@ -54,14 +64,23 @@ export function createChangePower(
       );
       if (redemption.kind === 'question') return redemption;
       if (redemption.kind === 'waiting-for-person') {
-        return { outcome: 'waiting-for-person', summary: redemption.message, printed: [], facts: {}, next: redemption.next };
+        return {
+          outcome: 'waiting-for-person',
+          summary: redemption.message,
+          printed: [],
+          facts: {},
+          next: redemption.next,
+        };
       }
       return redemption.repeated ? repeat(redemption.result) : redemption.result;
     },
   };
 }
 
-function reportPreview(planned: PlannedChange, minted: { token: string; expiresAt: string } | undefined): Report<ChangeFacts> {
+function reportPreview(
+  planned: PlannedChange,
+  minted: { token: string; expiresAt: string } | undefined,
+): Report<ChangeFacts> {
   return {
     outcome: planned.outcome ?? 'done',
     summary: planned.summary,
@@ -73,5 +92,8 @@ function reportPreview(planned: PlannedChange, minted: { token: string; expiresA
 
 /** A used token answers with what came of its use, and says that nothing was done again. */
 function repeat(result: Report<ChangeFacts>): Report<ChangeFacts> {
-  return { ...result, summary: `This token was used before; nothing was done again. What came of it then: ${result.summary}` };
+  return {
+    ...result,
+    summary: `This token was used before; nothing was done again. What came of it then: ${result.summary}`,
+  };
 }

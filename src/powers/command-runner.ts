@@ -15,7 +15,10 @@ export const ANSWER_RESERVE_MS = 1_500;
 export interface CommandRunner {
   check(request: CommandRequest): Promise<CheckedArgv>;
   /** Runs it and gives dstack's refusal beside the transcript instead of throwing it. */
-  tryRead(request: CommandRequest, options?: ReadOptions): Promise<{ transcript: Transcript; failure: Failure | undefined }>;
+  tryRead(
+    request: CommandRequest,
+    options?: ReadOptions,
+  ): Promise<{ transcript: Transcript; failure: Failure | undefined }>;
   /** @throws CommandFailed when dstack said no or couldn't be asked. */
   read(request: CommandRequest, options?: ReadOptions): Promise<Transcript>;
 }
@@ -31,7 +34,10 @@ export function createCommandRunner(engine: Engine, time: TimePower): CommandRun
     const cli = await engine.cli();
     return cli.check(request);
   };
-  const tryRead = async (request: CommandRequest, { guarded = true, ...options }: ReadOptions = {}): Promise<{ transcript: Transcript; failure: Failure | undefined }> => {
+  const tryRead = async (
+    request: CommandRequest,
+    { guarded = true, ...options }: ReadOptions = {},
+  ): Promise<{ transcript: Transcript; failure: Failure | undefined }> => {
     const cli = await engine.cli();
     const argv = await check(request);
     if (!hasEffect(argv, 'read')) throw new TypeError(`not a read-only command: ${argv.argv.join(' ')}`);

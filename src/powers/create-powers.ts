@@ -10,7 +10,11 @@ import type { Powers } from './powers.ts';
 
 /** The powers of one call. */
 export function createPowers(engine: Engine, context: CallContext): Powers {
-  const time = createCallTime({ timeoutMs: engine.settings.timeoutMs, signal: context.signal, progress: context.progress });
+  const time = createCallTime({
+    timeoutMs: engine.settings.timeoutMs,
+    signal: context.signal,
+    progress: context.progress,
+  });
   const commands = createCommandRunner(engine, time);
   return {
     dstack: { read: (request) => commands.read(request) },

@@ -9,7 +9,20 @@ import type { CommandRunner } from './command-runner.ts';
 import type { DoctorCheck, DoctorReport } from './powers.ts';
 
 /** Commands that the tools build on; a CLI that doesn't document one is too old for that tool. */
-const NEEDED = ['apply', 'attach', 'event', 'fleet', 'gateway', 'logs', 'metrics', 'offer', 'ps', 'run', 'stop', 'volume'];
+const NEEDED = [
+  'apply',
+  'attach',
+  'event',
+  'fleet',
+  'gateway',
+  'logs',
+  'metrics',
+  'offer',
+  'ps',
+  'run',
+  'stop',
+  'volume',
+];
 
 /** Checks everything that a call needs, in the order in which it would fail; each finding comes with its mend. */
 export async function examine(engine: Engine, context: CallContext, commands: CommandRunner): Promise<DoctorReport> {
@@ -20,7 +33,15 @@ export async function examine(engine: Engine, context: CallContext, commands: Co
     examineWorkspace(engine),
     examineState(engine),
   ]);
-  return { checks: [cli.check, ...rest, examineWorker(engine, cli.found), examinePolicy(engine), examineConsent(engine, context)] };
+  return {
+    checks: [
+      cli.check,
+      ...rest,
+      examineWorker(engine, cli.found),
+      examinePolicy(engine),
+      examineConsent(engine, context),
+    ],
+  };
 }
 
 async function examineExecutable(engine: Engine): Promise<{ check: DoctorCheck; found: Cli | undefined }> {
@@ -36,7 +57,8 @@ async function examineExecutable(engine: Engine): Promise<{ check: DoctorCheck; 
 async function examineCommands({ catalogue, version }: Cli): Promise<DoctorCheck> {
   const documented = new Set((await catalogue.commands()).map((command) => command.name));
   const missing = NEEDED.filter((name) => !documented.has(name));
-  if (missing.length === 0) return { name: 'commands', state: 'ok', found: `${documented.size} commands are documented` };
+  if (missing.length === 0)
+    return { name: 'commands', state: 'ok', found: `${documented.size} commands are documented` };
   return {
     name: 'commands',
     state: 'warning',
@@ -52,7 +74,11 @@ async function examineServer(engine: Engine, commands: CommandRunner): Promise<D
   const failure = readFailure(transcript);
   const where = `project ${project} on ${server}`;
   if (failure === undefined) {
-    return { name: 'server', state: 'ok', found: `${where} answers, in ${Math.round(performance.now() - startedAt)} ms` };
+    return {
+      name: 'server',
+      state: 'ok',
+      found: `${where} answers, in ${Math.round(performance.now() - startedAt)} ms`,
+    };
   }
   return { name: 'server', state: 'wrong', found: `${where}: ${failure.message}`, mend: failure.hint };
 }
@@ -60,18 +86,31 @@ async function examineServer(engine: Engine, commands: CommandRunner): Promise<D
 async function examineSsh(): Promise<DoctorCheck> {
   const { failed, stderr } = await execa('ssh', ['-V'], { reject: false, timeout: 5_000, stdin: 'ignore' });
   if (!failed) return { name: 'ssh', state: 'ok', found: stderr.trim() };
-  return { name: 'ssh', state: 'warning', found: "ssh can't be run: attach won't work", mend: 'Install OpenSSH (openssh-client on Debian and Ubuntu)' };
+  return {
+    name: 'ssh',
+    state: 'warning',
+    found: "ssh can't be run: attach won't work",
+    mend: 'Install OpenSSH (openssh-client on Debian and Ubuntu)',
+  };
 }
 
 async function examineWorkspace(engine: Engine): Promise<DoctorCheck> {
   const missing: string[] = [];
   for (const folder of engine.settings.workspace) {
-    const isFolder = await stat(folder).then((found) => found.isDirectory(), () => false);
+    const isFolder = await stat(folder).then(
+      (found) => found.isDirectory(),
+      () => false,
+    );
     if (!isFolder) missing.push(folder);
   }
   const shown = engine.settings.workspace.join(', ');
   if (missing.length === 0) return { name: 'workspace', state: 'ok', found: shown };
-  return { name: 'workspace', state: 'warning', found: `${missing.join(', ')} doesn't exist`, mend: `Create it, or set DSTACK_MCP_WORKSPACE to the folder of your configurations` };
+  return {
+    name: 'workspace',
+    state: 'warning',
+    found: `${missing.join(', ')} doesn't exist`,
+    mend: `Create it, or set DSTACK_MCP_WORKSPACE to the folder of your configurations`,
+  };
 }
 
 async function examineState(engine: Engine): Promise<DoctorCheck> {
@@ -80,7 +119,12 @@ async function examineState(engine: Engine): Promise<DoctorCheck> {
     await access(stateDir, constants.W_OK);
     return { name: 'state', state: 'ok', found: stateDir };
   } catch {
-    return { name: 'state', state: 'wrong', found: `${stateDir} can't be written, so no change can be recorded, and none is made`, mend: 'Set DSTACK_MCP_STATE_DIR to a folder that can be written' };
+    return {
+      name: 'state',
+      state: 'wrong',
+      found: `${stateDir} can't be written, so no change can be recorded, and none is made`,
+      mend: 'Set DSTACK_MCP_STATE_DIR to a folder that can be written',
+    };
   }
 }
 
@@ -102,10 +146,23 @@ function examineConsent(engine: Engine, context: CallContext): DoctorCheck {
   const { confirm, readOnly } = engine.settings;
   if (readOnly) return { name: 'consent', state: 'ok', found: 'read-only: nothing can be changed' };
   const dialog = engine.dialog.availability();
-  const way = context.canAskPerson ? "the client's form" : dialog.kind === 'available' ? `a dialog on the desktop (${dialog.tool})` : undefined;
+  const way = context.canAskPerson
+    ? "the client's form"
+    : dialog.kind === 'available'
+      ? `a dialog on the desktop (${dialog.tool})`
+      : undefined;
   if (way !== undefined) return { name: 'consent', state: 'ok', found: `${confirm}: a person is asked by ${way}` };
   if (confirm === 'person') {
-    return { name: 'consent', state: 'warning', found: "person: the client can't ask one and there is no dialog, so every change is refused", mend: 'Use a client with elicitation (Claude Code, Cursor, VS Code)' };
+    return {
+      name: 'consent',
+      state: 'warning',
+      found: "person: the client can't ask one and there is no dialog, so every change is refused",
+      mend: 'Use a client with elicitation (Claude Code, Cursor, VS Code)',
+    };
   }
-  return { name: 'consent', state: 'ok', found: `${confirm}: the client can't ask a person, so the token that the plan gave is what counts` };
+  return {
+    name: 'consent',
+    state: 'ok',
+    found: `${confirm}: the client can't ask a person, so the token that the plan gave is what counts`,
+  };
 }

@@ -3,9 +3,17 @@ import type { Transcript } from '../cli/runner.ts';
 import type { Engine } from '../engine.ts';
 
 /** The installed CLI's own help page, as a transcript. @throws ToolError `unknown-command` with the documented ones. */
-export async function readHelpPage(engine: Engine, command: string, configurationType: string | undefined): Promise<{ transcript: Transcript }> {
+export async function readHelpPage(
+  engine: Engine,
+  command: string,
+  configurationType: string | undefined,
+): Promise<{ transcript: Transcript }> {
   const { catalogue } = await engine.cli();
-  const words = command.trim().replace(/^dstack(?:\s+|$)/, '').split(/\s+/).filter((word) => word !== '');
+  const words = command
+    .trim()
+    .replace(/^dstack(?:\s+|$)/, '')
+    .split(/\s+/)
+    .filter((word) => word !== '');
   const page = await catalogue.page(words.join(' '), configurationType);
   const argv = configurationType === undefined ? [...words, '--help'] : [...words, '-h', configurationType];
   return {

@@ -31,7 +31,10 @@ export async function performApply(
 ): Promise<Report<ChangeFacts>> {
   const { runner } = await engine.cli();
   time.progress(`dstack ${argv.command}`);
-  const transcript = await runner.change(argv, consent, { ...where, timeoutMs: Math.max(5_000, time.remainingMs() - LOOK_MS - ANSWER_RESERVE_MS) });
+  const transcript = await runner.change(argv, consent, {
+    ...where,
+    timeoutMs: Math.max(5_000, time.remainingMs() - LOOK_MS - ANSWER_RESERVE_MS),
+  });
   engine.retryGuard.worldChanged();
   const change = readApplyOutcome(transcript);
   const name = change.name ?? planned.plan.name ?? planned.head.name;

@@ -32,16 +32,22 @@ export async function performRemoval(
 ): Promise<Report<ChangeFacts>> {
   const { runner } = await engine.cli();
   time.progress(`dstack ${argv.command}`);
-  const transcript = await runner.change(argv, consent, { timeoutMs: Math.max(5_000, time.remainingMs() - LOOK_MS - ANSWER_RESERVE_MS) });
+  const transcript = await runner.change(argv, consent, {
+    timeoutMs: Math.max(5_000, time.remainingMs() - LOOK_MS - ANSWER_RESERVE_MS),
+  });
   engine.retryGuard.worldChanged();
   const change = read(transcript);
   const left = await findResource(commands, look).catch(() => undefined);
   const status = left?.status ?? (change.outcome === 'done' ? 'gone' : undefined);
   return {
     outcome: change.outcome,
-    summary: `${change.message}${status === undefined ? '' : ` ${look.kind} ${look.name} is ${status}.`}`,
+    summary: `${change.message.replace(/\.?$/, '.')}${status === undefined ? '' : ` The ${look.kind} ${look.name} is ${status}.`}`,
     printed: [{ transcript, keep: 'end' }],
-    facts: { ...facts, consent: `${consent.level}: ${describeLevel(consent.level)}`, ...(status === undefined ? {} : { status }) },
+    facts: {
+      ...facts,
+      consent: `${consent.level}: ${describeLevel(consent.level)}`,
+      ...(status === undefined ? {} : { status }),
+    },
     next: change.hint,
   };
 }

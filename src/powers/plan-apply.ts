@@ -98,15 +98,34 @@ function possibleAction(plan: PlanFacts): PossibleAction | undefined {
 
 function nothingToConsentTo(planned: ApplyPlan): PlannedChange {
   const { plan, transcript } = planned;
-  const shown = { printed: [transcript], facts: planFacts(planned), perform: () => Promise.reject(new TypeError('nothing to perform')) };
+  const shown = {
+    printed: [transcript],
+    facts: planFacts(planned),
+    perform: () => Promise.reject(new TypeError('nothing to perform')),
+  };
   const [blocker] = plan.blockers;
   if (plan.action === 'none') {
-    return { ...shown, outcome: 'nothing-to-do', summary: `${nameOf(planned)} is as the file says already.`, next: 'Nothing has to be applied. Look at it with get.' };
+    return {
+      ...shown,
+      outcome: 'nothing-to-do',
+      summary: `${nameOf(planned)} is as the file says already.`,
+      next: 'Nothing has to be applied. Look at it with get.',
+    };
   }
   if (plan.action === 'unknown') {
-    return { ...shown, outcome: 'unknown', summary: `What this plan would do isn't recognised, so it can't be applied: ${blocker?.message ?? ''}`, next: blocker?.hint ?? 'Show the output to the user.' };
+    return {
+      ...shown,
+      outcome: 'unknown',
+      summary: `What this plan would do isn't recognised, so it can't be applied: ${blocker?.message ?? ''}`,
+      next: blocker?.hint ?? 'Show the output to the user.',
+    };
   }
-  return { ...shown, outcome: 'blocked', summary: `It can't run as things stand: ${blocker?.message ?? ''}`, next: blocker?.hint ?? 'Show the output to the user.' };
+  return {
+    ...shown,
+    outcome: 'blocked',
+    summary: `It can't run as things stand: ${blocker?.message ?? ''}`,
+    next: blocker?.hint ?? 'Show the output to the user.',
+  };
 }
 
 async function bindApply(
@@ -148,7 +167,8 @@ async function bindApply(
   };
 }
 
-const nameOf = ({ plan, head }: ApplyPlan): string => `${head.type} ${plan.name ?? head.name ?? '(a name is made by dstack)'}`;
+const nameOf = ({ plan, head }: ApplyPlan): string =>
+  `${head.type} ${plan.name ?? head.name ?? '(a name is made by dstack)'}`;
 
 /** Dollars an hour for everything that the plan may hold at once, at the offer that would be taken. */
 const hourly = ({ price }: PlanFacts): number | undefined => price.perHourAll ?? price.perHourAtStart ?? price.perHour;
@@ -185,7 +205,15 @@ function planFacts(planned: ApplyPlan): Partial<ChangeFacts> {
     ...(pricePerHour === undefined ? {} : { pricePerHour }),
     ...(perHourMin === undefined || perHourMax === undefined ? {} : { priceRange: [perHourMin, perHourMax] }),
     ...(totalAtMost === undefined ? {} : { totalPrice: totalAtMost }),
-    offers: plan.offers.slice(0, 20).map(({ backend, region, gpu, pricePerHour: price, availability }) => ({ backend, region, gpu, pricePerHour: price, availability })),
+    offers: plan.offers
+      .slice(0, 20)
+      .map(({ backend, region, gpu, pricePerHour: price, availability }) => ({
+        backend,
+        region,
+        gpu,
+        pricePerHour: price,
+        availability,
+      })),
     changes: [...plan.changes],
     blockers: [...plan.blockers],
     warnings: plan.warnings.map((warning) => warning.message),

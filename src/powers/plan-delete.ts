@@ -12,7 +12,9 @@ import type { PlannedChange } from './planned-change.ts';
 import type { DeleteRequest, TimePower } from './powers.ts';
 
 const fleetInstances = z.looseObject({
-  instances: z.array(z.looseObject({ instance_num: z.number(), status: z.string(), price: z.number().nullish() })).default([]),
+  instances: z
+    .array(z.looseObject({ instance_num: z.number(), status: z.string(), price: z.number().nullish() }))
+    .default([]),
 });
 
 /** Looks at what would be deleted, and binds the deletion to it. */
@@ -32,7 +34,12 @@ export async function planDelete(
   const resource = { kind: request.kind, name };
   const argv = await powers.commands.check(deleteCommand(request, kind));
   if (!hasEffect(argv, 'destroy')) throw new TypeError('delete --yes destroys something');
-  const facts = { operation: 'delete', resource, project, ...(found.status === undefined ? {} : { status: found.status }) } as const;
+  const facts = {
+    operation: 'delete',
+    resource,
+    project,
+    ...(found.status === undefined ? {} : { status: found.status }),
+  } as const;
   const what = instance === undefined ? `${kind} ${name}` : `instance ${instance} of fleet ${name}`;
   const losses = describeLosses(kind, found, instances);
   return {
@@ -58,7 +65,8 @@ export async function planDelete(
       },
       summary: { action: `Delete ${what}`, resource, project, server, losses, warnings: [] },
     },
-    perform: (consent) => performRemoval(engine, powers, { argv, consent, read: readDeleteOutcome, facts, look: wanted }),
+    perform: (consent) =>
+      performRemoval(engine, powers, { argv, consent, read: readDeleteOutcome, facts, look: wanted }),
   };
 }
 
@@ -78,7 +86,11 @@ function readInstances(fleet: FoundResource, wanted: number | undefined): readon
   const found = instances.filter((one) => one.instance_num === wanted);
   if (found.length > 0) return found;
   const numbers = instances.map((one) => one.instance_num).join(', ');
-  throw new ToolError('invalid-value', `Fleet ${fleet.name} has no instance ${wanted}. Nothing was deleted.`, numbers === '' ? 'It has no instances.' : `It has: ${numbers}.`);
+  throw new ToolError(
+    'invalid-value',
+    `Fleet ${fleet.name} has no instance ${wanted}. Nothing was deleted.`,
+    numbers === '' ? 'It has no instances.' : `It has: ${numbers}.`,
+  );
 }
 
 function describeLosses(kind: string, found: FoundResource, instances: readonly Instance[]): string[] {
@@ -87,10 +99,18 @@ function describeLosses(kind: string, found: FoundResource, instances: readonly 
   const busy = instances.filter((one) => one.status === 'busy');
   return [
     `${kind} ${found.name}${status}`,
-    ...(instances.length === 0 ? [] : [`${instances.length} instance(s): ${instances.map((one) => `${one.instance_num} is ${one.status}`).join(', ')}`]),
+    ...(instances.length === 0
+      ? []
+      : [
+          `${instances.length} instance(s): ${instances.map((one) => `${one.instance_num} is ${one.status}`).join(', ')}`,
+        ]),
     ...(busy.length === 0 ? [] : ['runs are on it: dstack refuses to delete what is in use']),
   ];
 }
 
 const nothingThere = (kind: string, name: string): ToolError =>
-  new ToolError('invalid-name', `There is no ${kind} ${name}. Nothing was deleted.`, kind === 'fleet' ? 'The fleet tool lists the fleets.' : `list with kind ${kind} gives the names.`);
+  new ToolError(
+    'invalid-name',
+    `There is no ${kind} ${name}. Nothing was deleted.`,
+    kind === 'fleet' ? 'The fleet tool lists the fleets.' : `list with kind ${kind} gives the names.`,
+  );

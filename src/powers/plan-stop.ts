@@ -25,7 +25,13 @@ export async function planStop(
   const run = readRun(found.value);
   const { project, server } = await engine.endpoint(request.project);
   const resource = { kind: 'run', name };
-  const facts = { operation, resource, project, status: run.status, ...(run.pricePerHour === undefined ? {} : { pricePerHour: run.pricePerHour }) } as const;
+  const facts = {
+    operation,
+    resource,
+    project,
+    status: run.status,
+    ...(run.pricePerHour === undefined ? {} : { pricePerHour: run.pricePerHour }),
+  } as const;
   const argv = await powers.commands.check({
     command: 'stop',
     flags: { '--yes': true, '--abort': request.abort, '--project': request.project },
@@ -33,9 +39,22 @@ export async function planStop(
   });
   if (!hasEffect(argv, 'destroy')) throw new TypeError('stop --yes destroys something');
   const perform: PlannedChange['perform'] = (consent) =>
-    performRemoval(engine, powers, { argv, consent, read: readStopOutcome, facts, look: { kind: 'run', name, project: request.project } });
+    performRemoval(engine, powers, {
+      argv,
+      consent,
+      read: readStopOutcome,
+      facts,
+      look: { kind: 'run', name, project: request.project },
+    });
   if (run.isFinished) {
-    return { printed: [], facts, perform, outcome: 'nothing-to-do', summary: `Run ${name} is ${run.status} already: there is nothing to stop.`, next: 'See what it did with logs.' };
+    return {
+      printed: [],
+      facts,
+      perform,
+      outcome: 'nothing-to-do',
+      summary: `Run ${name} is ${run.status} already: there is nothing to stop.`,
+      next: 'See what it did with logs.',
+    };
   }
   const action = `${request.abort ? 'Abort' : 'Stop'} run ${name}`;
   return {

@@ -25,6 +25,7 @@ export interface AttachmentsOptions {
   readonly log: Log;
   /** Beyond this an output file is rotated. */
   readonly maxOutputBytes?: number;
+  readonly rotateEveryMs?: number;
 }
 
 export interface AttachOptions {
@@ -99,7 +100,7 @@ export function createAttachments(options: AttachmentsOptions): Attachments {
     rotateAll(context).catch((error: unknown) =>
       options.log.warn({ error }, 'The output of attachments could not be rotated.'),
     );
-  }, ROTATE_EVERY_MS);
+  }, options.rotateEveryMs ?? ROTATE_EVERY_MS);
   timer.unref();
   return {
     start: (argv, startOptions) => start(argv, startOptions, context),
