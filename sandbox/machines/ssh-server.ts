@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { AuthContext, Connection, ServerChannel } from 'ssh2';
+import type { AuthContext, CipherAlgorithm, Connection, ServerChannel } from 'ssh2';
 import ssh2 from 'ssh2';
 import { serveUploads } from './sftp.ts';
 
@@ -33,20 +33,34 @@ export interface SshServer {
   close(): void;
 }
 
+/**
+ * Without chacha20-poly1305, OpenSSH's first choice: ssh2 1.17 keeps its nonce in one buffer for all connections and writes a packet
+ * in parts. A container's connection runs inside a host's, whose own packet then changes the nonce half-way, and the client gets
+ * noise ("bad message during authentication").
+ */
+const NESTABLE_CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'] as const;
+
+// Without chacha20-poly1305: ssh2 shares one nonce buffer between all connections of a process, so a connection inside a
+// channel of another one, as every connection to a container is, would encrypt with the outer one's nonce.
+const CIPHERS: CipherAlgorithm[] = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'];
+
 /** Makes an SSH server that accepts any public key, forwards to in-process servers and runs nothing. */
 export function createSshServer(options: SshServerOptions): SshServer {
   const connections = new Set<Connection>();
-  const server = new ssh2.Server({ hostKeys: [options.hostKey] }, (connection) => {
-    connections.add(connection);
-    options.onConnectionCount?.(connections.size);
-    connection.on('authentication', acceptAnyKey);
-    connection.on('error', (error: Error) => options.onEvent?.(`ssh: ${error.message}`));
-    connection.on('close', () => {
-      connections.delete(connection);
+  const server = new ssh2.Server(
+    { hostKeys: [options.hostKey], algorithms: { cipher: [...NESTABLE_CIPHERS] } },
+    (connection) => {
+      connections.add(connection);
       options.onConnectionCount?.(connections.size);
-    });
-    connection.on('ready', () => serveConnection(connection, options));
-  });
+      connection.on('authentication', acceptAnyKey);
+      connection.on('error', (error: Error) => options.onEvent?.(`ssh: ${error.message}`));
+      connection.on('close', () => {
+        connections.delete(connection);
+        options.onConnectionCount?.(connections.size);
+      });
+      connection.on('ready', () => serveConnection(connection, options));
+    },
+  );
   return {
     accept: (stream) => {
       // ssh2 asks for a net.Socket but reads and writes a stream; a forwarded channel is one
