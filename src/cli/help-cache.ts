@@ -10,8 +10,6 @@ export interface HelpCache {
   get(key: string): Promise<string | undefined>;
   /** Keeps a page; it is written in the background, and a failure to write is only logged. */
   set(key: string, text: string): void;
-  /** Settles when everything set so far is written. */
-  flushed(): Promise<void>;
 }
 
 const cacheFile = z.strictObject({
@@ -41,6 +39,7 @@ export function openHelpCache({
   const pages = new Map<string, string>();
   let loaded: Promise<void> | undefined;
   let writing = Promise.resolve();
+  let due = false;
 
   const load = async (): Promise<void> => {
     try {
@@ -52,6 +51,7 @@ export function openHelpCache({
     }
   };
   const write = async (): Promise<void> => {
+    due = false;
     const temporary = `${file}.${randomUUID()}.tmp`;
     try {
       await mkdir(cacheDir, { recursive: true, mode: 0o700 });
@@ -71,9 +71,10 @@ export function openHelpCache({
     },
     set(key, text) {
       pages.set(key, text);
-      writing = writing.then(write);
+      // One write takes along all that came before it began.
+      if (!due) writing = writing.then(write);
+      due = true;
     },
-    flushed: () => writing,
   };
 }
 

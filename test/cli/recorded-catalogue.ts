@@ -1,13 +1,20 @@
-import { readFileSync } from 'node:fs';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
+import { afterAll } from 'vitest';
 import { createCatalogue } from '../../src/cli/catalogue.ts';
 import type { Catalogue } from '../../src/cli/catalogue.ts';
 import { ToolError } from '../../src/errors.ts';
 
 export const silentLog = pino({ level: 'silent' });
+
+/** A new folder that goes when the tests of the file have ended. */
+export function emptyFolder(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'dstack-mcp-test-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
 
 export type RecordedVersion = '0.22.5' | '0.19.40';
 
@@ -30,7 +37,7 @@ export function recordedCatalogue(version: RecordedVersion): Catalogue {
       },
     },
     identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version },
-    cacheDir: mkdtempSync(path.join(tmpdir(), 'dstack-mcp-test-')),
+    cacheDir: emptyFolder(),
     log: silentLog,
   });
 }

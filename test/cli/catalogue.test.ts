@@ -1,0 +1,153 @@
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { createCatalogue } from '../../src/cli/catalogue.ts';
+import type { Catalogue } from '../../src/cli/catalogue.ts';
+import type { CliIdentity } from '../../src/cli/read-version.ts';
+import { ToolError } from '../../src/errors.ts';
+import { emptyFolder, recordedCatalogue, recordedPages, silentLog } from './recorded-catalogue.ts';
+
+const pages = recordedPages('0.22.5');
+const identity: CliIdentity = { path: '/bin/dstack', realpath: '/bin/dstack', mtimeMs: 1, size: 2, version: '0.22.5' };
+
+let cacheDir: string;
+let asked: string[];
+beforeEach(() => {
+  cacheDir = path.join(emptyFolder(), 'cache');
+  asked = [];
+});
+
+function open(changes: Partial<CliIdentity> = {}, fail = false): Catalogue {
+  return createCatalogue({
+    source: {
+      async read(command, type) {
+        const key = type === undefined ? command : `${command} -h ${type}`;
+        asked.push(key);
+        const text = pages[key];
+        if (fail) throw new ToolError('timed-out', 'too slow', '');
+        if (text === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
+        return text;
+      },
+    },
+    identity: { ...identity, ...changes },
+    cacheDir,
+    log: silentLog,
+  });
+}
+
+const cacheFile = async (): Promise<string> =>
+  path.join(cacheDir, (await readdir(cacheDir)).find((name) => name.endsWith('.json')) ?? '');
+
+/** Waits until the pages that were read are on the disk. */
+const cached = (count: number) =>
+  vi.waitUntil(async () => {
+    const text = await readFile(await cacheFile(), 'utf8').catch(() => '');
+    return (text.match(/"Usage: /g) ?? []).length === count && text.endsWith('}}') && !text.includes('--evil');
+  });
+
+test('nothing is read before it is asked for, and then one page', async () => {
+  const catalogue = open();
+  expect(asked).toEqual([]);
+  await catalogue.flagsOf('ps');
+  expect(asked).toEqual(['ps']);
+});
+
+test('many questions at once read a page once', async () => {
+  const catalogue = open();
+  await Promise.all(Array.from({ length: 20 }, () => catalogue.page('ps')));
+  expect(asked).toEqual(['ps']);
+});
+
+test('the next catalogue of the same executable reads from the disk, which only this user may', async () => {
+  await open().page('apply', 'task');
+  await cached(1);
+  expect((await stat(await cacheFile())).mode & 0o777).toBe(0o600);
+  expect((await stat(cacheDir)).mode & 0o777).toBe(0o700);
+  const again = open();
+  expect((await again.page('apply', 'task')).text).toBe(pages['apply -h task']);
+  expect(asked).toEqual(['apply -h task']);
+});
+
+test.each<[string, Partial<CliIdentity>]>([
+  ['version', { version: '0.23.0' }],
+  ['modification time', { mtimeMs: 9 }],
+  ['size', { size: 9 }],
+])('another %s makes the cache void', async (_what, changes) => {
+  await open().page('ps');
+  await cached(1);
+  await open(changes).page('ps');
+  expect(asked).toEqual(['ps', 'ps']);
+});
+
+test.each(['', '{', 'null', '{"format":1}', '{"format":1,"identity":{},"pages":{"ps":"Usage: dstack ps [--evil]"}}'])(
+  'a cache that holds %j is built anew',
+  async (text) => {
+    await open().page('ps');
+    await cached(1);
+    await writeFile(await cacheFile(), text);
+    expect((await open().page('ps')).text).toBe(pages['ps']);
+    await cached(1);
+  },
+);
+
+test('a cache that cannot be written only costs time', async () => {
+  await writeFile(cacheDir, 'a file where the folder should be');
+  const catalogue = open();
+  expect((await catalogue.page('ps')).help.program).toBe('dstack ps');
+});
+
+test('no temporary file is left, and pages that come together are all kept', async () => {
+  await mkdir(cacheDir);
+  const catalogue = open();
+  await Promise.all(['ps', 'logs', 'offer', 'stop', 'fleet'].map((command) => catalogue.page(command)));
+  await cached(5);
+  await expect.poll(() => readdir(cacheDir)).toHaveLength(1);
+});
+
+test('a page that could not be read is asked for again', async () => {
+  const failing = open({}, true);
+  await expect(failing.page('ps')).rejects.toMatchObject({ code: 'timed-out' });
+  await expect(failing.page('ps')).rejects.toMatchObject({ code: 'timed-out' });
+  expect(asked).toEqual(['ps', 'ps']);
+});
+
+test('a command that is not documented is refused with those that are', async () => {
+  const error: unknown = await open()
+    .page('event')
+    .then(() => recordedCatalogue('0.19.40').page('event'))
+    .catch((reason: unknown) => reason);
+  expect(error).toMatchObject({
+    code: 'unknown-command',
+    message: expect.stringMatching(/0\.19\.40.*`event`.*documents: apply, attach/),
+  });
+});
+
+test('words after a command without subcommands are no command, though argparse prints a page', async () => {
+  const lax = createCatalogue({
+    source: { read: async (command) => pages[command.split(' ')[0] ?? ''] ?? '' },
+    identity,
+    cacheDir,
+    log: silentLog,
+  });
+  await expect(lax.page('logs my-run')).rejects.toMatchObject({
+    code: 'unknown-command',
+    message: expect.stringContaining('no subcommands'),
+  });
+});
+
+test('an alias leads to the page of its command', async () => {
+  expect((await open().page('destroy')).help.program).toBe('dstack delete');
+});
+
+test('the commands are those of the installed CLI', async () => {
+  const names = (await open().commands()).map((command) => command.name);
+  expect(names).toContain('event');
+  expect((await recordedCatalogue('0.19.40').commands()).map((command) => command.name)).not.toContain('event');
+});
+
+test('of the flags of the command above only the project is taken over', async () => {
+  const places = await open().flagsOf('fleet get');
+  expect([...places.parent.keys()]).toEqual(['--project']);
+  expect(places.own.has('--project')).toBe(false);
+  expect((await open().flagsOf('ps')).parent.size).toBe(0);
+});
