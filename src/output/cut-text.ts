@@ -68,6 +68,6 @@ export function cutText(text: string, options: CutOptions): CutText {
   const gap = trimmed.slice(from, to).replace(/^\n|\n$/g, '');
   const omittedLines = gap.split('\n').length;
   const marker = describeGap({ lines: omittedLines, chars: gap.length }, options.rest);
-  const parts = [trimmed.slice(0, from).replace(/\n$/, ''), marker, trimmed.slice(to).replace(/^\n/, '')];
+  const parts = [trimmed.slice(0, from), marker, trimmed.slice(to)];
   return { text: parts.filter((part) => part !== '').join('\n'), omittedLines, omittedChars: gap.length };
 }

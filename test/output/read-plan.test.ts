@@ -101,6 +101,12 @@ describe('the action of a plan', () => {
     expect(readPlan({ ...transcript, omittedBytes: 1 }).action).toBe('unknown');
   });
 
+  it('is unknown unless dstack says that its question was declined', () => {
+    const { stdout } = readFixture('plan-task-create');
+    expect(readPlan(stdout.replace('Exiting...\n', ''))).toMatchObject({ action: 'unknown' });
+    expect(readPlan(readFixture('plan-task-eof').stdout)).toMatchObject({ action: 'unknown' });
+  });
+
   it('is unknown when dstack says something beside what is known', () => {
     const { stdout } = readFixture('plan-task-create');
     const strange = stdout.replace('Submit the run', 'The volume data will be deleted first.\nSubmit the run');
