@@ -1,11 +1,14 @@
 import { homedir } from 'node:os';
 import { createCliFinder } from './cli-finder.ts';
 import type { Cli } from './cli-finder.ts';
+import { cliEnvironment } from './cli/cli-environment.ts';
 import { readClientConfig } from './cli/client-config.ts';
 import { ToolError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { Treatment } from './output/render-report.ts';
 import type { ChangeFacts } from './powers/change-facts.ts';
+import { createAttachments } from './runs/attachments.ts';
+import type { Attachments } from './runs/attachments.ts';
 import { createAuditLog } from './safety/audit.ts';
 import { createDialog } from './safety/dialog.ts';
 import type { Dialog } from './safety/dialog.ts';
@@ -32,6 +35,7 @@ export interface Engine {
   readonly retryGuard: RetryGuard;
   readonly treatment: Treatment;
   readonly dialog: Dialog;
+  readonly attachments: Attachments;
   now(): number;
   /** Found at the first use, and looked for again as long as it isn't there. @throws ToolError `cli-not-found` */
   cli(): Promise<Cli>;
@@ -68,6 +72,13 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
   });
   const cli = createCliFinder({ settings, env, home, log, policy });
 
+  const attachments = createAttachments({
+    stateDir: settings.stateDir,
+    executable: async () => (await cli.get()).executable.path,
+    env: cliEnvironment(env),
+    log,
+  });
+
   const endpoint: Engine['endpoint'] = async (wanted) => {
     const config = await readClientConfig(env, home);
     redactor.add(config.secrets);
@@ -90,6 +101,7 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     policy,
     gate,
     dialog,
+    attachments,
     endpoint,
     workspace: createWorkspace({ folders: settings.workspace, home }),
     retryGuard: createRetryGuard(),
@@ -106,6 +118,7 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     },
     async close() {
       gate.close();
+      attachments.close();
       await cli.close();
     },
   };

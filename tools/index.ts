@@ -1,15 +1,35 @@
 import type { AnyTool } from '../src/tool.ts';
 import { apply } from './apply.ts';
+import { attach } from './attach.ts';
 import { deleteTool } from './delete.ts';
 import { doctor } from './doctor.ts';
+import { event } from './event.ts';
 import { fleet } from './fleet.ts';
 import { get } from './get.ts';
 import { help } from './help.ts';
+import { list } from './list.ts';
 import { logs } from './logs.ts';
+import { metrics } from './metrics.ts';
 import { offer } from './offer.ts';
 import { plan } from './plan.ts';
 import { ps } from './ps.ts';
 import { stop } from './stop.ts';
 
 /** Every tool, in the order in which a person meets them. */
-export const tools: readonly AnyTool[] = [plan, apply, ps, get, logs, stop, deleteTool, fleet, offer, help, doctor];
+export const tools: readonly AnyTool[] = [
+  plan,
+  apply,
+  ps,
+  attach,
+  logs,
+  stop,
+  fleet,
+  offer,
+  deleteTool,
+  get,
+  list,
+  event,
+  metrics,
+  help,
+  doctor,
+];

@@ -1,5 +1,6 @@
 import type { CallContext } from '../call.ts';
 import type { Engine } from '../engine.ts';
+import { createAttachPower } from './attach.ts';
 import { createCallTime } from './call-time.ts';
 import { createChangePower } from './changes.ts';
 import { createCommandRunner } from './command-runner.ts';
@@ -21,6 +22,7 @@ export function createPowers(engine: Engine, context: CallContext): Powers {
     logs: (request, page) => readLogPage(commands, request, page),
     serverUrl: async (project) => (await engine.endpoint(project)).server,
     changes: createChangePower(engine, context, { commands, time }),
+    attachments: createAttachPower(engine, { commands, time }),
     time,
     help: { page: (command, configurationType) => readHelpPage(engine, command, configurationType) },
     doctor: () => examine(engine, context, commands),

@@ -205,15 +205,13 @@ function planFacts(planned: ApplyPlan): Partial<ChangeFacts> {
     ...(pricePerHour === undefined ? {} : { pricePerHour }),
     ...(perHourMin === undefined || perHourMax === undefined ? {} : { priceRange: [perHourMin, perHourMax] }),
     ...(totalAtMost === undefined ? {} : { totalPrice: totalAtMost }),
-    offers: plan.offers
-      .slice(0, 20)
-      .map(({ backend, region, gpu, pricePerHour: price, availability }) => ({
-        backend,
-        region,
-        gpu,
-        pricePerHour: price,
-        availability,
-      })),
+    offers: plan.offers.slice(0, 20).map(({ backend, region, gpu, pricePerHour: price, availability }) => ({
+      backend,
+      region,
+      gpu,
+      pricePerHour: price,
+      availability,
+    })),
     changes: [...plan.changes],
     blockers: [...plan.blockers],
     warnings: plan.warnings.map((warning) => warning.message),

@@ -2,12 +2,14 @@ import type { CommandRequest } from '../cli/command.ts';
 import type { Transcript } from '../cli/runner.ts';
 import type { LogPage, LogPageRequest } from '../runs/page-log.ts';
 import type { Question, Report } from '../tool.ts';
+import type { AttachPower } from './attach.ts';
 import type { ChangeFacts } from './change-facts.ts';
 
 /** What a tool may do: read through the dstack CLI, ask for a change to be previewed, and redeem a token for one. */
 export interface Powers {
   readonly dstack: DstackPower;
   readonly changes: ChangePower;
+  readonly attachments: AttachPower;
   readonly time: TimePower;
   readonly help: HelpPower;
   /** Reads a log through its pager: bounded memory, however long the log is. */

@@ -1,0 +1,76 @@
+import type { CheckedArgv } from '../cli/command.ts';
+import type { Engine } from '../engine.ts';
+import type { Attachment } from '../runs/attachment-view.ts';
+import type { AttachStart, AttachStop } from '../runs/attachments.ts';
+import { hasEffect } from './command-runner.ts';
+import type { CommandRunner } from './command-runner.ts';
+import { findResource } from './find-resource.ts';
+import { readRun } from '../output/read-run.ts';
+import { ToolError } from '../errors.ts';
+import type { TimePower } from './powers.ts';
+
+export interface AttachRequest {
+  readonly run: string;
+  readonly project?: string | undefined;
+  readonly replica?: number | undefined;
+  readonly job?: number | undefined;
+  /** As in `18080:8080`. */
+  readonly ports?: readonly string[] | undefined;
+}
+
+/** Attachments, as a tool may use them. They change nothing but this machine's ports and SSH configuration. */
+export interface AttachPower {
+  start(request: AttachRequest): Promise<AttachStart>;
+  status(idOrRun: string): Promise<readonly Attachment[]>;
+  stop(idOrRun: string): Promise<readonly AttachStop[]>;
+  list(): Promise<readonly Attachment[]>;
+}
+
+export function createAttachPower(
+  engine: Engine,
+  { commands, time }: { commands: CommandRunner; time: TimePower },
+): AttachPower {
+  const { attachments } = engine;
+  return {
+    async start(request) {
+      const found = await findResource(commands, { kind: 'run', name: request.run, project: request.project });
+      if (found === undefined)
+        throw new ToolError(
+          'invalid-name',
+          `There is no run ${request.run}. Nothing was attached.`,
+          'ps lists the runs.',
+        );
+      const run = readRun(found.value);
+      const argv = await attachArgv(commands, request);
+      return attachments.start(argv, {
+        ...request,
+        deadlineMs: time.remainingMs() - 2_000,
+        signal: time.signal,
+        expectIdeLink: run.kind === 'dev-environment',
+        knownPorts: (run.ports ?? []).map(({ port, localPort }) => ({
+          localPort: localPort ?? port,
+          remotePort: port,
+        })),
+      });
+    },
+    status: (idOrRun) => attachments.status(idOrRun),
+    stop: (idOrRun) => attachments.stop(idOrRun),
+    list: () => attachments.list(),
+  };
+}
+
+async function attachArgv(commands: CommandRunner, request: AttachRequest): Promise<CheckedArgv> {
+  const argv = await commands.check({
+    command: 'attach',
+    flags: {
+      '--logs': true,
+      '--replica': request.replica,
+      '--job': request.job,
+      '--port': request.ports,
+      '--project': request.project,
+    },
+    positionals: [request.run],
+  });
+  if (!hasEffect(argv, 'change')) throw new TypeError('attach changes this machine');
+  return argv;
+}

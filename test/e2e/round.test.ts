@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { CLIENTS, agreeing, connect } from '../support/connect.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+
+describe.each(CLIENTS)('a whole round with the %s', (kind) => {
+  test('plans, asks the person, applies, waits, reads the log and stops', async () => {
+    const home = await createTestHome();
+    const name = uniqueName('round');
+    await home.write('round.dstack.yml', task(name, { commands: ['echo "the first line"', 'sleep infinity'] }));
+    const questions: string[] = [];
+    const client = await connect({
+      env: home.env,
+      kind,
+      person: (message, field) => {
+        questions.push(message);
+        return agreeing(message, field);
+      },
+    });
+
+    const plan = await client.call('plan', { file: 'round.dstack.yml' });
+    expect(plan.facts).toMatchObject({
+      outcome: 'done',
+      operation: 'create',
+      project: 'main',
+      resource: { kind: 'task', name },
+    });
+    expect(plan.text).toContain(`Submit the run ${name}?`);
+    expect(plan.facts['output']).toContain(`Submit the run ${name}?`);
+    expect(plan.text).toContain(String(plan.facts['token']));
+    expect(questions).toEqual([]);
+
+    const applied = await client.call('apply', { token: plan.facts['token'] });
+    expect(applied.facts).toMatchObject({ outcome: 'done', operation: 'create' });
+    expect(applied.facts['consent']).toMatch(/^person-form/);
+    expect(applied.facts['output']).toContain(`Run ${name} submitted, detaching...`);
+    expect(questions).toHaveLength(1);
+    expect(questions[0]).toContain(name);
+
+    const progress: string[] = [];
+    const running = await client.call(
+      'get',
+      { name, wait_for: 'running' },
+      { onProgress: (message) => progress.push(message) },
+    );
+    expect(running.facts).toMatchObject({ status: 'running', reached: true });
+
+    const listed = await client.call('ps');
+    expect(listed.facts['runs']).toContainEqual(expect.objectContaining({ name, status: 'running' }));
+
+    const logs = await client.call('logs', { run: name });
+    expect(logs.facts['output']).toMatch(/untrusted output .*\n(.*\n)*the first line/);
+
+    const preview = await client.call('stop', { run: name });
+    expect(preview.facts).toMatchObject({ outcome: 'done', operation: 'stop', status: 'running' });
+    const stopped = await client.call('stop', { token: preview.facts['token'] });
+    expect(stopped.facts).toMatchObject({ outcome: 'done', operation: 'stop' });
+    expect(questions).toHaveLength(2);
+    const ended = await client.call('get', { name, wait_for: 'finished' });
+    expect(ended.facts).toMatchObject({ status: 'terminated', reached: true });
+  });
+});

@@ -1,0 +1,37 @@
+import path from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { preparePythonEnvironment } from '../sandbox/python-environment.ts';
+import { startSandbox } from '../sandbox/sandbox.ts';
+
+/** What tests are given of the sandbox that all of them share. */
+export interface SharedSandbox {
+  readonly url: string;
+  readonly token: string;
+  readonly home: string;
+  readonly cli: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    readonly sandbox: SharedSandbox;
+  }
+}
+
+const root = path.resolve(import.meta.dirname, '..');
+
+/** Starts one sandbox for the whole test run; every test makes a home folder of its own in it. */
+export default async function startSharedSandbox(project: TestProject): Promise<() => Promise<void>> {
+  const cacheFolder = path.join(root, '.cache');
+  const say = (line: string): void => {
+    process.stderr.write(`sandbox: ${line}\n`);
+  };
+  const pythonEnvironment = process.env['DSTACK_TEST_PYTHON_ENV'] ?? path.join(cacheFolder, 'python');
+  if (process.env['DSTACK_TEST_PYTHON_ENV'] === undefined) {
+    await preparePythonEnvironment({ folder: pythonEnvironment, onProgress: say });
+  }
+  const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: say });
+  const { url, token, home, cli, env } = sandbox;
+  project.provide('sandbox', { url, token, home, cli, env });
+  return () => sandbox.stop();
+}

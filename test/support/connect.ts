@@ -1,0 +1,161 @@
+import { Client } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport as OldStdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import path from 'node:path';
+import type { Stream } from 'node:stream';
+import { onTestFinished } from 'vitest';
+
+/** A client as users have it: the current SDK in both protocol eras, and the SDK that many hosts still embed. */
+export const CLIENTS = ['current SDK, 2026-07-28', 'current SDK, 2025-11-25', 'older SDK, 2025-11-25'] as const;
+export type ClientKind = (typeof CLIENTS)[number];
+
+/** What a person answers when the client shows a form; `undefined` for a client that can't show one. */
+export type Person = (message: string, field: 'approve' | 'name') => PersonAnswer;
+export type PersonAnswer =
+  | { action: 'accept'; content: Record<string, string | boolean> }
+  | { action: 'decline' }
+  | { action: 'cancel' };
+
+/** A person who agrees to everything and types the name that they are asked for. */
+export const agreeing: Person = (message, field) => ({
+  action: 'accept',
+  content: field === 'approve' ? { approve: true } : { name: /Type the name (\S+) to agree/.exec(message)?.[1] ?? '' },
+});
+
+export interface Answer {
+  readonly isError: boolean;
+  readonly text: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (message: string) => void;
+}
+
+export interface TestClient {
+  readonly pid: number;
+  /** What the server wrote to standard error so far. */
+  readonly stderr: () => string;
+  call(tool: string, input?: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<Answer>;
+  listTools(): Promise<readonly Record<string, unknown>[]>;
+  instructions(): string | undefined;
+  protocolVersion(): string | undefined;
+  close(): Promise<void>;
+}
+
+export interface ConnectOptions {
+  readonly env: Readonly<Record<string, string>>;
+  readonly kind?: ClientKind;
+  readonly person?: Person;
+  readonly args?: readonly string[];
+}
+
+const server = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
+
+/** Starts the bundled server over stdio and connects to it; it is ended when the test is over. */
+export async function connect({ env, kind = CLIENTS[0], person, args = [] }: ConnectOptions): Promise<TestClient> {
+  const start = { command: process.execPath, args: [server, ...args], env: { ...env }, stderr: 'pipe' as const };
+  const client =
+    kind === 'older SDK, 2025-11-25' ? await connectOld(start, person) : await connectCurrent(start, kind, person);
+  onTestFinished(() => client.close());
+  return client;
+}
+
+interface Start {
+  readonly command: string;
+  readonly args: string[];
+  readonly env: Record<string, string>;
+  readonly stderr: 'pipe';
+}
+
+async function connectCurrent(start: Start, kind: ClientKind, person: Person | undefined): Promise<TestClient> {
+  const transport = new StdioClientTransport(start);
+  const stderr = collect(transport.stderr);
+  const client = new Client(
+    { name: 'test', version: '1.0.0' },
+    {
+      capabilities: person === undefined ? {} : { elicitation: { form: {} } },
+      versionNegotiation: { mode: kind === CLIENTS[0] ? 'auto' : 'legacy' },
+    },
+  );
+  if (person !== undefined) {
+    client.setRequestHandler('elicitation/create', (request) => Promise.resolve(answerForm(request.params, person)));
+  }
+  await client.connect(transport);
+  return {
+    pid: transport.pid ?? 0,
+    stderr,
+    call: async (name, input = {}, options = {}) =>
+      toAnswer(await client.callTool({ name, arguments: { ...input } }, toRequestOptions(options))),
+    listTools: async () => (await client.listTools()).tools.map((tool) => ({ ...tool })),
+    instructions: () => client.getInstructions(),
+    protocolVersion: () => client.getNegotiatedProtocolVersion(),
+    close: () => client.close(),
+  };
+}
+
+async function connectOld(start: Start, person: Person | undefined): Promise<TestClient> {
+  const transport = new OldStdioClientTransport(start);
+  const stderr = collect(transport.stderr);
+  const client = new OldClient(
+    { name: 'test', version: '1.0.0' },
+    { capabilities: person === undefined ? {} : { elicitation: {} } },
+  );
+  if (person !== undefined)
+    client.setRequestHandler(ElicitRequestSchema, (request) => answerForm(request.params, person));
+  await client.connect(transport);
+  return {
+    pid: transport.pid ?? 0,
+    stderr,
+    call: async (name, input = {}, options = {}) =>
+      toAnswer(await client.callTool({ name, arguments: { ...input } }, undefined, toRequestOptions(options))),
+    listTools: async () => (await client.listTools()).tools.map((tool) => ({ ...tool })),
+    instructions: () => client.getInstructions(),
+    protocolVersion: () => '2025-11-25',
+    close: () => client.close(),
+  };
+}
+
+function collect(stream: Stream | null): () => string {
+  let text = '';
+  stream?.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  return () => text;
+}
+
+function answerForm(
+  params: { message: string; requestedSchema?: { properties: object } },
+  person: Person,
+): PersonAnswer {
+  const field = Object.hasOwn(params.requestedSchema?.properties ?? {}, 'name') ? 'name' : 'approve';
+  return person(params.message, field);
+}
+
+function toRequestOptions({ signal, onProgress }: CallOptions): {
+  timeout: number;
+  signal?: AbortSignal;
+  onprogress?: (progress: { message?: string | undefined }) => void;
+} {
+  return {
+    timeout: 120_000,
+    ...(signal === undefined ? {} : { signal }),
+    ...(onProgress === undefined ? {} : { onprogress: ({ message }) => onProgress(message ?? '') }),
+  };
+}
+
+function toAnswer(result: unknown): Answer {
+  const { content, structuredContent, isError } = result as {
+    content: { type: string; text?: string }[];
+    structuredContent?: Record<string, unknown>;
+    isError?: boolean;
+  };
+  return {
+    isError: isError === true,
+    text: content.map((block) => block.text ?? '').join('\n'),
+    facts: structuredContent ?? {},
+  };
+}

@@ -1,0 +1,64 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { inject, onTestFinished } from 'vitest';
+import { stringify } from 'yaml';
+import { createHome, skipUpdateCheck } from '../../sandbox/create-home.ts';
+
+/** A person's home folder for one test: its own CLI settings, workspace and server state, against the shared sandbox. */
+export interface TestHome {
+  readonly home: string;
+  readonly workspace: string;
+  readonly stateDir: string;
+  /** The environment of an MCP server in this home. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Writes a configuration into the workspace and gives its name. */
+  write(name: string, configuration: Readonly<Record<string, unknown>> | string): Promise<string>;
+}
+
+/** Makes a home folder that is removed when the test is over. */
+export async function createTestHome(options: { url?: string; token?: string } = {}): Promise<TestHome> {
+  const sandbox = inject('sandbox');
+  const home = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-home-'));
+  onTestFinished(() => rm(home, { recursive: true, force: true, maxRetries: 3 }));
+  const { url = sandbox.url, token = sandbox.token } = options;
+  const made = await createHome({ home, url, token, project: 'main', binFolder: path.dirname(sandbox.cli) });
+  await skipUpdateCheck(home);
+  const stateDir = path.join(home, 'state');
+  return {
+    home,
+    workspace: made.workspace,
+    stateDir,
+    env: {
+      ...made.env,
+      DSTACK_MCP_CLI: sandbox.cli,
+      DSTACK_MCP_WORKSPACE: made.workspace,
+      DSTACK_MCP_STATE_DIR: stateDir,
+      DSTACK_MCP_DIALOG: 'off',
+    },
+    async write(name, configuration) {
+      const text = typeof configuration === 'string' ? configuration : stringify(configuration);
+      await writeFile(path.join(made.workspace, name), text);
+      return name;
+    },
+  };
+}
+
+/** A task that fits the sandbox's smallest machines. */
+export function task(name: string, more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return {
+    type: 'task',
+    name,
+    commands: ['echo started', 'sleep infinity'],
+    resources: { cpu: '1..', memory: '1GB..', disk: '1GB..' },
+    ...more,
+  };
+}
+
+let counter = 0;
+
+/** A name that no other test uses: dstack keeps names for good. */
+export function uniqueName(prefix: string): string {
+  counter += 1;
+  return `${prefix}-${process.pid.toString(36)}-${counter}`;
+}

@@ -1,0 +1,158 @@
+import * as z from 'zod';
+import { project, resourceName } from '../src/fields.ts';
+import type { Attachment } from '../src/runs/attachment-view.ts';
+import { defineTool, refuse } from '../src/tool.ts';
+import type { Report } from '../src/tool.ts';
+
+const attachmentFacts = z.object({
+  id: z.string(),
+  run: z.string(),
+  state: z.enum(['waiting', 'attached', 'ended', 'failed']),
+  sshCommand: z.string().optional(),
+  ports: z.array(z.object({ localPort: z.number(), remotePort: z.number() })).optional(),
+  ideLink: z.string().optional().describe('Show it; never open it'),
+  problem: z.string().optional(),
+  outputFile: z.string(),
+});
+
+const facts = z.object({ attachments: z.array(attachmentFacts) });
+
+type Facts = z.output<typeof facts>;
+
+export const attach = defineTool({
+  name: 'attach',
+  title: 'Attach to a run',
+  description:
+    "Connect this computer to a run, in the background: forwards its ports to localhost, sets up `ssh <run>`, and gives the link that opens it in VS Code or Cursor. Also shows, lists and ends attachments. Ending one doesn't stop the run.",
+  effect: 'change',
+  input: z.strictObject({
+    action: z.enum(['start', 'status', 'stop', 'list']).optional().describe('start unless given'),
+    run: z.string().max(200).optional().describe('Name of the run, or id of the attachment'),
+    replica: z.int().min(0).optional(),
+    job: z.int().min(0).optional(),
+    ports: z
+      .array(z.string().regex(/^\d{1,5}(:\d{1,5})?$/, 'LOCAL:REMOTE, as in 18080:8080'))
+      .max(50)
+      .optional(),
+    project,
+  }),
+  facts,
+  async run(input, { attachments }) {
+    const action = input.action ?? 'start';
+    if (action === 'list') return report(await attachments.list(), 'attachment');
+    if (input.run === undefined)
+      refuse(
+        `\`run\` is needed to ${action} an attachment.`,
+        'ps lists the runs; attach with action "list" the attachments.',
+      );
+    switch (action) {
+      case 'start': {
+        const run = resourceName.safeParse(input.run);
+        if (!run.success) refuse(`${JSON.stringify(input.run)} is no name of a run.`, 'ps lists the runs.');
+        const { attachment } = await attachments.start({
+          run: run.data,
+          project: input.project,
+          replica: input.replica,
+          job: input.job,
+          ports: input.ports,
+        });
+        return report([attachment], 'attachment');
+      }
+      case 'status':
+        return report(await attachments.status(input.run), `attachment of ${input.run}`);
+      case 'stop': {
+        const stopped = await attachments.stop(input.run);
+        return {
+          outcome: stopped.length === 0 ? 'nothing-to-do' : 'done',
+          summary:
+            stopped.length === 0
+              ? `There is no attachment of ${input.run}.`
+              : `Detached from ${stopped.map(({ attachment }) => attachment.id).join(', ')}. The run goes on.`,
+          printed: [],
+          facts: { attachments: stopped.map(({ attachment }) => ({ ...toFacts(attachment), state: 'ended' as const })) },
+        };
+      }
+      default:
+        return action satisfies never;
+    }
+  },
+});
+
+function report(attachments: readonly Attachment[], what: string): Report<Facts> {
+  if (attachments.length === 0) {
+    return {
+      outcome: 'done',
+      summary: `No ${what}.`,
+      printed: [],
+      facts: { attachments: [] },
+      next: 'attach with `run` makes one.',
+    };
+  }
+  const failed = attachments.length === 1 && attachments[0]?.state.kind === 'failed';
+  const next = attachments.map(nextStep).find((step) => step !== undefined);
+  return {
+    outcome: failed ? 'failed' : 'done',
+    summary: attachments.map(describe).join('\n'),
+    printed: attachments.slice(0, 5).map((attachment) => ({
+      transcript: {
+        command: attachment.command.replace(/^dstack /, ''),
+        stdout: [attachment.dstackSaid, attachment.jobSaid].filter((text) => text !== '').join('\n'),
+        stderr: '',
+        omittedBytes: 0,
+        exit: { kind: 'exited', code: 0 },
+        durationMs: 0,
+        ran: 'plain',
+      },
+      untrusted: true,
+      keep: 'start',
+      maxChars: 3_000,
+    })),
+    facts: { attachments: attachments.map(toFacts) },
+    ...(next === undefined ? {} : { next }),
+  };
+}
+
+function toFacts({ id, run, state, outputFile }: Attachment): Facts['attachments'][number] {
+  const connection = state.kind === 'attached' ? state.connection : undefined;
+  return {
+    id,
+    run,
+    state: state.kind,
+    sshCommand: connection?.sshCommand,
+    ports: connection?.ports.map(({ localPort, remotePort }) => ({ localPort, remotePort })),
+    ideLink: connection?.ideLink?.url,
+    problem: state.kind === 'failed' ? state.failure.words : undefined,
+    outputFile,
+  };
+}
+
+function describe({ id, state }: Attachment): string {
+  switch (state.kind) {
+    case 'waiting':
+      return `${id}: waiting for the run to get a machine.`;
+    case 'attached': {
+      const { ports, sshCommand, ideLink } = state.connection;
+      const parts = [
+        ...(sshCommand === undefined ? [] : [sshCommand]),
+        ...ports.map(({ localPort, remotePort }) => `localhost:${localPort} is port ${remotePort}`),
+        ...(ideLink === undefined ? [] : [ideLink.url]),
+      ];
+      return `${id}: attached. ${parts.join('; ')}`;
+    }
+    case 'ended':
+      return `${id}: ended (${state.words ?? state.how}).`;
+    case 'failed':
+      return `${id}: ${state.failure.words}`;
+    default:
+      return state satisfies never;
+  }
+}
+
+function nextStep({ state }: Attachment): string | undefined {
+  if (state.kind === 'waiting')
+    return 'Call attach again with the same run in a while, or get with wait_for "running" first.';
+  if (state.kind === 'failed') return `${state.failure.hint} A person can run: ${state.failure.command}`;
+  if (state.kind === 'attached' && state.connection.ideLink !== undefined)
+    return 'Show the link and ask the user whether to open it: a person opens links.';
+  return undefined;
+}

@@ -1,0 +1,48 @@
+import * as z from 'zod';
+import { project } from '../src/fields.ts';
+import { readTable } from '../src/output/read-table.ts';
+import { defineTool } from '../src/tool.ts';
+
+/** What can be listed, and the command that does it. */
+const COMMANDS = {
+  volumes: 'volume',
+  gateways: 'gateway',
+  secrets: 'secret list',
+  presets: 'preset',
+  exports: 'export list',
+  imports: 'import list',
+  projects: 'project list',
+} as const;
+
+type Kind = keyof typeof COMMANDS;
+const KINDS = Object.keys(COMMANDS) as [Kind, ...Kind[]];
+
+/** Secrets come without their values, projects are the CLI's own: neither takes a project. */
+const WITHOUT_PROJECT: readonly Kind[] = ['projects'];
+
+export const list = defineTool({
+  name: 'list',
+  title: 'List volumes, gateways and more',
+  description:
+    'List volumes, gateways, secrets (names only), presets, exports, imports or configured projects. For runs use ps, for fleets fleet, for GPUs offer.',
+  effect: 'read',
+  input: z.strictObject({ kind: z.enum(KINDS), verbose: z.boolean().optional(), project }),
+  facts: z.object({ items: z.array(z.record(z.string(), z.string())) }),
+  async run(input, { dstack }) {
+    const transcript = await dstack.read({
+      command: COMMANDS[input.kind],
+      flags: {
+        '--verbose': input.verbose,
+        '--project': WITHOUT_PROJECT.includes(input.kind) ? undefined : input.project,
+      },
+    });
+    const rows = readTable(transcript.stdout.split('\n'))?.rows ?? [];
+    const items = rows.slice(0, 200).map(({ cells }) => cells);
+    return {
+      outcome: 'done',
+      summary: `${rows.length === 0 ? 'No' : rows.length} ${input.kind}.`,
+      printed: [{ transcript }],
+      facts: { items },
+    };
+  },
+});
