@@ -55,7 +55,7 @@ function findGap(text: string, { maxChars, keep }: CutOptions): { readonly from:
 }
 
 /** Words for a gap: how much is missing, and how to get it. */
-export function describeGap(omitted: { readonly lines: number; readonly chars: number }, rest?: string): string {
+function describeGap(omitted: { readonly lines: number; readonly chars: number }, rest?: string): string {
   const lines = omitted.lines === 1 ? '1 line' : `${omitted.lines} lines`;
   return `[… ${lines} (${omitted.chars} characters) left out here${rest === undefined ? '' : `; ${rest}`} …]`;
 }

@@ -82,7 +82,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'not-dstack', // an HTML page in place of an answer: a sign-in page, a proxy, another server
     pattern: /(?:requests\.exceptions\.|json\.decoder\.)?JSONDecodeError: .*|^\s*<(?:!DOCTYPE html|html)[\s>].*/im,
     outcome: 'failed',
-    hint: 'What answers at that address isn’t a dstack server (a sign-in page or a proxy, maybe). Check the URL with doctor.',
+    hint: "What answers at that address isn't a dstack server (a sign-in page or a proxy, maybe). Check the URL with doctor.",
     transient: false,
     midway: true,
   },
@@ -90,21 +90,21 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'version-mismatch', // server/utils/routers.py
     pattern: /The client\/CLI version \(\S+\) is incompatible with the server version \(\S+\)\./,
     outcome: 'blocked',
-    hint: 'Install a CLI of the server’s version; doctor shows both.',
+    hint: "Install a CLI of the server's version; doctor shows both.",
     transient: false,
   },
   {
     code: 'version-mismatch', // api/server/__init__.py: the server lacks what this CLI asks for
     pattern: /Status code 40[45] when requesting \S+/,
     outcome: 'failed',
-    hint: 'The server doesn’t know this request: its version is older than the CLI’s, or it isn’t a dstack server. Check with doctor.',
+    hint: "The server doesn't know this request: its version is older than the CLI's, or it isn't a dstack server. Check with doctor.",
     transient: false,
   },
   {
     code: 'server-error', // api/server/__init__.py
     pattern: /Unexpected error: status code 5\d\d when requesting \S+/,
     outcome: 'failed',
-    hint: 'The server failed. Look where things stand (ps, fleet, list) before trying again; the reason is in the server’s log.',
+    hint: "The server failed. Look where things stand (ps, fleet, list) before trying again; the reason is in the server's log.",
     transient: true,
     midway: true,
   },
@@ -141,7 +141,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'version-mismatch', // pydantic on the server's answer, as a traceback: a field that this CLI doesn't know, or one that it misses
     pattern: /pydantic[\w.]*\.ValidationError: [\s\S]*/,
     outcome: 'failed',
-    hint: 'The CLI can’t read the server’s answer: their versions differ too much. Install a CLI of the server’s version; doctor shows both.',
+    hint: "The CLI can't read the server's answer: their versions differ too much. Install a CLI of the server's version; doctor shows both.",
     transient: false,
     midway: true,
   },
@@ -156,7 +156,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'invalid-file', // yaml, as a traceback
     pattern: /yaml\.\w+\.\w*Error: [\s\S]*/,
     outcome: 'blocked',
-    hint: `The file isn’t valid YAML. ${CHECK_FILE}`,
+    hint: `The file isn't valid YAML. ${CHECK_FILE}`,
     transient: false,
   },
   {
@@ -215,7 +215,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'not-supported', // core/backends, server/services/gateways/__init__.py, server/services/exports.py, server/services/volumes.py
     pattern: /.*(?:Backend \S+ not available\b|\b(?:is|are) not supported\b|does not support|not available for this).*/,
     outcome: 'blocked',
-    hint: 'The server or the backend can’t do this. See the backends that there are with offer, and change the file with write-config.',
+    hint: "The server or the backend can't do this. See the backends that there are with offer, and change the file with write-config.",
     transient: false,
   },
   {

@@ -10,7 +10,7 @@ export function fenceText(text: string): string {
 }
 
 /** How a command ended, where that isn't plain: nothing for exit code 0. */
-export function describeExit(exit: Exit): string | undefined {
+function describeExit(exit: Exit): string | undefined {
   switch (exit.kind) {
     case 'exited':
       return exit.code === 0 ? undefined : `(exit code ${exit.code})`;

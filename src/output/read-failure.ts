@@ -52,7 +52,7 @@ function withoutPlan(stdout: string): string {
 }
 
 /** True for a line that may stand before any output and is no part of it: cli/utils/updates.py, run.py on a missing editor. */
-export function isNotice(line: string): boolean {
+function isNotice(line: string): boolean {
   return /^(?:A new version of dstack is available: |Unable to detect the .+ version and pre-install extensions\. )/.test(
     line,
   );
@@ -121,7 +121,7 @@ function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureCon
       return {
         code: 'timed-out',
         outcome,
-        message: 'dstack didn’t end within the time limit.',
+        message: "dstack didn't end within the time limit.",
         hint,
         transient: isRead,
       };

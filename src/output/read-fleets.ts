@@ -5,7 +5,7 @@ import { readTable } from './read-table.ts';
 import type { TableRow } from './read-table.ts';
 
 /** An instance as `dstack fleet` lists it under its fleet. */
-export const instanceRow = z.object({
+const instanceRow = z.object({
   instance: z.number(),
   status: z.string(),
   backend: z.string().optional(),
@@ -31,7 +31,7 @@ export const fleetRow = z.object({
   instances: z.array(instanceRow),
 });
 
-export type InstanceRow = z.output<typeof instanceRow>;
+type InstanceRow = z.output<typeof instanceRow>;
 export type FleetRow = z.output<typeof fleetRow>;
 
 const unlessBlank = (cell: string | undefined): string | undefined => (cell === '' || cell === '-' ? undefined : cell);

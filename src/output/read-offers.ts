@@ -4,10 +4,10 @@ import { readTable } from './read-table.ts';
 import type { Table, TableRow } from './read-table.ts';
 
 /** Whether an offer can be had now, in dstack's words; `unclear` is a word that this version doesn't know. */
-export const availability = z.enum(['available', 'idle', 'busy', 'not available', 'no quota', 'no balance', 'unclear']);
+const availability = z.enum(['available', 'idle', 'busy', 'not available', 'no quota', 'no balance', 'unclear']);
 
 /** One row of the offers that a plan or `dstack offer` shows. */
-export const offerRow = z.object({
+const offerRow = z.object({
   backend: z.string(),
   region: z.string().optional(),
   instanceType: z.string(),
@@ -21,7 +21,7 @@ export const offerRow = z.object({
   availability,
 });
 
-export type Availability = z.output<typeof availability>;
+type Availability = z.output<typeof availability>;
 export type Offer = z.output<typeof offerRow>;
 
 /** The offers of a text, and how many there are beside those shown. */
@@ -106,7 +106,7 @@ export function canBeTaken(offer: Offer): boolean {
 }
 
 /** One row of `dstack offer --group-by gpu[,backend[,region]]`. */
-export const gpuRow = z.object({
+const gpuRow = z.object({
   /** Name, memory and count, as in `RTX4090:24GB:1..2`. */
   gpu: z.string(),
   spot: z.array(z.string()),

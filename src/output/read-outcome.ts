@@ -45,7 +45,7 @@ const APPLY_PROOFS: readonly Proof[] = [
   },
   { line: /^No configuration changes detected\. Use --force to apply anyway\.$/, did: 'nothing', hint: UNCHANGED },
   { line: /^Use --force to apply anyway\.$/, did: 'nothing', hint: UNCHANGED },
-  { line: /^Exiting\.\.\.$/, did: 'nothing', hint: 'dstack’s question was answered no: nothing was done.' },
+  { line: /^Exiting\.\.\.$/, did: 'nothing', hint: "dstack's question was answered no: nothing was done." },
 ];
 
 // commands/stop.py. A finished run is "Stopped" too.
@@ -55,7 +55,7 @@ const STOP_PROOFS: readonly Proof[] = [
   {
     line: /^Are you sure you want to stop the run\? \[y\/n\]: $/,
     did: 'nothing',
-    hint: 'dstack’s question was answered no: nothing was done.',
+    hint: "dstack's question was answered no: nothing was done.",
   },
 ];
 
@@ -72,7 +72,7 @@ const DELETE_PROOFS: readonly Proof[] = [
     hint: 'It may take a while to go: see with fleet, list or ps.',
   },
   { line: /^(?<kind>Gateway) deleted$/, did: 'deleted', hint: 'It may take a while to go: see with list.' },
-  { line: /^Exiting\.\.\.$/, did: 'nothing', hint: 'dstack’s question was answered no: nothing was done.' },
+  { line: /^Exiting\.\.\.$/, did: 'nothing', hint: "dstack's question was answered no: nothing was done." },
 ];
 
 function readKind(word: string | undefined): ChangeOutcome['kind'] {
@@ -109,7 +109,7 @@ function fromFailure(failure: Failure): ChangeOutcome {
 function notUnderstood(transcript: Transcript): ChangeOutcome {
   const last = transcript.stdout.split('\n').findLast((line) => line.trim() !== '');
   const message = last ?? 'dstack ended without a word.';
-  return { outcome: 'unknown', message, hint: `dstack didn’t say what it did. ${LOOK}` };
+  return { outcome: 'unknown', message, hint: `dstack didn't say what it did. ${LOOK}` };
 }
 
 interface Reading {

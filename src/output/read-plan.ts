@@ -12,7 +12,7 @@ import { readProperties } from './read-properties.ts';
 import type { Properties } from './read-properties.ts';
 
 /** Something that stands in the way of a plan, or that is worth knowing before it is applied. */
-export interface Obstacle {
+interface Obstacle {
   readonly code: FailureCode | 'offers-taken';
   /** dstack's own words. */
   readonly message: string;

@@ -4,10 +4,10 @@ import { runJson, runListJson } from './run-json.ts';
 import type { InstanceTypeJson, JobJson, JobSubmissionJson, RunJson } from './run-json.ts';
 
 /** The statuses that a run doesn't leave (core/models/runs.py, RunStatus.finished_statuses). */
-export const FINAL_STATUSES: ReadonlySet<string> = new Set(['terminated', 'failed', 'done']);
+const FINAL_STATUSES: ReadonlySet<string> = new Set(['terminated', 'failed', 'done']);
 
 /** One job of a run: its latest submission. */
-export const jobFacts = z.object({
+const jobFacts = z.object({
   name: z.string(),
   replica: z.number(),
   job: z.number(),
@@ -57,7 +57,7 @@ export const runFacts = z.object({
   jobs: z.array(jobFacts),
 });
 
-export type JobFacts = z.output<typeof jobFacts>;
+type JobFacts = z.output<typeof jobFacts>;
 export type RunFacts = z.output<typeof runFacts>;
 
 /** What a run's JSON doesn't say of itself. */
@@ -67,7 +67,7 @@ export interface RunSurroundings {
 }
 
 /** As dstack prints it: `RTX4090:24GB:1`. */
-export function describeGpus(instance: InstanceTypeJson | null | undefined): string | undefined {
+function describeGpus(instance: InstanceTypeJson | null | undefined): string | undefined {
   const gpus = instance?.resources?.gpus ?? [];
   const [gpu] = gpus;
   if (gpu === undefined) return undefined;

@@ -20,7 +20,7 @@ describe('a transcript that is shown', () => {
     expect(text).toBe('$ dstack stop -y lab-task\n<Stopped>');
   });
 
-  it('says what the runner didn’t keep, what was cut, and that a command goes on', () => {
+  it("says what the runner didn't keep, what was cut, and that a command goes on", () => {
     const transcript = {
       ...readFixture('event'),
       omittedBytes: 7,
@@ -54,7 +54,7 @@ describe('values', () => {
     ]);
   });
 
-  it('are read from dstack’s durations', () => {
+  it("are read from dstack's durations", () => {
     expect(['2h', '90m', '1d', '1w', '1800s', 'off', '', '2 h', undefined].map(readDurationHours)).toEqual([
       2,
       1.5,

@@ -38,7 +38,7 @@ describe('a failure', () => {
     ['gateway-get-not-found', 'not-found', false],
     ['export-list', 'not-supported', false],
     ['fleet-delete-in-use', 'in-use', false],
-  ])('recorded as %s is %s, in dstack’s own words', (fixture, code, transient) => {
+  ])("recorded as %s is %s, in dstack's own words", (fixture, code, transient) => {
     const transcript = readFixture(fixture);
     const failure = readFailure(transcript);
     expect(failure).toMatchObject({ code, transient });
@@ -68,11 +68,11 @@ describe('a failure', () => {
     ]);
   });
 
-  it('to read a newer server’s answer is a difference of versions, not an invalid file', () => {
+  it("to read a newer server's answer is a difference of versions, not an invalid file", () => {
     expect(readFailure(readFixture('offer-group-gpu', '0.20.29'))).toMatchObject({ code: 'version-mismatch' });
   });
 
-  it('is none where the exit code is 0, whatever a job’s log says', () => {
+  it("is none where the exit code is 0, whatever a job's log says", () => {
     const logs = {
       ...readFixture('logs-running'),
       stdout: 'Failed to connect to dstack server http://x\nTraceback (most recent call last):\nEOFError\n',

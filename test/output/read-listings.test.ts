@@ -26,7 +26,7 @@ describe('the list of runs', () => {
     ]);
   });
 
-  it('leaves out what a run doesn’t have', () => {
+  it("leaves out what a run doesn't have", () => {
     expect(readRuns(readFixture('ps-last').stdout)).toEqual([{ name: 'big', status: 'no capacity', submitted: 'now' }]);
   });
 
@@ -72,7 +72,7 @@ describe('offers', () => {
     );
   });
 
-  it('keep dstack’s word for what can’t be had', () => {
+  it("keep dstack's word for what can't be had", () => {
     expect(readOffers(lines('offer-gpu'))?.offers.map(({ availability }) => availability)).toEqual([
       'available',
       'available',
@@ -80,7 +80,7 @@ describe('offers', () => {
     ]);
   });
 
-  it('of a fleet’s plan and of a run’s plan come out alike', () => {
+  it("of a fleet's plan and of a run's plan come out alike", () => {
     const [ofFleet] = readOffers(lines('plan-fleet-create'))?.offers ?? [];
     const [ofRun] = readOffers(lines('plan-task-create'))?.offers ?? [];
     expect(ofFleet).toEqual(ofRun);
@@ -105,7 +105,7 @@ describe('offers', () => {
     ]);
   });
 
-  it('are not given in part: a row that can’t be read makes the whole unreadable', () => {
+  it("are not given in part: a row that can't be read makes the whole unreadable", () => {
     expect(readOffers(lines('offer-gpu').map((line) => line.replace('$0.65', '?    ')))).toBeUndefined();
   });
 

@@ -173,7 +173,7 @@ describe('what stands in the way of a plan', () => {
     ['error-repo', 'invalid-file'],
     ['error-file-missing', 'missing-file'],
     ['error-file-outside', 'outside-folder'],
-  ])('recorded as %s is %s, in dstack’s own words', (fixture, code) => {
+  ])("recorded as %s is %s, in dstack's own words", (fixture, code) => {
     const transcript = readFixture(fixture);
     const { blockers } = readPlan(transcript);
     expect(blockers).toEqual([{ code, message: expect.any(String), hint: expect.any(String) }]);
@@ -274,7 +274,7 @@ describe('the price of a plan', () => {
     expect(readPlan(stdout.replace('target=0 max=4', 'target=0 max=None')).price).not.toHaveProperty('perHourAtMost');
   });
 
-  it('makes the plan unknown rather than passing over an offer that can’t be read', () => {
+  it("makes the plan unknown rather than passing over an offer that can't be read", () => {
     const { stdout } = readFixture('plan-fleet-create');
     expect(readPlan(stdout.replace('$0.65', '€0.65')).action).toBe('unknown');
   });

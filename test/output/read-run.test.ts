@@ -14,7 +14,7 @@ describe('JSON output', () => {
     );
   });
 
-  it('that isn’t there is an error, not an empty value', () => {
+  it("that isn't there is an error, not an empty value", () => {
     expect(() => readJsonOutput('Run x not found\n')).toThrow(ToolError);
     expect(() => readJsonOutput('{"a": 1')).toThrow('printed no JSON');
   });
@@ -150,7 +150,7 @@ describe('a run', () => {
     },
   );
 
-  it('that isn’t one is refused', () => {
+  it("that isn't one is refused", () => {
     expect(() => readRun({ detail: 'nope' })).toThrow('run_spec');
   });
 });
