@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { AuthContext, CipherAlgorithm, Connection, ServerChannel } from 'ssh2';
+import type { AuthContext, Connection, ServerChannel } from 'ssh2';
 import ssh2 from 'ssh2';
 import { serveUploads } from './sftp.ts';
 
@@ -39,10 +39,6 @@ export interface SshServer {
  * noise ("bad message during authentication").
  */
 const NESTABLE_CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'] as const;
-
-// Without chacha20-poly1305: ssh2 shares one nonce buffer between all connections of a process, so a connection inside a
-// channel of another one, as every connection to a container is, would encrypt with the outer one's nonce.
-const CIPHERS: CipherAlgorithm[] = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'];
 
 /** Makes an SSH server that accepts any public key, forwards to in-process servers and runs nothing. */
 export function createSshServer(options: SshServerOptions): SshServer {
