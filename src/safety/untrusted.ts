@@ -12,9 +12,10 @@ export interface CleanText {
 }
 
 // Strings (OSC, DCS, SOS, PM, APC) with their terminator, CSI, and the short ones. An unterminated string loses only its
-// introducer: swallowing the rest would let a log hide its own lines.
+// introducer: swallowing the rest would let a log hide its own lines. No string reaches over another introducer, so the time it takes
+// grows with the length alone.
 const STRING_SEQUENCE =
-  '(?:\\u001b[\\]PX^_]|[\\u009d\\u0090\\u0098\\u009e\\u009f])[^\\u0007\\u001b\\u009c]*(?:\\u0007|\\u001b\\\\|\\u009c)';
+  '(?:\\u001b[\\]PX^_]|[\\u009d\\u0090\\u0098\\u009e\\u009f])[^\\u0007\\u001b\\u0080-\\u009f]*(?:\\u0007|\\u001b\\\\|\\u009c)';
 const CSI_SEQUENCE = '(?:\\u001b\\[|\\u009b)[0-?]*[ -/]*[@-~]';
 const SHORT_SEQUENCE = '\\u001b[ -/]*[0-~]';
 const ESCAPE_SEQUENCES = new RegExp(`${STRING_SEQUENCE}|${CSI_SEQUENCE}|${SHORT_SEQUENCE}`, 'g');

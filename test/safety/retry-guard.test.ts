@@ -1,0 +1,129 @@
+import { expect, test } from 'vitest';
+import { createRetryGuard } from '../../src/safety/retry-guard.ts';
+import type { Fault, RetryGuardOptions } from '../../src/safety/retry-guard.ts';
+
+const permanent: Fault = {
+  message: 'Run train not found',
+  hint: 'List the runs with ps.',
+  transient: false,
+  outcome: 'failed',
+};
+const passing: Fault = { message: 'Connection refused', hint: 'Is the server up?', transient: true, outcome: 'failed' };
+const unknown: Fault = { message: 'the deadline passed', hint: 'See get.', transient: true, outcome: 'unknown' };
+
+function setUp(options: RetryGuardOptions = {}) {
+  let clock = 5_000;
+  const guard = createRetryGuard({ now: () => clock, ...options });
+  return {
+    guard,
+    pass: (ms: number): void => {
+      clock += ms;
+    },
+  };
+}
+
+test('a failure that can not go away is not tried again: the first error is repeated', () => {
+  const { guard } = setUp();
+  expect(guard.check('get train')).toBeUndefined();
+  guard.record('get train', permanent);
+  expect(guard.check('get train')).toMatchObject({
+    code: 'retry-refused',
+    message: expect.stringContaining('Run train not found'),
+    hint: expect.stringContaining('List the runs with ps.'),
+  });
+  expect(() => guard.admit('get train')).toThrow('Run train not found');
+});
+
+test('other inputs are another call', () => {
+  const { guard } = setUp();
+  guard.record('get train', permanent);
+  expect(guard.check('get trainer')).toBeUndefined();
+  expect(() => guard.admit('get trainer')).not.toThrow();
+});
+
+test('after ten minutes it may be tried again, and not a moment before', () => {
+  const { guard, pass } = setUp();
+  guard.record('k', permanent);
+  pass(10 * 60_000 - 1);
+  expect(guard.check('k')).toBeDefined();
+  pass(1);
+  expect(guard.check('k')).toBeUndefined();
+});
+
+test('when something was changed in the world it may be tried again', () => {
+  const { guard } = setUp();
+  guard.record('k', permanent);
+  guard.worldChanged();
+  expect(guard.check('k')).toBeUndefined();
+});
+
+test('a passing fault may be tried again after a pause, which grows with each failure up to a minute', () => {
+  const { guard, pass } = setUp();
+  const pauses = Array.from({ length: 9 }, () => {
+    guard.record('k', passing);
+    let waited = 0;
+    const told = /Wait (\d+) s/.exec(guard.check('k')?.hint ?? '')?.[1];
+    while (guard.check('k') !== undefined) {
+      pass(500);
+      waited += 500;
+    }
+    expect(Number(told) * 1000).toBe(waited);
+    return waited;
+  });
+  expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+});
+
+test('a success begins anew', () => {
+  const { guard, pass } = setUp();
+  for (let count = 0; count < 5; count += 1) guard.record('k', passing);
+  guard.record('k', undefined);
+  expect(guard.check('k')).toBeUndefined();
+  guard.record('k', passing);
+  pass(1_000);
+  expect(guard.check('k')).toBeUndefined();
+  guard.record('other', permanent);
+  guard.record('other', undefined);
+  expect(guard.check('other')).toBeUndefined();
+});
+
+test('a fault of long ago does not make the pause longer', () => {
+  const { guard, pass } = setUp();
+  for (let count = 0; count < 5; count += 1) guard.record('k', passing);
+  pass(60 * 60_000);
+  guard.record('k', passing);
+  pass(1_000);
+  expect(guard.check('k')).toBeUndefined();
+});
+
+test('a change of unknown outcome is never repeated until somebody has looked', () => {
+  const { guard, pass } = setUp();
+  guard.record('apply', unknown);
+  guard.worldChanged();
+  pass(24 * 60 * 60_000);
+  expect(guard.check('apply')).toMatchObject({
+    code: 'retry-refused',
+    message: expect.stringContaining("isn't known"),
+    hint: expect.stringContaining('Look first'),
+  });
+  guard.settle('apply');
+  expect(guard.check('apply')).toBeUndefined();
+});
+
+test('looking settles only what is unknown', () => {
+  const { guard } = setUp();
+  guard.record('k', permanent);
+  guard.settle('k');
+  expect(guard.check('k')).toBeDefined();
+});
+
+test('the memory is bounded: the oldest is forgotten, what is unknown last', () => {
+  const { guard } = setUp({ maxEntries: 3 });
+  guard.record('apply', unknown);
+  for (const key of ['a', 'b', 'c']) guard.record(key, permanent);
+  expect(['apply', 'a', 'b', 'c'].filter((key) => guard.check(key) !== undefined)).toEqual(['apply', 'b', 'c']);
+  guard.record('b', permanent);
+  guard.record('d', permanent);
+  expect(['apply', 'b', 'c', 'd'].filter((key) => guard.check(key) !== undefined)).toEqual(['apply', 'b', 'd']);
+  for (const key of ['u1', 'u2', 'u3']) guard.record(key, unknown);
+  expect(['apply', 'u1', 'u2', 'u3'].filter((key) => guard.check(key) !== undefined)).toEqual(['u1', 'u2', 'u3']);
+});
