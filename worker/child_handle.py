@@ -70,6 +70,13 @@ class ChildHandle:
             except ProcessLookupError:
                 pass
 
+    def end_group(self):
+        """Kills what the child left behind in its group. Its number isn't given anew while the group has members."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
     def kill(self):
         self.send_signal(signal.SIGKILL)
 

@@ -4,7 +4,9 @@ import atexit
 import ctypes
 import gc
 import json
+import mmap
 import os
+import resource
 import signal
 import sys
 import threading
@@ -21,6 +23,10 @@ PARKED = b"p"
 ACKNOWLEDGED = b"a"
 FAILED = b"f"
 GO = b"G"
+
+# What a command opens and allocates is a fraction of it.
+NEEDED_DESCRIPTORS = 128
+NEEDED_MEMORY = 64 << 20
 
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -95,6 +101,7 @@ class ChildProcess:
         request, pinned = self._receive_request()
         try:
             os.chdir(request["cwd"])
+            check_room()
         except OSError as error:
             self._channel.sendall(FAILED + _with_length(str(error).encode()))
             os._exit(0)
@@ -143,6 +150,14 @@ class ChildProcess:
             if task:
                 end_process(lambda: introspect.answer(task, self._script, self._code))
         end_process(lambda: exec(self._code, namespace))
+
+
+def check_room():
+    """Steps aside before anything ran where this process has too little room for a command. @raise OSError saying what lacks."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if descriptors != resource.RLIM_INFINITY and descriptors < NEEDED_DESCRIPTORS:
+        raise OSError("only %d descriptors may be open" % descriptors)
+    mmap.mmap(-1, NEEDED_MEMORY).close()
 
 
 def _with_length(content):

@@ -357,6 +357,8 @@ class Worker:
             return self._hand_over(request, child.payload, child.attempt + 1)
         if request is not None:
             self._drain(child)
+            if not child.outlives_server:
+                child.end_group()
             self._put(frames.EXIT, request, json.dumps(_describe(child, going)).encode())
         return self._discard(child)
 

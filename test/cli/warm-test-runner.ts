@@ -1,0 +1,78 @@
+import { rmSync } from 'node:fs';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { createCatalogue } from '../../src/cli/catalogue.ts';
+import type { Catalogue } from '../../src/cli/catalogue.ts';
+import { checkArgv, hasEffect } from '../../src/cli/check-argv.ts';
+import type { CheckedArgv, CommandRequest } from '../../src/cli/command.ts';
+import { createPlainRunner } from '../../src/cli/plain-runner.ts';
+import { createWarmRunner } from '../../src/cli/warm-runner.ts';
+import type { WarmRunner, WarmRunnerOptions } from '../../src/cli/warm-runner.ts';
+import type { WarmLimits } from '../../src/cli/warm-service.ts';
+import { grantConsent, spendConsent } from '../../src/safety/consent.ts';
+import type { Consent } from '../../src/safety/consent.ts';
+import type { Effect } from '../../src/tool.ts';
+import { workerFiles } from './warm-fixtures.ts';
+
+export const silentLog = pino({ level: 'silent' });
+
+/** Makes an argv of the given effect, checked against recorded help. Works outside of vitest, too. */
+export async function checked<E extends Effect>(request: CommandRequest, effect: E): Promise<CheckedArgv<E>> {
+  const argv = await checkArgv(request, await openCatalogue());
+  if (!hasEffect(argv, effect)) throw new Error(`its effect is ${argv.effect}`);
+  return argv;
+}
+
+let opened: Promise<Catalogue> | undefined;
+
+function openCatalogue(): Promise<Catalogue> {
+  opened ??= readCatalogue();
+  return opened;
+}
+
+async function readCatalogue(): Promise<Catalogue> {
+  const file = path.join(import.meta.dirname, 'fixtures/help-0.22.5.json');
+  const pages: Record<string, string> = JSON.parse(await readFile(file, 'utf8'));
+  const cacheDir = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-warm-catalogue-'));
+  process.once('exit', () => rmSync(cacheDir, { recursive: true, force: true }));
+  return createCatalogue({
+    source: { read: async (command, type) => pages[type === undefined ? command : `${command} -h ${type}`] ?? '' },
+    identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version: '0.22.5' },
+    cacheDir,
+    log: silentLog,
+  });
+}
+
+export const consentTo = (argv: CheckedArgv): Consent =>
+  grantConsent({ operation: 'create', level: 'token', planDigest: 'x', argv: argv.argv });
+
+export interface TestRunnerOptions extends Partial<Omit<WarmRunnerOptions, 'limits'>> {
+  readonly executable: WarmRunnerOptions['executable'];
+  readonly limits?: Partial<WarmLimits>;
+}
+
+/** A warm runner over a plain one, as the server has them, with short limits. */
+export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
+  const env = options.env ?? { PATH: process.env['PATH'], HOME: path.dirname(options.executable.path) };
+  const { executable } = options;
+  const launcherPath = path.join(workerFiles, 'launch_pinned.py');
+  const plain = createPlainRunner({ executable, env, spendConsent, launcherPath, log: silentLog, graceMs: 300 });
+  return createWarmRunner({
+    workerFiles,
+    plain,
+    spendConsent,
+    log: silentLog,
+    ...options,
+    env,
+    limits: { graceMs: 300, patienceMs: 30_000, handOverMs: 20_000, silenceMs: 20_000, ...options.limits },
+  });
+}
+
+/** The worker's process, which has to be ready. */
+export function workerPid(runner: WarmRunner): number {
+  const { pid } = runner.state();
+  if (pid === undefined) throw new Error(`the worker is ${runner.state().kind}`);
+  return pid;
+}
