@@ -49,7 +49,10 @@ export function createSshServer(options: SshServerOptions): SshServer {
       connections.add(connection);
       options.onConnectionCount?.(connections.size);
       connection.on('authentication', acceptAnyKey);
-      connection.on('error', (error: Error) => options.onEvent?.(`ssh: ${error.message}`));
+      connection.on('error', (error: Error) => {
+        // clients that just go away are no news
+        if (!/ECONNRESET|EPIPE/.test(error.message)) options.onEvent?.(`ssh: ${error.message}`);
+      });
       connection.on('close', () => {
         connections.delete(connection);
         options.onConnectionCount?.(connections.size);
