@@ -1,9 +1,12 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import type { Log } from '../log.ts';
+import { cliIdentity } from './read-version.ts';
 import type { CliIdentity } from './read-version.ts';
+import { writePrivateJson } from './write-private-json.ts';
 
 /** Help pages on the disk, by the words that they were asked for with. */
 export interface HelpCache {
@@ -14,13 +17,7 @@ export interface HelpCache {
 
 const cacheFile = z.strictObject({
   format: z.literal(1),
-  identity: z.strictObject({
-    path: z.string(),
-    realpath: z.string(),
-    mtimeMs: z.number(),
-    size: z.number(),
-    version: z.string(),
-  }),
+  identity: cliIdentity,
   pages: z.record(z.string(), z.string()),
 });
 
@@ -44,7 +41,7 @@ export function openHelpCache({
   const load = async (): Promise<void> => {
     try {
       const stored = cacheFile.parse(JSON.parse(await readFile(file, 'utf8')));
-      if (JSON.stringify(stored.identity) !== JSON.stringify(identityOf(identity))) return;
+      if (!isDeepStrictEqual(stored.identity, { ...identity })) return;
       for (const [key, text] of Object.entries(stored.pages)) if (!pages.has(key)) pages.set(key, text);
     } catch (error) {
       log.debug({ err: error, file }, 'no cached help pages');
@@ -52,16 +49,7 @@ export function openHelpCache({
   };
   const write = async (): Promise<void> => {
     due = false;
-    const temporary = `${file}.${randomUUID()}.tmp`;
-    try {
-      await mkdir(cacheDir, { recursive: true, mode: 0o700 });
-      const text = JSON.stringify({ format: 1, identity: identityOf(identity), pages: Object.fromEntries(pages) });
-      await writeFile(temporary, text, { mode: 0o600, flag: 'wx' });
-      await rename(temporary, file);
-    } catch (error) {
-      log.warn({ err: error, file }, 'help pages could not be cached');
-      await rm(temporary, { force: true }).catch(() => undefined);
-    }
+    await writePrivateJson(file, { format: 1, identity, pages: Object.fromEntries(pages) }, log);
   };
   return {
     async get(key) {
@@ -77,11 +65,3 @@ export function openHelpCache({
     },
   };
 }
-
-const identityOf = ({ path, realpath, mtimeMs, size, version }: CliIdentity): CliIdentity => ({
-  path,
-  realpath,
-  mtimeMs,
-  size,
-  version,
-});

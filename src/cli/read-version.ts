@@ -1,16 +1,19 @@
 import { realpath, stat } from 'node:fs/promises';
+import * as z from 'zod';
 import { ToolError } from '../errors.ts';
 import { checkVersionArgv } from './check-argv.ts';
 import type { Runner } from './runner.ts';
 
+export const cliIdentity = z.strictObject({
+  path: z.string(),
+  realpath: z.string(),
+  mtimeMs: z.number(),
+  size: z.number(),
+  version: z.string(),
+});
+
 /** Which CLI it is: what the catalogue's cache goes by. */
-export interface CliIdentity {
-  readonly path: string;
-  readonly realpath: string;
-  readonly mtimeMs: number;
-  readonly size: number;
-  readonly version: string;
-}
+export type CliIdentity = Readonly<z.output<typeof cliIdentity>>;
 
 /**
  * Asks the executable for its version, and says which file it is.
