@@ -9,10 +9,16 @@ import { ToolError } from '../../src/errors.ts';
 
 export const silentLog = pino({ level: 'silent' });
 
+const folders: string[] = [];
+// Here and not in `emptyFolder`: a hook that is registered while a test runs is never called.
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 /** A new folder that goes when the tests of the file have ended. */
 export function emptyFolder(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'dstack-mcp-test-'));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
 
