@@ -14,7 +14,7 @@ export const project = z.string().min(1).max(100).optional().describe('Another c
 
 /** Flags of the installed CLI that the tool has no field for, by their long name. Each is checked against `--help`. */
 export const extraFlags = z
-  .record(z.string(), z.union([z.boolean(), z.string(), z.number(), z.array(z.union([z.string(), z.number()]))]))
+  .record(z.string(), z.unknown())
   .optional()
   .describe('More documented flags: {"--gpu":"A100","--spot":true}; see the help tool');
 

@@ -15,6 +15,7 @@ import type {
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
+import { compactSchema } from './compact-schema.ts';
 import { callTool } from './call.ts';
 import type { CallContext } from './call.ts';
 import type { Engine } from './engine.ts';
@@ -75,8 +76,8 @@ export function createServer(engine: Engine, tools: readonly AnyTool[]): McpServ
       {
         title: tool.title,
         description: tool.description,
-        inputSchema: advertise(tool.input),
-        outputSchema: outputSchema(tool),
+        inputSchema: listInput(tool.input),
+        outputSchema: listOutput(outputSchema(tool)),
         annotations: annotationsOf(tool),
       },
       async (raw: unknown, context: ServerContext): Promise<CallToolResult | InputRequiredResult> => {
@@ -94,13 +95,30 @@ export function createServer(engine: Engine, tools: readonly AnyTool[]): McpServ
   return server;
 }
 
-/** Lists the strict schema, but leaves the check to `callTool`: its refusal names the valid fields and the next step. */
-function advertise(schema: z.ZodObject): StandardSchemaWithJSON<unknown, unknown> {
-  const standard = schema['~standard'];
-  return { '~standard': { ...standard, validate: (value: unknown) => ({ value }) } } as StandardSchemaWithJSON<
-    unknown,
-    unknown
-  >;
+/** Lists the input schema, but leaves the check to `callTool`: its refusal names the valid fields and the next step. */
+function listInput(schema: z.ZodObject): StandardSchemaWithJSON {
+  return listed(schema, (value) => ({ value }));
+}
+
+/** Lists the output schema; a result is held to the full one. */
+function listOutput(schema: z.ZodObject): StandardSchemaWithJSON {
+  return listed(schema, (value) => schema['~standard'].validate(value));
+}
+
+function listed(
+  schema: z.ZodObject,
+  validate: StandardSchemaWithJSON['~standard']['validate'],
+): StandardSchemaWithJSON {
+  const convert = (io: 'input' | 'output') => (): Record<string, unknown> =>
+    compactSchema(z.toJSONSchema(schema, { io }), io);
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'dstack-mcp',
+      validate,
+      jsonSchema: { input: convert('input'), output: convert('output') },
+    },
+  };
 }
 
 function readContext(server: McpServer, tool: AnyTool, context: ServerContext): CallContext {

@@ -93,9 +93,9 @@ export function refuse(message: string, hint: string): never {
 const everyResult = z.object({
   outcome: z.enum(OUTCOMES),
   summary: z.string(),
-  output: z.string().describe('What dstack printed, as it is'),
+  output: z.string(),
   next: z.string().optional(),
-  code: z.string().optional().describe('Why it was refused or failed'),
+  code: z.string().optional(),
 });
 
 /** The schema of a tool's structured result. Open, so that a client with an older list accepts a newer server's facts. */
@@ -104,19 +104,11 @@ export function outputSchema(tool: AnyTool): z.ZodObject {
 }
 
 /** MCP's hints about a tool, derived from the effect so that they can't disagree with what the gate does. */
-export function annotationsOf(tool: AnyTool): {
-  title: string;
+export function annotationsOf({ effect }: Pick<AnyTool, 'effect'>): {
   readOnlyHint: boolean;
-  destructiveHint: boolean;
-  idempotentHint: boolean;
-  openWorldHint: boolean;
+  destructiveHint?: boolean;
 } {
-  return {
-    title: tool.title,
-    readOnlyHint: tool.effect === 'read',
-    // The directories ask for the hint on every write: `apply` may replace a run, so a change counts as destructive too.
-    destructiveHint: tool.effect !== 'read',
-    idempotentHint: tool.effect === 'read',
-    openWorldHint: true,
-  };
+  // The directories ask for the hint on every write, and `apply` may replace a run: every change counts as destructive. For
+  // tools that only read, the hint has no meaning.
+  return effect === 'read' ? { readOnlyHint: true } : { readOnlyHint: false, destructiveHint: true };
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { confirmationToken } from '../src/fields.ts';
-import { changeFacts } from '../src/powers/change-facts.ts';
+import { appliedFacts } from '../src/powers/change-facts.ts';
 import { defineTool } from '../src/tool.ts';
 
 export const apply = defineTool({
@@ -10,6 +10,6 @@ export const apply = defineTool({
     "Do what plan showed, exactly that, with its token: submit or update the run, create the fleet, volume or gateway. Only after the user's word. Plans again first and refuses if anything changed. Returns at once; follow with get and logs.",
   effect: 'change',
   input: z.strictObject({ token: confirmationToken }),
-  facts: changeFacts,
+  facts: appliedFacts,
   run: (input, { changes }) => changes.redeem(input.token, 'apply'),
 });

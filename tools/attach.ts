@@ -69,7 +69,9 @@ export const attach = defineTool({
               ? `There is no attachment of ${input.run}.`
               : `Detached from ${stopped.map(({ attachment }) => attachment.id).join(', ')}. The run goes on.`,
           printed: [],
-          facts: { attachments: stopped.map(({ attachment }) => ({ ...toFacts(attachment), state: 'ended' as const })) },
+          facts: {
+            attachments: stopped.map(({ attachment }) => ({ ...toFacts(attachment), state: 'ended' as const })),
+          },
         };
       }
       default:

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { confirmationToken, project, resourceName } from '../src/fields.ts';
-import { changeFacts } from '../src/powers/change-facts.ts';
+import { removalFacts } from '../src/powers/change-facts.ts';
 import { defineTool, refuse } from '../src/tool.ts';
 
 export const stop = defineTool({
@@ -15,7 +15,7 @@ export const stop = defineTool({
     project,
     token: confirmationToken.optional(),
   }),
-  facts: changeFacts,
+  facts: removalFacts,
   async run(input, { changes }) {
     if (input.token !== undefined) {
       if (input.run !== undefined)

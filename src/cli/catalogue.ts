@@ -29,6 +29,8 @@ export interface Catalogue {
    */
   page(command: string, configurationType?: string): Promise<CataloguePage>;
   flagsOf(command: string, configurationType?: string): Promise<FlagPlaces>;
+  /** Settles when the pages that were read so far are in the cache on the disk. */
+  settled(): Promise<void>;
 }
 
 export interface CatalogueOptions {
@@ -117,7 +119,13 @@ export function createCatalogue({ source, identity, cacheDir, log }: CatalogueOp
     return { own, parent: byName(help.flags.filter((flag) => wanted.includes(flag.long))) };
   };
 
-  return { version, page, flagsOf, commands: async () => (await page('')).help.subcommands };
+  return {
+    version,
+    page,
+    flagsOf,
+    commands: async () => (await page('')).help.subcommands,
+    settled: () => cache.settled(),
+  };
 }
 
 const UPGRADE =

@@ -13,6 +13,8 @@ export interface HelpCache {
   get(key: string): Promise<string | undefined>;
   /** Keeps a page; it is written in the background, and a failure to write is only logged. */
   set(key: string, text: string): void;
+  /** Settles when everything set so far is written, or couldn't be. */
+  settled(): Promise<void>;
 }
 
 const cacheFile = z.strictObject({
@@ -63,5 +65,6 @@ export function openHelpCache({
       if (!due) writing = writing.then(write);
       due = true;
     },
+    settled: () => writing,
   };
 }

@@ -44,15 +44,18 @@ function joinStreams(transcript: Transcript): string {
     .join('\n');
 }
 
-/** How a transcript is treated on its way to the reader: secrets are masked, and the words of strangers fenced as such. */
+/** How a transcript is treated on its way to the reader. */
 export interface FormatOptions extends CutOptions {
-  readonly treat: (text: string) => string;
+  /** Masks secrets. It comes before the cut: half a secret wouldn't be recognised. */
+  readonly redact: (text: string) => string;
+  /** Fences the words of strangers. It comes after the cut, so that the fence stays whole. */
+  readonly fence: (text: string) => string;
 }
 
 /** A transcript as it is shown, without fences: the command, what it printed word for word, and how it ended. */
-export function formatTranscript(transcript: Transcript, { treat, ...cut }: FormatOptions): CutText {
-  const printed = cutText(joinStreams(transcript), cut);
+export function formatTranscript(transcript: Transcript, { redact, fence, ...cut }: FormatOptions): CutText {
+  const printed = cutText(redact(joinStreams(transcript)), cut);
   const end = describeExit(transcript.exit);
-  const lines = [`$ ${transcript.command}`, treat(printed.text), ...(end === undefined ? [] : [end])];
+  const lines = [`$ ${transcript.command}`, fence(printed.text), ...(end === undefined ? [] : [end])];
   return { ...printed, text: lines.filter((line) => line !== '').join('\n') };
 }

@@ -51,7 +51,8 @@ function showPrinted(printed: Printed, treatment: Treatment, maxChars: number): 
     maxChars: Math.min(maxChars, printed.maxChars ?? maxChars),
     keep: printed.keep ?? 'start',
     ...(printed.rest === undefined ? {} : { rest: printed.rest }),
-    treat: (text) => (printed.untrusted && text !== '' ? treatment.fence(text) : text),
+    redact: treatment.redact,
+    fence: (text) => (printed.untrusted && text !== '' ? treatment.fence(text) : text),
   });
 }
 

@@ -65,7 +65,11 @@ export async function admitCost(
 async function readActivePrice(commands: CommandRunner, project: string | undefined): Promise<number | undefined> {
   const transcript = await commands.read({ command: 'fleet', flags: { '--project': project } }, { guarded: false });
   const rows = readTable(transcript.stdout.split('\n'))?.rows ?? [];
-  const instances = rows.filter((row) => row.level === 1 && !/terminat/i.test(row.cells['STATUS'] ?? ''));
+  const instances = rows.filter(
+    // A machine of one's own, in an SSH fleet, has no price.
+    ({ level, cells }) =>
+      level === 1 && !/terminat/i.test(cells['STATUS'] ?? '') && !/^ssh\b/.test(cells['BACKEND'] ?? ''),
+  );
   const prices = instances.map((row) => readPrice(row.cells['PRICE']));
   return prices.some((price) => price === undefined)
     ? undefined

@@ -18,4 +18,18 @@ export const changeFacts = z.object({
   status: z.string().describe('Where the resource stands'),
 });
 
+/** What is told of a change that isn't a plan with offers. */
+export const removalFacts = changeFacts.pick({
+  operation: true,
+  resource: true,
+  project: true,
+  token: true,
+  expiresAt: true,
+  consent: true,
+  status: true,
+});
+
+/** What is told of a change that was made. */
+export const appliedFacts = removalFacts.omit({ token: true, expiresAt: true });
+
 export type ChangeFacts = z.output<typeof changeFacts>;

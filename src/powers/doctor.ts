@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { access, constants, stat } from 'node:fs/promises';
+import { access, constants, mkdir, stat } from 'node:fs/promises';
 import type { CallContext } from '../call.ts';
 import type { Cli } from '../cli-finder.ts';
 import type { Engine } from '../engine.ts';
@@ -116,6 +116,7 @@ async function examineWorkspace(engine: Engine): Promise<DoctorCheck> {
 async function examineState(engine: Engine): Promise<DoctorCheck> {
   const { stateDir } = engine.settings;
   try {
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
     await access(stateDir, constants.W_OK);
     return { name: 'state', state: 'ok', found: stateDir };
   } catch {

@@ -161,7 +161,7 @@ async function bindApply(
       pricePerHour: hourly(plan),
       totalPrice: plan.price.totalAtMost,
       losses: describeLosses(planned, action, present),
-      warnings: plan.warnings.map((warning) => warning.message),
+      warnings: warningsOf(plan),
     },
     nameToType: action === 'replace' ? name : undefined,
   };
@@ -170,8 +170,16 @@ async function bindApply(
 const nameOf = ({ plan, head }: ApplyPlan): string =>
   `${head.type} ${plan.name ?? head.name ?? '(a name is made by dstack)'}`;
 
+function warningsOf({ warnings, price }: PlanFacts): string[] {
+  const more = price.isWhole
+    ? []
+    : ['dstack shows the offers of the first group only: the others cost more on top, and how much is not known'];
+  return [...warnings.map((warning) => warning.message), ...more];
+}
+
 /** Dollars an hour for everything that the plan may hold at once, at the offer that would be taken. */
-const hourly = ({ price }: PlanFacts): number | undefined => price.perHourAll ?? price.perHourAtStart ?? price.perHour;
+const hourly = ({ price }: PlanFacts): number | undefined =>
+  price.isWhole ? (price.perHourAll ?? price.perHourAtStart ?? price.perHour) : undefined;
 
 function describeAction(planned: ApplyPlan, action: PossibleAction): string {
   const verbs = { create: 'Create', update: 'Update in place', replace: 'Stop and replace' } as const;
@@ -214,6 +222,6 @@ function planFacts(planned: ApplyPlan): Partial<ChangeFacts> {
     })),
     changes: [...plan.changes],
     blockers: [...plan.blockers],
-    warnings: plan.warnings.map((warning) => warning.message),
+    warnings: warningsOf(plan),
   };
 }

@@ -111,6 +111,6 @@ const DESKTOP_VARIABLES = (
 ).split(' ');
 
 /** What a desktop program needs to be shown, and none of the secrets in this process's environment. */
-function desktopEnv(env: DialogOptions['env'] = {}): Record<string, string> {
+export function desktopEnv(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   return Object.fromEntries(DESKTOP_VARIABLES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }

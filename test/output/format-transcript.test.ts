@@ -3,7 +3,8 @@ import { formatDollars, formatDuration, formatPrice, readDurationHours } from '.
 import { fenceText, formatTranscript } from '../../src/output/format-transcript.ts';
 import { readFixture } from './read-fixture.ts';
 
-const WHOLE = { maxChars: 10_000, keep: 'start', treat: (text: string) => text } as const;
+const same = (text: string): string => text;
+const WHOLE = { maxChars: 10_000, keep: 'start', redact: same, fence: same } as const;
 
 describe('a transcript that is shown', () => {
   it('starts with the command and holds what dstack printed', () => {
@@ -15,9 +16,16 @@ describe('a transcript that is shown', () => {
     expect(text).toMatch(/^\$ dstack ps --last x\n--- standard error ---\nUsage: [\s\S]*\n\(exit code 2\)$/);
   });
 
-  it('is treated in what was printed, and only there', () => {
-    const { text } = formatTranscript(readFixture('stop-stopped'), { ...WHOLE, treat: (printed) => `<${printed}>` });
+  it('is fenced in what was printed, and only there', () => {
+    const { text } = formatTranscript(readFixture('stop-stopped'), { ...WHOLE, fence: (printed) => `<${printed}>` });
     expect(text).toBe('$ dstack stop -y lab-task\n<Stopped>');
+  });
+
+  it('masks a secret that the cut would have split', () => {
+    const transcript = { ...readFixture('stop-stopped'), stdout: `${'x'.repeat(50)}the-secret-value${'y'.repeat(50)}` };
+    const redact = (text: string): string => text.replaceAll('the-secret-value', '[masked]');
+    const { text } = formatTranscript(transcript, { ...WHOLE, redact, maxChars: 56 });
+    expect(text).not.toContain('the-se');
   });
 
   it("says what the runner didn't keep, what was cut, and that a command goes on", () => {
