@@ -6,7 +6,7 @@ import { createCatalogue } from '../../src/cli/catalogue.ts';
 import type { CommandRequest } from '../../src/cli/command.ts';
 import { ToolError } from '../../src/errors.ts';
 import { describeParsers, installedPython } from './installed-dstack.ts';
-import { emptyFolder, silentLog } from './recorded-catalogue.ts';
+import { emptyFolder, settleAtEnd, silentLog } from './recorded-catalogue.ts';
 
 interface Parsed {
   readonly exit?: number;
@@ -76,18 +76,20 @@ const requests: [CommandRequest, Record<string, unknown>][] = [
 
 test('the installed dstack reads each argv as it is meant, and knows every word of it', async () => {
   const pages = await describeParsers(1000);
-  const catalogue = createCatalogue({
-    source: {
-      async read(command, type) {
-        const page = pages[type === undefined ? command : `${command} -h ${type}`];
-        if (page === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
-        return page.text;
+  const catalogue = settleAtEnd(
+    createCatalogue({
+      source: {
+        async read(command, type) {
+          const page = pages[type === undefined ? command : `${command} -h ${type}`];
+          if (page === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
+          return page.text;
+        },
       },
-    },
-    identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version: 'installed' },
-    cacheDir: emptyFolder(),
-    log: silentLog,
-  });
+      identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version: 'installed' },
+      cacheDir: emptyFolder(),
+      log: silentLog,
+    }),
+  );
   const argvs = await Promise.all(requests.map(async ([request]) => (await checkArgv(request, catalogue)).argv));
   const parsed = await parseByDstack(argvs.map((argv, at) => ({ argv, type: requests[at]?.[0].configurationType })));
   expect(parsed).toMatchObject(requests.map(([, values]) => ({ unknown: [], values })));

@@ -1,11 +1,11 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { createCatalogue } from '../../src/cli/catalogue.ts';
 import type { Catalogue } from '../../src/cli/catalogue.ts';
 import type { CliIdentity } from '../../src/cli/read-version.ts';
 import { ToolError } from '../../src/errors.ts';
-import { emptyFolder, recordedCatalogue, recordedPages, silentLog } from './recorded-catalogue.ts';
+import { emptyFolder, recordedCatalogue, recordedPages, settleAtEnd, silentLog } from './recorded-catalogue.ts';
 
 const pages = recordedPages('0.22.5');
 const identity: CliIdentity = { path: '/bin/dstack', realpath: '/bin/dstack', mtimeMs: 1, size: 2, version: '0.22.5' };
@@ -18,32 +18,35 @@ beforeEach(() => {
 });
 
 function open(changes: Partial<CliIdentity> = {}, fail = false): Catalogue {
-  return createCatalogue({
-    source: {
-      async read(command, type) {
-        const key = type === undefined ? command : `${command} -h ${type}`;
-        asked.push(key);
-        const text = pages[key];
-        if (fail) throw new ToolError('timed-out', 'too slow', '');
-        if (text === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
-        return text;
+  return settleAtEnd(
+    createCatalogue({
+      source: {
+        async read(command, type) {
+          const key = type === undefined ? command : `${command} -h ${type}`;
+          asked.push(key);
+          const text = pages[key];
+          if (fail) throw new ToolError('timed-out', 'too slow', '');
+          if (text === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
+          return text;
+        },
       },
-    },
-    identity: { ...identity, ...changes },
-    cacheDir,
-    log: silentLog,
-  });
+      identity: { ...identity, ...changes },
+      cacheDir,
+      log: silentLog,
+    }),
+  );
 }
 
 const cacheFile = async (): Promise<string> =>
   path.join(cacheDir, (await readdir(cacheDir)).find((name) => name.endsWith('.json')) ?? '');
 
-/** Waits until the pages that were read are on the disk. */
-const cached = (count: number) =>
-  vi.waitUntil(async () => {
-    const text = await readFile(await cacheFile(), 'utf8').catch(() => '');
-    return (text.match(/"Usage: /g) ?? []).length === count && text.endsWith('}}') && !text.includes('--evil');
-  });
+/** Reads a page by a catalogue of its own, and has it kept. */
+async function readAndKeep(command: string, type?: string): Promise<string> {
+  const catalogue = open();
+  const { text } = await catalogue.page(command, type);
+  await catalogue.settled();
+  return text;
+}
 
 test('nothing is read before it is asked for, and then one page', async () => {
   const catalogue = open();
@@ -59,8 +62,7 @@ test('many questions at once read a page once', async () => {
 });
 
 test('the next catalogue of the same executable reads from the disk, which only this user may', async () => {
-  await open().page('apply', 'task');
-  await cached(1);
+  await readAndKeep('apply', 'task');
   expect((await stat(await cacheFile())).mode & 0o777).toBe(0o600);
   expect((await stat(cacheDir)).mode & 0o777).toBe(0o700);
   const again = open();
@@ -73,8 +75,7 @@ test.each<[string, Partial<CliIdentity>]>([
   ['modification time', { mtimeMs: 9 }],
   ['size', { size: 9 }],
 ])('another %s makes the cache void', async (_what, changes) => {
-  await open().page('ps');
-  await cached(1);
+  await readAndKeep('ps');
   await open(changes).page('ps');
   expect(asked).toEqual(['ps', 'ps']);
 });
@@ -82,11 +83,11 @@ test.each<[string, Partial<CliIdentity>]>([
 test.each(['', '{', 'null', '{"format":1}', '{"format":1,"identity":{},"pages":{"ps":"Usage: dstack ps [--evil]"}}'])(
   'a cache that holds %j is built anew',
   async (text) => {
-    await open().page('ps');
-    await cached(1);
+    await readAndKeep('ps');
     await writeFile(await cacheFile(), text);
-    expect((await open().page('ps')).text).toBe(pages['ps']);
-    await cached(1);
+    expect(await readAndKeep('ps')).toBe(pages['ps']);
+    expect(await readAndKeep('ps')).toBe(pages['ps']);
+    expect(asked).toEqual(['ps', 'ps']);
   },
 );
 
@@ -100,8 +101,9 @@ test('no temporary file is left, and pages that come together are all kept', asy
   await mkdir(cacheDir);
   const catalogue = open();
   await Promise.all(['ps', 'logs', 'offer', 'stop', 'fleet'].map((command) => catalogue.page(command)));
-  await cached(5);
-  await expect.poll(() => readdir(cacheDir)).toHaveLength(1);
+  await catalogue.settled();
+  expect(await readdir(cacheDir)).toHaveLength(1);
+  expect(Object.keys(JSON.parse(await readFile(await cacheFile(), 'utf8')).pages)).toHaveLength(5);
 });
 
 test('a page that could not be read is asked for again', async () => {

@@ -12,7 +12,7 @@ import { readIdentity } from '../../src/cli/read-version.ts';
 import type { RunOptions, Runner, Transcript } from '../../src/cli/runner.ts';
 import { spendConsent } from '../../src/safety/consent.ts';
 import { installedDstack } from './installed-dstack.ts';
-import { emptyFolder, silentLog } from './recorded-catalogue.ts';
+import { emptyFolder, settleAtEnd, silentLog } from './recorded-catalogue.ts';
 
 let home: string;
 let runner: Runner;
@@ -34,7 +34,7 @@ beforeAll(async () => {
   runner = createPlainRunner({ executable, env, spendConsent, launcherPath, log: silentLog });
   const identity = await readIdentity(executable.path, runner);
   const source = createHelpSource({ runner });
-  catalogue = createCatalogue({ source, identity, cacheDir: path.join(home, 'cache'), log: silentLog });
+  catalogue = settleAtEnd(createCatalogue({ source, identity, cacheDir: path.join(home, 'cache'), log: silentLog }));
 });
 afterAll(() => runner.close());
 

@@ -10,8 +10,10 @@ import { ToolError } from '../../src/errors.ts';
 export const silentLog = pino({ level: 'silent' });
 
 const folders: string[] = [];
+const catalogues: Catalogue[] = [];
 // Here and not in `emptyFolder`: a hook that is registered while a test runs is never called.
-afterAll(() => {
+afterAll(async () => {
+  await Promise.all(catalogues.map((catalogue) => catalogue.settled()));
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
@@ -31,19 +33,27 @@ export function recordedPages(version: RecordedVersion): Record<string, string> 
   return pages;
 }
 
+/** Has what the catalogue writes waited for before the folders go. */
+export function settleAtEnd(catalogue: Catalogue): Catalogue {
+  catalogues.push(catalogue);
+  return catalogue;
+}
+
 /** A catalogue over recorded help pages; what it doesn't hold is answered as argparse answers unknown words. */
 export function recordedCatalogue(version: RecordedVersion): Catalogue {
   const pages = recordedPages(version);
-  return createCatalogue({
-    source: {
-      async read(command, configurationType) {
-        const text = pages[configurationType === undefined ? command : `${command} -h ${configurationType}`];
-        if (text === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
-        return text;
+  return settleAtEnd(
+    createCatalogue({
+      source: {
+        async read(command, configurationType) {
+          const text = pages[configurationType === undefined ? command : `${command} -h ${configurationType}`];
+          if (text === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
+          return text;
+        },
       },
-    },
-    identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version },
-    cacheDir: emptyFolder(),
-    log: silentLog,
-  });
+      identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version },
+      cacheDir: emptyFolder(),
+      log: silentLog,
+    }),
+  );
 }
