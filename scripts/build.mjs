@@ -1,15 +1,29 @@
 // Bundles the server and the sandbox, each into one file. Plain JavaScript: it runs before anything is built.
 import { build } from 'esbuild';
-import { chmod, cp, rm } from 'node:fs/promises';
+import { chmod, cp, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-const root = new URL('..', import.meta.url).pathname;
+const root = fileURLToPath(new URL('..', import.meta.url));
 // Bundled CommonJS packages use require, __dirname and __filename, which an ES module doesn't have.
 const banner = {
   js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); const __filename = import.meta.filename; const __dirname = import.meta.dirname;",
 };
 
+/** Builds into a folder of its own and puts it in the place of `dist` at the end: what is half built is never run. */
 export async function buildAll() {
-  await rm(`${root}dist`, { recursive: true, force: true });
+  const fresh = path.join(root, `.dist-${process.pid}`);
+  const old = path.join(root, `.dist-${process.pid}-old`);
+  try {
+    await buildInto(fresh);
+    await rename(path.join(root, 'dist'), old).catch(() => undefined);
+    await rename(fresh, path.join(root, 'dist'));
+  } finally {
+    await Promise.all([fresh, old].map((folder) => rm(folder, { recursive: true, force: true })));
+  }
+}
+
+async function buildInto(folder) {
   const common = {
     absWorkingDir: root,
     bundle: true,
@@ -22,19 +36,23 @@ export async function buildAll() {
     banner,
     logLevel: 'warning',
   };
+  const to = (name) => path.join(folder, name);
   await Promise.all([
-    build({ ...common, entryPoints: ['src/main.ts'], outfile: 'dist/dstack-mcp.mjs', external: ['./sandbox.mjs'] }),
+    build({ ...common, entryPoints: ['src/main.ts'], outfile: to('dstack-mcp.mjs'), external: ['./sandbox.mjs'] }),
     // ssh2's native parts are optional: it falls back to node:crypto.
     build({
       ...common,
       entryPoints: ['sandbox/main.ts'],
-      outfile: 'dist/sandbox.mjs',
-      external: ['cpu-features', '*.node', './dstack-mcp.mjs'],
+      outfile: to('sandbox.mjs'),
+      external: ['cpu-features', '*.node'],
     }),
-    cp(`${root}worker`, `${root}dist/worker`, { recursive: true, filter: (from) => !from.includes('__pycache__') }),
+    cp(path.join(root, 'worker'), to('worker'), { recursive: true, filter: (from) => !from.includes('__pycache__') }),
+    cp(path.join(root, 'sandbox', 'server'), to('server'), {
+      recursive: true,
+      filter: (from) => !from.includes('__pycache__'),
+    }),
   ]);
-  await cp(`${root}sandbox/server`, `${root}dist/server`, { recursive: true }).catch(() => undefined);
-  await chmod(`${root}dist/dstack-mcp.mjs`, 0o755);
+  await chmod(to('dstack-mcp.mjs'), 0o755);
 }
 
-if (process.argv[1] === new URL(import.meta.url).pathname) await buildAll();
+if (process.argv[1] === fileURLToPath(import.meta.url)) await buildAll();

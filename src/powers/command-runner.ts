@@ -49,7 +49,7 @@ export function createCommandRunner(engine: Engine, time: TimePower): CommandRun
       ...options,
     });
     const failure = readFailure(transcript);
-    if (guarded) engine.retryGuard.record(key, failure);
+    if (guarded) engine.retryGuard.record(key, failure && { ...failure, transient: mayPass(failure) });
     return { transcript, failure };
   };
   return {
@@ -62,6 +62,26 @@ export function createCommandRunner(engine: Engine, time: TimePower): CommandRun
     },
   };
 }
+
+/**
+ * Failures that are about what is there, not about what was asked: a person may start the run or free the fleet at any moment, and
+ * asking again, after a pause, is the only way to see it.
+ */
+const ABOUT_THE_WORLD: ReadonlySet<Failure['code']> = new Set([
+  'not-found',
+  'no-fleets',
+  'no-offers',
+  'no-gateway',
+  'in-use',
+  'busy',
+  'finished',
+  'already-exists',
+  'no-project',
+  'unauthorized',
+  'profile-not-found',
+]);
+
+const mayPass = (failure: Failure): boolean => failure.transient || ABOUT_THE_WORLD.has(failure.code);
 
 /** dstack's refusal as the end of a call: its own words, what it means, and the next step. */
 export function commandFailed(transcript: Transcript, failure: Failure): CommandFailed {
