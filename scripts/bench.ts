@@ -1,0 +1,76 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
+import path from 'node:path';
+import { stringify } from 'yaml';
+import { preparePythonEnvironment } from '../sandbox/python-environment.ts';
+import { startSandbox } from '../sandbox/sandbox.ts';
+import { createContenders } from './bench/contenders.ts';
+import { measureConcurrent, measureOneAtATime } from './bench/measure.ts';
+import { measureMemory } from './bench/memory.ts';
+import { measureFirstCall, measureStart } from './bench/start.ts';
+import { printReport } from './bench/report.ts';
+
+// How fast the server is, side by side with the bare CLI and with dstack's own REST API, in one run on one machine.
+// `npm run bench -- --rounds 15 --json docs/performance.json`
+
+const args = process.argv.slice(2);
+const option = (name: string, fallback: string): string =>
+  args[args.indexOf(`--${name}`) + 1 || args.length] ?? fallback;
+const rounds = Number(option('rounds', '15'));
+const calls = Number(option('calls', '1000'));
+const jsonFile = option('json', '');
+const say = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+
+const cacheFolder = path.resolve('.cache');
+const pythonEnvironment = path.join(cacheFolder, 'python');
+await preparePythonEnvironment({ folder: pythonEnvironment, onProgress: say });
+const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: say });
+const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-bench-'));
+try {
+  const task = {
+    type: 'task',
+    name: 'bench',
+    commands: ['sleep infinity'],
+    resources: { cpu: '1..', memory: '1GB..', disk: '1GB..' },
+  };
+  await writeFile(path.join(sandbox.workspace, 'bench.dstack.yml'), stringify(task));
+  await writeFile(path.join(sandbox.workspace, 'other.dstack.yml'), stringify({ ...task, name: 'other' }));
+  const contenders = await createContenders(sandbox, folder);
+  try {
+    say('one at a time…');
+    const single = await measureOneAtATime(contenders, rounds);
+    say('8 and 32 at once…');
+    const concurrent = await measureConcurrent(contenders, [8, 32]);
+    say('start…');
+    const start = await measureStart(sandbox, folder, 9);
+    const firstCall = await measureFirstCall(sandbox, folder, 5);
+    say(`memory over ${calls} calls…`);
+    const memory = await measureMemory(contenders.warm, calls);
+    const result = {
+      date: new Date().toISOString(),
+      machine: {
+        cpu: cpus()[0]?.model.trim(),
+        cores: availableParallelism(),
+        memoryGb: Math.round(totalmem() / 2 ** 30),
+        node: process.version,
+        platform: process.platform,
+      },
+      rounds,
+      single,
+      concurrent,
+      start,
+      firstCall,
+      memory,
+      toolsListBytes: contenders.toolsListBytes,
+    };
+    printReport(result);
+    if (jsonFile !== '') await writeFile(jsonFile, `${JSON.stringify(result, null, 2)}\n`);
+  } finally {
+    await contenders.close();
+  }
+} finally {
+  await sandbox.stop();
+  await rm(folder, { recursive: true, force: true });
+}
