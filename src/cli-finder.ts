@@ -7,7 +7,7 @@ import { findExecutable } from './cli/find-executable.ts';
 import type { Executable } from './cli/find-executable.ts';
 import { createHelpSource } from './cli/help-source.ts';
 import { createPlainRunner } from './cli/plain-runner.ts';
-import { readIdentity } from './cli/read-version.ts';
+import { knowIdentity } from './cli/known-identity.ts';
 import type { Runner } from './cli/runner.ts';
 import { createWarmRunner } from './cli/warm-runner.ts';
 import type { Log } from './log.ts';
@@ -84,11 +84,12 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
     log,
     enabled: settings.warm,
   });
-  const identity = await readIdentity(executable.path, plain);
+  const cacheDir = path.join(settings.stateDir, 'catalogue');
+  const identity = await knowIdentity({ executable, runner, cacheDir, log });
   const catalogue = createCatalogue({
     source: createHelpSource({ runner }),
     identity,
-    cacheDir: path.join(settings.stateDir, 'catalogue'),
+    cacheDir,
     log,
   });
   return {
