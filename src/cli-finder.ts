@@ -7,7 +7,7 @@ import { findExecutable } from './cli/find-executable.ts';
 import type { Executable } from './cli/find-executable.ts';
 import { createHelpSource } from './cli/help-source.ts';
 import { createPlainRunner } from './cli/plain-runner.ts';
-import { knowIdentity } from './cli/known-identity.ts';
+import { knowIdentity, readInstallationStamp } from './cli/known-identity.ts';
 import type { Runner } from './cli/runner.ts';
 import { createWarmRunner } from './cli/warm-runner.ts';
 import type { Log } from './log.ts';
@@ -16,9 +16,14 @@ import type { PolicyWatch } from './safety/policy-watch.ts';
 import type { Settings } from './settings.ts';
 import { workerFolder } from './worker-folder.ts';
 
+/** How often it is looked whether another dstack was installed. */
+const LOOK_AGAIN_MS = 1_000;
+
 /** The installed dstack CLI: found, known and ready to be run. */
 export interface Cli {
   readonly executable: Executable;
+  /** Changes when another dstack is installed in its place. */
+  readonly stamp: string | undefined;
   readonly version: string;
   readonly catalogue: Catalogue;
   readonly runner: Runner;
@@ -29,7 +34,7 @@ export interface Cli {
   warmUp(): void;
 }
 
-/** Finds the CLI once, at its first use; a failure isn't kept, so that dstack may be installed while the server runs. */
+/** Finds the CLI at its first use, and anew when it was upgraded. A failure isn't kept: dstack may be installed while the server runs. */
 export interface CliFinder {
   get(): Promise<Cli>;
   close(): Promise<void>;
@@ -44,17 +49,32 @@ export interface CliFinderOptions {
 }
 
 export function createCliFinder(options: CliFinderOptions): CliFinder {
-  let finding: Promise<Cli> | undefined;
+  let current: { readonly cli: Promise<Cli>; lookedAt: number } | undefined;
+  const find = (): Promise<Cli> => {
+    const cli = findCli(options);
+    current = { cli, lookedAt: performance.now() };
+    cli.catch(() => {
+      if (current?.cli === cli) current = undefined;
+    });
+    return cli;
+  };
   return {
-    get() {
-      finding ??= findCli(options).catch((error: unknown) => {
-        finding = undefined;
-        throw error;
-      });
-      return finding;
+    async get() {
+      if (current === undefined) return find();
+      const known = current;
+      const cli = await known.cli;
+      if (performance.now() - known.lookedAt < LOOK_AGAIN_MS) return cli;
+      known.lookedAt = performance.now();
+      if ((await readInstallationStamp(cli.executable)) === cli.stamp) return cli;
+      if (current !== known) return current === undefined ? find() : current.cli;
+      // Another dstack was installed in its place: what it documents is read anew, and no worker of the old one is left.
+      options.log.info({ executable: cli.executable.path }, 'dstack was upgraded');
+      const next = find();
+      await cli.runner.close();
+      return next;
     },
     async close() {
-      const found = await finding?.catch(() => undefined);
+      const found = await current?.cli.catch(() => undefined);
       await found?.runner.close();
     },
   };
@@ -94,6 +114,7 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
   });
   return {
     executable,
+    stamp: await readInstallationStamp(executable),
     version: identity.version,
     catalogue,
     runner,
