@@ -99,6 +99,7 @@ describe('the effect is told by the argv itself', () => {
     [{ command: 'apply', flags: { '--yes': true, '--detach': true } }],
     [{ command: 'stop', positionals: ['my-run'] }],
     [{ command: 'delete', flags: apply }],
+    [{ command: 'delete', flags: { '--yes': true } }],
     [{ command: 'fleet delete', positionals: ['f1'] }],
     [{ command: 'volume delete', positionals: ['v1'] }],
     [{ command: 'gateway delete', positionals: ['g1'] }],

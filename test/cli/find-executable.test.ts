@@ -154,7 +154,10 @@ describe('finding it', () => {
       const error: unknown = await findExecutable({ configured, env: { PATH: bin }, homeDir: home, cwd: home }).catch(
         (reason: unknown) => reason,
       );
-      expect(error).toMatchObject({ code: 'cli-not-found', message: expect.stringContaining(configured) });
+      expect(error).toMatchObject({
+        code: 'cli-not-found',
+        message: expect.stringContaining(`DSTACK_MCP_CLI is ${configured}`),
+      });
     }
   });
 

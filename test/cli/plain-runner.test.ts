@@ -179,7 +179,7 @@ test('a child that dstack leaves behind neither holds up the call nor stays', as
 test('one that left the group can’t be ended with it, but doesn’t hold up the call', async () => {
   const { exit, stdout } = await runnerOf('leave-daemon.mjs').read(ps, LONG);
   leftovers.push(Number(stdout));
-  expect(exit).toEqual({ kind: 'exited', code: 0 });
+  expect(exit).toEqual({ kind: 'exited', code: 0 }, 30_000);
 });
 
 test('an executable that cannot be started is told as such', async () => {
@@ -200,9 +200,11 @@ test('no more commands run at once than allowed, and all are answered', async ()
 
 test('a full queue refuses at once, and a wait for a turn counts as time', async () => {
   const runner = runnerOf('hang.mjs', { maxConcurrent: 1, maxQueued: 1 });
-  const running = runner.read(ps, { timeoutMs: 1_500 });
+  const running = runner.read(ps, { timeoutMs: 3_000 });
   const waiting = runner.read(ps, { timeoutMs: 300 });
   await expect(runner.read(ps, LONG)).rejects.toMatchObject({ code: 'busy' });
+  // At its own deadline, not when the other one makes room.
+  await expect(Promise.race([running, waiting])).resolves.toMatchObject({ exit: { kind: 'not-started' } });
   expect((await waiting).exit).toMatchObject({ kind: 'not-started' });
   expect((await running).exit).toMatchObject({ kind: 'timed-out' });
 });
