@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { createHelpSource } from '../../src/cli/help-source.ts';
 import { nearestNames } from '../../src/cli/nearest-names.ts';
-import { parseJsonOutput } from '../../src/cli/parse-json-output.ts';
 import { readIdentity } from '../../src/cli/read-version.ts';
 import type { Exit, Transcript } from '../../src/cli/runner.ts';
 import { showCommand } from '../../src/cli/show-command.ts';
@@ -16,31 +15,6 @@ const said = (stdout: string, exit: Exit = { kind: 'exited', code: 0 }, stderr =
   ran: 'plain',
 });
 const runnerThatSays = (transcript: Transcript) => ({ read: async () => transcript });
-
-test.each([
-  ['{"a": 1}\n', { a: 1 }],
-  ['A new version of dstack is available: 0.23.0\n\n[1, 2]\n', [1, 2]],
-  ['\n\n{\n  "a": [\n    1\n  ]\n}\n', { a: [1] }],
-])('%j is read as JSON', (stdout, value) => {
-  expect(parseJsonOutput(said(stdout))).toEqual(value);
-});
-
-test.each([
-  '',
-  'Run x not found\n',
-  'Warning: something\n{"a": 1}',
-  '{"a": 1',
-  '{"a": 1}\nand more',
-  'A new version of dstack is available: 0.23.0\n',
-])('%j is not taken for JSON', (stdout) => {
-  expect(() => parseJsonOutput(said(stdout))).toThrow(expect.objectContaining({ code: 'cli-not-understood' }));
-});
-
-test('JSON that was not kept whole is not read', () => {
-  expect(() => parseJsonOutput({ ...said('{}'), omittedBytes: 5 })).toThrow(
-    expect.objectContaining({ code: 'cli-not-understood' }),
-  );
-});
 
 test.each([
   ['0.22.5\n', '0.22.5'],
