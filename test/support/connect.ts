@@ -51,16 +51,26 @@ export interface ConnectOptions {
   readonly kind?: ClientKind;
   readonly person?: Person;
   readonly args?: readonly string[];
+  /** Where the end of it is registered: the test's own end unless given. */
+  readonly atEnd?: AtEnd;
 }
+
+export type AtEnd = (end: () => Promise<void>) => void;
 
 const server = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
 
 /** Starts the bundled server over stdio and connects to it; it is ended when the test is over. */
-export async function connect({ env, kind = CLIENTS[0], person, args = [] }: ConnectOptions): Promise<TestClient> {
+export async function connect({
+  env,
+  kind = CLIENTS[0],
+  person,
+  args = [],
+  atEnd = onTestFinished,
+}: ConnectOptions): Promise<TestClient> {
   const start = { command: process.execPath, args: [server, ...args], env: { ...env }, stderr: 'pipe' as const };
   const client =
     kind === 'older SDK, 2025-11-25' ? await connectOld(start, person) : await connectCurrent(start, kind, person);
-  onTestFinished(() => client.close());
+  atEnd(() => client.close());
   return client;
 }
 

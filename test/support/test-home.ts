@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inject, onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
+import type { AtEnd } from './connect.ts';
 import { createHome, skipUpdateCheck } from '../../sandbox/create-home.ts';
 
 /** A person's home folder for one test: its own CLI settings, workspace and server state, against the shared sandbox. */
@@ -17,10 +18,10 @@ export interface TestHome {
 }
 
 /** Makes a home folder that is removed when the test is over. */
-export async function createTestHome(options: { url?: string; token?: string } = {}): Promise<TestHome> {
+export async function createTestHome(options: { url?: string; token?: string; atEnd?: AtEnd } = {}): Promise<TestHome> {
   const sandbox = inject('sandbox');
   const home = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-home-'));
-  onTestFinished(() => rm(home, { recursive: true, force: true, maxRetries: 3 }));
+  (options.atEnd ?? onTestFinished)(() => rm(home, { recursive: true, force: true, maxRetries: 3 }));
   const { url = sandbox.url, token = sandbox.token } = options;
   const made = await createHome({ home, url, token, project: 'main', binFolder: path.dirname(sandbox.cli) });
   await skipUpdateCheck(home);

@@ -1,0 +1,12 @@
+import type { AtEnd } from './connect.ts';
+
+/** Collects what several tests share, to be ended together, the last first: `collectEnds(afterAll)`. */
+export function collectEnds(register: (end: () => Promise<void>) => void): AtEnd {
+  const ends: (() => Promise<unknown>)[] = [];
+  register(async () => {
+    for (const end of ends.splice(0)) await end();
+  });
+  return (end) => {
+    ends.unshift(end);
+  };
+}
