@@ -64,7 +64,11 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
   const policy = createPolicyWatch(settings);
   const redactor = createRedactor();
   const dialog = createDialog({ setting: settings.dialog, env });
-  const audit = createAuditLog({ folder: settings.stateDir, redact: redactor.redact });
+  const audit = createAuditLog({
+    ...auditLimits(policy),
+    folder: settings.stateDir,
+    redact: redactor.redact,
+  });
   const gate = createGate<Report<ChangeFacts>>({
     requirementFor: (change) => policy.requirementFor(change),
     audit,
@@ -121,5 +125,14 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
       attachments.close();
       await cli.close();
     },
+  };
+}
+
+function auditLimits(policy: PolicyWatch): { maxBytes?: number; keepFiles?: number } {
+  const state = policy.state();
+  const limits = state.kind === 'in-force' ? state.policy.audit : undefined;
+  return {
+    ...(limits?.max_megabytes === undefined ? {} : { maxBytes: limits.max_megabytes * 1_000_000 }),
+    ...(limits?.keep_files === undefined ? {} : { keepFiles: limits.keep_files }),
   };
 }

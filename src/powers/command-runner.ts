@@ -32,6 +32,9 @@ export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' 
 export function createCommandRunner(engine: Engine, time: TimePower): CommandRunner {
   const check = async (request: CommandRequest): Promise<CheckedArgv> => {
     const cli = await engine.cli();
+    const project = request.flags?.['--project'];
+    // A project that a model made up goes nowhere, and one that the operator didn't allow neither.
+    if (typeof project === 'string') await engine.endpoint(project);
     return cli.check(request);
   };
   const tryRead = async (

@@ -33,7 +33,7 @@ const FLAGS: readonly Attempt[] = [
   ...['--gpu=A100', '--yes=1', '--spot-policy=spot', '--file=/etc/passwd', '--project=other', '--name=x'].map((flag) =>
     withFlag(`a value in the name: ${flag}`, { [flag]: true }, CODES.unknownFlag),
   ),
-  ...['--yes', '--detach', '--file', '--project', '--force', '--verbose'].map((flag) =>
+  ...['--yes', '--detach', '--file', '--project', '--force'].map((flag) =>
     withFlag(`one that is the server's own: ${flag}`, { [flag]: true }, CODES.forbiddenFlag, CODES.invalidValue),
   ),
   ...[
@@ -233,13 +233,7 @@ const ARGUMENTS: readonly Attempt[] = [
   attempt('a project that nobody configured', 'plan', { file: HARMLESS, project: 'other' }, CODES.policy),
   attempt('another server', 'ps', { server: 'http://example.test' }, CODES.invalidInput),
   attempt('ports that open to others', 'attach', { run: 'train', ports: ['0.0.0.0:80:80'] }, CODES.invalidInput),
-  attempt(
-    'a path as attachment',
-    'attach',
-    { action: 'stop', run: '../../etc' },
-    CODES.invalidInput,
-    CODES.invalidName,
-  ),
+  attempt('a path as attachment', 'attach', { run: '../../etc' }, CODES.invalidInput, CODES.invalidName),
   attempt('lines without end', 'logs', { run: 'train', lines: 1e9 }, CODES.invalidInput),
   attempt(
     "a cursor that isn't one",
