@@ -59,6 +59,8 @@ function hintFor(failure: Exclude<AttachFailure, { reason: 'port-in-use' }>, run
       return `The machine doesn't answer over SSH. Look with get whether ${run} is still running; if it is, try again in a minute, and check that this computer may open SSH connections to the internet.`;
     case 'ssh-missing':
       return 'Install OpenSSH (Debian and Ubuntu: sudo apt install openssh-client; Windows: Git for Windows), make sure that `ssh` is on the PATH of this server, and attach again.';
+    case 'git-missing':
+      return 'dstack needs git. Install it, make sure that `git` is on the PATH of this server, and attach again.';
     case 'ssh-unsupported':
       return 'dstack needs OpenSSH 8.4 or later (on Windows the one of Git for Windows). Install it and attach again.';
     case 'ssh-key':
@@ -80,6 +82,7 @@ function commandFor(failure: AttachFailure, run: string): string | undefined {
   if (failure.reason === 'no-permission') return `ls -ld ${quoteWord(failure.path)}`;
   if (failure.reason === 'run-ended') return `dstack logs ${run}`;
   if (failure.reason === 'ssh-missing' || failure.reason === 'ssh-unsupported') return 'ssh -V';
+  if (failure.reason === 'git-missing') return 'git --version';
   return failure.reason === 'run-not-found' ? 'dstack ps -a' : undefined;
 }
 

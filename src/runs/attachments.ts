@@ -1,19 +1,18 @@
-import { randomUUID } from 'node:crypto';
 import type { CheckedArgv } from '../cli/command.ts';
-import { ToolError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createAttachmentStore } from './attachment-store.ts';
-import type { AttachmentRecord, AttachmentStore } from './attachment-store.ts';
+import type { AttachmentRecord } from './attachment-store.ts';
 import { dstackSshDirOf, viewAttachment } from './attachment-view.ts';
-import type { Attachment, ViewContext } from './attachment-view.ts';
-import { endAttachment } from './end-attachment.ts';
-import type { Ended } from './end-attachment.ts';
+import type { Attachment } from './attachment-view.ts';
 import { withLock } from './exclusive-lock.ts';
-import { rotateOutput, viewOutput } from './output-file.ts';
-import { readAttachOutput } from './read-attach-output.ts';
-import { spawnAttach } from './spawn-attach.ts';
-import type { SshContext } from './ssh-tunnel.ts';
-import { pause } from './wait-for.ts';
+import { rotateOutput, sizeOf } from './output-file.ts';
+import { startAttachment } from './start-attachment.ts';
+import type { AttachOptions, AttachStart, StartContext } from './start-attachment.ts';
+import { stopAttachment } from './stop-attachment.ts';
+import type { AttachStop } from './stop-attachment.ts';
+
+export type { AttachOptions, AttachStart } from './start-attachment.ts';
+export type { AttachStop } from './stop-attachment.ts';
 
 export interface AttachmentsOptions {
   /** Where the records and the output are kept, for the owner alone. */
@@ -45,42 +44,42 @@ export interface Attachments {
   close(): void;
 }
 
-const WATCH_MS = 100;
-/** A job's link comes with its first lines, right after dstack's own. */
-const SETTLE_MS = 1200;
-const BEFORE_DEADLINE_MS = 300;
-const LOCK_MS = 20_000;
 const ROTATE_EVERY_MS = 5000;
-const DEFAULT_MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
+const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
 const FORGET_ENDED_AFTER_MS = 24 * 60 * 60 * 1000;
 
-interface Context extends AttachmentsOptions, ViewContext {
-  readonly store: AttachmentStore;
-  readonly ssh: SshContext;
+interface Context extends StartContext {
+  readonly maxOutputBytes: number;
 }
 
 /** Creates the attachments of one state folder. */
 export function createAttachments(options: AttachmentsOptions): Attachments {
-  const context: Context = {
-    ...options,
-    store: createAttachmentStore(options.stateDir, options.log),
-    ssh: { env: options.env, dstackSshDir: dstackSshDirOf(options.env) },
-  };
+  const {
+    stateDir,
+    executable,
+    env,
+    log,
+    maxOutputBytes = MAX_OUTPUT_BYTES,
+    rotateEveryMs = ROTATE_EVERY_MS,
+  } = options;
+  const store = createAttachmentStore(stateDir, log);
+  const ssh = { env, dstackSshDir: dstackSshDirOf(env) };
+  const context: Context = { store, ssh, executable, log, maxOutputBytes };
   const timer = setInterval(() => {
     rotateAll(context).catch((error: unknown) =>
-      options.log.warn({ error }, 'The output of attachments could not be rotated.'),
+      log.warn({ error }, 'The output of attachments could not be rotated.'),
     );
-  }, options.rotateEveryMs ?? ROTATE_EVERY_MS);
+  }, rotateEveryMs);
   timer.unref();
   return {
-    start: (argv, startOptions) => start(argv, startOptions, context),
+    start: (argv, startOptions) => startAttachment(argv, startOptions, context),
     status: async (idOrRun) => {
       const records = await findRecords(idOrRun, context);
       return await Promise.all(records.map(async (record) => (await viewAttachment(record, context)).attachment));
     },
     stop: async (idOrRun) => {
       const records = await findRecords(idOrRun, context);
-      const stopped = await Promise.all(records.map((record) => stop(record, context)));
+      const stopped = await Promise.all(records.map((record) => stopAttachment(record, context)));
       return stopped.filter((result) => result !== undefined);
     },
     list: () => list(context),
@@ -100,21 +99,19 @@ async function list(context: Context): Promise<Attachment[]> {
   const old = seen.filter(
     ({ record: { endedAt } }) => endedAt !== undefined && Date.now() - Date.parse(endedAt) > FORGET_ENDED_AFTER_MS,
   );
-  await Promise.all(old.map(({ record }) => stop(record, context)));
+  await Promise.all(old.map(({ record }) => stopAttachment(record, context)));
   return seen.filter((one) => !old.includes(one)).map(({ attachment }) => attachment);
 }
 
-async function rotateAll({
-  store,
-  log,
-  maxOutputBytes = DEFAULT_MAX_OUTPUT_BYTES,
-  ...context
-}: Context): Promise<void> {
+async function rotateAll(context: Context): Promise<void> {
+  const { store, log, maxOutputBytes } = context;
   for (const record of await store.list()) {
-    // What the output says is learned before its beginning goes.
+    const file = store.outputFile(record.id);
+    if ((await sizeOf(file)) <= maxOutputBytes) continue;
     const rotated = await withLock(store.lockFile(record.id), 0, async () => {
-      await viewAttachment(record, { ...context, store });
-      return await rotateOutput(store.outputFile(record.id), maxOutputBytes);
+      // What the output says is learned before its beginning goes.
+      await viewAttachment(record, context);
+      return await rotateOutput(file, maxOutputBytes);
     });
     if (rotated?.value === true) log.debug({ id: record.id }, 'Rotated the output of an attachment.');
   }

@@ -24,6 +24,7 @@ export type AttachFailure =
   | { readonly reason: 'ssh-missing' }
   | { readonly reason: 'ssh-unsupported' }
   | { readonly reason: 'ssh-key' }
+  | { readonly reason: 'git-missing' }
   | { readonly reason: 'no-permission'; readonly path: string }
   | { readonly reason: 'server-unreachable' }
   | { readonly reason: 'access-denied' }
@@ -78,6 +79,11 @@ const FAILURES: readonly (readonly [RegExp, (groups: readonly string[]) => Attac
   [
     /^(?:OpenSSH for Windows is not supported|Unsupported SSH client|failed to (?:execute|parse) `.*ssh)/,
     () => ({ reason: 'ssh-unsupported' }),
+  ],
+  // GitPython, which dstack imports, ends it with a page of advice.
+  [
+    /^(?:ImportError: )?(?:Bad git executable\.|Failed to initialize: Bad git executable\.)/,
+    () => ({ reason: 'git-missing' }),
   ],
   [/^User SSH key doesn't match/, () => ({ reason: 'ssh-key' })],
   [

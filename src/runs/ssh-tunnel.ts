@@ -91,7 +91,8 @@ async function control(
   if (file?.isSocket() !== true) return '';
   // No configuration and no questions: without a master, ssh would connect to the destination itself.
   const words = ['-F', 'none', '-o', 'BatchMode=yes', '-S', controlSocket, '-O', act, destination];
-  const { all } = await execa('ssh', words, {
+  // dstack's own variable for its ssh.
+  const { all } = await execa(ssh.env['DSTACK_SSH_CLIENT'] ?? 'ssh', words, {
     env: ssh.env,
     extendEnv: false,
     stdin: 'ignore',

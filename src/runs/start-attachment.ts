@@ -54,7 +54,11 @@ export function attachmentId({
 }
 
 /** Starts an attachment or joins the running one, and watches it until there is something to answer. */
-export async function startAttachment(argv: CheckedArgv, options: AttachOptions, context: StartContext): Promise<AttachStart> {
+export async function startAttachment(
+  argv: CheckedArgv,
+  options: AttachOptions,
+  context: StartContext,
+): Promise<AttachStart> {
   if (argv.command !== 'attach') throw new Error(`Not an attach: ${argv.command}`);
   const until = Date.now() + options.deadlineMs - BEFORE_DEADLINE_MS;
   const id = attachmentId(options);
@@ -104,7 +108,7 @@ async function startOrJoin(id: string, { argv, options, context }: Order): Promi
     const leader = await spawnAttach({
       executable: await context.executable(),
       argv: argv.argv,
-      env: context.env,
+      env: context.ssh.env,
       cwd: options.cwd ?? process.cwd(),
       marker: record.marker,
       outputFile: store.outputFile(id),
@@ -156,4 +160,3 @@ async function cancelled(record: AttachmentRecord, started: boolean, context: St
     'Call attach again to attach.',
   );
 }
-
