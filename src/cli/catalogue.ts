@@ -7,7 +7,7 @@ import type { DocumentedFlag, DocumentedSubcommand, HelpPage } from './parse-hel
 import type { CliIdentity } from './read-version.ts';
 
 /** A help page: as dstack printed it, and what it says. */
-export interface CataloguePage {
+interface CataloguePage {
   readonly text: string;
   readonly help: HelpPage;
 }

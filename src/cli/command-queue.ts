@@ -3,7 +3,7 @@ import { ToolError } from '../errors.ts';
 import type { Interrupted, Interruption } from './interruption.ts';
 
 /** Something to be done in its turn. */
-export interface Job<T> {
+interface Job<T> {
   readonly interruption: Interruption;
   run(): Promise<T>;
   /** What it comes to when its time was over before its turn came. */

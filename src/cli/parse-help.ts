@@ -2,7 +2,7 @@ import { ToolError } from '../errors.ts';
 import { inferRepeatable } from './infer-repeatable.ts';
 
 /** What a flag takes: nothing, or one value that the help page calls `metavar`. */
-export type FlagArgument = 'none' | { readonly metavar: string; readonly optional: boolean };
+type FlagArgument = 'none' | { readonly metavar: string; readonly optional: boolean };
 
 /** One flag as the help page documents it. Names carry their dashes. */
 export interface DocumentedFlag {
@@ -20,7 +20,7 @@ export interface DocumentedFlag {
   readonly help: string;
 }
 
-export interface DocumentedPositional {
+interface DocumentedPositional {
   readonly name: string;
   readonly required: boolean;
   readonly many: boolean;

@@ -179,8 +179,8 @@ test('a child that dstack leaves behind neither holds up the call nor stays', as
 test('one that left the group can’t be ended with it, but doesn’t hold up the call', async () => {
   const { exit, stdout } = await runnerOf('leave-daemon.mjs').read(ps, LONG);
   leftovers.push(Number(stdout));
-  expect(exit).toEqual({ kind: 'exited', code: 0 }, 30_000);
-});
+  expect(exit).toEqual({ kind: 'exited', code: 0 });
+}, 30_000);
 
 test('an executable that cannot be started is told as such', async () => {
   const { exit } = await runnerOf('missing.mjs').read(ps, LONG);
