@@ -54,6 +54,8 @@ async function breakStaleLock(lockFile: string): Promise<void> {
   if (content === undefined || (await isHeld(content))) return;
   const aside = `${lockFile}.stale-${randomBytes(6).toString('hex')}`;
   try {
+    // As close to each other as can be: looking at the holder took a while.
+    if ((await readFile(lockFile, 'utf8')) !== content) return;
     await rename(lockFile, aside);
     // Someone else may have broken it and taken it in between: then it is theirs, and goes back.
     if ((await readFile(aside, 'utf8')) !== content) await link(aside, lockFile);
