@@ -8,7 +8,7 @@ import { startSandbox } from './sandbox.ts';
 import type { Sandbox } from './sandbox.ts';
 
 export { runDemo } from './demo.ts';
-export { findMissing, preparePythonEnvironment } from './python-environment.ts';
+export { preparePythonEnvironment } from './python-environment.ts';
 export { startSandbox } from './sandbox.ts';
 
 export interface SandboxCommandOptions {

@@ -4,12 +4,10 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
-import { findMissing } from './find-missing.ts';
-import type { FoundPython } from './find-missing.ts';
+import { findMissing } from '../scripts/find-missing.mjs';
+import type { FoundPython } from '../scripts/find-missing.mjs';
 import { lockFolder } from './lock-folder.ts';
 import { SetupError } from './setup-error.ts';
-
-export { findMissing } from './find-missing.ts';
 
 /** The dstack that the sandbox is made for. */
 export const DSTACK_VERSION = '0.22.5';
@@ -69,7 +67,7 @@ interface InstallOptions {
 async function install({ folder, constraints, onProgress, signal }: InstallOptions): Promise<void> {
   const { python, missing } = await findMissing();
   const [first] = missing;
-  if (first !== undefined) throw first;
+  if (first !== undefined) throw new SetupError(first.message, first.hint);
   if (python === undefined) throw new SetupError('There is no Python.', 'Install Python 3.10 or later.');
   await rm(folder, { recursive: true, force: true });
   await mkdir(path.dirname(folder), { recursive: true });

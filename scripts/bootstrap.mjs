@@ -1,102 +1,252 @@
+// @ts-check
 // Everything that a fresh clone needs, made once and repaired when it was interrupted: node packages, the build, and a private
 // Python environment with a pinned dstack. Plain JavaScript without packages: it runs before there are any.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { findMissing } from './find-missing.mjs';
 
-export const root = fileURLToPath(new URL('..', import.meta.url));
-export const cacheFolder = path.join(root, '.cache');
-export const pythonFolder = path.join(cacheFolder, 'python');
+const root = fileURLToPath(new URL('..', import.meta.url));
+const cacheFolder = path.join(root, '.cache');
+const pythonFolder = path.join(cacheFolder, 'python');
+const startedAt = Date.now();
 
-const say = (line) => process.stderr.write(`${line}\n`);
-
-/** Makes what is missing; a second call finds it done and takes no network. */
-export async function bootstrap() {
-  checkNode();
-  mkdirSync(cacheFolder, { recursive: true });
-  await installPackages();
-  await buildBundle();
-  await preparePython();
-}
-
-function checkNode() {
-  const [major, minor] = process.versions.node.split('.').map(Number);
-  if (major > 20 || (major === 20 && minor >= 19)) return;
-  say(`Node ${process.versions.node} is too old: dstack-mcp needs 20.19 or later.`);
-  process.exit(1);
-}
-
-async function installPackages() {
-  const wanted = hashFiles(['package.json', 'package-lock.json', '.npmrc']);
-  const stamp = path.join(root, 'node_modules', '.dstack-mcp-stamp');
-  if (readIfThere(stamp) === wanted) return;
-  say('Installing node packages…');
-  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  await run(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'installing node packages');
-  writeFileSync(stamp, wanted);
-}
-
-async function buildBundle() {
-  const wanted = hashFiles([
-    'package.json',
-    'scripts/build.mjs',
-    ...['src', 'tools', 'sandbox', 'worker'].flatMap(listFiles),
-  ]);
-  const stamp = path.join(root, 'dist', '.stamp');
-  if (readIfThere(stamp) === wanted) return;
-  say('Building…');
-  const { buildAll } = await import('./build.mjs');
-  await buildAll();
-  writeFileSync(stamp, wanted);
-}
-
-async function preparePython() {
-  const { preparePythonEnvironment } = await import('../dist/sandbox.mjs');
-  try {
-    await preparePythonEnvironment({ folder: pythonFolder, onProgress: say });
-  } catch (error) {
-    say(error.message);
-    if (error.hint !== undefined) say(error.hint);
-    process.exit(1);
+/** Something that a person has to do before the set-up can go on. */
+class SetupError extends Error {
+  /**
+   * @param {string} message
+   * @param {string} hint
+   */
+  constructor(message, hint) {
+    super(message);
+    this.hint = hint;
   }
 }
 
-/** Runs a step and says every five seconds that it still goes on. */
-async function run(command, args, what) {
-  const startedAt = Date.now();
-  const timer = setInterval(() => say(`  ${what}… ${Math.round((Date.now() - startedAt) / 1000)} s`), 5000);
+try {
+  checkNode();
+  await checkMachine();
+  if (await prepare()) say(`Everything is set up (${secondsSince(startedAt)} s); the next time this takes no time.`);
+} catch (error) {
+  if (!(error instanceof Error && 'hint' in error)) throw error;
+  say(`${error.message}\n${error.hint}`);
+  process.exitCode = 1;
+}
+
+function checkNode() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major > 20 || (major === 20 && minor >= 19)) return;
+  throw new SetupError(
+    `Node ${process.versions.node} is too old: 20.19 or later is needed.`,
+    'Install a newer one from https://nodejs.org or with your version manager ("nvm install 22"), then run this again.',
+  );
+}
+
+/** Before the first long step, so that nobody waits a minute to hear that something is missing. */
+async function checkMachine() {
+  const { missing } = await findMissing({ python: !existsSync(path.join(pythonFolder, 'dstack-sandbox.stamp')) });
+  if (missing.length === 0) return;
+  const lines = missing.map(({ message, hint }) => `- ${message}\n  ${hint}`);
+  throw new SetupError(
+    `This machine lacks what the sandbox runs on; nothing was installed:\n${lines.join('\n')}`,
+    'Then run the same command again.',
+  );
+}
+
+/** Makes what isn't there yet; gives whether anything was. */
+async function prepare() {
+  mkdirSync(cacheFolder, { recursive: true });
+  const steps = [packagesStep(), buildStep()];
+  let made = false;
+  if (steps.some((step) => !step.isDone())) {
+    const release = await lock();
+    try {
+      for (const step of steps) {
+        // Somebody else may have done it while this process waited.
+        if (step.isDone()) continue;
+        await step.run();
+        made = true;
+      }
+    } finally {
+      release();
+    }
+  }
+  return (await preparePython()) || made;
+}
+
+/**
+ * A step whose stamp holds what it was made from and is written last, so that an interrupted one is done anew.
+ * @param {{ stamp: string, madeFrom: () => string, run: () => Promise<void> }} step
+ */
+function stampedStep({ stamp, madeFrom, run }) {
+  return {
+    isDone: () => readIfThere(stamp) === madeFrom(),
+    async run() {
+      const wanted = madeFrom();
+      await run();
+      writeFileSync(stamp, wanted);
+    },
+  };
+}
+
+function packagesStep() {
+  return stampedStep({
+    stamp: path.join(root, 'node_modules', '.dstack-mcp-stamp'),
+    madeFrom: () => hashFiles(['package-lock.json', '.npmrc'], `${process.platform}-${process.arch}`),
+    async run() {
+      say('Installing node packages…');
+      await runNpm(['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'installing node packages');
+    },
+  });
+}
+
+function buildStep() {
+  return stampedStep({
+    stamp: path.join(root, 'dist', '.stamp'),
+    madeFrom: () =>
+      hashFiles(
+        [
+          'package.json',
+          'package-lock.json',
+          'scripts/build.mjs',
+          'scripts/find-missing.mjs',
+          ...['src', 'tools', 'sandbox', 'worker'].flatMap(listFiles),
+        ],
+        '',
+      ),
+    async run() {
+      say('Building…');
+      const { buildAll } = await import('./build.mjs');
+      await buildAll();
+    },
+  });
+}
+
+/** The sandbox's own code knows how; gives whether there was anything to do. */
+async function preparePython() {
+  const { preparePythonEnvironment } = await import(new URL('../dist/sandbox.mjs', import.meta.url).href);
+  let said = false;
+  await preparePythonEnvironment({
+    folder: pythonFolder,
+    /** @param {string} line */
+    onProgress(line) {
+      said = true;
+      say(line);
+    },
+  });
+  return said;
+}
+
+/**
+ * Runs npm and says every five seconds that it still goes on.
+ * @param {string[]} args
+ * @param {string} what
+ */
+async function runNpm(args, what) {
+  const since = Date.now();
+  const timer = setInterval(() => say(`  ${what}… ${secondsSince(since)} s`), 5000);
   try {
-    await new Promise((resolve, reject) => {
-      const child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
-      child.once('error', reject);
-      child.once('exit', (code, signal) =>
-        code === 0 ? resolve() : reject(new Error(`${command} ended with ${signal ?? code}`)),
-      );
-    });
+    await spawnNpm(args);
   } catch (error) {
-    say(`${what} failed: ${error.message}. Run the same command again: what is half done is repaired.`);
-    process.exit(1);
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SetupError(
+      `${what} failed: ${why}`,
+      'The packages come from the npm registry: see that it can be reached, then run the same command again. What is half done is repaired.',
+    );
   } finally {
     clearInterval(timer);
   }
 }
 
-function hashFiles(files) {
-  const hash = createHash('sha256').update(process.version);
-  for (const file of files) hash.update(file).update(readFileSync(path.join(root, file)));
+/**
+ * @param {string[]} args
+ * @returns {Promise<void>}
+ */
+function spawnNpm(args) {
+  // The npm that runs this script, where it does: it needn't be on PATH, and on Windows it needs no shell.
+  const own = process.env['npm_execpath'];
+  const isNpm = own !== undefined && path.basename(own) === 'npm-cli.js';
+  const windows = process.platform === 'win32';
+  const [file, first] = isNpm ? [process.execPath, [own]] : [windows ? 'npm.cmd' : 'npm', []];
+  const options = { cwd: root, shell: windows && !isNpm };
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, [...first, ...args], { ...options, stdio: ['ignore', 2, 2] });
+    const end = () => child.kill();
+    process.once('SIGTERM', end);
+    child.once('error', (error) => {
+      process.off('SIGTERM', end);
+      reject('code' in error && error.code === 'ENOENT' ? new Error('there is no npm on PATH.') : error);
+    });
+    child.once('exit', (code, signal) => {
+      process.off('SIGTERM', end);
+      if (code === 0) resolve();
+      else reject(new Error(`npm ended with ${signal ?? code}.`));
+    });
+  });
+}
+
+/** Waits until no other process sets up this folder; the lock of a process that died is taken over. */
+async function lock() {
+  const file = path.join(cacheFolder, 'setup.lock');
+  for (let told = false; ; await delay(200)) {
+    try {
+      writeFileSync(file, String(process.pid), { flag: 'wx' });
+      return () => rmSync(file, { force: true });
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    }
+    if (isAbandoned(file)) rmSync(file, { force: true });
+    else if (!told) {
+      say('Waiting for another set-up of this folder…');
+      told = true;
+    }
+  }
+}
+
+/** @param {string} file */
+function isAbandoned(file) {
+  const holder = Number(readIfThere(file) ?? 0);
+  if (holder > 0) return !isAlive(holder);
+  // Made a moment ago and not written yet, or left by a process that died in between.
+  const made = statSync(file, { throwIfNoEntry: false });
+  return made !== undefined && Date.now() - made.mtimeMs > 10_000;
+}
+
+/** @param {number} pid */
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/**
+ * @param {readonly string[]} files
+ * @param {string} salt
+ */
+function hashFiles(files, salt) {
+  const hash = createHash('sha256').update(salt);
+  for (const file of files) hash.update(`${file}\0`).update(readFileSync(path.join(root, file)));
   return hash.digest('hex');
 }
 
+/**
+ * @param {string} folder
+ * @returns {string[]}
+ */
 function listFiles(folder) {
-  if (!existsSync(path.join(root, folder))) return [];
   return readdirSync(path.join(root, folder), { recursive: true })
     .map((name) => path.join(folder, String(name)))
     .filter((name) => !name.includes('__pycache__') && statSync(path.join(root, name)).isFile())
     .sort();
 }
 
+/** @param {string} file */
 function readIfThere(file) {
   try {
     return readFileSync(file, 'utf8');
@@ -105,7 +255,12 @@ function readIfThere(file) {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (process.argv.includes('--clean')) rmSync(path.join(root, 'dist'), { recursive: true, force: true });
-  await bootstrap();
+/** @param {number} since */
+function secondsSince(since) {
+  return Math.round((Date.now() - since) / 1000);
+}
+
+/** @param {string} line */
+function say(line) {
+  process.stderr.write(`${line}\n`);
 }

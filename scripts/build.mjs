@@ -1,58 +1,73 @@
+// @ts-check
 // Bundles the server and the sandbox, each into one file. Plain JavaScript: it runs before anything is built.
 import { build } from 'esbuild';
-import { chmod, cp, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, cp, mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+
 // Bundled CommonJS packages use require, __dirname and __filename, which an ES module doesn't have.
 const banner = {
   js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); const __filename = import.meta.filename; const __dirname = import.meta.dirname;",
 };
 
-/** Builds into a folder of its own and puts it in the place of `dist` at the end: what is half built is never run. */
+/** @type {import('esbuild').BuildOptions} */
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  format: 'esm',
+  minify: true,
+  keepNames: true,
+  legalComments: 'none',
+  banner,
+  logLevel: 'warning',
+};
+
+/** Makes `dist/` whole: what is built takes the place of the old one at the end, so that a server can start meanwhile. */
 export async function buildAll() {
-  const fresh = path.join(root, `.dist-${process.pid}`);
-  const old = path.join(root, `.dist-${process.pid}-old`);
+  const made = path.join(root, '.cache', `build-${process.pid}`);
+  const old = path.join(root, '.cache', `replaced-${process.pid}`);
+  const dist = path.join(root, 'dist');
   try {
-    await buildInto(fresh);
-    await rename(path.join(root, 'dist'), old).catch(() => undefined);
-    await rename(fresh, path.join(root, 'dist'));
+    await mkdir(made, { recursive: true });
+    await Promise.all([bundleServer(made), bundleSandbox(made)]);
+    if (existsSync(dist)) await rename(dist, old);
+    await rename(made, dist);
   } finally {
-    await Promise.all([fresh, old].map((folder) => rm(folder, { recursive: true, force: true })));
+    await Promise.all([made, old].map((folder) => rm(folder, { recursive: true, force: true })));
   }
 }
 
-async function buildInto(folder) {
-  const common = {
-    absWorkingDir: root,
-    bundle: true,
-    platform: 'node',
-    target: 'node20.19',
-    format: 'esm',
-    minify: true,
-    keepNames: true,
-    legalComments: 'none',
-    banner,
-    logLevel: 'warning',
-  };
-  const to = (name) => path.join(folder, name);
-  await Promise.all([
-    build({ ...common, entryPoints: ['src/main.ts'], outfile: to('dstack-mcp.mjs'), external: ['./sandbox.mjs'] }),
+/** @param {string} folder */
+async function bundleServer(folder) {
+  const outfile = path.join(folder, 'dstack-mcp.mjs');
+  await build({ ...common, entryPoints: ['src/main.ts'], outfile, external: ['./sandbox.mjs'] });
+  await chmod(outfile, 0o755);
+  await copyFolder('worker', path.join(folder, 'worker'));
+}
+
+/** @param {string} folder */
+async function bundleSandbox(folder) {
+  await build({
+    ...common,
+    entryPoints: ['sandbox/main.ts'],
+    outfile: path.join(folder, 'sandbox.mjs'),
     // ssh2's native parts are optional: it falls back to node:crypto.
-    build({
-      ...common,
-      entryPoints: ['sandbox/main.ts'],
-      outfile: to('sandbox.mjs'),
-      external: ['cpu-features', '*.node'],
-    }),
-    cp(path.join(root, 'worker'), to('worker'), { recursive: true, filter: (from) => !from.includes('__pycache__') }),
-    cp(path.join(root, 'sandbox', 'server'), to('server'), {
-      recursive: true,
-      filter: (from) => !from.includes('__pycache__'),
-    }),
-  ]);
-  await chmod(to('dstack-mcp.mjs'), 0o755);
+    external: ['cpu-features', '*.node', './dstack-mcp.mjs'],
+  });
+  await copyFolder('sandbox/server', path.join(folder, 'server'));
+}
+
+/**
+ * @param {string} from
+ * @param {string} to
+ */
+function copyFolder(from, to) {
+  return cp(path.join(root, from), to, { recursive: true, filter: (file) => !file.includes('__pycache__') });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildAll();
