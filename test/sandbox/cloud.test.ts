@@ -34,18 +34,8 @@ test('a run on the cloud rents a machine at its price and gives it back at once'
 test('a changed price and a sold-out type are in the next plan', async () => {
   await sandbox.controls.cloud.setPrice('rtx5090.1', 7.5);
   await sandbox.controls.cloud.setAvailability('rtx4090.1', 0);
-  const { output } = await sandbox.dstack(
-    'offer',
-    '--gpu',
-    '24GB..32GB:1',
-    '--backend',
-    'cloudrift',
-    '--group-by',
-    'gpu,backend,region',
-  );
   const offers = await sandbox.dstack('offer', '--gpu', '24GB..32GB:1', '--backend', 'cloudrift');
   await sandbox.controls.cloud.reset();
-  expect(output).toContain('RTX5090');
   expect(offers.output).toMatch(/rtx5090\.1 +\$7\.5\b/);
   expect(offers.output).toMatch(/rtx4090\.1 .*not available/);
 });

@@ -3,22 +3,19 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { execaNode } from 'execa';
-import { afterEach, expect, test } from 'vitest';
+import { execa, execaNode } from 'execa';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findTunnels } from '../../sandbox/end-tunnels.ts';
 import { isOver, startTestSandbox, testOptions } from './start-test-sandbox.ts';
 import type { TestSandbox } from './start-test-sandbox.ts';
 
-const started: TestSandbox[] = [];
+let shared: TestSandbox;
 
-async function start(...options: Parameters<typeof startTestSandbox>): Promise<TestSandbox> {
-  const sandbox = await startTestSandbox(...options);
-  started.push(sandbox);
-  return sandbox;
-}
-
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((sandbox) => sandbox.stop()));
+beforeAll(async () => {
+  shared = await startTestSandbox();
+});
+afterAll(async () => {
+  await shared?.stop();
 });
 
 async function answers(url: string): Promise<boolean> {
@@ -29,7 +26,7 @@ async function answers(url: string): Promise<boolean> {
 }
 
 test('two sandboxes at once are apart, and stopping one leaves nothing of it and the other unharmed', async () => {
-  const [first, second] = await Promise.all([start(), start()]);
+  const [first, second] = [await startTestSandbox(), shared];
   const folder = path.dirname(first.home);
   await Promise.all(
     [first, second].map((sandbox) => sandbox.apply({ type: 'task', name: 'both', commands: ['echo hello'] })),
@@ -47,12 +44,14 @@ test('two sandboxes at once are apart, and stopping one leaves nothing of it and
 }, 240_000);
 
 test('a server that was stopped comes back on the same port and knows its runs', async () => {
-  const sandbox = await start();
+  const sandbox = shared;
   sandbox.controls.scenarios.set('survivor', { untilStopped: true, script: [[0, 'working\n']] });
   await sandbox.apply({ type: 'task', name: 'survivor', commands: ['echo not played'] });
   await sandbox.waitFor('survivor', ({ status }) => status === 'running');
   await sandbox.controls.stopServer();
   expect(await answers(sandbox.url)).toBe(false);
+  // The machines still live, so that nobody but the sandbox ends the tunnels to them.
+  expect(await findTunnels(path.dirname(sandbox.home))).toEqual([]);
   const unreachable = await sandbox.dstack('ps');
   expect(unreachable.exitCode).toBe(1);
   expect(unreachable.output).toContain(`Failed to connect to dstack server ${sandbox.url}`);
@@ -62,12 +61,13 @@ test('a server that was stopped comes back on the same port and knows its runs',
   expect((await sandbox.waitFor('survivor', isOver)).status).toBe('terminated');
 });
 
-test('a further home talks to the same server with its own settings', async () => {
-  const sandbox = await start({ fleets: 'none' });
-  const { home, workspace } = await sandbox.createHome({ token: 'wrong' });
-  expect(home).not.toBe(sandbox.home);
+test('a further home has settings of its own, and none of the first', async () => {
+  const { home, workspace, env } = await shared.createHome({ token: 'wrong' });
+  expect(home).not.toBe(shared.home);
   expect(await readdir(workspace)).toEqual([]);
-  expect(await readdir(path.join(home, '.dstack'))).toContain('config.yml');
+  const denied = await execa(shared.cli, ['ps'], { env, extendEnv: false, cwd: workspace, reject: false, all: true });
+  expect(denied.exitCode).toBe(1);
+  expect(denied.all).toContain('is denied.');
 });
 
 test('a sandbox whose process is killed leaves no process and no folder', async () => {
