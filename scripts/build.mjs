@@ -42,10 +42,21 @@ export async function buildAll() {
   }
 }
 
+/**
+ * The sandbox is loaded when it is asked for, from the bundle beside the server's.
+ * @type {import('esbuild').Plugin}
+ */
+const sandboxBesideServer = {
+  name: 'sandbox-beside-server',
+  setup(bundler) {
+    bundler.onResolve({ filter: /\/sandbox\/main\.ts$/ }, () => ({ path: './sandbox.mjs', external: true }));
+  },
+};
+
 /** @param {string} folder */
 async function bundleServer(folder) {
   const outfile = path.join(folder, 'dstack-mcp.mjs');
-  await build({ ...common, entryPoints: ['src/main.ts'], outfile, external: ['./sandbox.mjs'] });
+  await build({ ...common, entryPoints: ['src/main.ts'], outfile, plugins: [sandboxBesideServer] });
   await chmod(outfile, 0o755);
   await copyFolder('worker', path.join(folder, 'worker'));
 }

@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import type { Engine } from './engine.ts';
 import { ToolError } from './errors.ts';
 import { renderReport } from './output/render-report.ts';
@@ -30,12 +29,12 @@ export async function callTool(
 ): Promise<CallOutcome> {
   const startedAt = engine.now();
   try {
-    const input = parseInput(tool, raw);
+    const run = tool.prepare(raw);
     engine.policy.admitTool(tool);
     // From here on the tool has only guarded powers: each command's argv passes the catalogue, each change needs a consent
     // from the gate, a failure that can't go away isn't tried again, and every change is in the audit log before it runs.
     const powers = createPowers(engine, context);
-    const answer = await tool.run(input, powers);
+    const answer = await run(powers);
     if ('kind' in answer) return answer;
     return { kind: 'result', ...renderReport(answer, engine.treatment) };
   } catch (error) {
@@ -43,26 +42,6 @@ export async function callTool(
   } finally {
     engine.log.debug({ tool: tool.name, durationMs: engine.now() - startedAt }, 'call');
   }
-}
-
-function parseInput(tool: AnyTool, raw: unknown): never {
-  const parsed = tool.input.safeParse(raw ?? {});
-  // The tool declared this schema together with its `run`, so what the schema gives is what `run` takes.
-  if (parsed.success) return parsed.data as never;
-  const fields = Object.keys(tool.input.shape);
-  const problems = parsed.error.issues.map((issue) => describeIssue(issue)).join('; ');
-  throw new ToolError(
-    'invalid-input',
-    `The arguments of ${tool.name} aren't valid, nothing was run: ${problems}.`,
-    `${tool.name} takes: ${fields.join(', ') || 'no arguments'}. Correct them and call it again.`,
-  );
-}
-
-function describeIssue(issue: z.core.$ZodIssue): string {
-  const where = issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
-  if (issue.code === 'unrecognized_keys')
-    return `${where}unknown ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
-  return `${where}${issue.message}`;
 }
 
 function reportError(engine: Engine, tool: AnyTool, error: unknown): Report<Record<string, unknown>> {

@@ -4,7 +4,14 @@ const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Keys that say nothing to a reader of a tool list, and are sent to a model with every conversation. */
-const SILENT_KEYS: readonly string[] = ['$schema', 'propertyNames', 'minLength', 'maxLength', 'minItems', 'maxItems'];
+const SILENT_KEYS: ReadonlySet<string> = new Set([
+  '$schema',
+  'propertyNames',
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+]);
 
 /**
  * A JSON schema as it is listed: without what costs tokens and tells little (bounds of lengths). Of outputs, only the first
@@ -16,7 +23,7 @@ export function compactSchema(schema: Json, side: 'input' | 'output'): Record<st
 
 function compactInput(schema: Json): Record<string, unknown> {
   const entries = Object.entries(schema).filter(
-    ([key, value]) => !SILENT_KEYS.includes(key) && !isSafeIntegerBound(key, value),
+    ([key, value]) => !SILENT_KEYS.has(key) && !isSafeIntegerBound(key, value),
   );
   return Object.fromEntries(entries.map(([key, value]) => [key, compactValue(value)]));
 }

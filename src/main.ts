@@ -89,7 +89,4 @@ async function runDemo(): Promise<void> {
 }
 
 /** The sandbox is a bundle of its own beside this one, so that a server's start doesn't pay for it. */
-async function loadSandbox(): Promise<typeof import('../sandbox/main.ts')> {
-  const bundle = './sandbox.mjs';
-  return (await import(bundle)) as typeof import('../sandbox/main.ts');
-}
+const loadSandbox = () => import('../sandbox/main.ts');

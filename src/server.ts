@@ -153,7 +153,7 @@ function readAnswer(tool: AnyTool, context: ServerContext): Answer | undefined {
   const { nonce } = state.data;
   const response = inputResponse(context.mcpReq.inputResponses, ANSWER);
   if (response.kind === 'missing') return undefined;
-  const content = acceptedContent<Record<string, unknown>>(context.mcpReq.inputResponses, ANSWER);
+  const content = acceptedContent(context.mcpReq.inputResponses, ANSWER);
   if (content !== undefined) return { kind: 'accepted', content, nonce };
   return { kind: response.kind === 'elicit' && response.action === 'decline' ? 'declined' : 'cancelled', nonce };
 }

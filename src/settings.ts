@@ -15,67 +15,84 @@ const onOff = z
 /** One setting: what it means (for `--help` and the documentation), and how its text is read. */
 const SETTINGS = {
   cli: {
+    option: 'cli',
     env: 'DSTACK_MCP_CLI',
     meaning: 'the dstack executable',
     shown: 'found on PATH and in the usual places',
     read: z.string(),
   },
   project: {
+    option: 'project',
     env: 'DSTACK_PROJECT',
     meaning: "the dstack project, dstack's own variable",
     shown: "the CLI's default project",
     read: z.string(),
   },
   workspace: {
+    option: 'workspace',
     env: 'DSTACK_MCP_WORKSPACE',
     meaning: 'folders that configurations may be read from and written to (path list)',
     shown: 'the working directory; ~/dstack where that is the home folder or the root of the disk',
     read: z.string(),
   },
   stateDir: {
+    option: 'state-dir',
     env: 'DSTACK_MCP_STATE_DIR',
     meaning: 'folder for attachments, the audit log and the catalogue cache',
     shown: "the platform's state directory",
     read: z.string(),
   },
   readOnly: {
+    option: 'read-only',
     env: 'DSTACK_MCP_READ_ONLY',
     meaning: 'only tools that change nothing: on, off',
     shown: 'off',
     read: onOff,
   },
   confirm: {
+    option: 'confirm',
     env: 'DSTACK_MCP_CONFIRM',
     meaning: 'who confirms a change: ask (a person where one can be asked, else the token), person, token',
     shown: 'ask',
     read: z.enum(['ask', 'person', 'token']),
   },
   policy: {
+    option: 'policy',
     env: 'DSTACK_MCP_POLICY',
     meaning: 'a YAML file with caps, allowed kinds and protected names',
     shown: 'none',
     read: z.string(),
   },
   maxPrice: {
+    option: 'max-price',
     env: 'DSTACK_MCP_MAX_PRICE',
     meaning: 'hard cap in dollars an hour, for all nodes together',
     shown: 'none',
     read: z.coerce.number().nonnegative(),
   },
   dialog: {
+    option: 'dialog',
     env: 'DSTACK_MCP_DIALOG',
     meaning: "ask in a dialog on the person's desktop where the client can't: auto, off",
     shown: 'auto',
     read: z.enum(['auto', 'off']),
   },
-  warm: { env: 'DSTACK_MCP_WARM', meaning: 'keep a warm dstack process: on, off', shown: 'on', read: onOff },
+  warm: {
+    option: 'warm',
+    env: 'DSTACK_MCP_WARM',
+    meaning: 'keep a warm dstack process: on, off',
+    shown: 'on',
+    read: onOff,
+  },
   timeout: {
+    option: 'timeout',
     env: 'DSTACK_MCP_TIMEOUT',
     meaning: 'seconds after which a call returns what it knows',
     shown: '45',
     read: z.coerce.number().min(5).max(3600),
   },
   logLevel: {
+    option: 'log-level',
     env: 'DSTACK_MCP_LOG_LEVEL',
     meaning: 'log level on standard error: trace, debug, info, warn, error, silent',
     shown: 'warn',
@@ -83,7 +100,13 @@ const SETTINGS = {
   },
 } as const;
 
-type SettingName = keyof typeof SETTINGS;
+type Setting<T> = {
+  readonly option: string;
+  readonly env: string;
+  readonly meaning: string;
+  readonly shown: string;
+  readonly read: z.ZodType<T>;
+};
 
 /** Everything an operator can set, read once at start. */
 export interface Settings {
@@ -103,21 +126,23 @@ export interface Settings {
   readonly logLevel: string;
 }
 
+const COMMANDS = ['serve', 'doctor', 'sandbox', 'demo'] as const;
+
 /** What the command line asks for: a subcommand with its settings. */
 export interface CommandLine {
-  readonly command: 'serve' | 'doctor' | 'sandbox' | 'demo' | 'help' | 'version';
+  readonly command: (typeof COMMANDS)[number] | 'help' | 'version';
   readonly settings: Settings;
   readonly json: boolean;
 }
 
-const optionName = (name: SettingName): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-
 /** The lines of `--help` and of the documentation, one per setting. */
 export function describeSettings(): readonly { option: string; env: string; meaning: string; default: string }[] {
-  return (Object.keys(SETTINGS) as SettingName[]).map((name) => {
-    const { env, meaning, shown } = SETTINGS[name];
-    return { option: `--${optionName(name)}`, env, meaning, default: shown };
-  });
+  return Object.values(SETTINGS).map(({ option, env, meaning, shown }) => ({
+    option: `--${option}`,
+    env,
+    meaning,
+    default: shown,
+  }));
 }
 
 /**
@@ -127,7 +152,8 @@ export function describeSettings(): readonly { option: string; env: string; mean
 export function readCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv): CommandLine {
   const { values, positionals } = parseOptions(argv);
   const [command = 'serve', ...rest] = positionals;
-  if (rest.length > 0 || !['serve', 'doctor', 'sandbox', 'demo'].includes(command)) {
+  const known = COMMANDS.find((name) => name === command);
+  if (rest.length > 0 || known === undefined) {
     const unknown = rest[0] ?? command;
     throw new ToolError(
       'invalid-input',
@@ -135,7 +161,7 @@ export function readCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv)
       'Commands: doctor, sandbox, demo; none serves MCP over stdio. See --help.',
     );
   }
-  const chosen = values['help'] ? 'help' : values['version'] ? 'version' : (command as CommandLine['command']);
+  const chosen = values['help'] ? 'help' : values['version'] ? 'version' : known;
   return { command: chosen, settings: readSettings(values, env), json: values['json'] === true };
 }
 
@@ -148,10 +174,10 @@ function parseOptions(argv: readonly string[]): {
     version: { type: 'boolean', short: 'v' },
     json: { type: 'boolean' },
   };
-  for (const name of Object.keys(SETTINGS) as SettingName[]) options[optionName(name)] = { type: 'string' };
+  for (const { option } of Object.values(SETTINGS)) options[option] = { type: 'string' };
   try {
     const parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-    return { values: parsed.values as Record<string, string | boolean | undefined>, positionals: parsed.positionals };
+    return { values: parsed.values, positionals: parsed.positionals };
   } catch (error) {
     throw new ToolError(
       'invalid-input',
@@ -163,13 +189,12 @@ function parseOptions(argv: readonly string[]): {
 }
 
 function readSettings(values: Record<string, string | boolean | undefined>, env: NodeJS.ProcessEnv): Settings {
-  const read = <N extends SettingName>(name: N): z.output<(typeof SETTINGS)[N]['read']> | undefined => {
-    const setting = SETTINGS[name];
-    const text = values[optionName(name)] ?? env[setting.env];
+  const read = <T>(setting: Setting<T>): T | undefined => {
+    const text = values[setting.option] ?? env[setting.env];
     // Claude Desktop hands over an unset user_config field as an empty string or as its own placeholder.
     if (typeof text !== 'string' || text.trim() === '' || /^\$\{.*\}$/.test(text)) return undefined;
-    const result = (setting.read as z.ZodType).safeParse(text);
-    if (result.success) return result.data as z.output<(typeof SETTINGS)[N]['read']>;
+    const result = setting.read.safeParse(text);
+    if (result.success) return result.data;
     const problem = result.error.issues.map((issue) => issue.message).join('; ');
     throw new ToolError(
       'invalid-input',
@@ -178,18 +203,18 @@ function readSettings(values: Record<string, string | boolean | undefined>, env:
     );
   };
   return Object.freeze({
-    cli: read('cli'),
-    project: read('project'),
-    workspace: readWorkspace(read('workspace'), env),
-    stateDir: path.resolve(read('stateDir') ?? envPaths('dstack-mcp', { suffix: '' }).log),
-    readOnly: read('readOnly') ?? false,
-    confirm: read('confirm') ?? 'ask',
-    policy: read('policy'),
-    maxPrice: read('maxPrice'),
-    dialog: read('dialog') ?? 'auto',
-    warm: read('warm') ?? true,
-    timeoutMs: (read('timeout') ?? 45) * 1000,
-    logLevel: read('logLevel') ?? 'warn',
+    cli: read(SETTINGS.cli),
+    project: read(SETTINGS.project),
+    workspace: readWorkspace(read(SETTINGS.workspace), env),
+    stateDir: path.resolve(read(SETTINGS.stateDir) ?? envPaths('dstack-mcp', { suffix: '' }).log),
+    readOnly: read(SETTINGS.readOnly) ?? false,
+    confirm: read(SETTINGS.confirm) ?? 'ask',
+    policy: read(SETTINGS.policy),
+    maxPrice: read(SETTINGS.maxPrice),
+    dialog: read(SETTINGS.dialog) ?? 'auto',
+    warm: read(SETTINGS.warm) ?? true,
+    timeoutMs: (read(SETTINGS.timeout) ?? 45) * 1000,
+    logLevel: read(SETTINGS.logLevel) ?? 'warn',
   });
 }
 

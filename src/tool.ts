@@ -74,14 +74,44 @@ export interface Tool<Input extends z.ZodObject = z.ZodObject, Facts extends z.Z
   run(input: z.output<Input>, powers: Powers): Promise<Report<z.output<Facts>> | Question>;
 }
 
-/** A tool whose input and facts are no longer known by type: what a list of tools holds. */
+/** A tool as a list holds it: what types its input and facts have is known to itself alone. */
 export interface AnyTool extends Omit<Tool, 'run'> {
-  run(input: never, powers: Powers): Promise<Report<Record<string, unknown>> | Question>;
+  /**
+   * Checks the arguments of a call, and gives what runs it.
+   * @throws ToolError `invalid-input` that names the problems and the fields.
+   */
+  prepare(raw: unknown): (powers: Powers) => Promise<Report<Record<string, unknown>> | Question>;
 }
 
 /** Declares a tool, with its input and facts checked against what `run` takes and gives. */
 export function defineTool<Input extends z.ZodObject, Facts extends z.ZodObject>(tool: Tool<Input, Facts>): AnyTool {
-  return tool;
+  return {
+    ...tool,
+    prepare(raw) {
+      const parsed = tool.input.safeParse(raw ?? {});
+      if (!parsed.success) throw invalidInput(tool, parsed.error.issues);
+      return (powers) => tool.run(parsed.data, powers);
+    },
+  };
+}
+
+function invalidInput(
+  { name, input }: { name: string; input: z.ZodObject },
+  issues: readonly z.core.$ZodIssue[],
+): ToolError {
+  const fields = Object.keys(input.shape);
+  return new ToolError(
+    'invalid-input',
+    `The arguments of ${name} aren't valid, nothing was run: ${issues.map(describeIssue).join('; ')}.`,
+    `${name} takes: ${fields.join(', ') || 'no arguments'}. Correct them and call it again.`,
+  );
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  const where = issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
+  if (issue.code === 'unrecognized_keys')
+    return `${where}unknown ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
+  return `${where}${issue.message}`;
 }
 
 /** Refuses the arguments of a call that the schema alone can't tell apart. @throws ToolError always */

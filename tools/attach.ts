@@ -70,7 +70,9 @@ export const attach = defineTool({
               : `Detached from ${stopped.map(({ attachment }) => attachment.id).join(', ')}. The run goes on.`,
           printed: [],
           facts: {
-            attachments: stopped.map(({ attachment }) => ({ ...toFacts(attachment), state: 'ended' as const })),
+            attachments: stopped.map(({ attachment }) =>
+              toFacts({ ...attachment, state: { kind: 'ended', how: 'detached' } }),
+            ),
           },
         };
       }

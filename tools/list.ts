@@ -3,8 +3,11 @@ import { project } from '../src/fields.ts';
 import { readTable } from '../src/output/read-table.ts';
 import { defineTool } from '../src/tool.ts';
 
-/** What can be listed, and the command that does it. */
-const COMMANDS = {
+const KINDS = ['volumes', 'gateways', 'secrets', 'presets', 'exports', 'imports', 'projects'] as const;
+type Kind = (typeof KINDS)[number];
+
+/** The command that lists each kind. */
+const COMMANDS: Readonly<Record<Kind, string>> = {
   volumes: 'volume',
   gateways: 'gateway',
   secrets: 'secret list',
@@ -12,13 +15,10 @@ const COMMANDS = {
   exports: 'export list',
   imports: 'import list',
   projects: 'project list',
-} as const;
-
-type Kind = keyof typeof COMMANDS;
-const KINDS = Object.keys(COMMANDS) as [Kind, ...Kind[]];
+};
 
 /** Secrets come without their values, projects are the CLI's own: neither takes a project. */
-const WITHOUT_PROJECT: readonly Kind[] = ['projects'];
+const WITHOUT_PROJECT: ReadonlySet<Kind> = new Set(['projects']);
 
 export const list = defineTool({
   name: 'list',
@@ -33,7 +33,7 @@ export const list = defineTool({
       command: COMMANDS[input.kind],
       flags: {
         '--verbose': input.verbose,
-        '--project': WITHOUT_PROJECT.includes(input.kind) ? undefined : input.project,
+        '--project': WITHOUT_PROJECT.has(input.kind) ? undefined : input.project,
       },
     });
     const rows = readTable(transcript.stdout.split('\n'))?.rows ?? [];

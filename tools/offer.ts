@@ -92,9 +92,7 @@ export const offer = defineTool({
             ? `${gpus.length} kinds of GPU.`
             : `${offers.length} of ${found?.total ?? offers.length} offers.`,
       printed: [{ transcript, rest: 'narrow it with gpu, max_price or backend, or group_by ["gpu"]' }],
-      facts: {
-        ...(gpus.length > 0 ? { gpus } : { offers: offers.slice(0, 100), total: found?.total ?? offers.length }),
-      },
+      facts: gpus.length > 0 ? { gpus } : { offers: offers.slice(0, 100), total: found?.total ?? offers.length },
       next:
         count === 0
           ? 'Ask for less: another gpu, spot "auto", or no max_price.'

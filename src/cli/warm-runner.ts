@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { ToolError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -76,6 +77,8 @@ export function createWarmRunner(settings: WarmRunnerOptions): WarmRunner {
   const limits = { ...DEFAULT_WARM_LIMITS, ...settings.limits };
   const service = createWarmService({ executable, workerFiles, env, log, enabled, platform, limits });
   const closing = new AbortController();
+  // Each command that runs listens to it: many of them are no leak.
+  setMaxListeners(0, closing.signal);
   const active = new Set<Promise<unknown>>();
   const plainCommands = new Map<string, number>();
   let warmCommands = 0;

@@ -4,9 +4,9 @@ import { fenceText, formatTranscript } from './format-transcript.ts';
 /** What is done to every text before it is shown; made by the safety layer. */
 export interface Treatment {
   /** Masks the secrets that this server knows. */
-  redact(text: string): string;
+  readonly redact: (text: string) => string;
   /** Fences and labels the words of programs and people that we don't know. */
-  fence(text: string): string;
+  readonly fence: (text: string) => string;
 }
 
 /** A result for both kinds of client: those that show the model the text, and those that show it the structure. */

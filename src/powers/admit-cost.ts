@@ -9,7 +9,7 @@ import type { CommandRunner } from './command-runner.ts';
 import type { ApplyPlan } from './plan-apply.ts';
 
 /** Types that occupy machines by the hour, and so fall under the caps. */
-const RUNS: readonly string[] = ['task', 'service', 'dev-environment'];
+const RUNS: ReadonlySet<string> = new Set(['task', 'service', 'dev-environment']);
 
 /**
  * The price that dstack is told to hold as well, dollars an hour for one node: the lowest of the cap's share, the file's own
@@ -20,7 +20,7 @@ export function maxPriceFlag(
   head: ConfigurationHead,
   extraFlags: Readonly<Record<string, unknown>>,
 ): { extraFlags: Readonly<Record<string, unknown>>; priceFlag: number | undefined } {
-  if (caps.maxPrice === undefined || !(RUNS.includes(head.type) || head.type === 'fleet'))
+  if (caps.maxPrice === undefined || !(RUNS.has(head.type) || head.type === 'fleet'))
     return { extraFlags, priceFlag: undefined };
   const { '--max-price': asked, ...others } = extraFlags;
   const share = caps.maxPrice / Math.max(1, head.copies ?? 1);
@@ -46,7 +46,7 @@ export async function admitCost(
 ): Promise<void> {
   const caps = engine.policy.caps();
   if (caps.maxPrice === undefined && caps.maxTotal === undefined && caps.maxActive === undefined) return;
-  const isRun = RUNS.includes(head.type);
+  const isRun = RUNS.has(head.type);
   if (!isRun && head.type !== 'fleet') return;
   const total = !isRun ? 'not-a-run' : plan.maxDurationHours === undefined ? 'unbounded' : plan.price.totalAtMost;
   const refusal = checkCaps(

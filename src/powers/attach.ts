@@ -1,8 +1,8 @@
+import { hasEffect } from '../cli/check-argv.ts';
 import type { CheckedArgv } from '../cli/command.ts';
 import type { Engine } from '../engine.ts';
 import type { Attachment } from '../runs/attachment-view.ts';
 import type { AttachStart, AttachStop } from '../runs/attachments.ts';
-import { hasEffect } from './command-runner.ts';
 import type { CommandRunner } from './command-runner.ts';
 import { findResource } from './find-resource.ts';
 import { readRun } from '../output/read-run.ts';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
+import { hasEffect } from '../cli/check-argv.ts';
 import type { CheckedArgv, CommandRequest } from '../cli/command.ts';
 import type { RunOptions, Transcript } from '../cli/runner.ts';
 import type { Engine } from '../engine.ts';
 import { readFailure } from '../output/read-failure.ts';
 import type { Failure } from '../output/read-failure.ts';
-import type { Effect } from '../tool.ts';
 import { CommandFailed } from './command-failed.ts';
 import type { TimePower } from './powers.ts';
 
@@ -95,11 +95,6 @@ export function commandFailed(transcript: Transcript, failure: Failure): Command
     facts: { code: failure.code },
     next: failure.hint,
   });
-}
-
-/** Narrows a checked argv by its effect, which the catalogue's rules have set. */
-export function hasEffect<E extends Effect>(argv: CheckedArgv, ...effects: readonly E[]): argv is CheckedArgv<E> {
-  return (effects as readonly Effect[]).includes(argv.effect);
 }
 
 function guardKey(argv: CheckedArgv, options: ReadOptions): string {

@@ -1,3 +1,4 @@
+import { hasEffect } from '../cli/check-argv.ts';
 import type { CheckedArgv, CommandRequest } from '../cli/command.ts';
 import type { Transcript } from '../cli/runner.ts';
 import { readConfigurationHead } from '../config/read-configuration.ts';
@@ -10,7 +11,7 @@ import type { PendingChange } from '../safety/gate.ts';
 import type { ConfigurationFile } from '../safety/workspace.ts';
 import { admitCost, maxPriceFlag } from './admit-cost.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import { commandFailed, hasEffect } from './command-runner.ts';
+import { commandFailed } from './command-runner.ts';
 import type { CommandRunner } from './command-runner.ts';
 import { findResource, kindOf } from './find-resource.ts';
 import type { FoundResource } from './find-resource.ts';

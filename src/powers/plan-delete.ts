@@ -1,9 +1,9 @@
+import { hasEffect } from '../cli/check-argv.ts';
 import * as z from 'zod';
 import type { CommandRequest } from '../cli/command.ts';
 import type { Engine } from '../engine.ts';
 import { ToolError } from '../errors.ts';
 import { readDeleteOutcome } from '../output/read-outcome.ts';
-import { hasEffect } from './command-runner.ts';
 import type { CommandRunner } from './command-runner.ts';
 import { findResource } from './find-resource.ts';
 import type { FoundResource } from './find-resource.ts';

@@ -1,10 +1,10 @@
+import { hasEffect } from '../cli/check-argv.ts';
 import type { Engine } from '../engine.ts';
 import { ToolError } from '../errors.ts';
 import { formatPrice } from '../output/format-values.ts';
 import { readStopOutcome } from '../output/read-outcome.ts';
 import { readRun } from '../output/read-run.ts';
 import type { RunFacts } from '../output/read-run.ts';
-import { hasEffect } from './command-runner.ts';
 import type { CommandRunner } from './command-runner.ts';
 import { findResource } from './find-resource.ts';
 import { performRemoval } from './perform-removal.ts';
