@@ -32,7 +32,7 @@ export async function checkArgv(
 ): Promise<CheckedArgv> {
   const { command } = request;
   if (ruleOf(command, new Set()) === undefined) throw notRunnable(command);
-  const { help } = await catalogue.page(command, request.configurationType);
+  const { help } = await readPage(catalogue, request);
   const places = await catalogue.flagsOf(command, request.configurationType);
   const where = { command, version: catalogue.version, places };
   const asked: Asked[] = [
@@ -51,6 +51,27 @@ export async function checkArgv(
   const parentFlags = emit(given, 'parent');
   const argv = [...words.slice(0, -1), ...parentFlags, ...words.slice(-1), ...emit(given, 'own'), ...positionals];
   return brand(command, argv, rule.effect);
+}
+
+/** The page of a command that may be run; one that isn't documented is the installed CLI's lack, not the caller's mistake. */
+async function readPage(
+  catalogue: Catalogue,
+  { command, configurationType }: CommandRequest,
+): ReturnType<Catalogue['page']> {
+  try {
+    return await catalogue.page(command, configurationType);
+  } catch (error) {
+    if (!(error instanceof ToolError) || error.code !== 'unknown-command' || configurationType !== undefined)
+      throw error;
+    throw new ToolError(
+      'cli-too-old',
+      `${error.message} This tool needs \`${command}\`. Nothing was run.`,
+      error.hint,
+      {
+        cause: error,
+      },
+    );
+  }
 }
 
 /**
@@ -111,10 +132,18 @@ interface Asked {
 function checkFlag({ name, value, by }: Asked, where: Where, rules: ArgvRules): GivenFlag {
   const own = where.places.own.get(name);
   const flag = own ?? where.places.parent.get(name);
-  if (flag === undefined) throw unknownFlag(name, where, by);
+  if (flag === undefined) throw by === 'model' ? unknownFlag(name, where) : toolFlagMissing(name, where);
   if (by === 'model') checkGiver(flag, rules);
   return { flag, place: own === undefined ? 'parent' : 'own', values: checkValues(flag, value) };
 }
+
+/** What a tool itself gives isn't documented: an older CLI lacks it, and no other word of the model's would mend that. */
+const toolFlagMissing = (name: string, { command, version }: Where): ToolError =>
+  new ToolError(
+    'cli-too-old',
+    `dstack ${version} doesn't document ${name} for \`${command}\`, which this needs. Nothing was run.`,
+    'Leave out the input that asks for it, or upgrade dstack: `uv tool upgrade dstack` or `pip install -U dstack`.',
+  );
 
 function checkValues(flag: DocumentedFlag, value: unknown): readonly string[] {
   const { long } = flag;

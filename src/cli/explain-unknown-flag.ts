@@ -13,10 +13,10 @@ interface FlagContext {
 const SHORT_LIST = 12;
 
 /** The error for a flag that isn't documented in this spelling: what is wrong with it, and which documented ones are near. */
-export function unknownFlag(name: string, where: FlagContext, by: 'tool' | 'model'): ToolError {
+export function unknownFlag(name: string, where: FlagContext): ToolError {
   const all = [...new Set([...where.places.own.values(), ...where.places.parent.values()])];
   // A model isn't told of flags that it would be refused next.
-  const flags = by === 'tool' ? all : all.filter((flag) => giverOf(flag) === 'model');
+  const flags = all.filter((flag) => giverOf(flag) === 'model');
   const documented = flags.map((flag) => flag.long);
   const shown = JSON.stringify(name.slice(0, 80));
   const list = listOf(documented, where.command);

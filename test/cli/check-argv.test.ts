@@ -65,7 +65,7 @@ describe('what is asked for within the rules', () => {
     expect(await check({ command: 'event list', flags: { '--project': 'p' } })).toBe('event --project p list');
     expect(
       await check({ command: 'fleet get', flags: { '--json': true, '--verbose': true }, positionals: ['f1'] }),
-    ).toBe('unknown-flag');
+    ).toBe('cli-too-old');
   });
 
   test('what was made can be told from a look-alike, and cannot be changed', async () => {
@@ -149,6 +149,7 @@ describe('commands', () => {
     expect(await refusal({ command: 'fleet get', flags: { '--json': true } }, old)).toContain(
       '`fleet` documents: list, delete.',
     );
+    expect(await check({ command: 'event' }, [], old)).toBe('cli-too-old');
   });
 
   test('a configuration type that is not documented is refused', async () => {
