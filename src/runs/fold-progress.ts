@@ -7,7 +7,7 @@ export function foldProgress(text: string): string {
 }
 
 /** The same for one line, without its end. */
-export function foldLine(line: string): string {
+function foldLine(line: string): string {
   if (!line.includes('\r')) return line;
   // A bar ends with a return and an empty state (`\r` before the newline): the state before it is what stays on the screen.
   return line.split('\r').findLast((state) => state !== '') ?? '';

@@ -43,7 +43,7 @@ async function isOwn(master: ProcessIdentity, record: AttachmentRecord): Promise
 export const MARKER_VARIABLE = 'DSTACK_MCP_ATTACHMENT';
 
 /** The marker as it stands in an environment. */
-export function markerEntry(marker: string): string {
+function markerEntry(marker: string): string {
   return `${MARKER_VARIABLE}=${marker}`;
 }
 

@@ -43,7 +43,7 @@ const SETTLE_MS = 1200;
 const BEFORE_DEADLINE_MS = 300;
 
 /** The name of an attachment: what makes two of them the same. No other part of it is in dstack's names, so it can't be ambiguous. */
-export function attachmentId({
+function attachmentId({
   run,
   project,
   replica,
