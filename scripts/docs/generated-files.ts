@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describeSettings } from '../../src/settings.ts';
+import { VERSION } from '../../src/version.ts';
+import { tools } from '../../tools/index.ts';
+import { listForManifest, renderToolTable, renderToolsPage } from './render-tools.ts';
+import { takeSteps } from './settle-transcript.ts';
+import { writeTable } from './write-table.ts';
+
+/** A file of which at least a part is generated, as it has to be. */
+export interface GeneratedFile {
+  /** From the root of the repository. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** The steps of the demo that the README shows. */
+const SHOWN_STEPS = [
+  'What would this training run do and cost?',
+  'Yes, run it',
+  'What does it print?',
+  'A flag that nobody documented is refused',
+];
+
+/** Makes everything that is generated, from the code and from what is hand-written around it. */
+export async function renderGeneratedFiles(root: string): Promise<readonly GeneratedFile[]> {
+  const read = (file: string): Promise<string> => readFile(path.join(root, file), 'utf8');
+  const [readme, manifest, demo] = await Promise.all([read('README.md'), read('manifest.json'), read('docs/demo.txt')]);
+  const parts = {
+    tools: renderToolTable(tools, 'docs/tools.md'),
+    settings: renderSettings(),
+    demo: ['````text', takeSteps(demo, SHOWN_STEPS), '````'].join('\n'),
+  };
+  return [
+    { file: 'docs/tools.md', text: renderToolsPage(tools) },
+    { file: 'README.md', text: replaceParts(readme, parts) },
+    { file: 'manifest.json', text: renderManifest(manifest) },
+  ];
+}
+
+function renderSettings(): string {
+  return writeTable(
+    ['Option', 'Environment', 'Meaning', 'Default'],
+    describeSettings().map(({ option, env, meaning, default: fallback }) => [
+      `\`${option}\``,
+      `\`${env}\``,
+      meaning,
+      fallback,
+    ]),
+  );
+}
+
+function replaceParts(text: string, parts: Readonly<Record<string, string>>): string {
+  return Object.entries(parts).reduce((so, [name, part]) => replacePart(so, name, part), text);
+}
+
+function replacePart(text: string, name: string, part: string): string {
+  const [start, end] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`];
+  const [from, to] = [text.indexOf(start), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`README.md has no "${start}" with an "${end}" after it.`);
+  return `${text.slice(0, from + start.length)}\n\n${part}\n\n${text.slice(to)}`;
+}
+
+function renderManifest(text: string): string {
+  const manifest: unknown = JSON.parse(text);
+  if (typeof manifest !== 'object' || manifest === null) throw new Error('manifest.json holds no object.');
+  return `${JSON.stringify({ ...manifest, version: VERSION, tools: listForManifest(tools) }, undefined, 2)}\n`;
+}
