@@ -5,7 +5,7 @@ import { checkArgv } from './cli/check-argv.ts';
 import type { CheckedArgv, CommandRequest } from './cli/command.ts';
 import { findExecutable } from './cli/find-executable.ts';
 import type { Executable } from './cli/find-executable.ts';
-import { createHelpSource } from './cli/help-source.ts';
+import { createHelpSource, createWholeHelpSource } from './cli/help-source.ts';
 import { createPlainRunner } from './cli/plain-runner.ts';
 import { knowIdentity, readInstallationStamp } from './cli/known-identity.ts';
 import type { Runner } from './cli/runner.ts';
@@ -107,7 +107,10 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
   const cacheDir = path.join(settings.stateDir, 'catalogue');
   const identity = await knowIdentity({ executable, runner, cacheDir, log });
   const catalogue = createCatalogue({
-    source: createHelpSource({ runner }),
+    source: createWholeHelpSource({
+      helpTexts: () => runner.introspection.helpTexts(),
+      fallback: createHelpSource({ runner }),
+    }),
     identity,
     cacheDir,
     log,

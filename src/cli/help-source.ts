@@ -1,6 +1,7 @@
 import { ToolError } from '../errors.ts';
 import { checkHelpArgv } from './check-argv.ts';
 import type { Runner } from './runner.ts';
+import type { HelpTexts } from './warm-introspection.ts';
 
 /** Where help pages come from. */
 export interface HelpSource {
@@ -52,6 +53,27 @@ export function createHelpSource({ runner, cwd, timeoutMs = 30_000 }: HelpSource
           'See the `doctor` tool.',
         );
       throw new ToolError('cli-not-understood', `\`${shown}\` failed, so its flags aren't known: ${tail}`, hint);
+    },
+  };
+}
+
+export interface WholeHelpSourceOptions {
+  /** All pages at once, from dstack's own interpreter; undefined where it can't be asked. */
+  readonly helpTexts: () => Promise<HelpTexts | undefined>;
+  /** Asked where the other has no answer: a command under another name, or one that there isn't. */
+  readonly fallback: HelpSource;
+}
+
+/** Reads all help pages with one question: sixty commands, each of which would cost a second. */
+export function createWholeHelpSource({ helpTexts, fallback }: WholeHelpSourceOptions): HelpSource {
+  let reading: Promise<HelpTexts | undefined> | undefined;
+  return {
+    async read(command, configurationType) {
+      reading ??= helpTexts().catch(() => undefined);
+      const texts = await reading;
+      if (texts === undefined) reading = undefined;
+      const page = texts?.help[configurationType === undefined ? command : `${command} -h ${configurationType}`];
+      return page ?? fallback.read(command, configurationType);
     },
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CLIENTS, agreeing, connect } from '../support/connect.ts';
+import { waitForRun } from '../support/wait.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 
 describe.each(CLIENTS)('a whole round with the %s', (kind) => {
@@ -36,26 +37,22 @@ describe.each(CLIENTS)('a whole round with the %s', (kind) => {
     expect(questions).toHaveLength(1);
     expect(questions[0]).toContain(name);
 
-    const progress: string[] = [];
-    const running = await client.call(
-      'get',
-      { name, wait_for: 'running' },
-      { onProgress: (message) => progress.push(message) },
-    );
-    expect(running.facts).toMatchObject({ status: 'running', reached: true });
+    await waitForRun(client, name, 'running');
 
     const listed = await client.call('ps');
     expect(listed.facts['runs']).toContainEqual(expect.objectContaining({ name, status: 'running' }));
 
-    const logs = await client.call('logs', { run: name });
-    expect(logs.facts['output']).toMatch(/untrusted output .*\n(.*\n)*the first line/);
+    // The server fetches a job's log a moment after it was printed.
+    await expect
+      .poll(async () => (await client.call('logs', { run: name })).facts['output'], { timeout: 60_000 })
+      .toMatch(/untrusted output .*\n(.*\n)*the first line/);
 
     const preview = await client.call('stop', { run: name });
     expect(preview.facts).toMatchObject({ outcome: 'done', operation: 'stop', status: 'running' });
     const stopped = await client.call('stop', { token: preview.facts['token'] });
     expect(stopped.facts).toMatchObject({ outcome: 'done', operation: 'stop' });
     expect(questions).toHaveLength(2);
-    const ended = await client.call('get', { name, wait_for: 'finished' });
+    const ended = await waitForRun(client, name, 'finished');
     expect(ended.facts).toMatchObject({ status: 'terminated', reached: true });
   });
 });
