@@ -44,6 +44,8 @@ export function createAttachPower(
       const argv = await attachArgv(commands, request);
       return attachments.start(argv, {
         ...request,
+        // The default project may be another one tomorrow: an attachment belongs to the one of today.
+        project: (await engine.endpoint(request.project)).project,
         deadlineMs: time.remainingMs() - 2_000,
         signal: time.signal,
         expectIdeLink: run.kind === 'dev-environment',
