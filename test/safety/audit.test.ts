@@ -202,12 +202,12 @@ test('a full file is moved aside whole, and only so many are kept', () => {
 test('other files in the folder are left alone by the rotation', () => {
   const folder = newFolder();
   mkdirSync(folder, { recursive: true });
-  for (const name of ['audit-notes.jsonl', 'attachments.json', 'audit-old.txt'])
+  for (const name of ['a-notes.jsonl', 'attachments.json', 'audit-0-notes.jsonl'])
     writeFileSync(path.join(folder, name), '');
   const log = open(folder, { maxBytes: 1, keepFiles: 1 });
   for (let index = 0; index < 4; index += 1) log.write(entry());
   expect(readdirSync(folder)).toEqual(
-    expect.arrayContaining(['audit-notes.jsonl', 'attachments.json', 'audit-old.txt']),
+    expect.arrayContaining(['a-notes.jsonl', 'attachments.json', 'audit-0-notes.jsonl']),
   );
 });
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { ToolError } from '../../src/errors.ts';
 import { spendConsent } from '../../src/safety/consent.ts';
@@ -613,4 +614,18 @@ test('closing the gate ends its dialogs and its tokens', async () => {
   gate.close();
   expect(opened[0]?.signal.aborted).toBe(true);
   await refusal(gate.redeem(token, ask(), steps));
+});
+
+test('a click for a token that made way for newer ones does not bring it back', async () => {
+  const { dialog, opened } = fakeDialog();
+  const { gate, steps, mint, consents } = setUp({ dialog, maxPending: 1 });
+  const old = mint();
+  await gate.redeem(old, ask(), steps);
+  mint();
+  expect(opened[0]?.signal.aborted).toBe(true);
+  opened[0]?.answer({ kind: 'approved' });
+  // The answer reaches the gate in a later turn.
+  await setImmediate();
+  expect(await refusal(gate.redeem(old, ask({ waitMs: 1_000 }), steps))).toMatchObject({ code: 'token-expired' });
+  expect(consents).toHaveLength(0);
 });
