@@ -1,5 +1,6 @@
 import type { Engine } from './engine.ts';
 import { ToolError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
 import { renderReport } from './output/render-report.ts';
 import type { Rendered } from './output/render-report.ts';
 import { CommandFailed } from './powers/command-failed.ts';
@@ -29,6 +30,8 @@ export async function callTool(
 ): Promise<CallOutcome> {
   const startedAt = engine.now();
   try {
+    // Secrets are masked from the first call on, also those that the CLI was given since the last one.
+    await engine.learnSecrets();
     const run = tool.prepare(raw);
     engine.policy.admitTool(tool);
     // From here on the tool has only guarded powers: each command's argv passes the catalogue, each change needs a consent
@@ -44,11 +47,20 @@ export async function callTool(
   }
 }
 
+/** Failures that no rule of this server's brought about: the installed CLI, or time. */
+const ABOUT_THE_SET_UP: ReadonlySet<ErrorCode> = new Set([
+  'cli-not-found',
+  'cli-too-old',
+  'cli-not-understood',
+  'timed-out',
+  'cancelled',
+  'busy',
+]);
+
 function reportError(engine: Engine, tool: AnyTool, error: unknown): Report<Record<string, unknown>> {
   if (error instanceof CommandFailed) return error.report;
   if (error instanceof ToolError) {
-    const outcome =
-      error.code === 'cli-not-found' || error.code === 'timed-out' || error.code === 'busy' ? 'failed' : 'refused';
+    const outcome = ABOUT_THE_SET_UP.has(error.code) ? 'failed' : 'refused';
     return { outcome, summary: error.message, printed: [], facts: { code: error.code }, next: error.hint };
   }
   engine.log.error({ tool: tool.name, err: error }, 'a bug in this server');

@@ -1,8 +1,10 @@
 import { homedir } from 'node:os';
+import path from 'node:path';
 import { createCliFinder } from './cli-finder.ts';
 import type { Cli } from './cli-finder.ts';
 import { cliEnvironment } from './cli/cli-environment.ts';
 import { readClientConfig } from './cli/client-config.ts';
+import type { ClientConfig } from './cli/client-config.ts';
 import { ToolError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { Treatment } from './output/render-report.ts';
@@ -44,6 +46,8 @@ export interface Engine {
    * @throws ToolError `policy` where the project isn't configured: a name that the model made up goes nowhere.
    */
   endpoint(project: string | undefined): Promise<{ project: string; server: string }>;
+  /** Reads again which secrets the CLI has, so that they are masked. */
+  learnSecrets(): Promise<void>;
   /** Starts in the background what the first call would otherwise wait for. */
   warmUp(): void;
   close(): Promise<void>;
@@ -65,8 +69,9 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
   const redactor = createRedactor();
   const dialog = createDialog({ setting: settings.dialog, env });
   const audit = createAuditLog({
-    ...auditLimits(policy),
-    folder: settings.stateDir,
+    ...policy.auditLimits(),
+    // A folder of its own: it is kept private and rotated.
+    folder: path.join(settings.stateDir, 'audit'),
     redact: redactor.redact,
   });
   const gate = createGate<Report<ChangeFacts>>({
@@ -83,9 +88,14 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     log,
   });
 
-  const endpoint: Engine['endpoint'] = async (wanted) => {
+  const readConfig = async (): Promise<ClientConfig> => {
     const config = await readClientConfig(env, home);
     redactor.add(config.secrets);
+    return config;
+  };
+
+  const endpoint: Engine['endpoint'] = async (wanted) => {
+    const config = await readConfig();
     const project = wanted ?? settings.project ?? config.defaultProject ?? 'the default project';
     const found = config.projects.find(({ name }) => name === project);
     if (wanted !== undefined && found === undefined) {
@@ -112,9 +122,10 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     treatment: { redact: redactor.redact, fence: fenceUntrusted },
     now: () => performance.now(),
     cli: () => cli.get(),
+    async learnSecrets() {
+      await readConfig();
+    },
     warmUp() {
-      // The configuration's secrets are masked from the first call on.
-      void endpoint(undefined).catch((error: unknown) => log.debug({ err: error }, 'no endpoint'));
       void cli.get().then(
         (found) => found.warmUp(),
         (error: unknown) => log.warn({ err: error }, 'dstack'),
@@ -125,14 +136,5 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
       attachments.close();
       await cli.close();
     },
-  };
-}
-
-function auditLimits(policy: PolicyWatch): { maxBytes?: number; keepFiles?: number } {
-  const state = policy.state();
-  const limits = state.kind === 'in-force' ? state.policy.audit : undefined;
-  return {
-    ...(limits?.max_megabytes === undefined ? {} : { maxBytes: limits.max_megabytes * 1_000_000 }),
-    ...(limits?.keep_files === undefined ? {} : { keepFiles: limits.keep_files }),
   };
 }

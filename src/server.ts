@@ -33,7 +33,14 @@ const questionState = z.object({ nonce: z.string(), tool: z.string() });
 type QuestionState = z.output<typeof questionState>;
 
 /** What is read of a client's capabilities: declared per connection in the older era, per request in the newer. */
-const clientCapabilities = z.looseObject({ elicitation: z.looseObject({}).optional() });
+const clientCapabilities = z.looseObject({
+  elicitation: z.looseObject({ form: z.unknown(), url: z.unknown() }).partial().optional(),
+});
+
+/** Forms are what a client shows that names them, and one of before there were other ways, which names nothing. */
+function canShowForms({ elicitation }: z.output<typeof clientCapabilities>): boolean {
+  return elicitation !== undefined && (elicitation.form !== undefined || elicitation.url === undefined);
+}
 
 /** Serves MCP over standard input and output until the client is gone or the signal says so. */
 export async function serve(engine: Engine, tools: readonly AnyTool[], signal: AbortSignal): Promise<void> {
@@ -131,7 +138,7 @@ function readContext(server: McpServer, tool: AnyTool, context: ServerContext): 
   let step = 0;
   return {
     signal: context.mcpReq.signal,
-    canAskPerson: capabilities.data?.elicitation !== undefined,
+    canAskPerson: capabilities.success && canShowForms(capabilities.data),
     ...(answer === undefined ? {} : { answer }),
     ...(progressToken === undefined
       ? {}

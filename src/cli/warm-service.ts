@@ -38,7 +38,7 @@ export const DEFAULT_WARM_LIMITS: WarmLimits = {
   maxQueued: 256,
   keepBytes: 4_194_304,
   graceMs: 2_000,
-  startTimeoutMs: 30_000,
+  startTimeoutMs: 60_000,
   patienceMs: 4_000,
   handOverMs: 3_000,
   silenceMs: 5_000,

@@ -72,7 +72,8 @@ export function createChangePower(
           next: redemption.next,
         };
       }
-      return redemption.repeated ? repeat(redemption.result) : redemption.result;
+      const report = redemption.repeated ? repeat(redemption.result) : redemption.result;
+      return redemption.unrecorded ? { ...report, summary: `${report.summary} ${UNRECORDED}` } : report;
     },
   };
 }
@@ -89,6 +90,8 @@ function reportPreview(
     next: planned.next,
   };
 }
+
+const UNRECORDED = "Its last line couldn't be written to the audit log: no further change is made until that can be.";
 
 /** A used token answers with what came of its use, and says that nothing was done again. */
 function repeat(result: Report<ChangeFacts>): Report<ChangeFacts> {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { CheckedArgv } from '../cli/command.ts';
 import type { RunOptions } from '../cli/runner.ts';
 import type { Engine } from '../engine.ts';
@@ -37,13 +38,15 @@ export async function performApply(
   });
   engine.retryGuard.worldChanged();
   const change = readApplyOutcome(transcript);
+  const profiles = await engine.workspace.hashProfiles(planned.file.folder);
+  const profilesChanged = !isDeepStrictEqual(profiles, planned.profiles);
   const name = change.name ?? planned.plan.name ?? planned.head.name;
   const { project } = planned.request;
   const look =
     name === undefined
       ? undefined
       : await findResource(commands, { kind: kindOf(planned.head.type), name, project }).catch(() => undefined);
-  const outcome = transcript.pinning === 'changed' ? swapped : change;
+  const outcome = transcript.pinning === 'changed' || profilesChanged ? swapped : change;
   const status = look?.status;
   return {
     outcome: outcome.outcome,
@@ -63,6 +66,7 @@ export async function performApply(
 /** A file that was swapped in flight is an incident, whatever dstack said. */
 const swapped: Pick<ChangeOutcome, 'outcome' | 'message' | 'hint'> = {
   outcome: 'unknown',
-  message: 'The configuration file was changed while dstack read it: what was applied may not be what was approved.',
+  message:
+    'The configuration or a profile was changed while dstack read it: what was applied may not be what was approved.',
   hint: 'Show the user the present state with get, and ask what to do.',
 };

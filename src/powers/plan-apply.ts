@@ -4,15 +4,18 @@ import type { Transcript } from '../cli/runner.ts';
 import { readConfigurationHead } from '../config/read-configuration.ts';
 import type { ConfigurationHead } from '../config/read-configuration.ts';
 import type { Engine } from '../engine.ts';
+import { ToolError } from '../errors.ts';
 import { formatPrice } from '../output/format-values.ts';
 import { readPlan } from '../output/read-plan.ts';
 import type { PlanFacts } from '../output/read-plan.ts';
 import type { PendingChange } from '../safety/gate.ts';
+import type { Place } from '../safety/policy-rules.ts';
 import type { ConfigurationFile } from '../safety/workspace.ts';
 import { admitCost, maxPriceFlag } from './admit-cost.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import { commandFailed } from './command-runner.ts';
 import type { CommandRunner } from './command-runner.ts';
+import { limitPlaces } from './limit-places.ts';
 import { findResource, kindOf } from './find-resource.ts';
 import type { FoundResource } from './find-resource.ts';
 import { performApply } from './perform-apply.ts';
@@ -28,6 +31,8 @@ export interface ApplyPlan {
   readonly plan: PlanFacts;
   readonly project: string;
   readonly server: string;
+  /** SHA-256 of the profile files right before dstack read them. */
+  readonly profiles: Readonly<Record<string, string>>;
 }
 
 type PossibleAction = 'create' | 'update' | 'replace';
@@ -44,15 +49,16 @@ export async function planApply(
   engine.policy.admitResource({ kind, name, project: request.project });
   const command = await applyCommand(engine, request, { file, head });
   const where = { cwd: file.folder, pinnedFile: { path: file.realPath, bytes: file.bytes } };
+  const profiles = await engine.workspace.hashProfiles(file.folder);
   const { transcript, failure } = await commands.tryRead(command, { ...where, answer: 'n' });
   if (failure !== undefined) throw commandFailed(transcript, failure);
   const plan = readPlan(transcript, head.value);
   const { project, server } = await engine.endpoint(plan.project ?? request.project);
-  const planned: ApplyPlan = { request, file, head, transcript, plan, project, server };
+  const planned: ApplyPlan = { request, file, head, transcript, plan, project, server, profiles };
   const action = possibleAction(plan);
   if (action === undefined) return nothingToConsentTo(planned);
   engine.policy.admitResource({ kind, name: plan.name ?? name, project, operation: action });
-  engine.policy.admitPlaces(plan.offers);
+  engine.policy.admitPlaces(placesOf(planned));
   await admitCost(engine, commands, planned);
   const known = plan.name ?? name;
   const present =
@@ -78,18 +84,42 @@ async function applyCommand(
   request: ApplyRequest,
   { file, head }: { file: ConfigurationFile; head: ConfigurationHead },
 ): Promise<CommandRequest> {
-  const { extraFlags, priceFlag } = maxPriceFlag(engine.policy.caps(), head, request.extraFlags ?? {});
-  const documented = (await (await engine.cli()).catalogue.flagsOf('apply', head.type)).own;
+  const priced = maxPriceFlag(engine.policy.caps(), head, request.extraFlags ?? {});
+  const documented = await flagsOfType(engine, file, head);
+  const placed = documented.has('--backend')
+    ? limitPlaces(engine.policy.limits(), head.value, priced.extraFlags)
+    : { flags: {}, extraFlags: priced.extraFlags };
   return {
     command: 'apply',
     configurationType: head.type,
     flags: {
       '--file': file.relativePath,
       '--project': request.project,
-      '--max-price': documented.has('--max-price') ? priceFlag : undefined,
+      '--max-price': documented.has('--max-price') ? priced.priceFlag : undefined,
+      ...placed.flags,
     },
-    extraFlags,
+    extraFlags: placed.extraFlags,
   };
+}
+
+/** The flags of a configuration's type; a type that dstack doesn't know is a mistake in the file. */
+async function flagsOfType(
+  engine: Engine,
+  file: ConfigurationFile,
+  head: ConfigurationHead,
+): Promise<ReadonlyMap<string, unknown>> {
+  const { catalogue } = await engine.cli();
+  try {
+    return (await catalogue.flagsOf('apply', head.type)).own;
+  } catch (error) {
+    if (!(error instanceof ToolError) || error.code !== 'unknown-command') throw error;
+    throw new ToolError(
+      'invalid-file',
+      `${file.relativePath} has the type ${JSON.stringify(head.type.slice(0, 80))}, which dstack ${catalogue.version} doesn't document. Nothing was run.`,
+      'The types are task, service, dev-environment, fleet, volume and gateway; what is newer than the installed dstack needs an upgrade.',
+      { cause: error },
+    );
+  }
 }
 
 function possibleAction(plan: PlanFacts): PossibleAction | undefined {
@@ -137,7 +167,6 @@ async function bindApply(
   const { plan, head, file, project, server, request } = planned;
   const name = plan.name ?? head.name;
   const resource = { kind: head.type, name };
-  const profiles = await engine.workspace.hashProfiles(file.folder);
   return {
     request,
     operation: action,
@@ -148,7 +177,7 @@ async function bindApply(
       project,
       server,
       cwd: file.folder,
-      files: { [file.realPath]: file.sha256, ...profiles },
+      files: { [file.realPath]: file.sha256, ...planned.profiles },
       present: present?.id ?? null,
       affected: action === 'replace' ? [nameOf(planned)] : [],
       pricePerHour: hourly(plan) ?? null,
@@ -170,6 +199,13 @@ async function bindApply(
 
 const nameOf = ({ plan, head }: ApplyPlan): string =>
   `${head.type} ${plan.name ?? head.name ?? '(a name is made by dstack)'}`;
+
+/** Where it would run: the offers of a plan, or what the file of a volume or gateway says. */
+function placesOf({ plan, head: { type, value } }: ApplyPlan): readonly Place[] {
+  if (type !== 'volume' && type !== 'gateway') return plan.offers;
+  const { backend, region } = value;
+  return [{ backend: String(backend), region: typeof region === 'string' ? region : undefined }];
+}
 
 function warningsOf({ warnings, price }: PlanFacts): string[] {
   const more = price.isWhole
