@@ -67,7 +67,7 @@ const happens = (emitter: NodeJS.EventEmitter, event: string): Promise<string> =
   });
 
 /** Makes the server of one connection. The SDK calls it once per client; both protocol eras are served by the same one. */
-export function createServer(engine: Engine, tools: readonly AnyTool[]): McpServer {
+function createServer(engine: Engine, tools: readonly AnyTool[]): McpServer {
   const states = createRequestStateCodec<QuestionState>({ key: randomBytes(32), ttlSeconds: ANSWER_TTL_SECONDS });
   const server = new McpServer(
     { name: 'dstack-mcp', title: 'dstack', version: VERSION },

@@ -110,7 +110,7 @@ function redirect(state: ParserState, target: string): void {
 }
 
 /** Replaces `$NAME`, `${NAME}` and `${NAME:-default}`; a name that isn't set becomes nothing, as in a shell. */
-export function expandVariables(text: string, variables: ReadonlyMap<string, string>): string {
+function expandVariables(text: string, variables: ReadonlyMap<string, string>): string {
   return text.replaceAll(
     /\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})/g,
     (_match, plain?: string, braced?: string, fallback?: string) =>

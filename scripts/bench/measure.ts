@@ -10,7 +10,7 @@ export interface Timing {
 export type Name = 'bare' | 'plain' | 'warm' | 'rest';
 
 /** The value below which this part of the sorted values lies. */
-export function quantile(values: readonly number[], part: number): number {
+function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
 }

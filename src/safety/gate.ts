@@ -15,7 +15,7 @@ import type { Requirement } from './requirement.ts';
 import { closeEntry, createTokenStore } from './token-store.ts';
 import type { TokenEntry, Used } from './token-store.ts';
 
-export type { Binding, ConsentSummary, PendingChange } from './pending-change.ts';
+export type { PendingChange } from './pending-change.ts';
 
 /** Who is asking to redeem, and whom this server can ask back. */
 export interface AskContext {

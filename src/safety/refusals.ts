@@ -3,7 +3,7 @@ import { nameToType } from './consent-text.ts';
 import type { PendingChange } from './pending-change.ts';
 
 /** The next step that leads to a new token for the same wish. */
-export function previewAgain(change: PendingChange): string {
+function previewAgain(change: PendingChange): string {
   const { tool } = change.binding;
   const how = tool === 'apply' ? 'Call plan again' : `Call ${tool} again without a token`;
   return `${how} and show what it says to the user before going on.`;
