@@ -32,7 +32,7 @@ try {
   if (await prepare()) say(`Everything is set up (${secondsSince(startedAt)} s); the next time this takes no time.`);
 } catch (error) {
   if (!(error instanceof Error && 'hint' in error)) throw error;
-  say(`${error.message}\n${error.hint}`);
+  say(`${error.message}\n${String(error.hint)}`);
   process.exitCode = 1;
 }
 
