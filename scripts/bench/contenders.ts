@@ -110,7 +110,7 @@ function bareCli(sandbox: Sandbox): Contender {
   };
 }
 
-/** The requests that the commands make, with a connection that is kept. `plan` and `help` have no single request. */
+/** The requests that the commands make, with a connection that is kept. The others are made of several, or of none. */
 function restApi(sandbox: Sandbox): Contender {
   const post = async (endpoint: string, body: unknown): Promise<void> => {
     const response = await fetch(`${sandbox.url}${endpoint}`, {
@@ -132,8 +132,12 @@ function restApi(sandbox: Sandbox): Contender {
         });
       case 'get':
         return post('/api/project/main/runs/get', { run_name: 'bench' });
-      default:
+      case 'offer':
+      case 'plan':
+      case 'help':
         return undefined;
+      default:
+        return command satisfies never;
     }
   };
 }

@@ -62,7 +62,7 @@ export async function measureConcurrent(contenders: Contenders, sizes: readonly 
     for (let round = 0; round < 3; round += 1) {
       for (const [name, contender] of contestants(contenders)) {
         const since = performance.now();
-        await Promise.all(Array.from({ length: atOnce }, () => contender('ps')));
+        await Promise.all(Array.from({ length: atOnce }, async () => contender('ps')));
         samples.set(name, [...(samples.get(name) ?? []), performance.now() - since]);
       }
     }
