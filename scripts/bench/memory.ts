@@ -14,7 +14,7 @@ export async function measureMemory(
 ): Promise<{ idle: Memory; after: Memory; calls: number } | undefined> {
   if (process.platform !== 'linux') return undefined;
   const idle = await readMemory(pid);
-  for (let done = 0; done < calls; done += 4) await Promise.all([1, 2, 3, 4].map(() => call('ps')));
+  for (let done = 0; done < calls; done += 4) await Promise.all([1, 2, 3, 4].map(async () => call('ps')));
   return { idle, after: await readMemory(pid), calls };
 }
 
