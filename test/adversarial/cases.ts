@@ -201,7 +201,7 @@ const FILES: readonly Attempt[] = [
   attempt(`file: ${name}`, 'plan', { file: `${name}.dstack.yml` }, CODES.invalidFile, CODES.outsideWorkspace),
 );
 
-const TOKENS: readonly Attempt[] = [
+const TOKENS_TO_REFUSE: readonly (readonly [string, unknown])[] = [
   ['invented', '0000000-0000000-0000000-0000000'],
   ['empty', ''],
   ['a word', 'yes'],
@@ -213,9 +213,11 @@ const TOKENS: readonly Attempt[] = [
   ['null', null],
   ['the name of a property', '__proto__'],
   ['very long', 'a'.repeat(100_000)],
-].flatMap(([title, token]) =>
+];
+
+const TOKENS: readonly Attempt[] = TOKENS_TO_REFUSE.flatMap(([title, token]) =>
   ['apply', 'stop', 'delete'].map((tool) =>
-    attempt(`token for ${tool}: ${String(title)}`, tool, { token }, CODES.tokenUnknown, CODES.invalidInput),
+    attempt(`token for ${tool}: ${title}`, tool, { token }, CODES.tokenUnknown, CODES.invalidInput),
   ),
 );
 

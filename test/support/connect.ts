@@ -6,6 +6,7 @@ import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import path from 'node:path';
 import type { Stream } from 'node:stream';
 import { onTestFinished } from 'vitest';
+import * as z from 'zod';
 
 /** A client as users have it: the current SDK in both protocol eras, and the SDK that many hosts still embed. */
 export const CLIENTS = ['current SDK, 2026-07-28', 'current SDK, 2025-11-25', 'older SDK, 2025-11-25'] as const;
@@ -157,15 +158,14 @@ function toRequestOptions({ signal, onProgress }: CallOptions): {
   };
 }
 
+const toolResult = z.looseObject({
+  content: z.array(z.looseObject({ type: z.string(), text: z.string().optional() })),
+  structuredContent: z.record(z.string(), z.unknown()).optional(),
+  isError: z.boolean().optional(),
+});
+
 function toAnswer(result: unknown): Answer {
-  const { content, structuredContent, isError } = result as {
-    content: { type: string; text?: string }[];
-    structuredContent?: Record<string, unknown>;
-    isError?: boolean;
-  };
-  return {
-    isError: isError === true,
-    text: content.map((block) => block.text ?? '').join('\n'),
-    facts: structuredContent ?? {},
-  };
+  const { content, structuredContent, isError } = toolResult.parse(result);
+  const text = content.map((block) => block.text ?? '').join('\n');
+  return { isError: isError === true, text, facts: structuredContent ?? {} };
 }

@@ -1,5 +1,6 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import * as z from 'zod';
 
 /** A dstack executable that writes down what it is called with, and then is the real one. */
 export interface Recorder {
@@ -10,10 +11,8 @@ export interface Recorder {
   mostAtOnce(): Promise<number>;
 }
 
-interface Noted {
-  readonly event: 'start' | 'end';
-  readonly argv: readonly string[];
-}
+const noted = z.strictObject({ event: z.enum(['start', 'end']), argv: z.array(z.string()) });
+type Noted = z.output<typeof noted>;
 
 /** Puts a recorder in front of a dstack executable. For servers without the warm worker, which would start it once only. */
 export async function createRecorder(folder: string, real: string): Promise<Recorder> {
@@ -27,8 +26,10 @@ export async function createRecorder(folder: string, real: string): Promise<Reco
     'def note(event):',
     `    with open(${JSON.stringify(log)}, "a") as log:`,
     '        log.write(json.dumps({"event": event, "argv": sys.argv[1:]}) + "\\n")',
-    'note("start")',
-    'atexit.register(note, "end")',
+    // Without arguments it is only looked at: its parser is read for what it documents.
+    'if sys.argv[1:]:',
+    '    note("start")',
+    '    atexit.register(note, "end")',
     'from dstack._internal.cli.main import main',
     'sys.exit(main())',
     '',
@@ -40,7 +41,7 @@ export async function createRecorder(folder: string, real: string): Promise<Reco
     return text
       .split('\n')
       .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Noted);
+      .map((line) => noted.parse(JSON.parse(line)));
   };
   return {
     cli,
