@@ -1,0 +1,495 @@
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import * as z from 'zod';
+import { createRestClient } from '../../sandbox/rest-client.ts';
+import { tools } from '../../tools/index.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { connect } from '../support/connect.ts';
+import type { Answer, TestClient } from '../support/connect.ts';
+import { writeExecutable } from '../support/fake-cli.ts';
+import { processesIn } from '../support/processes.ts';
+import { createRecorder } from '../support/recorder.ts';
+import type { Recorder } from '../support/recorder.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { until } from '../support/wait.ts';
+
+type Input = Readonly<Record<string, unknown>>;
+/** What was asked, the code and the words of the refusal, and the words of the next step. */
+type Refused = readonly [what: string, tool: string, input: Input, code: string, says: RegExp, next: RegExp];
+
+const atEnd = collectEnds(afterAll);
+const FILE = 'good.dstack.yml';
+const NAME = uniqueName('bad-input');
+let home: TestHome;
+let recorder: Recorder;
+let client: TestClient;
+
+beforeAll(async () => {
+  home = await createTestHome({ atEnd });
+  const outside = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-outside-'));
+  atEnd(() => rm(outside, { recursive: true, force: true }));
+  await writeFile(path.join(outside, 'other.dstack.yml'), 'type: task\n');
+  await symlink(path.join(outside, 'other.dstack.yml'), path.join(home.workspace, 'link.dstack.yml'));
+  await home.write(FILE, task(NAME));
+  await home.write('broken.dstack.yml', 'type: task\ncommands: [echo\n');
+  await home.write('no-type.dstack.yml', 'name: nothing\n');
+  await home.write('taks.dstack.yml', { ...task(NAME), type: 'taks' });
+  await home.write('notes.txt', 'type: task\n');
+  recorder = await createRecorder(home.home, inject('sandbox').cli);
+  client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' }, atEnd });
+});
+
+/** The names of all runs that the server knows, finished ones included. */
+async function runNames(): Promise<readonly string[]> {
+  const { url, token } = inject('sandbox');
+  const runs = await createRestClient(url, token)('/api/runs/list', { project_name: 'main', limit: 100 });
+  return z
+    .array(z.looseObject({ run_spec: z.looseObject({ run_name: z.string() }) }))
+    .parse(runs)
+    .map((run) => run.run_spec.run_name);
+}
+
+function expectRefusal(answer: Answer, { code, says, next }: { code: string; says: RegExp; next: RegExp }): void {
+  expect(answer.facts['code'], answer.text).toBe(code);
+  expect(answer.isError).toBe(true);
+  expect(answer.facts['outcome']).toBe('refused');
+  expect(answer.facts['summary']).toMatch(says);
+  expect(answer.facts['next']).toMatch(next);
+  // Clients show the model one of the two channels alone.
+  expect(answer.text).toContain(answer.facts['summary']);
+  expect(answer.text).toContain(answer.facts['next']);
+  expect(answer.text).toContain(`code: ${code}`);
+}
+
+const plan = (flags: Input): Input => ({ file: FILE, flags });
+
+const REFUSED: readonly Refused[] = [
+  [
+    'an invented flag',
+    'plan',
+    plan({ '--gpus': 'A100' }),
+    'unknown-flag',
+    /doesn't document "--gpus".*Nothing was run/,
+    /Did you mean --gpu\b/,
+  ],
+  ['a flag of another command', 'plan', plan({ '--last': 1 }), 'unknown-flag', /"--last" for `apply`/, /apply --help/],
+  ['an abbreviated flag', 'plan', plan({ '--max-p': 1 }), 'unknown-flag', /abbreviation/, /Write --max-price/],
+  ['a cluster of short flags', 'ps', { flags: { '-av': true } }, 'unknown-flag', /no long flag/, /one by one/],
+  ['a short flag', 'ps', { flags: { '-a': true } }, 'unknown-flag', /short form/, /Write --all/],
+  [
+    'a flag with its value',
+    'plan',
+    plan({ '--max-price=2': true }),
+    'unknown-flag',
+    /holds the value/,
+    /"--max-price": value/,
+  ],
+  [
+    'a value that is a flag',
+    'plan',
+    plan({ '--gpu': '--yes' }),
+    'invalid-value',
+    /--gpu starts with "-"/,
+    /starts with another character/,
+  ],
+  [
+    "a field's value that is a flag",
+    'offer',
+    { backend: ['-y'] },
+    'invalid-value',
+    /--backend starts with "-"/,
+    /another character/,
+  ],
+  [
+    'a project that is a flag',
+    'ps',
+    { project: '--all' },
+    'policy',
+    /No project --all is configured/,
+    /Configured: main/,
+  ],
+  ['a name that is a flag', 'get', { name: '-rf' }, 'invalid-input', /name: a dstack name/, /get takes: name, kind/],
+  ['a switch with a value', 'plan', plan({ '--spot': 'no' }), 'invalid-value', /--spot is a switch/, /the value true/],
+  [
+    'consent as a flag',
+    'plan',
+    plan({ '--yes': true }),
+    'forbidden-flag',
+    /--yes is set by this server/,
+    /Leave --yes out/,
+  ],
+  ['another file as a flag', 'plan', plan({ '--file': '/etc/x' }), 'forbidden-flag', /--file is set by/, /own inputs/],
+  [
+    'a flag that carries secrets',
+    'plan',
+    plan({ '--env': 'A=1' }),
+    'forbidden-flag',
+    /--env isn't taken/,
+    /configuration file/,
+  ],
+  ['a blocking flag', 'ps', { flags: { '--watch': true } }, 'forbidden-flag', /--watch is set by/, /Leave --watch out/],
+  [
+    'a file outside',
+    'plan',
+    { file: '/etc/hosts.dstack.yml' },
+    'outside-workspace',
+    /outside the workspace/,
+    /Name a file inside .*workspace/,
+  ],
+  ['a way up', 'plan', { file: 'sub/../../x.dstack.yml' }, 'outside-workspace', /holds `\.\.`/, /without `\.\.`/],
+  [
+    'a link that leads out',
+    'plan',
+    { file: 'link.dstack.yml' },
+    'outside-workspace',
+    /leads to .*other\.dstack\.yml/,
+    /Name a file inside/,
+  ],
+  [
+    'a file of another kind',
+    'plan',
+    { file: 'notes.txt' },
+    'outside-workspace',
+    /only a configuration/,
+    /Name a file inside/,
+  ],
+  [
+    'a file that is missing',
+    'plan',
+    { file: 'nosuch.dstack.yml' },
+    'file-not-found',
+    /no file nosuch/,
+    /Check the path/,
+  ],
+  [
+    'a file that is no YAML',
+    'plan',
+    { file: 'broken.dstack.yml' },
+    'invalid-file',
+    /isn't valid YAML.*line 3/s,
+    /plan again/,
+  ],
+  ['a file without a type', 'plan', { file: 'no-type.dstack.yml' }, 'invalid-file', /no `type`/, /Add `type: task`/],
+  [
+    'a type that dstack does not know',
+    'plan',
+    { file: 'taks.dstack.yml' },
+    'invalid-file',
+    /has the type "taks", which dstack [\d.]+ doesn't document/,
+    /types are task, service/,
+  ],
+  ['no token', 'apply', {}, 'invalid-input', /token: Invalid input/, /apply takes: token/],
+  [
+    'a token of nobody',
+    'apply',
+    { token: 'abcdefg-abcdefg' },
+    'token-unknown',
+    /didn't give out that token/,
+    /call plan/,
+  ],
+  ['neither run nor token', 'stop', {}, 'invalid-input', /Neither `run` nor `token`/, /ps lists the runs/],
+  ['a kind without a name', 'delete', { kind: 'fleet' }, 'invalid-input', /both `kind` and `name`/, /fleet, or list/],
+  [
+    'an instance of a volume',
+    'delete',
+    { kind: 'volume', name: 'vol', instance: 1 },
+    'invalid-input',
+    /`instance` goes with/,
+    /fleet tool/,
+  ],
+  ['no run to attach to', 'attach', {}, 'invalid-input', /`run` is needed/, /ps lists the runs/],
+  [
+    'a command that is none',
+    'help',
+    { command: 'aply' },
+    'unknown-command',
+    /doesn't document `aply`.*apply/,
+    /upgrade/,
+  ],
+];
+
+describe('what is asked wrongly is refused before dstack is asked, with the next step', () => {
+  test.each(REFUSED)('%s (%s)', async (_what, tool, input, code, says, next) => {
+    const before = await recorder.calls();
+    expectRefusal(await client.call(tool, input), { code, says, next });
+    expect(await recorder.calls()).toEqual(before);
+  });
+
+  const wrongTypes = tools.flatMap((tool) =>
+    Object.keys(tool.input.shape).map((field) => ({ tool: tool.name, field })),
+  );
+
+  test.each(wrongTypes)('a wrong type for `$field` of $tool', async ({ tool, field }) => {
+    const before = await recorder.calls();
+    for (const value of [[{}], null]) {
+      const answer = await client.call(tool, { [field]: value });
+      expectRefusal(answer, {
+        code: 'invalid-input',
+        says: new RegExp(`\\b${field}\\b`),
+        next: new RegExp(`${tool} takes: `),
+      });
+    }
+    expect(await recorder.calls()).toEqual(before);
+  });
+
+  test.each(tools.map(({ name }) => name))('a parameter that %s does not have', async (tool) => {
+    const before = await recorder.calls();
+    expectRefusal(await client.call(tool, { yes: true }), {
+      code: 'invalid-input',
+      says: /unknown "yes"/,
+      next: new RegExp(`${tool} takes`),
+    });
+    expect(await recorder.calls()).toEqual(before);
+  });
+});
+
+describe('what no longer fits the world is refused, and nothing is changed', () => {
+  test('a token for another tool, and a token that was used', async () => {
+    const name = uniqueName('tokens');
+    await home.write('tokens.dstack.yml', task(name, { commands: ['exit 0'] }));
+    const planned = await client.call('plan', { file: 'tokens.dstack.yml' });
+    const { token } = planned.facts;
+    expectRefusal(await client.call('stop', { token }), {
+      code: 'token-unknown',
+      says: /token is for apply, not for stop/,
+      next: /Use it with apply/,
+    });
+    expect(await runNames()).not.toContain(name);
+
+    const applied = await client.call('apply', { token });
+    expect(applied.facts).toMatchObject({ outcome: 'done', operation: 'create' });
+    const before = await recorder.calls();
+    const again = await client.call('apply', { token });
+    // It answers with what came of it, and does nothing.
+    expect(again.facts).toMatchObject({ outcome: 'done', output: applied.facts['output'] });
+    expect(again.facts['summary']).toMatch(/used before; nothing was done again/);
+    expect(await recorder.calls()).toEqual(before);
+  });
+
+  test('a file that was edited after the plan', async () => {
+    const name = uniqueName('edited');
+    await home.write('edited.dstack.yml', task(name));
+    const planned = await client.call('plan', { file: 'edited.dstack.yml' });
+    await home.write('edited.dstack.yml', task(name, { commands: ['echo something else'] }));
+    const refusal = {
+      code: 'plan-changed',
+      says: /edited\.dstack\.yml was edited.*token is spent/,
+      next: /Call plan again/,
+    };
+    expectRefusal(await client.call('apply', { token: planned.facts['token'] }), refusal);
+    // Undoing the edit doesn't bring it back.
+    await home.write('edited.dstack.yml', task(name));
+    expectRefusal(await client.call('apply', { token: planned.facts['token'] }), refusal);
+    await expectNoChange(name);
+  });
+
+  test('a run of the same name that was started after the plan', async () => {
+    const name = uniqueName('overtaken');
+    await home.write('overtaken.dstack.yml', task(name));
+    const planned = await client.call('plan', { file: 'overtaken.dstack.yml' });
+    expect(planned.facts['operation']).toBe('create');
+    const other = await createTestHome();
+    await other.write('other.dstack.yml', task(name, { commands: ['echo other', 'sleep infinity'] }));
+    const rival = await connect({ env: other.env });
+    const theirs = await rival.call('plan', { file: 'other.dstack.yml' });
+    expect((await rival.call('apply', { token: theirs.facts['token'] })).facts['outcome']).toBe('done');
+
+    expectRefusal(await client.call('apply', { token: planned.facts['token'] }), {
+      code: 'plan-changed',
+      says: /the action was create, now it is replace/,
+      next: /Call plan again/,
+    });
+    expect(
+      (await recorder.calls()).filter((argv) => argv.includes('--yes') && argv.includes('overtaken.dstack.yml')),
+    ).toEqual([]);
+    const log = await until(
+      () => rival.call('logs', { run: name }),
+      ({ text }) => text.includes('other'),
+    );
+    expect(log.isError).toBe(false);
+    const preview = await rival.call('stop', { run: name });
+    await rival.call('stop', { token: preview.facts['token'] });
+  });
+
+  test('a project that is not configured', async () => {
+    for (const [tool, input] of [
+      ['plan', { file: FILE, project: 'nosuch' }],
+      ['ps', { project: 'nosuch' }],
+      ['stop', { run: NAME, project: 'nosuch' }],
+      ['get', { name: NAME, project: 'nosuch' }],
+    ] as const) {
+      const before = await recorder.calls();
+      expectRefusal(await client.call(tool, input), {
+        code: 'policy',
+        says: /No project nosuch is configured/,
+        next: /Configured: main\. A person adds one/,
+      });
+      expect(await recorder.calls()).toEqual(before);
+    }
+  });
+
+  test.each([
+    ['get', { name: 'nosuch-run' }],
+    ['logs', { run: 'nosuch-run' }],
+    ['stop', { run: 'nosuch-run' }],
+    ['attach', { run: 'nosuch-run' }],
+    ['metrics', { run: 'nosuch-run' }],
+    ['event', { run: 'nosuch-run' }],
+    ['fleet', { name: 'nosuch-fleet' }],
+    ['get', { name: 'nosuch-volume', kind: 'volume' }],
+    ['get', { name: 'nosuch-gateway', kind: 'gateway' }],
+    ['delete', { kind: 'fleet', name: 'nosuch-fleet' }],
+    ['delete', { kind: 'volume', name: 'nosuch-volume' }],
+  ] as const)('%s of what is not there: %o', async (tool, input) => {
+    const answer = await client.call(tool, input);
+    expect(answer.isError, answer.text).toBe(true);
+    expect(answer.facts['code']).toMatch(/^(?:not-found|invalid-name)$/);
+    expect(answer.text).toMatch(/nosuch-\w+/);
+    expect(answer.facts['next']).toMatch(/\bps\b|fleet|list/);
+    expect((await recorder.calls()).at(-1)).not.toContain('--yes');
+  });
+
+  async function expectNoChange(name: string): Promise<void> {
+    expect(await runNames()).not.toContain(name);
+    const changing = (await recorder.calls()).filter((argv) => argv.includes('--yes') && argv.join(' ').includes(name));
+    expect(changing).toEqual([]);
+  }
+});
+
+describe('what is wrong with the set-up is said, with its mend', () => {
+  const CALLS = [
+    ['ps', {}],
+    ['plan', { file: FILE }],
+    ['stop', { run: NAME }],
+  ] as const;
+
+  async function expectEach(
+    setUp: { env?: Record<string, string>; url?: string; token?: string },
+    wanted: { code: RegExp; says: RegExp; next: RegExp },
+  ): Promise<TestClient> {
+    const { env = {}, ...server } = setUp;
+    const own = await createTestHome(server);
+    await own.write(FILE, task(NAME));
+    // The help pages that the shared server has read already.
+    const known = { DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_STATE_DIR: home.stateDir };
+    const broken = await connect({ env: { ...own.env, ...known, DSTACK_MCP_WARM: 'off', ...env } });
+    for (const [tool, input] of CALLS) {
+      const answer = await broken.call(tool, input);
+      expect(answer.facts['code'], answer.text).toMatch(wanted.code);
+      expect(answer.facts['outcome']).toMatch(/^(?:failed|blocked)$/);
+      expect(answer.facts['summary']).toMatch(wanted.says);
+      expect(answer.facts['next']).toMatch(wanted.next);
+      expect(answer.facts['token']).toBeUndefined();
+    }
+    // The tools are there all the same, and doctor says it too.
+    expect((await broken.listTools()).length).toBe(tools.length);
+    const examined = await broken.call('doctor');
+    expect(examined.facts['healthy'], examined.text).toBe(false);
+    expect(examined.text).toMatch(wanted.says);
+    return broken;
+  }
+
+  test('the server is not reached', async () => {
+    await expectEach(
+      { url: 'http://127.0.0.1:9' },
+      { code: /^unreachable$/, says: /Failed to connect to dstack server http:\/\/127\.0\.0\.1:9/, next: /doctor/ },
+    );
+  });
+
+  test('the token of the dstack server is wrong, and is shown nowhere', async () => {
+    const token = 'not-the-token-of-this-server';
+    const broken = await expectEach(
+      { token },
+      { code: /^unauthorized$/, says: /Access to \S+ is denied/, next: /dstack project add/ },
+    );
+    const said = await Promise.all(CALLS.map(([tool, input]) => broken.call(tool, input)));
+    expect(said.map(({ text }) => text).join('\n')).not.toContain(token);
+  });
+
+  test('dstack is not installed', async () => {
+    await expectEach(
+      { env: { DSTACK_MCP_CLI: '/nowhere/dstack' } },
+      { code: /^cli-not-found$/, says: /no executable file: \/nowhere\/dstack/, next: /uv tool install dstack/ },
+    );
+  });
+
+  const TRACEBACK =
+    'Traceback (most recent call last):\n  File "x.py", line 1\nModuleNotFoundError: No module named dstack';
+
+  test.each([
+    ['prints a traceback', [`printf '${TRACEBACK.replaceAll('\n', '\\n')}\\n' >&2`, 'exit 1'], /ModuleNotFoundError/],
+    ['is something else', ['echo "usage: something else"'], /printed no version: usage: something else/],
+    ['says nothing', ['exit 0'], /printed no version/],
+  ] as const)('the executable %s', async (_what, lines, says) => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-cli-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const cli = await writeExecutable(folder, 'dstack', ['#!/bin/sh', ...lines]);
+    await expectEach(
+      { env: { DSTACK_MCP_CLI: cli } },
+      { code: /^cli-not-understood$/, says, next: /--version` in a terminal.*Reinstall/ },
+    );
+  });
+
+  test('the CLI is too old for a tool', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-cli-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const cli = await writeExecutable(folder, 'dstack', OLD_CLI);
+    const own = await createTestHome();
+    await own.write(FILE, task(NAME));
+    const old = await connect({ env: { ...own.env, DSTACK_MCP_WARM: 'off', DSTACK_MCP_CLI: cli } });
+    for (const [tool, input, command] of [
+      ['get', { name: NAME }, 'run'],
+      ['stop', { run: NAME }, 'run'],
+      ['event', {}, 'event'],
+    ] as const) {
+      const answer = await old.call(tool, input);
+      expect(answer.facts).toMatchObject({ outcome: 'failed', code: 'cli-too-old' });
+      expect(answer.facts['summary']).toMatch(new RegExp(`dstack 0\\.16\\.5 doesn't document \`${command}`));
+      expect(answer.facts['next']).toMatch(/upgrade: `uv tool upgrade dstack`/);
+    }
+    // What it does document still works.
+    expect((await old.call('ps')).facts['outcome']).toBe('done');
+    expect((await old.call('doctor')).text).toMatch(/0\.16\.5 doesn't document .*\bevent\b.*\n.*mend: Upgrade/);
+  });
+
+  /** Documents `ps` and `stop` alone, in the form of argparse. */
+  const OLD_CLI = [
+    '#!/bin/sh',
+    'case "$*" in',
+    '  --version) echo 0.16.5 ;;',
+    "  'ps --help') printf 'Usage: dstack ps [-h] [-a]\\n\\nOptions:\\n  -h, --help  Show this help\\n  -a, --all  Show all runs\\n' ;;",
+    '  ps) echo " NAME  STATUS" ;;',
+    "  --help) printf 'Usage: dstack [-h] [-v] COMMAND ...\\n\\nCommands:\\n  COMMAND\\n    ps  Show runs\\n    stop  Stop a run\\n\\nOptions:\\n  -h, --help  Show this help\\n' ;;",
+    '  *) echo "dstack: error: invalid choice" >&2; exit 2 ;;',
+    'esac',
+  ];
+});
+
+test('a call that is cancelled half-way leaves no process, and the server answers the next one', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-cli-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const begun = path.join(folder, 'begun');
+  const real = inject('sandbox').cli;
+  // Holds on before `ps --all`, with a child of its own.
+  const cli = await writeExecutable(folder, 'dstack', [
+    '#!/bin/sh',
+    `case "$*" in 'ps --all') sleep 1000 & echo $$ > ${begun}; wait ;; esac`,
+    `exec ${real} "$@"`,
+  ]);
+  const own = await createTestHome();
+  const server = await connect({ env: { ...own.env, DSTACK_MCP_CLI: cli, DSTACK_MCP_WARM: 'off' } });
+  const cancel = new AbortController();
+  const ended = server.call('ps', { all: true }, { signal: cancel.signal }).then(
+    () => 'answered',
+    (error: unknown) => String(error),
+  );
+  const others = async () => (await processesIn(own.home)).filter(({ pid }) => pid !== server.pid);
+  await until(others, (found) => found.some(({ command }) => command === 'sleep 1000'));
+  cancel.abort();
+  expect(await ended).toMatch(/abort/i);
+  expect(await until(others, (found) => found.length === 0)).toEqual([]);
+  expect((await server.call('ps')).facts['outcome']).toBe('done');
+});
