@@ -21,13 +21,14 @@ export interface CliHome {
 export async function createHome(options: HomeOptions): Promise<CliHome> {
   const { home, url, token, project, binFolder } = options;
   const workspace = path.join(home, 'workspace');
-  const checks = path.join(home, '.cache', '.dstack', 'cli');
+  const temporary = path.join(home, 't');
   await Promise.all(
-    [workspace, path.join(home, '.dstack'), checks].map((folder) => mkdir(folder, { recursive: true })),
+    [workspace, path.join(home, '.dstack'), temporary].map((folder) => mkdir(folder, { recursive: true })),
   );
+  await skipUpdateCheck(home);
   const config = stringify({ projects: [{ name: project, url, token, default: true }] });
   await writeFile(path.join(home, '.dstack', 'config.yml'), config, { mode: 0o600 });
-  return { home, workspace, env: createEnvironment(home, binFolder) };
+  return { home, workspace, env: createEnvironment({ home, binFolder, temporary }) };
 }
 
 /** dstack asks for updates unless it did so today. */
@@ -38,11 +39,24 @@ export async function skipUpdateCheck(home: string): Promise<void> {
 }
 
 /** Everything a CLI needs and nothing of the caller's settings, proxies among them. */
-function createEnvironment(home: string, binFolder: string): Record<string, string> {
-  const kept = ['SYSTEMROOT', 'COMSPEC', 'PATHEXT', 'TEMP', 'TMP', 'TMPDIR'].flatMap((name) => {
+function createEnvironment({
+  home,
+  binFolder,
+  temporary,
+}: Record<'home' | 'binFolder' | 'temporary', string>): Record<string, string> {
+  const kept = ['SYSTEMROOT', 'COMSPEC', 'PATHEXT'].flatMap((name) => {
     const value = process.env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
   const searchPath = [binFolder, process.env['PATH'] ?? ''].join(path.delimiter);
-  return { ...Object.fromEntries(kept), HOME: home, USERPROFILE: home, PATH: searchPath, LANG: 'C.UTF-8' };
+  // A CLI that is killed leaves its temporary files: they go away with the sandbox.
+  const temporaryFolders = { TMPDIR: temporary, TEMP: temporary, TMP: temporary };
+  return {
+    ...Object.fromEntries(kept),
+    ...temporaryFolders,
+    HOME: home,
+    USERPROFILE: home,
+    PATH: searchPath,
+    LANG: 'C.UTF-8',
+  };
 }

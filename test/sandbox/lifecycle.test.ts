@@ -65,6 +65,8 @@ test('a further home has settings of its own, and none of the first', async () =
   const { home, workspace, env } = await shared.createHome({ token: 'wrong' });
   expect(home).not.toBe(shared.home);
   expect(await readdir(workspace)).toEqual([]);
+  // Without the stamp the CLI would ask the internet for a newer version.
+  expect(await readdir(path.join(home, '.cache', '.dstack', 'cli'))).toEqual(['last_check']);
   const denied = await execa(shared.cli, ['ps'], { env, extendEnv: false, cwd: workspace, reject: false, all: true });
   expect(denied.exitCode).toBe(1);
   expect(denied.all).toContain('is denied.');

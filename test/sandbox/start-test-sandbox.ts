@@ -90,7 +90,9 @@ export async function startTestSandbox(options: Partial<SandboxOptions> = {}): P
       const isRun = ['task', 'service', 'dev-environment'].includes(configuration.type);
       const whole = isRun ? { resources: small, ...configuration } : configuration;
       await writeFile(path.join(sandbox.workspace, file), stringify(whole));
-      return (await dstack('apply', '-f', file, '-y', '-d')).output;
+      const { exitCode, output } = await dstack('apply', '-f', file, '-y', '-d');
+      if (exitCode !== 0) throw new Error(`apply ended with ${exitCode ?? 'a signal'}: ${output}`);
+      return output;
     },
     run: getRun,
     async waitFor(name, isWanted) {
