@@ -128,12 +128,12 @@ class ChildProcess:
     def _begin(self, taken):
         """Puts the request's argv, environment and pinned file in place."""
         request, pinned = taken
+        rich_consoles.unwatch_consoles()
         if request["env"]:
             os.environ.update(request["env"])
             if "TZ" in request["env"]:
                 time.tzset()
             rich_consoles.remake_consoles()
-        rich_consoles.unwatch_consoles()
         if request.get("pinned"):
             pin_file(request["pinned"], pinned)
         for fd, content in self._printed.items():

@@ -11,9 +11,14 @@ def compile_entry(script):
         return compile(file.read(), script, "exec", dont_inherit=True)
 
 
+OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
 def use_path_of(script):
-    """Puts the script's folder where the interpreter puts it, in place of ours."""
-    sys.path[0] = os.path.dirname(os.path.realpath(script))
+    """Takes our folder off the module path, and puts the script's where the interpreter puts it (nowhere with PYTHONSAFEPATH)."""
+    sys.path[:] = [folder for folder in sys.path if folder != OWN_FOLDER]
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
 
 
 def make_main(script, argv):
@@ -27,8 +32,7 @@ def make_main(script, argv):
 
 def strip_own_frames(error):
     """Takes the frames of this package off the front of a traceback: the bare CLI has none of them."""
-    own = os.path.dirname(os.path.abspath(__file__))
     traceback = error.__traceback__
-    while traceback is not None and os.path.dirname(os.path.abspath(traceback.tb_frame.f_code.co_filename)) == own:
+    while traceback is not None and os.path.dirname(os.path.abspath(traceback.tb_frame.f_code.co_filename)) == OWN_FOLDER:
         traceback = traceback.tb_next
     return error.with_traceback(traceback)

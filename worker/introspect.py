@@ -13,9 +13,8 @@ import os
 import sys
 
 if __name__ == "__main__":
-    _folder = os.path.dirname(os.path.abspath(__file__))
-    if sys.path[0] != _folder:
-        sys.path.insert(0, _folder)
+    # With PYTHONSAFEPATH the interpreter doesn't look beside the script that it runs.
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from entry_script import compile_entry, make_main, use_path_of
 
@@ -177,6 +176,5 @@ def _version():
 
 
 if __name__ == "__main__":
-    sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
-    sys.path.insert(0, os.path.dirname(os.path.realpath(sys.argv[1])))
+    use_path_of(sys.argv[1])
     answer(sys.argv[2], sys.argv[1], compile_entry(sys.argv[1]))

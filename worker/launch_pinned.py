@@ -8,6 +8,9 @@ File descriptor 3 carries: the length of the path (4 bytes, big-endian), the pat
 import os
 import sys
 
+# With PYTHONSAFEPATH the interpreter doesn't look beside the script that it runs.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
 from entry_script import compile_entry, make_main, strip_own_frames, use_path_of
 from pinned_file import pin_file
 

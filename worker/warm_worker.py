@@ -15,6 +15,9 @@ import sys
 import threading
 import time
 
+# With PYTHONSAFEPATH the interpreter doesn't look beside the script that it runs.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
 import child_process
 import control_frames as frames
 import preload

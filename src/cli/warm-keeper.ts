@@ -12,8 +12,8 @@ export type WorkerState =
   | { readonly kind: 'starting'; readonly ready: Promise<WarmWorker | undefined>; readonly giveUpWaitingAt: number }
   | { readonly kind: 'ready'; readonly worker: WarmWorker }
   | { readonly kind: 'stopping'; readonly done: Promise<void> }
-  /** It died too often. Commands run plain from here on. */
-  | { readonly kind: 'given-up'; readonly why: string };
+  /** It died too often. Commands run plain for some time. */
+  | { readonly kind: 'given-up'; readonly why: string; readonly until: number };
 
 export interface KeeperOptions {
   readonly start: () => Promise<WarmWorker>;
@@ -26,6 +26,8 @@ export interface KeeperOptions {
   /** This many deaths within the period, and no more are started. */
   readonly maxDeaths: number;
   readonly deathPeriodMs: number;
+  /** After this long a worker is tried again. */
+  readonly giveUpMs: number;
 }
 
 /** Keeps at most one worker: started once, ended when idle, replaced when it dies or when dstack was upgraded. */
@@ -79,7 +81,7 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
   const onDeath = (why: string): void => {
     deaths = [...deaths.filter((time) => Date.now() - time < options.deathPeriodMs), Date.now()];
     const enough = deaths.length >= options.maxDeaths;
-    state = enough ? { kind: 'given-up', why } : { kind: 'idle' };
+    state = enough ? { kind: 'given-up', why, until: Date.now() + options.giveUpMs } : { kind: 'idle' };
     log.warn(
       { why, deaths: deaths.length },
       enough ? 'the warm worker keeps dying: commands run as plain processes' : 'the warm worker died',
@@ -116,7 +118,8 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
         // What runs in it goes on; it takes nothing new.
         if (state.kind === 'ready' && state.worker === worker) void stop(worker, `${changed} changed`);
       }
-      if (state.kind === 'stopping' || state.kind === 'idle') start();
+      const isOver = state.kind === 'given-up' && Date.now() >= state.until;
+      if (isOver || state.kind === 'stopping' || state.kind === 'idle') start();
       return state.kind === 'starting' ? waitFor(state.ready, state.giveUpWaitingAt - Date.now()) : undefined;
     },
     hold() {

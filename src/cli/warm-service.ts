@@ -27,9 +27,10 @@ export interface WarmLimits {
   readonly handOverMs: number;
   /** How long a busy worker may be silent before it is asked for a sign of life, and may take to give it. */
   readonly silenceMs: number;
-  /** This many deaths within the period, and no more workers are started. */
+  /** This many deaths within the period, and no worker is started for some time. */
   readonly maxDeaths: number;
   readonly deathPeriodMs: number;
+  readonly giveUpMs: number;
 }
 
 export const DEFAULT_WARM_LIMITS: WarmLimits = {
@@ -44,6 +45,7 @@ export const DEFAULT_WARM_LIMITS: WarmLimits = {
   silenceMs: 5_000,
   maxDeaths: 3,
   deathPeriodMs: 120_000,
+  giveUpMs: 10 * 60_000,
 };
 
 export interface WarmServiceOptions {

@@ -312,6 +312,7 @@ describe('a server that ends', () => {
     const children = await childrenOf(worker);
     server.kill('SIGKILL');
     for (const pid of [worker, ...children]) await untilGone(pid);
+    expect(await fake.count('ended')).toBe(0);
   });
 
   test('by SIGKILL while the worker is stopped: nothing is left either', async () => {
@@ -321,6 +322,7 @@ describe('a server that ends', () => {
     process.kill(worker, 'SIGSTOP');
     server.kill('SIGKILL');
     for (const pid of [worker, ...children]) await untilGone(pid);
+    expect(await fake.count('ended')).toBe(0);
   });
 
   test('by SIGKILL while a change runs: the change finishes, once, and then nothing is left', async () => {

@@ -394,6 +394,15 @@ describe('the worker', () => {
     expect(runner.state().why).toBe('the worker ended with exit code 1: this import dies');
   });
 
+  test('that was given up is tried again after some time', async () => {
+    const runner = start({ limits: { maxDeaths: 1, giveUpMs: 500 } });
+    await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    process.kill(workerPid(runner), 'SIGKILL');
+    await until(() => runner.state().kind === 'given-up');
+    await until(async () => (await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).ran === 'warm');
+    expect(runner.state().kind).toBe('ready');
+  });
+
   test('is gone with all its children when the runner is closed', async () => {
     const runner = start();
     const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('hang') });

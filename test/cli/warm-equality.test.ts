@@ -1,0 +1,171 @@
+import { setMaxListeners } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, test } from 'vitest';
+import { cliEnvironment } from '../../src/cli/cli-environment.ts';
+import { watchInterruption } from '../../src/cli/interruption.ts';
+import { createWarmService, DEFAULT_WARM_LIMITS } from '../../src/cli/warm-service.ts';
+import type { WarmService } from '../../src/cli/warm-service.ts';
+import { isOver, startTestSandbox, testOptions } from '../sandbox/start-test-sandbox.ts';
+import type { TestSandbox } from '../sandbox/start-test-sandbox.ts';
+import { CASE_FILES, EQUALITY_CASES } from './warm-cases.ts';
+import type { EqualityCase } from './warm-cases.ts';
+import { workerFiles } from './warm-fixtures.ts';
+import { silentLog } from './warm-test-runner.ts';
+
+interface Home {
+  readonly env: Record<string, string>;
+  readonly workspace: string;
+  readonly service: WarmService;
+}
+interface Printed {
+  readonly code: number | string | undefined;
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+}
+
+/** The version that the sandbox's server has, or another one that speaks with it. */
+const binFolder = path.dirname(
+  process.env['DSTACK_TEST_CLI'] ?? path.join(testOptions.pythonEnvironment, 'bin/dstack'),
+);
+const cli = path.join(binFolder, 'dstack');
+const never = new AbortController().signal;
+setMaxListeners(0, never);
+const homes = new Map<EqualityCase['home'], Home>();
+const equal: string[] = [];
+const aside: string[] = [];
+let sandbox: TestSandbox;
+
+beforeAll(async () => {
+  sandbox = await startTestSandbox();
+  await sandbox.apply({ type: 'task', name: 'done-run', commands: ['echo hello'] });
+  const gone = await sandbox.createHome({ url: 'http://127.0.0.1:9' });
+  const none = await sandbox.createHome();
+  const broken = await sandbox.createHome();
+  await writeFile(path.join(broken.home, '.dstack/config.yml'), 'projects: [a: b: c\n');
+  await execa('rm', [path.join(none.home, '.dstack/config.yml')]);
+  await addHome('sandbox', sandbox);
+  await addHome('gone', gone);
+  await addHome('none', none);
+  await addHome('broken', broken);
+  await addHome('denied', await sandbox.createHome({ token: 'wrong' }));
+  await sandbox.waitFor('done-run', isOver);
+  return async () => {
+    await Promise.all([...homes.values()].map(({ service }) => service.close()));
+    await sandbox.stop();
+  };
+});
+
+async function addHome(
+  name: EqualityCase['home'],
+  home: { env: Readonly<Record<string, string>>; workspace: string },
+): Promise<void> {
+  for (const [file, text] of Object.entries(CASE_FILES)) {
+    await mkdir(path.dirname(path.join(home.workspace, file)), { recursive: true });
+    await writeFile(path.join(home.workspace, file), text);
+  }
+  await writeFile(path.join(home.workspace, '../outside.dstack.yml'), CASE_FILES['task.dstack.yml'] ?? '');
+  const env = cliEnvironment(home.env);
+  const executable = { path: cli, interpreter: path.join(binFolder, 'python3'), tried: [] };
+  const limits = { ...DEFAULT_WARM_LIMITS, patienceMs: 60_000, handOverMs: 30_000 };
+  const service = createWarmService({
+    executable,
+    workerFiles,
+    env,
+    log: silentLog,
+    enabled: true,
+    platform: 'linux',
+    limits,
+  });
+  homes.set(name, { env, workspace: home.workspace, service });
+}
+
+function homeOf({ home }: EqualityCase): Home {
+  const found = homes.get(home);
+  if (found === undefined) throw new Error(`there is no home ${home}`);
+  return found;
+}
+
+async function runBare(each: EqualityCase): Promise<Printed> {
+  const { env, workspace } = homeOf(each);
+  const result = await execa(cli, [...each.argv], {
+    env: { ...env, ...each.env },
+    extendEnv: false,
+    cwd: path.join(workspace, each.folder ?? ''),
+    encoding: 'buffer',
+    reject: false,
+    stripFinalNewline: false,
+    ...(each.input === undefined ? { stdin: 'ignore' } : { input: each.input }),
+  });
+  return {
+    code: result.exitCode ?? result.signal,
+    stdout: Buffer.from(result.stdout),
+    stderr: Buffer.from(result.stderr),
+  };
+}
+
+async function runWarm(each: EqualityCase): Promise<Printed | string> {
+  const { workspace, service } = homeOf(each);
+  const interruption = watchInterruption(100_000, undefined, never);
+  const options = { cwd: path.join(workspace, each.folder ?? '') };
+  const input = each.input === undefined ? {} : { input: Buffer.from(each.input) };
+  const call = { argv: each.argv, options, interruption, mayGoOn: false, beforeGo: () => undefined, ...input };
+  const attempt = await service.attempt(call, each.env ?? {});
+  interruption.dispose();
+  if (attempt.kind === 'stepped-aside') return attempt.why;
+  if (attempt.kind === 'interrupted') throw new Error('it took too long');
+  const { end, printed } = attempt;
+  const code = end.kind === 'exited' ? end.code : end.kind === 'signalled' ? end.signal : end.kind;
+  return { code, stdout: Buffer.from(printed.stdout), stderr: Buffer.from(printed.stderr) };
+}
+
+const describeCase = (each: EqualityCase): string => {
+  const env = Object.entries(each.env ?? {}).map(([name, value]) => `${name}=${value}`);
+  const input = each.input === undefined ? [] : [`< ${each.input.length} bytes`];
+  return [
+    ...env,
+    'dstack',
+    ...each.argv,
+    ...input,
+    `(${each.home}${each.folder === undefined ? '' : `, in ${each.folder}`})`,
+  ].join(' ');
+};
+
+describe('the warm worker prints what the bare CLI prints, byte for byte', () => {
+  const cases = EQUALITY_CASES.map((each) => ({ name: describeCase(each), each }));
+
+  test.concurrent.for(cases)('$name', async ({ name, each }, { expect }) => {
+    for (let attempt = 1; ; attempt++) {
+      const [bare, warm] = await Promise.all([runBare(each), runWarm(each)]);
+      if (typeof warm === 'string') {
+        expect(warm).toBe(each.aside);
+        aside.push(warm);
+        return;
+      }
+      const same = bare.code === warm.code && bare.stdout.equals(warm.stdout) && bare.stderr.equals(warm.stderr);
+      if (!same && each.ages === true && attempt < 10) continue;
+      expect({ code: warm.code, stdout: warm.stdout.toString(), stderr: warm.stderr.toString() }).toEqual({
+        code: bare.code,
+        stdout: bare.stdout.toString(),
+        stderr: bare.stderr.toString(),
+      });
+      expect(same).toBe(true);
+      expect(each.aside).toBeUndefined();
+      equal.push(name);
+      return;
+    }
+  });
+});
+
+describe('the comparison', () => {
+  test('holds for at least 120 commands, and the worker steps aside only for what is read on import', ({ expect }) => {
+    expect(equal.length).toBeGreaterThanOrEqual(120);
+    expect(equal.length + aside.length).toBe(EQUALITY_CASES.length);
+    expect(aside.every((why) => why.endsWith(' is read on import'))).toBe(true);
+  });
+});
+
+afterAll(() => {
+  if (process.env['DSTACK_TEST_COUNTS'] !== undefined) console.log(`${equal.length} equal, ${aside.length} aside`);
+});

@@ -1,0 +1,90 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cliEnvironment } from '../../src/cli/cli-environment.ts';
+import type { Introspection } from '../../src/cli/warm-introspection.ts';
+import type { WarmRunner } from '../../src/cli/warm-runner.ts';
+import { installedDstack, installedPython } from './installed-dstack.ts';
+import { makeWarmRunner } from './warm-test-runner.ts';
+
+let home: string;
+let env: Record<string, string>;
+let runner: WarmRunner;
+let warm: Introspection;
+let plain: Introspection;
+
+beforeAll(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-introspection-'));
+  const secret = { HOME: home, PATH: process.env['PATH'] ?? '', DSTACK_VM_BASE_IMAGE_VERSION: 'secret-0.99' };
+  env = cliEnvironment(secret);
+  const executable = { path: installedDstack, interpreter: installedPython, tried: [] };
+  runner = makeWarmRunner({ executable, env: secret });
+  warm = runner.introspection;
+  plain = makeWarmRunner({ executable, env: secret, enabled: false }).introspection;
+});
+afterAll(async () => {
+  await runner.close();
+  await rm(home, { recursive: true });
+});
+
+describe('what dstack tells of itself', () => {
+  test('is the same from the warm worker as from a plain process', async () => {
+    const [warmHelp, plainHelp] = await Promise.all([warm.helpTexts(), plain.helpTexts()]);
+    expect(runner.state()).toMatchObject({ kind: 'ready' });
+    expect(warmHelp).toEqual(plainHelp);
+    const [warmSchemas, plainSchemas] = await Promise.all([warm.schemas(), plain.schemas()]);
+    expect(warmSchemas).toEqual(plainSchemas);
+    expect(warmSchemas?.version).toBe(warmHelp?.version);
+  });
+
+  test('the help of every command is the one that the CLI prints, word for word', async () => {
+    const { help = {} } = (await warm.helpTexts()) ?? {};
+    expect(Object.keys(help).length).toBeGreaterThan(50);
+    for (const command of ['', 'apply', 'apply -h service', 'fleet', 'run get', 'offer']) {
+      const argv = command.split(' ').filter(Boolean);
+      if (!command.includes('-h')) argv.push('--help');
+      const bare = await execa(installedDstack, argv, { env, extendEnv: false, stripFinalNewline: false });
+      expect(help[command]).toBe(bare.stdout);
+    }
+  });
+
+  test('the schema covers configurations and profiles, and holds no value of the environment', async () => {
+    const schemas = await warm.schemas();
+    const types = JSON.stringify(schemas?.configuration);
+    for (const type of ['task', 'service', 'dev-environment', 'fleet', 'volume', 'gateway'])
+      expect(types).toContain(`"${type}"`);
+    expect(JSON.stringify(schemas?.profiles)).toContain('"max_price"');
+    expect(JSON.stringify(schemas)).not.toContain('secret-0.99');
+  });
+
+  test.for([
+    ['type: task\ncommands: [echo hi]', 'valid', ''],
+    ['type: task', 'invalid', 'Either `commands` or `image` must be set'],
+    ['type: task\ncommands: [a]\nfoo: 1', 'invalid', 'Extra inputs are not permitted'],
+    ['type: fleet\nname: x\nnodes: 2', 'valid', ''],
+    ['a: b: c', 'unreadable', 'mapping values are not allowed here'],
+    ['- 1', 'invalid', ''],
+    ['', 'invalid', ''],
+    ['type: task\ncommands: [a]\nmax_price: 2026-99-99', 'unreadable', 'month must be in'],
+  ])("dstack's own parser finds %j %s", async ([text = '', verdict = '', words = ''], { expect: check }) => {
+    const question = { kind: 'configuration', text } as const;
+    const [fromWarm, fromPlain] = await Promise.all([warm.validate(question), plain.validate(question)]);
+    check(fromWarm).toEqual(fromPlain);
+    check(fromWarm?.verdict).toBe(verdict);
+    check(`${fromWarm?.text}`).toContain(words);
+  });
+
+  test('profiles are judged as well', async () => {
+    const good = await warm.validate({ kind: 'profiles', text: 'profiles: [{name: cheap, max_price: 1}]' });
+    const bad = await warm.validate({ kind: 'profiles', text: 'profiles: [{name: cheap, max_prize: 1}]' });
+    expect([good?.verdict, bad?.verdict]).toEqual(['valid', 'invalid']);
+    expect(bad?.problems[0]?.path).toEqual(['profiles', '0', 'max_prize']);
+  });
+
+  test('is nothing where the executable is no Python script', async () => {
+    const { introspection } = makeWarmRunner({ executable: { path: installedDstack, tried: [] } });
+    expect(await introspection.schemas()).toBeUndefined();
+  });
+});
