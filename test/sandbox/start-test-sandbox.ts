@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -76,6 +77,7 @@ export async function startTestSandbox(options: Partial<SandboxOptions> = {}): P
     });
     return { exitCode: result.exitCode, output: result.all };
   };
+  const children: ChildProcess[] = [];
   const getRun = async (name: string): Promise<Run> =>
     run.parse(await sandbox.request('/api/project/main/runs/get', { run_name: name }));
   return {
@@ -83,7 +85,21 @@ export async function startTestSandbox(options: Partial<SandboxOptions> = {}): P
     dstack,
     spawnDstack: (...args) => {
       const { env, cwd } = environment;
-      return spawn(sandbox.cli, args, { env, cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(sandbox.cli, args, { env, cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+      children.push(child);
+      return child;
+    },
+    async stop() {
+      // A test that failed may have left its own: it would write into the home once that is gone.
+      const running = children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
+      await Promise.all(
+        running.map(async (child) => {
+          const exited = once(child, 'exit');
+          child.kill('SIGKILL');
+          await exited;
+        }),
+      );
+      await sandbox.stop();
     },
     async apply(configuration) {
       const file = `${configuration.name}.dstack.yml`;
