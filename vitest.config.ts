@@ -8,6 +8,8 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 180_000,
     pool: 'forks',
+    // Most of a test's time is spent waiting for a real server: more of them than there are cores.
+    maxWorkers: 4,
     restoreMocks: true,
     reporters: process.env['CI'] ? ['default'] : ['default'],
   },
