@@ -236,6 +236,8 @@ class Worker:
         return None
 
     def _send_to(self, child):
+        if child.channel is None:
+            return  # it died: its end is on the way
         try:
             while child.unsent:
                 sent = child.channel.send(child.unsent)
@@ -243,7 +245,7 @@ class Worker:
         except BlockingIOError:
             pass
         except OSError:
-            child.unsent.clear()  # it died: its end is on the way
+            child.unsent.clear()
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.unsent else 0)
         self._selector.modify(child.channel, events, (self._on_channel, child))
 
@@ -295,7 +297,7 @@ class Worker:
         child.request = None
 
     def _let_go(self, child):
-        if not child.acknowledged or child.going:
+        if not child.acknowledged or child.going or child.channel is None:
             return
         child.going = True
         child.unsent += child_process.GO

@@ -9,13 +9,16 @@ export interface EqualityCase {
   readonly folder?: string;
   /** The reason for which the worker steps aside. */
   readonly aside?: string;
-  /** It prints how long ago something was: compared anew when a second passed in between. */
-  readonly ages?: boolean;
+  /** It prints ages, or offers as the server finds them now: compared anew when that moved on in between. */
+  readonly unsteady?: boolean;
 }
 
 const words = (line: string): string[] => (line === '' ? [] : line.split(' '));
+/** Commands whose output depends on the offers of the moment. */
+const SHOWS_OFFERS = /^(?:offer|apply)\b/;
+
 const on = (home: EqualityCase['home'], lines: readonly string[], more: Partial<EqualityCase> = {}): EqualityCase[] =>
-  lines.map((line) => ({ home, argv: words(line), ...more }));
+  lines.map((line) => ({ home, argv: words(line), ...(SHOWS_OFFERS.test(line) ? { unsteady: true } : {}), ...more }));
 
 /** The files in the workspace, by name. */
 export const CASE_FILES: Readonly<Record<string, string>> = {
@@ -179,7 +182,7 @@ export const EQUALITY_CASES: readonly EqualityCase[] = [
   ...on('denied', ['ps', 'offer --json', 'apply -f task.dstack.yml']),
   ...on('broken', ['ps', 'project list']),
   ...on('sandbox', reads),
-  ...on('sandbox', ['ps', 'ps -a', 'ps -n 1', 'ps -v', 'fleet', 'fleet -v', 'fleet list', 'event'], { ages: true }),
+  ...on('sandbox', ['ps', 'ps -a', 'ps -n 1', 'ps -v', 'fleet', 'fleet -v', 'fleet list', 'event'], { unsteady: true }),
   ...on('sandbox', ['ps -a --json', 'run get done-run --json', 'logs done-run']),
   // A prompt that nobody answers, that is answered with n, and with nonsense first.
   ...on('sandbox', plans),
@@ -197,7 +200,7 @@ export const EQUALITY_CASES: readonly EqualityCase[] = [
     input: `type: nonsense\ntext: |\n${`  ${'x'.repeat(100_000)}\n`.repeat(30)}`,
   }),
   ...on('sandbox', ['apply -f - -y -d'], { input: '%'.repeat(3_000_000) }),
-  ...on('sandbox', ['ps'], { input: 'z'.repeat(3_000_000), ages: true }),
+  ...on('sandbox', ['ps'], { input: 'z'.repeat(3_000_000), unsteady: true }),
   ...on('sandbox', ['apply -f task.dstack.yml'], { folder: 'profile', input: 'n\n' }),
   ...on('sandbox', ['apply -f task.dstack.yml --no-profile', 'apply -f task.dstack.yml --profile unknown'], {
     folder: 'profile',
@@ -217,7 +220,7 @@ export const EQUALITY_CASES: readonly EqualityCase[] = [
   ...on('sandbox', ['offer --json', 'ps'], { env: { DSTACK_PROJECT: 'unknown' } }),
   ...on('sandbox', ['apply -f task.dstack.yml'], { folder: 'profile', env: { DSTACK_NO_PROFILE: '1' }, input: 'n\n' }),
   ...on('sandbox', ['apply -f env.dstack.yml'], { env: { NOT_SET_ANYWHERE: 'sët' }, input: 'n\n' }),
-  ...on('sandbox', ['event'], { env: { TZ: 'Pacific/Chatham' }, ages: true }),
+  ...on('sandbox', ['event'], { env: { TZ: 'Pacific/Chatham' }, unsteady: true }),
   ...on('sandbox', ['offer'], { env: { TERM: 'vt100', LINES: '3', NO_COLOR: '' } }),
   ...on('none', ['server --help'], { env: { DSTACK_SERVER_PORT: '4321', DSTACK_SERVER_HOST: 'example.org' } }),
   // What is read on import: the worker steps aside.
