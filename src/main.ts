@@ -89,4 +89,7 @@ async function runDemo(): Promise<void> {
 }
 
 /** The sandbox is a bundle of its own beside this one, so that a server's start doesn't pay for it. */
-const loadSandbox = () => import('../sandbox/main.ts');
+function loadSandbox() {
+  // A function and not a constant: it is called before the end of this file is reached.
+  return import('../sandbox/main.ts');
+}

@@ -1,0 +1,112 @@
+import { execa } from 'execa';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { expect, onTestFinished, test } from 'vitest';
+import * as z from 'zod';
+import { CLIENTS, connect } from '../support/connect.ts';
+
+const server = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
+
+/** A folder for everything temporary of one process and of all that it starts. */
+async function makeTemporary(): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'cmd-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
+  return folder;
+}
+
+/** The processes that still have this folder in their environment. */
+async function processesOf(folder: string): Promise<readonly string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const environments = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '')));
+  return pids.filter((_, index) => environments[index]?.includes(folder));
+}
+
+/** Gives what a stream said when these words have come. @throws Error when it ends before */
+function readUntil(stream: Readable, words: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    stream.on('data', (chunk: Buffer | string) => {
+      text += chunk.toString();
+      if (text.includes(words)) resolve(text);
+    });
+    stream.once('end', () => reject(new Error(`It ended before "${words}":\n${text}`)));
+  });
+}
+
+const clientSettings = z.object({
+  mcpServers: z.object({
+    'dstack-sandbox': z.object({
+      command: z.string(),
+      args: z.array(z.string()),
+      env: z.record(z.string(), z.string()),
+    }),
+  }),
+});
+
+test('the demo shows a whole round, says how long it took, and leaves nothing behind', async () => {
+  const temporary = await makeTemporary();
+  const { exitCode, stdout } = await execa(process.execPath, [server, 'demo'], {
+    env: { TMPDIR: temporary },
+    stdin: 'ignore',
+    reject: false,
+  });
+  expect(exitCode).toBe(0);
+  expect([...stdout.matchAll(/^→ (\w+)/gm)].map(([, tool]) => tool)).toEqual([
+    'offer',
+    'plan',
+    'apply',
+    'get',
+    'ps',
+    'logs',
+    'stop',
+    'stop',
+    'get',
+    'plan',
+  ]);
+  const inOrder = [
+    'Create task train from train.dstack.yml, $0.39/h',
+    'The person clicks: Approve',
+    'consent: person-form',
+    'Run train is running',
+    'epoch 3: loss 0.33',
+    'Stopped. The run train is terminating.',
+    'Run train is terminated',
+    'doesn\'t document "--gpus"',
+    'How long it took',
+  ];
+  const places = inOrder.map((words) => stdout.indexOf(words));
+  expect(places).not.toContain(-1);
+  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  expect(stdout).toMatch(/^all together +\d+\.\d s$/m);
+  expect(await processesOf(temporary)).toEqual([]);
+  expect(await readdir(temporary)).toEqual([]);
+});
+
+test('the sandbox prints what a client needs to connect to it, and ends with nothing left when it is interrupted', async () => {
+  const temporary = await makeTemporary();
+  const sandbox = execa(process.execPath, [server, 'sandbox'], {
+    env: { TMPDIR: temporary },
+    stdin: 'ignore',
+    reject: false,
+  });
+  onTestFinished(async () => {
+    sandbox.kill('SIGTERM');
+    await sandbox;
+  });
+  const printed = await readUntil(sandbox.stdout, 'Press Ctrl+C');
+  const start = clientSettings.parse(JSON.parse(/^\{[\s\S]*^\}/m.exec(printed)?.[0] ?? '{}')).mcpServers[
+    'dstack-sandbox'
+  ];
+  expect(start).toMatchObject({ command: process.execPath, args: [server] });
+  const client = await connect({ env: start.env, kind: CLIENTS[0] });
+  const planned = await client.call('plan', { file: 'train.dstack.yml' });
+  expect(planned.facts).toMatchObject({ outcome: 'done', operation: 'create' });
+  await client.close();
+
+  sandbox.kill('SIGINT');
+  expect((await sandbox).exitCode).toBe(130);
+  expect(await processesOf(temporary)).toEqual([]);
+  expect(await readdir(temporary)).toEqual([]);
+});
