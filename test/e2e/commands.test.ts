@@ -71,7 +71,7 @@ test('the demo shows a whole round, says how long it took, and leaves nothing be
     'consent: person-form',
     'Run train is running',
     'epoch 3: loss 0.33',
-    'Stopped. The run train is terminating.',
+    'Stopped. The run train is',
     'Run train is terminated',
     'doesn\'t document "--gpus"',
     'How long it took',
