@@ -121,7 +121,13 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
     version: identity.version,
     catalogue,
     runner,
-    check: (request) => checkArgv(request, catalogue, { allowedFlags: policy.allowedFlags() }),
+    check: (request) =>
+      checkArgv(request, catalogue, {
+        // Asked for only where such a flag is given: a policy that can't be read doesn't keep anyone from reading.
+        get allowedFlags() {
+          return policy.allowedFlags();
+        },
+      }),
     describeWorker: () => {
       const { kind, why, warmCommands } = runner.state();
       return `${kind}${why === undefined ? '' : `: ${why}`}; ${warmCommands} commands ran warm`;

@@ -1,4 +1,4 @@
-import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 
@@ -34,7 +34,9 @@ export async function createRecorder(folder: string, real: string): Promise<Reco
     'sys.exit(main())',
     '',
   ];
-  await writeFile(cli, script.join('\n'));
+  await rm(log, { force: true });
+  // A second recorder in the same folder is the same executable: what it documents needn't be read anew.
+  if ((await readFile(cli, 'utf8').catch(() => '')) !== script.join('\n')) await writeFile(cli, script.join('\n'));
   await chmod(cli, 0o755);
   const read = async (): Promise<readonly Noted[]> => {
     const text = await readFile(log, 'utf8').catch(() => '');

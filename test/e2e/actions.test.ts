@@ -1,0 +1,301 @@
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import * as z from 'zod';
+import { abortRuns, addProject, runNames } from '../support/ask-server.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { agreeing, connect } from '../support/connect.ts';
+import type { Answer, PersonAnswer, TestClient } from '../support/connect.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { until, waitForRun } from '../support/wait.ts';
+
+const atEnd = collectEnds(afterAll);
+const NO_FLEETS = uniqueName('bare');
+let home: TestHome;
+let client: TestClient;
+/** What the person of `client` was asked, and how they answer. */
+const asked: string[] = [];
+let answer: (message: string, field: 'approve' | 'name') => PersonAnswer = agreeing;
+
+beforeAll(async () => {
+  home = await createTestHome({ atEnd });
+  await addProject(home, NO_FLEETS);
+  client = await connect({
+    env: home.env,
+    atEnd,
+    person: (message, field) => {
+      asked.push(message);
+      return answer(message, field);
+    },
+  });
+});
+
+async function planOf(configuration: Readonly<Record<string, unknown>> | string, more = {}): Promise<Answer> {
+  return client.call('plan', { file: await home.write('this.dstack.yml', configuration), ...more });
+}
+
+const apply = (plan: Answer): Promise<Answer> => client.call('apply', { token: plan.facts['token'] });
+
+async function start(name: string, configuration: Readonly<Record<string, unknown>>): Promise<Answer> {
+  onTestFinished(() => abortRuns(name));
+  const plan = await planOf(configuration);
+  expect(plan.facts['outcome'], plan.text).toBe('done');
+  const applied = await apply(plan);
+  expect(applied.facts['outcome'], applied.text).toBe('done');
+  return applied;
+}
+
+/** A plan that can't be applied: no token, dstack's words, the next step. */
+function expectBlocked(plan: Answer, { says, next }: { says: RegExp; next: RegExp }): void {
+  expect(plan.facts['outcome'], plan.text).toBe('blocked');
+  expect(plan.facts['token']).toBeUndefined();
+  expect(plan.text).not.toContain('token:');
+  expect(plan.facts['summary']).toMatch(says);
+  expect(plan.facts['output']).toMatch(says);
+  expect(plan.facts['next']).toMatch(next);
+}
+
+describe('a run', () => {
+  test('is created, left as it is, updated in place, and replaced only by its typed name', async () => {
+    const name = uniqueName('life');
+    const first = task(name, { priority: 10 });
+    await start(name, first);
+    const running = await waitForRun(client, name, 'running');
+    const created = runId(running);
+
+    const same = await planOf(first);
+    expect(same.facts).toMatchObject({ outcome: 'nothing-to-do', operation: 'none' });
+    expect(same.facts['token']).toBeUndefined();
+    expect(same.facts['next']).toMatch(/Nothing has to be applied/);
+
+    const updated = await planOf(task(name, { priority: 20 }));
+    expect(updated.facts).toMatchObject({ outcome: 'done', operation: 'update', changes: ['priority'] });
+    expect(updated.text).toMatch(/Update in place task .*changes: priority/);
+    const update = await apply(updated);
+    expect(update.facts).toMatchObject({ outcome: 'done', operation: 'update' });
+    expect(update.facts['output']).toContain(`Run ${name} updated, detaching...`);
+    expect(runId(await client.call('get', { name }))).toBe(created);
+
+    const other = task(name, { priority: 20, commands: ['echo second', 'sleep infinity'] });
+    const replacing = await planOf(other);
+    expect(replacing.facts).toMatchObject({ outcome: 'done', operation: 'replace' });
+    expect(replacing.text).toMatch(/Stop and replace/);
+    answer = () => ({ action: 'accept', content: { name: `${name}x` } });
+    const wrong = await apply(replacing);
+    answer = agreeing;
+    expect(asked.at(-1)).toMatch(new RegExp(`Would be stopped or lost:\\n- task ${name}, now running`));
+    expect(asked.at(-1)).toContain(`Type the name ${name} to agree.`);
+    expect(wrong.facts).toMatchObject({ outcome: 'refused', code: 'person-declined' });
+    expect(wrong.text).toMatch(/typed another name.*token is spent/);
+    expect((await apply(replacing)).facts['code']).toBe('person-declined');
+    expect(runId(await client.call('get', { name }))).toBe(created);
+
+    const replaced = await apply(await planOf(other));
+    expect(replaced.facts).toMatchObject({ outcome: 'done', operation: 'replace' });
+    expect(replaced.facts['consent']).toMatch(/^person-form/);
+    expect(runId(await waitForRun(client, name, 'running'))).not.toBe(created);
+    const log = await until(
+      () => client.call('logs', { run: name }),
+      ({ text }) => text.includes('second'),
+    );
+    expect(log.facts['output']).not.toContain('started');
+  });
+
+  test('that fails is explained: status, exit status, and where to read on', async () => {
+    const name = uniqueName('failing');
+    await start(name, task(name, { commands: ['echo "about to fail"', 'exit 3'] }));
+    const failed = await waitForRun(client, name, 'finished');
+    expect(failed.facts).toMatchObject({ status: 'failed', run: { exitStatus: 3, isFinished: true } });
+    expect(failed.text).toMatch(/is failed \(.*exit status 3/);
+    expect(failed.facts['next']).toMatch(/logs.*diagnose/);
+    const log = await until(
+      () => client.call('logs', { run: name }),
+      ({ text }) => text.includes('about to fail'),
+    );
+    expect(log.facts['output']).toMatch(/untrusted/);
+
+    const stop = await client.call('stop', { run: name });
+    expect(stop.facts).toMatchObject({ outcome: 'nothing-to-do', status: 'failed' });
+    expect(stop.facts['token']).toBeUndefined();
+  });
+
+  test('on several nodes is priced and shown as a whole', async () => {
+    const name = uniqueName('nodes');
+    const plan = await planOf(task(name, { nodes: 2, resources: { gpu: 'RTX4090' }, fleets: ['cloud'] }));
+    // The cloud fleet is no cluster.
+    expectBlocked(plan, { says: /No matching instance offers/, next: /placement: cluster/ });
+
+    await start(name, task(name, { nodes: 2, fleets: ['cluster'] }));
+    const { facts } = await waitForRun(client, name, 'running');
+    expect(facts['run']).toMatchObject({ fleet: 'cluster', jobs: [{ job: 0 }, { job: 1 }] });
+  });
+
+  test('that stops is stopped once, by the preview token', async () => {
+    const name = uniqueName('stopping');
+    await start(name, task(name));
+    await waitForRun(client, name, 'running');
+    const preview = await client.call('stop', { run: name, abort: true });
+    expect(preview.facts).toMatchObject({ outcome: 'done', operation: 'abort' });
+    expect(preview.text).toMatch(/Abort run .* is running.*Nothing was stopped yet/);
+    const aborted = await client.call('stop', { token: preview.facts['token'] });
+    expect(asked.at(-1)).toContain('it gets no time to save anything');
+    expect(aborted.facts).toMatchObject({ outcome: 'done', operation: 'abort' });
+    expect(aborted.facts['output']).toContain('Aborted');
+    await waitForRun(client, name, 'finished');
+  });
+});
+
+const runId = ({ facts }: Answer): string => z.looseObject({ id: z.string() }).parse(facts['run']).id;
+
+describe('a plan that cannot be applied says what is in the way, in dstack’s words', () => {
+  test('no offers', async () => {
+    const name = uniqueName('greedy');
+    expectBlocked(await planOf(task(name, { resources: { gpu: 'B200:8' } })), {
+      says: /No matching instance offers available/,
+      next: /fleet.*offer/,
+    });
+    expect(await runNames()).not.toContain(name);
+  });
+
+  test('no fleets', async () => {
+    expectBlocked(await planOf(task(uniqueName('fleetless')), { project: NO_FLEETS }), {
+      says: /The project has no fleets\. Create one before submitting a run/,
+      next: /Make a fleet first.*type: fleet/,
+    });
+  });
+
+  test('a property that dstack does not know', async () => {
+    const plan = await planOf(task(uniqueName('typing-error'), { comands: ['echo'] }));
+    expectBlocked(plan, { says: /1 validation error for \w+[\s\S]*comands/, next: /config/ });
+    expect(plan.facts['code']).toBe('invalid-file');
+    expect(plan.text).toContain('(exit code 1)');
+  });
+
+  test('a variable that is not set', async () => {
+    const plan = await planOf(task(uniqueName('lacking'), { env: ['NOBODY_SETS_THIS'] }));
+    expectBlocked(plan, { says: /Environment variable NOBODY_SETS_THIS is not set/, next: /set the variable/ });
+    expect(plan.facts['code']).toBe('missing-variable');
+  });
+
+  test('a name that dstack does not take', async () => {
+    expectBlocked(await planOf(task('Not_A_Name')), { says: /Resource name should match regex/, next: /a-z, 0-9/ });
+  });
+});
+
+test('a fleet is created, grows with a run, is kept while it is busy, and is deleted by its typed name', async () => {
+  const fleet = uniqueName('fleet');
+  const run = uniqueName('guest');
+  const configuration = { type: 'fleet', name: fleet, nodes: '0..1', backends: ['cloudrift'], idle_duration: '1h' };
+  await start(fleet, configuration);
+  const shown = await until(
+    () => client.call('fleet', { name: fleet }),
+    ({ facts }) => JSON.stringify(facts['fleet']).includes('"status":"active"'),
+  );
+  expect(shown.text).toContain(`Fleet ${fleet} is active`);
+  expect((await planOf(configuration)).facts['outcome']).toBe('nothing-to-do');
+
+  await start(run, task(run, { resources: { gpu: 'RTX4090' }, fleets: [fleet] }));
+  await waitForRun(client, run, 'running');
+  const listed = await client.call('fleet');
+  expect(listed.facts['fleets']).toContainEqual(
+    expect.objectContaining({
+      name: fleet,
+      instances: [expect.objectContaining({ instance: 0, status: 'busy', pricePerHour: 0.39 })],
+    }),
+  );
+
+  const busy = await client.call('delete', { kind: 'fleet', name: fleet });
+  expect(busy.facts['summary']).toMatch(/1 instance\(s\): 0 is busy.*runs are on it/);
+  const kept = await client.call('delete', { token: busy.facts['token'] });
+  expect(kept.facts['outcome'], kept.text).toBe('blocked');
+  expect(kept.text).toContain('in use');
+  expect(kept.facts['next']).toMatch(/\bps\b.*stop/);
+
+  await abortRuns(run);
+  await until(
+    () => client.call('fleet', { name: fleet }),
+    ({ text }) => /"status": "idle"/.test(text),
+  );
+  const wrong = await client.call('delete', { kind: 'instance', name: fleet, instance: 7 });
+  expect(wrong.facts).toMatchObject({ outcome: 'refused', code: 'invalid-value' });
+  const one = await client.call('delete', { kind: 'instance', name: fleet, instance: 0 });
+  expect(one.facts['summary']).toContain(`Delete instance 0 of fleet ${fleet}?`);
+  const gone = await client.call('delete', { token: one.facts['token'] });
+  expect(gone.facts['output']).toContain(`Fleet ${fleet} instances deleted`);
+  expect((await client.call('fleet', { name: fleet })).facts['outcome']).toBe('done');
+
+  const all = await client.call('delete', { kind: 'fleet', name: fleet });
+  const deleted = await client.call('delete', { token: all.facts['token'] });
+  expect(asked.at(-1)).toContain(`Type the name ${fleet} to agree.`);
+  expect(deleted.facts).toMatchObject({ outcome: 'done', operation: 'delete' });
+  await until(
+    () => client.call('fleet'),
+    ({ text }) => !text.includes(fleet),
+  );
+});
+
+test('a volume is created, shown and deleted', async () => {
+  const name = uniqueName('volume');
+  const configuration = { type: 'volume', name, backend: 'runpod', region: 'EU-RO-1', size: '100GB' };
+  const plan = await planOf(configuration);
+  expect(plan.facts).toMatchObject({ outcome: 'done', operation: 'create', resource: { kind: 'volume', name } });
+  const applied = await apply(plan);
+  expect(applied.facts).toMatchObject({ outcome: 'done', operation: 'create' });
+  const active = await until(
+    () => client.call('get', { name, kind: 'volume' }),
+    ({ facts }) => facts['status'] === 'active',
+  );
+  expect(active.facts['resource']).toMatchObject({ kind: 'volume', name });
+  const volumes = await client.call('list', { kind: 'volumes' });
+  expect(volumes.facts['items']).toContainEqual(expect.objectContaining({ NAME: name }));
+
+  const preview = await client.call('delete', { kind: 'volume', name });
+  expect(preview.facts['summary']).toContain('the data on it is lost');
+  const deleted = await client.call('delete', { token: preview.facts['token'] });
+  expect(deleted.facts).toMatchObject({ outcome: 'done', operation: 'delete' });
+  await until(
+    () => client.call('list', { kind: 'volumes' }),
+    ({ text }) => !text.includes(name),
+  );
+});
+
+test('a service says where it is, and is there', async () => {
+  const name = uniqueName('service');
+  await start(name, {
+    ...task(name, { commands: ['python -m http.server 8000'] }),
+    type: 'service',
+    port: 8000,
+    auth: false,
+  });
+  const { facts, text } = await waitForRun(client, name, 'running');
+  const { serviceUrl } = z.looseObject({ serviceUrl: z.url() }).parse(facts['run']);
+  expect(facts['next']).toContain(serviceUrl);
+  expect(text).toContain(serviceUrl);
+  const page = await until(
+    () => fetch(serviceUrl),
+    ({ ok }) => ok,
+  );
+  expect(await page.text()).toContain(name);
+});
+
+test('a model says where it speaks the protocol of OpenAI, and never the token', async () => {
+  const name = uniqueName('model');
+  await start(name, {
+    ...task(name, { commands: ['serve'] }),
+    type: 'service',
+    port: 8000,
+    model: 'tiny/model',
+  });
+  const { facts, text } = await waitForRun(client, name, 'running');
+  expect(facts['run']).toMatchObject({ model: 'tiny/model' });
+  const base = /Service at (\S+\/v1), with the header "Authorization: Bearer <the user's dstack token>"/.exec(
+    text,
+  )?.[1];
+  expect(text).not.toMatch(/Bearer (?!<)/);
+  const { token } = inject('sandbox');
+  expect(text).not.toContain(token);
+  const models = await until(
+    () => fetch(`${base}/models`, { headers: { authorization: `Bearer ${token}` } }),
+    ({ ok }) => ok,
+  );
+  expect(await models.json()).toMatchObject({ data: [{ id: 'tiny/model' }] });
+});

@@ -1,0 +1,39 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { inject } from 'vitest';
+import { parse, stringify } from 'yaml';
+import * as z from 'zod';
+import { createRestClient } from '../../sandbox/rest-client.ts';
+import type { TestHome } from './test-home.ts';
+
+/** Asks the shared sandbox's server itself, past everything that is tested. */
+export async function askServer(request: string, body: unknown = {}): Promise<unknown> {
+  const { url, token } = inject('sandbox');
+  return createRestClient(url, token)(request, body);
+}
+
+const runList = z.array(z.looseObject({ status: z.string(), run_spec: z.looseObject({ run_name: z.string() }) }));
+
+/** The names of the last hundred runs that the server knows, finished ones included. */
+export async function runNames(): Promise<readonly string[]> {
+  const runs = runList.parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100 }));
+  return runs.map((run) => run.run_spec.run_name);
+}
+
+/** Ends runs at once, so that their machines are free for other tests. */
+export async function abortRuns(...names: readonly string[]): Promise<void> {
+  const known = await runNames();
+  const runs_names = names.filter((name) => known.includes(name));
+  if (runs_names.length > 0) await askServer('/api/project/main/runs/stop', { runs_names, abort: true });
+}
+
+const clientConfig = z.looseObject({ projects: z.array(z.looseObject({ name: z.string() })) });
+
+/** Makes another project, which has no fleets, and lets the CLI of a home know it. */
+export async function addProject(home: TestHome, name: string): Promise<void> {
+  const { url, token } = inject('sandbox');
+  await askServer('/api/projects/create', { project_name: name });
+  const file = path.join(home.home, '.dstack', 'config.yml');
+  const config = clientConfig.parse(parse(await readFile(file, 'utf8')));
+  await writeFile(file, stringify({ projects: [...config.projects, { name, url, token, default: false }] }));
+}

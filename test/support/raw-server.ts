@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { onTestFinished } from 'vitest';
+import * as z from 'zod';
+
+const message = z.looseObject({ jsonrpc: z.literal('2.0'), id: z.number().nullish() });
+
+/** The bundled server without a client library before it: bytes in, bytes out. */
+export interface RawServer {
+  readonly pid: number;
+  /** Everything that came on standard output. */
+  readonly stdout: () => string;
+  /** The lines of standard output as messages. @throws for a line that is no protocol. */
+  readonly messages: () => readonly z.output<typeof message>[];
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>;
+  write(text: string): void;
+  /** Sends a request in the older era's form. */
+  request(id: number, method: string, params?: unknown): void;
+  endInput(): void;
+  signal(name: NodeJS.Signals): void;
+}
+
+const bundle = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
+
+/** Starts the server; it is killed when the test is over, should it be there still. */
+export function startRawServer(env: Readonly<Record<string, string>>): RawServer {
+  const child = spawn(process.execPath, [bundle], { env: { ...env }, stdio: ['pipe', 'pipe', 'ignore'] });
+  let stdout = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout += chunk;
+  });
+  // Written to a server that has ended: what the test is about.
+  child.stdin.on('error', () => undefined);
+  const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal }));
+  });
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  return {
+    pid: child.pid ?? 0,
+    stdout: () => stdout,
+    messages: () =>
+      stdout
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => message.parse(JSON.parse(line))),
+    ended,
+    write: (text) => child.stdin.write(text),
+    request: (id, method, params = {}) =>
+      child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`),
+    endInput: () => child.stdin.end(),
+    signal: (name) => child.kill(name),
+  };
+}
+
+/** The parameters of `initialize`. */
+export const INITIALIZE = {
+  protocolVersion: '2025-11-25',
+  capabilities: {},
+  clientInfo: { name: 'raw', version: '1.0.0' },
+} as const;
