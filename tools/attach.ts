@@ -99,7 +99,7 @@ function report(attachments: readonly Attachment[], what: string): Report<Facts>
     summary: attachments.map(describe).join('\n'),
     printed: attachments.slice(0, 5).map((attachment) => ({
       transcript: {
-        command: attachment.command.replace(/^dstack /, ''),
+        command: attachment.command,
         stdout: [attachment.dstackSaid, attachment.jobSaid].filter((text) => text !== '').join('\n'),
         stderr: '',
         omittedBytes: 0,

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { ToolError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -52,6 +53,8 @@ export function createPlainRunner(options: PlainRunnerOptions): Runner {
   const setup: Setup = { keepBytes: 4_194_304, graceMs: 2_000, ...options, baseEnv: cliEnvironment(options.env) };
   const queue = createCommandQueue(options.maxConcurrent ?? 4, options.maxQueued ?? 256);
   const closing = new AbortController();
+  // Every command that is under way listens to it: many of them are no leak.
+  setMaxListeners(0, closing.signal);
 
   const enqueue = async (
     argv: CheckedArgv,
