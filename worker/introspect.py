@@ -10,6 +10,7 @@ import enum
 import io
 import json
 import os
+import re
 import sys
 
 if __name__ == "__main__":
@@ -17,6 +18,9 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from entry_script import compile_entry, make_main, use_path_of
+
+
+CLASS_NAME = re.compile(r"(?:[A-Z][a-z0-9]*){2,}")
 
 
 class _Parked(BaseException):
@@ -67,7 +71,7 @@ def validate(_script, _code):
     try:
         _parse(question["kind"], data)
     except Exception as error:
-        return {"verdict": "invalid", "text": str(error), "problems": _problems(error)}
+        return {"verdict": "invalid", "text": str(error), "problems": _problems(error, data)}
     return {"verdict": "valid", "text": "", "problems": []}
 
 
@@ -161,12 +165,21 @@ def _parse(kind, data):
     return parse_apply_configuration(data)
 
 
-def _problems(error):
+def _problems(error, data):
     """Pydantic's complaints one by one, where it made them."""
     cause = error.args[0] if error.args and hasattr(error.args[0], "errors") else error
     if not hasattr(cause, "errors"):
         return []
-    return [{"path": [str(part) for part in item["loc"]], "message": str(item["msg"]), "kind": str(item["type"])} for item in cause.errors()]
+    return [{"path": _path(item["loc"], data), "message": str(item["msg"]), "kind": str(item["type"])} for item in cause.errors()]
+
+
+def _path(location, data):
+    """Where the complaint is. Pydantic 1 names classes on the way (`__root__`, `TaskConfigurationRequest`), Pydantic 2 the type (`task`)."""
+    parts = [str(part) for part in location]
+    if "__root__" not in parts:
+        return parts
+    kind = [str(data["type"])] if isinstance(data, dict) and "type" in data else []
+    return kind + [part for part in parts if part != "__root__" and not CLASS_NAME.fullmatch(part)]
 
 
 def _version():

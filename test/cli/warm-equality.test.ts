@@ -38,7 +38,9 @@ const aside: string[] = [];
 let sandbox: TestSandbox;
 
 beforeAll(async () => {
-  sandbox = await startTestSandbox();
+  // One fleet of one backend: dstack gives the offers of several in an order that changes from call to call.
+  sandbox = await startTestSandbox({ fleets: 'none' });
+  await sandbox.apply({ type: 'fleet', name: 'cloud', nodes: '0..2', backends: ['cloudrift'], idle_duration: '0s' });
   await sandbox.apply({ type: 'task', name: 'done-run', commands: ['echo hello'] });
   const gone = await sandbox.createHome({ url: 'http://127.0.0.1:9' });
   const none = await sandbox.createHome();
