@@ -7,6 +7,18 @@ export interface GroupLeader {
   readonly exited: Promise<unknown>;
 }
 
+/** Groups that are killed when this process ends by itself, were it in the middle of ending them politely. */
+const mortal = new Set<number>();
+process.on('exit', () => {
+  for (const pid of mortal) killGroup(pid);
+});
+
+/** Lets a group not outlive this process: for what only reads, and so may be ended anywhere. */
+export function endWithThisProcess({ pid, exited }: GroupLeader): void {
+  mortal.add(pid);
+  void exited.then(() => mortal.delete(pid));
+}
+
 /** Ends a process and all that it started: asks first, and kills what is left after the grace. Settles when the leader is gone. */
 export async function endGroup(leader: GroupLeader, graceMs: number): Promise<void> {
   if (process.platform === 'win32') {

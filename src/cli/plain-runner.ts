@@ -9,7 +9,7 @@ import { collectPipes, openOutputFiles } from './collect-output.ts';
 import type { OutputFiles, Printed } from './collect-output.ts';
 import { createCommandQueue } from './command-queue.ts';
 import type { CheckedArgv } from './command.ts';
-import { endGroup, killGroup } from './end-group.ts';
+import { endGroup, endWithThisProcess, killGroup } from './end-group.ts';
 import type { Executable } from './find-executable.ts';
 import { watchInterruption } from './interruption.ts';
 import type { Interrupted, Interruption } from './interruption.ts';
@@ -88,6 +88,7 @@ async function runRead(setup: Setup, call: Call): Promise<Transcript> {
     ...(answer === undefined ? {} : { answer }),
   });
   if (started.kind === 'not-started') return notStarted(call, started.reason);
+  endWithThisProcess(started);
   const pipes = collectPipes(started, setup.keepBytes, call.options.sink);
   const how = await Promise.race([started.exited, call.interruption.happened]);
   if (typeof how === 'string') await endGroup(started, setup.graceMs);

@@ -7,7 +7,7 @@ import { createRestClient } from '../../sandbox/rest-client.ts';
 import type { TestHome } from './test-home.ts';
 
 /** Asks the shared sandbox's server itself, past everything that is tested. */
-export async function askServer(request: string, body: unknown = {}): Promise<unknown> {
+async function askServer(request: string, body: unknown = {}): Promise<unknown> {
   const { url, token } = inject('sandbox');
   return createRestClient(url, token)(request, body);
 }

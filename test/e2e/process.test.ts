@@ -1,0 +1,171 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, inject, onTestFinished, test } from 'vitest';
+import { abortRuns } from '../support/ask-server.ts';
+import { connect } from '../support/connect.ts';
+import { writeExecutable } from '../support/fake-cli.ts';
+import { processesIn, residentBytes } from '../support/processes.ts';
+import type { Process } from '../support/processes.ts';
+import { INITIALIZE, startRawServer } from '../support/raw-server.ts';
+import type { RawServer } from '../support/raw-server.ts';
+import { createRecorder } from '../support/recorder.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import { until } from '../support/wait.ts';
+
+const MEGABYTE = 1_000_000;
+/** How many dstack processes may be at work at the same time. */
+const MOST_AT_ONCE = 4;
+
+test('twenty calls at once are each answered right, with no more than a few dstack processes at a time', async () => {
+  const home = await createTestHome();
+  const recorder = await createRecorder(home.home, inject('sandbox').cli);
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' } });
+  const names = [uniqueName('at-once'), uniqueName('at-once')];
+  for (const name of names) await home.write(`${name}.dstack.yml`, task(name));
+  const calls = [
+    ['fleet', { name: 'cloud' }, /"name": "cloud"/],
+    ['fleet', { name: 'on-prem' }, /"name": "on-prem"/],
+    ['fleet', { name: 'cluster' }, /"name": "cluster"/],
+    ['fleet', { name: 'nosuch' }, /nosuch/],
+    ['offer', { gpu: 'H100', fleet: ['cloud'] }, /H100/],
+    ['offer', { gpu: 'RTX5090', fleet: ['cloud'] }, /RTX5090/],
+    ['plan', { file: `${names[0]}.dstack.yml` }, new RegExp(`Submit the run ${names[0]}\\?`)],
+    ['plan', { file: `${names[1]}.dstack.yml` }, new RegExp(`Submit the run ${names[1]}\\?`)],
+    ['list', { kind: 'projects' }, /main/],
+    ['help', { command: 'logs' }, /dstack logs/],
+  ] as const;
+  const answers = await Promise.all(
+    [...calls, ...calls].map(async ([tool, input, wanted]) => ({
+      wanted,
+      output: String((await client.call(tool, input)).facts['output']),
+    })),
+  );
+  expect(answers).toHaveLength(20);
+  for (const { wanted, output } of answers) expect(output).toMatch(wanted);
+  expect(await recorder.mostAtOnce()).toBe(MOST_AT_ONCE);
+});
+
+test('memory stays small over two hundred calls', async () => {
+  const home = await createTestHome();
+  const client = await connect({ env: home.env });
+  for (let round = 0; round < 20; round += 1) {
+    const reads = [client.call('ps', { all: true }), client.call('offer')];
+    const pages = ['apply', 'offer', 'logs', 'fleet get', 'ps', 'event', 'run get', 'stop'];
+    const answers = await Promise.all([...reads, ...pages.map((command) => client.call('help', { command }))]);
+    expect(answers.map(({ facts }) => facts['outcome'])).toEqual(answers.map(() => 'done'));
+  }
+  expect(await residentBytes(client.pid)).toBeLessThan(150 * MEGABYTE);
+});
+
+const ENDS: readonly (readonly [
+  string,
+  (server: RawServer) => void,
+  { code: number | null; signal: string | null },
+])[] = [
+  ['the end of its input', (server) => server.endInput(), { code: 0, signal: null }],
+  ['SIGINT', (server) => server.signal('SIGINT'), { code: 130, signal: null }],
+  ['SIGTERM', (server) => server.signal('SIGTERM'), { code: 143, signal: null }],
+  ['SIGKILL', (server) => server.signal('SIGKILL'), { code: null, signal: 'SIGKILL' }],
+];
+
+test.each(ENDS)(
+  '%s leaves no process: neither the warm worker nor a dstack that is at work',
+  async (_how, end, code) => {
+    const home = await createTestHome();
+    const server = startRawServer(home.env);
+    server.request(1, 'initialize', INITIALIZE);
+    server.request(2, 'tools/call', { name: 'ps', arguments: {} });
+    await until(
+      () => Promise.resolve(server.messages()),
+      (messages) => messages.some(({ id }) => id === 2),
+    );
+    // One that is at work while it ends: a wait that goes on asking.
+    const name = uniqueName('waited-for');
+    onTestFinished(() => abortRuns(name));
+    server.request(3, 'tools/call', { name: 'offer', arguments: {} });
+    server.request(4, 'tools/call', { name: 'fleet', arguments: {} });
+    expect(await processesIn(home.home)).not.toEqual([]);
+    end(server);
+    expect(await server.ended).toEqual(code);
+    await untilNobody(home.home);
+  },
+);
+
+/** A CLI that never ends, with a child of its own; it may be deaf to a polite request. */
+async function hangingCli(deaf: boolean): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-cli-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const { cli } = inject('sandbox');
+  return writeExecutable(folder, 'dstack', [
+    '#!/bin/sh',
+    ...(deaf ? ["trap '' TERM INT"] : []),
+    'case "$*" in \'ps\') sleep 1000 & while :; do wait; sleep 1; done ;; esac',
+    `exec ${cli} "$@"`,
+  ]);
+}
+
+async function startHanging(home: Awaited<ReturnType<typeof createTestHome>>, deaf: boolean): Promise<RawServer> {
+  const server = startRawServer({ ...home.env, DSTACK_MCP_CLI: await hangingCli(deaf), DSTACK_MCP_WARM: 'off' });
+  server.request(1, 'initialize', INITIALIZE);
+  server.request(2, 'tools/call', { name: 'ps', arguments: {} });
+  await until(
+    () => processesIn(home.home),
+    (found) => found.some(({ command }) => command === 'sleep 1000'),
+  );
+  return server;
+}
+
+const untilNobody = (home: string): Promise<readonly Process[]> =>
+  until(
+    () => processesIn(home),
+    (found) => found.length === 0,
+  );
+
+test.each(ENDS.slice(0, 3))('%s ends a dstack process that hangs, and its child', async (_how, end, code) => {
+  const home = await createTestHome();
+  const server = await startHanging(home, false);
+  end(server);
+  expect(await server.ended).toEqual(code);
+  expect(await processesIn(home.home)).toEqual([]);
+});
+
+test('a second signal ends it at once, and still leaves no process', async () => {
+  const home = await createTestHome();
+  const server = await startHanging(home, true);
+  server.signal('SIGTERM');
+  server.signal('SIGTERM');
+  expect(await server.ended).toEqual({ code: 143, signal: null });
+  await untilNobody(home.home);
+});
+
+test('standard output holds nothing but the protocol, whatever comes in', async () => {
+  const home = await createTestHome();
+  const server = startRawServer({ ...home.env, DSTACK_MCP_LOG_LEVEL: 'trace' });
+  server.write('this is no JSON\n');
+  server.write('{"jsonrpc":"2.0","id":0,"method":\n');
+  server.request(1, 'initialize', INITIALIZE);
+  server.request(2, 'no/such/method');
+  server.request(3, 'tools/call', { name: 'nosuch', arguments: {} });
+  server.request(4, 'tools/call', { name: 'ps', arguments: { all: 'yes' } });
+  server.request(5, 'tools/call', { name: 'doctor', arguments: {} });
+  // A request that comes in pieces is one request.
+  const request = JSON.stringify({ jsonrpc: '2.0', id: 6, method: 'tools/list', params: {} });
+  server.write(request.slice(0, 20));
+  await until(
+    () => Promise.resolve(server.messages()),
+    (messages) => messages.some(({ id }) => id === 5),
+  );
+  expect(server.messages().some(({ id }) => id === 6)).toBe(false);
+  server.write(`${request.slice(20)}\n`);
+  const messages = await until(
+    () => Promise.resolve(server.messages()),
+    (all) => all.some(({ id }) => id === 6),
+  );
+  for (const id of [1, 2, 3, 4, 5, 6]) expect(messages.filter((message) => message.id === id)).toHaveLength(1);
+  // And one that never comes to its end is none.
+  server.write(request.slice(0, 20));
+  server.endInput();
+  expect(await server.ended).toEqual({ code: 0, signal: null });
+  expect(server.stdout().endsWith('\n')).toBe(true);
+});

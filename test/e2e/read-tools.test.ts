@@ -1,0 +1,225 @@
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { tools } from '../../tools/index.ts';
+import { abortRuns } from '../support/ask-server.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { CLIENTS, connect } from '../support/connect.ts';
+import type { Answer, TestClient } from '../support/connect.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import { until, waitForRun } from '../support/wait.ts';
+
+const atEnd = collectEnds(afterAll);
+const RUN = uniqueName('read');
+let client: TestClient;
+let older: TestClient;
+
+beforeAll(async () => {
+  const home = await createTestHome({ atEnd });
+  client = await connect({ env: home.env, atEnd });
+  older = await connect({ env: home.env, kind: CLIENTS[2], atEnd });
+  atEnd(() => abortRuns(RUN));
+  await home.write(
+    'read.dstack.yml',
+    task(RUN, { commands: ['for i in 1 2 3 4 5; do echo "line $i"; done', 'sleep infinity'] }),
+  );
+  const plan = await client.call('plan', { file: 'read.dstack.yml' });
+  await client.call('apply', { token: plan.facts['token'] });
+  await waitForRun(client, RUN, 'running');
+  await until(
+    () => client.call('logs', { run: RUN }),
+    ({ text }) => text.includes('line 5'),
+  );
+});
+
+/** Clients show the model one of the two channels alone: each has what dstack printed, and each fact that fits on a line. */
+function expectBothChannels({ text, facts }: Answer): void {
+  const { output, summary, next, outcome, ...others } = facts;
+  expect(output).toEqual(expect.any(String));
+  expect(text).toContain(summary);
+  // The boundary of strangers' words is a new one in each channel of each result, so it isn't compared.
+  if (output !== '') expect(text).toContain(output);
+  if (next !== undefined) expect(text).toContain(next);
+  expect(text).toContain(`outcome: ${String(outcome)}`);
+  for (const [name, value] of Object.entries(others))
+    if (['string', 'number', 'boolean'].includes(typeof value)) expect(text).toContain(`${name}: ${String(value)}`);
+}
+
+/** Asks both protocol eras, and holds the answers to the same facts but for what moves. */
+async function ask(tool: string, input: Readonly<Record<string, unknown>> = {}): Promise<Answer> {
+  const [answer, old] = await Promise.all([client.call(tool, input), older.call(tool, input)]);
+  expect(answer.facts['outcome'], answer.text).toBe('done');
+  expect(Object.keys(old.facts).sort()).toEqual(Object.keys(answer.facts).sort());
+  expectBothChannels(answer);
+  expectBothChannels(old);
+  return answer;
+}
+
+describe('what is there', () => {
+  test('ps lists runs, and narrows them', async () => {
+    const { facts } = await ask('ps', { verbose: true });
+    expect(facts['runs']).toContainEqual(expect.objectContaining({ name: RUN, status: 'running' }));
+    expect(facts['output']).toMatch(/^\$ dstack ps --verbose\n NAME /);
+    const last = await ask('ps', { last: 1 });
+    expect(last.facts['runs']).toHaveLength(1);
+    const flagged = await ask('ps', { flags: { '--all': true } });
+    expect(flagged.facts['output']).toMatch(/^\$ dstack ps --all\n/);
+  });
+
+  test('get shows a run as a whole, and its JSON in full when asked for', async () => {
+    const { facts } = await ask('get', { name: RUN });
+    expect(facts).toMatchObject({ status: 'running', run: { name: RUN, kind: 'task', jobs: [{ status: 'running' }] } });
+    expect(facts['truncated']).toBe(true);
+    const full = await ask('get', { name: RUN, full: true });
+    expect(String(full.facts['output'])).toContain('"run_spec"');
+    expect(String(full.facts['output']).length).toBeGreaterThan(String(facts['output']).length);
+  });
+
+  test('fleets with their instances, and one by name', async () => {
+    const { facts } = await ask('fleet');
+    expect(facts['fleets']).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ name: 'cloud', status: 'active', nodes: '0..4' }),
+        expect.objectContaining({
+          name: 'on-prem',
+          instances: expect.arrayContaining([expect.objectContaining({ backend: 'ssh', gpu: 'A100:80GB:1' })]),
+        }),
+      ]),
+    );
+    const one = await ask('fleet', { name: 'on-prem' });
+    expect(one.facts['fleet']).toMatchObject({ kind: 'fleet', name: 'on-prem', status: 'active' });
+    expect(one.facts['output']).toMatch(/^\$ dstack fleet get --json on-prem\n\{/);
+  });
+
+  test('offers, filtered, counted, and grouped', async () => {
+    const gpus = async (input: Readonly<Record<string, unknown>>): Promise<unknown> =>
+      (await ask('offer', input)).facts;
+    expect(await gpus({ gpu: 'RTX4090', backend: ['cloudrift'] })).toMatchObject({
+      total: 2,
+      offers: [
+        { backend: 'cloudrift', gpu: 'RTX4090:24GB:1', pricePerHour: 0.39, availability: '' },
+        { gpu: 'RTX4090:24GB:2', pricePerHour: 0.78, availability: 'not available' },
+      ],
+    });
+    expect(await gpus({ backend: ['cloudrift'], max_price: 0.7 })).toMatchObject({ total: 2 });
+    expect(await gpus({ region: ['eu-north-fi-1'], gpu: 'H100:8' })).toMatchObject({
+      offers: [{ region: 'eu-north-fi-1', instanceType: 'h100.8', spot: false }],
+    });
+    expect(await gpus({ fleet: ['on-prem'], gpu: 'A100' })).toMatchObject({ offers: [{ backend: 'ssh' }] });
+    expect(await gpus({ backend: ['cloudrift'], max_offers: 3 })).toMatchObject({ offers: { length: 3 }, total: 9 });
+    expect(await gpus({ spot: 'spot', backend: ['cloudrift'] })).toMatchObject({
+      offers: [],
+      summary: 'No offers match.',
+      next: expect.stringContaining('spot "auto"'),
+    });
+    expect(await gpus({ backend: ['cloudrift'], group_by: ['gpu'] })).toMatchObject({
+      gpus: expect.arrayContaining([expect.objectContaining({ gpu: expect.stringContaining('H100') })]),
+    });
+  });
+
+  test.each(['volumes', 'gateways', 'secrets', 'presets', 'exports', 'imports'])('list of %s', async (kind) => {
+    const { facts } = await ask('list', { kind });
+    expect(facts['items']).toEqual(expect.any(Array));
+    expect(facts['output']).toMatch(new RegExp(`^\\$ dstack ${kind.slice(0, -1)}`));
+  });
+
+  test('list of projects, without their tokens', async () => {
+    const { facts, text } = await ask('list', { kind: 'projects' });
+    expect(facts['items']).toEqual([expect.objectContaining({ PROJECT: 'main' })]);
+    expect(text).not.toContain(inject('sandbox').token);
+  });
+});
+
+describe('what a run did', () => {
+  test('logs from the end, by page, and by text', async () => {
+    const { facts } = await ask('logs', { run: RUN, lines: 2 });
+    expect(facts).toMatchObject({ firstLine: 4, lastLine: 5, totalLines: 5 });
+    expect(facts['output']).toMatch(/untrusted output .*\n.*line 4\nline 5\n/);
+    const older_ = await ask('logs', { run: RUN, lines: 2, cursor: facts['older'] });
+    expect(older_.facts).toMatchObject({ firstLine: 2, lastLine: 3 });
+    const found = await ask('logs', { run: RUN, filter: 'LINE 3', context: 1 });
+    expect(found.facts['matches']).toBe(1);
+    expect(found.facts['output']).toContain('line 2');
+    expect(found.facts['output']).not.toContain('line 5');
+  });
+
+  test('events of a run and of a fleet', async () => {
+    const { facts } = await ask('event', { run: RUN });
+    expect(facts['events']).toBeGreaterThan(0);
+    expect(facts['output']).toMatch(/untrusted/);
+    expect(facts['output']).toContain(RUN);
+    const fleet = await ask('event', { fleet: 'on-prem' });
+    expect(fleet.facts['output']).toContain('on-prem');
+  });
+
+  test('metrics', async () => {
+    const { facts } = await until(
+      () => client.call('metrics', { run: RUN }),
+      ({ text }) => /\d+%/.test(text),
+    );
+    expect(facts['rows']).toContainEqual(expect.objectContaining({ NAME: expect.stringContaining(RUN) }));
+    await ask('metrics', { run: RUN });
+  });
+});
+
+describe('what can be asked', () => {
+  const COMMANDS = [
+    '',
+    'apply',
+    'ps',
+    'attach',
+    'logs',
+    'stop',
+    'fleet',
+    'fleet get',
+    'fleet delete',
+    'offer',
+    'run get',
+  ];
+  const MORE = [
+    'volume',
+    'gateway',
+    'secret list',
+    'preset',
+    'export list',
+    'import list',
+    'project',
+    'event',
+    'metrics',
+  ];
+
+  test.each([...COMMANDS, ...MORE])('help of `%s` is the CLI’s own', async (command) => {
+    const { facts } = await ask('help', { command });
+    expect(facts['output']).toMatch(new RegExp(`\nUsage: dstack ${command}`.trimEnd()));
+    expect(facts['command']).toBe(`dstack ${command} --help`.replace('  ', ' '));
+  });
+
+  test.each(['task', 'service', 'dev-environment', 'fleet', 'volume', 'gateway'])(
+    'help of apply for a %s',
+    async (type) => {
+      const { facts } = await ask('help', { command: 'apply', type });
+      expect(facts['output']).toContain('--name');
+      expect(facts['command']).toBe(`dstack apply -h ${type}`);
+    },
+  );
+
+  test('doctor finds everything in order, and says what this client can do', async () => {
+    const { facts, text } = await ask('doctor');
+    expect(facts['healthy'], text).toBe(true);
+    expect(text).toMatch(/dstack: 0\.22\.5 at /);
+    expect(text).toMatch(/project main on http:.* answers/);
+    expect(text).toMatch(/can't ask a person/);
+  });
+
+  test('every tool lists a schema of its results, and annotations that say what it does', async () => {
+    const listed = await client.listTools();
+    expect(listed.map(({ name }) => name)).toEqual(tools.map(({ name }) => name));
+    for (const tool of listed)
+      expect(tool).toMatchObject({
+        inputSchema: { type: 'object', additionalProperties: false },
+        outputSchema: { type: 'object' },
+        annotations: { readOnlyHint: tools.find(({ name }) => name === tool['name'])?.effect === 'read' },
+      });
+    const size = Buffer.byteLength(JSON.stringify({ tools: listed }));
+    expect(size).toBeLessThanOrEqual(20_000);
+    expect(listed.length).toBeLessThanOrEqual(18);
+  });
+});
