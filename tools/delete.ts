@@ -18,10 +18,12 @@ export const deleteTool = defineTool({
   }),
   facts: removalFacts,
   async run(input, { changes }) {
-    if (input.token !== undefined) {
-      if (input.name !== undefined)
+    const { token, ...others } = input;
+    if (token !== undefined) {
+      // What a token stands for was shown: nothing can be added to it.
+      if (Object.values(others).some((value) => value !== undefined))
         refuse('Give either `name` (preview) or `token` (delete it), not both.', 'Call delete with the token alone.');
-      return changes.redeem(input.token, 'delete');
+      return changes.redeem(token, 'delete');
     }
     const { kind, name, instance } = input;
     if (kind === undefined || name === undefined) {

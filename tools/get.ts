@@ -69,11 +69,12 @@ export const get = defineTool({
       };
     };
     const reached = (run: RunFacts): boolean => hasReached(run, input.wait_for);
+    const isOver = (run: RunFacts): boolean => reached(run) || run.isFinished || isPast(run, input.wait_for);
     let seen = await lookAtRun();
-    if (!reached(seen.run) && !seen.run.isFinished) {
+    if (!isOver(seen.run)) {
       const waited = await waitFor({
         poll: lookAtRun,
-        done: ({ run }) => reached(run) || run.isFinished,
+        done: ({ run }) => isOver(run),
         intervalMs: POLL_MS,
         deadlineMs: time.remainingMs() - 5_000,
         signal: time.signal,
@@ -87,12 +88,17 @@ export const get = defineTool({
       summary: describe(run),
       printed: [show(transcript)],
       facts: { run, status: run.status, ...(input.wait_for === undefined ? {} : { reached: reached(run) }) },
-      next: nextStep(run, input.wait_for === undefined || reached(run)),
+      next: nextStep(run, isOver(run)),
     };
   },
 });
 
-/** `running` counts as reached by what has run already; every other state is itself. */
+/** Whether the state waited for lies behind the run: waiting for it would only use up the time. */
+function isPast(run: RunFacts, wanted: string | undefined): boolean {
+  const order: readonly string[] = STATUSES;
+  return wanted !== undefined && order.includes(wanted) && order.indexOf(run.status) > order.indexOf(wanted);
+}
+
 function hasReached(run: RunFacts, wanted: string | undefined): boolean {
   if (wanted === undefined) return true;
   if (wanted === 'finished') return run.isFinished;
@@ -112,9 +118,8 @@ function describe(run: RunFacts): string {
   return `Run ${run.name} is ${run.status}${details.length === 0 ? '' : ` (${details.join('; ')})`}.`;
 }
 
-function nextStep(run: RunFacts, reached: boolean): string {
-  if (!reached && !run.isFinished)
-    return `Still ${run.status}: call get again with the same arguments to go on waiting.`;
+function nextStep(run: RunFacts, isOver: boolean): string {
+  if (!isOver) return `Still ${run.status}: call get again with the same arguments to go on waiting.`;
   if (run.status === 'failed')
     return 'Read logs, and logs with `diagnose`, for the cause. Mend it before planning again.';
   if (run.isFinished) return 'logs shows what it printed.';

@@ -17,10 +17,12 @@ export const stop = defineTool({
   }),
   facts: removalFacts,
   async run(input, { changes }) {
-    if (input.token !== undefined) {
-      if (input.run !== undefined)
+    const { token, ...others } = input;
+    if (token !== undefined) {
+      // What a token stands for was shown: nothing can be added to it.
+      if (Object.values(others).some((value) => value !== undefined))
         refuse('Give either `run` (preview) or `token` (stop it), not both.', 'Call stop with the token alone.');
-      return changes.redeem(input.token, 'stop');
+      return changes.redeem(token, 'stop');
     }
     if (input.run === undefined)
       refuse('Neither `run` nor `token` was given.', 'Call stop with `run`; ps lists the runs.');

@@ -20,6 +20,7 @@ let run: string;
 const attachments = z.array(
   z.looseObject({
     id: z.string(),
+    run: z.string(),
     state: z.string(),
     sshCommand: z.string().optional(),
     ideLink: z.string().optional(),

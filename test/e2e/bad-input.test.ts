@@ -190,6 +190,14 @@ const REFUSED: readonly Refused[] = [
     /didn't give out that token/,
     /call plan/,
   ],
+  [
+    'a token with something beside it',
+    'stop',
+    { token: 'abcdefg-abcdefg', abort: true },
+    'invalid-input',
+    /Give either `run` \(preview\) or `token`/,
+    /the token alone/,
+  ],
   ['neither run nor token', 'stop', {}, 'invalid-input', /Neither `run` nor `token`/, /ps lists the runs/],
   ['a kind without a name', 'delete', { kind: 'fleet' }, 'invalid-input', /both `kind` and `name`/, /fleet, or list/],
   [

@@ -73,6 +73,12 @@ describe('what is there', () => {
     expect(String(full.facts['output']).length).toBeGreaterThan(String(facts['output']).length);
   });
 
+  test('get does not wait for what lies behind a run', async () => {
+    const { facts } = await ask('get', { name: RUN, wait_for: 'submitted' });
+    expect(facts).toMatchObject({ status: 'running', reached: false });
+    expect(facts['next']).not.toMatch(/go on waiting/);
+  });
+
   test('fleets with their instances, and one by name', async () => {
     const { facts } = await ask('fleet');
     expect(facts['fleets']).toEqual(
