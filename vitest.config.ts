@@ -5,8 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/global-setup.ts'],
     // Real processes on a machine with few cores: a limit against hangs, not an assertion about speed.
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     pool: 'forks',
     // Most of a test's time is spent waiting for a real server: more of them than there are cores.
     maxWorkers: 4,

@@ -85,7 +85,7 @@ export const get = defineTool({
     const { run, transcript } = seen;
     return {
       outcome: 'done',
-      summary: describe(run),
+      summary: [describe(run), ...describeJobs(run)].join('\n'),
       printed: [show(transcript)],
       facts: { run, status: run.status, ...(input.wait_for === undefined ? {} : { reached: reached(run) }) },
       next: nextStep(run, isOver(run)),
@@ -116,6 +116,21 @@ function describe(run: RunFacts): string {
     ...(run.costUsd === undefined ? [] : [`cost so far $${run.costUsd.toFixed(2)}`]),
   ];
   return `Run ${run.name} is ${run.status}${details.length === 0 ? '' : ` (${details.join('; ')})`}.`;
+}
+
+/** The jobs by name, where there are several. */
+function describeJobs({ jobs }: RunFacts): string[] {
+  if (jobs.length < 2) return [];
+  const shown = jobs.slice(0, 50).map(({ name, status, statusMessage, exitStatus, terminationReason, error }) => {
+    const details = [
+      ...(statusMessage === undefined ? [] : [statusMessage]),
+      ...(exitStatus === undefined ? [] : [`exit status ${exitStatus}`]),
+      ...(terminationReason === undefined ? [] : [`reason: ${terminationReason}`]),
+      ...(error === undefined ? [] : [error]),
+    ];
+    return `- ${name} is ${status}${details.length === 0 ? '' : ` (${details.join('; ')})`}`;
+  });
+  return jobs.length > shown.length ? [...shown, `- and ${jobs.length - shown.length} more`] : shown;
 }
 
 function nextStep(run: RunFacts, isOver: boolean): string {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { project, resourceName } from '../src/fields.ts';
-import { readTable } from '../src/output/read-table.ts';
+import { metricsRow, readMetrics } from '../src/output/read-metrics.ts';
 import { defineTool } from '../src/tool.ts';
 
 export const metrics = defineTool({
@@ -9,14 +9,22 @@ export const metrics = defineTool({
   description: "Show a run's CPU, memory and GPU utilization: whether it is busy, idle or about to run out of memory.",
   effect: 'read',
   input: z.strictObject({ run: resourceName, project }),
-  facts: z.object({ rows: z.array(z.record(z.string(), z.string())) }),
+  facts: z.object({ rows: z.array(metricsRow) }),
   async run(input, { dstack }) {
     const transcript = await dstack.read({
       command: 'metrics',
       flags: { '--project': input.project },
       positionals: [input.run],
     });
-    const rows = (readTable(transcript.stdout.split('\n'))?.rows ?? []).map(({ cells }) => cells);
-    return { outcome: 'done', summary: `Utilization of ${input.run}.`, printed: [{ transcript }], facts: { rows } };
+    const rows = readMetrics(transcript.stdout);
+    const words = rows.map(({ job, part, utilization, memory }) =>
+      [job, part, utilization ?? 'no sample yet', ...(memory === undefined ? [] : [`memory ${memory}`])].join(' '),
+    );
+    return {
+      outcome: 'done',
+      summary: `Utilization of ${input.run}${words.length === 0 ? '' : `: ${words.slice(0, 50).join('; ')}`}.`,
+      printed: [{ transcript }],
+      facts: { rows },
+    };
   },
 });

@@ -56,16 +56,24 @@ function showPrinted(printed: Printed, treatment: Treatment, maxChars: number): 
   });
 }
 
-/** The facts that fit on a line; lists and nested ones stand in the output above already. */
+/** The facts that fit on a line, those of one nested object with its name before them; lists stand in the output above already. */
 function describeFacts(facts: Readonly<Record<string, unknown>>): string {
-  const words = Object.entries(facts).flatMap(([name, value]) => {
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
-      return [`${name}: ${value}`];
-    if (isShortList(value)) return [`${name}: ${value.join(', ')}`];
-    return [];
-  });
+  const words = Object.entries(facts).flatMap(([name, value]) =>
+    isObject(value)
+      ? Object.entries(value).flatMap(([inner, one]) => describeFact(`${name}.${inner}`, one))
+      : describeFact(name, value),
+  );
   return words.length === 0 ? '' : ` | ${words.join(' | ')}`;
 }
+
+function describeFact(name: string, value: unknown): string[] {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+    return [`${name}: ${value}`];
+  return isShortList(value) ? [`${name}: ${value.join(', ')}`] : [];
+}
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const isShortList = (value: unknown): value is (string | number)[] =>
   Array.isArray(value) &&

@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, inject, onTestFinished, test } from 'vitest';
-import { abortRuns } from '../support/ask-server.ts';
 import { connect } from '../support/connect.ts';
 import { writeExecutable } from '../support/fake-cli.ts';
 import { processesIn, residentBytes } from '../support/processes.ts';
@@ -80,9 +79,7 @@ test.each(ENDS)(
       () => Promise.resolve(server.messages()),
       (messages) => messages.some(({ id }) => id === 2),
     );
-    // One that is at work while it ends: a wait that goes on asking.
-    const name = uniqueName('waited-for');
-    onTestFinished(() => abortRuns(name));
+    // These are at work while it ends.
     server.request(3, 'tools/call', { name: 'offer', arguments: {} });
     server.request(4, 'tools/call', { name: 'fleet', arguments: {} });
     expect(await processesIn(home.home)).not.toEqual([]);
@@ -106,7 +103,8 @@ async function hangingCli(deaf: boolean): Promise<string> {
 }
 
 async function startHanging(home: Awaited<ReturnType<typeof createTestHome>>, deaf: boolean): Promise<RawServer> {
-  const server = startRawServer({ ...home.env, DSTACK_MCP_CLI: await hangingCli(deaf), DSTACK_MCP_WARM: 'off' });
+  const DSTACK_MCP_CLI = await hangingCli(deaf);
+  const server = startRawServer({ ...home.env, DSTACK_MCP_CLI, DSTACK_MCP_WARM: 'off', DSTACK_MCP_LOG_LEVEL: 'info' });
   server.request(1, 'initialize', INITIALIZE);
   server.request(2, 'tools/call', { name: 'ps', arguments: {} });
   await until(
@@ -134,6 +132,11 @@ test('a second signal ends it at once, and still leaves no process', async () =>
   const home = await createTestHome();
   const server = await startHanging(home, true);
   server.signal('SIGTERM');
+  // Two signals that come together would be one.
+  await until(
+    () => Promise.resolve(server.stderr()),
+    (text) => text.includes('ending'),
+  );
   server.signal('SIGTERM');
   expect(await server.ended).toEqual({ code: 143, signal: null });
   await untilNobody(home.home);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readFleets } from '../../src/output/read-fleets.ts';
+import { readMetrics } from '../../src/output/read-metrics.ts';
 import { readGpuGroups, readOffers } from '../../src/output/read-offers.ts';
 import { readRuns } from '../../src/output/read-runs.ts';
 import { readFixture } from './read-fixture.ts';
@@ -128,5 +129,21 @@ describe('offers', () => {
       backends: 'cloudrift',
       regions: 'us-east-nc-nr-1',
     });
+  });
+});
+
+describe('the utilization of a run', () => {
+  it('has the last value of each chart, of the CPU and of each GPU', () => {
+    expect(readMetrics(readFixture('metrics').stdout)).toEqual([
+      { job: 'job=0', part: 'cpu', utilization: '6%', memory: '256MB/48GB' },
+      { job: 'job=0', part: 'gpu=0', utilization: '42%', memory: '10GB/24GB' },
+    ]);
+  });
+
+  it('has nothing where nothing was measured', () => {
+    expect(readMetrics('')).toEqual([]);
+    expect(readMetrics('             UTILIZATION  MEMORY \n job=0  cpu  -            -      \n')).toEqual([
+      { job: 'job=0', part: 'cpu' },
+    ]);
   });
 });

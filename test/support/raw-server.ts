@@ -10,6 +10,7 @@ export interface RawServer {
   readonly pid: number;
   /** Everything that came on standard output. */
   readonly stdout: () => string;
+  readonly stderr: () => string;
   /** The lines of standard output as messages. @throws for a line that is no protocol. */
   readonly messages: () => readonly z.output<typeof message>[];
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>;
@@ -24,10 +25,14 @@ const bundle = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
 
 /** Starts the server; it is killed when the test is over, should it be there still. */
 export function startRawServer(env: Readonly<Record<string, string>>): RawServer {
-  const child = spawn(process.execPath, [bundle], { env: { ...env }, stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(process.execPath, [bundle], { env: { ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     stdout += chunk;
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr += chunk;
   });
   // Written to a server that has ended: what the test is about.
   child.stdin.on('error', () => undefined);
@@ -41,6 +46,7 @@ export function startRawServer(env: Readonly<Record<string, string>>): RawServer
   return {
     pid: child.pid ?? 0,
     stdout: () => stdout,
+    stderr: () => stderr,
     messages: () =>
       stdout
         .split('\n')

@@ -36,6 +36,8 @@ export async function createTestHome(options: { url?: string; token?: string; at
       DSTACK_MCP_WORKSPACE: made.workspace,
       DSTACK_MCP_STATE_DIR: stateDir,
       DSTACK_MCP_DIALOG: 'off',
+      // A busy machine may take longer than a person would wait.
+      DSTACK_MCP_TIMEOUT: '100',
     },
     async write(name, configuration) {
       const text = typeof configuration === 'string' ? configuration : stringify(configuration);
