@@ -15,6 +15,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     // Pure readers: text in, facts out. A tool has no runner, so it can't go round the gate.
     'src/output/read-fleets.ts',
     'src/output/read-json-output.ts',
+    'src/output/read-metrics.ts',
     'src/output/read-offers.ts',
     'src/output/read-resource.ts',
     'src/output/read-run.ts',
