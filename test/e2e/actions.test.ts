@@ -124,7 +124,13 @@ describe('a run', () => {
     // The cloud fleet is no cluster.
     expectBlocked(plan, { says: /No matching instance offers/, next: /placement: cluster/ });
 
-    await start(name, task(name, { nodes: 2, fleets: ['cluster'] }));
+    const configuration = task(name, { nodes: 2, fleets: ['cluster'] });
+    // Runs of the tests beside this one may be on the two machines of the cluster for a while.
+    await until(
+      () => planOf(configuration),
+      (again) => again.facts['outcome'] === 'done',
+    );
+    await start(name, configuration);
     const { facts } = await waitForRun(client, name, 'running');
     expect(facts['run']).toMatchObject({ fleet: 'cluster', jobs: [{ job: 0 }, { job: 1 }] });
   });
