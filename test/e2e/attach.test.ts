@@ -3,7 +3,7 @@ import getPort from 'get-port';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import * as z from 'zod';
-import { abortRuns } from '../support/ask-server.ts';
+import { stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, connect } from '../support/connect.ts';
 import type { Answer, ClientKind, TestClient } from '../support/connect.ts';
@@ -43,7 +43,7 @@ async function attach(client: TestClient, input: Readonly<Record<string, unknown
 }
 
 async function start(configuration: Readonly<Record<string, unknown>>, name: string): Promise<void> {
-  atEnd(() => abortRuns(name));
+  atEnd(() => stopRuns(name));
   const client = await connect({ env: home.env, atEnd });
   await home.write(`${name}.dstack.yml`, configuration);
   const plan = await client.call('plan', { file: `${name}.dstack.yml` });

@@ -384,17 +384,20 @@ describe('what is wrong with the set-up is said, with its mend', () => {
     // The help pages that the shared server has read already.
     const known = { DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_STATE_DIR: home.stateDir };
     const broken = await connect({ env: { ...own.env, ...known, DSTACK_MCP_WARM: 'off', ...env } });
-    for (const [tool, input] of CALLS) {
-      const answer = await broken.call(tool, input);
-      expect(answer.facts['code'], answer.text).toMatch(wanted.code);
-      expect(answer.facts['outcome']).toMatch(/^(?:failed|blocked)$/);
-      expect(answer.facts['summary']).toMatch(wanted.says);
-      expect(answer.facts['next']).toMatch(wanted.next);
-      expect(answer.facts['token']).toBeUndefined();
+    const [examined, listed, ...answers] = await Promise.all([
+      broken.call('doctor'),
+      broken.listTools(),
+      ...CALLS.map(([tool, input]) => broken.call(tool, input)),
+    ]);
+    for (const { text, facts } of answers) {
+      expect(facts['code'], text).toMatch(wanted.code);
+      expect(facts['outcome']).toMatch(/^(?:failed|blocked)$/);
+      expect(facts['summary']).toMatch(wanted.says);
+      expect(facts['next']).toMatch(wanted.next);
+      expect(facts['token']).toBeUndefined();
     }
     // The tools are there all the same, and doctor says it too.
-    expect((await broken.listTools()).length).toBe(tools.length);
-    const examined = await broken.call('doctor');
+    expect(listed).toHaveLength(tools.length);
     expect(examined.facts['healthy'], examined.text).toBe(false);
     expect(examined.text).toMatch(wanted.says);
     return broken;

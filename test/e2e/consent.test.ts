@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
-import { abortRuns, runNames } from '../support/ask-server.ts';
+import { stopRuns, runNames } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, agreeing, connect } from '../support/connect.ts';
 import type { Answer, Person, TestClient } from '../support/connect.ts';
@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 async function planRun(client: TestClient, more: Readonly<Record<string, unknown>> = {}): Promise<[string, Answer]> {
   const name = uniqueName('consent');
-  onTestFinished(() => abortRuns(name));
+  onTestFinished(() => stopRuns(name));
   await home.write(`${name}.dstack.yml`, task(name, more));
   return [name, await client.call('plan', { file: `${name}.dstack.yml` })];
 }

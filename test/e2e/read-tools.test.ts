@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { tools } from '../../tools/index.ts';
-import { abortRuns } from '../support/ask-server.ts';
+import { stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, connect } from '../support/connect.ts';
 import type { Answer, TestClient } from '../support/connect.ts';
@@ -16,7 +16,7 @@ beforeAll(async () => {
   const home = await createTestHome({ atEnd });
   client = await connect({ env: home.env, atEnd });
   older = await connect({ env: home.env, kind: CLIENTS[2], atEnd });
-  atEnd(() => abortRuns(RUN));
+  atEnd(() => stopRuns(RUN));
   await home.write(
     'read.dstack.yml',
     task(RUN, { commands: ['for i in 1 2 3 4 5; do echo "line $i"; done', 'sleep infinity'] }),
