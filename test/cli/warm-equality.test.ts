@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { beforeAll, describe, test } from 'vitest';
 import { cliEnvironment } from '../../src/cli/cli-environment.ts';
 import { watchInterruption } from '../../src/cli/interruption.ts';
 import { createWarmService, DEFAULT_WARM_LIMITS } from '../../src/cli/warm-service.ts';
@@ -13,6 +13,13 @@ import { CASE_FILES, EQUALITY_CASES } from './warm-cases.ts';
 import type { EqualityCase } from './warm-cases.ts';
 import { workerFiles } from './warm-fixtures.ts';
 import { silentLog } from './warm-test-runner.ts';
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** Why the worker stepped aside, where it did. */
+    steppedAside?: string;
+  }
+}
 
 interface Home {
   readonly env: Record<string, string>;
@@ -137,12 +144,13 @@ const describeCase = (each: EqualityCase): string => {
 describe('the warm worker prints what the bare CLI prints, byte for byte', () => {
   const cases = EQUALITY_CASES.map((each) => ({ name: describeCase(each), each }));
 
-  test.concurrent.for(cases)('$name', async ({ name, each }, { expect }) => {
+  test.concurrent.for(cases)('$name', async ({ name, each }, { expect, task }) => {
     for (let attempt = 1; ; attempt++) {
       const [bare, warm] = await Promise.all([runBare(each), runWarm(each)]);
       if (typeof warm === 'string') {
         expect(warm).toBe(each.aside);
         aside.push(warm);
+        task.meta.steppedAside = warm;
         return;
       }
       const same = bare.code === warm.code && bare.stdout.equals(warm.stdout) && bare.stderr.equals(warm.stderr);
@@ -166,8 +174,4 @@ describe('the comparison', () => {
     expect(equal.length + aside.length).toBe(EQUALITY_CASES.length);
     expect(aside.every((why) => why.endsWith(' is read on import'))).toBe(true);
   });
-});
-
-afterAll(() => {
-  if (process.env['DSTACK_TEST_COUNTS'] !== undefined) console.log(`${equal.length} equal, ${aside.length} aside`);
 });

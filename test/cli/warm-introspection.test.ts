@@ -59,21 +59,21 @@ describe('what dstack tells of itself', () => {
     expect(JSON.stringify(schemas)).not.toContain('secret-0.99');
   });
 
-  test.for([
+  test.for<readonly [text: string, verdict: string, words: string | RegExp]>([
     ['type: task\ncommands: [echo hi]', 'valid', ''],
     ['type: task', 'invalid', 'Either `commands` or `image` must be set'],
-    ['type: task\ncommands: [a]\nfoo: 1', 'invalid', 'Extra inputs are not permitted'],
+    ['type: task\ncommands: [a]\nfoo: 1', 'invalid', /extra (?:inputs are|fields) not permitted/i],
     ['type: fleet\nname: x\nnodes: 2', 'valid', ''],
     ['a: b: c', 'unreadable', 'mapping values are not allowed here'],
     ['- 1', 'invalid', ''],
     ['', 'invalid', ''],
     ['type: task\ncommands: [a]\nmax_price: 2026-99-99', 'unreadable', 'month must be in'],
-  ])("dstack's own parser finds %j %s", async ([text = '', verdict = '', words = ''], { expect: check }) => {
+  ])("dstack's own parser finds %j %s", async ([text, verdict, words], { expect: check }) => {
     const question = { kind: 'configuration', text } as const;
     const [fromWarm, fromPlain] = await Promise.all([warm.validate(question), plain.validate(question)]);
     check(fromWarm).toEqual(fromPlain);
     check(fromWarm?.verdict).toBe(verdict);
-    check(`${fromWarm?.text}`).toContain(words);
+    check(fromWarm?.text).toMatch(words);
   });
 
   test('profiles are judged as well', async () => {
