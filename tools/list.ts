@@ -41,7 +41,7 @@ export const list = defineTool({
     return {
       outcome: 'done',
       summary: `${rows.length === 0 ? 'No' : rows.length} ${input.kind}.`,
-      printed: [{ transcript }],
+      printed: [{ transcript, rest: 'get shows one volume or gateway by name; another `project` has its own' }],
       facts: { items },
     };
   },

@@ -3,6 +3,9 @@ import { extraFlags, project } from '../src/fields.ts';
 import { readRuns, runRow } from '../src/output/read-runs.ts';
 import { defineTool } from '../src/tool.ts';
 
+/** More are nobody's next step, and would not fit into a result. */
+const MOST_ROWS = 100;
+
 export const ps = defineTool({
   name: 'ps',
   title: 'List runs',
@@ -24,11 +27,15 @@ export const ps = defineTool({
       extraFlags: input.flags,
     });
     const runs = readRuns(transcript.stdout);
+    const shown = runs.slice(0, MOST_ROWS);
     return {
       outcome: 'done',
-      summary: runs.length === 0 ? 'No runs.' : `${runs.length} run${runs.length === 1 ? '' : 's'}.`,
+      summary:
+        runs.length === 0
+          ? 'No runs.'
+          : `${runs.length} run${runs.length === 1 ? '' : 's'}${shown.length < runs.length ? `, of which the first ${shown.length} are in \`runs\`; \`last\` narrows it` : ''}.`,
       printed: [{ transcript, rest: 'use `last` for fewer runs' }],
-      facts: { runs },
+      facts: { runs: shown },
       ...(runs.length === 0
         ? { next: 'To start one: offer for GPUs and prices, then plan with a configuration file.' }
         : {}),
