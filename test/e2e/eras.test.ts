@@ -1,0 +1,148 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as z from 'zod';
+import { tools } from '../../tools/index.ts';
+import { stopRuns } from '../support/ask-server.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { CLIENTS, agreeing, connect } from '../support/connect.ts';
+import type { Answer, ClientKind, TestClient } from '../support/connect.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { until, waitForRun } from '../support/wait.ts';
+
+/** What one client has to work with. */
+interface Stage {
+  readonly home: TestHome;
+  readonly client: TestClient;
+  readonly run: string;
+  readonly volume: string;
+}
+
+const atEnd = collectEnds(afterAll);
+const stages = new Map<ClientKind, Stage>();
+
+beforeAll(async () => {
+  await Promise.all(CLIENTS.map(async (kind) => stages.set(kind, await setUp(kind))));
+});
+
+async function setUp(kind: ClientKind): Promise<Stage> {
+  const home = await createTestHome({ atEnd });
+  const client = await connect({ env: home.env, kind, person: agreeing, atEnd });
+  const run = uniqueName('era');
+  const volume = uniqueName('era-volume');
+  atEnd(() => stopRuns(run));
+  const port = { commands: ['echo "hello from the job"', 'sleep infinity'] };
+  await start({ home, client }, 'run.dstack.yml', task(run, port));
+  await waitForRun(client, run, 'running');
+  return { home, client, run, volume };
+}
+
+/** Plans and applies: the last answer, and the one of the plan. */
+async function start(
+  { home, client }: Pick<Stage, 'home' | 'client'>,
+  file: string,
+  configuration: Readonly<Record<string, unknown>>,
+): Promise<Answer> {
+  await home.write(file, configuration);
+  const plan = await client.call('plan', { file });
+  expect(plan.facts, plan.text).toMatchObject({ outcome: 'done', token: expect.any(String) });
+  const applied = await client.call('apply', { token: plan.facts['token'] });
+  expect(applied.facts, applied.text).toMatchObject({ outcome: 'done', operation: 'create' });
+  return applied;
+}
+
+const attachments = ({ facts }: Answer): readonly unknown[] => z.array(z.unknown()).parse(facts['attachments']);
+
+/** One thing that each tool is for, done for real. In this order: the run and the volume are gone at the end. */
+const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
+  plan: async ({ home, client, run }) => {
+    await home.write('again.dstack.yml', task(run, { commands: ['echo another'] }));
+    const { facts } = await client.call('plan', { file: 'again.dstack.yml' });
+    expect(facts).toMatchObject({ outcome: 'done', operation: 'replace', resource: { name: run } });
+  },
+  apply: async (stage) => {
+    const volume = { type: 'volume', name: stage.volume, backend: 'runpod', region: 'EU-RO-1', size: '10GB' };
+    const applied = await start(stage, 'volume.dstack.yml', volume);
+    expect(applied.facts['consent']).toMatch(/^person-form/);
+  },
+  ps: async ({ client, run }) => {
+    const { facts } = await client.call('ps');
+    expect(facts['runs']).toContainEqual(expect.objectContaining({ name: run, status: 'running' }));
+  },
+  get: async ({ client, run }) => {
+    const { facts } = await client.call('get', { name: run, wait_for: 'running' });
+    expect(facts).toMatchObject({ status: 'running', reached: true, run: { name: run } });
+  },
+  logs: async ({ client, run }) => {
+    const { text } = await until(
+      () => client.call('logs', { run }),
+      (answer) => answer.text.includes('hello from the job'),
+    );
+    expect(text).toMatch(/untrusted/);
+  },
+  event: async ({ client, run }) => {
+    const { facts } = await client.call('event', { run });
+    expect(facts['events']).toBeGreaterThan(0);
+  },
+  metrics: async ({ client, run }) => {
+    expect((await client.call('metrics', { run })).facts['outcome']).toBe('done');
+  },
+  attach: async ({ client, run }) => {
+    const attached = await until(
+      () => client.call('attach', { run }),
+      (answer) => answer.text.includes('attached.'),
+    );
+    expect(attachments(attached)).toMatchObject([{ run, state: 'attached' }]);
+    expect((await client.call('attach', { action: 'stop', run })).facts['outcome']).toBe('done');
+  },
+  fleet: async ({ client }) => {
+    const { facts } = await client.call('fleet');
+    expect(facts['fleets']).toContainEqual(expect.objectContaining({ name: 'cloud' }));
+  },
+  offer: async ({ client }) => {
+    const { facts } = await client.call('offer', { gpu: 'RTX4090' });
+    expect(facts['offers']).toContainEqual(expect.objectContaining({ gpu: expect.stringContaining('RTX4090') }));
+  },
+  list: async ({ client, volume }) => {
+    const { facts } = await client.call('list', { kind: 'volumes' });
+    expect(facts['items']).toContainEqual(expect.objectContaining({ NAME: volume }));
+  },
+  help: async ({ client }) => {
+    expect((await client.call('help', { command: 'apply' })).facts['output']).toMatch(/Usage: dstack apply/);
+  },
+  doctor: async ({ client }) => {
+    const { facts } = await client.call('doctor');
+    expect(facts['healthy'], String(facts['summary'])).toBe(true);
+  },
+  delete: async ({ client, volume }) => {
+    await until(
+      () => client.call('get', { name: volume, kind: 'volume' }),
+      ({ facts }) => facts['status'] === 'active',
+    );
+    const preview = await client.call('delete', { kind: 'volume', name: volume });
+    const deleted = await client.call('delete', { token: preview.facts['token'] });
+    expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', operation: 'delete' });
+  },
+  stop: async ({ client, run }) => {
+    const preview = await client.call('stop', { run });
+    const stopped = await client.call('stop', { token: preview.facts['token'] });
+    expect(stopped.facts, stopped.text).toMatchObject({ outcome: 'done', operation: 'stop' });
+  },
+};
+
+describe.each(CLIENTS)('with the %s', (kind) => {
+  test.each(Object.keys(ROUNDS))('%s does what it is for', async (tool) => {
+    const stage = stages.get(kind);
+    if (stage === undefined) throw new Error(`there is no ${kind}`);
+    const era = kind.split(', ')[1];
+    expect(stage.client.protocolVersion()).toBe(era);
+    await ROUNDS[tool]?.(stage);
+  });
+});
+
+/** Tools whose own tests use them with each client. */
+const ELSEWHERE: readonly string[] = ['config', 'write-config'];
+
+test('every tool is among them', () => {
+  const known = new Set([...Object.keys(ROUNDS), ...ELSEWHERE]);
+  expect(tools.map(({ name }) => name).filter((name) => !known.has(name))).toEqual([]);
+});
