@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { tools } from '../../tools/index.ts';
+import { badValues, parametersOf } from '../support/bad-values.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { connect } from '../support/connect.ts';
+import type { TestClient } from '../support/connect.ts';
+import { createRecorder } from '../support/recorder.ts';
+import type { Recorder } from '../support/recorder.ts';
+import { createTestHome, task } from '../support/test-home.ts';
+
+const atEnd = collectEnds(afterAll);
+let recorder: Recorder;
+let client: TestClient;
+
+beforeAll(async () => {
+  const home = await createTestHome({ atEnd });
+  await home.write('good.dstack.yml', task('good'));
+  recorder = await createRecorder(home.home, inject('sandbox').cli);
+  client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' }, atEnd });
+  // So that what dstack documents is read already.
+  await client.call('help', { command: 'apply' });
+});
+
+/** Good values for the other parameters that a call needs, for the bad one to be what it is refused for. */
+const GOOD: Readonly<Record<string, unknown>> = {
+  file: 'good.dstack.yml',
+  token: 'abcdefg-abcdefg',
+  name: 'good',
+  run: 'good',
+  path: 'good.dstack.yml',
+  text: 'type: task\n',
+  content: 'type: task\n',
+};
+
+/** What a parameter that is left out by its schema needs beside it all the same. */
+const BESIDE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'delete.project': { kind: 'fleet', name: 'good' },
+  'stop.project': { run: 'good' },
+  'attach.project': { run: 'good' },
+  'config.property': { action: 'describe' },
+};
+
+/** What some refusals call a parameter. */
+const CALLED: Readonly<Record<string, string>> = { file: 'path', command: "doesn't document" };
+
+/** Texts that are never a word of a command line: each is looked for, or compared, as it is. */
+const NEVER_A_WORD: Readonly<Record<string, string>> = {
+  'logs.filter': 'a literal text that is looked for in what was printed',
+};
+
+const parameters = tools.flatMap((tool) =>
+  parametersOf(tool.input).map(({ name, bad }) => ({ tool, name, label: `${tool.name}.${name}`, bad })),
+);
+
+const required = (input: (typeof tools)[number]['input']): Record<string, unknown> =>
+  Object.fromEntries(
+    parametersOf(input)
+      .filter((parameter) => parameter.required)
+      .map(({ name, choices }) => [name, choices[0] ?? GOOD[name]]),
+  );
+
+const cases = parameters.flatMap(({ tool, name, label, bad }) =>
+  bad
+    .filter(({ refusedBy }) => refusedBy === 'schema' || NEVER_A_WORD[label] === undefined)
+    .map((each) => ({ ...each, tool, name, label })),
+);
+
+describe('each parameter of each tool refuses, before dstack is asked,', () => {
+  test.each(cases)('$label: $what', async ({ tool, name, label, value, refusedBy }) => {
+    const before = await recorder.calls();
+    const answer = await client.call(tool.name, { ...required(tool.input), ...BESIDE[label], [name]: value });
+    expect(answer.isError, answer.text).toBe(true);
+    expect(answer.facts['outcome'], answer.text).toBe('refused');
+    expect(answer.facts['code'] === 'invalid-input' || refusedBy === 'rules', answer.text).toBe(true);
+    // By its own name, or by that of the flag that it becomes.
+    const names = [name.replaceAll('_', '[-_]'), ...(refusedBy === 'rules' ? [CALLED[name] ?? name] : [])];
+    expect(answer.facts['summary']).toMatch(new RegExp(`\\b(?:${names.join('|')})\\b`, 'i'));
+    expect(answer.facts['next']).toEqual(expect.any(String));
+    expect(await recorder.calls()).toEqual(before);
+  });
+});
+
+describe('flags that are handed on', () => {
+  const withFlags = tools
+    .filter(({ input }) => Object.hasOwn(input.shape, 'flags'))
+    .map(({ name, input }) => ({ name, input }));
+  const FLAGS: readonly (readonly [what: string, flags: Readonly<Record<string, unknown>>])[] = [
+    ['one that is not documented', { '--nosuchflag': true }],
+    ['one without its dashes', { project: 'main' }],
+    ['a word that is no flag', { 'rm -rf': true }],
+    ['a value that is a flag', { '--project': '--yes' }],
+    ['a value with a control character', { '--project': 'a\u0007b' }],
+    ['a value that is too long', { '--project': 'a'.repeat(5_000) }],
+    ['a value of another type', { '--project': { a: 1 } }],
+  ];
+
+  test.each(withFlags.flatMap((tool) => FLAGS.map(([what, flags]) => ({ ...tool, what, flags }))))(
+    '$name: $what',
+    async ({ name, input, flags }) => {
+      const before = await recorder.calls();
+      const answer = await client.call(name, { ...required(input), flags });
+      expect(answer.facts['outcome'], answer.text).toBe('refused');
+      const flag = Object.keys(flags)[0] ?? '';
+      expect(`${String(answer.facts['summary'])} ${String(answer.facts['next'])}`).toContain(flag.replace(/^--/, ''));
+      expect(await recorder.calls()).toEqual(before);
+    },
+  );
+});
+
+describe('the table', () => {
+  test('covers every parameter, each with values of another type, and knows what a call needs', () => {
+    for (const { label, bad } of parameters) expect(bad.length, label).toBeGreaterThanOrEqual(2);
+    const needed = tools.flatMap(({ input }) => Object.entries(required(input)));
+    expect(needed.filter(([, value]) => value === undefined)).toEqual([]);
+    const labels = parameters.map(({ label }) => label);
+    const exceptions = [...Object.keys(BESIDE), ...Object.keys(NEVER_A_WORD)];
+    const present = exceptions.filter((label) => tools.some(({ name }) => label.startsWith(`${name}.`)));
+    for (const label of present) expect(labels).toContain(label);
+  });
+
+  test('is derived from schemas, and fails for a kind of schema that it does not know', () => {
+    expect(badValues({ type: 'integer', minimum: 0, maximum: 20 }).map(({ value }) => value)).toEqual([
+      '7',
+      1.5,
+      -1,
+      21,
+    ]);
+    expect(() => badValues({ type: 'null' })).toThrow('no bad values are known');
+  });
+});

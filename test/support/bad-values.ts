@@ -1,0 +1,112 @@
+import * as z from 'zod';
+
+/** A JSON schema of a parameter, as far as bad values are derived from it. */
+const parameter = z.looseObject({
+  type: z.string().optional(),
+  enum: z.array(z.unknown()).optional(),
+  pattern: z.string().optional(),
+  minLength: z.number().optional(),
+  maxLength: z.number().optional(),
+  minimum: z.number().optional(),
+  exclusiveMinimum: z.number().optional(),
+  maximum: z.number().optional(),
+  minItems: z.number().optional(),
+  maxItems: z.number().optional(),
+  items: z.unknown().optional(),
+});
+
+const toolSchema = z.looseObject({
+  properties: z.record(z.string(), z.unknown()).default({}),
+  required: z.array(z.string()).default([]),
+});
+
+/** A value that a parameter must not take. */
+export interface BadValue {
+  /** What is wrong with it, in words. */
+  readonly what: string;
+  readonly value: unknown;
+  /** `schema`: the parameter's own schema refuses it. `rules`: it fits the schema, and the rules for words of a command line refuse it. */
+  readonly refusedBy: 'schema' | 'rules';
+}
+
+/** The parameters of a tool, from its own schema. */
+export function parametersOf(
+  input: z.ZodObject,
+): {
+  readonly name: string;
+  readonly required: boolean;
+  readonly choices: readonly unknown[];
+  readonly bad: readonly BadValue[];
+}[] {
+  const { properties, required } = toolSchema.parse(z.toJSONSchema(input, { io: 'input' }));
+  return Object.entries(properties).map(([name, schema]) => ({
+    name,
+    required: required.includes(name),
+    choices: parameter.parse(schema).enum ?? [],
+    bad: badValues(schema),
+  }));
+}
+
+/** Longer texts hold a document, not a word of a command line. */
+const LONGEST_WORD = 4096;
+
+/** Wrong types, lengths and ranges; for texts also what could be taken for a flag, or can't be seen. @throws Error for a kind of schema that it doesn't know */
+export function badValues(schema: unknown): readonly BadValue[] {
+  const { type, enum: choices, ...limits } = parameter.parse(schema);
+  const bySchema = (what: string, value: unknown): BadValue => ({ what, value, refusedBy: 'schema' });
+  if (choices !== undefined) return [bySchema('not among its choices', 'nonsense'), bySchema('another type', 7)];
+  switch (type ?? '') {
+    case 'string':
+      return badTexts(limits);
+    case 'boolean':
+      return [bySchema('a text for a switch', 'yes'), bySchema('a number for a switch', 1)];
+    case 'integer':
+    case 'number':
+      return [
+        bySchema('a text for a number', '7'),
+        ...(type === 'integer' ? [bySchema('a fraction', 1.5)] : []),
+        ...(limits.minimum === undefined ? [] : [bySchema('too small', limits.minimum - 1)]),
+        ...(limits.exclusiveMinimum === undefined ? [] : [bySchema('too small', limits.exclusiveMinimum)]),
+        ...(limits.maximum === undefined ? [] : [bySchema('too large', limits.maximum + 1)]),
+      ];
+    case 'array':
+      return [
+        bySchema('not a list', 'one'),
+        ...(limits.minItems === undefined || limits.minItems === 0 ? [] : [bySchema('an empty list', [])]),
+        ...(limits.maxItems === undefined ? [] : [bySchema('too long a list', Array(limits.maxItems + 1).fill('aa'))]),
+        ...badValues(limits.items).map((bad) => ({ ...bad, what: `a list with ${bad.what}`, value: [bad.value] })),
+      ];
+    case 'object':
+      return [bySchema('a text for an object', 'one'), bySchema('a list for an object', [1])];
+    default:
+      throw new Error(`no bad values are known for ${JSON.stringify(schema)}`);
+  }
+}
+
+function badTexts(limits: {
+  pattern?: string | undefined;
+  minLength?: number | undefined;
+  maxLength?: number | undefined;
+}): BadValue[] {
+  const { pattern, minLength = 0, maxLength } = limits;
+  const refusedBy = pattern === undefined ? 'rules' : 'schema';
+  return [
+    { what: 'a number for a text', value: 7, refusedBy: 'schema' },
+    ...(minLength > 0 || pattern !== undefined
+      ? [{ what: 'an empty text', value: '', refusedBy: 'schema' } as const]
+      : []),
+    ...(maxLength === undefined
+      ? []
+      : [{ what: 'too long', value: 'a'.repeat(maxLength + 1), refusedBy: 'schema' } as const]),
+    ...(pattern !== undefined && maxLength === undefined
+      ? [{ what: 'too long', value: 'a'.repeat(5_000), refusedBy: 'schema' } as const]
+      : []),
+    ...(pattern === undefined && (maxLength ?? Infinity) > LONGEST_WORD
+      ? []
+      : [
+          { what: 'a leading dash', value: '-y', refusedBy } as const,
+          { what: 'a control character', value: 'a\u001b[2Jb', refusedBy } as const,
+          { what: 'a line break', value: 'aa\nbb', refusedBy } as const,
+        ]),
+  ];
+}
