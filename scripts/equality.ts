@@ -40,9 +40,10 @@ async function compare(cli: string): Promise<Row> {
   process.stderr.write(`\ndstack ${version} on Python ${python}: ${cli}\n`);
   process.env['DSTACK_TEST_CLI'] = cli;
   // The suites start what they need: the sandbox that the other tests share isn't.
-  const vitest = await startVitest('test', Object.values(SUITES), {
+  const vitest = await startVitest('test', [], {
     config: false,
     root,
+    include: Object.values(SUITES),
     watch: false,
     pool: 'forks',
     maxWorkers: 2,

@@ -1,0 +1,132 @@
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { stopRuns } from '../support/ask-server.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { connect } from '../support/connect.ts';
+import type { Answer, TestClient } from '../support/connect.ts';
+import { residentBytes } from '../support/processes.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { waitForRun } from '../support/wait.ts';
+
+const MEGABYTE = 1_000_000;
+const LOG_LINES = 1_000_000;
+const RUNS = 5_000;
+const SECRETS = 5_000;
+/** What clients take at most: 25,000 tokens, about 80 KB, of which the reader is to have most for itself. */
+const LARGEST_RESULT = 80_000;
+
+const atEnd = collectEnds(afterAll);
+const run = uniqueName('scale');
+let home: TestHome;
+let cli: string;
+
+/**
+ * The real CLI over a server that would have this much to tell: no server is filled for a test. What it prints is made by dstack's
+ * own commands and tables, from a log of 100 MB, and from the one real run and one secret, many times over.
+ */
+async function writeLargeDstack(): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-scale-'));
+  atEnd(() => rm(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'dstack');
+  const script = [
+    `#!${path.join(path.dirname(inject('sandbox').cli), 'python')}`,
+    'import sys',
+    'import uuid',
+    'from dstack._internal.cli.main import main',
+    'from dstack._internal.core.models.secrets import Secret',
+    'from dstack.api._public.runs import Run, RunCollection',
+    'from dstack.api.server._secrets import SecretsAPIClient',
+    'def log(self, *args, **kwargs):',
+    // 100 bytes a line, with its number.
+    `    for first in range(0, ${LOG_LINES}, 1000):`,
+    '        yield b"".join(b"%07d %s\\n" % (number, b"x" * 91) for number in range(first, first + 1000))',
+    'list_runs = RunCollection.list',
+    'def many_runs(self, all=False, limit=None):',
+    `    return list_runs(self, all=True, limit=1) * min(limit or ${RUNS}, ${RUNS})`,
+    'Run.logs = log',
+    'RunCollection.list = many_runs',
+    `SecretsAPIClient.list = lambda self, project: [Secret(id=uuid.uuid4(), name="secret-%d" % n) for n in range(${SECRETS})]`,
+    "if __name__ == '__main__':",
+    '    sys.exit(main())',
+  ];
+  await writeFile(file, `${script.join('\n')}\n`);
+  await chmod(file, 0o755);
+  return file;
+}
+
+beforeAll(async () => {
+  home = await createTestHome({ atEnd });
+  const client = await connect({ env: home.env, atEnd });
+  atEnd(() => stopRuns(run));
+  const plan = await client.call('plan', { file: await home.write('scale.dstack.yml', task(run)) });
+  await client.call('apply', { token: plan.facts['token'] });
+  await waitForRun(client, run, 'running');
+  cli = await writeLargeDstack();
+});
+
+function expectBounded({ text, facts }: Answer): void {
+  expect(text.length).toBeLessThan(LARGEST_RESULT);
+  expect(JSON.stringify(facts).length).toBeLessThan(LARGEST_RESULT);
+}
+
+describe.each([
+  ['the warm worker', 'on'],
+  ['plain processes', 'off'],
+])('through %s', (_how, warm) => {
+  const ends = collectEnds(afterAll);
+  let client: TestClient;
+
+  beforeAll(async () => {
+    client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: cli, DSTACK_MCP_WARM: warm }, atEnd: ends });
+    // Until it has read what dstack documents, its memory isn't what it is later.
+    await client.call('ps', { last: 1 });
+    await client.call('logs', { run, lines: 1 });
+  });
+
+  test('a log of 100 MB is answered with its last lines, its size, and less memory than it has', async () => {
+    const before = await residentBytes(client.pid);
+    const answer = await client.call('logs', { run, lines: 50 });
+    expect(answer.facts, answer.text).toMatchObject({
+      outcome: 'done',
+      totalLines: LOG_LINES,
+      totalBytes: LOG_LINES * 100,
+      firstLine: LOG_LINES - 49,
+      lastLine: LOG_LINES,
+    });
+    const shown = String(answer.facts['output']).match(/^\d{7} x{91}$/gm) ?? [];
+    expect(shown.map((line) => Number(line.slice(0, 7)))).toEqual(
+      Array.from({ length: 50 }, (_, index) => LOG_LINES - 50 + index),
+    );
+    expect((await residentBytes(client.pid)) - before).toBeLessThan(100 * MEGABYTE);
+    expectBounded(answer);
+
+    const older = await client.call('logs', { run, lines: 50, cursor: answer.facts['older'] });
+    expect(older.facts).toMatchObject({ lastLine: LOG_LINES - 50 });
+    const found = await client.call('logs', { run, filter: '0500000 ' });
+    expect(found.facts).toMatchObject({ matches: 1 });
+    expect(found.facts['output']).toContain('0500000 x');
+    expect((await residentBytes(client.pid)) - before).toBeLessThan(100 * MEGABYTE);
+  });
+
+  test('five thousand runs are counted, cut, and come with how to narrow them', async () => {
+    const answer = await client.call('ps', { all: true });
+    expectBounded(answer);
+    expect(answer.facts).toMatchObject({ outcome: 'done', truncated: true });
+    expect(answer.facts['summary']).toMatch(new RegExp(`^${RUNS} runs, .*\`last\` narrows it`));
+    expect(answer.facts['runs']).toHaveLength(100);
+    expect(answer.facts['output']).toMatch(/left out here; use `last` for fewer runs/);
+    const last = await client.call('ps', { last: 3 });
+    expect(last.facts['runs']).toHaveLength(3);
+    expect(last.facts['truncated']).toBeUndefined();
+  });
+
+  test('a list of five thousand is counted and cut', async () => {
+    const answer = await client.call('list', { kind: 'secrets' });
+    expectBounded(answer);
+    expect(answer.facts).toMatchObject({ summary: `${SECRETS} secrets.`, truncated: true });
+    expect(answer.facts['output']).toMatch(/left out here; /);
+  });
+});
