@@ -9,6 +9,7 @@ import { createHelpSource, createWholeHelpSource } from './cli/help-source.ts';
 import { createPlainRunner } from './cli/plain-runner.ts';
 import { knowIdentity, readInstallationStamp } from './cli/known-identity.ts';
 import type { Runner } from './cli/runner.ts';
+import type { Introspection } from './cli/warm-introspection.ts';
 import { createWarmRunner } from './cli/warm-runner.ts';
 import type { Log } from './log.ts';
 import { spendConsent } from './safety/consent.ts';
@@ -27,6 +28,10 @@ export interface Cli {
   readonly version: string;
   readonly catalogue: Catalogue;
   readonly runner: Runner;
+  /** What dstack's own interpreter tells: schemas, and its parser's verdict. */
+  readonly introspection: Introspection;
+  /** The environment that dstack is run in. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** The one way from a request to an argv that a runner takes. */
   check(request: CommandRequest): Promise<CheckedArgv>;
   /** How the warm worker stands, in words. */
@@ -121,6 +126,8 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
     version: identity.version,
     catalogue,
     runner,
+    introspection: runner.introspection,
+    env: dstackEnv,
     check: (request) =>
       checkArgv(request, catalogue, {
         // Asked for only where such a flag is given: a policy that can't be read doesn't keep anyone from reading.

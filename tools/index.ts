@@ -1,6 +1,7 @@
 import type { AnyTool } from '../src/tool.ts';
 import { apply } from './apply.ts';
 import { attach } from './attach.ts';
+import { config } from './config.ts';
 import { deleteTool } from './delete.ts';
 import { doctor } from './doctor.ts';
 import { event } from './event.ts';
@@ -30,6 +31,7 @@ export const tools: readonly AnyTool[] = [
   list,
   event,
   metrics,
+  config,
   help,
   doctor,
 ];

@@ -4,6 +4,7 @@ import { createAttachPower } from './attach.ts';
 import { createCallTime } from './call-time.ts';
 import { createChangePower } from './changes.ts';
 import { createCommandRunner } from './command-runner.ts';
+import { createConfigPower } from './config-power.ts';
 import { examine } from './doctor.ts';
 import { readHelpPage } from './help.ts';
 import { readLogPage } from './log-page.ts';
@@ -24,6 +25,7 @@ export function createPowers(engine: Engine, context: CallContext): Powers {
     changes: createChangePower(engine, context, { commands, time }),
     attachments: createAttachPower(engine, { commands, time }),
     time,
+    config: createConfigPower(engine),
     help: { page: (command, configurationType) => readHelpPage(engine, command, configurationType) },
     doctor: () => examine(engine, context, commands),
   };

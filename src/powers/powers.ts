@@ -4,6 +4,7 @@ import type { LogPage, LogPageRequest } from '../runs/page-log.ts';
 import type { Question, Report } from '../tool.ts';
 import type { AttachPower } from './attach.ts';
 import type { ChangeFacts } from './change-facts.ts';
+import type { ConfigPower } from './config-power.ts';
 
 /** What a tool may do: read through the dstack CLI, ask for a change to be previewed, and redeem a token for one. */
 export interface Powers {
@@ -12,6 +13,7 @@ export interface Powers {
   readonly attachments: AttachPower;
   readonly time: TimePower;
   readonly help: HelpPower;
+  readonly config: ConfigPower;
   /** Reads a log through its pager: bounded memory, however long the log is. */
   readonly logs: (request: CommandRequest, page: LogPageRequest) => Promise<{ transcript: Transcript; page: LogPage }>;
   /** The server of a project, which addresses of services may be relative to. */

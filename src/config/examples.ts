@@ -1,0 +1,167 @@
+import { stringify } from 'yaml';
+import { isRecord, strings } from './schema-index.ts';
+import type { Schema, SchemaIndex } from './schema-index.ts';
+
+type Value = Readonly<Record<string, unknown>>;
+
+/** The smallest useful file of each type. */
+const STARTERS: Readonly<Record<string, Value>> = {
+  task: { type: 'task', name: 'my-task', commands: ['python train.py'] },
+  service: { type: 'service', name: 'my-service', port: 8000, commands: ['python -m http.server 8000'] },
+  'dev-environment': { type: 'dev-environment', name: 'my-dev', ide: 'vscode' },
+  fleet: { type: 'fleet', name: 'my-fleet', nodes: 1 },
+  gateway: { type: 'gateway', name: 'my-gateway', backend: 'aws', region: 'eu-west-1', domain: 'example.com' },
+  volume: { type: 'volume', name: 'my-volume', backend: 'aws', region: 'eu-west-1', size: '100GB' },
+  preset: { type: 'preset', name: 'my-preset', model: 'Qwen/Qwen3-8B' },
+  profiles: { profiles: [{ name: 'my-profile', max_price: 2 }] },
+};
+
+/** What the schema doesn't tell: the form of a text. By name, and by name with its owner where that differs. */
+const VALUES: Readonly<Record<string, unknown>> = {
+  ports: [8000],
+  port: 8000,
+  env: { MODEL: 'Qwen/Qwen3-8B' },
+  volumes: ['my-volume:/data'],
+  files: ['.:/workflow'],
+  repos: ['.'],
+  resources: { gpu: '24GB' },
+  gpu: '24GB',
+  cpu: 4,
+  memory: '16GB..',
+  disk: '100GB..',
+  size: '100GB..',
+  shm_size: '16GB',
+  total_memory: '48GB..',
+  compute_capability: '8.0',
+  replicas: 1,
+  nodes: 1,
+  min: 1,
+  max: 2,
+  target: 1,
+  count: 1,
+  max_duration: '2h',
+  stop_duration: '5m',
+  idle_duration: '10m',
+  inactivity_duration: '2h',
+  auto_cleanup_duration: '30d',
+  duration: '1h',
+  time_window: '10m',
+  window: '1m',
+  timeout: '10s',
+  interval: '15s',
+  scale_up_delay: '5m',
+  scale_down_delay: '10m',
+  cron: '0 8 * * *',
+  max_price: 2.5,
+  rps: 10,
+  shell: 'bash',
+  working_dir: '/workflow',
+  path: '/data',
+  instance_path: '/mnt/data',
+  local_path: '.',
+  url: '/health',
+  prefix: '/v1',
+  user: 'ubuntu',
+  network: '10.0.0.0/24',
+  blocks: 1,
+  gateway: 'my-gateway',
+  fleets: ['my-fleet'],
+  python: '3.12',
+  model: 'Qwen/Qwen3-8B',
+  image: 'ubuntu:24.04',
+  commands: ['python train.py'],
+};
+
+/** Files in which a property fits that excludes something of the smallest file, or needs something beside it. */
+const KUBERNETES: Value = {
+  type: 'volume',
+  name: 'my-volume',
+  backend: 'kubernetes',
+  claim_name: 'my-claim',
+};
+const NEW_CLAIM: Value = {
+  type: 'volume',
+  name: 'my-volume',
+  backend: 'kubernetes',
+  size: '100GB',
+  storage_class_name: 'standard',
+  access_modes: ['ReadWriteOnce'],
+};
+const WHOLE: Readonly<Record<string, Value | undefined>> = {
+  'volume.claim_name': KUBERNETES,
+  'volume.storage_class_name': NEW_CLAIM,
+  'volume.access_modes': NEW_CLAIM,
+  'volume.read_only': { ...KUBERNETES, read_only: true },
+  'preset.base': { type: 'preset', name: 'my-preset', base: 'Qwen/Qwen3-8B' },
+  'preset.repo': { type: 'preset', name: 'my-preset', repo: 'Qwen/Qwen3-8B' },
+  // In the schema, and refused by dstack's parser.
+  'dev-environment.entrypoint': undefined,
+  'task.groups': { type: 'task', name: 'my-task', groups: [{ name: 'head', nodes: 1, commands: ['python train.py'] }] },
+  'service.groups': {
+    type: 'service',
+    name: 'my-service',
+    port: 8000,
+    groups: [{ name: 'web', replicas: 1, commands: ['python -m http.server 8000'] }],
+  },
+  'service.scaling': {
+    type: 'service',
+    name: 'my-service',
+    port: 8000,
+    commands: ['python -m http.server 8000'],
+    replicas: '1..2',
+    scaling: { metric: 'rps', target: 10 },
+  },
+  'fleet.ssh_config': {
+    type: 'fleet',
+    name: 'my-fleet',
+    ssh_config: { user: 'ubuntu', identity_file: '~/.ssh/id_rsa', hosts: ['10.0.0.2'] },
+  },
+};
+
+/** A whole configuration that shows a type or a property; undefined where none can be made from the schema. */
+export function exampleFor(index: SchemaIndex, type: string, path: readonly string[]): string | undefined {
+  const value = exampleValue(index, type, path);
+  return value === undefined ? undefined : stringify(value, { version: '1.1' });
+}
+
+/** The same as a value. */
+export function exampleValue(index: SchemaIndex, type: string, path: readonly string[]): Value | undefined {
+  const starter = STARTERS[type];
+  const [name] = path;
+  if (starter === undefined || name === undefined) return starter;
+  const key = `${type}.${name}`;
+  if (Object.hasOwn(WHOLE, key)) return WHOLE[key];
+  const place = index.find(type, [name]);
+  if (place === undefined) return undefined;
+  if (Object.hasOwn(starter, name)) return starter;
+  return { ...starter, [name]: sample(index, name, place.schema) };
+}
+
+/** A value for a property, by its name, else by its schema. */
+function sample(index: SchemaIndex, name: string, schema: Schema): unknown {
+  if (Object.hasOwn(VALUES, name)) return VALUES[name];
+  const leaves = index.leaves(schema);
+  const listed = leaves.find((leaf) => Array.isArray(leaf['enum']) || 'const' in leaf);
+  if (listed !== undefined) return Array.isArray(listed['enum']) ? listed['enum'][0] : listed['const'];
+  const plain = leaves.find(({ type }) => type === 'boolean' || type === 'integer' || type === 'number');
+  if (plain !== undefined) return plain['type'] === 'boolean' ? true : Number(plain['minimum'] ?? 1) || 1;
+  const text = leaves.find(({ type }) => type === 'string');
+  if (text !== undefined) return `my-${name.replaceAll('_', '-')}`;
+  const list = leaves.find(({ type }) => type === 'array');
+  if (list !== undefined) return isRecord(list['items']) ? [sample(index, singular(name), list['items'])] : [];
+  const branch = leaves.find((leaf) => isRecord(leaf['properties']));
+  if (branch === undefined) return { team: 'research' };
+  const properties = isRecord(branch['properties']) ? branch['properties'] : {};
+  const needed = strings(branch['required']);
+  const tags = Object.keys(properties).filter((key) => isRecord(properties[key]) && 'const' in properties[key]);
+  const names = [...new Set([...tags, ...needed])];
+  const shown = names.length > 0 ? names : Object.keys(properties).slice(0, 1);
+  return Object.fromEntries(
+    shown.map((key) => {
+      const property = properties[key];
+      return [key, isRecord(property) ? sample(index, key, property) : null];
+    }),
+  );
+}
+
+const singular = (name: string): string => name.replace(/s$/, '');

@@ -1,0 +1,32 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { parse } from 'yaml';
+import * as z from 'zod';
+
+const cases = z.array(z.strictObject({ name: z.string(), since: z.string().optional(), text: z.string() }));
+
+export interface CorpusCase {
+  readonly title: string;
+  readonly type: string;
+  readonly valid: boolean;
+  /** The first dstack in which the verdict holds; any, unless given. */
+  readonly since?: string | undefined;
+  readonly text: string;
+}
+
+const folder = path.join(import.meta.dirname, 'corpus');
+
+/** Every case of the corpus: small configurations by type, each with the verdict that dstack's parser gave. */
+export function readCorpus(): readonly CorpusCase[] {
+  return readdirSync(folder).flatMap((file) => {
+    const [type = '', verdict] = file.split('.');
+    const listed = cases.parse(parse(readFileSync(path.join(folder, file), 'utf8')));
+    return listed.map(({ name, since, text }) => ({
+      title: `${type}: ${name}`,
+      type,
+      valid: verdict === 'valid',
+      since,
+      text,
+    }));
+  });
+}
