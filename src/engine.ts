@@ -11,6 +11,7 @@ import type { Treatment } from './output/render-report.ts';
 import type { ChangeFacts } from './powers/change-facts.ts';
 import { createAttachments } from './runs/attachments.ts';
 import type { Attachments } from './runs/attachments.ts';
+import type { AuditSink } from './safety/audit-entry.ts';
 import { createAuditLog } from './safety/audit.ts';
 import { createDialog } from './safety/dialog.ts';
 import type { Dialog } from './safety/dialog.ts';
@@ -34,6 +35,7 @@ export interface Engine {
   readonly policy: PolicyWatch;
   readonly workspace: Workspace;
   readonly gate: Gate<Report<ChangeFacts>>;
+  readonly audit: AuditSink;
   readonly retryGuard: RetryGuard;
   readonly treatment: Treatment;
   readonly dialog: Dialog;
@@ -114,6 +116,7 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     log,
     policy,
     gate,
+    audit,
     dialog,
     attachments,
     endpoint,

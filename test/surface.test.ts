@@ -84,5 +84,5 @@ test('what a tool does to the world is said in its hints, as the gate goes by it
 
 test('every tool that changes something at dstack redeems a token; the others touch this computer alone', () => {
   const withoutToken = tools.filter(({ effect, input }) => effect !== 'read' && !Object.hasOwn(input.shape, 'token'));
-  expect(withoutToken.map(({ name }) => name)).toEqual(['attach']);
+  expect(withoutToken.map(({ name }) => name)).toEqual(['attach', 'write_config']);
 });

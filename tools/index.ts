@@ -15,6 +15,7 @@ import { offer } from './offer.ts';
 import { plan } from './plan.ts';
 import { ps } from './ps.ts';
 import { stop } from './stop.ts';
+import { writeConfig } from './write-config.ts';
 
 /** Every tool, in the order in which a person meets them. */
 export const tools: readonly AnyTool[] = [
@@ -32,6 +33,7 @@ export const tools: readonly AnyTool[] = [
   event,
   metrics,
   config,
+  writeConfig,
   help,
   doctor,
 ];

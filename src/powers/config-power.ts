@@ -14,7 +14,11 @@ import { createSchemaIndex, isRecord } from '../config/schema-index.ts';
 import type { SchemaIndex } from '../config/schema-index.ts';
 import type { Cli } from '../cli-finder.ts';
 import { ToolError } from '../errors.ts';
+import type { AuditSink } from '../safety/audit-entry.ts';
 import type { Workspace } from '../safety/workspace.ts';
+
+import { writeConfiguration } from './config-write.ts';
+import type { WriteRequest, Written } from './config-write.ts';
 
 /** What a configuration came to. */
 export interface Checked {
@@ -43,6 +47,8 @@ export interface ConfigPower {
   /** @throws ToolError `invalid-input` with the nearest names. */
   describe(property: string): Promise<Transcript>;
   find(): Promise<readonly FoundConfiguration[]>;
+  /** Writes a configuration, if dstack's parser finds it valid. */
+  write(request: WriteRequest): Promise<Written>;
 }
 
 const indexes = new WeakMap<Introspection, Promise<SchemaIndex | undefined>>();
@@ -50,12 +56,13 @@ const indexes = new WeakMap<Introspection, Promise<SchemaIndex | undefined>>();
 /** What it goes by: the workspace, and dstack's interpreter. */
 export interface ConfigSources {
   readonly workspace: Workspace;
+  readonly audit: AuditSink;
   cli(): Promise<Pick<Cli, 'introspection' | 'env'>>;
 }
 
 /** Creates the power of one call. */
 export function createConfigPower(engine: ConfigSources): ConfigPower {
-  return {
+  const power: ConfigPower = {
     async check(text, shownPath) {
       const parsed = parseText(text, shownPath);
       const { introspection: dstack, env } = await engine.cli();
@@ -91,7 +98,13 @@ export function createConfigPower(engine: ConfigSources): ConfigPower {
       );
     },
     find: () => findConfigurations(engine),
+    write: (request) =>
+      writeConfiguration(
+        { workspace: engine.workspace, audit: engine.audit, check: (text, file) => power.check(text, file) },
+        request,
+      ),
   };
+  return power;
 }
 
 /** The schema is read once for each installed dstack; a failure isn't kept. */

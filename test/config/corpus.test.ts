@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSchemaIndex } from '../../src/config/schema-index.ts';
 import { createConfigPower } from '../../src/powers/config-power.ts';
 import type { ConfigPower } from '../../src/powers/config-power.ts';
+import type { AuditEntry } from '../../src/safety/audit-entry.ts';
 import { createWorkspace } from '../../src/safety/workspace.ts';
 import type { WarmRunner } from '../../src/cli/warm-runner.ts';
 import { installedDstack, installedPython } from '../cli/installed-dstack.ts';
@@ -19,6 +20,7 @@ const hasSince = (since: string | undefined, version: string): boolean =>
   since === undefined || version.localeCompare(since, 'en', { numeric: true }) >= 0;
 
 let home: string;
+const audited: AuditEntry[] = [];
 let warm: WarmRunner;
 let plain: WarmRunner;
 let powers: Readonly<Record<'warm' | 'plain', ConfigPower>>;
@@ -31,7 +33,11 @@ beforeAll(async () => {
   plain = makeWarmRunner({ executable, env, enabled: false });
   const workspace = createWorkspace({ folders: [home], home });
   const powerOf = ({ introspection }: WarmRunner) =>
-    createConfigPower({ workspace, cli: () => Promise.resolve({ introspection, env }) });
+    createConfigPower({
+      workspace,
+      audit: { write: (entry) => audited.push(entry) },
+      cli: () => Promise.resolve({ introspection, env }),
+    });
   powers = { warm: powerOf(warm), plain: powerOf(plain) };
 });
 afterAll(async () => {
