@@ -46,6 +46,7 @@ export async function planApply(
   const file = await engine.workspace.readConfiguration(request.file);
   const head = readConfigurationHead(file.bytes, file.relativePath);
   const { type: kind, name } = head;
+  if (kind === 'preset') throw presetRefused(file.relativePath);
   engine.policy.admitResource({ kind, name, project: request.project });
   const command = await applyCommand(engine, request, { file, head });
   const where = { cwd: file.folder, pinnedFile: { path: file.realPath, bytes: file.bytes } };
@@ -77,6 +78,14 @@ export async function planApply(
     perform: (consent) => performApply(engine, { commands, time }, { planned, argv, consent, where }),
   };
 }
+
+/** dstack creates a preset by an agent that it stays attached to (cli/services/configurators/preset.py): no call lasts that long. */
+const presetRefused = (file: string): ToolError =>
+  new ToolError(
+    'invalid-file',
+    `${file} is a preset, which dstack can't create detached: it runs an agent on this computer and stays attached to it, for hours maybe. Nothing was run.`,
+    `A person can run \`dstack apply -f ${file}\` in a terminal; list with kind "presets" shows the ones that there are.`,
+  );
 
 /** The command that plans; the one that applies differs by `--yes --detach` alone. */
 async function applyCommand(

@@ -38,6 +38,7 @@ beforeAll(async () => {
   await home.write('no-type.dstack.yml', 'name: nothing\n');
   await home.write('taks.dstack.yml', { ...task(NAME), type: 'taks' });
   await home.write('notes.txt', 'type: task\n');
+  await home.write('preset.dstack.yml', { type: 'preset', name: 'some-preset', base: 'Qwen/Qwen3-8B' });
   recorder = await createRecorder(home.home, inject('sandbox').cli);
   client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' }, atEnd });
 });
@@ -180,6 +181,14 @@ const REFUSED: readonly Refused[] = [
     'invalid-file',
     /has the type "taks", which dstack [\d.]+ doesn't document/,
     /types are task, service/,
+  ],
+  [
+    'a preset, which dstack does not create detached',
+    'plan',
+    { file: 'preset.dstack.yml' },
+    'invalid-file',
+    /is a preset, which dstack can't create detached.*Nothing was run/,
+    /A person can run `dstack apply -f preset\.dstack\.yml`.*presets/,
   ],
   ['no token', 'apply', {}, 'invalid-input', /token: Invalid input/, /apply takes: token/],
   [
