@@ -211,7 +211,11 @@ function diagnoseDeviation(evidence: Evidence, { kind, path, known, expected }: 
 }
 
 /** The configuration with misspelt properties renamed and unknown ones left out: dstack's parser tells there what they hid. */
-export function mendNames({ index, parsed, nearest }: Evidence): Readonly<Record<string, unknown>> | undefined {
+export function mendNames({
+  index,
+  parsed,
+  nearest,
+}: Pick<Evidence, 'index' | 'parsed' | 'nearest'>): Readonly<Record<string, unknown>> | undefined {
   const { value } = parsed;
   if (index === undefined || !isRecord(value) || typeof value['type'] !== 'string') return undefined;
   const unknown = findDeviations(index, value['type'], value).filter(

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { nearestNames } from '../cli/nearest-names.ts';
-import type { Introspection } from '../cli/warm-introspection.ts';
+import type { Introspection, Verdict } from '../cli/warm-introspection.ts';
 import type { Transcript } from '../cli/runner.ts';
 import { advise, namedVariables } from '../config/advise.ts';
 import type { Advice } from '../config/advise.ts';
@@ -66,10 +66,17 @@ export function createConfigPower(engine: ConfigSources): ConfigPower {
     async check(text, shownPath) {
       const parsed = parseText(text, shownPath);
       const { introspection: dstack, env } = await engine.cli();
-      const [verdict, index] = await Promise.all([dstack.validate({ kind: 'configuration', text }), readIndex(dstack)]);
+      const index = await readIndex(dstack);
+      const ask = (asked: string) => dstack.validate({ kind: 'configuration', text: asked });
+      // A misspelt property hides other problems from dstack's parser: it is asked for those with the names mended as well.
+      const mended = mendNames({ parsed, index, nearest: nearestNames });
+      const [verdict, hidden] = await Promise.all([
+        ask(text),
+        mended === undefined ? undefined : ask(JSON.stringify(mended)),
+      ]);
       if (verdict === undefined) throw notJudged();
       const evidence: Evidence = { parsed, verdict, index, nearest: nearestNames };
-      const problems = await withHidden(dstack, evidence, diagnose(evidence));
+      const problems = withHidden(evidence, hidden);
       const advice = verdict.verdict === 'unreadable' ? [] : [...advise(parsed), ...ignoredAdvice(evidence)];
       const parts = [renderProblems(text, shownPath, problems), renderAdvice(shownPath, advice)].filter(Boolean);
       const verbatim = verdict.text === '' ? [] : [`dstack's own words:\n${verdict.text}`];
@@ -120,20 +127,13 @@ async function readIndex(introspection: Introspection): Promise<SchemaIndex | un
   return found;
 }
 
-/** A misspelt property hides other problems from dstack's parser: it is asked once more with the names mended. */
-async function withHidden(
-  introspection: Introspection,
-  evidence: Evidence,
-  problems: readonly Problem[],
-): Promise<readonly Problem[]> {
-  const mended = evidence.verdict.verdict === 'invalid' ? mendNames(evidence) : undefined;
-  if (mended === undefined) return problems;
-  const verdict = await introspection.validate({ kind: 'configuration', text: JSON.stringify(mended) });
-  if (verdict?.verdict !== 'invalid') return problems;
-  const told = new Set(problems.map(({ path: place, dstack }) => `${place} ${dstack ?? ''}`));
+/** The problems of a configuration, with those that its misspelt names hid. */
+function withHidden(evidence: Evidence, hidden: Verdict | undefined): readonly Problem[] {
+  const problems = diagnose(evidence);
+  if (evidence.verdict.verdict !== 'invalid' || hidden?.verdict !== 'invalid') return problems;
   const places = new Set(problems.map((problem) => problem.path));
-  const more = diagnose({ ...evidence, verdict }).filter(
-    ({ path: place, dstack }) => dstack !== undefined && !told.has(`${place} ${dstack}`) && !places.has(place),
+  const more = diagnose({ ...evidence, verdict: hidden }).filter(
+    ({ path: place, dstack }) => dstack !== undefined && !places.has(place),
   );
   return [...problems, ...more].sort((a, b) => a.position.line - b.position.line);
 }
