@@ -129,6 +129,16 @@ async function runWarm(each: EqualityCase): Promise<Printed | string> {
   return { code, stdout: Buffer.from(printed.stdout), stderr: Buffer.from(printed.stderr) };
 }
 
+const isSame = (bare: Printed, warm: Printed): boolean =>
+  bare.code === warm.code && bare.stdout.equals(warm.stdout) && bare.stderr.equals(warm.stderr);
+
+/** Without the frames of rich's spinner, whose number depends on how long the server took. */
+function withoutSpinner(printed: Printed): Printed {
+  // oxlint-disable-next-line no-control-regex -- what is taken out are control sequences
+  const frames = /\u001B\[32m[\u2800-\u28FF]\u001B\[0m [\w ]+\.\.\.(?:\r\u001B\[2K)?/gu;
+  return { ...printed, stdout: Buffer.from(printed.stdout.toString().replace(frames, '')) };
+}
+
 const describeCase = (each: EqualityCase): string => {
   const env = Object.entries(each.env ?? {}).map(([name, value]) => `${name}=${value}`);
   const input = each.input === undefined ? [] : [`< ${each.input.length} bytes`];
@@ -153,8 +163,13 @@ describe('the warm worker prints what the bare CLI prints, byte for byte', () =>
         task.meta.steppedAside = warm;
         return;
       }
-      const same = bare.code === warm.code && bare.stdout.equals(warm.stdout) && bare.stderr.equals(warm.stderr);
+      const same = isSame(bare, warm);
       if (!same && each.unsteady === true && attempt < 10) continue;
+      // On a busy machine two spinners hardly ever turn alike.
+      if (!same && isSame(withoutSpinner(bare), withoutSpinner(warm)) && each.unsteady === true) {
+        equal.push(name);
+        return;
+      }
       expect({ code: warm.code, stdout: warm.stdout.toString(), stderr: warm.stderr.toString() }).toEqual({
         code: bare.code,
         stdout: bare.stdout.toString(),
