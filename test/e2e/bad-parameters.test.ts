@@ -38,6 +38,7 @@ const BESIDE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'stop.project': { run: 'good' },
   'attach.project': { run: 'good' },
   'config.property': { action: 'describe' },
+  'write_config.file': { text: 'type: task\n' },
 };
 
 /** What some refusals call a parameter. */
@@ -45,6 +46,7 @@ const CALLED: Readonly<Record<string, string>> = { file: 'path', command: "doesn
 
 /** Texts that are never a word of a command line: each is looked for, or compared, as it is. */
 const NEVER_A_WORD: Readonly<Record<string, string>> = {
+  'write_config.expected_hash': 'a text that is compared with what the file has',
   'logs.filter': 'a literal text that is looked for in what was printed',
 };
 
