@@ -91,7 +91,8 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
     env,
     homeDir: home,
   });
-  const dstackEnv = settings.project === undefined ? env : { ...env, DSTACK_PROJECT: settings.project };
+  // Left out where it isn't set: dstack takes an empty one, as Claude Desktop hands it over, for a project without a name.
+  const dstackEnv = { ...env, DSTACK_PROJECT: settings.project };
   const worker = workerFolder();
   const plain = createPlainRunner({
     executable,

@@ -2,7 +2,7 @@ import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as OldStdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { ElicitRequestSchema, ResourceUpdatedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import path from 'node:path';
 import type { Stream } from 'node:stream';
 import { onTestFinished } from 'vitest';
@@ -42,9 +42,28 @@ export interface TestClient {
   readonly stderr: () => string;
   call(tool: string, input?: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<Answer>;
   listTools(): Promise<readonly Record<string, unknown>[]>;
+  /** What there is beside tools. */
+  readonly doors: Doors;
   instructions(): string | undefined;
   protocolVersion(): string | undefined;
   close(): Promise<void>;
+}
+
+/** Resources, prompts, completions and subscriptions of a client, alike in both protocol eras. */
+export interface Doors {
+  listResources(): Promise<unknown>;
+  listResourceTemplates(): Promise<unknown>;
+  listPrompts(): Promise<unknown>;
+  readResource(params: { uri: string }): Promise<unknown>;
+  getPrompt(params: { name: string; arguments: Record<string, string> }): Promise<unknown>;
+  complete(params: CompleteParams): Promise<unknown>;
+  /** Gives what ends the subscription; `onUpdate` is told the URI. */
+  subscribe(uri: string, onUpdate: (uri: string) => void): Promise<() => Promise<void>>;
+}
+
+export interface CompleteParams {
+  ref: { type: 'ref/prompt'; name: string } | { type: 'ref/resource'; uri: string };
+  argument: { name: string; value: string };
 }
 
 export interface ConnectOptions {
@@ -52,13 +71,15 @@ export interface ConnectOptions {
   readonly kind?: ClientKind;
   readonly person?: Person;
   readonly args?: readonly string[];
+  /** The server's file: the one that was built unless given. */
+  readonly server?: string;
   /** Where the end of it is registered: the test's own end unless given. */
   readonly atEnd?: AtEnd;
 }
 
 export type AtEnd = (end: () => Promise<void>) => void;
 
-const server = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
+const builtServer = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
 
 /** Starts the bundled server over stdio and connects to it; it is ended when the test is over. */
 export async function connect({
@@ -66,6 +87,7 @@ export async function connect({
   kind = CLIENTS[0],
   person,
   args = [],
+  server = builtServer,
   atEnd = onTestFinished,
 }: ConnectOptions): Promise<TestClient> {
   const start = { command: process.execPath, args: [server, ...args], env: { ...env }, stderr: 'pipe' as const };
@@ -102,6 +124,15 @@ async function connectCurrent(start: Start, kind: ClientKind, person: Person | u
     call: async (name, input = {}, options = {}) =>
       toAnswer(await client.callTool({ name, arguments: { ...input } }, toRequestOptions(options))),
     listTools: async () => (await client.listTools()).tools.map((tool) => ({ ...tool })),
+    doors: openDoors(client, async (uri, onUpdate) => {
+      client.setNotificationHandler('notifications/resources/updated', ({ params }) => onUpdate(params.uri));
+      if (kind === CLIENTS[0]) {
+        const listening = await client.listen({ resourceSubscriptions: [uri] });
+        return () => listening.close();
+      }
+      await client.subscribeResource({ uri });
+      return async () => void (await client.unsubscribeResource({ uri }));
+    }),
     instructions: () => client.getInstructions(),
     protocolVersion: () => client.getNegotiatedProtocolVersion(),
     close: () => client.close(),
@@ -124,9 +155,26 @@ async function connectOld(start: Start, person: Person | undefined): Promise<Tes
     call: async (name, input = {}, options = {}) =>
       toAnswer(await client.callTool({ name, arguments: { ...input } }, undefined, toRequestOptions(options))),
     listTools: async () => (await client.listTools()).tools.map((tool) => ({ ...tool })),
+    doors: openDoors(client, async (uri, onUpdate) => {
+      client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => onUpdate(params.uri));
+      await client.subscribeResource({ uri });
+      return async () => void (await client.unsubscribeResource({ uri }));
+    }),
     instructions: () => client.getInstructions(),
     protocolVersion: () => '2025-11-25',
     close: () => client.close(),
+  };
+}
+
+function openDoors(client: Omit<Doors, 'subscribe'>, subscribe: Doors['subscribe']): Doors {
+  return {
+    listResources: () => client.listResources(),
+    listResourceTemplates: () => client.listResourceTemplates(),
+    listPrompts: () => client.listPrompts(),
+    readResource: (params) => client.readResource(params),
+    getPrompt: (params) => client.getPrompt(params),
+    complete: (params) => client.complete(params),
+    subscribe,
   };
 }
 

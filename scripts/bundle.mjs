@@ -1,0 +1,43 @@
+// @ts-check
+// Packs the Claude Desktop bundle, `dstack-mcp-<version>.mcpb`: the manifest, the one-file server and its worker. It reads `dist/`,
+// which `npm run build` makes.
+import { packExtension } from '@anthropic-ai/mcpb';
+import { cp, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** What the bundle holds. The sandbox stays out: it is for trying dstack-mcp without a dstack, from the npm package. */
+const CONTENT = ['manifest.json', 'README.md', 'LICENSE', 'dist/dstack-mcp.mjs', 'dist/worker'];
+
+/**
+ * Writes the bundle into a folder and gives its path. Rejects when the manifest isn't valid.
+ * @param {string} folder
+ * @returns {Promise<string>}
+ */
+export async function bundle(folder) {
+  const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
+  const content = await mkdtemp(path.join(os.tmpdir(), 'dstack-mcp-bundle-'));
+  try {
+    for (const name of CONTENT) {
+      await cp(path.join(root, name), path.join(content, name), {
+        recursive: true,
+        filter: (file) => !file.includes('__pycache__'),
+      });
+    }
+    const outputPath = path.join(folder, `dstack-mcp-${version}.mcpb`);
+    const packed = await packExtension({ extensionPath: content, outputPath, silent: true });
+    if (!packed) throw new Error('manifest.json is not valid: `npx mcpb validate manifest.json` says what is wrong.');
+    return outputPath;
+  } finally {
+    await rm(content, { recursive: true, force: true });
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const file = await bundle(root);
+  const { size } = await stat(file);
+  console.error(`${path.basename(file)}: ${(size / 1_000_000).toFixed(2)} MB`);
+}
