@@ -1,5 +1,5 @@
 import type { CheckedArgv } from '../cli/command.ts';
-import type { Transcript } from '../cli/runner.ts';
+import type { RunOptions, Transcript } from '../cli/runner.ts';
 import type { Engine } from '../engine.ts';
 import type { ChangeOutcome } from '../output/read-outcome.ts';
 import type { Consent } from '../safety/consent.ts';
@@ -21,6 +21,8 @@ export interface Removal {
   /** Reads what dstack's words say that it did. */
   readonly read: (transcript: Transcript) => ChangeOutcome;
   readonly facts: Partial<ChangeFacts>;
+  /** The file that dstack is given, where it is given one. */
+  readonly where?: Pick<RunOptions, 'cwd' | 'pinnedFile'>;
   readonly look: { readonly kind: ResourceKind; readonly name: string; readonly project: string | undefined };
 }
 
@@ -28,11 +30,12 @@ export interface Removal {
 export async function performRemoval(
   engine: Engine,
   { commands, time }: { commands: CommandRunner; time: TimePower },
-  { argv, consent, read, facts, look }: Removal,
+  { argv, consent, read, facts, look, where }: Removal,
 ): Promise<Report<ChangeFacts>> {
   const { runner } = await engine.cli();
   time.progress(`dstack ${argv.command}`);
   const transcript = await runner.change(argv, consent, {
+    ...where,
     timeoutMs: Math.max(5_000, time.remainingMs() - LOOK_MS - ANSWER_RESERVE_MS),
   });
   engine.retryGuard.worldChanged();

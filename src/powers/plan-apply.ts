@@ -1,5 +1,5 @@
 import { hasEffect } from '../cli/check-argv.ts';
-import type { CheckedArgv, CommandRequest } from '../cli/command.ts';
+import type { CheckedArgv } from '../cli/command.ts';
 import type { Transcript } from '../cli/runner.ts';
 import { readConfigurationHead } from '../config/read-configuration.ts';
 import type { ConfigurationHead } from '../config/read-configuration.ts';
@@ -11,11 +11,11 @@ import type { PlanFacts } from '../output/read-plan.ts';
 import type { PendingChange } from '../safety/gate.ts';
 import type { Place } from '../safety/policy-rules.ts';
 import type { ConfigurationFile } from '../safety/workspace.ts';
-import { admitCost, maxPriceFlag } from './admit-cost.ts';
+import { admitCost } from './admit-cost.ts';
+import { applyCommand } from './apply-command.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import { commandFailed } from './command-runner.ts';
 import type { CommandRunner } from './command-runner.ts';
-import { limitPlaces } from './limit-places.ts';
 import { findResource, kindOf } from './find-resource.ts';
 import type { FoundResource } from './find-resource.ts';
 import { performApply } from './perform-apply.ts';
@@ -33,6 +33,8 @@ export interface ApplyPlan {
   readonly server: string;
   /** SHA-256 of the profile files right before dstack read them. */
   readonly profiles: Readonly<Record<string, string>>;
+  /** The flags beside the file, with their values and what dstack documents that they do. */
+  readonly flags: readonly string[];
 }
 
 type PossibleAction = 'create' | 'update' | 'replace';
@@ -48,14 +50,14 @@ export async function planApply(
   const { type: kind, name } = head;
   if (kind === 'preset') throw presetRefused(file.relativePath);
   engine.policy.admitResource({ kind, name, project: request.project });
-  const command = await applyCommand(engine, request, { file, head });
+  const { command, flags } = await applyCommand(engine, request, { file, head });
   const where = { cwd: file.folder, pinnedFile: { path: file.realPath, bytes: file.bytes } };
   const profiles = await engine.workspace.hashProfiles(file.folder);
   const { transcript, failure } = await commands.tryRead(command, { ...where, answer: 'n' });
   if (failure !== undefined) throw commandFailed(transcript, failure);
   const plan = readPlan(transcript, head.value);
   const { project, server } = await engine.endpoint(plan.project ?? request.project);
-  const planned: ApplyPlan = { request, file, head, transcript, plan, project, server, profiles };
+  const planned: ApplyPlan = { request, file, head, transcript, plan, project, server, profiles, flags };
   const action = possibleAction(plan);
   if (action === undefined) return nothingToConsentTo(planned);
   engine.policy.admitResource({ kind, name: plan.name ?? name, project, operation: action });
@@ -86,50 +88,6 @@ const presetRefused = (file: string): ToolError =>
     `${file} is a preset, which dstack can't create detached: it runs an agent on this computer and stays attached to it, for hours maybe. Nothing was run.`,
     `A person can run \`dstack apply -f ${file}\` in a terminal; list with kind "presets" shows the ones that there are.`,
   );
-
-/** The command that plans; the one that applies differs by `--yes --detach` alone. */
-async function applyCommand(
-  engine: Engine,
-  request: ApplyRequest,
-  { file, head }: { file: ConfigurationFile; head: ConfigurationHead },
-): Promise<CommandRequest> {
-  const priced = maxPriceFlag(engine.policy.caps(), head, request.extraFlags ?? {});
-  const documented = await flagsOfType(engine, file, head);
-  const placed = documented.has('--backend')
-    ? limitPlaces(engine.policy.limits(), head.value, priced.extraFlags)
-    : { flags: {}, extraFlags: priced.extraFlags };
-  return {
-    command: 'apply',
-    configurationType: head.type,
-    flags: {
-      '--file': file.relativePath,
-      '--project': request.project,
-      '--max-price': documented.has('--max-price') ? priced.priceFlag : undefined,
-      ...placed.flags,
-    },
-    extraFlags: placed.extraFlags,
-  };
-}
-
-/** The flags of a configuration's type; a type that dstack doesn't know is a mistake in the file. */
-async function flagsOfType(
-  engine: Engine,
-  file: ConfigurationFile,
-  head: ConfigurationHead,
-): Promise<ReadonlyMap<string, unknown>> {
-  const { catalogue } = await engine.cli();
-  try {
-    return (await catalogue.flagsOf('apply', head.type)).own;
-  } catch (error) {
-    if (!(error instanceof ToolError) || error.code !== 'unknown-command') throw error;
-    throw new ToolError(
-      'invalid-file',
-      `${file.relativePath} has the type ${JSON.stringify(head.type.slice(0, 80))}, which dstack ${catalogue.version} doesn't document. Nothing was run.`,
-      'The types are task, service, dev-environment, fleet, volume and gateway; what is newer than the installed dstack needs an upgrade.',
-      { cause: error },
-    );
-  }
-}
 
 function possibleAction(plan: PlanFacts): PossibleAction | undefined {
   if (plan.action === 'unknown' || plan.action === 'none' || plan.blockers.length > 0) return undefined;
@@ -199,6 +157,7 @@ async function bindApply(
       server,
       pricePerHour: hourly(plan),
       totalPrice: plan.price.totalAtMost,
+      flags: planned.flags,
       losses: describeLosses(planned, action, present),
       warnings: warningsOf(plan),
     },

@@ -1,15 +1,18 @@
 import { hasEffect } from '../cli/check-argv.ts';
 import * as z from 'zod';
 import type { CommandRequest } from '../cli/command.ts';
+import { readConfigurationHead } from '../config/read-configuration.ts';
 import type { Engine } from '../engine.ts';
 import { ToolError } from '../errors.ts';
 import { readDeleteOutcome } from '../output/read-outcome.ts';
+import { readRun } from '../output/read-run.ts';
+import type { ConfigurationFile } from '../safety/workspace.ts';
 import type { CommandRunner } from './command-runner.ts';
-import { findResource } from './find-resource.ts';
+import { findResource, kindOf } from './find-resource.ts';
 import type { FoundResource } from './find-resource.ts';
 import { performRemoval } from './perform-removal.ts';
 import type { PlannedChange } from './planned-change.ts';
-import type { DeleteRequest, TimePower } from './powers.ts';
+import type { DeleteByFile, DeleteByName, DeleteRequest, TimePower } from './powers.ts';
 
 const fleetInstances = z.looseObject({
   instances: z
@@ -23,16 +26,32 @@ export async function planDelete(
   powers: { commands: CommandRunner; time: TimePower },
   request: DeleteRequest,
 ): Promise<PlannedChange> {
-  const kind = request.kind === 'instance' ? 'fleet' : request.kind;
-  const { name, instance } = request;
+  if (!('file' in request)) return planNamed(engine, powers, { named: request, request });
+  const file = await engine.workspace.readConfiguration(request.file);
+  const { type, name } = readConfigurationHead(file.bytes, file.relativePath);
+  if (name === undefined) throw noName(file.relativePath);
+  const kind = kindOf(type);
+  if (kind === 'run') return planRunFile(engine, powers, { request, file, name });
+  // The same as by name: what else the file says doesn't matter to dstack either.
+  const named = { tool: 'delete', kind, name, project: request.project } as const;
+  return planNamed(engine, powers, { named, request });
+}
+
+async function planNamed(
+  engine: Engine,
+  powers: { commands: CommandRunner; time: TimePower },
+  { named, request }: { named: DeleteByName; request: DeleteRequest },
+): Promise<PlannedChange> {
+  const kind = named.kind === 'instance' ? 'fleet' : named.kind;
+  const { name, instance } = named;
   engine.policy.admitResource({ kind, name, project: request.project, operation: 'delete' });
   const wanted = { kind, name, project: request.project } as const;
   const found = await findResource(powers.commands, wanted);
   if (found === undefined) throw nothingThere(kind, name);
   const instances = kind === 'fleet' ? readInstances(found, instance) : [];
   const { project, server } = await engine.endpoint(request.project);
-  const resource = { kind: request.kind, name };
-  const argv = await powers.commands.check(deleteCommand(request, kind));
+  const resource = { kind: named.kind, name };
+  const argv = await powers.commands.check(deleteCommand(named, kind));
   if (!hasEffect(argv, 'destroy')) throw new TypeError('delete --yes destroys something');
   const facts = {
     operation: 'delete',
@@ -70,7 +89,76 @@ export async function planDelete(
   };
 }
 
-function deleteCommand(request: DeleteRequest, kind: 'fleet' | 'volume' | 'gateway'): CommandRequest {
+/** The record of a finished run, by its file: the bytes that were read are those that dstack gets, and so is its name. */
+async function planRunFile(
+  engine: Engine,
+  powers: { commands: CommandRunner; time: TimePower },
+  { request, file, name }: { request: DeleteByFile; file: ConfigurationFile; name: string },
+): Promise<PlannedChange> {
+  engine.policy.admitResource({ kind: 'run', name, project: request.project, operation: 'delete' });
+  const look = { kind: 'run', name, project: request.project } as const;
+  const found = await findResource(powers.commands, look);
+  if (found === undefined) throw nothingThere('run', name);
+  const run = readRun(found.value);
+  const { project, server } = await engine.endpoint(request.project);
+  const resource = { kind: 'run', name };
+  const argv = await powers.commands.check({
+    command: 'delete',
+    flags: { '--file': file.relativePath, '--yes': true, '--project': request.project },
+  });
+  if (!hasEffect(argv, 'destroy')) throw new TypeError('delete --yes destroys something');
+  const facts = { operation: 'delete', resource, project, status: run.status } as const;
+  const where = { cwd: file.folder, pinnedFile: { path: file.realPath, bytes: file.bytes } };
+  const perform: PlannedChange['perform'] = (consent) =>
+    performRemoval(engine, powers, { argv, consent, read: readDeleteOutcome, facts, look, where });
+  if (!run.isFinished) {
+    return {
+      printed: [],
+      facts,
+      perform,
+      outcome: 'blocked',
+      summary: `Run ${name} is ${run.status}: dstack deletes finished runs only. Nothing was deleted.`,
+      next: 'Stop it first, with the stop tool, if the user wants that.',
+    };
+  }
+  const losses = [
+    `run ${name}, now ${run.status}: dstack marks it as deleted, and by its name neither it nor its log is found any more`,
+  ];
+  return {
+    printed: [],
+    summary: `Delete run ${name}? ${losses.join('; ')}. Nothing was deleted yet.`,
+    facts,
+    next: 'Show this to the user. Only after their yes, call delete with the token alone.',
+    pending: {
+      request,
+      operation: 'delete',
+      argv: argv.argv,
+      binding: {
+        tool: 'delete',
+        resource,
+        project,
+        server,
+        cwd: file.folder,
+        files: { [file.realPath]: file.sha256 },
+        present: found.id,
+        affected: [],
+        pricePerHour: null,
+        cliVersion: (await engine.cli()).version,
+      },
+      summary: { action: `Delete run ${name}`, resource, project, server, losses, warnings: [] },
+    },
+    perform,
+  };
+}
+
+const noName = (file: string): ToolError =>
+  new ToolError(
+    'invalid-file',
+    `${file} has no \`name\`, so it doesn't say what to delete. Nothing was deleted.`,
+    'Give `kind` and `name` instead; fleet, ps, or list with `kind`, gives the names.',
+  );
+
+function deleteCommand(request: DeleteByName, kind: 'fleet' | 'volume' | 'gateway'): CommandRequest {
   return {
     command: `${kind} delete`,
     flags: { '--yes': true, '--instance': request.instance, '--project': request.project },
@@ -112,5 +200,9 @@ const nothingThere = (kind: string, name: string): ToolError =>
   new ToolError(
     'invalid-name',
     `There is no ${kind} ${name}. Nothing was deleted.`,
-    kind === 'fleet' ? 'The fleet tool lists the fleets.' : `list with kind ${kind} gives the names.`,
+    kind === 'fleet'
+      ? 'The fleet tool lists the fleets.'
+      : kind === 'run'
+        ? 'ps with `all` lists the runs.'
+        : `list with kind ${kind} gives the names.`,
   );

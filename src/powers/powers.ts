@@ -54,7 +54,16 @@ export interface StopRequest {
   readonly project?: string | undefined;
 }
 
-export interface DeleteRequest {
+export type DeleteRequest = DeleteByName | DeleteByFile;
+
+/** What is deleted is named by its configuration file: the one way in which dstack deletes a finished run. */
+export interface DeleteByFile {
+  readonly tool: 'delete';
+  readonly file: string;
+  readonly project?: string | undefined;
+}
+
+export interface DeleteByName {
   readonly tool: 'delete';
   readonly kind: 'fleet' | 'instance' | 'volume' | 'gateway';
   readonly name: string;

@@ -25,6 +25,7 @@ export function describeChange(change: PendingChange): string {
     `Resource: ${cleanLine([summary.resource.kind, summary.resource.name ?? ''].join(' '))}`,
     `Project: ${cleanLine(summary.project)} on ${cleanLine(summary.server)}`,
     ...describeMoney(change),
+    ...listAll('With these flags, which go before what the file says:', summary.flags ?? []),
     ...listUnder('Would be stopped or lost:', summary.losses),
     ...listUnder('Careful:', summary.warnings),
     ...(name === undefined ? [] : ['', `Type the name ${cleanLine(name)} to agree.`]),
@@ -41,10 +42,13 @@ function describeMoney({ summary, operation }: PendingChange): string[] {
 const MAX_LINES = 12;
 
 function listUnder(title: string, lines: readonly string[]): string[] {
-  if (lines.length === 0) return [];
-  const shown = lines.slice(0, MAX_LINES).map((line) => `- ${cleanLine(line)}`);
-  const left = lines.length - shown.length;
-  return ['', title, ...shown, ...(left > 0 ? [`- and ${left} more`] : [])];
+  const left = lines.length - MAX_LINES;
+  return [...listAll(title, lines.slice(0, MAX_LINES)), ...(left > 0 ? [`- and ${left} more`] : [])];
+}
+
+/** Never cut: a flag that isn't shown would be agreed to unseen. There are no more of them than dstack documents. */
+function listAll(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ['', title, ...lines.map((line) => `- ${cleanLine(line)}`)];
 }
 
 const LEVELS: Readonly<Record<ConsentLevel, string>> = {

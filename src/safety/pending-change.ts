@@ -32,6 +32,8 @@ export interface ConsentSummary {
   readonly pricePerHour?: number | undefined;
   /** Dollars at most, where a `max_duration` bounds it. */
   readonly totalPrice?: number | undefined;
+  /** Every flag that goes to dstack beside the file, with its values and what it is documented to do; one line each. */
+  readonly flags?: readonly string[] | undefined;
   /** What would be stopped or lost, one line each. */
   readonly losses: readonly string[];
   readonly warnings: readonly string[];

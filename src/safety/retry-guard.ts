@@ -7,11 +7,9 @@ export interface Fault {
   readonly hint: string;
   /** True where the same call may go well later (server unreachable, time-out). */
   readonly transient: boolean;
-  /** `unknown` where a change may have been made all the same. */
-  readonly outcome: string;
 }
 
-/** Keeps a call that failed from being made again as it was. */
+/** Keeps a reading call (a plan included) that failed from being made again as it was. A change can't be: its token is spent. */
 export interface RetryGuard {
   /** Why the call with this key may not be made now; undefined where it may. */
   check(key: string): ToolError | undefined;
@@ -21,8 +19,6 @@ export interface RetryGuard {
   record(key: string, fault: Fault | undefined): void;
   /** Something was changed (a fleet created, a run stopped): what couldn't be done before may be done now. */
   worldChanged(): void;
-  /** The server looked at what a change of unknown outcome came to. */
-  settle(key: string): void;
 }
 
 export interface RetryGuardOptions {
@@ -40,13 +36,12 @@ type Entry =
       readonly failures: number;
       readonly untilMs: number;
       readonly forgetAtMs: number;
-    }
-  | { readonly kind: 'unknown'; readonly fault: Fault };
+    };
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 
-/** Creates the guard. It remembers a bounded number of calls, those of unknown outcome longest. */
+/** Creates the guard. It remembers a bounded number of calls. */
 export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
   const now = options.now ?? ((): number => performance.now());
   const permanentMs = options.permanentMs ?? 10 * 60_000;
@@ -63,7 +58,7 @@ export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
     entries.delete(key);
     entries.set(key, entry);
     if (entries.size <= maxEntries) return;
-    const oldest = [...entries].find(([, other]) => other.kind !== 'unknown')?.[0] ?? [...entries.keys()][0];
+    const [oldest] = entries.keys();
     if (oldest !== undefined) entries.delete(oldest);
   };
 
@@ -76,8 +71,6 @@ export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
     record(key, fault) {
       if (fault === undefined) {
         entries.delete(key);
-      } else if (fault.outcome === 'unknown') {
-        remember(key, { kind: 'unknown', fault });
       } else if (fault.transient) {
         const before = entries.get(key);
         const failures = before?.kind === 'passing' && now() < before.forgetAtMs ? before.failures + 1 : 1;
@@ -96,21 +89,11 @@ export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
     worldChanged() {
       for (const [key, entry] of entries) if (entry.kind === 'permanent') entries.delete(key);
     },
-    settle(key) {
-      if (entries.get(key)?.kind === 'unknown') entries.delete(key);
-    },
   };
 }
 
 function refuse(entry: Entry, nowMs: number): ToolError | undefined {
   const { fault } = entry;
-  if (entry.kind === 'unknown') {
-    return new ToolError(
-      'retry-refused',
-      `Whether the same change was made before isn't known, so it isn't made again: ${fault.message}`,
-      `Look first at what is there (ps, get, fleet, list). ${fault.hint}`,
-    );
-  }
   if (nowMs >= entry.untilMs) return undefined;
   if (entry.kind === 'passing') {
     const seconds = Math.ceil((entry.untilMs - nowMs) / 1000);

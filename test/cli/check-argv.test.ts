@@ -359,6 +359,32 @@ describe('values', () => {
   });
 });
 
+describe('commands that no tool reaches', () => {
+  test.each([
+    ['gateway update', { '--set-default': true }, 'my-gateway'],
+    ['gateway update', { '--domain': 'example.test' }, 'my-gateway'],
+    ['secret set', {}, 'my-secret'],
+    ['secret get', {}, 'my-secret'],
+    ['secret delete', { '--yes': true }, 'my-secret'],
+    ['project add', {}, 'main'],
+    ['project set-default', {}, 'main'],
+    ['fleet create', {}, 'my-fleet'],
+    ['server', {}, 'x'],
+    ['init', {}, 'x'],
+    ['login', {}, 'x'],
+    ['destroy', { '--file': 'x.dstack.yml', '--yes': true }, 'x'],
+    ['', {}, 'x'],
+  ])('%s is not run, whoever asks and whatever is allowed', async (command, flags, name) => {
+    const requests: CommandRequest[] = [
+      { command, flags, positionals: [name] },
+      { command, extraFlags: flags, positionals: [name] },
+      { command },
+    ];
+    for (const request of requests) expect(await check(request, Object.keys(flags))).toBe('unknown-command');
+    expect(RUNNABLE_COMMANDS).not.toContain(command);
+  });
+});
+
 describe('whatever is asked for', () => {
   const pages = recordedPages('0.22.5');
   const documented = new Set(Object.values(pages).flatMap((text) => text.match(/--[a-z][a-z-]+/g) ?? []));

@@ -69,3 +69,16 @@ test('the level of a bare token claims no person', () => {
     expect(describeLevel(level)).toContain('a person');
   expect(describeLevel('policy')).toContain('policy');
 });
+
+test('the person sees every flag that goes along, however many there are, each on a line of its own', () => {
+  const flags = Array.from({ length: 40 }, (_, index) => `--flag-${index} value${index} (what it does)`);
+  const text = describeChange(
+    pendingChange({ summary: { flags: [...flags, `--long ${'x'.repeat(4_000)}\nType yes`] } }),
+  );
+  const lines = text.split('\n');
+  const start = lines.indexOf('With these flags, which go before what the file says:');
+  expect(lines.slice(start + 1, start + 41)).toEqual(flags.map((flag) => `- ${flag}`));
+  expect(lines[start + 41]).toMatch(/^- --long xxx/);
+  expect(text).not.toContain('more');
+  expect(describeChange(pendingChange())).not.toContain('flags');
+});

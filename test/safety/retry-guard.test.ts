@@ -6,10 +6,8 @@ const permanent: Fault = {
   message: 'Run train not found',
   hint: 'List the runs with ps.',
   transient: false,
-  outcome: 'failed',
 };
-const passing: Fault = { message: 'Connection refused', hint: 'Is the server up?', transient: true, outcome: 'failed' };
-const unknown: Fault = { message: 'the deadline passed', hint: 'See get.', transient: true, outcome: 'unknown' };
+const passing: Fault = { message: 'Connection refused', hint: 'Is the server up?', transient: true };
 
 function setUp(options: RetryGuardOptions = {}) {
   let clock = 5_000;
@@ -95,35 +93,14 @@ test('a fault of long ago does not make the pause longer', () => {
   expect(guard.check('k')).toBeUndefined();
 });
 
-test('a change of unknown outcome is never repeated until somebody has looked', () => {
-  const { guard, pass } = setUp();
-  guard.record('apply', unknown);
-  guard.worldChanged();
-  pass(24 * 60 * 60_000);
-  expect(guard.check('apply')).toMatchObject({
-    code: 'retry-refused',
-    message: expect.stringContaining("isn't known"),
-    hint: expect.stringContaining('Look first'),
-  });
-  guard.settle('apply');
-  expect(guard.check('apply')).toBeUndefined();
-});
-
-test('looking settles only what is unknown', () => {
-  const { guard } = setUp();
-  guard.record('k', permanent);
-  guard.settle('k');
-  expect(guard.check('k')).toBeDefined();
-});
-
-test('the memory is bounded: the oldest is forgotten, what is unknown last', () => {
+test('the memory is bounded: what failed longest ago is forgotten', () => {
   const { guard } = setUp({ maxEntries: 3 });
-  guard.record('apply', unknown);
+  const refused = (...keys: string[]): string[] => keys.filter((key) => guard.check(key) !== undefined);
   for (const key of ['a', 'b', 'c']) guard.record(key, permanent);
-  expect(['apply', 'a', 'b', 'c'].filter((key) => guard.check(key) !== undefined)).toEqual(['apply', 'b', 'c']);
-  guard.record('b', permanent);
+  expect(refused('a', 'b', 'c')).toEqual(['a', 'b', 'c']);
   guard.record('d', permanent);
-  expect(['apply', 'b', 'c', 'd'].filter((key) => guard.check(key) !== undefined)).toEqual(['apply', 'b', 'd']);
-  for (const key of ['u1', 'u2', 'u3']) guard.record(key, unknown);
-  expect(['apply', 'u1', 'u2', 'u3'].filter((key) => guard.check(key) !== undefined)).toEqual(['u1', 'u2', 'u3']);
+  expect(refused('a', 'b', 'c', 'd')).toEqual(['b', 'c', 'd']);
+  guard.record('b', permanent);
+  guard.record('e', permanent);
+  expect(refused('b', 'c', 'd', 'e')).toEqual(['b', 'd', 'e']);
 });
