@@ -235,3 +235,73 @@ for (let index = 0; index < 300; index += 1) log.write({ ...${JSON.stringify(ent
   );
   expect(readdirSync(folder).length).toBeGreaterThan(5);
 });
+
+test.each([
+  [
+    ['apply', '--env=HF_TOKEN=hf_1'],
+    ['apply', '--env=HF_TOKEN=[masked]'],
+  ],
+  [
+    ['apply', '-eHF_TOKEN=hf_1'],
+    ['apply', '-eHF_TOKEN=[masked]'],
+  ],
+  [
+    ['apply', '--env', 'HF_TOKEN=a\nb=c'],
+    ['apply', '--env', 'HF_TOKEN=[masked]'],
+  ],
+  [
+    ['apply', '--token=x', '--password=y'],
+    ['apply', '--token=[masked]', '--password=[masked]'],
+  ],
+  [
+    ['apply', '--token', 'x', '-t', 'y', '--password', 'z'],
+    ['apply', '--token', '[masked]', '-t', '[masked]', '--password', '[masked]'],
+  ],
+  [
+    ['apply', '--file', 'a/b=c.dstack.yml'],
+    ['apply', '--file', 'a/b=c.dstack.yml'],
+  ],
+  [['--token'], ['--token']],
+])('of the words %j the log has %j', (argv, shown) => {
+  const folder = newFolder();
+  open(folder).write(entry({ argv }));
+  expect(linesOf(folder)[0]?.['argv']).toEqual(shown);
+});
+
+test('each line stands by itself: one that was cut short is ended first, and none is empty', () => {
+  const folder = newFolder();
+  const log = open(folder);
+  log.write(entry());
+  log.write(entry());
+  expect(readFileSync(log.file, 'utf8')).toMatch(/^\{.+\}\n\{.+\}\n$/);
+  appendFileSync(log.file, '{"cut":');
+  log.write(entry());
+  expect(readFileSync(log.file, 'utf8')).toMatch(/^\{.+\}\n\{.+\}\n\{"cut":\n\{.+\}\n$/);
+});
+
+test('a file that has just reached its size is moved aside, and others in the folder stay', () => {
+  const folder = newFolder();
+  const first = open(folder);
+  first.write(entry());
+  const size = statSync(first.file).size;
+  writeFileSync(path.join(folder, 'notes.txt'), 'mine');
+  open(folder, { maxBytes: 2 * size, keepFiles: 0 }).write(entry());
+  expect(readdirSync(folder)).toEqual(['notes.txt']);
+  open(folder, { maxBytes: 2 * size + 1 }).write(entry());
+  expect(readdirSync(folder).sort()).toEqual(['audit.jsonl', 'notes.txt']);
+});
+
+test('where it can not be written, the refusal says why and keeps the cause', () => {
+  const folder = newFolder();
+  mkdirSync(path.dirname(folder), { recursive: true });
+  writeFileSync(folder, 'a file');
+  const write = (): void => open(folder).write(entry());
+  expect(write).toThrow(/can't be written, so nothing was changed/);
+  expect(write).toThrow(
+    expect.objectContaining({
+      code: 'audit-unavailable',
+      hint: 'Tell the user; the doctor tool names the folder.',
+      cause: expect.any(Error),
+    }),
+  );
+});

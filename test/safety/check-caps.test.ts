@@ -54,3 +54,21 @@ test('whatever is let through lies within every cap that is set', () => {
     ),
   );
 });
+
+test.each<[Partial<Cost>, Caps, string]>([
+  [{ hourly: 2 }, { maxPrice: 1 }, 'Choose smaller or fewer resources, then plan again.'],
+  [{ total: 'unbounded' }, { maxTotal: 1 }, 'Set max_duration, then plan again.'],
+  [{ total: 11 }, { maxTotal: 1 }, 'Set a shorter max_duration or choose smaller resources, then plan again.'],
+  [{}, { maxActive: 1 }, 'Ask the user what may be stopped first, then plan again.'],
+  [{ total: undefined }, { maxTotal: 1 }, 'Choose resources for which dstack shows a price, then plan again.'],
+])('%j under %j: what to do next', (more, caps, hint) => {
+  expect(checkCaps(cost(more), caps)?.hint).toBe(hint);
+});
+
+test('which price can not be read is said', () => {
+  const message = (more: Partial<Cost>, caps: Caps): string | undefined => checkCaps(cost(more), caps)?.message;
+  const end = "can't be read from what dstack shows, and a cap is set. Nothing was submitted.";
+  expect(message({ hourly: undefined }, { maxActive: 1 })).toBe(`The price an hour ${end}`);
+  expect(message({ total: undefined }, { maxTotal: 1 })).toBe(`The price in total ${end}`);
+  expect(message({ activeHourly: undefined }, { maxActive: 1 })).toBe(`The price of what is active ${end}`);
+});

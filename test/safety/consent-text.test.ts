@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeChange, describeLevel } from '../../src/safety/consent-text.ts';
+import { describeChange, describeLevel, nameToType } from '../../src/safety/consent-text.ts';
 import { pendingChange } from './pending.ts';
 
 test('the person is shown the action, the place, the price, the losses and the warnings', () => {
@@ -81,4 +81,31 @@ test('the person sees every flag that goes along, however many there are, each o
   expect(lines[start + 41]).toMatch(/^- --long xxx/);
   expect(text).not.toContain('more');
   expect(describeChange(pendingChange())).not.toContain('flags');
+});
+
+test('nothing stands in the question but what there is to say', () => {
+  const plain = { pricePerHour: undefined, losses: [], warnings: [] };
+  expect(describeChange(pendingChange({ operation: 'update', summary: plain })).split('\n')).toEqual([
+    'Submit the run train',
+    '',
+    'Resource: task train',
+    'Project: main on http://127.0.0.1:3999',
+  ]);
+  expect(describeChange(pendingChange({ operation: 'replace', summary: plain }))).toContain('Price: not known');
+  expect(describeChange(pendingChange({ summary: { resource: { kind: 'fleet' } } }))).toMatch(/^Resource: fleet ?$/m);
+  expect(describeChange(pendingChange({ summary: { pricePerHour: 1 } }))).toContain('$1.00 an hour, no limit in total');
+});
+
+test('a list that just fits is shown whole', () => {
+  const text = describeChange(
+    pendingChange({ summary: { losses: Array.from({ length: 12 }, (_, index) => `instance ${index}`) } }),
+  );
+  expect(text).toContain('- instance 11');
+  expect(text).not.toContain('more');
+});
+
+test('no name is typed where a yes is enough, even if there is one to type', () => {
+  expect(nameToType(pendingChange({ operation: 'create', nameToType: 'train' }))).toBeUndefined();
+  expect(nameToType(pendingChange({ operation: 'delete', nameToType: 'other' }))).toBe('other');
+  expect(nameToType(pendingChange({ operation: 'delete' }))).toBe('train');
 });

@@ -629,3 +629,138 @@ test('a click for a token that made way for newer ones does not bring it back', 
   expect(await refusal(gate.redeem(old, ask({ waitMs: 1_000 }), steps))).toMatchObject({ code: 'token-expired' });
   expect(consents).toHaveLength(0);
 });
+
+function dialogOf(answer: () => Promise<DialogAnswer>, availability: ReturnType<Dialog['availability']>): Dialog {
+  return { availability: () => availability, ask: () => answer() };
+}
+
+test.each<[string, Dialog | undefined, string]>([
+  ['no dialog at all', undefined, 'the client has no forms, and dialogs are switched off'],
+  [
+    'a dialog that is not to be had',
+    dialogOf(() => Promise.reject(new Error('not asked')), { kind: 'unavailable', why: 'there is no display' }),
+    'the client has no forms, and there is no display',
+  ],
+  [
+    'a dialog that breaks',
+    dialogOf(() => Promise.reject(new Error('zenity was ended')), { kind: 'available', tool: 'zenity' }),
+    'the client has no forms, and the dialog could not be shown (zenity was ended)',
+  ],
+])('where a person is needed and there is %s, it is said why nobody can be asked', async (_what, dialog, why) => {
+  const { gate, steps, mint, consents } = setUp({ requirementFor: () => 'person', dialog });
+  const refused = await refusal(gate.redeem(mint(), ask({ waitMs: 60_000 }), steps));
+  expect(refused).toMatchObject({ code: 'person-needed', message: expect.stringContaining(`asked: ${why}. Nothing`) });
+  expect(consents).toEqual([]);
+});
+
+test('an answer that comes while the call waits is taken by this very call', async () => {
+  const dialog = dialogOf(
+    async () => {
+      for (let turn = 0; turn < 20; turn++) await setImmediate();
+      return { kind: 'approved' };
+    },
+    { kind: 'available', tool: 'zenity' },
+  );
+  const { gate, steps, mint } = setUp({ dialog });
+  const redeemed = await gate.redeem(mint(), ask({ waitMs: 60_000 }), steps);
+  expect(redeemed).toMatchObject({ kind: 'redeemed', level: 'person-dialog' });
+});
+
+test('the dialog is open as long as the token is good', async () => {
+  const times: number[] = [];
+  const dialog: Dialog = {
+    availability: () => ({ kind: 'available', tool: 'zenity' }),
+    ask: ({ timeoutMs }) => {
+      times.push(timeoutMs);
+      return Promise.resolve({ kind: 'declined' });
+    },
+  };
+  const { gate, steps, mint, pass } = setUp({ dialog, lifeMs: 100_000 });
+  const early = mint();
+  const late = mint();
+  await refusal(gate.redeem(early, ask({ waitMs: 60_000 }), steps));
+  pass(99_900);
+  await refusal(gate.redeem(late, ask({ waitMs: 60_000 }), steps));
+  expect(times).toEqual([100_000, 1_000]);
+});
+
+test.each<[string, DialogAnswer]>([
+  ['a click', { kind: 'approved' }],
+  ['another name', { kind: 'typed', name: 'trainer' }],
+  ['no name', { kind: 'typed', name: '' }],
+])('to replace, %s in the dialog is a no', async (_what, answer) => {
+  const dialog = dialogOf(() => Promise.resolve(answer), { kind: 'available', tool: 'zenity' });
+  const { gate, steps, mint, consents } = setUp({ dialog });
+  const token = mint(pendingChange({ operation: 'replace' }));
+  expect((await refusal(gate.redeem(token, ask({ waitMs: 60_000 }), steps))).code).toBe('person-declined');
+  expect(consents).toEqual([]);
+});
+
+test.each([undefined, null, 1, true, ['train'], {}, 'trainer', ''])(
+  'to replace, %j in the form is a no',
+  async (name) => {
+    const { gate, steps, mint, consents } = setUp();
+    const token = mint(pendingChange({ operation: 'replace' }));
+    const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+    if (question.kind !== 'question') throw new Error('not asked');
+    const answer = yes(question.nonce, { name, approve: true });
+    const refused = await refusal(gate.redeem(token, ask({ canAskPerson: true, answer }), steps));
+    expect(refused.message).toContain('typed another name than train');
+    expect(consents).toEqual([]);
+  },
+);
+
+test('an answer before any question, or with the nonce of another, is none', async () => {
+  const { gate, steps, mint, consents } = setUp();
+  const token = mint();
+  const early = await refusal(gate.redeem(token, ask({ canAskPerson: true, answer: yes('invented') }), steps));
+  expect(early.message).toContain('another question');
+  const first = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+  const again = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+  // Asked again it is the same question.
+  expect(again).toEqual(first);
+  expect(consents).toEqual([]);
+});
+
+test('how long a change took goes into the audit log', async () => {
+  const { gate, steps, mint, audit, pass } = setUp();
+  const slow: RedeemSteps<Result> = {
+    ...steps,
+    execute: async () => {
+      pass(1_234);
+      return { outcome: 'done', run: 1 };
+    },
+  };
+  await gate.redeem(mint(), ask(), slow);
+  expect(audit.at(-1)).toMatchObject({ event: 'done', durationMs: 1_234 });
+  const lost = { ...steps, execute: (): Promise<Result> => (pass(77), Promise.reject(new Error('lost'))) };
+  await gate.redeem(mint(), ask(), lost).catch(() => undefined);
+  expect(audit.at(-1)).toMatchObject({ event: 'done', outcome: 'unknown', why: 'lost', durationMs: 77 });
+});
+
+test('why something was refused goes into the audit log, with its code', async () => {
+  const { gate, steps, mint, audit, setWorld } = setUp();
+  const token = mint();
+  setWorld(pendingChange({ binding: { project: 'other' } }));
+  await refusal(gate.redeem(token, ask(), steps));
+  expect(audit.at(-1)).toMatchObject({
+    event: 'refused',
+    why: expect.stringMatching(/^plan-changed: Nothing was changed/),
+  });
+  const waiting = mint();
+  const {
+    gate: strict,
+    steps: strictSteps,
+    mint: strictMint,
+    audit: strictAudit,
+  } = setUp({ requirementFor: () => 'person' });
+  await refusal(strict.redeem(strictMint(), ask(), strictSteps));
+  expect(strictAudit.at(-1)).toMatchObject({ event: 'refused', why: expect.stringMatching(/^person-needed: /) });
+  expect(waiting).toMatch(/-/);
+});
+
+test('a change that needs a name and has none to type is not minted', () => {
+  const { gate } = setUp();
+  const nameless = pendingChange({ operation: 'replace', summary: { resource: { kind: 'fleet' } } });
+  expect(() => gate.mint(nameless)).toThrow('a replace needs a name that a person can type');
+});

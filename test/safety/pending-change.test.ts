@@ -106,3 +106,85 @@ test.each([
 function withoutAbsent(files: Binding['files']): Binding['files'] {
   return Object.fromEntries(Object.entries(files).filter(([, hash]) => hash !== 'absent'));
 }
+
+test.each<[string, Parameters<typeof pendingChange>[0], Parameters<typeof pendingChange>[0], string]>([
+  ['the tool', {}, { binding: { tool: 'stop' } }, 'the tool was apply, now it is stop'],
+  ['the name to type', {}, { nameToType: 'train' }, 'the name to confirm was , now it is train'],
+  [
+    'a resource that has a name by now',
+    { binding: { resource: { kind: 'fleet' } } },
+    { binding: { resource: { kind: 'fleet', name: 'f1' } } },
+    'the resource was fleet, now it is fleet f1',
+  ],
+  [
+    'words of the command',
+    { argv: ['apply', '--file', 'a b.yml', '', '-d'] },
+    { argv: ['apply', '--file=a', 'b.yml', 'x$', '-d'] },
+    'the command was apply --file "a b.yml" "" -d, now it is apply --file=a b.yml "x$" -d',
+  ],
+  [
+    'a run that is there by now',
+    { binding: { present: null } },
+    { binding: { present: 'id2' } },
+    'a task train is there now (id2)',
+  ],
+  [
+    'a run that is gone',
+    { binding: { present: 'id1' } },
+    { binding: { present: null } },
+    'the task train of that time (id1) is no longer there',
+  ],
+  [
+    'another run',
+    { binding: { present: 'id1' } },
+    { binding: { present: 'id2' } },
+    'the task train is another one now (id2 instead of id1)',
+  ],
+  [
+    'more that is hit',
+    { binding: { affected: [] } },
+    { binding: { affected: ['a', 'b'] } },
+    'it would hit more now: a, b',
+  ],
+  [
+    'less that is hit',
+    { binding: { affected: ['a', 'b'] } },
+    { binding: { affected: [] } },
+    'it would no longer hit: a, b',
+  ],
+  [
+    'a price by now',
+    { binding: { pricePerHour: null } },
+    { binding: { pricePerHour: 2 } },
+    'the price was unknown, now it is $2.00 an hour',
+  ],
+  [
+    'no price any more',
+    { binding: { pricePerHour: 2 } },
+    { binding: { pricePerHour: null } },
+    'the price was $2.00 an hour, now it is unknown',
+  ],
+])('the difference is told: %s', (_what, before, after, words) => {
+  expect(describeDifferences(pendingChange(before), pendingChange(after))).toEqual([words]);
+});
+
+test('files are told one by one, in the order of their paths', () => {
+  const before = { '/z': '1', '/a': '1', '/gone': '1', '/new': 'absent', '/same': '1' };
+  const after = { '/a': '2', '/z': '2', '/gone': 'absent', '/new': '1', '/same': '1', '/other': '1' };
+  expect(
+    describeDifferences(pendingChange({ binding: { files: before } }), pendingChange({ binding: { files: after } })),
+  ).toEqual([
+    'the file /a was edited',
+    'the file /gone is gone',
+    'the file /new has appeared',
+    'the file /other has appeared',
+    'the file /z was edited',
+  ]);
+});
+
+test.each([
+  [0.1, '$0.10'],
+  [0.0999, '$0.0999'],
+])('the price %s reads as %s, at the border of the small ones', (price, text) => {
+  expect(formatDollars(price)).toBe(text);
+});

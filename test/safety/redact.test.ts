@@ -77,3 +77,38 @@ test('secrets can be added later, and none is forgotten', () => {
 test('a text of patterns is taken as text', () => {
   expect(createRedactor(['a.c[d]*(e)']).redact('abcd aXc[d]*(e) a.c[d]*(e)')).toBe('abcd aXc[d]*(e) [masked]');
 });
+
+test('spellings that only some secrets have are masked too', () => {
+  // Every base 64 letter that the URL alphabet spells otherwise.
+  const odd = 'zz\u00ff\u00ff\u00fe>>>???~~~';
+  const { redact } = createRedactor([odd]);
+  for (const prefix of ['', 'a', 'ab', 'abc']) {
+    for (const encoding of ['base64', 'base64url'] as const) {
+      const whole = Buffer.from(prefix + odd).toString(encoding);
+      expect(redact(whole)).toContain('[masked]');
+      expect(redact(whole)).not.toContain(whole.slice(6, -6));
+    }
+  }
+  const quoted = createRedactor(['pass"word\\x']);
+  expect(quoted.redact('a pass\\"word\\\\x b')).toBe('a [masked] b');
+  // Half a surrogate pair has no URL spelling, and is masked all the same.
+  expect(createRedactor(['half\ud800pair']).redact('<half\ud800pair>')).toBe('<[masked]>');
+});
+
+test('of a secret with several lines each long line is masked by itself, and no short one', () => {
+  const { redact } = createRedactor(['-----BEGIN-----\r\n   0123456789abcdef   \n0123456789abcde\nend-of-it\n']);
+  expect(redact('x 0123456789abcdef y')).toBe('x [masked] y');
+  expect(redact('x 0123456789abcde y')).toBe('x 0123456789abcde y');
+  expect(redact('end-of-it')).toBe('end-of-it');
+  expect(redact('a\n\nb')).toBe('a\n\nb');
+});
+
+test('nothing is masked before anything is known, and a short value never is', () => {
+  const redactor = createRedactor();
+  const text = 'undefined, [masked]? abcde  abcdef';
+  expect(redactor.redact(text)).toBe(text);
+  redactor.add(['abcde', ' abcde ', '']);
+  expect(redactor.redact(text)).toBe(text);
+  redactor.add([' abcdef ']);
+  expect(redactor.redact(text)).toBe('undefined, [masked]? abcde  [masked]');
+});

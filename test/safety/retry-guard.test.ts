@@ -104,3 +104,41 @@ test('the memory is bounded: what failed longest ago is forgotten', () => {
   guard.record('e', permanent);
   expect(refused('b', 'c', 'd', 'e')).toEqual(['b', 'd', 'e']);
 });
+
+test('a pause is waited for to its end, and the refusal says for how long', () => {
+  const { guard, pass } = setUp();
+  guard.record('k', passing);
+  expect(guard.check('k')).toMatchObject({
+    code: 'retry-refused',
+    message: 'The same call failed just now: Connection refused',
+    hint: 'Wait 1 s, then try once more. Is the server up?',
+  });
+  pass(999);
+  expect(guard.check('k')?.hint).toContain('Wait 1 s');
+  pass(1);
+  expect(guard.check('k')).toBeUndefined();
+});
+
+test('the pause starts anew when the failure was long ago', () => {
+  const { guard, pass } = setUp({ permanentMs: 10_000 });
+  guard.record('k', passing);
+  pass(10_999);
+  guard.record('k', passing);
+  expect(guard.check('k')?.hint).toContain('Wait 2 s');
+  pass(2_000 + 10_000);
+  guard.record('k', passing);
+  expect(guard.check('k')?.hint).toContain('Wait 1 s');
+});
+
+test('a change in the world does not shorten the pause after a fault that passes by itself', () => {
+  const { guard } = setUp();
+  guard.record('k', passing);
+  guard.worldChanged();
+  expect(guard.check('k')?.message).toContain('failed just now');
+});
+
+test('without a clock of its own it goes by that of the machine', () => {
+  const guard = createRetryGuard();
+  guard.record('k', permanent);
+  expect(guard.check('k')?.message).toContain('failed before, and nothing has changed since');
+});

@@ -39,3 +39,17 @@ test('no text that is not the token finds it: shorter, longer, with other charac
     expect(findByFingerprint(entries, fingerprintToken(text))).toBeUndefined();
   }
 });
+
+test('a token that was read aloud or typed off is still the token', () => {
+  const token = '0123456-789abcd-efghjkm-npqrstv';
+  for (const spelled of [
+    token.toUpperCase(),
+    `  ${token}\n`,
+    token.replaceAll('-', ''),
+    token.replaceAll('-', ' '),
+    token.replaceAll('0', 'O').replaceAll('1', 'l'),
+    token.replaceAll('0', 'o').replaceAll('1', 'I'),
+  ])
+    expect(fingerprintToken(spelled)).toEqual(fingerprintToken(token));
+  expect(fingerprintToken('0')).not.toEqual(fingerprintToken(''));
+});
