@@ -59,6 +59,7 @@ async function bundleServer(folder) {
   await build({ ...common, entryPoints: ['src/main.ts'], outfile, plugins: [sandboxBesideServer] });
   await chmod(outfile, 0o755);
   await copyFolder('worker', path.join(folder, 'worker'));
+  await copyFolder('skills', path.join(folder, 'skills'));
 }
 
 /** @param {string} folder */

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** What the bundle holds. The sandbox stays out: it is for trying dstack-mcp without a dstack, from the npm package. */
-const CONTENT = ['manifest.json', 'README.md', 'LICENSE', 'dist/dstack-mcp.mjs', 'dist/worker'];
+const CONTENT = ['manifest.json', 'README.md', 'LICENSE', 'dist/dstack-mcp.mjs', 'dist/worker', 'dist/skills'];
 
 /**
  * Writes the bundle into a folder and gives its path. Rejects when the manifest isn't valid.

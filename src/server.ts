@@ -20,6 +20,17 @@ import { callTool } from './call.ts';
 import type { CallContext } from './call.ts';
 import type { Engine } from './engine.ts';
 import { INSTRUCTIONS } from './instructions.ts';
+import { createListenObserver } from './resources/listen-observer.ts';
+import { observeStdio } from './observe-stdio.ts';
+import { createNameSource } from './resources/name-source.ts';
+import type { NameSource } from './resources/name-source.ts';
+import { runOfUri, uriOfRun } from './resources/resources.ts';
+import { createRunWatch } from './runs/watch-runs.ts';
+import type { RunWatch } from './runs/watch-runs.ts';
+import { servePrompts } from './serve-prompts.ts';
+import { serveResources, serveSkills, serveSubscriptions } from './serve-resources.ts';
+import { createReadCall, toSight } from './read-call.ts';
+import type { ReadCall } from './read-call.ts';
 import { annotationsOf, outputSchema } from './tool.ts';
 import type { Answer, AnyTool, Question } from './tool.ts';
 import { VERSION } from './version.ts';
@@ -44,7 +55,37 @@ function canShowForms({ elicitation }: z.output<typeof clientCapabilities>): boo
 
 /** Serves MCP over standard input and output until the client is gone or the signal says so. */
 export async function serve(engine: Engine, tools: readonly AnyTool[], signal: AbortSignal): Promise<void> {
-  const handle = serveStdio(() => createServer(engine, tools), {
+  const read = createReadCall(engine, tools);
+  const names = createNameSource({
+    call: (tool, input) => read(tool, input, signal),
+    commands: async (parent) => {
+      const { catalogue } = await engine.cli();
+      const page = parent === '' ? await catalogue.commands() : (await catalogue.page(parent)).help.subcommands;
+      return page.map(({ name }) => name);
+    },
+    log: engine.log,
+    now: () => engine.now(),
+  });
+  let current: McpServer | undefined;
+  const watch = createRunWatch({
+    look: async (name, stop) => toSight(await read('get', { name }, stop)),
+    onChange: (name) => {
+      void current?.server
+        .sendResourceUpdated({ uri: uriOfRun(name) })
+        .catch((error: unknown) => engine.log.debug({ err: error }, 'update'));
+    },
+    log: engine.log,
+  });
+  const observer = createListenObserver((uri) => {
+    const run = runOfUri(uri);
+    return run === undefined ? undefined : watch.watch(run);
+  });
+  const createConnected = async (): Promise<McpServer> => {
+    current = await createServer({ engine, tools, names, read, watch });
+    return current;
+  };
+  const handle = serveStdio(createConnected, {
+    transport: observeStdio(observer),
     onerror: (error) => engine.log.warn({ err: error }, 'protocol'),
   });
   engine.warmUp();
@@ -58,6 +99,8 @@ export async function serve(engine: Engine, tools: readonly AnyTool[], signal: A
     }),
   ]);
   engine.log.info({ why }, 'ending');
+  observer.close();
+  watch.close();
   await handle.close().catch((error: unknown) => engine.log.debug({ err: error }, 'close'));
 }
 
@@ -66,14 +109,26 @@ const happens = (emitter: NodeJS.EventEmitter, event: string): Promise<string> =
     emitter.once(event, () => resolve(event));
   });
 
+interface Parts {
+  readonly engine: Engine;
+  readonly tools: readonly AnyTool[];
+  readonly names: NameSource;
+  readonly read: ReadCall;
+  readonly watch: RunWatch;
+}
+
 /** Makes the server of one connection. The SDK calls it once per client; both protocol eras are served by the same one. */
-function createServer(engine: Engine, tools: readonly AnyTool[]): McpServer {
+async function createServer({ engine, tools, names, read, watch }: Parts): Promise<McpServer> {
   const states = createRequestStateCodec<QuestionState>({ key: randomBytes(32), ttlSeconds: ANSWER_TTL_SECONDS });
   const server = new McpServer(
     { name: 'dstack-mcp', title: 'dstack', version: VERSION },
     {
       instructions: INSTRUCTIONS,
-      capabilities: { tools: { listChanged: false } },
+      capabilities: {
+        tools: { listChanged: false },
+        resources: { listChanged: false, subscribe: true },
+        prompts: { listChanged: false },
+      },
       requestState: { verify: (state, context) => states.verify(state, context) },
     },
   );
@@ -99,6 +154,11 @@ function createServer(engine: Engine, tools: readonly AnyTool[]): McpServer {
       },
     );
   }
+  serveResources(server, names, read);
+  servePrompts(server, names);
+  const endSubscriptions = serveSubscriptions(server, watch);
+  server.server.onclose = endSubscriptions;
+  await serveSkills(server, engine.log);
   return server;
 }
 

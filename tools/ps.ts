@@ -14,7 +14,8 @@ export const ps = defineTool({
   effect: 'read',
   input: z.strictObject({
     all: z.boolean().optional().describe('Finished runs too'),
-    last: z.int().min(1).max(500).optional().describe('Only the last N runs, finished ones included'),
+    // The server refuses more than a hundred.
+    last: z.int().min(1).max(100).optional().describe('Only the last N runs, finished ones included'),
     verbose: z.boolean().optional().describe('Resources, replicas, jobs and errors too'),
     project,
     flags: extraFlags,

@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describeSettings } from '../../src/settings.ts';
+import { PROMPTS } from '../../src/prompts/prompts.ts';
+import { RESOURCES } from '../../src/resources/resources.ts';
 import { VERSION } from '../../src/version.ts';
 import { tools } from '../../tools/index.ts';
-import { listForManifest, renderToolTable, renderToolsPage } from './render-tools.ts';
+import { listForManifest, listPromptsForManifest, renderToolTable, renderToolsPage } from './render-tools.ts';
 import { takeSteps } from './settle-transcript.ts';
 import { writeTable } from './write-table.ts';
 
@@ -32,7 +34,7 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
     demo: ['````text', takeSteps(demo, SHOWN_STEPS), '````'].join('\n'),
   };
   return [
-    { file: 'docs/tools.md', text: renderToolsPage(tools) },
+    { file: 'docs/tools.md', text: renderToolsPage(tools, RESOURCES, PROMPTS) },
     { file: 'README.md', text: replaceParts(readme, parts) },
     { file: 'manifest.json', text: renderManifest(manifest) },
   ];
@@ -64,5 +66,6 @@ function replacePart(text: string, name: string, part: string): string {
 function renderManifest(text: string): string {
   const manifest: unknown = JSON.parse(text);
   if (typeof manifest !== 'object' || manifest === null) throw new Error('manifest.json holds no object.');
-  return `${JSON.stringify({ ...manifest, version: VERSION, tools: listForManifest(tools) }, undefined, 2)}\n`;
+  const generated = { version: VERSION, tools: listForManifest(tools), prompts: listPromptsForManifest(PROMPTS) };
+  return `${JSON.stringify({ ...manifest, ...generated }, undefined, 2)}\n`;
 }

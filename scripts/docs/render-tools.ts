@@ -1,4 +1,6 @@
 import type { AnyTool } from '../../src/tool.ts';
+import type { Prompt } from '../../src/prompts/prompts.ts';
+import type { ResourceDoor } from '../../src/resources/resources.ts';
 import { describeFields } from './describe-schema.ts';
 import type { DescribedField } from './describe-schema.ts';
 import { writeTable } from './write-table.ts';
@@ -6,10 +8,14 @@ import { writeTable } from './write-table.ts';
 const EFFECTS = { read: 'reads', change: 'changes', destroy: 'destroys' } as const;
 
 /** The whole of `docs/tools.md`. */
-export function renderToolsPage(tools: readonly AnyTool[]): string {
-  return `# Tools
+export function renderToolsPage(
+  tools: readonly AnyTool[],
+  resources: readonly ResourceDoor[],
+  prompts: readonly Prompt[],
+): string {
+  return `# Tools, resources and prompts
 
-Generated from \`tools/index.ts\` by \`npm run generate\`. The client puts the server's name before these names.
+Generated from the code by \`npm run generate\`. The client puts the server's name before these names.
 
 Every result comes twice, each standing alone: as text, and as \`structuredContent\` with \`outcome\`, \`summary\`, \`output\` (what
 dstack printed, word for word), \`next\` (the next step, where there is one), \`code\` (of a refusal) and the facts below. A fact that
@@ -21,7 +27,30 @@ didn't let it through), \`failed\`, \`waiting-for-person\`, \`unknown\` (it was 
 ${renderToolTable(tools, '')}
 
 ${tools.map(renderTool).join('\n\n')}
+
+## Resources
+
+Each is another door to a tool that reads, with the same words. Names are completed. \`dstack://runs/{name}\` can be subscribed to: an
+update is sent when the run's status changes. \`skill://dstack/SKILL.md\` is a page for agents on how to work with these tools.
+
+${writeTable(
+  ['URI', 'What it holds', 'Tool'],
+  resources.map(({ uri, description, tool }) => [`\`${uri}\``, description, `\`${tool}\``]),
+)}
+
+## Prompts
+
+${writeTable(
+  ['Prompt', 'What it does', 'Arguments'],
+  prompts.map((prompt) => [`\`${prompt.name}\``, prompt.description, listArguments(prompt)]),
+)}
 `;
+}
+
+function listArguments(prompt: Prompt): string {
+  return Object.entries(prompt.arguments)
+    .map(([name, { required }]) => `\`${name}\`${required === true ? ' (needed)' : ''}`)
+    .join(', ');
 }
 
 /** The table of all tools; `page` is the page that their names lead to. */
@@ -39,6 +68,17 @@ export function renderToolTable(tools: readonly AnyTool[], page: string): string
 /** What a manifest says of each tool. */
 export function listForManifest(tools: readonly AnyTool[]): readonly { name: string; description: string }[] {
   return tools.map(({ name, description }) => ({ name, description: firstSentence(description) }));
+}
+
+/** What a manifest says of each prompt, its text with the placeholders that a manifest has for arguments. */
+export function listPromptsForManifest(
+  prompts: readonly Prompt[],
+): readonly { name: string; description: string; arguments: readonly string[]; text: string }[] {
+  return prompts.map(({ name, description, write, arguments: fields }) => {
+    const names = Object.keys(fields);
+    const text = write(Object.fromEntries(names.map((field) => [field, `\${arguments.${field}}`])));
+    return { name, description, arguments: names, text };
+  });
 }
 
 function renderTool(tool: AnyTool): string {

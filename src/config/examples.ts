@@ -125,7 +125,7 @@ export function exampleFor(index: SchemaIndex, type: string, path: readonly stri
 }
 
 /** The same as a value. */
-export function exampleValue(index: SchemaIndex, type: string, path: readonly string[]): Value | undefined {
+function exampleValue(index: SchemaIndex, type: string, path: readonly string[]): Value | undefined {
   const starter = STARTERS[type];
   const [name] = path;
   if (starter === undefined || name === undefined) return starter;

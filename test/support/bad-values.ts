@@ -30,9 +30,7 @@ export interface BadValue {
 }
 
 /** The parameters of a tool, from its own schema. */
-export function parametersOf(
-  input: z.ZodObject,
-): {
+export function parametersOf(input: z.ZodObject): {
   readonly name: string;
   readonly required: boolean;
   readonly choices: readonly unknown[];

@@ -1,0 +1,144 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as z from 'zod';
+import { RESOURCES } from '../../src/resources/resources.ts';
+import { stopRuns } from '../support/ask-server.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { CLIENTS, connect } from '../support/connect.ts';
+import type { TestClient } from '../support/connect.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { until, waitForRun } from '../support/wait.ts';
+
+const atEnd = collectEnds(afterAll);
+const RUN = uniqueName('door');
+let home: TestHome;
+let first: TestClient;
+
+const contents = z.object({
+  contents: z.tuple([z.looseObject({ uri: z.string(), text: z.string(), mimeType: z.string() })]),
+});
+const completion = z.looseObject({ completion: z.looseObject({ values: z.array(z.string()).max(100) }) });
+
+async function read(client: TestClient, uri: string): Promise<string> {
+  const [content] = contents.parse(await client.doors.readResource({ uri })).contents;
+  expect(content.uri).toBe(uri);
+  return content.text;
+}
+
+async function complete(client: TestClient, uri: string, name: string, value: string): Promise<readonly string[]> {
+  const answer = await client.doors.complete({ ref: { type: 'ref/resource', uri }, argument: { name, value } });
+  return completion.parse(answer).completion.values;
+}
+
+async function start(name: string): Promise<void> {
+  const file = await home.write(`${name}.dstack.yml`, task(name));
+  const plan = await first.call('plan', { file });
+  await first.call('apply', { token: plan.facts['token'] });
+  atEnd(() => stopRuns(name));
+  await waitForRun(first, name, 'running');
+}
+
+beforeAll(async () => {
+  home = await createTestHome({ atEnd });
+  first = await connect({ env: home.env, atEnd });
+  await start(RUN);
+  await until(
+    () => first.call('logs', { run: RUN }),
+    ({ text }) => text.includes('started'),
+  );
+});
+
+describe.each(CLIENTS)('for the %s', (kind) => {
+  let client: TestClient;
+  beforeAll(async () => {
+    client = await connect({ env: home.env, kind, atEnd });
+  });
+
+  test('what there is to read is listed without asking dstack', async () => {
+    const listed = [await client.doors.listResources(), await client.doors.listResourceTemplates()];
+    const text = JSON.stringify(listed);
+    for (const { uri, title } of RESOURCES) {
+      expect(text).toContain(JSON.stringify(uri));
+      expect(text).toContain(JSON.stringify(title));
+    }
+    expect(text).toContain('skill://');
+  });
+
+  test('each resource says what the tool behind it says', async () => {
+    expect(await read(client, 'dstack://runs')).toMatch(new RegExp(`\\$ dstack ps\\n[^]*${RUN}`));
+    const run = await read(client, `dstack://runs/${RUN}`);
+    expect(run).toContain(`Run ${RUN} is running`);
+    const logs = await read(client, `dstack://runs/${RUN}/logs`);
+    expect(logs).toContain('started');
+    // Fenced as the tool's: words of a program that nobody knows.
+    expect(logs).toMatch(/untrusted/i);
+    expect(await read(client, 'dstack://fleets/on-prem')).toContain('Fleet on-prem is active');
+    expect(await read(client, 'dstack://help/apply')).toContain('$ dstack apply --help');
+    expect(await read(client, 'dstack://help/fleet%20delete')).toContain('$ dstack fleet delete --help');
+  });
+
+  test.each([
+    ['dstack://runs/Not_A_Name', /not a valid name.*small letters/],
+    ['dstack://runs/--all', /not a valid name/],
+    ['dstack://runs/a%20--all', /not a valid name/],
+    ['dstack://runs/a%2F..%2Fb/logs', /not a valid name/],
+    ['dstack://help/apply%20-y', /not a valid command/],
+    ['dstack://help/invented', /doesn't document/],
+    ['dstack://runs/no-such-run-here', /not found|no run/i],
+    ['dstack://secrets/all', /not found/i],
+    ['nonsense', /invalid/i],
+  ])('%s gives an error of the protocol that says why', async (uri, why) => {
+    await expect(client.doors.readResource({ uri })).rejects.toMatchObject({
+      message: expect.stringMatching(why),
+      code: -32602,
+    });
+  });
+
+  test('names are completed from what dstack has, by their beginning', async () => {
+    expect(await complete(client, 'dstack://runs/{name}', 'name', RUN.slice(0, -1))).toContain(RUN);
+    expect(await complete(client, 'dstack://runs/{name}/logs', 'name', 'zzz')).toEqual([]);
+    expect(await complete(client, 'dstack://fleets/{name}', 'name', 'on')).toEqual(['on-prem']);
+    expect(await complete(client, 'dstack://help/{command}', 'command', 'app')).toEqual(['apply']);
+    expect(await complete(client, 'dstack://help/{command}', 'command', 'fleet d')).toEqual(['fleet delete']);
+  });
+
+  test('the skill can be read', async () => {
+    expect(await read(client, 'skill://dstack/SKILL.md')).toMatch(/^---\nname: dstack\n/);
+  });
+
+  test('a run that is stopped is an update to who listens to it, and to nobody who no longer does', async () => {
+    const names = [uniqueName('told'), uniqueName('left')] as const;
+    for (const name of names) await start(name);
+    const updates: string[] = [];
+    const [told, left] = names.map((name) => `dstack://runs/${name}`);
+    const end = await client.doors.subscribe(left ?? '', (uri) => updates.push(uri));
+    const endTold = await client.doors.subscribe(told ?? '', (uri) => updates.push(uri));
+    await end();
+    // The first look is the one that later ones are compared with; it comes at once, before this answer.
+    await read(client, told ?? '');
+    await stopRuns(...names);
+    await until(
+      () => Promise.resolve(updates),
+      (seen) => seen.includes(told ?? ''),
+    );
+    expect(updates).not.toContain(left);
+    await endTold();
+  });
+});
+
+test('a subscription to what sends no updates is refused', async () => {
+  for (const kind of CLIENTS.slice(1)) {
+    const client = await connect({ env: home.env, kind });
+    await expect(client.doors.subscribe('dstack://fleets/on-prem', () => undefined)).rejects.toThrow(
+      /sends no updates/,
+    );
+  }
+});
+
+test('where dstack is not there, completions are empty, reading says what to do, and the rest works', async () => {
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: '/nonexistent/dstack' } });
+  expect(await complete(client, 'dstack://fleets/{name}', 'name', '')).toEqual([]);
+  expect(await complete(client, 'dstack://help/{command}', 'command', '')).toEqual([]);
+  await expect(client.doors.readResource({ uri: 'dstack://runs' })).rejects.toThrow(/DSTACK_MCP_CLI/);
+  expect(client.stderr()).toContain('no names to complete');
+});
