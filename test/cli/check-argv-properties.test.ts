@@ -64,7 +64,7 @@ test('no beginning of a documented flag passes for it, though argparse takes it'
       fc.pre(!one.all.has(short));
       expect(await codeOf(requestOf(one, { [short]: true }), [short, one.flag.long])).toBe('unknown-flag');
     }),
-    { numRuns: 500 },
+    { numRuns: 150 },
   );
 });
 
@@ -92,7 +92,7 @@ test('no flag with something in, before or behind its name passes', async () => 
       fc.pre(!one.all.has(name));
       expect(await codeOf(requestOf(one, { [name]: 'x' }), [name])).toBe('unknown-flag');
     }),
-    { numRuns: 500 },
+    { numRuns: 150 },
   );
 });
 
@@ -122,7 +122,7 @@ test('no spelling in other letters passes: upper case, Unicode look-alikes, full
       const name = long.slice(0, place) + other + long.slice(place + 1);
       expect(await codeOf(requestOf(one, { [name]: 'x' }), [name])).toBe('unknown-flag');
     }),
-    { numRuns: 500 },
+    { numRuns: 150 },
   );
 });
 
@@ -140,7 +140,7 @@ test('a flag that is not the model’s to give is refused; those of a tool even 
         expect(await codeOf(request, leave)).toMatch(/^(forbidden-flag|invalid-value)$/);
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 150 },
   );
 });
 
@@ -165,7 +165,7 @@ test('whatever is let through stands in the argv as it was given: one word for t
         expect(argv.effect).toBe(one.command === 'attach' ? 'change' : 'read');
       },
     ),
-    { numRuns: 1000 },
+    { numRuns: 300 },
   );
   expect(passed).toBeGreaterThan(50);
 });

@@ -134,3 +134,113 @@ test.each<[DialogTool, string, string]>([
     name,
   });
 });
+
+test('the whole of what is started, for a yes and for a name', () => {
+  expect(buildDialog('zenity', request('Submit it', 'approve'))).toMatchObject({
+    args: [
+      '--question',
+      '--no-markup',
+      '--default-cancel',
+      '--icon-name=dialog-warning',
+      '--text=Submit it',
+      '--title=dstack: your approval is needed',
+      '--ok-label=Approve',
+      '--cancel-label=Decline',
+      '--width=480',
+      '--timeout=91',
+    ],
+    stdin: '',
+  });
+  expect(buildDialog('zenity', request('Stop my_run\\', 'name'))).toMatchObject({
+    args: [
+      '--entry',
+      '--text=Stop my__run\u29f5',
+      '--title=dstack: your approval is needed',
+      '--ok-label=Approve',
+      '--cancel-label=Decline',
+      '--width=480',
+      '--timeout=91',
+    ],
+    stdin: '',
+  });
+  expect(buildDialog('kdialog', request('Submit <it>\\ & go', 'approve'))).toMatchObject({
+    args: [
+      '--title',
+      'dstack: your approval is needed',
+      '--yes-label',
+      'Approve',
+      '--no-label',
+      'Decline',
+      '--warningyesno',
+      'Approve?\n\nSubmit \u2039it\u203a\u29f5 + go',
+    ],
+    stdin: '',
+  });
+  expect(buildDialog('kdialog', request('Stop it', 'name'))).toMatchObject({
+    args: ['--title', 'dstack: your approval is needed', '--inputbox', 'Approve?\n\nStop it'],
+    stdin: '',
+  });
+  const ending = (field: DialogRequest['field']): readonly string[] =>
+    buildDialog('osascript', request('It', field)).args;
+  const lines = (answer: string, last: string): string[] => [
+    'on run argv',
+    `set shown to display dialog (item 1 of argv) with title (item 2 of argv)${answer} buttons {"Decline", "Approve"} default button "Decline" cancel button "Decline" with icon caution giving up after ((item 3 of argv) as integer)`,
+    'if gave up of shown then return "timed-out"',
+    'if button returned of shown is not "Approve" then return "declined"',
+    last,
+    'end run',
+  ];
+  const asArgs = (script: readonly string[]): string[] => [
+    ...script.flatMap((line) => ['-e', line]),
+    'Approve?\n\nIt',
+    'dstack: your approval is needed',
+    '91',
+  ];
+  expect(ending('approve')).toEqual(asArgs(lines('', 'return "approved"')));
+  expect(ending('name')).toEqual(asArgs(lines(' default answer ""', 'return "typed:" & (text returned of shown)')));
+});
+
+test('the script for Windows stops at the first error, stays on top, and has Decline as its default', () => {
+  const { args } = buildDialog('powershell', request('It'));
+  expect(args.slice(0, 5)).toEqual(['-NoLogo', '-NoProfile', '-NonInteractive', '-STA', '-Command']);
+  const script = args[5]?.split('; ') ?? [];
+  expect(script.slice(0, 3)).toEqual([
+    "$ErrorActionPreference = 'Stop'",
+    'Add-Type -AssemblyName System.Windows.Forms',
+    'Add-Type -AssemblyName System.Drawing',
+  ]);
+  expect(script).not.toContain('');
+  for (const line of [
+    '$form = New-Object System.Windows.Forms.Form',
+    '$form.TopMost = $true',
+    '$label.UseMnemonic = $false',
+    '$label.Text = $asked.message',
+    "$decline.DialogResult = 'Cancel'",
+    "$approve.DialogResult = 'OK'",
+    '$form.CancelButton = $decline',
+    '$form.AcceptButton = $decline',
+    'if ($typed) { $form.ActiveControl = $box } else { $form.ActiveControl = $decline }',
+  ])
+    expect(script).toContain(line);
+  expect(script.at(-1)).toBe(
+    "if ($result -ne 'OK') { 'declined' } elseif ($typed) { 'typed:' + $box.Text } else { 'approved' }",
+  );
+});
+
+test.each<[DialogTool, DialogRequest['field'], number | null, string, string, DialogAnswer]>([
+  ['zenity', 'name', 0, 'a\nb\n', '', { kind: 'typed', name: 'a\nb' }],
+  ['kdialog', 'name', 0, 'a\nb\n', '', { kind: 'typed', name: 'a\nb' }],
+  ['powershell', 'name', 0, 'typed:a\r\nb\r\n', '', { kind: 'typed', name: 'a\r\nb' }],
+  ['zenity', 'approve', 1, '', 'cannot open display: :9', { kind: 'unavailable', why: 'cannot open display: :9' }],
+  ['zenity', 'approve', 1, '', 'a word of the display', { kind: 'declined' }],
+  ['zenity', 'approve', 1, '', 'cannot open it', { kind: 'declined' }],
+  ['zenity', 'approve', 1, '', '', { kind: 'declined' }],
+  ['zenity', 'approve', 0, '', 'cannot open display', { kind: 'approved' }],
+  ['zenity', 'approve', 3, '', '', { kind: 'unavailable', why: 'it ended with code 3' }],
+  ['zenity', 'approve', 3, '', ' first\nthe last \n\n', { kind: 'unavailable', why: 'the last' }],
+  ['kdialog', 'approve', 9, '', 'x'.repeat(300), { kind: 'unavailable', why: 'x'.repeat(200) }],
+  ['osascript', 'approve', 1, '', 'execution error: User canceled. (-128)', { kind: 'declined' }],
+  ['osascript', 'approve', 0, 'approved\n', 'a warning (-128)', { kind: 'approved' }],
+])('%s (%s) that ended with %s, %j and %j', (tool, field, code, stdout, stderr, answer) => {
+  expect(buildDialog(tool, request('It', field)).read({ code, stdout, stderr })).toEqual(answer);
+});

@@ -1,4 +1,8 @@
-import { expect, test } from 'vitest';
+import { existsSync } from 'node:fs';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { findDialog } from '../../src/safety/find-dialog.ts';
 import type { FoundDialog } from '../../src/safety/find-dialog.ts';
 
@@ -73,4 +77,54 @@ test.each<[string, NodeJS.Platform, Record<string, string>, string[], Partial<Fo
   ['Windows without PowerShell', 'win32', {}, [], { kind: 'unavailable' }],
 ])('%s', (_what, platform, env, files, expected) => {
   expect(findDialog({ platform, env, isExecutable: (file) => files.includes(file) })).toMatchObject(expected);
+});
+
+test('what is found, and what is said where nothing is', () => {
+  const none = { isExecutable: () => false };
+  const all = { isExecutable: () => true };
+  expect(findDialog({ platform: 'darwin', env: {}, ...all })).toEqual({
+    kind: 'available',
+    tool: 'osascript',
+    file: '/usr/bin/osascript',
+  });
+  expect(findDialog({ platform: 'darwin', env: {}, ...none })).toEqual({
+    kind: 'unavailable',
+    why: '/usr/bin/osascript is not there',
+  });
+  expect(findDialog({ platform: 'win32', env: {}, ...all })).toEqual({
+    kind: 'available',
+    tool: 'powershell',
+    file: 'C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe',
+  });
+  expect(findDialog({ platform: 'linux', env: { DISPLAY: ':0' }, ...all })).toEqual({
+    kind: 'available',
+    tool: 'zenity',
+    file: '/usr/bin/zenity',
+  });
+  const looked: string[] = [];
+  const env = { DISPLAY: ':0' };
+  findDialog({ platform: 'linux', env, isExecutable: (file) => looked.push(file) === 0 });
+  expect(looked).toEqual(
+    ['zenity', 'kdialog'].flatMap((tool) =>
+      ['/usr/bin', '/bin', '/usr/local/bin'].map((folder) => `${folder}/${tool}`),
+    ),
+  );
+});
+
+test('what may be executed is asked of the disk', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'find-dialog-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const system = ['/usr/bin', '/bin', '/usr/local/bin'].some((place) => existsSync(path.join(place, 'kdialog')));
+  const file = path.join(folder, 'kdialog');
+  const env = { DISPLAY: ':0', PATH: folder };
+  const isHere = (): boolean => {
+    const found = findDialog({ platform: 'linux', env });
+    return found.kind === 'available' && found.file === file;
+  };
+  await writeFile(file, '', { mode: 0o644 });
+  expect(isHere()).toBe(false);
+  await chmod(file, 0o755);
+  // Where the system has a dialog of its own, that one goes first.
+  const own = ['/usr/bin', '/bin', '/usr/local/bin'].some((place) => existsSync(path.join(place, 'zenity')));
+  expect(isHere()).toBe(!system && !own);
 });

@@ -56,3 +56,37 @@ test.each([
 ])('%s is of kind %s', (file, kind) => {
   expect(fileKindOf(file)).toBe(kind);
 });
+
+test.each<[string, NodeJS.Platform, string | undefined]>([
+  ['a'.repeat(4096), 'linux', undefined],
+  ['a'.repeat(4097), 'linux', 'it is longer than 4096 characters'],
+  ['a\\..\\b', 'linux', undefined],
+  ['NUL', 'linux', undefined],
+  ['x.', 'linux', undefined],
+  ['falcon.dstack.yml', 'win32', undefined],
+  ['icon', 'win32', undefined],
+  ['console.dstack.yml', 'win32', undefined],
+  ['\\work\\x.dstack.yml', 'win32', undefined],
+  ['a\\\\b', 'win32', undefined],
+  ['ab:/x', 'win32', 'it is a URL, not a path'],
+  ['x/a:/y', 'win32', 'it names a drive without a folder, or a data stream'],
+  ['C:\\a:b', 'win32', 'it names a drive without a folder, or a data stream'],
+  ['/home/proc', 'linux', undefined],
+  ['/home/dev/x', 'linux', undefined],
+  ['//proc/self', 'linux', 'it lies in a folder of devices or processes'],
+  ['//dev//shm/x', 'linux', undefined],
+  ['/dev//shm/x', 'linux', undefined],
+  ['/dev/shm', 'linux', 'it lies in a folder of devices or processes'],
+])('at the borders of the rules: %j on %s', (text, platform, problem) => {
+  expect(findPathProblem(text, platform)).toBe(problem);
+});
+
+test.each([
+  ['.dstack/profiles.yml.bak', undefined],
+  ['.dstack/my-profiles.yml', undefined],
+  ['.dstack/profiles.yaml', 'profile'],
+  ['', undefined],
+  ['x.dstack.yml.bak', undefined],
+])('the kind of %j, at the borders of the rules', (file, kind) => {
+  expect(fileKindOf(file)).toBe(kind);
+});

@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as fc from 'fast-check';
@@ -269,4 +271,121 @@ test('an allowed folder that is itself a link is known by where it leads', async
 test('a workspace that is not there yet reads nothing and breaks nothing', async () => {
   const missing = createWorkspace({ folders: [at('not-there')], home: at('home') });
   expect(await refusal(missing.readConfiguration('train.dstack.yml'))).toMatchObject({ code: 'file-not-found' });
+});
+
+test.each<[string, () => Promise<unknown>, string, string, string]>([
+  [
+    'a path that leads out',
+    () => workspace.readConfiguration('../x.dstack.yml'),
+    'outside-workspace',
+    'The path "../x.dstack.yml" is refused: it holds `..`. Nothing was read or written.',
+    `Name a file inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+  ],
+  [
+    'a file that is not there',
+    () => workspace.readConfiguration('none.dstack.yml'),
+    'file-not-found',
+    `There is no file none.dstack.yml in ${at('ws')}, ${at('home/ws2')}.`,
+    'Check the path.',
+  ],
+  [
+    'a folder',
+    () => workspace.readConfiguration('folder.dstack.yml'),
+    'invalid-file',
+    'folder.dstack.yml was not read: it is not a regular file.',
+    'It must be a plain file: a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml).',
+  ],
+  [
+    'a file that is too large',
+    () => workspace.readConfiguration('huge.dstack.yml'),
+    'invalid-file',
+    'huge.dstack.yml was not read: it is larger than 1000000 bytes.',
+    'It must be a plain file: a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml).',
+  ],
+  [
+    'another file as an env file',
+    () => workspace.readEnvFile('notes.txt'),
+    'outside-workspace',
+    'The path "notes.txt" is refused: only an env file (.env, .envrc) is read here. Nothing was read or written.',
+    `Name a file inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+  ],
+  [
+    'another file for writing',
+    () => workspace.resolveForWrite('notes.txt'),
+    'outside-workspace',
+    'The path "notes.txt" is refused: only *.dstack.yml, *.dstack.yaml and .dstack.yml are written. Nothing was read or written.',
+    `Name a file inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+  ],
+  [
+    'a link in a circle',
+    () => workspace.readConfiguration('loop.dstack.yml'),
+    'outside-workspace',
+    `The path ${JSON.stringify(at('ws/loop.dstack.yml'))} can't be resolved (ELOOP).`,
+    'Check the path.',
+  ],
+  [
+    'a link that leads nowhere',
+    () => workspace.resolveForWrite('dangling.dstack.yml'),
+    'outside-workspace',
+    `The path ${JSON.stringify(at('ws/dangling.dstack.yml'))} can't be resolved (ENOENT).`,
+    'Check the path.',
+  ],
+])('%s is refused in words that say what to do', async (_what, read, code, message, hint) => {
+  expect(await refusal(read())).toMatchObject({ code, message, hint });
+});
+
+test('a tilde in the middle is a letter like any other', async () => {
+  writeFileSync(at('ws/a~.dstack.yml'), TEXT);
+  expect(await workspace.readConfiguration('a~.dstack.yml')).toMatchObject({ relativePath: 'a~.dstack.yml' });
+});
+
+test('a folder of the workspace is no place for a configuration, nor is a path below a file', async () => {
+  expect((await refusal(workspace.resolveForWrite(at('ws')))).code).toBe('outside-workspace');
+  expect((await refusal(workspace.readConfiguration('train.dstack.yml/x.dstack.yml'))).code).toBe('file-not-found');
+});
+
+test('a profile is hashed, absent, or refused: never left out', async () => {
+  const homely = createWorkspace({ folders: [at('ws')], home: at('outside') });
+  expect(await homely.hashProfiles(at('ws'))).toEqual({
+    [at('ws/.dstack/profiles.yml')]: createHash('sha256').update(TEXT).digest('hex'),
+    [at('ws/.dstack/profiles.yaml')]: 'absent',
+    [at('outside/.dstack/profiles.yml')]: 'absent',
+    [at('outside/.dstack/profiles.yaml')]: 'absent',
+  });
+  mkdirSync(at('odd/.dstack/profiles.yml'), { recursive: true });
+  expect(await refusal(workspace.hashProfiles(at('odd')))).toMatchObject({
+    code: 'invalid-file',
+    message: `The profile file ${at('odd/.dstack/profiles.yml')} was not read: it is not a regular file.`,
+    hint: 'Make it a plain file that can be read.',
+  });
+});
+
+test.each<[string, string, { kind: string; reason: string }]>([
+  ['nothing there', 'ws/none', { kind: 'missing', reason: 'there is no such file' }],
+  ['below a file', 'ws/notes.txt/x', { kind: 'missing', reason: 'there is no such file' }],
+  ['a link', 'ws/alias.dstack.yml', { kind: 'link', reason: 'it is a link' }],
+  ['a folder', 'ws/sub', { kind: 'not-regular', reason: 'it is not a regular file' }],
+  ['too large', 'ws/huge.dstack.yml', { kind: 'too-large', reason: 'it is larger than 1000000 bytes' }],
+  [
+    'a name that is too long',
+    `ws/${'x'.repeat(300)}`,
+    { kind: 'unreadable', reason: "it can't be read (ENAMETOOLONG)" },
+  ],
+  ['through a link', 'home/ws-link/notes.txt', { kind: 'moved', reason: 'it was replaced while it was read' }],
+])('read as a regular file: %s', async (_what, file, found) => {
+  expect(await readRegularFile(at(file), 1_000_000)).toEqual(found);
+});
+
+test('a socket is no regular file, and a file in /proc is read for what it has, not for what it says', async () => {
+  const server = createServer().listen(at('socket'));
+  await once(server, 'listening');
+  expect(await readRegularFile(at('socket'), 100)).toEqual({ kind: 'not-regular', reason: 'it is not a regular file' });
+  server.close();
+  expect(await readRegularFile('/proc/version', 5)).toEqual({ kind: 'too-large', reason: 'it is larger than 5 bytes' });
+});
+
+test('a file is read to its last byte, up to the limit', async () => {
+  const bytes = Buffer.from(TEXT);
+  expect(await readRegularFile(at('ws/notes.txt'), bytes.length)).toEqual({ kind: 'read', bytes });
+  expect((await readRegularFile(at('ws/notes.txt'), bytes.length - 1)).kind).toBe('too-large');
 });
