@@ -113,7 +113,7 @@ function buildStep() {
           'package-lock.json',
           'scripts/build.mjs',
           'scripts/find-missing.mjs',
-          ...['src', 'tools', 'sandbox', 'worker'].flatMap(listFiles),
+          ...['src', 'tools', 'sandbox', 'worker', 'skills'].flatMap(listFiles),
         ],
         '',
       ),

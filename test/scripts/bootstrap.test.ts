@@ -23,7 +23,17 @@ async function makeClone(programs: readonly string[]): Promise<Clone> {
   const [folder, bin, calls] = [path.join(top, 'clone'), path.join(top, 'bin'), path.join(top, 'npm-calls')];
   await mkdir(folder);
   await mkdir(bin);
-  for (const name of ['src', 'tools', 'sandbox', 'worker', 'scripts', 'package.json', 'package-lock.json', '.npmrc']) {
+  for (const name of [
+    'src',
+    'tools',
+    'sandbox',
+    'worker',
+    'skills',
+    'scripts',
+    'package.json',
+    'package-lock.json',
+    '.npmrc',
+  ]) {
     await cp(path.join(repository, name), path.join(folder, name), { recursive: true });
   }
   for (const name of programs) {
