@@ -73,7 +73,7 @@ export const policySchema = z
         replace: consentRule.optional().describe('A new one in the place of one that is stopped or lost'),
         stop: consentRule.optional().describe('Stop a run'),
         abort: consentRule.optional().describe('Stop a run at once, without a clean end'),
-        delete: consentRule.optional().describe('Delete a fleet, an instance, a volume or a gateway'),
+        delete: consentRule.optional().describe('Delete a fleet, an instance, a volume, a gateway or a finished run'),
       })
       .optional()
       .describe(

@@ -255,3 +255,116 @@ test.each(readdirSync(path.join(docs, 'policies')))('the example %s is valid and
   expect(text).toContain('yaml-language-server: $schema=../policy.schema.json');
   expect(watch(undefined, { policy: file }).state()).toMatchObject({ kind: 'in-force' });
 });
+
+test.each<[string, (policy: ReturnType<typeof watch>) => unknown, string, string, string]>([
+  [
+    'types: [task, fleet]',
+    (policy) => policy.admitResource({ kind: 'volume' }),
+    'policy',
+    "The operator's policy forbids this: it allows task, fleet, not volume. Nothing was changed.",
+    'Tell the user what the policy says; the doctor tool shows the whole policy.',
+  ],
+  [
+    'projects: [main, dev-*]',
+    (policy) => policy.admitResource({ kind: 'task', project: 'prod' }),
+    'policy',
+    "The operator's policy forbids this: it allows the projects main, dev-*, not prod. Nothing was changed.",
+    'Tell the user what the policy says; the doctor tool shows the whole policy.',
+  ],
+  [
+    'backends: [aws, gcp]',
+    (policy) => policy.admitPlaces([{ backend: 'azure' }]),
+    'policy',
+    "The operator's policy forbids this: it allows the backends aws, gcp, not azure. Nothing was changed.",
+    'Narrow the choice to aws, gcp; the doctor tool shows the whole policy.',
+  ],
+  [
+    'regions: [eu-*, uk-*]',
+    (policy) => policy.admitPlaces([{ backend: 'aws', region: 'us-1' }]),
+    'policy',
+    "The operator's policy forbids this: it allows the regions eu-*, uk-*, not us-1. Nothing was changed.",
+    'Narrow the choice to eu-*, uk-*; the doctor tool shows the whole policy.',
+  ],
+  [
+    'read_only: true',
+    (policy) => policy.admitTool({ name: 'apply', effect: 'change' }),
+    'read-only',
+    'This server is read-only, so apply does nothing here. Nothing was changed.',
+    'Tell the user that this server only reads.',
+  ],
+])('under "%s" the refusal says the rule and what to do', (text, act, code, message, hint) => {
+  expect(refusalOf(() => act(watch(text)))).toMatchObject({ code, message, hint });
+});
+
+test('a policy that is not valid is refused with every place that is wrong, and whom to tell', () => {
+  const error = refusalOf(() =>
+    parsePolicy('max_price: -1\nconsent: {create: maybe}\naudit: {keep_files: 0}', 'p.yml'),
+  );
+  expect(error?.message).toMatch(
+    /^The policy file p\.yml is not valid, so no change is allowed: max_price: .+; consent\.create: .+; audit\.keep_files: .+\.$/,
+  );
+  expect(error?.hint).toBe('Tell the operator; the doctor tool shows it too. Reading still works.');
+  const missing = refusalOf(() => watch(undefined, { policy: path.join(folder, 'none.yml') }));
+  expect(missing?.message).toContain("it can't be read (ENOENT)");
+  expect(missing?.cause).toBeInstanceOf(Error);
+});
+
+test.each([
+  ['audit: {max_megabytes: 1000}', true],
+  ['audit: {max_megabytes: 1001}', false],
+  ['audit: {max_megabytes: 0}', false],
+  ['audit: {keep_files: 1000}', true],
+  ['audit: {keep_files: 1001}', false],
+  ['audit: {keep_files: 1}', true],
+  ['types: []', false],
+  ['operations: []', false],
+  ['flags: []', false],
+  ['flags: ["--a-1"]', true],
+  ['flags: ["x--a"]', false],
+  ['flags: ["--a b"]', false],
+  ['flags: ["--A"]', false],
+  ['flags: ["--"]', false],
+  ['backends: ["a"]', true],
+  ['backends: ["*"]', true],
+  ['backends: ["a.b_c-*"]', true],
+  ['backends: ["-a"]', false],
+  ['backends: ["a b"]', false],
+  ['backends: [" a"]', false],
+  ['types: [task, service, dev-environment, fleet, volume, gateway]', true],
+  ['operations: [create, update, replace, stop, abort, delete]', true],
+  ['consent: {create: {allow_below: 1}}', false],
+  ['consent: {create: {allow_below: 1, otherwise: ask, more: 1}}', false],
+  ['consent: {create: {allow_below: 0, otherwise: ask}}', true],
+])('"%s" is valid: %s', (text, valid) => {
+  expect(refusalOf(() => parsePolicy(text, 'p.yml')) === undefined).toBe(valid);
+});
+
+test.each([
+  ['a*b*c', 'a-c-b-c', true],
+  ['a*bb*c', 'abc', false],
+  ['a*b*b*c', 'abc', false],
+  ['a*b*b*c', 'abbc', true],
+  ['*x*', 'abc', false],
+  ['*a*', 'abc', true],
+  ['*', 'anything', true],
+  ['abc', 'abcd', false],
+  ['abc*', 'abc', true],
+  ['abc*abc', 'abcabc', true],
+  ['other', 'x', false],
+])('the pattern %j matches %j: %s', (pattern, name, matching) => {
+  // Beside one that never matches: any of the patterns is enough.
+  const policy = watch(`protected: ["never-this", "${pattern}"]`);
+  const error = refusalOf(() => policy.admitResource({ kind: 'run', name, operation: 'stop' }));
+  expect(error !== undefined).toBe(matching);
+});
+
+test('a free run is below any price but nothing', () => {
+  const free = pendingChange({ binding: { pricePerHour: 0 } });
+  expect(watch('consent: {create: {allow_below: 1, otherwise: person}}').requirementFor(free)).toBe('allow');
+  expect(watch('consent: {create: {allow_below: 0, otherwise: person}}').requirementFor(free)).toBe('person');
+});
+
+test('without limits for the audit log none are handed on', () => {
+  expect(watch('max_price: 1').auditLimits()).toEqual({ maxBytes: undefined, keepFiles: undefined });
+  expect(watch('audit: {keep_files: 4}').auditLimits()).toEqual({ maxBytes: undefined, keepFiles: 4 });
+});
