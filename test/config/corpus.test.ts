@@ -15,7 +15,7 @@ import { readCorpus } from './read-corpus.ts';
 
 const corpus = readCorpus();
 /** A process each: with the worker off a part of the cases is asked. */
-const plainSample = corpus.filter((_case, at) => at % 16 === 0);
+const plainSample = corpus.filter((_case, at) => at % 47 === 0);
 const hasSince = (since: string | undefined, version: string): boolean =>
   since === undefined || version.localeCompare(since, 'en', { numeric: true }) >= 0;
 
