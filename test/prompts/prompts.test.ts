@@ -7,14 +7,16 @@ import { tools } from '../../tools/index.ts';
 
 const TOOLS = tools.map(({ name }) => name);
 /** What stands in backticks in the skill beside tools: dstack's types and properties, and parts of results. */
-const OTHER_WORDS: readonly string[] = ['task', 'service', 'dev-environment', 'fleet', 'volume', 'gateway']
-  .concat(['type', 'name', 'nodes', 'ports', 'env'])
-  .concat(['outcome', 'next', 'diagnose'], OUTCOMES);
+const OTHER_WORDS: ReadonlySet<string> = new Set(
+  ['task', 'service', 'dev-environment', 'fleet', 'volume', 'gateway']
+    .concat(['type', 'name', 'nodes', 'ports', 'env'])
+    .concat(['outcome', 'next', 'diagnose'], OUTCOMES),
+);
 
 test('every tool that the skill names is there', async () => {
   const skill = await readFile(path.resolve(import.meta.dirname, '../../skills/dstack/SKILL.md'), 'utf8');
   const words = [...skill.matchAll(/`([a-z][a-z_-]*)`/g)].map(([, word]) => word ?? '');
-  expect(words.filter((word) => !TOOLS.includes(word) && !OTHER_WORDS.includes(word))).toEqual([]);
+  expect(words.filter((word) => !TOOLS.includes(word) && !OTHER_WORDS.has(word))).toEqual([]);
   for (const tool of ['plan', 'apply', 'get', 'logs', 'stop', 'delete', 'config', 'write_config'])
     expect(words).toContain(tool);
 });
