@@ -20,8 +20,9 @@ const common = {
   platform: 'node',
   target: 'node20.19',
   format: 'esm',
-  minify: true,
-  keepNames: true,
+  // Names stay as they are: errors tell them, and to restore shortened ones (`keepNames`) costs a fifth of a server's start.
+  minifyWhitespace: true,
+  minifySyntax: true,
   legalComments: 'none',
   banner,
   logLevel: 'warning',
