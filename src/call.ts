@@ -1,3 +1,5 @@
+import { cardOf } from './card.ts';
+import type { Card } from './card.ts';
 import type { Engine } from './engine.ts';
 import { ToolError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
@@ -14,12 +16,20 @@ export interface CallContext {
   readonly progress?: (message: string) => void;
   /** The client can show a form to a person. */
   readonly canAskPerson: boolean;
+  /** The client shows the card, with buttons that a person can click. */
+  readonly canShowCard: boolean;
   /** The person's answer, when this call is the second round of a question. */
   readonly answer?: Answer;
 }
 
 /** What a call came to: a result, or a question that has to be answered first. */
-export type CallOutcome = ({ readonly kind: 'result' } & Rendered) | Question;
+export type CallOutcome = CallResult | Question;
+
+interface CallResult extends Rendered {
+  readonly kind: 'result';
+  /** For the card alone. */
+  readonly card?: Card;
+}
 
 /** The way of one call, from the client's arguments to what the client is shown. Never throws for what a caller did. */
 export async function callTool(
@@ -29,6 +39,10 @@ export async function callTool(
   context: CallContext,
 ): Promise<CallOutcome> {
   const startedAt = engine.now();
+  const toResult = (report: Report<Record<string, unknown>>): CallResult => {
+    const card = context.canShowCard ? cardOf(tool.card, report) : undefined;
+    return { kind: 'result', ...renderReport(report, engine.treatment), ...(card === undefined ? {} : { card }) };
+  };
   try {
     // Secrets are masked from the first call on, also those that the CLI was given since the last one.
     await engine.learnSecrets();
@@ -39,9 +53,9 @@ export async function callTool(
     const powers = createPowers(engine, context);
     const answer = await run(powers);
     if ('kind' in answer) return answer;
-    return { kind: 'result', ...renderReport(answer, engine.treatment) };
+    return toResult(answer);
   } catch (error) {
-    return { kind: 'result', ...renderReport(reportError(engine, tool, error), engine.treatment) };
+    return toResult(reportError(engine, tool, error));
   } finally {
     engine.log.debug({ tool: tool.name, durationMs: engine.now() - startedAt }, 'call');
   }

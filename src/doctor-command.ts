@@ -8,7 +8,11 @@ export async function runDoctor(
   engine: Engine,
   { json, print }: { json: boolean; print: (text: string) => void },
 ): Promise<number> {
-  const { checks } = await createPowers(engine, { signal: new AbortController().signal, canAskPerson: false }).doctor();
+  const { checks } = await createPowers(engine, {
+    signal: new AbortController().signal,
+    canAskPerson: false,
+    canShowCard: false,
+  }).doctor();
   if (json) print(JSON.stringify({ checks }, null, 2));
   for (const { name, state, found, mend } of json ? [] : checks) {
     print(`${MARKS[state]} ${name.padEnd(12)} ${found}`);

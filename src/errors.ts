@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'plan-changed'
   | 'person-needed'
   | 'person-declined'
+  | 'wrong-name'
   | 'retry-refused'
   | 'audit-unavailable'
   | 'cli-not-found'

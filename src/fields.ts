@@ -10,13 +10,13 @@ export const resourceName = z
     'a dstack name: small letters, digits and hyphens, 2 to 41 of them, starting with a letter',
   );
 
-export const project = z.string().min(1).max(100).optional().describe('Another configured project than the default');
+export const project = z.string().min(1).max(100).optional().describe('A project other than the default');
 
 /** Flags of the installed CLI that the tool has no field for, by their long name. Each is checked against `--help`. */
 export const extraFlags = z
   .record(z.string(), z.unknown())
   .optional()
-  .describe('More documented flags: {"--gpu":"A100","--spot":true}; see the help tool');
+  .describe('Other documented flags, as {"--spot":true}; help shows them');
 
 export const configurationFile = z.string().min(1).max(4096).describe('Path of a *.dstack.yml inside the workspace');
 

@@ -17,7 +17,7 @@ export function createReadCall(engine: Engine, tools: readonly AnyTool[]): ReadC
   return async (name, input, signal) => {
     const tool = tools.find((one) => one.name === name && one.effect === 'read');
     if (tool === undefined) throw new Error(`${name} is no tool that only reads.`);
-    const result = await callTool(engine, tool, input, { signal, canAskPerson: false });
+    const result = await callTool(engine, tool, input, { signal, canAskPerson: false, canShowCard: false });
     if (result.kind === 'question') throw new Error(`${name} asked a question.`);
     return result;
   };

@@ -9,6 +9,7 @@ import {
 import type {
   CallToolResult,
   InputRequiredResult,
+  RequestStateCodec,
   ServerContext,
   StandardSchemaWithJSON,
 } from '@modelcontextprotocol/server';
@@ -18,6 +19,9 @@ import * as z from 'zod';
 import { compactSchema } from './compact-schema.ts';
 import { callTool } from './call.ts';
 import type { CallContext } from './call.ts';
+import { CARD_META, describeCardUse } from './card.ts';
+import { findCardFile } from './card-file.ts';
+import { readAbilities } from './client-abilities.ts';
 import type { Engine } from './engine.ts';
 import { INSTRUCTIONS } from './instructions.ts';
 import { createListenObserver } from './resources/listen-observer.ts';
@@ -27,6 +31,7 @@ import type { NameSource } from './resources/name-source.ts';
 import { runOfUri, uriOfRun } from './resources/resources.ts';
 import { createRunWatch } from './runs/watch-runs.ts';
 import type { RunWatch } from './runs/watch-runs.ts';
+import { serveCard } from './serve-card.ts';
 import { servePrompts } from './serve-prompts.ts';
 import { serveResources, serveSkills, serveSubscriptions } from './serve-resources.ts';
 import { createReadCall, toSight } from './read-call.ts';
@@ -43,16 +48,6 @@ const ANSWER_TTL_SECONDS = 600;
 const questionState = z.object({ nonce: z.string(), tool: z.string() });
 type QuestionState = z.output<typeof questionState>;
 
-/** What is read of a client's capabilities: declared per connection in the older era, per request in the newer. */
-const clientCapabilities = z.looseObject({
-  elicitation: z.looseObject({ form: z.unknown(), url: z.unknown() }).partial().optional(),
-});
-
-/** Forms are what a client shows that names them, and one of before there were other ways, which names nothing. */
-function canShowForms({ elicitation }: z.output<typeof clientCapabilities>): boolean {
-  return elicitation !== undefined && (elicitation.form !== undefined || elicitation.url === undefined);
-}
-
 /** Serves MCP over standard input and output until the client is gone or the signal says so. */
 export async function serve(engine: Engine, tools: readonly AnyTool[], signal: AbortSignal): Promise<void> {
   const read = createReadCall(engine, tools);
@@ -66,6 +61,8 @@ export async function serve(engine: Engine, tools: readonly AnyTool[], signal: A
     log: engine.log,
     now: () => engine.now(),
   });
+  // Without it everything else is served: a client is then asked as one that shows no cards.
+  const cardFile = engine.settings.card === 'off' ? undefined : findCardFile();
   let current: McpServer | undefined;
   const watch = createRunWatch({
     look: async (name, stop) => toSight(await read('get', { name }, stop)),
@@ -81,7 +78,7 @@ export async function serve(engine: Engine, tools: readonly AnyTool[], signal: A
     return run === undefined ? undefined : watch.watch(run);
   });
   const createConnected = async (): Promise<McpServer> => {
-    current = await createServer({ engine, tools, names, read, watch });
+    current = await createServer({ engine, tools, names, read, watch, cardFile });
     return current;
   };
   const handle = serveStdio(createConnected, {
@@ -115,10 +112,11 @@ interface Parts {
   readonly names: NameSource;
   readonly read: ReadCall;
   readonly watch: RunWatch;
+  readonly cardFile: string | undefined;
 }
 
 /** Makes the server of one connection. The SDK calls it once per client; both protocol eras are served by the same one. */
-async function createServer({ engine, tools, names, read, watch }: Parts): Promise<McpServer> {
+async function createServer({ engine, tools, names, read, watch, cardFile }: Parts): Promise<McpServer> {
   const states = createRequestStateCodec<QuestionState>({ key: randomBytes(32), ttlSeconds: ANSWER_TTL_SECONDS });
   const server = new McpServer(
     { name: 'dstack-mcp', title: 'dstack', version: VERSION },
@@ -132,34 +130,59 @@ async function createServer({ engine, tools, names, read, watch }: Parts): Promi
       requestState: { verify: (state, context) => states.verify(state, context) },
     },
   );
-  for (const tool of tools) {
-    server.registerTool(
-      tool.name,
-      {
-        title: tool.title,
-        description: tool.description,
-        inputSchema: listInput(tool.input),
-        outputSchema: listOutput(outputSchema(tool)),
-        annotations: annotationsOf(tool),
-      },
-      async (raw: unknown, context: ServerContext): Promise<CallToolResult | InputRequiredResult> => {
-        const result = await callTool(engine, tool, raw, readContext(server, tool, context));
-        if (result.kind === 'question')
-          return ask(result, await states.mint({ nonce: result.nonce, tool: tool.name }, context));
-        return {
-          content: [{ type: 'text', text: result.text }],
-          structuredContent: result.structured,
-          isError: result.isError,
-        };
-      },
-    );
-  }
+  const parts = { engine, server, states, cardIsServed: cardFile !== undefined };
+  for (const tool of tools) registerTool(tool, parts);
   serveResources(server, names, read);
+  if (cardFile !== undefined) serveCard(server, cardFile);
   servePrompts(server, names);
   const endSubscriptions = serveSubscriptions(server, watch);
   server.server.onclose = endSubscriptions;
   await serveSkills(server, engine.log);
   return server;
+}
+
+interface ToolParts {
+  readonly engine: Engine;
+  readonly server: McpServer;
+  readonly states: RequestStateCodec<QuestionState>;
+  readonly cardIsServed: boolean;
+}
+
+function registerTool(tool: AnyTool, { engine, server, states, cardIsServed }: ToolParts): void {
+  const meta = describeCardUse(tool.card, cardIsServed);
+  server.registerTool(
+    tool.name,
+    {
+      title: tool.title,
+      description: tool.description,
+      inputSchema: listInput(tool.input),
+      outputSchema: listOutput(outputSchema(tool)),
+      annotations: annotationsOf(tool),
+      ...(meta === undefined ? {} : { _meta: meta }),
+    },
+    async (raw: unknown, context: ServerContext): Promise<CallToolResult | InputRequiredResult> => {
+      const abilities = readAbilities(declaredBy(server, context));
+      const result = await callTool(engine, tool, raw, {
+        canAskPerson: abilities.showsForms,
+        canShowCard: abilities.showsCards && cardIsServed,
+        ...readContext(tool, context),
+      });
+      if (result.kind === 'question')
+        return ask(result, await states.mint({ nonce: result.nonce, tool: tool.name }, context));
+      return {
+        content: [{ type: 'text', text: result.text }],
+        structuredContent: result.structured,
+        isError: result.isError,
+        ...(result.card === undefined ? {} : { _meta: { [CARD_META]: result.card } }),
+      };
+    },
+  );
+}
+
+/** What the client can do: declared per connection in the older era, per request in the newer. */
+function declaredBy(server: McpServer, { mcpReq }: ServerContext): unknown {
+  const envelope: Readonly<Record<string, unknown>> = mcpReq.envelope ?? {};
+  return server.server.getClientCapabilities() ?? envelope[CLIENT_CAPABILITIES_META_KEY];
 }
 
 /** Lists the input schema, but leaves the check to `callTool`: its refusal names the valid fields and the next step. */
@@ -188,17 +211,12 @@ function listed(
   };
 }
 
-function readContext(server: McpServer, tool: AnyTool, context: ServerContext): CallContext {
-  const envelope: Readonly<Record<string, unknown>> = context.mcpReq.envelope ?? {};
-  const capabilities = clientCapabilities.safeParse(
-    server.server.getClientCapabilities() ?? envelope[CLIENT_CAPABILITIES_META_KEY],
-  );
+function readContext(tool: AnyTool, context: ServerContext): Omit<CallContext, 'canAskPerson' | 'canShowCard'> {
   const progressToken = context.mcpReq._meta?.progressToken;
   const answer = readAnswer(tool, context);
   let step = 0;
   return {
     signal: context.mcpReq.signal,
-    canAskPerson: capabilities.success && canShowForms(capabilities.data),
     ...(answer === undefined ? {} : { answer }),
     ...(progressToken === undefined
       ? {}

@@ -77,6 +77,13 @@ const SETTINGS = {
     shown: 'auto',
     read: z.enum(['auto', 'off']),
   },
+  card: {
+    option: 'card',
+    env: 'DSTACK_MCP_CARD',
+    meaning: 'ask in a card (MCP Apps) where the client declares that it shows them: auto, off',
+    shown: 'auto',
+    read: z.enum(['auto', 'off']),
+  },
   warm: {
     option: 'warm',
     env: 'DSTACK_MCP_WARM',
@@ -121,6 +128,7 @@ export interface Settings {
   /** Dollars an hour. */
   readonly maxPrice: number | undefined;
   readonly dialog: 'auto' | 'off';
+  readonly card: 'auto' | 'off';
   readonly warm: boolean;
   readonly timeoutMs: number;
   readonly logLevel: string;
@@ -212,6 +220,7 @@ function readSettings(values: Record<string, string | boolean | undefined>, env:
     policy: read(SETTINGS.policy),
     maxPrice: read(SETTINGS.maxPrice),
     dialog: read(SETTINGS.dialog) ?? 'auto',
+    card: read(SETTINGS.card) ?? 'auto',
     warm: read(SETTINGS.warm) ?? true,
     timeoutMs: (read(SETTINGS.timeout) ?? 45) * 1000,
     logLevel: read(SETTINGS.logLevel) ?? 'warn',

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { CardUse, ChangeCard } from './card.ts';
 import type { Transcript } from './cli/runner.ts';
 import { ToolError } from './errors.ts';
 import type { Powers } from './powers/powers.ts';
@@ -44,6 +45,8 @@ export interface Report<Facts> {
   readonly facts: Partial<Facts>;
   /** The next step, naming the tool to call. */
   readonly next?: string;
+  /** For the card alone, and for clients that show one: no model reads it. */
+  readonly card?: ChangeCard;
 }
 
 /** A question for the person behind the client. The call ends with it, and is made again with the answer. */
@@ -71,6 +74,7 @@ export interface Tool<Input extends z.ZodObject = z.ZodObject, Facts extends z.Z
   /** The typed facts beside the verbatim output. Each may be missing from a result. */
   readonly facts: Facts;
   readonly effect: Effect;
+  readonly card?: CardUse;
   run(input: z.output<Input>, powers: Powers): Promise<Report<z.output<Facts>> | Question>;
 }
 

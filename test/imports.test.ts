@@ -73,6 +73,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'src/powers': [
     'src/errors.ts',
     'type src/call.ts',
+    'type src/card.ts',
     'type src/cli-finder.ts',
     'type src/engine.ts',
     'type src/tool.ts',
@@ -120,6 +121,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
     files: [
       'sandbox/demo.ts',
       'src/observe-stdio.ts',
+      'src/serve-card.ts',
       'src/serve-prompts.ts',
       'src/serve-resources.ts',
       'src/server.ts',

@@ -52,7 +52,7 @@ test('the tools come in the order in which a person meets them', () => {
 
 test('there are at most 18 tools, and all of the list fits in 20 KB', () => {
   expect(tools.length).toBeLessThanOrEqual(18);
-  expect(Buffer.byteLength(JSON.stringify({ tools: listed }))).toBeLessThanOrEqual(20 * 1024);
+  expect(Buffer.byteLength(JSON.stringify({ tools: listed }))).toBeLessThanOrEqual(20_000);
 });
 
 test('every tool has a title, a description, a strict input and an output schema, without references', () => {
@@ -82,7 +82,18 @@ test('what a tool does to the world is said in its hints, as the gate goes by it
   }
 });
 
-test('every tool that changes something at dstack redeems a token; the others touch this computer alone', () => {
-  const withoutToken = tools.filter(({ effect, input }) => effect !== 'read' && !Object.hasOwn(input.shape, 'token'));
-  expect(withoutToken.map(({ name }) => name)).toEqual(['attach', 'write_config']);
+test('every tool that changes something at dstack redeems a token, or a click; the others touch this computer alone', () => {
+  const without = tools.filter(
+    ({ effect, input, card }) => effect !== 'read' && card !== 'buttons' && !Object.hasOwn(input.shape, 'token'),
+  );
+  expect(without.map(({ name }) => name)).toEqual(['attach', 'write_config']);
+});
+
+test('one tool is for the buttons of the card, is said to be, and takes what only the card was given', () => {
+  const buttons = tools.filter(({ card }) => card === 'buttons');
+  expect(buttons.map(({ name, input }) => [name, Object.keys(input.shape)])).toEqual([
+    ['decide', ['nonce', 'decision', 'name']],
+  ]);
+  const appOnly = listed.filter((tool) => JSON.stringify(tool['_meta'])?.includes('"visibility":["app"]'));
+  expect(appOnly.map(({ name }) => name)).toEqual(['decide']);
 });

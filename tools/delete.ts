@@ -9,6 +9,7 @@ export const deleteTool = defineTool({
   description:
     "Delete a fleet, one instance of a fleet, a volume or a gateway, in two calls: the first, with `kind` and `name`, or with the `file` of it (the only way for a finished run), shows what would be lost and gives a token; the second, with `token` alone, deletes it. Only after the user's word.",
   effect: 'destroy',
+  card: 'change',
   input: z.strictObject({
     kind: z.enum(['fleet', 'instance', 'volume', 'gateway']).optional(),
     name: resourceName.optional().describe('Name of the resource; of the fleet, for an instance'),

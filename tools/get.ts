@@ -29,6 +29,7 @@ export const get = defineTool({
   description:
     "Get one run in detail: status, why it isn't running or failed, price and cost so far, jobs, service URL. Can wait until it is running or finished. Also volumes and gateways, by `kind`.",
   effect: 'read',
+  card: 'run',
   input: z.strictObject({
     name: resourceName,
     kind: z.enum(['run', 'volume', 'gateway']).optional().describe('run unless given'),

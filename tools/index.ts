@@ -2,6 +2,7 @@ import type { AnyTool } from '../src/tool.ts';
 import { apply } from './apply.ts';
 import { attach } from './attach.ts';
 import { config } from './config.ts';
+import { decide } from './decide.ts';
 import { deleteTool } from './delete.ts';
 import { doctor } from './doctor.ts';
 import { event } from './event.ts';
@@ -36,4 +37,6 @@ export const tools: readonly AnyTool[] = [
   writeConfig,
   help,
   doctor,
+  // Of no use to a model: last.
+  decide,
 ];

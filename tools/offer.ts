@@ -26,6 +26,7 @@ export const offer = defineTool({
   description:
     'List GPUs that can be had, with price per hour, cheapest first: which A100s, H100s or RTX cards, where, at what price, free or busy. Filter by gpu, memory, spot, price, backend, region; group by gpu for a short overview.',
   effect: 'read',
+  card: 'offers',
   input: z.strictObject({
     gpu: z.string().max(200).optional().describe('NAME:COUNT:MEMORY, as in "A100", "H100:8", "24GB.."'),
     group_by: z

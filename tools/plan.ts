@@ -9,6 +9,7 @@ export const plan = defineTool({
   description:
     'Show what applying a dstack configuration would do, before anything is done: create, update or replace, the offers with prices, and what blocks it. Works for tasks, dev environments, services, fleets, volumes and gateways. Gives the token that apply needs. Use it to "run", "train", "deploy" or "launch" something.',
   effect: 'read',
+  card: 'change',
   input: z.strictObject({ file: configurationFile, project, flags: extraFlags }),
   facts: changeFacts,
   run: (input, { changes }) =>

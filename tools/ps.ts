@@ -12,6 +12,7 @@ export const ps = defineTool({
   description:
     'List runs with status, backend, GPU and price: what is running, pending or finished. Without `all`, finished runs are hidden while any run is active. For one run in detail use get.',
   effect: 'read',
+  card: 'runs',
   input: z.strictObject({
     all: z.boolean().optional().describe('Finished runs too'),
     // The server refuses more than a hundred.

@@ -9,6 +9,7 @@ export const stop = defineTool({
   description:
     "Stop a run, in two calls: the first, with `run`, shows what would be stopped and gives a token; the second, with `token` alone, stops it. Only after the user's word. `abort` ends it without a clean shutdown.",
   effect: 'destroy',
+  card: 'change',
   input: z.strictObject({
     run: resourceName.optional().describe('Name of the run, for the preview'),
     abort: z.boolean().optional(),

@@ -108,7 +108,9 @@ function renderFacts(facts: readonly DescribedField[]): string {
   return ['Facts:', '', ...lines].join('\n');
 }
 
-function describeConfirmation({ effect, input, facts }: AnyTool): string {
+function describeConfirmation({ effect, input, facts, card }: AnyTool): string {
+  if (card === 'buttons')
+    return 'it is one: a click in the card that shows the change, with the nonce that only this card was given.';
   if (effect === 'read') {
     return Object.hasOwn(facts.shape, 'token')
       ? 'none, it changes nothing. Where something can be done, it gives the token for doing exactly that.'

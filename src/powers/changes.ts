@@ -1,7 +1,10 @@
-import type { Engine } from '../engine.ts';
 import type { CallContext } from '../call.ts';
+import type { ChangeCard } from '../card.ts';
+import type { Engine } from '../engine.ts';
 import { ToolError } from '../errors.ts';
-import type { Report } from '../tool.ts';
+import { cleanSummary, nameToType } from '../safety/consent-text.ts';
+import type { Minted, PendingChange, RedeemSteps, Redemption } from '../safety/gate.ts';
+import type { Question, Report } from '../tool.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import { ANSWER_RESERVE_MS } from './command-runner.ts';
 import type { CommandRunner } from './command-runner.ts';
@@ -29,74 +32,109 @@ export function createChangePower(
         return request satisfies never;
     }
   };
+  /** One redemption's steps: what is executed is what was planned last. */
+  const createSteps = (): RedeemSteps<Report<ChangeFacts>> => {
+    const planned: { change?: PlannedChange } = {};
+    return {
+      replan: async (shown) => {
+        powers.time.progress('planning again, to see that nothing has changed');
+        planned.change = await plan(shown.request);
+        if (planned.change.pending === undefined)
+          throw new ToolError(
+            'plan-changed',
+            `It can't be done any more, nothing was changed: ${planned.change.summary}`,
+            planned.change.next,
+          );
+        return planned.change.pending;
+      },
+      execute: (consent) => {
+        if (planned.change === undefined) throw new TypeError('executed without a plan');
+        return planned.change.perform(consent);
+      },
+    };
+  };
+
   return {
     async preview(request) {
       const planned = await plan(request);
-      return reportPreview(planned, planned.pending === undefined ? undefined : engine.gate.mint(planned.pending));
+      const { pending } = planned;
+      if (pending === undefined) return reportPreview(planned);
+      const minted = engine.gate.mint(pending, { card: context.canShowCard });
+      const shown = {
+        ...reportPreview(planned),
+        facts: { ...planned.facts, token: minted.token, expiresAt: minted.expiresAt },
+      };
+      const card = changeCard(pending, minted, engine.treatment.redact);
+      return card === undefined ? shown : { ...shown, card, next: nextWithCard(card.tool) };
     },
     async redeem(token, tool) {
-      const planned: { change?: PlannedChange } = {};
-      const redemption = await engine.gate.redeem(
-        token,
-        {
-          tool,
-          canAskPerson: context.canAskPerson,
-          answer: context.answer,
-          waitMs: powers.time.remainingMs() - ANSWER_RESERVE_MS,
-        },
-        {
-          replan: async (shown) => {
-            powers.time.progress('planning again, to see that nothing has changed');
-            planned.change = await plan(shown.request);
-            if (planned.change.pending === undefined)
-              throw new ToolError(
-                'plan-changed',
-                `It can't be done any more, nothing was changed: ${planned.change.summary}`,
-                planned.change.next,
-              );
-            return planned.change.pending;
-          },
-          execute: (consent) => {
-            if (planned.change === undefined) throw new TypeError('executed without a plan');
-            return planned.change.perform(consent);
-          },
-        },
-      );
-      if (redemption.kind === 'question') return redemption;
-      if (redemption.kind === 'waiting-for-person') {
-        return {
-          outcome: 'waiting-for-person',
-          summary: redemption.message,
-          printed: [],
-          facts: {},
-          next: redemption.next,
-        };
-      }
-      const report = redemption.repeated ? repeat(redemption.result) : redemption.result;
-      return redemption.unrecorded ? { ...report, summary: `${report.summary} ${UNRECORDED}` } : report;
+      const ask = {
+        tool,
+        canAskPerson: context.canAskPerson,
+        answer: context.answer,
+        waitMs: powers.time.remainingMs() - ANSWER_RESERVE_MS,
+      };
+      return reportRedemption(await engine.gate.redeem(token, ask, createSteps()), 'This token was used before');
+    },
+    async decide(decision) {
+      if (!context.canShowCard) throw noCard();
+      return reportRedemption(await engine.gate.decide(decision, createSteps()), 'This was agreed to before');
     },
   };
 }
 
-function reportPreview(
-  planned: PlannedChange,
-  minted: { token: string; expiresAt: string } | undefined,
-): Report<ChangeFacts> {
+function reportPreview(planned: PlannedChange): Report<ChangeFacts> {
   return {
     outcome: planned.outcome ?? 'done',
     summary: planned.summary,
     printed: planned.printed.map((transcript) => ({ transcript })),
-    facts: { ...planned.facts, ...minted },
+    facts: planned.facts,
     next: planned.next,
   };
 }
 
-const UNRECORDED = "Its last line couldn't be written to the audit log: no further change is made until that can be.";
-
-/** A used token answers with what came of its use, and says that nothing was done again. */
-function repeat(result: Report<ChangeFacts>): Report<ChangeFacts> {
+/** What the card needs of a change; nothing where none is shown. */
+function changeCard(
+  change: PendingChange,
+  { nonce, expiresAt }: Minted,
+  redact: (text: string) => string,
+): ChangeCard | undefined {
+  if (nonce === undefined) return undefined;
+  const name = nameToType(change);
   return {
-    ...result,
-    summary: `This token was used before; nothing was done again. What came of it then: ${result.summary}`,
+    view: 'change',
+    tool: change.binding.tool,
+    nonce,
+    expiresAt,
+    now: new Date().toISOString(),
+    operation: change.operation,
+    summary: cleanSummary(change.summary, redact),
+    ...(name === undefined ? {} : { nameToType: name }),
   };
 }
+
+const nextWithCard = (tool: string): string =>
+  `The user is shown this in a card with Approve and Decline. Show it, and wait for their click or their word; then call ${tool} with the token alone, which tells what came of the click.`;
+
+const noCard = (): ToolError =>
+  new ToolError(
+    'person-needed',
+    "Only a person's click in the card decides here, and this client shows no card. Nothing was changed.",
+    'Call plan (or stop, delete without a token): its `next` says how the user is asked.',
+  );
+
+function reportRedemption(redemption: Redemption<Report<ChangeFacts>>, before: string): Report<ChangeFacts> | Question {
+  if (redemption.kind === 'question') return redemption;
+  if (redemption.kind === 'waiting-for-person') {
+    const { kind: outcome, message: summary, next } = redemption;
+    return { outcome, summary, printed: [], facts: {}, next };
+  }
+  const { result, repeated, unrecorded } = redemption;
+  const summary = [
+    repeated ? `${before}; nothing was done again. What came of it then: ${result.summary}` : result.summary,
+    ...(unrecorded ? [UNRECORDED] : []),
+  ].join(' ');
+  return { ...result, summary };
+}
+
+const UNRECORDED = "Its last line couldn't be written to the audit log: no further change is made until that can be.";

@@ -147,12 +147,14 @@ function examineConsent(engine: Engine, context: CallContext): DoctorCheck {
   const { confirm, readOnly } = engine.settings;
   if (readOnly) return { name: 'consent', state: 'ok', found: 'read-only: nothing can be changed' };
   const dialog = engine.dialog.availability();
-  const way = context.canAskPerson
-    ? "the client's form"
-    : dialog.kind === 'available'
-      ? `a dialog on the desktop (${dialog.tool})`
-      : undefined;
-  if (way !== undefined) return { name: 'consent', state: 'ok', found: `${confirm}: a person is asked by ${way}` };
+  const byClient = [
+    ...(context.canShowCard ? ['the card'] : []),
+    ...(context.canAskPerson ? ["the client's form"] : []),
+  ];
+  const byDialog = dialog.kind === 'available' ? [`a dialog on the desktop (${dialog.tool})`] : [];
+  const ways = byClient.length > 0 ? byClient : byDialog;
+  if (ways.length > 0)
+    return { name: 'consent', state: 'ok', found: `${confirm}: a person is asked by ${ways.join(' and ')}` };
   if (confirm === 'person') {
     return {
       name: 'consent',

@@ -1,5 +1,6 @@
 import type { CommandRequest } from '../cli/command.ts';
 import type { Transcript } from '../cli/runner.ts';
+import type { CardDecision } from '../safety/gate.ts';
 import type { LogPage, LogPageRequest } from '../runs/page-log.ts';
 import type { Question, Report } from '../tool.ts';
 import type { AttachPower } from './attach.ts';
@@ -35,6 +36,8 @@ export interface ChangePower {
   preview(request: ChangeRequest): Promise<Report<ChangeFacts>>;
   /** `tool` is the one that the token must have been minted for. */
   redeem(token: string, tool: ChangeRequest['tool']): Promise<Report<ChangeFacts> | Question>;
+  /** A person's click in the card. */
+  decide(decision: CardDecision): Promise<Report<ChangeFacts> | Question>;
 }
 
 /** A change that somebody asked for. */

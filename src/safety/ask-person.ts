@@ -2,18 +2,21 @@ import { randomUUID } from 'node:crypto';
 import type { ToolError } from '../errors.ts';
 import type { Answer, Question } from '../tool.ts';
 import type { ConsentLevel } from './consent.ts';
-import { describeChange, nameToType, needsName } from './consent-text.ts';
+import { describeChange, isNameToType, needsName } from './consent-text.ts';
 import type { Dialog, DialogAnswer } from './dialog.ts';
 import type { PendingChange } from './pending-change.ts';
 import { declined, foreignAnswer, personNeeded } from './refusals.ts';
 import { isEnough } from './requirement.ts';
 import type { Requirement } from './requirement.ts';
 import type { Asking, TokenEntry } from './token-store.ts';
+import { WAITING } from './waiting.ts';
+import type { Waiting } from './waiting.ts';
 
-/** What has to come next for a change: it is agreed to, a dialog is being answered, or the client has to ask. */
+/** What has to come next for a change: it is agreed to, a dialog is being answered, the card waits for a click, or the client has to ask. */
 export type Next =
   | { readonly kind: 'agreed'; readonly level: ConsentLevel }
   | { readonly kind: 'wait'; readonly answered: Promise<void> }
+  | Waiting
   | Question;
 
 export interface AskPersonOptions {
@@ -25,7 +28,8 @@ export interface AskPersonOptions {
 }
 
 /**
- * Decides at once who has agreed to a change, or who is to be asked and how: form, then dialog, then (where the operator lets it) the token.
+ * Decides at once who has agreed to a change, or who is to be asked and how: a card is there before
+ * this is asked; then come form, dialog and (where the operator lets it) the token.
  * @throws ToolError where the answer is a no, or where a person is needed and none can be asked.
  */
 export type AskPerson = (
@@ -40,7 +44,7 @@ export function createAskPerson(options: AskPersonOptions): AskPerson {
     if (answer.kind !== 'accepted') throw options.refuse(entry, declined(entry.change, answer.kind));
     const typed = needsName(entry.change.operation);
     // Accepting the form is not a yes: its content has to say so.
-    const yes = typed ? isName(entry.change, answer.content['name']) : answer.content['approve'] === true;
+    const yes = typed ? isNameToType(entry.change, answer.content['name']) : answer.content['approve'] === true;
     if (!yes) throw options.refuse(entry, declined(entry.change, typed ? 'wrong-name' : 'declined'));
     return agree(entry, 'person-form');
   };
@@ -81,6 +85,8 @@ export function createAskPerson(options: AskPersonOptions): AskPerson {
     // A dialog that is open stays the one question.
     if (asking.kind === 'dialog') return { kind: 'wait', answered: asking.answered };
     if (ask.canAskPerson) return askInForm(entry, asking);
+    // The person has the card before them: a token that comes back first must not overtake their click.
+    if (entry.card !== undefined) return WAITING.card;
     const { dialog } = options;
     if (asking.kind !== 'dialog-failed' && dialog?.availability().kind === 'available')
       return openDialog(entry, dialog);
@@ -104,14 +110,9 @@ function agree(entry: TokenEntry<unknown>, level: ConsentLevel): Next {
 
 const fieldOf = (change: PendingChange): 'approve' | 'name' => (needsName(change.operation) ? 'name' : 'approve');
 
-function isName(change: PendingChange, typed: unknown): boolean {
-  const name = nameToType(change);
-  return name !== undefined && typeof typed === 'string' && typed.trim() === name;
-}
-
 /** A click is no yes where a name has to be typed. */
 function isYes(change: PendingChange, answer: DialogAnswer): boolean {
-  if (needsName(change.operation)) return answer.kind === 'typed' && isName(change, answer.name);
+  if (needsName(change.operation)) return answer.kind === 'typed' && isNameToType(change, answer.name);
   return answer.kind === 'approved';
 }
 

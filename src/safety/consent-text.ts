@@ -1,6 +1,6 @@
 import type { ConsentLevel, Operation } from './consent.ts';
 import { formatDollars } from './pending-change.ts';
-import type { PendingChange } from './pending-change.ts';
+import type { ConsentSummary, PendingChange } from './pending-change.ts';
 import { cleanLine } from './untrusted.ts';
 
 /** The operations for which a person types the name of what would be hit. */
@@ -14,6 +14,28 @@ export function nameToType(change: PendingChange): string | undefined {
 
 /** Whether this operation may only be agreed to by typing a name. */
 export const needsName = (operation: Operation): boolean => TYPED.has(operation);
+
+/** Whether what was typed is the name that has to be. */
+export function isNameToType(change: PendingChange, typed: unknown): boolean {
+  const name = nameToType(change);
+  return name !== undefined && typeof typed === 'string' && typed.trim() === name;
+}
+
+/** The summary as a card is given it: each value cleaned, none left out. */
+export function cleanSummary(summary: ConsentSummary, redact: (text: string) => string): ConsentSummary {
+  const clean = (text: string): string => cleanLine(redact(text));
+  const { resource } = summary;
+  return {
+    ...summary,
+    action: clean(summary.action),
+    resource: { kind: clean(resource.kind), name: resource.name === undefined ? undefined : clean(resource.name) },
+    project: clean(summary.project),
+    server: clean(summary.server),
+    flags: summary.flags?.map(clean),
+    losses: summary.losses.map(clean),
+    warnings: summary.warnings.map(clean),
+  };
+}
 
 /** What the person is shown: the action, where, at what price, and what would be lost. Each value is cleaned first. */
 export function describeChange(change: PendingChange): string {

@@ -1,12 +1,14 @@
-import { ToolError } from '../errors.ts';
+import type { ToolError } from '../errors.ts';
 import type { Answer, Question } from '../tool.ts';
 import { createAskPerson } from './ask-person.ts';
-import { auditEntry } from './audit-entry.ts';
-import type { AuditEntry, AuditSink } from './audit-entry.ts';
+import type { AuditSink } from './audit-entry.ts';
+import { takeDecision } from './card-decision.ts';
+import type { CardDecision } from './card-decision.ts';
 import { grantConsent } from './consent.ts';
 import type { Consent, ConsentLevel } from './consent.ts';
 import { nameToType, needsName } from './consent-text.ts';
 import type { Dialog } from './dialog.ts';
+import { createJournal } from './journal.ts';
 import { describeDifferences, digestChange } from './pending-change.ts';
 import type { PendingChange } from './pending-change.ts';
 import { planChanged, usedUp, wrongTool } from './refusals.ts';
@@ -14,7 +16,10 @@ import { isEnough } from './requirement.ts';
 import type { Requirement } from './requirement.ts';
 import { closeEntry, createTokenStore } from './token-store.ts';
 import type { TokenEntry, Used } from './token-store.ts';
+import { WAITING } from './waiting.ts';
+import type { Waiting } from './waiting.ts';
 
+export type { CardDecision } from './card-decision.ts';
 export type { PendingChange } from './pending-change.ts';
 
 /** Who is asking to redeem, and whom this server can ask back. */
@@ -40,21 +45,34 @@ export interface RedeemSteps<R> {
 /** What a redemption came to. */
 export type Redemption<R> =
   | Question
-  | { readonly kind: 'waiting-for-person'; readonly message: string; readonly next: string }
+  | Waiting
   | ({
       readonly kind: 'redeemed';
       /** The change was made by an earlier use; nothing was done again. */ readonly repeated: boolean;
     } & Used<R>);
 
+/** What a preview is given for its change. */
+export interface Minted {
+  readonly token: string;
+  readonly expiresAt: string;
+  /** For the card alone: never where a model reads. */
+  readonly nonce?: string;
+}
+
 /** The one place where consent is made. */
 export interface Gate<R> {
-  /** Gives a token for a change that was shown. */
-  mint(change: PendingChange): { token: string; expiresAt: string };
+  /** Gives a token for a change that was shown; with a nonce for the buttons where it is shown in a card. */
+  mint(change: PendingChange, options?: { readonly card: boolean }): Minted;
   /**
    * The one way from a token to a consent: asks who has to be asked, plans again, compares, executes once.
    * @throws ToolError where there is no consent, or where what was shown is no longer what would happen.
    */
   redeem(token: string, ask: AskContext, steps: RedeemSteps<R>): Promise<Redemption<R>>;
+  /**
+   * Takes a click in the card, which then goes the way of a redemption.
+   * @throws ToolError as `redeem` does, and where the person declined or typed another name.
+   */
+  decide(decision: CardDecision, steps: RedeemSteps<R>): Promise<Redemption<R>>;
   /** Forgets every token that waits, and ends the dialogs that are open. */
   close(): void;
 }
@@ -71,12 +89,6 @@ export interface GateOptions {
   readonly maxResults?: number;
   readonly maxClosed?: number;
 }
-
-const WAITING = {
-  kind: 'waiting-for-person',
-  message: "A dialog on the person's desktop asks about this change. Nothing was changed yet.",
-  next: 'Tell the user to answer the dialog, then call the tool again with the same token.',
-} as const;
 
 /** Creates the gate. `R` is what a change comes to; its outcome goes into the audit log. */
 export function createGate<R extends { readonly outcome: string }>(options: GateOptions): Gate<R> {
@@ -125,7 +137,7 @@ export function createGate<R extends { readonly outcome: string }>(options: Gate
       ];
     });
     if (differences.length > 0) throw refuse(entry, planChanged(entry.change, differences), level);
-    await keepOnFailure(entry, level, () => journal.write(entry, { event: 'approved', level }));
+    await keepOnFailure(entry, level, () => journal.approved(entry, level));
     const startedAt = now();
     try {
       const { operation, argv } = entry.change;
@@ -152,8 +164,7 @@ export function createGate<R extends { readonly outcome: string }>(options: Gate
     if (state.kind === 'used') return { kind: 'result', result: Promise.resolve(state.used), repeated: true };
     if (state.kind === 'running') return { kind: 'result', result: state.result, repeated: true };
     try {
-      if (!entry.asked) journal.write(entry, { event: 'asked' });
-      entry.asked = true;
+      journal.asked(entry);
       const next = askPerson(entry, state.asking, ask);
       if (next.kind !== 'agreed') return next;
       // Started in a later turn, so that the state is `running` before anything of it happens: of many calls one gets here.
@@ -166,23 +177,36 @@ export function createGate<R extends { readonly outcome: string }>(options: Gate
     }
   };
 
+  /** `find` is asked anew in each round: while a dialog was waited for, another call may have used or closed the token. */
+  const follow = async (find: () => TokenEntry<R>, ask: AskContext, steps: RedeemSteps<R>): Promise<Redemption<R>> => {
+    const waitUntil = performance.now() + ask.waitMs;
+    for (;;) {
+      const looked = look(find(), ask, steps);
+      if (looked.kind === 'result') return { kind: 'redeemed', ...(await looked.result), repeated: looked.repeated };
+      if (looked.kind !== 'wait') return looked;
+      if (!(await settlesBefore(looked.answered, waitUntil))) return WAITING.dialog;
+    }
+  };
+
   return {
-    mint(change) {
+    mint(change, options) {
       if (needsName(change.operation) && nameToType(change) === undefined) {
         throw new TypeError(`a ${change.operation} needs a name that a person can type`);
       }
-      const { token, entry } = store.add(change);
-      return { token, expiresAt: new Date(entry.expiresAtMs).toISOString() };
+      const { token, nonce, entry } = store.add(change, options);
+      const expiresAt = new Date(entry.expiresAtMs).toISOString();
+      return { token, expiresAt, ...(nonce === undefined ? {} : { nonce }) };
     },
-    async redeem(token, ask, steps) {
-      const waitUntil = performance.now() + ask.waitMs;
-      for (;;) {
-        // Looked up anew in each round: while a dialog was waited for, another call may have used or closed the token.
-        const looked = look(store.find(token), ask, steps);
-        if (looked.kind === 'question') return looked;
-        if (looked.kind === 'result') return { kind: 'redeemed', ...(await looked.result), repeated: looked.repeated };
-        if (!(await settlesBefore(looked.answered, waitUntil))) return WAITING;
-      }
+    redeem: (token, ask, steps) => follow(() => store.find(token), ask, steps),
+    async decide(decision, steps) {
+      const find = (): TokenEntry<R> => store.findByNonce(decision.nonce);
+      const entry = find();
+      takeDecision(entry, decision, {
+        close: (error) => refuse(entry, error),
+        note: (error) => journal.refused(entry, error),
+      });
+      // Nobody is asked any more: by now it is agreed to, or it is closed.
+      return follow(find, { tool: entry.change.binding.tool, canAskPerson: false, waitMs: 0 }, steps);
     },
     close: () => store.close(),
   };
@@ -190,6 +214,7 @@ export function createGate<R extends { readonly outcome: string }>(options: Gate
 
 type Looked<R> =
   | Question
+  | Waiting
   | { readonly kind: 'result'; readonly result: Promise<Used<R>>; readonly repeated: boolean }
   | { readonly kind: 'wait'; readonly answered: Promise<void> };
 
@@ -204,36 +229,4 @@ async function settlesBefore(promise: Promise<void>, timeMs: number): Promise<bo
   } finally {
     clearTimeout(timer);
   }
-}
-
-type What = Pick<AuditEntry, 'level' | 'outcome' | 'why' | 'durationMs'>;
-
-interface Journal {
-  /** @throws ToolError where the line can't be written: the change must not be made then. */
-  write(entry: TokenEntry<unknown>, what: What & { readonly event: 'asked' | 'approved' }): void;
-  refused(entry: TokenEntry<unknown>, error: unknown, level?: ConsentLevel): void;
-  /** False where the line couldn't be written: the change is made by then. */
-  done(entry: TokenEntry<unknown>, what: What): boolean;
-}
-
-function createJournal(audit: AuditSink): Journal {
-  const put = (entry: TokenEntry<unknown>, what: What & Pick<AuditEntry, 'event'>): void =>
-    audit.write(auditEntry(entry.id, entry.change, what));
-  const tryPut = (...line: Parameters<typeof put>): boolean => {
-    try {
-      put(...line);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  return {
-    write: put,
-    // A refusal whose line can't be written is still a refusal: nothing is changed either way.
-    refused: (entry, error, level) => {
-      const why = error instanceof ToolError ? `${error.code}: ${error.message}` : String(error);
-      tryPut(entry, { event: 'refused', level, why });
-    },
-    done: (entry, what) => tryPut(entry, { event: 'done', ...what }),
-  };
 }

@@ -25,6 +25,14 @@ export function declined(change: PendingChange, how: 'declined' | 'cancelled' | 
   );
 }
 
+/** Another name was typed in the card, and may be typed again. */
+export const wrongName = (change: PendingChange, left: number): ToolError =>
+  new ToolError(
+    'wrong-name',
+    `What was typed isn't the name ${nameToType(change) ?? ''}. Nothing was changed.`,
+    `Type that name to agree, or decline; ${left === 1 ? 'one try is left' : `${left} tries are left`}.`,
+  );
+
 /** What was shown is no longer what would happen. */
 export function planChanged(change: PendingChange, differences: readonly string[]): ToolError {
   return new ToolError(
@@ -70,6 +78,14 @@ export const usedUp = (reason: string): ToolError =>
 /** A token was given out that can no longer be redeemed. */
 export const tokenExpired = (change: PendingChange, why: string): ToolError =>
   new ToolError('token-expired', `${why} Nothing was changed.`, previewAgain(change));
+
+/** No card of this process has that nonce. */
+export const nonceUnknown = (): ToolError =>
+  new ToolError(
+    'token-unknown',
+    'This card is not known: this server did not show it, or was restarted since. Nothing was changed.',
+    'Ask for a new plan, and decide in its card.',
+  );
 
 /** No such token was given out by this process. */
 export const tokenUnknown = (): ToolError =>

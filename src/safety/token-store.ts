@@ -1,7 +1,8 @@
 import type { ToolError } from '../errors.ts';
+import { createNonce, fingerprintNonce } from './card-nonce.ts';
 import type { ConsentLevel } from './consent.ts';
 import type { PendingChange } from './pending-change.ts';
-import { tokenExpired, tokenUnknown, usedUp } from './refusals.ts';
+import { nonceUnknown, tokenExpired, tokenUnknown, usedUp } from './refusals.ts';
 import { createToken, findByFingerprint, fingerprintToken } from './token.ts';
 
 /** Where a token stands. Each state carries only what it needs. */
@@ -35,6 +36,8 @@ export interface TokenEntry<R> {
   readonly id: string;
   readonly change: PendingChange;
   readonly expiresAtMs: number;
+  /** There where the change is shown in a card. Its nonce lives and ends with the token. */
+  readonly card?: { readonly fingerprint: Buffer; wrongNames: number };
   state: TokenState<R>;
   /** The audit log has its line that the change was asked for. */
   asked: boolean;
@@ -51,9 +54,14 @@ export interface TokenStoreOptions {
 }
 
 export interface TokenStore<R> {
-  add(change: PendingChange): { token: string; entry: TokenEntry<R> };
+  add(
+    change: PendingChange,
+    options?: { readonly card: boolean },
+  ): { token: string; nonce: string | undefined; entry: TokenEntry<R> };
   /** @throws ToolError `token-unknown` or `token-expired`. */
   find(token: string): TokenEntry<R>;
+  /** Finds a change by the nonce of its card. @throws ToolError as `find` */
+  findByNonce(nonce: string): TokenEntry<R>;
   close(): void;
 }
 
@@ -80,30 +88,42 @@ export function createTokenStore<R>(options: TokenStoreOptions): TokenStore<R> {
     for (const entry of inState('used', 'closed').slice(0, -options.maxClosed)) entries.delete(entry);
   };
 
+  const unexpired = (entry: TokenEntry<R>): TokenEntry<R> => {
+    if (entry.state.kind !== 'pending' || options.now() < entry.expiresAtMs) return entry;
+    const minutes = Math.round(options.lifeMs / 60_000);
+    throw expire(entry, `This token has expired: it was good for ${minutes} minutes.`);
+  };
+
   return {
-    add(change) {
+    add(change, { card } = { card: false }) {
       const token = createToken();
+      const nonce = card ? createNonce() : undefined;
       const fingerprint = fingerprintToken(token);
       const entry: TokenEntry<R> = {
         fingerprint,
         id: createToken().slice(0, 7),
         change,
         expiresAtMs: options.now() + options.lifeMs,
+        ...(nonce === undefined ? {} : { card: { fingerprint: fingerprintNonce(nonce), wrongNames: 0 } }),
         state: { kind: 'pending', asking: { kind: 'not-asked' } },
         asked: false,
       };
       entries.add(entry);
       prune();
-      return { token, entry };
+      return { token, nonce, entry };
     },
     find(token) {
       const entry = findByFingerprint(entries, fingerprintToken(token));
       if (entry === undefined) throw tokenUnknown();
-      if (entry.state.kind === 'pending' && options.now() >= entry.expiresAtMs) {
-        const minutes = Math.round(options.lifeMs / 60_000);
-        throw expire(entry, `This token has expired: it was good for ${minutes} minutes.`);
-      }
-      return entry;
+      return unexpired(entry);
+    },
+    findByNonce(nonce) {
+      const cards = [...entries].flatMap((entry) =>
+        entry.card === undefined ? [] : [{ fingerprint: entry.card.fingerprint, entry }],
+      );
+      const found = findByFingerprint(cards, fingerprintNonce(nonce));
+      if (found === undefined) throw nonceUnknown();
+      return unexpired(found.entry);
     },
     close() {
       for (const entry of inState('pending')) expire(entry, 'The server is going down.');

@@ -2,75 +2,12 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { ToolError } from '../../src/errors.ts';
 import { spendConsent } from '../../src/safety/consent.ts';
-import type { Consent, Operation } from '../../src/safety/consent.ts';
-import type { AuditEntry } from '../../src/safety/audit-entry.ts';
+import type { Operation } from '../../src/safety/consent.ts';
 import type { Dialog, DialogAnswer } from '../../src/safety/dialog.ts';
-import { createGate } from '../../src/safety/gate.ts';
-import type { AskContext, GateOptions, RedeemSteps } from '../../src/safety/gate.ts';
-import type { PendingChange } from '../../src/safety/pending-change.ts';
+import type { RedeemSteps } from '../../src/safety/gate.ts';
 import { pendingChange } from './pending.ts';
-
-interface Result {
-  readonly outcome: string;
-  readonly run: number;
-}
-
-function setUp(options: Partial<GateOptions> = {}) {
-  let clock = 1_000_000;
-  const audit: AuditEntry[] = [];
-  const consents: Consent[] = [];
-  let world: PendingChange | Error = pendingChange();
-  const gate = createGate<Result>({
-    requirementFor: () => 'ask',
-    audit: { write: (entry) => void audit.push(entry) },
-    now: () => clock,
-    ...options,
-  });
-  const steps: RedeemSteps<Result> = {
-    async replan() {
-      if (world instanceof Error) throw world;
-      return world;
-    },
-    async execute(consent) {
-      consents.push(consent);
-      return { outcome: 'done', run: consents.length };
-    },
-  };
-  return {
-    gate,
-    steps,
-    audit,
-    consents,
-    mint: (change: PendingChange = pendingChange()): string => {
-      world = change;
-      return gate.mint(change).token;
-    },
-    setWorld: (change: PendingChange | Error): void => {
-      world = change;
-    },
-    pass: (ms: number): void => {
-      clock += ms;
-    },
-  };
-}
-
-const ask = (more: Partial<AskContext> = {}): AskContext => ({
-  tool: 'apply',
-  canAskPerson: false,
-  waitMs: 0,
-  ...more,
-});
-const yes = (nonce: string, content: Record<string, unknown> = { approve: true }) =>
-  ({ kind: 'accepted', content, nonce }) as const;
-
-async function refusal(promise: Promise<unknown>): Promise<ToolError> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof ToolError) return error;
-  throw new Error(`expected a refusal, got ${String(error)}`);
-}
+import { ask, refusal, setUp, yes } from './set-up-gate.ts';
+import type { Result } from './set-up-gate.ts';
 
 test('a token carries a change out once, with a consent to exactly its argv', async () => {
   const { gate, steps, mint, consents } = setUp();

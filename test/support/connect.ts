@@ -29,6 +29,8 @@ export interface Answer {
   readonly isError: boolean;
   readonly text: string;
   readonly facts: Readonly<Record<string, unknown>>;
+  /** What came for the card alone. */
+  readonly card: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface CallOptions {
@@ -70,6 +72,8 @@ export interface ConnectOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly kind?: ClientKind;
   readonly person?: Person;
+  /** The client declares that it shows cards (MCP Apps). */
+  readonly showsCards?: boolean;
   readonly args?: readonly string[];
   /** The server's file: the one that was built unless given. */
   readonly server?: string;
@@ -86,15 +90,29 @@ export async function connect({
   env,
   kind = CLIENTS[0],
   person,
+  showsCards = false,
   args = [],
   server = builtServer,
   atEnd = onTestFinished,
 }: ConnectOptions): Promise<TestClient> {
   const start = { command: process.execPath, args: [server, ...args], env: { ...env }, stderr: 'pipe' as const };
+  const means = { person, extensions: showsCards ? CARDS : undefined };
   const client =
-    kind === 'older SDK, 2025-11-25' ? await connectOld(start, person) : await connectCurrent(start, kind, person);
+    kind === 'older SDK, 2025-11-25' ? await connectOld(start, means) : await connectCurrent(start, kind, means);
   atEnd(() => client.close());
   return client;
+}
+
+/** Where results carry what is for the card alone. */
+const CARD_META = 'dstack-mcp/card';
+
+/** As hosts with MCP Apps declare it. */
+const CARDS = { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } };
+
+/** By what a client can put something before a person. */
+interface Means {
+  readonly person: Person | undefined;
+  readonly extensions: typeof CARDS | undefined;
 }
 
 interface Start {
@@ -104,13 +122,16 @@ interface Start {
   readonly stderr: 'pipe';
 }
 
-async function connectCurrent(start: Start, kind: ClientKind, person: Person | undefined): Promise<TestClient> {
+async function connectCurrent(start: Start, kind: ClientKind, { person, extensions }: Means): Promise<TestClient> {
   const transport = new StdioClientTransport(start);
   const stderr = collect(transport.stderr);
   const client = new Client(
     { name: 'test', version: '1.0.0' },
     {
-      capabilities: person === undefined ? {} : { elicitation: { form: {} } },
+      capabilities: {
+        ...(person === undefined ? {} : { elicitation: { form: {} } }),
+        ...(extensions === undefined ? {} : { extensions }),
+      },
       versionNegotiation: { mode: kind === CLIENTS[0] ? 'auto' : 'legacy' },
     },
   );
@@ -139,12 +160,17 @@ async function connectCurrent(start: Start, kind: ClientKind, person: Person | u
   };
 }
 
-async function connectOld(start: Start, person: Person | undefined): Promise<TestClient> {
+async function connectOld(start: Start, { person, extensions }: Means): Promise<TestClient> {
   const transport = new OldStdioClientTransport(start);
   const stderr = collect(transport.stderr);
   const client = new OldClient(
     { name: 'test', version: '1.0.0' },
-    { capabilities: person === undefined ? {} : { elicitation: {} } },
+    {
+      capabilities: {
+        ...(person === undefined ? {} : { elicitation: {} }),
+        ...(extensions === undefined ? {} : { extensions }),
+      },
+    },
   );
   if (person !== undefined)
     client.setRequestHandler(ElicitRequestSchema, (request) => answerForm(request.params, person));
@@ -210,10 +236,11 @@ const toolResult = z.looseObject({
   content: z.array(z.looseObject({ type: z.string(), text: z.string().optional() })),
   structuredContent: z.record(z.string(), z.unknown()).optional(),
   isError: z.boolean().optional(),
+  _meta: z.looseObject({ [CARD_META]: z.record(z.string(), z.unknown()).optional() }).optional(),
 });
 
 function toAnswer(result: unknown): Answer {
-  const { content, structuredContent, isError } = toolResult.parse(result);
+  const { content, structuredContent, isError, _meta } = toolResult.parse(result);
   const text = content.map((block) => block.text ?? '').join('\n');
-  return { isError: isError === true, text, facts: structuredContent ?? {} };
+  return { isError: isError === true, text, facts: structuredContent ?? {}, card: _meta?.[CARD_META] };
 }

@@ -1,0 +1,18 @@
+import * as z from 'zod';
+import { appliedFacts } from '../src/powers/change-facts.ts';
+import { defineTool } from '../src/tool.ts';
+
+export const decide = defineTool({
+  name: 'decide',
+  title: 'Approve or decline in the card',
+  description: "The card's buttons, for a person's click alone: nothing else has the nonce.",
+  effect: 'destroy',
+  card: 'buttons',
+  input: z.strictObject({
+    nonce: z.string().min(1).max(100),
+    decision: z.enum(['approve', 'decline']),
+    name: z.string().max(100).optional(),
+  }),
+  facts: appliedFacts,
+  run: (input, { changes }) => changes.decide(input),
+});
