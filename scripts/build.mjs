@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { describeBundled } from './describe-bundled.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -25,6 +26,8 @@ const common = {
   minifySyntax: true,
   legalComments: 'none',
   banner,
+  // Its other form loads its parts in a way that can't be bundled.
+  alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
   logLevel: 'warning',
 };
 
@@ -35,7 +38,8 @@ export async function buildAll() {
   const dist = path.join(root, 'dist');
   try {
     await mkdir(made, { recursive: true });
-    await Promise.all([bundleServer(made), bundleSandbox(made)]);
+    const built = await Promise.all([bundleServer(made), bundleSandbox(made)]);
+    await describeBundled(root, made, built);
     if (existsSync(dist)) await rename(dist, old);
     await rename(made, dist);
   } finally {
@@ -57,22 +61,31 @@ const sandboxBesideServer = {
 /** @param {string} folder */
 async function bundleServer(folder) {
   const outfile = path.join(folder, 'dstack-mcp.mjs');
-  await build({ ...common, entryPoints: ['src/main.ts'], outfile, plugins: [sandboxBesideServer] });
+  const { metafile } = await build({
+    ...common,
+    metafile: true,
+    entryPoints: ['src/main.ts'],
+    outfile,
+    plugins: [sandboxBesideServer],
+  });
   await chmod(outfile, 0o755);
   await copyFolder('worker', path.join(folder, 'worker'));
   await copyFolder('skills', path.join(folder, 'skills'));
+  return metafile;
 }
 
 /** @param {string} folder */
 async function bundleSandbox(folder) {
-  await build({
+  const { metafile } = await build({
     ...common,
+    metafile: true,
     entryPoints: ['sandbox/main.ts'],
     outfile: path.join(folder, 'sandbox.mjs'),
     // ssh2's native parts are optional: it falls back to node:crypto.
     external: ['cpu-features', '*.node', './dstack-mcp.mjs'],
   });
   await copyFolder('sandbox/server', path.join(folder, 'server'));
+  return metafile;
 }
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
-// Packs the Claude Desktop bundle, `dstack-mcp-<version>.mcpb`: the manifest, the one-file server and its worker. It reads `dist/`,
-// which `npm run build` makes.
+// Packs the Claude Desktop bundle, `dstack-mcp-<version>.mcpb`: the manifest and what it names, the one-file server, and what lies beside
+// it. It reads `dist/`, which `npm run build` makes.
 import { packExtension } from '@anthropic-ai/mcpb';
 import { cp, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
@@ -9,8 +9,10 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** What the bundle holds. The sandbox stays out: it is for trying dstack-mcp without a dstack, from the npm package. */
-const CONTENT = ['manifest.json', 'README.md', 'LICENSE', 'dist/dstack-mcp.mjs', 'dist/worker', 'dist/skills'];
+const CONTENT = ['manifest.json', 'README.md', 'LICENSE', 'docs/images/icon.png', 'dist'];
+
+/** The sandbox stays out: it is for trying dstack-mcp without a dstack, from the npm package. */
+const LEFT_OUT = new Set(['dist/sandbox.mjs', 'dist/server', 'dist/.stamp'].map((name) => path.join(root, name)));
 
 /**
  * Writes the bundle into a folder and gives its path. Rejects when the manifest isn't valid.
@@ -24,7 +26,7 @@ export async function bundle(folder) {
     for (const name of CONTENT) {
       await cp(path.join(root, name), path.join(content, name), {
         recursive: true,
-        filter: (file) => !file.includes('__pycache__'),
+        filter: (file) => !file.includes('__pycache__') && !LEFT_OUT.has(file),
       });
     }
     const outputPath = path.join(folder, `dstack-mcp-${version}.mcpb`);

@@ -3,8 +3,10 @@ import path from 'node:path';
 import { describeSettings } from '../../src/settings.ts';
 import { PROMPTS } from '../../src/prompts/prompts.ts';
 import { RESOURCES } from '../../src/resources/resources.ts';
-import { VERSION } from '../../src/version.ts';
 import { tools } from '../../tools/index.ts';
+import { readProject } from './project.ts';
+import type { Project } from './project.ts';
+import { renderServerJson } from './render-server-json.ts';
 import { listForManifest, listPromptsForManifest, renderToolTable, renderToolsPage } from './render-tools.ts';
 import { takeSteps } from './settle-transcript.ts';
 import { writeTable } from './write-table.ts';
@@ -27,7 +29,12 @@ const SHOWN_STEPS = [
 /** Makes everything that is generated, from the code and from what is hand-written around it. */
 export async function renderGeneratedFiles(root: string): Promise<readonly GeneratedFile[]> {
   const read = (file: string): Promise<string> => readFile(path.join(root, file), 'utf8');
-  const [readme, manifest, demo] = await Promise.all([read('README.md'), read('manifest.json'), read('docs/demo.txt')]);
+  const [project, readme, manifest, demo] = await Promise.all([
+    readProject(root),
+    read('README.md'),
+    read('manifest.json'),
+    read('docs/demo.txt'),
+  ]);
   const parts = {
     tools: renderToolTable(tools, 'docs/tools.md'),
     settings: renderSettings(),
@@ -36,7 +43,8 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
   return [
     { file: 'docs/tools.md', text: renderToolsPage(tools, RESOURCES, PROMPTS) },
     { file: 'README.md', text: replaceParts(readme, parts) },
-    { file: 'manifest.json', text: renderManifest(manifest) },
+    { file: 'manifest.json', text: renderManifest(manifest, project) },
+    { file: 'server.json', text: renderServerJson(project, describeSettings()) },
   ];
 }
 
@@ -63,9 +71,24 @@ function replacePart(text: string, name: string, part: string): string {
   return `${text.slice(0, from + start.length)}\n\n${part}\n\n${text.slice(to)}`;
 }
 
-function renderManifest(text: string): string {
+/** The hand-written manifest with what `package.json` and the code say; each key keeps its place. */
+function renderManifest(text: string, project: Project): string {
   const manifest: unknown = JSON.parse(text);
   if (typeof manifest !== 'object' || manifest === null) throw new Error('manifest.json holds no object.');
-  const generated = { version: VERSION, tools: listForManifest(tools), prompts: listPromptsForManifest(PROMPTS) };
+  const generated = {
+    name: project.name,
+    version: project.version,
+    description: project.description,
+    author: { name: project.author },
+    license: project.license,
+    keywords: project.keywords,
+    repository: { type: 'git', url: project.repository },
+    homepage: project.repository,
+    documentation: project.documentation,
+    support: project.support,
+    privacy_policies: [project.privacyPolicy],
+    tools: listForManifest(tools),
+    prompts: listPromptsForManifest(PROMPTS),
+  };
   return `${JSON.stringify({ ...manifest, ...generated }, undefined, 2)}\n`;
 }

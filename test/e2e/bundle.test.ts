@@ -35,8 +35,35 @@ function fillIn(text: string, folder: string, settings: Readonly<Record<string, 
 test('the bundle is small, holds no packages, and its manifest is valid', async () => {
   const { folder, file } = await unpackInEmptyFolder();
   expect((await stat(file)).size).toBeLessThan(5_000_000);
-  expect((await readdir(folder)).toSorted()).toEqual(['LICENSE', 'README.md', 'dist', 'manifest.json']);
+  expect((await readdir(folder)).toSorted()).toEqual(['LICENSE', 'README.md', 'dist', 'docs', 'manifest.json']);
+  const dist = await readdir(path.join(folder, 'dist'));
+  expect(dist).toEqual(expect.arrayContaining(['dstack-mcp.mjs', 'licences.txt', 'skills', 'worker']));
+  expect(dist).not.toContain('sandbox.mjs');
   expect(validateManifest(path.join(folder, 'manifest.json'))).toBe(true);
+});
+
+test('the bundle says whom to ask, what it does with data, and shows an icon; a person can set what matters', async () => {
+  const { folder } = await unpackInEmptyFolder();
+  const manifest = z
+    .looseObject({
+      long_description: z.string().min(200),
+      documentation: z.url(),
+      support: z.url(),
+      privacy_policies: z.array(z.url()).min(1),
+      icon: z.string(),
+      icons: z.array(z.object({ src: z.string(), size: z.literal('512x512') })),
+      user_config: z.record(z.string(), z.unknown()),
+      tools: z.array(z.looseObject({ name: z.string() })),
+      prompts: z.array(z.looseObject({ name: z.string() })),
+    })
+    .parse(JSON.parse(await readFile(path.join(folder, 'manifest.json'), 'utf8')));
+  for (const { src } of [{ src: manifest.icon }, ...manifest.icons])
+    expect(readPngSize(await readFile(path.join(folder, src)))).toEqual({ width: 512, height: 512 });
+  expect(Object.keys(manifest.user_config)).toEqual(
+    expect.arrayContaining(['cli', 'project', 'workspace', 'confirm', 'max_price', 'read_only', 'policy']),
+  );
+  expect(manifest.tools.length).toBeGreaterThan(10);
+  expect(manifest.prompts.length).toBeGreaterThan(3);
 });
 
 test('the unpacked bundle, started by its manifest with a bare environment, plans a run', async () => {
@@ -62,3 +89,8 @@ test('the unpacked bundle, started by its manifest with a bare environment, plan
   expect(plan.facts, plan.text).toMatchObject({ outcome: 'done', operation: 'create' });
   expect(plan.facts['token']).toEqual(expect.any(String));
 });
+
+function readPngSize(file: Buffer): { width: number; height: number } {
+  expect(file.subarray(1, 4).toString('latin1')).toBe('PNG');
+  return { width: file.readUInt32BE(16), height: file.readUInt32BE(20) };
+}

@@ -1,0 +1,87 @@
+// @ts-check
+// Says whose code is in the bundles: `licences.txt` with every licence's text, and `sbom.cdx.json`, a bill of materials (CycloneDX).
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { runNpm } from './run-npm.mjs';
+
+/** @typedef {{ name: string, version: string, license: string, folder: string }} BundledPackage */
+
+/**
+ * Writes both into the folder of the build.
+ * @param {string} root
+ * @param {string} folder
+ * @param {readonly import('esbuild').Metafile[]} metafiles what esbuild says of each bundle
+ */
+export async function describeBundled(root, folder, metafiles) {
+  const packages = await listPackages(root, metafiles);
+  await Promise.all([
+    writeFile(path.join(folder, 'licences.txt'), await renderLicences(packages)),
+    writeFile(path.join(folder, 'sbom.cdx.json'), await renderBill(root, packages)),
+  ]);
+}
+
+/**
+ * The packages that some file of a bundle comes from, by name.
+ * @param {string} root
+ * @param {readonly import('esbuild').Metafile[]} metafiles
+ * @returns {Promise<BundledPackage[]>}
+ */
+async function listPackages(root, metafiles) {
+  const inputs = metafiles.flatMap(({ outputs }) =>
+    Object.values(outputs).flatMap((output) => Object.keys(output.inputs)),
+  );
+  const folders = new Set(inputs.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []));
+  const packages = await Promise.all(
+    [...folders].map(async (name) => {
+      const folder = path.join(root, name);
+      const described = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'));
+      // An old way of writing: a list of them.
+      const license = described.license ?? described.licenses?.[0]?.type;
+      if (typeof license !== 'string')
+        throw new Error(`${name} doesn't say its licence: see whether it may be bundled.`);
+      return { name: String(described.name), version: String(described.version), license, folder };
+    }),
+  );
+  return packages.toSorted((a, b) => a.name.localeCompare(b.name) || a.version.localeCompare(b.version));
+}
+
+/** @param {readonly BundledPackage[]} packages */
+async function renderLicences(packages) {
+  const parts = await Promise.all(
+    packages.map(async ({ name, version, license, folder }) => {
+      const files = (await readdir(folder)).filter((file) => /^(?:licen[cs]e|notice)(?:[-.]|$)/i.test(file)).toSorted();
+      const texts = await Promise.all(files.map((file) => readFile(path.join(folder, file), 'utf8')));
+      return [`${name} ${version} (${license})`, '', ...texts.map((text) => text.trim())].join('\n');
+    }),
+  );
+  const head = `These packages are part of dstack-mcp's bundles, under their own licences:\n`;
+  const list = packages.map(({ name, version, license }) => `  ${name} ${version} (${license})`).join('\n');
+  return `${[head + list, ...parts].join(`\n\n${'-'.repeat(80)}\n\n`)}\n`;
+}
+
+/**
+ * npm's own bill, for what is in the bundles alone. Without a time and a number, so that the same sources make the same bill.
+ * @param {string} root
+ * @param {readonly BundledPackage[]} packages
+ */
+async function renderBill(root, packages) {
+  const { serialNumber: _number, ...bill } = JSON.parse(
+    await runNpm(['sbom', '--sbom-format=cyclonedx', '--package-lock-only'], { cwd: root }),
+  );
+  const bundled = new Set(packages.map(({ name, version }) => `${name}@${version}`));
+  /** @param {{ 'bom-ref': string }} component */
+  const isBundled = (component) => bundled.has(component['bom-ref'].split('|').at(-1) ?? '');
+  const { timestamp: _time, ...metadata } = bill.metadata;
+  const components = bill.components.filter(isBundled).map((/** @type {object} */ component) => ({
+    ...component,
+    // Needed for building alone, says npm; but the build puts it into the bundle.
+    scope: 'required',
+    properties: [],
+  }));
+  if (components.length < bundled.size) throw new Error("npm's bill of materials lacks a package that is bundled.");
+  const own = { ...metadata.component, name: 'dstack-mcp' };
+  const dependencies = [
+    { ref: own['bom-ref'], dependsOn: components.map((/** @type {{ 'bom-ref': string }} */ one) => one['bom-ref']) },
+  ];
+  return `${JSON.stringify({ ...bill, metadata: { ...metadata, component: own }, components, dependencies }, undefined, 2)}\n`;
+}

@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+
+/** What `package.json` says of the project, and the addresses that follow from its repository: the one place that names it. */
+export interface Project {
+  readonly name: string;
+  readonly mcpName: string;
+  readonly version: string;
+  readonly description: string;
+  readonly license: string;
+  readonly author: string;
+  readonly keywords: readonly string[];
+  /** The repository as a browser opens it. */
+  readonly repository: string;
+  readonly documentation: string;
+  readonly support: string;
+  readonly privacyPolicy: string;
+}
+
+const packageFile = z.object({
+  name: z.string(),
+  mcpName: z.string(),
+  version: z.string(),
+  description: z.string(),
+  license: z.string(),
+  author: z.string(),
+  keywords: z.array(z.string()),
+  repository: z.object({ url: z.string().regex(/^git\+https:\/\/.+\.git$/) }),
+});
+
+/** Reads the project from its `package.json`. */
+export async function readProject(root: string): Promise<Project> {
+  const { repository, ...project } = packageFile.parse(
+    JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')),
+  );
+  const page = repository.url.replace(/^git\+/, '').replace(/\.git$/, '');
+  return {
+    ...project,
+    repository: page,
+    documentation: `${page}#readme`,
+    support: `${page}/issues`,
+    privacyPolicy: `${page}/blob/main/docs/privacy.md`,
+  };
+}

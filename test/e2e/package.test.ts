@@ -1,0 +1,129 @@
+import { execa } from 'execa';
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { publint } from 'publint';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import * as z from 'zod';
+import { runNpm } from '../../scripts/run-npm.mjs';
+import { readProject } from '../../scripts/docs/project.ts';
+import { VERSION } from '../../src/version.ts';
+import { tools } from '../../tools/index.ts';
+import { connect } from '../support/connect.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const packed = z.tuple([z.object({ filename: z.string(), files: z.array(z.object({ path: z.string() })) })]);
+
+let folder: string;
+let tarball: string;
+let files: readonly string[];
+/** The environment of somebody who has Node, and nothing of this project: no network either. */
+let bare: Record<string, string>;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-package-'));
+  const home = path.join(folder, 'home');
+  await mkdir(home);
+  bare = {
+    HOME: home,
+    PATH: `${path.dirname(process.execPath)}${path.delimiter}/usr/bin${path.delimiter}/bin`,
+    TMPDIR: folder,
+    npm_config_cache: path.join(folder, 'npm-cache'),
+    npm_config_offline: 'true',
+  };
+  const said = await runNpm(['pack', '--json', '--pack-destination', folder], { cwd: root });
+  const [{ filename, files: listed }] = packed.parse(JSON.parse(said));
+  tarball = path.join(folder, filename);
+  files = listed.map((file) => file.path);
+  await mkdir(path.join(folder, 'empty'));
+  await runNpm(['install', '--no-audit', '--no-fund', tarball], { cwd: path.join(folder, 'empty'), env: bare });
+});
+afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
+
+test('the package holds the bundles, what lies beside them and the pages, and nothing else', () => {
+  for (const file of ['dstack-mcp.mjs', 'sandbox.mjs', 'licences.txt', 'sbom.cdx.json', 'worker/preload.py'])
+    expect(files).toContain(`dist/${file}`);
+  expect(files).toContain('dist/skills/dstack/SKILL.md');
+  const allowed = /^(?:dist\/(?!\.)|docs\/|(?:README|CHANGELOG|SECURITY)\.md$|LICENSE$|package\.json$)/;
+  expect(files.filter((file) => !allowed.test(file) || file.includes('__pycache__'))).toEqual([]);
+});
+
+test('publint finds nothing to mend', async () => {
+  const { buffer } = new Uint8Array(await readFile(tarball));
+  const { messages } = await publint({ strict: true, pack: { tarball: buffer } });
+  expect(messages).toEqual([]);
+});
+
+test('installed in an empty folder, without network and other packages, its command plans a run', async () => {
+  const modules = path.join(folder, 'empty', 'node_modules');
+  expect((await readdir(modules)).filter((name) => !name.startsWith('.'))).toEqual(['dstack-mcp']);
+  const home = await createTestHome();
+  const client = await connect({ server: path.join(modules, '.bin', 'dstack-mcp'), env: home.env });
+  expect(await client.listTools()).toHaveLength(tools.length);
+  const name = uniqueName('package');
+  await home.write(`${name}.dstack.yml`, task(name));
+  const plan = await client.call('plan', { file: `${name}.dstack.yml` });
+  expect(plan.facts, plan.text).toMatchObject({ outcome: 'done', operation: 'create', token: expect.any(String) });
+});
+
+test('npx runs it from the tarball, in an empty folder', async () => {
+  const cwd = path.join(folder, 'nothing');
+  await mkdir(cwd);
+  const run = await execa('npx', ['--yes', '--package', tarball, 'dstack-mcp', '--version'], {
+    cwd,
+    env: bare,
+    extendEnv: false,
+  });
+  expect(run.stdout).toBe(VERSION);
+});
+
+test('its demo shows a whole round, in an empty folder and an empty home', async () => {
+  // What takes a minute and the network otherwise: dstack, installed for the sandbox.
+  const cache = path.join(bare['HOME'] ?? '', '.cache', 'dstack-mcp');
+  await mkdir(cache, { recursive: true });
+  await symlink(path.resolve(path.dirname(inject('sandbox').cli), '..'), path.join(cache, 'python'));
+  const bin = path.join(folder, 'empty', 'node_modules', '.bin', 'dstack-mcp');
+  const { stdout, exitCode } = await execa(bin, ['demo'], {
+    cwd: path.join(folder, 'empty'),
+    env: bare,
+    extendEnv: false,
+    stdin: 'ignore',
+    reject: false,
+  });
+  expect(exitCode, stdout).toBe(0);
+  expect(stdout).toContain('epoch 3: loss 0.33');
+  expect(stdout).toContain('Run train is terminated');
+});
+
+test('what the MCP registry is told fits the package: name, version, description', async () => {
+  const project = await readProject(root);
+  const entry = z
+    .looseObject({
+      name: z.string(),
+      version: z.string(),
+      description: z.string().max(100),
+      repository: z.object({ url: z.string() }).loose(),
+      packages: z.tuple([z.looseObject({ identifier: z.string(), version: z.string() })]),
+    })
+    .parse(JSON.parse(await readFile(path.join(root, 'server.json'), 'utf8')));
+  expect(entry).toMatchObject({ name: project.mcpName, version: VERSION, repository: { url: project.repository } });
+  expect(entry.packages).toMatchObject([{ identifier: project.name, version: VERSION }]);
+  // Who publishes from a repository may use the names of its owner.
+  const owner = /^https:\/\/github\.com\/([^/]+)\/[^/]+$/.exec(project.repository)?.[1];
+  expect(project.mcpName).toBe(`io.github.${owner}/${project.name}`);
+});
+
+test('the licences of all that is bundled are there, and its bill of materials', async () => {
+  const dist = path.join(folder, 'empty', 'node_modules', 'dstack-mcp', 'dist');
+  const licences = await readFile(path.join(dist, 'licences.txt'), 'utf8');
+  const bill = z
+    .looseObject({
+      bomFormat: z.literal('CycloneDX'),
+      components: z.array(z.looseObject({ name: z.string(), version: z.string() })),
+    })
+    .parse(JSON.parse(await readFile(path.join(dist, 'sbom.cdx.json'), 'utf8')));
+  const listed = [...licences.matchAll(/^ {2}(\S+ \S+) \(.+\)$/gm)].map(([, one]) => String(one));
+  expect(listed).toContain('zod 4.6.7');
+  expect(bill.components.map(({ name, version }) => `${name} ${version}`).toSorted()).toEqual(listed.toSorted());
+});
