@@ -3,7 +3,7 @@ export const INSTRUCTIONS = `Runs GPU work through the dstack CLI that is instal
 
 Order for every change: preview, consent, change, look.
 1. offer shows GPUs and prices. plan shows what a configuration file (*.dstack.yml) would do, its price, and gives a token. Show the plan to the user as it is.
-2. Only after the user's word, call apply with that token (stop and delete work alike: the first call previews and gives the token, the second redeems it). The user may be asked by the client as well.
+2. Only after the user's word, call apply with that token (stop and delete work alike: the first call previews and gives the token, the second redeems it). The user may be asked by the client as well, or by a card: then wait for their click.
 3. apply returns at once; follow with get (status), logs, attach.
 
 Rules:

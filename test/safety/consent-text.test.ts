@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { describeChange, describeLevel, nameToType } from '../../src/safety/consent-text.ts';
+import {
+  cleanSummary,
+  describeChange,
+  describeLevel,
+  isNameToType,
+  nameToType,
+} from '../../src/safety/consent-text.ts';
 import { pendingChange } from './pending.ts';
 
 test('the person is shown the action, the place, the price, the losses and the warnings', () => {
@@ -108,4 +114,57 @@ test('no name is typed where a yes is enough, even if there is one to type', () 
   expect(nameToType(pendingChange({ operation: 'create', nameToType: 'train' }))).toBeUndefined();
   expect(nameToType(pendingChange({ operation: 'delete', nameToType: 'other' }))).toBe('other');
   expect(nameToType(pendingChange({ operation: 'delete' }))).toBe('train');
+});
+
+test.each<[unknown, boolean]>([
+  ['train', true],
+  [' train\n', true],
+  ['Train', false],
+  ['trai', false],
+  ['', false],
+  [undefined, false],
+  [true, false],
+  [['train'], false],
+])('typed as %j, the name train is given: %j', (typed, isIt) => {
+  expect(isNameToType(pendingChange({ operation: 'delete' }), typed)).toBe(isIt);
+});
+
+test('where no name is to be typed, none is the right one', () => {
+  expect(isNameToType(pendingChange({ operation: 'create' }), 'train')).toBe(false);
+});
+
+test('the card is given every word of the summary, cleaned and masked, and none is left out', () => {
+  const hostile = 'the key s3cr3t\u202e\n<img src=x>';
+  const many = Array.from({ length: 40 }, (_, index) => `instance ${index}`);
+  const { summary } = pendingChange({
+    summary: {
+      action: hostile,
+      resource: { kind: hostile, name: hostile },
+      project: hostile,
+      server: hostile,
+      flags: [hostile],
+      losses: [...many, hostile],
+      warnings: [hostile],
+      totalPrice: 20,
+    },
+  });
+  const clean = 'the key ***⟨U+202E⟩ <img src=x>';
+  expect(cleanSummary(summary, (text) => text.replace('s3cr3t', '***'))).toEqual({
+    action: clean,
+    resource: { kind: clean, name: clean },
+    project: clean,
+    server: clean,
+    pricePerHour: 1,
+    totalPrice: 20,
+    flags: [clean],
+    losses: [...many, clean],
+    warnings: [clean],
+  });
+});
+
+test('a summary without a name or flags stays without', () => {
+  const { summary } = pendingChange({ summary: { resource: { kind: 'fleet' } } });
+  const cleaned = cleanSummary(summary, (text) => text);
+  expect(cleaned.resource).toEqual({ kind: 'fleet' });
+  expect(cleaned.flags).toBeUndefined();
 });

@@ -3,11 +3,13 @@ import type { ToolError } from '../../src/errors.ts';
 import {
   declined,
   foreignAnswer,
+  nonceUnknown,
   personNeeded,
   planChanged,
   tokenExpired,
   tokenUnknown,
   usedUp,
+  wrongName,
   wrongTool,
 } from '../../src/safety/refusals.ts';
 import { pendingChange } from './pending.ts';
@@ -36,6 +38,27 @@ test.each<[string, ToolError, string, string, string]>([
     'person-declined',
     'The person typed another name than train, which counts as a no. Nothing was changed; the token is spent.',
     'Ask the user what they want instead. Call stop again without a token and show what it says to the user before going on.',
+  ],
+  [
+    'a wrong name in the card',
+    wrongName(stopped, 2),
+    'wrong-name',
+    "What was typed isn't the name train. Nothing was changed.",
+    'Type that name to agree, or decline; 2 tries are left.',
+  ],
+  [
+    'a wrong name in the card, for the last time',
+    wrongName(stopped, 1),
+    'wrong-name',
+    "What was typed isn't the name train. Nothing was changed.",
+    'Type that name to agree, or decline; one try is left.',
+  ],
+  [
+    'an invented nonce',
+    nonceUnknown(),
+    'token-unknown',
+    'This card is not known: this server did not show it, or was restarted since. Nothing was changed.',
+    'Ask for a new plan, and decide in its card.',
   ],
   [
     'another plan',
