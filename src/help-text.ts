@@ -13,6 +13,8 @@ Usage: dstack-mcp [command] [settings]
 
 Commands:
   (none)     serve MCP over standard input and output; a client starts it
+  setup      enter this server in a client's configuration: setup <client> [settings], after it has shown the difference and asked
+             (--list, --dry-run, --yes, --undo, --name, --file)
   doctor     check the executable, server, project, ssh, workspace and policy (--json)
   sandbox    start a real dstack server over simulated machines, to try everything without GPUs
   demo       a whole round against the sandbox, shown as it happens

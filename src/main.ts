@@ -1,3 +1,4 @@
+import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { tools } from '../tools/index.ts';
 import { createEngine } from './engine.ts';
@@ -5,7 +6,7 @@ import { ToolError } from './errors.ts';
 import { showHelp } from './help-text.ts';
 import { createLog } from './log.ts';
 import { serve } from './server.ts';
-import { readCommandLine } from './settings.ts';
+import { describeSettings, readCommandLine } from './settings.ts';
 import type { CommandLine } from './settings.ts';
 import { VERSION } from './version.ts';
 
@@ -26,7 +27,9 @@ process.stdout.on('error', () => stopping.abort());
 process.stderr.on('error', () => undefined);
 
 try {
-  await main(readCommandLine(process.argv.slice(2), process.env));
+  const [first, ...rest] = process.argv.slice(2);
+  if (first === 'setup') await runSetup(rest);
+  else await main(readCommandLine(process.argv.slice(2), process.env));
 } catch (error) {
   const expected = error instanceof ToolError || (error instanceof Error && 'hint' in error);
   process.stderr.write(
@@ -70,6 +73,23 @@ async function main(line: CommandLine): Promise<void> {
     default:
       line.command satisfies never;
   }
+}
+
+async function runSetup(argv: readonly string[]): Promise<void> {
+  const { readSetupLine } = await import('./setup/setup-line.ts');
+  const { runSetup: setUp } = await import('./setup/setup-command.ts');
+  const { askOnTerminal } = await import('./setup/ask-on-terminal.ts');
+  const line = readSetupLine(argv, describeSettings());
+  if (line.kind === 'help') return print(showHelp());
+  // A value that the server would not start with is better refused now.
+  if (line.kind === 'setup') readCommandLine([], line.settings);
+  const home = process.env['HOME'] ?? process.env['USERPROFILE'] ?? homedir();
+  process.exitCode = await setUp(line, {
+    places: { platform: process.platform, env: process.env, home, cwd: process.cwd() },
+    installation: { platform: process.platform, node: process.execPath, server: fileURLToPath(import.meta.url) },
+    print,
+    ask: process.stdin.isTTY && process.stdout.isTTY ? askOnTerminal : undefined,
+  });
 }
 
 function print(text: string): void {

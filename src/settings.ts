@@ -166,7 +166,7 @@ export function readCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv)
     throw new ToolError(
       'invalid-input',
       `Unknown command: ${unknown}`,
-      'Commands: doctor, sandbox, demo; none serves MCP over stdio. See --help.',
+      'Commands: setup, doctor, sandbox, demo; none serves MCP over stdio. See --help.',
     );
   }
   const chosen = values['help'] ? 'help' : values['version'] ? 'version' : known;

@@ -41,6 +41,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'src/resources/',
     'src/runs/',
     'src/safety/',
+    'src/setup/',
     'tools/index.ts',
     'sandbox/main.ts',
     'package.json',
@@ -69,6 +70,16 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // What clients are given beside tools: declarations, which know of tools by name alone.
   'src/resources': ['src/fields.ts', 'type src/log.ts', 'zod'],
   'src/prompts': ['src/fields.ts', 'type src/resources/name-source.ts', 'zod'],
+  // Enters this server in a client's configuration: nothing of MCP, nothing of dstack.
+  'src/setup': [
+    'src/errors.ts',
+    'src/config/edit-text.ts',
+    'src/safety/replace-file.ts',
+    '@clack/prompts',
+    'jsonc-parser',
+    'smol-toml',
+    'yaml',
+  ],
   // Where they meet.
   'src/powers': [
     'src/errors.ts',

@@ -110,3 +110,30 @@ test('the sandbox prints what a client needs to connect to it, and ends with not
   expect(await processesOf(temporary)).toEqual([]);
   expect(await readdir(temporary)).toEqual([]);
 });
+
+test('setup enters the server that runs in a client, and says what is wrong with its exit code', async () => {
+  const home = await makeTemporary();
+  const setUp = (...args: string[]) =>
+    execa(process.execPath, [server, 'setup', ...args], {
+      env: { HOME: home },
+      cwd: home,
+      stdin: 'ignore',
+      reject: false,
+    });
+  expect((await setUp('--help')).stdout).toContain('setup <client>');
+  expect(await setUp('gemini', '--dry-run')).toMatchObject({
+    exitCode: 0,
+    stdout: expect.stringContaining(JSON.stringify(server)),
+  });
+  expect(await setUp('gemini')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('nobody can be asked') });
+  expect(await setUp('gemini', '--yes', '--confirm', 'nobody')).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('DSTACK_MCP_CONFIRM is "nobody"'),
+  });
+  expect(await readdir(home)).toEqual([]);
+  expect(await setUp('gemini', '--yes', '--confirm', 'person')).toMatchObject({ exitCode: 0 });
+  const written: unknown = JSON.parse(await readFile(path.join(home, '.gemini', 'settings.json'), 'utf8'));
+  expect(written).toEqual({
+    mcpServers: { dstack: { command: process.execPath, args: [server], env: { DSTACK_MCP_CONFIRM: 'person' } } },
+  });
+});

@@ -1,0 +1,77 @@
+import { constants } from 'node:fs';
+import { copyFile, lstat, mkdir, readFile, realpath, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { ToolError } from '../errors.ts';
+import { replaceFile } from '../safety/replace-file.ts';
+import type { FileChange, FileTexts } from './plan-setup.ts';
+
+/** A client's file on the disk, and the backup beside it. */
+export interface ClientFile {
+  /** Without links: a link stays one, and what it leads to is changed. */
+  readonly path: string;
+  readonly backupPath: string;
+  readonly texts: FileTexts;
+}
+
+/** Reads a client's file and its backup. @throws ToolError `invalid-file` for what is no text file, or can't be read */
+export async function readClientFile(named: string): Promise<ClientFile> {
+  const file = await realpath(named).catch(() => path.resolve(named));
+  const backupPath = `${file}.before-dstack-mcp`;
+  const [current, backup] = await Promise.all([readText(file), readText(backupPath)]);
+  return { path: file, backupPath, texts: { current, backup } };
+}
+
+/** Does what was planned, whole or not at all. @throws ToolError where the file has changed meanwhile, or can't be written */
+export async function applyFileChange(
+  { path: file, backupPath, texts }: ClientFile,
+  change: FileChange,
+): Promise<void> {
+  if (change.kind === 'none') return;
+  const isUnchanged = async (): Promise<boolean> => (await readText(file)) === texts.current;
+  if (change.kind === 'remove') {
+    if (!(await isUnchanged())) throw changedMeanwhile(file);
+    return rm(file);
+  }
+  await mkdir(path.dirname(file), { recursive: true });
+  const exists = texts.current !== undefined;
+  // With the rights of the file itself, which may hold other servers' secrets.
+  if (change.backUp) {
+    await rm(backupPath, { force: true });
+    await copyFile(file, backupPath, constants.COPYFILE_EXCL);
+  }
+  try {
+    const folder = await realpath(path.dirname(file));
+    await replaceFile(path.join(folder, path.basename(file)), change.after, { exists, isUnchanged });
+  } catch (error) {
+    if (error instanceof ToolError && error.code === 'plan-changed') throw changedMeanwhile(file);
+    throw error;
+  }
+  if (change.after === texts.backup) await rm(backupPath, { force: true });
+}
+
+async function readText(file: string): Promise<string | undefined> {
+  try {
+    if ((await lstat(file)).size > MOST_BYTES) throw unreadable(file, 'it is too large for a configuration');
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(file));
+  } catch (error) {
+    if (error instanceof ToolError) throw error;
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw unreadable(file, error instanceof Error ? error.message : String(error));
+  }
+}
+
+const MOST_BYTES = 5_000_000;
+
+const unreadable = (file: string, why: string): ToolError =>
+  new ToolError(
+    'invalid-file',
+    `${file} can't be read: ${why}. Nothing was changed.`,
+    'See what it is, then run this again.',
+  );
+
+const changedMeanwhile = (file: string): ToolError =>
+  new ToolError(
+    'plan-changed',
+    `${file} was changed by somebody else meanwhile. Nothing was changed.`,
+    'Run this again.',
+  );
