@@ -1,10 +1,11 @@
 // @ts-check
-// Bundles the server and the sandbox, each into one file. Plain JavaScript: it runs before anything is built.
+// Bundles the server, the sandbox and the card, each into one file. Plain JavaScript: it runs before anything is built.
 import { build } from 'esbuild';
 import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildCard } from '../ui/build.mjs';
 import { describeBundled } from './describe-bundled.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -69,6 +70,7 @@ async function bundleServer(folder) {
     plugins: [sandboxBesideServer],
   });
   await chmod(outfile, 0o755);
+  await buildCard(path.join(folder, 'card.html'));
   await copyFolder('worker', path.join(folder, 'worker'));
   await copyFolder('skills', path.join(folder, 'skills'));
   return metafile;

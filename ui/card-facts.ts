@@ -1,0 +1,154 @@
+import type { ToolResult } from './host.ts';
+import { factsListOf, numberOf, optional, textOf, textsOf, toFacts } from './read.ts';
+import type { Facts } from './read.ts';
+
+/** The key under which the server hands the card what the model doesn't get. */
+const CARD = 'dstack-mcp/card';
+
+/** What is agreed to with a click. */
+export interface PendingConsent {
+  readonly nonce: string;
+  readonly expiresAt: number;
+  /** The server's clock when the result was made. */
+  readonly now: number;
+  readonly nameToType?: string;
+}
+
+/** Where something may run, and for how much. */
+export interface Offer {
+  readonly backend: string;
+  readonly region?: string;
+  readonly instanceType?: string;
+  readonly resources?: string;
+  readonly gpu?: string;
+  readonly spot: boolean;
+  readonly pricePerHour: number;
+  readonly availability: string;
+}
+
+/** A kind of GPU, with the range of its prices. */
+export interface GpuKind {
+  readonly gpu: string;
+  readonly priceMin: number;
+  readonly priceMax: number;
+  readonly backends: string;
+}
+
+/** A change that waits for a person, or why there is none to wait for. */
+export interface ChangeCard {
+  readonly operation: string;
+  readonly action: string;
+  readonly kind: string;
+  readonly name?: string;
+  readonly project?: string;
+  readonly server?: string;
+  readonly pricePerHour?: number;
+  readonly priceRange?: readonly [number, number];
+  readonly totalPrice?: number;
+  readonly machines?: { readonly min: number; readonly max?: number };
+  readonly maxDurationHours?: number;
+  readonly flags: readonly string[];
+  readonly losses: readonly string[];
+  readonly warnings: readonly string[];
+  readonly changes: readonly string[];
+  readonly blockers: readonly { readonly message: string; readonly hint?: string }[];
+  readonly offers: readonly Offer[];
+  readonly offersTotal: number;
+  readonly consent?: PendingConsent;
+}
+
+/** What a result asks the card to show. */
+export type CardView = 'change' | 'runs' | 'run' | 'offers' | 'none';
+
+/** Reads which view a result is for: what the server says, else what its facts can be shown as. */
+export function readView({ meta, facts }: ToolResult): CardView {
+  const said = textOf(toFacts(meta[CARD]), 'view');
+  if (said === 'change' || said === 'runs' || said === 'run' || said === 'offers') return said;
+  if (facts['operation'] !== undefined && textOf(facts, 'consent') === undefined) return 'change';
+  if (Array.isArray(facts['runs'])) return 'runs';
+  if (facts['run'] !== undefined) return 'run';
+  if (Array.isArray(facts['offers']) || Array.isArray(facts['gpus'])) return 'offers';
+  return 'none';
+}
+
+/** What the server hands to the card alone. */
+export const cardOf = ({ meta }: ToolResult): Facts => toFacts(meta[CARD]);
+
+/** Reads a change: what is agreed to, and what the plan behind it says. */
+export function readChange(result: ToolResult): ChangeCard {
+  const { facts } = result;
+  const card = cardOf(result);
+  const summary = toFacts(card['summary']);
+  const resource = toFacts(summary['resource'] ?? facts['resource']);
+  const offers = readOffers(Array.isArray(card['offers']) ? card : facts);
+  const [low, high] = Array.isArray(facts['priceRange']) ? facts['priceRange'] : [];
+  const machines = toFacts(card['machines']);
+  const min = numberOf(machines, 'min');
+  const consent = readConsent(card);
+  return {
+    operation: textOf(card, 'operation') ?? textOf(facts, 'operation') ?? 'unknown',
+    action: textOf(summary, 'action') ?? textOf(facts, 'summary') ?? '',
+    kind: textOf(resource, 'kind') ?? 'resource',
+    ...optional('name', textOf(resource, 'name')),
+    ...optional('project', textOf(summary, 'project') ?? textOf(facts, 'project')),
+    ...optional('server', textOf(summary, 'server')),
+    ...optional('pricePerHour', numberOf(summary, 'pricePerHour') ?? numberOf(facts, 'pricePerHour')),
+    ...optional('totalPrice', numberOf(summary, 'totalPrice') ?? numberOf(facts, 'totalPrice')),
+    ...(typeof low === 'number' && typeof high === 'number' ? { priceRange: [low, high] as const } : {}),
+    ...(min === undefined ? {} : { machines: { min, ...optional('max', numberOf(machines, 'max')) } }),
+    ...optional('maxDurationHours', numberOf(card, 'maxDurationHours')),
+    flags: textsOf(summary, 'flags'),
+    losses: textsOf(summary, 'losses'),
+    warnings: [...new Set([...textsOf(summary, 'warnings'), ...textsOf(facts, 'warnings')])],
+    changes: textsOf(facts, 'changes'),
+    blockers: factsListOf(facts, 'blockers').map((blocker) => ({
+      message: textOf(blocker, 'message') ?? 'unknown',
+      ...optional('hint', textOf(blocker, 'hint')),
+    })),
+    offers,
+    offersTotal: numberOf(card, 'offersTotal') ?? offers.length,
+    ...optional('consent', consent),
+  };
+}
+
+function readConsent(card: Facts): PendingConsent | undefined {
+  const nonce = textOf(card, 'nonce');
+  const expiresAt = instantOf(card, 'expiresAt');
+  if (nonce === undefined || expiresAt === undefined) return undefined;
+  const now = instantOf(card, 'now') ?? Date.now();
+  return { nonce, expiresAt, now, ...optional('nameToType', textOf(card, 'nameToType')) };
+}
+
+function instantOf(facts: Facts, key: string): number | undefined {
+  const at = numberOf(facts, key) ?? Date.parse(textOf(facts, key) ?? '');
+  return Number.isNaN(at) ? undefined : at;
+}
+
+/** Reads the offers of a plan or of a search; those without a price are passed over. */
+export function readOffers(facts: Facts): readonly Offer[] {
+  return factsListOf(facts, 'offers').flatMap((offer) => {
+    const pricePerHour = numberOf(offer, 'pricePerHour');
+    if (pricePerHour === undefined) return [];
+    return {
+      backend: textOf(offer, 'backend') ?? '',
+      ...optional('region', textOf(offer, 'region')),
+      ...optional('instanceType', textOf(offer, 'instanceType')),
+      ...optional('resources', textOf(offer, 'resources')),
+      ...optional('gpu', textOf(offer, 'gpu')),
+      spot: offer['spot'] === true,
+      pricePerHour,
+      availability: textOf(offer, 'availability') ?? 'unclear',
+    };
+  });
+}
+
+/** Reads the kinds of GPU of a search that was grouped. */
+export function readGpuKinds(facts: Facts): readonly GpuKind[] {
+  return factsListOf(facts, 'gpus').flatMap((kind) => {
+    const gpu = textOf(kind, 'gpu');
+    const priceMin = numberOf(kind, 'pricePerGpuMin');
+    if (gpu === undefined || priceMin === undefined) return [];
+    const priceMax = numberOf(kind, 'pricePerGpuMax') ?? priceMin;
+    return { gpu, priceMin, priceMax, backends: textOf(kind, 'backends') ?? '' };
+  });
+}

@@ -1,0 +1,117 @@
+import { AppBridge, PostMessageTransport } from '@modelcontextprotocol/ext-apps/app-bridge';
+import type { CardHost, HostLook } from './card-host.ts';
+import { createToolbar } from './toolbar.ts';
+
+declare global {
+  interface Window {
+    cardHost: CardHost;
+  }
+}
+
+/** What hosts of MCP Apps put before a card: nothing is loaded, nothing is sent. */
+const EMPTY_CSP =
+  "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'none'";
+
+const cards = document.createElement('div');
+cards.className = 'cards';
+const heard = { calls: [], links: [], toldModel: [] } satisfies Record<string, unknown[]> as {
+  calls: { name: string; input: unknown }[];
+  links: string[];
+  toldModel: string[];
+};
+let look: HostLook = { theme: 'light' };
+const bridges: AppBridge[] = [];
+
+async function ask(path: string, body?: unknown): Promise<unknown> {
+  const response = await fetch(
+    path,
+    body === undefined
+      ? {}
+      : { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } },
+  );
+  if (!response.ok) throw new Error(await response.text());
+  return response.json();
+}
+
+/** The tools that a card may call are those that the list doesn't keep to the model. */
+async function callForCard(name: string, input: Record<string, unknown>): Promise<unknown> {
+  heard.calls.push({ name, input });
+  return ask('call', { name, input, by: 'card' });
+}
+
+async function mount(input: Readonly<Record<string, unknown>>): Promise<AppBridge> {
+  const frame = document.createElement('iframe');
+  frame.sandbox.add('allow-scripts');
+  frame.title = 'card';
+  if (look.width !== undefined) frame.style.width = `${look.width}px`;
+  cards.append(frame);
+  const target = frame.contentWindow;
+  if (target === null) throw new Error('the frame has no window');
+  const { width: _width, ...context } = look;
+  const bridge = new AppBridge(
+    null,
+    { name: 'dstack-mcp-host-page', version: '1.0.0' },
+    { serverTools: {}, openLinks: {}, updateModelContext: { text: {} } },
+    { hostContext: { ...context, displayMode: 'inline' } },
+  );
+  bridge.oncalltool = async ({ name, arguments: args = {} }) => toCallResult(await callForCard(name, args));
+  bridge.onopenlink = ({ url }) => {
+    heard.links.push(url);
+    return Promise.resolve({});
+  };
+  bridge.onupdatemodelcontext = ({ content = [] }) => {
+    heard.toldModel.push(...content.flatMap((block) => (block.type === 'text' ? [block.text] : [])));
+    return Promise.resolve({});
+  };
+  bridge.onsizechange = ({ height }) => {
+    if (height !== undefined) frame.style.height = `${height}px`;
+  };
+  const ready = new Promise<void>((resolve) => {
+    bridge.oninitialized = () => resolve();
+  });
+  await bridge.connect(new PostMessageTransport(target, target));
+  const page = await ask('card');
+  frame.srcdoc = String(page).replace(
+    '<head>',
+    `<head><meta http-equiv="Content-Security-Policy" content="${EMPTY_CSP}">`,
+  );
+  await ready;
+  bridges.push(bridge);
+  await bridge.sendToolInput({ arguments: { ...input } });
+  return bridge;
+}
+
+type CallResult = Parameters<AppBridge['sendToolResult']>[0];
+
+function toCallResult(value: unknown): CallResult {
+  if (typeof value !== 'object' || value === null || !('content' in value) || !Array.isArray(value.content))
+    throw new Error('that is no result of a tool');
+  return { ...value, content: value.content };
+}
+
+window.cardHost = {
+  async call(name, input) {
+    const result = await ask('call', { name, input, by: 'model' });
+    const bridge = await mount(input);
+    await bridge.sendToolResult(toCallResult(result));
+    return result;
+  },
+  async show(result, input = {}) {
+    const bridge = await mount(input);
+    await bridge.sendToolResult(toCallResult(result));
+  },
+  look(next) {
+    look = { ...look, ...next };
+    document.documentElement.dataset['theme'] = look.theme ?? 'light';
+    for (const frame of cards.querySelectorAll('iframe'))
+      frame.style.width = look.width === undefined ? '' : `${look.width}px`;
+    const { width: _width, ...context } = look;
+    for (const bridge of bridges) bridge.setHostContext({ ...context, displayMode: 'inline' });
+  },
+  heard: () => heard,
+  clear() {
+    cards.replaceChildren();
+    bridges.length = 0;
+  },
+};
+document.body.append(createToolbar(window.cardHost), cards);

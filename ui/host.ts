@@ -1,0 +1,126 @@
+import type {
+  McpUiInitializeRequest,
+  McpUiInitializedNotification,
+  McpUiSizeChangedNotification,
+} from '@modelcontextprotocol/ext-apps';
+import { createRpc } from './rpc.ts';
+import { factsListOf, textOf, toFacts } from './read.ts';
+import type { Facts } from './read.ts';
+
+/** A tool's result as the card reads it. */
+export interface ToolResult {
+  readonly isError: boolean;
+  readonly facts: Facts;
+  readonly meta: Facts;
+  readonly text: string;
+}
+
+/** What the host tells of its looks and of the person's habits. */
+export interface HostContext {
+  readonly theme?: 'light' | 'dark';
+  readonly locale?: string;
+  readonly timeZone?: string;
+  readonly variables: Facts;
+}
+
+/** What the card may ask of its host. */
+export interface Host {
+  /** What a link, a call or a word to the model needs of the host may be missing: the card then does without. */
+  readonly can: { readonly openLinks: boolean; readonly callTools: boolean; readonly tellModel: boolean };
+  callTool(name: string, input: Readonly<Record<string, unknown>>): Promise<ToolResult>;
+  openLink(url: string): Promise<boolean>;
+  tellModel(text: string): Promise<void>;
+}
+
+/** What a host sends by itself. */
+export interface HostListener {
+  onContext(context: HostContext): void;
+  onInput(input: Facts): void;
+  onResult(result: ToolResult): void;
+  onCancelled(): void;
+}
+
+const PROTOCOL_VERSION = '2026-01-26';
+const NAME = { name: 'dstack-card', version: '1.0.0' };
+
+/** Connects to the window around the card, as MCP Apps (2026-01-26) says; what the host sends goes to the listener. */
+export async function connectHost(listener: HostListener): Promise<Host> {
+  let context: Facts = {};
+  const takeContext = (more: Facts): void => {
+    context = { ...context, ...more };
+    listener.onContext(readContext(context));
+  };
+  const rpc = createRpc({
+    target: window.parent,
+    onNotification(method, params) {
+      if (method === 'ui/notifications/tool-input') listener.onInput(toFacts(params['arguments']));
+      else if (method === 'ui/notifications/tool-result') listener.onResult(readResult(params));
+      else if (method === 'ui/notifications/tool-cancelled') listener.onCancelled();
+      else if (method === 'ui/notifications/host-context-changed') takeContext(params);
+    },
+    // There is nothing to save before the end, and nothing to say to a ping.
+    answers: { ping: () => ({}), 'ui/resource-teardown': () => ({}) },
+  });
+  const hello: McpUiInitializeRequest = {
+    method: 'ui/initialize',
+    params: {
+      protocolVersion: PROTOCOL_VERSION,
+      appInfo: NAME,
+      appCapabilities: { availableDisplayModes: ['inline'] },
+    },
+  };
+  const welcome = await rpc.request(hello.method, hello.params);
+  takeContext(toFacts(welcome['hostContext']));
+  rpc.notify('ui/notifications/initialized' satisfies McpUiInitializedNotification['method'], {});
+  reportSize((size) =>
+    rpc.notify('ui/notifications/size-changed' satisfies McpUiSizeChangedNotification['method'], size),
+  );
+  const capabilities = toFacts(welcome['hostCapabilities']);
+  return {
+    can: {
+      openLinks: 'openLinks' in capabilities,
+      callTools: 'serverTools' in capabilities,
+      tellModel: 'updateModelContext' in capabilities,
+    },
+    callTool: async (name, input) => readResult(await rpc.request('tools/call', { name, arguments: input })),
+    openLink: async (url) => (await rpc.request('ui/open-link', { url }))['isError'] !== true,
+    async tellModel(text) {
+      await rpc.request('ui/update-model-context', { content: [{ type: 'text', text }] });
+    },
+  };
+}
+
+/** Reads a tool's result, whatever a host made of it. */
+export function readResult(result: Facts): ToolResult {
+  const texts = factsListOf(result, 'content').flatMap((block) => textOf(block, 'text') ?? []);
+  return {
+    isError: result['isError'] === true,
+    facts: toFacts(result['structuredContent']),
+    meta: toFacts(result['_meta']),
+    text: texts.join('\n'),
+  };
+}
+
+function readContext(context: Facts): HostContext {
+  const theme = textOf(context, 'theme');
+  const locale = textOf(context, 'locale');
+  const timeZone = textOf(context, 'timeZone');
+  return {
+    ...(theme === 'light' || theme === 'dark' ? { theme } : {}),
+    ...(locale === undefined ? {} : { locale }),
+    ...(timeZone === undefined ? {} : { timeZone }),
+    variables: toFacts(toFacts(context['styles'])['variables']),
+  };
+}
+
+/** Tells the host how much room the card takes, whenever that changes. */
+function reportSize(report: (size: McpUiSizeChangedNotification['params']) => void): void {
+  let last = '';
+  new ResizeObserver(() => {
+    const { height, width } = document.body.getBoundingClientRect();
+    const size = { width: Math.ceil(width), height: Math.ceil(height) };
+    if (last === JSON.stringify(size)) return;
+    last = JSON.stringify(size);
+    report(size);
+  }).observe(document.body);
+}

@@ -1,0 +1,141 @@
+import { cardOf, readGpuKinds, readOffers } from './card-facts.ts';
+import type { GpuKind, Offer } from './card-facts.ts';
+import { drawPrices } from './chart.ts';
+import type { PriceBar } from './chart.ts';
+import { data, el, fill, setText } from './dom.ts';
+import type { ToolResult } from './host.ts';
+import { createOffersTable, isFree } from './offers-table.ts';
+import { heading } from './parts.ts';
+import { numberOf } from './read.ts';
+import { createTable } from './sortable-table.ts';
+import type { Card, View } from './view.ts';
+
+/** GPUs that can be had, by price, with filters and a small chart of what each kind costs. */
+export function createOffersBoard(card: Card, result: ToolResult): View {
+  const handed = cardOf(result);
+  const offers = readOffers(Array.isArray(handed['offers']) ? handed : result.facts);
+  const kinds = readGpuKinds(result.facts);
+  const root = el('main', 'page offers', heading(['GPUs that can be had'], 'Offers'));
+  if (kinds.length > 0 && offers.length === 0) root.append(...showKinds(card, kinds));
+  else
+    root.append(
+      ...showOffers(card, offers, numberOf(handed, 'total') ?? numberOf(result.facts, 'total') ?? offers.length),
+    );
+  return { root, end: () => undefined };
+}
+
+function showOffers({ formats }: Card, offers: readonly Offer[], total: number): readonly HTMLElement[] {
+  const table = createOffersTable(formats);
+  const chart = el('div', 'price-chart');
+  const note = el('p', { class: 'quiet', attributes: { role: 'status' } });
+  const gpu = createSearch('Filter by GPU, machine or place');
+  const place = createChoice('Backend', [...new Set(offers.map(({ backend }) => backend))].sort());
+  const kind = createChoice('Spot', ['spot', 'on-demand']);
+  const free = el('input', { attributes: { type: 'checkbox', id: 'free' } });
+  const most = el('input', {
+    class: 'short',
+    attributes: {
+      type: 'number',
+      min: '0',
+      step: '0.1',
+      'aria-label': 'At most, dollars an hour',
+      placeholder: '$ an hour',
+    },
+  });
+
+  const draw = (): void => {
+    const chosen = offers.filter(
+      (offer) =>
+        matches(offer, gpu.value) &&
+        (place.value === '' || offer.backend === place.value) &&
+        (kind.value === '' || offer.spot === (kind.value === 'spot')) &&
+        (!free.checked || isFree(offer)) &&
+        (most.value === '' || offer.pricePerHour <= Number(most.value)),
+    );
+    setText(
+      note,
+      total > offers.length
+        ? `${chosen.length} shown, of ${total} that match the question`
+        : `${chosen.length} of ${offers.length}`,
+    );
+    fill(chart, drawPrices(barsOf(chosen), formats.money));
+    table.setRows(chosen);
+  };
+  for (const input of [gpu, place, kind, free, most]) input.addEventListener('input', draw);
+  draw();
+  return [
+    el('div', 'tools', gpu, place, kind, most, el('label', 'check', free, ' Free now'), note),
+    el('section', 'part', el('h2', {}, 'Per hour, by GPU'), chart),
+    table.root,
+  ];
+}
+
+function matches({ gpu = '', instanceType = '', backend, region = '', resources = '' }: Offer, words: string): boolean {
+  const text = `${gpu} ${instanceType} ${backend} ${region} ${resources}`.toLowerCase();
+  return words
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
+}
+
+const MOST_BARS = 8;
+
+/** The cheapest and the dearest price of each GPU, the cheapest kinds first. */
+export function barsOf(offers: readonly Offer[]): readonly PriceBar[] {
+  const bars = new Map<string, PriceBar>();
+  for (const { gpu, pricePerHour } of offers) {
+    const label = gpu?.replace(/:\d+$/, '') ?? 'no GPU';
+    const count = Number(/:(\d+)$/.exec(gpu ?? '')?.[1] ?? 1);
+    const price = pricePerHour / Math.max(1, count);
+    const known = bars.get(label);
+    bars.set(label, { label, low: Math.min(known?.low ?? price, price), high: Math.max(known?.high ?? price, price) });
+  }
+  return [...bars.values()].sort((a, b) => a.low - b.low).slice(0, MOST_BARS);
+}
+
+function showKinds({ formats }: Card, kinds: readonly GpuKind[]): readonly HTMLElement[] {
+  const table = createTable<GpuKind>({
+    caption: 'Kinds of GPU',
+    empty: 'No offers match.',
+    keyOf: ({ gpu, backends }, index) => `${gpu} ${backends} ${index}`,
+    columns: [
+      { key: 'machine', label: 'GPU', sortBy: ({ gpu }) => gpu, cell: ({ gpu }) => data(gpu, 60) },
+      { key: 'where', label: 'Where', sortBy: ({ backends }) => backends, cell: ({ backends }) => data(backends, 120) },
+      {
+        key: 'price',
+        label: 'From, per GPU',
+        isNumber: true,
+        sortBy: ({ priceMin }) => priceMin,
+        cell: ({ priceMin }) => formats.money(priceMin),
+      },
+      {
+        key: 'total',
+        label: 'To',
+        isNumber: true,
+        sortBy: ({ priceMax }) => priceMax,
+        cell: ({ priceMax }) => formats.money(priceMax),
+      },
+    ],
+  });
+  table.setRows(kinds);
+  const bars = kinds
+    .slice(0, MOST_BARS)
+    .map(({ gpu, priceMin, priceMax }) => ({ label: gpu, low: priceMin, high: priceMax }));
+  return [el('section', 'part', el('h2', {}, 'Per hour and GPU'), drawPrices(bars, formats.money)), table.root];
+}
+
+const createSearch = (label: string): HTMLInputElement =>
+  el('input', {
+    class: 'search',
+    attributes: { type: 'search', placeholder: label, 'aria-label': label, autocomplete: 'off' },
+  });
+
+function createChoice(label: string, choices: readonly string[]): HTMLSelectElement {
+  const options = choices.map((choice) => el('option', { attributes: { value: choice } }, choice));
+  return el(
+    'select',
+    { attributes: { 'aria-label': label } },
+    el('option', { attributes: { value: '' } }, `${label}: any`),
+    ...options,
+  );
+}

@@ -1,0 +1,128 @@
+import { factsListOf, numberOf, optional, textOf, toFacts } from './read.ts';
+import type { Facts } from './read.ts';
+
+/** A run as a list shows it. */
+export interface RunRow {
+  readonly name: string;
+  readonly status: string;
+  readonly isFinished: boolean;
+  readonly kind?: string;
+  readonly place?: string;
+  readonly machine?: string;
+  readonly pricePerHour?: number;
+  readonly costUsd?: number;
+  /** An instant, where the server gave one. */
+  readonly submittedAt?: string;
+  /** dstack's words for it, where there is no instant. */
+  readonly submitted?: string;
+  readonly error?: string;
+}
+
+/** A run as its page shows it. */
+export interface RunDetails extends RunRow {
+  readonly statusMessage?: string;
+  readonly finishedAt?: string;
+  readonly reason?: string;
+  readonly pull?: PullProgress;
+  readonly jobs: readonly { readonly name: string; readonly status: string; readonly note?: string }[];
+  readonly serviceUrl?: string;
+  readonly model?: string;
+  readonly modelUrl?: string;
+  readonly ideUrl?: string;
+  readonly sshCommand?: string;
+  readonly ports: readonly { readonly port: number; readonly localPort?: number }[];
+}
+
+/** How far an image is, in the gigabytes that dstack tells. */
+export interface PullProgress {
+  readonly text: string;
+  readonly share: number;
+}
+
+const FINISHED: ReadonlySet<string> = new Set(['terminated', 'failed', 'done', 'aborted', 'stopped', 'error']);
+
+/** How a status is to be taken: the words are dstack's, and there are more of them than states. */
+export type Tone = 'good' | 'busy' | 'bad' | 'over';
+
+/** Reads a status for whether it is good news. */
+export function toneOf(status: string): Tone {
+  if (status === 'running' || status === 'done' || status === 'active' || status.startsWith('exited (0)'))
+    return 'good';
+  if (/fail|error|no capacity|no offers|no fleets|exited|interrupted|unknown/.test(status)) return 'bad';
+  return FINISHED.has(status) ? 'over' : 'busy';
+}
+
+/** Whether a run in this status, in dstack's words of any command, is over. */
+export const isOver = (status: string): boolean =>
+  FINISHED.has(status) || /^(?:exited|no capacity|no offers|no fleets|interrupted)/.test(status);
+
+/** Reads a row of the list: the JSON's facts where they came along, else those of dstack's table. */
+export function readRunRow(run: Facts): RunRow | undefined {
+  const name = textOf(run, 'name');
+  if (name === undefined) return undefined;
+  const status = textOf(run, 'statusMessage') ?? textOf(run, 'status') ?? 'unknown';
+  const place = [textOf(run, 'backend'), textOf(run, 'region')].filter((part) => part !== undefined).join(' · ');
+  return {
+    name,
+    status,
+    isFinished: typeof run['isFinished'] === 'boolean' ? run['isFinished'] : isOver(status),
+    ...optional('kind', textOf(run, 'kind')),
+    ...optional('place', place === '' ? undefined : place),
+    ...optional('machine', textOf(run, 'gpu') ?? textOf(run, 'instanceType')),
+    ...optional('pricePerHour', numberOf(run, 'pricePerHour')),
+    ...optional('costUsd', numberOf(run, 'costUsd')),
+    ...optional('submittedAt', textOf(run, 'submittedAt')),
+    ...optional('submitted', textOf(run, 'submitted')),
+    ...optional('error', textOf(run, 'error')),
+  };
+}
+
+/** Reads a run in detail. */
+export function readRunDetails(run: Facts): RunDetails | undefined {
+  const row = readRunRow(run);
+  if (row === undefined) return undefined;
+  const status = textOf(run, 'status') ?? row.status;
+  const jobs = factsListOf(run, 'jobs');
+  const reason = textOf(run, 'error') ?? textOf(run, 'terminationMessage') ?? textOf(run, 'terminationReason');
+  const pull = jobs.map((job) => textOf(job, 'imagePullProgress')).find((text) => text !== undefined);
+  const statusMessage = textOf(run, 'statusMessage');
+  return {
+    ...row,
+    status,
+    ...optional('statusMessage', statusMessage),
+    ...optional('finishedAt', textOf(run, 'finishedAt')),
+    ...optional('reason', reason),
+    // The last progress stays in the run's record after the pull is done.
+    ...optional('pull', statusMessage === 'pulling' && pull !== undefined ? readPull(pull) : undefined),
+    jobs: jobs.map((job) => ({
+      name: textOf(job, 'name') ?? '',
+      status: textOf(job, 'statusMessage') ?? textOf(job, 'status') ?? 'unknown',
+      ...optional('note', textOf(job, 'error') ?? textOf(job, 'terminationReason')),
+    })),
+    ...optional('serviceUrl', textOf(run, 'serviceUrl')),
+    ...optional('model', textOf(run, 'model')),
+    ...optional('modelUrl', textOf(run, 'modelUrl')),
+    ...optional('ideUrl', textOf(run, 'ideUrl')),
+    ...optional('sshCommand', textOf(run, 'sshCommand')),
+    ports: factsListOf(run, 'ports').flatMap((port) => {
+      const inside = numberOf(port, 'port');
+      return inside === undefined ? [] : { port: inside, ...optional('localPort', numberOf(port, 'localPort')) };
+    }),
+  };
+}
+
+/** Reads `extracted 1.35, downloaded 1.79 of ≥1.86 GB`: half of the way is the download, half the extraction. */
+export function readPull(text: string): PullProgress | undefined {
+  const [, extracted, downloaded, total] = /extracted ([\d.]+), downloaded ([\d.]+) of ≥?([\d.]+) GB/.exec(text) ?? [];
+  const whole = Number(total);
+  if (!(whole > 0)) return undefined;
+  return { text, share: Math.min(1, (Number(extracted) + Number(downloaded)) / (2 * whole)) };
+}
+
+/** Reads the rows of a list. */
+export function readRunRows(facts: Facts): readonly RunRow[] {
+  return factsListOf(facts, 'runs').flatMap((run) => readRunRow(run) ?? []);
+}
+
+/** The run of a result of `get`. */
+export const runOf = (facts: Facts): RunDetails | undefined => readRunDetails(toFacts(facts['run']));

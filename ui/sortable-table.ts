@@ -1,0 +1,147 @@
+import { button, el, fill, setText, show } from './dom.ts';
+import type { Child } from './dom.ts';
+
+/** One column of a table: what it is sorted by and what its cells show. */
+export interface Column<Row> {
+  readonly key: string;
+  readonly label: string;
+  readonly isNumber?: boolean;
+  /** What rows are ordered by; those without it come last. */
+  sortBy(row: Row): string | number | undefined;
+  cell(row: Row): Child | readonly Child[];
+}
+
+export interface TableOptions<Row> {
+  readonly caption: string;
+  readonly columns: readonly Column<Row>[];
+  /** Tells rows apart, so that a row that stays keeps its place under the person's fingers. */
+  readonly keyOf: (row: Row, index: number) => string;
+  readonly sortedBy?: string;
+  readonly empty: string;
+  /** Rows that are drawn at first, and more at each press of the button below. */
+  readonly pageSize?: number;
+}
+
+/** A table whose rows may change. */
+export interface SortableTable<Row> {
+  readonly root: HTMLElement;
+  setRows(rows: readonly Row[]): void;
+}
+
+interface Sorting {
+  readonly key: string;
+  readonly direction: 1 | -1;
+}
+
+/** Makes a table that is sorted by its headers; however many rows there are, only a page of them is drawn. */
+export function createTable<Row>(options: TableOptions<Row>): SortableTable<Row> {
+  const { columns, keyOf, empty, pageSize = 12 } = options;
+  let rows: readonly Row[] = [];
+  let sorting: Sorting | undefined =
+    options.sortedBy === undefined ? undefined : { key: options.sortedBy, direction: 1 };
+  let shown = pageSize;
+  const body = el('tbody');
+  const nothing = el('p', 'quiet', empty);
+  const more = button('', () => {
+    shown += pageSize * 4;
+    draw();
+  });
+  const headers = columns.map((column) =>
+    createHeader(column, () => {
+      const isSame = sorting?.key === column.key;
+      sorting = { key: column.key, direction: isSame && sorting?.direction === 1 ? -1 : 1 };
+      draw();
+    }),
+  );
+  const table = el(
+    'table',
+    {},
+    el('caption', 'unseen', options.caption),
+    el('thead', {}, el('tr', {}, ...headers.map(({ cell }) => cell))),
+    body,
+  );
+  const scroll = el(
+    'div',
+    { class: 'scroll', attributes: { role: 'region', 'aria-label': options.caption, tabindex: '0' } },
+    table,
+  );
+
+  const draw = (): void => {
+    const sorted = sortRows(rows, columns, sorting);
+    const drawn = sorted.slice(0, shown).map((row, index) => drawRow(row, keyOf(row, index), columns));
+    keepFocus(body, () => fill(body, ...drawn));
+    for (const header of headers) header.mark(sorting);
+    const left = rows.length - drawn.length;
+    setText(more, `Show ${Math.min(left, pageSize * 4)} more of ${rows.length}`);
+    show(more, left > 0);
+    show(scroll, rows.length > 0);
+    show(nothing, rows.length === 0);
+  };
+  draw();
+  return {
+    root: el('div', 'table', scroll, nothing, more),
+    setRows(next) {
+      rows = next;
+      draw();
+    },
+  };
+}
+
+function createHeader<Row>(column: Column<Row>, onPress: () => void) {
+  const arrow = el('span', { class: 'arrow', attributes: { 'aria-hidden': 'true' } });
+  const cell = el(
+    'th',
+    { class: classOf(column), attributes: { scope: 'col' } },
+    button(el('span', {}, column.label, arrow), onPress, { kind: 'header' }),
+  );
+  return {
+    cell,
+    mark(sorting: Sorting | undefined): void {
+      const direction = sorting?.key === column.key ? sorting.direction : 0;
+      cell.setAttribute('aria-sort', direction === 0 ? 'none' : direction === 1 ? 'ascending' : 'descending');
+      setText(arrow, direction === 0 ? '' : direction === 1 ? '↑' : '↓');
+    },
+  };
+}
+
+const classOf = <Row>({ key, isNumber = false }: Column<Row>): string => `column-${key}${isNumber ? ' number' : ''}`;
+
+function drawRow<Row>(row: Row, key: string, columns: readonly Column<Row>[]): HTMLTableRowElement {
+  const cells = columns.map((column) => {
+    const content = column.cell(row);
+    return el('td', classOf(column), ...(isChildren(content) ? content : [content]));
+  });
+  return el('tr', { attributes: { 'data-key': key } }, ...cells);
+}
+
+const isChildren = (content: Child | readonly Child[]): content is readonly Child[] => Array.isArray(content);
+
+/** Orders rows by a column; equal ones keep their order, and those without a value come last either way. */
+export function sortRows<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  sorting: Sorting | undefined,
+): readonly Row[] {
+  const column = columns.find(({ key }) => key === sorting?.key);
+  if (column === undefined || sorting === undefined) return rows;
+  return [...rows].sort((a, b) => {
+    const [left, right] = [column.sortBy(a), column.sortBy(b)];
+    if (left === undefined || right === undefined) return left === right ? 0 : left === undefined ? 1 : -1;
+    return sorting.direction * compare(left, right);
+  });
+}
+
+function compare(left: string | number, right: string | number): number {
+  if (typeof left === 'number' && typeof right === 'number') return left - right;
+  return String(left).localeCompare(String(right), undefined, { numeric: true });
+}
+
+/** Draws anew; what had the focus gets it back, where its row is still there. */
+function keepFocus(body: HTMLElement, drawAnew: () => void): void {
+  const { activeElement } = document;
+  const key = body.contains(activeElement) ? activeElement?.closest('tr')?.dataset['key'] : undefined;
+  drawAnew();
+  if (key === undefined) return;
+  const row = [...body.querySelectorAll('tr')].find((one) => one.dataset['key'] === key);
+  row?.querySelector('button')?.focus({ preventScroll: true });
+}
