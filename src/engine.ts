@@ -9,6 +9,8 @@ import { ToolError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { Treatment } from './output/render-report.ts';
 import type { ChangeFacts } from './powers/change-facts.ts';
+import { createEnvFiles } from './powers/env-files.ts';
+import type { EnvFiles } from './powers/env-files.ts';
 import { createAttachments } from './runs/attachments.ts';
 import type { Attachments } from './runs/attachments.ts';
 import type { AuditSink } from './safety/audit-entry.ts';
@@ -34,6 +36,7 @@ export interface Engine {
   readonly log: Log;
   readonly policy: PolicyWatch;
   readonly workspace: Workspace;
+  readonly envFiles: EnvFiles;
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly audit: AuditSink;
   readonly retryGuard: RetryGuard;
@@ -90,6 +93,9 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     log,
   });
 
+  const workspace = createWorkspace({ folders: settings.workspace, home });
+  const envFiles = createEnvFiles({ allowed: settings.envFiles, workspace, learn: redactor.add });
+
   const readConfig = async (): Promise<ClientConfig> => {
     const config = await readClientConfig(env, home);
     redactor.add(config.secrets);
@@ -120,13 +126,14 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     dialog,
     attachments,
     endpoint,
-    workspace: createWorkspace({ folders: settings.workspace, home }),
+    workspace,
+    envFiles,
     retryGuard: createRetryGuard(),
     treatment: { redact: redactor.redact, fence: fenceUntrusted },
     now: () => performance.now(),
     cli: () => cli.get(),
     async learnSecrets() {
-      await readConfig();
+      await Promise.all([readConfig(), envFiles.mask()]);
     },
     warmUp() {
       void cli.get().then(

@@ -18,7 +18,7 @@ import { skillsFolder } from './skills-folder.ts';
 export function serveResources(server: McpServer, names: NameSource, call: ReadCall): void {
   for (const door of RESOURCES) {
     const { name, uri, variable, title, description } = door;
-    const config = { title, description, mimeType: 'text/plain' };
+    const config = { title, description, mimeType: door.verbatim ?? 'text/plain' };
     if (variable === undefined) {
       server.registerResource(name, uri, config, (url, context) => read(door, '', { url, context, call }));
       continue;
@@ -45,14 +45,22 @@ interface Reading {
 
 async function read(door: ResourceDoor, value: string, { url, context, call }: Reading): Promise<ReadResourceResult> {
   const answer = await call(door.tool, door.toInput(value), context.mcpReq.signal);
-  if (!answer.isError) return { contents: [{ uri: url.href, mimeType: 'text/plain', text: answer.text }] };
+  const { verbatim } = door;
+  if (!answer.isError) {
+    const text = verbatim === undefined ? answer.text : withoutCommand(answer.structured['output']);
+    return { contents: [{ uri: url.href, mimeType: verbatim ?? 'text/plain', text }] };
+  }
   const code = answer.structured['code'];
-  if (code === 'not-found' || code === 'unknown-command') throw new ResourceNotFoundError(url.href, answer.text);
+  if (code === 'not-found' || code === 'unknown-command' || code === 'file-not-found')
+    throw new ResourceNotFoundError(url.href, answer.text);
   throw new ProtocolError(
     answer.structured['outcome'] === 'refused' ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError,
     answer.text,
   );
 }
+
+/** What was printed begins with the command that printed it. */
+const withoutCommand = (output: unknown): string => String(output).replace(/^\$ [^\n]*\n?/, '');
 
 /** Serves `resources/subscribe` of protocol 2025-11-25, and gives what ends all subscriptions of this connection. */
 export function serveSubscriptions(server: McpServer, watch: RunWatch): () => void {

@@ -91,6 +91,13 @@ const SETTINGS = {
     shown: 'on',
     read: onOff,
   },
+  envFiles: {
+    option: 'env-files',
+    env: 'DSTACK_MCP_ENV_FILES',
+    meaning: 'take the variables that a configuration names from the .envrc or .env beside it: on, off',
+    shown: 'off',
+    read: onOff,
+  },
   timeout: {
     option: 'timeout',
     env: 'DSTACK_MCP_TIMEOUT',
@@ -130,6 +137,7 @@ export interface Settings {
   readonly dialog: 'auto' | 'off';
   readonly card: 'auto' | 'off';
   readonly warm: boolean;
+  readonly envFiles: boolean;
   readonly timeoutMs: number;
   readonly logLevel: string;
 }
@@ -222,6 +230,7 @@ function readSettings(values: Record<string, string | boolean | undefined>, env:
     dialog: read(SETTINGS.dialog) ?? 'auto',
     card: read(SETTINGS.card) ?? 'auto',
     warm: read(SETTINGS.warm) ?? true,
+    envFiles: read(SETTINGS.envFiles) ?? false,
     timeoutMs: (read(SETTINGS.timeout) ?? 45) * 1000,
     logLevel: read(SETTINGS.logLevel) ?? 'warn',
   });

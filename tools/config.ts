@@ -4,15 +4,16 @@ import { defineTool, refuse } from '../src/tool.ts';
 
 export const config = defineTool({
   name: 'config',
-  title: 'Check and describe configuration files',
+  title: 'Check, describe and begin configurations',
   description:
-    "Validate a *.dstack.yml file or text by dstack's own parser, every problem with its line and mend, and advice. Describe a type or property (`task`, `service.scaling`): values, default, example; never guess YAML keys. Find the workspace's files.",
+    "Validate a *.dstack.yml, .dstack/profiles.yml or text by dstack's own parser: every problem with line and mend, and advice. Describe a type or property (`task`, `service.scaling`); never guess YAML keys. Start a file of a type. Find and read the workspace's files.",
   effect: 'read',
   input: z.strictObject({
-    action: z.enum(['validate', 'describe', 'find']),
+    action: z.enum(['validate', 'describe', 'schema', 'start', 'find', 'read']),
     file: z.string().min(1).max(4096).optional(),
     text: z.string().max(10_000_000).optional(),
-    property: z.string().min(1).max(200).optional(),
+    property: z.string().min(1).max(200).optional().describe('Or type'),
+    need: z.string().min(1).max(1000).optional().describe('For start: "gpu A100:2 model org/m port 8000"'),
   }),
   facts: z.object({
     verdict: z.string(),
@@ -21,64 +22,113 @@ export const config = defineTool({
     unsetVariables: z.array(z.string()),
     hash: z.string().describe('For write_config'),
     files: z.array(z.object({ path: z.string(), type: z.string(), name: z.string() })),
+    types: z.array(z.string()),
   }),
   async run(input, { config: power }) {
-    switch (input.action) {
+    const { action, file, property } = input;
+    switch (action) {
       case 'validate':
         return validate(power, input);
-      case 'describe': {
-        if (input.property === undefined)
-          refuse('describe needs `property`.', 'Name a type or a property: task.resources.');
-        const transcript = await power.describe(input.property);
-        return { outcome: 'done', summary: `Reference of ${input.property}.`, printed: [{ transcript }], facts: {} };
+      case 'describe':
+        return describe(power, property);
+      case 'schema': {
+        const transcript = await power.schema(property ?? refuseWithout('schema', 'property', 'task'));
+        return { outcome: 'done', summary: `Schema of ${property}.`, printed: [{ transcript }], facts: {} };
       }
-      case 'find': {
-        const files = [...(await power.find())];
-        const lines = files.map(({ path, type, name }) => `${path}: ${type}${name === '' ? '' : ` ${name}`}`);
-        return {
-          outcome: 'done',
-          summary: [`${files.length} configuration file${files.length === 1 ? '' : 's'}.`, ...lines].join('\n'),
-          printed: [],
-          facts: { files },
-        };
-      }
+      case 'start':
+        return start(power, property ?? refuseWithout('start', 'property', 'task'), input.need ?? '');
+      case 'find':
+        return find(power);
+      case 'read':
+        return read(power, file ?? refuseWithout('read', 'file', 'train.dstack.yml'));
       default:
-        return input.action satisfies never;
+        return action satisfies never;
     }
   },
 });
 
+const refuseWithout = (action: string, field: string, example: string): never =>
+  refuse(`${action} needs \`${field}\`.`, `As in ${field}: "${example}".`);
+
+const count = (things: readonly unknown[], name: string): string =>
+  `${things.length} ${name}${things.length === 1 ? '' : 's'}`;
+
+async function describe(power: ConfigPower, property: string | undefined) {
+  const transcript = await power.describe(property);
+  return {
+    outcome: 'done' as const,
+    summary: property === undefined ? 'The types that dstack knows.' : `Reference of ${property}.`,
+    printed: [{ transcript }],
+    facts: property === undefined ? { types: [...(await power.types())] } : {},
+  };
+}
+
+async function find(power: ConfigPower) {
+  const files = [...(await power.find())];
+  const lines = files.map(({ path, type, name }) => `${path}: ${type}${name === '' ? '' : ` ${name}`}`);
+  return {
+    outcome: 'done' as const,
+    summary: [`${count(files, 'configuration file')}.`, ...lines].join('\n'),
+    printed: [],
+    facts: { files },
+  };
+}
+
+async function read(power: ConfigPower, file: string) {
+  const { text, hash } = await power.read(file);
+  return {
+    outcome: 'done' as const,
+    summary: `${file}, as it is.`,
+    printed: [{ transcript: power.show(`read ${file}`, text) }],
+    facts: { hash },
+  };
+}
+
+async function start(power: ConfigPower, type: string, need: string) {
+  const { text, unused, examples, checked } = await power.start(type, need);
+  const summary = [
+    `A ${type} to begin with; dstack finds it ${checked.verdict}. Nothing was written.`,
+    ...(unused.length === 0 ? [] : [`Not used: ${unused.join(', ')}.`]),
+    ...(examples.length === 0 ? [] : [`Examples to replace: ${examples.join(', ')}.`]),
+  ];
+  return {
+    outcome: 'done' as const,
+    summary: summary.join(' '),
+    printed: [{ transcript: power.show(`start ${type}`, text) }],
+    facts: { verdict: checked.verdict },
+    next: 'Change what has to be, then write it with write_config.',
+  };
+}
+
 async function validate(power: ConfigPower, { file, text }: { file?: string | undefined; text?: string | undefined }) {
   if ((file === undefined) === (text === undefined)) refuse('validate needs `file` or `text`.', 'Give one of the two.');
-  const read = text === undefined ? await power.read(file ?? '') : { text, hash: undefined };
-  const shown = file ?? 'text';
-  const { verdict, problems, advice, unsetVariables, transcript } = await power.check(read.text, shown);
-  const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`;
-  const unset =
-    unsetVariables.length === 0 ? [] : [`Set before applying, nobody sets them: ${unsetVariables.join(', ')}.`];
+  const shownPath = file ?? 'text';
+  const read = text === undefined ? await power.read(file ?? '') : undefined;
+  const checked = await power.check({ text: read?.text ?? text ?? '', shownPath, folder: read?.folder });
+  const { verdict, problems, advice, unsetVariables, transcript } = checked;
+  const isValid = verdict === 'valid';
+  const summary = [
+    isValid ? `${shownPath} is valid.` : `${shownPath} is ${verdict}: ${count(problems, 'problem')}.`,
+    ...(advice.length === 0 ? [] : [`Advice: ${advice.length}.`]),
+    ...(unsetVariables.length === 0 ? [] : [`Set before applying, nobody sets them: ${unsetVariables.join(', ')}.`]),
+  ];
   return {
-    outcome: verdict === 'valid' ? ('done' as const) : ('blocked' as const),
-    summary: [
-      verdict === 'valid' ? `${shown} is valid.` : `${shown} is ${verdict}: ${count}.`,
-      ...(advice.length === 0 ? [] : [`${advice.length} piece${advice.length === 1 ? '' : 's'} of advice.`]),
-      ...unset,
-    ].join(' '),
+    outcome: isValid ? ('done' as const) : ('blocked' as const),
+    summary: summary.join(' '),
     printed: transcript.stdout === '' ? [] : [{ transcript }],
     facts: {
       verdict,
-      problems: problems.map(({ position, path, mend, dstack }) => ({
-        line: position.line,
-        column: position.column,
+      problems: problems.map(({ position: { line, column }, path, mend, dstack }) => ({
+        line,
+        column,
         path,
         mend,
         ...(dstack === undefined ? {} : { dstack }),
       })),
       advice: advice.map(({ line, id, how }) => ({ line, id, how })),
       unsetVariables: [...unsetVariables],
-      ...(read.hash === undefined ? {} : { hash: read.hash }),
+      ...(read === undefined ? {} : { hash: read.hash }),
     },
-    ...(verdict === 'valid'
-      ? { next: 'plan shows what applying it would do.' }
-      : { next: 'Mend the lines that are named, then validate again.' }),
+    next: isValid ? 'plan shows what applying it would do.' : 'Mend the lines that are named, then validate again.',
   };
 }

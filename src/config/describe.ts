@@ -29,6 +29,16 @@ export function describeProperty(index: SchemaIndex, wanted: string): string | u
   return fit(head, listProperties(index, place), tail);
 }
 
+/** The types that the installed dstack knows, each with the names of its properties. */
+export function describeTypes(index: SchemaIndex): string {
+  const lines = [...index.types, 'profiles'].map((type) => {
+    const root = index.root(type);
+    const names = root === undefined ? [] : [...index.properties(root).keys()];
+    return `- ${type}: ${names.filter((name) => name !== 'type').join(', ')}`;
+  });
+  return [`Types of dstack ${index.version}, with their properties:`, ...lines].join('\n');
+}
+
 /** The names that can be described: types, and the properties of each. */
 export function describableNames(index: SchemaIndex): string[] {
   return index.types.flatMap((type) => {

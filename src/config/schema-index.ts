@@ -16,6 +16,8 @@ export interface Place {
 export interface SchemaIndex {
   readonly version: string;
   readonly types: readonly string[];
+  /** What references lead to, by name. */
+  readonly definitions: Schema;
   /** What a configuration of the type may hold; undefined for a type that dstack doesn't know. */
   root(type: string): Schema | undefined;
   leaves(schema: Schema): readonly Schema[];
@@ -84,6 +86,7 @@ export function createSchemaIndex(schemas: {
   return {
     version: schemas.version,
     types: Object.keys(roots),
+    definitions,
     root,
     leaves,
     branchFor,

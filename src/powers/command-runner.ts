@@ -98,7 +98,7 @@ export function commandFailed(transcript: Transcript, failure: Failure): Command
 }
 
 function guardKey(argv: CheckedArgv, options: ReadOptions): string {
-  const hash = createHash('sha256').update(JSON.stringify([argv.argv, options.cwd ?? '']));
+  const hash = createHash('sha256').update(JSON.stringify([argv.argv, options.cwd ?? '', options.env ?? {}]));
   if (options.pinnedFile !== undefined) hash.update(options.pinnedFile.bytes);
   return hash.digest('hex');
 }

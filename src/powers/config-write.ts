@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import path from 'node:path';
 import { diffTexts, editText } from '../config/edit-text.ts';
 import type { Edit } from '../config/edit-text.ts';
 import { decodeText } from '../config/parse-text.ts';
@@ -7,7 +8,8 @@ import { ToolError } from '../errors.ts';
 import type { AuditSink } from '../safety/audit-entry.ts';
 import { replaceFile } from '../safety/replace-file.ts';
 import type { Workspace } from '../safety/workspace.ts';
-import type { Checked, ConfigPower } from './config-power.ts';
+import type { Checked } from './config-check.ts';
+import type { ConfigPower } from './config-power.ts';
 
 /** A configuration to be written: as a whole, or by edits of the one that is there. */
 export interface WriteRequest {
@@ -43,7 +45,7 @@ export async function writeConfiguration(
   const previous = place.exists ? await readPrevious(workspace, file) : undefined;
   admitHash(file, expectedHash, previous?.hash);
   const text = newText(request, previous?.text);
-  const checked = await check(text, file);
+  const checked = await check({ text, shownPath: file, folder: path.dirname(place.realPath) });
   const hash = sha256(text);
   const result = { checked, diff: diffTexts(file, previous?.text, text), hash, previous };
   if (checked.verdict !== 'valid') return { kind: 'invalid', ...result };
@@ -107,6 +109,12 @@ function newText({ text, edits }: WriteRequest, previous: string | undefined): s
       'Give `text` or `edits`, one of the two. Nothing was written.',
       'See the tool.',
     );
+  if (text?.includes(MASK) === true && previous?.includes(MASK) !== true)
+    throw new ToolError(
+      'invalid-input',
+      `The text holds ${MASK} where a secret was masked: written so, the secret would be lost. Nothing was written.`,
+      'Change single properties by `edits`, which leave the others as they are.',
+    );
   if (text !== undefined) return text === '' || text.endsWith('\n') ? text : `${text}\n`;
   if (previous === undefined)
     throw new ToolError(
@@ -116,5 +124,8 @@ function newText({ text, edits }: WriteRequest, previous: string | undefined): s
     );
   return editText(previous, edits ?? []);
 }
+
+/** What stands in an output in place of a secret. */
+const MASK = '[masked]';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

@@ -21,7 +21,7 @@ export interface ApplyToPerform {
   readonly planned: ApplyPlan;
   readonly argv: CheckedArgv<'change' | 'destroy'>;
   readonly consent: Consent;
-  readonly where: Pick<RunOptions, 'cwd' | 'pinnedFile'>;
+  readonly where: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'>;
 }
 
 /** Applies a plan that was consented to, once, and looks where the resource stands then. */

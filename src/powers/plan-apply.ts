@@ -16,6 +16,8 @@ import { applyCommand } from './apply-command.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import { commandFailed } from './command-runner.ts';
 import type { CommandRunner } from './command-runner.ts';
+import { environmentFor, tellUnset } from './named-environment.ts';
+import type { NamedEnvironment } from './named-environment.ts';
 import { findResource, kindOf } from './find-resource.ts';
 import type { FoundResource } from './find-resource.ts';
 import { performApply } from './perform-apply.ts';
@@ -33,6 +35,7 @@ export interface ApplyPlan {
   readonly server: string;
   /** SHA-256 of the profile files right before dstack read them. */
   readonly profiles: Readonly<Record<string, string>>;
+  readonly environment: NamedEnvironment;
   /** The flags beside the file, with their values and what dstack documents that they do. */
   readonly flags: readonly string[];
 }
@@ -51,13 +54,18 @@ export async function planApply(
   if (kind === 'preset') throw presetRefused(file.relativePath);
   engine.policy.admitResource({ kind, name, project: request.project });
   const { command, flags } = await applyCommand(engine, request, { file, head });
-  const where = { cwd: file.folder, pinnedFile: { path: file.realPath, bytes: file.bytes } };
+  const environment = await environmentFor(engine, file, { head, extraFlags: request.extraFlags });
+  const where = {
+    cwd: file.folder,
+    env: environment.values,
+    pinnedFile: { path: file.realPath, bytes: file.bytes },
+  };
   const profiles = await engine.workspace.hashProfiles(file.folder);
   const { transcript, failure } = await commands.tryRead(command, { ...where, answer: 'n' });
-  if (failure !== undefined) throw commandFailed(transcript, failure);
+  if (failure !== undefined) throw tellUnset(commandFailed(transcript, failure), environment, engine.envFiles);
   const plan = readPlan(transcript, head.value);
   const { project, server } = await engine.endpoint(plan.project ?? request.project);
-  const planned: ApplyPlan = { request, file, head, transcript, plan, project, server, profiles, flags };
+  const planned: ApplyPlan = { request, file, head, transcript, plan, project, server, profiles, environment, flags };
   const action = possibleAction(plan);
   if (action === undefined) return nothingToConsentTo(planned);
   engine.policy.admitResource({ kind, name: plan.name ?? name, project, operation: action });
@@ -144,7 +152,7 @@ async function bindApply(
       project,
       server,
       cwd: file.folder,
-      files: { [file.realPath]: file.sha256, ...planned.profiles },
+      files: { [file.realPath]: file.sha256, ...planned.profiles, ...planned.environment.files },
       present: present?.id ?? null,
       affected: action === 'replace' ? [nameOf(planned)] : [],
       pricePerHour: hourly(plan) ?? null,
@@ -159,7 +167,7 @@ async function bindApply(
       totalPrice: plan.price.totalAtMost,
       flags: planned.flags,
       losses: describeLosses(planned, action, present),
-      warnings: warningsOf(plan),
+      warnings: warningsOf(planned),
     },
     nameToType: action === 'replace' ? name : undefined,
   };
@@ -175,11 +183,16 @@ function placesOf({ plan, head: { type, value } }: ApplyPlan): readonly Place[] 
   return [{ backend: String(backend), region: typeof region === 'string' ? region : undefined }];
 }
 
-function warningsOf({ warnings, price }: PlanFacts): string[] {
+function warningsOf({ plan: { warnings, price }, environment }: ApplyPlan): string[] {
   const more = price.isWhole
     ? []
     : ['dstack shows the offers of the first group only: the others cost more on top, and how much is not known'];
-  return [...warnings.map((warning) => warning.message), ...more];
+  const { given } = environment;
+  return [
+    ...warnings.map((warning) => warning.message),
+    ...more,
+    ...(given.length === 0 ? [] : [`the run is given the values of ${given.join(', ')}`]),
+  ];
 }
 
 /** Dollars an hour for everything that the plan may hold at once, at the offer that would be taken. */
@@ -227,6 +240,6 @@ function planFacts(planned: ApplyPlan): Partial<ChangeFacts> {
     })),
     changes: [...plan.changes],
     blockers: [...plan.blockers],
-    warnings: warningsOf(plan),
+    warnings: warningsOf(planned),
   };
 }

@@ -1,7 +1,7 @@
 import type { Log } from '../log.ts';
 
 /** What names there are to be completed. */
-export const NAME_KINDS = ['run', 'fleet', 'volume', 'gateway', 'gpu', 'command'] as const;
+export const NAME_KINDS = ['run', 'fleet', 'volume', 'gateway', 'gpu', 'command', 'type', 'configuration'] as const;
 export type NameKind = (typeof NAME_KINDS)[number];
 
 /** What a read tool answered, as far as names are looked for in it. */
@@ -30,7 +30,7 @@ const FRESH_MS = 10_000;
 /** The protocol's limit of one answer. */
 const MAX_NAMES = 100;
 
-/** Where the names are: which tool lists them, and under which key. */
+/** Where the names are: which tool lists them, and under which key; none where the list is of names. */
 const LISTS: Readonly<
   Record<
     Exclude<NameKind, 'command'>,
@@ -41,6 +41,8 @@ const LISTS: Readonly<
   fleet: { tool: 'fleet', input: {}, at: 'fleets', key: 'name' },
   volume: { tool: 'list', input: { kind: 'volumes' }, at: 'items', key: 'NAME' },
   gateway: { tool: 'list', input: { kind: 'gateways' }, at: 'items', key: 'NAME' },
+  type: { tool: 'config', input: { action: 'describe' }, at: 'types', key: '' },
+  configuration: { tool: 'config', input: { action: 'find' }, at: 'files', key: 'path' },
   gpu: { tool: 'offer', input: { group_by: ['gpu'], max_offers: 500 }, at: 'gpus', key: 'gpu' },
 };
 
@@ -90,7 +92,8 @@ export function createNameSource({ call, commands, log, now }: NameSourceOptions
 function readNames(rows: unknown, key: string): string[] {
   if (!Array.isArray(rows)) return [];
   const names = rows.flatMap((row: unknown) => {
-    const name: unknown = typeof row === 'object' && row !== null ? Reflect.get(row, key) : undefined;
+    const name: unknown =
+      typeof row === 'object' && row !== null ? Reflect.get(row, key) : key === '' ? row : undefined;
     return typeof name === 'string' && name !== '' ? [name] : [];
   });
   return [...new Set(names)];

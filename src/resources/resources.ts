@@ -11,6 +11,8 @@ export interface ResourceDoor {
   readonly uri: string;
   readonly variable?: ResourceVariable;
   readonly tool: string;
+  /** What is read is what the tool printed, without the words around it, and of this type. */
+  readonly verbatim?: string;
   /** The tool's arguments, from the value of the variable. */
   readonly toInput: (value: string) => Readonly<Record<string, unknown>>;
 }
@@ -25,6 +27,14 @@ const command = z
   .string()
   .max(100)
   .regex(/^[a-z][a-z-]*(?: [a-z][a-z-]*)*$/, 'a dstack command, as in "apply" or "fleet delete"');
+
+const configurationType = z
+  .string()
+  .max(200)
+  .regex(/^[a-z][\w-]*(?:\.[\w-]+)*$/, 'a type, or a property of one, as in "task" or "task.resources"');
+
+/** The workspace decides which paths are read. */
+const configurationPath = z.string().min(1).max(4096);
 
 const runVariable: ResourceVariable = { name: 'name', schema: resourceName, completes: 'run' };
 
@@ -65,6 +75,43 @@ export const RESOURCES: readonly ResourceDoor[] = [
     variable: { name: 'name', schema: resourceName, completes: 'fleet' },
     tool: 'fleet',
     toInput: (name) => ({ name }),
+  },
+  {
+    name: 'configurations',
+    title: 'Configurations',
+    description: "The workspace's configuration files with type and name.",
+    uri: 'dstack://configurations',
+    tool: 'config',
+    toInput: () => ({ action: 'find' }),
+  },
+  {
+    name: 'configuration',
+    title: 'Configuration',
+    description: 'One configuration file of the workspace, as it is.',
+    uri: 'dstack://configurations/{+path}',
+    variable: { name: 'path', schema: configurationPath, completes: 'configuration' },
+    tool: 'config',
+    verbatim: 'application/yaml',
+    toInput: (file) => ({ action: 'read', file }),
+  },
+  {
+    name: 'reference',
+    title: 'Reference of a configuration type',
+    description: 'The properties of a type, or one property (`task.resources`): values, default, example.',
+    uri: 'dstack://reference/{type}',
+    variable: { name: 'type', schema: configurationType, completes: 'type' },
+    tool: 'config',
+    toInput: (property) => ({ action: 'describe', property }),
+  },
+  {
+    name: 'schema',
+    title: 'Schema of a configuration type',
+    description: 'The JSON schema of a type, from the installed dstack.',
+    uri: 'dstack://schema/{type}',
+    variable: { name: 'type', schema: configurationType, completes: 'type' },
+    tool: 'config',
+    verbatim: 'application/json',
+    toInput: (property) => ({ action: 'schema', property }),
   },
   {
     name: 'help',

@@ -29,6 +29,8 @@ export interface Workspace {
   readonly folders: readonly string[];
   /** Reads a `*.dstack.yml`. @throws ToolError `outside-workspace`, `file-not-found` or `invalid-file`. */
   readConfiguration(file: string): Promise<ConfigurationFile>;
+  /** Reads a `.dstack/profiles.yml`. */
+  readProfile(file: string): Promise<ConfigurationFile>;
   /** Reads a `.env` or `.envrc`. Its bytes are secret. */
   readEnvFile(file: string): Promise<ConfigurationFile>;
   /** Admits a path for writing a configuration: the file may be missing, its folder may not. */
@@ -99,6 +101,7 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     folders: options.folders,
     readConfiguration: (file) =>
       read(file, 'configuration', 'a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml)'),
+    readProfile: (file) => read(file, 'profile', 'profiles (.dstack/profiles.yml)'),
     readEnvFile: (file) => read(file, 'env', 'an env file (.env, .envrc)'),
     async resolveForWrite(file) {
       const place = await admit(file);

@@ -16,9 +16,9 @@ export interface CorpusCase {
 
 const folder = path.join(import.meta.dirname, 'corpus');
 
-/** Every case of the corpus: small configurations by type, each with the verdict that dstack's parser gave. */
-export function readCorpus(): readonly CorpusCase[] {
-  return readdirSync(folder).flatMap((file) => {
+/** The cases that hold for a version of dstack: small configurations by type, each with the verdict that its parser gave. */
+export function readCorpus(version: string): readonly CorpusCase[] {
+  const all = readdirSync(folder).flatMap((file) => {
     const [type = '', verdict] = file.split('.');
     const listed = cases.parse(parse(readFileSync(path.join(folder, file), 'utf8')));
     return listed.map(({ name, since, text }) => ({
@@ -29,4 +29,5 @@ export function readCorpus(): readonly CorpusCase[] {
       text,
     }));
   });
+  return all.filter(({ since }) => since === undefined || version.localeCompare(since, 'en', { numeric: true }) >= 0);
 }

@@ -3,12 +3,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { WarmRunner } from '../../src/cli/warm-runner.ts';
-import { createConfigPower } from '../../src/powers/config-power.ts';
-import type { ConfigPower } from '../../src/powers/config-power.ts';
-import type { AuditEntry } from '../../src/safety/audit-entry.ts';
-import { createWorkspace } from '../../src/safety/workspace.ts';
 import { installedDstack, installedPython } from '../cli/installed-dstack.ts';
 import { makeWarmRunner } from '../cli/warm-test-runner.ts';
+import { makeConfigPower } from './make-config-power.ts';
+import type { TestPower } from './make-config-power.ts';
 
 const TEXT = `# What we train
 type: task
@@ -22,8 +20,7 @@ resources: {gpu: 24GB}
 
 let home: string;
 let runner: WarmRunner;
-let power: ConfigPower;
-const audited: AuditEntry[] = [];
+let power: TestPower;
 const FILE = 'train.dstack.yml';
 const read = (name = FILE): Promise<string> => readFile(path.join(home, name), 'utf8');
 
@@ -31,18 +28,14 @@ beforeAll(async () => {
   home = await realpath(await mkdtemp(path.join(tmpdir(), 'dstack-mcp-write-')));
   const env = { HOME: home, PATH: process.env['PATH'] ?? '' };
   runner = makeWarmRunner({ executable: { path: installedDstack, interpreter: installedPython, tried: [] }, env });
-  power = createConfigPower({
-    workspace: createWorkspace({ folders: [home], home }),
-    audit: { write: (entry) => audited.push(entry) },
-    cli: () => Promise.resolve({ introspection: runner.introspection, env }),
-  });
+  power = makeConfigPower({ home, introspection: runner.introspection, env });
 });
 afterAll(async () => {
   await runner.close();
   await rm(home, { recursive: true, force: true });
 });
 beforeEach(async () => {
-  audited.length = 0;
+  power.audited.length = 0;
   await writeFile(path.join(home, FILE), TEXT);
 });
 
@@ -52,8 +45,8 @@ describe('write_config', () => {
     expect([kind, previous]).toEqual(['written', undefined]);
     expect(diff).toContain('+type: task');
     expect(await read('new.dstack.yml')).toBe(TEXT);
-    expect(await power.read('new.dstack.yml')).toEqual({ text: TEXT, hash });
-    expect(audited.map(({ event, outcome }) => [event, outcome])).toEqual([
+    expect(await power.read('new.dstack.yml')).toMatchObject({ text: TEXT, hash, folder: home });
+    expect(power.audited.map(({ event, outcome }) => [event, outcome])).toEqual([
       ['approved', undefined],
       ['done', 'done'],
     ]);
@@ -103,7 +96,7 @@ describe('write_config', () => {
     expect(kind).toBe('invalid');
     expect(checked.problems.map((problem) => problem.path)).toEqual(['nodes']);
     expect(await read()).toBe(TEXT);
-    expect(audited).toEqual([]);
+    expect(power.audited).toEqual([]);
   });
 
   test.for([
@@ -147,7 +140,7 @@ test('configurations of the workspace are found with type and name, in folders t
   await writeFile(path.join(home, 'more/x.dstack.yaml'), 'type: [broken\n');
   await writeFile(path.join(home, 'more/other.yml'), 'type: task\n');
   const found = await power.find();
-  expect(found.map(({ path: place, type, name }) => [path.relative(home, place), type, name])).toEqual(
+  expect(found.map(({ path: place, type, name }) => [place, type, name])).toEqual(
     expect.arrayContaining([
       [FILE, 'task', 'train'],
       ['more/.dstack.yml', 'fleet', 'f'],

@@ -1,14 +1,19 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as z from 'zod';
 import { collectEnds } from '../support/collect-ends.ts';
-import { connect } from '../support/connect.ts';
+import { CLIENTS, connect } from '../support/connect.ts';
 import type { TestClient } from '../support/connect.ts';
 import { createTestHome, task } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
 
 const atEnd = collectEnds(afterAll);
 let home: TestHome;
+const contents = z.object({
+  contents: z.tuple([z.looseObject({ text: z.string(), mimeType: z.string() })]),
+});
+const completion = z.looseObject({ completion: z.looseObject({ values: z.array(z.string()) }) });
 const clients = new Map<string, TestClient>();
 const clientOf = (warm: string): TestClient => {
   const client = clients.get(warm);
@@ -47,6 +52,33 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
     expect(found.text).toContain('good.dstack.yml: task config-e2e');
   });
 
+  test('a first file is made of a few words, can be written and read again, and is valid', async () => {
+    const client = clientOf(warm);
+    const need = 'model Qwen/Qwen3-8B, 2x H100, port 9000, quickly';
+    const started = await client.call('config', { action: 'start', property: 'service', need });
+    expect(started.facts).toMatchObject({ outcome: 'done', verdict: 'valid' });
+    expect(started.text).toContain('Not used: quickly.');
+    const text = String(started.facts['output']).replace(/^.*\n/, '');
+    expect(text).toContain('gpu: H100:2');
+    const file = `started-${warm}.dstack.yml`;
+    const written = await client.call('write_config', { file, text });
+    expect(written.facts, written.text).toMatchObject({ outcome: 'done' });
+    const read = await client.call('config', { action: 'read', file });
+    expect(read.facts).toMatchObject({ output: `$ config read ${file}\n${text}`, hash: written.facts['hash'] });
+    for (const bad of [{ action: 'start' }, { action: 'start', property: 'task', need: 'a b' }, { action: 'read' }])
+      expect((await client.call('config', bad)).facts).toMatchObject({ outcome: 'refused', code: 'invalid-input' });
+  });
+
+  test('profiles are judged by their file', async () => {
+    await mkdir(path.join(home.workspace, '.dstack'), { recursive: true });
+    await home.write('.dstack/profiles.yml', 'profiles:\n  - name: cheap\n    max_prise: 2\n');
+    const bad = await clientOf(warm).call('config', { action: 'validate', file: '.dstack/profiles.yml' });
+    expect(bad.facts).toMatchObject({ outcome: 'blocked', verdict: 'invalid' });
+    expect(bad.text).toContain('.dstack/profiles.yml:3:5: error in profiles.0.max_prise');
+    expect(bad.text).toContain('Did you mean `max_price`?');
+    await rm(path.join(home.workspace, '.dstack'), { recursive: true });
+  });
+
   test('a file is written, changed by its hash, and can be planned', async () => {
     const file = `written-${warm}.dstack.yml`;
     const text = 'type: task # kept\nname: written\ncommands: [echo hi]\n';
@@ -60,6 +92,44 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
     expect(await readFile(path.join(home.workspace, file), 'utf8')).toBe(`${text}max_duration: 1h\n`);
     const audit = await readFile(path.join(home.stateDir, 'audit/audit.jsonl'), 'utf8');
     expect(audit.split('\n').filter((line) => line.includes(file)).length).toBe(4);
+  });
+});
+
+describe.each(CLIENTS)('resources for the %s', (kind) => {
+  let client: TestClient;
+  beforeAll(async () => {
+    client = await connect({ env: home.env, kind, atEnd });
+  });
+  const read = async (uri: string) => contents.parse(await client.doors.readResource({ uri })).contents[0];
+  const complete = async (uri: string, name: string, value: string) => {
+    const answer = await client.doors.complete({ ref: { type: 'ref/resource', uri }, argument: { name, value } });
+    return completion.parse(answer).completion.values;
+  };
+
+  test('are the files that were found, each as it is, wherever in the workspace', async () => {
+    await mkdir(path.join(home.workspace, 'deep/er'), { recursive: true });
+    const text = 'type: task # kept\nname: deep\ncommands: [a]';
+    await home.write('deep/er/.dstack.yml', text);
+    expect((await read('dstack://configurations')).text).toContain('deep/er/.dstack.yml: task deep');
+    const one = await read('dstack://configurations/deep/er/.dstack.yml');
+    expect(one).toMatchObject({ text, mimeType: 'application/yaml' });
+    expect(await complete('dstack://configurations/{+path}', 'path', 'deep/')).toEqual(['deep/er/.dstack.yml']);
+    await expect(read('dstack://configurations/none.dstack.yml')).rejects.toThrow(/no file/);
+    await expect(read('dstack://configurations//etc/passwd')).rejects.toThrow(/outside the workspace/);
+    await expect(read('dstack://configurations/.env')).rejects.toThrow(/only a configuration/);
+  });
+
+  test('are the reference and the schema of each type, with completion', async () => {
+    expect((await read('dstack://reference/task')).text).toContain('Type task (dstack');
+    expect((await read('dstack://reference/task.resources')).text).toContain('gpu');
+    const { text, mimeType } = await read('dstack://schema/fleet');
+    expect(mimeType).toBe('application/json');
+    expect(JSON.parse(text)).toMatchObject({ $defs: { FleetConfiguration: { type: 'object' } } });
+    for (const uri of ['dstack://reference/{type}', 'dstack://schema/{type}']) {
+      expect(await complete(uri, 'type', '')).toEqual(expect.arrayContaining(['task', 'fleet', 'profiles']));
+      expect(await complete(uri, 'type', 'ta')).toEqual(['task']);
+    }
+    await expect(read('dstack://schema/tsk')).rejects.toThrow(/no type or property "tsk"/);
   });
 });
 

@@ -13,6 +13,8 @@ const parameter = z.looseObject({
   minItems: z.number().optional(),
   maxItems: z.number().optional(),
   items: z.unknown().optional(),
+  properties: z.record(z.string(), z.unknown()).optional(),
+  required: z.array(z.string()).optional(),
 });
 
 const toolSchema = z.looseObject({
@@ -75,10 +77,33 @@ export function badValues(schema: unknown): readonly BadValue[] {
         ...badValues(limits.items).map((bad) => ({ ...bad, what: `a list with ${bad.what}`, value: [bad.value] })),
       ];
     case 'object':
-      return [bySchema('a text for an object', 'one'), bySchema('a list for an object', [1])];
+      return [bySchema('a text for an object', 'one'), bySchema('a list for an object', [1]), ...badProperties(limits)];
     default:
       throw new Error(`no bad values are known for ${JSON.stringify(schema)}`);
   }
+}
+
+/** Of an object with properties of its own: one that is unknown, a needed one that is missing, and each with a bad value beside good ones. */
+function badProperties(limits: {
+  properties?: Readonly<Record<string, unknown>> | undefined;
+  required?: readonly string[] | undefined;
+}): BadValue[] {
+  const { properties = {}, required = [] } = limits;
+  const names = Object.keys(properties);
+  if (names.length === 0) return [];
+  const good = Object.fromEntries(required.map((name) => [name, 'good']));
+  const bad = (what: string, value: unknown): BadValue => ({ what, value, refusedBy: 'schema' });
+  return [
+    bad('an unknown property', { ...good, nonsense: 1 }),
+    ...required.map((name) => bad(`no ${name}`, {})),
+    ...names
+      .filter((name) => Object.keys(Object(properties[name])).length > 0)
+      .flatMap((name) =>
+        badValues(properties[name])
+          .filter(({ refusedBy }) => refusedBy === 'schema')
+          .map(({ what, value }) => bad(`${name} with ${what}`, { ...good, [name]: value })),
+      ),
+  ];
 }
 
 function badTexts(limits: {

@@ -1,0 +1,97 @@
+import { nearestNames } from '../cli/nearest-names.ts';
+import type { Transcript } from '../cli/runner.ts';
+import type { Introspection, Verdict } from '../cli/warm-introspection.ts';
+import { advise, namedVariables } from '../config/advise.ts';
+import type { Advice } from '../config/advise.ts';
+import { diagnose, findIgnored, mendNames } from '../config/diagnose.ts';
+import type { Evidence, Problem } from '../config/diagnose.ts';
+import { parseText } from '../config/parse-text.ts';
+import { renderAdvice, renderProblems } from '../config/render-problems.ts';
+import { isRecord } from '../config/schema-index.ts';
+import { notJudged, readIndex, shownAs } from './config-reference.ts';
+import { readNamedEnvironment } from './named-environment.ts';
+import type { VariableSources } from './named-environment.ts';
+
+/** What a configuration came to. */
+export interface Checked {
+  readonly verdict: 'valid' | 'invalid' | 'unreadable';
+  readonly problems: readonly Problem[];
+  readonly advice: readonly Advice[];
+  /** Variables that it names, and that are set nowhere that dstack would see. */
+  readonly unsetVariables: readonly string[];
+  /** All of it, as it is shown. */
+  readonly transcript: Transcript;
+}
+
+/** A text to be judged. */
+export interface CheckRequest {
+  readonly text: string;
+  readonly shownPath: string;
+  /** The folder that it lies in, whose env files count; none for a text without a file. */
+  readonly folder?: string | undefined;
+}
+
+/** What judges: dstack's interpreter, and where variables come from. */
+export interface CheckSources extends VariableSources {
+  cli(): Promise<{ readonly introspection: Introspection; readonly env: Readonly<Record<string, string | undefined>> }>;
+}
+
+/** The verdict of dstack's own parser on a configuration, or on profiles, with every problem in its place. */
+export async function checkConfiguration(sources: CheckSources, request: CheckRequest): Promise<Checked> {
+  const { text, shownPath, folder } = request;
+  const parsed = parseText(text, shownPath);
+  const kind = kindOfText(parsed.value);
+  const { introspection } = await sources.cli();
+  const index = await readIndex(introspection);
+  const ask = (asked: string) => introspection.validate({ kind, text: asked });
+  // A misspelt property hides other problems from dstack's parser: it is asked for those with the names mended as well.
+  const mended = mendNames({ parsed, index, nearest: nearestNames });
+  const [verdict, hidden, environment] = await Promise.all([
+    ask(text),
+    mended === undefined ? undefined : ask(JSON.stringify(mended)),
+    readNamedEnvironment(sources, folder, namedVariables(parsed.value)),
+  ]);
+  if (verdict === undefined) throw notJudged();
+  const evidence: Evidence = { parsed, verdict, index, nearest: nearestNames, kind };
+  const problems = withHidden(evidence, hidden);
+  const advice = verdict.verdict === 'unreadable' ? [] : [...advise(parsed), ...ignoredAdvice(evidence)];
+  const { unset, given, untaken } = environment;
+  const parts = [
+    renderProblems(text, shownPath, problems),
+    renderAdvice(shownPath, advice),
+    [...given.map((what) => `set: ${what}`), ...untaken.map((what) => `not taken: ${what}`)].join('\n'),
+    verdict.text === '' ? '' : `dstack's own words:\n${verdict.text}`,
+  ];
+  return {
+    verdict: verdict.verdict,
+    problems,
+    advice,
+    unsetVariables: unset,
+    transcript: shownAs(`validate ${shownPath}`, parts.filter(Boolean).join('\n\n')),
+  };
+}
+
+/** Profiles have no type of their own: dstack goes by the name of their file, and a text has none. */
+const kindOfText = (value: unknown): 'configuration' | 'profiles' =>
+  isRecord(value) && 'profiles' in value && !('type' in value) ? 'profiles' : 'configuration';
+
+/** The problems of a configuration, with those that its misspelt names hid. */
+function withHidden(evidence: Evidence, hidden: Verdict | undefined): readonly Problem[] {
+  const problems = diagnose(evidence);
+  if (evidence.verdict.verdict !== 'invalid' || hidden?.verdict !== 'invalid') return problems;
+  const places = new Set(problems.map((problem) => problem.path));
+  const more = diagnose({ ...evidence, verdict: hidden }).filter(
+    ({ path: place, dstack }) => dstack !== undefined && !places.has(place),
+  );
+  return [...problems, ...more].sort((a, b) => a.position.line - b.position.line);
+}
+
+function ignoredAdvice(evidence: Evidence): readonly Advice[] {
+  if (evidence.verdict.verdict !== 'valid') return [];
+  return findIgnored(evidence).map(({ position, path: place, mend }) => ({
+    id: 'ignored-property',
+    line: position.line,
+    why: `dstack reads this file without complaint, but takes no notice of \`${place}\`.`,
+    how: mend,
+  }));
+}

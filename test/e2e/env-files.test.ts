@@ -1,0 +1,113 @@
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stopRuns } from '../support/ask-server.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { agreeing, connect } from '../support/connect.ts';
+import type { TestClient } from '../support/connect.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { until } from '../support/wait.ts';
+
+const atEnd = collectEnds(afterAll);
+const SECRET = 'hunter2-never-shown';
+const questions: string[] = [];
+let home: TestHome;
+
+const write = async (file: string, text: string): Promise<void> => {
+  const place = path.join(home.workspace, file);
+  await mkdir(path.dirname(place), { recursive: true });
+  await writeFile(place, text);
+};
+
+async function connectWith(env: Readonly<Record<string, string>>): Promise<TestClient> {
+  const person = (message: string, field: 'approve' | 'name') => {
+    questions.push(message);
+    return agreeing(message, field);
+  };
+  return connect({ env: { ...home.env, ...env }, person, atEnd });
+}
+
+beforeAll(async () => {
+  home = await createTestHome({ atEnd });
+});
+
+describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
+  let client: TestClient;
+  const folder = `env-${warm}`;
+  const file = `${folder}/run.dstack.yml`;
+  const name = uniqueName(`env-${warm}`);
+
+  beforeAll(async () => {
+    client = await connectWith({ DSTACK_MCP_ENV_FILES: 'on', DSTACK_MCP_WARM: warm });
+    const commands = ['echo "it was given $SECRET_WORD and $PLAIN_WORD"', 'sleep infinity'];
+    await write(file, JSON.stringify(task(name, { env: ['SECRET_WORD', 'PLAIN_WORD'], commands })));
+  });
+
+  test('the variables that a configuration names are taken from beside it, handed to the run, and shown nowhere', async () => {
+    await write(`${folder}/.env`, 'SECRET_WORD="the one of .envrc goes first"\nPLAIN_WORD=abc\n');
+    await write(`${folder}/.envrc`, `export SECRET_WORD="${SECRET}" # of the web page\n`);
+    const checked = await client.call('config', { action: 'validate', file });
+    expect(checked.facts).toMatchObject({ verdict: 'valid', unsetVariables: [] });
+    const plan = await client.call('plan', { file });
+    expect(plan.facts, plan.text).toMatchObject({ outcome: 'done', operation: 'create' });
+    const told = 'the run is given the values of SECRET_WORD from .envrc, PLAIN_WORD from .env';
+    expect(plan.facts['warnings']).toContain(told);
+    expect(plan.text).toContain(told);
+    const applied = await client.call('apply', { token: plan.facts['token'] });
+    expect(applied.facts, applied.text).toMatchObject({ outcome: 'done' });
+    atEnd(() => stopRuns(name));
+    expect(questions.at(-1)).toContain(told);
+    const logs = await until(
+      () => client.call('logs', { run: name }),
+      ({ text }) => text.includes('it was given'),
+    );
+    expect(logs.text).toContain('it was given [masked] and abc');
+    const audit = await readFile(path.join(home.stateDir, 'audit/audit.jsonl'), 'utf8');
+    const seen = [checked, plan, applied, logs, questions, audit, client.stderr()].map((one) => JSON.stringify(one));
+    for (const one of seen) expect(one).not.toContain(SECRET);
+  });
+
+  test('a change of them between plan and apply is a difference', async () => {
+    const other = `${folder}/other.dstack.yml`;
+    await write(other, JSON.stringify(task(uniqueName('env'), { env: ['SECRET_WORD'] })));
+    await write(`${folder}/.envrc`, `SECRET_WORD=first-of-the-two\n`);
+    const plan = await client.call('plan', { file: other });
+    await write(`${folder}/.envrc`, `SECRET_WORD=second-of-the-two\n`);
+    const applied = await client.call('apply', { token: plan.facts['token'] });
+    expect(applied.facts).toMatchObject({ outcome: 'refused', code: 'plan-changed' });
+    expect(applied.text).toMatch(/the file \S+\.envrc was edited/);
+    expect(applied.text).not.toContain('of-the-two');
+  });
+
+  test('what only a shell could work out is not run, and told by its name', async () => {
+    const asked = `${folder}/shell/run.dstack.yml`;
+    await write(asked, JSON.stringify(task(uniqueName('env'), { env: ['FROM_SHELL', 'PYTHONPATH', 'MISSING_ONE'] })));
+    await write(`${folder}/shell/.envrc`, 'source other\nFROM_SHELL=$(touch ran-it)\nPYTHONPATH=/tmp/evil\n');
+    const plan = await client.call('plan', { file: asked });
+    expect(plan.facts, plan.text).toMatchObject({ outcome: 'blocked', code: 'missing-variable' });
+    for (const text of [plan.text, String(plan.facts['summary'])]) {
+      expect(text).toContain('variables that nobody sets: FROM_SHELL, PYTHONPATH, MISSING_ONE.');
+      expect(text).toContain('FROM_SHELL (line 2) in .envrc: it holds `$(`');
+      expect(text).toContain('source (line 1) in .envrc: nothing in the file is run');
+      expect(text).toContain('PYTHONPATH in .envrc: it would steer dstack itself');
+    }
+    await expect(stat(path.join(home.workspace, folder, 'shell/ran-it'))).rejects.toThrow(/ENOENT/);
+    // Set by now: the same plan is another one.
+    await write(`${folder}/shell/.envrc`, 'FROM_SHELL=plain\nPYTHONPATH=/tmp/evil\n');
+    const again = await client.call('plan', { file: asked });
+    expect(again.text).toContain('variables that nobody sets: PYTHONPATH, MISSING_ONE.');
+  });
+});
+
+test('without the leave of the operator no env file is read, and every variable that nobody sets is listed', async () => {
+  const client = await connectWith({});
+  await write('off/run.dstack.yml', JSON.stringify(task(uniqueName('env'), { env: ['ONE_WORD', 'OTHER_WORD'] })));
+  await write('off/.envrc', 'ONE_WORD=read\nOTHER_WORD=read\n');
+  const plan = await client.call('plan', { file: 'off/run.dstack.yml' });
+  expect(plan.facts).toMatchObject({ outcome: 'blocked', code: 'missing-variable' });
+  expect(plan.text).toContain('Environment variable ONE_WORD is not set');
+  expect(plan.text).toContain('names variables that nobody sets: ONE_WORD, OTHER_WORD.');
+  const checked = await client.call('config', { action: 'validate', file: 'off/run.dstack.yml' });
+  expect(checked.facts['unsetVariables']).toEqual(['ONE_WORD', 'OTHER_WORD']);
+});
