@@ -38,18 +38,26 @@ export function encodeFrame(kind: FrameKind, request: number, payload: Uint8Arra
 
 /** Takes pieces of a stream and calls back for each whole frame, in order. */
 export function createFrameReader(onFrame: (frame: Frame) => void): (piece: Buffer) => void {
-  let pending: Buffer = Buffer.alloc(0);
+  let pieces: Buffer[] = [];
+  let bytes = 0;
+  // Joined only when a frame is whole: joining at each piece would copy a long frame over and over.
+  let wanted = HEADER_BYTES;
   return (piece) => {
-    pending = pending.length === 0 ? piece : Buffer.concat([pending, piece]);
-    while (pending.length >= HEADER_BYTES) {
-      const end = HEADER_BYTES + pending.readUInt32BE(0);
-      if (pending.length < end) return;
+    pieces.push(piece);
+    bytes += piece.length;
+    if (bytes < wanted) return;
+    let pending = pieces.length === 1 ? piece : Buffer.concat(pieces, bytes);
+    for (;;) {
+      wanted = pending.length < HEADER_BYTES ? HEADER_BYTES : HEADER_BYTES + pending.readUInt32BE(0);
+      if (pending.length < wanted) break;
       const kind = pending.toString('latin1', 4, 5);
       const request = pending.readUInt32BE(5);
-      const payload = pending.subarray(HEADER_BYTES, end);
-      pending = pending.subarray(end);
+      const payload = pending.subarray(HEADER_BYTES, wanted);
+      pending = pending.subarray(wanted);
       if (isFrameKind(kind)) onFrame({ kind, request, payload });
     }
+    pieces = pending.length === 0 ? [] : [pending];
+    bytes = pending.length;
   };
 }
 

@@ -18,7 +18,8 @@ export interface CutText {
 
 /** Without the spaces at the ends of lines: rich pads each line of a table to its full width, which says nothing and costs tokens. */
 export function trimLineEnds(text: string): string {
-  return text.replace(/[ \t\r]+$/gm, '');
+  // Only from the start of a gap, or a long one in the middle of a line would be tried from each of its spaces.
+  return text.replace(/(?<![ \t\r])[ \t\r]+$/gm, '');
 }
 
 const isLowSurrogate = (text: string, index: number): boolean => /[\uDC00-\uDFFF]/.test(text.charAt(index));

@@ -52,6 +52,8 @@ export interface FailureKind {
 const CHECK_SERVER = 'Check with doctor which server the CLI points at and whether it answers; then try again.';
 const CHECK_FILE = 'Check the file with config, mend it with write-config, then plan again.';
 
+// A pattern that begins with "anything" begins at the start of a line, and one in the middle of a line is bounded: a server or a job can
+// print a line of megabytes, in which each place would be a start to try.
 // In order: the first that matches is taken, so the special stand before the general. Behind each, where dstack says it:
 // paths are below dstack/_internal in 0.22.5; 0.21.5 and 0.20.29 say the same unless noted.
 export const FAILURE_TABLE: readonly FailureKind[] = [
@@ -80,7 +82,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
   },
   {
     code: 'not-dstack', // an HTML page in place of an answer: a sign-in page, a proxy, another server
-    pattern: /(?:requests\.exceptions\.|json\.decoder\.)?JSONDecodeError: .*|^\s*<(?:!DOCTYPE html|html)[\s>].*/im,
+    pattern: /(?:requests\.exceptions\.|json\.decoder\.)?JSONDecodeError: .*|^[^\S\n]*<(?:!DOCTYPE html|html)[\s>].*/im,
     outcome: 'failed',
     hint: "What answers at that address isn't a dstack server (a sign-in page or a proxy, maybe). Check the URL with doctor.",
     transient: false,
@@ -169,7 +171,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
   },
   {
     code: 'outside-folder', // cli/services/configurators/__init__.py: Path.relative_to, as a traceback
-    pattern: /ValueError: .* is not in the subpath of .*/,
+    pattern: /^ValueError: .* is not in the subpath of .*/m,
     outcome: 'blocked',
     hint: 'dstack takes configurations only from below the working directory. Put the file into the workspace, then plan again.',
     transient: false,
@@ -177,7 +179,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
   {
     code: 'invalid-file', // cli/services/configurators/run.py, api/_public/runs.py, core/models: what is checked beside the schema
     pattern:
-      /working_dir must be absolute|Path '.*' specified in `files` does not exist|Invalid repo path: .*|Port \d+ is already in use|`env` is currently supported for SSH fleets only|Server validation error: [\s\S]*|.* is required\. Set it in the configuration .*/,
+      /working_dir must be absolute|Path '.*' specified in `files` does not exist|Invalid repo path: .*|Port \d+ is already in use|`env` is currently supported for SSH fleets only|Server validation error: [\s\S]*|^.* is required\. Set it in the configuration .*/m,
     outcome: 'blocked',
     hint: CHECK_FILE,
     transient: false,
@@ -199,35 +201,36 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
   {
     code: 'no-gateway', // server/services/services/__init__.py
     pattern:
-      /Auto-scaling is not supported when running services without a gateway\..*|.*Please configure a gateway.*|The service requires a gateway, .*|Gateway status is not running|Gateway does not accept new services/,
+      /Auto-scaling is not supported when running services without a gateway\..*|^.*Please configure a gateway.*|The service requires a gateway, .*|Gateway status is not running|Gateway does not accept new services/m,
     outcome: 'blocked',
     hint: 'Look at the gateways with list. Without one, set `replicas` to a fixed number and leave `https` out with write-config, then plan again.',
     transient: false,
   },
   {
     code: 'no-fleets', // cli/services/presets/create.py
-    pattern: /.*no (?:active )?fleets.*/i,
+    pattern: /^.*no (?:active )?fleets.*/im,
     outcome: 'blocked',
     hint: 'Look at the fleets with fleet; make one with write-config (type: fleet), plan and apply. offer shows what there is.',
     transient: false,
   },
   {
     code: 'not-supported', // core/backends, server/services/gateways/__init__.py, server/services/exports.py, server/services/volumes.py
-    pattern: /.*(?:Backend \S+ not available\b|\b(?:is|are) not supported\b|does not support|not available for this).*/,
+    pattern:
+      /^.*(?:Backend \S+ not available\b|\b(?:is|are) not supported\b|does not support|not available for this).*/m,
     outcome: 'blocked',
     hint: "The server or the backend can't do this. See the backends that there are with offer, and change the file with write-config.",
     transient: false,
   },
   {
     code: 'in-use', // server/services/fleets.py, server/services/volumes.py, cli/commands/preset.py
-    pattern: /Failed to delete .*(?:in use|while the job is provisioning)\.?.*/,
+    pattern: /Failed to delete .{0,2000}?(?:in use|while the job is provisioning)\.?.*/,
     outcome: 'blocked',
     hint: 'See with ps which runs use it, stop them with stop, then delete again.',
     transient: false,
   },
   {
     code: 'busy', // server/services/volumes.py, server/services/gateways/__init__.py
-    pattern: /.*being processed currently\. Try again later\.?/,
+    pattern: /^.*being processed currently\. Try again later\.?/m,
     outcome: 'failed',
     hint: 'The server is at work on it. Look with get or list, then try again.',
     transient: true,
@@ -256,7 +259,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
   },
   {
     code: 'already-exists', // core/errors.py, server/services/*.py
-    pattern: /.*already exists\.?$|^Resource exists$/m,
+    pattern: /^.*already exists\.?$|^Resource exists$/m,
     outcome: 'blocked',
     hint: 'Choose another name, or look at the present one with get, fleet or list.',
     transient: false,
@@ -264,7 +267,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
   {
     code: 'usage', // argparse, and cli/commands/__init__.py
     pattern:
-      /dstack[\w -]*: error: .*|Unrecognized arguments: .*|Invalid (?:datetime format|UUID format|group-by value).*|Cannot group by .*|JSON output is not supported .*/,
+      /^dstack[\w -]*: error: .*|Unrecognized arguments: .*|Invalid (?:datetime format|UUID format|group-by value).*|Cannot group by .*|JSON output is not supported .*/m,
     outcome: 'failed',
     hint: 'See with help what this command takes.',
     transient: false,

@@ -92,10 +92,12 @@ export function isPlanSentence(line: string): boolean {
   );
 }
 
+const REPLACING = Object.values(PLAN_PHRASES)
+  .flat()
+  .filter(({ action }) => action === 'replace')
+  .map(({ sentence, question }) => sentence ?? question);
+
 /** True for a sentence that announces that the present resource is stopped or deleted before the new one is made. */
 export function announcesReplacing(line: string): boolean {
-  const phrases = Object.values(PLAN_PHRASES).flat();
-  return phrases.some(
-    ({ action, sentence, question }) => action === 'replace' && (sentence?.test(line) ?? question.test(line)),
-  );
+  return REPLACING.some((words) => words.test(line));
 }
