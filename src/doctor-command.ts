@@ -1,5 +1,7 @@
 import type { Engine } from './engine.ts';
-import { createPowers } from './powers/create-powers.ts';
+import { createCallTime } from './powers/call-time.ts';
+import { createCommandRunner } from './powers/command-runner.ts';
+import { examine } from './powers/doctor.ts';
 
 const MARKS = { ok: '✓', warning: '!', wrong: '✗' } as const;
 
@@ -8,11 +10,9 @@ export async function runDoctor(
   engine: Engine,
   { json, print }: { json: boolean; print: (text: string) => void },
 ): Promise<number> {
-  const { checks } = await createPowers(engine, {
-    signal: new AbortController().signal,
-    canAskPerson: false,
-    canShowCard: false,
-  }).doctor();
+  const { signal } = new AbortController();
+  const time = createCallTime({ timeoutMs: engine.settings.timeoutMs, signal, progress: undefined });
+  const { checks } = await examine(engine, undefined, createCommandRunner(engine, time));
   if (json) print(JSON.stringify({ checks }, null, 2));
   for (const { name, state, found, mend } of json ? [] : checks) {
     print(`${MARKS[state]} ${name.padEnd(12)} ${found}`);

@@ -154,7 +154,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/cli/spawn-dstack.ts',
       'src/cli/warm-introspection.ts',
       'src/cli/warm-process.ts',
-      'src/powers/doctor.ts',
+      'src/powers/doctor-machine.ts',
       'src/runs/end-attachment.ts',
       'src/runs/process-identity.ts',
       'src/runs/spawn-attach.ts',

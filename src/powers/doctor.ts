@@ -1,11 +1,11 @@
-import { execa } from 'execa';
-import { access, constants, mkdir, stat } from 'node:fs/promises';
 import type { CallContext } from '../call.ts';
 import type { Cli } from '../cli-finder.ts';
 import type { Engine } from '../engine.ts';
 import { ToolError } from '../errors.ts';
 import { readFailure } from '../output/read-failure.ts';
+import type { FailureCode } from '../output/failure-table.ts';
 import type { CommandRunner } from './command-runner.ts';
+import { examineMachine } from './doctor-machine.ts';
 import type { DoctorCheck, DoctorReport } from './powers.ts';
 
 /** Commands that the tools build on; a CLI that doesn't document one is too old for that tool. */
@@ -24,22 +24,31 @@ const NEEDED = [
   'volume',
 ];
 
-/** Checks everything that a call needs, in the order in which it would fail; each finding comes with its mend. */
-export async function examine(engine: Engine, context: CallContext, commands: CommandRunner): Promise<DoctorReport> {
+/**
+ * Checks everything that a call needs, in the order in which it would fail; each finding comes with its mend. Without a context nothing
+ * can be said of a client: a person asks from a terminal.
+ */
+export async function examine(
+  engine: Engine,
+  context: CallContext | undefined,
+  commands: CommandRunner,
+): Promise<DoctorReport> {
   const cli = await examineExecutable(engine);
   const rest = await Promise.all([
-    ...(cli.found === undefined ? [] : [examineCommands(cli.found), examineServer(engine, commands)]),
-    examineSsh(),
-    examineWorkspace(engine),
-    examineState(engine),
+    ...(cli.found === undefined
+      ? []
+      : [examineCommands(cli.found), examineCatalogue(cli.found), examineServer(engine, commands)]),
+    ...examineMachine(engine),
   ]);
   return {
     checks: [
       cli.check,
-      ...rest,
+      ...rest.flat(),
       examineWorker(engine, cli.found),
       examinePolicy(engine),
-      examineConsent(engine, context),
+      ...(context === undefined
+        ? [examineSettings(engine)]
+        : [examineConsent(engine, context), examineClient(context)]),
     ],
   };
 }
@@ -47,7 +56,10 @@ export async function examine(engine: Engine, context: CallContext, commands: Co
 async function examineExecutable(engine: Engine): Promise<{ check: DoctorCheck; found: Cli | undefined }> {
   try {
     const found = await engine.cli();
-    return { check: { name: 'dstack', state: 'ok', found: `${found.version} at ${found.executable.path}` }, found };
+    const { path, tried } = found.executable;
+    const before = tried.slice(0, -1);
+    const places = before.length === 0 ? '' : `; not in the places tried before it: ${before.join(', ')}`;
+    return { check: { name: 'dstack', state: 'ok', found: `${found.version} at ${path}${places}` }, found };
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
     return { check: { name: 'dstack', state: 'wrong', found: error.message, mend: error.hint }, found: undefined };
@@ -67,71 +79,59 @@ async function examineCommands({ catalogue, version }: Cli): Promise<DoctorCheck
   };
 }
 
-async function examineServer(engine: Engine, commands: CommandRunner): Promise<DoctorCheck> {
+/** The flags of what the tools build on can be read from the help pages, which every command is checked against. */
+async function examineCatalogue({ catalogue }: Cli): Promise<DoctorCheck> {
+  const documented = new Set((await catalogue.commands()).map((command) => command.name));
+  const unread: string[] = [];
+  let flags = 0;
+  for (const name of NEEDED.filter((needed) => documented.has(needed))) {
+    try {
+      flags += (await catalogue.flagsOf(name)).own.size;
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      unread.push(name);
+    }
+  }
+  if (unread.length === 0) return { name: 'catalogue', state: 'ok', found: `${flags} flags of theirs are understood` };
+  return {
+    name: 'catalogue',
+    state: 'warning',
+    found: `the help pages of ${unread.join(', ')} aren't understood: the tools that need them refuse to run anything`,
+    mend: 'Upgrade dstack and dstack-mcp; if it stays, report it with the output of `dstack <command> --help`',
+  };
+}
+
+/** With these dstack has answered, or was not even asked: the project is what is wrong. */
+const OF_THE_PROJECT: ReadonlySet<FailureCode> = new Set(['unauthorized', 'no-project']);
+
+async function examineServer(engine: Engine, commands: CommandRunner): Promise<readonly DoctorCheck[]> {
   const startedAt = performance.now();
   const { project, server } = await engine.endpoint(undefined);
   const { transcript } = await commands.tryRead({ command: 'ps' }, { guarded: false });
   const failure = readFailure(transcript);
   const where = `project ${project} on ${server}`;
-  if (failure === undefined) {
-    return {
-      name: 'server',
-      state: 'ok',
-      found: `${where} answers, in ${Math.round(performance.now() - startedAt)} ms`,
-    };
-  }
-  return { name: 'server', state: 'wrong', found: `${where}: ${failure.message}`, mend: failure.hint };
-}
-
-async function examineSsh(): Promise<DoctorCheck> {
-  const { failed, stderr } = await execa('ssh', ['-V'], { reject: false, timeout: 5_000, stdin: 'ignore' });
-  if (!failed) return { name: 'ssh', state: 'ok', found: stderr.trim() };
-  return {
-    name: 'ssh',
-    state: 'warning',
-    found: "ssh can't be run: attach won't work",
-    mend: 'Install OpenSSH (openssh-client on Debian and Ubuntu)',
+  const answers: DoctorCheck = {
+    name: 'server',
+    state: 'ok',
+    found: `${where} answers, in ${Math.round(performance.now() - startedAt)} ms`,
   };
-}
-
-async function examineWorkspace(engine: Engine): Promise<DoctorCheck> {
-  const missing: string[] = [];
-  for (const folder of engine.settings.workspace) {
-    const isFolder = await stat(folder).then(
-      (found) => found.isDirectory(),
-      () => false,
-    );
-    if (!isFolder) missing.push(folder);
-  }
-  const shown = engine.settings.workspace.join(', ');
-  if (missing.length === 0) return { name: 'workspace', state: 'ok', found: shown };
-  return {
-    name: 'workspace',
-    state: 'warning',
-    found: `${missing.join(', ')} doesn't exist`,
-    mend: `Create it, or set DSTACK_MCP_WORKSPACE to the folder of your configurations`,
-  };
-}
-
-async function examineState(engine: Engine): Promise<DoctorCheck> {
-  const { stateDir } = engine.settings;
-  try {
-    await mkdir(stateDir, { recursive: true, mode: 0o700 });
-    await access(stateDir, constants.W_OK);
-    return { name: 'state', state: 'ok', found: stateDir };
-  } catch {
-    return {
-      name: 'state',
-      state: 'wrong',
-      found: `${stateDir} can't be written, so no change can be recorded, and none is made`,
-      mend: 'Set DSTACK_MCP_STATE_DIR to a folder that can be written',
-    };
-  }
+  if (failure === undefined)
+    return [answers, { name: 'project', state: 'ok', found: `${project}: its token is valid` }];
+  const wrong = { state: 'wrong', found: `${where}: ${failure.message}`, mend: failure.hint } as const;
+  if (!OF_THE_PROJECT.has(failure.code)) return [{ name: 'server', ...wrong }];
+  return [...(failure.code === 'unauthorized' ? [answers] : []), { name: 'project', ...wrong }];
 }
 
 function examineWorker(engine: Engine, cli: Cli | undefined): DoctorCheck {
   if (!engine.settings.warm) return { name: 'warm worker', state: 'ok', found: 'off (DSTACK_MCP_WARM)' };
-  return { name: 'warm worker', state: 'ok', found: cli?.describeWorker() ?? 'not started' };
+  const found = cli?.describeWorker() ?? 'not started';
+  if (!found.startsWith('given-up')) return { name: 'warm worker', state: 'ok', found };
+  return {
+    name: 'warm worker',
+    state: 'warning',
+    found: `${found}: every call takes as long as the command itself`,
+    mend: 'It is tried again by itself; if it stays, set DSTACK_MCP_WARM=off, and report it with the log of DSTACK_MCP_LOG_LEVEL=debug',
+  };
 }
 
 function examinePolicy(engine: Engine): DoctorCheck {
@@ -168,4 +168,20 @@ function examineConsent(engine: Engine, context: CallContext): DoctorCheck {
     state: 'ok',
     found: `${confirm}: the client can't ask a person, so the token that the plan gave is what counts`,
   };
+}
+
+function examineClient({ canAskPerson, canShowCard }: CallContext): DoctorCheck {
+  const found = [
+    canAskPerson ? 'it can show a person a form' : "it can't show a person a form",
+    canShowCard ? 'it shows the card' : "it doesn't show the card",
+  ];
+  return { name: 'client', state: 'ok', found: found.join('; ') };
+}
+
+/** What is known of consent before any client is there. */
+function examineSettings({ settings }: Engine): DoctorCheck {
+  const found = settings.readOnly
+    ? 'read-only: nothing can be changed'
+    : `${settings.confirm}: whether a person can be asked depends on the client; its doctor tool says`;
+  return { name: 'consent', state: 'ok', found };
 }

@@ -1,11 +1,12 @@
 import { execa } from 'execa';
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { expect, onTestFinished, test } from 'vitest';
 import * as z from 'zod';
 import { CLIENTS, connect } from '../support/connect.ts';
+import { createTestHome } from '../support/test-home.ts';
 
 const server = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
 
@@ -136,4 +137,65 @@ test('setup enters the server that runs in a client, and says what is wrong with
   expect(written).toEqual({
     mcpServers: { dstack: { command: process.execPath, args: [server], env: { DSTACK_MCP_CONFIRM: 'person' } } },
   });
+});
+
+const report = z.object({
+  checks: z.array(
+    z.object({
+      name: z.string(),
+      state: z.enum(['ok', 'warning', 'wrong']),
+      found: z.string(),
+      mend: z.string().optional(),
+    }),
+  ),
+});
+
+function doctor(env: Readonly<Record<string, string>>, ...args: string[]) {
+  return execa(process.execPath, [server, 'doctor', ...args], { env, stdin: 'ignore', reject: false });
+}
+
+test('doctor finds everything in order, line by line, and ends with 0', async () => {
+  const home = await createTestHome();
+  const { exitCode, stdout } = await doctor(home.env);
+  expect(exitCode, stdout).toBe(0);
+  expect([...stdout.matchAll(/^[✓!✗] (.{12}) /gm)].map(([, name = '']) => name.trim())).toEqual([
+    'dstack',
+    'commands',
+    'catalogue',
+    'server',
+    'project',
+    'ssh',
+    'ssh config',
+    'workspace',
+    'state',
+    'warm worker',
+    'policy',
+    'consent',
+  ]);
+  expect(stdout).toMatch(/^✓ server +project main on http:\S+ answers, in \d+ ms$/m);
+  expect(stdout).toMatch(/^✓ project +main: its token is valid$/m);
+});
+
+test('doctor says what is wrong with its mend, ends with 1, and says it to programs as JSON', async () => {
+  const home = await createTestHome({ token: 'not-the-token' });
+  await writeFile(path.join(home.home, '.ssh'), 'no folder');
+  const { exitCode, stdout } = await doctor({ ...home.env, DSTACK_MCP_WORKSPACE: '/nowhere' }, '--json');
+  expect(exitCode).toBe(1);
+  const checks = new Map(report.parse(JSON.parse(stdout)).checks.map((check) => [check.name, check]));
+  expect(checks.get('server')?.state).toBe('ok');
+  expect(checks.get('project')).toMatchObject({ state: 'wrong', mend: expect.any(String) });
+  expect(checks.get('workspace')).toMatchObject({ state: 'warning', found: expect.stringContaining('/nowhere') });
+  expect(checks.get('ssh config')).toMatchObject({ state: 'warning', found: expect.stringContaining('.ssh') });
+  expect(stdout).not.toContain('not-the-token');
+});
+
+test('doctor names every place where it has looked for dstack', async () => {
+  const home = await makeTemporary();
+  const bin = path.join(home, 'bin');
+  const nowhere = await doctor({ HOME: home, PATH: bin, DSTACK_MCP_CLI: path.join(bin, 'none') });
+  expect(nowhere).toMatchObject({ exitCode: 1, stdout: expect.stringContaining(path.join(bin, 'none')) });
+  expect(nowhere.stdout).toContain('uv tool install dstack');
+  const { DSTACK_MCP_CLI: cli = '', ...env } = (await createTestHome()).env;
+  const found = await doctor({ ...env, PATH: `${bin}:${path.dirname(cli)}:/usr/bin:/bin` });
+  expect(found.stdout).toContain(`at ${cli}; not in the places tried before it: ${path.join(bin, 'dstack')}`);
 });
