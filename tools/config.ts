@@ -4,23 +4,23 @@ import { defineTool, refuse } from '../src/tool.ts';
 
 export const config = defineTool({
   name: 'config',
-  title: 'Check, describe and begin configurations',
+  title: 'Check and begin configurations',
   description:
-    "Validate a *.dstack.yml, .dstack/profiles.yml or text by dstack's own parser: every problem with line and mend, and advice. Describe a type or property (`task`, `service.scaling`); never guess YAML keys. Start a file of a type. Find and read the workspace's files.",
+    "Validate a *.dstack.yml, profiles.yml or text by dstack's own parser: every problem with line and mend, and advice. Describe a type or property (`task`, `service.scaling`); never guess YAML keys. Start a file of a type. Find and read files.",
   effect: 'read',
   input: z.strictObject({
     action: z.enum(['validate', 'describe', 'schema', 'start', 'find', 'read']),
     file: z.string().min(1).max(4096).optional(),
     text: z.string().max(10_000_000).optional(),
     property: z.string().min(1).max(200).optional().describe('Or type'),
-    need: z.string().min(1).max(1000).optional().describe('For start: "gpu A100:2 model org/m port 8000"'),
+    need: z.string().min(1).max(1000).optional().describe('"gpu A100:2 model org/m port 8000"'),
   }),
   facts: z.object({
     verdict: z.string(),
     problems: z.array(z.looseObject({ line: z.number(), column: z.number(), path: z.string(), mend: z.string() })),
     advice: z.array(z.looseObject({ line: z.number(), id: z.string() })),
     unsetVariables: z.array(z.string()),
-    hash: z.string().describe('For write_config'),
+    hash: z.string(),
     files: z.array(z.object({ path: z.string(), type: z.string(), name: z.string() })),
     types: z.array(z.string()),
   }),

@@ -6,7 +6,7 @@ export const writeConfig = defineTool({
   name: 'write_config',
   title: 'Write a configuration file',
   description:
-    'Create or change a *.dstack.yml in the workspace, by its whole text or by edits that keep comments. Written only if dstack finds it valid; shows the diff.',
+    'Create or change a *.dstack.yml by its whole text, or by edits that keep comments. Written only if dstack finds it valid; shows the diff.',
   effect: 'change',
   input: z.strictObject({
     file: configurationFile,
