@@ -1,12 +1,13 @@
 // @ts-check
-// Everything that a fresh clone needs, made once and repaired when it was interrupted: node packages, the build, and a private
-// Python environment with a pinned dstack. Plain JavaScript without packages: it runs before there are any.
+// Everything that a fresh clone needs, made once and repaired when it was interrupted: node packages, the build, a private Python
+// environment with a pinned dstack, and, where it can be had without asking, a Chromium for the tests of the card. Plain JavaScript without packages: it runs before there are any.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { prepareChromium } from './chromium.mjs';
 import { findMissing } from './find-missing.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -74,7 +75,12 @@ async function prepare() {
       release();
     }
   }
-  return (await preparePython()) || made;
+  const hasNewPython = await preparePython();
+  const hasNewBrowser = await prepareChromium({
+    say,
+    toldFile: path.join(root, 'node_modules', '.dstack-mcp-chromium'),
+  });
+  return made || hasNewPython || hasNewBrowser;
 }
 
 /**
@@ -112,8 +118,9 @@ function buildStep() {
           'package.json',
           'package-lock.json',
           'scripts/build.mjs',
+          'scripts/describe-bundled.mjs',
           'scripts/find-missing.mjs',
-          ...['src', 'tools', 'sandbox', 'worker', 'skills'].flatMap(listFiles),
+          ...['src', 'tools', 'sandbox', 'ui', 'worker', 'skills'].flatMap(listFiles),
         ],
         '',
       ),

@@ -1,4 +1,4 @@
-import type { ToolResult } from './host.ts';
+import type { ToolResult } from './tool-result.ts';
 import { factsListOf, numberOf, optional, textOf, textsOf, toFacts } from './read.ts';
 import type { Facts } from './read.ts';
 

@@ -2,7 +2,7 @@ import type { ChangeCard } from './card-facts.ts';
 import { createConsentPanel } from './consent-panel.ts';
 import type { Decided } from './consent-panel.ts';
 import { data, el, fill, lines } from './dom.ts';
-import type { ToolResult } from './host.ts';
+import type { ToolResult } from './tool-result.ts';
 import { createOffersTable } from './offers-table.ts';
 import { describeOutcome, tellModel } from './outcome.ts';
 import { disclosure, figures, heading, notice, noticeList, printout } from './parts.ts';

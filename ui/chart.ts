@@ -1,4 +1,5 @@
 import { el, svg } from './dom.ts';
+import type { PriceBar } from './price-bars.ts';
 
 const WIDTH = 240;
 const HEIGHT = 48;
@@ -32,13 +33,6 @@ export function drawHistory(values: readonly number[], words: string): HTMLEleme
       : []),
   );
   return el('div', 'history-frame', drawing);
-}
-
-/** One bar of a chart of prices. */
-export interface PriceBar {
-  readonly label: string;
-  readonly low: number;
-  readonly high: number;
 }
 
 const LONGEST = 100;

@@ -1,7 +1,8 @@
 import type { PendingConsent } from './card-facts.ts';
 import { button, el, fill, setText, show } from './dom.ts';
 import { formatClock } from './format.ts';
-import type { Host, ToolResult } from './host.ts';
+import type { Host } from './host.ts';
+import type { ToolResult } from './tool-result.ts';
 import { textOf } from './read.ts';
 import type { View } from './view.ts';
 

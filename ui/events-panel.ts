@@ -1,11 +1,10 @@
 import { data, el, fill } from './dom.ts';
+import { readEvents } from './read-events.ts';
 import type { PanelOptions } from './log-panel.ts';
 import type { Look } from './poller.ts';
 import { textOf } from './read.ts';
 import type { View } from './view.ts';
 import { unfence } from './visible-text.ts';
-
-const MOST = 100;
 
 /** What happened to a run and when, the latest first. */
 export function createEventsPanel({ card, name, of }: PanelOptions): View {
@@ -28,16 +27,4 @@ export function createEventsPanel({ card, name, of }: PanelOptions): View {
   };
   const end = card.poller.add({ look, firstMs: 4_000, maxMs: 20_000 });
   return { root, end };
-}
-
-/** Reads dstack's lines of events (`[2026-11-25 01:12:55] [run x] Run submitted.`), the latest first, as many as one looks at. */
-export function readEvents(output: string): readonly { readonly at: string; readonly what: string }[] {
-  return output
-    .split('\n')
-    .flatMap((line) => {
-      const [, at, what] = /^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] (.+)$/.exec(line) ?? [];
-      return at === undefined || what === undefined ? [] : { at, what };
-    })
-    .reverse()
-    .slice(0, MOST);
 }

@@ -47,7 +47,7 @@ const UNITS = [
 ] as const;
 
 /** A length of time by its two largest units, as in `2 h 5 min`. */
-export function formatDuration(milliseconds: number): string {
+function formatDuration(milliseconds: number): string {
   let rest = Math.max(0, Math.floor(milliseconds / 1_000));
   const parts: string[] = [];
   for (const [unit, size] of UNITS) {
@@ -57,6 +57,13 @@ export function formatDuration(milliseconds: number): string {
     if (parts.length === 2) break;
   }
   return parts.join(' ') || '0 s';
+}
+
+/** A GPU as a person says it: `2 × RTX4090 24GB` for dstack's `RTX4090:24GB:2`. */
+export function describeGpu(gpu: string): string {
+  const [, name, memory, count] = /^([^:]+):([\d.]+[GT]B)(?::(\d+))?$/.exec(gpu) ?? [];
+  if (name === undefined || memory === undefined) return gpu;
+  return `${count === undefined || count === '1' ? '' : `${count} × `}${name} ${memory}`;
 }
 
 /** How long ago something was, to the minute; seconds only where it is less than one. */

@@ -4,16 +4,10 @@ import type {
   McpUiSizeChangedNotification,
 } from '@modelcontextprotocol/ext-apps';
 import { createRpc } from './rpc.ts';
-import { factsListOf, textOf, toFacts } from './read.ts';
+import { readResult } from './tool-result.ts';
+import type { ToolResult } from './tool-result.ts';
+import { textOf, toFacts } from './read.ts';
 import type { Facts } from './read.ts';
-
-/** A tool's result as the card reads it. */
-export interface ToolResult {
-  readonly isError: boolean;
-  readonly facts: Facts;
-  readonly meta: Facts;
-  readonly text: string;
-}
 
 /** What the host tells of its looks and of the person's habits. */
 export interface HostContext {
@@ -87,17 +81,6 @@ export async function connectHost(listener: HostListener): Promise<Host> {
     async tellModel(text) {
       await rpc.request('ui/update-model-context', { content: [{ type: 'text', text }] });
     },
-  };
-}
-
-/** Reads a tool's result, whatever a host made of it. */
-export function readResult(result: Facts): ToolResult {
-  const texts = factsListOf(result, 'content').flatMap((block) => textOf(block, 'text') ?? []);
-  return {
-    isError: result['isError'] === true,
-    facts: toFacts(result['structuredContent']),
-    meta: toFacts(result['_meta']),
-    text: texts.join('\n'),
   };
 }
 

@@ -1,5 +1,5 @@
-import { button, el, fill, setText, show } from './dom.ts';
-import { printout } from './parts.ts';
+import { button, el, setText, show } from './dom.ts';
+import { createCheckbox, printout } from './parts.ts';
 import type { Look } from './poller.ts';
 import { numberOf, textOf } from './read.ts';
 import type { Facts } from './read.ts';
@@ -67,20 +67,18 @@ export function createLogPanel({ card, name, of }: PanelOptions): View {
     output.scrollTop = 0;
   };
   const more = button('Earlier lines', () => void readEarlier().catch(() => undefined), { kind: 'small' });
-  const follow = el('input', { attributes: { type: 'checkbox', id: 'follow' } });
-  follow.checked = true;
-  follow.addEventListener('change', () => {
-    isFollowing = follow.checked;
+  const follow = createCheckbox('follow', 'Follow', (isChecked) => {
+    isFollowing = isChecked;
     draw();
   });
+  follow.input.checked = true;
   output.addEventListener('scroll', () => {
     isFollowing = output.scrollTop + output.clientHeight >= output.scrollHeight - 8;
-    follow.checked = isFollowing;
+    follow.input.checked = isFollowing;
   });
-  fill(output, '');
   draw();
   const end = card.poller.add({ look, firstMs: 2_000, maxMs: 15_000 });
-  const tools = el('div', 'panel-tools', more, el('label', 'check', follow, ' Follow'), note);
+  const tools = el('div', 'panel-tools', more, follow.root, note);
   return { root: el('div', 'log', tools, output), end };
 }
 

@@ -4,7 +4,8 @@ import { createChangePage } from './change-page.ts';
 import { el, fill } from './dom.ts';
 import { createFormats } from './format.ts';
 import { connectHost } from './host.ts';
-import type { Host, HostContext, ToolResult } from './host.ts';
+import type { Host, HostContext } from './host.ts';
+import type { ToolResult } from './tool-result.ts';
 import { createMessagePage } from './message-page.ts';
 import { createOffersBoard } from './offers-board.ts';
 import { createPoller } from './poller.ts';
@@ -18,7 +19,11 @@ import type { Card, View } from './view.ts';
 
 const stage = el('div', 'stage', el('p', 'quiet waiting', 'Waiting for dstack…'));
 document.body.append(stage);
-const poller = createPoller();
+const poller = createPoller({
+  now: () => performance.now(),
+  isHidden: () => document.hidden,
+  onVisibility: (listener) => document.addEventListener('visibilitychange', listener),
+});
 let formats = createFormats();
 let current: View | undefined;
 let input: Facts = {};

@@ -1,5 +1,5 @@
 import { data, el } from './dom.ts';
-import type { ToolResult } from './host.ts';
+import type { ToolResult } from './tool-result.ts';
 import { disclosure, heading, notice, printout } from './parts.ts';
 import { textOf } from './read.ts';
 import type { View } from './view.ts';

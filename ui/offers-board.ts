@@ -1,11 +1,12 @@
 import { cardOf, readGpuKinds, readOffers } from './card-facts.ts';
 import type { GpuKind, Offer } from './card-facts.ts';
 import { drawPrices } from './chart.ts';
-import type { PriceBar } from './chart.ts';
 import { data, el, fill, setText } from './dom.ts';
-import type { ToolResult } from './host.ts';
+import { describeGpu } from './format.ts';
+import type { ToolResult } from './tool-result.ts';
+import { MOST_BARS, barsOf } from './price-bars.ts';
 import { createOffersTable, isFree } from './offers-table.ts';
-import { heading } from './parts.ts';
+import { createCheckbox, heading } from './parts.ts';
 import { numberOf } from './read.ts';
 import { createTable } from './sortable-table.ts';
 import type { Card, View } from './view.ts';
@@ -31,7 +32,7 @@ function showOffers({ formats }: Card, offers: readonly Offer[], total: number):
   const gpu = createSearch('Filter by GPU, machine or place');
   const place = createChoice('Backend', [...new Set(offers.map(({ backend }) => backend))].sort());
   const kind = createChoice('Spot', ['spot', 'on-demand']);
-  const free = el('input', { attributes: { type: 'checkbox', id: 'free' } });
+  const free = createCheckbox('free', 'Free now', () => draw());
   const most = el('input', {
     class: 'short',
     attributes: {
@@ -49,7 +50,7 @@ function showOffers({ formats }: Card, offers: readonly Offer[], total: number):
         matches(offer, gpu.value) &&
         (place.value === '' || offer.backend === place.value) &&
         (kind.value === '' || offer.spot === (kind.value === 'spot')) &&
-        (!free.checked || isFree(offer)) &&
+        (!free.input.checked || isFree(offer)) &&
         (most.value === '' || offer.pricePerHour <= Number(most.value)),
     );
     setText(
@@ -61,11 +62,11 @@ function showOffers({ formats }: Card, offers: readonly Offer[], total: number):
     fill(chart, drawPrices(barsOf(chosen), formats.money));
     table.setRows(chosen);
   };
-  for (const input of [gpu, place, kind, free, most]) input.addEventListener('input', draw);
+  for (const input of [gpu, place, kind, most]) input.addEventListener('input', draw);
   draw();
   return [
-    el('div', 'tools', gpu, place, kind, most, el('label', 'check', free, ' Free now'), note),
-    el('section', 'part', el('h2', {}, 'Per hour, by GPU'), chart),
+    el('div', 'tools', gpu, place, kind, most, free.root, note),
+    el('section', 'part', el('h2', {}, 'Per hour and GPU'), chart),
     table.root,
   ];
 }
@@ -78,28 +79,13 @@ function matches({ gpu = '', instanceType = '', backend, region = '', resources 
     .every((word) => text.includes(word));
 }
 
-const MOST_BARS = 8;
-
-/** The cheapest and the dearest price of each GPU, the cheapest kinds first. */
-export function barsOf(offers: readonly Offer[]): readonly PriceBar[] {
-  const bars = new Map<string, PriceBar>();
-  for (const { gpu, pricePerHour } of offers) {
-    const label = gpu?.replace(/:\d+$/, '') ?? 'no GPU';
-    const count = Number(/:(\d+)$/.exec(gpu ?? '')?.[1] ?? 1);
-    const price = pricePerHour / Math.max(1, count);
-    const known = bars.get(label);
-    bars.set(label, { label, low: Math.min(known?.low ?? price, price), high: Math.max(known?.high ?? price, price) });
-  }
-  return [...bars.values()].sort((a, b) => a.low - b.low).slice(0, MOST_BARS);
-}
-
 function showKinds({ formats }: Card, kinds: readonly GpuKind[]): readonly HTMLElement[] {
   const table = createTable<GpuKind>({
     caption: 'Kinds of GPU',
     empty: 'No offers match.',
     keyOf: ({ gpu, backends }, index) => `${gpu} ${backends} ${index}`,
     columns: [
-      { key: 'machine', label: 'GPU', sortBy: ({ gpu }) => gpu, cell: ({ gpu }) => data(gpu, 60) },
+      { key: 'machine', label: 'GPU', sortBy: ({ gpu }) => gpu, cell: ({ gpu }) => data(describeGpu(gpu), 60) },
       { key: 'where', label: 'Where', sortBy: ({ backends }) => backends, cell: ({ backends }) => data(backends, 120) },
       {
         key: 'price',

@@ -1,5 +1,6 @@
 import type { Offer } from './card-facts.ts';
 import { data, el } from './dom.ts';
+import { describeGpu } from './format.ts';
 import type { Formats } from './format.ts';
 import { statusPill } from './parts.ts';
 import { createTable } from './sortable-table.ts';
@@ -68,7 +69,7 @@ const machineColumn: Column<Offer> = {
   label: 'Machine',
   sortBy: ({ gpu, instanceType }) => gpu ?? instanceType ?? '',
   cell: ({ gpu, instanceType, resources, spot }) => [
-    data(gpu ?? instanceType ?? 'machine', 60),
+    data(gpu === undefined ? (instanceType ?? 'machine') : describeGpu(gpu), 60),
     spot ? el('span', 'tag', 'spot') : undefined,
     sub(
       gpu === undefined

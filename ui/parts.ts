@@ -57,7 +57,12 @@ export function figures(all: readonly (Figure | undefined)[]): HTMLElement {
 
 /** The heading of a page: what it is about, small, above its name. */
 export function heading(over: readonly Child[], title: Child): HTMLElement {
-  return el('header', 'heading', el('p', 'over', ...over), el('h1', { attributes: { tabindex: '-1' } }, title));
+  return el(
+    'header',
+    'heading',
+    over.length === 0 ? undefined : el('p', 'over', ...over),
+    el('h1', { attributes: { tabindex: '-1' } }, title),
+  );
 }
 
 /** Something that can be opened to see more. */
@@ -73,4 +78,11 @@ export function printout(label: string, text = ''): HTMLElement {
 /** A place where changes are told to those who don't see them. */
 export function liveRegion(): HTMLElement {
   return el('p', { class: 'unseen', attributes: { role: 'status', 'aria-live': 'polite' } });
+}
+
+/** A box to tick, with its words. */
+export function createCheckbox(id: string, label: string, onChange: (isChecked: boolean) => void) {
+  const input = el('input', { attributes: { type: 'checkbox', id } });
+  input.addEventListener('change', () => onChange(input.checked));
+  return { root: el('label', { class: 'check', attributes: { for: id } }, input, label), input };
 }

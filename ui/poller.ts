@@ -5,6 +5,8 @@ export interface PollTask {
   readonly look: () => Promise<Look>;
   readonly firstMs: number;
   readonly maxMs: number;
+  /** Told of a look that failed; it is made again, later. */
+  readonly onFailure?: (why: string) => void;
 }
 
 /** One queue of looks for the whole card: one at a time, later while nothing changes, none while nobody sees the page. */
@@ -28,7 +30,7 @@ export interface PollerWorld {
 const GROWTH = 1.5;
 
 /** Makes the poller of a page. */
-export function createPoller(world: PollerWorld = pageWorld): Poller {
+export function createPoller(world: PollerWorld): Poller {
   const entries = new Set<Entry>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isLooking = false;
@@ -44,8 +46,10 @@ export function createPoller(world: PollerWorld = pageWorld): Poller {
     const due = [...entries].sort((a, b) => a.dueAt - b.dueAt)[0];
     if (due === undefined) return;
     isLooking = true;
-    // A look that fails is made again, later: the card shows that it couldn't look.
-    const found = await due.look().catch((): Look => 'same');
+    const found = await due.look().catch((error: unknown): Look => {
+      due.onFailure?.(error instanceof Error ? error.message : 'no answer');
+      return 'same';
+    });
     isLooking = false;
     if (found === 'over') entries.delete(due);
     due.waitMs = found === 'changed' ? due.firstMs : Math.min(due.maxMs, due.waitMs * GROWTH);
@@ -71,9 +75,3 @@ export function createPoller(world: PollerWorld = pageWorld): Poller {
     },
   };
 }
-
-const pageWorld: PollerWorld = {
-  now: () => performance.now(),
-  isHidden: () => document.hidden,
-  onVisibility: (listener) => document.addEventListener('visibilitychange', listener),
-};

@@ -1,3 +1,4 @@
+import { describeGpu } from './format.ts';
 import { factsListOf, numberOf, optional, textOf, toFacts } from './read.ts';
 import type { Facts } from './read.ts';
 
@@ -57,10 +58,11 @@ export const isOver = (status: string): boolean =>
   FINISHED.has(status) || /^(?:exited|no capacity|no offers|no fleets|interrupted)/.test(status);
 
 /** Reads a row of the list: the JSON's facts where they came along, else those of dstack's table. */
-export function readRunRow(run: Facts): RunRow | undefined {
+function readRunRow(run: Facts): RunRow | undefined {
   const name = textOf(run, 'name');
   if (name === undefined) return undefined;
   const status = textOf(run, 'statusMessage') ?? textOf(run, 'status') ?? 'unknown';
+  const gpu = textOf(run, 'gpu');
   const place = [textOf(run, 'backend'), textOf(run, 'region')].filter((part) => part !== undefined).join(' · ');
   return {
     name,
@@ -68,7 +70,7 @@ export function readRunRow(run: Facts): RunRow | undefined {
     isFinished: typeof run['isFinished'] === 'boolean' ? run['isFinished'] : isOver(status),
     ...optional('kind', textOf(run, 'kind')),
     ...optional('place', place === '' ? undefined : place),
-    ...optional('machine', textOf(run, 'gpu') ?? textOf(run, 'instanceType')),
+    ...optional('machine', gpu === undefined ? textOf(run, 'instanceType') : describeGpu(gpu)),
     ...optional('pricePerHour', numberOf(run, 'pricePerHour')),
     ...optional('costUsd', numberOf(run, 'costUsd')),
     ...optional('submittedAt', textOf(run, 'submittedAt')),
@@ -78,7 +80,7 @@ export function readRunRow(run: Facts): RunRow | undefined {
 }
 
 /** Reads a run in detail. */
-export function readRunDetails(run: Facts): RunDetails | undefined {
+function readRunDetails(run: Facts): RunDetails | undefined {
   const row = readRunRow(run);
   if (row === undefined) return undefined;
   const status = textOf(run, 'status') ?? row.status;

@@ -63,7 +63,12 @@ export function createRunPage(card: Card, { name, project, known, isInside = fal
     { id: 'connect', label: 'Connect', open: () => createConnectPanel(card, name, () => run) },
   ]);
   draw();
-  const endLooking = card.poller.add({ look, firstMs: 2_000, maxMs: 15_000 });
+  const endLooking = card.poller.add({
+    look,
+    firstMs: 2_000,
+    maxMs: 15_000,
+    onFailure: (why) => setText(told, `Not refreshed: ${why}`),
+  });
   const back = onBack === undefined ? undefined : button('← All runs', onBack, { kind: 'link' });
   const title = isInside
     ? undefined
@@ -100,7 +105,9 @@ function describeRun({ formats }: Card, run: RunDetails): readonly (HTMLElement 
         ),
     figures([
       { label: 'Status', value: statusPill(statusMessage ?? status) },
-      costUsd === undefined ? undefined : { label: 'Cost so far', value: formats.money(costUsd) },
+      costUsd === undefined
+        ? undefined
+        : { label: finishedAt === undefined ? 'Cost so far' : 'Cost', value: formats.money(costUsd) },
       pricePerHour === undefined ? undefined : { label: 'Per hour', value: formats.money(pricePerHour) },
       machine === undefined ? undefined : { label: 'Machine', value: data(machine, 60), note: place },
       lasted === undefined
@@ -111,7 +118,7 @@ function describeRun({ formats }: Card, run: RunDetails): readonly (HTMLElement 
             note: submittedAt === undefined ? undefined : formats.date(submittedAt),
           },
     ]),
-    reason === undefined
+    reason === undefined || status === 'done'
       ? undefined
       : notice(status === 'failed' ? 'bad' : 'plain', 'Why it ended', el('p', {}, data(reason, 400))),
     jobs.length < 2

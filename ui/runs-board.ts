@@ -1,11 +1,12 @@
 import { cardOf } from './card-facts.ts';
 import { button, data, el, setText } from './dom.ts';
 import { formatAge } from './format.ts';
-import type { ToolResult } from './host.ts';
-import { heading, liveRegion, statusPill } from './parts.ts';
+import type { ToolResult } from './tool-result.ts';
+import { createCheckbox, heading, statusPill } from './parts.ts';
 import type { Look } from './poller.ts';
-import { optional, textOf } from './read.ts';
+import { numberOf, optional, textOf } from './read.ts';
 import type { Facts } from './read.ts';
+import { createRunCosts } from './run-costs.ts';
 import { createRunPage } from './run-page.ts';
 import { readRunRows } from './run-facts.ts';
 import type { RunRow } from './run-facts.ts';
@@ -13,10 +14,50 @@ import { createTable } from './sortable-table.ts';
 import type { Column } from './sortable-table.ts';
 import type { Card, View } from './view.ts';
 
+/** Which runs are asked for. */
+type Scope = Readonly<Record<'all', boolean>> | Readonly<Record<'last', number>>;
+
 /** All runs, live: status, age, machine, price and cost; a name leads to the run's own page. */
 export function createRunsBoard(card: Card, first: ToolResult | undefined, input: Facts): View {
   const of = optional('project', textOf(input, 'project'));
-  const columns = [...nameColumns((row) => openRun(row)), ...moneyColumns(card)];
+  const last = numberOf(input, 'last');
+  let scope: Scope = last === undefined ? { all: input['all'] === true } : { last };
+  const openRun = ({ name }: RunRow): void => {
+    const onBack = (): void => card.open((inner) => createRunsBoard(inner, undefined, { ...of, ...scope }));
+    card.open((inner) => createRunPage(inner, { name, ...of, onBack }));
+  };
+  const list = createRunList(card, of, openRun);
+  const look = async (): Promise<Look> => list.take(await card.host.callTool('ps', { ...of, ...scope }));
+  const startLooking = (): (() => void) =>
+    card.poller.add({ look, firstMs: 4_000, maxMs: 30_000, onFailure: list.tellFailure });
+  if (first !== undefined) list.take(first);
+  let endLooking = startLooking();
+  const endCosts = card.poller.add({ look: list.lookUpCost, firstMs: 1_000, maxMs: 15_000 });
+  const all = createCheckbox('all-runs', 'Finished ones too', (isChecked) => {
+    scope = { all: isChecked };
+    endLooking();
+    endLooking = startLooking();
+  });
+  all.input.checked = 'all' in scope ? scope.all : true;
+  const over = of.project === undefined ? [] : [el('span', {}, 'project ', data(of.project, 60))];
+  return {
+    root: el(
+      'main',
+      'page runs',
+      heading(over, 'Runs'),
+      el('div', 'tools', list.filter, all.root, list.note),
+      list.root,
+    ),
+    end() {
+      endLooking();
+      endCosts();
+    },
+  };
+}
+
+/** The table of runs with its filter, and what is told about it. */
+function createRunList(card: Card, of: { readonly project?: string }, openRun: (row: RunRow) => void) {
+  const columns = [...nameColumns(openRun), ...moneyColumns(card)];
   const table = createTable<RunRow>({
     caption: 'Runs',
     empty: 'No runs here.',
@@ -24,48 +65,36 @@ export function createRunsBoard(card: Card, first: ToolResult | undefined, input
     columns,
     pageSize: 50,
   });
+  const costs = createRunCosts(card, of);
   const filter = createFilter(() => draw());
   const note = el('p', { class: 'quiet', attributes: { role: 'status' } });
-  const told = liveRegion();
   let rows: readonly RunRow[] = [];
-  let showsAll = input['all'] === true || input['last'] !== undefined;
   let seen = '';
-
-  const draw = (): void => table.setRows(rows.filter((row) => filter.lets(row)));
-  const take = (result: ToolResult): Look => {
-    const handed = cardOf(result);
-    const next = readRunRows(Array.isArray(handed['runs']) ? handed : result.facts);
-    if (result.isError) {
-      setText(note, textOf(result.facts, 'summary') ?? 'It couldn’t be looked at.');
-      return 'same';
-    }
-    const statuses = JSON.stringify(next.map(({ name, status }) => [name, status]));
-    const isSame = statuses === seen;
-    if (!isSame && seen !== '') setText(told, describeCount(next));
-    seen = statuses;
-    rows = next;
-    setText(note, describeCount(rows));
-    draw();
-    return isSame ? 'same' : 'changed';
+  const draw = (): void => table.setRows(rows.filter((row) => filter.lets(row)).map((row) => costs.complete(row)));
+  return {
+    root: table.root,
+    filter: filter.root,
+    note,
+    tellFailure: (why: string): void => setText(note, `Not refreshed: ${why}`),
+    take(result: ToolResult): Look {
+      if (result.isError) {
+        setText(note, textOf(result.facts, 'summary') ?? 'It couldn’t be looked at.');
+        return 'same';
+      }
+      const handed = cardOf(result);
+      rows = readRunRows(Array.isArray(handed['runs']) ? handed : result.facts);
+      const before = seen;
+      seen = JSON.stringify(rows.map(({ name, status }) => [name, status]));
+      setText(note, describeCount(rows));
+      draw();
+      return seen === before ? 'same' : 'changed';
+    },
+    lookUpCost: async (): Promise<Look> => {
+      const isNews = await costs.lookUpOne(rows);
+      draw();
+      return isNews ? 'changed' : 'same';
+    },
   };
-  const look = async (): Promise<Look> =>
-    take(await card.host.callTool('ps', { ...of, ...(showsAll ? { all: true } : {}) }));
-  const openRun = ({ name }: RunRow): void => {
-    const onBack = (): void => card.open((inner) => createRunsBoard(inner, undefined, { ...input, all: showsAll }));
-    card.open((inner) => createRunPage(inner, { name, ...of, onBack }));
-  };
-  if (first !== undefined) take(first);
-  let endLooking = card.poller.add({ look, firstMs: 4_000, maxMs: 30_000 });
-  const all = el('input', { attributes: { type: 'checkbox', id: 'all-runs' } });
-  all.checked = showsAll;
-  all.addEventListener('change', () => {
-    showsAll = all.checked;
-    endLooking();
-    endLooking = card.poller.add({ look, firstMs: 4_000, maxMs: 30_000 });
-  });
-  const tools = el('div', 'tools', filter.root, el('label', 'check', all, ' Finished ones too'), note);
-  const over = of.project === undefined ? [] : [el('span', {}, 'project ', data(of.project, 60))];
-  return { root: el('main', 'page runs', heading(over, 'Runs'), tools, told, table.root), end: () => endLooking() };
 }
 
 function describeCount(rows: readonly RunRow[]): string {

@@ -1,13 +1,12 @@
 import { button, el, fill, setText, show } from './dom.ts';
 import type { Child } from './dom.ts';
+import { sortRows } from './sort-rows.ts';
+import type { Sortable, Sorting } from './sort-rows.ts';
 
 /** One column of a table: what it is sorted by and what its cells show. */
-export interface Column<Row> {
-  readonly key: string;
+export interface Column<Row> extends Sortable<Row> {
   readonly label: string;
   readonly isNumber?: boolean;
-  /** What rows are ordered by; those without it come last. */
-  sortBy(row: Row): string | number | undefined;
   cell(row: Row): Child | readonly Child[];
 }
 
@@ -26,11 +25,6 @@ export interface TableOptions<Row> {
 export interface SortableTable<Row> {
   readonly root: HTMLElement;
   setRows(rows: readonly Row[]): void;
-}
-
-interface Sorting {
-  readonly key: string;
-  readonly direction: 1 | -1;
 }
 
 /** Makes a table that is sorted by its headers; however many rows there are, only a page of them is drawn. */
@@ -115,26 +109,6 @@ function drawRow<Row>(row: Row, key: string, columns: readonly Column<Row>[]): H
 }
 
 const isChildren = (content: Child | readonly Child[]): content is readonly Child[] => Array.isArray(content);
-
-/** Orders rows by a column; equal ones keep their order, and those without a value come last either way. */
-export function sortRows<Row>(
-  rows: readonly Row[],
-  columns: readonly Column<Row>[],
-  sorting: Sorting | undefined,
-): readonly Row[] {
-  const column = columns.find(({ key }) => key === sorting?.key);
-  if (column === undefined || sorting === undefined) return rows;
-  return [...rows].sort((a, b) => {
-    const [left, right] = [column.sortBy(a), column.sortBy(b)];
-    if (left === undefined || right === undefined) return left === right ? 0 : left === undefined ? 1 : -1;
-    return sorting.direction * compare(left, right);
-  });
-}
-
-function compare(left: string | number, right: string | number): number {
-  if (typeof left === 'number' && typeof right === 'number') return left - right;
-  return String(left).localeCompare(String(right), undefined, { numeric: true });
-}
 
 /** Draws anew; what had the focus gets it back, where its row is still there. */
 function keepFocus(body: HTMLElement, drawAnew: () => void): void {

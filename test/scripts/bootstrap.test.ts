@@ -27,6 +27,7 @@ async function makeClone(programs: readonly string[]): Promise<Clone> {
     'src',
     'tools',
     'sandbox',
+    'ui',
     'worker',
     'skills',
     'scripts',

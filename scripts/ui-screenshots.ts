@@ -1,0 +1,143 @@
+// Draws the pictures of the cards in docs/images, from the real server and the sandbox.
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { chromium } from 'playwright-core';
+import type { FrameLocator, Page } from 'playwright-core';
+import { stringify } from 'yaml';
+import { startSandbox } from '../sandbox/sandbox.ts';
+import type { CardHost, HostLook } from '../ui/host-page/card-host.ts';
+import { findChromium } from './chromium.mjs';
+import { connectCardClient } from './ui-client.ts';
+import { startCardHost } from './ui-host.ts';
+
+declare global {
+  /** What the host's page offers. */
+  var cardHost: CardHost;
+}
+
+const root = path.resolve(import.meta.dirname, '..');
+const images = path.join(root, 'docs', 'images');
+
+/** What is done to get a picture, in order: each goes on from the one before. */
+interface Shot {
+  readonly name: string;
+  readonly look: HostLook;
+  readonly prepare: (page: Page, card: FrameLocator) => Promise<unknown>;
+}
+
+const call = (page: Page, tool: string, input: Record<string, unknown>): Promise<unknown> =>
+  page.evaluate(
+    async ([name, given]) => {
+      globalThis.cardHost.clear();
+      await globalThis.cardHost.call(name, given);
+    },
+    [tool, input] as const,
+  );
+
+const LIGHT: HostLook = { theme: 'light', width: 760, locale: 'en-US', timeZone: 'UTC' };
+const DARK: HostLook = { ...LIGHT, theme: 'dark' };
+
+const SHOTS: readonly Shot[] = [
+  {
+    name: 'card-plan-light',
+    look: LIGHT,
+    async prepare(page, card) {
+      await call(page, 'plan', { file: 'train.dstack.yml' });
+      await card.locator('button.primary:enabled').waitFor();
+    },
+  },
+  {
+    name: 'card-plan-narrow',
+    look: { ...DARK, width: 360 },
+    prepare: (_page, card) => card.getByRole('button', { name: 'Approve' }).waitFor(),
+  },
+  {
+    name: 'card-run-dark',
+    look: DARK,
+    async prepare(_page, card) {
+      await card.getByRole('button', { name: 'Approve' }).click();
+      await card.getByText('running', { exact: true }).waitFor();
+      await card.getByText('epoch 3').waitFor();
+      await card.getByRole('tab', { name: 'Utilization' }).click();
+      await card.getByRole('img', { name: /gpu=0 busy: [1-9]/ }).waitFor();
+    },
+  },
+  {
+    name: 'card-runs-light',
+    look: LIGHT,
+    async prepare(page, card) {
+      await call(page, 'ps', { all: true });
+      await card.locator('td.column-cost').filter({ hasText: '$' }).first().waitFor();
+    },
+  },
+  {
+    name: 'card-offers-dark',
+    look: DARK,
+    async prepare(page, card) {
+      await call(page, 'offer', { gpu: '1..' });
+      await card.locator('tbody tr').first().waitFor();
+    },
+  },
+];
+
+const pythonEnvironment = path.join(root, '.cache', 'python');
+const sandbox = await startSandbox({
+  pythonEnvironment,
+  cacheFolder: path.join(root, '.cache'),
+  onProgress: console.log,
+});
+const profile = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-pictures-'));
+try {
+  const training = {
+    type: 'task',
+    name: 'train',
+    commands: [
+      'for epoch in 1 2 3 4 5; do echo "epoch $epoch: loss 0.$((90 / epoch))"; sleep 1; done',
+      'sleep infinity',
+    ],
+    nodes: 2,
+    resources: { gpu: '24GB..80GB' },
+    max_duration: '2h',
+  };
+  sandbox.controls.scenarios.set('train', { gpuUtilization: 72, memoryBytes: 18 * 2 ** 30 });
+  await writeFile(path.join(sandbox.workspace, 'train.dstack.yml'), stringify(training));
+  const client = await connectCardClient({
+    server: path.join(root, 'dist', 'dstack-mcp.mjs'),
+    env: {
+      ...sandbox.env,
+      DSTACK_MCP_CLI: sandbox.cli,
+      DSTACK_MCP_WORKSPACE: sandbox.workspace,
+      DSTACK_MCP_STATE_DIR: path.join(sandbox.home, 'state'),
+    },
+  });
+  const host = await startCardHost(client);
+  await draw(host.url);
+  await host.close();
+  await client.close();
+} finally {
+  await sandbox.stop();
+  await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+}
+
+async function draw(url: string): Promise<void> {
+  const executablePath = findChromium();
+  if (executablePath === undefined)
+    throw new Error('There is no Chromium here: install one, or name it with CHROME_PATH.');
+  const browser = await chromium.launchPersistentContext(profile, {
+    executablePath,
+    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-sync'],
+    viewport: { width: 800, height: 2_000 },
+    reducedMotion: 'reduce',
+  });
+  const page = await browser.newPage();
+  await page.goto(url);
+  await mkdir(images, { recursive: true });
+  for (const { name, look, prepare } of SHOTS) {
+    await page.evaluate((given) => globalThis.cardHost.look(given), look);
+    await prepare(page, page.frameLocator('iframe'));
+    await page.locator('iframe').screenshot({ path: path.join(images, `${name}.png`), animations: 'disabled' });
+    console.log(`docs/images/${name}.png`);
+  }
+  await browser.close();
+}

@@ -1,0 +1,246 @@
+import axe from 'axe-core';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import * as z from 'zod';
+import { stopRuns } from '../support/ask-server.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { describeInChromium, openBrowser } from './support/card-browser.ts';
+import { openCards } from './support/open-cards.ts';
+import type { Cards } from './support/open-cards.ts';
+
+const atEnd = collectEnds(afterAll);
+const run = uniqueName('board');
+let home: TestHome;
+let cards: Cards;
+
+describeInChromium('the boards', () => {
+  beforeAll(async () => {
+    home = await createTestHome({ atEnd });
+    cards = await openCards({ browser: await openBrowser(atEnd), env: home.env, atEnd });
+    atEnd(() => stopRuns(run));
+    const service = { ...task(run, { ports: [8000], commands: ['echo the first line', 'sleep infinity'] }) };
+    await cards.call('plan', { file: await home.write('board.dstack.yml', service) });
+    await cards.card.getByRole('button', { name: 'Approve' }).click();
+    await cards.card.getByText('running', { exact: true }).waitFor();
+  });
+
+  afterEach(async () => {
+    if (cards.troubles.length > 0) throw new Error(cards.troubles.join('\n'));
+    await cards.look({ theme: 'light', locale: 'en-US', timeZone: 'UTC', width: 760 });
+    await cards.clear();
+  });
+
+  test('runs are listed with status, machine, price, cost and age, and filtered', async () => {
+    await cards.call('ps');
+    const { card } = cards;
+    const row = card.getByRole('row').filter({ has: card.getByRole('button', { name: run, exact: true }) });
+    await row.getByText('running').waitFor();
+    // Cost and age come with the details of the run, one run at a time.
+    await row.getByText(/^\$\d/).nth(1).waitFor();
+    await row.getByText(/^\d+ (?:s|min)/).waitFor();
+    await card.getByRole('searchbox', { name: 'Filter runs' }).fill('no such run');
+    await card.getByText('No runs here.').waitFor();
+    await card.getByRole('searchbox', { name: 'Filter runs' }).fill(`${run} running`);
+    await row.waitFor();
+    expect(await card.locator('tbody tr').count()).toBe(1);
+  });
+
+  test('a run has a page of its own: log, utilization, events, ways to it, and the way back', async () => {
+    await cards.call('ps');
+    const { card, page } = cards;
+    await card.getByRole('button', { name: run, exact: true }).click();
+    await card.getByRole('heading', { name: run, exact: true }).waitFor();
+    await card
+      .getByRole('region', { name: `Log of ${run}` })
+      .getByText('the first line')
+      .waitFor();
+    expect(await card.getByText('untrusted output').count()).toBe(0);
+
+    await card.getByRole('tab', { name: 'Logs' }).focus();
+    await page.keyboard.press('ArrowRight');
+    expect(await card.getByRole('tab', { name: 'Utilization' }).getAttribute('aria-selected')).toBe('true');
+    await card.getByRole('img', { name: /cpu busy: \d+% now/ }).waitFor();
+
+    await card.getByRole('tab', { name: 'Events' }).click();
+    await card.getByText('Run submitted. Status: SUBMITTED').waitFor();
+
+    await card.getByRole('tab', { name: 'Connect' }).click();
+    await card.getByText('8000 at localhost:8000').waitFor();
+    expect((await cards.heard()).links).toEqual([]);
+    await card.getByRole('button', { name: 'Copy: Ports' }).click();
+    await card
+      .getByRole('button', { name: 'Copy: Ports' })
+      .getByText(/Copied|Select/)
+      .waitFor();
+
+    await card.getByRole('button', { name: '← All runs' }).click();
+    await card.getByRole('heading', { name: 'Runs' }).waitFor();
+  });
+
+  test('get shows the run’s page at once, and an address is opened by a click alone', async () => {
+    const result = await cards.call('get', { name: run });
+    await cards.clear();
+    const facts = { ...z.record(z.string(), z.unknown()).parse(result.structuredContent['run']) };
+    const shown = {
+      ...facts,
+      name: 'elsewhere',
+      serviceUrl: 'https://run.example.test/',
+      isFinished: true,
+      status: 'done',
+    };
+    await cards.show({ content: [], structuredContent: { outcome: 'done', run: shown } });
+    await cards.card.getByRole('tab', { name: 'Connect' }).click();
+    await cards.card.getByText('https://run.example.test/', { exact: true }).waitFor();
+    expect((await cards.heard()).links).toEqual([]);
+    await cards.card.getByRole('button', { name: 'Open: Service' }).click();
+    await expect.poll(async () => (await cards.heard()).links).toEqual(['https://run.example.test/']);
+  });
+
+  test('offers stand by price, are filtered, and drawn as a chart', async () => {
+    await cards.call('offer');
+    const { card } = cards;
+    const rows = card.locator('tbody tr');
+    await rows.first().waitFor();
+    expect(await card.getByRole('listitem').filter({ hasText: 'H100 80GB' }).isVisible()).toBe(true);
+    await card.getByRole('searchbox').fill('h100');
+    await expect
+      .poll(() => rows.allTextContents())
+      .toSatisfy((texts: string[]) => texts.every((text) => text.includes('H100')));
+    await card.getByRole('spinbutton', { name: 'At most, dollars an hour' }).fill('0.01');
+    await card.getByText('No offers match.').waitFor();
+    await cards.clear();
+    await cards.call('offer', { group_by: ['gpu'] });
+    await card.getByRole('table', { name: 'Kinds of GPU' }).getByText('H100 80GB').first().waitFor();
+  });
+
+  test('five thousand offers are counted, sorted and drawn a page at a time', async () => {
+    const offers = Array.from({ length: 5_000 }, (_, index) => ({
+      backend: `cloud-${index % 7}`,
+      region: `region-${index % 31}`,
+      instanceType: `machine.${index}`,
+      gpu: `GPU${index % 40}:24GB:1`,
+      spot: index % 2 === 0,
+      pricePerHour: 5_000 - index,
+      availability: 'available',
+    }));
+    await cards.show({ content: [], structuredContent: { outcome: 'done', offers, total: 5_000 } });
+    const { card } = cards;
+    await card.getByText('5000 of 5000').waitFor();
+    expect(await card.locator('tbody tr').count()).toBeLessThan(20);
+    expect(await card.locator('*').count()).toBeLessThan(1_000);
+    await card.getByRole('columnheader', { name: 'Per hour' }).getByRole('button').click();
+    await card.locator('tbody tr').first().getByText('$1.00').waitFor();
+    await card.getByRole('button', { name: /^Show \d+ more of 5000$/ }).click();
+    expect(await card.locator('tbody tr').count()).toBeLessThan(100);
+    await card.getByRole('searchbox').fill('machine.4999');
+    await expect.poll(() => card.locator('tbody tr').count()).toBe(1);
+  });
+
+  test('numbers and dates are those of the host’s locale', async () => {
+    await cards.look({ locale: 'de-DE', timeZone: 'Europe/Berlin' });
+    const offer = { backend: 'cloud', spot: false, pricePerHour: 1234.5, availability: 'available' };
+    await cards.show({ content: [], structuredContent: { outcome: 'done', offers: [offer], total: 1 } });
+    await expect.poll(() => cards.card.locator('tbody').textContent()).toContain('1.234,50\u00a0$');
+    await cards.clear();
+    await cards.look({ locale: 'not a locale', timeZone: 'Nowhere/Land' });
+    await cards.show({ content: [], structuredContent: { outcome: 'done', offers: [offer], total: 1 } });
+    await expect.poll(() => cards.card.locator('tbody').textContent()).toContain('1,234.50');
+  });
+
+  const MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+  const BIDI = 'run\u202egpj.exe\u200b';
+  const LONG = 'x'.repeat(10_000);
+
+  test.each([
+    ['markup', MARKUP, MARKUP],
+    ['bidirectional and invisible characters', BIDI, 'run⟨U+202E⟩gpj.exe⟨U+200B⟩'],
+    ['ten thousand characters', LONG, LONG],
+  ])('%s in any fact is shown as text, as it is, and does nothing', async (_what, hostile, seen) => {
+    const { card } = cards;
+    const facts = { outcome: 'done', summary: hostile, output: `$ dstack x\n${hostile}`, next: hostile };
+    const change = {
+      action: hostile,
+      resource: { kind: hostile, name: hostile },
+      project: hostile,
+      server: hostile,
+      losses: [hostile],
+      warnings: [hostile],
+      flags: [hostile],
+    };
+    const place = { backend: hostile, region: hostile, instanceType: hostile, gpu: hostile, resources: hostile };
+    const offers = [{ ...place, spot: false, pricePerHour: 1, availability: hostile }];
+    const row = { ...place, name: hostile, status: hostile, error: hostile, submitted: hostile };
+    const job = { name: hostile, status: hostile, error: hostile };
+    const shown = [
+      {
+        ...facts,
+        operation: 'create',
+        changes: [hostile],
+        blockers: [{ code: 'x', message: hostile, hint: hostile }],
+        offers,
+        summary: hostile,
+      },
+      { ...facts, runs: [row] },
+      {
+        ...facts,
+        run: {
+          ...row,
+          isFinished: true,
+          serviceUrl: hostile,
+          sshCommand: hostile,
+          ideUrl: `javascript:${hostile}`,
+          jobs: [job, job],
+        },
+      },
+      { ...facts, offers },
+      { ...facts, gpus: [{ gpu: hostile, pricePerGpuMin: 1, pricePerGpuMax: 2, backends: hostile }] },
+      facts,
+    ];
+    for (const structuredContent of shown) {
+      const _meta = { 'dstack-mcp/card': { summary: change } };
+      await cards.show({ content: [], structuredContent, ...('operation' in structuredContent ? { _meta } : {}) });
+      await card.locator('.data').first().waitFor();
+      expect((await card.locator('main').innerText()).length).toBeLessThan(LONG.length * 1.5);
+      for (const more of (await card.getByRole('button', { name: 'Show all' }).all()).slice(0, 1)) await more.click();
+      await card.getByText(seen).first().waitFor({ state: 'attached' });
+      for (const tab of await card.getByRole('tab', { name: 'Connect' }).all()) await tab.click();
+      expect(await card.getByRole('button', { name: /^Open/ }).count()).toBe(0);
+      expect(await card.locator('img, main script').count()).toBe(0);
+      expect(await card.locator('html').evaluate((page) => page.ownerDocument.title)).toBe('dstack');
+      await cards.clear();
+    }
+  });
+
+  test.each([
+    ['light', 760],
+    ['dark', 760],
+    ['light', 340],
+    ['dark', 340],
+  ] as const)('no view has a barrier for screen readers or keyboards, %s and %i wide', async (theme, width) => {
+    await cards.look({ theme, width });
+    const views: readonly (readonly [string, Record<string, unknown>, string])[] = [
+      ['plan', { file: 'board.dstack.yml' }, 'What dstack printed'],
+      ['stop', { run, abort: true }, 'Type'],
+      ['ps', {}, run],
+      ['get', { name: run }, 'Follow'],
+      ['offer', {}, 'Per hour and GPU'],
+      ['get', { name: 'no-such-run' }, 'Refused'],
+    ];
+    for (const [tool, input, words] of views) {
+      await cards.call(tool, input);
+      await cards.card.getByText(words).first().waitFor();
+      const frame = cards.page.frames().at(-1);
+      const found = await frame?.evaluate(`${axe.source}; axe.run(document, { resultTypes: ['violations'] })`);
+      const { violations } = axeResult.parse(found);
+      expect(violations.map(({ id, nodes }) => `${tool}: ${id} ${nodes.map(({ html }) => html).join(' ')}`)).toEqual(
+        [],
+      );
+      await cards.clear();
+    }
+  });
+});
+
+const axeResult = z.looseObject({
+  violations: z.array(z.looseObject({ id: z.string(), nodes: z.array(z.looseObject({ html: z.string() })) })),
+});

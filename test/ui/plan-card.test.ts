@@ -1,0 +1,229 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { runNames, stopRuns } from '../support/ask-server.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { describeInChromium, openBrowser } from './support/card-browser.ts';
+import { openCards } from './support/open-cards.ts';
+import type { Cards } from './support/open-cards.ts';
+
+const atEnd = collectEnds(afterAll);
+const ERAS = ['2026-07-28', '2025-11-25'] as const;
+let home: TestHome;
+/** One connection for each era: a server's start is the slowest part of all this. */
+let connected: Readonly<Record<(typeof ERAS)[number], Cards>>;
+let withoutCards: Cards;
+
+describeInChromium('the plan card', () => {
+  beforeAll(async () => {
+    home = await createTestHome({ atEnd });
+    const browser = await openBrowser(atEnd);
+    const open = (era: (typeof ERAS)[number], showsCards = true): Promise<Cards> =>
+      openCards({ browser, env: home.env, era, showsCards, atEnd });
+    const [newer, older, without] = await Promise.all([
+      open('2026-07-28'),
+      open('2025-11-25'),
+      open('2026-07-28', false),
+    ]);
+    connected = { '2026-07-28': newer, '2025-11-25': older };
+    withoutCards = without;
+  });
+
+  afterEach(async () => {
+    for (const cards of Object.values(connected)) await cards.clear();
+  });
+
+  /** A configuration of its own for each test; what was started of it is stopped at the end. */
+  async function writeTask(more: Readonly<Record<string, unknown>> = {}): Promise<{ name: string; file: string }> {
+    const name = uniqueName('card');
+    atEnd(() => stopRuns(name));
+    return { name, file: await home.write(`${name}.dstack.yml`, task(name, more)) };
+  }
+
+  describe.each(ERAS)('in the era of %s', (era) => {
+    let cards: Cards;
+    beforeAll(() => {
+      cards = connected[era];
+    });
+
+    test('shows what would be done, and Approve does it: the run is at dstack, and the same card follows and stops it', async () => {
+      const { name, file } = await writeTask({ max_duration: '2h', nodes: 1 });
+      const plan = await cards.call('plan', { file });
+      const { card } = cards;
+      await card.getByRole('heading', { name: `Create task ${name}` }).waitFor();
+      expect(await card.getByText('project main', { exact: true }).isVisible()).toBe(true);
+      expect(await card.getByRole('table', { name: 'Offers' }).isVisible()).toBe(true);
+      expect(await card.getByRole('timer').textContent()).toMatch(/^Expires in (?:9:\d\d|10:00)$/);
+      expect(JSON.stringify(plan.structuredContent)).not.toContain(String(plan.card?.['nonce']));
+      expect(await runNames()).not.toContain(name);
+
+      await card.getByRole('button', { name: 'Approve' }).click();
+      await card.getByRole('heading', { name: 'Approved by you' }).waitFor();
+      expect(await runNames()).toContain(name);
+      await card.getByText('running', { exact: true }).waitFor();
+      await card
+        .getByRole('region', { name: `Log of ${name}` })
+        .getByText('started')
+        .waitFor();
+      expect((await cards.heard()).toldModel.at(-1)).toContain(`the user approved this: Create task ${name}`);
+
+      await card.getByRole('button', { name: 'Stop…' }).click();
+      await card.getByRole('button', { name: 'Keep it running' }).click();
+      await card.getByRole('button', { name: 'Stop…' }).click();
+      await card.getByRole('button', { name: 'Stop it' }).click();
+      await card
+        .getByText(/^(?:stopped|terminated|terminating)$/)
+        .first()
+        .waitFor();
+      expect(cards.troubles).toEqual([]);
+    });
+
+    test('Decline closes the change, and the token of it can’t be redeemed any more', async () => {
+      const { name, file } = await writeTask();
+      const plan = await cards.call('plan', { file });
+      await cards.card.getByRole('button', { name: 'Decline' }).click();
+      await cards.card.getByRole('heading', { name: 'Declined' }).waitFor();
+      const applied = await cards.client.callTool({
+        name: 'apply',
+        arguments: { token: plan.structuredContent['token'] },
+      });
+      expect(applied).toMatchObject({ isError: true });
+      expect(await runNames()).not.toContain(name);
+      expect((await cards.heard()).toldModel.at(-1)).toContain('the user declined this');
+    });
+
+    test('a click that a script makes is refused, as is a press of a key that a script makes', async () => {
+      const { name, file } = await writeTask();
+      await cards.call('plan', { file });
+      const approve = cards.card.getByRole('button', { name: 'Approve' });
+      await expect.poll(() => approve.isEnabled()).toBe(true);
+      await approve.dispatchEvent('click');
+      await cards.card.getByText('A click that a script made was refused.').waitFor();
+      await approve.dispatchEvent('keydown', { key: 'Enter' });
+      await cards.card.getByRole('button', { name: 'Decline' }).dispatchEvent('click');
+      const { calls } = await cards.heard();
+      expect(calls.filter((call) => call.name === 'decide' && JSON.stringify(call.input).includes(name))).toEqual([]);
+      expect(await runNames()).not.toContain(name);
+      expect(await approve.isEnabled()).toBe(true);
+    });
+
+    test('of two windows with one plan, one makes the change and the other is told of it', async () => {
+      const { name, file } = await writeTask();
+      const plan = await cards.call('plan', { file });
+      const [first, second] = [cards.page.frameLocator('iframe').nth(-2), cards.page.frameLocator('iframe').last()];
+      await cards.show(plan.raw);
+      await first.getByRole('button', { name: 'Approve' }).click();
+      await first.getByRole('heading', { name: 'Approved by you' }).waitFor();
+      await second.getByRole('button', { name: 'Approve' }).click();
+      await second.getByText(/nothing was done again/).waitFor();
+      expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
+    });
+
+    test('a nonce that nobody gave opens nothing', async () => {
+      const { name, file } = await writeTask();
+      const plan = await cards.call('plan', { file });
+      await cards.clear();
+      await cards.show(withCard(plan.raw, { ...plan.card, nonce: 'f'.repeat(32) }));
+      await cards.card.getByRole('button', { name: 'Approve' }).click();
+      await cards.card.getByRole('heading', { name: 'Not done' }).waitFor();
+      expect(await runNames()).not.toContain(name);
+    });
+
+    test('without the capability for cards a nonce that leaked opens nothing', async () => {
+      const { name, file } = await writeTask();
+      const plan = await cards.call('plan', { file });
+      const own = await withoutCards.client.callTool({ name: 'plan', arguments: { file } });
+      expect(own._meta?.['dstack-mcp/card']).toBeUndefined();
+      for (const nonce of [
+        plan.card?.['nonce'],
+        plan.structuredContent['token'],
+        Object(own.structuredContent).token,
+      ]) {
+        const decided = await withoutCards.client.callTool({
+          name: 'decide',
+          arguments: { nonce, decision: 'approve' },
+        });
+        expect(decided).toMatchObject({ isError: true });
+      }
+      expect(await runNames()).not.toContain(name);
+    });
+  });
+
+  test('a card whose time is over, by its own clock or by the wall’s, can’t be approved', async () => {
+    const { file } = await writeTask();
+    const cards = connected['2026-07-28'];
+    const plan = await cards.call('plan', { file });
+    for (const times of [
+      { now: new Date().toISOString(), expiresAt: new Date(Date.now() + 1_500).toISOString() },
+      { now: '2026-01-01T00:00:00.000Z', expiresAt: '2026-01-01T00:10:00.000Z' },
+    ]) {
+      await cards.clear();
+      await cards.show(withCard(plan.raw, { ...plan.card, ...times }));
+      await cards.card.getByText('The time for this is over').waitFor();
+      expect(await cards.card.getByRole('button', { name: 'Approve' }).isDisabled()).toBe(true);
+    }
+  });
+
+  test('what would be replaced is said in red, and the name has to be typed', async () => {
+    const { name, file } = await writeTask();
+    const cards = connected['2026-07-28'];
+    await cards.call('plan', { file });
+    await cards.card.getByRole('button', { name: 'Approve' }).click();
+    await cards.card.getByRole('heading', { name: 'Approved by you' }).waitFor();
+
+    await home.write(file, task(name, { commands: ['echo other', 'sleep infinity'] }));
+    await cards.clear();
+    await cards.call('plan', { file });
+    const { card } = cards;
+    await card.getByRole('heading', { name: 'Will be stopped or lost' }).waitFor();
+    await card.getByRole('heading', { name: 'What differs from what is there' }).waitFor();
+    const approve = card.getByRole('button', { name: 'Approve' });
+    await expect.poll(() => card.getByRole('button', { name: 'Decline' }).isEnabled()).toBe(true);
+    expect(await approve.isDisabled()).toBe(true);
+    const field = card.getByLabel(`Type ${name} to approve`);
+    await field.fill(`${name}x`);
+    expect(await approve.isDisabled()).toBe(true);
+    await field.fill(name);
+    await field.press('Enter');
+    expect(await approve.isEnabled()).toBe(true);
+    const decided = (await cards.heard()).calls.filter((call) => call.name === 'decide');
+    expect(JSON.stringify(decided)).not.toContain(`"name":"${name}"`);
+    await approve.click();
+    await card.getByRole('heading', { name: 'Approved by you' }).waitFor();
+    await card
+      .getByRole('region', { name: `Log of ${name}` })
+      .getByText('other')
+      .waitFor();
+  });
+
+  test('a plan that can’t be carried out says why, and has nothing to approve', async () => {
+    const { file } = await writeTask({ resources: { gpu: 'H100:64' } });
+    const cards = connected['2026-07-28'];
+    await cards.call('plan', { file });
+    await cards.card.getByRole('heading', { name: 'It can’t run as things stand' }).waitFor();
+    expect(await cards.card.getByRole('button', { name: 'Approve' }).count()).toBe(0);
+  });
+
+  test('is operated by keyboard alone: sorting, the name, approval', async () => {
+    const { file } = await writeTask();
+    const cards = connected['2026-07-28'];
+    await cards.call('plan', { file });
+    const header = cards.card.getByRole('columnheader', { name: 'Per hour' });
+    await header.getByRole('button').focus();
+    await cards.page.keyboard.press('Enter');
+    expect(await header.getAttribute('aria-sort')).toBe('ascending');
+    await cards.page.keyboard.press('Enter');
+    expect(await header.getAttribute('aria-sort')).toBe('descending');
+    const approve = cards.card.getByRole('button', { name: 'Approve' });
+    await expect.poll(() => approve.isEnabled()).toBe(true);
+    await approve.focus();
+    await cards.page.keyboard.press('Tab');
+    await cards.page.keyboard.press('Enter');
+    await cards.card.getByRole('heading', { name: 'Declined' }).waitFor();
+  });
+});
+
+/** A result with another card in it. */
+function withCard(raw: unknown, card: Record<string, unknown>): unknown {
+  return { ...Object(raw), _meta: { 'dstack-mcp/card': card } };
+}

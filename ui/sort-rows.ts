@@ -1,0 +1,32 @@
+/** What rows can be ordered by. */
+export interface Sortable<Row> {
+  readonly key: string;
+  /** Rows without a value come last. */
+  readonly sortBy: (row: Row) => string | number | undefined;
+}
+
+/** The present order: by which column, and upwards or downwards. */
+export interface Sorting {
+  readonly key: string;
+  readonly direction: 1 | -1;
+}
+
+/** Orders rows by a column; equal ones keep their order, and those without a value come last either way. */
+export function sortRows<Row>(
+  rows: readonly Row[],
+  columns: readonly Sortable<Row>[],
+  sorting: Sorting | undefined,
+): readonly Row[] {
+  const column = columns.find(({ key }) => key === sorting?.key);
+  if (column === undefined || sorting === undefined) return rows;
+  return [...rows].sort((a, b) => {
+    const [left, right] = [column.sortBy(a), column.sortBy(b)];
+    if (left === undefined || right === undefined) return left === right ? 0 : left === undefined ? 1 : -1;
+    return sorting.direction * compare(left, right);
+  });
+}
+
+function compare(left: string | number, right: string | number): number {
+  if (typeof left === 'number' && typeof right === 'number') return left - right;
+  return String(left).localeCompare(String(right), undefined, { numeric: true });
+}
