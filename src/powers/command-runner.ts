@@ -67,8 +67,8 @@ export function createCommandRunner(engine: Engine, time: TimePower): CommandRun
 }
 
 /**
- * Failures that are about what is there, not about what was asked: a person may start the run or free the fleet at any moment, and
- * asking again, after a pause, is the only way to see it.
+ * Failures that are about what is there, not about what was asked: a person may start the run, free the fleet, sign in at the proxy or
+ * upgrade the server at any moment, and asking again, after a pause, is the only way to see it.
  */
 const ABOUT_THE_WORLD: ReadonlySet<Failure['code']> = new Set([
   'not-found',
@@ -81,6 +81,8 @@ const ABOUT_THE_WORLD: ReadonlySet<Failure['code']> = new Set([
   'already-exists',
   'no-project',
   'unauthorized',
+  'not-dstack',
+  'version-mismatch',
   'profile-not-found',
 ]);
 
