@@ -1,3 +1,4 @@
+import type { Offer } from './output/read-offers.ts';
 import type { Operation } from './safety/consent.ts';
 import type { ConsentSummary } from './safety/pending-change.ts';
 
@@ -11,8 +12,18 @@ export const CARD_META = 'dstack-mcp/card';
 /** What a tool has to do with the card: its results are shown there, or it is what the card's buttons call. */
 export type CardUse = 'change' | 'runs' | 'run' | 'offers' | 'buttons';
 
-/** A change that waits for a person's click. */
-export interface ChangeCard {
+/** What a plan would cost, offer by offer: what the card sorts and multiplies. */
+export interface PlanTerms {
+  readonly offers: readonly Offer[];
+  /** Shown or not. */
+  readonly offersTotal: number;
+  /** Absent where the plan doesn't say plainly how many. */
+  readonly machines?: { readonly min: number; readonly max?: number };
+  readonly maxDurationHours?: number;
+}
+
+/** A change that waits for a person's click; one by a plan has the terms of it. */
+export interface ChangeCard extends Partial<PlanTerms> {
   readonly view: 'change';
   /** What redeems the token of the same change. */
   readonly tool: 'apply' | 'stop' | 'delete';

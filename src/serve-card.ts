@@ -2,8 +2,8 @@ import type { McpServer } from '@modelcontextprotocol/server';
 import { readFile } from 'node:fs/promises';
 import { CARD_MIME_TYPE, CARD_URI } from './card.ts';
 
-/** Nothing may be fetched, framed or connected to: the page has all that it needs in itself. */
-const META = { ui: { csp: {}, prefersBorder: true } };
+/** Nothing may be fetched, framed or connected to: the page has all that it needs in itself. The clipboard is for its copy buttons. */
+const META = { ui: { csp: {}, permissions: { clipboardWrite: {} }, prefersBorder: true } };
 
 /** Serves the card's page. It holds no data: what it shows comes with each result. */
 export function serveCard(server: McpServer, file: string): void {

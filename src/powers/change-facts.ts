@@ -15,7 +15,7 @@ export const changeFacts = z.object({
   blockers: z.array(z.object({ code: z.string(), message: z.string(), hint: z.string() })),
   warnings: z.array(z.string()),
   consent: z.string().describe('How it was agreed to'),
-  status: z.string().describe('Where the resource stands'),
+  status: z.string(),
 });
 
 /** What is told of a change that isn't a plan with offers. */

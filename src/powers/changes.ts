@@ -1,9 +1,7 @@
 import type { CallContext } from '../call.ts';
-import type { ChangeCard } from '../card.ts';
 import type { Engine } from '../engine.ts';
 import { ToolError } from '../errors.ts';
-import { cleanSummary, nameToType } from '../safety/consent-text.ts';
-import type { Minted, PendingChange, RedeemSteps, Redemption } from '../safety/gate.ts';
+import type { RedeemSteps, Redemption } from '../safety/gate.ts';
 import type { Question, Report } from '../tool.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import { ANSWER_RESERVE_MS } from './command-runner.ts';
@@ -13,6 +11,7 @@ import { planDelete } from './plan-delete.ts';
 import { planStop } from './plan-stop.ts';
 import type { PlannedChange } from './planned-change.ts';
 import type { ChangePower, ChangeRequest, TimePower } from './powers.ts';
+import { reportMinted, reportPreview } from './report-preview.ts';
 
 /** The power over changes: a preview mints a token, and the gate alone turns a token into a consent. */
 export function createChangePower(
@@ -60,12 +59,7 @@ export function createChangePower(
       const { pending } = planned;
       if (pending === undefined) return reportPreview(planned);
       const minted = engine.gate.mint(pending, { card: context.canShowCard });
-      const shown = {
-        ...reportPreview(planned),
-        facts: { ...planned.facts, token: minted.token, expiresAt: minted.expiresAt },
-      };
-      const card = changeCard(pending, minted, engine.treatment.redact);
-      return card === undefined ? shown : { ...shown, card, next: nextWithCard(card.tool) };
+      return reportMinted(planned, { pending, minted, redact: engine.treatment.redact });
     },
     async redeem(token, tool) {
       const ask = {
@@ -82,39 +76,6 @@ export function createChangePower(
     },
   };
 }
-
-function reportPreview(planned: PlannedChange): Report<ChangeFacts> {
-  return {
-    outcome: planned.outcome ?? 'done',
-    summary: planned.summary,
-    printed: planned.printed.map((transcript) => ({ transcript })),
-    facts: planned.facts,
-    next: planned.next,
-  };
-}
-
-/** What the card needs of a change; nothing where none is shown. */
-function changeCard(
-  change: PendingChange,
-  { nonce, expiresAt }: Minted,
-  redact: (text: string) => string,
-): ChangeCard | undefined {
-  if (nonce === undefined) return undefined;
-  const name = nameToType(change);
-  return {
-    view: 'change',
-    tool: change.binding.tool,
-    nonce,
-    expiresAt,
-    now: new Date().toISOString(),
-    operation: change.operation,
-    summary: cleanSummary(change.summary, redact),
-    ...(name === undefined ? {} : { nameToType: name }),
-  };
-}
-
-const nextWithCard = (tool: string): string =>
-  `The user is shown this in a card with Approve and Decline. Show it, and wait for their click or their word; then call ${tool} with the token alone, which tells what came of the click.`;
 
 const noCard = (): ToolError =>
   new ToolError(

@@ -21,6 +21,7 @@ import type { NamedEnvironment } from './named-environment.ts';
 import { findResource, kindOf } from './find-resource.ts';
 import type { FoundResource } from './find-resource.ts';
 import { performApply } from './perform-apply.ts';
+import { planTerms } from './plan-terms.ts';
 import type { PlannedChange } from './planned-change.ts';
 import type { ApplyRequest, TimePower } from './powers.ts';
 
@@ -85,6 +86,7 @@ export async function planApply(
     facts: planFacts(planned),
     next: 'Show this plan to the user. Only after their yes, call apply with the token.',
     pending,
+    terms: planTerms(plan),
     perform: (consent) => performApply(engine, { commands, time }, { planned, argv, consent, where }),
   };
 }

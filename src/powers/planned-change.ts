@@ -1,3 +1,4 @@
+import type { PlanTerms } from '../card.ts';
 import type { Transcript } from '../cli/runner.ts';
 import type { Consent } from '../safety/consent.ts';
 import type { PendingChange } from '../safety/gate.ts';
@@ -13,6 +14,8 @@ export interface PlannedChange {
   readonly next: string;
   /** Absent when there is nothing to do, or when it can't be done as things stand. */
   readonly pending?: PendingChange;
+  /** For the card. */
+  readonly terms?: PlanTerms;
   /** Why there is nothing to consent to. */
   readonly outcome?: 'nothing-to-do' | 'blocked' | 'unknown';
   /** Runs it, once, and looks where the resource stands then. */

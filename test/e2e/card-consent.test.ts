@@ -1,0 +1,284 @@
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import * as z from 'zod';
+import { runNames, stopRuns } from '../support/ask-server.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { CLIENTS, agreeing, connect } from '../support/connect.ts';
+import type { Answer, TestClient } from '../support/connect.ts';
+import { createRecorder } from '../support/recorder.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { waitForRun } from '../support/wait.ts';
+
+const atEnd = collectEnds(afterAll);
+let home: TestHome;
+
+beforeAll(async () => {
+  home = await createTestHome({ atEnd });
+});
+
+const changeCard = z.strictObject({
+  view: z.literal('change'),
+  tool: z.enum(['apply', 'stop', 'delete']),
+  nonce: z.string().regex(/^[0-9a-f]{32}$/),
+  expiresAt: z.iso.datetime(),
+  now: z.iso.datetime(),
+  operation: z.string(),
+  summary: z.looseObject({ action: z.string(), losses: z.array(z.string()) }),
+  nameToType: z.string().optional(),
+  offers: z
+    .array(z.looseObject({ backend: z.string(), instanceType: z.string(), pricePerHour: z.number() }))
+    .optional(),
+  offersTotal: z.number().optional(),
+  machines: z.strictObject({ min: z.number(), max: z.number().optional() }).optional(),
+  maxDurationHours: z.number().optional(),
+});
+
+/** What a client was given for its card, and for nobody else. */
+function cardOf(preview: Answer): z.output<typeof changeCard> {
+  const card = changeCard.parse(preview.card);
+  for (const read of [preview.text, JSON.stringify(preview.facts)]) expect(read).not.toContain(card.nonce);
+  return card;
+}
+
+async function planRun(client: TestClient): Promise<{ name: string; plan: Answer; token: unknown }> {
+  const name = uniqueName('card');
+  onTestFinished(() => stopRuns(name));
+  const plan = await client.call('plan', { file: await home.write(`${name}.dstack.yml`, task(name)) });
+  return { name, plan, token: plan.facts['token'] };
+}
+
+const decide = (client: TestClient, preview: Answer, input: Record<string, unknown>): Promise<Answer> =>
+  client.call('decide', { nonce: cardOf(preview).nonce, ...input });
+
+describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
+  test('a click on Approve submits the run, once; until then the token waits, and after it tells what came of it', async () => {
+    const client = await connect({ env: home.env, kind, showsCards: true });
+    const { name, plan, token } = await planRun(client);
+    const card = cardOf(plan);
+    expect(card).toMatchObject({
+      tool: 'apply',
+      operation: 'create',
+      summary: { action: expect.stringContaining(`Create task ${name}`), resource: { kind: 'task', name } },
+    });
+    expect(card.nameToType).toBeUndefined();
+    expect(card.expiresAt > card.now).toBe(true);
+    expect(plan.facts['next']).toMatch(/in a card with Approve and Decline.*then call apply with the token/);
+
+    const early = await client.call('apply', { token });
+    expect(early).toMatchObject({ isError: false, facts: { outcome: 'waiting-for-person' } });
+    expect(early.facts['next']).toMatch(/approve or decline it in the card/);
+    expect(await runNames()).not.toContain(name);
+
+    const approved = await decide(client, plan, { decision: 'approve' });
+    expect(approved.facts).toMatchObject({ outcome: 'done', operation: 'create', resource: { kind: 'task', name } });
+    expect(approved.facts['consent']).toBe('person-card: a person clicked Approve in the card');
+    expect(await runNames()).toContain(name);
+
+    const again = await decide(client, plan, { decision: 'approve' });
+    expect(again).toMatchObject({ isError: false, facts: { outcome: 'done' } });
+    expect(again.facts['summary']).toMatch(
+      /^This was agreed to before; nothing was done again\. What came of it then:/,
+    );
+    const told = await client.call('apply', { token });
+    expect(told.facts['consent']).toBe(approved.facts['consent']);
+    expect(told.facts['summary']).toMatch(/^This token was used before; nothing was done again/);
+  });
+
+  test('a click on Decline closes it for good', async () => {
+    const client = await connect({ env: home.env, kind, showsCards: true });
+    const { name, plan, token } = await planRun(client);
+    for (const answer of [
+      await decide(client, plan, { decision: 'decline' }),
+      await decide(client, plan, { decision: 'approve' }),
+      await client.call('apply', { token }),
+    ]) {
+      expect(answer).toMatchObject({ isError: true, facts: { outcome: 'refused', code: 'person-declined' } });
+      expect(answer.facts['summary']).toMatch(/^The person declined\. Nothing was changed/);
+    }
+    expect(await runNames()).not.toContain(name);
+  });
+
+  test('the page is served with leave to load nothing, and is named by the tools whose results it shows', async () => {
+    const client = await connect({ env: home.env, kind, showsCards: true });
+    const tools = z
+      .array(z.looseObject({ name: z.string(), _meta: z.looseObject({ ui: z.unknown() }).optional() }))
+      .parse(await client.listTools());
+    expect(
+      Object.fromEntries(tools.flatMap(({ name, _meta }) => (_meta === undefined ? [] : [[name, _meta.ui]]))),
+    ).toEqual({
+      ...Object.fromEntries(
+        ['plan', 'stop', 'delete', 'ps', 'get', 'offer'].map((name) => [name, { resourceUri: 'ui://dstack/card' }]),
+      ),
+      decide: { visibility: ['app'] },
+    });
+    expect(await client.doors.readResource({ uri: 'ui://dstack/card' })).toMatchObject({
+      contents: [
+        {
+          uri: 'ui://dstack/card',
+          mimeType: 'text/html;profile=mcp-app',
+          text: expect.stringMatching(/^<!doctype html>/i),
+          _meta: { ui: { csp: {}, permissions: { clipboardWrite: {} } } },
+        },
+      ],
+    });
+  });
+
+  test('a client that shows none gets none: no nonce, no click, and the token counts as it does without a card', async () => {
+    const client = await connect({ env: home.env, kind });
+    const { name, plan, token } = await planRun(client);
+    expect(plan.card).toBeUndefined();
+    expect((await client.call('ps')).card).toBeUndefined();
+    for (const decision of ['approve', 'decline']) {
+      const refused = await client.call('decide', { nonce: '0'.repeat(32), decision });
+      expect(refused).toMatchObject({ isError: true, facts: { outcome: 'refused', code: 'person-needed' } });
+    }
+    const applied = await client.call('apply', { token });
+    expect(applied.facts['consent']).toMatch(/^token: /);
+    expect(await runNames()).toContain(name);
+  });
+});
+
+test('what is running is stopped by a click, and aborted only with its name', async () => {
+  const client = await connect({ env: home.env, showsCards: true });
+  const [first, second] = [await planRun(client), await planRun(client)];
+  for (const { name, plan } of [first, second]) {
+    await decide(client, plan, { decision: 'approve' });
+    await waitForRun(client, name, 'running');
+  }
+  const seen = await client.call('get', { name: first.name });
+  expect(seen.card).toEqual({ view: 'run' });
+
+  const abort = await client.call('stop', { run: first.name, abort: true });
+  expect(cardOf(abort)).toMatchObject({ tool: 'stop', operation: 'abort', nameToType: first.name });
+  for (const name of [undefined, second.name]) {
+    const wrong = await decide(client, abort, { decision: 'approve', ...(name === undefined ? {} : { name }) });
+    expect(wrong.facts).toMatchObject({ outcome: 'refused', code: 'wrong-name' });
+  }
+  expect((await client.call('get', { name: first.name })).facts['status']).toBe('running');
+  const aborted = await decide(client, abort, { decision: 'approve', name: first.name });
+  expect(aborted.facts, aborted.text).toMatchObject({ outcome: 'done', operation: 'abort' });
+
+  const stop = await client.call('stop', { run: second.name });
+  expect(cardOf(stop)).toMatchObject({ tool: 'stop', operation: 'stop' });
+  expect((await client.call('stop', { token: stop.facts['token'] })).facts['outcome']).toBe('waiting-for-person');
+  const stopped = await decide(client, stop, { decision: 'approve' });
+  expect(stopped.facts, stopped.text).toMatchObject({ outcome: 'done', operation: 'stop' });
+  expect(stopped.facts['consent']).toMatch(/^person-card/);
+});
+
+test('the card of a plan has what its money is made of', async () => {
+  const client = await connect({ env: home.env, showsCards: true });
+  const name = uniqueName('terms');
+  const plan = async (more: Record<string, unknown>): Promise<Answer> =>
+    client.call('plan', { file: await home.write(`${name}.dstack.yml`, task(name, more)) });
+  const priced = await plan({ max_duration: '3h', resources: { gpu: 'RTX4090' }, fleets: ['cloud'] });
+  const card = cardOf(priced);
+  expect(card.maxDurationHours).toBe(3);
+  expect(card.offers?.[0]?.pricePerHour).toBe(z.array(z.number()).parse(priced.facts['priceRange'])[0]);
+  expect(card.offersTotal).toBeGreaterThanOrEqual(card.offers?.length ?? Infinity);
+  const cluster = cardOf(await plan({ nodes: 2, fleets: ['cluster'] }));
+  expect(cluster.machines).toEqual({ min: 2, max: 2 });
+  expect(cluster.maxDurationHours).toBeUndefined();
+});
+
+test('each result says what its card shows, and a refused or empty one that there is nothing to', async () => {
+  const client = await connect({ env: home.env, showsCards: true });
+  const views = async (tool: string, input: Record<string, unknown> = {}): Promise<unknown> =>
+    (await client.call(tool, input)).card;
+  expect(await views('ps')).toEqual({ view: 'runs' });
+  expect(await views('offer')).toEqual({ view: 'offers' });
+  expect(await views('offer', { group_by: ['gpu'] })).toEqual({ view: 'offers' });
+  const none = { view: 'none' };
+  expect(await views('get', { name: 'nothing-here' })).toEqual(none);
+  expect(await views('get', { name: 'nothing-here', kind: 'volume' })).toEqual(none);
+  expect(await views('stop', { run: 'nothing-here' })).toEqual(none);
+  expect(await views('ps', { last: 0 })).toEqual(none);
+  expect(await views('plan', { file: await home.write('blocked.dstack.yml', { type: 'task' }) })).toEqual(none);
+  // Not shown in a card.
+  expect(await views('fleet')).toBeUndefined();
+});
+
+test('where a person is needed, the card is enough, and nothing else of this client is', async () => {
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_CONFIRM: 'person' }, showsCards: true });
+  const { name, plan, token } = await planRun(client);
+  expect((await client.call('apply', { token })).facts['outcome']).toBe('waiting-for-person');
+  expect((await client.call('doctor')).text).toContain('person: a person is asked by the card');
+  expect((await decide(client, plan, { decision: 'approve' })).facts['outcome']).toBe('done');
+  expect(await runNames()).toContain(name);
+});
+
+test('a client that shows forms as well is asked in a form when the token comes first', async () => {
+  const client = await connect({ env: home.env, showsCards: true, person: agreeing });
+  const { plan, token } = await planRun(client);
+  const applied = await client.call('apply', { token });
+  expect(applied.facts['consent']).toMatch(/^person-form/);
+  const late = await decide(client, plan, { decision: 'decline' });
+  expect(late.facts['summary']).toMatch(/^This was agreed to before; nothing was done again/);
+});
+
+test('of twenty clicks and ten tokens at once, one submits a run', async () => {
+  const recorder = await createRecorder(home.home, inject('sandbox').cli);
+  const client = await connect({
+    env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' },
+    showsCards: true,
+  });
+  const { name, plan, token } = await planRun(client);
+  const clicks = Array.from({ length: 20 }, () => decide(client, plan, { decision: 'approve' }));
+  const calls = Array.from({ length: 10 }, () => client.call('apply', { token }));
+  const [clicked, told] = await Promise.all([Promise.all(clicks), Promise.all(calls)]);
+  expect((await recorder.calls()).filter((argv) => argv.includes('--yes'))).toEqual([
+    ['apply', '--file', `${name}.dstack.yml`, '--yes', '--detach'],
+  ]);
+  expect(clicked.map(({ facts }) => facts['outcome'])).toEqual(Array(20).fill('done'));
+  const first = clicked.filter(({ facts }) => !String(facts['summary']).startsWith('This was agreed to before'));
+  expect(first).toHaveLength(1);
+  // A token that came before every click waits; later ones are told what came of it.
+  for (const { facts } of told) expect(['done', 'waiting-for-person']).toContain(facts['outcome']);
+  expect((await runNames()).filter((other) => other === name)).toHaveLength(1);
+});
+
+test('nothing that a model or a log reads has the nonce in it', async () => {
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'trace' }, showsCards: true });
+  const { plan, token } = await planRun(client);
+  const { nonce } = cardOf(plan);
+  const answers = [
+    await client.call('apply', { token }),
+    await client.call('decide', { nonce, decision: 'perhaps' }),
+    await client.call('decide', { nonce, decision: 'approve', more: true }),
+    await client.call('decide', { nonce, decision: 'approve' }),
+    await client.call('decide', { nonce, decision: 'approve' }),
+    await client.call('apply', { token }),
+  ];
+  for (const answer of answers) expect(JSON.stringify(answer)).not.toContain(nonce);
+  const audit = await readFile(path.join(home.stateDir, 'audit', 'audit.jsonl'), 'utf8');
+  expect(audit).toContain('"level":"person-card"');
+  expect(audit).not.toContain(nonce);
+  expect(client.stderr()).not.toContain(nonce);
+});
+
+test('cards that the operator has switched off are nowhere: not in the list, not in results, not in the way', async () => {
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_CARD: 'off' }, showsCards: true });
+  expect(JSON.stringify(await client.listTools())).not.toContain('ui://');
+  await expect(client.doors.readResource({ uri: 'ui://dstack/card' })).rejects.toThrow(/not found/i);
+  const { plan, token } = await planRun(client);
+  expect(plan.card).toBeUndefined();
+  expect((await client.call('decide', { nonce: '0'.repeat(32), decision: 'approve' })).facts['code']).toBe(
+    'person-needed',
+  );
+  expect((await client.call('apply', { token })).facts['consent']).toMatch(/^token: /);
+});
+
+test('a package that lacks the page serves everything else', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-no-card-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const dist = path.resolve(import.meta.dirname, '../../dist');
+  await cp(dist, folder, { recursive: true, filter: (file) => path.basename(file) !== 'card.html' });
+  const client = await connect({ env: home.env, showsCards: true, server: path.join(folder, 'dstack-mcp.mjs') });
+  expect(JSON.stringify(await client.listTools())).not.toContain('ui://');
+  const { plan, token } = await planRun(client);
+  expect(plan.card).toBeUndefined();
+  expect((await client.call('apply', { token })).facts['consent']).toMatch(/^token: /);
+});
