@@ -7,6 +7,7 @@ import { stringify } from 'yaml';
 import { preparePythonEnvironment } from './python-environment.ts';
 import { startSandbox } from './sandbox.ts';
 import type { Sandbox } from './sandbox.ts';
+import { showProgress } from './show-progress.ts';
 
 export interface DemoOptions {
   readonly print: (line: string) => void;
@@ -67,7 +68,10 @@ export async function runDemo({ print, signal, server, cacheFolder }: DemoOption
     return result;
   };
   const pythonEnvironment = path.join(cacheFolder, 'python');
-  await timed('set-up', () => preparePythonEnvironment({ folder: pythonEnvironment, onProgress: print, signal }));
+  const display = showProgress(print, process.stderr);
+  await timed('set-up', () =>
+    preparePythonEnvironment({ folder: pythonEnvironment, onProgress: display.onProgress, signal }),
+  ).finally(() => display.end());
   const sandbox = await timed('sandbox', () =>
     startSandbox({ pythonEnvironment, cacheFolder, onProgress: print, signal }),
   );

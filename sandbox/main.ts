@@ -6,6 +6,7 @@ import { writeExamples } from './example-workspace.ts';
 import { preparePythonEnvironment } from './python-environment.ts';
 import { startSandbox } from './sandbox.ts';
 import type { Sandbox } from './sandbox.ts';
+import { showProgress } from './show-progress.ts';
 
 export { runDemo } from './demo.ts';
 export { preparePythonEnvironment } from './python-environment.ts';
@@ -26,8 +27,10 @@ export async function runSandboxCommand({
   cacheFolder = findCacheFolder(),
 }: SandboxCommandOptions): Promise<void> {
   const pythonEnvironment = path.join(cacheFolder, 'python');
+  const display = showProgress(print, process.stderr);
   try {
-    await preparePythonEnvironment({ folder: pythonEnvironment, onProgress: print, signal });
+    await preparePythonEnvironment({ folder: pythonEnvironment, onProgress: display.onProgress, signal });
+    display.end();
     const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: print, signal });
     try {
       await describe(sandbox, print);
@@ -39,6 +42,8 @@ export async function runSandboxCommand({
   } catch (error) {
     // Ended while it started: that was wanted.
     if (!signal.aborted) throw error;
+  } finally {
+    display.end();
   }
 }
 

@@ -8,6 +8,7 @@ import { findMissing } from '../scripts/find-missing.mjs';
 import type { FoundPython } from '../scripts/find-missing.mjs';
 import { lockFolder } from './lock-folder.ts';
 import { SetupError } from './setup-error.ts';
+import type { OnProgress } from './show-progress.ts';
 
 /** The dstack that the sandbox is made for. */
 export const DSTACK_VERSION = '0.22.5';
@@ -15,7 +16,7 @@ export const DSTACK_VERSION = '0.22.5';
 export interface PythonEnvironmentOptions {
   /** Where the environment is, or will be. */
   readonly folder: string;
-  readonly onProgress?: (line: string) => void;
+  readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
 }
 
@@ -60,7 +61,7 @@ async function isWhole(folder: string, wanted: string): Promise<boolean> {
 interface InstallOptions {
   readonly folder: string;
   readonly constraints: string;
-  readonly onProgress: (line: string) => void;
+  readonly onProgress: OnProgress;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -72,15 +73,24 @@ async function install({ folder, constraints, onProgress, signal }: InstallOptio
   await rm(folder, { recursive: true, force: true });
   await mkdir(path.dirname(folder), { recursive: true });
   const startedAt = Date.now();
+  let share = 0;
   const say = () => {
     const seconds = Math.round((Date.now() - startedAt) / 1000);
-    onProgress(`installing dstack ${DSTACK_VERSION} into a private environment… ${seconds} s`);
+    onProgress(`installing dstack ${DSTACK_VERSION} into a private environment… ${seconds} s`, share);
   };
   say();
-  const timer = setInterval(say, 5000);
+  const timer = setInterval(say, 1000);
+  const expected = (await readFile(constraints, 'utf8')).trim().split('\n').length;
   try {
     await createVenv(python, folder, signal);
-    await runStep(pythonOf(folder), pipArguments(constraints), signal);
+    await runStep(pythonOf(folder), pipArguments(constraints), {
+      signal,
+      onLine(line) {
+        // pip names each package when it fetches it; to unpack all of them takes about as long again.
+        if (line.startsWith('Collecting ')) share = Math.min(0.6, share + 0.6 / expected);
+        if (line.startsWith('Installing collected packages')) share = 0.7;
+      },
+    });
   } finally {
     clearInterval(timer);
   }
@@ -91,11 +101,11 @@ async function createVenv(
   folder: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  await runStep(file, [...args, '-m', 'venv', folder], signal);
+  await runStep(file, [...args, '-m', 'venv', folder], { signal, onLine: () => undefined });
 }
 
 function pipArguments(constraints: string): string[] {
-  const quiet = ['--quiet', '--disable-pip-version-check', '--no-input'];
+  const quiet = ['--progress-bar', 'off', '--disable-pip-version-check', '--no-input'];
   // What has to be compiled fails late and without a word that helps. These two are Python only, but come as source.
   const binary = ['--only-binary', ':all:', '--no-binary', 'cursor,www-authenticate'];
   return [
@@ -110,11 +120,19 @@ function pipArguments(constraints: string): string[] {
   ];
 }
 
-async function runStep(file: string, args: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+async function runStep(
+  file: string,
+  args: readonly string[],
+  { signal, onLine }: { signal: AbortSignal | undefined; onLine: (line: string) => void },
+): Promise<void> {
   const result = await execa(file, args, {
     reject: false,
     stdin: 'ignore',
     all: true,
+    *stdout(line: unknown) {
+      onLine(String(line));
+      yield line;
+    },
     // The caller's own environment of Python packages must not leak in.
     env: {
       PYTHONHOME: undefined,

@@ -114,6 +114,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'scripts/find-missing.mjs',
     '@modelcontextprotocol/client',
     '@modelcontextprotocol/client/stdio',
+    'cli-progress',
     'env-paths',
     'execa',
     'get-port',
