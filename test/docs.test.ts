@@ -1,10 +1,14 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import * as z from 'zod';
 import { renderGeneratedFiles } from '../scripts/docs/generated-files.ts';
+import { readProject } from '../scripts/docs/project.ts';
+import { installLinks, webLinks } from '../scripts/docs/render-clients.ts';
 import { settleTranscript, takeSteps } from '../scripts/docs/settle-transcript.ts';
+import { CLIENTS } from '../src/setup/clients.ts';
+import { readSetupLine } from '../src/setup/setup-line.ts';
 import { describeSettings } from '../src/settings.ts';
 import { tools } from '../tools/index.ts';
 
@@ -42,16 +46,8 @@ test('the manifest hands over settings that there are, from fields that it asks 
 });
 
 test('every link from one page to another leads to something that is there, and to a heading of it', async () => {
-  const pages = [
-    'README.md',
-    'CONTRIBUTING.md',
-    'CHANGELOG.md',
-    'SECURITY.md',
-    'docs/architecture.md',
-    'docs/safety.md',
-  ];
   const broken: string[] = [];
-  for (const page of pages) {
+  for (const page of await listPages()) {
     const text = await read(page);
     for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
       const [file = '', heading] = target.split('#');
@@ -70,10 +66,77 @@ test('every npm command that a page names is there', async () => {
   const scripts = Object.keys(
     z.object({ scripts: z.record(z.string(), z.string()) }).parse(JSON.parse(await read('package.json'))).scripts,
   );
-  const pages = await Promise.all(['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', '.ci/run'].map(read));
+  const pages = await Promise.all([...(await listPages()), '.ci/run', '.github/workflows/ci.yml'].map(read));
   const named = pages.flatMap((page) => [...page.matchAll(/\bnpm run (?:-s )?([\w:-]+)/g)].map(([, name]) => name));
   expect(named.length).toBeGreaterThan(5);
   expect(named.filter((name) => name === undefined || !scripts.includes(name))).toEqual([]);
+});
+
+/** The test that runs a command of the documentation, by its file and title; or why none does. */
+type RunBy = { readonly file: string; readonly title: string } | { readonly reason: string };
+
+const COMMANDS: Readonly<Record<string, RunBy>> = {
+  'npm test': { reason: 'this is part of it; every other way of testing starts with the same set-up' },
+  'npm run demo': { file: 'e2e/commands', title: 'the demo shows a whole round, says how long it took' },
+  'npm ci && npm run build': { reason: 'what the set-up of every test does' },
+  'node dist/dstack-mcp.mjs setup claude-desktop': {
+    file: 'setup/setup-command',
+    title: '$id: a file that is not there is made',
+  },
+  'node dist/dstack-mcp.mjs doctor': { file: 'e2e/commands', title: 'doctor finds everything in order' },
+  'npx -y dstack-mcp setup --list': { file: 'setup/setup-command', title: 'the clients that are here are listed' },
+  'npx -y dstack-mcp setup cursor --dry-run': { file: 'setup/setup-command', title: 'nothing is written where %s' },
+  'npx -y dstack-mcp setup cursor --workspace ~/gpu --confirm person': {
+    file: 'setup/setup-command',
+    title: 'the difference is shown and the person asked',
+  },
+  'npx -y dstack-mcp setup cursor --undo': {
+    file: 'setup/setup-command',
+    title: 'a file that nobody else has changed is as it was',
+  },
+  'npm run bench': { reason: 'a benchmark: it takes minutes, and asserts nothing' },
+  'npm run bench -- --rounds 30 --json result.json': { reason: 'the same with more rounds' },
+  'npm run equality -- ~/venvs/dstack-0.20/bin/dstack ~/venvs/dstack-0.22/bin/dstack': {
+    reason: 'needs several versions of dstack; test/cli/warm-equality.test.ts does the same with the one that is there',
+  },
+};
+
+test('every command that a page shows is run by a test, or says why not', async () => {
+  const pages = await Promise.all((await listPages()).map(read));
+  const shown = pages.flatMap((text) =>
+    [...text.matchAll(/^```(?:sh|bash|shell|console)\n([^]*?)^```/gm)].flatMap(([, block = '']) =>
+      block.trim().split('\n'),
+    ),
+  );
+  expect([...new Set(shown)].toSorted()).toEqual(Object.keys(COMMANDS).toSorted());
+  const untested: string[] = [];
+  for (const [command, by] of Object.entries(COMMANDS)) {
+    if ('file' in by && !(await read(`test/${by.file}.test.ts`)).includes(by.title)) untested.push(command);
+    const [, words] = / setup (.+)$/.exec(command) ?? [];
+    // Throws where the command line doesn't know what the page says.
+    if (words !== undefined) readSetupLine(words.split(' '), describeSettings());
+  }
+  expect(untested).toEqual([]);
+});
+
+test('the links for clients enter this package, by the name that package.json gives it', async () => {
+  const project = await readProject(root);
+  const entry = { command: 'npx', args: ['-y', project.name] };
+  const [own, web] = [installLinks(project), webLinks(project)];
+  for (const link of [own.cursor, web.cursor]) {
+    const { searchParams } = new URL(link);
+    expect(searchParams.get('name')).toBe('dstack');
+    expect(JSON.parse(atob(searchParams.get('config') ?? ''))).toEqual(entry);
+  }
+  expect(JSON.parse(decodeURIComponent(own.vscode.replace('vscode:mcp/install?', '')))).toEqual({
+    name: 'dstack',
+    ...entry,
+  });
+  expect(JSON.parse(new URL(web.vscode).searchParams.get('config') ?? '')).toEqual(entry);
+  expect(new URL(own.goose).searchParams.getAll('arg')).toEqual(entry.args);
+  const page = await read('docs/clients.md');
+  for (const link of [...Object.values(own), ...Object.values(web)]) expect(page).toContain(link);
+  for (const { id } of CLIENTS) expect(page).toContain(`\`${id}\``);
 });
 
 test('a settled transcript names what is another each time, the same thing the same, and nothing else', () => {
@@ -113,4 +176,11 @@ function headingsOf(text: string): readonly string[] {
       .replace(/[^\p{L}\p{N} _-]/gu, '')
       .replaceAll(' ', '-'),
   );
+}
+
+/** The pages of the documentation, from the root. */
+async function listPages(): Promise<readonly string[]> {
+  const isPage = (name: string): boolean => name.endsWith('.md');
+  const [top, docs] = await Promise.all([readdir(root), readdir(path.join(root, 'docs'))]);
+  return [...top.filter(isPage), ...docs.filter(isPage).map((name) => `docs/${name}`)];
 }

@@ -4,6 +4,13 @@ import { describeSettings } from '../../src/settings.ts';
 import { PROMPTS } from '../../src/prompts/prompts.ts';
 import { RESOURCES } from '../../src/resources/resources.ts';
 import { tools } from '../../tools/index.ts';
+import {
+  renderClientFiles,
+  renderEntries,
+  renderFrameworks,
+  renderOneClick,
+  renderOwnLinks,
+} from './render-clients.ts';
 import { readProject } from './project.ts';
 import type { Project } from './project.ts';
 import { renderServerJson } from './render-server-json.ts';
@@ -22,27 +29,38 @@ export interface GeneratedFile {
 const SHOWN_STEPS = [
   'What would this training run do and cost?',
   'Yes, run it',
-  'What does it print?',
   'A flag that nobody documented is refused',
 ];
 
 /** Makes everything that is generated, from the code and from what is hand-written around it. */
 export async function renderGeneratedFiles(root: string): Promise<readonly GeneratedFile[]> {
   const read = (file: string): Promise<string> => readFile(path.join(root, file), 'utf8');
-  const [project, readme, manifest, demo] = await Promise.all([
+  const [project, readme, clients, manifest, demo, frameworks] = await Promise.all([
     readProject(root),
     read('README.md'),
+    read('docs/clients.md'),
     read('manifest.json'),
     read('docs/demo.txt'),
+    renderFrameworks(root),
   ]);
+  const oneClick = renderOneClick(project);
   const parts = {
+    'one-click': oneClick,
     tools: renderToolTable(tools, 'docs/tools.md'),
     settings: renderSettings(),
     demo: ['````text', takeSteps(demo, SHOWN_STEPS), '````'].join('\n'),
   };
+  const clientParts = {
+    'one-click': oneClick,
+    links: renderOwnLinks(project),
+    files: renderClientFiles(),
+    entries: renderEntries(project),
+    frameworks,
+  };
   return [
     { file: 'docs/tools.md', text: renderToolsPage(tools, RESOURCES, PROMPTS) },
     { file: 'README.md', text: replaceParts(readme, parts) },
+    { file: 'docs/clients.md', text: replaceParts(clients, clientParts) },
     { file: 'manifest.json', text: renderManifest(manifest, project) },
     { file: 'server.json', text: renderServerJson(project, describeSettings()) },
   ];
@@ -67,7 +85,7 @@ function replaceParts(text: string, parts: Readonly<Record<string, string>>): st
 function replacePart(text: string, name: string, part: string): string {
   const [start, end] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`];
   const [from, to] = [text.indexOf(start), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`README.md has no "${start}" with an "${end}" after it.`);
+  if (from < 0 || to < from) throw new Error(`There is no "${start}" with an "${end}" after it.`);
   return `${text.slice(0, from + start.length)}\n\n${part}\n\n${text.slice(to)}`;
 }
 

@@ -5,24 +5,13 @@ import type { Places } from './client-files.ts';
 import { applyFileChange, readClientFile } from './client-file.ts';
 import type { ClientFile } from './client-file.ts';
 import { CLIENTS } from './clients.ts';
-import type { Format } from './clients.ts';
 import { UneditableText, UnreadableText } from './config-editor.ts';
-import type { ConfigEditor } from './config-editor.ts';
-import { createJsonEditor } from './json-editor.ts';
+import { EDITORS } from './editors.ts';
 import { planSetup, planUndo } from './plan-setup.ts';
 import type { FileChange } from './plan-setup.ts';
 import { describeStart } from './server-start.ts';
 import type { Installation } from './server-start.ts';
 import type { SetupLine } from './setup-line.ts';
-import { tomlEditor } from './toml-editor.ts';
-import { yamlEditor } from './yaml-editor.ts';
-
-const EDITORS: Readonly<Record<Format, ConfigEditor>> = {
-  json: createJsonEditor({ comments: false }),
-  jsonc: createJsonEditor({ comments: true }),
-  yaml: yamlEditor,
-  toml: tomlEditor,
-};
 
 export interface SetupCommandOptions {
   readonly places: Places;

@@ -1,0 +1,15 @@
+import asyncio
+
+from pydantic_ai import Agent
+from pydantic_ai.mcp import MCPServerStdio
+
+
+async def main():
+    dstack = MCPServerStdio("npx", args=["-y", "dstack-mcp"], timeout=120)
+    agent = Agent(toolsets=[dstack])
+    async with agent:
+        print([tool.name for tool in await dstack.list_tools()])
+        # await agent.run("Plan train.dstack.yml. What would it cost?", model="anthropic:claude-sonnet-4-5")
+
+
+asyncio.run(main())

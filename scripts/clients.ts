@@ -1,0 +1,88 @@
+import { execa } from 'execa';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { tools } from '../tools/index.ts';
+
+// Runs the examples of docs/clients.md for agent frameworks, as they stand there, against the server that was built: each in an
+// environment of its own, without a model. `npm run clients` for all, `npm run clients mastra` for one. Needs the network the first time.
+interface Framework {
+  readonly example: string;
+  readonly packages: readonly string[];
+}
+
+const FRAMEWORKS: Readonly<Record<string, Framework>> = {
+  'openai-agents': { example: 'openai_agents.py', packages: ['openai-agents==0.24.0'] },
+  langchain: { example: 'langchain_agent.py', packages: ['langchain-mcp-adapters==0.3.2'] },
+  'llama-index': { example: 'llama_index_agent.py', packages: ['llama-index-tools-mcp==0.6.0'] },
+  'pydantic-ai': { example: 'pydantic_ai_agent.py', packages: ['pydantic-ai-slim[mcp]==2.68.0'] },
+  'vercel-ai': { example: 'vercel-ai.mjs', packages: ['@ai-sdk/mcp@2.0.99', 'ai@7.0.173'] },
+  mastra: { example: 'mastra.mjs', packages: ['@mastra/mcp@2.0.0', '@mastra/core'] },
+};
+
+const root = path.resolve(import.meta.dirname, '..');
+const wanted = process.argv.slice(2);
+let failed = 0;
+for (const [name, framework] of Object.entries(FRAMEWORKS)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  try {
+    check(await runExample(name, framework));
+    console.log(`✓ ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`✗ ${name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+process.exitCode = failed === 0 ? 0 : 1;
+
+/** Every tool that a model is given has come through the framework; it may put the server's name before it. */
+function check(printed: string): void {
+  const missing = tools.filter(({ name }) => name !== 'decide' && !new RegExp(`['"_]${name}['"]`).test(printed));
+  if (missing.length > 0) throw new Error(`it doesn't list ${missing.map(({ name }) => name).join(', ')}:\n${printed}`);
+}
+
+async function runExample(name: string, { example, packages }: Framework): Promise<string> {
+  const folder = path.join(root, '.cache', 'clients', name);
+  await mkdir(folder, { recursive: true });
+  const work = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-client-'));
+  try {
+    const file = path.join(root, 'docs', 'agents', example);
+    const command = example.endsWith('.py')
+      ? [await preparePython(folder, packages), file]
+      : [process.execPath, await prepareNode(folder, { packages, file })];
+    const [program = '', ...args] = command;
+    const { stdout } = await execa(program, args, {
+      cwd: work,
+      env: { PATH: `${await makeNpx(work)}${path.delimiter}${process.env['PATH']}`, HOME: work },
+      stdin: 'ignore',
+      timeout: 120_000,
+    });
+    return stdout;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** An `npx` that starts the server that was built instead of the published one. */
+async function makeNpx(folder: string): Promise<string> {
+  const server = path.join(root, 'dist', 'dstack-mcp.mjs');
+  await writeFile(path.join(folder, 'npx'), `#!/bin/sh\nexec "${process.execPath}" "${server}"\n`, { mode: 0o755 });
+  return folder;
+}
+
+async function preparePython(folder: string, packages: readonly string[]): Promise<string> {
+  const python = path.join(folder, 'bin', 'python');
+  await execa('python3', ['-m', 'venv', folder]);
+  await execa(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages]);
+  return python;
+}
+
+async function prepareNode(
+  folder: string,
+  { packages, file }: { packages: readonly string[]; file: string },
+): Promise<string> {
+  await execa('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder, ...packages], { cwd: folder });
+  const copy = path.join(folder, path.basename(file));
+  await execa('cp', [file, copy]);
+  return copy;
+}

@@ -1,0 +1,116 @@
+import { validateManifest } from '@anthropic-ai/mcpb';
+import { execa } from 'execa';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { publint } from 'publint';
+import { bundle } from './bundle.mjs';
+import { readChangelog } from './docs/read-changelog.ts';
+import { renderGeneratedFiles } from './docs/generated-files.ts';
+import { readProject } from './docs/project.ts';
+import { runNpm } from './run-npm.mjs';
+
+// Looks at everything that a release needs, and then tags it: `npm run release -- --dry-run` only looks. What is tagged is published by
+// .github/workflows/release.yml. `--skip-check` leaves out `npm run check`, where it has just run.
+const root = path.resolve(import.meta.dirname, '..');
+const { values } = parseArgs({ options: { 'dry-run': { type: 'boolean' }, 'skip-check': { type: 'boolean' } } });
+const dryRun = values['dry-run'] === true;
+const MOST_BUNDLE_BYTES = 5_000_000;
+
+const project = await readProject(root);
+const tag = `v${project.version}`;
+const output = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-release-'));
+
+/** Something that a release needs. Gives what to say of it; throws what is wrong. */
+interface Step {
+  readonly title: string;
+  readonly run: () => Promise<string>;
+}
+
+const STEPS: readonly Step[] = [
+  { title: 'the changelog has this version', run: checkChangelog },
+  { title: 'everything that is generated is in step', run: checkGenerated },
+  { title: 'the lock has this version', run: checkLock },
+  { title: 'everything is committed, on the repository that package.json names', run: checkGit },
+  { title: 'the bundle is valid and small', run: checkBundle },
+  { title: 'the package is sound', run: checkPackage },
+  ...(values['skip-check'] === true ? [] : [{ title: 'npm run check', run: runCheck }]),
+];
+
+let failed = 0;
+for (const { title, run } of STEPS) {
+  try {
+    console.log(`✓ ${title}: ${await run()}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`✗ ${title}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+await rm(output, { recursive: true, force: true });
+if (failed > 0) {
+  console.log(`${failed} of ${STEPS.length} to mend; nothing was tagged.`);
+  process.exitCode = 1;
+} else if (dryRun) console.log(`${tag} can be released. Nothing was tagged (--dry-run).`);
+else {
+  await execa('git', ['tag', '--annotate', tag, '--message', `dstack-mcp ${project.version}`], { cwd: root });
+  console.log(`Tagged ${tag}. It is published when the tag is pushed: git push origin ${tag}`);
+}
+
+async function checkChangelog(): Promise<string> {
+  const releases = readChangelog(await readFile(path.join(root, 'CHANGELOG.md'), 'utf8'));
+  const release = releases.find(({ version }) => version === project.version);
+  if (release === undefined) throw new Error(`CHANGELOG.md has no section "## [${project.version}] - <date>"`);
+  if (release.date === 'unreleased' && !dryRun) throw new Error('write the date of the release in its heading');
+  return `${release.date}, with ${release.kinds.join(', ')}`;
+}
+
+async function checkGenerated(): Promise<string> {
+  const files = await renderGeneratedFiles(root);
+  for (const { file, text } of files) {
+    if ((await readFile(path.join(root, file), 'utf8')) !== text) throw new Error(`${file} is not: npm run generate`);
+  }
+  return files.map(({ file }) => file).join(', ');
+}
+
+async function checkLock(): Promise<string> {
+  const lock: unknown = JSON.parse(await readFile(path.join(root, 'package-lock.json'), 'utf8'));
+  const version = typeof lock === 'object' && lock !== null && 'version' in lock ? lock.version : undefined;
+  if (version !== project.version) throw new Error(`it has ${String(version)}: npm install --package-lock-only`);
+  return project.version;
+}
+
+async function checkGit(): Promise<string> {
+  const git = async (...args: string[]): Promise<string> => (await execa('git', args, { cwd: root })).stdout.trim();
+  const changed = await git('status', '--porcelain');
+  if (changed !== '' && !dryRun) throw new Error(`there is what isn't committed:\n${changed}`);
+  if ((await git('tag', '--list', tag)) !== '') throw new Error(`${tag} is there already: raise the version`);
+  const remotes = await git('remote');
+  // Links, registry names and provenance all follow from this address: it must be the one that is pushed to.
+  const origin = remotes.split('\n').includes('origin') ? await git('remote', 'get-url', 'origin') : undefined;
+  const isOurs = origin?.replace(/\.git$/, '').endsWith(new URL(project.repository).pathname) === true;
+  if (!isOurs && !dryRun)
+    throw new Error(`origin is ${origin ?? 'not set'}, and package.json says ${project.repository}`);
+  return `${changed === '' ? 'clean' : 'NOT clean'}, origin ${isOurs ? 'as named' : `is NOT ${project.repository}`}`;
+}
+
+async function checkBundle(): Promise<string> {
+  if (!validateManifest(path.join(root, 'manifest.json'))) throw new Error('manifest.json is not valid');
+  const { size } = await stat(await bundle(output));
+  if (size > MOST_BUNDLE_BYTES) throw new Error(`it has ${size} bytes, and ${MOST_BUNDLE_BYTES} are allowed`);
+  return `${(size / 1_000_000).toFixed(2)} MB`;
+}
+
+async function checkPackage(): Promise<string> {
+  await runNpm(['pack', '--pack-destination', output], { cwd: root });
+  const tarball = await readFile(path.join(output, `${project.name}-${project.version}.tgz`));
+  const { messages } = await publint({ strict: true, pack: { tarball: new Uint8Array(tarball).buffer } });
+  if (messages.length > 0) throw new Error(messages.map((message) => JSON.stringify(message)).join('\n'));
+  if (project.description.length > 100) throw new Error('its description is too long for the MCP registry');
+  return `publint finds nothing; ${(tarball.length / 1_000_000).toFixed(2)} MB`;
+}
+
+async function runCheck(): Promise<string> {
+  await execa('npm', ['run', 'check'], { cwd: root, stdio: 'inherit' });
+  return 'passes';
+}
