@@ -36,6 +36,7 @@ try {
     resources: { cpu: '1..', memory: '1GB..', disk: '1GB..' },
   };
   await writeFile(path.join(sandbox.workspace, 'bench.dstack.yml'), stringify(task));
+  await writeFile(path.join(sandbox.workspace, 'long.dstack.yml'), longConfiguration());
   await writeFile(path.join(sandbox.workspace, 'other.dstack.yml'), stringify({ ...task, name: 'other' }));
   const contenders = await createContenders(sandbox, folder);
   try {
@@ -73,4 +74,25 @@ try {
 } finally {
   await sandbox.stop();
   await rm(folder, { recursive: true, force: true });
+}
+
+/** A task of 200 lines. */
+function longConfiguration(): string {
+  const lines = (count: number, line: (at: number) => string): string[] =>
+    Array.from({ length: count }, (_, at) => line(at));
+  return [
+    'type: task',
+    'name: long',
+    'env:',
+    ...lines(95, (at) => `  - VARIABLE_${at}=value-${at}`),
+    'commands:',
+    ...lines(95, (at) => `  - python -m training.step --index ${at} --rate 0.${at}`),
+    'resources:',
+    '  gpu: A100:80GB:2',
+    '  memory: 64GB..',
+    '  disk: 200GB..',
+    'max_duration: 8h',
+    'spot_policy: auto',
+    '',
+  ].join('\n');
 }

@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import path from 'node:path';
 import type { Sandbox } from '../../sandbox/sandbox.ts';
 
-export const COMMANDS = ['ps', 'get', 'offer', 'plan', 'help'] as const;
+export const COMMANDS = ['ps', 'get', 'offer', 'plan', 'help', 'config'] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /** One way of getting something from dstack. `undefined` where it has no such way. */
@@ -81,6 +81,7 @@ async function connect(sandbox: Sandbox, stateDir: string, warm: boolean): Promi
     offer: {},
     plan: { file: 'other.dstack.yml' },
     help: { command: 'ps' },
+    config: { action: 'validate', file: 'long.dstack.yml' },
   };
   return {
     client,
@@ -93,14 +94,15 @@ async function connect(sandbox: Sandbox, stateDir: string, warm: boolean): Promi
 }
 
 function bareCli(sandbox: Sandbox): Contender {
-  const argv: Record<Command, string[]> = {
+  // A bare CLI can't judge a file without planning it.
+  const argv: Record<Exclude<Command, 'config'>, string[]> = {
     ps: ['ps'],
     get: ['run', 'get', 'bench', '--json'],
     offer: ['offer'],
     plan: ['apply', '-f', 'other.dstack.yml'],
     help: ['ps', '--help'],
   };
-  return async (command) => {
+  const run = async (command: keyof typeof argv): Promise<void> => {
     await execa(sandbox.cli, argv[command], {
       cwd: sandbox.workspace,
       env: { ...sandbox.env, COLUMNS: '1000', NO_COLOR: '1' },
@@ -108,6 +110,7 @@ function bareCli(sandbox: Sandbox): Contender {
       ...(command === 'plan' ? { input: 'n\n' } : { stdin: 'ignore' }),
     });
   };
+  return (command) => (command === 'config' ? undefined : run(command));
 }
 
 /** The requests that the commands make, with a connection that is kept. The others are made of several, or of none. */
@@ -135,6 +138,7 @@ function restApi(sandbox: Sandbox): Contender {
       case 'offer':
       case 'plan':
       case 'help':
+      case 'config':
         return undefined;
       default:
         return command satisfies never;

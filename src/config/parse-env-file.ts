@@ -26,6 +26,8 @@ const COMMAND =
 const HARMLESS =
   /^(?!(?:if|then|else|elif|fi|for|while|until|do|done|case|esac|select|function|set|unset|eval|exec|exit|return|declare|typeset|readonly|local|alias|trap)\b)[\w./:~ \t-]+(?:[ \t]#.*)?$/;
 
+const CHANGED = 'the line before it may change what it means';
+
 /**
  * Reads an env file (`.env`, `.envrc`) without running any of it: assignments of plain values, with or without `export` and quotes, as
  * a shell that sources the file reads them. What only a shell can work out is not taken, and told by its name.
@@ -48,22 +50,17 @@ export function parseEnvFile(source: string): EnvFile {
       at = piece.end;
       continue;
     }
-    const line = text.slice(0, at).split('\n').length;
-    const why = piece.kind === 'plain' ? '' : piece.why;
-    if (name === undefined)
-      others.push({ name: COMMAND.exec(rest.trim())?.[0] ?? 'a line', isVariable: false, line, why });
-    else found.set(name, { name, isVariable: true, line, why });
     const goesOn = name === undefined ? HARMLESS.test(rest.trim()) : isClosed(rest);
-    // What was read of them before isn't what a shell would come to.
+    const line = text.slice(0, at).split('\n').length;
+    const because = { line, why: piece.kind === 'plain' ? '' : piece.why };
+    if (name === undefined)
+      others.push({ name: COMMAND.exec(rest.trim())?.[0] ?? 'a line', isVariable: false, ...because });
+    else found.set(name, { name, isVariable: true, ...because });
+    // What was read before of those that it names isn't what a shell would come to.
     for (const other of namesIn(goesOn ? rest : text.slice(at)))
-      if (found.has(other)) found.set(other, { name: other, isVariable: true, line, why });
+      if (found.has(other)) found.set(other, { name: other, isVariable: true, ...because });
     if (!goesOn) {
-      others.push({
-        name: 'all that follows',
-        isVariable: false,
-        line: line + 1,
-        why: 'the line before it may change what it means',
-      });
+      others.push({ name: 'all that follows', isVariable: false, line: line + 1, why: CHANGED });
       break;
     }
     at += rest.length + 1;

@@ -44,7 +44,7 @@ const STEERING =
 export function createEnvFiles({ allowed, workspace, learn }: EnvFilesOptions): EnvFiles {
   const folders = new Set(workspace.folders);
 
-  const read = async (file: string): Promise<{ readonly sha256: string; readonly parsed: EnvFile } | undefined> => {
+  const readFile = async (file: string): Promise<{ readonly sha256: string; readonly parsed: EnvFile } | undefined> => {
     try {
       const { bytes, sha256 } = await workspace.readEnvFile(file);
       const parsed = parseEnvFile(decodeText(bytes, file));
@@ -62,35 +62,46 @@ export function createEnvFiles({ allowed, workspace, learn }: EnvFilesOptions): 
       if (!allowed || names.length === 0) return { values: {}, files: {}, given: [], untaken: [] };
       folders.add(folder);
       const files: Record<string, string> = {};
-      const values = new Map<string, { readonly value: string; readonly from: string }>();
-      const untaken = new Map<string, string>();
+      const found: FoundFile[] = [];
       for (const from of NAMES) {
         const file = path.join(folder, from);
-        const found = await read(file);
-        files[file] = found?.sha256 ?? 'absent';
-        if (found === undefined) continue;
-        for (const [name, taken] of sightsOf(found.parsed, names, from)) {
-          // What a later file says goes before an earlier one, also where it can't be taken.
-          values.delete(name);
-          untaken.delete(name);
-          if ('value' in taken) values.set(name, { value: taken.value, from });
-          else untaken.set(name, `${taken.name} in ${from}: ${taken.why}`);
-        }
+        const read = await readFile(file);
+        files[file] = read?.sha256 ?? 'absent';
+        if (read !== undefined) found.push({ from, parsed: read.parsed });
       }
-      const given = names.filter((name) => values.has(name));
-      return {
-        values: Object.fromEntries(given.map((name) => [name, values.get(name)?.value ?? ''])),
-        files,
-        given: given.map((name) => `${name} from ${values.get(name)?.from}`),
-        untaken: [...untaken.values()],
-      };
+      return { files, ...takeNamed(found, names) };
     },
     async mask() {
       if (!allowed) return;
       const all = [...folders].flatMap((folder) => NAMES.map((name) => path.join(folder, name)));
       // One that can't be read gives no value to anyone either.
-      await Promise.all(all.map((file) => read(file).catch(() => undefined)));
+      await Promise.all(all.map((file) => readFile(file).catch(() => undefined)));
     },
+  };
+}
+
+interface FoundFile {
+  readonly from: string;
+  readonly parsed: EnvFile;
+}
+
+function takeNamed(found: readonly FoundFile[], names: readonly string[]): Omit<NamedValues, 'files'> {
+  const values = new Map<string, { readonly value: string; readonly from: string }>();
+  const untaken = new Map<string, string>();
+  for (const { from, parsed } of found) {
+    for (const [name, sight] of sightsOf(parsed, names, from)) {
+      // What a later file says goes before an earlier one, also where it can't be taken.
+      values.delete(name);
+      untaken.delete(name);
+      if ('value' in sight) values.set(name, { value: sight.value, from });
+      else untaken.set(name, `${sight.name} in ${from}: ${sight.why}`);
+    }
+  }
+  const given = names.filter((name) => values.has(name));
+  return {
+    values: Object.fromEntries(given.map((name) => [name, values.get(name)?.value ?? ''])),
+    given: given.map((name) => `${name} from ${values.get(name)?.from}`),
+    untaken: [...untaken.values()],
   };
 }
 

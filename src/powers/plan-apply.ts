@@ -56,11 +56,8 @@ export async function planApply(
   engine.policy.admitResource({ kind, name, project: request.project });
   const { command, flags } = await applyCommand(engine, request, { file, head });
   const environment = await environmentFor(engine, file, { head, extraFlags: request.extraFlags });
-  const where = {
-    cwd: file.folder,
-    env: environment.values,
-    pinnedFile: { path: file.realPath, bytes: file.bytes },
-  };
+  const pinnedFile = { path: file.realPath, bytes: file.bytes };
+  const where = { cwd: file.folder, env: environment.values, pinnedFile };
   const profiles = await engine.workspace.hashProfiles(file.folder);
   const { transcript, failure } = await commands.tryRead(command, { ...where, answer: 'n' });
   if (failure !== undefined) throw tellUnset(commandFailed(transcript, failure), environment, engine.envFiles);
