@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: [
-      'test/cli/{check-argv,parse-help}.test.ts',
+      'test/cli/check-argv.test.ts',
       'test/config/advise.test.ts',
       'test/output/*.test.ts',
       'test/safety/{path-text,redact,token}.test.ts',

@@ -39,8 +39,8 @@ export async function buildAll() {
   const dist = path.join(root, 'dist');
   try {
     await mkdir(made, { recursive: true });
-    const built = await Promise.all([bundleServer(made), bundleSandbox(made)]);
-    await describeBundled(root, made, built);
+    const built = await Promise.all([bundleServer(made), bundleSetup(made), bundleSandbox(made)]);
+    await describeBundled(root, made, built.flat());
     if (existsSync(dist)) await rename(dist, old);
     await rename(made, dist);
   } finally {
@@ -49,13 +49,16 @@ export async function buildAll() {
 }
 
 /**
- * The sandbox is loaded when it is asked for, from the bundle beside the server's.
+ * The sandbox and the set-up of clients are loaded when they are asked for, from bundles beside the server's.
  * @type {import('esbuild').Plugin}
  */
-const sandboxBesideServer = {
-  name: 'sandbox-beside-server',
+const besideServer = {
+  name: 'beside-server',
   setup(bundler) {
-    bundler.onResolve({ filter: /\/sandbox\/main\.ts$/ }, () => ({ path: './sandbox.mjs', external: true }));
+    bundler.onResolve({ filter: /\/(?:sandbox|setup)\/main\.ts$/ }, ({ path: file }) => ({
+      path: `./${path.basename(path.dirname(file))}.mjs`,
+      external: true,
+    }));
   },
 };
 
@@ -67,12 +70,19 @@ async function bundleServer(folder) {
     metafile: true,
     entryPoints: ['src/main.ts'],
     outfile,
-    plugins: [sandboxBesideServer],
+    plugins: [besideServer],
   });
   await chmod(outfile, 0o755);
-  await buildCard(path.join(folder, 'card.html'));
+  const cardMetafiles = await buildCard(path.join(folder, 'card.html'));
   await copyFolder('worker', path.join(folder, 'worker'));
   await copyFolder('skills', path.join(folder, 'skills'));
+  return [metafile, ...cardMetafiles];
+}
+
+/** @param {string} folder */
+async function bundleSetup(folder) {
+  const outfile = path.join(folder, 'setup.mjs');
+  const { metafile } = await build({ ...common, metafile: true, entryPoints: ['src/setup/main.ts'], outfile });
   return metafile;
 }
 

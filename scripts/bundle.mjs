@@ -11,8 +11,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 const CONTENT = ['manifest.json', 'README.md', 'LICENSE', 'docs/images/icon.png', 'dist'];
 
-/** The sandbox stays out: it is for trying dstack-mcp without a dstack, from the npm package. */
-const LEFT_OUT = new Set(['dist/sandbox.mjs', 'dist/server', 'dist/.stamp'].map((name) => path.join(root, name)));
+/** The commands of the npm package stay out: nobody calls them in there. */
+const LEFT_OUT = new Set(
+  ['dist/sandbox.mjs', 'dist/server', 'dist/setup.mjs', 'dist/.stamp'].map((name) => path.join(root, name)),
+);
 
 /**
  * Writes the bundle into a folder and gives its path. Rejects when the manifest isn't valid.

@@ -17,7 +17,7 @@ const FRAMEWORKS: Readonly<Record<string, Framework>> = {
   'llama-index': { example: 'llama_index_agent.py', packages: ['llama-index-tools-mcp==0.6.0'] },
   'pydantic-ai': { example: 'pydantic_ai_agent.py', packages: ['pydantic-ai-slim[mcp]==2.68.0'] },
   'vercel-ai': { example: 'vercel-ai.mjs', packages: ['@ai-sdk/mcp@2.0.99', 'ai@7.0.173'] },
-  mastra: { example: 'mastra.mjs', packages: ['@mastra/mcp@2.0.0', '@mastra/core'] },
+  mastra: { example: 'mastra.mjs', packages: ['@mastra/mcp@2.0.0', '@mastra/core@1.71.0'] },
 };
 
 const root = path.resolve(import.meta.dirname, '..');

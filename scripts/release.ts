@@ -22,10 +22,10 @@ const project = await readProject(root);
 const tag = `v${project.version}`;
 const output = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-release-'));
 
-/** Something that a release needs. Gives what to say of it; throws what is wrong. */
+/** Something that a release needs. Gives what to say of it, or what a release would stumble over; throws what is wrong. */
 interface Step {
   readonly title: string;
-  readonly run: () => Promise<string>;
+  readonly run: () => Promise<string | { readonly warning: string }>;
 }
 
 const STEPS: readonly Step[] = [
@@ -41,7 +41,8 @@ const STEPS: readonly Step[] = [
 let failed = 0;
 for (const { title, run } of STEPS) {
   try {
-    console.log(`✓ ${title}: ${await run()}`);
+    const found = await run();
+    console.log(typeof found === 'string' ? `✓ ${title}: ${found}` : `! ${title}: ${found.warning}`);
   } catch (error) {
     failed += 1;
     console.log(`✗ ${title}: ${error instanceof Error ? error.message : String(error)}`);
@@ -80,18 +81,21 @@ async function checkLock(): Promise<string> {
   return project.version;
 }
 
-async function checkGit(): Promise<string> {
+async function checkGit(): Promise<string | { warning: string }> {
   const git = async (...args: string[]): Promise<string> => (await execa('git', args, { cwd: root })).stdout.trim();
-  const changed = await git('status', '--porcelain');
-  if (changed !== '' && !dryRun) throw new Error(`there is what isn't committed:\n${changed}`);
   if ((await git('tag', '--list', tag)) !== '') throw new Error(`${tag} is there already: raise the version`);
+  const changed = await git('status', '--porcelain');
   const remotes = await git('remote');
   // Links, registry names and provenance all follow from this address: it must be the one that is pushed to.
-  const origin = remotes.split('\n').includes('origin') ? await git('remote', 'get-url', 'origin') : undefined;
-  const isOurs = origin?.replace(/\.git$/, '').endsWith(new URL(project.repository).pathname) === true;
-  if (!isOurs && !dryRun)
-    throw new Error(`origin is ${origin ?? 'not set'}, and package.json says ${project.repository}`);
-  return `${changed === '' ? 'clean' : 'NOT clean'}, origin ${isOurs ? 'as named' : `is NOT ${project.repository}`}`;
+  const origin = remotes.split('\n').includes('origin') ? await git('remote', 'get-url', 'origin') : 'not set';
+  const isOurs = origin.replace(/\.git$/, '').endsWith(new URL(project.repository).pathname.slice(1));
+  const problems = [
+    ...(changed === '' ? [] : [`there is what isn't committed:\n${changed}`]),
+    ...(isOurs ? [] : [`origin is ${origin}, and package.json says ${project.repository}`]),
+  ];
+  if (problems.length === 0) return origin;
+  if (dryRun) return { warning: problems.join('; ') };
+  throw new Error(problems.join('; '));
 }
 
 async function checkBundle(): Promise<string> {

@@ -76,19 +76,16 @@ async function main(line: CommandLine): Promise<void> {
 }
 
 async function runSetup(argv: readonly string[]): Promise<void> {
-  const { readSetupLine } = await import('./setup/setup-line.ts');
-  const { runSetup: setUp } = await import('./setup/setup-command.ts');
-  const { askOnTerminal } = await import('./setup/ask-on-terminal.ts');
-  const line = readSetupLine(argv, describeSettings());
-  if (line.kind === 'help') return print(showHelp());
-  // A value that the server would not start with is better refused now.
-  if (line.kind === 'setup') readCommandLine([], line.settings);
-  const home = process.env['HOME'] ?? process.env['USERPROFILE'] ?? homedir();
-  process.exitCode = await setUp(line, {
-    places: { platform: process.platform, env: process.env, home, cwd: process.cwd() },
-    installation: { platform: process.platform, node: process.execPath, server: fileURLToPath(import.meta.url) },
+  const { platform, env } = process;
+  const { runSetupCommand } = await loadSetup();
+  process.exitCode = await runSetupCommand(argv, {
+    settings: describeSettings(),
+    checkSettings: (settings) => void readCommandLine([], settings),
+    help: showHelp,
+    places: { platform, env, home: env['HOME'] ?? env['USERPROFILE'] ?? homedir(), cwd: process.cwd() },
+    installation: { platform, node: process.execPath, server: fileURLToPath(import.meta.url) },
+    isTerminal: process.stdin.isTTY && process.stdout.isTTY,
     print,
-    ask: process.stdin.isTTY && process.stdout.isTTY ? askOnTerminal : undefined,
   });
 }
 
@@ -112,4 +109,9 @@ async function runDemo(): Promise<void> {
 function loadSandbox() {
   // A function and not a constant: it is called before the end of this file is reached.
   return import('../sandbox/main.ts');
+}
+
+/** A bundle of its own as well. */
+function loadSetup() {
+  return import('./setup/main.ts');
 }

@@ -12,7 +12,8 @@ const folder = fileURLToPath(new URL('.', import.meta.url));
 const MOST_BYTES = 150_000;
 
 /**
- * Writes the card to a file. Its policy lets it load nothing, send nothing, and run no other script than the one that it was built with.
+ * Writes the card to a file, and gives what esbuild says of its parts. Its policy lets it load nothing, send nothing, and run no other
+ * script than the one that it was built with.
  * @param {string} outfile
  */
 export async function buildCard(outfile) {
@@ -22,11 +23,12 @@ export async function buildCard(outfile) {
     readFile(path.join(folder, 'card.html'), 'utf8'),
   ]);
   // A function as replacement, since a text gives dollar signs a meaning.
-  const whole = page.replace('%STYLE%', () => style.trim()).replace('%SCRIPT%', () => script);
+  const whole = page.replace('%STYLE%', () => style.text.trim()).replace('%SCRIPT%', () => script.text);
   const html = whole.replace('%POLICY%', policyFor(whole));
   const size = Buffer.byteLength(html);
   if (size > MOST_BYTES) throw new Error(`The card has ${size} bytes, more than ${MOST_BYTES}.`);
   await writeFile(outfile, html);
+  return [script.metafile, style.metafile];
 }
 
 /**
@@ -42,9 +44,12 @@ function policyFor(page) {
 
 /** @param {string} file */
 async function bundle(file) {
-  const { outputFiles } = await build({
-    absWorkingDir: folder,
-    entryPoints: [file],
+  const { outputFiles, metafile } = await build({
+    // The root, as for the other bundles: what they hold is told by its path.
+    absWorkingDir: path.dirname(folder),
+    metafile: true,
+    outdir: folder,
+    entryPoints: [path.join(folder, file)],
     bundle: true,
     write: false,
     format: 'esm',
@@ -55,5 +60,5 @@ async function bundle(file) {
     charset: 'utf8',
     logLevel: 'warning',
   });
-  return outputFiles[0]?.text ?? '';
+  return { text: outputFiles[0]?.text ?? '', metafile };
 }

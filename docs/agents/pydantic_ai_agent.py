@@ -1,11 +1,12 @@
 import asyncio
 
+from fastmcp.client.transports import StdioTransport
 from pydantic_ai import Agent
-from pydantic_ai.mcp import MCPServerStdio
+from pydantic_ai.mcp import MCPToolset
 
 
 async def main():
-    dstack = MCPServerStdio("npx", args=["-y", "dstack-mcp"], timeout=120)
+    dstack = MCPToolset(StdioTransport("npx", ["-y", "dstack-mcp"]))
     agent = Agent(toolsets=[dstack])
     async with agent:
         print([tool.name for tool in await dstack.list_tools()])

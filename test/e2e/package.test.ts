@@ -42,8 +42,8 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
 
 test('the package holds the bundles, what lies beside them and the pages, and nothing else', () => {
-  for (const file of ['dstack-mcp.mjs', 'sandbox.mjs', 'licences.txt', 'sbom.cdx.json', 'worker/preload.py'])
-    expect(files).toContain(`dist/${file}`);
+  const bundles = ['dstack-mcp.mjs', 'sandbox.mjs', 'setup.mjs', 'card.html', 'worker/preload.py'];
+  for (const file of [...bundles, 'licences.txt', 'sbom.cdx.json']) expect(files).toContain(`dist/${file}`);
   expect(files).toContain('dist/skills/dstack/SKILL.md');
   const allowed = /^(?:dist\/(?!\.)|docs\/|(?:README|CHANGELOG|SECURITY)\.md$|LICENSE$|package\.json$)/;
   expect(files.filter((file) => !allowed.test(file) || file.includes('__pycache__'))).toEqual([]);
