@@ -96,7 +96,6 @@ try {
       'for epoch in 1 2 3 4 5; do echo "epoch $epoch: loss 0.$((90 / epoch))"; sleep 1; done',
       'sleep infinity',
     ],
-    nodes: 2,
     resources: { gpu: '24GB..80GB' },
     max_duration: '2h',
   };

@@ -9,19 +9,21 @@ import { disclosure, figures, heading, notice, noticeList, printout } from './pa
 import { textOf, toFacts } from './read.ts';
 import { createRunPage } from './run-page.ts';
 import type { Card, View } from './view.ts';
-import { unfence } from './visible-text.ts';
+import { shorten, unfence } from './visible-text.ts';
 
 const DESTRUCTIVE: ReadonlySet<string> = new Set(['replace', 'stop', 'abort', 'delete']);
+/** A few, so that the buttons aren't far below; the others come at a press. */
+const OFFERS_AT_FIRST = 6;
 const RUNS: ReadonlySet<string> = new Set(['run', 'task', 'service', 'dev-environment']);
-const VERBS: Readonly<Record<string, string>> = {
-  create: 'New',
-  update: 'Update',
-  replace: 'Replace',
-  stop: 'Stop',
-  abort: 'Abort',
-  delete: 'Delete',
-  none: 'No change',
-};
+const VERBS: ReadonlyMap<string, string> = new Map([
+  ['create', 'New'],
+  ['update', 'Update'],
+  ['replace', 'Replace'],
+  ['stop', 'Stop'],
+  ['abort', 'Abort'],
+  ['delete', 'Delete'],
+  ['none', 'No change'],
+]);
 
 /** A change: what would be done, what it costs and what would be lost, with Approve and Decline; then what came of it. */
 export function createChangePage(card: Card, change: ChangeCard, result: ToolResult): View {
@@ -59,8 +61,8 @@ export function createChangePage(card: Card, change: ChangeCard, result: ToolRes
 
 function changeHeading({ operation, kind, name, project, server, action }: ChangeCard): HTMLElement {
   const over = [
-    el('span', `tag ${DESTRUCTIVE.has(operation) ? 'danger' : ''}`, VERBS[operation] ?? 'Plan'),
-    el('span', {}, kind, ' ', data(name ?? '', 60)),
+    el('span', `tag ${DESTRUCTIVE.has(operation) ? 'danger' : ''}`, VERBS.get(operation) ?? 'Plan'),
+    el('span', {}, shorten(kind, 40), ' ', data(name ?? '', 60)),
     project === undefined ? undefined : el('span', {}, 'project ', data(project, 60)),
     server === undefined ? undefined : el('span', {}, data(server, 80)),
   ];
@@ -69,7 +71,8 @@ function changeHeading({ operation, kind, name, project, server, action }: Chang
 
 function describeChange(card: Card, change: ChangeCard): readonly HTMLElement[] {
   const { losses, warnings, changes, flags, offers } = change;
-  const table = offers.length === 0 ? undefined : createOffersTable(card.formats, change);
+  const table =
+    offers.length === 0 ? undefined : createOffersTable(card.formats, { ...change, pageSize: OFFERS_AT_FIRST });
   const sections = [
     noticeList('bad', 'Will be stopped or lost', losses),
     describeMoney(card, change),

@@ -1,4 +1,5 @@
 import { el, svg } from './dom.ts';
+import { shorten } from './visible-text.ts';
 import type { PriceBar } from './price-bars.ts';
 
 const WIDTH = 240;
@@ -47,7 +48,7 @@ export function drawPrices(bars: readonly PriceBar[], toMoney: (dollars: number)
       el(
         'li',
         {},
-        el('span', 'price-label', label),
+        el('span', 'price-label', shorten(label, 40)),
         svg(
           'svg',
           { class: 'price-bar', viewBox: `0 0 ${LONGEST} 8`, preserveAspectRatio: 'none', 'aria-hidden': 'true' },

@@ -31,69 +31,101 @@ type State =
   | { readonly kind: 'expired' };
 
 /** Approve and Decline, with the time that is left and, where it takes one, the name to be typed. */
-export function createConsentPanel({ host, consent, isDestructive, labels, onDecided }: ConsentPanelOptions): View {
+export function createConsentPanel(options: ConsentPanelOptions): View {
+  const { consent, onDecided } = options;
   let state: State = { kind: 'arming' };
-  const message = el('p', { class: 'consent-message', attributes: { role: 'status' } });
-  const timer = el('span', { class: 'timer', attributes: { role: 'timer' } });
-  const name = createNameField(consent.nameToType, () => draw());
-  const approve = el('button', {
-    class: `button ${isDestructive ? 'danger' : 'primary'}`,
-    attributes: { type: 'button' },
+  const controls = createControls(options, {
+    onInput: () => controls.draw(state),
+    onPress: (decision) => void decide(decision),
   });
-  const decline = button('', () => void decide('decline'));
-  setText(approve, labels?.approve ?? 'Approve');
-  setText(decline, labels?.decline ?? 'Decline');
-  approve.addEventListener('click', (event) => {
-    if (event.isTrusted) void decide('approve');
-    else setText(message, 'A click that a script made was refused. Nothing was changed.');
-  });
-
-  const draw = (): void => {
-    const isOpen = state.kind === 'open';
-    approve.disabled = !isOpen || !name.isRight();
-    decline.disabled = !isOpen;
-    name.input.disabled = state.kind === 'asking' || state.kind === 'expired';
-    show(timer, state.kind !== 'asking');
-  };
-  const setState = (next: State): void => {
+  const setState = (next: State, words?: string): void => {
     state = next;
-    draw();
+    if (words !== undefined) controls.say(words);
+    controls.draw(state);
   };
-
   const decide = async (decision: Decision): Promise<void> => {
-    if (state.kind !== 'open' || (decision === 'approve' && !name.isRight())) return;
-    setState({ kind: 'asking', decision });
-    setText(message, decision === 'approve' ? 'Looking at it once more, then doing it…' : 'Declining…');
-    const typed = decision === 'approve' && consent.nameToType !== undefined ? { name: name.input.value } : {};
-    try {
-      const result = await host.callTool('decide', { nonce: consent.nonce, decision, ...typed });
-      if (textOf(result.facts, 'code') === 'wrong-name') {
-        setText(message, textOf(result.facts, 'summary') ?? 'The name is another one. Nothing was changed.');
-        setState({ kind: 'open' });
-      } else onDecided({ kind: 'answered', decision, result });
-    } catch (error) {
-      onDecided({ kind: 'lost', decision, why: error instanceof Error ? error.message : 'no answer' });
-    }
+    if (state.kind !== 'open' || (decision === 'approve' && !controls.hasName())) return;
+    setState(
+      { kind: 'asking', decision },
+      decision === 'approve' ? 'Looking at it once more, then doing it…' : 'Declining…',
+    );
+    const decided = await askServer(options, decision, controls.name());
+    if (decided.kind === 'wrong-name') setState({ kind: 'open' }, decided.words);
+    else onDecided(decided);
   };
-
   const clock = startClock(consent, {
-    onTick: (leftMs) => setText(timer, `Expires in ${formatClock(leftMs)}`),
+    onTick: controls.tellTime,
     onEnd() {
       if (state.kind === 'asking') return;
-      setText(timer, 'Expired');
-      setText(message, 'The time for this is over, and nothing was changed. Ask for it anew to get a new card.');
-      setState({ kind: 'expired' });
+      controls.tellTime(0);
+      setState(
+        { kind: 'expired' },
+        'The time for this is over, and nothing was changed. Ask for it anew to get a new card.',
+      );
     },
   });
   const arming = setTimeout(() => {
     if (state.kind === 'arming') setState({ kind: 'open' });
   }, ARMING_MS);
-  draw();
+  controls.draw(state);
   return {
-    root: el('div', 'consent', name.root, el('div', 'buttons', approve, decline, timer), message),
+    root: controls.root,
     end() {
       clearTimeout(arming);
       clock.end();
+    },
+  };
+}
+
+/** Brings the nonce back with what was pressed; a name that was mistyped leaves the choice open. */
+async function askServer(
+  { host, consent: { nonce, nameToType } }: ConsentPanelOptions,
+  decision: Decision,
+  typed: string,
+): Promise<Decided | { readonly kind: 'wrong-name'; readonly words: string }> {
+  const name = decision === 'approve' && nameToType !== undefined ? { name: typed } : {};
+  try {
+    const result = await host.callTool('decide', { nonce, decision, ...name });
+    if (textOf(result.facts, 'code') !== 'wrong-name') return { kind: 'answered', decision, result };
+    return {
+      kind: 'wrong-name',
+      words: textOf(result.facts, 'summary') ?? 'That is another name. Nothing was changed.',
+    };
+  } catch (error) {
+    return { kind: 'lost', decision, why: error instanceof Error ? error.message : 'no answer' };
+  }
+}
+
+/** What is seen and pressed; what it means is the panel's. */
+function createControls(
+  { consent, isDestructive, labels }: ConsentPanelOptions,
+  { onInput, onPress }: { onInput: () => void; onPress: (decision: Decision) => void },
+) {
+  const message = el('p', { class: 'consent-message', attributes: { role: 'status' } });
+  const timer = el('span', { class: 'timer', attributes: { role: 'timer' } });
+  const name = createNameField(consent.nameToType, onInput);
+  const kind = isDestructive ? 'danger' : 'primary';
+  const approve = el(
+    'button',
+    { class: `button ${kind}`, attributes: { type: 'button' } },
+    labels?.approve ?? 'Approve',
+  );
+  const decline = button(labels?.decline ?? 'Decline', () => onPress('decline'));
+  approve.addEventListener('click', (event) => {
+    if (event.isTrusted) onPress('approve');
+    else setText(message, 'A click that a script made was refused. Nothing was changed.');
+  });
+  return {
+    root: el('div', 'consent', name.root, el('div', 'buttons', approve, decline, timer), message),
+    hasName: name.isRight,
+    name: () => name.input.value,
+    say: (words: string): void => setText(message, words),
+    tellTime: (leftMs: number): void => setText(timer, leftMs > 0 ? `Expires in ${formatClock(leftMs)}` : 'Expired'),
+    draw({ kind: now }: State): void {
+      approve.disabled = now !== 'open' || !name.isRight();
+      decline.disabled = now !== 'open';
+      name.input.disabled = now === 'asking' || now === 'expired';
+      show(timer, now !== 'asking');
     },
   };
 }

@@ -61,9 +61,9 @@ function formatDuration(milliseconds: number): string {
 
 /** A GPU as a person says it: `2 × RTX4090 24GB` for dstack's `RTX4090:24GB:2`. */
 export function describeGpu(gpu: string): string {
-  const [, name, memory, count] = /^([^:]+):([\d.]+[GT]B)(?::(\d+))?$/.exec(gpu) ?? [];
+  const [, name, memory, count] = /^([^:]+):([\d.]+[GT]B)(?::(\d+(?:\.\.\d+)?))?$/.exec(gpu) ?? [];
   if (name === undefined || memory === undefined) return gpu;
-  return `${count === undefined || count === '1' ? '' : `${count} × `}${name} ${memory}`;
+  return `${count === undefined || count === '1' ? '' : `${count.replace('..', '–')} × `}${name} ${memory}`;
 }
 
 /** How long ago something was, to the minute; seconds only where it is less than one. */

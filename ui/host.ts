@@ -4,6 +4,7 @@ import type {
   McpUiSizeChangedNotification,
 } from '@modelcontextprotocol/ext-apps';
 import { createRpc } from './rpc.ts';
+import type { Rpc } from './rpc.ts';
 import { readResult } from './tool-result.ts';
 import type { ToolResult } from './tool-result.ts';
 import { textOf, toFacts } from './read.ts';
@@ -19,8 +20,8 @@ export interface HostContext {
 
 /** What the card may ask of its host. */
 export interface Host {
-  /** What a link, a call or a word to the model needs of the host may be missing: the card then does without. */
-  readonly can: { readonly openLinks: boolean; readonly callTools: boolean; readonly tellModel: boolean };
+  /** What a link or a word to the model needs of the host may be missing: the card then does without. */
+  readonly can: { readonly openLinks: boolean; readonly tellModel: boolean };
   callTool(name: string, input: Readonly<Record<string, unknown>>): Promise<ToolResult>;
   openLink(url: string): Promise<boolean>;
   tellModel(text: string): Promise<void>;
@@ -32,6 +33,8 @@ export interface HostListener {
   onInput(input: Facts): void;
   onResult(result: ToolResult): void;
   onCancelled(): void;
+  /** The host takes the card away. */
+  onEnd(): void;
 }
 
 const PROTOCOL_VERSION = '2026-01-26';
@@ -46,14 +49,14 @@ export async function connectHost(listener: HostListener): Promise<Host> {
   };
   const rpc = createRpc({
     target: window.parent,
-    onNotification(method, params) {
-      if (method === 'ui/notifications/tool-input') listener.onInput(toFacts(params['arguments']));
-      else if (method === 'ui/notifications/tool-result') listener.onResult(readResult(params));
-      else if (method === 'ui/notifications/tool-cancelled') listener.onCancelled();
-      else if (method === 'ui/notifications/host-context-changed') takeContext(params);
+    onNotification: (method, params) => NOTIFICATIONS.get(method)?.(params, listener, takeContext),
+    answers: {
+      ping: () => ({}),
+      'ui/resource-teardown': () => {
+        listener.onEnd();
+        return {};
+      },
     },
-    // There is nothing to save before the end, and nothing to say to a ping.
-    answers: { ping: () => ({}), 'ui/resource-teardown': () => ({}) },
   });
   const hello: McpUiInitializeRequest = {
     method: 'ui/initialize',
@@ -65,17 +68,27 @@ export async function connectHost(listener: HostListener): Promise<Host> {
   };
   const welcome = await rpc.request(hello.method, hello.params);
   takeContext(toFacts(welcome['hostContext']));
-  rpc.notify('ui/notifications/initialized' satisfies McpUiInitializedNotification['method'], {});
-  reportSize((size) =>
-    rpc.notify('ui/notifications/size-changed' satisfies McpUiSizeChangedNotification['method'], size),
-  );
-  const capabilities = toFacts(welcome['hostCapabilities']);
+  rpc.notify(INITIALIZED, {});
+  reportSize((size) => rpc.notify(SIZE_CHANGED, size));
+  return createHost(rpc, toFacts(welcome['hostCapabilities']));
+}
+
+const INITIALIZED: McpUiInitializedNotification['method'] = 'ui/notifications/initialized';
+const SIZE_CHANGED: McpUiSizeChangedNotification['method'] = 'ui/notifications/size-changed';
+
+type OnNotification = (params: Facts, listener: HostListener, takeContext: (more: Facts) => void) => void;
+
+/** What hosts send by themselves; what isn't here is passed over. */
+const NOTIFICATIONS: ReadonlyMap<string, OnNotification> = new Map<string, OnNotification>([
+  ['ui/notifications/tool-input', (params, listener) => listener.onInput(toFacts(params['arguments']))],
+  ['ui/notifications/tool-result', (params, listener) => listener.onResult(readResult(params))],
+  ['ui/notifications/tool-cancelled', (_params, listener) => listener.onCancelled()],
+  ['ui/notifications/host-context-changed', (params, _listener, takeContext) => takeContext(params)],
+]);
+
+function createHost(rpc: Rpc, capabilities: Facts): Host {
   return {
-    can: {
-      openLinks: 'openLinks' in capabilities,
-      callTools: 'serverTools' in capabilities,
-      tellModel: 'updateModelContext' in capabilities,
-    },
+    can: { openLinks: 'openLinks' in capabilities, tellModel: 'updateModelContext' in capabilities },
     callTool: async (name, input) => readResult(await rpc.request('tools/call', { name, arguments: input })),
     openLink: async (url) => (await rpc.request('ui/open-link', { url }))['isError'] !== true,
     async tellModel(text) {

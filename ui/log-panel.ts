@@ -1,7 +1,7 @@
 import { button, el, setText, show } from './dom.ts';
 import { createCheckbox, printout } from './parts.ts';
 import type { Look } from './poller.ts';
-import { numberOf, textOf } from './read.ts';
+import { numberOf, optional, textOf } from './read.ts';
 import type { Facts } from './read.ts';
 import type { Card, View } from './view.ts';
 import { toVisible, unfence } from './visible-text.ts';
@@ -19,67 +19,76 @@ const PAGE_LINES = 200;
 const MAX_CHARS = 200_000;
 
 /** The last lines that a run printed, followed while they are looked at, and the earlier ones at the press of a button. */
-export function createLogPanel({ card, name, of }: PanelOptions): View {
-  const output = printout(`Log of ${name}`);
-  const note = el('p', 'quiet');
-  let isFollowing = true;
+export function createLogPanel(options: PanelOptions): View {
+  const page = createLogView(options.name, () => void readEarlier().catch(() => undefined));
   let older: string | undefined;
   let earlier = '';
   let last = '';
   let firstLine: number | undefined;
 
-  const draw = (): void => {
-    setText(output, `${earlier}${last}`.slice(-MAX_CHARS));
-    show(more, older !== undefined);
-    if (isFollowing) output.scrollTop = output.scrollHeight;
-  };
-  const read = async (cursor?: string): Promise<{ facts: Facts; text: string }> => {
-    const { facts } = await card.host.callTool('logs', {
-      run: name,
-      lines: PAGE_LINES,
-      ...of,
-      ...(cursor === undefined ? {} : { cursor }),
-    });
-    const text = unfence(textOf(facts, 'output') ?? '');
-    return { facts, text: textOf(facts, 'outcome') === 'done' && text !== '' ? `${text.replace(/\n+$/, '')}\n` : '' };
-  };
   const look = async (): Promise<Look> => {
     // Whoever reads earlier lines isn't to lose them.
-    if (earlier !== '' && !isFollowing) return 'same';
-    const { facts, text } = await read();
-    setText(note, describe(facts));
+    if (earlier !== '' && !page.isFollowing()) return 'same';
+    const { facts, text } = await readPage(options);
+    page.say(describe(facts));
     if (text === last) return 'same';
     // Earlier pages end where the last one began; once it has moved on, they are had anew.
     if (numberOf(facts, 'firstLine') !== firstLine) earlier = '';
     firstLine = numberOf(facts, 'firstLine');
     if (earlier === '') older = textOf(facts, 'older');
     last = text;
-    draw();
+    page.draw(`${earlier}${last}`, older !== undefined);
     return 'changed';
   };
   const readEarlier = async (): Promise<void> => {
     if (older === undefined) return;
-    const { facts, text } = await read(older);
+    const { facts, text } = await readPage(options, older);
     earlier = `${text}${earlier}`;
     older = textOf(facts, 'older');
-    isFollowing = false;
-    draw();
-    output.scrollTop = 0;
+    page.stopFollowing();
+    page.draw(`${earlier}${last}`, older !== undefined);
   };
-  const more = button('Earlier lines', () => void readEarlier().catch(() => undefined), { kind: 'small' });
+  const end = options.card.poller.add({ look, firstMs: 2_000, maxMs: 15_000 });
+  return { root: page.root, end };
+}
+
+async function readPage({ card, name, of }: PanelOptions, cursor?: string): Promise<{ facts: Facts; text: string }> {
+  const input = { run: name, lines: PAGE_LINES, ...of, ...optional('cursor', cursor) };
+  const { facts } = await card.host.callTool('logs', input);
+  const text = unfence(textOf(facts, 'output') ?? '').replace(/\n+$/, '');
+  return { facts, text: textOf(facts, 'outcome') === 'done' && text !== '' ? `${text}\n` : '' };
+}
+
+/** The printout, which stays at its end until somebody scrolls up, with what is above it. */
+function createLogView(name: string, onEarlier: () => void) {
+  const output = printout(`Log of ${name}`);
+  const note = el('p', 'quiet');
+  const more = button('Earlier lines', onEarlier, { kind: 'small' });
+  show(more, false);
+  const toEnd = (): void => {
+    output.scrollTop = output.scrollHeight;
+  };
   const follow = createCheckbox('follow', 'Follow', (isChecked) => {
-    isFollowing = isChecked;
-    draw();
+    if (isChecked) toEnd();
   });
   follow.input.checked = true;
   output.addEventListener('scroll', () => {
-    isFollowing = output.scrollTop + output.clientHeight >= output.scrollHeight - 8;
-    follow.input.checked = isFollowing;
+    follow.input.checked = output.scrollTop + output.clientHeight >= output.scrollHeight - 8;
   });
-  draw();
-  const end = card.poller.add({ look, firstMs: 2_000, maxMs: 15_000 });
-  const tools = el('div', 'panel-tools', more, follow.root, note);
-  return { root: el('div', 'log', tools, output), end };
+  return {
+    root: el('div', 'log', el('div', 'panel-tools', more, follow.root, note), output),
+    isFollowing: () => follow.input.checked,
+    say: (words: string): void => setText(note, words),
+    stopFollowing(): void {
+      follow.input.checked = false;
+      output.scrollTop = 0;
+    },
+    draw(text: string, hasMore: boolean): void {
+      setText(output, text.slice(-MAX_CHARS));
+      show(more, hasMore);
+      if (follow.input.checked) toEnd();
+    },
+  };
 }
 
 function describe(facts: Facts): string {

@@ -15,15 +15,12 @@ import { runOf } from './run-facts.ts';
 import { createRunPage } from './run-page.ts';
 import { createRunsBoard } from './runs-board.ts';
 import { applyTheme } from './theme.ts';
+import { watchVisibility } from './visibility.ts';
 import type { Card, View } from './view.ts';
 
 const stage = el('div', 'stage', el('p', 'quiet waiting', 'Waiting for dstack…'));
 document.body.append(stage);
-const poller = createPoller({
-  now: () => performance.now(),
-  isHidden: () => document.hidden,
-  onVisibility: (listener) => document.addEventListener('visibilitychange', listener),
-});
+const poller = createPoller(watchVisibility(stage));
 let formats = createFormats();
 let current: View | undefined;
 let input: Facts = {};
@@ -73,6 +70,7 @@ host = await connectHost({
     if (host === undefined) early = result;
     else showResult(result);
   },
+  onEnd: () => current?.end(),
   onCancelled: () => fill(stage, el('p', 'quiet waiting', 'The call was cancelled. Nothing was changed.')),
 });
 if (early !== undefined) showResult(early);

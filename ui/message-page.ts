@@ -5,19 +5,21 @@ import { textOf } from './read.ts';
 import type { View } from './view.ts';
 import { unfence } from './visible-text.ts';
 
-const TITLES: Readonly<Record<string, readonly ['good' | 'bad' | 'careful' | 'plain', string]>> = {
-  done: ['good', 'Done'],
-  'nothing-to-do': ['plain', 'Nothing to do'],
-  blocked: ['careful', 'It can’t be done as things stand'],
-  refused: ['bad', 'Refused'],
-  failed: ['bad', 'It failed'],
-  unknown: ['careful', 'Not known whether it was done'],
-  'waiting-for-person': ['plain', 'Waiting for a person'],
-};
+type Title = readonly ['good' | 'bad' | 'careful' | 'plain', string];
+
+const TITLES: ReadonlyMap<string, Title> = new Map<string, Title>([
+  ['done', ['good', 'Done']],
+  ['nothing-to-do', ['plain', 'Nothing to do']],
+  ['blocked', ['careful', 'It can’t be done as things stand']],
+  ['refused', ['bad', 'Refused']],
+  ['failed', ['bad', 'It failed']],
+  ['unknown', ['careful', 'Not known whether it was done']],
+  ['waiting-for-person', ['plain', 'Waiting for a person']],
+]);
 
 /** A result that has no page of its own: what happened, what to do next, and what dstack printed. */
 export function createMessagePage({ facts, text }: ToolResult): View {
-  const [tone, title] = TITLES[textOf(facts, 'outcome') ?? ''] ?? ['plain', 'Result'];
+  const [tone, title] = TITLES.get(textOf(facts, 'outcome') ?? '') ?? ['plain', 'Result'];
   const summary = textOf(facts, 'summary') ?? text;
   const next = textOf(facts, 'next');
   const printed = unfence(textOf(facts, 'output') ?? '');

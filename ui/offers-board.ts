@@ -10,6 +10,7 @@ import { createCheckbox, heading } from './parts.ts';
 import { numberOf } from './read.ts';
 import { createTable } from './sortable-table.ts';
 import type { Card, View } from './view.ts';
+import { shorten } from './visible-text.ts';
 
 /** GPUs that can be had, by price, with filters and a small chart of what each kind costs. */
 export function createOffersBoard(card: Card, result: ToolResult): View {
@@ -29,46 +30,42 @@ function showOffers({ formats }: Card, offers: readonly Offer[], total: number):
   const table = createOffersTable(formats);
   const chart = el('div', 'price-chart');
   const note = el('p', { class: 'quiet', attributes: { role: 'status' } });
-  const gpu = createSearch('Filter by GPU, machine or place');
-  const place = createChoice('Backend', [...new Set(offers.map(({ backend }) => backend))].sort());
-  const kind = createChoice('Spot', ['spot', 'on-demand']);
-  const free = createCheckbox('free', 'Free now', () => draw());
-  const most = el('input', {
-    class: 'short',
-    attributes: {
-      type: 'number',
-      min: '0',
-      step: '0.1',
-      'aria-label': 'At most, dollars an hour',
-      placeholder: '$ an hour',
-    },
-  });
-
+  const filter = createOffersFilter(offers, () => draw());
   const draw = (): void => {
-    const chosen = offers.filter(
-      (offer) =>
-        matches(offer, gpu.value) &&
-        (place.value === '' || offer.backend === place.value) &&
-        (kind.value === '' || offer.spot === (kind.value === 'spot')) &&
-        (!free.input.checked || isFree(offer)) &&
-        (most.value === '' || offer.pricePerHour <= Number(most.value)),
-    );
-    setText(
-      note,
+    const chosen = offers.filter((offer) => filter.lets(offer));
+    const ofAll =
       total > offers.length
-        ? `${chosen.length} shown, of ${total} that match the question`
-        : `${chosen.length} of ${offers.length}`,
-    );
+        ? `${chosen.length} of the first ${offers.length}, of ${total} that match the question`
+        : `${chosen.length} of ${offers.length}`;
+    setText(note, ofAll);
     fill(chart, drawPrices(barsOf(chosen), formats.money));
     table.setRows(chosen);
   };
-  for (const input of [gpu, place, kind, most]) input.addEventListener('input', draw);
   draw();
   return [
-    el('div', 'tools', gpu, place, kind, most, free.root, note),
+    el('div', 'tools', ...filter.fields, note),
     el('section', 'part', el('h2', {}, 'Per hour and GPU'), chart),
     table.root,
   ];
+}
+
+function createOffersFilter(offers: readonly Offer[], onChange: () => void) {
+  const words = createSearch('Filter by GPU, machine or place');
+  const place = createChoice('Backend', [...new Set(offers.map(({ backend }) => backend))].sort());
+  const kind = createChoice('Spot', ['spot', 'on-demand']);
+  const free = createCheckbox('free', 'Free now', onChange);
+  const attributes = { type: 'number', min: '0', step: '0.1', 'aria-label': 'At most, dollars an hour' };
+  const most = el('input', { class: 'short', attributes: { ...attributes, placeholder: '$ an hour' } });
+  for (const input of [words, place, kind, most]) input.addEventListener('input', onChange);
+  return {
+    fields: [words, place, kind, most, free.root],
+    lets: (offer: Offer): boolean =>
+      matches(offer, words.value) &&
+      (place.value === '' || offer.backend === place.value) &&
+      (kind.value === '' || offer.spot === (kind.value === 'spot')) &&
+      (!free.input.checked || isFree(offer)) &&
+      (most.value === '' || offer.pricePerHour <= Number(most.value)),
+  };
 }
 
 function matches({ gpu = '', instanceType = '', backend, region = '', resources = '' }: Offer, words: string): boolean {
@@ -85,7 +82,12 @@ function showKinds({ formats }: Card, kinds: readonly GpuKind[]): readonly HTMLE
     empty: 'No offers match.',
     keyOf: ({ gpu, backends }, index) => `${gpu} ${backends} ${index}`,
     columns: [
-      { key: 'machine', label: 'GPU', sortBy: ({ gpu }) => gpu, cell: ({ gpu }) => data(describeGpu(gpu), 60) },
+      {
+        key: 'machine',
+        label: 'GPU',
+        sortBy: ({ gpu }) => gpu,
+        cell: ({ gpu, backends }) => [data(describeGpu(gpu), 60), el('span', 'sub narrow-only', data(backends, 60))],
+      },
       { key: 'where', label: 'Where', sortBy: ({ backends }) => backends, cell: ({ backends }) => data(backends, 120) },
       {
         key: 'price',
@@ -104,9 +106,11 @@ function showKinds({ formats }: Card, kinds: readonly GpuKind[]): readonly HTMLE
     ],
   });
   table.setRows(kinds);
-  const bars = kinds
-    .slice(0, MOST_BARS)
-    .map(({ gpu, priceMin, priceMax }) => ({ label: gpu, low: priceMin, high: priceMax }));
+  const bars = kinds.slice(0, MOST_BARS).map(({ gpu, priceMin, priceMax }) => ({
+    label: describeGpu(gpu.replace(/:[\d.]+$/, '')),
+    low: priceMin,
+    high: priceMax,
+  }));
   return [el('section', 'part', el('h2', {}, 'Per hour and GPU'), drawPrices(bars, formats.money)), table.root];
 }
 
@@ -117,7 +121,7 @@ const createSearch = (label: string): HTMLInputElement =>
   });
 
 function createChoice(label: string, choices: readonly string[]): HTMLSelectElement {
-  const options = choices.map((choice) => el('option', { attributes: { value: choice } }, choice));
+  const options = choices.map((choice) => el('option', { attributes: { value: choice } }, shorten(choice, 30)));
   return el(
     'select',
     { attributes: { 'aria-label': label } },

@@ -13,6 +13,7 @@ import type { RunRow } from './run-facts.ts';
 import { createTable } from './sortable-table.ts';
 import type { Column } from './sortable-table.ts';
 import type { Card, View } from './view.ts';
+import { shorten } from './visible-text.ts';
 
 /** Which runs are asked for. */
 type Scope = Readonly<Record<'all', boolean>> | Readonly<Record<'last', number>>;
@@ -78,7 +79,7 @@ function createRunList(card: Card, of: { readonly project?: string }, openRun: (
     tellFailure: (why: string): void => setText(note, `Not refreshed: ${why}`),
     take(result: ToolResult): Look {
       if (result.isError) {
-        setText(note, textOf(result.facts, 'summary') ?? 'It couldn’t be looked at.');
+        setText(note, shorten(textOf(result.facts, 'summary') ?? 'It couldn’t be looked at.', 200));
         return 'same';
       }
       const handed = cardOf(result);
@@ -125,7 +126,7 @@ function nameColumns(openRun: (row: RunRow) => void): readonly Column<RunRow>[] 
       label: 'Run',
       sortBy: ({ name }) => name,
       cell: (row) => [
-        button(data(row.name, 60), () => openRun(row), { kind: 'link' }),
+        button(el('bdi', {}, shorten(row.name, 60)), () => openRun(row), { kind: 'link' }),
         row.error === undefined ? undefined : el('span', 'sub bad-text', data(row.error, 120)),
       ],
     },

@@ -15,7 +15,6 @@ export interface TableOptions<Row> {
   readonly columns: readonly Column<Row>[];
   /** Tells rows apart, so that a row that stays keeps its place under the person's fingers. */
   readonly keyOf: (row: Row, index: number) => string;
-  readonly sortedBy?: string;
   readonly empty: string;
   /** Rows that are drawn at first, and more at each press of the button below. */
   readonly pageSize?: number;
@@ -29,54 +28,58 @@ export interface SortableTable<Row> {
 
 /** Makes a table that is sorted by its headers; however many rows there are, only a page of them is drawn. */
 export function createTable<Row>(options: TableOptions<Row>): SortableTable<Row> {
-  const { columns, keyOf, empty, pageSize = 12 } = options;
+  const { columns, keyOf, pageSize = 12 } = options;
   let rows: readonly Row[] = [];
-  let sorting: Sorting | undefined =
-    options.sortedBy === undefined ? undefined : { key: options.sortedBy, direction: 1 };
+  let sorting: Sorting | undefined;
   let shown = pageSize;
-  const body = el('tbody');
-  const nothing = el('p', 'quiet', empty);
-  const more = button('', () => {
-    shown += pageSize * 4;
-    draw();
-  });
   const headers = columns.map((column) =>
     createHeader(column, () => {
-      const isSame = sorting?.key === column.key;
-      sorting = { key: column.key, direction: isSame && sorting?.direction === 1 ? -1 : 1 };
+      const isUpwards = sorting?.key === column.key && sorting.direction === 1;
+      sorting = { key: column.key, direction: isUpwards ? -1 : 1 };
       draw();
     }),
   );
-  const table = el(
-    'table',
-    {},
-    el('caption', 'unseen', options.caption),
-    el('thead', {}, el('tr', {}, ...headers.map(({ cell }) => cell))),
-    body,
-  );
-  const scroll = el(
-    'div',
-    { class: 'scroll', attributes: { role: 'region', 'aria-label': options.caption, tabindex: '0' } },
-    table,
-  );
-
+  const cells = headers.map(({ cell }) => cell);
+  const frame = createFrame(options, cells, () => {
+    shown += pageSize * 4;
+    draw();
+  });
   const draw = (): void => {
-    const sorted = sortRows(rows, columns, sorting);
-    const drawn = sorted.slice(0, shown).map((row, index) => drawRow(row, keyOf(row, index), columns));
-    keepFocus(body, () => fill(body, ...drawn));
+    const page = sortRows(rows, columns, sorting).slice(0, shown);
     for (const header of headers) header.mark(sorting);
-    const left = rows.length - drawn.length;
-    setText(more, `Show ${Math.min(left, pageSize * 4)} more of ${rows.length}`);
-    show(more, left > 0);
-    show(scroll, rows.length > 0);
-    show(nothing, rows.length === 0);
+    const left = rows.length - page.length;
+    frame.draw(
+      page.map((row, index) => drawRow(row, keyOf(row, index), columns)),
+      left === 0 ? undefined : `Show ${Math.min(left, pageSize * 4)} more of ${rows.length}`,
+    );
   };
   draw();
   return {
-    root: el('div', 'table', scroll, nothing, more),
+    root: frame.root,
     setRows(next) {
       rows = next;
       draw();
+    },
+  };
+}
+
+/** The table without its rows, what stands there instead of none, and the button for more of them. */
+function createFrame<Row>({ caption, empty }: TableOptions<Row>, headers: readonly HTMLElement[], onMore: () => void) {
+  const body = el('tbody');
+  const nothing = el('p', 'quiet', empty);
+  const more = button('', onMore);
+  const head = el('thead', {}, el('tr', {}, ...headers));
+  const table = el('table', {}, el('caption', 'unseen', caption), head, body);
+  const attributes = { role: 'region', 'aria-label': caption, tabindex: '0' };
+  const scroll = el('div', { class: 'scroll', attributes }, table);
+  return {
+    root: el('div', 'table', scroll, nothing, more),
+    draw(rows: readonly HTMLElement[], moreWords: string | undefined): void {
+      keepFocus(body, () => fill(body, ...rows));
+      setText(more, moreWords ?? '');
+      show(more, moreWords !== undefined);
+      show(scroll, rows.length > 0);
+      show(nothing, rows.length === 0);
     },
   };
 }

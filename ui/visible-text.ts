@@ -32,6 +32,12 @@ export function cutStart(text: string, maxLength: number): string | undefined {
   return `${text.slice(0, maxLength).replace(/[\ud800-\udbff]$/, '')}…`;
 }
 
+/** A text that is safe to show, cut where it is long: for places that have no room for the whole. */
+export function shorten(raw: string, maxLength: number): string {
+  const visible = toVisible(raw);
+  return cutStart(visible, maxLength) ?? visible;
+}
+
 /** Takes away the fence that the server puts round words of strangers, and the command line before it: the view labels them itself. */
 export function unfence(output: string): string {
   const withoutCommand = output.replace(/^\$ .*(?:\n|$)/, '');
