@@ -58,6 +58,13 @@ export function parseText(text: string, shownPath: string): ParsedText {
   return { text, document, lines, errors, value: errors.length > 0 ? undefined : toValue(document, shownPath) };
 }
 
+/** Nothing that `parseText` would refuse: short, without anchors, and not indented deeper than it nests. */
+export function isPlainText(text: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- these are what makes a text binary
+  const suspicious = /[\0-\x08\x0b\x0c\x0e-\x1f]|(?:^|[\s,[{])&[^\s&]|^ {60}/m;
+  return text.length <= MAX_CHARS / 4 && !suspicious.test(text) && countOpenBrackets(text) <= MAX_DEPTH;
+}
+
 function toValue(document: Document.Parsed, shownPath: string): unknown {
   try {
     return document.toJS({ maxAliasCount: MAX_ALIASES });

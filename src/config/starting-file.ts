@@ -65,25 +65,31 @@ const BASES: Readonly<Record<string, (asked: Value) => Base>> = {
   profiles: () => ({ value: { name: 'my-profile', max_duration: '8h' }, examples: [] }),
 };
 
-/** A model without an image is served as dstack's own example does it. */
 function startService({ model, image, port = 8000 }: Value): Base {
-  const plain = `python -m http.server ${String(port)}`;
-  const serve = `vllm serve ${String(model)} --port ${String(port)}`;
-  const isVllm = typeof image === 'string' && image.includes('vllm');
-  const commands =
-    model === undefined
-      ? image === undefined
-        ? [plain]
-        : undefined
-      : image === undefined
-        ? ['uv pip install vllm', `uv run ${serve}`]
-        : isVllm
-          ? [serve]
-          : undefined;
+  const commands = serveCommands({ model: plain(model), image: plain(image), port: plain(port) ?? '' });
   return {
     value: { type: 'service', name: 'my-service', ...(commands === undefined ? {} : { commands }), port },
-    examples: commands?.[0] === plain ? ['commands'] : [],
+    examples: model === undefined ? ['commands'] : [],
   };
+}
+
+const plain = (value: unknown): string | undefined =>
+  typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
+
+/** A model without an image is served as dstack's own example does it; none where the image knows what to do. */
+function serveCommands({
+  model,
+  image,
+  port,
+}: {
+  model: string | undefined;
+  image: string | undefined;
+  port: string;
+}): string[] | undefined {
+  if (model === undefined) return image === undefined ? [`python -m http.server ${port}`] : undefined;
+  const serve = `vllm serve ${model} --port ${port}`;
+  if (image === undefined) return ['uv pip install vllm', `uv run ${serve}`];
+  return image.includes('vllm') ? [serve] : undefined;
 }
 
 /** In which order a person reads them. What isn't listed comes behind. */

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { nearestNames } from '../cli/nearest-names.ts';
 import type { Transcript } from '../cli/runner.ts';
 import type { Introspection, Verdict } from '../cli/warm-introspection.ts';
@@ -5,7 +6,7 @@ import { advise, namedVariables } from '../config/advise.ts';
 import type { Advice } from '../config/advise.ts';
 import { diagnose, findIgnored, mendNames } from '../config/diagnose.ts';
 import type { Evidence, Problem } from '../config/diagnose.ts';
-import { parseText } from '../config/parse-text.ts';
+import { isPlainText, parseText } from '../config/parse-text.ts';
 import { renderAdvice, renderProblems } from '../config/render-problems.ts';
 import { isRecord } from '../config/schema-index.ts';
 import { notJudged, readIndex, shownAs } from './config-reference.ts';
@@ -39,16 +40,20 @@ export interface CheckSources extends VariableSources {
 /** The verdict of dstack's own parser on a configuration, or on profiles, with every problem in its place. */
 export async function checkConfiguration(sources: CheckSources, request: CheckRequest): Promise<Checked> {
   const { text, shownPath, folder } = request;
+  const { introspection } = await sources.cli();
+  const ask = (asked: string, kind: Kind) => introspection.validate({ kind, text: asked });
+  // dstack reads it while it is parsed here, unless it may be what the parsing here is there to refuse.
+  const early = isPlainText(text) ? ask(text, 'configuration') : undefined;
+  early?.catch(() => undefined);
+  await nextTurn();
   const parsed = parseText(text, shownPath);
   const kind = kindOfText(parsed.value);
-  const { introspection } = await sources.cli();
   const index = await readIndex(introspection);
-  const ask = (asked: string) => introspection.validate({ kind, text: asked });
   // A misspelt property hides other problems from dstack's parser: it is asked for those with the names mended as well.
   const mended = mendNames({ parsed, index, nearest: nearestNames });
   const [verdict, hidden, environment] = await Promise.all([
-    ask(text),
-    mended === undefined ? undefined : ask(JSON.stringify(mended)),
+    kind === 'configuration' && early !== undefined ? early : ask(text, kind),
+    mended === undefined ? undefined : ask(JSON.stringify(mended), kind),
     readNamedEnvironment(sources, folder, namedVariables(parsed.value)),
   ]);
   if (verdict === undefined) throw notJudged();
@@ -71,8 +76,10 @@ export async function checkConfiguration(sources: CheckSources, request: CheckRe
   };
 }
 
+type Kind = 'configuration' | 'profiles';
+
 /** Profiles have no type of their own: dstack goes by the name of their file, and a text has none. */
-const kindOfText = (value: unknown): 'configuration' | 'profiles' =>
+const kindOfText = (value: unknown): Kind =>
   isRecord(value) && 'profiles' in value && !('type' in value) ? 'profiles' : 'configuration';
 
 /** The problems of a configuration, with those that its misspelt names hid. */

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { WarmRunner } from '../../src/cli/warm-runner.ts';
 import { installedDstack, installedPython } from '../cli/installed-dstack.ts';
 import { makeWarmRunner } from '../cli/warm-test-runner.ts';
@@ -51,8 +51,12 @@ describe('a verdict', () => {
     ['brackets without end', '['.repeat(100_000), /nested/],
     ['lists in lists', `x: ${'- '.repeat(50_000)}a`, /nested/],
     ['a bomb of aliases', bomb(), /alias/i],
+    ['an indentation without end', Array.from({ length: 70 }, (_, at) => `${' '.repeat(at)}a:`).join('\n'), /nested/],
   ] as const)('is refused for %s before dstack sees it', async ([, text, why]) => {
-    await expect(check(text)).rejects.toThrow(why);
+    const asked = vi.fn<typeof runner.introspection.validate>();
+    const watched = makeConfigPower({ home, introspection: { ...runner.introspection, validate: asked } });
+    await expect(watched.check({ text, shownPath: 'x.dstack.yml' })).rejects.toThrow(why);
+    expect(asked).not.toHaveBeenCalled();
   });
 });
 
