@@ -63,7 +63,7 @@ describe('the places where it may be', () => {
   });
 
   test('on Windows: Path by any case, the endings of programs, Scripts folders', () => {
-    const env = { Path: String.raw`C:\Tools;D:\x`, APPDATA: String.raw`C:\Users\me\AppData\Roaming` };
+    const env = { Path: String.raw`C:\Tools;D:\x ä`, APPDATA: String.raw`C:\Users\me\AppData\Roaming` };
     const places = candidatePlaces({
       env,
       platform: 'win32',
@@ -71,7 +71,7 @@ describe('the places where it may be', () => {
       cwd: String.raw`C:\work`,
     });
     expect(places[0]).toBe(String.raw`C:\Tools\dstack.exe`);
-    indexOf(places, String.raw`D:\x\dstack.cmd`);
+    indexOf(places, String.raw`D:\x ä\dstack.cmd`);
     indexOf(places, String.raw`C:\Users\me\.local\bin\dstack.exe`);
     indexOf(places, String.raw`C:\Users\me\AppData\Roaming\uv\tools\dstack\Scripts\dstack.exe`);
     indexOf(places, String.raw`C:\Users\me\AppData\Roaming\Python\*\Scripts\dstack.exe`);
@@ -128,6 +128,16 @@ describe('finding it', () => {
       path: wanted,
       tried: [path.join(other, 'dstack'), path.join(home, 'third/dstack'), wanted],
     });
+  });
+
+  test('in a folder with spaces and letters of any language, and on Windows by the ending of a script', async () => {
+    const folder = path.join(home, 'Jörg Müller', '工具 x');
+    const wanted = await program(path.join(folder, 'dstack'));
+    expect((await findExecutable({ env: { PATH: folder }, homeDir: home, cwd: home })).path).toBe(wanted);
+    const script = await program(path.join(folder, 'dstack.cmd'));
+    const windows = { platform: 'win32', env: { Path: folder }, homeDir: home, cwd: home } as const;
+    expect((await findExecutable({ configured: 'dstack', ...windows })).path).toBe(script);
+    expect((await findExecutable({ configured: 'dstack.cmd', ...windows })).path).toBe(script);
   });
 
   test('the newest of several versions in one place', async () => {

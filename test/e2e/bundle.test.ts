@@ -79,6 +79,8 @@ test('the unpacked bundle, started by its manifest with a bare environment, plan
     env: {
       HOME: home.home,
       PATH: '/usr/bin:/bin',
+      // A busy machine may take longer than a person would wait.
+      DSTACK_MCP_TIMEOUT: '100',
       ...Object.fromEntries(Object.entries(env).map(([name, value]) => [name, fillIn(value, folder, settings)])),
     },
   });
