@@ -1,4 +1,3 @@
-import type { Places } from './client-files.ts';
 import { pathsOf } from './client-files.ts';
 
 /** How a client starts this server. */
@@ -30,7 +29,7 @@ export function describeStart(
   // Only a shell starts npx.cmd there.
   if (platform === 'win32') return { command: 'cmd', args: ['/c', 'npx', ...npx], env: { ...settings } };
   if (!barePath) return { command: 'npx', args: npx, env: { ...settings } };
-  const folder = pathsOf({ platform } satisfies Pick<Places, 'platform'>).dirname(node);
+  const folder = pathsOf({ platform }).dirname(node);
   const folders = [...new Set([folder, '/usr/local/bin', '/usr/bin', '/bin'])];
   return { command: `${folder}/npx`, args: npx, env: { PATH: folders.join(':'), ...settings } };
 }
