@@ -35,6 +35,9 @@ interface Step {
 /** How long a step is repeated; the server fetches the first lines of a job some seconds after it runs. */
 const REPEAT_MS = 30_000;
 
+/** A call ends by itself before that, except on a machine that has other things to do. */
+const CALL_MS = 180_000;
+
 const STEPS: readonly Step[] = [
   { title: 'Which GPUs can be had, and for how much?', tool: 'offer', arguments: () => ({ max_offers: 8 }) },
   { title: 'What would this training run do and cost?', tool: 'plan', arguments: () => ({ file: 'train.dstack.yml' }) },
@@ -172,7 +175,7 @@ async function call(
 ): Promise<Answer> {
   const result = await client.callTool(
     { name: tool, arguments: input },
-    { onprogress: ({ message }) => print(indent(`… ${message ?? ''}`)) },
+    { timeout: CALL_MS, onprogress: ({ message }) => print(indent(`… ${message ?? ''}`)) },
   );
   const content = Array.isArray(result.content) ? result.content : [];
   const text = content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('\n');
