@@ -30,6 +30,7 @@ const GOOD: Readonly<Record<string, unknown>> = {
   path: 'good.dstack.yml',
   text: 'type: task\n',
   content: 'type: task\n',
+  nonce: '0123456789abcdef0123456789abcdef',
 };
 
 /** What a parameter that is left out by its schema needs beside it all the same. */
@@ -49,6 +50,8 @@ const CALLED: Readonly<Record<string, string>> = { file: 'path', command: "doesn
 const NEVER_A_WORD: Readonly<Record<string, string>> = {
   'write_config.expected_hash': 'a text that is compared with what the file has',
   'logs.filter': 'a literal text that is looked for in what was printed',
+  'decide.nonce': 'a text that is compared with what the card was given',
+  'decide.name': 'a text that is compared with the name that has to be typed',
 };
 
 const parameters = tools.flatMap((tool) =>

@@ -172,16 +172,20 @@ test('what is running is stopped by a click, and aborted only with its name', as
 test('the card of a plan has what its money is made of', async () => {
   const client = await connect({ env: home.env, showsCards: true });
   const name = uniqueName('terms');
-  const plan = async (more: Record<string, unknown>): Promise<Answer> =>
-    client.call('plan', { file: await home.write(`${name}.dstack.yml`, task(name, more)) });
-  const priced = await plan({ max_duration: '3h', resources: { gpu: 'RTX4090' }, fleets: ['cloud'] });
+  const plan = async (configuration: Record<string, unknown>): Promise<Answer> => {
+    const answer = await client.call('plan', { file: await home.write(`${name}.dstack.yml`, configuration) });
+    expect(answer.facts['outcome'], answer.text).toBe('done');
+    return answer;
+  };
+  const resources = { gpu: 'RTX4090' };
+  const priced = await plan(task(name, { max_duration: '3h', resources, fleets: ['cloud'] }));
   const card = cardOf(priced);
   expect(card.maxDurationHours).toBe(3);
   expect(card.offers?.[0]?.pricePerHour).toBe(z.array(z.number()).parse(priced.facts['priceRange'])[0]);
   expect(card.offersTotal).toBeGreaterThanOrEqual(card.offers?.length ?? Infinity);
-  const cluster = cardOf(await plan({ nodes: 2, fleets: ['cluster'] }));
-  expect(cluster.machines).toEqual({ min: 2, max: 2 });
-  expect(cluster.maxDurationHours).toBeUndefined();
+  const fleet = cardOf(await plan({ type: 'fleet', name, nodes: 2, resources }));
+  expect(fleet.machines).toEqual({ min: 2, max: 2 });
+  expect(fleet.maxDurationHours).toBeUndefined();
 });
 
 test('each result says what its card shows, and a refused or empty one that there is nothing to', async () => {

@@ -17,6 +17,8 @@ interface Stage {
   readonly volume: string;
 }
 
+const JOB = { commands: ['echo "hello from the job"', 'sleep infinity'] };
+
 const atEnd = collectEnds(afterAll);
 const stages = new Map<ClientKind, Stage>();
 
@@ -26,12 +28,11 @@ beforeAll(async () => {
 
 async function setUp(kind: ClientKind): Promise<Stage> {
   const home = await createTestHome({ atEnd });
-  const client = await connect({ env: home.env, kind, person: agreeing, atEnd });
+  const client = await connect({ env: home.env, kind, person: agreeing, showsCards: true, atEnd });
   const run = uniqueName('era');
   const volume = uniqueName('era-volume');
   atEnd(() => stopRuns(run));
-  const port = { commands: ['echo "hello from the job"', 'sleep infinity'] };
-  await start({ home, client }, 'run.dstack.yml', task(run, port));
+  await start({ home, client }, 'run.dstack.yml', task(run, JOB));
   await waitForRun(client, run, 'running');
   return { home, client, run, volume };
 }
@@ -121,6 +122,13 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   doctor: async ({ client }) => {
     const { facts } = await client.call('doctor');
     expect(facts['healthy'], String(facts['summary'])).toBe(true);
+  },
+  decide: async ({ home, client, run }) => {
+    await home.write('urgent.dstack.yml', task(run, { ...JOB, priority: 60 }));
+    const plan = await client.call('plan', { file: 'urgent.dstack.yml' });
+    const clicked = await client.call('decide', { nonce: plan.card?.['nonce'], decision: 'approve' });
+    expect(clicked.facts, clicked.text).toMatchObject({ outcome: 'done', operation: 'update' });
+    expect(clicked.facts['consent']).toMatch(/^person-card/);
   },
   delete: async ({ client, volume }) => {
     await until(
