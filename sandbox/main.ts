@@ -11,6 +11,7 @@ import { showProgress } from './show-progress.ts';
 export { runDemo } from './demo.ts';
 export { preparePythonEnvironment } from './python-environment.ts';
 export { startSandbox } from './sandbox.ts';
+export { showProgress } from './show-progress.ts';
 
 export interface SandboxCommandOptions {
   readonly print: (line: string) => void;

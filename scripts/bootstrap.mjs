@@ -134,16 +134,24 @@ function buildStep() {
 
 /** The sandbox's own code knows how; gives whether there was anything to do. */
 async function preparePython() {
-  const { preparePythonEnvironment } = await import(new URL('../dist/sandbox.mjs', import.meta.url).href);
+  const { preparePythonEnvironment, showProgress } = await import(new URL('../dist/sandbox.mjs', import.meta.url).href);
+  const display = showProgress(say, process.stderr);
   let said = false;
-  await preparePythonEnvironment({
-    folder: pythonFolder,
-    /** @param {string} line */
-    onProgress(line) {
-      said = true;
-      say(line);
-    },
-  });
+  try {
+    await preparePythonEnvironment({
+      folder: pythonFolder,
+      /**
+       * @param {string} line
+       * @param {number} [share]
+       */
+      onProgress(line, share) {
+        said = true;
+        display.onProgress(line, share);
+      },
+    });
+  } finally {
+    display.end();
+  }
   return said;
 }
 
