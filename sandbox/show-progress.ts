@@ -12,16 +12,19 @@ export interface ProgressDisplay {
 /** Shows steps as lines, and long ones as a bar where there is a terminal; elsewhere one line says that such a step begins. */
 export function showProgress(print: (line: string) => void, terminal: NodeJS.WriteStream): ProgressDisplay {
   let bar: SingleBar | undefined;
+  let isTold = false;
   const end = (): void => {
     bar?.stop();
     bar = undefined;
+    isTold = false;
   };
   const onProgress: OnProgress = (line, share) => {
     if (share === undefined) {
       end();
       print(line);
     } else if (!terminal.isTTY) {
-      if (share === 0) print(line);
+      if (!isTold) print(line);
+      isTold = true;
     } else {
       if (bar === undefined) {
         bar = new SingleBar({

@@ -6,7 +6,8 @@ test('without a terminal a long step is one line, however far it is, and nothing
   const lines: string[] = [];
   const { onProgress, end } = showProgress((line) => lines.push(line), pretendTerminal(false).terminal);
   onProgress('installing… 0 s', 0);
-  onProgress('installing… 1 s', 0.3);
+  onProgress('installing… 1 s', 0);
+  onProgress('installing… 2 s', 0.3);
   onProgress('starting…');
   end();
   expect(lines).toEqual(['installing… 0 s', 'starting…']);
