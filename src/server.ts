@@ -81,8 +81,9 @@ export async function serve(engine: Engine, tools: readonly AnyTool[], signal: A
     current = await createServer({ engine, tools, names, read, watch, cardFile });
     return current;
   };
+  const transport = observeStdio(observer);
   const handle = serveStdio(createConnected, {
-    transport: observeStdio(observer),
+    transport,
     onerror: (error) => engine.log.warn({ err: error }, 'protocol'),
   });
   engine.warmUp();
@@ -90,6 +91,8 @@ export async function serve(engine: Engine, tools: readonly AnyTool[], signal: A
     happens(process.stdin, 'end'),
     happens(process.stdin, 'close'),
     happens(process.stdin, 'error'),
+    // A server that hears nothing any more must not stay: its client would wait for ever.
+    transport.closed.then(() => 'closed'),
     new Promise<string>((resolve) => {
       if (signal.aborted) resolve('signal');
       else signal.addEventListener('abort', () => resolve('signal'), { once: true });

@@ -66,8 +66,8 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     midway: true,
   },
   {
-    code: 'unreachable', // requests, where a call has a time limit of its own
-    pattern: /requests\.exceptions\.(?:ConnectionError|\w*Timeout): .*/,
+    code: 'unreachable', // requests, where a call has a time limit of its own, or an answer breaks off
+    pattern: /requests\.exceptions\.(?:ConnectionError|ChunkedEncodingError|\w*Timeout): .*/,
     outcome: 'failed',
     hint: CHECK_SERVER,
     transient: true,

@@ -52,7 +52,9 @@ export function createCommandRunner(engine: Engine, time: TimePower): CommandRun
       ...options,
     });
     const failure = readFailure(transcript);
-    if (guarded) engine.retryGuard.record(key, failure && { ...failure, transient: mayPass(failure) });
+    // A call that was called off tells nothing about the next one.
+    if (guarded && failure?.code !== 'cancelled')
+      engine.retryGuard.record(key, failure && { ...failure, transient: mayPass(failure) });
     return { transcript, failure };
   };
   return {

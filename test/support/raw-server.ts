@@ -17,7 +17,10 @@ export interface RawServer {
   write(text: string): void;
   /** Sends a request in the older era's form. */
   request(id: number, method: string, params?: unknown): void;
+  notify(method: string, params?: unknown): void;
   endInput(): void;
+  /** Goes away as a reader: what the server writes from now on fails. */
+  closeOutput(): void;
   signal(name: NodeJS.Signals): void;
 }
 
@@ -56,7 +59,9 @@ export function startRawServer(env: Readonly<Record<string, string>>): RawServer
     write: (text) => child.stdin.write(text),
     request: (id, method, params = {}) =>
       child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`),
+    notify: (method, params = {}) => child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', method, params })}\n`),
     endInput: () => child.stdin.end(),
+    closeOutput: () => child.stdout.destroy(),
     signal: (name) => child.kill(name),
   };
 }
