@@ -68,9 +68,12 @@ export async function prepareChromium({ say, toldFile, env = process.env }) {
     return false;
   }
   say('Installing Chromium for the tests of the card…');
+  const since = Date.now();
+  const timer = setInterval(() => say(`  installing Chromium… ${Math.round((Date.now() - since) / 1000)} s`), 5000);
   const isInstalled =
     (await run(['apt-get', 'update', '-qq'])) &&
-    (await run(['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'chromium']));
+    (await run(['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'chromium', 'fonts-liberation']));
+  clearInterval(timer);
   if (!isInstalled) say('Chromium couldn’t be installed by apt-get: the tests of the card will be skipped.');
   return isInstalled;
 }

@@ -65,14 +65,16 @@ const toJson = (value: unknown): Reply => ({ type: 'application/json', body: JSO
 /** A name that leads to this machine from elsewhere is no reason to answer. */
 const isLocal = ({ headers }: IncomingMessage): boolean => /^127\.0\.0\.1:\d+$/.test(headers.host ?? '');
 
+// Side by side and always with room for a scroll bar: Chromium discards clicks into a frame that has moved in the last half second, as a
+// card below another that grows would.
 const PAGE = `<!doctype html>
 <html lang="en" data-theme="light">
 <head><meta charset="utf-8"><title>Cards of dstack-mcp</title><link rel="icon" href="data:,">
 <style>
   :root { color-scheme: light; background: #fff; } :root[data-theme="dark"] { color-scheme: dark; background: #17191e; }
-  body { margin: 0; font: 14px system-ui; } nav { display: flex; flex-wrap: wrap; gap: 6px; padding: 10px; background: #8882; }
-  nav input { flex: 1; min-width: 16em; } .cards { display: grid; justify-items: center; gap: 24px; padding: 24px 0; }
-  iframe { width: 760px; max-width: 100%; height: 120px; border: 1px solid #8884; border-radius: 12px; }
+  html { overflow-y: scroll; } body { margin: 0; font: 14px system-ui; } nav { display: flex; flex-wrap: wrap; gap: 6px; padding: 10px; background: #8882; }
+  nav input { flex: 1; min-width: 16em; } .cards { display: flex; align-items: flex-start; gap: 24px; padding: 24px; }
+  iframe { flex: none; width: 760px; max-width: 100%; height: 120px; border: 1px solid #8884; border-radius: 12px; }
 </style></head>
 <body><script type="module" src="host.js"></script></body></html>`;
 

@@ -58,17 +58,23 @@ const SHOTS: readonly Shot[] = [
     async prepare(_page, card) {
       await card.getByRole('button', { name: 'Approve' }).click();
       await card.getByText('running', { exact: true }).waitFor();
-      await card.getByText('epoch 3').waitFor();
-      await card.getByRole('tab', { name: 'Utilization' }).click();
-      await card.getByRole('img', { name: /gpu=0 busy: [1-9]/ }).waitFor();
+      await card.getByText('epoch 5').waitFor();
     },
   },
   {
     name: 'card-runs-light',
     look: LIGHT,
     async prepare(page, card) {
+      for (const file of ['evaluate.dstack.yml', 'serve.dstack.yml']) {
+        await call(page, 'plan', { file });
+        await card.getByRole('button', { name: 'Approve' }).click();
+        await card
+          .getByText(/^(?:running|done)$/)
+          .first()
+          .waitFor();
+      }
       await call(page, 'ps', { all: true });
-      await card.locator('td.column-cost').filter({ hasText: '$' }).first().waitFor();
+      await card.locator('td.column-cost').filter({ hasText: '$' }).nth(2).waitFor();
     },
   },
   {
@@ -89,18 +95,8 @@ const sandbox = await startSandbox({
 });
 const profile = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-pictures-'));
 try {
-  const training = {
-    type: 'task',
-    name: 'train',
-    commands: [
-      'for epoch in 1 2 3 4 5; do echo "epoch $epoch: loss 0.$((90 / epoch))"; sleep 1; done',
-      'sleep infinity',
-    ],
-    resources: { gpu: '24GB..80GB' },
-    max_duration: '2h',
-  };
+  await writeRuns(sandbox.workspace);
   sandbox.controls.scenarios.set('train', { gpuUtilization: 72, memoryBytes: 18 * 2 ** 30 });
-  await writeFile(path.join(sandbox.workspace, 'train.dstack.yml'), stringify(training));
   const client = await connectCardClient({
     server: path.join(root, 'dist', 'dstack-mcp.mjs'),
     env: {
@@ -117,6 +113,24 @@ try {
 } finally {
   await sandbox.stop();
   await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+}
+
+async function writeRuns(folder: string): Promise<void> {
+  const epochs = 'for epoch in 1 2 3 4 5; do echo "epoch $epoch: loss 0.$((90 / epoch))"; sleep 1; done';
+  const small = { cpu: '1..', memory: '1GB..', disk: '1GB..' };
+  const runs: readonly Record<string, unknown>[] = [
+    {
+      type: 'task',
+      name: 'train',
+      commands: [epochs, 'sleep infinity'],
+      resources: { gpu: '24GB..80GB' },
+      fleets: ['cloud'],
+      max_duration: '2h',
+    },
+    { type: 'task', name: 'evaluate', commands: ['echo done'], resources: small },
+    { type: 'service', name: 'serve', port: 8000, auth: false, commands: ['sleep infinity'], resources: small },
+  ];
+  for (const run of runs) await writeFile(path.join(folder, `${String(run['name'])}.dstack.yml`), stringify(run));
 }
 
 async function draw(url: string): Promise<void> {

@@ -58,6 +58,8 @@ async function bundle(file) {
     minify: true,
     legalComments: 'none',
     charset: 'utf8',
+    // Types are checked elsewhere: the card doesn't change with the settings for that.
+    tsconfigRaw: {},
     logLevel: 'warning',
   });
   return { text: outputFiles[0]?.text ?? '', metafile };

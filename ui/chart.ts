@@ -4,12 +4,16 @@ import type { PriceBar } from './price-bars.ts';
 
 const WIDTH = 240;
 const HEIGHT = 48;
+const ONE_SAMPLE = 12;
 
 /** Draws shares of one as a line over a filled ground, the latest at the right; the words say the same. */
 export function drawHistory(values: readonly number[], words: string): HTMLElement {
-  const step = WIDTH / Math.max(1, values.length - 1);
-  const points = values.map((value, index) => {
-    const x = values.length === 1 ? WIDTH : index * step;
+  // One sample alone is drawn as a short line, since a point wouldn't be seen.
+  const drawn = values.length === 1 ? [...values, ...values] : values;
+  const from = values.length === 1 ? WIDTH - ONE_SAMPLE : 0;
+  const step = (WIDTH - from) / Math.max(1, drawn.length - 1);
+  const points = drawn.map((value, index) => {
+    const x = from + index * step;
     return `${x.toFixed(1)},${(HEIGHT - 2 - value * (HEIGHT - 4)).toFixed(1)}`;
   });
   const [first = ''] = points;

@@ -17,8 +17,11 @@ const HEIGHTS = '▁▂▃▄▅▆▇';
 export function readHistories(facts: Facts): readonly History[] {
   const rows = factsListOf(facts, 'rows');
   const drawn = readDrawings(textOf(facts, 'output') ?? '');
+  const hasOneJob = new Set(rows.map((row) => textOf(row, 'job'))).size === 1;
   return rows.flatMap((row, index) => {
-    const label = [textOf(row, 'job'), textOf(row, 'part')].filter((part) => part !== undefined).join(' ');
+    const label = [hasOneJob ? undefined : textOf(row, 'job'), textOf(row, 'part')]
+      .filter((part) => part !== undefined)
+      .join(' ');
     const drawing = drawn[index];
     return (['utilization', 'memory'] as const).map((measure) => {
       const latest = textOf(row, measure);

@@ -8,7 +8,11 @@ export function applyTheme(theme: 'light' | 'dark' | undefined, variables: Facts
   for (const name of Object.keys(variables)) {
     const value = textOf(variables, name);
     // Only what the specification calls a style variable, and nothing that would load something.
-    if (value !== undefined && /^--[a-z0-9-]+$/.test(name) && !/url\(|image\(/i.test(value))
+    if (
+      value !== undefined &&
+      /^--(?:color|font|border|shadow)-[a-z0-9-]+$/.test(name) &&
+      !/url\(|image\(/i.test(value)
+    )
       style.setProperty(name, value);
   }
 }

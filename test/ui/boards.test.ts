@@ -27,7 +27,7 @@ describeInChromium('the boards', () => {
 
   afterEach(async () => {
     if (cards.troubles.length > 0) throw new Error(cards.troubles.join('\n'));
-    await cards.look({ theme: 'light', locale: 'en-US', timeZone: 'UTC', width: 760 });
+    await cards.look({ theme: 'light', locale: 'en-US', timeZone: 'UTC', width: 760, isSilent: false });
     await cards.clear();
   });
 
@@ -201,6 +201,7 @@ describeInChromium('the boards', () => {
       { ...facts, gpus: [{ gpu: hostile, pricePerGpuMin: 1, pricePerGpuMax: 2, backends: hostile }] },
       facts,
     ];
+    await cards.look({ isSilent: true });
     for (const structuredContent of shown) {
       const _meta = { 'dstack-mcp/card': { summary: change } };
       await cards.show({ content: [], structuredContent, ...('operation' in structuredContent ? { _meta } : {}) });

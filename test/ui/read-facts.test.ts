@@ -69,10 +69,10 @@ describe('what dstack says', () => {
     ];
     const histories = readHistories({ rows, output });
     expect(histories.map(({ label, measure, values }) => [label, measure, values.at(-1)])).toEqual([
-      ['job=0 cpu', 'utilization', 0.06],
-      ['job=0 cpu', 'memory', 256 / (48 * 1024)],
-      ['job=0 gpu=0', 'utilization', 0.42],
-      ['job=0 gpu=0', 'memory', 10 / 24],
+      ['cpu', 'utilization', 0.06],
+      ['cpu', 'memory', 256 / (48 * 1024)],
+      ['gpu=0', 'utilization', 0.42],
+      ['gpu=0', 'memory', 10 / 24],
     ]);
     const drawn = readHistories({
       rows: [{ part: 'cpu', utilization: '100%' }],

@@ -5,6 +5,8 @@ export interface HostLook {
   readonly timeZone?: string;
   /** Pixels; as wide as the page unless given. */
   readonly width?: number;
+  /** The cards' calls get no answer: what they were shown stays. */
+  readonly isSilent?: boolean;
 }
 
 /** What a card asked of its host. */

@@ -36,6 +36,7 @@ async function ask(path: string, body?: unknown): Promise<unknown> {
 /** The tools that a card may call are those that the list doesn't keep to the model. */
 async function callForCard(name: string, input: Record<string, unknown>): Promise<unknown> {
   heard.calls.push({ name, input });
+  if (look.isSilent === true) return new Promise(() => undefined);
   return ask('call', { name, input, by: 'card' });
 }
 
@@ -47,7 +48,7 @@ async function mount(input: Readonly<Record<string, unknown>>): Promise<AppBridg
   cards.append(frame);
   const target = frame.contentWindow;
   if (target === null) throw new Error('the frame has no window');
-  const { width: _width, ...context } = look;
+  const { width: _width, isSilent: _isSilent, ...context } = look;
   const bridge = new AppBridge(
     null,
     { name: 'dstack-mcp-host-page', version: '1.0.0' },
@@ -105,7 +106,7 @@ window.cardHost = {
     document.documentElement.dataset['theme'] = look.theme ?? 'light';
     for (const frame of cards.querySelectorAll('iframe'))
       frame.style.width = look.width === undefined ? '' : `${look.width}px`;
-    const { width: _width, ...context } = look;
+    const { width: _width, isSilent: _isSilent, ...context } = look;
     for (const bridge of bridges) bridge.setHostContext({ ...context, displayMode: 'inline' });
   },
   heard: () => heard,

@@ -76,6 +76,8 @@ export async function openCards({
   atEnd(() => host.close());
   const page = await browser.newPage();
   atEnd(() => page.close());
+  // A limit against hangs, as that of the tests: a busy machine may take long.
+  page.setDefaultTimeout(100_000);
   const troubles: string[] = [];
   page.on('pageerror', (error) => troubles.push(error.message));
   page.on('dialog', (dialog) => void dialog.dismiss().then(() => troubles.push('a dialog was opened')));
