@@ -77,7 +77,10 @@ if (executablePath === undefined)
   throw new Error('There is no Chromium here: install one, or name it with CHROME_PATH.');
 const home = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-paint-'));
 const server = path.resolve(import.meta.dirname, '../dist/dstack-mcp.mjs');
-const client = await connectCardClient({ server, env: { HOME: home, PATH: '', DSTACK_MCP_WARM: 'off', DSTACK_MCP_LOG_LEVEL: 'silent' } });
+const client = await connectCardClient({
+  server,
+  env: { HOME: home, PATH: '', DSTACK_MCP_WARM: 'off', DSTACK_MCP_LOG_LEVEL: 'silent' },
+});
 const host = await startCardHost(client);
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--no-first-run'] });
 const page = await browser.newPage({ viewport: { width: 800, height: 1_200 } });
