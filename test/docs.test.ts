@@ -99,6 +99,7 @@ const COMMANDS: Readonly<Record<string, RunBy>> = {
   'npm run equality -- ~/venvs/dstack-0.20/bin/dstack ~/venvs/dstack-0.22/bin/dstack': {
     reason: 'needs several versions of dstack; test/cli/warm-equality.test.ts does the same with the one that is there',
   },
+  'npm run ui': { reason: 'waits for a person with a browser; test/ui shows the same page in Chromium' },
 };
 
 test('every command that a page shows is run by a test, or says why not', async () => {

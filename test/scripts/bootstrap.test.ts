@@ -11,7 +11,7 @@ const repository = path.resolve(import.meta.dirname, '../..');
 interface Clone {
   readonly folder: string;
   readonly bin: string;
-  /** How often npm was called. */
+  /** How often npm was called to install. */
   npmCalls(): Promise<number>;
   setUp(options?: { nodeOptions?: string[] }): Promise<{ exitCode: number | undefined; said: string }>;
 }
@@ -61,10 +61,18 @@ async function makeClone(programs: readonly string[]): Promise<Clone> {
   };
 }
 
-/** An npm that needs no network: it links the packages that are here, and dies half-way where it is told to. */
+/** An npm that needs no network: it links the packages that are here, dies half-way where it is told to, and makes a bill of materials from the lock file. */
 const NPM = `
 const fs = require('node:fs');
 const path = require('node:path');
+if (process.argv[2] === 'sbom') {
+  const { packages } = JSON.parse(fs.readFileSync('package-lock.json', 'utf8'));
+  const components = Object.entries(packages).map(([folder, { version }]) => ({
+    'bom-ref': folder.split('node_modules/').at(-1) + '@' + version,
+  }));
+  process.stdout.write(JSON.stringify({ metadata: { component: { 'bom-ref': 'own' } }, components }));
+  process.exit();
+}
 fs.appendFileSync(process.env.NPM_CALLS, '.');
 fs.rmSync('node_modules', { recursive: true, force: true });
 fs.mkdirSync('node_modules');

@@ -1,0 +1,74 @@
+// Many mixed calls at a time against the sandbox, with cancellations and killed children thrown in, and what they cost:
+//   npm run soak
+//   npm run soak -- --calls 2000 --at-once 8 --minutes 5 --json soak.json
+// Traffic goes to the loopback only. Ends with 1 where an answer was wrong or missing, or where something was left.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { Client } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { stringify } from 'yaml';
+import { preparePythonEnvironment } from '../sandbox/python-environment.ts';
+import { startSandbox } from '../sandbox/sandbox.ts';
+import { serverEnv, serverFile } from './bench/contenders.ts';
+import { timing } from './bench/measure.ts';
+import { createCalls } from './soak/calls.ts';
+import { readProcess } from './soak/read-process.ts';
+import { soak } from './soak/soak.ts';
+
+const { values } = parseArgs({
+  options: {
+    calls: { type: 'string', default: '10000' },
+    'at-once': { type: 'string', default: '16' },
+    minutes: { type: 'string', default: '60' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    json: { type: 'string', default: '' },
+  },
+});
+
+const say = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+const cacheFolder = path.resolve('.cache');
+const pythonEnvironment = path.join(cacheFolder, 'python');
+await preparePythonEnvironment({ folder: pythonEnvironment, onProgress: say });
+const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: say });
+const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-soak-'));
+try {
+  const resources = { cpu: '1..', memory: '1GB..', disk: '1GB..' };
+  const task = { type: 'task', name: 'soak', commands: ['sleep infinity'], resources };
+  await writeFile(path.join(sandbox.workspace, 'soak.dstack.yml'), stringify(task));
+  const client = new Client({ name: 'soak', version: '1.0.0' });
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [serverFile],
+    env: { ...serverEnv(sandbox, path.join(folder, 'state'), true), DSTACK_MCP_LOG_LEVEL: 'error' },
+  });
+  await client.connect(transport);
+  const pid = transport.pid ?? 0;
+  const result = await soak({
+    calls: createCalls(client),
+    pid,
+    total: Number(values.calls),
+    atOnce: Number(values['at-once']),
+    untilMs: performance.now() + Number(values.minutes) * 60_000,
+    seed: Number(values.seed),
+    say,
+  });
+  await client.close();
+  const left = await readProcess(pid);
+  const windows = result.windows.map(({ durationsMs, ...window }) => ({ ...window, ...timing(durationsMs) }));
+  console.table(windows);
+  console.log(
+    `${result.answered} calls answered, ${result.cancelled} cancelled, ${result.killed} children killed, ${result.wrong.length} wrong (seed ${values.seed})`,
+  );
+  for (const wrong of result.wrong.slice(0, 20)) console.log(`wrong: ${wrong}`);
+  if (left !== undefined) console.log(`left behind: process ${pid}`);
+  if (values.json !== '')
+    await writeFile(values.json, `${JSON.stringify({ ...result, windows, seed: values.seed }, null, 2)}\n`);
+  process.exitCode = result.wrong.length > 0 || left !== undefined ? 1 : 0;
+} finally {
+  await sandbox.stop();
+  await rm(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,44 @@
+import type { Client } from '@modelcontextprotocol/client';
+import * as z from 'zod';
+
+/** A call with what its answer has to be. */
+export interface SoakCall {
+  readonly name: string;
+  /** What is wrong with the answer; undefined where nothing is. @throws where the call ends without an answer. */
+  readonly run: (signal: AbortSignal) => Promise<string | undefined>;
+}
+
+const structured = z.looseObject({ outcome: z.string(), output: z.string().optional(), code: z.string().optional() });
+
+/** The mix: what an agent does in a conversation, mistakes included. Nothing is changed. */
+const MIX: readonly (readonly [tool: string, input: Record<string, unknown>, outcome: string, output: RegExp])[] = [
+  ['ps', { last: 5 }, 'done', /^\$ dstack ps/],
+  ['ps', { all: true, last: 20 }, 'done', /^\$ dstack ps/],
+  ['help', { command: 'apply' }, 'done', /dstack apply/],
+  ['help', { command: 'fleet get' }, 'done', /dstack fleet get/],
+  ['offer', { gpu: 'H100', max_offers: 3 }, 'done', /H100/],
+  ['fleet', {}, 'done', /cloud/],
+  ['fleet', { name: 'on-prem' }, 'done', /"name": "on-prem"/],
+  ['list', { kind: 'volumes' }, 'done', /^\$ dstack volume/],
+  ['get', { name: 'no-such-run' }, 'failed', /no-such-run/],
+  ['plan', { file: 'soak.dstack.yml' }, 'done', /Submit the run soak\?/],
+  ['plan', { file: 'missing.dstack.yml' }, 'refused', /^$/],
+  ['config', { action: 'validate', file: 'soak.dstack.yml' }, 'done', /^/],
+  ['ps', { last: 'many' }, 'refused', /^$/],
+];
+
+export function createCalls(client: Client): readonly SoakCall[] {
+  return MIX.map(([tool, input, outcome, output]) => ({
+    name: `${tool} ${JSON.stringify(input)}`,
+    run: async (signal) => {
+      const answer = await client.callTool({ name: tool, arguments: input }, { signal, timeout: 120_000 });
+      const facts = structured.parse(answer.structuredContent);
+      // A call that failed a moment ago isn't made again: the same refusal as the first time.
+      const expected = facts.code === 'retry-refused' || facts.outcome === outcome;
+      if (!expected) return `outcome ${facts.outcome} instead of ${outcome}`;
+      return facts.code === 'retry-refused' || output.test(facts.output ?? '')
+        ? undefined
+        : 'the output of another call';
+    },
+  }));
+}

@@ -1,0 +1,115 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import type { SoakCall } from './calls.ts';
+import { readProcess } from './read-process.ts';
+
+export interface SoakOptions {
+  readonly calls: readonly SoakCall[];
+  /** The server's. */
+  readonly pid: number;
+  readonly total: number;
+  readonly atOnce: number;
+  /** A time of `performance.now()` after which no further call is begun. */
+  readonly untilMs: number;
+  readonly seed: number;
+  readonly say: (line: string) => void;
+}
+
+/** A stretch of the run, and how things stood at its end. */
+export interface SoakWindow {
+  readonly calls: number;
+  readonly durationsMs: readonly number[];
+  readonly residentMb: number;
+  readonly descriptors: number;
+  readonly processes: number;
+}
+
+export interface SoakResult {
+  readonly begun: number;
+  readonly answered: number;
+  readonly cancelled: number;
+  readonly killed: number;
+  readonly wrong: readonly string[];
+  readonly windows: readonly SoakWindow[];
+}
+
+/** One call in so many is cancelled on its way; after so many calls a child of the server is killed. */
+const CANCEL_ONE_IN = 25;
+const KILL_EVERY = 100;
+const WINDOWS = 20;
+
+/** Makes the calls, in an order that the seed decides, and watches the server. */
+export async function soak(options: SoakOptions): Promise<SoakResult> {
+  const random = createRandom(options.seed);
+  const limit = pLimit(options.atOnce);
+  const wrong: string[] = [];
+  const windows: SoakWindow[] = [];
+  const counts = { begun: 0, answered: 0, cancelled: 0, killed: 0 };
+  const perWindow = Math.max(1, Math.ceil(options.total / WINDOWS));
+
+  const one = async (durationsMs: number[]): Promise<void> => {
+    const call = options.calls[Math.floor(random() * options.calls.length)];
+    if (call === undefined) return;
+    const cancel = random() < 1 / CANCEL_ONE_IN ? AbortSignal.timeout(Math.floor(random() * 100)) : undefined;
+    const since = performance.now();
+    try {
+      const problem = await call.run(cancel ?? new AbortController().signal);
+      durationsMs.push(performance.now() - since);
+      counts.answered += 1;
+      if (problem !== undefined) wrong.push(`${call.name}: ${problem}`);
+    } catch (error) {
+      if (cancel?.aborted === true) counts.cancelled += 1;
+      else wrong.push(`${call.name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+
+  for (let done = 0; done < options.total && performance.now() < options.untilMs; done += perWindow) {
+    const durationsMs: number[] = [];
+    const size = Math.min(perWindow, options.total - done);
+    await Promise.all(
+      Array.from({ length: size }, () =>
+        limit(async () => {
+          counts.begun += 1;
+          if (counts.begun % KILL_EVERY === 0) counts.killed += await killChild(options.pid, random);
+          await one(durationsMs);
+        }),
+      ),
+    );
+    // What has just ended is still on its way out.
+    await delay(1_000);
+    const now = await readProcess(options.pid);
+    if (now === undefined) {
+      wrong.push('the server is gone');
+      break;
+    }
+    const { residentMb, descriptors, children } = now;
+    windows.push({ calls: done + size, durationsMs, residentMb, descriptors, processes: children.length });
+    options.say(`${done + size} calls, ${wrong.length} wrong, ${residentMb} MB, ${descriptors} descriptors`);
+  }
+  return { ...counts, wrong, windows };
+}
+
+/** Kills one of the server's processes, the warm worker or what runs in it. */
+async function killChild(pid: number, random: () => number): Promise<number> {
+  const children = (await readProcess(pid))?.children ?? [];
+  const victim = children[Math.floor(random() * children.length)];
+  if (victim === undefined) return 0;
+  try {
+    process.kill(victim, 'SIGKILL');
+    return 1;
+  } catch {
+    // It ended by itself a moment before.
+    return 0;
+  }
+}
+
+/** Numbers from 0 to 1 in an order that can be had again (mulberry32). */
+function createRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
