@@ -1,6 +1,6 @@
 // @ts-check
 // Everything that a fresh clone needs, made once and repaired when it was interrupted: node packages, the build, a private Python
-// environment with a pinned dstack, and, where it can be had without asking, a Chromium for the tests of the card. Plain JavaScript without packages: it runs before there are any.
+// environment with a pinned dstack, and, with `--browser`, a Chromium for the tests of the card where it can be had without asking. Plain JavaScript without packages: it runs before there are any.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -76,10 +76,10 @@ async function prepare() {
     }
   }
   const hasNewPython = await preparePython();
-  const hasNewBrowser = await prepareChromium({
-    say,
-    toldFile: path.join(root, 'node_modules', '.dstack-mcp-chromium'),
-  });
+  // A system's package, and for the tests alone: who only wants the demo isn't given one.
+  const hasNewBrowser =
+    process.argv.includes('--browser') &&
+    (await prepareChromium({ say, toldFile: path.join(root, 'node_modules', '.dstack-mcp-chromium') }));
   return made || hasNewPython || hasNewBrowser;
 }
 
