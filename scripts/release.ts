@@ -12,7 +12,7 @@ import { readProject } from './docs/project.ts';
 import { runNpm } from './run-npm.mjs';
 
 // Looks at everything that a release needs, and then tags it: `npm run release -- --dry-run` only looks. What is tagged is published by
-// .github/workflows/release.yml. `--skip-check` leaves out `npm run check`, where it has just run.
+// .github/workflows/release.yml. `--skip-check` leaves out `npm test` and `npm run check`, where they have just run.
 const root = path.resolve(import.meta.dirname, '..');
 const { values } = parseArgs({ options: { 'dry-run': { type: 'boolean' }, 'skip-check': { type: 'boolean' } } });
 const dryRun = values['dry-run'] === true;
@@ -35,7 +35,7 @@ const STEPS: readonly Step[] = [
   { title: 'everything is committed, on the repository that package.json names', run: checkGit },
   { title: 'the bundle is valid and small', run: checkBundle },
   { title: 'the package is sound', run: checkPackage },
-  ...(values['skip-check'] === true ? [] : [{ title: 'npm run check', run: runCheck }]),
+  ...(values['skip-check'] === true ? [] : [{ title: 'npm test and npm run check', run: runChecks }]),
 ];
 
 let failed = 0;
@@ -114,7 +114,8 @@ async function checkPackage(): Promise<string> {
   return `publint finds nothing; ${(tarball.length / 1_000_000).toFixed(2)} MB`;
 }
 
-async function runCheck(): Promise<string> {
+async function runChecks(): Promise<string> {
+  await execa('npm', ['test'], { cwd: root, stdio: 'inherit' });
   await execa('npm', ['run', 'check'], { cwd: root, stdio: 'inherit' });
-  return 'passes';
+  return 'both pass';
 }
