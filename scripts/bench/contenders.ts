@@ -36,6 +36,8 @@ export function serverEnv(sandbox: Sandbox, stateDir: string, warm: boolean): Re
     DSTACK_MCP_STATE_DIR: stateDir,
     DSTACK_MCP_WARM: warm ? 'on' : 'off',
     DSTACK_MCP_DIALOG: 'off',
+    // Thirty-two plain processes at once take a slow machine most of a minute.
+    DSTACK_MCP_TIMEOUT: '180',
   };
 }
 
