@@ -2,13 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { preparePythonEnvironment } from '../sandbox/python-environment.ts';
-import { startSandbox } from '../sandbox/sandbox.ts';
 import { createContenders } from './bench/contenders.ts';
 import { measureConcurrent, measureOneAtATime } from './bench/measure.ts';
 import { measureMemory } from './bench/memory.ts';
 import { measureFirstCall, measureStart } from './bench/start.ts';
 import { printReport } from './bench/report.ts';
+import { startLocalSandbox } from './local-sandbox.ts';
 
 // How fast the server is, side by side with the bare CLI and with dstack's own REST API, in one run on one machine.
 // `npm run bench -- --rounds 15 --json docs/performance.json`
@@ -23,10 +22,7 @@ const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
-const cacheFolder = path.resolve('.cache');
-const pythonEnvironment = path.join(cacheFolder, 'python');
-await preparePythonEnvironment({ folder: pythonEnvironment, onProgress: say });
-const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: say });
+const sandbox = await startLocalSandbox(say);
 const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-bench-'));
 try {
   const task = {

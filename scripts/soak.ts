@@ -9,10 +9,8 @@ import { parseArgs } from 'node:util';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { stringify } from 'yaml';
-import { preparePythonEnvironment } from '../sandbox/python-environment.ts';
-import { startSandbox } from '../sandbox/sandbox.ts';
-import { serverEnv, serverFile } from './bench/contenders.ts';
 import { timing } from './bench/measure.ts';
+import { serverEnv, serverFile, startLocalSandbox } from './local-sandbox.ts';
 import { createCalls } from './soak/calls.ts';
 import { readProcess } from './soak/read-process.ts';
 import { soak } from './soak/soak.ts';
@@ -30,10 +28,7 @@ const { values } = parseArgs({
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
-const cacheFolder = path.resolve('.cache');
-const pythonEnvironment = path.join(cacheFolder, 'python');
-await preparePythonEnvironment({ folder: pythonEnvironment, onProgress: say });
-const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: say });
+const sandbox = await startLocalSandbox(say);
 const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-soak-'));
 try {
   const resources = { cpu: '1..', memory: '1GB..', disk: '1GB..' };
@@ -43,7 +38,7 @@ try {
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [serverFile],
-    env: { ...serverEnv(sandbox, path.join(folder, 'state'), true), DSTACK_MCP_LOG_LEVEL: 'error' },
+    env: { ...serverEnv(sandbox), DSTACK_MCP_LOG_LEVEL: 'error' },
   });
   await client.connect(transport);
   const pid = transport.pid ?? 0;

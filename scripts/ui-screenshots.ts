@@ -5,9 +5,9 @@ import path from 'node:path';
 import { chromium } from 'playwright-core';
 import type { FrameLocator, Page } from 'playwright-core';
 import { stringify } from 'yaml';
-import { startSandbox } from '../sandbox/sandbox.ts';
 import type { CardHost, HostLook } from '../ui/host-page/card-host.ts';
 import { findChromium } from './chromium.mjs';
+import { serverEnv, serverFile, startLocalSandbox } from './local-sandbox.ts';
 import { connectCardClient } from './ui-client.ts';
 import { startCardHost } from './ui-host.ts';
 
@@ -87,24 +87,14 @@ const SHOTS: readonly Shot[] = [
   },
 ];
 
-const pythonEnvironment = path.join(root, '.cache', 'python');
-const sandbox = await startSandbox({
-  pythonEnvironment,
-  cacheFolder: path.join(root, '.cache'),
-  onProgress: console.log,
-});
+const sandbox = await startLocalSandbox(console.log);
 const profile = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-pictures-'));
 try {
   await writeRuns(sandbox.workspace);
   sandbox.controls.scenarios.set('train', { gpuUtilization: 72, memoryBytes: 18 * 2 ** 30 });
   const client = await connectCardClient({
-    server: path.join(root, 'dist', 'dstack-mcp.mjs'),
-    env: {
-      ...sandbox.env,
-      DSTACK_MCP_CLI: sandbox.cli,
-      DSTACK_MCP_WORKSPACE: sandbox.workspace,
-      DSTACK_MCP_STATE_DIR: path.join(sandbox.home, 'state'),
-    },
+    server: serverFile,
+    env: serverEnv(sandbox),
   });
   const host = await startCardHost(client);
   await draw(host.url);

@@ -1,8 +1,6 @@
 // Opens the cards in a normal browser, with the sandbox behind them.
-import path from 'node:path';
-import { preparePythonEnvironment } from '../sandbox/python-environment.ts';
-import { startSandbox } from '../sandbox/sandbox.ts';
 import { writeExamples } from '../sandbox/example-workspace.ts';
+import { serverEnv, serverFile, startLocalSandbox } from './local-sandbox.ts';
 import { connectCardClient } from './ui-client.ts';
 import { startCardHost } from './ui-host.ts';
 
@@ -12,8 +10,6 @@ Starts the sandbox (simulated machines, nothing costs money) and a page that sho
 its address. The page is served on this machine alone. The bar above the cards makes calls and changes theme, locale and width.
 After a change in ui/: build (npm run build) and call a tool again. Ctrl+C ends everything.`;
 
-const root = path.resolve(import.meta.dirname, '..');
-
 if (process.argv.includes('--help') || process.argv.includes('-h')) console.log(HELP);
 else if (process.argv.length > 2) {
   console.error(`There is no ${process.argv.slice(2).join(' ')} here.\n\n${HELP}`);
@@ -22,23 +18,15 @@ else if (process.argv.length > 2) {
 
 /** Runs until the signal; then nothing is left. */
 async function run(signal: AbortSignal): Promise<void> {
-  const cacheFolder = path.join(root, '.cache');
-  const pythonEnvironment = path.join(cacheFolder, 'python');
   const print = (line: string): void => console.log(line);
   try {
-    await preparePythonEnvironment({ folder: pythonEnvironment, onProgress: print, signal });
-    const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: print, signal });
+    const sandbox = await startLocalSandbox(print, signal);
     try {
       await writeExamples(sandbox.workspace);
       sandbox.controls.scenarios.set('train', { pullMs: 8_000, gpuUtilization: 72 });
       const client = await connectCardClient({
-        server: path.join(root, 'dist', 'dstack-mcp.mjs'),
-        env: {
-          ...sandbox.env,
-          DSTACK_MCP_CLI: sandbox.cli,
-          DSTACK_MCP_WORKSPACE: sandbox.workspace,
-          DSTACK_MCP_STATE_DIR: path.join(sandbox.home, 'state'),
-        },
+        server: serverFile,
+        env: serverEnv(sandbox),
       });
       const host = await startCardHost(client);
       print(`\nOpen ${host.url}\nCtrl+C ends it.`);

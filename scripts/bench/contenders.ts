@@ -3,6 +3,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { execa } from 'execa';
 import path from 'node:path';
 import type { Sandbox } from '../../sandbox/sandbox.ts';
+import { serverEnv, serverFile } from '../local-sandbox.ts';
 
 export const COMMANDS = ['ps', 'get', 'offer', 'plan', 'help', 'config'] as const;
 export type Command = (typeof COMMANDS)[number];
@@ -25,17 +26,11 @@ export interface Contenders {
   close(): Promise<void>;
 }
 
-export const serverFile = path.resolve('dist/dstack-mcp.mjs');
-
-/** The environment of a server that talks to the sandbox, with a state folder of its own. */
-export function serverEnv(sandbox: Sandbox, stateDir: string, warm: boolean): Record<string, string> {
+/** The environment of a contender: a state folder of its own, over the warm worker or not. */
+export function contenderEnv(sandbox: Sandbox, stateDir: string, warm: boolean): Record<string, string> {
   return {
-    ...sandbox.env,
-    DSTACK_MCP_CLI: sandbox.cli,
-    DSTACK_MCP_WORKSPACE: sandbox.workspace,
-    DSTACK_MCP_STATE_DIR: stateDir,
+    ...serverEnv(sandbox, stateDir),
     DSTACK_MCP_WARM: warm ? 'on' : 'off',
-    DSTACK_MCP_DIALOG: 'off',
     // Thirty-two plain processes at once take a slow machine most of a minute.
     DSTACK_MCP_TIMEOUT: '180',
   };
@@ -74,7 +69,7 @@ async function connect(sandbox: Sandbox, stateDir: string, warm: boolean): Promi
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [serverFile],
-    env: serverEnv(sandbox, stateDir, warm),
+    env: contenderEnv(sandbox, stateDir, warm),
   });
   await client.connect(transport);
   const inputs: Record<Command, Record<string, unknown>> = {

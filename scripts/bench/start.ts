@@ -5,7 +5,8 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Sandbox } from '../../sandbox/sandbox.ts';
-import { serverEnv, serverFile } from './contenders.ts';
+import { serverFile } from '../local-sandbox.ts';
+import { contenderEnv } from './contenders.ts';
 import { timing } from './measure.ts';
 import type { Timing } from './measure.ts';
 
@@ -45,7 +46,7 @@ export async function measureFirstCall(
 }
 
 function startServer(sandbox: Sandbox, stateDir: string): ChildProcessWithoutNullStreams {
-  const server = spawn(process.execPath, [serverFile], { env: serverEnv(sandbox, stateDir, true) });
+  const server = spawn(process.execPath, [serverFile], { env: contenderEnv(sandbox, stateDir, true) });
   send(server, {
     id: 1,
     method: 'initialize',

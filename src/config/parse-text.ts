@@ -6,6 +6,8 @@ import { ToolError } from '../errors.ts';
 const MAX_CHARS = 200_000;
 const MAX_DEPTH = 60;
 const MAX_ALIASES = 100;
+// oxlint-disable-next-line no-control-regex -- these are what makes a text binary
+const BINARY = /[\0-\x08\x0b\x0c\x0e-\x1f]/;
 
 /** A configuration's text with its document, as YAML 1.1 like dstack's own loader. */
 export interface ParsedText {
@@ -34,8 +36,7 @@ export function decodeText(bytes: Uint8Array, shownPath: string): string {
  */
 export function parseText(text: string, shownPath: string): ParsedText {
   if (text.length > MAX_CHARS) throw tooLarge(shownPath);
-  // oxlint-disable-next-line no-control-regex -- these are what makes a text binary
-  if (/[\0-\x08\x0b\x0c\x0e-\x1f]/.test(text))
+  if (BINARY.test(text))
     throw new ToolError('invalid-file', `${shownPath} is binary: it holds control characters.`, 'Name a text file.');
   if (countOpenBrackets(text) > MAX_DEPTH) throw tooDeep(shownPath);
   const lines = new LineCounter();
@@ -60,9 +61,13 @@ export function parseText(text: string, shownPath: string): ParsedText {
 
 /** Nothing that `parseText` would refuse: short, without anchors, and not indented deeper than it nests. */
 export function isPlainText(text: string): boolean {
-  // oxlint-disable-next-line no-control-regex -- these are what makes a text binary
-  const suspicious = /[\0-\x08\x0b\x0c\x0e-\x1f]|(?:^|[\s,[{])&[^\s&]|^ {60}/m;
-  return text.length <= MAX_CHARS / 4 && !suspicious.test(text) && countOpenBrackets(text) <= MAX_DEPTH;
+  const anchorsOrDepth = /(?:^|[\s,[{])&[^\s&]|^ {60}/m;
+  return (
+    text.length <= MAX_CHARS / 4 &&
+    !BINARY.test(text) &&
+    !anchorsOrDepth.test(text) &&
+    countOpenBrackets(text) <= MAX_DEPTH
+  );
 }
 
 function toValue(document: Document.Parsed, shownPath: string): unknown {

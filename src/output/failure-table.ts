@@ -50,7 +50,7 @@ export interface FailureKind {
 }
 
 const CHECK_SERVER = 'Check with doctor which server the CLI points at and whether it answers; then try again.';
-const CHECK_FILE = 'Check the file with config, mend it with write-config, then plan again.';
+const CHECK_FILE = 'Check the file with config, mend it with write_config, then plan again.';
 
 // A pattern that begins with "anything" begins at the start of a line, and one in the middle of a line is bounded: a server or a job can
 // print a line of megabytes, in which each place would be a start to try.
@@ -136,7 +136,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'name-invalid', // core/services/__init__.py
     pattern: /(?:Resource|Secret) name should match regex .*/,
     outcome: 'blocked',
-    hint: 'Choose a name of 2 to 41 characters, a-z, 0-9 and `-`, that starts with a letter; change it with write-config, then plan again.',
+    hint: 'Choose a name of 2 to 41 characters, a-z, 0-9 and `-`, that starts with a letter; change it with write_config, then plan again.',
     transient: false,
   },
   {
@@ -166,7 +166,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern:
       /Configuration file .* does not exist|No configuration file specified via `-f` and no default .*|Failed to load configuration from .*/,
     outcome: 'blocked',
-    hint: 'Name an existing *.dstack.yml file, or make one with write-config.',
+    hint: 'Name an existing *.dstack.yml file, or make one with write_config.',
     transient: false,
   },
   {
@@ -203,14 +203,14 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern:
       /Auto-scaling is not supported when running services without a gateway\..*|^.*Please configure a gateway.*|The service requires a gateway, .*|Gateway status is not running|Gateway does not accept new services/m,
     outcome: 'blocked',
-    hint: 'Look at the gateways with list. Without one, set `replicas` to a fixed number and leave `https` out with write-config, then plan again.',
+    hint: 'Look at the gateways with list. Without one, set `replicas` to a fixed number and leave `https` out with write_config, then plan again.',
     transient: false,
   },
   {
     code: 'no-fleets', // cli/services/presets/create.py
     pattern: /^.*no (?:active )?fleets.*/im,
     outcome: 'blocked',
-    hint: 'Look at the fleets with fleet; make one with write-config (type: fleet), plan and apply. offer shows what there is.',
+    hint: 'Look at the fleets with fleet; make one with write_config (type: fleet), plan and apply. offer shows what there is.',
     transient: false,
   },
   {
@@ -218,7 +218,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern:
       /^.*(?:Backend \S+ not available\b|\b(?:is|are) not supported\b|does not support|not available for this).*/m,
     outcome: 'blocked',
-    hint: "The server or the backend can't do this. See the backends that there are with offer, and change the file with write-config.",
+    hint: "The server or the backend can't do this. See the backends that there are with offer, and change the file with write_config.",
     transient: false,
   },
   {

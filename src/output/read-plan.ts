@@ -60,7 +60,7 @@ const PLAN_WARNINGS: readonly {
   {
     line: /^The project has no fleets\. Create one before submitting a run\./,
     code: 'no-fleets',
-    hint: 'Make a fleet first: write-config (type: fleet), plan, apply. See what there is with offer.',
+    hint: 'Make a fleet first: write_config (type: fleet), plan, apply. See what there is with offer.',
   },
   {
     line: /^No matching instance offers available\./,

@@ -14,7 +14,7 @@ describe('the places where it may be', () => {
 
   test('PATH comes first, the installers’ own places next, the working directory’s environments last', () => {
     const env = { PATH: '/opt/mine:/usr/bin' };
-    const places = candidatePlaces({ env, platform: 'linux', homeDir: '/home/me', cwd: '/work' });
+    const places = candidatePlaces({ env, platform: 'linux', homeDir: '/home/me', cwd: '/home/me/project' });
     expect(places.slice(0, 2)).toEqual(['/opt/mine/dstack', '/usr/bin/dstack']);
     const order = [
       '/home/me/.local/bin/dstack',
@@ -25,11 +25,11 @@ describe('the places where it may be', () => {
       '/home/me/miniconda3/envs/*/bin/dstack',
       '/home/me/.pyenv/versions/*/bin/dstack',
       '/home/me/.pyenv/shims/dstack',
-      '/work/.venv/bin/dstack',
-      '/work/venv/bin/dstack',
+      '/home/me/project/.venv/bin/dstack',
+      '/home/me/project/venv/bin/dstack',
     ].map((file) => indexOf(places, file));
     expect(order).toEqual(order.toSorted((a, b) => a - b));
-    expect(places.at(-1)).toBe('/work/venv/bin/dstack');
+    expect(places.at(-1)).toBe('/home/me/project/venv/bin/dstack');
   });
 
   test('an empty or relative entry of PATH, which means the working directory, is left out', () => {
@@ -37,11 +37,11 @@ describe('the places where it may be', () => {
       env: { PATH: ':.:bin:/a' },
       platform: 'linux',
       homeDir: '/home/me',
-      cwd: '/work',
+      cwd: '/home/me/project',
     });
     expect(places[0]).toBe('/a/dstack');
     expect(places.filter((file) => !path.posix.isAbsolute(file))).toEqual([]);
-    expect(places).not.toContain('/work/dstack');
+    expect(places).not.toContain('/home/me/project/dstack');
   });
 
   test('on a Mac with the bare PATH of a desktop program: Homebrew, Python’s own installers, pipx', () => {
@@ -88,7 +88,7 @@ describe('the places where it may be', () => {
       UV_TOOL_BIN_DIR: '/uvbin',
       VIRTUAL_ENV: '/v',
     };
-    const places = candidatePlaces({ env, platform: 'linux', homeDir: '/home/me', cwd: '/work' });
+    const places = candidatePlaces({ env, platform: 'linux', homeDir: '/home/me', cwd: '/home/me/project' });
     const wanted = [
       '/uvbin',
       '/uv/dstack/bin',

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FAILURE_TABLE } from '../../src/output/failure-table.ts';
 import { readException, readFailure } from '../../src/output/read-failure.ts';
+import { tools } from '../../tools/index.ts';
 import { readFixture } from './read-fixture.ts';
 
 describe('a failure', () => {
@@ -95,9 +96,16 @@ describe('a failure', () => {
 
   it('names a tool as the next step, or what a person must do', () => {
     const step =
-      /\b(?:plan|apply|ps|get|logs|stop|fleet|offer|config|write-config|help|doctor|delete|list|attach)\b|\bperson\b/i;
+      /\b(?:plan|apply|ps|get|logs|stop|fleet|offer|config|write_config|help|doctor|delete|list|attach)\b|\bperson\b/i;
     const without = FAILURE_TABLE.filter(({ hint }) => !step.test(hint)).map(({ code }) => code);
     expect(without).toEqual([]);
+  });
+
+  it('never names a tool that there is not', () => {
+    const spelt = tools.map(({ name }) => name).filter((name) => name.includes('_'));
+    const misspelt = spelt.map((name) => name.replaceAll('_', '-'));
+    const wrong = FAILURE_TABLE.filter(({ hint }) => misspelt.some((name) => hint.includes(name)));
+    expect(wrong.map(({ code }) => code)).toEqual([]);
   });
 
   it('of a read that was cut off may be tried again, of a change never says so', () => {

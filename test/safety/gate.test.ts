@@ -136,17 +136,25 @@ test('the memory of ended tokens is bounded', async () => {
 test.each<[string, Parameters<typeof pendingChange>[0], RegExp]>([
   [
     'the file was edited',
-    { binding: { files: { '/work/train.dstack.yml': 'b'.repeat(64), '/work/.dstack/profiles.yml': 'absent' } } },
+    {
+      binding: {
+        files: { '/home/me/gpu/train.dstack.yml': 'b'.repeat(64), '/home/me/gpu/.dstack/profiles.yml': 'absent' },
+      },
+    },
     /train\.dstack\.yml was edited/,
   ],
   [
     'a profile appeared',
-    { binding: { files: { '/work/train.dstack.yml': 'a'.repeat(64), '/work/.dstack/profiles.yml': 'c'.repeat(64) } } },
+    {
+      binding: {
+        files: { '/home/me/gpu/train.dstack.yml': 'a'.repeat(64), '/home/me/gpu/.dstack/profiles.yml': 'c'.repeat(64) },
+      },
+    },
     /profiles\.yml has appeared/,
   ],
   [
     'the file is gone',
-    { binding: { files: { '/work/.dstack/profiles.yml': 'absent' } } },
+    { binding: { files: { '/home/me/gpu/.dstack/profiles.yml': 'absent' } } },
     /train\.dstack\.yml is gone/,
   ],
   ['a run of the same name started', { binding: { present: 'e2c4' } }, /task train is there now \(e2c4\)/],

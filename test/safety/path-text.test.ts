@@ -10,7 +10,7 @@ test.each<[string, NodeJS.Platform, RegExp | undefined]>([
   ['/devel/x.dstack.yml', 'linux', undefined],
   ['..a/x.dstack.yml', 'linux', undefined],
   ['C:\\work\\x.dstack.yml', 'win32', undefined],
-  ['C:/work/x.dstack.yml', 'win32', undefined],
+  ['C:/gpu/x.dstack.yml', 'win32', undefined],
   ['sub\\x.dstack.yml', 'win32', undefined],
   ['.\\x.dstack.yml', 'win32', undefined],
   ['   ', 'linux', /empty/],

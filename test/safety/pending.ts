@@ -22,7 +22,7 @@ export function pendingChange(
       project: 'main',
       server: 'http://127.0.0.1:3999',
       cwd: '/work',
-      files: { '/work/train.dstack.yml': 'a'.repeat(64), '/work/.dstack/profiles.yml': 'absent' },
+      files: { '/home/me/gpu/train.dstack.yml': 'a'.repeat(64), '/home/me/gpu/.dstack/profiles.yml': 'absent' },
       present: operation === 'create' ? null : '1f0c',
       affected: [],
       pricePerHour: 1,

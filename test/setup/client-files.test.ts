@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { Places } from '../../src/setup/client-files.ts';
 import { CLIENTS } from '../../src/setup/clients.ts';
 
-const LINUX: Places = { platform: 'linux', env: {}, home: '/home/jörg müller', cwd: '/work/my project' };
-const MAC: Places = { platform: 'darwin', env: {}, home: '/Users/jörg müller', cwd: '/work/my project' };
+const LINUX: Places = { platform: 'linux', env: {}, home: '/home/jörg müller', cwd: '/home/me/gpu/my project' };
+const MAC: Places = { platform: 'darwin', env: {}, home: '/Users/jörg müller', cwd: '/home/me/gpu/my project' };
 const WINDOWS: Places = {
   platform: 'win32',
   env: { APPDATA: String.raw`D:\Roaming Ä` },
@@ -18,7 +18,7 @@ describe('where a client has its configuration', () => {
   test('on Linux', () => {
     expect(filesOn(LINUX)).toEqual({
       'claude-desktop': '/home/jörg müller/.config/Claude/claude_desktop_config.json',
-      'claude-code': '/work/my project/.mcp.json',
+      'claude-code': '/home/me/gpu/my project/.mcp.json',
       cursor: '/home/jörg müller/.cursor/mcp.json',
       vscode: '/home/jörg müller/.config/Code/User/mcp.json',
       windsurf: '/home/jörg müller/.codeium/windsurf/mcp_config.json',
