@@ -1,9 +1,10 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import envPaths from 'env-paths';
 import * as z from 'zod';
 import { ToolError } from './errors.ts';
+import { parseOptions } from './parse-options.ts';
+import type { Options } from './parse-options.ts';
 
 const onOff = z
   .string()
@@ -166,7 +167,7 @@ export function describeSettings(): readonly { option: string; env: string; mean
  * @throws ToolError `invalid-input` for an unknown option or a value that can't be read: a start with half-read settings isn't safe.
  */
 export function readCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv): CommandLine {
-  const { values, positionals } = parseOptions(argv);
+  const { values, positionals } = parseOptions(argv, optionsOfServer());
   const [command = 'serve', ...rest] = positionals;
   const known = COMMANDS.find((name) => name === command);
   if (rest.length > 0 || known === undefined) {
@@ -181,27 +182,14 @@ export function readCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv)
   return { command: chosen, settings: readSettings(values, env), json: values['json'] === true };
 }
 
-function parseOptions(argv: readonly string[]): {
-  values: Record<string, string | boolean | undefined>;
-  positionals: string[];
-} {
-  const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {
+function optionsOfServer(): Options {
+  const settings = Object.values(SETTINGS).map(({ option }) => [option, { type: 'string' }] as const);
+  return {
     help: { type: 'boolean', short: 'h' },
     version: { type: 'boolean', short: 'v' },
     json: { type: 'boolean' },
+    ...Object.fromEntries(settings),
   };
-  for (const { option } of Object.values(SETTINGS)) options[option] = { type: 'string' };
-  try {
-    const parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-    return { values: parsed.values, positionals: parsed.positionals };
-  } catch (error) {
-    throw new ToolError(
-      'invalid-input',
-      error instanceof Error ? error.message : String(error),
-      'See dstack-mcp --help.',
-      { cause: error },
-    );
-  }
 }
 
 function readSettings(values: Record<string, string | boolean | undefined>, env: NodeJS.ProcessEnv): Settings {

@@ -73,6 +73,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Enters this server in a client's configuration: nothing of MCP, nothing of dstack.
   'src/setup': [
     'src/errors.ts',
+    'src/parse-options.ts',
     'src/config/edit-text.ts',
     'src/safety/replace-file.ts',
     '@clack/prompts',

@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util';
 import { ToolError } from '../errors.ts';
+import { parseOptions } from '../parse-options.ts';
 import { CLIENTS } from './clients.ts';
 import type { SetupClient } from './clients.ts';
 
@@ -72,15 +72,9 @@ export function readSetupLine(argv: readonly string[], settings: readonly Settin
   };
 }
 
-function parse(argv: readonly string[], settings: readonly SettingName[]): ReturnType<typeof parseArgs> {
-  const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = { ...FLAGS };
-  for (const { option } of settings) options[option.slice(2)] = { type: 'string' };
-  try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new ToolError('invalid-input', problem, 'See dstack-mcp --help.', { cause: error });
-  }
+function parse(argv: readonly string[], settings: readonly SettingName[]): ReturnType<typeof parseOptions> {
+  const given = settings.map(({ option }) => [option.slice(2), { type: 'string' }] as const);
+  return parseOptions(argv, { ...FLAGS, ...Object.fromEntries(given) });
 }
 
 function readName(name: string): string {
