@@ -137,6 +137,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/serve-card.ts',
       'src/serve-prompts.ts',
       'src/serve-resources.ts',
+      'src/serve-tools.ts',
       'src/server.ts',
     ],
   },
