@@ -126,7 +126,7 @@ class ChildProcess:
         return bytes(content)
 
     def _begin(self, taken):
-        """Puts the request's argv, environment and pinned file in place."""
+        """Puts the request's argv, environment and pinned file in place. A question is answered here: it needs no command."""
         request, pinned = taken
         rich_consoles.unwatch_consoles()
         if request["env"]:
@@ -136,19 +136,18 @@ class ChildProcess:
             rich_consoles.remake_consoles()
         if request.get("pinned"):
             pin_file(request["pinned"], pinned)
+        gc.enable()
+        if "task" in request:
+            end_process(lambda: introspect.answer(request["task"], self._script, self._code))
         for fd, content in self._printed.items():
-            if content and not request.get("task"):
+            if content:
                 os.write(fd, content)
         sys.argv[1:] = request["argv"]
-        gc.enable()
 
     def _run_script(self, taken):
         namespace = make_main(self._script, [])
         if taken is not None:
             self._begin(taken)
-            task = taken[0].get("task")
-            if task:
-                end_process(lambda: introspect.answer(task, self._script, self._code))
         end_process(lambda: exec(self._code, namespace))
 
 

@@ -21,7 +21,7 @@ type Printed = Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
 
 export interface WarmCall {
   readonly argv: readonly string[];
-  readonly options: Pick<RunOptions, 'cwd' | 'pinnedFile' | 'sink'>;
+  readonly options: Pick<RunOptions, 'cwd' | 'onBegin' | 'pinnedFile' | 'sink'>;
   readonly input?: Uint8Array;
   readonly task?: string;
   readonly interruption: Interruption;
@@ -42,6 +42,7 @@ export interface Handling {
 
 /** Runs one command in a child of the worker: hands it over, lets it go, and waits for its end or for the interruption. */
 export async function runWarmCall(call: WarmCall, handling: Handling): Promise<Attempt> {
+  call.options.onBegin?.('warm');
   const kept = { stdout: keepOutput(handling.keepBytes), stderr: keepOutput(handling.keepBytes) };
   const request = toRequest(call, handling, (stream, piece) => {
     kept[stream].add(piece);
@@ -73,7 +74,7 @@ function toRequest(call: WarmCall, { mode, env }: Handling, onOutput: WarmReques
     argv: call.argv,
     cwd,
     env,
-    mode: call.task === undefined ? mode : 'shallow',
+    mode,
     outlivesServer: call.mayGoOn,
     onOutput,
     ...(call.input === undefined ? {} : { input: call.input }),
