@@ -1,9 +1,10 @@
+import type { CallEnd, CallStart } from './call-record.ts';
 import { cardOf } from './card.ts';
 import type { Card } from './card.ts';
 import type { Engine } from './engine.ts';
 import { ToolError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
-import { renderReport } from './output/render-report.ts';
+import { isError, renderReport } from './output/render-report.ts';
 import type { Rendered } from './output/render-report.ts';
 import { CommandFailed } from './powers/command-failed.ts';
 import { createPowers } from './powers/create-powers.ts';
@@ -11,6 +12,8 @@ import type { Answer, AnyTool, Question, Report } from './tool.ts';
 
 /** What the client gave with a call, beside its arguments. */
 export interface CallContext {
+  /** What the client's own records know the call by. */
+  readonly origin?: Omit<CallStart, 'tool'>;
   readonly signal: AbortSignal;
   /** Present when the client asked for progress. */
   readonly progress?: (message: string) => void;
@@ -38,27 +41,33 @@ export async function callTool(
   raw: unknown,
   context: CallContext,
 ): Promise<CallOutcome> {
-  const startedAt = engine.now();
-  const toResult = (report: Report<Record<string, unknown>>): CallResult => {
-    const card = context.canShowCard ? cardOf(tool.card, report) : undefined;
-    return { kind: 'result', ...renderReport(report, engine.treatment), ...(card === undefined ? {} : { card }) };
-  };
-  try {
-    // Secrets are masked from the first call on, also those that the CLI was given since the last one.
-    await engine.learnSecrets();
-    const run = tool.prepare(raw);
-    engine.policy.admitTool(tool);
-    // From here on the tool has only guarded powers: each command's argv passes the catalogue, each change needs a consent
-    // from the gate, a failure that can't go away isn't tried again, and every change is in the audit log before it runs.
-    const powers = createPowers(engine, context);
-    const answer = await run(powers);
-    if ('kind' in answer) return answer;
-    return toResult(answer);
-  } catch (error) {
-    return toResult(reportError(engine, tool, error));
-  } finally {
-    engine.log.debug({ tool: tool.name, durationMs: engine.now() - startedAt }, 'call');
-  }
+  return engine.calls.follow({ ...context.origin, tool: tool.name }, async (call) => {
+    const finish = (answer: Report<Record<string, unknown>> | Question): CallOutcome => {
+      call.answer(endOf(answer));
+      if ('kind' in answer) return answer;
+      const card = context.canShowCard ? cardOf(tool.card, answer) : undefined;
+      return { kind: 'result', ...renderReport(answer, engine.treatment), ...(card === undefined ? {} : { card }) };
+    };
+    try {
+      // Secrets are masked from the first call on, also those that the CLI was given since the last one.
+      await engine.learnSecrets();
+      const run = tool.prepare(raw);
+      engine.policy.admitTool(tool);
+      // From here on the tool has only guarded powers: each command's argv passes the catalogue, each change needs a consent
+      // from the gate, a failure that can't go away isn't tried again, and every change is in the audit log before it runs.
+      const powers = createPowers(engine, context);
+      return finish(await run(powers));
+    } catch (error) {
+      return finish(reportError(engine, tool, error));
+    }
+  });
+}
+
+function endOf(answer: Report<Record<string, unknown>> | Question): CallEnd {
+  if ('kind' in answer) return { outcome: 'waiting-for-person', isError: false };
+  const { outcome, facts } = answer;
+  const { code } = facts;
+  return { outcome, isError: isError(outcome), ...(typeof code === 'string' ? { code } : {}) };
 }
 
 /** Failures that no rule of this server's brought about: the installed CLI, or time. */

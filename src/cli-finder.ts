@@ -11,7 +11,9 @@ import { knowIdentity, readInstallationStamp } from './cli/known-identity.ts';
 import type { Runner } from './cli/runner.ts';
 import type { Introspection } from './cli/warm-introspection.ts';
 import { createWarmRunner } from './cli/warm-runner.ts';
+import type { WarmStatus } from './cli/warm-runner.ts';
 import type { Log } from './log.ts';
+import { recordCommands } from './record-commands.ts';
 import { spendConsent } from './safety/consent.ts';
 import type { PolicyWatch } from './safety/policy-watch.ts';
 import type { Settings } from './settings.ts';
@@ -34,8 +36,8 @@ export interface Cli {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The one way from a request to an argv that a runner takes. */
   check(request: CommandRequest): Promise<CheckedArgv>;
-  /** How the warm worker stands, in words. */
-  describeWorker(): string;
+  /** How the warm worker stands. */
+  worker(): WarmStatus;
   warmUp(): void;
 }
 
@@ -126,7 +128,7 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
     stamp: await readInstallationStamp(executable),
     version: identity.version,
     catalogue,
-    runner,
+    runner: recordCommands(runner, log),
     introspection: runner.introspection,
     env: dstackEnv,
     check: (request) =>
@@ -136,10 +138,7 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
           return policy.allowedFlags();
         },
       }),
-    describeWorker: () => {
-      const { kind, why, warmCommands } = runner.state();
-      return `${kind}${why === undefined ? '' : `: ${why}`}; ${warmCommands} commands ran warm`;
-    },
+    worker: () => runner.state(),
     warmUp: () => runner.warmUp(),
   };
 }

@@ -1,10 +1,15 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { createCalls } from './calls.ts';
+import type { Calls } from './calls.ts';
 import { createCliFinder } from './cli-finder.ts';
 import type { Cli } from './cli-finder.ts';
 import { cliEnvironment } from './cli/cli-environment.ts';
 import { readClientConfig } from './cli/client-config.ts';
 import type { ClientConfig } from './cli/client-config.ts';
+import { countCall, noCounts } from './counters.ts';
+import type { Counts } from './counters.ts';
+import { currentCall } from './current-call.ts';
 import { ToolError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { Treatment } from './output/render-report.ts';
@@ -43,6 +48,9 @@ export interface Engine {
   readonly treatment: Treatment;
   readonly dialog: Dialog;
   readonly attachments: Attachments;
+  readonly calls: Calls;
+  /** What the calls came to so far. */
+  counts(): Counts;
   now(): number;
   /** Found at the first use, and looked for again as long as it isn't there. @throws ToolError `cli-not-found` */
   cli(): Promise<Cli>;
@@ -73,12 +81,13 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
   const policy = createPolicyWatch(settings);
   const redactor = createRedactor();
   const dialog = createDialog({ setting: settings.dialog, env });
-  const audit = createAuditLog({
+  const auditLog = createAuditLog({
     ...policy.auditLimits(),
     // A folder of its own: it is kept private and rotated.
     folder: path.join(settings.stateDir, 'audit'),
     redact: redactor.redact,
   });
+  const audit: AuditSink = { write: (entry) => auditLog.write({ ...entry, call: currentCall()?.id }) };
   const gate = createGate<Report<ChangeFacts>>({
     requirementFor: (change) => policy.requirementFor(change),
     audit,
@@ -95,6 +104,13 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
 
   const workspace = createWorkspace({ folders: settings.workspace, home });
   const envFiles = createEnvFiles({ allowed: settings.envFiles, workspace, learn: redactor.add });
+
+  let counts = noCounts(new Date());
+  const calls = createCalls(log, [
+    (record) => {
+      counts = countCall(counts, record);
+    },
+  ]);
 
   const readConfig = async (): Promise<ClientConfig> => {
     const config = await readClientConfig(env, home);
@@ -131,6 +147,8 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     retryGuard: createRetryGuard(),
     treatment: { redact: redactor.redact, fence: fenceUntrusted },
     now: () => performance.now(),
+    calls,
+    counts: () => counts,
     cli: () => cli.get(),
     async learnSecrets() {
       await Promise.all([readConfig(), envFiles.mask()]);

@@ -101,12 +101,19 @@ function listed(
   };
 }
 
+/** The client's ids are its own; of one that is a whole text, the log needs no more. */
+const LONGEST_ID = 64;
+
 function readContext(tool: AnyTool, context: ServerContext): Omit<CallContext, 'canAskPerson' | 'canShowCard'> {
-  const progressToken = context.mcpReq._meta?.progressToken;
+  const { progressToken, traceparent } = context.mcpReq._meta ?? {};
   const answer = readAnswer(tool, context);
   let step = 0;
   return {
     signal: context.mcpReq.signal,
+    origin: {
+      request: String(context.mcpReq.id).slice(0, LONGEST_ID),
+      ...(typeof traceparent === 'string' ? { traceparent } : {}),
+    },
     ...(answer === undefined ? {} : { answer }),
     ...(progressToken === undefined
       ? {}

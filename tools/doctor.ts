@@ -18,9 +18,10 @@ export const doctor = defineTool({
         mend: z.string().optional(),
       }),
     ),
+    counters: z.record(z.string(), z.unknown()),
   }),
   async run(_input, { doctor: examine }) {
-    const { checks } = await examine();
+    const { checks, counters } = await examine();
     const wrong = checks.filter((check) => check.state === 'wrong');
     const marks = { ok: 'ok     ', warning: 'warning', wrong: 'WRONG  ' } as const;
     const lines = checks.map(
@@ -35,7 +36,7 @@ export const doctor = defineTool({
         ...lines,
       ].join('\n'),
       printed: [],
-      facts: { healthy: wrong.length === 0, checks: [...checks] },
+      facts: { healthy: wrong.length === 0, checks: [...checks], ...(counters === undefined ? {} : { counters }) },
       ...(wrong[0]?.mend === undefined ? {} : { next: wrong[0].mend }),
     };
   },

@@ -64,7 +64,11 @@ export function createPlainRunner(options: PlainRunnerOptions): Runner {
     if (!isCheckedArgv(argv)) throw new TypeError('this argv was not made by the check against the catalogue');
     const interruption = watchInterruption(callOptions.timeoutMs, callOptions.signal, closing.signal);
     const call: Call = { argv, options: callOptions, since: performance.now(), interruption };
-    return queue.add({ interruption, run: () => run(call), neverBegan: (why) => neverBegan(call, why) });
+    const begin = (): Promise<Transcript> => {
+      callOptions.onBegin?.('plain');
+      return run(call);
+    };
+    return queue.add({ interruption, run: begin, neverBegan: (why) => neverBegan(call, why) });
   };
   return {
     read: async (argv, callOptions) => {

@@ -50,6 +50,8 @@ export interface RunOptions {
   readonly sink?: OutputSink;
   /** A file whose content dstack reads as these bytes, whatever stands on the disk by then: the approved configuration. */
   readonly pinnedFile?: { readonly path: string; readonly bytes: Uint8Array };
+  /** Told when its turn has come, and where it runs: until then it waited. Twice where the worker couldn't and a process does. */
+  readonly onBegin?: (ran: Transcript['ran']) => void;
 }
 
 /** Runs the dstack CLI. The plain process and the warm worker are behind it; both give the same transcript. */

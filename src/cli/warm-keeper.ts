@@ -33,6 +33,8 @@ export interface KeeperOptions {
 /** Keeps at most one worker: started once, ended when idle, replaced when it dies or when dstack was upgraded. */
 export interface WarmKeeper {
   readonly state: WorkerState;
+  /** How often a worker was started. */
+  readonly starts: number;
   /** Starts it in the background if it isn't there. */
   warmUp(): void;
   /** The worker, once it is ready; undefined when a plain process is the sooner (or the only) way. */
@@ -48,9 +50,11 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
   let state: WorkerState = options.off === undefined ? { kind: 'idle' } : { kind: 'off', why: options.off };
   let deaths: number[] = [];
   let holders = 0;
+  let starts = 0;
   let idleTimer: NodeJS.Timeout | undefined;
 
   const start = (): WorkerState => {
+    starts += 1;
     const ready = options.start().then(onStarted, onStartFailed);
     state = { kind: 'starting', ready, giveUpWaitingAt: Date.now() + options.patienceMs };
     return state;
@@ -105,6 +109,9 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
   return {
     get state() {
       return state;
+    },
+    get starts() {
+      return starts;
     },
     warmUp() {
       if (state.kind === 'idle') start();

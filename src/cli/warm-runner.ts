@@ -15,7 +15,7 @@ import { createIntrospection } from './warm-introspection.ts';
 import type { Introspection } from './warm-introspection.ts';
 import type { WorkerState } from './warm-keeper.ts';
 import { createWarmService, DEFAULT_WARM_LIMITS } from './warm-service.ts';
-import type { WarmLimits } from './warm-service.ts';
+import type { WarmLimits, WarmService } from './warm-service.ts';
 
 export interface WarmRunnerOptions {
   readonly executable: Executable;
@@ -36,6 +36,8 @@ export interface WarmRunnerOptions {
 /** What `doctor` shows of the worker. */
 export interface WarmStatus {
   readonly kind: WorkerState['kind'];
+  /** How often a worker was started. */
+  readonly starts: number;
   /** Why it isn't there. */
   readonly why?: string;
   readonly pid?: number;
@@ -155,7 +157,7 @@ export function createWarmRunner(settings: WarmRunnerOptions): WarmRunner {
       log,
       timeoutMs: INTROSPECTION_TIMEOUT_MS,
     }),
-    state: () => describeState(service.state, warmCommands, plainCommands),
+    state: () => describeState(service, warmCommands, plainCommands),
     warmUp: () => service.warmUp(),
   };
 
@@ -204,11 +206,11 @@ async function toExit(end: Extract<Attempt, { kind: 'ran' }>['end'], { happened 
 }
 
 function describeState(
-  state: WorkerState,
+  { state, starts }: Pick<WarmService, 'state' | 'starts'>,
   warmCommands: number,
   plainCommands: ReadonlyMap<string, number>,
 ): WarmStatus {
-  const counts = { kind: state.kind, warmCommands, plainCommands: Object.fromEntries(plainCommands) };
+  const counts = { kind: state.kind, starts, warmCommands, plainCommands: Object.fromEntries(plainCommands) };
   if ('why' in state) return { ...counts, why: state.why };
   if (state.kind !== 'ready') return counts;
   const { pid, info } = state.worker;

@@ -62,6 +62,7 @@ export interface WarmServiceOptions {
 /** The worker with its queue. */
 export interface WarmService {
   readonly state: WorkerState;
+  readonly starts: number;
   warmUp(): void;
   /**
    * Runs a call in the worker, or tells why it didn't.
@@ -109,6 +110,9 @@ export function createWarmService(options: WarmServiceOptions): WarmService {
   return {
     get state() {
       return keeper.state;
+    },
+    get starts() {
+      return keeper.starts;
     },
     warmUp: () => keeper.warmUp(),
     attempt,

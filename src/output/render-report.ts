@@ -1,4 +1,4 @@
-import type { Printed, Report } from '../tool.ts';
+import type { Outcome, Printed, Report } from '../tool.ts';
 import { fenceText, formatTranscript } from './format-transcript.ts';
 
 /** What is done to every text before it is shown; made by the safety layer. */
@@ -40,11 +40,14 @@ export function renderReport(report: Report<Record<string, unknown>>, treatment:
     ...facts,
   };
   return {
-    isError: report.outcome === 'failed' || report.outcome === 'refused',
+    isError: isError(report.outcome),
     text: treatment.redact(text.join('\n\n')),
     structured: redactValues(structured, treatment),
   };
 }
+
+/** Whether MCP calls such a result an error. */
+export const isError = (outcome: Outcome): boolean => outcome === 'failed' || outcome === 'refused';
 
 function showPrinted(printed: Printed, treatment: Treatment, maxChars: number): { text: string; omittedChars: number } {
   return formatTranscript(printed.transcript, {

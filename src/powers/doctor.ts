@@ -1,5 +1,6 @@
 import type { CallContext } from '../call.ts';
 import type { Cli } from '../cli-finder.ts';
+import { describeCounts } from '../counters.ts';
 import type { Engine } from '../engine.ts';
 import { ToolError } from '../errors.ts';
 import { readFailure } from '../output/read-failure.ts';
@@ -48,8 +49,11 @@ export async function examine(
       examinePolicy(engine),
       ...(context === undefined
         ? [examineSettings(engine)]
-        : [examineConsent(engine, context), examineClient(context)]),
+        : [examineConsent(engine, context), examineClient(context), examineCalls(engine)]),
     ],
+    ...(context === undefined
+      ? {}
+      : { counters: { ...engine.counts(), workerStarts: cli.found?.worker().starts ?? 0 } }),
   };
 }
 
@@ -124,8 +128,10 @@ async function examineServer(engine: Engine, commands: CommandRunner): Promise<r
 
 function examineWorker(engine: Engine, cli: Cli | undefined): DoctorCheck {
   if (!engine.settings.warm) return { name: 'warm worker', state: 'ok', found: 'off (DSTACK_MCP_WARM)' };
-  const found = cli?.describeWorker() ?? 'not started';
-  if (!found.startsWith('given-up')) return { name: 'warm worker', state: 'ok', found };
+  if (cli === undefined) return { name: 'warm worker', state: 'ok', found: 'not started' };
+  const { kind, why, starts } = cli.worker();
+  const found = `${kind}${why === undefined ? '' : `: ${why}`}; started ${starts} ${starts === 1 ? 'time' : 'times'}`;
+  if (kind !== 'given-up') return { name: 'warm worker', state: 'ok', found };
   return {
     name: 'warm worker',
     state: 'warning',
@@ -176,6 +182,11 @@ function examineClient({ canAskPerson, canShowCard }: CallContext): DoctorCheck 
     canShowCard ? 'it shows the card' : "it doesn't show the card",
   ];
   return { name: 'client', state: 'ok', found: found.join('; ') };
+}
+
+/** This process's own calls, for who looks into how it does. */
+function examineCalls(engine: Engine): DoctorCheck {
+  return { name: 'calls', state: 'ok', found: describeCounts(engine.counts()) };
 }
 
 /** What is known of consent before any client is there. */

@@ -97,4 +97,6 @@ export interface DoctorCheck {
 
 export interface DoctorReport {
   readonly checks: readonly DoctorCheck[];
+  /** What the calls of this process came to; none where it serves no client. */
+  readonly counters?: Readonly<Record<string, unknown>>;
 }

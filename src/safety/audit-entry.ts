@@ -6,6 +6,8 @@ export interface AuditEntry {
   readonly id: string;
   readonly event: 'asked' | 'refused' | 'approved' | 'done';
   readonly tool: string;
+  /** The call that it happened in, as the log of this process (`pid`) names it. */
+  readonly call?: string | undefined;
   readonly operation: string;
   readonly resource: { readonly kind: string; readonly name?: string | undefined };
   readonly project: string;

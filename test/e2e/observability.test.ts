@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import * as z from 'zod';
+import { connect } from '../support/connect.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+
+const line = z.looseObject({
+  msg: z.string(),
+  call: z.string().optional(),
+  tool: z.string().optional(),
+  durationMs: z.number().optional(),
+  stepsMs: z.record(z.string(), z.number()).optional(),
+});
+type Line = z.output<typeof line>;
+
+const linesOf = (text: string): readonly Line[] =>
+  text
+    .split('\n')
+    .filter((one) => one.startsWith('{'))
+    .map((one) => line.parse(JSON.parse(one)));
+
+test('what a call led to is found by its id in the log, and its one last line says where its time went', async () => {
+  const home = await createTestHome();
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'debug' } });
+  await client.call('ps');
+  await client.call('offer');
+  await client.call('apply', { token: 'no-such-token' });
+  const lines = linesOf(client.stderr());
+  const calls = lines.filter(({ msg }) => msg === 'call');
+  expect(calls).toMatchObject([
+    { call: '1', tool: 'ps', outcome: 'done' },
+    { call: '2', tool: 'offer', outcome: 'done' },
+    { call: '3', tool: 'apply', outcome: 'refused', code: 'token-unknown', commands: { warm: 0, plain: 0 } },
+  ]);
+  const commands = lines.filter(({ msg }) => msg === 'command');
+  expect(commands).toMatchObject([
+    { call: '1', command: 'ps', exit: 'exited', exitCode: 0 },
+    { call: '2', command: 'offer', exit: 'exited', exitCode: 0 },
+  ]);
+  for (const { durationMs = 0, stepsMs = {} } of calls) {
+    const sum = Object.values(stepsMs).reduce((total, ms) => total + ms, 0);
+    // Each is rounded by itself.
+    expect(Math.abs(sum - durationMs)).toBeLessThanOrEqual(Object.keys(stepsMs).length);
+  }
+});
+
+test('calls at the same time keep their ids apart', async () => {
+  const home = await createTestHome();
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'debug' } });
+  const pages = ['fleet', 'offer', 'ps', 'volume'];
+  await Promise.all([
+    client.call('ps'),
+    client.call('offer'),
+    client.call('fleet'),
+    client.call('list', { kind: 'volumes' }),
+  ]);
+  const lines = linesOf(client.stderr());
+  const ran = lines.filter(({ msg }) => msg === 'command');
+  expect(ran.map(({ command }) => String(command)).toSorted((a, b) => a.localeCompare(b))).toEqual(pages);
+  expect(new Set(ran.map(({ call }) => call)).size).toBe(pages.length);
+  for (const { command, call } of ran) {
+    const { tool } = lines.find((one) => one.msg === 'call' && one.call === call) ?? {};
+    expect(tool).toBe(command === 'volume' ? 'list' : command);
+  }
+});
+
+test('the audit log names the call that a line was written in', async () => {
+  const home = await createTestHome();
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'info' } });
+  const name = uniqueName('audited');
+  await client.call('ps');
+  await client.call('write_config', { file: `${name}.dstack.yml`, text: JSON.stringify(task(name)) });
+  const call = linesOf(client.stderr()).find(({ tool }) => tool === 'write_config')?.call;
+  expect(call).toBe('2');
+  const audited = (await readFile(path.join(home.stateDir, 'audit', 'audit.jsonl'), 'utf8')).trim().split('\n');
+  expect(audited.map((one) => z.looseObject({ call: z.string() }).parse(JSON.parse(one)).call)).toEqual([call, call]);
+});
+
+test('doctor tells what the calls of this server came to, and not those of others', async () => {
+  const home = await createTestHome();
+  const client = await connect({ env: home.env });
+  const first = await client.call('doctor');
+  expect(first.facts['counters']).toMatchObject({ calls: {}, refusals: {} });
+  await client.call('ps');
+  await client.call('apply', { token: 'no-such-token' });
+  const { text, facts } = await client.call('doctor');
+  const counted = z
+    .object({ commands: z.record(z.string(), z.number()), workerStarts: z.number() })
+    .loose()
+    .parse(facts['counters']);
+  expect(counted).toMatchObject({
+    calls: { doctor: { done: 1 }, ps: { done: 1 }, apply: { refused: 1 } },
+    refusals: { 'token-unknown': 1 },
+  });
+  // One for each of ps and the first doctor.
+  expect((counted.commands['warm'] ?? 0) + (counted.commands['plain'] ?? 0)).toBe(2);
+  expect(text).toContain('calls: 3 since');
+  expect(text).toContain('refused: token-unknown 1');
+});
