@@ -12,18 +12,16 @@ export interface Calls {
 export function createCalls(log: Log, tell: readonly ((record: CallRecord) => void)[]): Calls {
   let last = 0;
   return {
-    follow(start, work) {
+    async follow(start, work) {
       last += 1;
       const call = beginCall(String(last), start);
-      return runInCall(call, async () => {
-        try {
-          return await work(call);
-        } finally {
-          const record = call.end();
-          log.info({ call: call.id, ...toLine(record) }, 'call');
-          for (const one of tell) one(record);
-        }
-      });
+      try {
+        return await runInCall(call, () => work(call));
+      } finally {
+        const record = call.end();
+        log.info({ call: call.id, ...toLine(record) }, 'call');
+        for (const one of tell) one(record);
+      }
     },
   };
 }
