@@ -134,7 +134,7 @@ function buildStep() {
 
 /** The sandbox's own code knows how; gives whether there was anything to do. */
 async function preparePython() {
-  const { preparePythonEnvironment, showProgress } = await import(new URL('../dist/sandbox.mjs', import.meta.url).href);
+  const { preparePythonEnvironment, showProgress } = await import(new URL('../dist/sandbox.cjs', import.meta.url).href);
   const display = showProgress(say, process.stderr);
   let said = false;
   try {

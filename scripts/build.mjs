@@ -1,8 +1,9 @@
 // @ts-check
-// Bundles the server, the sandbox and the card, each into one file. Plain JavaScript: it runs before anything is built.
+// Bundles the server, what starts it, the sandbox and the card, each into one file. Plain JavaScript: it runs before anything is built.
 import { build } from 'esbuild';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, cp, mkdir, rename, rm } from 'node:fs/promises';
+import { chmod, cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildCard } from '../ui/build.mjs';
@@ -10,23 +11,21 @@ import { describeBundled } from './describe-bundled.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-// Bundled CommonJS packages use require, __dirname and __filename, which an ES module doesn't have.
-const banner = {
-  js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); const __filename = import.meta.filename; const __dirname = import.meta.dirname;",
-};
-
 /** @type {import('esbuild').BuildOptions} */
 const common = {
   absWorkingDir: root,
   bundle: true,
   platform: 'node',
   target: 'node20.19',
-  format: 'esm',
+  // Scripts, whose compiled code can be kept (src/code-cache.ts). What they load later is a script as well.
+  format: 'cjs',
+  supported: { 'dynamic-import': false },
+  banner: { js: "const __url = require('node:url').pathToFileURL(__filename).href;" },
+  define: { 'import.meta.url': '__url' },
   // Names stay as they are: errors tell them, and to restore shortened ones (`keepNames`) costs a fifth of a server's start.
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'none',
-  banner,
   // Its other form loads its parts in a way that can't be bundled.
   alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
   logLevel: 'warning',
@@ -56,7 +55,7 @@ const besideServer = {
   name: 'beside-server',
   setup(bundler) {
     bundler.onResolve({ filter: /\/(?:sandbox|setup)\/main\.ts$/ }, ({ path: file }) => ({
-      path: `./${path.basename(path.dirname(file))}.mjs`,
+      path: `./${path.basename(path.dirname(file))}.cjs`,
       external: true,
     }));
   },
@@ -64,24 +63,40 @@ const besideServer = {
 
 /** @param {string} folder */
 async function bundleServer(folder) {
-  const outfile = path.join(folder, 'dstack-mcp.mjs');
-  const { metafile } = await build({
+  const script = path.join(folder, 'server.cjs');
+  const server = await build({
     ...common,
     metafile: true,
     entryPoints: ['src/main.ts'],
-    outfile,
+    outfile: script,
     plugins: [besideServer],
+  });
+  const outfile = path.join(folder, 'dstack-mcp.mjs');
+  const launcher = await build({
+    ...common,
+    format: 'esm',
+    banner: { js: '#!/usr/bin/env node' },
+    define: {
+      BUILD: JSON.stringify(
+        createHash('sha256')
+          .update(await readFile(script))
+          .digest('hex'),
+      ),
+    },
+    metafile: true,
+    entryPoints: ['src/launch.ts'],
+    outfile,
   });
   await chmod(outfile, 0o755);
   const cardMetafiles = await buildCard(path.join(folder, 'card.html'));
   await copyFolder('worker', path.join(folder, 'worker'));
   await copyFolder('skills', path.join(folder, 'skills'));
-  return [metafile, ...cardMetafiles];
+  return [server.metafile, launcher.metafile, ...cardMetafiles];
 }
 
 /** @param {string} folder */
 async function bundleSetup(folder) {
-  const outfile = path.join(folder, 'setup.mjs');
+  const outfile = path.join(folder, 'setup.cjs');
   const { metafile } = await build({ ...common, metafile: true, entryPoints: ['src/setup/main.ts'], outfile });
   return metafile;
 }
@@ -92,7 +107,7 @@ async function bundleSandbox(folder) {
     ...common,
     metafile: true,
     entryPoints: ['sandbox/main.ts'],
-    outfile: path.join(folder, 'sandbox.mjs'),
+    outfile: path.join(folder, 'sandbox.cjs'),
     // ssh2's native parts are optional: it falls back to node:crypto.
     external: ['cpu-features', '*.node', './dstack-mcp.mjs'],
   });

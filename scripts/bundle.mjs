@@ -13,7 +13,7 @@ const CONTENT = ['manifest.json', 'README.md', 'LICENSE', 'docs/images/icon.png'
 
 /** The commands of the npm package stay out: nobody calls them in there. */
 const LEFT_OUT = new Set(
-  ['dist/sandbox.mjs', 'dist/server', 'dist/setup.mjs', 'dist/.stamp'].map((name) => path.join(root, name)),
+  ['dist/sandbox.cjs', 'dist/server', 'dist/setup.cjs', 'dist/.stamp'].map((name) => path.join(root, name)),
 );
 
 /**

@@ -1,5 +1,4 @@
 import { homedir } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { tools } from '../tools/index.ts';
 import { createEngine } from './engine.ts';
 import { ToolError } from './errors.ts';
@@ -14,35 +13,48 @@ import { VERSION } from './version.ts';
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 const stopping = new AbortController();
-for (const [signal, code] of Object.entries(EXIT_CODES)) {
-  process.on(signal, () => {
-    // A second signal means now.
-    if (stopping.signal.aborted) process.exit(code);
-    process.exitCode = code;
-    stopping.abort();
-  });
-}
-// A reader that is gone (a closed pipe) is an end, not a crash.
-process.stdout.on('error', () => stopping.abort());
-process.stderr.on('error', () => undefined);
 
-try {
-  const [first, ...rest] = process.argv.slice(2);
-  if (first === 'setup') await runSetup(rest);
-  else await main(readCommandLine(process.argv.slice(2), process.env));
-} catch (error) {
-  const expected = error instanceof ToolError || (error instanceof Error && 'hint' in error);
-  process.stderr.write(
-    expected
-      ? `dstack-mcp: ${(error as Error).message}\n${String((error as { hint?: unknown }).hint)}\n`
-      : `${String(error instanceof Error ? error.stack : error)}\n`,
-  );
-  process.exitCode = expected ? 2 : 70;
+/** What started this process. */
+export interface Start {
+  /** The file that was started. */
+  readonly file: string;
+  /** Called when a client was served and everything is closed. */
+  served(this: void): void;
 }
-// Nothing that is still open may hold the end up: every child was ended above.
-process.exit();
 
-async function main(line: CommandLine): Promise<void> {
+/** Does what the command line says, and leaves the exit code. Never throws. */
+export async function main(start: Start): Promise<void> {
+  watchSignals();
+  try {
+    const [first, ...rest] = process.argv.slice(2);
+    if (first === 'setup') await runSetup(rest, start);
+    else await runCommand(readCommandLine(process.argv.slice(2), process.env), start);
+  } catch (error) {
+    const expected = error instanceof ToolError || (error instanceof Error && 'hint' in error);
+    process.stderr.write(
+      expected
+        ? `dstack-mcp: ${(error as Error).message}\n${String((error as { hint?: unknown }).hint)}\n`
+        : `${String(error instanceof Error ? error.stack : error)}\n`,
+    );
+    process.exitCode = expected ? 2 : 70;
+  }
+}
+
+function watchSignals(): void {
+  for (const [signal, code] of Object.entries(EXIT_CODES)) {
+    process.on(signal, () => {
+      // A second signal means now.
+      if (stopping.signal.aborted) process.exit(code);
+      process.exitCode = code;
+      stopping.abort();
+    });
+  }
+  // A reader that is gone (a closed pipe) is an end, not a crash.
+  process.stdout.on('error', () => stopping.abort());
+  process.stderr.on('error', () => undefined);
+}
+
+async function runCommand(line: CommandLine, start: Start): Promise<void> {
   switch (line.command) {
     case 'help':
       process.stdout.write(showHelp());
@@ -53,7 +65,7 @@ async function main(line: CommandLine): Promise<void> {
     case 'sandbox':
       return runSandbox();
     case 'demo':
-      return runDemo();
+      return runDemo(start);
     case 'serve':
     case 'doctor': {
       const engine = createEngine({
@@ -68,6 +80,7 @@ async function main(line: CommandLine): Promise<void> {
       } finally {
         await engine.close();
       }
+      if (line.command === 'serve') start.served();
       return;
     }
     default:
@@ -75,7 +88,7 @@ async function main(line: CommandLine): Promise<void> {
   }
 }
 
-async function runSetup(argv: readonly string[]): Promise<void> {
+async function runSetup(argv: readonly string[], { file }: Start): Promise<void> {
   const { platform, env } = process;
   const { runSetupCommand } = await loadSetup();
   process.exitCode = await runSetupCommand(argv, {
@@ -83,7 +96,7 @@ async function runSetup(argv: readonly string[]): Promise<void> {
     checkSettings: (settings) => void readCommandLine([], settings),
     help: showHelp,
     places: { platform, env, home: env['HOME'] ?? env['USERPROFILE'] ?? homedir(), cwd: process.cwd() },
-    installation: { platform, node: process.execPath, server: fileURLToPath(import.meta.url) },
+    installation: { platform, node: process.execPath, server: file },
     isTerminal: process.stdin.isTTY && process.stdout.isTTY,
     print,
   });
@@ -98,16 +111,14 @@ async function runSandbox(): Promise<void> {
   await runSandboxCommand({ print, signal: stopping.signal });
 }
 
-async function runDemo(): Promise<void> {
+async function runDemo({ file }: Start): Promise<void> {
   const { runDemo: demo, findCacheFolder } = await loadSandbox();
-  const server = fileURLToPath(import.meta.url);
-  const code = await demo({ print, signal: stopping.signal, server, cacheFolder: findCacheFolder() });
+  const code = await demo({ print, signal: stopping.signal, server: file, cacheFolder: findCacheFolder() });
   process.exitCode ??= code;
 }
 
 /** The sandbox is a bundle of its own beside this one, so that a server's start doesn't pay for it. */
 function loadSandbox() {
-  // A function and not a constant: it is called before the end of this file is reached.
   return import('../sandbox/main.ts');
 }
 

@@ -1,10 +1,10 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
-import envPaths from 'env-paths';
 import * as z from 'zod';
 import { ToolError } from './errors.ts';
 import { parseOptions } from './parse-options.ts';
 import type { Options } from './parse-options.ts';
+import { givenText, stateFolder } from './state-folder.ts';
 
 const onOff = z
   .string()
@@ -39,7 +39,7 @@ const SETTINGS = {
   stateDir: {
     option: 'state-dir',
     env: 'DSTACK_MCP_STATE_DIR',
-    meaning: 'folder for attachments, the audit log and the catalogue cache',
+    meaning: 'folder for attachments, the audit log and what makes the next start quicker',
     shown: "the platform's state directory",
     read: z.string(),
   },
@@ -194,9 +194,8 @@ function optionsOfServer(): Options {
 
 function readSettings(values: Record<string, string | boolean | undefined>, env: NodeJS.ProcessEnv): Settings {
   const read = <T>(setting: Setting<T>): T | undefined => {
-    const text = values[setting.option] ?? env[setting.env];
-    // Claude Desktop hands over an unset user_config field as an empty string or as its own placeholder.
-    if (typeof text !== 'string' || text.trim() === '' || /^\$\{.*\}$/.test(text)) return undefined;
+    const text = givenText(values[setting.option] ?? env[setting.env]);
+    if (text === undefined) return undefined;
     const result = setting.read.safeParse(text);
     if (result.success) return result.data;
     const problem = result.error.issues.map((issue) => issue.message).join('; ');
@@ -210,7 +209,7 @@ function readSettings(values: Record<string, string | boolean | undefined>, env:
     cli: read(SETTINGS.cli),
     project: read(SETTINGS.project),
     workspace: readWorkspace(read(SETTINGS.workspace), env),
-    stateDir: path.resolve(read(SETTINGS.stateDir) ?? envPaths('dstack-mcp', { suffix: '' }).log),
+    stateDir: stateFolder(read(SETTINGS.stateDir)),
     readOnly: read(SETTINGS.readOnly) ?? false,
     confirm: read(SETTINGS.confirm) ?? 'ask',
     policy: read(SETTINGS.policy),

@@ -144,7 +144,11 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
     ],
   },
   { what: 'make the log', code: /'pino'/, files: ['src/log.ts'] },
-  { what: 'read the command line or end the process', code: /\bprocess\.(?:argv|exit)\b/, files: ['src/main.ts'] },
+  {
+    what: 'read the command line or end the process',
+    code: /\bprocess\.(?:argv|exit)\b/,
+    files: ['src/launch.ts', 'src/main.ts'],
+  },
   { what: 'make a consent', code: /\bgrantConsent\b/, files: ['src/safety/consent.ts', 'src/safety/gate.ts'] },
   {
     what: 'start a process',

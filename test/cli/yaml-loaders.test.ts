@@ -1,7 +1,7 @@
-import path from 'node:path';
 import { execa } from 'execa';
-import fc from 'fast-check';
+import { array, constantFrom, sample, tuple } from 'fast-check';
 import { expect, test } from 'vitest';
+import * as z from 'zod';
 import { workerFolder } from '../../src/worker-folder.ts';
 import { installedPython } from './installed-dstack.ts';
 
@@ -67,17 +67,17 @@ const PIECES = [
   '\u00a0',
   'k'.repeat(1030),
 ];
-const line = fc
-  .tuple(fc.constantFrom('', '  ', '    ', '- ', '  - '), fc.array(fc.constantFrom(...PIECES), { maxLength: 4 }))
-  .map(([indent, words]) => `${indent}${words.join(' ')}`);
-const yamlText = fc.array(line, { minLength: 1, maxLength: 6 }).map((lines) => lines.join('\n'));
+const line = tuple(constantFrom('', '  ', '    ', '- ', '  - '), array(constantFrom(...PIECES), { maxLength: 4 })).map(
+  ([indent, words]) => `${indent}${words.join(' ')}`,
+);
+const yamlText = array(line, { minLength: 1, maxLength: 6 }).map((lines) => lines.join('\n'));
 
 test('a text means to the quick loader what it means to dstack, errors and their words included', async () => {
-  const texts = fc.sample(yamlText, 4_000);
+  const texts = sample(yamlText, 4_000);
   const { stdout } = await execa(installedPython, ['-B', '-c', COMPARE, workerFolder()], {
     input: JSON.stringify(texts),
   });
-  const outcomes = JSON.parse(stdout) as readonly (readonly [string, string])[];
+  const outcomes = z.array(z.tuple([z.string(), z.string()])).parse(JSON.parse(stdout));
   const differing = texts.filter((_, at) => outcomes[at]?.[0] !== outcomes[at]?.[1]);
   expect(outcomes).toHaveLength(texts.length);
   expect(outcomes.filter(([read]) => !read.includes('Error')).length).toBeGreaterThan(100);

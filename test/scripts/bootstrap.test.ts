@@ -159,7 +159,7 @@ test.skipIf(!hasPython)(
 
     // A build that was killed leaves no stamp; a set-up that was killed leaves its lock.
     await rm(path.join(clone.folder, 'dist', '.stamp'));
-    await rm(path.join(clone.folder, 'dist', 'sandbox.mjs'));
+    await rm(path.join(clone.folder, 'dist', 'sandbox.cjs'));
     await writeFile(path.join(clone.folder, '.cache', 'setup.lock'), String(endedProcess()));
     const rebuilt = await clone.setUp();
     expect(rebuilt.said).toMatch(/^Building…\nEverything is set up/);
