@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { preparePythonEnvironment } from '../sandbox/python-environment.ts';
 import { startSandbox } from '../sandbox/sandbox.ts';
+import { prepareState } from './support/prepare-state.ts';
 
 /** What tests are given of the sandbox that all of them share. */
 export interface SharedSandbox {
@@ -10,6 +11,8 @@ export interface SharedSandbox {
   readonly home: string;
   readonly cli: string;
   readonly env: Readonly<Record<string, string>>;
+  /** What servers have found out once already, for their state folders. */
+  readonly preparedState: string;
 }
 
 declare module 'vitest' {
@@ -32,6 +35,8 @@ export default async function startSharedSandbox(project: TestProject): Promise<
   }
   const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: say });
   const { url, token, home, cli, env } = sandbox;
-  project.provide('sandbox', { url, token, home, cli, env });
+  const preparedState = path.join(home, 'prepared-state');
+  await prepareState({ ...env, DSTACK_MCP_CLI: cli }, preparedState);
+  project.provide('sandbox', { url, token, home, cli, env, preparedState });
   return () => sandbox.stop();
 }

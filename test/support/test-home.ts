@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inject, onTestFinished } from 'vitest';
@@ -26,6 +26,7 @@ export async function createTestHome(options: { url?: string; token?: string; at
   const made = await createHome({ home, url, token, project: 'main', binFolder: path.dirname(sandbox.cli) });
   await skipUpdateCheck(home);
   const stateDir = path.join(home, 'state');
+  await cp(sandbox.preparedState, stateDir, { recursive: true });
   return {
     home,
     workspace: made.workspace,
