@@ -3,9 +3,11 @@ type Json = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Keys that say nothing to a reader of a tool list, and are sent to a model with every conversation. */
+/** Keys that say nothing to a reader of a tool list, and are sent to a model with every conversation; Gemini refuses the bounds that exclude. */
 const SILENT_KEYS: ReadonlySet<string> = new Set([
   '$schema',
+  'exclusiveMinimum',
+  'exclusiveMaximum',
   'propertyNames',
   'minLength',
   'maxLength',

@@ -1,4 +1,5 @@
 import { McpServer, createRequestStateCodec } from '@modelcontextprotocol/server';
+import type { RequestStateCodec } from '@modelcontextprotocol/server';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { randomBytes } from 'node:crypto';
 import { findCardFile } from './card-file.ts';
@@ -78,6 +79,8 @@ export function createServerFactory(engine: Engine, tools: readonly AnyTool[], s
   });
   // Without it everything else is served: a client is then asked as one that shows no cards.
   const cardFile = engine.settings.card === 'off' ? undefined : findCardFile();
+  // One for all: a question may be answered to another server than the one that asked it.
+  const states = createRequestStateCodec<QuestionState>({ key: randomBytes(32), ttlSeconds: ANSWER_TTL_SECONDS });
   let current: McpServer | undefined;
   const watch = createRunWatch({
     look: async (name, stop) => toSight(await read('get', { name }, stop)),
@@ -93,7 +96,7 @@ export function createServerFactory(engine: Engine, tools: readonly AnyTool[], s
     return run === undefined ? undefined : watch.watch(run);
   });
   const create = async (): Promise<McpServer> => {
-    current = await createServer({ engine, tools, names, read, watch, cardFile });
+    current = await createServer({ engine, tools, names, read, watch, cardFile, states });
     return current;
   };
   return {
@@ -113,11 +116,11 @@ interface Parts {
   readonly read: ReadCall;
   readonly watch: RunWatch;
   readonly cardFile: string | undefined;
+  readonly states: RequestStateCodec<QuestionState>;
 }
 
 /** Makes the server of one connection. The SDK calls it once per client; both protocol eras are served by the same one. */
-async function createServer({ engine, tools, names, read, watch, cardFile }: Parts): Promise<McpServer> {
-  const states = createRequestStateCodec<QuestionState>({ key: randomBytes(32), ttlSeconds: ANSWER_TTL_SECONDS });
+async function createServer({ engine, tools, names, read, watch, cardFile, states }: Parts): Promise<McpServer> {
   const server = new McpServer(
     { name: 'dstack-mcp', title: 'dstack', version: VERSION },
     {

@@ -2,6 +2,14 @@ import * as z from 'zod';
 import { configurationFile } from '../src/fields.ts';
 import { defineTool } from '../src/tool.ts';
 
+/** Any value of YAML. It is listed by its kinds, since hosts leave out a tool, or all of them, for a property without a type. */
+const anyValue = z.unknown().meta({
+  anyOf: [
+    ...['string', 'number', 'boolean', 'object'].map((type) => ({ type })),
+    { type: 'array', items: { type: 'string' } },
+  ],
+});
+
 export const writeConfig = defineTool({
   name: 'write_config',
   title: 'Write a configuration file',
@@ -12,7 +20,7 @@ export const writeConfig = defineTool({
     file: configurationFile,
     text: z.string().max(1_000_000).optional(),
     edits: z
-      .array(z.strictObject({ path: z.string().min(1).max(500), value: z.unknown().optional() }))
+      .array(z.strictObject({ path: z.string().min(1).max(500), value: anyValue.optional() }))
       .min(1)
       .max(100)
       .optional()
