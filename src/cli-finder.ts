@@ -11,7 +11,7 @@ import { knowIdentity, readInstallationStamp } from './cli/known-identity.ts';
 import type { Runner } from './cli/runner.ts';
 import type { Introspection } from './cli/warm-introspection.ts';
 import { createWarmRunner } from './cli/warm-runner.ts';
-import type { WarmStatus } from './cli/warm-runner.ts';
+import type { WarmRunner, WarmStatus } from './cli/warm-runner.ts';
 import type { Log } from './log.ts';
 import { recordCommands } from './record-commands.ts';
 import { spendConsent } from './safety/consent.ts';
@@ -38,12 +38,13 @@ export interface Cli {
   check(request: CommandRequest): Promise<CheckedArgv>;
   /** How the warm worker stands. */
   worker(): WarmStatus;
-  warmUp(): void;
 }
 
 /** Finds the CLI at its first use, and anew when it was upgraded. A failure isn't kept: dstack may be installed while the server runs. */
 export interface CliFinder {
   get(): Promise<Cli>;
+  /** Has the worker start; resolves when it has begun. @throws ToolError `cli-not-found` */
+  warmUp(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -56,38 +57,63 @@ export interface CliFinderOptions {
 }
 
 export function createCliFinder(options: CliFinderOptions): CliFinder {
-  let current: { readonly cli: Promise<Cli>; lookedAt: number } | undefined;
-  const find = (): Promise<Cli> => {
-    const cli = findCli(options);
-    current = { cli, lookedAt: performance.now() };
-    cli.catch(() => {
-      if (current?.cli === cli) current = undefined;
+  let current: Found | undefined;
+  const find = (): Found => {
+    const runners = findRunners(options);
+    const cli = runners.then((found) => getToKnow(found, options));
+    const found = { runners, cli, lookedAt: performance.now() };
+    current = found;
+    cli.catch(async () => {
+      if (current === found) current = undefined;
+      await closeRunner(found);
     });
-    return cli;
+    return found;
   };
   return {
     async get() {
-      if (current === undefined) return find();
+      if (current === undefined) return find().cli;
       const known = current;
       const cli = await known.cli;
       if (performance.now() - known.lookedAt < LOOK_AGAIN_MS) return cli;
       known.lookedAt = performance.now();
       if ((await readInstallationStamp(cli.executable)) === cli.stamp) return cli;
-      if (current !== known) return current === undefined ? find() : current.cli;
+      if (current !== known) return (current ?? find()).cli;
       // Another dstack was installed in its place: what it documents is read anew, and no worker of the old one is left.
       options.log.info({ executable: cli.executable.path }, 'dstack was upgraded');
       const next = find();
       await cli.runner.close();
-      return next;
+      return next.cli;
+    },
+    async warmUp() {
+      // It needn't be known which dstack it is: that may take as long as the worker's start.
+      const { runner } = await (current ?? find()).runners;
+      runner.warmUp();
     },
     async close() {
-      const found = await current?.cli.catch(() => undefined);
-      await found?.runner.close();
+      if (current !== undefined) await closeRunner(current);
     },
   };
 }
 
-async function findCli({ settings, env, home, log, policy }: CliFinderOptions): Promise<Cli> {
+interface Found {
+  readonly runners: Promise<Runners>;
+  readonly cli: Promise<Cli>;
+  lookedAt: number;
+}
+
+/** Ends what was started for a CLI, known or not yet. */
+async function closeRunner({ runners }: Found): Promise<void> {
+  const found = await runners.catch(() => undefined);
+  await found?.runner.close();
+}
+
+interface Runners {
+  readonly executable: Executable;
+  readonly runner: WarmRunner;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+async function findRunners({ settings, env, home, log }: CliFinderOptions): Promise<Runners> {
   const executable = await findExecutable({
     ...(settings.cli === undefined ? {} : { configured: settings.cli }),
     env,
@@ -112,6 +138,13 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
     log,
     enabled: settings.warm,
   });
+  return { executable, runner, env: dstackEnv };
+}
+
+async function getToKnow(
+  { executable, runner, env }: Runners,
+  { settings, log, policy }: CliFinderOptions,
+): Promise<Cli> {
   const cacheDir = path.join(settings.stateDir, 'catalogue');
   const identity = await knowIdentity({ executable, runner, cacheDir, log });
   const catalogue = createCatalogue({
@@ -130,7 +163,7 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
     catalogue,
     runner: recordCommands(runner, log),
     introspection: runner.introspection,
-    env: dstackEnv,
+    env,
     check: (request) =>
       checkArgv(request, catalogue, {
         // Asked for only where such a flag is given: a policy that can't be read doesn't keep anyone from reading.
@@ -139,6 +172,5 @@ async function findCli({ settings, env, home, log, policy }: CliFinderOptions): 
         },
       }),
     worker: () => runner.state(),
-    warmUp: () => runner.warmUp(),
   };
 }

@@ -61,8 +61,8 @@ export interface Engine {
   endpoint(project: string | undefined): Promise<{ project: string; server: string }>;
   /** Reads again which secrets the CLI has, so that they are masked. */
   learnSecrets(): Promise<void>;
-  /** Starts in the background what the first call would otherwise wait for. */
-  warmUp(): void;
+  /** Starts what the first call would otherwise wait for; resolves when that has begun, or can't. */
+  warmUp(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -153,11 +153,8 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
     async learnSecrets() {
       await Promise.all([readConfig(), envFiles.mask()]);
     },
-    warmUp() {
-      void cli.get().then(
-        (found) => found.warmUp(),
-        (error: unknown) => log.warn({ err: error }, 'dstack'),
-      );
+    async warmUp() {
+      await cli.warmUp().catch((error: unknown) => log.warn({ err: error }, 'dstack'));
     },
     async close() {
       gate.close();

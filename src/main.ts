@@ -1,10 +1,9 @@
 import { homedir } from 'node:os';
-import { tools } from '../tools/index.ts';
 import { createEngine } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { ToolError } from './errors.ts';
 import { showHelp } from './help-text.ts';
 import { createLog } from './log.ts';
-import { serve } from './server.ts';
 import { describeSettings, readCommandLine } from './settings.ts';
 import type { CommandLine } from './settings.ts';
 import { VERSION } from './version.ts';
@@ -74,7 +73,7 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
         log: createLog(line.settings.logLevel),
       });
       try {
-        if (line.command === 'serve') await serve(engine, tools, stopping.signal);
+        if (line.command === 'serve') await runServer(engine);
         else
           process.exitCode = await (await import('./doctor-command.ts')).runDoctor(engine, { json: line.json, print });
       } finally {
@@ -86,6 +85,13 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
     default:
       line.command satisfies never;
   }
+}
+
+async function runServer(engine: Engine): Promise<void> {
+  // Before all else: what has to be loaded for the protocol is loaded while dstack's own modules are.
+  await engine.warmUp();
+  const [{ serve }, { tools }] = await Promise.all([import('./server.ts'), import('../tools/index.ts')]);
+  await serve(engine, tools, stopping.signal);
 }
 
 async function runSetup(argv: readonly string[], { file }: Start): Promise<void> {

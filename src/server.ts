@@ -34,7 +34,6 @@ export async function serve(engine: Engine, tools: readonly AnyTool[], signal: A
     transport,
     onerror: (error) => engine.log.warn({ err: error }, 'protocol'),
   });
-  engine.warmUp();
   const why = await Promise.race([
     happens(process.stdin, 'end'),
     happens(process.stdin, 'close'),
