@@ -42,7 +42,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
 
 test('the package holds the bundles, what lies beside them and the pages, and nothing else', () => {
-  const bundles = ['dstack-mcp.mjs', 'sandbox.mjs', 'setup.mjs', 'card.html', 'worker/preload.py'];
+  const bundles = ['dstack-mcp.mjs', 'sandbox.mjs', 'setup.mjs', 'traces.mjs', 'card.html', 'worker/preload.py'];
   for (const file of [...bundles, 'licences.txt', 'sbom.cdx.json']) expect(files).toContain(`dist/${file}`);
   expect(files).toContain('dist/skills/dstack/SKILL.md');
   const allowed = /^(?:dist\/(?!\.)|docs\/|(?:README|CHANGELOG|SECURITY)\.md$|LICENSE$|package\.json$)/;
