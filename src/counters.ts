@@ -24,14 +24,14 @@ export function countCall(counts: Counts, record: CallRecord): Counts {
   const ofTool = counts.calls[tool] ?? {};
   const ranAs = (how: 'warm' | 'plain'): number =>
     counts.commands[how] + commands.filter(({ ran }) => ran === how).length;
-  const isLongest = counts.longest === undefined || durationMs > counts.longest.durationMs;
+  const longest = { tool, durationMs: Math.round(durationMs) };
   return {
     since: counts.since,
     calls: { ...counts.calls, [tool]: { ...ofTool, [outcome]: (ofTool[outcome] ?? 0) + 1 } },
     refusals:
       outcome === 'refused' ? { ...counts.refusals, [code]: (counts.refusals[code] ?? 0) + 1 } : counts.refusals,
     commands: { warm: ranAs('warm'), plain: ranAs('plain') },
-    longest: isLongest || counts.longest === undefined ? { tool, durationMs: Math.round(durationMs) } : counts.longest,
+    longest: counts.longest !== undefined && counts.longest.durationMs >= durationMs ? counts.longest : longest,
   };
 }
 

@@ -33,6 +33,7 @@ import { fenceUntrusted } from './safety/untrusted.ts';
 import { createWorkspace } from './safety/workspace.ts';
 import type { Workspace } from './safety/workspace.ts';
 import type { Settings } from './settings.ts';
+import { createTelemetry } from './telemetry.ts';
 import type { Report } from './tool.ts';
 
 /** Everything that outlives a call, made once per process. */
@@ -105,11 +106,13 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
   const workspace = createWorkspace({ folders: settings.workspace, home });
   const envFiles = createEnvFiles({ allowed: settings.envFiles, workspace, learn: redactor.add });
 
+  const telemetry = createTelemetry(env, log);
   let counts = noCounts(new Date());
   const calls = createCalls(log, [
     (record) => {
       counts = countCall(counts, record);
     },
+    (record) => telemetry.report(record),
   ]);
 
   const readConfig = async (): Promise<ClientConfig> => {
@@ -160,6 +163,7 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
       gate.close();
       attachments.close();
       await cli.close();
+      await telemetry.close();
     },
   };
 }

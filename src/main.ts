@@ -1,4 +1,5 @@
 import { homedir } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { createEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { ToolError } from './errors.ts';
@@ -10,6 +11,9 @@ import { VERSION } from './version.ts';
 
 /** Signals that end the process, with the exit code that a shell gives them. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/** What the start of the worker may take of the server's own. */
+const HEAD_START_MS = 100;
 
 const stopping = new AbortController();
 
@@ -88,8 +92,8 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
 }
 
 async function runServer(engine: Engine): Promise<void> {
-  // Before all else: what has to be loaded for the protocol is loaded while dstack's own modules are.
-  await engine.warmUp();
+  // Before all else: the protocol's parts are loaded while dstack's are. A disk that doesn't answer must not keep a client waiting.
+  await Promise.race([engine.warmUp(), setTimeout(HEAD_START_MS)]);
   const [{ serve }, { tools }] = await Promise.all([import('./server.ts'), import('../tools/index.ts')]);
   await serve(engine, tools, stopping.signal);
 }

@@ -42,6 +42,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'src/runs/',
     'src/safety/',
     'src/setup/',
+    'src/traces/main.ts',
     'tools/index.ts',
     'sandbox/main.ts',
     'package.json',
@@ -80,6 +81,16 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'jsonc-parser',
     'smol-toml',
     'yaml',
+  ],
+  // A bundle of its own, loaded where traces are asked for.
+  'src/traces': [
+    'type src/call-record.ts',
+    '@opentelemetry/api',
+    '@opentelemetry/core',
+    '@opentelemetry/exporter-trace-otlp-http',
+    '@opentelemetry/exporter-trace-otlp-proto',
+    '@opentelemetry/resources',
+    '@opentelemetry/sdk-trace-base',
   ],
   // Where they meet.
   'src/powers': [
@@ -146,7 +157,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
   { what: 'make the log', code: /'pino'/, files: ['src/log.ts'] },
   {
     what: 'read the command line or end the process',
-    code: /\bprocess\.(?:argv|exit)\b/,
+    code: /(?<!')\bprocess\.(?:argv|exit)\b/,
     files: ['src/launch.ts', 'src/main.ts'],
   },
   { what: 'make a consent', code: /\bgrantConsent\b/, files: ['src/safety/consent.ts', 'src/safety/gate.ts'] },
@@ -190,6 +201,8 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/runs/attach-advice.ts',
     ],
   },
+  // But for traces, to the collector that an operator named.
+  { what: 'send traces', code: /'@opentelemetry\//, files: ['src/traces/main.ts'] },
   { what: 'use a shell', code: /\bshell: true\b|'(?:ba|z|da)?sh',? *\['?-l?c/, files: [] },
   { what: 'know that it is tested', code: /\bVITEST\b|\bNODE_ENV\b|'vitest|\.\.\/test\//, files: [] },
 ];

@@ -37,7 +37,17 @@ test('the bundle is small, holds no packages, and its manifest is valid', async 
   expect((await stat(file)).size).toBeLessThan(5_000_000);
   expect((await readdir(folder)).toSorted()).toEqual(['LICENSE', 'README.md', 'dist', 'docs', 'manifest.json']);
   const dist = await readdir(path.join(folder, 'dist'));
-  expect(dist).toEqual(expect.arrayContaining(['card.html', 'dstack-mcp.mjs', 'licences.txt', 'skills', 'worker']));
+  expect(dist).toEqual(
+    expect.arrayContaining([
+      'card.html',
+      'dstack-mcp.mjs',
+      'licences.txt',
+      'skills',
+      'server.cjs',
+      'traces.cjs',
+      'worker',
+    ]),
+  );
   expect(dist.filter((name) => ['sandbox.cjs', 'setup.cjs', '.stamp'].includes(name))).toEqual([]);
   expect(validateManifest(path.join(folder, 'manifest.json'))).toBe(true);
 });

@@ -3,7 +3,9 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import * as z from 'zod';
 import { connect } from '../support/connect.ts';
+import type { TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import { until } from '../support/wait.ts';
 
 const line = z.looseObject({
   msg: z.string(),
@@ -17,8 +19,16 @@ type Line = z.output<typeof line>;
 const linesOf = (text: string): readonly Line[] =>
   text
     .split('\n')
-    .filter((one) => one.startsWith('{'))
+    .filter((one) => one.startsWith('{') && one.endsWith('}'))
     .map((one) => line.parse(JSON.parse(one)));
+
+/** All lines, once this many calls have theirs: standard error has its own way to the reader. */
+async function linesOfCalls(client: TestClient, count: number): Promise<readonly Line[]> {
+  return until(
+    () => Promise.resolve(linesOf(client.stderr())),
+    (lines) => lines.filter(({ msg }) => msg === 'call').length >= count,
+  );
+}
 
 test('what a call led to is found by its id in the log, and its one last line says where its time went', async () => {
   const home = await createTestHome();
@@ -26,7 +36,7 @@ test('what a call led to is found by its id in the log, and its one last line sa
   await client.call('ps');
   await client.call('offer');
   await client.call('apply', { token: 'no-such-token' });
-  const lines = linesOf(client.stderr());
+  const lines = await linesOfCalls(client, 3);
   const calls = lines.filter(({ msg }) => msg === 'call');
   expect(calls).toMatchObject([
     { call: '1', tool: 'ps', outcome: 'done' },
@@ -45,24 +55,22 @@ test('what a call led to is found by its id in the log, and its one last line sa
   }
 });
 
-test('calls at the same time keep their ids apart', async () => {
+test('calls at the same time, some of them waiting for their turn, keep their ids apart', async () => {
   const home = await createTestHome();
-  const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'debug' } });
-  const pages = ['fleet', 'offer', 'ps', 'volume'];
-  await Promise.all([
-    client.call('ps'),
-    client.call('offer'),
-    client.call('fleet'),
-    client.call('list', { kind: 'volumes' }),
-  ]);
-  const lines = linesOf(client.stderr());
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'debug', DSTACK_MCP_WARM: 'off' } });
+  const calls = { event: 'event', fleet: 'fleet', gateway: 'list', offer: 'offer', ps: 'ps', volume: 'list' } as const;
+  await Promise.all(
+    Object.entries(calls).map(([command, tool]) => client.call(tool, tool === 'list' ? { kind: `${command}s` } : {})),
+  );
+  const lines = await linesOfCalls(client, Object.keys(calls).length);
   const ran = lines.filter(({ msg }) => msg === 'command');
-  expect(ran.map(({ command }) => String(command)).toSorted((a, b) => a.localeCompare(b))).toEqual(pages);
-  expect(new Set(ran.map(({ call }) => call)).size).toBe(pages.length);
-  for (const { command, call } of ran) {
+  const byCommand = ran.map(({ command, call }) => {
     const { tool } = lines.find((one) => one.msg === 'call' && one.call === call) ?? {};
-    expect(tool).toBe(command === 'volume' ? 'list' : command);
-  }
+    return [String(command), tool] as const;
+  });
+  expect(Object.fromEntries(byCommand)).toEqual(calls);
+  expect(new Set(ran.map(({ call }) => call)).size).toBe(Object.keys(calls).length);
+  expect(lines.some(({ stepsMs }) => (stepsMs?.['waited'] ?? 0) > 0)).toBe(true);
 });
 
 test('the audit log names the call that a line was written in', async () => {
@@ -71,7 +79,7 @@ test('the audit log names the call that a line was written in', async () => {
   const name = uniqueName('audited');
   await client.call('ps');
   await client.call('write_config', { file: `${name}.dstack.yml`, text: JSON.stringify(task(name)) });
-  const call = linesOf(client.stderr()).find(({ tool }) => tool === 'write_config')?.call;
+  const call = (await linesOfCalls(client, 2)).find(({ tool }) => tool === 'write_config')?.call;
   expect(call).toBe('2');
   const audited = (await readFile(path.join(home.stateDir, 'audit', 'audit.jsonl'), 'utf8')).trim().split('\n');
   expect(audited.map((one) => z.looseObject({ call: z.string() }).parse(JSON.parse(one)).call)).toEqual([call, call]);

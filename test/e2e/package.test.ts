@@ -42,8 +42,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
 
 test('the package holds the bundles, what lies beside them and the pages, and nothing else', () => {
-  const bundles = ['dstack-mcp.mjs', 'sandbox.cjs', 'setup.cjs', 'card.html', 'worker/preload.py'];
-  for (const file of [...bundles, 'licences.txt', 'sbom.cdx.json']) expect(files).toContain(`dist/${file}`);
+  const bundles = ['dstack-mcp.mjs', 'server.cjs', 'sandbox.cjs', 'setup.cjs', 'traces.cjs'];
+  const beside = ['card.html', 'worker/preload.py', 'licences.txt', 'sbom.cdx.json'];
+  for (const file of [...bundles, ...beside]) expect(files).toContain(`dist/${file}`);
   expect(files).toContain('dist/skills/dstack/SKILL.md');
   const allowed = /^(?:dist\/(?!\.)|docs\/|(?:README|CHANGELOG|SECURITY)\.md$|LICENSE$|package\.json$)/;
   expect(files.filter((file) => !allowed.test(file) || file.includes('__pycache__'))).toEqual([]);

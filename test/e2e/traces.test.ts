@@ -1,0 +1,133 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { INITIALIZE, startRawServer } from '../support/raw-server.ts';
+import type { RawServer } from '../support/raw-server.ts';
+import { createTestHome, uniqueName } from '../support/test-home.ts';
+import { startTraceCollector } from '../support/trace-collector.ts';
+import { until } from '../support/wait.ts';
+
+const SERVER = 2;
+const CLIENT = 3;
+const ERROR = 2;
+
+/** A call that is answered without dstack. */
+const REFUSED = { name: 'apply', arguments: { token: 'no-such-token' } };
+
+async function start(otel: Readonly<Record<string, string>>): Promise<RawServer> {
+  const home = await createTestHome();
+  const server = startRawServer({ ...home.env, ...otel });
+  server.request(1, 'initialize', INITIALIZE);
+  return server;
+}
+
+const answered = (server: RawServer, id: number): Promise<unknown> =>
+  until(
+    () => Promise.resolve(server.messages()),
+    (messages) => messages.some((message) => message.id === id),
+  );
+
+async function expectEnd(server: RawServer): Promise<void> {
+  server.endInput();
+  expect(await server.ended).toEqual({ code: 0, signal: null });
+}
+
+test('a call is a span in the trace of its client, and its dstack commands are spans in it', async () => {
+  const collector = await startTraceCollector();
+  const server = await start({
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+    OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=tests',
+  });
+  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const name = uniqueName('untold');
+  server.request(2, 'tools/call', {
+    name: 'get',
+    arguments: { name },
+    _meta: { traceparent: `00-${traceId}-00f067aa0ba902b7-01` },
+  });
+  await answered(server, 2);
+  await expectEnd(server);
+  const { resources, spans } = collector.read();
+  expect(collector.sent.map((one) => one.path)).toEqual(['/v1/traces']);
+  expect(resources).toMatchObject([{ 'service.name': 'dstack-mcp', 'deployment.environment.name': 'tests' }]);
+  const call = spans.find(({ kind }) => kind === SERVER);
+  expect(call).toMatchObject({
+    name: 'tools/call get',
+    traceId,
+    parentSpanId: '00f067aa0ba902b7',
+    attributes: {
+      'mcp.method.name': 'tools/call',
+      'gen_ai.tool.name': 'get',
+      'jsonrpc.request.id': '2',
+      'network.transport': 'pipe',
+      'error.type': 'tool_error',
+      'dstack_mcp.code': 'not-found',
+    },
+    status: { code: ERROR },
+  });
+  const commands = spans.filter(({ kind }) => kind === CLIENT);
+  expect(commands.length).toBeGreaterThan(0);
+  for (const command of commands) {
+    expect(command).toMatchObject({ traceId, parentSpanId: call?.spanId, name: 'dstack run get' });
+    expect(command.attributes).toHaveProperty('process.exit.code', 1);
+    expect(command.startTimeUnixNano >= (call?.startTimeUnixNano ?? 0n)).toBe(true);
+    expect(command.endTimeUnixNano <= (call?.endTimeUnixNano ?? 0n)).toBe(true);
+  }
+  // Neither what was asked for, nor what dstack said of it.
+  expect(collector.sent.map(({ body }) => body.toString()).join()).not.toContain(name);
+});
+
+test('spans travel as protobuf unless told otherwise', async () => {
+  const collector = await startTraceCollector();
+  const server = await start({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/own/path` });
+  server.request(2, 'tools/call', REFUSED);
+  await answered(server, 2);
+  await expectEnd(server);
+  expect(collector.sent).toMatchObject([{ path: '/own/path', type: 'application/x-protobuf' }]);
+  expect(collector.sent[0]?.body.toString('latin1')).toContain('tools/call apply');
+});
+
+test('a collector that never answers holds up neither a call nor the end', async () => {
+  const collector = await startTraceCollector(() => undefined);
+  const server = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '1' });
+  server.request(2, 'tools/call', REFUSED);
+  await answered(server, 2);
+  await until(
+    () => Promise.resolve(collector.sent.length),
+    (count) => count > 0,
+  );
+  server.request(3, 'tools/call', REFUSED);
+  await answered(server, 3);
+  await expectEnd(server);
+});
+
+test('a collector that refuses is named in the log, and the call is answered as ever', async () => {
+  const collector = await startTraceCollector((response) => void response.writeHead(400).end());
+  const server = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '1' });
+  server.request(2, 'tools/call', REFUSED);
+  await answered(server, 2);
+  await until(
+    () => Promise.resolve(server.stderr()),
+    (text) => text.includes('"msg":"traces"'),
+  );
+  expect(server.messages().find(({ id }) => id === 2)).toMatchObject({
+    result: { structuredContent: { code: 'token-unknown' } },
+  });
+  await expectEnd(server);
+});
+
+test('switched off, OpenTelemetry sends nothing', async () => {
+  const collector = await startTraceCollector();
+  const server = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SDK_DISABLED: 'true' });
+  server.request(2, 'tools/call', REFUSED);
+  await answered(server, 2);
+  await expectEnd(server);
+  expect(collector.sent).toEqual([]);
+});
+
+test('a server without traces has nothing of OpenTelemetry to load', async () => {
+  const dist = path.resolve(import.meta.dirname, '../../dist');
+  expect(await readFile(path.join(dist, 'server.cjs'), 'utf8')).not.toContain('BatchSpanProcessor');
+  expect(await readFile(path.join(dist, 'traces.cjs'), 'utf8')).toContain('BatchSpanProcessor');
+});
