@@ -76,7 +76,7 @@ def shorten_intervals():
     from apscheduler.triggers.interval import IntervalTrigger
     from dstack._internal.server.background.pipeline_tasks import base
 
-    base.Fetcher._DEFAULT_FETCH_DELAYS = [0.1, 0.2, 0.3, 0.5]
+    base.Fetcher._DEFAULT_FETCH_DELAYS = [0.1, 0.2, 0.4, 1.0]
     original_pipeline = base.Pipeline.__init__
     original_trigger = IntervalTrigger.__init__
 

@@ -38,6 +38,13 @@ export async function readIdentity(
     .findLast((line) => /^\d+\.\d+[\w.+-]*$/.test(line));
   if (exit.kind === 'exited' && exit.code === 0 && version !== undefined)
     return { path: executablePath, realpath: real, mtimeMs, size, version };
+  // GitPython's words, of which the last ones advise to silence them.
+  if (stderr.includes('Bad git executable'))
+    throw new ToolError(
+      'cli-not-understood',
+      `${executablePath} doesn't start without git, and there is none on the PATH of this server.`,
+      'Install git, or add its folder to PATH in the settings of this server.',
+    );
   const seen = (stderr.trim() || stdout.trim()).split('\n').slice(-3).join('\n').slice(0, 500);
   throw new ToolError('cli-not-understood', `${executablePath} --version printed no version: ${seen}`, hint);
 }

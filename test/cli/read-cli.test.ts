@@ -42,6 +42,17 @@ test.each<[Transcript, string]>([
   });
 });
 
+test('a CLI that finds no git is said to need it, instead of how to silence that', async () => {
+  const words =
+    'ImportError: Bad git executable.\nThe git executable must be specified\n    export GIT_PYTHON_REFRESH=quiet\n';
+  const cli = runnerThatSays(said('', { kind: 'exited', code: 1 }, words));
+  await expect(readIdentity(process.execPath, cli)).rejects.toMatchObject({
+    code: 'cli-not-understood',
+    message: expect.stringContaining('without git'),
+    hint: expect.stringMatching(/^Install git/),
+  });
+});
+
 test.each<[Transcript, string]>([
   [said('', { kind: 'exited', code: 2 }, "error: argument: invalid choice: 'x'"), 'unknown-command'],
   [said('', { kind: 'exited', code: 1 }, 'Traceback\nImportError: broken'), 'cli-not-understood'],
