@@ -16,6 +16,8 @@ export const DSTACK_VERSION = '0.22.5';
 export interface PythonEnvironmentOptions {
   /** Where the environment is, or will be. */
   readonly folder: string;
+  /** Another dstack than the one that the sandbox is made for; its packages are then the newest that fit. */
+  readonly version?: string;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
 }
@@ -27,13 +29,11 @@ const STAMP = 'dstack-sandbox.stamp';
  * milliseconds and no network; one that was interrupted is made anew.
  */
 export async function preparePythonEnvironment(options: PythonEnvironmentOptions): Promise<void> {
-  const { onProgress = () => undefined, signal } = options;
+  const { onProgress = () => undefined, signal, version = DSTACK_VERSION } = options;
   const folder = path.resolve(options.folder);
-  const constraints = findConstraints();
-  const wanted = createHash('sha256')
-    .update(DSTACK_VERSION)
-    .update(await readFile(constraints))
-    .digest('hex');
+  const constraints = version === DSTACK_VERSION ? findConstraints() : undefined;
+  const pins = constraints === undefined ? '' : await readFile(constraints, 'utf8');
+  const wanted = createHash('sha256').update(version).update(pins).digest('hex');
   if (await isWhole(folder, wanted)) return;
   const lock = await lockFolder(folder, {
     signal,
@@ -41,7 +41,7 @@ export async function preparePythonEnvironment(options: PythonEnvironmentOptions
   });
   try {
     if (await isWhole(folder, wanted)) return;
-    await install({ folder, constraints, onProgress, signal });
+    await install({ folder, version, constraints, onProgress, signal });
     await writeFile(path.join(folder, STAMP), wanted);
   } finally {
     await lock.release();
@@ -60,12 +60,14 @@ async function isWhole(folder: string, wanted: string): Promise<boolean> {
 
 interface InstallOptions {
   readonly folder: string;
-  readonly constraints: string;
+  readonly version: string;
+  /** A file that pins every package. */
+  readonly constraints: string | undefined;
   readonly onProgress: OnProgress;
   readonly signal: AbortSignal | undefined;
 }
 
-async function install({ folder, constraints, onProgress, signal }: InstallOptions): Promise<void> {
+async function install({ folder, version, constraints, onProgress, signal }: InstallOptions): Promise<void> {
   const { python, missing } = await findMissing();
   const [first] = missing;
   if (first !== undefined) throw new SetupError(first.message, first.hint);
@@ -76,14 +78,15 @@ async function install({ folder, constraints, onProgress, signal }: InstallOptio
   let share = 0;
   const say = () => {
     const seconds = Math.round((Date.now() - startedAt) / 1000);
-    onProgress(`installing dstack ${DSTACK_VERSION} into a private environment… ${seconds} s`, share);
+    onProgress(`installing dstack ${version} into a private environment… ${seconds} s`, share);
   };
   say();
   const timer = setInterval(say, 1000);
-  const expected = (await readFile(constraints, 'utf8')).trim().split('\n').length;
+  const expected = (await readFile(constraints ?? findConstraints(), 'utf8')).trim().split('\n').length;
   try {
-    await createVenv(python, folder, signal);
-    await runStep(pythonOf(folder), pipArguments(constraints), {
+    await createVenv(python, { folder, version, signal });
+    await runStep(pythonOf(folder), pipArguments(version, constraints), {
+      version,
       signal,
       onLine(line) {
         // pip names each package when it fetches it; to unpack all of them takes about as long again.
@@ -98,33 +101,27 @@ async function install({ folder, constraints, onProgress, signal }: InstallOptio
 
 async function createVenv(
   { command: [file, ...args] }: FoundPython,
-  folder: string,
-  signal: AbortSignal | undefined,
+  { folder, ...options }: { folder: string } & Omit<StepOptions, 'onLine'>,
 ): Promise<void> {
-  await runStep(file, [...args, '-m', 'venv', folder], { signal, onLine: () => undefined });
+  await runStep(file, [...args, '-m', 'venv', folder], { ...options, onLine: () => undefined });
 }
 
-function pipArguments(constraints: string): string[] {
+function pipArguments(version: string, constraints: string | undefined): string[] {
   const quiet = ['--progress-bar', 'off', '--disable-pip-version-check', '--no-input'];
   // What has to be compiled fails late and without a word that helps. These two are Python only, but come as source.
   const binary = ['--only-binary', ':all:', '--no-binary', 'cursor,www-authenticate'];
-  return [
-    '-m',
-    'pip',
-    'install',
-    ...quiet,
-    ...binary,
-    '--constraint',
-    constraints,
-    `dstack[server]==${DSTACK_VERSION}`,
-  ];
+  const pinned = constraints === undefined ? [] : ['--constraint', constraints];
+  return ['-m', 'pip', 'install', ...quiet, ...binary, ...pinned, `dstack[server]==${version}`];
 }
 
-async function runStep(
-  file: string,
-  args: readonly string[],
-  { signal, onLine }: { signal: AbortSignal | undefined; onLine: (line: string) => void },
-): Promise<void> {
+interface StepOptions {
+  readonly version: string;
+  readonly signal: AbortSignal | undefined;
+  readonly onLine: (line: string) => void;
+}
+
+async function runStep(file: string, args: readonly string[], options: StepOptions): Promise<void> {
+  const { version, signal, onLine } = options;
   const result = await execa(file, args, {
     reject: false,
     stdin: 'ignore',
@@ -147,7 +144,7 @@ async function runStep(
   if (!result.failed) return;
   const output = result.all.trim().split('\n').slice(-12).join('\n');
   throw new SetupError(
-    `dstack ${DSTACK_VERSION} couldn't be installed: ${result.shortMessage}\n${output}`,
+    `dstack ${version} couldn't be installed: ${result.shortMessage}\n${output}`,
     'It comes from the Python package index: see that it can be reached, then try again. What is half done is removed by itself.',
   );
 }

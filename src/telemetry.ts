@@ -56,8 +56,12 @@ export function createTelemetry(env: Environment, log: Log): Telemetry {
   };
 }
 
+/** OpenTelemetry shows a collector's whole answer. */
+const LONGEST_COMPLAINT = 1_000;
+
 /** From a bundle of its own, so that nobody else's start pays for it. */
 async function loadTraces(protocol: TraceProtocol, log: Log): Promise<Traces> {
   const { startTraces } = await import('./traces/main.ts');
-  return startTraces({ protocol, version: VERSION, warn: (message) => log.warn({ message }, 'traces') });
+  const warn = (message: string): void => log.warn({ message: message.slice(0, LONGEST_COMPLAINT) }, 'traces');
+  return startTraces({ protocol, version: VERSION, warn });
 }

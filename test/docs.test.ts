@@ -99,6 +99,10 @@ const COMMANDS: Readonly<Record<string, RunBy>> = {
   'npm run equality -- ~/venvs/dstack-0.20/bin/dstack ~/venvs/dstack-0.22/bin/dstack': {
     reason: 'needs several versions of dstack; test/cli/warm-equality.test.ts does the same with the one that is there',
   },
+  'npm run matrix': { reason: 'takes more than an hour; CI runs a part of it' },
+  'npm run matrix -- --cli 0.21 --server 0.22 --tests round,actions': {
+    reason: 'needs releases of dstack that are installed by it; test/versions does the same with one run',
+  },
   'npm run ui': { reason: 'waits for a person with a browser; test/ui shows the same page in Chromium' },
 };
 

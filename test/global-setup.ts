@@ -34,7 +34,9 @@ export default async function startSharedSandbox(project: TestProject): Promise<
     await preparePythonEnvironment({ folder: pythonEnvironment, onProgress: say });
   }
   const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: say });
-  const { url, token, home, cli, env } = sandbox;
+  const { url, token, home, env } = sandbox;
+  // Another CLI than that of the server: `npm run matrix` has them of different versions.
+  const cli = process.env['DSTACK_TEST_CLI'] ?? sandbox.cli;
   const preparedState = path.join(home, 'prepared-state');
   await prepareState({ ...env, DSTACK_MCP_CLI: cli }, preparedState);
   project.provide('sandbox', { url, token, home, cli, env, preparedState });

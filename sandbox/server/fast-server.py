@@ -5,6 +5,7 @@ DSTACK_SANDBOX_REMOVE goes with it. A line on it is an order, answered on file d
 With DSTACK_SANDBOX_SPEED=fast the intervals of the background loops are shorter, in memory only.
 """
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -73,17 +74,16 @@ def remember_computes():
 
 
 def shorten_intervals():
+    shorten_triggers()
+    # Before 0.20 all background work went by triggers.
+    if importlib.util.find_spec("dstack._internal.server.background.pipeline_tasks"):
+        shorten_pipelines()
+
+
+def shorten_triggers():
     from apscheduler.triggers.interval import IntervalTrigger
-    from dstack._internal.server.background.pipeline_tasks import base
 
-    base.Fetcher._DEFAULT_FETCH_DELAYS = [0.1, 0.2, 0.4, 1.0]
-    original_pipeline = base.Pipeline.__init__
     original_trigger = IntervalTrigger.__init__
-
-    def pipeline(self, *args, **kwargs):
-        seconds = kwargs["min_processing_interval"].total_seconds() / SPEED_UP
-        kwargs["min_processing_interval"] = timedelta(seconds=max(SHORTEST_SECONDS, seconds))
-        original_pipeline(self, *args, **kwargs)
 
     def trigger(self, *args, **kwargs):
         if kwargs.get("seconds", 99) <= 15:
@@ -91,16 +91,34 @@ def shorten_intervals():
             kwargs.pop("jitter", None)
         original_trigger(self, *args, **kwargs)
 
-    base.Pipeline.__init__ = pipeline
     IntervalTrigger.__init__ = trigger
+
+
+def shorten_pipelines():
+    from dstack._internal.server.background.pipeline_tasks import base
+
+    base.Fetcher._DEFAULT_FETCH_DELAYS = [0.1, 0.2, 0.4, 1.0]
+    original_pipeline = base.Pipeline.__init__
+
+    def pipeline(self, *args, **kwargs):
+        seconds = kwargs["min_processing_interval"].total_seconds() / SPEED_UP
+        kwargs["min_processing_interval"] = timedelta(seconds=max(SHORTEST_SECONDS, seconds))
+        original_pipeline(self, *args, **kwargs)
+
+    base.Pipeline.__init__ = pipeline
+
+
+def set_up_process():
+    """Before anything else of the server is imported, as its own entry point does it from 0.22 on."""
+    if importlib.util.find_spec("dstack._internal.server.bootstrap"):
+        from dstack._internal.server import bootstrap
+
+        bootstrap.set_up_process()
 
 
 if __name__ == "__main__":
     threading.Thread(target=obey, daemon=True).start()
-    from dstack._internal.server import bootstrap
-
-    # Before anything else of the server is imported, as its own entry point does it.
-    bootstrap.set_up_process()
+    set_up_process()
     remember_computes()
     if os.environ.get("DSTACK_SANDBOX_SPEED") == "fast":
         shorten_intervals()

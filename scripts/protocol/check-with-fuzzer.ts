@@ -24,15 +24,16 @@ export async function checkWithFuzzer({ cacheFolder, serverFile, env, workspace 
   const programs = await installPython(path.join(cacheFolder, 'fuzzer'), ['mcp-fuzzer==0.7.0']);
   const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-fuzzer-'));
   try {
-    await execa(
-      path.join(programs, 'mcp-fuzzer'),
-      [
-        ...['--mode', 'all', '--protocol', 'stdio', '--endpoint', `${process.execPath} ${serverFile}`],
-        ...['--runs', String(RUNS), '--seed', String(SEED), '--security-audit', '--no-network', '--no-corpus'],
-        ...['--fail-if-no-tools', '--output-dir', folder, '--log-level', 'CRITICAL'],
-      ],
-      { env, extendEnv: false, cwd: workspace, stdin: 'ignore', timeout: 900_000 },
-    );
+    const target = ['--mode', 'all', '--protocol', 'stdio', '--endpoint', `${process.execPath} ${serverFile}`];
+    const amount = ['--runs', String(RUNS), '--seed', String(SEED), '--security-audit', '--no-network', '--no-corpus'];
+    const output = ['--fail-if-no-tools', '--output-dir', folder, '--log-level', 'CRITICAL'];
+    await execa(path.join(programs, 'mcp-fuzzer'), [...target, ...amount, ...output], {
+      env,
+      extendEnv: false,
+      cwd: workspace,
+      stdin: 'ignore',
+      timeout: 900_000,
+    });
     const all = readFindings(JSON.parse(await readFile(path.join(folder, 'findings.json'), 'utf8')));
     const real = all.filter(({ category }) => !Object.hasOwn(NO_FINDINGS, category));
     if (real.length > 0) throw new Error(real.map((one) => JSON.stringify(one)).join('\n'));

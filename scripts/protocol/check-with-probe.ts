@@ -26,13 +26,11 @@ export async function checkWithProbe({ cacheFolder, serverFile, env, workspace, 
   };
   const argsFile = path.join(workspace, 'probe-arguments.json');
   await writeFile(argsFile, JSON.stringify(args));
+  const options = ['--strict', '--allow-destructive', '--timeout', '120', '--args', argsFile];
+  const skipped = NOT_CALLED.flatMap((tool) => ['--skip', tool]);
   const { stdout, failed } = await execa(
     path.join(programs, 'amagi-mcp-probe'),
-    [
-      ...['--strict', '--allow-destructive', '--timeout', '120', '--args', argsFile],
-      ...NOT_CALLED.flatMap((tool) => ['--skip', tool]),
-      ...['--', process.execPath, serverFile],
-    ],
+    [...options, ...skipped, '--', process.execPath, serverFile],
     { env, extendEnv: false, stdin: 'ignore', reject: false, timeout: 400_000 },
   );
   if (failed) throw new Error(stdout);

@@ -1,0 +1,66 @@
+// Runs the end-to-end tests with several releases of dstack: CLI and server of each, and those of different ones against each other.
+//   npm run matrix                                        every pair, which takes about an hour and a half on two cores
+//   npm run matrix -- --cli 0.21 --server 0.22            one pair
+//   npm run matrix -- --cli 0.20,0.21 --tests round,actions
+// Each release is installed into an environment of its own in .cache/matrix, once. Prints a table; ends with 1 where something failed.
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { preparePythonEnvironment } from '../sandbox/python-environment.ts';
+import { runPair } from './matrix/run-pair.ts';
+import type { PairResult } from './matrix/run-pair.ts';
+import { choosePairs } from './matrix/versions.ts';
+
+const LIMIT_MS = 45 * 60_000;
+
+const root = path.resolve(import.meta.dirname, '..');
+const { values } = parseArgs({
+  options: {
+    cli: { type: 'string', default: '' },
+    server: { type: 'string', default: '' },
+    tests: { type: 'string', default: '' },
+  },
+});
+const pairs = choosePairs(splitList(values.cli), splitList(values.server));
+const tests = splitList(values.tests).map((name) => (name.includes('/') ? name : `test/e2e/${name}.test.ts`));
+
+const environments = new Map<string, string>();
+for (const version of new Set(pairs.flatMap(({ cli, server }) => [cli, server]))) {
+  const folder = path.join(root, '.cache', 'matrix', version);
+  await preparePythonEnvironment({ folder, version, onProgress: once((line) => process.stderr.write(`${line}\n`)) });
+  environments.set(version, folder);
+}
+
+const results: PairResult[] = [];
+for (const pair of pairs) {
+  process.stderr.write(`CLI ${pair.cli} with server ${pair.server}…\n`);
+  const chosen = tests.length === 0 ? ['test/e2e'] : tests;
+  const result = await runPair({ ...pair, root, environments, tests: chosen, limitMs: LIMIT_MS });
+  results.push(result);
+  process.stderr.write(`${toRow(result)}\n`);
+}
+process.stdout.write(
+  '\n| CLI | server | passed | failed | skipped | seconds |\n| --- | --- | --- | --- | --- | --- |\n',
+);
+for (const result of results) process.stdout.write(`${toRow(result)}\n`);
+for (const { cli, server, failed, skipped } of results) {
+  for (const title of failed) process.stdout.write(`\nfailed, CLI ${cli} with server ${server}: ${title}\n`);
+  for (const title of skipped) process.stdout.write(`\nskipped, CLI ${cli} with server ${server}: ${title}\n`);
+}
+process.exitCode = results.some(({ failed }) => failed.length > 0) ? 1 : 0;
+
+function toRow({ cli, server, passed, failed, skipped, seconds }: PairResult): string {
+  return `| ${[cli, server, passed, failed.length, skipped.length, seconds].join(' | ')} |`;
+}
+
+function splitList(text: string): string[] {
+  return text.split(',').filter((one) => one !== '');
+}
+
+/** Says the first line of an installation alone: what comes each second is for a terminal. */
+function once(say: (line: string) => void): (line: string) => void {
+  let said = false;
+  return (line) => {
+    if (!said) say(line);
+    said = true;
+  };
+}
