@@ -73,13 +73,13 @@ async function isGoneWithin(
   graceMs: number,
   isEnough?: () => Promise<boolean>,
 ): Promise<boolean> {
-  let until = Date.now() + graceMs;
+  let until = performance.now() + graceMs;
   let shortened = false;
   while (await isAlive(leader)) {
-    if (Date.now() >= until) return false;
+    if (performance.now() >= until) return false;
     if (!shortened && (await isEnough?.()) === true) {
       shortened = true;
-      until = Math.min(until, Date.now() + AFTER_DETACH_MS);
+      until = Math.min(until, performance.now() + AFTER_DETACH_MS);
     }
     await pause(POLL_MS);
   }

@@ -16,9 +16,9 @@ export async function withLock<T>(
   deadlineMs: number,
   work: () => Promise<T>,
 ): Promise<{ readonly value: T } | undefined> {
-  const until = Date.now() + deadlineMs;
+  const until = performance.now() + deadlineMs;
   while (!(await takeLock(lockFile))) {
-    if (Date.now() + RETRY_MS > until) return undefined;
+    if (performance.now() + RETRY_MS > until) return undefined;
     await pause(RETRY_MS);
   }
   try {
@@ -35,8 +35,8 @@ async function takeLock(lockFile: string): Promise<boolean> {
   const holder: ProcessIdentity = { pid: process.pid, startedAt: (await self)?.startedAt ?? '' };
   const own = `${lockFile}.${randomBytes(6).toString('hex')}`;
   await mkdir(path.dirname(lockFile), { recursive: true, mode: 0o700 });
-  await writeFile(own, JSON.stringify(holder), { mode: 0o600, flag: 'wx' });
   try {
+    await writeFile(own, JSON.stringify(holder), { mode: 0o600, flag: 'wx' });
     // A link fails where the name is taken, and the lock never stands there without its content.
     await link(own, lockFile);
     return true;

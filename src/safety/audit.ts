@@ -137,14 +137,24 @@ function rotate({
   now: Date;
 }): void {
   try {
-    const stamp = now.toISOString().replace(/[^0-9TZ]/g, '');
-    renameSync(file, path.join(folder, `audit-${stamp}-${process.pid}-${randomBytes(3).toString('hex')}.jsonl`));
     const full = readdirSync(folder)
       .filter((name) => FULL_FILE.test(name))
       .sort();
-    for (const name of full.slice(0, Math.max(0, full.length - keepFiles)))
-      rmSync(path.join(folder, name), { force: true });
+    const name = `audit-${stampAfter(full.at(-1) ?? '', now)}-${process.pid}-${randomBytes(3).toString('hex')}.jsonl`;
+    renameSync(file, path.join(folder, name));
+    full.push(name);
+    for (const old of full.slice(0, Math.max(0, full.length - keepFiles)))
+      rmSync(path.join(folder, old), { force: true });
   } catch {
     // Another server was faster, or the folder doesn't allow it: the line is written, and the file goes on growing.
   }
+}
+
+const STAMP = /^audit-(\d{4})(\d\d)(\d\d)(T\d\d)(\d\d)(\d\d)(\d{3}Z)-.*$/;
+
+/** The time for the name of a file that is moved aside. After a clock was set back it must not look like the oldest, which goes first. */
+function stampAfter(newest: string, now: Date): string {
+  const before = Date.parse(newest.replace(STAMP, '$1-$2-$3$4:$5:$6.$7'));
+  const time = Number.isNaN(before) ? now.getTime() : Math.max(now.getTime(), before + 1);
+  return new Date(time).toISOString().replace(/[^0-9TZ]/g, '');
 }

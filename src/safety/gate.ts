@@ -14,6 +14,7 @@ import type { PendingChange } from './pending-change.ts';
 import { planChanged, usedUp, wrongTool } from './refusals.ts';
 import { isEnough } from './requirement.ts';
 import type { Requirement } from './requirement.ts';
+import { createSteadyClock } from './steady-clock.ts';
 import { closeEntry, createTokenStore } from './token-store.ts';
 import type { TokenEntry, Used } from './token-store.ts';
 import { WAITING } from './waiting.ts';
@@ -82,7 +83,7 @@ export interface GateOptions {
   readonly requirementFor: (change: PendingChange) => Requirement;
   readonly audit: AuditSink;
   readonly dialog?: Dialog | undefined;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, of a clock that only goes forward: a token must not live longer because one was set back. */
   readonly now?: () => number;
   readonly lifeMs?: number;
   readonly maxPending?: number;
@@ -92,7 +93,7 @@ export interface GateOptions {
 
 /** Creates the gate. `R` is what a change comes to; its outcome goes into the audit log. */
 export function createGate<R extends { readonly outcome: string }>(options: GateOptions): Gate<R> {
-  const now = options.now ?? Date.now;
+  const now = options.now ?? createSteadyClock();
   const journal = createJournal(options.audit);
   const refuse = (entry: TokenEntry<unknown>, error: ToolError, level?: ConsentLevel): ToolError => {
     closeEntry(entry, error);
