@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'wrong-name'
   | 'retry-refused'
   | 'audit-unavailable'
+  | 'state-unavailable'
   | 'cli-not-found'
   | 'cli-too-old'
   | 'cli-not-understood'

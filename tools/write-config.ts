@@ -34,7 +34,8 @@ export const writeConfig = defineTool({
   }),
   async run(input, { config }) {
     const { file, text, edits, expected_hash: expectedHash } = input;
-    const { kind, checked, diff, hash, previous } = await config.write({ file, text, edits, expectedHash });
+    const written = await config.write({ file, text, edits, expectedHash });
+    const { kind, checked, diff, hash, previous } = written;
     const show = (command: string, stdout: string) => ({ transcript: { ...checked.transcript, command, stdout } });
     const printed = [
       ...(diff === '' ? [] : [show(`diff ${file}`, diff)]),
@@ -64,9 +65,10 @@ export const writeConfig = defineTool({
             how: 'write_config with the text before the diff, and this hash as expected_hash',
             call: { file, text: previous.text, expected_hash: hash },
           };
+    const unrecorded = written.unrecorded ? " Its last line couldn't be written to the audit log." : '';
     return {
       outcome: 'done',
-      summary: `${file} was ${previous === undefined ? 'created' : 'changed'}. Nothing was applied.`,
+      summary: `${file} was ${previous === undefined ? 'created' : 'changed'}. Nothing was applied.${unrecorded}`,
       printed,
       facts: { problems, hash, undo },
       next: 'plan shows what applying it would do.',

@@ -3,6 +3,7 @@ import { finished } from 'node:stream/promises';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { keepOutput } from './keep-output.ts';
 import { openOutputFile } from './output-file.ts';
+import type { OutputFile } from './output-file.ts';
 import type { OutputSink, Transcript } from './runner.ts';
 
 /** What a command has printed. */
@@ -47,10 +48,10 @@ export interface OutputFiles {
   close(): void;
 }
 
-/** Opens files for the output of a change, which may go on when nobody reads it any more. */
+/** Opens files for the output of a change, which may go on when nobody reads it any more. @throws Error where the disk doesn't allow it */
 export function openOutputFiles(keepBytes: number): OutputFiles {
   const stdout = openOutputFile();
-  const stderr = openOutputFile();
+  const stderr = openOrClose(stdout);
   return {
     streams: { stdout: stdout.stream, stderr: stderr.stream },
     read: () => toPrinted(stdout.read(keepBytes), stderr.read(keepBytes)),
@@ -59,6 +60,15 @@ export function openOutputFiles(keepBytes: number): OutputFiles {
       stderr.close();
     },
   };
+}
+
+function openOrClose(first: OutputFile): OutputFile {
+  try {
+    return openOutputFile();
+  } catch (error) {
+    first.close();
+    throw error;
+  }
 }
 
 interface Kept {

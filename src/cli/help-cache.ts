@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import type { Log } from '../log.ts';
+import { readPrivateJson, writePrivateJson } from './private-json.ts';
 import { cliIdentity } from './read-version.ts';
 import type { CliIdentity } from './read-version.ts';
-import { writePrivateJson } from './write-private-json.ts';
 
 /** Help pages on the disk, by the words that they were asked for with. */
 export interface HelpCache {
@@ -41,13 +40,12 @@ export function openHelpCache({
   let due = false;
 
   const load = async (): Promise<void> => {
-    try {
-      const stored = cacheFile.parse(JSON.parse(await readFile(file, 'utf8')));
-      if (!isDeepStrictEqual(stored.identity, { ...identity })) return;
-      for (const [key, text] of Object.entries(stored.pages)) if (!pages.has(key)) pages.set(key, text);
-    } catch (error) {
-      log.debug({ err: error, file }, 'no cached help pages');
+    const stored = await readPrivateJson(file, cacheFile);
+    if (stored === undefined || !isDeepStrictEqual(stored.identity, { ...identity })) {
+      log.debug({ file }, 'no cached help pages');
+      return;
     }
+    for (const [key, text] of Object.entries(stored.pages)) if (!pages.has(key)) pages.set(key, text);
   };
   const write = async (): Promise<void> => {
     due = false;

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Log } from '../log.ts';
 import type { Executable } from './find-executable.ts';
+import { readPrivateJson, writePrivateJson } from './private-json.ts';
 import { cliIdentity, readIdentity } from './read-version.ts';
 import type { CliIdentity } from './read-version.ts';
 import type { Runner } from './runner.ts';
-import { writePrivateJson } from './write-private-json.ts';
 
 export interface KnownIdentityOptions {
   readonly executable: Executable;
@@ -27,7 +27,7 @@ export async function knowIdentity({ executable, runner, cacheDir, log }: KnownI
   if (stamp === undefined) return readIdentity(executable.path, runner);
   const name = createHash('sha256').update(executable.path).digest('hex').slice(0, 16);
   const file = path.join(cacheDir, `identity-${name}.json`);
-  const known = await readRemembered(file);
+  const known = await readPrivateJson(file, remembered);
   if (known?.stamp === stamp) return known.identity;
   const identity = await readIdentity(executable.path, runner);
   // Asked again: what was installed while it ran isn't what answered.
@@ -63,12 +63,4 @@ async function findPackageInfo(libraries: string): Promise<string | undefined> {
   }
   // Two of them: it can't be told which one the interpreter imports.
   return found.length === 1 ? found[0] : undefined;
-}
-
-async function readRemembered(file: string): Promise<z.output<typeof remembered> | undefined> {
-  try {
-    return remembered.parse(JSON.parse(await readFile(file, 'utf8')));
-  } catch {
-    return undefined;
-  }
 }

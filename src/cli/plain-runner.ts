@@ -107,8 +107,12 @@ async function runChange(setup: Setup, call: Call, consent: Consent): Promise<Tr
   if (hold.kind === 'differs') return notStarted(call, hold.reason);
   const interrupted = call.interruption.now();
   if (interrupted !== undefined) return neverBegan(call, interrupted);
-  if (!setup.spendConsent(consent, call.argv.argv)) throw consentMissing(call.argv);
-  const files = openOutputFiles(setup.keepBytes);
+  const files = tryOpenFiles(setup.keepBytes);
+  if (files instanceof Error) return notStarted(call, `what it prints couldn't be kept: ${files.message}`);
+  if (!setup.spendConsent(consent, call.argv.argv)) {
+    files.close();
+    throw consentMissing(call.argv);
+  }
   const started = await spawnDstack({ ...spawnRequest(setup, call, hold), output: files.streams });
   if (started.kind === 'not-started') {
     files.close();
@@ -125,6 +129,14 @@ async function runChange(setup: Setup, call: Call, consent: Consent): Promise<Tr
   const printed = files.read();
   files.close();
   return toTranscript(call, { exit: toExit(how, printed, hold), printed, ...(await readPinning(hold)) });
+}
+
+function tryOpenFiles(keepBytes: number): OutputFiles | Error {
+  try {
+    return openOutputFiles(keepBytes);
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }
 
 interface Left {

@@ -27,6 +27,8 @@ export interface Written {
   readonly diff: string;
   readonly hash: string;
   readonly previous: { readonly text: string; readonly hash: string } | undefined;
+  /** It was written, but the last line about it isn't in the audit log. */
+  readonly unrecorded: boolean;
 }
 
 export interface WriteSources {
@@ -47,7 +49,7 @@ export async function writeConfiguration(
   const text = newText(request, previous?.text);
   const checked = await check({ text, shownPath: file, folder: path.dirname(place.realPath) });
   const hash = sha256(text);
-  const result = { checked, diff: diffTexts(file, previous?.text, text), hash, previous };
+  const result = { checked, diff: diffTexts(file, previous?.text, text), hash, previous, unrecorded: false };
   if (checked.verdict !== 'valid') return { kind: 'invalid', ...result };
   if (previous?.hash === hash) return { kind: 'unchanged', ...result };
   const id = randomUUID();
@@ -74,8 +76,16 @@ export async function writeConfiguration(
       return previous === undefined || (await workspace.readConfiguration(file)).sha256 === previous.hash;
     },
   });
-  record('done', 'done');
-  return { kind: 'written', ...result };
+  return { kind: 'written', ...result, unrecorded: !succeeds(() => record('done', 'done')) };
+}
+
+function succeeds(act: () => void): boolean {
+  try {
+    act();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function readPrevious(workspace: Workspace, file: string): Promise<{ text: string; hash: string }> {

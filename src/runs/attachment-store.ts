@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { ToolError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 const identitySchema = z.object({ pid: z.int().positive(), startedAt: z.string().min(1) });
@@ -52,10 +53,14 @@ export type Tunnel = z.output<typeof tunnelSchema>;
 /** The attachments' files: one record each, so that two servers over one folder never overwrite each other's. */
 export interface AttachmentStore {
   readonly folder: string;
-  /** Undefined when there is none. A record that can't be read is set aside, and the log says so. */
+  /**
+   * Undefined when there is none. A record that can't be read is set aside, and the log says so.
+   * @throws ToolError `state-unavailable` for one of another version of this server, which is left where it is.
+   */
   read(id: string): Promise<AttachmentRecord | undefined>;
   /** Replaces the record as a whole or not at all. */
   write(record: AttachmentRecord): Promise<void>;
+  /** All but those of another version, which the log names. */
   list(): Promise<AttachmentRecord[]>;
   /** Removes the record and the output. */
   forget(id: string): Promise<void>;
@@ -69,20 +74,38 @@ export function createAttachmentStore(stateDir: string, log: Log): AttachmentSto
   const file = (id: string, ending: string): string => path.join(folder, `${id}.${ending}`);
   const read = async (id: string): Promise<AttachmentRecord | undefined> => {
     const recordFile = file(id, 'json');
-    const text = await readFile(recordFile, 'utf8').catch((error: unknown) => {
+    try {
+      return parseRecord(await readFile(recordFile, 'utf8'), id);
+    } catch (error) {
       if (isMissing(error)) return undefined;
-      throw error;
-    });
-    return text === undefined ? undefined : await parseRecord(text, recordFile, log);
+      // Only what is wrong with the record itself: a good one must not go because there was no descriptor left to open it.
+      if (error instanceof ToolError || (isSystemError(error) && error.code !== 'EISDIR')) throw error;
+      await setAside(recordFile, { error, log });
+      return undefined;
+    }
   };
+  const told = new Set<string>();
+  const readOrSkip = async (id: string): Promise<AttachmentRecord | undefined> =>
+    await read(id).catch((error: unknown) => {
+      if (!(error instanceof ToolError)) throw error;
+      // The list is looked at every few seconds.
+      if (!told.has(id)) log.warn({ id }, error.message);
+      told.add(id);
+      return undefined;
+    });
   return {
     folder,
     read,
     write: async (record) => {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       const temporary = file(record.id, `${randomBytes(6).toString('hex')}.tmp`);
-      await writeFile(temporary, `${JSON.stringify(record, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' });
-      await rename(temporary, file(record.id, 'json'));
+      try {
+        await writeFile(temporary, `${JSON.stringify(record, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' });
+        await rename(temporary, file(record.id, 'json'));
+      } catch (error) {
+        await rm(temporary, { force: true });
+        throw error;
+      }
     },
     list: async () => {
       const names = await readdir(folder).catch((error: unknown) => {
@@ -90,7 +113,7 @@ export function createAttachmentStore(stateDir: string, log: Log): AttachmentSto
         throw error;
       });
       const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length));
-      const records = await Promise.all(ids.sort().map(read));
+      const records = await Promise.all(ids.sort().map(readOrSkip));
       return records.filter((record) => record !== undefined);
     },
     forget: async (id) => {
@@ -101,18 +124,31 @@ export function createAttachmentStore(stateDir: string, log: Log): AttachmentSto
   };
 }
 
-async function parseRecord(text: string, recordFile: string, log: Log): Promise<AttachmentRecord | undefined> {
-  try {
-    return recordSchema.parse(JSON.parse(text));
-  } catch (error) {
-    const aside = `${recordFile}.broken-${Date.now()}`;
-    await rename(recordFile, aside).catch(() => undefined);
-    log.warn({ error, aside }, 'A record of an attachment could not be read and was set aside.');
-    return undefined;
-  }
+const anyVersion = z.looseObject({ version: z.int() });
+
+function parseRecord(text: string, id: string): AttachmentRecord {
+  const json: unknown = JSON.parse(text);
+  const { version } = anyVersion.parse(json);
+  if (version === recordSchema.shape.version.value) return recordSchema.parse(json);
+  throw new ToolError(
+    'state-unavailable',
+    `The attachment ${id} was made by another version of this server, and was left as it is.`,
+    'Tell the user: the version that made it shows and ends it.',
+  );
+}
+
+async function setAside(recordFile: string, { error, log }: { error: unknown; log: Log }): Promise<void> {
+  const aside = `${recordFile}.broken-${Date.now()}`;
+  await rename(recordFile, aside).catch(() => undefined);
+  log.warn({ error, aside }, 'A record of an attachment could not be read and was set aside.');
+}
+
+/** True for an error of the operating system. */
+export function isSystemError(error: unknown): error is Error & { readonly code: unknown } {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
 }
 
 /** True for the error of a file that isn't there. */
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return isSystemError(error) && error.code === 'ENOENT';
 }

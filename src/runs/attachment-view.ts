@@ -136,7 +136,8 @@ async function learn(record: AttachmentRecord, { output, isRunning, context }: S
   if (learned === record) return record;
   // Another server may have ended it and started anew: its record isn't ours to replace.
   const current = await store.read(record.id);
-  if (current?.marker === record.marker) await store.write(learned);
+  // What can't be kept (a full disk) is learned anew at the next look.
+  if (current?.marker === record.marker) await store.write(learned).catch(() => undefined);
   return learned;
 }
 

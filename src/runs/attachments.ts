@@ -1,6 +1,7 @@
 import type { CheckedArgv } from '../cli/command.ts';
+import { ToolError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { createAttachmentStore } from './attachment-store.ts';
+import { createAttachmentStore, isSystemError } from './attachment-store.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
 import { dstackSshDirOf, viewAttachment } from './attachment-view.ts';
 import type { Attachment } from './attachment-view.ts';
@@ -32,7 +33,7 @@ export interface Attachments {
   /**
    * Attaches, and answers as soon as ports, alias and link are known, the run ended, attaching failed, or the deadline is near.
    * The same attachment twice is one, also between two servers.
-   * @throws ToolError `cli-not-found`, `busy`, `cancelled`.
+   * @throws ToolError `cli-not-found`, `busy`, `cancelled`, `state-unavailable`.
    */
   start(argv: CheckedArgv, options: AttachOptions): Promise<AttachStart>;
   /** The attachment of this id, or all of this run. */
@@ -72,19 +73,36 @@ export function createAttachments(options: AttachmentsOptions): Attachments {
   }, rotateEveryMs);
   timer.unref();
   return {
-    start: (argv, startOptions) => startAttachment(argv, startOptions, context),
-    status: async (idOrRun) => {
-      const records = await findRecords(idOrRun, context);
-      return await Promise.all(records.map(async (record) => (await viewAttachment(record, context)).attachment));
-    },
-    stop: async (idOrRun) => {
-      const records = await findRecords(idOrRun, context);
-      const stopped = await Promise.all(records.map((record) => stopAttachment(record, context)));
-      return stopped.filter((result) => result !== undefined);
-    },
-    list: () => list(context),
+    start: (argv, startOptions) => tellingTheDisk(() => startAttachment(argv, startOptions, context)),
+    status: (idOrRun) =>
+      tellingTheDisk(async () => {
+        const records = await findRecords(idOrRun, context);
+        return await Promise.all(records.map(async (record) => (await viewAttachment(record, context)).attachment));
+      }),
+    stop: (idOrRun) =>
+      tellingTheDisk(async () => {
+        const records = await findRecords(idOrRun, context);
+        const stopped = await Promise.all(records.map((record) => stopAttachment(record, context)));
+        return stopped.filter((result) => result !== undefined);
+      }),
+    list: () => tellingTheDisk(() => list(context)),
     close: () => clearInterval(timer),
   };
+}
+
+/** What the disk refuses is told as that: it is no bug of this server's. */
+async function tellingTheDisk<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw new ToolError(
+      'state-unavailable',
+      `The folder in which attachments are kept can't be used: ${error.message}. Nothing was done.`,
+      'Tell the user; the doctor tool names the folder.',
+      { cause: error },
+    );
+  }
 }
 
 async function findRecords(idOrRun: string, { store }: Context): Promise<AttachmentRecord[]> {

@@ -5,6 +5,7 @@ import type { AttachmentRecord } from './attachment-store.ts';
 import { viewAttachment } from './attachment-view.ts';
 import type { Attachment, ViewContext } from './attachment-view.ts';
 import { withLock } from './exclusive-lock.ts';
+import type { ProcessIdentity } from './process-identity.ts';
 import { spawnAttach } from './spawn-attach.ts';
 import { busy, endProcesses, stopAttachment } from './stop-attachment.ts';
 import type { StopContext } from './stop-attachment.ts';
@@ -60,7 +61,7 @@ export async function startAttachment(
   context: StartContext,
 ): Promise<AttachStart> {
   if (argv.command !== 'attach') throw new Error(`Not an attach: ${argv.command}`);
-  const until = Date.now() + options.deadlineMs - BEFORE_DEADLINE_MS;
+  const until = performance.now() + options.deadlineMs - BEFORE_DEADLINE_MS;
   const id = attachmentId(options);
   const begun = await withLock(context.store.lockFile(id), options.deadlineMs - BEFORE_DEADLINE_MS, () =>
     startOrJoin(id, { argv, options, context }),
@@ -104,8 +105,9 @@ async function startOrJoin(id: string, { argv, options, context }: Order): Promi
   };
   // Written first: a server that is killed right after the start leaves the mark by which the process is found.
   await store.write(record);
+  let leader: ProcessIdentity | undefined;
   try {
-    const leader = await spawnAttach({
+    leader = await spawnAttach({
       executable: await context.executable(),
       argv: argv.argv,
       env: context.ssh.env,
@@ -118,6 +120,8 @@ async function startOrJoin(id: string, { argv, options, context }: Order): Promi
     log.info({ id, pid: leader?.pid }, 'Started dstack attach.');
     return { record: withLeader, started: true };
   } catch (error) {
+    // Without its record it would go on, known to nobody.
+    await endProcesses({ ...record, leader }, context);
     await store.forget(id);
     throw error;
   }
@@ -134,18 +138,18 @@ async function watch({ record: begun, started }: Begun, { until, options, contex
     options.knownPorts === undefined ? context : { ...context, knownPorts: options.knownPorts };
   let record = begun;
   // One that was attached before has settled long ago.
-  let attachedAt = started || begun.facts === undefined ? undefined : 0;
+  let attachedAt = started || begun.facts === undefined ? undefined : -Infinity;
   for (;;) {
     const seen = await viewAttachment(record, viewContext);
     const { attachment } = seen;
     record = seen.record;
     if (options.signal?.aborted === true) throw await cancelled(record, started, context);
     if (attachment.state.kind === 'attached') {
-      attachedAt ??= Date.now();
-      const isSettled = options.expectIdeLink !== true && Date.now() - attachedAt >= SETTLE_MS;
+      attachedAt ??= performance.now();
+      const isSettled = options.expectIdeLink !== true && performance.now() - attachedAt >= SETTLE_MS;
       if (isSettled || attachment.state.connection.ideLink !== undefined) return { attachment, started };
     } else if (attachment.state.kind !== 'waiting') return { attachment, started };
-    if (Date.now() >= until) return { attachment, started };
+    if (performance.now() >= until) return { attachment, started };
     await pause(WATCH_MS, options.signal);
   }
 }
