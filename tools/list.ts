@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { project } from '../src/fields.ts';
-import { readTable } from '../src/output/read-table.ts';
+import { NOT_A_LISTING, readTable } from '../src/output/read-table.ts';
 import { defineTool } from '../src/tool.ts';
 
 const KINDS = ['volumes', 'gateways', 'secrets', 'presets', 'exports', 'imports', 'projects'] as const;
@@ -36,11 +36,12 @@ export const list = defineTool({
         '--project': WITHOUT_PROJECT.has(input.kind) ? undefined : input.project,
       },
     });
-    const rows = readTable(transcript.stdout.split('\n'))?.rows ?? [];
+    const table = readTable(transcript.stdout.split('\n'));
+    const rows = table?.rows ?? [];
     const items = rows.slice(0, 200).map(({ cells }) => cells);
     return {
       outcome: 'done',
-      summary: `${rows.length === 0 ? 'No' : rows.length} ${input.kind}.`,
+      summary: table === undefined ? NOT_A_LISTING : `${rows.length === 0 ? 'No' : rows.length} ${input.kind}.`,
       printed: [{ transcript, rest: 'get shows one volume or gateway by name; another `project` has its own' }],
       facts: { items },
     };

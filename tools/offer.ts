@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { extraFlags, project, resourceName } from '../src/fields.ts';
-import { readGpuGroups, readOffers } from '../src/output/read-offers.ts';
+import { readGpuGroups, readOffers, saysNoOffers } from '../src/output/read-offers.ts';
+import { NOT_A_LISTING } from '../src/output/read-table.ts';
 import { defineTool } from '../src/tool.ts';
 
 const offerFacts = z.object({
@@ -84,20 +85,20 @@ export const offer = defineTool({
       backends,
     }));
     const count = offers.length + gpus.length;
+    const isNone = saysNoOffers(transcript.stdout);
+    const noOffers = isNone ? 'No offers match.' : NOT_A_LISTING;
     return {
       outcome: 'done',
       summary:
         count === 0
-          ? 'No offers match.'
+          ? noOffers
           : gpus.length > 0
             ? `${gpus.length} kinds of GPU.`
             : `${offers.length} of ${found?.total ?? offers.length} offers.`,
       printed: [{ transcript, rest: 'narrow it with gpu, max_price or backend, or group_by ["gpu"]' }],
       facts: gpus.length > 0 ? { gpus } : { offers: offers.slice(0, 100), total: found?.total ?? offers.length },
-      next:
-        count === 0
-          ? 'Ask for less: another gpu, spot "auto", or no max_price.'
-          : 'To use one: plan with a configuration whose `resources` match it.',
+      ...(isNone ? { next: 'Ask for less: another gpu, spot "auto", or no max_price.' } : {}),
+      ...(count > 0 ? { next: 'To use one: plan with a configuration whose `resources` match it.' } : {}),
     };
   },
 });

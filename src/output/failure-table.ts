@@ -276,8 +276,9 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'no-answer', // rich's prompt on a closed standard input, as a traceback
     pattern: /EOFError: EOF when reading a line/,
     outcome: 'failed',
-    hint: 'dstack asked a question that nobody answered, and did nothing. Plan first, then apply, stop or delete with its token.',
+    hint: 'dstack asked a question, and nobody answers those here. Plan first, then apply, stop or delete with its token.',
     transient: false,
+    midway: true,
   },
   {
     code: 'interrupted', // cli/commands/apply.py, cli/utils/common.py

@@ -37,8 +37,8 @@ function joinStreams(transcript: Transcript): string {
     transcript.omittedBytes === 0
       ? []
       : [`[… ${transcript.omittedBytes} bytes in the middle of this output were not kept …]`];
-  const stdout = transcript.stdout.replace(/\s+$/, '');
-  const stderr = transcript.stderr.replace(/\s+$/, '');
+  const stdout = transcript.stdout.trimEnd();
+  const stderr = transcript.stderr.trimEnd();
   return [...omitted, stdout, ...(stderr === '' ? [] : [`--- standard error ---\n${stderr}`])]
     .filter((part) => part !== '')
     .join('\n');

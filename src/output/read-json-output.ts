@@ -6,7 +6,10 @@ import { ToolError } from '../errors.ts';
  * @throws ToolError `cli-not-understood` where there is no JSON.
  */
 export function readJsonOutput(stdout: string): unknown {
-  for (const { index } of stdout.matchAll(/^[[{]/gm)) {
+  const end = stdout.trimEnd().at(-1);
+  for (const { 0: start, index } of stdout.matchAll(/^[[{]/gm)) {
+    // Only what can be whole is parsed: a flood of brackets would be read to its end from each of them.
+    if (end !== (start === '[' ? ']' : '}')) continue;
     try {
       const value: unknown = JSON.parse(stdout.slice(index));
       return value;

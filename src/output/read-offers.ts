@@ -144,3 +144,6 @@ export function readGpuGroups(text: string): readonly GpuRow[] | undefined {
   if (table === undefined || !table.columns.includes('$/GPU')) return undefined;
   return table.rows.map(readGpuGroup).filter((group) => group !== undefined);
 }
+
+/** True where dstack says that there are none (NO_OFFERS_WARNING, cli/utils/common.py): a text in which none are found tells nothing. */
+export const saysNoOffers = (text: string): boolean => /^No matching instance offers available\./m.test(text);

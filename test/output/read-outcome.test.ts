@@ -126,7 +126,7 @@ describe('a stop', () => {
     ['stop-stopped', 'done', 'stopped'],
     ['stop-aborted', 'done', 'aborted'],
     ['stop-declined', 'nothing-to-do', undefined],
-    ['stop-eof', 'failed', undefined],
+    ['stop-eof', 'unknown', undefined],
     ['stop-not-found', 'failed', undefined],
   ])('recorded as %s came to %s', (fixture, outcome, did) => {
     const read = readStopOutcome(readFixture(fixture));
