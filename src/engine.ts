@@ -160,9 +160,11 @@ export function createEngine({ settings, env, log }: EngineOptions): Engine {
       await cli.warmUp().catch((error: unknown) => log.warn({ err: error }, 'dstack'));
     },
     async close() {
-      gate.close();
+      // A change that is cut off has its line, too: the process must not end before that.
+      const recorded = gate.close();
       attachments.close();
       await cli.close();
+      await recorded;
       await telemetry.close();
     },
   };

@@ -74,8 +74,8 @@ export interface Gate<R> {
    * @throws ToolError as `redeem` does, and where the person declined or typed another name.
    */
   decide(decision: CardDecision, steps: RedeemSteps<R>): Promise<Redemption<R>>;
-  /** Forgets every token that waits, and ends the dialogs that are open. */
-  close(): void;
+  /** Forgets every token that waits, ends the dialogs that are open, and settles when each change that is being made has its last line. */
+  close(): Promise<void>;
 }
 
 export interface GateOptions {
@@ -95,6 +95,7 @@ export interface GateOptions {
 export function createGate<R extends { readonly outcome: string }>(options: GateOptions): Gate<R> {
   const now = options.now ?? createSteadyClock();
   const journal = createJournal(options.audit);
+  const running = new Set<Promise<unknown>>();
   const refuse = (entry: TokenEntry<unknown>, error: ToolError, level?: ConsentLevel): ToolError => {
     closeEntry(entry, error);
     journal.refused(entry, error, level);
@@ -171,6 +172,8 @@ export function createGate<R extends { readonly outcome: string }>(options: Gate
       // Started in a later turn, so that the state is `running` before anything of it happens: of many calls one gets here.
       const result = Promise.resolve().then(() => execute(entry, next.level, steps));
       entry.state = { kind: 'running', result };
+      running.add(result);
+      void result.catch(() => undefined).then(() => running.delete(result));
       return { kind: 'result', result, repeated: false };
     } catch (error) {
       if (entry.state.kind === 'pending') journal.refused(entry, error);
@@ -209,7 +212,10 @@ export function createGate<R extends { readonly outcome: string }>(options: Gate
       // Nobody is asked any more: by now it is agreed to, or it is closed.
       return follow(find, { tool: entry.change.binding.tool, canAskPerson: false, waitMs: 0 }, steps);
     },
-    close: () => store.close(),
+    async close() {
+      store.close();
+      await Promise.allSettled(running);
+    },
   };
 }
 

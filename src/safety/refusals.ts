@@ -79,18 +79,22 @@ export const usedUp = (reason: string): ToolError =>
 export const tokenExpired = (change: PendingChange, why: string): ToolError =>
   new ToolError('token-expired', `${why} Nothing was changed.`, previewAgain(change));
 
+/** dstack goes on with a change when the server that began it is gone. */
+const LOOK_FIRST =
+  'If it was used before and no answer came, that change may have been made: look with ps, get or fleet.';
+
 /** No card of this process has that nonce. */
 export const nonceUnknown = (): ToolError =>
   new ToolError(
     'token-unknown',
-    'This card is not known: this server did not show it, or was restarted since. Nothing was changed.',
-    'Ask for a new plan, and decide in its card.',
+    'This card is not known: this server did not show it, or was restarted since. This click changed nothing.',
+    `${LOOK_FIRST} Then ask for a new plan, and decide in its card.`,
   );
 
 /** No such token was given out by this process. */
 export const tokenUnknown = (): ToolError =>
   new ToolError(
     'token-unknown',
-    "This server didn't give out that token, or was restarted since. Nothing was changed.",
-    'Copy the token from the preview unchanged; if there is none, call plan (or stop, delete without a token) to get one.',
+    "This server didn't give out that token, or was restarted since. This call changed nothing.",
+    `${LOOK_FIRST} Else copy the token from the preview unchanged; if there is none, call plan (or stop, delete without a token) to get one.`,
   );

@@ -167,7 +167,7 @@ describe('a nonce', () => {
         const unknown = await refusal(gate.decide({ nonce: guess, decision }, steps));
         expect([unknown.code, unknown.message]).toEqual([
           'token-unknown',
-          'This card is not known: this server did not show it, or was restarted since. Nothing was changed.',
+          'This card is not known: this server did not show it, or was restarted since. This click changed nothing.',
         ]);
       }
     }
@@ -205,7 +205,7 @@ describe('a nonce', () => {
   test('goes with the server', async () => {
     const { gate, steps, show } = setUp();
     const { nonce } = show();
-    gate.close();
+    await gate.close();
     expect((await refusal(gate.decide({ nonce, decision: 'approve' }, steps))).code).toBe('token-expired');
   });
 });

@@ -556,7 +556,7 @@ test('closing the gate ends its dialogs and its tokens', async () => {
   const { gate, steps, mint } = setUp({ dialog });
   const token = mint();
   await gate.redeem(token, ask(), steps);
-  gate.close();
+  await gate.close();
   expect(opened[0]?.signal.aborted).toBe(true);
   await refusal(gate.redeem(token, ask(), steps));
 });

@@ -57,8 +57,8 @@ test.each<[string, ToolError, string, string, string]>([
     'an invented nonce',
     nonceUnknown(),
     'token-unknown',
-    'This card is not known: this server did not show it, or was restarted since. Nothing was changed.',
-    'Ask for a new plan, and decide in its card.',
+    'This card is not known: this server did not show it, or was restarted since. This click changed nothing.',
+    'If it was used before and no answer came, that change may have been made: look with ps, get or fleet. Then ask for a new plan, and decide in its card.',
   ],
   [
     'another plan',
@@ -113,8 +113,8 @@ test.each<[string, ToolError, string, string, string]>([
     'an invented token',
     tokenUnknown(),
     'token-unknown',
-    "This server didn't give out that token, or was restarted since. Nothing was changed.",
-    'Copy the token from the preview unchanged; if there is none, call plan (or stop, delete without a token) to get one.',
+    "This server didn't give out that token, or was restarted since. This call changed nothing.",
+    'If it was used before and no answer came, that change may have been made: look with ps, get or fleet. Else copy the token from the preview unchanged; if there is none, call plan (or stop, delete without a token) to get one.',
   ],
 ])(
   '%s is refused in words that say what it is and what to do, and never how to do without',

@@ -88,7 +88,7 @@ test.each(Object.entries(CHANGES))(
           expect(refusal).toMatchObject({ code: 'plan-changed' });
         }
         expect(written.map(({ event }) => event)).toEqual(['asked', 'refused']);
-        gate.close();
+        await gate.close();
       }),
       { numRuns: 25 },
     );
