@@ -3,7 +3,7 @@ import { project, resourceName } from '../src/fields.ts';
 import { fleetRow, readFleets } from '../src/output/read-fleets.ts';
 import { readJsonOutput } from '../src/output/read-json-output.ts';
 import { readFleet, resourceFacts } from '../src/output/read-resource.ts';
-import { isEmptyListing, NOT_A_LISTING } from '../src/output/read-table.ts';
+import { NOT_A_LISTING } from '../src/output/read-table.ts';
 import { defineTool } from '../src/tool.ts';
 
 export const fleet = defineTool({
@@ -34,14 +34,16 @@ export const fleet = defineTool({
       flags: { '--verbose': input.verbose, '--project': input.project },
     });
     const fleets = readFleets(transcript.stdout);
-    const isNone = isEmptyListing(transcript.stdout);
-    const noFleets = isNone ? 'No fleets: a run needs one.' : NOT_A_LISTING;
+    if (fleets === undefined) return { outcome: 'done', summary: NOT_A_LISTING, printed: [{ transcript }], facts: {} };
     return {
       outcome: 'done',
-      summary: fleets.length === 0 ? noFleets : `${fleets.length} fleet${fleets.length === 1 ? '' : 's'}.`,
+      summary:
+        fleets.length === 0
+          ? 'No fleets: a run needs one.'
+          : `${fleets.length} fleet${fleets.length === 1 ? '' : 's'}.`,
       printed: [{ transcript, rest: 'ask for one fleet by `name`' }],
       facts: { fleets },
-      ...(isNone ? { next: 'Write a configuration with `type: fleet`, then plan and apply it.' } : {}),
+      ...(fleets.length === 0 ? { next: 'Write a configuration with `type: fleet`, then plan and apply it.' } : {}),
     };
   },
 });

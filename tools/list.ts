@@ -37,11 +37,12 @@ export const list = defineTool({
       },
     });
     const table = readTable(transcript.stdout.split('\n'));
-    const rows = table?.rows ?? [];
+    if (table === undefined) return { outcome: 'done', summary: NOT_A_LISTING, printed: [{ transcript }], facts: {} };
+    const { rows } = table;
     const items = rows.slice(0, 200).map(({ cells }) => cells);
     return {
       outcome: 'done',
-      summary: table === undefined ? NOT_A_LISTING : `${rows.length === 0 ? 'No' : rows.length} ${input.kind}.`,
+      summary: `${rows.length === 0 ? 'No' : rows.length} ${input.kind}.`,
       printed: [{ transcript, rest: 'get shows one volume or gateway by name; another `project` has its own' }],
       facts: { items },
     };

@@ -78,7 +78,8 @@ export const offer = defineTool({
         availability,
       }),
     );
-    const gpus = (readGpuGroups(transcript.stdout) ?? []).map(({ gpu, pricePerGpuMin, pricePerGpuMax, backends }) => ({
+    const groups = readGpuGroups(transcript.stdout);
+    const gpus = (groups ?? []).map(({ gpu, pricePerGpuMin, pricePerGpuMax, backends }) => ({
       gpu,
       pricePerGpuMin,
       pricePerGpuMax,
@@ -86,12 +87,13 @@ export const offer = defineTool({
     }));
     const count = offers.length + gpus.length;
     const isNone = saysNoOffers(transcript.stdout);
-    const noOffers = isNone ? 'No offers match.' : NOT_A_LISTING;
+    if (count === 0 && !isNone)
+      return { outcome: 'done', summary: NOT_A_LISTING, printed: [{ transcript }], facts: {} };
     return {
       outcome: 'done',
       summary:
         count === 0
-          ? noOffers
+          ? 'No offers match.'
           : gpus.length > 0
             ? `${gpus.length} kinds of GPU.`
             : `${offers.length} of ${found?.total ?? offers.length} offers.`,

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { extraFlags, project } from '../src/fields.ts';
 import { readRuns, runRow } from '../src/output/read-runs.ts';
-import { isEmptyListing, NOT_A_LISTING } from '../src/output/read-table.ts';
+import { NOT_A_LISTING } from '../src/output/read-table.ts';
 import { defineTool } from '../src/tool.ts';
 
 /** More are nobody's next step, and would not fit into a result. */
@@ -30,18 +30,19 @@ export const ps = defineTool({
       extraFlags: input.flags,
     });
     const runs = readRuns(transcript.stdout);
+    if (runs === undefined) return { outcome: 'done', summary: NOT_A_LISTING, printed: [{ transcript }], facts: {} };
     const shown = runs.slice(0, MOST_ROWS);
-    const isNone = isEmptyListing(transcript.stdout);
-    const noRuns = isNone ? 'No runs.' : NOT_A_LISTING;
     return {
       outcome: 'done',
       summary:
         runs.length === 0
-          ? noRuns
+          ? 'No runs.'
           : `${runs.length} run${runs.length === 1 ? '' : 's'}${shown.length < runs.length ? `, of which the first ${shown.length} are in \`runs\`; \`last\` narrows it` : ''}.`,
       printed: [{ transcript, rest: 'use `last` for fewer runs' }],
       facts: { runs: shown },
-      ...(isNone ? { next: 'To start one: offer for GPUs and prices, then plan with a configuration file.' } : {}),
+      ...(runs.length === 0
+        ? { next: 'To start one: offer for GPUs and prices, then plan with a configuration file.' }
+        : {}),
     };
   },
 });

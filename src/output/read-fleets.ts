@@ -70,14 +70,26 @@ function readFleetRow({ cells }: TableRow): FleetRow {
   });
 }
 
-/** Reads the table of `dstack fleet`: one row a fleet, its instances under it. */
-export function readFleets(stdout: string): FleetRow[] {
+/** Reads the table of `dstack fleet`: one row a fleet, its instances under it; undefined where it isn't that table (0.19 has another). */
+export function readFleets(stdout: string): FleetRow[] | undefined {
   const table = readTable(stdout.split('\n'));
-  if (table === undefined || !table.columns.includes('NODES')) return [];
+  if (table === undefined || !table.columns.includes('NODES')) return undefined;
   const fleets: FleetRow[] = [];
   for (const row of table.rows) {
     if (row.level === 0) fleets.push(readFleetRow(row));
     else fleets.at(-1)?.instances.push(readInstance(row));
   }
   return fleets;
+}
+
+/** Dollars an hour of all instances that there are; undefined where one of them has no price that can be read. */
+export function sumPrices(fleets: readonly FleetRow[]): number | undefined {
+  let sum = 0;
+  for (const { status, backend, pricePerHour } of fleets.flatMap(({ instances }) => instances)) {
+    // A machine of one's own, in an SSH fleet, has no price.
+    if (/terminat/i.test(status) || backend === 'ssh') continue;
+    if (pricePerHour === undefined) return undefined;
+    sum += pricePerHour;
+  }
+  return sum;
 }

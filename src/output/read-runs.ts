@@ -44,10 +44,10 @@ function readPlace({ cells }: TableRow): Omit<RunRow, 'name' | 'jobs'> {
   });
 }
 
-/** Reads the table of `dstack ps`: one row a run, its jobs under it. */
-export function readRuns(stdout: string): RunRow[] {
+/** Reads the table of `dstack ps`: one row a run, its jobs under it; undefined where it isn't that table. */
+export function readRuns(stdout: string): RunRow[] | undefined {
   const table = readTable(stdout.split('\n'));
-  if (table === undefined || !table.columns.includes('STATUS')) return [];
+  if (table === undefined || !['NAME', 'STATUS'].every((name) => table.columns.includes(name))) return undefined;
   const runs: RunRow[] = [];
   for (const row of table.rows) {
     // ` deployment=2` behind the name, while a service is being updated or with -v.

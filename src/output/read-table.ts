@@ -101,8 +101,5 @@ export function readTable(lines: readonly string[], fromLine = 0): Table | undef
   return { columns: columns.map(({ name }) => name), rows, cutShort, endLine: line };
 }
 
-/** True where a text holds a table without rows, which dstack prints where there are none. A text without a table tells nothing. */
-export const isEmptyListing = (text: string): boolean => readTable(text.split('\n'))?.rows.length === 0;
-
 /** Words for what was to be a listing, and is none, or one of a dstack that prints it in another form. */
 export const NOT_A_LISTING = "What dstack printed isn't the table that is known here: read it as it is.";

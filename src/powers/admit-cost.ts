@@ -1,8 +1,7 @@
 import * as z from 'zod';
 import type { ConfigurationHead } from '../config/read-configuration.ts';
 import type { Engine } from '../engine.ts';
-import { readPrice } from '../output/read-offers.ts';
-import { readTable } from '../output/read-table.ts';
+import { readFleets, sumPrices } from '../output/read-fleets.ts';
 import { checkCaps } from '../safety/check-caps.ts';
 import type { Caps } from '../safety/check-caps.ts';
 import type { CommandRunner } from './command-runner.ts';
@@ -61,17 +60,9 @@ export async function admitCost(
   if (refusal !== undefined) throw refusal;
 }
 
-/** Dollars an hour of all instances that are there now; undefined where one of them has no price. */
+/** Dollars an hour of all instances that are there now; undefined where that can't be read. */
 async function readActivePrice(commands: CommandRunner, project: string | undefined): Promise<number | undefined> {
   const transcript = await commands.read({ command: 'fleet', flags: { '--project': project } }, { guarded: false });
-  const rows = readTable(transcript.stdout.split('\n'))?.rows ?? [];
-  const instances = rows.filter(
-    // A machine of one's own, in an SSH fleet, has no price.
-    ({ level, cells }) =>
-      level === 1 && !/terminat/i.test(cells['STATUS'] ?? '') && !/^ssh\b/.test(cells['BACKEND'] ?? ''),
-  );
-  const prices = instances.map((row) => readPrice(row.cells['PRICE']));
-  return prices.some((price) => price === undefined)
-    ? undefined
-    : prices.reduce<number>((sum, price) => sum + (price ?? 0), 0);
+  const fleets = readFleets(transcript.stdout);
+  return fleets === undefined ? undefined : sumPrices(fleets);
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readFleets } from '../../src/output/read-fleets.ts';
+import { readFleets, sumPrices } from '../../src/output/read-fleets.ts';
+import type { FleetRow } from '../../src/output/read-fleets.ts';
 import { readMetrics } from '../../src/output/read-metrics.ts';
 import { readGpuGroups, readOffers } from '../../src/output/read-offers.ts';
 import { readRuns } from '../../src/output/read-runs.ts';
@@ -31,15 +32,15 @@ describe('the list of runs', () => {
     expect(readRuns(readFixture('ps-last').stdout)).toEqual([{ name: 'big', status: 'no capacity', submitted: 'now' }]);
   });
 
-  it('is empty where there are none, and where the text is no such list', () => {
+  it('is empty where there are none, and is none where the text is no such list', () => {
+    expect(readRuns('Run x not found\n')).toBeUndefined();
     expect(readRuns(' NAME  BACKEND  GPU  PRICE  STATUS  SUBMITTED \n')).toEqual([]);
-    expect(readRuns('Run x not found\n')).toEqual([]);
   });
 });
 
 describe('the list of fleets', () => {
   it.each([['0.22.5'], ['0.20.29']])('of dstack %s has the instances under their fleet', (version) => {
-    const [fleet] = readFleets(readFixture('fleet', version).stdout);
+    const [fleet] = readFleets(readFixture('fleet', version).stdout) ?? [];
     expect(fleet).toMatchObject({
       status: 'active',
       nodes: expect.stringMatching(/^0\.\.\d$/),
@@ -59,6 +60,41 @@ describe('the list of fleets', () => {
     });
     expect(fleet).not.toHaveProperty('gpu');
     expect(fleet).not.toHaveProperty('maxPrice');
+  });
+});
+
+describe('the list of fleets of dstack 0.19', () => {
+  // Its columns are others, and a fleet shares its line with its first instance.
+  const printed = [
+    ' FLEET    INSTANCE  BACKEND       RESOURCES                  PRICE  STATUS  CREATED   ',
+    ' on-prem  0         ssh (remote)  cpu=16 mem=128GB disk=500GB  $0     busy    1 min ago ',
+    '          1         cloudrift     cpu=8 mem=32GB disk=200GB    $2.5   idle    1 min ago ',
+  ].join('\n');
+
+  it('is not taken for one without fleets', () => {
+    expect(readFleets(printed)).toBeUndefined();
+    expect(readFleets('')).toBeUndefined();
+  });
+});
+
+describe('what the machines of all fleets cost together', () => {
+  const fleet = (...instances: object[]): FleetRow => ({
+    name: 'cloud',
+    status: 'active',
+    instances: instances.map((one, instance) => ({ instance, status: 'idle', backend: 'cloudrift', ...one })),
+  });
+
+  it('is the sum of those that cost something', () => {
+    const own = { backend: 'ssh' };
+    const ending = { status: 'terminating', pricePerHour: 9 };
+    expect(sumPrices([fleet({ pricePerHour: 0.5 }, own), fleet({ pricePerHour: 2, status: 'busy' }, ending)])).toBe(
+      2.5,
+    );
+    expect(sumPrices([])).toBe(0);
+  });
+
+  it("isn't known where one of them has no price that can be read", () => {
+    expect(sumPrices([fleet({ pricePerHour: 0.5 }, {})])).toBeUndefined();
   });
 });
 
