@@ -1,24 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
-import type { CloudService } from './cloud-service.ts';
+import type { CloudAnswer, CloudService } from './cloud-service.ts';
 
-const volumeRequest = z.object({ name: z.string(), size: z.number(), dataCenter: z.string() });
+const volumeRequest = z.object({ name: z.string(), size: z.coerce.number(), dataCenter: z.string() });
+const graphqlRequest = z.object({ query: z.string() });
 
-/** What any query is answered with; dstack 0.19 asks for the kinds of GPUs before it does anything. */
-const ACCOUNT = { myself: { id: 'user', email: 'sandbox@example.test' }, gpuTypes: [] };
+interface Volume extends z.output<typeof volumeRequest> {
+  readonly id: string;
+}
 
-/** Plays api.runpod.io as far as network volumes need it. */
+/** Plays api.runpod.io as far as network volumes need it: its REST API, and GraphQL for dstack before 0.22. */
 export function createRunPod(): CloudService {
-  const volumes = new Map<string, z.infer<typeof volumeRequest> & { id: string }>();
+  const volumes = new Map<string, Volume>();
   return ({ method, path, body }) => {
-    if (path === '/graphql') return { status: 200, json: { data: ACCOUNT } };
+    if (path === '/graphql') return answerGraphql(volumes, graphqlRequest.safeParse(body).data?.query ?? '');
     const [, kind, id] = /^\/v2\/(network-volumes)(?:\/(.+))?$/.exec(path) ?? [];
     if (kind === undefined) return { status: 200, json: [] };
-    if (method === 'POST') {
-      const volume = { ...volumeRequest.parse(body), id: `volume${randomBytes(4).toString('hex')}` };
-      volumes.set(volume.id, volume);
-      return { status: 201, json: volume };
-    }
+    if (method === 'POST') return { status: 201, json: createVolume(volumes, body) };
     if (id === undefined) return { status: 200, json: [...volumes.values()] };
     const volume = volumes.get(id);
     if (volume === undefined)
@@ -27,4 +25,30 @@ export function createRunPod(): CloudService {
     volumes.delete(id);
     return { status: 204 };
   };
+}
+
+function createVolume(volumes: Map<string, Volume>, wanted: unknown): Volume {
+  const volume = { ...volumeRequest.parse(wanted), id: `volume${randomBytes(4).toString('hex')}` };
+  volumes.set(volume.id, volume);
+  return volume;
+}
+
+/** dstack writes its values into the query, one a line: `name: "data"`. */
+function answerGraphql(volumes: Map<string, Volume>, query: string): CloudAnswer {
+  const value = (name: string): string | undefined => new RegExp(`\\b${name}: "?([^",\\s]+)`).exec(query)?.[1];
+  const answer = (data: object): CloudAnswer => ({ status: 200, json: { data } });
+  if (query.includes('createNetworkVolume')) {
+    const wanted = { name: value('name'), size: value('size'), dataCenter: value('dataCenterId') };
+    return answer({ createNetworkVolume: { id: createVolume(volumes, wanted).id } });
+  }
+  if (query.includes('deleteNetworkVolume')) {
+    volumes.delete(value('id') ?? '');
+    return answer({ deleteNetworkVolume: null });
+  }
+  const networkVolumes = [...volumes.values()].map(({ dataCenter, ...volume }) => ({
+    ...volume,
+    dataCenter: { id: dataCenter, name: dataCenter },
+  }));
+  // What any other query is answered with; dstack 0.19 asks for the kinds of GPUs before it does anything.
+  return answer({ myself: { id: 'user', email: 'sandbox@example.test', networkVolumes }, gpuTypes: [] });
 }

@@ -47,6 +47,8 @@ export async function runPair({ cli, server, root, environments, tests, limitMs 
         path.join(root, 'node_modules/vitest/vitest.mjs'),
         'run',
         ...tests,
+        // On few cores, tests that wait for one another would be taken for failed ones.
+        '--maxWorkers=2',
         '--reporter=dot',
         '--reporter=json',
         `--outputFile.json=${file}`,
@@ -82,15 +84,17 @@ function folderOf(environments: ReadonlyMap<string, string>, version: string): s
 }
 
 function count({ testResults }: Report, root: string): Pick<PairResult, 'passed' | 'skipped' | 'failed'> {
-  const all = testResults.flatMap(({ name, assertionResults }) =>
-    assertionResults.map((one) => ({ ...one, title: `${path.relative(root, name)}: ${one.fullName.trim()}` })),
-  );
-  const failed = all.filter(({ status }) => status === 'failed');
-  // What failed before its tests, in a hook or an import.
+  // What failed before its tests, in a hook or an import: none of them was run.
   const broken = testResults.filter(
     ({ message, assertionResults }) =>
       (message ?? '') !== '' && !assertionResults.some(({ status }) => status === 'failed'),
   );
+  const all = testResults
+    .filter((one) => !broken.includes(one))
+    .flatMap(({ name, assertionResults }) =>
+      assertionResults.map((one) => ({ ...one, title: `${path.relative(root, name)}: ${one.fullName.trim()}` })),
+    );
+  const failed = all.filter(({ status }) => status === 'failed');
   return {
     passed: all.filter(({ status }) => status === 'passed').length,
     skipped: all.filter(({ status }) => status !== 'passed' && status !== 'failed').map(({ title }) => title),

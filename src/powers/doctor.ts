@@ -9,21 +9,22 @@ import type { CommandRunner } from './command-runner.ts';
 import { examineMachine } from './doctor-machine.ts';
 import type { DoctorCheck, DoctorReport } from './powers.ts';
 
-/** Commands that the tools build on; a CLI that doesn't document one is too old for that tool. */
-const NEEDED = [
-  'apply',
-  'attach',
-  'event',
-  'fleet',
-  'gateway',
-  'logs',
-  'metrics',
-  'offer',
-  'ps',
-  'run',
-  'stop',
-  'volume',
-];
+/** The commands that the tools build on, and which tools do: a CLI that doesn't document one is too old for those. */
+const NEEDED: Readonly<Record<string, string>> = {
+  apply: 'plan, apply',
+  attach: 'attach',
+  event: 'event',
+  fleet: 'fleet',
+  'fleet get': 'fleet by name, delete',
+  gateway: 'list',
+  logs: 'logs',
+  metrics: 'metrics',
+  offer: 'offer',
+  ps: 'ps',
+  'run get': 'get, stop, attach, delete',
+  stop: 'stop',
+  volume: 'list',
+};
 
 /**
  * Checks everything that a call needs, in the order in which it would fail; each finding comes with its mend. Without a context nothing
@@ -71,24 +72,36 @@ async function examineExecutable(engine: Engine): Promise<{ check: DoctorCheck; 
 }
 
 async function examineCommands({ catalogue, version }: Cli): Promise<DoctorCheck> {
-  const documented = new Set((await catalogue.commands()).map((command) => command.name));
-  const missing = NEEDED.filter((name) => !documented.has(name));
-  if (missing.length === 0)
-    return { name: 'commands', state: 'ok', found: `${documented.size} commands are documented` };
+  const documented = (await catalogue.commands()).length;
+  const { lacking } = await lookUp(catalogue);
+  if (lacking.length === 0) return { name: 'commands', state: 'ok', found: `${documented} commands are documented` };
+  const needs = lacking.map((command) => `${command} (${NEEDED[command]})`).join(', ');
   return {
     name: 'commands',
     state: 'warning',
-    found: `dstack ${version} doesn't document ${missing.join(', ')}: the tools that need them won't work`,
+    found: `dstack ${version} doesn't document ${needs}: what stands in brackets answers that dstack is too old, the other tools work`,
     mend: 'Upgrade dstack: uv tool upgrade dstack, or pip install -U dstack',
   };
 }
 
+/** Which of the commands that the tools build on the CLI documents. */
+async function lookUp(catalogue: Cli['catalogue']): Promise<{ documented: string[]; lacking: string[] }> {
+  const documented: string[] = [];
+  const lacking: string[] = [];
+  for (const command of Object.keys(NEEDED)) {
+    const parent = await catalogue.page(command.split(' ').slice(0, -1).join(' ')).catch(() => undefined);
+    const isThere = parent?.help.subcommands.some(({ name }) => name === command.split(' ').at(-1));
+    (isThere === true ? documented : lacking).push(command);
+  }
+  return { documented, lacking };
+}
+
 /** The flags of what the tools build on can be read from the help pages, which every command is checked against. */
 async function examineCatalogue({ catalogue }: Cli): Promise<DoctorCheck> {
-  const documented = new Set((await catalogue.commands()).map((command) => command.name));
+  const { documented } = await lookUp(catalogue);
   const unread: string[] = [];
   let flags = 0;
-  for (const name of NEEDED.filter((needed) => documented.has(needed))) {
+  for (const name of documented) {
     try {
       flags += (await catalogue.flagsOf(name)).own.size;
     } catch (error) {
