@@ -43,8 +43,8 @@ test('a fleet by ssh has its hosts, with neither a price nor a region', () => {
 });
 
 test('another table is no list of fleets, and a machine without a fleet before it is passed over', () => {
-  expect(readFleets(table(['NAME', 'STATUS'], ['x', 'active']))).toEqual([]);
-  expect(readFleets('nothing here')).toEqual([]);
+  expect(readFleets(table(['NAME', 'STATUS'], ['x', 'active']))).toBeUndefined();
+  expect(readFleets('nothing here')).toBeUndefined();
   const header = ['NAME', 'NODES', 'STATUS'];
   expect(readFleets(table(header, ['   instance=0', '', 'idle'], ['cloud', '0..1', 'active']))).toEqual([
     { name: 'cloud', nodes: '0..1', status: 'active', instances: [] },
