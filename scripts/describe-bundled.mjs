@@ -45,17 +45,28 @@ async function listPackages(root, metafiles) {
   return packages.toSorted((a, b) => a.name.localeCompare(b.name) || a.version.localeCompare(b.version));
 }
 
-/** @param {readonly BundledPackage[]} packages */
+/**
+ * Every licence's text, once for all the packages that it is the same in.
+ * @param {readonly BundledPackage[]} packages
+ */
 async function renderLicences(packages) {
-  const parts = await Promise.all(
-    packages.map(async ({ name, version, license, folder }) => {
+  /** @param {BundledPackage} one */
+  const title = ({ name, version, license }) => `${name} ${version} (${license})`;
+  const withTexts = await Promise.all(
+    packages.map(async (one) => {
+      const { folder } = one;
       const files = (await readdir(folder)).filter((file) => /^(?:licen[cs]e|notice)(?:[-.]|$)/i.test(file)).toSorted();
       const texts = await Promise.all(files.map((file) => readFile(path.join(folder, file), 'utf8')));
-      return [`${name} ${version} (${license})`, '', ...texts.map((text) => text.trim())].join('\n');
+      return { title: title(one), text: texts.map((text) => text.trim()).join('\n') };
     }),
   );
+  const texts = new Set(withTexts.map(({ text }) => text));
+  const parts = [...texts].map((text) => {
+    const titles = withTexts.filter((one) => one.text === text).map((one) => one.title);
+    return [...titles, '', text].join('\n');
+  });
   const head = `These packages are part of dstack-mcp's bundles, under their own licences:\n`;
-  const list = packages.map(({ name, version, license }) => `  ${name} ${version} (${license})`).join('\n');
+  const list = packages.map((one) => `  ${title(one)}`).join('\n');
   return `${[head + list, ...parts].join(`\n\n${'-'.repeat(80)}\n\n`)}\n`;
 }
 
