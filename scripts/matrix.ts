@@ -5,7 +5,7 @@
 // Each release is installed into an environment of its own in .cache/matrix, once. Prints a table; ends with 1 where something failed.
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { preparePythonEnvironment } from '../sandbox/python-environment.ts';
+import { DSTACK_VERSION, preparePythonEnvironment } from '../sandbox/python-environment.ts';
 import { runPair } from './matrix/run-pair.ts';
 import type { PairResult } from './matrix/run-pair.ts';
 import { choosePairs } from './matrix/versions.ts';
@@ -25,7 +25,8 @@ const tests = splitList(values.tests).map((name) => (name.includes('/') ? name :
 
 const environments = new Map<string, string>();
 for (const version of new Set(pairs.flatMap(({ cli, server }) => [cli, server]))) {
-  const folder = path.join(root, '.cache', 'matrix', version);
+  // The set-up has made one for the release that everything else runs with.
+  const folder = path.join(root, '.cache', ...(version === DSTACK_VERSION ? ['python'] : ['matrix', version]));
   await preparePythonEnvironment({ folder, version, onProgress: once((line) => process.stderr.write(`${line}\n`)) });
   environments.set(version, folder);
 }

@@ -78,6 +78,7 @@ def shorten_intervals():
     # Before 0.20 all background work went by triggers.
     if importlib.util.find_spec("dstack._internal.server.background.pipeline_tasks"):
         shorten_pipelines()
+        shorten_grace()
 
 
 def shorten_triggers():
@@ -106,6 +107,22 @@ def shorten_pipelines():
         original_pipeline(self, *args, **kwargs)
 
     base.Pipeline.__init__ = pipeline
+
+
+def shorten_grace():
+    """Before 0.22 a job that is stopped holds its machine for ten seconds, also once it has ended."""
+    from dstack._internal.server.background.pipeline_tasks import jobs_terminating
+
+    original = getattr(jobs_terminating, "_stop_job_gracefully", None)
+    if original is None or hasattr(jobs_terminating, "JOB_TERMINATION_DEADLINE"):
+        return
+
+    async def stop(*args, **kwargs):
+        changes = await original(*args, **kwargs)
+        changes["remove_at"] = jobs_terminating.get_current_datetime() + timedelta(seconds=1)
+        return changes
+
+    jobs_terminating._stop_job_gracefully = stop
 
 
 def set_up_process():

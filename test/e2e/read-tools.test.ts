@@ -148,8 +148,12 @@ describe('what is there', () => {
 
   test.each(['exports', 'imports'])('list of %s, which the open-source server does not have', async (kind) => {
     const { facts } = await client.call('list', { kind });
-    expect(facts).toMatchObject({ outcome: 'blocked', code: 'not-supported' });
-    expect(facts['output']).toContain('does not support exports');
+    // The one before 0.22 has them, and lists none.
+    const { outcome, code, items, output } = facts;
+    expect([
+      { outcome: 'blocked', code: 'not-supported', says: true, items: undefined },
+      { outcome: 'done', code: undefined, says: false, items: [] },
+    ]).toContainEqual({ outcome, code, says: String(output).includes('does not support exports'), items });
   });
 
   test('list of projects, without their tokens', async () => {
@@ -241,7 +245,8 @@ describe('what can be asked', () => {
   test('doctor finds everything in order, and says what this client can do', async () => {
     const { facts, text } = await ask('doctor');
     expect(facts['healthy'], text).toBe(true);
-    expect(text).toMatch(/dstack: 0\.22\.5 at /);
+    expect(text).toContain(`at ${inject('sandbox').cli}`);
+    expect(text).toMatch(/dstack: 0\.\d+\.\d+ at /);
     expect(text).toMatch(/project main on http:.* answers/);
     expect(text).toMatch(/can't ask a person/);
   });

@@ -20,7 +20,6 @@ import { grantConsent, spendConsent } from '../../src/safety/consent.ts';
 import { createWorkspace } from '../../src/safety/workspace.ts';
 import { recordedCatalogue, silentLog } from '../cli/recorded-catalogue.ts';
 import { writeExecutable } from '../support/fake-cli.ts';
-import { until } from '../support/wait.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -147,11 +146,10 @@ describe('a record of an attachment', () => {
     });
     // It may be ended before it says its number.
     const pid = existsSync(place('pid')) ? Number(await readFile(place('pid'), 'utf8')) : undefined;
-    if (pid !== undefined)
-      await until(
-        () => lookUpProcess(pid),
-        (found) => found === undefined,
-      );
+    onTestFinished(async () => {
+      if (pid !== undefined && (await lookUpProcess(pid)) !== undefined) process.kill(pid, 'SIGKILL');
+    });
+    expect(pid === undefined ? undefined : await lookUpProcess(pid)).toBeUndefined();
   });
 
   test.each<[string, () => Promise<unknown>]>([
@@ -204,11 +202,11 @@ test('where no temporary file can be made, a change is not started, and its cons
   onTestFinished(() => runner.close());
   const consent = grantConsent({ operation: 'stop', level: 'token', planDigest: 'x', argv: argv.argv });
   const stop = (): Promise<Transcript> => runner.change(argv, consent, { timeoutMs: 30_000 });
+  onTestFinished(() => void vi.unstubAllEnvs());
   vi.stubEnv('TMPDIR', path.join(folder, 'missing'));
   expect((await stop()).exit).toEqual({ kind: 'not-started', reason: expect.stringContaining('ENOENT') });
   vi.stubEnv('TMPDIR', folder);
   expect((await stop()).exit).toEqual({ kind: 'exited', code: 0 });
-  vi.unstubAllEnvs();
 });
 
 test('a configuration that was written, whose last line was not, is told as written', async () => {
