@@ -52,6 +52,9 @@ function watchSignals(): void {
       stopping.abort();
     });
   }
+  // At a limit for the size of files (ulimit -f) the system ends a process that doesn't listen. Node doesn't let it, until a library that
+  // listened for a while takes its listener off: with one that stays, the write fails, which is told.
+  process.on('SIGXFSZ', () => undefined);
   // A reader that is gone (a closed pipe) is an end, not a crash.
   process.stdout.on('error', () => stopping.abort());
   process.stderr.on('error', () => undefined);

@@ -56,7 +56,7 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
   const start = (): WorkerState => {
     starts += 1;
     const ready = options.start().then(onStarted, onStartFailed);
-    state = { kind: 'starting', ready, giveUpWaitingAt: Date.now() + options.patienceMs };
+    state = { kind: 'starting', ready, giveUpWaitingAt: performance.now() + options.patienceMs };
     return state;
   };
   const onStarted = (worker: WarmWorker): WarmWorker | undefined => {
@@ -83,9 +83,9 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
     } else onDeath(why);
   };
   const onDeath = (why: string): void => {
-    deaths = [...deaths.filter((time) => Date.now() - time < options.deathPeriodMs), Date.now()];
+    deaths = [...deaths.filter((time) => performance.now() - time < options.deathPeriodMs), performance.now()];
     const enough = deaths.length >= options.maxDeaths;
-    state = enough ? { kind: 'given-up', why, until: Date.now() + options.giveUpMs } : { kind: 'idle' };
+    state = enough ? { kind: 'given-up', why, until: performance.now() + options.giveUpMs } : { kind: 'idle' };
     log.warn(
       { why, deaths: deaths.length },
       enough ? 'the warm worker keeps dying: commands run as plain processes' : 'the warm worker died',
@@ -125,9 +125,9 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
         // What runs in it goes on; it takes nothing new.
         if (state.kind === 'ready' && state.worker === worker) void stop(worker, `${changed} changed`);
       }
-      const isOver = state.kind === 'given-up' && Date.now() >= state.until;
+      const isOver = state.kind === 'given-up' && performance.now() >= state.until;
       if (isOver || state.kind === 'stopping' || state.kind === 'idle') start();
-      return state.kind === 'starting' ? waitFor(state.ready, state.giveUpWaitingAt - Date.now()) : undefined;
+      return state.kind === 'starting' ? waitFor(state.ready, state.giveUpWaitingAt - performance.now()) : undefined;
     },
     hold() {
       holders += 1;

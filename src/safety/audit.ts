@@ -33,10 +33,6 @@ export interface AuditLog extends AuditSink {
   readonly file: string;
 }
 
-// At a limit for the size of files (ulimit -f) the system ends a process that doesn't listen. Node doesn't let it, until a library that
-// listened for a while takes its listener off: with one that stays, the write fails, which is told.
-process.on('SIGXFSZ', () => undefined);
-
 const FILE = 'audit.jsonl';
 const FULL_FILE = /^audit-[0-9TZ]+-[0-9a-f-]+\.jsonl$/;
 
