@@ -56,7 +56,7 @@ try {
   const windows = result.windows.map(({ durationsMs, ...window }) => ({ ...window, ...timing(durationsMs) }));
   console.table(windows);
   console.log(
-    `${result.answered} calls answered, ${result.cancelled} cancelled, ${result.killed} children killed, ${result.wrong.length} wrong (seed ${values.seed})`,
+    `${result.answered} calls answered, ${result.cancelled} cancelled, ${result.killed} children killed (told of by ${result.hit} calls), ${result.wrong.length} wrong (seed ${values.seed})`,
   );
   for (const wrong of result.wrong.slice(0, 20)) console.log(`wrong: ${wrong}`);
   if (left !== undefined) console.log(`left behind: process ${pid}`);

@@ -44,5 +44,7 @@ export class ToolError extends Error {
     super(message, options);
     this.code = code;
     this.hint = hint;
+    // Until its stack is read, an error holds on to all that the functions on it hold. Some of these are kept: why a token is closed, say.
+    Reflect.get(this, 'stack');
   }
 }

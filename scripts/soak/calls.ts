@@ -4,9 +4,12 @@ import * as z from 'zod';
 /** A call with what its answer has to be. */
 export interface SoakCall {
   readonly name: string;
-  /** What is wrong with the answer; undefined where nothing is. @throws where the call ends without an answer. */
-  readonly run: (signal: AbortSignal) => Promise<string | undefined>;
+  /** @throws where the call ends without an answer. */
+  readonly run: (signal: AbortSignal) => Promise<Verdict>;
 }
+
+/** `killed`: its dstack command was, and the answer says so. Otherwise what is wrong with the answer. */
+export type Verdict = 'right' | 'killed' | { readonly wrong: string };
 
 const structured = z.looseObject({ outcome: z.string(), output: z.string().optional(), code: z.string().optional() });
 
@@ -34,11 +37,11 @@ export function createCalls(client: Client): readonly SoakCall[] {
       const answer = await client.callTool({ name: tool, arguments: input }, { signal, timeout: 120_000 });
       const facts = structured.parse(answer.structuredContent);
       // A call that failed a moment ago isn't made again: the same refusal as the first time.
-      const expected = facts.code === 'retry-refused' || facts.outcome === outcome;
-      if (!expected) return `outcome ${facts.outcome} instead of ${outcome}`;
-      return facts.code === 'retry-refused' || output.test(facts.output ?? '')
-        ? undefined
-        : 'the output of another call';
+      if (facts.code === 'retry-refused') return 'right';
+      if (facts.output?.endsWith('(ended by SIGKILL)') === true) return 'killed';
+      if (facts.outcome !== outcome)
+        return { wrong: `outcome ${facts.outcome} instead of ${outcome}: ${facts.output}` };
+      return output.test(facts.output ?? '') ? 'right' : { wrong: 'the output of another call' };
     },
   }));
 }

@@ -28,7 +28,10 @@ export interface SoakResult {
   readonly begun: number;
   readonly answered: number;
   readonly cancelled: number;
+  /** Children of the server that were killed. */
   readonly killed: number;
+  /** Calls that told of that, no more than were killed: the worker's death is nothing that a call has to tell of. */
+  readonly hit: number;
   readonly wrong: readonly string[];
   readonly windows: readonly SoakWindow[];
 }
@@ -44,7 +47,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   const limit = pLimit(options.atOnce);
   const wrong: string[] = [];
   const windows: SoakWindow[] = [];
-  const counts = { begun: 0, answered: 0, cancelled: 0, killed: 0 };
+  const counts = { begun: 0, answered: 0, cancelled: 0, killed: 0, hit: 0 };
   const perWindow = Math.max(1, Math.ceil(options.total / WINDOWS));
 
   const one = async (durationsMs: number[]): Promise<void> => {
@@ -53,10 +56,11 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     const cancel = random() < 1 / CANCEL_ONE_IN ? AbortSignal.timeout(Math.floor(random() * 100)) : undefined;
     const since = performance.now();
     try {
-      const problem = await call.run(cancel ?? new AbortController().signal);
+      const verdict = await call.run(cancel ?? new AbortController().signal);
       durationsMs.push(performance.now() - since);
       counts.answered += 1;
-      if (problem !== undefined) wrong.push(`${call.name}: ${problem}`);
+      if (verdict === 'killed') counts.hit += 1;
+      else if (verdict !== 'right') wrong.push(`${call.name}: ${verdict.wrong}`);
     } catch (error) {
       if (cancel?.aborted === true) counts.cancelled += 1;
       else wrong.push(`${call.name}: ${error instanceof Error ? error.message : String(error)}`);
@@ -86,6 +90,8 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     windows.push({ calls: done + size, durationsMs, residentMb, descriptors, processes: children.length });
     options.say(`${done + size} calls, ${wrong.length} wrong, ${residentMb} MB, ${descriptors} descriptors`);
   }
+  if (counts.hit > counts.killed)
+    wrong.push(`${counts.hit} calls say that they were killed, and ${counts.killed} were`);
   return { ...counts, wrong, windows };
 }
 

@@ -46,7 +46,8 @@ async function readAtMost(handle: FileHandle, maxBytes: number): Promise<Buffer>
     if (bytesRead === 0) break;
     length += bytesRead;
   }
-  return buffer.subarray(0, length);
+  // A copy: what is kept of a small file must not keep the whole buffer.
+  return Buffer.from(buffer.subarray(0, length));
 }
 
 function readProblemOf(error: unknown): { kind: ReadProblem; reason: string } {

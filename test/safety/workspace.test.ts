@@ -389,3 +389,9 @@ test('a file is read to its last byte, up to the limit', async () => {
   expect(await readRegularFile(at('ws/notes.txt'), bytes.length)).toEqual({ kind: 'read', bytes });
   expect((await readRegularFile(at('ws/notes.txt'), bytes.length - 1)).kind).toBe('too-large');
 });
+
+test('what is kept of a small file keeps no more memory than a small file', async () => {
+  const read = await readRegularFile(at('ws/train.dstack.yml'), 1_000_000);
+  const kept = read.kind === 'read' ? read.bytes.buffer.byteLength : undefined;
+  expect(kept).toBeLessThan(20_000);
+});
