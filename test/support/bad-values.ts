@@ -97,7 +97,7 @@ function badProperties(limits: {
     bad('an unknown property', { ...good, nonsense: 1 }),
     ...required.map((name) => bad(`no ${name}`, {})),
     ...names
-      .filter((name) => Object.keys(Object(properties[name])).length > 0)
+      .filter((name) => !takesAnything(properties[name]))
       .flatMap((name) =>
         badValues(properties[name])
           .filter(({ refusedBy }) => refusedBy === 'schema')
@@ -105,6 +105,9 @@ function badProperties(limits: {
       ),
   ];
 }
+
+/** Nothing is said of it, or each kind of value that there is, one by one. */
+const takesAnything = (schema: unknown): boolean => Object.keys(Object(schema)).every((word) => word === 'anyOf');
 
 function badTexts(limits: {
   pattern?: string | undefined;
