@@ -64,8 +64,10 @@ test('a child that dies with its request, before it may run, has not run, and th
 });
 
 test('a hand-over that is too late is refused, and its child never runs', async () => {
-  const late = await worker.handOver(request(), 0);
-  expect(late).toEqual({ kind: 'refused', reason: 'no child took it within 0 ms' });
+  process.kill(worker.pid, 'SIGSTOP');
+  const late = await worker.handOver(request(), 20);
+  process.kill(worker.pid, 'SIGCONT');
+  expect(late).toEqual({ kind: 'refused', reason: 'no child took it within 20 ms' });
   const next = await worker.handOver(request(), LONG);
   if (next.kind !== 'held') throw new Error(next.reason);
   next.child.go();
