@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/global-setup.ts'],
+    setupFiles: ['test/support/stop-left-runs.ts'],
     // Real processes on a machine with few cores: a limit against hangs, not an assertion about speed.
     testTimeout: 240_000,
     hookTimeout: 240_000,

@@ -15,15 +15,15 @@ async function askServer(request: string, body: unknown = {}): Promise<unknown> 
 const runList = z.array(z.looseObject({ status: z.string(), run_spec: z.looseObject({ run_name: z.string() }) }));
 
 /** The names of the last hundred runs that the server knows, finished ones included. */
-export async function runNames(): Promise<readonly string[]> {
-  const runs = runList.parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100 }));
+export async function runNames(options: { only_active?: boolean } = {}): Promise<readonly string[]> {
+  const runs = runList.parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100, ...options }));
   return runs.map((run) => run.run_spec.run_name);
 }
 
 /** Stops runs, so that their machines are free for other tests: an aborted one would hold its machine for half a minute. */
 export async function stopRuns(...names: readonly string[]): Promise<void> {
-  const known = await runNames();
-  const runs_names = names.filter((name) => known.includes(name));
+  const active = await runNames({ only_active: true });
+  const runs_names = names.filter((name) => active.includes(name));
   if (runs_names.length > 0) await askServer('/api/project/main/runs/stop', { runs_names, abort: false });
 }
 

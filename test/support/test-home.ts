@@ -59,10 +59,12 @@ export function task(name: string, more: Readonly<Record<string, unknown>> = {})
   };
 }
 
-let counter = 0;
+/** The names that this file's tests were given. */
+export const usedNames: string[] = [];
 
 /** A name that no other test uses: dstack keeps names for good. */
 export function uniqueName(prefix: string): string {
-  counter += 1;
-  return `${prefix}-${process.pid.toString(36)}-${counter}`;
+  const name = `${prefix}-${process.pid.toString(36)}-${usedNames.length + 1}`;
+  usedNames.push(name);
+  return name;
 }
