@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { inject } from 'vitest';
 import { parse, stringify } from 'yaml';
 import * as z from 'zod';
@@ -14,17 +15,29 @@ async function askServer(request: string, body: unknown = {}): Promise<unknown> 
 
 const runList = z.array(z.looseObject({ status: z.string(), run_spec: z.looseObject({ run_name: z.string() }) }));
 
-/** The names of the last hundred runs that the server knows, finished ones included. */
-export async function runNames(options: { only_active?: boolean } = {}): Promise<readonly string[]> {
-  const runs = runList.parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100, ...options }));
-  return runs.map((run) => run.run_spec.run_name);
+async function listRuns(options: { readonly only_active: boolean }): Promise<z.output<typeof runList>> {
+  return runList.parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100, ...options }));
 }
+
+/** The names of the last hundred runs that the server knows, finished ones included. */
+export async function runNames(): Promise<readonly string[]> {
+  return (await listRuns({ only_active: false })).map((run) => run.run_spec.run_name);
+}
+
+/** How long dstack may take to forget that a run was to be stopped: what it does with the run at that moment may overwrite it. */
+const STOP_IS_LOST_MS = 400;
 
 /** Stops runs, so that their machines are free for other tests: an aborted one would hold its machine for half a minute. */
 export async function stopRuns(...names: readonly string[]): Promise<void> {
-  const active = await runNames({ only_active: true });
-  const runs_names = names.filter((name) => active.includes(name));
-  if (runs_names.length > 0) await askServer('/api/project/main/runs/stop', { runs_names, abort: false });
+  for (;;) {
+    const active = await listRuns({ only_active: true });
+    const runs_names = active
+      .filter(({ status, run_spec }) => status !== 'terminating' && names.includes(run_spec.run_name))
+      .map((run) => run.run_spec.run_name);
+    if (runs_names.length === 0) return;
+    await askServer('/api/project/main/runs/stop', { runs_names, abort: false });
+    await delay(STOP_IS_LOST_MS);
+  }
 }
 
 const clientConfig = z.looseObject({ projects: z.array(z.looseObject({ name: z.string() })) });
