@@ -9,22 +9,30 @@ export interface ProgressDisplay {
   readonly end: () => void;
 }
 
-/** Shows steps as lines, and long ones as a bar where there is a terminal; elsewhere one line says that such a step begins. */
-export function showProgress(print: (line: string) => void, terminal: NodeJS.WriteStream): ProgressDisplay {
+/** Who reads a log wants to know now and then that a long step goes on, and no more. */
+const TELL_EVERY_MS = 15_000;
+
+/** Shows steps as lines, and long ones as a bar where there is a terminal; elsewhere as a line at their begin, and one now and then. */
+export function showProgress(
+  print: (line: string) => void,
+  terminal: NodeJS.WriteStream,
+  now: () => number = () => performance.now(),
+): ProgressDisplay {
   let bar: SingleBar | undefined;
-  let isTold = false;
+  let toldAt: number | undefined;
   const end = (): void => {
     bar?.stop();
     bar = undefined;
-    isTold = false;
+    toldAt = undefined;
   };
   const onProgress: OnProgress = (line, share) => {
     if (share === undefined) {
       end();
       print(line);
     } else if (!terminal.isTTY) {
-      if (!isTold) print(line);
-      isTold = true;
+      if (toldAt !== undefined && now() - toldAt < TELL_EVERY_MS) return;
+      print(line);
+      toldAt = now();
     } else {
       if (bar === undefined) {
         bar = new SingleBar({

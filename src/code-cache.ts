@@ -1,8 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Script } from 'node:vm';
+import { writePrivateFile } from './write-private-file.ts';
 
 export interface CodeCacheOptions {
   /** The CommonJS bundle, an absolute path. */
@@ -19,7 +20,7 @@ export interface CompiledBundle {
   /** Whether V8 took what an earlier process had compiled. */
   readonly wasKept: boolean;
   /** Keeps what is compiled by now for later processes. Where that isn't possible, they start as slowly as this one. */
-  keep(): void;
+  keep(): Promise<void>;
 }
 
 const PARAMETERS = 'exports, require, module, __filename, __dirname';
@@ -62,19 +63,9 @@ function readKept(place: string, build: string): Buffer | undefined {
   }
 }
 
-function writeKept(place: string, build: string, data: Buffer): void {
-  const beside = `${place}.${randomUUID()}.tmp`;
-  try {
-    mkdirSync(path.dirname(place), { recursive: true, mode: 0o700 });
-    try {
-      writeFileSync(beside, Buffer.concat([digest(build, data), data]), { mode: 0o600, flag: 'wx' });
-      renameSync(beside, place);
-    } finally {
-      rmSync(beside, { force: true });
-    }
-  } catch {
-    // A full disk, or a folder that can't be written: doctor tells of it.
-  }
+async function writeKept(place: string, build: string, data: Buffer): Promise<void> {
+  // A full disk, or a folder that can't be written: doctor tells of it.
+  await writePrivateFile(place, Buffer.concat([digest(build, data), data])).catch(() => undefined);
 }
 
 const digest = (build: string, data: Buffer): Buffer => createHash('sha256').update(build).update(data).digest();

@@ -16,8 +16,8 @@ const bundle = compileBundle({
 const { main } = bundle.run();
 const start: Start = {
   file: fileURLToPath(import.meta.url),
-  served: () => {
-    if (!bundle.wasKept) bundle.keep();
+  served: async () => {
+    if (!bundle.wasKept) await bundle.keep();
   },
 };
 if (typeof main !== 'function') throw new TypeError('server.cjs is not the bundle of src/main.ts');

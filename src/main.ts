@@ -22,7 +22,7 @@ export interface Start {
   /** The file that was started. */
   readonly file: string;
   /** Called when a client was served and everything is closed. */
-  served(this: void): void;
+  served(this: void): Promise<void>;
 }
 
 /** Does what the command line says, and leaves the exit code. Never throws. */
@@ -86,7 +86,7 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
       } finally {
         await engine.close();
       }
-      if (line.command === 'serve') start.served();
+      if (line.command === 'serve') await start.served();
       return;
     }
     default:

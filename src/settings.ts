@@ -69,7 +69,7 @@ const SETTINGS = {
     env: 'DSTACK_MCP_MAX_PRICE',
     meaning: 'hard cap in dollars an hour, for all nodes together',
     shown: 'none',
-    read: z.coerce.number().nonnegative(),
+    read: z.coerce.number('a number is needed').nonnegative(),
   },
   dialog: {
     option: 'dialog',
@@ -104,7 +104,7 @@ const SETTINGS = {
     env: 'DSTACK_MCP_TIMEOUT',
     meaning: 'seconds after which a call returns what it knows',
     shown: '45',
-    read: z.coerce.number().min(5).max(3600),
+    read: z.coerce.number('a number is needed').min(5).max(3600),
   },
   logLevel: {
     option: 'log-level',

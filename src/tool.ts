@@ -118,6 +118,14 @@ function describeIssue(issue: z.core.$ZodIssue): string {
   return `${where}${issue.message}`;
 }
 
+/** What is said of a listing that isn't one, or that this dstack prints in another form: it is shown, and nothing is concluded from it. */
+export const unrecognised = (transcript: Transcript): Report<Record<string, never>> => ({
+  outcome: 'done',
+  summary: "What dstack printed isn't the table that is known here: read it as it is.",
+  printed: [{ transcript }],
+  facts: {},
+});
+
 /** Refuses the arguments of a call that the schema alone can't tell apart. @throws ToolError always */
 export function refuse(message: string, hint: string): never {
   throw new ToolError('invalid-input', `${message} Nothing was run.`, hint);

@@ -59,6 +59,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'type src/log.ts',
     'type src/tool.ts',
     'type src/safety/consent.ts',
+    'src/write-private-file.ts',
     'execa',
     'p-limit',
     'yaml',
@@ -66,7 +67,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/config': ['src/errors.ts', 'diff', 'yaml', 'zod'],
   'src/output': ['src/errors.ts', 'type src/tool.ts', 'type src/cli/runner.ts', 'zod'],
-  'src/runs': ['src/errors.ts', 'type src/log.ts', 'type src/cli/command.ts', 'execa', 'zod'],
+  'src/runs': [
+    'src/errors.ts',
+    'type src/log.ts',
+    'type src/cli/command.ts',
+    'src/write-private-file.ts',
+    'execa',
+    'zod',
+  ],
   'src/safety': ['src/errors.ts', 'type src/tool.ts', 'type src/powers/powers.ts', 'yaml', 'zod'],
   // What clients are given beside tools: declarations, which know of tools by name alone.
   'src/resources': ['src/fields.ts', 'type src/log.ts', 'zod'],

@@ -3,8 +3,7 @@ import { project, resourceName } from '../src/fields.ts';
 import { fleetRow, readFleets } from '../src/output/read-fleets.ts';
 import { readJsonOutput } from '../src/output/read-json-output.ts';
 import { readFleet, resourceFacts } from '../src/output/read-resource.ts';
-import { NOT_A_LISTING } from '../src/output/read-table.ts';
-import { defineTool } from '../src/tool.ts';
+import { defineTool, unrecognised } from '../src/tool.ts';
 
 export const fleet = defineTool({
   name: 'fleet',
@@ -34,7 +33,7 @@ export const fleet = defineTool({
       flags: { '--verbose': input.verbose, '--project': input.project },
     });
     const fleets = readFleets(transcript.stdout);
-    if (fleets === undefined) return { outcome: 'done', summary: NOT_A_LISTING, printed: [{ transcript }], facts: {} };
+    if (fleets === undefined) return unrecognised(transcript);
     return {
       outcome: 'done',
       summary:

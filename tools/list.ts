@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { project } from '../src/fields.ts';
-import { NOT_A_LISTING, readTable } from '../src/output/read-table.ts';
-import { defineTool } from '../src/tool.ts';
+import { readTable } from '../src/output/read-table.ts';
+import { defineTool, unrecognised } from '../src/tool.ts';
 
 const KINDS = ['volumes', 'gateways', 'secrets', 'presets', 'exports', 'imports', 'projects'] as const;
 type Kind = (typeof KINDS)[number];
@@ -37,7 +37,7 @@ export const list = defineTool({
       },
     });
     const table = readTable(transcript.stdout.split('\n'));
-    if (table === undefined) return { outcome: 'done', summary: NOT_A_LISTING, printed: [{ transcript }], facts: {} };
+    if (table === undefined) return unrecognised(transcript);
     const { rows } = table;
     const items = rows.slice(0, 200).map(({ cells }) => cells);
     return {

@@ -1,8 +1,7 @@
 import * as z from 'zod';
 import { extraFlags, project, resourceName } from '../src/fields.ts';
 import { readGpuGroups, readOffers, saysNoOffers } from '../src/output/read-offers.ts';
-import { NOT_A_LISTING } from '../src/output/read-table.ts';
-import { defineTool } from '../src/tool.ts';
+import { defineTool, unrecognised } from '../src/tool.ts';
 
 const offerFacts = z.object({
   backend: z.string(),
@@ -87,8 +86,7 @@ export const offer = defineTool({
     }));
     const count = offers.length + gpus.length;
     const isNone = saysNoOffers(transcript.stdout);
-    if (count === 0 && !isNone)
-      return { outcome: 'done', summary: NOT_A_LISTING, printed: [{ transcript }], facts: {} };
+    if (count === 0 && !isNone) return unrecognised(transcript);
     return {
       outcome: 'done',
       summary:

@@ -1,8 +1,7 @@
 import * as z from 'zod';
 import { extraFlags, project } from '../src/fields.ts';
 import { readRuns, runRow } from '../src/output/read-runs.ts';
-import { NOT_A_LISTING } from '../src/output/read-table.ts';
-import { defineTool } from '../src/tool.ts';
+import { defineTool, unrecognised } from '../src/tool.ts';
 
 /** More are nobody's next step, and would not fit into a result. */
 const MOST_ROWS = 100;
@@ -30,7 +29,7 @@ export const ps = defineTool({
       extraFlags: input.flags,
     });
     const runs = readRuns(transcript.stdout);
-    if (runs === undefined) return { outcome: 'done', summary: NOT_A_LISTING, printed: [{ transcript }], facts: {} };
+    if (runs === undefined) return unrecognised(transcript);
     const shown = runs.slice(0, MOST_ROWS);
     return {
       outcome: 'done',

@@ -1,8 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
 import type { Log } from '../log.ts';
+import { writePrivateFile } from '../write-private-file.ts';
 
 const withDigest = z.looseObject({ digest: z.string() });
 
@@ -25,15 +25,10 @@ export async function writePrivateJson(
   value: Readonly<Record<string, unknown>>,
   log: Log,
 ): Promise<void> {
-  const temporary = `${file}.${randomUUID()}.tmp`;
   try {
-    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-    const text = JSON.stringify({ ...value, digest: digestOf(value) });
-    await writeFile(temporary, text, { mode: 0o600, flag: 'wx' });
-    await rename(temporary, file);
+    await writePrivateFile(file, JSON.stringify({ ...value, digest: digestOf(value) }));
   } catch (error) {
     log.warn({ err: error, file }, 'a file of the cache could not be written');
-    await rm(temporary, { force: true }).catch(() => undefined);
   }
 }
 

@@ -100,6 +100,3 @@ export function readTable(lines: readonly string[], fromLine = 0): Table | undef
   }
   return { columns: columns.map(({ name }) => name), rows, cutShort, endLine: line };
 }
-
-/** Words for what was to be a listing, and is none, or one of a dstack that prints it in another form. */
-export const NOT_A_LISTING = "What dstack printed isn't the table that is known here: read it as it is.";

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { ToolError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { writePrivateFile } from '../write-private-file.ts';
 
 const identitySchema = z.object({ pid: z.int().positive(), startedAt: z.string().min(1) });
 
@@ -97,15 +97,7 @@ export function createAttachmentStore(stateDir: string, log: Log): AttachmentSto
     folder,
     read,
     write: async (record) => {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      const temporary = file(record.id, `${randomBytes(6).toString('hex')}.tmp`);
-      try {
-        await writeFile(temporary, `${JSON.stringify(record, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' });
-        await rename(temporary, file(record.id, 'json'));
-      } catch (error) {
-        await rm(temporary, { force: true });
-        throw error;
-      }
+      await writePrivateFile(file(record.id, 'json'), `${JSON.stringify(record, undefined, 2)}\n`);
     },
     list: async () => {
       const names = await readdir(folder).catch((error: unknown) => {

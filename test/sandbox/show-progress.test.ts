@@ -2,15 +2,21 @@ import { WriteStream } from 'node:tty';
 import { expect, test } from 'vitest';
 import { showProgress } from '../../sandbox/show-progress.ts';
 
-test('without a terminal a long step is one line, however far it is, and nothing else is written', () => {
+test('without a terminal a long step is a line at its begin and every fifteen seconds, however far it is', () => {
   const lines: string[] = [];
-  const { onProgress, end } = showProgress((line) => lines.push(line), pretendTerminal(false).terminal);
-  onProgress('installing… 0 s', 0);
-  onProgress('installing… 1 s', 0);
-  onProgress('installing… 2 s', 0.3);
+  let now = 0;
+  const { onProgress, end } = showProgress(
+    (line) => lines.push(line),
+    pretendTerminal(false).terminal,
+    () => now,
+  );
+  for (const seconds of [0, 1, 14, 15, 16, 29, 30]) {
+    now = seconds * 1000;
+    onProgress(`installing… ${seconds} s`, seconds / 60);
+  }
   onProgress('starting…');
   end();
-  expect(lines).toEqual(['installing… 0 s', 'starting…']);
+  expect(lines).toEqual(['installing… 0 s', 'installing… 15 s', 'installing… 30 s', 'starting…']);
 });
 
 test('on a terminal a long step is a bar, which is gone when the next line comes', () => {
