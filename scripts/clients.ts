@@ -1,8 +1,9 @@
 import { execa } from 'execa';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { tools } from '../tools/index.ts';
+import { installNode, installPython } from './install-packages.ts';
 
 // Runs the examples of docs/clients.md for agent frameworks, as they stand there, against the server that was built: each in an
 // environment of its own, without a model. `npm run clients` for all, `npm run clients mastra` for one. Needs the network the first time.
@@ -43,15 +44,10 @@ function check(printed: string): void {
 
 async function runExample(name: string, { example, packages }: Framework): Promise<string> {
   const folder = path.join(root, '.cache', 'clients', name);
-  await mkdir(folder, { recursive: true });
   const work = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-client-'));
   try {
     const file = path.join(root, 'docs', 'agents', example);
-    const command = example.endsWith('.py')
-      ? [await preparePython(folder, packages), file]
-      : [process.execPath, await prepareNode(folder, { packages, file })];
-    const [program = '', ...args] = command;
-    const { stdout } = await execa(program, args, {
+    const { stdout } = await execa(...(await prepare({ folder, packages, file })), {
       cwd: work,
       env: { PATH: `${await makeNpx(work)}${path.delimiter}${process.env['PATH']}`, HOME: work },
       stdin: 'ignore',
@@ -63,26 +59,26 @@ async function runExample(name: string, { example, packages }: Framework): Promi
   }
 }
 
+/** Installs what an example needs, and gives the program that runs it with its argument. */
+async function prepare({
+  folder,
+  packages,
+  file,
+}: {
+  folder: string;
+  packages: readonly string[];
+  file: string;
+}): Promise<[program: string, args: string[]]> {
+  if (file.endsWith('.py')) return [path.join(await installPython(folder, packages), 'python'), [file]];
+  // Beside its packages, so that they are found.
+  const copy = path.join(await installNode(folder, packages), path.basename(file));
+  await copyFile(file, copy);
+  return [process.execPath, [copy]];
+}
+
 /** An `npx` that starts the server that was built instead of the published one. */
 async function makeNpx(folder: string): Promise<string> {
   const server = path.join(root, 'dist', 'dstack-mcp.mjs');
   await writeFile(path.join(folder, 'npx'), `#!/bin/sh\nexec "${process.execPath}" "${server}"\n`, { mode: 0o755 });
   return folder;
-}
-
-async function preparePython(folder: string, packages: readonly string[]): Promise<string> {
-  const python = path.join(folder, 'bin', 'python');
-  await execa('python3', ['-m', 'venv', folder]);
-  await execa(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages]);
-  return python;
-}
-
-async function prepareNode(
-  folder: string,
-  { packages, file }: { packages: readonly string[]; file: string },
-): Promise<string> {
-  await execa('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder, ...packages], { cwd: folder });
-  const copy = path.join(folder, path.basename(file));
-  await execa('cp', [file, copy]);
-  return copy;
 }

@@ -6,6 +6,7 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { DSTACK_VERSION, preparePythonEnvironment } from '../sandbox/python-environment.ts';
+import { showProgress } from '../sandbox/show-progress.ts';
 import { runPair } from './matrix/run-pair.ts';
 import type { PairResult } from './matrix/run-pair.ts';
 import { choosePairs } from './matrix/versions.ts';
@@ -23,13 +24,15 @@ const { values } = parseArgs({
 const pairs = choosePairs(splitList(values.cli), splitList(values.server));
 const tests = splitList(values.tests).map((name) => (name.includes('/') ? name : `test/e2e/${name}.test.ts`));
 
+const display = showProgress((line) => process.stderr.write(`${line}\n`), process.stderr);
 const environments = new Map<string, string>();
 for (const version of new Set(pairs.flatMap(({ cli, server }) => [cli, server]))) {
   // The set-up has made one for the release that everything else runs with.
   const folder = path.join(root, '.cache', ...(version === DSTACK_VERSION ? ['python'] : ['matrix', version]));
-  await preparePythonEnvironment({ folder, version, onProgress: once((line) => process.stderr.write(`${line}\n`)) });
+  await preparePythonEnvironment({ folder, version, onProgress: display.onProgress });
   environments.set(version, folder);
 }
+display.end();
 
 const results: PairResult[] = [];
 for (const pair of pairs) {
@@ -44,7 +47,8 @@ process.stdout.write(
 );
 for (const result of results) process.stdout.write(`${toRow(result)}\n`);
 for (const { cli, server, failed, skipped } of results) {
-  for (const title of failed) process.stdout.write(`\nfailed, CLI ${cli} with server ${server}: ${title}\n`);
+  for (const { title, why } of failed)
+    process.stdout.write(`\nfailed, CLI ${cli} with server ${server}: ${title}\n${why}\n`);
   for (const title of skipped) process.stdout.write(`\nskipped, CLI ${cli} with server ${server}: ${title}\n`);
 }
 process.exitCode = results.some(({ failed }) => failed.length > 0) ? 1 : 0;
@@ -55,13 +59,4 @@ function toRow({ cli, server, passed, failed, skipped, seconds }: PairResult): s
 
 function splitList(text: string): string[] {
   return text.split(',').filter((one) => one !== '');
-}
-
-/** Says the first line of an installation alone: what comes each second is for a terminal. */
-function once(say: (line: string) => void): (line: string) => void {
-  let said = false;
-  return (line) => {
-    if (!said) say(line);
-    said = true;
-  };
 }

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
-import { installPython } from './install.ts';
+import { installPython } from '../install-packages.ts';
 import type { Place } from './place.ts';
 
 const SEED = 42;

@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import path from 'node:path';
 import * as z from 'zod';
-import { installNode } from './install.ts';
+import { installNode } from '../install-packages.ts';
 import type { Place } from './place.ts';
 
 const INSPECTOR = '@modelcontextprotocol/inspector@2.12.0';

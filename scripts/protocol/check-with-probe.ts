@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { installPython } from './install.ts';
+import { installPython } from '../install-packages.ts';
 import type { Place } from './place.ts';
 
 /** What needs a token or a click can't be called by a program that makes its arguments up. */
