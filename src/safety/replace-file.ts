@@ -31,7 +31,8 @@ export async function replaceFile(
   } catch (error) {
     throw asToolError(error, realPath);
   } finally {
-    await rm(beside, { force: true });
+    // A failure to tidy up must not hide what came of it.
+    await rm(beside, { force: true }).catch(() => undefined);
   }
 }
 
