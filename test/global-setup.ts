@@ -3,6 +3,7 @@ import type { TestProject } from 'vitest/node';
 import { preparePythonEnvironment } from '../sandbox/python-environment.ts';
 import { startSandbox } from '../sandbox/sandbox.ts';
 import { prepareState } from './support/prepare-state.ts';
+import { writeRecorder } from './support/write-recorder.ts';
 
 /** What tests are given of the sandbox that all of them share. */
 export interface SharedSandbox {
@@ -10,6 +11,8 @@ export interface SharedSandbox {
   readonly token: string;
   readonly home: string;
   readonly cli: string;
+  /** The CLI behind a recorder: see support/write-recorder.ts. */
+  readonly recorder: string;
   readonly env: Readonly<Record<string, string>>;
   /** What servers have found out once already, for their state folders. */
   readonly preparedState: string;
@@ -38,7 +41,8 @@ export default async function startSharedSandbox(project: TestProject): Promise<
   // Another CLI than that of the server: `npm run matrix` has them of different versions.
   const cli = process.env['DSTACK_TEST_CLI'] ?? sandbox.cli;
   const preparedState = path.join(home, 'prepared-state');
-  await prepareState({ ...env, DSTACK_MCP_CLI: cli }, preparedState);
-  project.provide('sandbox', { url, token, home, cli, env, preparedState });
+  const recorder = await writeRecorder(path.join(home, 'recorder'), cli);
+  for (const each of [cli, recorder]) await prepareState({ ...env, DSTACK_MCP_CLI: each }, preparedState);
+  project.provide('sandbox', { url, token, home, cli, recorder, env, preparedState });
   return () => sandbox.stop();
 }

@@ -5,7 +5,7 @@ import { formatAge } from './format.ts';
 import { createLogPanel } from './log-panel.ts';
 import { figures, heading, liveRegion, notice, statusPill } from './parts.ts';
 import type { Figure } from './parts.ts';
-import type { Look } from './poller.ts';
+import type { Look, PollTask } from './poller.ts';
 import { optional, textOf } from './read.ts';
 import { isOver, runOf } from './run-facts.ts';
 import type { PullProgress, RunDetails } from './run-facts.ts';
@@ -30,7 +30,8 @@ export interface RunPageOptions {
 export function createRunPage(card: Card, { name, project, known, isInside = false, onBack }: RunPageOptions): View {
   const of = optional('project', project);
   const where = { card, name, of };
-  const stop = createStopPanel(card, { name, of });
+  // Who has stopped it wants to see that it stops, not what was seen some seconds ago.
+  const stop = createStopPanel(card, { name, of, onStopped: () => looking.again() });
   const state = createRunState(card, name, (run) => show(stop.root, !run.isFinished));
   if (known !== undefined) state.take(known);
   const look = async (): Promise<Look> => {
@@ -38,7 +39,7 @@ export function createRunPage(card: Card, { name, project, known, isInside = fal
     const run = runOf(facts);
     return run === undefined ? state.tellMissing(textOf(facts, 'summary')) : state.take(run);
   };
-  const endLooking = card.poller.add({ look, firstMs: 2_000, maxMs: 15_000, onFailure: state.tellFailure });
+  const looking = startLooking(card, { look, firstMs: 2_000, maxMs: 15_000, onFailure: state.tellFailure });
   const tabs = createTabs(`More about ${shorten(name, 60)}`, [
     { id: 'logs', label: 'Logs', open: () => createLogPanel(where) },
     { id: 'utilization', label: 'Utilization', open: () => createUtilizationPanel(where) },
@@ -51,10 +52,21 @@ export function createRunPage(card: Card, { name, project, known, isInside = fal
   return {
     root: el(isInside ? 'div' : 'main', 'page run', back, title, state.root, stop.root, tabs.root),
     end() {
-      endLooking();
+      looking.end();
       tabs.end();
       stop.end();
     },
+  };
+}
+
+function startLooking({ poller }: Card, task: PollTask): { again: () => void; end: () => void } {
+  let end = poller.add(task);
+  return {
+    again() {
+      end();
+      end = poller.add(task);
+    },
+    end: () => end(),
   };
 }
 

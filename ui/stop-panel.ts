@@ -8,7 +8,10 @@ import { textOf } from './read.ts';
 import type { Card, View } from './view.ts';
 
 /** The button that stops a run: it asks the server what would be stopped, and a person for a consent of its own. */
-export function createStopPanel(card: Card, { name, of }: { name: string; of: { project?: string } }): View {
+export function createStopPanel(
+  card: Card,
+  { name, of, onStopped }: { name: string; of: { project?: string }; onStopped: () => void },
+): View {
   const root = el('section', { class: 'stop', attributes: { 'aria-label': `Stop ${name}` } });
   const message = el('p', { class: 'quiet', attributes: { role: 'status' } });
   const begin = button('Stop…', () => void ask(), { kind: 'small' });
@@ -38,8 +41,10 @@ export function createStopPanel(card: Card, { name, of }: { name: string; of: { 
       labels: { approve: 'Stop it', decline: 'Keep it running' },
       onDecided(decided) {
         tellModel(card.host, change.action, decided);
-        if (decided.decision === 'approve' || decided.kind === 'lost') close(describeOutcome(decided));
-        else close(begin, message);
+        if (decided.decision === 'approve' || decided.kind === 'lost') {
+          close(describeOutcome(decided));
+          onStopped();
+        } else close(begin, message);
       },
     });
     fill(root, notice('bad', change.action, lines(change.losses), consent.root));

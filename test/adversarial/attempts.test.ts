@@ -1,7 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from '../support/connect.ts';
 import type { TestClient } from '../support/connect.ts';
 import { createRecorder } from '../support/recorder.ts';
@@ -19,12 +16,10 @@ let recorder: Recorder;
 
 beforeAll(async () => {
   const home = await createTestHome({ atEnd });
-  const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-recorder-'));
-  atEnd(() => rm(folder, { recursive: true, force: true }));
-  recorder = await createRecorder(folder, inject('sandbox').cli);
+  recorder = await createRecorder(home.home);
   await home.write(HARMLESS, task('harmless'));
   await writeHostileFiles(home.workspace);
-  client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' }, atEnd });
+  client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, atEnd });
 });
 
 afterAll(async () => {

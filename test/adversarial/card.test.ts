@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { runNames } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
@@ -22,9 +22,9 @@ let nonce: string;
 
 beforeAll(async () => {
   home = await createTestHome({ atEnd });
-  recorder = await createRecorder(home.home, inject('sandbox').cli);
+  recorder = await createRecorder(home.home);
   await home.write(`${RUN}.dstack.yml`, task(RUN));
-  const env = { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' };
+  const env = { ...home.env, DSTACK_MCP_CLI: recorder.cli };
   client = await connect({ env, showsCards: true, atEnd });
   plan = await client.call('plan', { file: `${RUN}.dstack.yml` });
   nonce = String(plan.card?.['nonce']);

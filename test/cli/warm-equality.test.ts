@@ -163,13 +163,9 @@ describe('the warm worker prints what the bare CLI prints, byte for byte', () =>
         task.meta.steppedAside = warm;
         return;
       }
-      const same = isSame(bare, warm);
+      // Two spinners hardly ever turn alike on a busy machine: where they alone differ, another look would tell no more.
+      const same = isSame(bare, warm) || (each.unsteady === true && isSame(withoutSpinner(bare), withoutSpinner(warm)));
       if (!same && each.unsteady === true && attempt < 10) continue;
-      // On a busy machine two spinners hardly ever turn alike.
-      if (!same && isSame(withoutSpinner(bare), withoutSpinner(warm)) && each.unsteady === true) {
-        equal.push(name);
-        return;
-      }
       expect({ code: warm.code, stdout: warm.stdout.toString(), stderr: warm.stderr.toString() }).toEqual({
         code: bare.code,
         stdout: bare.stdout.toString(),

@@ -39,8 +39,8 @@ beforeAll(async () => {
   await home.write('taks.dstack.yml', { ...task(NAME), type: 'taks' });
   await home.write('notes.txt', 'type: task\n');
   await home.write('preset.dstack.yml', { type: 'preset', name: 'some-preset', base: 'Qwen/Qwen3-8B' });
-  recorder = await createRecorder(home.home, inject('sandbox').cli);
-  client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' }, atEnd });
+  recorder = await createRecorder(home.home);
+  client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, atEnd });
 });
 
 /** The names of all runs that the server knows, finished ones included. */
@@ -392,7 +392,7 @@ describe('what is wrong with the set-up is said, with its mend', () => {
     await own.write(FILE, task(NAME));
     // The help pages that the shared server has read already.
     const known = { DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_STATE_DIR: home.stateDir };
-    const broken = await connect({ env: { ...own.env, ...known, DSTACK_MCP_WARM: 'off', ...env } });
+    const broken = await connect({ env: { ...own.env, ...known, ...env } });
     const [examined, listed, ...answers] = await Promise.all([
       broken.call('doctor'),
       broken.listTools(),

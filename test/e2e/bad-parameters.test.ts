@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tools } from '../../tools/index.ts';
 import { badValues, parametersOf } from '../support/bad-values.ts';
 import { collectEnds } from '../support/collect-ends.ts';
@@ -15,8 +15,8 @@ let client: TestClient;
 beforeAll(async () => {
   const home = await createTestHome({ atEnd });
   await home.write('good.dstack.yml', task('good'));
-  recorder = await createRecorder(home.home, inject('sandbox').cli);
-  client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' }, atEnd });
+  recorder = await createRecorder(home.home);
+  client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, atEnd });
   // So that what dstack documents is read already.
   await client.call('help', { command: 'apply' });
 });

@@ -1,7 +1,7 @@
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import * as z from 'zod';
 import { runNames, stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
@@ -224,9 +224,9 @@ test('a client that shows forms as well is asked in a form when the token comes 
 });
 
 test('of twenty clicks and ten tokens at once, one submits a run', async () => {
-  const recorder = await createRecorder(home.home, inject('sandbox').cli);
+  const recorder = await createRecorder(home.home);
   const client = await connect({
-    env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' },
+    env: { ...home.env, DSTACK_MCP_CLI: recorder.cli },
     showsCards: true,
   });
   const { name, plan, token } = await planRun(client);

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { stopRuns, runNames } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
@@ -97,9 +97,9 @@ describe('what the operator has set', () => {
   });
 
   test('read-only: every change is refused at the call, and reading goes on', async () => {
-    const recorder = await createRecorder(home.home, inject('sandbox').cli);
+    const recorder = await createRecorder(home.home);
     const client = await connect({
-      env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off', DSTACK_MCP_READ_ONLY: 'on' },
+      env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_READ_ONLY: 'on' },
     });
     for (const [tool, input] of [
       ['apply', { token: 'abcdefg-abcdefg' }],
@@ -121,9 +121,9 @@ describe('what the operator has set', () => {
     const set = (policy: object | string): Promise<void> =>
       writeFile(file, typeof policy === 'string' ? policy : stringify(policy));
     await set({ max_price: 0.5, protected: ['keep-*'] });
-    const recorder = await createRecorder(home.home, inject('sandbox').cli);
+    const recorder = await createRecorder(home.home);
     const client = await connect({
-      env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off', DSTACK_MCP_POLICY: file },
+      env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_POLICY: file },
     });
     const cheap = { resources: { gpu: 'RTX4090' }, fleets: ['cloud'] };
     const [name, plan] = await planRun(client, cheap);
@@ -164,8 +164,8 @@ describe('what the operator has set', () => {
 });
 
 test('of twenty redemptions of one token at once, one submits a run, and all are told what came of it', async () => {
-  const recorder = await createRecorder(home.home, inject('sandbox').cli);
-  const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' } });
+  const recorder = await createRecorder(home.home);
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli } });
   const [name, plan] = await planRun(client);
   const answers = await Promise.all(Array.from({ length: 20 }, () => apply(client, plan)));
   expect((await recorder.calls()).filter((argv) => argv.includes('--yes'))).toEqual([

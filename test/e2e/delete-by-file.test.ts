@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { agreeing, connect } from '../support/connect.ts';
@@ -17,9 +17,9 @@ const asked: string[] = [];
 
 beforeAll(async () => {
   home = await createTestHome({ atEnd });
-  recorder = await createRecorder(home.home, inject('sandbox').cli);
+  recorder = await createRecorder(home.home);
   client = await connect({
-    env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' },
+    env: { ...home.env, DSTACK_MCP_CLI: recorder.cli },
     atEnd,
     person: (message, field) => {
       asked.push(message);

@@ -32,7 +32,9 @@ describeInChromium('the plan card', () => {
     withoutCards = without;
   });
 
-  afterEach(async () => {
+  afterEach(async ({ task: { result } }) => {
+    if (result?.state === 'fail')
+      for (const cards of Object.values(connected)) console.error(await cards.card.locator('body').allInnerTexts());
     for (const cards of Object.values(connected)) await cards.clear();
     // The machines are few, and other tests need them too.
     await stopRuns(...names.splice(0));

@@ -1,0 +1,34 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+/** In the home folder of who calls it: all tests share one executable, so that what it documents is read once. */
+export const CALL_LOG = 'calls.jsonl';
+
+/** Writes the executable, once for all tests, and gives its path. */
+export async function writeRecorder(folder: string, real: string): Promise<string> {
+  const cli = path.join(folder, 'dstack');
+  // It notes what argparse is about to parse: a warm worker starts the script long before there are arguments. It goes on in the same
+  // process, as an entry script does, so that a file that is answered from memory stays so.
+  const script = `#!${path.join(path.dirname(real), 'python')}
+import argparse, atexit, json, os, sys
+from dstack._internal.cli.main import main
+
+parse = argparse.ArgumentParser._parse_known_args
+
+def note(event):
+    with open(os.path.join(os.environ["HOME"], "${CALL_LOG}"), "a") as log:
+        log.write(json.dumps({"event": event, "argv": sys.argv[1:]}) + "\\n")
+
+def noted(*args, **kwargs):
+    argparse.ArgumentParser._parse_known_args = parse
+    note("start")
+    atexit.register(note, "end")
+    return parse(*args, **kwargs)
+
+argparse.ArgumentParser._parse_known_args = noted
+sys.exit(main())
+`;
+  await mkdir(folder, { recursive: true });
+  await writeFile(cli, script, { mode: 0o755 });
+  return cli;
+}
