@@ -15,7 +15,7 @@ import weakref
 from datetime import timedelta
 
 SPEED_UP = 20
-SHORTEST_SECONDS = 0.2
+SHORTEST_SECONDS = 0.5
 
 leash = os.fdopen(os.dup(0), "r")
 answers = os.fdopen(os.dup(3), "w", buffering=1)
@@ -98,7 +98,7 @@ def shorten_triggers():
 def shorten_pipelines():
     from dstack._internal.server.background.pipeline_tasks import base
 
-    base.Fetcher._DEFAULT_FETCH_DELAYS = [0.1, 0.2, 0.4, 1.0]
+    base.Fetcher._DEFAULT_FETCH_DELAYS = [0.2, 0.5, 1.0]
     original_pipeline = base.Pipeline.__init__
 
     def pipeline(self, *args, **kwargs):
