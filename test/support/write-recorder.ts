@@ -21,8 +21,10 @@ def note(event):
 
 def noted(*args, **kwargs):
     argparse.ArgumentParser._parse_known_args = parse
-    note("start")
-    atexit.register(note, "end")
+    # Without arguments it is only looked at: its parser is read for what it documents.
+    if sys.argv[1:]:
+        note("start")
+        atexit.register(note, "end")
     return parse(*args, **kwargs)
 
 argparse.ArgumentParser._parse_known_args = noted
