@@ -42,7 +42,10 @@ export default async function startSharedSandbox(project: TestProject): Promise<
   const cli = process.env['DSTACK_TEST_CLI'] ?? sandbox.cli;
   const preparedState = path.join(home, 'prepared-state');
   const recorder = await writeRecorder(path.join(home, 'recorder'), cli);
-  for (const each of [cli, recorder]) await prepareState({ ...env, DSTACK_MCP_CLI: each }, preparedState);
+  await prepareState({ ...env, DSTACK_MCP_CLI: cli }, preparedState);
+  // A server without the warm worker reads all pages of help at once.
+  for (const each of [cli, recorder])
+    await prepareState({ ...env, DSTACK_MCP_CLI: each, DSTACK_MCP_WARM: 'off' }, preparedState);
   project.provide('sandbox', { url, token, home, cli, recorder, env, preparedState });
   return () => sandbox.stop();
 }

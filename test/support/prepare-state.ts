@@ -14,6 +14,6 @@ export async function prepareState(env: Readonly<Record<string, string>>, stateD
   });
   const client = new Client({ name: 'test-set-up', version: '1.0.0' });
   await client.connect(transport);
-  await client.callTool({ name: 'help', arguments: { command: 'ps' } }, { timeout: 120_000 });
+  await client.callTool({ name: 'help', arguments: { command: 'apply' } }, { timeout: 120_000 });
   await client.close();
 }
