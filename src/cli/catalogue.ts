@@ -57,7 +57,10 @@ export function createCatalogue({ source, identity, cacheDir, log }: CatalogueOp
     // argparse takes the words after a command without subcommands as its arguments, and prints that command's page.
     if (help.program.split(' ').slice(1).join(' ') !== command)
       throw new ToolError('unknown-command', `dstack documents no \`${command}\`.`, '');
-    if (cached === undefined) cache.set(key, text);
+    if (cached === undefined) {
+      cache.set(key, text);
+      for (const [words, other] of Object.entries(source.cameAlong?.() ?? {})) cache.set(words, other);
+    }
     return { text, help };
   };
 

@@ -10,6 +10,8 @@ export interface HelpSource {
    * @throws ToolError `unknown-command` when dstack doesn't know the words.
    */
   read(command: string, configurationType?: string): Promise<string>;
+  /** Pages that came along unasked so far, by the words that they would be asked for with (`ps`, `apply -h task`). */
+  cameAlong?(): Readonly<Record<string, string>>;
 }
 
 export interface HelpSourceOptions {
@@ -67,13 +69,16 @@ export interface WholeHelpSourceOptions {
 /** Reads all help pages with one question: sixty commands, each of which would cost a second. */
 export function createWholeHelpSource({ helpTexts, fallback }: WholeHelpSourceOptions): HelpSource {
   let reading: Promise<HelpTexts | undefined> | undefined;
+  let all: HelpTexts['help'] = {};
   return {
     async read(command, configurationType) {
       reading ??= helpTexts().catch(() => undefined);
       const texts = await reading;
       if (texts === undefined) reading = undefined;
+      else all = texts.help;
       const page = texts?.help[configurationType === undefined ? command : `${command} -h ${configurationType}`];
       return page ?? fallback.read(command, configurationType);
     },
+    cameAlong: () => all,
   };
 }

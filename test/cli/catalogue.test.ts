@@ -70,6 +70,18 @@ test('the next catalogue of the same executable reads from the disk, which only 
   expect(asked).toEqual(['apply -h task']);
 });
 
+test('pages that came along with one are on the disk too: the next catalogue asks for none of them', async () => {
+  const source = {
+    read: () => Promise.resolve(pages['ps'] ?? ''),
+    cameAlong: () => ({ ps: pages['ps'] ?? '', 'apply -h task': pages['apply -h task'] ?? '' }),
+  };
+  const first = settleAtEnd(createCatalogue({ source, identity, cacheDir, log: silentLog }));
+  await first.page('ps');
+  await first.settled();
+  expect((await open().page('apply', 'task')).text).toBe(pages['apply -h task']);
+  expect(asked).toEqual([]);
+});
+
 test.each<[string, Partial<CliIdentity>]>([
   ['version', { version: '0.23.0' }],
   ['modification time', { mtimeMs: 9 }],

@@ -21,6 +21,7 @@ test('all pages come from one question', async () => {
     'task page',
   ]);
   expect(questions).toBe(1);
+  expect(source.cameAlong?.()).toEqual(texts.help);
 });
 
 test('a command that is not among them is asked of dstack itself', async () => {
