@@ -81,7 +81,7 @@ export function createCliFinder(options: CliFinderOptions): CliFinder {
       // Another dstack was installed in its place: what it documents is read anew, and no worker of the old one is left.
       options.log.info({ executable: cli.executable.path }, 'dstack was upgraded');
       const next = find();
-      await cli.runner.close();
+      await closeRunner(known);
       return next.cli;
     },
     async warmUp() {
@@ -101,10 +101,12 @@ interface Found {
   lookedAt: number;
 }
 
-/** Ends what was started for a CLI, known or not yet. */
-async function closeRunner({ runners }: Found): Promise<void> {
+/** Ends what was started for a CLI, known or not yet. What was read of it is kept first: the next server needn't ask again. */
+async function closeRunner({ runners, cli }: Found): Promise<void> {
   const found = await runners.catch(() => undefined);
   await found?.runner.close();
+  const known = await cli.catch(() => undefined);
+  await known?.catalogue.settled();
 }
 
 interface Runners {
