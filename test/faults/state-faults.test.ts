@@ -242,10 +242,9 @@ describe('two servers over one state folder, whose files are damaged,', () => {
     expect((await readFile(auditFile(shared.stateDir), 'utf8')).startsWith(`${damaged.audit}\n`)).toBe(true);
     const catalogue = path.join(shared.stateDir, 'catalogue');
     const caches = await readdir(catalogue);
-    expect(caches.map((name) => name.replace(/[0-9a-f]{16}/, '*')).sort()).toEqual([
-      'catalogue-*.json',
-      'identity-*.json',
-    ]);
+    expect(new Set(caches.map((name) => name.replace(/[0-9a-f]{16}/, '*')))).toEqual(
+      new Set(['catalogue-*.json', 'identity-*.json']),
+    );
     for (const name of caches) expect(await readFile(path.join(catalogue, name), 'utf8')).toContain('"version":"0.');
   });
 
