@@ -7,7 +7,7 @@ import { createRecorder } from '../support/recorder.ts';
 import type { Recorder } from '../support/recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { until } from '../support/wait.ts';
+import { until, waitForRun } from '../support/wait.ts';
 
 const atEnd = collectEnds(afterAll);
 let home: TestHome;
@@ -46,10 +46,7 @@ test('a run is deleted by its file once it is finished, by its typed name, and t
   expect(active.facts['summary']).toContain('dstack deletes finished runs only');
 
   await stopRuns(name);
-  await until(
-    () => client.call('get', { name }),
-    ({ facts }) => facts['status'] === 'terminated' || JSON.stringify(facts).includes('"status":"terminated"'),
-  );
+  await waitForRun(client, name, 'finished');
   const first = await client.call('delete', { file });
   await home.write('record.dstack.yml', task(name, { commands: ['echo other'] }));
   const edited = await client.call('delete', { token: first.facts['token'] });

@@ -42,7 +42,9 @@ test('twenty calls at once are each answered right, with no more than a few dsta
   );
   expect(answers).toHaveLength(20);
   for (const { wanted, output } of answers) expect(output).toMatch(wanted);
-  expect(await recorder.mostAtOnce()).toBe(MOST_AT_ONCE);
+  const most = await recorder.mostAtOnce();
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(MOST_AT_ONCE);
 });
 
 test('memory stays small over two hundred calls', async () => {
