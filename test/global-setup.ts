@@ -11,8 +11,8 @@ export interface SharedSandbox {
   readonly token: string;
   readonly home: string;
   readonly cli: string;
-  /** The CLI behind a recorder: see support/write-recorder.ts. */
-  readonly recorder: string;
+  /** The CLI behind a recorder (support/write-recorder.ts), and what servers have found out about that one. */
+  readonly recorder: { readonly cli: string; readonly preparedState: string };
   readonly env: Readonly<Record<string, string>>;
   /** What servers have found out once already, for their state folders. */
   readonly preparedState: string;
@@ -41,11 +41,10 @@ export default async function startSharedSandbox(project: TestProject): Promise<
   // Another CLI than that of the server: `npm run matrix` has them of different versions.
   const cli = process.env['DSTACK_TEST_CLI'] ?? sandbox.cli;
   const preparedState = path.join(home, 'prepared-state');
-  const recorder = await writeRecorder(path.join(home, 'recorder'), cli);
   await prepareState({ ...env, DSTACK_MCP_CLI: cli }, preparedState);
-  // A server without the warm worker reads all pages of help at once.
-  for (const each of [cli, recorder])
-    await prepareState({ ...env, DSTACK_MCP_CLI: each, DSTACK_MCP_WARM: 'off' }, preparedState);
+  const folder = path.join(home, 'recorder');
+  const recorder = { cli: await writeRecorder(folder, cli), preparedState: path.join(folder, 'prepared-state') };
+  await prepareState({ ...env, DSTACK_MCP_CLI: recorder.cli }, recorder.preparedState);
   project.provide('sandbox', { url, token, home, cli, recorder, env, preparedState });
   return () => sandbox.stop();
 }

@@ -16,7 +16,7 @@ let recorder: Recorder;
 
 beforeAll(async () => {
   const home = await createTestHome({ atEnd });
-  recorder = await createRecorder(home.home);
+  recorder = await createRecorder(home);
   await home.write(HARMLESS, task('harmless'));
   await writeHostileFiles(home.workspace);
   client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, atEnd });

@@ -22,7 +22,7 @@ let nonce: string;
 
 beforeAll(async () => {
   home = await createTestHome({ atEnd });
-  recorder = await createRecorder(home.home);
+  recorder = await createRecorder(home);
   await home.write(`${RUN}.dstack.yml`, task(RUN));
   const env = { ...home.env, DSTACK_MCP_CLI: recorder.cli };
   client = await connect({ env, showsCards: true, atEnd });

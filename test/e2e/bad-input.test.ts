@@ -39,7 +39,7 @@ beforeAll(async () => {
   await home.write('taks.dstack.yml', { ...task(NAME), type: 'taks' });
   await home.write('notes.txt', 'type: task\n');
   await home.write('preset.dstack.yml', { type: 'preset', name: 'some-preset', base: 'Qwen/Qwen3-8B' });
-  recorder = await createRecorder(home.home);
+  recorder = await createRecorder(home);
   client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, atEnd });
 });
 

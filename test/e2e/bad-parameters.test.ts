@@ -15,7 +15,7 @@ let client: TestClient;
 beforeAll(async () => {
   const home = await createTestHome({ atEnd });
   await home.write('good.dstack.yml', task('good'));
-  recorder = await createRecorder(home.home);
+  recorder = await createRecorder(home);
   client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, atEnd });
   // So that what dstack documents is read already.
   await client.call('help', { command: 'apply' });

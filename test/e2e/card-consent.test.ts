@@ -224,7 +224,7 @@ test('a client that shows forms as well is asked in a form when the token comes 
 });
 
 test('of twenty clicks and ten tokens at once, one submits a run', async () => {
-  const recorder = await createRecorder(home.home);
+  const recorder = await createRecorder(home);
   const client = await connect({
     env: { ...home.env, DSTACK_MCP_CLI: recorder.cli },
     showsCards: true,

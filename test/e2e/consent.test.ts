@@ -97,7 +97,7 @@ describe('what the operator has set', () => {
   });
 
   test('read-only: every change is refused at the call, and reading goes on', async () => {
-    const recorder = await createRecorder(home.home);
+    const recorder = await createRecorder(home);
     const client = await connect({
       env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_READ_ONLY: 'on' },
     });
@@ -121,7 +121,7 @@ describe('what the operator has set', () => {
     const set = (policy: object | string): Promise<void> =>
       writeFile(file, typeof policy === 'string' ? policy : stringify(policy));
     await set({ max_price: 0.5, protected: ['keep-*'] });
-    const recorder = await createRecorder(home.home);
+    const recorder = await createRecorder(home);
     const client = await connect({
       env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_POLICY: file },
     });
@@ -164,7 +164,7 @@ describe('what the operator has set', () => {
 });
 
 test('of twenty redemptions of one token at once, one submits a run, and all are told what came of it', async () => {
-  const recorder = await createRecorder(home.home);
+  const recorder = await createRecorder(home);
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli } });
   const [name, plan] = await planRun(client);
   const answers = await Promise.all(Array.from({ length: 20 }, () => apply(client, plan)));

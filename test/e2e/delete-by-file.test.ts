@@ -17,7 +17,7 @@ const asked: string[] = [];
 
 beforeAll(async () => {
   home = await createTestHome({ atEnd });
-  recorder = await createRecorder(home.home);
+  recorder = await createRecorder(home);
   client = await connect({
     env: { ...home.env, DSTACK_MCP_CLI: recorder.cli },
     atEnd,

@@ -18,7 +18,7 @@ const MOST_AT_ONCE = 4;
 
 test('twenty calls at once are each answered right, with no more than a few dstack processes at a time', async () => {
   const home = await createTestHome();
-  const recorder = await createRecorder(home.home);
+  const recorder = await createRecorder(home);
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' } });
   const names = [uniqueName('at-once'), uniqueName('at-once')];
   for (const name of names) await home.write(`${name}.dstack.yml`, task(name));

@@ -1,7 +1,8 @@
-import { readFile, rm } from 'node:fs/promises';
+import { cp, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { inject } from 'vitest';
 import * as z from 'zod';
+import type { TestHome } from './test-home.ts';
 import { CALL_LOG } from './write-recorder.ts';
 
 /** A dstack executable that writes down what it is called with, and then is the real one. */
@@ -17,9 +18,11 @@ const noted = z.strictObject({ event: z.enum(['start', 'end']), argv: z.array(z.
 type Noted = z.output<typeof noted>;
 
 /** Puts the recorder in front of the real dstack for servers in this home, with nothing noted yet. */
-export async function createRecorder(home: string): Promise<Recorder> {
+export async function createRecorder({ home, stateDir }: TestHome): Promise<Recorder> {
+  const { cli, preparedState } = inject('sandbox').recorder;
   const log = path.join(home, CALL_LOG);
   await rm(log, { force: true });
+  await cp(path.join(preparedState, 'catalogue'), path.join(stateDir, 'catalogue'), { recursive: true });
   const read = async (): Promise<readonly Noted[]> => {
     const text = await readFile(log, 'utf8').catch(() => '');
     return text
@@ -28,7 +31,7 @@ export async function createRecorder(home: string): Promise<Recorder> {
       .map((line) => noted.parse(JSON.parse(line)));
   };
   return {
-    cli: inject('sandbox').recorder,
+    cli,
     async calls() {
       const started = (await read()).filter(({ event }) => event === 'start').map(({ argv }) => argv);
       return started.filter((argv) => !['--help', '-h', '--version'].some((word) => argv.includes(word)));
