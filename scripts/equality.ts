@@ -39,6 +39,7 @@ async function compare(cli: string): Promise<Row> {
   const python = await firstWord(path.join(path.dirname(cli), 'python3'), ['--version']);
   process.stderr.write(`\ndstack ${version} on Python ${python}: ${cli}\n`);
   process.env['DSTACK_TEST_CLI'] = cli;
+  process.env['DSTACK_TEST_EQUALITY'] = 'all';
   // The suites start what they need: the sandbox that the other tests share isn't.
   const vitest = await startVitest('test', [], {
     config: false,

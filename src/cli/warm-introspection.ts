@@ -54,10 +54,8 @@ export function createIntrospection({
   log,
   timeoutMs,
 }: IntrospectionOptions): Introspection {
-  const askPlain = async (task: string, input: Uint8Array): Promise<string | undefined> => {
-    if (executable.interpreter === undefined) return undefined;
-    const script = path.join(workerFiles, 'introspect.py');
-    const result = await execa(executable.interpreter, ['-B', script, executable.path, task], {
+  const runScript = (interpreter: string, task: string, input: Uint8Array) =>
+    execa(interpreter, ['-B', path.join(workerFiles, 'introspect.py'), executable.path, task], {
       env: { ...env },
       extendEnv: false,
       input,
@@ -65,6 +63,12 @@ export function createIntrospection({
       timeout: timeoutMs,
       forceKillAfterDelay: 1000,
     });
+  const askPlain = async (task: string, input: Uint8Array): Promise<string | undefined> => {
+    const { interpreter } = executable;
+    if (interpreter === undefined) return undefined;
+    let result = await runScript(interpreter, task, input);
+    // Somebody else ended it, as a system does that is short of memory. A question changes nothing: it is asked once more.
+    if (result.signal !== undefined && !result.timedOut) result = await runScript(interpreter, task, input);
     if (result.exitCode === 0) return result.stdout;
     log.warn({ task, stderr: result.stderr.slice(-1000) }, "dstack's interpreter gave no answer");
     return undefined;
