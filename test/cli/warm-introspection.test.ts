@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
@@ -86,5 +86,21 @@ describe('what dstack tells of itself', () => {
   test('is nothing where the executable is no Python script', async () => {
     const { introspection } = makeWarmRunner({ executable: { path: installedDstack, tried: [] } });
     expect(await introspection.schemas()).toBeUndefined();
+  });
+
+  test('is asked for once more when its process is killed, and not a third time', async () => {
+    const asked = path.join(home, 'asked');
+    const ask = async (killed: number) => {
+      await writeFile(asked, '');
+      const interpreter = path.join(home, 'interpreter');
+      const text = `#!/bin/sh\necho >> ${asked}\n[ $(wc -l < ${asked}) -le ${killed} ] && kill -KILL $$\nexec ${installedPython} "$@"\n`;
+      await writeFile(interpreter, text, { mode: 0o700 });
+      const executable = { path: installedDstack, interpreter, tried: [] };
+      const { introspection } = makeWarmRunner({ executable, env, enabled: false });
+      const verdict = await introspection.validate({ kind: 'configuration', text: 'type: task\ncommands: [a]\n' });
+      return { verdict: verdict?.verdict, times: (await readFile(asked, 'utf8')).length };
+    };
+    expect(await ask(1)).toEqual({ verdict: 'valid', times: 2 });
+    expect(await ask(9)).toEqual({ verdict: undefined, times: 2 });
   });
 });
