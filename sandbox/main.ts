@@ -9,7 +9,7 @@ import type { Sandbox } from './sandbox.ts';
 import { showProgress } from './show-progress.ts';
 
 export { runDemo } from './demo.ts';
-export { preparePythonEnvironment } from './python-environment.ts';
+export { OLDER_DSTACK_VERSION, preparePythonEnvironment } from './python-environment.ts';
 export { startSandbox } from './sandbox.ts';
 export { showProgress } from './show-progress.ts';
 

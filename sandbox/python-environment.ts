@@ -13,10 +13,13 @@ import type { OnProgress } from './show-progress.ts';
 /** The dstack that the sandbox is made for. */
 export const DSTACK_VERSION = '0.22.5';
 
+/** An older one, whose CLI the tests run as well. */
+export const OLDER_DSTACK_VERSION = '0.21.5';
+
 export interface PythonEnvironmentOptions {
   /** Where the environment is, or will be. */
   readonly folder: string;
-  /** Another dstack than the one that the sandbox is made for; its packages are then the newest that fit. */
+  /** Another dstack than the one that the sandbox is made for. Only these two have their packages pinned; others get the newest that fit. */
   readonly version?: string;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
@@ -31,8 +34,7 @@ const STAMP = 'dstack-sandbox.stamp';
 export async function preparePythonEnvironment(options: PythonEnvironmentOptions): Promise<void> {
   const { onProgress = () => undefined, signal, version = DSTACK_VERSION } = options;
   const folder = path.resolve(options.folder);
-  const constraints = version === DSTACK_VERSION ? findConstraints() : undefined;
-  const pins = constraints === undefined ? '' : await readFile(constraints, 'utf8');
+  const pins = await readPins(version);
   const wanted = createHash('sha256').update(version).update(pins).digest('hex');
   if (await isWhole(folder, wanted)) return;
   const lock = await lockFolder(folder, {
@@ -41,7 +43,7 @@ export async function preparePythonEnvironment(options: PythonEnvironmentOptions
   });
   try {
     if (await isWhole(folder, wanted)) return;
-    await install({ folder, version, constraints, onProgress, signal });
+    await install({ folder, version, pins, onProgress, signal });
     await writeFile(path.join(folder, STAMP), wanted);
   } finally {
     await lock.release();
@@ -61,13 +63,13 @@ async function isWhole(folder: string, wanted: string): Promise<boolean> {
 interface InstallOptions {
   readonly folder: string;
   readonly version: string;
-  /** A file that pins every package. */
-  readonly constraints: string | undefined;
+  /** A line for each package; empty where none is pinned. */
+  readonly pins: string;
   readonly onProgress: OnProgress;
   readonly signal: AbortSignal | undefined;
 }
 
-async function install({ folder, version, constraints, onProgress, signal }: InstallOptions): Promise<void> {
+async function install({ folder, version, pins, onProgress, signal }: InstallOptions): Promise<void> {
   const { python, missing } = await findMissing();
   const [first] = missing;
   if (first !== undefined) throw new SetupError(first.message, first.hint);
@@ -82,9 +84,11 @@ async function install({ folder, version, constraints, onProgress, signal }: Ins
   };
   say();
   const timer = setInterval(say, 1000);
-  const expected = (await readFile(constraints ?? findConstraints(), 'utf8')).trim().split('\n').length;
+  const expected = (await readFile(findConstraints(), 'utf8')).trim().split('\n').length;
   try {
     await createVenv(python, { folder, version, signal });
+    const constraints = path.join(folder, 'constraints.txt');
+    await writeFile(constraints, pins);
     await runStep(pythonOf(folder), pipArguments(version, constraints), {
       version,
       signal,
@@ -106,12 +110,18 @@ async function createVenv(
   await runStep(file, [...args, '-m', 'venv', folder], { ...options, onLine: () => undefined });
 }
 
-function pipArguments(version: string, constraints: string | undefined): string[] {
+/** What pins the packages of a dstack. The older one takes the same, but for dstack itself and for gpuhunt, which dstack pins. */
+async function readPins(version: string): Promise<string> {
+  if (version !== DSTACK_VERSION && version !== OLDER_DSTACK_VERSION) return '';
+  const pins = await readFile(findConstraints(), 'utf8');
+  return version === DSTACK_VERSION ? pins : pins.replaceAll(/^(?:dstack|gpuhunt)==.*\n/gm, '');
+}
+
+function pipArguments(version: string, constraints: string): string[] {
   const quiet = ['--progress-bar', 'off', '--disable-pip-version-check', '--no-input'];
   // What has to be compiled fails late and without a word that helps. These two are Python only, but come as source.
   const binary = ['--only-binary', ':all:', '--no-binary', 'cursor,www-authenticate'];
-  const pinned = constraints === undefined ? [] : ['--constraint', constraints];
-  return ['-m', 'pip', 'install', ...quiet, ...binary, ...pinned, `dstack[server]==${version}`];
+  return ['-m', 'pip', 'install', ...quiet, ...binary, '--constraint', constraints, `dstack[server]==${version}`];
 }
 
 interface StepOptions {

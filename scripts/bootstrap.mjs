@@ -1,6 +1,7 @@
 // @ts-check
 // Everything that a fresh clone needs, made once and repaired when it was interrupted: node packages, the build, a private Python
-// environment with a pinned dstack, and, with `--browser`, a Chromium for the tests of the card where it can be had without asking. Plain JavaScript without packages: it runs before there are any.
+// environment with a pinned dstack; with `--browser`, a Chromium for the card where it can be had without asking; with `--older`, an older
+// dstack. Plain JavaScript without packages: it runs before there are any.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -76,11 +77,12 @@ async function prepare() {
     }
   }
   const hasNewPython = await preparePython();
-  // A system's package, and for the tests alone: who only wants the demo isn't given one.
+  // For the tests alone: who only wants the demo isn't given any of it.
+  const hasNewOlder = process.argv.includes('--older') && (await prepareOlderPython());
   const hasNewBrowser =
     process.argv.includes('--browser') &&
     (await prepareChromium({ say, toldFile: path.join(root, 'node_modules', '.dstack-mcp-chromium') }));
-  return made || hasNewPython || hasNewBrowser;
+  return made || hasNewPython || hasNewOlder || hasNewBrowser;
 }
 
 /**
@@ -132,14 +134,30 @@ function buildStep() {
   });
 }
 
-/** The sandbox's own code knows how; gives whether there was anything to do. */
+const loadSandbox = () => import(new URL('../dist/sandbox.cjs', import.meta.url).href);
+
+/** Gives whether there was anything to do, as the next one does. */
 async function preparePython() {
-  const { preparePythonEnvironment, showProgress } = await import(new URL('../dist/sandbox.cjs', import.meta.url).href);
+  return installDstack({ folder: pythonFolder });
+}
+
+/** Where `npm run matrix` keeps it as well. */
+async function prepareOlderPython() {
+  const version = (await loadSandbox()).OLDER_DSTACK_VERSION;
+  return installDstack({ folder: path.join(cacheFolder, 'matrix', version), version });
+}
+
+/**
+ * The sandbox's own code knows how.
+ * @param {{ folder: string, version?: string }} environment
+ */
+async function installDstack(environment) {
+  const { preparePythonEnvironment, showProgress } = await loadSandbox();
   const display = showProgress(say, process.stderr);
   let said = false;
   try {
     await preparePythonEnvironment({
-      folder: pythonFolder,
+      ...environment,
       /**
        * @param {string} line
        * @param {number} [share]

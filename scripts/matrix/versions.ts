@@ -1,4 +1,4 @@
-import { DSTACK_VERSION } from '../../sandbox/python-environment.ts';
+import { DSTACK_VERSION, OLDER_DSTACK_VERSION } from '../../sandbox/python-environment.ts';
 
 /** A CLI, and the server that it talks to, by their versions. */
 export interface Pair {
@@ -7,7 +7,7 @@ export interface Pair {
 }
 
 /** The newest of each line of releases that is tried, the oldest first. The last is the one that the project is made for. */
-const VERSIONS: readonly string[] = ['0.19.40', '0.20.29', '0.21.5', DSTACK_VERSION];
+const VERSIONS: readonly string[] = ['0.19.40', '0.20.29', OLDER_DSTACK_VERSION, DSTACK_VERSION];
 
 /** Each version against itself, and each against the next one, both ways. */
 function defaultPairs(): Pair[] {

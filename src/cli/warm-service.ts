@@ -21,7 +21,7 @@ export interface WarmLimits {
   /** How long a command may take to end after it was asked to. */
   readonly graceMs: number;
   readonly startTimeoutMs: number;
-  /** How long after its start a command still waits for the worker. */
+  /** How long after its start a command still waits for the worker: a plain process loads the same code, and begun later it is hardly there sooner. */
   readonly patienceMs: number;
   /** How long a child may take to acknowledge a request. */
   readonly handOverMs: number;
@@ -40,7 +40,7 @@ export const DEFAULT_WARM_LIMITS: WarmLimits = {
   keepBytes: 4_194_304,
   graceMs: 2_000,
   startTimeoutMs: 60_000,
-  patienceMs: 4_000,
+  patienceMs: 15_000,
   handOverMs: 3_000,
   silenceMs: 5_000,
   maxDeaths: 3,

@@ -26,6 +26,8 @@ export interface FaultyServer {
   readonly seen: readonly { readonly path: string; readonly faulty: boolean }[];
   /** The access tokens that came with requests, each once. */
   readonly tokens: readonly string[];
+  /** How many of those that hang are still waiting: a process that is gone waits no more. */
+  readonly hanging: number;
   /** From now on, requests whose path matches meet the fault; undefined for none. */
   breakWith(fault: Fault | undefined, where?: RegExp): void;
 }
@@ -35,11 +37,18 @@ export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFin
   let broken: { readonly fault: Fault; readonly where: RegExp } | undefined;
   const seen: { path: string; faulty: boolean }[] = [];
   const tokens = new Set<string>();
+  let hanging = 0;
   const server = createServer((incoming, outgoing) => {
     const path = incoming.url ?? '/';
     const fault = broken?.where.test(path) === true ? broken.fault : undefined;
     seen.push({ path, faulty: fault !== undefined });
     if (incoming.headers.authorization !== undefined) tokens.add(incoming.headers.authorization);
+    if (fault?.kind === 'hang') {
+      hanging += 1;
+      incoming.socket.once('close', () => {
+        hanging -= 1;
+      });
+    }
     if (fault === undefined) forward(target, incoming, outgoing);
     else meet(fault, target, incoming, outgoing);
   });
@@ -58,6 +67,9 @@ export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFin
     seen,
     get tokens() {
       return [...tokens];
+    },
+    get hanging() {
+      return hanging;
     },
     breakWith(fault, where = /./) {
       broken = fault && { fault, where };
