@@ -134,7 +134,9 @@ function buildStep() {
   });
 }
 
-const loadSandbox = () => import(new URL('../dist/sandbox.cjs', import.meta.url).href);
+function loadSandbox() {
+  return import(new URL('../dist/sandbox.cjs', import.meta.url).href);
+}
 
 /** Gives whether there was anything to do, as the next one does. */
 async function preparePython() {

@@ -15,8 +15,11 @@ const root = path.resolve(import.meta.dirname, '..');
 const failures = new Map<string, number>();
 for (let round = 1; round <= times; round += 1) {
   const { passed, failed, seconds } = await runTests({ root, args: positionals });
-  for (const { title } of failed) failures.set(title, (failures.get(title) ?? 0) + 1);
   console.log(`run ${round} of ${times}: ${passed} passed, ${failed.length} failed, ${seconds} s`);
+  for (const { title, why } of failed) {
+    failures.set(title, (failures.get(title) ?? 0) + 1);
+    console.log(`failed: ${title}\n${why}`);
+  }
 }
 for (const [title, count] of failures) console.log(`failed in ${count} of ${times}: ${title}`);
 if (failures.size === 0) console.log(`No test failed in ${times} runs.`);

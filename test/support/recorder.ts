@@ -10,11 +10,11 @@ export interface Recorder {
   readonly cli: string;
   /** The argv of every call so far, help pages and the version left out. */
   calls(): Promise<readonly (readonly string[])[]>;
-  /** How many were at work at the same time, at most; help pages and the version included. */
+  /** How many processes there were at the same time, at most, without a worker; help pages and the version included. */
   mostAtOnce(): Promise<number>;
 }
 
-const noted = z.strictObject({ event: z.enum(['start', 'end']), argv: z.array(z.string()) });
+const noted = z.strictObject({ event: z.enum(['load', 'start', 'end']), argv: z.array(z.string()) });
 type Noted = z.output<typeof noted>;
 
 /** Puts the recorder in front of the real dstack for servers in this home, with nothing noted yet. */
@@ -38,7 +38,8 @@ export async function createRecorder({ home, stateDir }: TestHome): Promise<Reco
     },
     async mostAtOnce() {
       let now = 0;
-      return Math.max(0, ...(await read()).map(({ event }) => (now += event === 'start' ? 1 : -1)));
+      const ofProcesses = (await read()).filter(({ event }) => event !== 'start');
+      return Math.max(0, ...ofProcesses.map(({ event }) => (now += event === 'load' ? 1 : -1)));
     },
   };
 }

@@ -11,13 +11,17 @@ export async function writeRecorder(folder: string, real: string): Promise<strin
   // process, as an entry script does, so that a file that is answered from memory stays so.
   const script = `#!${path.join(path.dirname(real), 'python')}
 import argparse, atexit, json, os, sys
-from dstack._internal.cli.main import main
-
-parse = argparse.ArgumentParser._parse_known_args
 
 def note(event):
     with open(os.path.join(os.environ["HOME"], "${CALL_LOG}"), "a") as log:
         log.write(json.dumps({"event": event, "argv": sys.argv[1:]}) + "\\n")
+
+# A process of its own for one command: most of its life is what it loads now.
+if sys.argv[1:]:
+    note("load")
+from dstack._internal.cli.main import main
+
+parse = argparse.ArgumentParser._parse_known_args
 
 def noted(*args, **kwargs):
     argparse.ArgumentParser._parse_known_args = parse
