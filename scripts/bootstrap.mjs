@@ -76,9 +76,12 @@ async function prepare() {
       release();
     }
   }
-  const hasNewPython = await preparePython();
-  // For the tests alone: who only wants the demo isn't given any of it.
-  const hasNewOlder = process.argv.includes('--older') && (await prepareOlderPython());
+  // At the same time: pip keeps one core busy.
+  const [hasNewPython, hasNewOlder] = await Promise.all([
+    preparePython(),
+    // For the tests alone, as the browser is: who only wants the demo isn't given them.
+    process.argv.includes('--older') && prepareOlderPython(),
+  ]);
   const hasNewBrowser =
     process.argv.includes('--browser') &&
     (await prepareChromium({ say, toldFile: path.join(root, 'node_modules', '.dstack-mcp-chromium') }));
@@ -140,26 +143,12 @@ function loadSandbox() {
 
 /** Gives whether there was anything to do, as the next one does. */
 async function preparePython() {
-  return installDstack({ folder: pythonFolder });
-}
-
-/** Where `npm run matrix` keeps it as well. */
-async function prepareOlderPython() {
-  const version = (await loadSandbox()).OLDER_DSTACK_VERSION;
-  return installDstack({ folder: path.join(cacheFolder, 'matrix', version), version });
-}
-
-/**
- * The sandbox's own code knows how.
- * @param {{ folder: string, version?: string }} environment
- */
-async function installDstack(environment) {
   const { preparePythonEnvironment, showProgress } = await loadSandbox();
   const display = showProgress(say, process.stderr);
   let said = false;
   try {
     await preparePythonEnvironment({
-      ...environment,
+      folder: pythonFolder,
       /**
        * @param {string} line
        * @param {number} [share]
@@ -172,6 +161,22 @@ async function installDstack(environment) {
   } finally {
     display.end();
   }
+  return said;
+}
+
+/** Where `npm run matrix` keeps it as well. It is there about when the other one is, whose progress is shown. */
+async function prepareOlderPython() {
+  const { OLDER_DSTACK_VERSION: version, preparePythonEnvironment } = await loadSandbox();
+  const folder = path.join(cacheFolder, 'matrix', version);
+  let said = false;
+  await preparePythonEnvironment({
+    folder,
+    version,
+    onProgress() {
+      if (!said) say(`Installing dstack ${version} as well, for the tests…`);
+      said = true;
+    },
+  });
   return said;
 }
 

@@ -5,6 +5,7 @@ import { inject, onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import type { AtEnd } from './connect.ts';
 import { createHome, skipUpdateCheck } from '../../sandbox/create-home.ts';
+import { usedNames } from './used-names.ts';
 
 /** A person's home folder for one test: its own CLI settings, workspace and server state, against the shared sandbox. */
 export interface TestHome {
@@ -58,9 +59,6 @@ export function task(name: string, more: Readonly<Record<string, unknown>> = {})
     ...more,
   };
 }
-
-/** The names that this file's tests were given. */
-export const usedNames: string[] = [];
 
 /** A name that no other test uses: dstack keeps names for good. */
 export function uniqueName(prefix: string): string {

@@ -1,0 +1,2 @@
+/** The names that this file's tests were given. */
+export const usedNames: string[] = [];
