@@ -1,6 +1,4 @@
-import { rmSync } from 'node:fs';
-import { mkdtemp, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pino } from 'pino';
 import { createCatalogue } from '../../src/cli/catalogue.ts';
@@ -35,12 +33,11 @@ function openCatalogue(): Promise<Catalogue> {
 async function readCatalogue(): Promise<Catalogue> {
   const file = path.join(import.meta.dirname, 'fixtures/help-0.22.5.json');
   const pages: Record<string, string> = JSON.parse(await readFile(file, 'utf8'));
-  const cacheDir = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-warm-catalogue-'));
-  process.once('exit', () => rmSync(cacheDir, { recursive: true, force: true }));
   return createCatalogue({
     source: { read: async (command, type) => pages[type === undefined ? command : `${command} -h ${type}`] ?? '' },
     identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version: '0.22.5' },
-    cacheDir,
+    // Nothing can be kept there: a process that a test kills would leave it behind.
+    cacheDir: '/dev/null/catalogue',
     log: silentLog,
   });
 }
