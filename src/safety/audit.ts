@@ -109,7 +109,7 @@ function append(file: string, line: Buffer): number {
     const found = fstatSync(fd);
     if (!found.isFile()) throw new Error(`${file} is not a regular file`);
     if (process.platform !== 'win32' && (found.mode & 0o077) !== 0) fchmodSync(fd, 0o600);
-    // After a line that was cut short (a full disk), the next one starts on its own.
+    // After a line that was cut short (a full disk), the next one starts on its own. Another server may do so at the same time: an empty line then, never a lost one.
     const bytes = endsOpen(fd, found.size) ? Buffer.concat([Buffer.from('\n'), line]) : line;
     if (writeSync(fd, bytes) !== bytes.length) throw new Error(`${file} took only a part of the line`);
     return found.size + bytes.length;

@@ -1,9 +1,9 @@
-import type { FrameLocator, Locator } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { runNames, stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
+import { approvePlan, expectApproved, press } from './support/approve.ts';
 import { describeInChromium, openBrowser } from './support/card-browser.ts';
 import { openCards } from './support/open-cards.ts';
 import type { Cards } from './support/open-cards.ts';
@@ -174,9 +174,7 @@ describeInChromium('the plan card', () => {
   test('what would be replaced is said in red, and the name has to be typed', async () => {
     const { name, file } = await writeTask();
     const cards = connected['2026-07-28'];
-    await cards.call('plan', { file });
-    await press(cards, cards.card.getByRole('button', { name: 'Approve' }));
-    await expectApproved(cards.card);
+    await approvePlan(cards, file);
 
     await home.write(file, task(name, { commands: ['echo other', 'sleep infinity'] }));
     await cards.clear();
@@ -229,28 +227,6 @@ describeInChromium('the plan card', () => {
     await cards.card.getByRole('heading', { name: 'Declined' }).waitFor();
   });
 });
-
-/** Presses until the decision is on its way: Chromium drops a click into a frame that has just moved, as people know from pages that load. */
-async function press(cards: Cards, button: Locator): Promise<void> {
-  const decisions = async (): Promise<number> =>
-    (await cards.heard()).calls.filter(({ name }) => name === 'decide').length;
-  const before = await decisions();
-  const look = async (): Promise<number> => {
-    // What was pressed is gone once it has an answer.
-    if ((await decisions()) === before && (await button.count()) > 0 && (await button.isEnabled()))
-      await button.click();
-    return decisions();
-  };
-  await expect.poll(look, { timeout: 100_000, interval: 1_000 }).toBeGreaterThan(before);
-}
-
-/** The whole card is told where it isn't as wanted: why a change was refused stands in it. */
-async function expectApproved(card: FrameLocator): Promise<void> {
-  await expect
-    .poll(() => card.locator('main').innerText(), { timeout: 100_000 })
-    .toMatch(/Approved by you|Not done|Not known|Nothing to do/);
-  expect(await card.locator('main').innerText()).toContain('Approved by you');
-}
 
 /** A result with another card in it. */
 function withCard(raw: unknown, card: Record<string, unknown>): unknown {
