@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { LongFilesFirst } from './test/support/long-files-first.ts';
 
 export default defineConfig({
   test: {
@@ -11,6 +12,7 @@ export default defineConfig({
     pool: 'forks',
     // Most of a test's time is spent waiting for a real server: more of them than there are cores.
     maxWorkers: 4,
+    sequence: { sequencer: LongFilesFirst },
     restoreMocks: true,
     // Hundreds of real processes on two cores: one that comes late must not hold up a change. What fails thrice is broken.
     retry: process.env['CI'] === undefined ? 0 : 2,
