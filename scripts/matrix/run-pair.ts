@@ -18,8 +18,7 @@ export interface PairRun extends Pair {
 export async function runPair({ cli, server, root, environments, tests, limitMs }: PairRun): Promise<PairResult> {
   const run = await runTests({
     root,
-    // On few cores, tests that wait for one another would be taken for failed ones.
-    args: ['--maxWorkers=2', ...tests],
+    args: tests,
     env: {
       DSTACK_TEST_PYTHON_ENV: folderOf(environments, server),
       DSTACK_TEST_CLI: path.join(folderOf(environments, cli), 'bin', 'dstack'),
