@@ -12,14 +12,20 @@ const COLUMNS =
 export async function writeCatalog(folder: string, offers: readonly Offer[], version: number): Promise<void> {
   await Promise.all(
     PROVIDERS.map(async (provider) => {
-      const rows = provider === 'cloudrift' ? offers.map(toRow) : [];
-      const csv = [COLUMNS, ...rows, ''].join('\n');
+      const zip = packCatalog(provider, provider === 'cloudrift' ? offers : []);
       const target = path.join(folder, provider, String(version));
       await mkdir(target, { recursive: true });
-      await writeFile(path.join(target, 'catalog.zip'), packZip(`${provider}.csv`, Buffer.from(csv)));
+      await writeFile(path.join(target, 'catalog.zip'), zip);
       await writeFile(path.join(folder, provider, 'version'), `${version}\n`);
     }),
   );
+  // The one archive that releases before 0.21 take; they log of each other provider that it isn't there.
+  await writeFile(path.join(folder, 'catalog.zip'), packCatalog('cloudrift', offers));
+}
+
+function packCatalog(provider: string, offers: readonly Offer[]): Buffer {
+  const csv = [COLUMNS, ...offers.map(toRow), ''].join('\n');
+  return packZip(`${provider}.csv`, Buffer.from(csv));
 }
 
 function toRow(offer: Offer): string {

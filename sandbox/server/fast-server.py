@@ -128,6 +128,14 @@ def shorten_grace():
     jobs_terminating._stop_job_gracefully = stop
 
 
+def find_prices():
+    """Before 0.21 the prices of all clouds are one archive, and the variable names that."""
+    from gpuhunt._internal import catalog
+
+    if not hasattr(catalog, "_get_base_url"):
+        os.environ["GPUHUNT_CATALOG_URL"] += "/catalog.zip"
+
+
 def set_up_process():
     """Before anything else of the server is imported, as its own entry point does it from 0.22 on."""
     if importlib.util.find_spec("dstack._internal.server.bootstrap"):
@@ -139,6 +147,7 @@ def set_up_process():
 if __name__ == "__main__":
     threading.Thread(target=obey, daemon=True).start()
     set_up_process()
+    find_prices()
     remember_computes()
     if os.environ.get("DSTACK_SANDBOX_SPEED") == "fast":
         shorten_intervals()
