@@ -41,14 +41,14 @@ for (const pair of pairs) {
   const result = await runPair({ ...pair, root, environments, tests: chosen, limitMs: LIMIT_MS });
   results.push(result);
   process.stderr.write(`${toRow(result)}\n`);
+  for (const { title, why } of result.failed) process.stderr.write(`failed: ${title}\n${why}\n`);
 }
 process.stdout.write(
   '\n| CLI | server | passed | failed | skipped | seconds |\n| --- | --- | --- | --- | --- | --- |\n',
 );
 for (const result of results) process.stdout.write(`${toRow(result)}\n`);
 for (const { cli, server, failed, skipped } of results) {
-  for (const { title, why } of failed)
-    process.stdout.write(`\nfailed, CLI ${cli} with server ${server}: ${title}\n${why}\n`);
+  for (const { title } of failed) process.stdout.write(`\nfailed, CLI ${cli} with server ${server}: ${title}\n`);
   for (const title of skipped) process.stdout.write(`\nskipped, CLI ${cli} with server ${server}: ${title}\n`);
 }
 process.exitCode = results.some(({ failed }) => failed.length > 0) ? 1 : 0;
