@@ -9,7 +9,7 @@ import { DSTACK_VERSION, preparePythonEnvironment } from '../sandbox/python-envi
 import { showProgress } from '../sandbox/show-progress.ts';
 import { runPair } from './matrix/run-pair.ts';
 import type { PairResult } from './matrix/run-pair.ts';
-import { choosePairs } from './matrix/versions.ts';
+import { choosePairs, testsFor } from './matrix/versions.ts';
 
 const LIMIT_MS = 45 * 60_000;
 
@@ -37,7 +37,7 @@ display.end();
 const results: PairResult[] = [];
 for (const pair of pairs) {
   process.stderr.write(`CLI ${pair.cli} with server ${pair.server}…\n`);
-  const chosen = tests.length === 0 ? ['test/e2e'] : tests;
+  const chosen = tests.length === 0 ? testsFor(pair) : tests;
   const result = await runPair({ ...pair, root, environments, tests: chosen, limitMs: LIMIT_MS });
   results.push(result);
   process.stderr.write(`${toRow(result)}\n`);

@@ -6,8 +6,15 @@ export interface Pair {
   readonly server: string;
 }
 
+/** A release that documents too little for all of the tools. */
+const TOO_OLD = '0.19.40';
+
 /** The newest of each line of releases that is tried, the oldest first. The last is the one that the project is made for. */
-const VERSIONS: readonly string[] = ['0.19.40', '0.20.29', OLDER_DSTACK_VERSION, DSTACK_VERSION];
+const VERSIONS: readonly string[] = [TOO_OLD, '0.20.29', OLDER_DSTACK_VERSION, DSTACK_VERSION];
+
+/** The tests for a CLI: all that a person can do with it, or, where that is too little, that they are told so. */
+export const testsFor = ({ cli }: Pair): readonly string[] =>
+  cli === TOO_OLD ? ['test/versions/too-old-cli.test.ts'] : ['test/e2e'];
 
 /** Each version against itself, and each against the next one, both ways. */
 function defaultPairs(): Pair[] {

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { omitAbsent } from './omit-absent.ts';
 import { readTable } from './read-table.ts';
+import type { TableRow } from './read-table.ts';
 
 /** What one processor of a job does, or the job's CPU: in dstack's words, the latest sample. */
 export const metricsRow = z.looseObject({
@@ -17,8 +18,7 @@ type MetricsRow = z.output<typeof metricsRow>;
 export function readMetrics(stdout: string): MetricsRow[] {
   const lines = stdout.split('\n');
   const start = lines.findIndex((line) => /^ +UTILIZATION +MEMORY *$/.test(line));
-  // Before 0.22 it was a plain table.
-  if (start === -1) return (readTable(lines)?.rows ?? []).map(({ cells }) => cells);
+  if (start === -1) return (readTable(lines)?.rows ?? []).flatMap(readOlderRow);
   const utilizationAt = (lines[start] ?? '').indexOf('UTILIZATION');
   const memoryAt = (lines[start] ?? '').indexOf('MEMORY');
   const rows: MetricsRow[] = [];
@@ -36,6 +36,20 @@ export function readMetrics(stdout: string): MetricsRow[] {
     );
   }
   return rows;
+}
+
+/** Reads a row of the table that it was before 0.21, a job with all its parts in one row; one with other columns is given as it is. */
+function readOlderRow({ level, cells }: TableRow): MetricsRow[] {
+  const { NAME: name, CPU: cpu, MEMORY: memory, GPU: gpus = '' } = cells;
+  if (cpu === undefined || memory === undefined) return [cells];
+  // The run's own row, above those of its jobs.
+  if (cpu === '') return [];
+  // A run with one job has one row, with the name of the run.
+  const job = level === 0 ? 'job=0' : name;
+  const row = (part: string, utilization: string, used: string): MetricsRow =>
+    omitAbsent({ job, part, utilization: lastWord(utilization), memory: lastWord(used) });
+  const ofGpus = gpus.matchAll(/(gpu=\d+) mem=(\S+) util=(\S+)/g);
+  return [row('cpu', cpu, memory), ...[...ofGpus].map(([, part = '', used = '', util = '']) => row(part, util, used))];
 }
 
 /** The value behind a chart; undefined where there is no sample yet. */

@@ -61,7 +61,7 @@ export function applyWarm({ cli, env, folder }: ApplyPlace): Apply {
 /** With its own log open, dstack shows where it was when it refused: in the reading of the file, or in what comes after. */
 const LOG = { DSTACK_CLI_LOG_LEVEL: 'debug', COLUMNS: '1000', NO_COLOR: '1', TERM: 'dumb' };
 const REFUSED = /\bin load_apply_configuration\b/;
-const ACCEPTED = /\bin apply_configuration\b|^Exiting\.\.\.$/m;
+const ACCEPTED = /\bin apply_configuration\b|^Exiting\.\.\.$|^Unable to read the SSH key\b/m;
 
 /** Tells whether `dstack apply` takes a configuration. */
 export async function judgeByApply(apply: Apply, configuration: string): Promise<ApplyAnswer> {

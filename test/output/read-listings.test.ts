@@ -176,9 +176,25 @@ describe('the utilization of a run', () => {
     ]);
   });
 
+  it('is read from the table of dstack before 0.21 too', () => {
+    expect(readMetrics(readFixture('metrics', '0.20.29').stdout)).toEqual([
+      { job: 'job=0', part: 'cpu', utilization: '3%', memory: '512MB/96GB' },
+      { job: 'job=0', part: 'gpu=0', utilization: '42%', memory: '10GB/32GB' },
+      { job: 'job=0', part: 'gpu=1', utilization: '42%', memory: '10GB/32GB' },
+    ]);
+    expect(readMetrics(readFixture('metrics-two-nodes', '0.20.29').stdout)).toEqual([
+      { job: 'replica=0 job=0', part: 'cpu', utilization: '6%', memory: '512MB/32GB' },
+      { job: 'replica=0 job=1', part: 'cpu', utilization: '6%', memory: '512MB/32GB' },
+    ]);
+    expect(readMetrics(' NAME  LOAD \n web   0.3  \n')).toEqual([{ NAME: 'web', LOAD: '0.3' }]);
+  });
+
   it('has nothing where nothing was measured', () => {
     expect(readMetrics('')).toEqual([]);
     expect(readMetrics('             UTILIZATION  MEMORY \n job=0  cpu  -            -      \n')).toEqual([
+      { job: 'job=0', part: 'cpu' },
+    ]);
+    expect(readMetrics(' NAME  STATUS   CPU  MEMORY  GPU \n web   running  -    -       -   \n')).toEqual([
       { job: 'job=0', part: 'cpu' },
     ]);
   });
