@@ -24,13 +24,15 @@ export interface Removal {
   /** The file that dstack is given, where it is given one. */
   readonly where?: Pick<RunOptions, 'cwd' | 'pinnedFile'>;
   readonly look: { readonly kind: ResourceKind; readonly name: string; readonly project: string | undefined };
+  /** Whether a status shows that it took hold; unless given, any does. */
+  readonly isEnding?: (status: string) => boolean;
 }
 
 /** Stops or deletes what was consented to, once, and looks what is left of it. */
 export async function performRemoval(
   engine: Engine,
   { commands, time }: { commands: CommandRunner; time: TimePower },
-  { argv, consent, read, facts, look, where }: Removal,
+  { argv, consent, read, facts, look, where, isEnding = (): boolean => true }: Removal,
 ): Promise<Report<ChangeFacts>> {
   const { runner } = await engine.cli();
   time.progress(`dstack ${argv.command}`);
@@ -42,6 +44,7 @@ export async function performRemoval(
   const change = read(transcript);
   const left = await findResource(commands, look).catch(() => undefined);
   const status = left?.status ?? (change.outcome === 'done' ? 'gone' : undefined);
+  const isStill = change.outcome === 'done' && status !== undefined && !isEnding(status);
   return {
     outcome: change.outcome,
     summary: `${change.message.replace(/\.?$/, '.')}${status === undefined ? '' : ` The ${look.kind} ${look.name} is ${status}.`}`,
@@ -51,6 +54,9 @@ export async function performRemoval(
       consent: `${consent.level}: ${describeLevel(consent.level)}`,
       ...(status === undefined ? {} : { status }),
     },
-    next: change.hint,
+    // dstack can lose a stop that meets its own update of the run; it has said that it was done.
+    next: isStill
+      ? `dstack has taken it, and the ${look.kind} is still ${status}. Look again with get: where it stays so, preview it once more.`
+      : change.hint,
   };
 }

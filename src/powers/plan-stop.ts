@@ -45,6 +45,7 @@ export async function planStop(
       read: readStopOutcome,
       facts,
       look: { kind: 'run', name, project: request.project },
+      isEnding: (status) => ENDING.has(status),
     });
   if (run.isFinished) {
     return {
@@ -90,6 +91,9 @@ export async function planStop(
     perform,
   };
 }
+
+/** What a run can be once it was stopped; `gone` is one that was deleted meanwhile. */
+const ENDING: ReadonlySet<string> = new Set(['terminating', 'terminated', 'failed', 'done', 'gone']);
 
 function describeRun(run: RunFacts): string {
   const parts = [

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { connect } from '../support/connect.ts';
 import type { Answer, TestClient } from '../support/connect.ts';
@@ -175,4 +176,24 @@ test('a dstack that hangs: reads are ended in time, deaf or not; an apply is lef
   expect(others).toEqual([]);
   process.kill(left, 'SIGKILL');
   await until(sleeping, (found) => found.length === 0);
+});
+
+test('a dstack that says Stopped and stops nothing: the run is told to be as it was, and can be stopped again', async () => {
+  const running = uniqueName('kept');
+  atEnd(() => stopRuns(running));
+  await home.write(`${running}.dstack.yml`, task(running));
+  await faulty.breakWith({ words: ['stop'], python: [say('Stopped\n'), 'os._exit(0)'] });
+  const { facts } = await client.call('plan', { file: `${running}.dstack.yml` });
+  expect((await client.call('apply', { token: facts['token'] })).facts['outcome']).toBe('done');
+  const stop = async (): Promise<Answer> => {
+    const preview = await client.call('stop', { run: running });
+    return client.call('stop', { token: preview.facts['token'] });
+  };
+  const kept = await stop();
+  expect(kept.facts['status'], kept.text).toMatch(/^(?:submitted|provisioning|running)$/);
+  expect(kept.facts['next']).toMatch(/still (?:submitted|provisioning|running)\. Look again with get/);
+  await faulty.breakWith();
+  const stopped = await stop();
+  expect(stopped.facts['status'], stopped.text).toMatch(/^terminat(?:ing|ed)$/);
+  expect(stopped.facts['next']).toMatch(/stopping/);
 });
