@@ -1,5 +1,5 @@
 // Runs the end-to-end tests with several releases of dstack: CLI and server of each, and those of different ones against each other.
-//   npm run matrix                                        every pair, which takes about an hour and a half on two cores
+//   npm run matrix                                        every pair, which takes about three quarters of an hour on two cores
 //   npm run matrix -- --cli 0.21 --server 0.22            one pair
 //   npm run matrix -- --cli 0.20,0.21 --tests round,actions
 // Each release is installed into an environment of its own in .cache/matrix, once. Prints a table; ends with 1 where something failed.
