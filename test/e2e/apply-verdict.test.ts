@@ -52,7 +52,8 @@ async function judgeAll(apply: Apply, cases: readonly CorpusCase[]): Promise<str
 
 test('`dstack apply` itself takes what the corpus calls valid and nothing else, of each type five and five', async () => {
   const cases = sample(5);
-  expect(new Set(cases.map(kindOf)).size).toBeGreaterThanOrEqual(16);
+  // Before 0.21 no preset is valid.
+  expect(new Set(cases.map(kindOf)).size).toBeGreaterThanOrEqual(15);
   expect(await judgeAll(warm, cases)).toEqual([]);
 });
 
