@@ -5,6 +5,7 @@ DSTACK_SANDBOX_REMOVE goes with it. A line on it is an order, answered on file d
 With DSTACK_SANDBOX_SPEED=fast the intervals of the background loops are shorter, in memory only.
 """
 
+import asyncio
 import importlib.util
 import os
 import shutil
@@ -81,6 +82,7 @@ def shorten_intervals():
     if importlib.util.find_spec("dstack._internal.server.background.pipeline_tasks"):
         shorten_pipelines()
         shorten_grace()
+        keep_stops()
 
 
 def shorten_triggers():
@@ -126,6 +128,40 @@ def shorten_grace():
         return changes
 
     jobs_terminating._stop_job_gracefully = stop
+
+
+def keep_stops():
+    """dstack's own update of a run can overwrite a stop that comes meanwhile, and with intervals this short it often would.
+
+    Here a stop looks again once no update of its runs is under way, and is repeated where it was lost.
+    """
+    from dstack._internal.core.models.runs import RunStatus
+    from dstack._internal.server.models import RunModel
+    from dstack._internal.server.services import runs
+    from sqlalchemy import select
+
+    original = runs.stop_runs
+    ending = [RunStatus.TERMINATING, *RunStatus.finished_statuses()]
+
+    async def stop(**kwargs):
+        session = kwargs["session"]
+
+        async def is_any(condition):
+            mine = [RunModel.project_id == kwargs["project"].id, RunModel.run_name.in_(kwargs["runs_names"])]
+            found = (await session.execute(select(RunModel.id).where(*mine, condition))).first()
+            await session.commit()
+            return found is not None
+
+        for _ in range(10):
+            await original(**kwargs)
+            for _ in range(40):
+                await asyncio.sleep(0.05)
+                if not await is_any(RunModel.lock_token.is_not(None)):
+                    break
+            if not await is_any(RunModel.status.not_in(ending)):
+                break
+
+    runs.stop_runs = stop
 
 
 def find_prices():
