@@ -3,7 +3,7 @@ import { runNames, stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { approvePlan, expectApproved, press } from './support/approve.ts';
+import { approve, approvePlan, expectApproved, press } from './support/approve.ts';
 import { describeInChromium, openBrowser } from './support/card-browser.ts';
 import { openCards } from './support/open-cards.ts';
 import type { Cards } from './support/open-cards.ts';
@@ -64,8 +64,8 @@ describeInChromium('the plan card', () => {
       expect(JSON.stringify(plan.structuredContent)).not.toContain(String(plan.card?.['nonce']));
       expect(await runNames()).not.toContain(name);
 
-      await press(cards, card.getByRole('button', { name: 'Approve' }));
-      await expectApproved(card);
+      await cards.clear();
+      await approvePlan(cards, file);
       expect(await runNames()).toContain(name);
       await card.getByText('running', { exact: true }).waitFor();
       await card
@@ -116,11 +116,11 @@ describeInChromium('the plan card', () => {
 
     test('of two windows with one plan, one makes the change and the other is told of it', async () => {
       const { name, file } = await writeTask();
-      const plan = await cards.call('plan', { file });
       const [first, second] = [cards.page.frameLocator('iframe').nth(-2), cards.page.frameLocator('iframe').last()];
-      await cards.show(plan.raw);
-      await press(cards, first.getByRole('button', { name: 'Approve' }));
-      await expectApproved(first);
+      await approve(cards, async () => {
+        await cards.show((await cards.call('plan', { file })).raw);
+        return first;
+      });
       await press(cards, second.getByRole('button', { name: 'Approve' }));
       await second.getByText(/nothing was done again/).waitFor();
       expect((await runNames()).filter((one) => one === name)).toHaveLength(1);

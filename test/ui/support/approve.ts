@@ -32,17 +32,26 @@ export async function expectApproved(card: FrameLocator): Promise<void> {
 }
 
 /**
- * Plans and approves. Another test may take the free machine that was planned with: the price rises, what was agreed to isn't done, and is planned again.
+ * Approves what `plan` puts before the person. Another test may take the free machine that was planned with: the price rises, what was agreed to isn't done,
+ * and is planned again.
  */
-export async function approvePlan(cards: Cards, file: string): Promise<void> {
+export async function approve(cards: Cards, plan: () => Promise<FrameLocator>): Promise<void> {
   for (;;) {
-    await cards.call('plan', { file });
-    await press(cards, cards.card.getByRole('button', { name: 'Approve' }));
-    const text = await decided(cards.card);
+    const card = await plan();
+    await press(cards, card.getByRole('button', { name: 'Approve' }));
+    const text = await decided(card);
     if (!text.includes('no longer what would happen')) {
       expect(text).toContain('Approved by you');
       return;
     }
     await cards.clear();
   }
+}
+
+/** Plans by a file, and approves. */
+export async function approvePlan(cards: Cards, file: string): Promise<void> {
+  await approve(cards, async () => {
+    await cards.call('plan', { file });
+    return cards.card;
+  });
 }
