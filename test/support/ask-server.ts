@@ -1,6 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { inject } from 'vitest';
 import { parse, stringify } from 'yaml';
 import * as z from 'zod';
@@ -24,20 +23,11 @@ export async function runNames(): Promise<readonly string[]> {
   return (await listRuns({ only_active: false })).map((run) => run.run_spec.run_name);
 }
 
-/** How long dstack may take to forget that a run was to be stopped: what it does with the run at that moment may overwrite it. */
-const STOP_IS_LOST_MS = 400;
-
 /** Stops runs, so that their machines are free for other tests: an aborted one would hold its machine for half a minute. */
 export async function stopRuns(...names: readonly string[]): Promise<void> {
-  for (;;) {
-    const active = await listRuns({ only_active: true });
-    const runs_names = active
-      .filter(({ status, run_spec }) => status !== 'terminating' && names.includes(run_spec.run_name))
-      .map((run) => run.run_spec.run_name);
-    if (runs_names.length === 0) return;
-    await askServer('/api/project/main/runs/stop', { runs_names, abort: false });
-    await delay(STOP_IS_LOST_MS);
-  }
+  const active = await listRuns({ only_active: true });
+  const runs_names = active.map((run) => run.run_spec.run_name).filter((name) => names.includes(name));
+  if (runs_names.length > 0) await askServer('/api/project/main/runs/stop', { runs_names, abort: false });
 }
 
 const clientConfig = z.looseObject({ projects: z.array(z.looseObject({ name: z.string() })) });
