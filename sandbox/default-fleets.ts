@@ -16,6 +16,8 @@ interface HostPlan {
 }
 
 const CPU_HOST = { gpuCount: 0, cpus: 8, memoryBytes: 32 * GIB, diskBytes: 200 * GIB };
+// Many runs fit side by side: none takes the free machine that another was planned with, which would raise that one's price.
+const SHARED_HOST = { gpuCount: 0, cpus: 16, memoryBytes: 64 * GIB, diskBytes: 400 * GIB };
 const A100_HOST = {
   gpuName: 'A100-SXM4-80GB',
   gpuMemoryMiB: 81_920,
@@ -27,8 +29,8 @@ const A100_HOST = {
 
 const HOSTS: readonly HostPlan[] = [
   { fleet: 'on-prem', name: 'gpu-1', hardware: A100_HOST },
-  { fleet: 'on-prem', name: 'cpu-1', hardware: CPU_HOST, blocks: 4 },
-  { fleet: 'on-prem', name: 'cpu-2', hardware: CPU_HOST, blocks: 4 },
+  { fleet: 'on-prem', name: 'cpu-1', hardware: SHARED_HOST, blocks: 8 },
+  { fleet: 'on-prem', name: 'cpu-2', hardware: SHARED_HOST, blocks: 8 },
   { fleet: 'cluster', name: 'node-1', hardware: CPU_HOST },
   { fleet: 'cluster', name: 'node-2', hardware: CPU_HOST },
 ];
