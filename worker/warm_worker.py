@@ -364,8 +364,11 @@ class Worker:
             self._drain(child)
             if not child.outlives_server:
                 child.end_group()
+        self._discard(child)
+        # Last of all: whoever hears of the end finds nothing of the child open.
+        if request is not None:
             self._put(frames.EXIT, request, json.dumps(_describe(child, going)).encode())
-        return self._discard(child)
+        return None
 
     def _drain(self, child):
         """Reads what the child left in its pipes. What it started and left behind may hold them open: that isn't waited for."""
