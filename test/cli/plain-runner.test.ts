@@ -8,7 +8,7 @@ import type { CheckedArgv, CommandRequest } from '../../src/cli/command.ts';
 import { findExecutable } from '../../src/cli/find-executable.ts';
 import { createPlainRunner } from '../../src/cli/plain-runner.ts';
 import type { PlainRunnerOptions } from '../../src/cli/plain-runner.ts';
-import type { Runner } from '../../src/cli/runner.ts';
+import type { OutputSink, Runner } from '../../src/cli/runner.ts';
 import { grantConsent, spendConsent } from '../../src/safety/consent.ts';
 import type { Consent } from '../../src/safety/consent.ts';
 import type { Effect } from '../../src/tool.ts';
@@ -78,6 +78,14 @@ async function isEnded(pid: number): Promise<boolean> {
 }
 
 const LONG = { timeoutMs: 30_000 };
+/** A deadline that is met only after the command has begun and printed, also on a busy machine. */
+const SHORT = { timeoutMs: 3_000 };
+
+/** A sink that tells of the first output: the command runs then. */
+function firstOutput(): { readonly sink: OutputSink; readonly printed: Promise<void> } {
+  const sink = { write: vi.fn<(chunk: Uint8Array) => void>(), reset: () => undefined };
+  return { sink, printed: vi.waitFor(() => expect(sink.write).toHaveBeenCalled(), LONG.timeoutMs) };
+}
 
 test('what dstack printed and how it ended is told, with the command as a person would type it', async () => {
   const transcript = await runnerOf('fail.mjs').read(ps, LONG);
@@ -123,13 +131,13 @@ test('the one thing that is ever written to dstack is n', async () => {
 });
 
 test('a command that hangs ends at its deadline, and nothing of it is left', async () => {
-  const { exit, stdout } = await runnerOf('hang.mjs').read(ps, { timeoutMs: 700 });
+  const { exit, stdout } = await runnerOf('hang.mjs').read(ps, SHORT);
   expect(exit).toEqual({ kind: 'timed-out', stillRunning: false });
   expect(isAlive(Number(stdout))).toBe(false);
 });
 
 test('one that ignores the request to end is killed', async () => {
-  const { exit, stdout } = await runnerOf('ignore-sigterm.mjs').read(ps, { timeoutMs: 700 });
+  const { exit, stdout } = await runnerOf('ignore-sigterm.mjs', { graceMs: 1_000 }).read(ps, SHORT);
   expect(exit).toEqual({ kind: 'timed-out', stillRunning: false });
   expect(stdout).toMatch(/^\d+\nnot yet\n$/);
   expect(isAlive(Number.parseInt(stdout, 10))).toBe(false);
@@ -137,8 +145,10 @@ test('one that ignores the request to end is killed', async () => {
 
 test('a call that is cancelled ends its command', async () => {
   const cancel = new AbortController();
-  const running = runnerOf('hang.mjs').read(ps, { ...LONG, signal: cancel.signal });
-  setTimeout(() => cancel.abort(), 500);
+  const { sink, printed } = firstOutput();
+  const running = runnerOf('hang.mjs').read(ps, { ...LONG, sink, signal: cancel.signal });
+  await printed;
+  cancel.abort();
   expect((await running).exit).toEqual({ kind: 'cancelled' });
 });
 
@@ -211,9 +221,10 @@ test('a full queue refuses at once, and a wait for a turn counts as time', async
 
 test('close ends what runs, and answers what waits', async () => {
   const runner = runnerOf('hang.mjs', { maxConcurrent: 1 });
-  const running = runner.read(ps, LONG);
+  const { sink, printed } = firstOutput();
+  const running = runner.read(ps, { ...LONG, sink });
   const waiting = runner.read(ps, LONG);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await printed;
   await runner.close();
   expect((await running).exit).toEqual({ kind: 'cancelled' });
   expect(isAlive(Number((await running).stdout))).toBe(false);
@@ -250,7 +261,7 @@ test('an apply past its deadline goes on in the background, even when the runner
   const [go, finished] = [path.join(folder, 'go'), path.join(folder, 'finished')];
   const runner = runnerOf('slow-change.mjs');
   const { exit, stdout } = await runner.change(apply, consentTo(apply), {
-    timeoutMs: 700,
+    ...SHORT,
     env: { GO: go, FINISHED: finished },
   });
   leftovers.push(Number(stdout.split(' ')[1]));
@@ -262,9 +273,13 @@ test('an apply past its deadline goes on in the background, even when the runner
 
 test('closing while an apply runs leaves it running too', async () => {
   const [go, finished] = [path.join(folder, 'go-2'), path.join(folder, 'finished-2')];
+  const started = path.join(folder, 'started-2');
   const runner = runnerOf('slow-change.mjs');
-  const running = runner.change(apply, consentTo(apply), { ...LONG, env: { GO: go, FINISHED: finished } });
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const running = runner.change(apply, consentTo(apply), {
+    ...LONG,
+    env: { STARTED: started, GO: go, FINISHED: finished },
+  });
+  await vi.waitUntil(() => existsSync(started), 10_000);
   await runner.close();
   expect((await running).exit).toEqual({ kind: 'timed-out', stillRunning: true });
   await writeFile(go, '');
@@ -272,7 +287,7 @@ test('closing while an apply runs leaves it running too', async () => {
 });
 
 test('another change past its deadline is ended', async () => {
-  const { exit } = await runnerOf('hang.mjs').change(stop, consentTo(stop), { timeoutMs: 700 });
+  const { exit } = await runnerOf('hang.mjs').change(stop, consentTo(stop), SHORT);
   expect(exit).toEqual({ kind: 'timed-out', stillRunning: false });
 });
 

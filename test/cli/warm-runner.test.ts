@@ -287,7 +287,7 @@ describe('a deadline or a cancellation', () => {
   test('kills a read that ignores being asked', async () => {
     const runner = start();
     await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
-    const result = await runner.read(ps, { timeoutMs: 1500, env: fake.env('ignore_termination') });
+    const result = await runner.read(ps, { timeoutMs: 4_000, env: fake.env('ignore_termination') });
     expect(result.exit).toEqual({ kind: 'timed-out', stillRunning: false });
     await untilGone((await fake.noted('hangs')).pid);
   });
