@@ -81,7 +81,7 @@ describe('a child that is killed', () => {
   });
 
   test('while it waits stopped, and a command is given to it: another process answers, and it never runs it', async () => {
-    const runner = await startReady({ limits: { handOverMs: 300 } });
+    const runner = await startReady({ limits: { handOverMs: 2_000 } });
     const parked = await parkedChild(runner);
     process.kill(parked, 'SIGSTOP');
     expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran: 'plain' });
