@@ -6,7 +6,7 @@ import { agreeing, connect } from '../support/connect.ts';
 import type { Answer, PersonAnswer, TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { until, waitForRun } from '../support/wait.ts';
+import { previewAndDelete, until, waitForRun } from '../support/wait.ts';
 
 const atEnd = collectEnds(afterAll);
 const NO_FLEETS = uniqueName('bare');
@@ -200,6 +200,12 @@ describe('a plan that cannot be applied says what is in the way, in dstack’s w
   });
 });
 
+const fleetNamed = (name: string, facts: Answer['facts']): unknown =>
+  z
+    .array(z.looseObject({ name: z.string() }))
+    .parse(facts['fleets'])
+    .find((fleet) => fleet.name === name);
+
 test('a fleet is created, grows with a run, is kept while it is busy, and is deleted by its typed name', async () => {
   const fleet = uniqueName('fleet');
   const run = uniqueName('guest');
@@ -214,17 +220,17 @@ test('a fleet is created, grows with a run, is kept while it is busy, and is del
 
   await start(run, task(run, { resources: { gpu: 'RTX4090' }, fleets: [fleet] }));
   await waitForRun(client, run, 'running');
-  const listed = await client.call('fleet');
-  expect(listed.facts['fleets']).toContainEqual(
-    expect.objectContaining({
-      name: fleet,
-      instances: [expect.objectContaining({ instance: 0, status: 'busy', pricePerHour: 0.39 })],
-    }),
+  // dstack looks after the instance apart from the run: it may say "provisioning" of it for a while yet.
+  const listed = await until(
+    () => client.call('fleet'),
+    ({ facts }) => JSON.stringify(fleetNamed(fleet, facts)).includes('"status":"busy"'),
   );
+  expect(fleetNamed(fleet, listed.facts)).toMatchObject({
+    instances: [{ instance: 0, status: 'busy', pricePerHour: 0.39 }],
+  });
 
-  const busy = await client.call('delete', { kind: 'fleet', name: fleet });
+  const { preview: busy, deleted: kept } = await previewAndDelete(client, { kind: 'fleet', name: fleet });
   expect(busy.facts['summary']).toMatch(/1 instance\(s\): 0 is busy.*runs are on it/);
-  const kept = await client.call('delete', { token: busy.facts['token'] });
   expect(kept.facts['outcome'], kept.text).toBe('blocked');
   expect(kept.text).toContain('in use');
   expect(kept.facts['next']).toMatch(/\bps\b.*stop/);
@@ -236,16 +242,14 @@ test('a fleet is created, grows with a run, is kept while it is busy, and is del
   );
   const wrong = await client.call('delete', { kind: 'instance', name: fleet, instance: 7 });
   expect(wrong.facts).toMatchObject({ outcome: 'refused', code: 'invalid-value' });
-  const one = await client.call('delete', { kind: 'instance', name: fleet, instance: 0 });
-  expect(one.facts['summary']).toContain(`Delete instance 0 of fleet ${fleet}?`);
-  const gone = await client.call('delete', { token: one.facts['token'] });
-  expect(gone.facts['output']).toContain(`Fleet ${fleet} instances deleted`);
+  const one = await previewAndDelete(client, { kind: 'instance', name: fleet, instance: 0 });
+  expect(one.preview.facts['summary']).toContain(`Delete instance 0 of fleet ${fleet}?`);
+  expect(one.deleted.facts['output'], one.deleted.text).toContain(`Fleet ${fleet} instances deleted`);
   expect((await client.call('fleet', { name: fleet })).facts['outcome']).toBe('done');
 
-  const all = await client.call('delete', { kind: 'fleet', name: fleet });
-  const deleted = await client.call('delete', { token: all.facts['token'] });
+  const { deleted } = await previewAndDelete(client, { kind: 'fleet', name: fleet });
   expect(asked.at(-1)).toContain(`Type the name ${fleet} to agree.`);
-  expect(deleted.facts).toMatchObject({ outcome: 'done', operation: 'delete' });
+  expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', operation: 'delete' });
   await until(
     () => client.call('fleet'),
     ({ text }) => !text.includes(fleet),
@@ -267,10 +271,9 @@ test('a volume is created, shown and deleted', async () => {
   const volumes = await client.call('list', { kind: 'volumes' });
   expect(volumes.facts['items']).toContainEqual(expect.objectContaining({ NAME: name }));
 
-  const preview = await client.call('delete', { kind: 'volume', name });
+  const { preview, deleted } = await previewAndDelete(client, { kind: 'volume', name });
   expect(preview.facts['summary']).toContain('the data on it is lost');
-  const deleted = await client.call('delete', { token: preview.facts['token'] });
-  expect(deleted.facts).toMatchObject({ outcome: 'done', operation: 'delete' });
+  expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', operation: 'delete' });
   await until(
     () => client.call('list', { kind: 'volumes' }),
     ({ text }) => !text.includes(name),

@@ -7,7 +7,7 @@ import { createRecorder } from '../support/recorder.ts';
 import type { Recorder } from '../support/recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { until, waitForRun } from '../support/wait.ts';
+import { previewAndDelete, until, waitForRun } from '../support/wait.ts';
 
 const atEnd = collectEnds(afterAll);
 let home: TestHome;
@@ -82,9 +82,8 @@ test('any other resource is deleted as by its kind and name', async () => {
     () => client.call('get', { name, kind: 'volume' }),
     ({ facts }) => facts['status'] === 'active',
   );
-  const preview = await client.call('delete', { file });
+  const { preview, deleted } = await previewAndDelete(client, { file });
   expect(preview.facts['summary']).toContain('the data on it is lost');
-  const deleted = await client.call('delete', { token: preview.facts['token'] });
   expect(deleted.facts['outcome'], deleted.text).toBe('done');
   expect((await recorder.calls()).find((argv) => argv.includes('delete') && argv.includes(name))).toEqual([
     'volume',

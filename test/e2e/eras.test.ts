@@ -7,7 +7,7 @@ import { CLIENTS, agreeing, connect } from '../support/connect.ts';
 import type { Answer, ClientKind, TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { until, waitForRun } from '../support/wait.ts';
+import { previewAndDelete, until, waitForRun } from '../support/wait.ts';
 
 /** What one client has to work with. */
 interface Stage {
@@ -135,8 +135,7 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
       () => client.call('get', { name: volume, kind: 'volume' }),
       ({ facts }) => facts['status'] === 'active',
     );
-    const preview = await client.call('delete', { kind: 'volume', name: volume });
-    const deleted = await client.call('delete', { token: preview.facts['token'] });
+    const { deleted } = await previewAndDelete(client, { kind: 'volume', name: volume });
     expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', operation: 'delete' });
   },
   stop: async ({ client, run }) => {

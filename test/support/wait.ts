@@ -20,3 +20,22 @@ export async function until<T>(ask: () => Promise<T>, isWanted: (value: T) => bo
     await delay(50);
   }
 }
+
+export interface Deletion {
+  readonly preview: Answer;
+  readonly deleted: Answer;
+}
+
+/**
+ * Deletes by the token of a preview, and does both again where nothing was deleted because dstack's server was at work on it just then:
+ * it says so, or what was previewed is no longer what is there, as an instance that was ending.
+ */
+export function previewAndDelete(client: TestClient, what: Readonly<Record<string, unknown>>): Promise<Deletion> {
+  return until(
+    async () => {
+      const preview = await client.call('delete', what);
+      return { preview, deleted: await client.call('delete', { token: preview.facts['token'] }) };
+    },
+    ({ deleted }) => !['busy', 'plan-changed'].includes(String(deleted.facts['code'])),
+  );
+}
