@@ -1,3 +1,4 @@
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { collectEnds } from '../support/collect-ends.ts';
 import { createTestHome } from '../support/test-home.ts';
@@ -17,12 +18,21 @@ beforeAll(async () => {
   const home = await createTestHome({ atEnd });
   const endpoint = await openHttpEndpoint(home.env);
   atEnd(() => endpoint.close());
+  await startDstack(endpoint.url);
   for (const revision of REVISIONS)
     checks.set(revision, await runConformance(endpoint.url, ['--suite', 'all', '--spec-version', revision]));
   const newer = [...(checks.get('2026-07-28') ?? [])];
   for (const scenario of EXTENSIONS) newer.push(...(await runConformance(endpoint.url, ['--scenario', scenario])));
   checks.set('2026-07-28', newer);
 });
+
+/** The suite waits 10 s for an answer: the first that needs dstack starts it as well, and on a busy machine that may take longer. */
+async function startDstack(url: string): Promise<void> {
+  const client = new Client({ name: 'conformance-test', version: '1.0.0' });
+  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+  await client.readResource({ uri: 'dstack://runs' });
+  await client.close();
+}
 
 const nameOf = ({ scenario, id }: Check): string => `${scenario}:${id}`;
 
