@@ -77,10 +77,11 @@ async function prepare() {
     }
   }
   // At the same time: pip keeps one core busy.
+  const newest = preparePython();
   const [hasNewPython, hasNewOlder] = await Promise.all([
-    preparePython(),
+    newest,
     // For the tests alone, as the browser is: who only wants the demo isn't given them.
-    process.argv.includes('--older') && prepareOlderPython(),
+    process.argv.includes('--older') && prepareOlderPython(newest),
   ]);
   const hasNewBrowser =
     process.argv.includes('--browser') &&
@@ -164,19 +165,38 @@ async function preparePython() {
   return said;
 }
 
-/** Where `npm run matrix` keeps it as well. It is there about when the other one is, whose progress is shown. */
-async function prepareOlderPython() {
-  const { OLDER_DSTACK_VERSION: version, preparePythonEnvironment } = await loadSandbox();
+/**
+ * Where `npm run matrix` keeps it as well. Its progress is shown once the newest one is there: until then that one's is.
+ * @param {Promise<boolean>} newest
+ */
+async function prepareOlderPython(newest) {
+  const { OLDER_DSTACK_VERSION: version, preparePythonEnvironment, showProgress } = await loadSandbox();
   const folder = path.join(cacheFolder, 'matrix', version);
+  const display = showProgress(say, process.stderr);
   let said = false;
-  await preparePythonEnvironment({
-    folder,
-    version,
-    onProgress() {
-      if (!said) say(`Installing dstack ${version} as well, for the tests…`);
-      said = true;
-    },
-  });
+  let isAlone = false;
+  // Whether it fails is told where it is waited for.
+  newest.then(
+    () => (isAlone = true),
+    () => {},
+  );
+  try {
+    await preparePythonEnvironment({
+      folder,
+      version,
+      /**
+       * @param {string} line
+       * @param {number} [share]
+       */
+      onProgress(line, share) {
+        if (!said) say(`Installing dstack ${version} as well, for the tests…`);
+        said = true;
+        if (isAlone && share !== undefined) display.onProgress(line, share);
+      },
+    });
+  } finally {
+    display.end();
+  }
   return said;
 }
 
