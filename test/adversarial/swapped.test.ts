@@ -55,7 +55,7 @@ test('a configuration that is swapped as the command starts: what was approved i
   const applied = await client.call('apply', { token: plan.facts['token'] });
   expect(applied.facts['outcome'], applied.text).toBe('done');
   expect(await readFile(path.join(home.workspace, 'swapped.dstack.yml'), 'utf8')).toBe(evil);
-  expect(await commandsOf(name)).toEqual(['echo started', 'sleep infinity']);
+  expect(await commandsOf(name)).toEqual(['echo the first line', 'sleep infinity']);
 });
 
 test('a profile that is swapped as the command starts: told as an incident, to the model and in the audit log', async () => {

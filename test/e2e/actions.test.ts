@@ -6,7 +6,7 @@ import { agreeing, connect } from '../support/connect.ts';
 import type { Answer, PersonAnswer, TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { previewAndDelete, until, waitForRun } from '../support/wait.ts';
+import { previewAndDelete, until, waitForLog, waitForRun } from '../support/wait.ts';
 
 const atEnd = collectEnds(afterAll);
 const NO_FLEETS = uniqueName('bare');
@@ -99,11 +99,8 @@ describe('a run', () => {
     expect(replaced.facts, replaced.text).toMatchObject({ outcome: 'done', operation: 'replace' });
     expect(replaced.facts['consent']).toMatch(/^person-form/);
     expect(runId(await waitForRun(client, name, 'running'))).not.toBe(created);
-    const log = await until(
-      () => client.call('logs', { run: name }),
-      ({ text }) => text.includes('second'),
-    );
-    expect(log.facts['output']).not.toContain('started');
+    const log = await waitForLog(client, name, 'second');
+    expect(log.facts['output']).not.toContain('the first line');
   });
 
   test('that fails is explained: status, exit status, and where to read on', async () => {
@@ -113,10 +110,7 @@ describe('a run', () => {
     expect(failed.facts).toMatchObject({ status: 'failed', run: { exitStatus: 3, isFinished: true } });
     expect(failed.text).toMatch(/is failed \(.*exit status 3/);
     expect(failed.facts['next']).toMatch(/logs.*diagnose/);
-    const log = await until(
-      () => client.call('logs', { run: name }),
-      ({ text }) => text.includes('about to fail'),
-    );
+    const log = await waitForLog(client, name, 'about to fail');
     expect(log.facts['output']).toMatch(/untrusted/);
 
     const stop = await client.call('stop', { run: name });

@@ -14,7 +14,7 @@ import { createRecorder } from '../support/recorder.ts';
 import type { Recorder } from '../support/recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { until } from '../support/wait.ts';
+import { until, waitForLog } from '../support/wait.ts';
 
 type Input = Readonly<Record<string, unknown>>;
 /** What was asked, the code and the words of the refusal, and the words of the next step. */
@@ -322,10 +322,7 @@ describe('what no longer fits the world is refused, and nothing is changed', () 
     expect(
       (await recorder.calls()).filter((argv) => argv.includes('--yes') && argv.includes('overtaken.dstack.yml')),
     ).toEqual([]);
-    const log = await until(
-      () => rival.call('logs', { run: name }),
-      ({ text }) => text.includes('other'),
-    );
+    const log = await waitForLog(rival, name, 'other');
     expect(log.isError).toBe(false);
     const preview = await rival.call('stop', { run: name });
     await rival.call('stop', { token: preview.facts['token'] });

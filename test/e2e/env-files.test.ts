@@ -7,7 +7,7 @@ import { agreeing, connect } from '../support/connect.ts';
 import type { TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { until } from '../support/wait.ts';
+import { waitForLog } from '../support/wait.ts';
 
 const atEnd = collectEnds(afterAll);
 const SECRET = 'hunter2-never-shown';
@@ -58,10 +58,7 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
     expect(applied.facts, applied.text).toMatchObject({ outcome: 'done' });
     atEnd(() => stopRuns(name));
     expect(questions.at(-1)).toContain(told);
-    const logs = await until(
-      () => client.call('logs', { run: name }),
-      ({ text }) => text.includes('it was given'),
-    );
+    const logs = await waitForLog(client, name, 'it was given');
     expect(logs.text).toContain('it was given [masked] and abc');
     const audit = await readFile(path.join(home.stateDir, 'audit/audit.jsonl'), 'utf8');
     const seen = [checked, plan, applied, logs, questions, audit, client.stderr()].map((one) => JSON.stringify(one));

@@ -7,7 +7,7 @@ import { CLIENTS, agreeing, connect } from '../support/connect.ts';
 import type { Answer, ClientKind, TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { previewAndDelete, until, waitForRun } from '../support/wait.ts';
+import { previewAndDelete, until, waitForLog, waitForRun } from '../support/wait.ts';
 
 /** What one client has to work with. */
 interface Stage {
@@ -83,10 +83,7 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     expect(facts).toMatchObject({ status: 'running', reached: true, run: { name: run } });
   },
   logs: async ({ client, run }) => {
-    const { text } = await until(
-      () => client.call('logs', { run }),
-      (answer) => answer.text.includes('hello from the job'),
-    );
+    const { text } = await waitForLog(client, run, 'hello from the job');
     expect(text).toMatch(/untrusted/);
   },
   event: async ({ client, run }) => {

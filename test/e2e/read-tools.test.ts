@@ -6,7 +6,7 @@ import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, connect } from '../support/connect.ts';
 import type { Answer, TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
-import { until, waitForRun } from '../support/wait.ts';
+import { until, waitForLog, waitForRun } from '../support/wait.ts';
 
 const atEnd = collectEnds(afterAll);
 const RUN = uniqueName('read');
@@ -25,10 +25,7 @@ beforeAll(async () => {
   const plan = await client.call('plan', { file: 'read.dstack.yml' });
   await client.call('apply', { token: plan.facts['token'] });
   await waitForRun(client, RUN, 'running');
-  await until(
-    () => client.call('logs', { run: RUN }),
-    ({ text }) => text.includes('line 5'),
-  );
+  await waitForLog(client, RUN, 'line 5');
 });
 
 /** Clients show the model one of the two channels alone: each has what dstack printed, and each fact that fits on a line. */

@@ -7,7 +7,7 @@ import { CLIENTS, connect } from '../support/connect.ts';
 import type { TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { until, waitForRun } from '../support/wait.ts';
+import { until, waitForLog, waitForRun } from '../support/wait.ts';
 
 const atEnd = collectEnds(afterAll);
 const RUN = uniqueName('door');
@@ -42,10 +42,7 @@ beforeAll(async () => {
   home = await createTestHome({ atEnd });
   first = await connect({ env: home.env, atEnd });
   await start(RUN);
-  await until(
-    () => first.call('logs', { run: RUN }),
-    ({ text }) => text.includes('started'),
-  );
+  await waitForLog(first, RUN, 'the first line');
 });
 
 describe.each(CLIENTS)('for the %s', (kind) => {
@@ -69,7 +66,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     const run = await read(client, `dstack://runs/${RUN}`);
     expect(run).toContain(`Run ${RUN} is running`);
     const logs = await read(client, `dstack://runs/${RUN}/logs`);
-    expect(logs).toContain('started');
+    expect(logs).toContain('the first line');
     // Fenced as the tool's: words of a program that nobody knows.
     expect(logs).toMatch(/untrusted/i);
     expect(await read(client, 'dstack://fleets/on-prem')).toContain('Fleet on-prem is active');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CLIENTS, agreeing, connect } from '../support/connect.ts';
-import { waitForRun } from '../support/wait.ts';
+import { waitForLog, waitForRun } from '../support/wait.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 
 describe.each(CLIENTS)('a whole round with the %s', (kind) => {
@@ -43,9 +43,8 @@ describe.each(CLIENTS)('a whole round with the %s', (kind) => {
     expect(listed.facts['runs']).toContainEqual(expect.objectContaining({ name, status: 'running' }));
 
     // The server fetches a job's log a moment after it was printed.
-    await expect
-      .poll(async () => (await client.call('logs', { run: name })).facts['output'], { timeout: 60_000 })
-      .toMatch(/untrusted output .*\n(.*\n)*the first line/);
+    const log = await waitForLog(client, name, 'the first line');
+    expect(log.facts['output']).toMatch(/untrusted output .*\n(.*\n)*the first line/);
 
     const preview = await client.call('stop', { run: name });
     expect(preview.facts).toMatchObject({ outcome: 'done', operation: 'stop', status: 'running' });

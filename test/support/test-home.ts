@@ -54,7 +54,7 @@ export function task(name: string, more: Readonly<Record<string, unknown>> = {})
   return {
     type: 'task',
     name,
-    commands: ['echo started', 'sleep infinity'],
+    commands: ['echo the first line', 'sleep infinity'],
     resources: { cpu: '1..', memory: '1GB..', disk: '1GB..' },
     ...more,
   };

@@ -21,6 +21,14 @@ export async function until<T>(ask: () => Promise<T>, isWanted: (value: T) => bo
   }
 }
 
+/** Reads the run's log until the job's words are in what dstack printed: the words around it, as why a log is empty, don't count. */
+export function waitForLog(client: TestClient, run: string, words: string): Promise<Answer> {
+  return until(
+    () => client.call('logs', { run }),
+    ({ facts }) => String(facts['output']).includes(words),
+  );
+}
+
 export interface Deletion {
   readonly preview: Answer;
   readonly deleted: Answer;

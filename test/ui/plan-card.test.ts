@@ -70,7 +70,7 @@ describeInChromium('the plan card', () => {
       await card.getByText('running', { exact: true }).waitFor();
       await card
         .getByRole('region', { name: `Log of ${name}` })
-        .getByText('started')
+        .getByText('the first line')
         .waitFor();
       expect((await cards.heard()).toldModel.at(-1)).toContain(`the user approved this: Create task ${name}`);
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { OLDER_DSTACK_VERSION as OLDER } from '../../sandbox/python-environment.ts';
 import { agreeing, connect } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
-import { waitForRun } from '../support/wait.ts';
+import { waitForLog, waitForRun } from '../support/wait.ts';
 
 const cli = path.resolve(import.meta.dirname, '../../.cache/matrix', OLDER, 'bin/dstack');
 
@@ -23,9 +23,7 @@ test(`a run lives from its plan to its end with the CLI ${OLDER} and the server 
   await waitForRun(client, name, 'running');
   const listed = await client.call('ps');
   expect(listed.facts['runs']).toContainEqual(expect.objectContaining({ name, status: 'running' }));
-  await expect
-    .poll(async () => (await client.call('logs', { run: name })).text, { timeout: 60_000 })
-    .toContain('the first line');
+  await waitForLog(client, name, 'the first line');
 
   const preview = await client.call('stop', { run: name });
   const stopped = await client.call('stop', { token: preview.facts['token'] });
