@@ -16,6 +16,8 @@ export default defineConfig({
     restoreMocks: true,
     // Hundreds of real processes on two cores: one that comes late must not hold up a change. What fails thrice is broken.
     retry: process.env['CI'] === undefined ? 0 : 2,
-    reporters: process.env['CI'] ? ['default'] : ['default'],
+    reporters: ['default'],
+    // A failure that comes once in many runs has to be understood from its message: what an array or object held is in it.
+    chaiConfig: { truncateThreshold: 1_000 },
   },
 });
