@@ -68,7 +68,11 @@ export const logs = defineTool({
         ...(page.older === undefined ? {} : { older: page.older }),
         ...(page.newer === undefined ? {} : { newer: page.newer }),
       },
-      ...(page.total.lines === 0 ? { next: 'The run may not have started: see its status with get.' } : {}),
+      ...(page.total.lines === 0
+        ? {
+            next: 'The run may not have started, or nothing of its log has come yet: see its status with get; where it is running, read again in a moment.',
+          }
+        : {}),
     };
   },
 });
