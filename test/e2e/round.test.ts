@@ -7,7 +7,7 @@ describe.each(CLIENTS)('a whole round with the %s', (kind) => {
   test('plans, asks the person, applies, waits, reads the log and stops', async () => {
     const home = await createTestHome();
     const name = uniqueName('round');
-    await home.write('round.dstack.yml', task(name, { commands: ['echo "the first line"', 'sleep infinity'] }));
+    await home.write('round.dstack.yml', task(name));
     const questions: string[] = [];
     const client = await connect({
       env: home.env,

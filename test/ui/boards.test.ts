@@ -20,8 +20,7 @@ describeInChromium('the boards', () => {
     home = await createTestHome({ atEnd });
     cards = await openCards({ browser: await openBrowser(atEnd), env: home.env, atEnd });
     atEnd(() => stopRuns(run));
-    const service = { ...task(run, { ports: [8000], commands: ['echo the first line', 'sleep infinity'] }) };
-    await approvePlan(cards, await home.write('board.dstack.yml', service));
+    await approvePlan(cards, await home.write('board.dstack.yml', task(run, { ports: [8000] })));
     await cards.card.getByText('running', { exact: true }).waitFor();
   });
 

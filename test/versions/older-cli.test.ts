@@ -10,7 +10,7 @@ const cli = path.resolve(import.meta.dirname, '../../.cache/matrix', OLDER, 'bin
 test(`a run lives from its plan to its end with the CLI ${OLDER} and the server of the sandbox`, async () => {
   const home = await createTestHome();
   const name = uniqueName('older');
-  await home.write('older.dstack.yml', task(name, { commands: ['echo "the first line"', 'sleep infinity'] }));
+  await home.write('older.dstack.yml', task(name));
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: cli }, person: agreeing });
   const doctor = await client.call('doctor');
   expect(doctor.text).toContain(`${OLDER} at ${cli}`);
