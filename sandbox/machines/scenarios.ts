@@ -15,7 +15,10 @@ export interface AppReply {
 /** A simulated application: it answers a request from memory and never touches the machine. */
 export type App = (request: AppRequest) => AppReply;
 
-/** How the jobs of a run behave on a simulated host; what is left out follows from the run's configuration. */
+/**
+ * How the jobs of a run behave on a simulated host; what is left out follows from the run's configuration.
+ * The times of a task's start are read whenever the server asks for it, so whoever keeps the object can end a pull that was seen.
+ */
 export interface Scenario {
   readonly pullMs?: number;
   readonly createMs?: number;

@@ -201,7 +201,7 @@ describe('attaching', () => {
   });
 
   test('answers at its deadline while the run has no machine yet, and goes on waiting', async () => {
-    sandbox.controls.scenarios.set('slow', { pullMs: 60_000 });
+    sandbox.controls.scenarios.set('slow', { pullMs: 600_000 });
     await sandbox.apply({ type: 'task', name: 'slow', commands: ['sleep infinity'] });
     const attachments = open();
     const { attachment } = await start(attachments, 'slow', { deadlineMs: 3000 });
@@ -215,7 +215,7 @@ describe('attaching', () => {
   });
 
   test('that is cancelled leaves nothing running', async () => {
-    sandbox.controls.scenarios.set('slow-too', { pullMs: 60_000 });
+    sandbox.controls.scenarios.set('slow-too', { pullMs: 600_000 });
     await sandbox.apply({ type: 'task', name: 'slow-too', commands: ['sleep infinity'] });
     const attachments = open();
     const controller = new AbortController();

@@ -48,12 +48,15 @@ test('a task whose command fails is failed, with the exit status', async () => {
 });
 
 test('a slow pull is seen with its progress, and the run goes on after it', async () => {
-  sandbox.controls.scenarios.set('slow', { pullMs: 3_000, script: [[0, 'pulled']] });
+  // It ends when it was seen: the command line alone can take longer than any pull of some seconds.
+  const scenario = { pullMs: 600_000, script: [[0, 'pulled']] as const };
+  sandbox.controls.scenarios.set('slow', scenario);
   await sandbox.apply({ type: 'task', name: 'slow', commands: ['echo not played'] });
   const pulling = await sandbox.waitFor('slow', (run) => lastSubmission(run).status === 'pulling' || isOver(run));
   expect(lastSubmission(pulling).status).toBe('pulling');
   const withProgress = await sandbox.waitFor('slow', (run) => hasProgress(run) || isOver(run));
   expect(hasProgress(withProgress)).toBe(true);
+  scenario.pullMs = 0;
   expect((await sandbox.waitFor('slow', isOver)).status).toBe('done');
 });
 
