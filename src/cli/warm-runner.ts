@@ -60,7 +60,6 @@ export interface WarmRunner extends Runner {
 /** These hold on, serve or open a browser: their own process, always. */
 const ALWAYS_PLAIN: ReadonlySet<string> = new Set(['attach', 'server', 'login']);
 
-const INTROSPECTION_TIMEOUT_MS = 30_000;
 const NOTHING_PRINTED = { stdout: '', stderr: '', omittedBytes: 0 };
 
 interface Call {
@@ -155,14 +154,14 @@ export function createWarmRunner(settings: WarmRunnerOptions): WarmRunner {
       workerFiles,
       env,
       log,
-      timeoutMs: INTROSPECTION_TIMEOUT_MS,
+      timeoutMs: limits.introspectionMs,
     }),
     state: () => describeState(service, warmCommands, plainCommands),
     warmUp: () => service.warmUp(),
   };
 
   async function askWarm(task: string, input: Uint8Array): Promise<string | undefined> {
-    const interruption = watchInterruption(INTROSPECTION_TIMEOUT_MS, undefined, closing.signal);
+    const interruption = watchInterruption(limits.introspectionMs, undefined, closing.signal);
     const call = { argv: [], options: {}, input, task, interruption, mayGoOn: false, beforeGo: () => undefined };
     try {
       const attempt = await service.attempt(call, {});

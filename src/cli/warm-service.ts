@@ -27,6 +27,8 @@ export interface WarmLimits {
   readonly handOverMs: number;
   /** How long a busy worker may be silent before it is asked for a sign of life, and may take to give it. */
   readonly silenceMs: number;
+  /** How long dstack may take to tell of itself (its help, its schemas, what it thinks of a file), warm or in a process. */
+  readonly introspectionMs: number;
   /** This many deaths within the period, and no worker is started for some time. */
   readonly maxDeaths: number;
   readonly deathPeriodMs: number;
@@ -43,6 +45,7 @@ export const DEFAULT_WARM_LIMITS: WarmLimits = {
   patienceMs: 15_000,
   handOverMs: 3_000,
   silenceMs: 5_000,
+  introspectionMs: 30_000,
   maxDeaths: 3,
   deathPeriodMs: 120_000,
   giveUpMs: 10 * 60_000,

@@ -63,7 +63,14 @@ export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
     log: silentLog,
     ...options,
     env,
-    limits: { graceMs: 300, patienceMs: 30_000, handOverMs: 20_000, silenceMs: 20_000, ...options.limits },
+    limits: {
+      graceMs: 300,
+      patienceMs: 30_000,
+      handOverMs: 20_000,
+      silenceMs: 20_000,
+      introspectionMs: 120_000,
+      ...options.limits,
+    },
   });
 }
 
