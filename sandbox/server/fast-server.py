@@ -19,6 +19,10 @@ SPEED_UP = 20
 SHORTEST_SECONDS = 0.5
 # Each look at a machine is five questions to it, also when nothing runs there: most of what an idle sandbox costs.
 INSTANCE_SECONDS = 2.0
+FETCH_DELAYS = [0.2, 0.5, 1.0]
+# Of these there are hardly ever any, and whoever makes one says so to the pipeline: asking each second was a quarter of the idle cost.
+SELDOM = ("ComputeGroup", "Gateway", "PlacementGroup", "ServiceRouter", "Volume")
+SELDOM_FETCH_DELAYS = [0.2, 0.5, 1.0, 3.0]
 
 leash = os.fdopen(os.dup(0), "r")
 answers = os.fdopen(os.dup(3), "w", buffering=1)
@@ -102,7 +106,14 @@ def shorten_triggers():
 def shorten_pipelines():
     from dstack._internal.server.background.pipeline_tasks import base
 
-    base.Fetcher._DEFAULT_FETCH_DELAYS = [0.2, 0.5, 1.0]
+    original_fetcher = base.Fetcher.__init__
+
+    def fetcher(self, *args, **kwargs):
+        delays = SELDOM_FETCH_DELAYS if type(self).__name__.startswith(SELDOM) else FETCH_DELAYS
+        original_fetcher(self, *args, **{**kwargs, "fetch_delays": delays})
+
+    base.Fetcher.__init__ = fetcher
+
     original_pipeline = base.Pipeline.__init__
 
     def pipeline(self, *args, **kwargs):

@@ -6,7 +6,7 @@ import * as z from 'zod';
 import { runNames, stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, agreeing, connect } from '../support/connect.ts';
-import type { Answer, TestClient } from '../support/connect.ts';
+import type { Answer, ClientKind, TestClient } from '../support/connect.ts';
 import { createRecorder } from '../support/recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
@@ -36,6 +36,15 @@ const changeCard = z.strictObject({
   maxDurationHours: z.number().optional(),
 });
 
+const clients = new Map<ClientKind, Promise<TestClient>>();
+
+/** The client of this kind that shows cards, one for all tests that ask nothing else of it: each server costs seconds of a core. */
+function cardClient(kind: ClientKind = CLIENTS[0]): Promise<TestClient> {
+  const client = clients.get(kind) ?? connect({ env: home.env, kind, showsCards: true, atEnd });
+  clients.set(kind, client);
+  return client;
+}
+
 /** What a client was given for its card, and for nobody else. */
 function cardOf(preview: Answer): z.output<typeof changeCard> {
   const card = changeCard.parse(preview.card);
@@ -55,7 +64,7 @@ const decide = (client: TestClient, preview: Answer, input: Record<string, unkno
 
 describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
   test('a click on Approve submits the run, once; until then the token waits, and after it tells what came of it', async () => {
-    const client = await connect({ env: home.env, kind, showsCards: true });
+    const client = await cardClient(kind);
     const { name, plan, token } = await planRun(client);
     const card = cardOf(plan);
     expect(card).toMatchObject({
@@ -88,7 +97,7 @@ describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
   });
 
   test('a click on Decline closes it for good', async () => {
-    const client = await connect({ env: home.env, kind, showsCards: true });
+    const client = await cardClient(kind);
     const { name, plan, token } = await planRun(client);
     for (const answer of [
       await decide(client, plan, { decision: 'decline' }),
@@ -102,7 +111,7 @@ describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
   });
 
   test('the page is served with leave to load nothing, and is named by the tools whose results it shows', async () => {
-    const client = await connect({ env: home.env, kind, showsCards: true });
+    const client = await cardClient(kind);
     const tools = z
       .array(z.looseObject({ name: z.string(), _meta: z.looseObject({ ui: z.unknown() }).optional() }))
       .parse(await client.listTools());
@@ -142,7 +151,7 @@ describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
 });
 
 test('what is running is stopped by a click, and aborted only with its name', async () => {
-  const client = await connect({ env: home.env, showsCards: true });
+  const client = await cardClient();
   const [first, second] = [await planRun(client), await planRun(client)];
   for (const { name, plan } of [first, second]) {
     await decide(client, plan, { decision: 'approve' });
@@ -170,7 +179,7 @@ test('what is running is stopped by a click, and aborted only with its name', as
 });
 
 test('the card of a plan has what its money is made of', async () => {
-  const client = await connect({ env: home.env, showsCards: true });
+  const client = await cardClient();
   const name = uniqueName('terms');
   const plan = async (configuration: Record<string, unknown>): Promise<Answer> => {
     const answer = await client.call('plan', { file: await home.write(`${name}.dstack.yml`, configuration) });
@@ -189,7 +198,7 @@ test('the card of a plan has what its money is made of', async () => {
 });
 
 test('each result says what its card shows, and a refused or empty one that there is nothing to', async () => {
-  const client = await connect({ env: home.env, showsCards: true });
+  const client = await cardClient();
   const views = async (tool: string, input: Record<string, unknown> = {}): Promise<unknown> =>
     (await client.call(tool, input)).card;
   expect(await views('ps')).toEqual({ view: 'runs' });
