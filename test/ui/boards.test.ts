@@ -5,7 +5,7 @@ import { stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { approvePlan } from './support/approve.ts';
+import { approvePlan, expectRunning } from './support/approve.ts';
 import { describeInChromium, openBrowser } from './support/card-browser.ts';
 import { openCards } from './support/open-cards.ts';
 import type { Cards } from './support/open-cards.ts';
@@ -21,7 +21,7 @@ describeInChromium('the boards', () => {
     cards = await openCards({ browser: await openBrowser(atEnd), env: home.env, atEnd });
     atEnd(() => stopRuns(run));
     await approvePlan(cards, await home.write('board.dstack.yml', task(run, { ports: [8000] })));
-    await cards.card.getByText('running', { exact: true }).waitFor();
+    await expectRunning(cards);
   });
 
   afterEach(async () => {

@@ -3,7 +3,7 @@ import { runNames, stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { approve, approvePlan, expectApproved, press } from './support/approve.ts';
+import { approve, approvePlan, expectApproved, expectRunning, press } from './support/approve.ts';
 import { describeInChromium, openBrowser } from './support/card-browser.ts';
 import { openCards } from './support/open-cards.ts';
 import type { Cards } from './support/open-cards.ts';
@@ -67,7 +67,7 @@ describeInChromium('the plan card', () => {
       await cards.clear();
       await approvePlan(cards, file);
       expect(await runNames()).toContain(name);
-      await card.getByText('running', { exact: true }).waitFor();
+      await expectRunning(cards);
       await card
         .getByRole('region', { name: `Log of ${name}` })
         .getByText('the first line')

@@ -55,3 +55,13 @@ export async function approvePlan(cards: Cards, file: string): Promise<void> {
     return cards.card;
   });
 }
+
+/** The run that the card follows comes to run. Where it doesn't, the failure has in it what the card says instead and what it asked last. */
+export async function expectRunning(cards: Cards): Promise<void> {
+  const look = async (): Promise<void> => {
+    const asked = (await cards.heard()).calls.map(({ name }) => name).slice(-10);
+    const text = await cards.card.locator('main').innerText();
+    expect(`asked ${asked.join(', ')}\n${text}`).toMatch(/^running$/m);
+  };
+  await vi.waitFor(look, { timeout: 100_000, interval: 200 });
+}
