@@ -20,7 +20,8 @@ SHORTEST_SECONDS = 0.5
 # Each look at a machine is five questions to it, also when nothing runs there: most of what an idle sandbox costs.
 INSTANCE_SECONDS = 2.0
 FETCH_DELAYS = [0.2, 0.5, 1.0]
-# Of these there are hardly ever any, and whoever makes one says so to the pipeline: asking each second was a quarter of the idle cost.
+# Of these there are hardly ever any, and whoever makes a volume or a gateway wakes its pipeline: asking for them each second was a quarter
+# of the idle cost.
 SELDOM = ("ComputeGroup", "Gateway", "PlacementGroup", "ServiceRouter", "Volume")
 SELDOM_FETCH_DELAYS = [0.2, 0.5, 1.0, 3.0]
 
@@ -110,7 +111,7 @@ def shorten_pipelines():
 
     def fetcher(self, *args, **kwargs):
         delays = SELDOM_FETCH_DELAYS if type(self).__name__.startswith(SELDOM) else FETCH_DELAYS
-        original_fetcher(self, *args, **{**kwargs, "fetch_delays": delays})
+        original_fetcher(self, *args, fetch_delays=delays, **kwargs)
 
     base.Fetcher.__init__ = fetcher
 
