@@ -46,17 +46,23 @@ const PIECES = [
   ': ',
   ':',
   '? a',
+  '?',
+  'a?b',
   '|',
   '>-',
+  '>#',
   '&a',
   '*a',
   '<<: *a',
   '{a: 1}',
   '[a, b',
+  '[',
   '{',
+  '}',
   ']',
   ',',
   '!t',
+  '!',
   '!!int',
   '!!set',
   '%YAML 1.2',
@@ -72,14 +78,35 @@ const line = tuple(constantFrom('', '  ', '    ', '- ', '  - '), array(constantF
 );
 const yamlText = array(line, { minLength: 1, maxLength: 6 }).map((lines) => lines.join('\n'));
 
+/** Shapes that libyaml reads and PyYAML's own parser refuses, or reads as another value. */
+const READ_OTHERWISE = [
+  ['commands: [curl http://localhost/?q=1]', /ParserError.*expected ',' or ']', but got '\?'/s],
+  ['env: {A: b?}', /ParserError.*expected ',' or '}', but got '\?'/s],
+  ['name: >#', /ScannerError.*expected chomping or indentation indicators, but found '#'/s],
+  ['name: |2-#\n  a', /ScannerError/],
+  ['name: !', /^\{'name': None\}$/],
+  ['name:\ta', /ScannerError.*found character '\\t' that cannot start any token/s],
+] as const;
+
+test.for(READ_OTHERWISE)('%j means what dstack takes it for, not what libyaml does', async ([text, expected]) => {
+  const [outcome] = await readByBoth([text]);
+  expect(outcome?.[0]).toMatch(expected);
+  expect(outcome?.[1]).toBe(outcome?.[0]);
+});
+
 test('a text means to the quick loader what it means to dstack, errors and their words included', async () => {
   const texts = sample(yamlText, 4_000);
-  const { stdout } = await execa(installedPython, ['-B', '-c', COMPARE, workerFolder()], {
-    input: JSON.stringify(texts),
-  });
-  const outcomes = z.array(z.tuple([z.string(), z.string()])).parse(JSON.parse(stdout));
+  const outcomes = await readByBoth(texts);
   const differing = texts.filter((_, at) => outcomes[at]?.[0] !== outcomes[at]?.[1]);
   expect(outcomes).toHaveLength(texts.length);
   expect(outcomes.filter(([read]) => !read.includes('Error')).length).toBeGreaterThan(100);
   expect(differing).toEqual([]);
 });
+
+/** What each text is to dstack's loader, and what it is to ours: the value's `repr`, or the error with its words. */
+async function readByBoth(texts: readonly string[]): Promise<[string, string][]> {
+  const { stdout } = await execa(installedPython, ['-B', '-c', COMPARE, workerFolder()], {
+    input: JSON.stringify(texts),
+  });
+  return z.array(z.tuple([z.string(), z.string()])).parse(JSON.parse(stdout));
+}
