@@ -88,6 +88,7 @@ def shorten_intervals():
         shorten_pipelines()
         shorten_grace()
         keep_stops()
+        keep_tasks()
 
 
 def shorten_triggers():
@@ -174,6 +175,34 @@ def keep_stops():
                 break
 
     runs.stop_runs = stop
+
+
+def keep_tasks():
+    """dstack removes from an instance each task that none of its jobs has, and a job can be given to the instance while it looks.
+
+    On SQLite its locks let that through: the job waits two minutes for a task that is gone, and fails as `instance_unreachable`.
+    Here a task is removed once two looks in a row have found it to be nobody's.
+    """
+    from dstack._internal.server.background.pipeline_tasks.instances import check
+
+    original = check.remove_dangling_tasks_from_instance
+    found = {}
+
+    def remove(shim_client, instance):
+        list_tasks = shim_client.list_tasks
+
+        def list_old_tasks():
+            answer = list_tasks()
+            owned = {str(job.id) for job in instance.jobs}
+            before = found.get(instance.id, set())
+            found[instance.id] = {task.id for task in answer.tasks} - owned
+            answer.tasks = [task for task in answer.tasks if task.id in owned | before]
+            return answer
+
+        shim_client.list_tasks = list_old_tasks
+        original(shim_client, instance)
+
+    check.remove_dangling_tasks_from_instance = remove
 
 
 def find_prices():
