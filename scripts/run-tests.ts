@@ -84,4 +84,4 @@ function count(files: readonly FileResult[], root: string): Omit<TestRun, 'secon
   };
 }
 
-const firstLines = (text: string): string => text.split('\n').slice(0, 4).join('\n');
+const firstLines = (text: string): string => text.split('\n').slice(0, 15).join('\n');
