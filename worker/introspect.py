@@ -79,8 +79,8 @@ def validate(_script, _code):
 def load_yaml(text):
     """What dstack's loader, `yaml.safe_load`, makes of a text.
 
-    libyaml's parser is ten times faster, and means the same by what it takes, but for READ_OTHERWISE. What it refuses is
-    left to dstack's, for the words.
+    libyaml's parser is some twenty times faster, and means the same by what it takes, but for READ_OTHERWISE. What it
+    refuses is left to dstack's, for the words.
     """
     import yaml
 
