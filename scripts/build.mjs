@@ -17,7 +17,7 @@ const common = {
   bundle: true,
   platform: 'node',
   target: 'node20.19',
-  // Scripts, whose compiled code can be kept (src/code-cache.ts). What they load later is a script as well.
+  // Scripts, whose compiled code can be kept (src/bin/code-cache.ts). What they load later is a script as well.
   format: 'cjs',
   supported: { 'dynamic-import': false },
   banner: { js: "const __url = require('node:url').pathToFileURL(__filename).href;" },
@@ -54,10 +54,11 @@ export async function buildAll() {
 const besideServer = {
   name: 'beside-server',
   setup(bundler) {
-    bundler.onResolve({ filter: /\/(?:sandbox|setup|traces)\/main\.ts$/ }, ({ path: file }) => ({
+    bundler.onResolve({ filter: /\/(?:sandbox|setup)\/main\.ts$/ }, ({ path: file }) => ({
       path: `./${path.basename(path.dirname(file))}.cjs`,
       external: true,
     }));
+    bundler.onResolve({ filter: /\/traces\.ts$/ }, () => ({ path: './traces.cjs', external: true }));
   },
 };
 
@@ -67,7 +68,7 @@ async function bundleServer(folder) {
   const server = await build({
     ...common,
     metafile: true,
-    entryPoints: ['src/main.ts'],
+    entryPoints: ['src/bin/main.ts'],
     outfile: script,
     plugins: [besideServer],
   });
@@ -84,7 +85,7 @@ async function bundleServer(folder) {
       ),
     },
     metafile: true,
-    entryPoints: ['src/launch.ts'],
+    entryPoints: ['src/bin/launch.ts'],
     outfile,
   });
   await chmod(outfile, 0o755);
@@ -106,7 +107,7 @@ async function bundleTraces(folder) {
   const { metafile } = await build({
     ...common,
     metafile: true,
-    entryPoints: ['src/traces/main.ts'],
+    entryPoints: ['src/observability/traces.ts'],
     outfile: path.join(folder, 'traces.cjs'),
     // What OpenTelemetry's packages don't use is left out only of their ES modules: four fifths of the size.
     mainFields: ['module', 'main'],

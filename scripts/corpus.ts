@@ -8,8 +8,8 @@ import { execa } from 'execa';
 import pLimit from 'p-limit';
 import { startSandbox } from '../sandbox/sandbox.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
-import { applyBare, applyWarm, judgeByApply } from '../test/config/judge-by-apply.ts';
-import { readCorpus } from '../test/config/read-corpus.ts';
+import { applyBare, applyWarm, judgeByApply } from '../test/support/judge-by-apply.ts';
+import { readCorpus } from '../test/support/read-corpus.ts';
 
 /** What came of one executable. */
 interface Row {

@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import { confirmationToken } from '../src/fields.ts';
-import { appliedFacts } from '../src/powers/change-facts.ts';
-import { defineTool } from '../src/tool.ts';
+import { confirmationToken } from '../src/core/fields.ts';
+import { appliedFacts } from '../src/changes/change-facts.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 export const apply = defineTool({
   name: 'apply',

@@ -1,8 +1,9 @@
 import * as z from 'zod';
-import { project, resourceName } from '../src/fields.ts';
-import type { Attachment } from '../src/runs/attachment-view.ts';
-import { defineTool, refuse } from '../src/tool.ts';
-import type { Report } from '../src/tool.ts';
+import { project, resourceName } from '../src/core/fields.ts';
+import type { Attachment } from '../src/attachments/attachment-view.ts';
+import { refuse } from '../src/core/report.ts';
+import { defineTool } from '../src/tool/tool.ts';
+import type { Report } from '../src/core/report.ts';
 
 const attachmentFacts = z.object({
   id: z.string(),

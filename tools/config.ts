@@ -1,12 +1,13 @@
 import * as z from 'zod';
-import type { ConfigPower } from '../src/powers/config-power.ts';
-import { defineTool, refuse } from '../src/tool.ts';
+import type { ConfigurationService } from '../src/configuration/configuration-service.ts';
+import { refuse } from '../src/core/report.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 export const config = defineTool({
   name: 'config',
   title: 'Check and begin configurations',
   description:
-    "Validate a *.dstack.yml, profiles.yml or text by dstack's own parser: every problem with line and mend, and advice. Describe a type or property (`task`, `service.scaling`); never guess YAML keys. Start a file of a type. Find and read files.",
+    "Validate a *.dstack.yml, profiles.yml or text by dstack's own parser: every problem with line and fix, and advice. Describe a type or property (`task`, `service.scaling`); never guess YAML keys. Start a file of a type. Find and read files.",
   effect: 'read',
   input: z.strictObject({
     action: z.enum(['validate', 'describe', 'schema', 'start', 'find', 'read']),
@@ -17,7 +18,7 @@ export const config = defineTool({
   }),
   facts: z.object({
     verdict: z.string(),
-    problems: z.array(z.looseObject({ line: z.number(), column: z.number(), path: z.string(), mend: z.string() })),
+    problems: z.array(z.looseObject({ line: z.number(), column: z.number(), path: z.string(), fix: z.string() })),
     advice: z.array(z.looseObject({ line: z.number(), id: z.string() })),
     unsetVariables: z.array(z.string()),
     hash: z.string(),
@@ -53,7 +54,7 @@ const refuseWithout = (action: string, field: string, example: string): never =>
 const count = (things: readonly unknown[], name: string): string =>
   `${things.length} ${name}${things.length === 1 ? '' : 's'}`;
 
-async function describe(power: ConfigPower, property: string | undefined) {
+async function describe(power: ConfigurationService, property: string | undefined) {
   const transcript = await power.describe(property);
   return {
     outcome: 'done' as const,
@@ -63,7 +64,7 @@ async function describe(power: ConfigPower, property: string | undefined) {
   };
 }
 
-async function find(power: ConfigPower) {
+async function find(power: ConfigurationService) {
   const files = [...(await power.find())];
   const lines = files.map(({ path, type, name }) => `${path}: ${type}${name === '' ? '' : ` ${name}`}`);
   return {
@@ -74,7 +75,7 @@ async function find(power: ConfigPower) {
   };
 }
 
-async function read(power: ConfigPower, file: string) {
+async function read(power: ConfigurationService, file: string) {
   const { text, hash } = await power.read(file);
   return {
     outcome: 'done' as const,
@@ -84,7 +85,7 @@ async function read(power: ConfigPower, file: string) {
   };
 }
 
-async function start(power: ConfigPower, type: string, need: string) {
+async function start(power: ConfigurationService, type: string, need: string) {
   const { text, unused, examples, checked } = await power.start(type, need);
   const summary = [
     `A ${type} to begin with; dstack finds it ${checked.verdict}. Nothing was written.`,
@@ -100,7 +101,10 @@ async function start(power: ConfigPower, type: string, need: string) {
   };
 }
 
-async function validate(power: ConfigPower, { file, text }: { file?: string | undefined; text?: string | undefined }) {
+async function validate(
+  power: ConfigurationService,
+  { file, text }: { file?: string | undefined; text?: string | undefined },
+) {
   if ((file === undefined) === (text === undefined)) refuse('validate needs `file` or `text`.', 'Give one of the two.');
   const shownPath = file ?? 'text';
   const read = text === undefined ? await power.read(file ?? '') : undefined;
@@ -118,11 +122,11 @@ async function validate(power: ConfigPower, { file, text }: { file?: string | un
     printed: transcript.stdout === '' ? [] : [{ transcript }],
     facts: {
       verdict,
-      problems: problems.map(({ position: { line, column }, path, mend, dstack }) => ({
+      problems: problems.map(({ position: { line, column }, path, fix, dstack }) => ({
         line,
         column,
         path,
-        mend,
+        fix,
         ...(dstack === undefined ? {} : { dstack }),
       })),
       advice: advice.map(({ line, id, how }) => ({ line, id, how })),

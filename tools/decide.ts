@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { appliedFacts } from '../src/powers/change-facts.ts';
-import { defineTool } from '../src/tool.ts';
+import { appliedFacts } from '../src/changes/change-facts.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 export const decide = defineTool({
   name: 'decide',

@@ -1,7 +1,8 @@
 import * as z from 'zod';
-import { configurationFile, confirmationToken, project, resourceName } from '../src/fields.ts';
-import { removalFacts } from '../src/powers/change-facts.ts';
-import { defineTool, refuse } from '../src/tool.ts';
+import { configurationFile, confirmationToken, project, resourceName } from '../src/core/fields.ts';
+import { removalFacts } from '../src/changes/change-facts.ts';
+import { refuse } from '../src/core/report.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 export const deleteTool = defineTool({
   name: 'delete',

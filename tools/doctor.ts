@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { defineTool } from '../src/tool.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 export const doctor = defineTool({
   name: 'doctor',
@@ -13,31 +13,31 @@ export const doctor = defineTool({
     checks: z.array(
       z.object({
         name: z.string(),
-        state: z.enum(['ok', 'warning', 'wrong']),
+        state: z.enum(['ok', 'warning', 'error']),
         found: z.string(),
-        mend: z.string().optional(),
+        fix: z.string().optional(),
       }),
     ),
     counters: z.record(z.string(), z.unknown()),
   }),
   async run(_input, { doctor: examine }) {
     const { checks, counters } = await examine();
-    const wrong = checks.filter((check) => check.state === 'wrong');
-    const marks = { ok: 'ok     ', warning: 'warning', wrong: 'WRONG  ' } as const;
+    const wrong = checks.filter((check) => check.state === 'error');
+    const marks = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
     const lines = checks.map(
       (check) =>
-        `${marks[check.state]}  ${check.name}: ${check.found}${check.mend === undefined ? '' : `\n         mend: ${check.mend}`}`,
+        `${marks[check.state]}  ${check.name}: ${check.found}${check.fix === undefined ? '' : `\n         fix: ${check.fix}`}`,
     );
     return {
       outcome: 'done',
       summary: [
-        wrong.length === 0 ? 'Everything that is needed works.' : `${wrong.length} thing(s) to mend.`,
+        wrong.length === 0 ? 'Everything that is needed works.' : `${wrong.length} problem(s) found.`,
         '',
         ...lines,
       ].join('\n'),
       printed: [],
       facts: { healthy: wrong.length === 0, checks: [...checks], ...(counters === undefined ? {} : { counters }) },
-      ...(wrong[0]?.mend === undefined ? {} : { next: wrong[0].mend }),
+      ...(wrong[0]?.fix === undefined ? {} : { next: wrong[0].fix }),
     };
   },
 });

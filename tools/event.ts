@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { extraFlags, project, resourceName } from '../src/fields.ts';
-import { defineTool } from '../src/tool.ts';
+import { extraFlags, project, resourceName } from '../src/core/fields.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 export const event = defineTool({
   name: 'event',

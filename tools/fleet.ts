@@ -1,9 +1,10 @@
 import * as z from 'zod';
-import { project, resourceName } from '../src/fields.ts';
-import { fleetRow, readFleets } from '../src/output/read-fleets.ts';
-import { readJsonOutput } from '../src/output/read-json-output.ts';
-import { readFleet, resourceFacts } from '../src/output/read-resource.ts';
-import { defineTool, unrecognised } from '../src/tool.ts';
+import { project, resourceName } from '../src/core/fields.ts';
+import { fleetRow, readFleets } from '../src/dstack/output/read-fleets.ts';
+import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
+import { readFleet, resourceFacts } from '../src/dstack/output/read-resource.ts';
+import { unrecognized } from '../src/core/report.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 export const fleet = defineTool({
   name: 'fleet',
@@ -33,7 +34,7 @@ export const fleet = defineTool({
       flags: { '--verbose': input.verbose, '--project': input.project },
     });
     const fleets = readFleets(transcript.stdout);
-    if (fleets === undefined) return unrecognised(transcript);
+    if (fleets === undefined) return unrecognized(transcript);
     return {
       outcome: 'done',
       summary:

@@ -1,18 +1,18 @@
 import * as z from 'zod';
-import type { Transcript } from '../src/cli/runner.ts';
-import { ToolError } from '../src/errors.ts';
-import { project, resourceName } from '../src/fields.ts';
-import { explainEnd } from '../src/output/explain-end.ts';
-import type { EndExplanation } from '../src/output/explain-end.ts';
-import { readJsonOutput } from '../src/output/read-json-output.ts';
-import { readRun, runFacts } from '../src/output/read-run.ts';
-import type { RunFacts } from '../src/output/read-run.ts';
-import { readGateway, readVolume, resourceFacts } from '../src/output/read-resource.ts';
-import { CommandFailed } from '../src/powers/command-failed.ts';
-import type { Powers } from '../src/powers/powers.ts';
-import { waitFor } from '../src/runs/wait-for.ts';
-import { defineTool } from '../src/tool.ts';
-import type { Printed } from '../src/tool.ts';
+import type { Transcript } from '../src/core/transcript.ts';
+import { ToolError } from '../src/core/errors.ts';
+import { project, resourceName } from '../src/core/fields.ts';
+import { explainEnd } from '../src/dstack/output/explain-end.ts';
+import type { EndExplanation } from '../src/dstack/output/explain-end.ts';
+import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
+import { readRun, runFacts } from '../src/dstack/output/read-run.ts';
+import type { RunFacts } from '../src/dstack/output/read-run.ts';
+import { readGateway, readVolume, resourceFacts } from '../src/dstack/output/read-resource.ts';
+import { CommandFailed } from '../src/core/command-failed.ts';
+import type { ToolContext } from '../src/tool/tool-context.ts';
+import { waitFor } from '../src/core/poll.ts';
+import { defineTool } from '../src/tool/tool.ts';
+import type { Printed } from '../src/core/report.ts';
 
 /** dstack advises agents to poll every 10 to 20 s; the first looks come sooner, since most runs start in seconds. */
 const POLL_MS = 2_000;
@@ -116,7 +116,7 @@ export const get = defineTool({
 
 /** The end of the log that tells why a run failed; nothing where there is none, or it can't be read. */
 async function readLastWords(
-  logs: Powers['logs'],
+  logs: ToolContext['logs'],
   of: { run: string; project: string | undefined; explanation: EndExplanation },
 ): Promise<Printed[]> {
   const { run, explanation } = of;

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { defineTool } from '../src/tool.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 export const help = defineTool({
   name: 'help',

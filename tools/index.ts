@@ -1,4 +1,4 @@
-import type { AnyTool } from '../src/tool.ts';
+import type { AnyTool } from '../src/tool/tool.ts';
 import { apply } from './apply.ts';
 import { attach } from './attach.ts';
 import { config } from './config.ts';

@@ -1,7 +1,8 @@
 import * as z from 'zod';
-import { project } from '../src/fields.ts';
-import { readTable } from '../src/output/read-table.ts';
-import { defineTool, unrecognised } from '../src/tool.ts';
+import { project } from '../src/core/fields.ts';
+import { readTable } from '../src/dstack/output/read-table.ts';
+import { unrecognized } from '../src/core/report.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 const KINDS = ['volumes', 'gateways', 'secrets', 'presets', 'exports', 'imports', 'projects'] as const;
 type Kind = (typeof KINDS)[number];
@@ -37,7 +38,7 @@ export const list = defineTool({
       },
     });
     const table = readTable(transcript.stdout.split('\n'));
-    if (table === undefined) return unrecognised(transcript);
+    if (table === undefined) return unrecognized(transcript);
     const { rows } = table;
     const items = rows.slice(0, 200).map(({ cells }) => cells);
     return {

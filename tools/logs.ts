@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import { project, resourceName } from '../src/fields.ts';
-import { describeLogPage } from '../src/runs/page-log.ts';
-import { defineTool } from '../src/tool.ts';
+import { project, resourceName } from '../src/core/fields.ts';
+import { describeLogPage } from '../src/dstack/output/page-log.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 /** About 20 KB of text: a fifth of what clients take in one result. */
 const PAGE_BYTES = 20_000;

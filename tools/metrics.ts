@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import { project, resourceName } from '../src/fields.ts';
-import { metricsRow, readMetrics } from '../src/output/read-metrics.ts';
-import { defineTool } from '../src/tool.ts';
+import { project, resourceName } from '../src/core/fields.ts';
+import { metricsRow, readMetrics } from '../src/dstack/output/read-metrics.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 export const metrics = defineTool({
   name: 'metrics',

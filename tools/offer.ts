@@ -1,7 +1,8 @@
 import * as z from 'zod';
-import { extraFlags, project, resourceName } from '../src/fields.ts';
-import { readGpuGroups, readOffers, saysNoOffers } from '../src/output/read-offers.ts';
-import { defineTool, unrecognised } from '../src/tool.ts';
+import { extraFlags, project, resourceName } from '../src/core/fields.ts';
+import { readGpuGroups, readOffers, saysNoOffers } from '../src/dstack/output/read-offers.ts';
+import { unrecognized } from '../src/core/report.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 const offerFacts = z.object({
   backend: z.string(),
@@ -86,7 +87,7 @@ export const offer = defineTool({
     }));
     const count = offers.length + gpus.length;
     const isNone = saysNoOffers(transcript.stdout);
-    if (count === 0 && !isNone) return unrecognised(transcript);
+    if (count === 0 && !isNone) return unrecognized(transcript);
     return {
       outcome: 'done',
       summary:

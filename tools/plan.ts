@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import { configurationFile, extraFlags, project } from '../src/fields.ts';
-import { changeFacts } from '../src/powers/change-facts.ts';
-import { defineTool } from '../src/tool.ts';
+import { configurationFile, extraFlags, project } from '../src/core/fields.ts';
+import { changeFacts } from '../src/changes/change-facts.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 export const plan = defineTool({
   name: 'plan',

@@ -1,10 +1,11 @@
 import * as z from 'zod';
-import { extraFlags, project } from '../src/fields.ts';
-import { readRuns, runRow } from '../src/output/read-runs.ts';
-import { defineTool, unrecognised } from '../src/tool.ts';
+import { extraFlags, project } from '../src/core/fields.ts';
+import { readRuns, runRow } from '../src/dstack/output/read-runs.ts';
+import { unrecognized } from '../src/core/report.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 /** More are nobody's next step, and would not fit into a result. */
-const MOST_ROWS = 100;
+const MAX_ROWS = 100;
 
 export const ps = defineTool({
   name: 'ps',
@@ -29,8 +30,8 @@ export const ps = defineTool({
       extraFlags: input.flags,
     });
     const runs = readRuns(transcript.stdout);
-    if (runs === undefined) return unrecognised(transcript);
-    const shown = runs.slice(0, MOST_ROWS);
+    if (runs === undefined) return unrecognized(transcript);
+    const shown = runs.slice(0, MAX_ROWS);
     return {
       outcome: 'done',
       summary:

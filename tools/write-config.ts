@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { configurationFile } from '../src/fields.ts';
-import { defineTool } from '../src/tool.ts';
+import { configurationFile } from '../src/core/fields.ts';
+import { defineTool } from '../src/tool/tool.ts';
 
 /** Any value of YAML. It is listed by its kinds, since hosts leave out a tool, or all of them, for a property without a type. */
 const anyValue = z.unknown().meta({
@@ -41,11 +41,11 @@ export const writeConfig = defineTool({
       ...(diff === '' ? [] : [show(`diff ${file}`, diff)]),
       ...(checked.transcript.stdout === '' ? [] : [{ transcript: checked.transcript }]),
     ];
-    const problems = checked.problems.map(({ position: { line, column }, path, mend }) => ({
+    const problems = checked.problems.map(({ position: { line, column }, path, fix }) => ({
       line,
       column,
       path,
-      mend,
+      fix,
     }));
     if (kind === 'invalid') {
       return {

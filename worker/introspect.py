@@ -38,7 +38,7 @@ def answer(task, script, code):
     sys.stdout.flush()
 
 
-def catalogue(script, code):
+def catalog(script, code):
     """The help of every command, as `dstack <words> --help` prints it, by the words. Types of `apply` are `apply -h <type>`."""
     root = _root_parser(script, code)
     help_texts = {}
@@ -91,7 +91,7 @@ def load_yaml(text):
     return yaml.safe_load(text)
 
 
-TASKS = {"catalogue": catalogue, "schema": schema, "validate": validate}
+TASKS = {"catalog": catalog, "schema": schema, "validate": validate}
 
 
 def _root_parser(script, code):

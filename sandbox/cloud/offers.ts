@@ -1,4 +1,4 @@
-/** One instance type of the simulated cloud, as dstack's price catalogue describes it. */
+/** One instance type of the simulated cloud, as dstack's price catalog describes it. */
 export interface Offer {
   readonly instanceType: string;
   readonly region: string;

@@ -8,7 +8,7 @@ const PROVIDERS = ['aws', 'azure', 'verda', 'gcp', 'lambdalabs', 'nebius', 'oci'
 const COLUMNS =
   'instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot,disk_size,gpu_vendor,flags,cpu_arch,provider_data';
 
-/** Writes the price catalogue that dstack downloads; a new `version` makes a running server take it again. */
+/** Writes the price catalog that dstack downloads; a new `version` makes a running server take it again. */
 export async function writeCatalog(folder: string, offers: readonly Offer[], version: number): Promise<void> {
   await Promise.all(
     PROVIDERS.map(async (provider) => {

@@ -24,7 +24,7 @@ export async function measureStart(sandbox: Sandbox, folder: string, rounds: num
   return timing(values.slice(1));
 }
 
-/** A `ps` that is sent right after the start, beside a bare `ps`; the catalogue is cached, as from the second start on. */
+/** A `ps` that is sent right after the start, beside a bare `ps`; the catalog is cached, as from the second start on. */
 export async function measureFirstCall(
   sandbox: Sandbox,
   folder: string,

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describeSettings } from '../../src/settings.ts';
-import { PROMPTS } from '../../src/prompts/prompts.ts';
-import { RESOURCES } from '../../src/resources/resources.ts';
+import { describeSettings } from '../../src/settings/settings.ts';
+import { PROMPTS } from '../../src/mcp/prompt-definitions.ts';
+import { RESOURCES } from '../../src/mcp/resource-definitions.ts';
 import { tools } from '../../tools/index.ts';
 import {
   renderClientFiles,

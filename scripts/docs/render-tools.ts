@@ -1,6 +1,6 @@
-import type { AnyTool } from '../../src/tool.ts';
-import type { Prompt } from '../../src/prompts/prompts.ts';
-import type { ResourceDoor } from '../../src/resources/resources.ts';
+import type { AnyTool } from '../../src/tool/tool.ts';
+import type { Prompt } from '../../src/mcp/prompt-definitions.ts';
+import type { ResourceDefinition } from '../../src/mcp/resource-definitions.ts';
 import { describeFields } from './describe-schema.ts';
 import type { DescribedField } from './describe-schema.ts';
 import { writeTable } from './write-table.ts';
@@ -10,7 +10,7 @@ const EFFECTS = { read: 'reads', change: 'changes', destroy: 'destroys' } as con
 /** The whole of `docs/tools.md`. */
 export function renderToolsPage(
   tools: readonly AnyTool[],
-  resources: readonly ResourceDoor[],
+  resources: readonly ResourceDefinition[],
   prompts: readonly Prompt[],
 ): string {
   return `# Tools, resources and prompts

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { createLog } from '../../src/log.ts';
-import { createAttachmentStore } from '../../src/runs/attachment-store.ts';
-import { lookUpProcess } from '../../src/runs/process-identity.ts';
+import { createLog } from '../../src/observability/create-log.ts';
+import { createAttachmentStore } from '../../src/attachments/attachment-store.ts';
+import { lookUpProcess } from '../../src/attachments/process-identity.ts';
 
 /** Writes so many records of attachments, each with a living process, into a state folder. Gives how to end them. */
 export async function makeAttachments(stateDir: string, count: number): Promise<() => Promise<void>> {

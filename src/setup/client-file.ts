@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
 import { copyFile, lstat, mkdir, readFile, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { ToolError } from '../errors.ts';
-import { replaceFile } from '../safety/replace-file.ts';
+import { ToolError } from '../core/errors.ts';
+import { replaceFile } from '../safety/files/replace-file.ts';
 import type { FileChange, FileTexts } from './plan-setup.ts';
 
 /** A client's file on the disk, and the backup beside it. */

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
-import { diffTexts } from '../config/edit-text.ts';
-import { ToolError } from '../errors.ts';
+import { diffTexts } from '../configuration/edit-text.ts';
+import { ToolError } from '../core/errors.ts';
 import type { Places } from './client-files.ts';
 import { applyFileChange, readClientFile } from './client-file.ts';
 import type { ClientFile } from './client-file.ts';

@@ -1,5 +1,5 @@
-import { ToolError } from '../errors.ts';
-import { parseOptions } from '../parse-options.ts';
+import { ToolError } from '../core/errors.ts';
+import { parseOptions } from '../settings/parse-options.ts';
 import { CLIENTS } from './clients.ts';
 import type { SetupClient } from './clients.ts';
 

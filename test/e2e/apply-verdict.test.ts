@@ -1,9 +1,9 @@
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { applyBare, applyWarm, judgeByApply } from '../config/judge-by-apply.ts';
-import type { Apply } from '../config/judge-by-apply.ts';
-import { readCorpus } from '../config/read-corpus.ts';
-import type { CorpusCase } from '../config/read-corpus.ts';
+import { applyBare, applyWarm, judgeByApply } from '../support/judge-by-apply.ts';
+import type { Apply } from '../support/judge-by-apply.ts';
+import { readCorpus } from '../support/read-corpus.ts';
+import type { CorpusCase } from '../support/read-corpus.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { createTestHome } from '../support/test-home.ts';
 

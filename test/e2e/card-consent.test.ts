@@ -11,6 +11,7 @@ import { createRecorder } from '../support/recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
 import { waitForRun } from '../support/wait.ts';
+import { inRepository } from '../support/paths.ts';
 
 const atEnd = collectEnds(afterAll);
 let home: TestHome;
@@ -287,7 +288,7 @@ test('cards that the operator has switched off are nowhere: not in the list, not
 test('a package that lacks the page serves everything else', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-no-card-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const dist = path.resolve(import.meta.dirname, '../../dist');
+  const dist = inRepository('dist');
   await cp(dist, folder, { recursive: true, filter: (file) => path.basename(file) !== 'card.html' });
   const client = await connect({ env: home.env, showsCards: true, server: path.join(folder, 'dstack-mcp.mjs') });
   expect(JSON.stringify(await client.listTools())).not.toContain('ui://');

@@ -7,8 +7,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import * as z from 'zod';
 import { CLIENTS, connect } from '../support/connect.ts';
 import { createTestHome } from '../support/test-home.ts';
-
-const server = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
+import { builtServer } from '../support/paths.ts';
 
 /** A folder for everything temporary of one process and of all that it starts. */
 async function makeTemporary(): Promise<string> {
@@ -48,7 +47,7 @@ const clientSettings = z.object({
 
 test('the demo shows a whole round, says how long it took, and leaves nothing behind', async () => {
   const temporary = await makeTemporary();
-  const { exitCode, stdout } = await execa(process.execPath, [server, 'demo'], {
+  const { exitCode, stdout } = await execa(process.execPath, [builtServer, 'demo'], {
     env: { TMPDIR: temporary },
     stdin: 'ignore',
     reject: false,
@@ -87,7 +86,7 @@ test('the demo shows a whole round, says how long it took, and leaves nothing be
 
 test('the sandbox prints what a client needs to connect to it, and ends with nothing left when it is interrupted', async () => {
   const temporary = await makeTemporary();
-  const sandbox = execa(process.execPath, [server, 'sandbox'], {
+  const sandbox = execa(process.execPath, [builtServer, 'sandbox'], {
     env: { TMPDIR: temporary },
     stdin: 'ignore',
     reject: false,
@@ -100,7 +99,7 @@ test('the sandbox prints what a client needs to connect to it, and ends with not
   const start = clientSettings.parse(JSON.parse(/^\{[\s\S]*^\}/m.exec(printed)?.[0] ?? '{}')).mcpServers[
     'dstack-sandbox'
   ];
-  expect(start).toMatchObject({ command: process.execPath, args: [server] });
+  expect(start).toMatchObject({ command: process.execPath, args: [builtServer] });
   const client = await connect({ env: start.env, kind: CLIENTS[0] });
   const planned = await client.call('plan', { file: 'train.dstack.yml' });
   expect(planned.facts).toMatchObject({ outcome: 'done', operation: 'create' });
@@ -115,7 +114,7 @@ test('the sandbox prints what a client needs to connect to it, and ends with not
 test('setup enters the server that runs in a client, and says what is wrong with its exit code', async () => {
   const home = await makeTemporary();
   const setUp = (...args: string[]) =>
-    execa(process.execPath, [server, 'setup', ...args], {
+    execa(process.execPath, [builtServer, 'setup', ...args], {
       env: { HOME: home },
       cwd: home,
       stdin: 'ignore',
@@ -124,7 +123,7 @@ test('setup enters the server that runs in a client, and says what is wrong with
   expect((await setUp('--help')).stdout).toContain('setup <client>');
   expect(await setUp('gemini', '--dry-run')).toMatchObject({
     exitCode: 0,
-    stdout: expect.stringContaining(JSON.stringify(server)),
+    stdout: expect.stringContaining(JSON.stringify(builtServer)),
   });
   expect(await setUp('gemini')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('nobody can be asked') });
   expect(await setUp('gemini', '--yes', '--confirm', 'nobody')).toMatchObject({
@@ -135,7 +134,7 @@ test('setup enters the server that runs in a client, and says what is wrong with
   expect(await setUp('gemini', '--yes', '--confirm', 'person')).toMatchObject({ exitCode: 0 });
   const written: unknown = JSON.parse(await readFile(path.join(home, '.gemini', 'settings.json'), 'utf8'));
   expect(written).toEqual({
-    mcpServers: { dstack: { command: process.execPath, args: [server], env: { DSTACK_MCP_CONFIRM: 'person' } } },
+    mcpServers: { dstack: { command: process.execPath, args: [builtServer], env: { DSTACK_MCP_CONFIRM: 'person' } } },
   });
 });
 
@@ -143,15 +142,15 @@ const report = z.object({
   checks: z.array(
     z.object({
       name: z.string(),
-      state: z.enum(['ok', 'warning', 'wrong']),
+      state: z.enum(['ok', 'warning', 'error']),
       found: z.string(),
-      mend: z.string().optional(),
+      fix: z.string().optional(),
     }),
   ),
 });
 
 function doctor(env: Readonly<Record<string, string>>, ...args: string[]) {
-  return execa(process.execPath, [server, 'doctor', ...args], { env, stdin: 'ignore', reject: false });
+  return execa(process.execPath, [builtServer, 'doctor', ...args], { env, stdin: 'ignore', reject: false });
 }
 
 test('doctor finds everything in order, line by line, and ends with 0', async () => {
@@ -161,7 +160,7 @@ test('doctor finds everything in order, line by line, and ends with 0', async ()
   expect([...stdout.matchAll(/^[✓!✗] (.{12}) /gm)].map(([, name = '']) => name.trim())).toEqual([
     'dstack',
     'commands',
-    'catalogue',
+    'catalog',
     'server',
     'project',
     'ssh',
@@ -183,7 +182,7 @@ test('doctor says what is wrong with its mend, ends with 1, and says it to progr
   expect(exitCode).toBe(1);
   const checks = new Map(report.parse(JSON.parse(stdout)).checks.map((check) => [check.name, check]));
   expect(checks.get('server')?.state).toBe('ok');
-  expect(checks.get('project')).toMatchObject({ state: 'wrong', mend: expect.any(String) });
+  expect(checks.get('project')).toMatchObject({ state: 'error', fix: expect.any(String) });
   expect(checks.get('workspace')).toMatchObject({ state: 'warning', found: expect.stringContaining('/nowhere') });
   expect(checks.get('ssh config')).toMatchObject({ state: 'warning', found: expect.stringContaining('.ssh') });
   expect(stdout).not.toContain('not-the-token');

@@ -7,12 +7,13 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import * as z from 'zod';
 import { runNpm } from '../../scripts/run-npm.mjs';
 import { readProject } from '../../scripts/docs/project.ts';
-import { VERSION } from '../../src/version.ts';
+import { VERSION } from '../../src/settings/version.ts';
 import { tools } from '../../tools/index.ts';
 import { connect } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import { repositoryRoot } from '../support/paths.ts';
 
-const root = path.resolve(import.meta.dirname, '../..');
+const root = repositoryRoot;
 const packed = z.tuple([z.object({ filename: z.string(), files: z.array(z.object({ path: z.string() })) })]);
 
 let folder: string;

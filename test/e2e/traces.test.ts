@@ -6,6 +6,7 @@ import type { RawServer } from '../support/raw-server.ts';
 import { createTestHome, uniqueName } from '../support/test-home.ts';
 import { startTraceCollector } from '../support/trace-collector.ts';
 import { until } from '../support/wait.ts';
+import { inRepository } from '../support/paths.ts';
 
 const SERVER = 2;
 const CLIENT = 3;
@@ -127,7 +128,7 @@ test('switched off, OpenTelemetry sends nothing', async () => {
 });
 
 test('a server without traces has nothing of OpenTelemetry to load', async () => {
-  const dist = path.resolve(import.meta.dirname, '../../dist');
+  const dist = inRepository('dist');
   expect(await readFile(path.join(dist, 'server.cjs'), 'utf8')).not.toContain('BatchSpanProcessor');
   expect(await readFile(path.join(dist, 'traces.cjs'), 'utf8')).toContain('BatchSpanProcessor');
 });

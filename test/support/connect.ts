@@ -3,10 +3,10 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as OldStdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { ElicitRequestSchema, ResourceUpdatedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
-import path from 'node:path';
 import type { Stream } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import * as z from 'zod';
+import { builtServer } from './paths.ts';
 
 /** A client as users have it: the current SDK in both protocol eras, and the SDK that many hosts still embed. */
 export const CLIENTS = ['current SDK, 2026-07-28', 'current SDK, 2025-11-25', 'older SDK, 2025-11-25'] as const;
@@ -45,14 +45,14 @@ export interface TestClient {
   call(tool: string, input?: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<Answer>;
   listTools(): Promise<readonly Record<string, unknown>[]>;
   /** What there is beside tools. */
-  readonly doors: Doors;
+  readonly doors: McpFeatures;
   instructions(): string | undefined;
   protocolVersion(): string | undefined;
   close(): Promise<void>;
 }
 
 /** Resources, prompts, completions and subscriptions of a client, alike in both protocol eras. */
-export interface Doors {
+export interface McpFeatures {
   listResources(): Promise<unknown>;
   listResourceTemplates(): Promise<unknown>;
   listPrompts(): Promise<unknown>;
@@ -82,8 +82,6 @@ export interface ConnectOptions {
 }
 
 export type AtEnd = (end: () => Promise<void>) => void;
-
-const builtServer = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
 
 /** Starts the bundled server over stdio and connects to it; it is ended when the test is over. */
 export async function connect({
@@ -192,7 +190,7 @@ async function connectOld(start: Start, { person, extensions }: Means): Promise<
   };
 }
 
-function openDoors(client: Omit<Doors, 'subscribe'>, subscribe: Doors['subscribe']): Doors {
+function openDoors(client: Omit<McpFeatures, 'subscribe'>, subscribe: McpFeatures['subscribe']): McpFeatures {
   return {
     listResources: () => client.listResources(),
     listResourceTemplates: () => client.listResourceTemplates(),

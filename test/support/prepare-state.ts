@@ -1,14 +1,12 @@
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
-import path from 'node:path';
-
-const server = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
+import { builtServer } from './paths.ts';
 
 /** Has one server keep in a state folder what each would find out again: the help of the CLI, and its own code, compiled. */
 export async function prepareState(env: Readonly<Record<string, string>>, stateDir: string): Promise<void> {
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: [server],
+    args: [builtServer],
     env: { ...env, DSTACK_MCP_STATE_DIR: stateDir },
     stderr: 'ignore',
   });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import * as z from 'zod';
+import { builtServer } from './paths.ts';
 
 const message = z.looseObject({ jsonrpc: z.literal('2.0'), id: z.number().nullish() });
 
@@ -24,11 +24,9 @@ export interface RawServer {
   signal(name: NodeJS.Signals): void;
 }
 
-const bundle = path.resolve(import.meta.dirname, '../../dist/dstack-mcp.mjs');
-
 /** Starts the server; it is killed when the test is over, should it be there still. */
 export function startRawServer(env: Readonly<Record<string, string>>): RawServer {
-  const child = spawn(process.execPath, [bundle], { env: { ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [builtServer], { env: { ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     stdout += chunk;

@@ -1,7 +1,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { repositoryRoot } from './paths.ts';
 
-const root = path.resolve(import.meta.dirname, '../..');
+const root = repositoryRoot;
 
 /** One import of a source file. */
 export interface Import {

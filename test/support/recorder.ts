@@ -22,7 +22,7 @@ export async function createRecorder({ home, stateDir }: TestHome): Promise<Reco
   const { cli, preparedState } = inject('sandbox').recorder;
   const log = path.join(home, CALL_LOG);
   await rm(log, { force: true });
-  await cp(path.join(preparedState, 'catalogue'), path.join(stateDir, 'catalogue'), { recursive: true });
+  await cp(path.join(preparedState, 'catalog'), path.join(stateDir, 'catalog'), { recursive: true });
   const read = async (): Promise<readonly Noted[]> => {
     const text = await readFile(log, 'utf8').catch(() => '');
     return text

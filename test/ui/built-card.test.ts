@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
-import path from 'node:path';
 import { expect, test } from 'vitest';
 import { readSources } from '../support/read-imports.ts';
+import { inRepository } from '../support/paths.ts';
 
-const html = readFileSync(path.resolve(import.meta.dirname, '../../dist/card.html'), 'utf8');
+const html = readFileSync(inRepository('dist', 'card.html'), 'utf8');
 const sources = readSources(['ui']);
 
 test('the card is one page of at most 150 KB that names nothing to load', () => {

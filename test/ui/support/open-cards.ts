@@ -1,5 +1,4 @@
 import type { Client } from '@modelcontextprotocol/client';
-import path from 'node:path';
 import type { BrowserContext, FrameLocator, Page } from 'playwright-core';
 import { onTestFinished } from 'vitest';
 import * as z from 'zod';
@@ -8,6 +7,7 @@ import type { Era } from '../../../scripts/ui-client.ts';
 import { startCardHost } from '../../../scripts/ui-host.ts';
 import type { CardHost, Heard, HostLook } from '../../../ui/host-page/card-host.ts';
 import type { AtEnd } from '../../support/connect.ts';
+import { builtServer } from '../../support/paths.ts';
 
 declare global {
   /** What the host's page offers to tests. */
@@ -39,8 +39,6 @@ export interface Cards {
   readonly troubles: readonly string[];
 }
 
-const server = path.resolve(import.meta.dirname, '../../../dist/dstack-mcp.mjs');
-
 const toolResult = z.looseObject({
   isError: z.boolean().optional(),
   structuredContent: z.record(z.string(), z.unknown()),
@@ -70,7 +68,7 @@ export async function openCards({
   showsCards = true,
   atEnd = onTestFinished,
 }: OpenCardsOptions): Promise<Cards> {
-  const client = await connectCardClient({ env, server, era, showsCards });
+  const client = await connectCardClient({ env, server: builtServer, era, showsCards });
   atEnd(() => client.close());
   const host = await startCardHost(client);
   atEnd(() => host.close());

@@ -1,0 +1,136 @@
+import type { CheckedArgv } from '../dstack/argv/command.ts';
+import { ToolError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { createAttachmentStore, isSystemError } from './attachment-store.ts';
+import type { AttachmentRecord } from './attachment-store.ts';
+import { dstackSshDirOf, viewAttachment } from './attachment-view.ts';
+import type { Attachment } from './attachment-view.ts';
+import { withLock } from './exclusive-lock.ts';
+import { rotateOutput, sizeOf } from './attachment-log.ts';
+import { startAttachment } from './start-attachment.ts';
+import type { AttachOptions, AttachStart, StartContext } from './start-attachment.ts';
+import { stopAttachment } from './stop-attachment.ts';
+import type { AttachStop } from './stop-attachment.ts';
+
+export type { AttachOptions, AttachStart } from './start-attachment.ts';
+export type { AttachStop } from './stop-attachment.ts';
+
+export interface AttachmentsOptions {
+  /** Where the records and the output are kept, for the owner alone. */
+  readonly stateDir: string;
+  /** Finds the dstack executable. */
+  readonly executable: () => Promise<string>;
+  /** The whole environment of `dstack attach`. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly log: Log;
+  /** Beyond this an output file is rotated. */
+  readonly maxOutputBytes?: number;
+  readonly rotateEveryMs?: number;
+}
+
+/** Attachments: `dstack attach` in the background, which outlives this server and is found again by the next one. */
+export interface Attachments {
+  /**
+   * Attaches, and answers as soon as ports, alias and link are known, the run ended, attaching failed, or the deadline is near.
+   * The same attachment twice is one, also between two servers.
+   * @throws ToolError `cli-not-found`, `busy`, `cancelled`, `state-unavailable`.
+   */
+  start(argv: CheckedArgv, options: AttachOptions): Promise<AttachStart>;
+  /** The attachment of this id, or all of this run. */
+  status(idOrRun: string): Promise<Attachment[]>;
+  /** Ends the attachment of this id, or all of this run; the run itself goes on. Empty when there is none. */
+  stop(idOrRun: string): Promise<AttachStop[]>;
+  list(): Promise<Attachment[]>;
+  /** Stops looking after the size of the output. The attachments go on. */
+  close(): void;
+}
+
+const ROTATE_EVERY_MS = 5000;
+const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
+const FORGET_ENDED_AFTER_MS = 24 * 60 * 60 * 1000;
+
+interface Context extends StartContext {
+  readonly maxOutputBytes: number;
+}
+
+/** Creates the attachments of one state folder. */
+export function createAttachments(options: AttachmentsOptions): Attachments {
+  const {
+    stateDir,
+    executable,
+    env,
+    log,
+    maxOutputBytes = MAX_OUTPUT_BYTES,
+    rotateEveryMs = ROTATE_EVERY_MS,
+  } = options;
+  const store = createAttachmentStore(stateDir, log);
+  const ssh = { env, dstackSshDir: dstackSshDirOf(env) };
+  const context: Context = { store, ssh, executable, log, maxOutputBytes };
+  const timer = setInterval(() => {
+    rotateAll(context).catch((error: unknown) =>
+      log.warn({ error }, 'The output of attachments could not be rotated.'),
+    );
+  }, rotateEveryMs);
+  timer.unref();
+  return {
+    start: (argv, startOptions) => mapFileSystemErrors(() => startAttachment(argv, startOptions, context)),
+    status: (idOrRun) =>
+      mapFileSystemErrors(async () => {
+        const records = await findRecords(idOrRun, context);
+        return await Promise.all(records.map(async (record) => (await viewAttachment(record, context)).attachment));
+      }),
+    stop: (idOrRun) =>
+      mapFileSystemErrors(async () => {
+        const records = await findRecords(idOrRun, context);
+        const stopped = await Promise.all(records.map((record) => stopAttachment(record, context)));
+        return stopped.filter((result) => result !== undefined);
+      }),
+    list: () => mapFileSystemErrors(() => list(context)),
+    close: () => clearInterval(timer),
+  };
+}
+
+/** What the disk refuses is told as that: it is no bug of this server's. */
+async function mapFileSystemErrors<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw new ToolError(
+      'state-unavailable',
+      `The folder in which attachments are kept can't be used: ${error.message}. Nothing was done.`,
+      'Tell the user; the doctor tool names the folder.',
+      { cause: error },
+    );
+  }
+}
+
+async function findRecords(idOrRun: string, { store }: Context): Promise<AttachmentRecord[]> {
+  const records = await store.list();
+  const exact = records.filter(({ id }) => id === idOrRun);
+  return exact.length > 0 ? exact : records.filter(({ run }) => run === idOrRun);
+}
+
+async function list(context: Context): Promise<Attachment[]> {
+  const records = await context.store.list();
+  const seen = await Promise.all(records.map((record) => viewAttachment(record, context)));
+  const old = seen.filter(
+    ({ record: { endedAt } }) => endedAt !== undefined && Date.now() - Date.parse(endedAt) > FORGET_ENDED_AFTER_MS,
+  );
+  await Promise.all(old.map(({ record }) => stopAttachment(record, context)));
+  return seen.filter((one) => !old.includes(one)).map(({ attachment }) => attachment);
+}
+
+async function rotateAll(context: Context): Promise<void> {
+  const { store, log, maxOutputBytes } = context;
+  for (const record of await store.list()) {
+    const file = store.outputFile(record.id);
+    if ((await sizeOf(file)) <= maxOutputBytes) continue;
+    const rotated = await withLock(store.lockFile(record.id), 0, async () => {
+      // What the output says is learned before its beginning goes.
+      await viewAttachment(record, context);
+      return await rotateOutput(file, maxOutputBytes);
+    });
+    if (rotated?.value === true) log.debug({ id: record.id }, 'Rotated the output of an attachment.');
+  }
+}

@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { Script } from 'node:vm';
+import { writePrivateFile } from '../safety/files/write-private-file.ts';
+
+export interface CodeCacheOptions {
+  /** The CommonJS bundle, an absolute path. */
+  readonly file: string;
+  /** Changes with each build: V8 itself tells two sources apart by their length alone. */
+  readonly build: string;
+  readonly folder: string;
+}
+
+/** A bundle that is compiled. */
+export interface CompiledBundle {
+  /** Runs it, and gives what it exports. */
+  run(): Readonly<Record<string, unknown>>;
+  /** Whether V8 took what an earlier process had compiled. */
+  readonly cacheHit: boolean;
+  /** Keeps what is compiled by now for later processes. Where that isn't possible, they start as slowly as this one. */
+  writeCache(): Promise<void>;
+}
+
+const PARAMETERS = 'exports, require, module, __filename, __dirname';
+const DIGEST_BYTES = 32;
+
+/**
+ * Compiles a bundle with the code that an earlier process kept: it makes a third of a server's start.
+ * Node 22 can do this by itself (`module.enableCompileCache`), Node 20 can't.
+ */
+export function compileBundle({ file, build, folder }: CodeCacheOptions): CompiledBundle {
+  const place = path.join(folder, `code-${process.version}-${process.arch}.bin`);
+  const kept = readCache(place, build);
+  const script = new Script(`(function (${PARAMETERS}) {${readFileSync(file, 'utf8')}\n})`, {
+    filename: file,
+    ...(kept === undefined ? {} : { cachedData: kept }),
+  });
+  return {
+    cacheHit: script.cachedDataRejected === false,
+    run() {
+      const module = { exports: {} };
+      const start: unknown = script.runInThisContext();
+      if (typeof start !== 'function') throw new TypeError(`${file} is no bundle`);
+      Reflect.apply(start, module.exports, [module.exports, createRequire(file), module, file, path.dirname(file)]);
+      return module.exports;
+    },
+    writeCache: () => saveCache(place, build, script.createCachedData()),
+  };
+}
+
+/** What was kept, if it is whole, of this build, and nobody else could have written it: it is run as it is. */
+function readCache(place: string, build: string): Buffer | undefined {
+  try {
+    const { uid, mode } = statSync(place);
+    if (process.getuid !== undefined && (uid !== process.getuid() || (mode & 0o022) !== 0)) return undefined;
+    const content = readFileSync(place);
+    const data = content.subarray(DIGEST_BYTES);
+    return digest(build, data).equals(content.subarray(0, DIGEST_BYTES)) ? data : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function saveCache(place: string, build: string, data: Buffer): Promise<void> {
+  // A full disk, or a folder that can't be written: doctor tells of it.
+  await writePrivateFile(place, Buffer.concat([digest(build, data), data])).catch(() => undefined);
+}
+
+const digest = (build: string, data: Buffer): Buffer => createHash('sha256').update(build).update(data).digest();

@@ -1,0 +1,36 @@
+/** A price an hour as dstack writes it: `$0.39/h`, up to four digits behind the point. */
+export function formatPrice(dollarsPerHour: number): string {
+  return `${formatDollars(dollarsPerHour)}/h`;
+}
+
+/**
+ * Formats an amount in US dollars with two to four decimals: `$0.39`, `$1.30`, `$0.1234`. An amount that is unknown is called that,
+ * and one that is smaller than the last decimal is never shown as free.
+ */
+export function formatDollars(dollars: number | null): string {
+  if (dollars === null || !Number.isFinite(dollars)) return 'an unknown price';
+  if (dollars > 0 && dollars < 0.000_05) return '< $0.0001';
+  return `$${dollars.toFixed(4).replace(/0{1,2}$/, '')}`;
+}
+
+const SECONDS_PER: Readonly<Record<string, number>> = { w: 604_800, d: 86_400, h: 3_600, m: 60, s: 1 };
+
+/** Hours in a duration as dstack prints it (`2h`, `90m`, `1d`); undefined for `off` and for anything else. */
+export function readDurationHours(text: string | undefined): number | undefined {
+  const [, digits, unit = ''] = /^(\d+)([wdhms])$/.exec(text ?? '') ?? [];
+  const seconds = SECONDS_PER[unit];
+  return digits === undefined || seconds === undefined ? undefined : (Number(digits) * seconds) / 3_600;
+}
+
+/** A length of time for a reader: `1h 15m`, `45s`, `2d 3h`; its two largest units. */
+export function formatDuration(durationMs: number): string {
+  let rest = Math.max(0, Math.round(durationMs / 1_000));
+  const parts: string[] = [];
+  for (const unit of ['d', 'h', 'm', 's']) {
+    const size = SECONDS_PER[unit] ?? 1;
+    const whole = Math.floor(rest / size);
+    rest -= whole * size;
+    if (whole > 0) parts.push(`${whole}${unit}`);
+  }
+  return parts.slice(0, 2).join(' ') || '0s';
+}

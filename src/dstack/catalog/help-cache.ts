@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import * as z from 'zod';
+import type { Log } from '../../core/log.ts';
+import { readPrivateJson, writePrivateJson } from '../../safety/files/private-json.ts';
+import { cliIdentity } from '../locate/cli-identity-type.ts';
+import type { CliIdentity } from '../locate/cli-identity-type.ts';
+
+/** Help pages on the disk, by the words that they were asked for with. */
+export interface HelpCache {
+  get(key: string): Promise<string | undefined>;
+  /** Keeps a page; it is written in the background, and a failure to write is only logged. */
+  set(key: string, text: string): void;
+  /** Settles when everything set so far is written, or couldn't be. */
+  settled(): Promise<void>;
+}
+
+const cacheFile = z.strictObject({
+  format: z.literal(1),
+  identity: cliIdentity,
+  pages: z.record(z.string(), z.string()),
+});
+
+/** Opens the cache of one CLI. One file an executable: pages of another version, and a file that can't be read, count as nothing. */
+export function openHelpCache({
+  cacheDir,
+  identity,
+  log,
+}: {
+  cacheDir: string;
+  identity: CliIdentity;
+  log: Log;
+}): HelpCache {
+  const name = createHash('sha256').update(identity.realpath).digest('hex').slice(0, 16);
+  const file = path.join(cacheDir, `catalog-${name}.json`);
+  const pages = new Map<string, string>();
+  let loaded: Promise<void> | undefined;
+  let writing = Promise.resolve();
+  let due = false;
+
+  const load = async (): Promise<void> => {
+    const stored = await readPrivateJson(file, cacheFile);
+    if (stored === undefined || !isDeepStrictEqual(stored.identity, { ...identity })) {
+      log.debug({ file }, 'no cached help pages');
+      return;
+    }
+    for (const [key, text] of Object.entries(stored.pages)) if (!pages.has(key)) pages.set(key, text);
+  };
+  const write = async (): Promise<void> => {
+    due = false;
+    await writePrivateJson(file, { format: 1, identity, pages: Object.fromEntries(pages) }, log);
+  };
+  return {
+    async get(key) {
+      loaded ??= load();
+      await loaded;
+      return pages.get(key);
+    },
+    set(key, text) {
+      pages.set(key, text);
+      // One write takes along all that came before it began.
+      if (!due) writing = writing.then(write);
+      due = true;
+    },
+    settled: () => writing,
+  };
+}

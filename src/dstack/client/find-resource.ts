@@ -1,0 +1,43 @@
+import * as z from 'zod';
+import type { CommandRequest } from '../argv/command.ts';
+import type { Transcript } from '../../core/transcript.ts';
+import { readJsonOutput } from '../output/read-json-output.ts';
+import type { DstackClient } from './dstack-client.ts';
+import { commandFailed } from './dstack-client.ts';
+
+/** Kinds of resources that dstack keeps, and the command that shows one. */
+const GET_COMMANDS = { run: 'run get', fleet: 'fleet get', volume: 'volume get', gateway: 'gateway get' } as const;
+
+export type ResourceKind = keyof typeof GET_COMMANDS;
+
+/** The kind of resource that a configuration of this type makes. */
+export const kindOf = (type: string): ResourceKind =>
+  type === 'fleet' || type === 'volume' || type === 'gateway' ? type : 'run';
+
+/** A resource as it stands now. */
+export interface FoundResource {
+  readonly id: string;
+  readonly name: string;
+  readonly status: string | undefined;
+  readonly value: Readonly<Record<string, unknown>>;
+  readonly transcript: Transcript;
+}
+
+const resource = z.looseObject({ id: z.string(), name: z.string().nullish(), status: z.string().nullish() });
+
+/** Asks dstack for one resource; undefined where there is none of that name. @throws CommandFailed when dstack can't be asked */
+export async function findResource(
+  commands: DstackClient,
+  wanted: { kind: ResourceKind; name: string; project: string | undefined },
+): Promise<FoundResource | undefined> {
+  const request: CommandRequest = {
+    command: GET_COMMANDS[wanted.kind],
+    flags: { '--json': true, '--project': wanted.project },
+    positionals: [wanted.name],
+  };
+  const { transcript, failure } = await commands.tryRead(request, { guarded: false });
+  if (failure?.code === 'not-found') return undefined;
+  if (failure !== undefined) throw commandFailed(transcript, failure);
+  const value = resource.parse(readJsonOutput(transcript.stdout));
+  return { id: value.id, name: wanted.name, status: value.status ?? undefined, value, transcript };
+}

@@ -1,0 +1,235 @@
+import type { Transcript } from '../../core/transcript.ts';
+import type { FailureCode } from './failure-table.ts';
+import { readDurationHours } from '../../core/format-values.ts';
+import { PLAN_PHRASES } from './plan-phrases.ts';
+import type { PlanAction, PlanPhrase } from './plan-phrases.ts';
+import { countMachines, hasGroups, pricePlan } from './price-plan.ts';
+import type { Count, PlanPrice } from './price-plan.ts';
+import { readFailure } from './read-failure.ts';
+import { canBeTaken, findOffersTable, readOffers } from './read-offers.ts';
+import type { Offer } from '../../core/offer.ts';
+import type { Offers } from './read-offers.ts';
+import { readProperties } from './read-properties.ts';
+import type { Properties } from './read-properties.ts';
+
+/** Something that stands in the way of a plan, or that is worth knowing before it is applied. */
+interface Obstacle {
+  readonly code: FailureCode | 'offers-taken';
+  /** dstack's own words. */
+  readonly message: string;
+  /** The next step. */
+  readonly hint: string;
+}
+
+/** What `dstack apply -f FILE`, answered with n, says that it would do. */
+export interface PlanFacts {
+  /** The type of the configuration: `task`, `service`, `dev-environment`, `fleet`, `volume`, `gateway`, `preset`. */
+  readonly kind?: string;
+  readonly name?: string;
+  readonly project?: string;
+  /** `unknown` unless dstack's words are exactly those of a plan of this kind. */
+  readonly action: PlanAction;
+  /** The question that dstack asked. */
+  readonly question?: string;
+  /** The table of properties, label -> value, in dstack's words. */
+  readonly properties: Readonly<Record<string, string>>;
+  readonly offers: readonly Offer[];
+  readonly offersTotal: number;
+  /** The properties that differ from those of the present resource. */
+  readonly changes: readonly string[];
+  /** How many machines it is for; absent where neither plan nor configuration says it plainly. */
+  readonly count?: Count;
+  readonly maxDurationHours?: number;
+  readonly price: PlanPrice;
+  /** Why it can't be applied as things stand. Empty for a plan that can. */
+  readonly blockers: readonly Obstacle[];
+  readonly warnings: readonly Obstacle[];
+  /** What dstack printed ahead of the plan, such as a deprecation. */
+  readonly notes: readonly string[];
+}
+
+type Printed = Pick<Transcript, 'stdout'> & Partial<Transcript>;
+
+const QUESTION = /^(?<question>\S.*\?) \[y\/n\]: *$/;
+
+// cli/utils/common.py, NO_OFFERS_WARNING and NO_FLEETS_WARNING; the same in 0.20.29, 0.21.5 and 0.22.5.
+const PLAN_WARNINGS: readonly {
+  readonly line: RegExp;
+  readonly code: 'no-offers' | 'no-fleets';
+  readonly hint: string;
+}[] = [
+  {
+    line: /^The project has no fleets\. Create one before submitting a run\./,
+    code: 'no-fleets',
+    hint: 'Make a fleet first: write_config (type: fleet), plan, apply. See what there is with offer.',
+  },
+  {
+    line: /^No matching instance offers available\./,
+    code: 'no-offers',
+    hint: 'No fleet of this project can run it: see with fleet what they allow and whether they are full, and with offer what else there is. Several nodes need a fleet with `placement: cluster`.',
+  },
+];
+
+interface Reading {
+  readonly action: PlanAction;
+  readonly name?: string;
+  readonly question?: string;
+  readonly changes: readonly string[];
+  /** A line that isn't known, which made it unknown. */
+  readonly strange?: string;
+}
+
+/** The properties in the list under a sentence: `- Configuration properties:` and, below it, `  - nodes`. */
+function readChanges(lines: readonly string[]): string[] {
+  const changes: string[] = [];
+  let group: string | undefined;
+  for (const line of lines) {
+    const [, indent = '', item = ''] = /^( *)- (.+?)\s*$/.exec(line) ?? [];
+    if (item === '') break;
+    if (item.endsWith(':')) group = item.slice(0, -1);
+    // A property of the configuration goes by its name; one of a profile says so.
+    else changes.push(indent === '' || group === 'Configuration properties' ? item : `${group ?? ''}: ${item}`);
+  }
+  return changes;
+}
+
+/** The phrase whose question and sentence are both there, word for word, about one name. */
+function matchPhrase(phrases: readonly PlanPhrase[], question: string, lines: readonly string[]): Reading | undefined {
+  const sentenceLines = lines.filter((line) => phrases.some(({ sentence }) => sentence?.test(line)));
+  // Two sentences would contradict each other.
+  if (sentenceLines.length > 1) return undefined;
+  const [sentenceLine] = sentenceLines;
+  for (const phrase of phrases) {
+    const asked = phrase.question.exec(question);
+    const said = sentenceLine === undefined ? null : (phrase.sentence?.exec(sentenceLine) ?? null);
+    if (asked !== null && (sentenceLine === undefined ? phrase.sentence === undefined : said !== null)) {
+      const name = asked.groups?.['name'] ?? said?.groups?.['name'];
+      const changes = sentenceLine === undefined ? [] : readChanges(lines.slice(lines.indexOf(sentenceLine) + 1));
+      return { action: phrase.action, question, changes, ...(name === undefined ? {} : { name }) };
+    }
+  }
+  return undefined;
+}
+
+/** True for a line that may stand behind the tables of a plan whatever it would do. */
+function isExpected(line: string): boolean {
+  return (
+    line.trim() === '' ||
+    line === 'Exiting...' ||
+    QUESTION.test(line) ||
+    PLAN_WARNINGS.some((warning) => warning.line.test(line)) ||
+    // What PLAN_WARNINGS go on with; how many offers are shown; the list of differences, `None` where dstack has none to list.
+    /^See https:|^https:\S+$|^ Shown \d+ of \d+ offers, |^ *- \S|^None$/.test(line)
+  );
+}
+
+/**
+ * Reads what would be done from the lines behind the tables, which must end with a question and its being declined. A line that
+ * isn't known could say anything, such as that something is deleted first.
+ */
+function readAction(kind: string, lines: readonly string[]): Reading {
+  const asked = lines.flatMap((line) => QUESTION.exec(line)?.groups?.['question'] ?? []);
+  const [question] = asked;
+  const end = lines.findLast((line) => line.trim() !== '');
+  const phrases = Object.hasOwn(PLAN_PHRASES, kind) ? (PLAN_PHRASES[kind] ?? []) : [];
+  if (question === undefined) return { action: 'unknown', changes: [] };
+  const strange = lines.find((line) => !isExpected(line) && !phrases.some(({ sentence }) => sentence?.test(line)));
+  if (asked.length > 1 || end !== 'Exiting...' || strange !== undefined)
+    return { action: 'unknown', question, changes: [], ...(strange === undefined ? {} : { strange }) };
+  return matchPhrase(phrases, question, lines) ?? { action: 'unknown', question, changes: [] };
+}
+
+function readKind(properties: Properties | undefined): string | undefined {
+  const type = properties?.values['Type']?.split(' ')[0];
+  // A preset's plan has no type, but the fleets that its agent may use (services/presets/create.py).
+  return type ?? (properties?.values['Fleets'] === undefined ? undefined : 'preset');
+}
+
+/**
+ * Obstacles that the plan itself names. A lack of offers blocks only what starts machines of its own: an update needs none, a
+ * replacement frees its own, and a fleet of 0 nodes or more is there to grow later.
+ */
+function readObstacles(
+  lines: readonly string[],
+  startsMachines: boolean,
+  offers: Offers,
+): { blockers: Obstacle[]; warnings: Obstacle[] } {
+  const blockers: Obstacle[] = [];
+  const warnings: Obstacle[] = [];
+  for (const { line, code, hint } of PLAN_WARNINGS) {
+    const message = lines.find((candidate) => line.test(candidate))?.trim();
+    if (message !== undefined) (startsMachines ? blockers : warnings).push({ code, message, hint });
+  }
+  if (offers.offers.length > 0 && !offers.offers.some(canBeTaken)) {
+    const message = `Of the offers shown, none can be had now: ${[...new Set(offers.offers.map((offer) => offer.availability))].join(', ')}.`;
+    warnings.push({
+      code: 'offers-taken',
+      message,
+      hint: 'Wait, set `retry` in the file, or see with offer what else there is.',
+    });
+  }
+  return { blockers, warnings };
+}
+
+function explainUnknown(printed: Printed, strange: string | undefined): Obstacle {
+  const {
+    stdout,
+    stderr = '',
+    omittedBytes = 0,
+    exit = { kind: 'exited', code: 0 },
+    command = '',
+    durationMs = 0,
+    ran = 'plain',
+  } = printed;
+  const failure = readFailure({ stdout, stderr, omittedBytes, exit, command, durationMs, ran }, { effect: 'read' });
+  if (failure !== undefined) return { code: failure.code, message: failure.message, hint: failure.hint };
+  const telling = strange ?? stdout.split('\n').findLast((line) => line.trim() !== '');
+  const hint =
+    'Nothing was changed. Read the output; this version of dstack may word its plans anew. See with doctor which versions are known.';
+  return { code: 'not-understood', message: telling ?? 'dstack printed no plan.', hint };
+}
+
+function isWhole(printed: Printed): boolean {
+  const { omittedBytes = 0, exit } = printed;
+  return omittedBytes === 0 && (exit === undefined || (exit.kind === 'exited' && exit.code === 0));
+}
+
+/**
+ * Reads a plan. The configuration, as parsed from its file, adds what the text lacks: the replicas of a service, and whether
+ * there are groups with offers of their own.
+ */
+export function readPlan(printed: string | Printed, parsedConfiguration?: unknown): PlanFacts {
+  const source: Printed = typeof printed === 'string' ? { stdout: printed } : printed;
+  const lines = source.stdout.split('\n');
+  const table = readProperties(lines);
+  const kind = readKind(table);
+  const offersTable = table === undefined ? undefined : findOffersTable(lines, table.endLine);
+  const offers = readOffers(lines, table?.endLine ?? lines.length);
+  const behind = lines.slice(offersTable?.endLine ?? table?.endLine ?? 0);
+  const isReadable = kind !== undefined && offers !== undefined && isWhole(source);
+  const reading: Reading = isReadable ? readAction(kind, behind) : { action: 'unknown', changes: [] };
+  const properties = table?.values ?? {};
+  const count = kind === undefined ? undefined : countMachines(kind, properties, parsedConfiguration);
+  const maxDurationHours = readDurationHours(properties['Max duration']);
+  const known = offers ?? { offers: [], total: 0 };
+  const { blockers, warnings } = readObstacles(behind, reading.action === 'create' && count?.min !== 0, known);
+  return {
+    ...(kind === undefined ? {} : { kind }),
+    ...(reading.name === undefined ? {} : { name: reading.name }),
+    ...(properties['Project'] === undefined ? {} : { project: properties['Project'] }),
+    action: reading.action,
+    ...(reading.question === undefined ? {} : { question: reading.question }),
+    properties,
+    offers: known.offers,
+    offersTotal: known.total,
+    changes: reading.changes,
+    ...(count === undefined ? {} : { count }),
+    ...(maxDurationHours === undefined ? {} : { maxDurationHours }),
+    price: pricePlan({ offers: known, count, maxDurationHours, isWhole: !hasGroups(parsedConfiguration) }),
+    blockers: reading.action === 'unknown' ? [explainUnknown(source, reading.strange)] : blockers,
+    warnings,
+    notes: lines
+      .slice(0, table?.startLine ?? 0)
+      .filter((line) => line.trim() !== '' && !line.startsWith('A new version of dstack')),
+  };
+}

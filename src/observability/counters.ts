@@ -1,0 +1,63 @@
+import type { CallRecord } from './call-record.ts';
+import type { Outcome } from '../core/report.ts';
+
+/** What this process's calls came to so far. */
+export interface Counts {
+  readonly since: string;
+  /** By tool, and by what they came to. */
+  readonly calls: Readonly<Record<string, Readonly<Partial<Record<Outcome, number>>>>>;
+  /** By the code of what refused them. */
+  readonly refusals: Readonly<Record<string, number>>;
+  /** The dstack commands of these calls. */
+  readonly commands: { readonly warm: number; readonly plain: number };
+  readonly longest?: { readonly tool: string; readonly durationMs: number };
+}
+
+/** Nothing yet. */
+export function noCounts(since: Date): Counts {
+  return { since: since.toISOString(), calls: {}, refusals: {}, commands: { warm: 0, plain: 0 } };
+}
+
+/** Counts one call more. */
+export function countCall(counts: Counts, record: CallRecord): Counts {
+  const { tool, outcome, code = 'other', commands, durationMs } = record;
+  const ofTool = counts.calls[tool] ?? {};
+  const ranAs = (how: 'warm' | 'plain'): number =>
+    counts.commands[how] + commands.filter(({ ran }) => ran === how).length;
+  const longest = { tool, durationMs: Math.round(durationMs) };
+  return {
+    since: counts.since,
+    calls: { ...counts.calls, [tool]: { ...ofTool, [outcome]: (ofTool[outcome] ?? 0) + 1 } },
+    refusals:
+      outcome === 'refused' ? { ...counts.refusals, [code]: (counts.refusals[code] ?? 0) + 1 } : counts.refusals,
+    commands: { warm: ranAs('warm'), plain: ranAs('plain') },
+    longest: counts.longest !== undefined && counts.longest.durationMs >= durationMs ? counts.longest : longest,
+  };
+}
+
+/** The counts in a line or two for a person, most frequent first. */
+export function describeCounts({ since, calls, refusals, commands, longest }: Counts): string {
+  if (longest === undefined) return `none since ${since}`;
+  const byTool = Object.entries(calls).map(([tool, byOutcome]) => ({ tool, byOutcome, total: sum(byOutcome) }));
+  const tools = byTool
+    .toSorted((a, b) => b.total - a.total)
+    .map(({ tool, byOutcome: { done: _done, ...rest }, total }) => `${tool} ${total}${inBrackets(rest)}`);
+  return [
+    `${sum(Object.fromEntries(byTool.map(({ tool, total }) => [tool, total])))} since ${since}: ${tools.join(', ')}`,
+    ...(Object.keys(refusals).length === 0 ? [] : [`refused: ${list(refusals)}`]),
+    `dstack ran ${commands.warm} commands warm and ${commands.plain} as processes`,
+    `the longest call took ${longest.durationMs} ms (${longest.tool})`,
+  ].join('; ');
+}
+
+const sum = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((total, count) => total + count, 0);
+
+const list = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .toSorted(([, a], [, b]) => b - a)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ');
+
+const inBrackets = (counts: Readonly<Record<string, number>>): string =>
+  Object.keys(counts).length === 0 ? '' : ` (${list(counts)})`;

@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto';
+import type { Binding, PendingChange } from '../../core/change.ts';
+import { formatDollars } from '../../core/format-values.ts';
+
+/** A price may rise by this much between the plan and its redemption. */
+const PRICE_TOLERANCE = 1.05;
+
+/** SHA-256 (hex) over everything that the token binds. */
+export function digestChange(change: PendingChange): string {
+  const { operation, argv, binding } = change;
+  return createHash('sha256').update(toCanonicalJson({ operation, argv, binding })).digest('hex');
+}
+
+/** JSON with sorted keys, so that equal values have equal text. */
+function toCanonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+/** What is no longer as it was shown, in words; empty when the change is still the one that was agreed to. */
+export function describeDifferences(shown: PendingChange, now: PendingChange): string[] {
+  const before = shown.binding;
+  const after = now.binding;
+  return [
+    ...differ('the action was', shown.operation, now.operation),
+    ...differ('the tool was', before.tool, after.tool),
+    ...differ('the resource was', nameResource(before.resource), nameResource(after.resource)),
+    ...differ('the project was', before.project, after.project),
+    ...differ('the server was', before.server, after.server),
+    ...differ('the command was', quote(shown.argv), quote(now.argv)),
+    ...differ('the working directory was', before.cwd, after.cwd),
+    ...differ('the name to confirm was', shown.nameToType ?? '', now.nameToType ?? ''),
+    ...describeFiles(before.files, after.files),
+    ...describePresent(before, after),
+    ...describeAffected(before.affected, after.affected),
+    ...describePrice(before.pricePerHour, after.pricePerHour),
+    ...differ('the dstack CLI was version', before.cliVersion, after.cliVersion),
+  ];
+}
+
+const differ = (what: string, before: string, after: string): string[] =>
+  before === after ? [] : [`${what} ${before}, now it is ${after}`];
+
+const nameResource = (resource: Binding['resource']): string =>
+  resource.name === undefined ? resource.kind : `${resource.kind} ${resource.name}`;
+
+// Quoted as JSON, so that ["a b"] and ["a","b"] differ.
+const quote = (argv: readonly string[]): string =>
+  argv.map((word) => (/^[\w./:=@-]+$/.test(word) ? word : JSON.stringify(word))).join(' ');
+
+function describeFiles(before: Binding['files'], after: Binding['files']): string[] {
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])].sort().flatMap((path) => {
+    const was = before[path] ?? 'absent';
+    const is = after[path] ?? 'absent';
+    if (was === is) return [];
+    if (was === 'absent') return [`the file ${path} has appeared`];
+    return [is === 'absent' ? `the file ${path} is gone` : `the file ${path} was edited`];
+  });
+}
+
+function describePresent(before: Binding, after: Binding): string[] {
+  if (before.present === after.present) return [];
+  const name = nameResource(after.resource);
+  if (before.present === null) return [`a ${name} is there now (${after.present})`];
+  if (after.present === null) return [`the ${name} of that time (${before.present}) is no longer there`];
+  return [`the ${name} is another one now (${after.present} instead of ${before.present})`];
+}
+
+function describeAffected(before: readonly string[], after: readonly string[]): string[] {
+  const more = after.filter((item) => !before.includes(item));
+  const less = before.filter((item) => !after.includes(item));
+  return [
+    ...(more.length > 0 ? [`it would hit more now: ${more.join(', ')}`] : []),
+    ...(less.length > 0 ? [`it would no longer hit: ${less.join(', ')}`] : []),
+  ];
+}
+
+function describePrice(before: number | null, after: number | null): string[] {
+  if (before === after) return [];
+  if (before === null) return [`the price was unknown, now it is ${formatDollars(after)} an hour`];
+  if (after === null) return [`the price was ${formatDollars(before)} an hour, now it is unknown`];
+  // The comparison is this way round so that NaN counts as a difference.
+  if (after <= before * PRICE_TOLERANCE && after >= 0) return [];
+  return [`the price rose from ${formatDollars(before)} to ${formatDollars(after)} an hour`];
+}

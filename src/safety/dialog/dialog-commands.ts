@@ -1,0 +1,182 @@
+import type { DialogAnswer, DialogRequest, DialogTool, DialogEnd } from './dialog-types.ts';
+
+/** A dialog as a process to start: no shell, and no text of ours inside a script. */
+export interface DialogCommand {
+  readonly args: readonly string[];
+  readonly stdin: string;
+  /** What the person did, by how the process ended. */
+  read(ended: DialogEnd): DialogAnswer;
+}
+
+const TITLE = 'dstack: your approval is needed';
+
+/** Builds the command for one of the programs. Declining is the default everywhere. */
+export function buildDialog(tool: DialogTool, request: DialogRequest): DialogCommand {
+  switch (tool) {
+    case 'osascript':
+      return buildOsascript(request);
+    case 'powershell':
+      return buildPowerShell(request);
+    case 'zenity':
+      return buildZenity(request);
+    case 'kdialog':
+      return buildKdialog(request);
+    default:
+      return tool satisfies never;
+  }
+}
+
+const seconds = (timeoutMs: number): string => String(Math.max(1, Math.ceil(timeoutMs / 1000)));
+
+function buildOsascript({ message, field, timeoutMs }: DialogRequest): DialogCommand {
+  const answer = field === 'name' ? ' default answer ""' : '';
+  const script = [
+    'on run argv',
+    `set shown to display dialog (item 1 of argv) with title (item 2 of argv)${answer} buttons {"Decline", "Approve"} ` +
+      'default button "Decline" cancel button "Decline" with icon caution giving up after ((item 3 of argv) as integer)',
+    'if gave up of shown then return "timed-out"',
+    'if button returned of shown is not "Approve" then return "declined"',
+    field === 'name' ? 'return "typed:" & (text returned of shown)' : 'return "approved"',
+    'end run',
+  ];
+  return {
+    // The text comes as arguments of the script. It begins with a word of ours, so it is never taken for an option.
+    args: [...script.flatMap((line) => ['-e', line]), `Approve?\n\n${message}`, TITLE, seconds(timeoutMs)],
+    stdin: '',
+    read: (ended) =>
+      ended.code !== 0 && ended.stderr.includes('-128') ? { kind: 'declined' } : readWord(ended, field),
+  };
+}
+
+// Fixed, and with single quotes only: the way in which Windows joins arguments has nothing to escape. The text comes as JSON on
+// standard input, in ASCII, because PowerShell reads that in the console's code page.
+const POWERSHELL_SCRIPT = [
+  "$ErrorActionPreference = 'Stop'",
+  'Add-Type -AssemblyName System.Windows.Forms',
+  'Add-Type -AssemblyName System.Drawing',
+  '$asked = [Console]::In.ReadToEnd() | ConvertFrom-Json',
+  "$typed = $asked.field -eq 'name'",
+  '$form = New-Object System.Windows.Forms.Form',
+  '$form.Text = $asked.title',
+  '$form.TopMost = $true',
+  "$form.StartPosition = 'CenterScreen'",
+  "$form.FormBorderStyle = 'FixedDialog'",
+  '$form.AutoSize = $true',
+  "$form.AutoSizeMode = 'GrowAndShrink'",
+  '$panel = New-Object System.Windows.Forms.FlowLayoutPanel',
+  "$panel.FlowDirection = 'TopDown'",
+  '$panel.WrapContents = $false',
+  '$panel.AutoSize = $true',
+  '$label = New-Object System.Windows.Forms.Label',
+  '$label.UseMnemonic = $false',
+  '$label.AutoSize = $true',
+  '$label.MaximumSize = New-Object System.Drawing.Size 560, 0',
+  '$label.Text = $asked.message',
+  '$box = New-Object System.Windows.Forms.TextBox',
+  '$box.Width = 560',
+  '$decline = New-Object System.Windows.Forms.Button',
+  "$decline.Text = 'Decline'",
+  "$decline.DialogResult = 'Cancel'",
+  '$approve = New-Object System.Windows.Forms.Button',
+  "$approve.Text = 'Approve'",
+  "$approve.DialogResult = 'OK'",
+  '$panel.Controls.Add($label)',
+  'if ($typed) { $panel.Controls.Add($box) }',
+  '$panel.Controls.Add($decline)',
+  '$panel.Controls.Add($approve)',
+  '$form.Controls.Add($panel)',
+  '$form.CancelButton = $decline',
+  '$form.AcceptButton = $decline',
+  'if ($typed) { $form.ActiveControl = $box } else { $form.ActiveControl = $decline }',
+  '$result = $form.ShowDialog()',
+  "if ($result -ne 'OK') { 'declined' } elseif ($typed) { 'typed:' + $box.Text } else { 'approved' }",
+].join('; ');
+
+function buildPowerShell({ message, field }: DialogRequest): DialogCommand {
+  const asked = JSON.stringify({ title: TITLE, message: message.replaceAll('\n', '\r\n'), field });
+  return {
+    args: ['-NoLogo', '-NoProfile', '-NonInteractive', '-STA', '-Command', POWERSHELL_SCRIPT],
+    stdin: asked.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+    read: (ended) => readWord(ended, field),
+  };
+}
+
+/** The answer of the two programs that print a word. Anything else that they print is no answer. */
+function readWord({ code, stdout, stderr }: DialogEnd, field: DialogRequest['field']): DialogAnswer {
+  if (code === null) return { kind: 'timed-out' };
+  if (code !== 0) return unavailable(stderr, code);
+  const word = stdout.replace(/\r?\n$/, '');
+  if (field === 'name' && word.startsWith('typed:')) return { kind: 'typed', name: word.slice('typed:'.length) };
+  if (field === 'approve' && word === 'approved') return { kind: 'approved' };
+  return { kind: word === 'timed-out' ? 'timed-out' : 'declined' };
+}
+
+function buildZenity({ message, field, timeoutMs }: DialogRequest): DialogCommand {
+  const common = [
+    `--title=${TITLE}`,
+    '--ok-label=Approve',
+    '--cancel-label=Decline',
+    '--width=480',
+    `--timeout=${seconds(timeoutMs)}`,
+  ];
+  // The entry takes backslash escapes and underlines for keys, the question (without markup) takes neither.
+  const entryText = message.replaceAll('\\', '\u29f5').replaceAll('_', '__');
+  return {
+    args:
+      field === 'name'
+        ? ['--entry', `--text=${entryText}`, ...common]
+        : [
+            '--question',
+            '--no-markup',
+            '--default-cancel',
+            '--icon-name=dialog-warning',
+            `--text=${message}`,
+            ...common,
+          ],
+    stdin: '',
+    read({ code, stdout, stderr }) {
+      // zenity says 1 for a missing display too, as it does for Decline.
+      if (code === 1 && /display/i.test(stderr) && /open|connect/i.test(stderr)) return unavailable(stderr, code);
+      if (code === null || code === 5) return { kind: 'timed-out' };
+      if (code === 1) return { kind: 'declined' };
+      if (code !== 0) return unavailable(stderr, code);
+      return field === 'name' ? { kind: 'typed', name: stdout.replace(/\n$/, '') } : { kind: 'approved' };
+    },
+  };
+}
+
+function buildKdialog({ message, field }: DialogRequest): DialogCommand {
+  // Qt guesses whether a text is HTML; without angle brackets and ampersands it never is. It takes backslash escapes too.
+  const text = message
+    .replaceAll('\\', '\u29f5')
+    .replaceAll('<', '\u2039')
+    .replaceAll('>', '\u203a')
+    .replaceAll('&', '+');
+  return {
+    args:
+      field === 'name'
+        ? ['--title', TITLE, '--inputbox', `Approve?\n\n${text}`]
+        : [
+            '--title',
+            TITLE,
+            '--yes-label',
+            'Approve',
+            '--no-label',
+            'Decline',
+            '--warningyesno',
+            `Approve?\n\n${text}`,
+          ],
+    stdin: '',
+    read({ code, stdout, stderr }) {
+      if (code === null) return { kind: 'timed-out' };
+      if (code === 1 || code === 2) return { kind: 'declined' };
+      if (code !== 0) return unavailable(stderr, code);
+      return field === 'name' ? { kind: 'typed', name: stdout.replace(/\n$/, '') } : { kind: 'approved' };
+    },
+  };
+}
+
+const unavailable = (stderr: string, code: number): DialogAnswer => ({
+  kind: 'unavailable',
+  why: stderr.trim().split('\n').at(-1)?.slice(0, 200) || `it ended with code ${code}`,
+});

@@ -1,0 +1,115 @@
+import { ToolError } from '../../core/errors.ts';
+import type { Operation } from '../../core/change.ts';
+import type { Policy } from './policy.ts';
+import type { Requirement } from './requirement.ts';
+
+/** A resource that somebody wants to change. */
+export interface WantedResource {
+  /** A configuration type, or the kind of thing that is stopped or deleted. */
+  readonly kind: string;
+  readonly name?: string | undefined;
+  readonly project?: string | undefined;
+  /** Left out while it isn't known yet: then only what holds for every operation is checked. */
+  readonly operation?: Operation | undefined;
+}
+
+/** Where something would run. */
+export interface Location {
+  readonly backend: string;
+  readonly region?: string | undefined;
+}
+
+/** Whether the policy lets this resource be changed at all. @throws ToolError `policy` with the rule that forbids it. */
+export function assertResourceAllowed(policy: Policy, { kind, name, project, operation }: WantedResource): void {
+  const applies = operation === undefined || APPLIES.has(operation);
+  if (applies && policy.types !== undefined && !(policy.types as readonly string[]).includes(kind)) {
+    throw forbidden(`it allows ${policy.types.join(', ')}, not ${kind}`);
+  }
+  if (
+    policy.projects !== undefined &&
+    (project !== undefined || operation !== undefined) &&
+    !matches(project, policy.projects)
+  ) {
+    throw forbidden(`it allows the projects ${policy.projects.join(', ')}, not ${project ?? 'one that is not known'}`);
+  }
+  if (operation === undefined) return;
+  if (policy.operations !== undefined && !policy.operations.includes(operation))
+    throw forbidden(`it does not allow to ${operation} anything`);
+  if (policy.protected === undefined || operation === 'create') return;
+  // What is there and has no name that could be compared counts as protected.
+  if (name === undefined || matches(name, policy.protected))
+    throw forbidden(`${name ?? `a ${kind} without a name`} is protected against ${operation}`);
+}
+
+const APPLIES: ReadonlySet<Operation> = new Set(['create', 'update', 'replace']);
+
+/** Whether the policy lets something run there. @throws ToolError `policy` for one place that isn't allowed, or for none that is known. */
+export function assertBackendsAllowed(policy: Policy, places: readonly Location[]): void {
+  const { backends, regions } = policy;
+  if (backends === undefined && regions === undefined) return;
+  if (places.length === 0) throw forbidden('it limits backends or regions, and where this would run is not known');
+  for (const { backend, region } of places) {
+    if (backends !== undefined && !matches(backend, backends)) {
+      throw forbidden(
+        `it allows the backends ${backends.join(', ')}, not ${backend}`,
+        `Narrow the choice to ${backends.join(', ')}`,
+      );
+    }
+    if (regions !== undefined && !matches(region, regions)) {
+      throw forbidden(
+        `it allows the regions ${regions.join(', ')}, not ${region ?? 'one that is not known'}`,
+        `Narrow the choice to ${regions.join(', ')}`,
+      );
+    }
+  }
+}
+
+/** What a rule asks for at this price. A price that isn't known is too high. */
+export function resolveRule(
+  rule: Requirement | { readonly allow_below: number; readonly otherwise: Requirement } | undefined,
+  pricePerHour: number | null,
+): Requirement | undefined {
+  if (rule === undefined || typeof rule === 'string') return rule;
+  return pricePerHour !== null && pricePerHour >= 0 && pricePerHour < rule.allow_below ? 'allow' : rule.otherwise;
+}
+
+/** The lower of two limits, of which each may be missing. */
+export function lower(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined) return b;
+  return b === undefined ? a : Math.min(a, b);
+}
+
+/** Nothing may be changed: said at the call, since a client may know the tool from an older list. */
+export const readOnlyRefusal = (tool: string): ToolError =>
+  new ToolError(
+    'read-only',
+    `This server is read-only, so ${tool} does nothing here. Nothing was changed.`,
+    'Tell the user that this server only reads.',
+  );
+
+/** Exact, or with `*` for any characters; case doesn't matter. */
+function matches(text: string | undefined, patterns: readonly string[]): boolean {
+  return text !== undefined && patterns.some((pattern) => wildcard(pattern.toLowerCase(), text.toLowerCase()));
+}
+
+// Not a regular expression: many stars in one pattern would make its time explode.
+function wildcard(pattern: string, text: string): boolean {
+  const [first = '', ...rest] = pattern.split('*');
+  const last = rest.pop();
+  if (last === undefined) return pattern === text;
+  if (!text.startsWith(first)) return false;
+  let at = first.length;
+  for (const piece of rest) {
+    const found = text.indexOf(piece, at);
+    if (found < 0) return false;
+    at = found + piece.length;
+  }
+  return text.length - last.length >= at && text.endsWith(last);
+}
+
+const forbidden = (rule: string, next = 'Tell the user what the policy says'): ToolError =>
+  new ToolError(
+    'policy',
+    `The operator's policy forbids this: ${rule}. Nothing was changed.`,
+    `${next}; the doctor tool shows the whole policy.`,
+  );

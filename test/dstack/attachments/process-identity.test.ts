@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { describe, expect, test } from 'vitest';
+import { findByEnvironment, isAlive, lookUpProcess, parsePs } from '../../../src/attachments/process-identity.ts';
+
+/** A process that does nothing until it is ended. */
+async function startSleeper(env: Record<string, string> = {}) {
+  const child = spawn('sleep', ['600'], { stdio: 'ignore', detached: true, env: { ...process.env, ...env } });
+  await once(child, 'spawn');
+  const end = async (): Promise<void> => {
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  };
+  return { pid: child.pid ?? 0, end };
+}
+
+describe('which process a number stands for', () => {
+  test.skipIf(process.platform === 'win32')('is told while it lives, and not after that', async () => {
+    const { pid, end } = await startSleeper();
+    const facts = await lookUpProcess(pid);
+    expect(facts).toMatchObject({ pid, groupId: pid });
+    expect(facts?.argv.join(' ')).toBe('sleep 600');
+    const identity = { pid, startedAt: facts?.startedAt ?? '' };
+    expect(await isAlive(identity)).toBe(true);
+    expect(await isAlive({ pid, startedAt: 'another time' })).toBe(false);
+    await end();
+    expect(await isAlive(identity)).toBe(false);
+    expect(await lookUpProcess(pid)).toBeUndefined();
+  });
+
+  test.runIf(process.platform === 'linux')('is found by a mark in its environment, word for word', async () => {
+    const marked = await startSleeper({ TEST_MARK: 'of-this-test' });
+    const other = await startSleeper({ TEST_MARK: 'of-this-test-not' });
+    expect((await findByEnvironment('TEST_MARK=of-this-test'))?.map(({ pid }) => pid)).toEqual([marked.pid]);
+    await Promise.all([marked.end(), other.end()]);
+    expect(await findByEnvironment('TEST_MARK=of-this-test')).toEqual([]);
+  });
+
+  test('is read from what ps prints on macOS', () => {
+    const line = 'Ss    4711 Wed Nov  5 01:14:21 2025     /usr/bin/python3 /opt/dstack attach web --logs\n';
+    expect(parsePs(4711, line)).toEqual({
+      pid: 4711,
+      groupId: 4711,
+      startedAt: 'Wed Nov 5 01:14:21 2025',
+      argv: ['/usr/bin/python3 /opt/dstack attach web --logs'],
+    });
+  });
+
+  test('is none for one that only waits to be reaped', () => {
+    expect(parsePs(4711, 'Z+    4711 Wed Nov  5 01:14:21 2025     (python3)\n')).toBeUndefined();
+    expect(parsePs(4711, '')).toBeUndefined();
+  });
+});

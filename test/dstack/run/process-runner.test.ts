@@ -1,0 +1,337 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { checkArgv, hasEffect } from '../../../src/dstack/argv/check-argv.ts';
+import type { CheckedArgv, CommandRequest } from '../../../src/dstack/argv/command.ts';
+import { findExecutable } from '../../../src/dstack/locate/find-executable.ts';
+import { createPlainRunner } from '../../../src/dstack/run/process-runner.ts';
+import type { PlainRunnerOptions } from '../../../src/dstack/run/process-runner.ts';
+import type { OutputSink, Runner } from '../../../src/dstack/run/runner.ts';
+import { grantConsent, spendConsent } from '../../../src/safety/consent/consent.ts';
+import type { Consent } from '../../../src/safety/consent/consent.ts';
+import type { Effect } from '../../../src/core/report.ts';
+import { recordedCatalog, silentLog } from '../../support/recorded-catalog.ts';
+import { fixture, inRepository } from '../../support/paths.ts';
+
+const executables = fixture('executables');
+const launcherPath = inRepository('worker', 'launch_pinned.py');
+const catalog = recordedCatalog('0.22.5');
+const applyFlags = { '--file': 'x.dstack.yml', '--yes': true, '--detach': true } as const;
+
+let ps: CheckedArgv<'read'>;
+let apply: CheckedArgv<'change'>;
+let stop: CheckedArgv<'destroy'>;
+let folder: string;
+const runners: Runner[] = [];
+const leftovers: number[] = [];
+
+async function checked<E extends Effect>(request: CommandRequest, effect: E): Promise<CheckedArgv<E>> {
+  const argv = await checkArgv(request, catalog);
+  if (!hasEffect(argv, effect)) throw new Error(`its effect is ${argv.effect}`);
+  return argv;
+}
+
+beforeAll(async () => {
+  ps = await checked({ command: 'ps' }, 'read');
+  apply = await checked({ command: 'apply', flags: applyFlags }, 'change');
+  stop = await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['my-run'] }, 'destroy');
+  folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-runner-'));
+  return () => rm(folder, { recursive: true });
+});
+
+afterEach(async () => {
+  await Promise.all(runners.splice(0).map((runner) => runner.close()));
+  for (const pid of leftovers.splice(0)) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+});
+
+function runnerOf(name: string, options: Partial<PlainRunnerOptions> = {}): Runner {
+  const runner = createPlainRunner({
+    executable: { path: path.join(executables, name), tried: [] },
+    env: { PATH: process.env['PATH'] },
+    spendConsent,
+    launcherPath,
+    log: silentLog,
+    graceMs: 200,
+    ...options,
+  });
+  runners.push(runner);
+  return runner;
+}
+
+const consentTo = (argv: CheckedArgv): Consent =>
+  grantConsent({ operation: 'create', level: 'token', planDigest: 'x', argv: argv.argv });
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Gone, or a zombie that nobody has collected yet, as orphans are in a container without an init. */
+async function isEnded(pid: number): Promise<boolean> {
+  if (!isAlive(pid)) return true;
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return / Z /.test(status);
+}
+
+const LONG = { timeoutMs: 30_000 };
+/** A deadline that is met only after the command has begun and printed, also on a busy machine. */
+const SHORT = { timeoutMs: 3_000 };
+
+/** A sink that tells of the first output: the command runs then. */
+function firstOutput(): { readonly sink: OutputSink; readonly printed: Promise<void> } {
+  const sink = { write: vi.fn<(chunk: Uint8Array) => void>(), reset: () => undefined };
+  return { sink, printed: vi.waitFor(() => expect(sink.write).toHaveBeenCalled(), LONG.timeoutMs) };
+}
+
+test('what dstack printed and how it ended is told, with the command as a person would type it', async () => {
+  const transcript = await runnerOf('fail.mjs').read(ps, LONG);
+  expect(transcript).toMatchObject({
+    command: 'dstack ps',
+    stdout: 'Run x not found\n',
+    stderr: 'and why\n',
+    omittedBytes: 0,
+    exit: { kind: 'exited', code: 1 },
+    ran: 'plain',
+  });
+});
+
+test('dstack gets a clean, wide, colourless environment, an empty standard input and the words of the argv', async () => {
+  const env = {
+    PATH: process.env['PATH'],
+    HF_TOKEN: 'kept',
+    FORCE_COLOR: '1',
+    COLUMNS: '80',
+    _ARGCOMPLETE: '1',
+    DSTACK_MCP_CLI: 'x',
+    LANG: 'C',
+  };
+  const { stdout } = await runnerOf('echo.mjs', { env }).read(ps, { ...LONG, cwd: folder, env: { EXTRA: 'yes' } });
+  const told: { argv: string[]; env: Record<string, string>; cwd: string; input: string } = JSON.parse(stdout);
+  expect(told.argv).toEqual(['ps']);
+  expect(told.input).toBe('');
+  expect(told.cwd).toBe(folder);
+  expect(told.env).toMatchObject({
+    HF_TOKEN: 'kept',
+    EXTRA: 'yes',
+    COLUMNS: '1000',
+    NO_COLOR: '1',
+    TERM: 'dumb',
+    LANG: 'C',
+  });
+  for (const name of ['FORCE_COLOR', '_ARGCOMPLETE', 'DSTACK_MCP_CLI']) expect(told.env).not.toHaveProperty(name);
+});
+
+test('the one thing that is ever written to dstack is n', async () => {
+  const { stdout } = await runnerOf('echo.mjs').read(ps, { ...LONG, answer: 'n' });
+  expect(JSON.parse(stdout)).toMatchObject({ input: 'n\n' });
+});
+
+test('a command that hangs ends at its deadline, and nothing of it is left', async () => {
+  const { exit, stdout } = await runnerOf('hang.mjs').read(ps, SHORT);
+  expect(exit).toEqual({ kind: 'timed-out', stillRunning: false });
+  expect(isAlive(Number(stdout))).toBe(false);
+});
+
+test('one that ignores the request to end is killed', async () => {
+  const { exit, stdout } = await runnerOf('ignore-sigterm.mjs', { graceMs: 1_000 }).read(ps, SHORT);
+  expect(exit).toEqual({ kind: 'timed-out', stillRunning: false });
+  expect(stdout).toMatch(/^\d+\nnot yet\n$/);
+  expect(isAlive(Number.parseInt(stdout, 10))).toBe(false);
+});
+
+test('a call that is cancelled ends its command', async () => {
+  const cancel = new AbortController();
+  const { sink, printed } = firstOutput();
+  const running = runnerOf('hang.mjs').read(ps, { ...LONG, sink, signal: cancel.signal });
+  await printed;
+  cancel.abort();
+  expect((await running).exit).toEqual({ kind: 'cancelled' });
+});
+
+test('a call that was cancelled before it began starts nothing', async () => {
+  // Starting it would be told as a failure to start.
+  const { exit } = await runnerOf('missing.mjs').read(ps, { ...LONG, signal: AbortSignal.abort() });
+  expect(exit).toEqual({ kind: 'cancelled' });
+});
+
+test('death by a signal is told apart from an exit, with what was printed before', async () => {
+  const { exit, stdout } = await runnerOf('die-by-signal.mjs').read(ps, LONG);
+  expect(exit).toEqual({ kind: 'signalled', signal: 'SIGKILL' });
+  expect(stdout).toBe('last words\n');
+});
+
+test('a flood is kept from both ends, cut between characters, and what is missing is counted', async () => {
+  const { stdout, omittedBytes } = await runnerOf('flood.mjs', { keepBytes: 10_000 }).read(ps, LONG);
+  const whole = 80_000 * (9 + 90 + 1);
+  const [head = '', tail = ''] = stdout.split(`\n[... ${omittedBytes} bytes left out here ...]\n`);
+  expect(head).toMatch(/^00000000 €/);
+  expect(tail).toMatch(/00079999 €+\n$/);
+  expect(stdout).not.toContain('\ufffd');
+  expect(Buffer.byteLength(head) + Buffer.byteLength(tail) + omittedBytes).toBe(whole);
+  expect(Buffer.byteLength(stdout)).toBeLessThan(10_100);
+});
+
+test('output that is no text is made readable, and a character that comes in two parts stays whole', async () => {
+  const { stdout } = await runnerOf('binary.mjs').read(ps, LONG);
+  expect(stdout).toBe('\ufffd\ufffdA€\n');
+});
+
+test('a child that dstack leaves behind neither holds up the call nor stays', async () => {
+  const { exit, stdout } = await runnerOf('leave-grandchild.mjs').read(ps, LONG);
+  expect(exit).toEqual({ kind: 'exited', code: 0 });
+  await vi.waitUntil(() => isEnded(Number(stdout)), 10_000);
+});
+
+test('one that left the group can’t be ended with it, but doesn’t hold up the call', async () => {
+  const { exit, stdout } = await runnerOf('leave-daemon.mjs').read(ps, LONG);
+  leftovers.push(Number(stdout));
+  expect(exit).toEqual({ kind: 'exited', code: 0 });
+}, 30_000);
+
+test('an executable that cannot be started is told as such', async () => {
+  const { exit } = await runnerOf('missing.mjs').read(ps, LONG);
+  expect(exit).toMatchObject({ kind: 'not-started', reason: expect.stringContaining('ENOENT') });
+});
+
+test('no more commands run at once than allowed, and all are answered', async () => {
+  const counting = await mkdtemp(path.join(folder, 'count-'));
+  const runner = runnerOf('count-running.mjs', { maxConcurrent: 2 });
+  const all = await Promise.all(
+    Array.from({ length: 8 }, () => runner.read(ps, { ...LONG, env: { FOLDER: counting } })),
+  );
+  const seen = all.map(({ stdout }) => Number(stdout));
+  expect(Math.max(...seen)).toBe(2);
+  expect(seen.every((count) => count >= 1)).toBe(true);
+});
+
+test('a full queue refuses at once, and a wait for a turn counts as time', async () => {
+  const runner = runnerOf('hang.mjs', { maxConcurrent: 1, maxQueued: 1 });
+  const running = runner.read(ps, { timeoutMs: 3_000 });
+  const waiting = runner.read(ps, { timeoutMs: 300 });
+  await expect(runner.read(ps, LONG)).rejects.toMatchObject({ code: 'busy' });
+  // At its own deadline, not when the other one makes room.
+  await expect(Promise.race([running, waiting])).resolves.toMatchObject({ exit: { kind: 'not-started' } });
+  expect((await waiting).exit).toMatchObject({ kind: 'not-started' });
+  expect((await running).exit).toMatchObject({ kind: 'timed-out' });
+});
+
+test('close ends what runs, and answers what waits', async () => {
+  const runner = runnerOf('hang.mjs', { maxConcurrent: 1 });
+  const { sink, printed } = firstOutput();
+  const running = runner.read(ps, { ...LONG, sink });
+  const waiting = runner.read(ps, LONG);
+  await printed;
+  await runner.close();
+  expect((await running).exit).toEqual({ kind: 'cancelled' });
+  expect(isAlive(Number((await running).stdout))).toBe(false);
+  expect((await waiting).exit).toMatchObject({ kind: 'not-started' });
+  expect((await runner.read(ps, LONG)).exit).toMatchObject({ kind: 'not-started' });
+});
+
+test('an argv that was not checked is not run, whatever its shape', async () => {
+  const forged: CheckedArgv<'read'> = { ...ps };
+  await expect(runnerOf('echo.mjs').read(forged, LONG)).rejects.toThrow(TypeError);
+});
+
+test('a change does not pass as a read', async () => {
+  const runner = runnerOf('echo.mjs');
+  const disguised: Promise<unknown> = Reflect.apply(runner.read.bind(runner), undefined, [stop, LONG]);
+  await expect(disguised).rejects.toThrow(TypeError);
+});
+
+test('a change runs once for its consent, and not at all without one or with one to something else', async () => {
+  const marker = path.join(folder, 'ran');
+  const runner = runnerOf('slow-change.mjs');
+  const options = { ...LONG, env: { GO: executables, FINISHED: marker } };
+  const consent = consentTo(stop);
+  const forged: Consent = JSON.parse(JSON.stringify(consent));
+  await expect(runner.change(stop, forged, options)).rejects.toMatchObject({ code: 'consent-missing' });
+  await expect(runner.change(stop, consentTo(apply), options)).rejects.toMatchObject({ code: 'consent-missing' });
+  expect(existsSync(marker)).toBe(false);
+  expect((await runner.change(stop, consent, options)).exit).toEqual({ kind: 'exited', code: 0 });
+  expect(existsSync(marker)).toBe(true);
+  await expect(runner.change(stop, consent, options)).rejects.toMatchObject({ code: 'consent-missing' });
+});
+
+test('an apply past its deadline goes on in the background, even when the runner is closed', async () => {
+  const [go, finished] = [path.join(folder, 'go'), path.join(folder, 'finished')];
+  const runner = runnerOf('slow-change.mjs');
+  const { exit, stdout } = await runner.change(apply, consentTo(apply), {
+    ...SHORT,
+    env: { GO: go, FINISHED: finished },
+  });
+  leftovers.push(Number(stdout.split(' ')[1]));
+  expect(exit).toEqual({ kind: 'timed-out', stillRunning: true });
+  await runner.close();
+  await writeFile(go, '');
+  await vi.waitUntil(() => existsSync(finished), 10_000);
+});
+
+test('closing while an apply runs leaves it running too', async () => {
+  const [go, finished] = [path.join(folder, 'go-2'), path.join(folder, 'finished-2')];
+  const started = path.join(folder, 'started-2');
+  const runner = runnerOf('slow-change.mjs');
+  const running = runner.change(apply, consentTo(apply), {
+    ...LONG,
+    env: { STARTED: started, GO: go, FINISHED: finished },
+  });
+  await vi.waitUntil(() => existsSync(started), 10_000);
+  await runner.close();
+  expect((await running).exit).toEqual({ kind: 'timed-out', stillRunning: true });
+  await writeFile(go, '');
+  await vi.waitUntil(() => existsSync(finished), 10_000);
+});
+
+test('another change past its deadline is ended', async () => {
+  const { exit } = await runnerOf('hang.mjs').change(stop, consentTo(stop), SHORT);
+  expect(exit).toEqual({ kind: 'timed-out', stillRunning: false });
+});
+
+test('an entry script reads the approved bytes, whatever stands in the file by then', async () => {
+  const file = path.join(folder, 'x.dstack.yml');
+  await writeFile(file, 'what somebody else wrote');
+  const executable = await findExecutable({
+    configured: path.join(executables, 'read-file.py'),
+    env: process.env,
+    homeDir: folder,
+  });
+  const runner = runnerOf('', { executable });
+  const pinnedFile = { path: 'x.dstack.yml', bytes: Buffer.from('what was approved: é\n') };
+  const plan = await checked({ command: 'apply', flags: { '--file': 'x.dstack.yml' } }, 'read');
+  const read = await runner.read(plan, { ...LONG, cwd: folder, answer: 'n', pinnedFile });
+  expect(read).toMatchObject({
+    stdout: 'what was approved: é\n',
+    stderr: '',
+    exit: { kind: 'exited', code: 0 },
+    pinning: 'held',
+  });
+  const changed = await runner.change(apply, consentTo(apply), { ...LONG, cwd: folder, pinnedFile });
+  expect(changed).toMatchObject({
+    stdout: 'what was approved: é\n',
+    exit: { kind: 'exited', code: 0 },
+    pinning: 'held',
+  });
+});
+
+test('where the executable is no Python script the file is compared before and after', async () => {
+  const file = path.join(folder, 'y.dstack.yml');
+  await writeFile(file, 'approved');
+  const runner = runnerOf('echo.mjs');
+  const consent = consentTo(apply);
+  const options = { ...LONG, cwd: folder, pinnedFile: { path: file, bytes: Buffer.from('something else') } };
+  expect((await runner.change(apply, consent, options)).exit).toMatchObject({
+    kind: 'not-started',
+    reason: expect.stringContaining('approved'),
+  });
+  // Nothing was started, so the consent is still good.
+  const same = { ...options, pinnedFile: { path: file, bytes: Buffer.from('approved') } };
+  expect(await runner.change(apply, consent, same)).toMatchObject({
+    exit: { kind: 'exited', code: 0 },
+    pinning: 'checked',
+  });
+});

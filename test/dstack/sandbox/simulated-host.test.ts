@@ -1,0 +1,210 @@
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Duplex } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { execa } from 'execa';
+import ssh2 from 'ssh2';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { Scenarios } from '../../../sandbox/machines/scenarios.ts';
+import { SimulatedHost } from '../../../sandbox/machines/simulated-host.ts';
+
+const SHIM = 10_998;
+const RUNNER = 10_999;
+const CONTAINER_SSH = 10_022;
+
+let folder: string;
+let hostKey: Buffer;
+let scenarios: Scenarios;
+let host: SimulatedHost;
+let client: ssh2.Client;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'simulated-host-'));
+  const keyFile = path.join(folder, 'key');
+  await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', keyFile]);
+  hostKey = await readFile(keyFile);
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+beforeEach(async () => {
+  scenarios = new Scenarios();
+  const hardware = { gpuCount: 2, cpus: 8, memoryBytes: 2 ** 35, diskBytes: 2 ** 38, address: '10.0.0.1/24' };
+  host = await SimulatedHost.start(
+    { name: 'one', hardware, hostKey, scenarios, dstackVersion: '0.22.5' },
+    { address: '127.0.0.1' },
+  );
+  client = await connectSsh({ host: host.address, port: host.port });
+});
+
+afterEach(async () => {
+  client.end();
+  await host.stop();
+});
+
+async function connectSsh(to: { host: string; port: number } | { sock: Duplex }): Promise<ssh2.Client> {
+  const connection = new ssh2.Client();
+  const ready = once(connection, 'ready');
+  connection.connect({ ...to, username: 'root', privateKey: hostKey });
+  await ready;
+  return connection;
+}
+
+async function forward(through: ssh2.Client, port: number): Promise<Duplex> {
+  return await new Promise((resolve, reject) => {
+    through.forwardOut('127.0.0.1', 1, 'localhost', port, (error, channel) =>
+      error ? reject(error) : resolve(channel),
+    );
+  });
+}
+
+async function call(port: number, line: string, body?: unknown, through = client): Promise<unknown> {
+  const [method = 'GET', target = '/'] = line.split(' ');
+  const channel = await forward(through, port);
+  const message = request({ method, path: target, createConnection: () => channel });
+  message.end(body === undefined ? undefined : JSON.stringify(body));
+  const [response] = await once(message, 'response');
+  const answer = await text(response);
+  return answer.startsWith('{') ? JSON.parse(answer) : answer;
+}
+
+async function runCommand(on: ssh2.Client, command: string): Promise<{ stdout: string; code: number }> {
+  const channel = await new Promise<ssh2.ClientChannel>((resolve, reject) => {
+    on.exec(command, (error, opened) => (error ? reject(error) : resolve(opened)));
+  });
+  const ended = once(channel, 'close');
+  channel.stderr.resume();
+  const stdout = await text(channel);
+  const [code] = await ended;
+  return { stdout, code: Number(code) };
+}
+
+function submissionOf(configuration: Record<string, unknown>): unknown {
+  return {
+    run: { run_spec: { run_name: 'run', configuration } },
+    job_spec: {
+      replica_num: 0,
+      job_num: 0,
+      jobs_per_replica: 1,
+      commands: [],
+      env: { WHO: 'you' },
+      max_duration: null,
+    },
+    cluster_info: null,
+  };
+}
+
+async function startJob(configuration: Record<string, unknown>): Promise<void> {
+  await call(SHIM, 'POST /api/tasks', { id: 'a', name: 'run-0-0', network_mode: 'host', gpu: -1 });
+  await call(RUNNER, 'POST /api/submit', submissionOf(configuration));
+  await call(RUNNER, 'POST /api/run', {});
+}
+
+/** Reads the log as the CLI does while it is attached, until the job is over or `until` was read. */
+async function followLog(until?: string): Promise<{ log: string; closeCode: number | undefined }> {
+  const channel = await forward(client, RUNNER);
+  const socket = new WebSocket('ws://localhost/logs_ws', {
+    // ws hands over a stream it takes for a socket; it needs no more than a stream
+    createConnection: () => Object.assign(channel, { setNoDelay: () => channel, setTimeout: () => channel }),
+  });
+  let log = '';
+  return await new Promise((resolve) => {
+    socket.on('message', (data) => {
+      log += Buffer.isBuffer(data) ? data.toString() : '';
+      if (until !== undefined && log.includes(until)) resolve({ log, closeCode: undefined });
+    });
+    socket.on('close', (closeCode) => resolve({ log, closeCode }));
+  });
+}
+
+describe('a simulated host', () => {
+  test('describes its hardware to the server that adds it to a fleet', async () => {
+    const { stdout } = await runCommand(client, 'sudo cat /root/.dstack/host_info.json');
+    expect(JSON.parse(stdout)).toMatchObject({ gpu_count: 2, cpus: 8, addresses: ['10.0.0.1/24'] });
+  });
+
+  test('runs a job from its submission to its end and streams its log', async () => {
+    await startJob({ type: 'task', commands: ['echo hello $WHO', 'sleep 0.1', 'exit 3'] });
+    expect(await followLog()).toEqual({ log: 'hello you\n', closeCode: 1000 });
+    expect(await call(RUNNER, 'GET /api/pull?timestamp=0')).toMatchObject({
+      has_more: false,
+      job_states: [{ state: 'running' }, { state: 'failed', exit_status: 3 }],
+    });
+  });
+
+  test('follows the scenario of a run instead of its commands', async () => {
+    scenarios.set('run', {
+      script: [
+        [0, 'one\n'],
+        [10, 'two\n'],
+      ],
+      exitCode: 0,
+    });
+    await startJob({ type: 'task', commands: ['echo other'] });
+    expect((await followLog()).log).toBe('one\ntwo\n');
+  });
+
+  test('reports an image that cannot be pulled', async () => {
+    scenarios.set('run', { pullError: 'manifest unknown' });
+    await call(SHIM, 'POST /api/tasks', { id: 'a', name: 'run-0-0', network_mode: 'host', gpu: 0 });
+    expect(await call(SHIM, 'GET /api/tasks/a')).toMatchObject({
+      status: 'terminated',
+      termination_reason: 'creating_container_error',
+      termination_message: 'manifest unknown',
+    });
+  });
+
+  test('keeps a service up until it is stopped, and answers on its port inside the container alone', async () => {
+    await startJob({
+      type: 'service',
+      port: { container_port: 8000 },
+      model: { name: 'some/model' },
+      commands: ['serve'],
+    });
+    await followLog('+ serve');
+    const container = await connectSsh({ sock: await forward(client, CONTAINER_SSH) });
+    expect(await call(8000, 'GET /v1/models', undefined, container)).toMatchObject({ data: [{ id: 'some/model' }] });
+    await expect(forward(client, 8000)).rejects.toThrow(/channel open failure/i);
+    container.end();
+    await call(RUNNER, 'POST /api/stop', {});
+    expect((await followLog()).closeCode).toBe(1000);
+    expect(await call(RUNNER, 'GET /api/pull?timestamp=0')).toMatchObject({
+      job_states: [{ state: 'running' }, { state: 'terminated', termination_reason: 'terminated_by_user' }],
+    });
+  });
+
+  test('answers commands over an SSH connection inside another one, however far the outer one got', async () => {
+    await startJob({ type: 'dev-environment', commands: [] });
+    for (let round = 0; round < 3; round += 1) {
+      // an odd number of packets on the outer connection moves its counters away from the inner one's
+      for (let extra = 0; extra <= round; extra += 1) await runCommand(client, 'uname -m');
+      const container = await connectSsh({ sock: await forward(client, CONTAINER_SSH) });
+      expect(await runCommand(container, 'hostname')).toEqual({ stdout: 'run-0-0\n', code: 0 });
+      expect((await runCommand(container, 'nvidia-smi')).stdout.split('\n')).toHaveLength(3);
+      expect(await runCommand(container, 'rm -rf /')).toEqual({ stdout: '', code: 127 });
+      container.end();
+    }
+  });
+
+  test('never reaches a port of the machine it runs on', async () => {
+    await expect(forward(client, host.port)).rejects.toThrow(/channel open failure/i);
+  });
+
+  test('leaves nothing open once it is stopped', async () => {
+    await startJob({ type: 'task', commands: ['sleep infinity'] });
+    const { address, port } = host;
+    const closed = once(client, 'close');
+    await host.stop();
+    await closed;
+    expect(host.tasks).toEqual([]);
+    const socket = connect(port, address);
+    await expect(once(socket, 'connect')).rejects.toThrow(/ECONNREFUSED/);
+  });
+});

@@ -1,0 +1,352 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { execa } from 'execa';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { CheckedArgv } from '../../../src/dstack/argv/command.ts';
+import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
+import { spendConsent } from '../../../src/safety/consent/consent.ts';
+import { childrenOf, isRunning, makeFakeDstack, until, untilGone } from '../../support/warm-fixtures.ts';
+import type { FakeDstack } from '../../support/warm-fixtures.ts';
+import { checked, consentTo, makeWarmRunner, workerPid } from '../../support/warm-test-runner.ts';
+import type { TestRunnerOptions } from '../../support/warm-test-runner.ts';
+import { fixture } from '../../support/paths.ts';
+
+const LONG = 60_000;
+/** Short enough to be waited for, long enough for a machine that is busy with other tests. */
+const IMPATIENT = { handOverMs: 3_000, silenceMs: 1_000 };
+const ANSWER = { stdout: 'the answer to ps\n', stderr: '', exit: { kind: 'exited', code: 0 } };
+
+let ps: CheckedArgv<'read'>;
+let apply: CheckedArgv<'change'>;
+let fake: FakeDstack;
+let runners: WarmRunner[] = [];
+let servers: ChildProcess[] = [];
+
+beforeAll(async () => {
+  ps = await checked({ command: 'ps' }, 'read');
+  const flags = { '--file': 'x.dstack.yml', '--yes': true, '--detach': true } as const;
+  apply = await checked({ command: 'apply', flags }, 'change');
+});
+beforeEach(async () => {
+  fake = await makeFakeDstack();
+});
+afterEach(async () => {
+  await Promise.all(runners.map((runner) => runner.close()));
+  for (const server of servers) server.kill('SIGKILL');
+  runners = [];
+  servers = [];
+  for (const { pid } of await fake.journal()) if (await isRunning(pid)) process.kill(pid, 'SIGKILL');
+  await fake.remove();
+});
+
+/** A runner whose worker is ready and has a parked child. */
+async function startReady(options: Partial<TestRunnerOptions> = {}): Promise<WarmRunner> {
+  const runner = makeWarmRunner({ executable: fake.executable, ...options });
+  runners.push(runner);
+  expect(await runner.read(ps, { timeoutMs: LONG })).toMatchObject({ ...ANSWER, ran: 'warm' });
+  await parkedChild(runner);
+  return runner;
+}
+
+/** The one child of an idle worker, once it has parked: then it sleeps. */
+async function parkedChild(runner: WarmRunner): Promise<number> {
+  let parked: number | undefined;
+  await until(async () => {
+    const children = await childrenOf(workerPid(runner));
+    [parked] = children;
+    return children.length === 1;
+  });
+  return parked ?? 0;
+}
+
+/** Lets a stopped process go on, if it is still there. */
+function resume(pid: number): void {
+  try {
+    process.kill(pid, 'SIGCONT');
+  } catch {
+    // It was killed, as one that doesn't answer is.
+  }
+}
+
+describe('a child that is killed', () => {
+  test('while it waits for a command: the next command gets another, warm', async () => {
+    const runner = await startReady();
+    const parked = await parkedChild(runner);
+    process.kill(parked, 'SIGKILL');
+    expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran: 'warm' });
+    await untilGone(parked);
+    expect(await fake.count('ran')).toBe(1);
+  });
+
+  test('while it waits stopped, and a command is given to it: another process answers, and it never runs it', async () => {
+    const runner = await startReady({ limits: { handOverMs: 2_000 } });
+    const parked = await parkedChild(runner);
+    process.kill(parked, 'SIGSTOP');
+    expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran: 'plain' });
+    await untilGone(parked);
+    expect(await fake.count('ran')).toBe(1);
+    expect((await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).ran).toBe('warm');
+  });
+
+  test('when it holds the change and before it may run: nothing was changed, and that is said', async () => {
+    const spendAndKill = (consent: unknown, argv: readonly string[]): boolean => {
+      process.kill(held, 'SIGKILL');
+      return spendConsent(consent, argv);
+    };
+    const runner = await startReady({ spendConsent: spendAndKill });
+    const held = await parkedChild(runner);
+    const result = await runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env() });
+    // Killed before the word to go reached it, or as it did: never an answer, and never a second try.
+    expect(['not-started', 'signalled']).toContain(result.exit.kind);
+    expect(result.stdout).toBe('');
+    expect(await fake.count('ended')).toBe(0);
+    expect(await fake.count('ran')).toBeLessThanOrEqual(1);
+  });
+
+  test('while it runs: what it printed stands, with the signal', async () => {
+    const runner = await startReady();
+    const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('hang') });
+    process.kill((await fake.noted('hangs')).pid, 'SIGKILL');
+    expect(await running).toMatchObject({
+      stdout: 'before it hangs\n',
+      exit: { kind: 'signalled', signal: 'SIGKILL' },
+      ran: 'warm',
+    });
+    expect(await fake.count('ran')).toBe(1);
+  });
+
+  test('in the middle of 6 MB that it writes: all it wrote stands', async () => {
+    const runner = await startReady({ limits: { keepBytes: 20_000_000 } });
+    const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('write_and_hang', { FAKE_PIECES: '96' }) });
+    process.kill((await fake.noted('hangs')).pid, 'SIGKILL');
+    const { stdout, exit } = await running;
+    expect(stdout).toBe(`${`${'0123456789abcdef'.repeat(4096)}\n`.repeat(96)}before it hangs\n`);
+    expect(exit).toEqual({ kind: 'signalled', signal: 'SIGKILL' });
+  });
+
+  test('by itself, right after it wrote: what it wrote stands', async () => {
+    const runner = await startReady();
+    const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env('kill_itself') });
+    expect(result).toMatchObject({ stdout: 'then it dies\n', exit: { kind: 'signalled', signal: 'SIGKILL' } });
+    expect(await fake.count('ran')).toBe(1);
+  });
+});
+
+describe('a worker that is killed', () => {
+  test('while it is idle: the next command starts another', async () => {
+    const runner = await startReady();
+    const worker = workerPid(runner);
+    const parked = await parkedChild(runner);
+    process.kill(worker, 'SIGKILL');
+    await untilGone(worker);
+    await untilGone(parked);
+    await until(() => runner.state().kind !== 'ready');
+    expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran: 'warm' });
+    expect(workerPid(runner)).not.toBe(worker);
+  });
+
+  test('while a read runs in it: the read is done once more, plainly, and answered once', async () => {
+    const runner = await startReady();
+    const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('wait_for_leave') });
+    const { pid } = await fake.noted('waits');
+    process.kill(workerPid(runner), 'SIGKILL');
+    await untilGone(pid);
+    await until(async () => (await fake.count('waits')) === 2);
+    await fake.giveLeave();
+    expect(await running).toMatchObject({ stdout: 'waiting\ndone\n', exit: { kind: 'exited', code: 0 }, ran: 'plain' });
+    expect(await fake.count('done')).toBe(1);
+  });
+
+  test('while a change runs in it: the change is lost, said so, and never done again', async () => {
+    const runner = await startReady();
+    const running = runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env('wait_for_leave') });
+    await fake.noted('waits');
+    process.kill(workerPid(runner), 'SIGKILL');
+    const { exit } = await running;
+    expect(exit).toMatchObject({ kind: 'lost', reason: expect.stringContaining('SIGKILL') });
+    await fake.giveLeave();
+    expect((await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).ran).toBe('warm');
+    expect(await fake.count('waits')).toBe(1);
+  });
+
+  test("when a child holds the change and before it may run: it doesn't run, now or later", async () => {
+    const spendAndKill = (consent: unknown, argv: readonly string[]): boolean => {
+      process.kill(workerPid(runner), 'SIGKILL');
+      return spendConsent(consent, argv);
+    };
+    const runner = await startReady({ spendConsent: spendAndKill });
+    const parked = await parkedChild(runner);
+    const { exit } = await runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env() });
+    expect(exit.kind).toBe('lost');
+    await untilGone(parked);
+    expect(await fake.count('ran')).toBe(0);
+  });
+
+  test('again and again: given up, and each command is answered all the same', async () => {
+    const runner = await startReady({ limits: { maxDeaths: 3 } });
+    for (let death = 1; death <= 3; death++) {
+      process.kill(workerPid(runner), 'SIGKILL');
+      await until(() => runner.state().kind !== 'ready');
+      const ran = death < 3 ? 'warm' : 'plain';
+      expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran });
+    }
+    expect(runner.state()).toMatchObject({ kind: 'given-up', why: expect.stringContaining('SIGKILL') });
+    expect(await fake.count('ran')).toBe(3);
+  });
+});
+
+describe('a worker that is stopped', () => {
+  test('before a command: a plain process answers, and what the worker was told never runs', async () => {
+    const runner = await startReady({ limits: IMPATIENT });
+    const worker = workerPid(runner);
+    process.kill(worker, 'SIGSTOP');
+    expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran: 'plain' });
+    await untilGone(worker);
+    expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran: 'warm' });
+    expect(await fake.count('ran')).toBe(2);
+  });
+
+  test('before a change: a plain process makes it, once, with the same consent', async () => {
+    const runner = await startReady({ limits: IMPATIENT });
+    const worker = workerPid(runner);
+    process.kill(worker, 'SIGSTOP');
+    const result = await runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env() });
+    expect(result).toMatchObject({ exit: { kind: 'exited', code: 0 }, ran: 'plain' });
+    resume(worker);
+    await untilGone(worker);
+    expect(await fake.count('ran')).toBe(1);
+  });
+
+  test('while a read runs: the read is done once more, plainly', async () => {
+    const runner = await startReady({ limits: IMPATIENT });
+    const worker = workerPid(runner);
+    const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('wait_for_leave') });
+    await fake.noted('waits');
+    process.kill(worker, 'SIGSTOP');
+    await until(async () => (await fake.count('waits')) === 2);
+    await fake.giveLeave();
+    expect(await running).toMatchObject({ stdout: 'waiting\ndone\n', ran: 'plain' });
+    await untilGone(worker);
+  });
+
+  test('while a change runs: the change is let finish, never repeated, and other commands get another worker', async () => {
+    const runner = await startReady({ limits: IMPATIENT });
+    const worker = workerPid(runner);
+    const running = runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env('wait_for_leave') });
+    await fake.noted('waits');
+    process.kill(worker, 'SIGSTOP');
+    await until(() => runner.state().kind !== 'ready');
+    expect((await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).ran).toBe('warm');
+    await fake.giveLeave();
+    await fake.noted('done');
+    process.kill(worker, 'SIGCONT');
+    expect(await running).toMatchObject({ stdout: 'waiting\ndone\n', exit: { kind: 'exited', code: 0 }, ran: 'warm' });
+    await untilGone(worker);
+    expect(await fake.count('done')).toBe(1);
+  });
+});
+
+describe('a worker without room', () => {
+  const limit = (pid: number, what: string): Promise<unknown> => execa('prlimit', ['--pid', String(pid), what]);
+
+  test('for memory: a plain process answers', async () => {
+    const runner = await startReady();
+    await limit(workerPid(runner), `--as=${64 << 20}`);
+    // The child that is parked already has its own limits; the next ones inherit the new one.
+    await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    for (let call = 2; call <= 4; call++) {
+      expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject(ANSWER);
+      expect(await fake.count('ran')).toBe(call);
+    }
+    expect(Object.keys(runner.state().plainCommands).length).toBeGreaterThan(0);
+  });
+
+  test('for descriptors: a plain process answers', async () => {
+    const runner = await startReady();
+    await limit(workerPid(runner), '--nofile=10');
+    await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    for (let call = 2; call <= 4; call++) {
+      expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran: 'plain' });
+      expect(await fake.count('ran')).toBe(call);
+    }
+    expect(Object.keys(runner.state().plainCommands).join()).toMatch(/open files|descriptors/);
+  });
+
+  test('from its start (ulimit -v): given up, and each command is answered plainly', async () => {
+    const interpreter = path.join(fake.folder, 'limited-python');
+    await writeFile(interpreter, `#!/bin/sh\nulimit -v 30000\nexec ${fake.executable.interpreter} "$@"\n`, {
+      mode: 0o755,
+    });
+    const runner = makeWarmRunner({ executable: { ...fake.executable, interpreter }, limits: { maxDeaths: 2 } });
+    runners.push(runner);
+    for (let call = 1; call <= 3; call++) {
+      expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran: 'plain' });
+    }
+    expect(runner.state().kind).toBe('given-up');
+    expect(await fake.count('ran')).toBe(3);
+  });
+});
+
+describe('a server that ends', () => {
+  /** Starts a process with a warm runner in it, and gives the worker's process when it is ready. */
+  async function startServer(run: {
+    read?: object;
+    change?: object;
+  }): Promise<{ server: ChildProcess; worker: number }> {
+    const argument = JSON.stringify({ executable: fake.executable, folder: fake.folder, ...run });
+    const script = fixture('warm', 'server.ts');
+    const server = spawn(process.execPath, ['--import', 'tsx', script, argument], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    servers.push(server);
+    const [line] = await once(server.stdout, 'data');
+    return { server, worker: Number(String(line)) };
+  }
+
+  test('by SIGKILL: worker, parked child and the command that runs are gone', async () => {
+    const { server, worker } = await startServer({ read: fake.env('hang') });
+    await fake.noted('hangs');
+    await until(async () => (await childrenOf(worker)).length === 2);
+    const children = await childrenOf(worker);
+    server.kill('SIGKILL');
+    for (const pid of [worker, ...children]) await untilGone(pid);
+    expect(await fake.count('ended')).toBe(0);
+  });
+
+  test('by SIGKILL while the worker is stopped: nothing is left either', async () => {
+    const { server, worker } = await startServer({ read: fake.env('hang') });
+    await fake.noted('hangs');
+    const children = await childrenOf(worker);
+    process.kill(worker, 'SIGSTOP');
+    server.kill('SIGKILL');
+    for (const pid of [worker, ...children]) await untilGone(pid);
+    expect(await fake.count('ended')).toBe(0);
+  });
+
+  test('by SIGKILL while a change runs: the change finishes, once, and then nothing is left', async () => {
+    const { server, worker } = await startServer({ change: fake.env('wait_for_leave') });
+    const { pid } = await fake.noted('waits');
+    server.kill('SIGKILL');
+    await once(server, 'exit');
+    await until(async () => (await childrenOf(worker)).length === 1);
+    expect(await isRunning(pid)).toBe(true);
+    await fake.giveLeave();
+    await fake.noted('ended');
+    for (const each of [worker, pid]) await untilGone(each);
+    expect(await fake.count('done')).toBe(1);
+  });
+
+  test("in order while a change runs: it doesn't wait, and the change finishes", async () => {
+    const { server, worker } = await startServer({ change: fake.env('wait_for_leave') });
+    const { pid } = await fake.noted('waits');
+    server.stdin?.write('end\n');
+    expect((await once(server, 'exit'))[0]).toBe(0);
+    expect(await isRunning(pid)).toBe(true);
+    await fake.giveLeave();
+    await fake.noted('ended');
+    for (const each of [worker, pid]) await untilGone(each);
+  });
+});

@@ -1,0 +1,419 @@
+import { readFile, utimes, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { CheckedArgv } from '../../../src/dstack/argv/command.ts';
+import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
+import { childrenOf, isRunning, makeFakeDstack, until, untilGone } from '../../support/warm-fixtures.ts';
+import type { FakeDstack } from '../../support/warm-fixtures.ts';
+import { checked, consentTo, makeWarmRunner, workerPid } from '../../support/warm-test-runner.ts';
+import type { TestRunnerOptions } from '../../support/warm-test-runner.ts';
+
+const LONG = 60_000;
+let ps: CheckedArgv<'read'>;
+let plan: CheckedArgv<'read'>;
+let apply: CheckedArgv<'change'>;
+let stop: CheckedArgv<'destroy'>;
+let attach: CheckedArgv<'change'>;
+let fake: FakeDstack;
+let runners: WarmRunner[] = [];
+
+beforeAll(async () => {
+  ps = await checked({ command: 'ps' }, 'read');
+  plan = await checked({ command: 'apply', flags: { '--file': 'x.dstack.yml' } }, 'read');
+  const flags = { '--file': 'x.dstack.yml', '--yes': true, '--detach': true } as const;
+  apply = await checked({ command: 'apply', flags }, 'change');
+  stop = await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['my-run'] }, 'destroy');
+  attach = await checked({ command: 'attach', positionals: ['my-run'] }, 'change');
+});
+beforeEach(async () => {
+  fake = await makeFakeDstack();
+});
+afterEach(async () => {
+  await Promise.all(runners.map((runner) => runner.close()));
+  runners = [];
+  await fake.remove();
+});
+
+function start(options: Partial<TestRunnerOptions> = {}): WarmRunner {
+  const runner = makeWarmRunner({ executable: fake.executable, ...options });
+  runners.push(runner);
+  return runner;
+}
+
+const baseEnv = (): Record<string, string> => ({ PATH: process.env['PATH'] ?? '', HOME: fake.folder });
+
+describe('a warm command', () => {
+  test('runs in a fork of a process that stays, and gives what the command printed', async () => {
+    const runner = start();
+    const first = await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    const pid = workerPid(runner);
+    const second = await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    expect(first).toMatchObject({
+      command: 'dstack ps',
+      stdout: 'the answer to ps\n',
+      exit: { kind: 'exited', code: 0 },
+      ran: 'warm',
+    });
+    expect(second).toMatchObject({ stdout: 'the answer to ps\n', ran: 'warm' });
+    expect(workerPid(runner)).toBe(pid);
+    expect(await fake.count('ran')).toBe(2);
+    expect(runner.state()).toMatchObject({ kind: 'ready', warmCommands: 2, plainCommands: {} });
+  });
+
+  test('has the working directory and the variables that were asked for, and a session of its own', async () => {
+    const { stdout } = await start().read(ps, {
+      timeoutMs: LONG,
+      cwd: '/usr',
+      env: fake.env('show_place', { FAKE_WORD: 'wörd' }),
+    });
+    const [place, word, pid, session] = stdout.trim().split(' ');
+    expect([place, word]).toEqual(['/usr', 'wörd']);
+    expect(session).toBe(pid);
+  });
+
+  test('has no descriptor of the worker', async () => {
+    const { stdout } = await start().read(ps, { timeoutMs: LONG, env: fake.env('show_descriptors') });
+    // The fourth is the one by which it lists them.
+    expect(JSON.parse(stdout)).toEqual([0, 1, 2, 3]);
+  });
+
+  test('gets the answer n on its standard input, and an empty one without it', async () => {
+    const runner = start();
+    const options = { timeoutMs: LONG, env: fake.env('echo_input') };
+    expect((await runner.read(plan, { ...options, answer: 'n' })).stdout).toBe('n\n');
+    expect((await runner.read(plan, options)).stdout).toBe('');
+  });
+
+  test('gives 3 MB of output whole', async () => {
+    const { stdout, omittedBytes } = await start().read(ps, {
+      timeoutMs: LONG,
+      env: fake.env('flood', { FAKE_PIECES: '48' }),
+    });
+    expect(stdout).toBe(`${'0123456789abcdef'.repeat(4096)}\n`.repeat(48));
+    expect(omittedBytes).toBe(0);
+  });
+
+  test("that floods is cut in the middle and doesn't grow the memory by what it wrote", async () => {
+    const runner = start({ limits: { keepBytes: 100_000 } });
+    const { stdout, omittedBytes } = await runner.read(ps, {
+      timeoutMs: LONG,
+      env: fake.env('flood', { FAKE_PIECES: '1000' }),
+    });
+    expect(omittedBytes).toBeGreaterThan(65_000_000);
+    expect(stdout.length).toBeLessThan(101_000);
+  });
+
+  test('reads the pinned bytes, whatever stands on the disk', async () => {
+    const file = path.join(fake.folder, 'x.dstack.yml');
+    await writeFile(file, 'on the disk');
+    const pinnedFile = { path: file, bytes: Buffer.from('apprövéd '.repeat(300_000)) };
+    const show = await checked({ command: 'apply', flags: { '--file': file } }, 'read');
+    const result = await start().read(show, {
+      timeoutMs: LONG,
+      cwd: fake.folder,
+      env: fake.env('read_file'),
+      pinnedFile,
+    });
+    expect(result.stdout).toBe(`${'apprövéd '.repeat(300_000)}\n`);
+    expect(result.pinning).toBe('held');
+  });
+
+  test('ends though a process that it left behind holds its output open', async () => {
+    const result = await start().read(ps, { timeoutMs: LONG, env: fake.env('leave_a_holder') });
+    expect(result).toMatchObject({ stdout: 'the holder stays\n', exit: { kind: 'exited', code: 0 }, ran: 'warm' });
+    const holder = (await fake.noted(/^holder-/)).word.slice('holder-'.length);
+    process.kill(Number(holder), 'SIGKILL');
+  });
+
+  test('prints again what an import prints, as each plain one does', async () => {
+    const env = { ...baseEnv(), FAKE_IMPORT: 'prints' };
+    const result = await start({ env }).read(ps, { timeoutMs: LONG, env: fake.env() });
+    expect(result).toMatchObject({ stderr: 'a line of an import\n', stdout: 'the answer to ps\n', ran: 'warm' });
+  });
+});
+
+describe('a command steps aside to a plain process', () => {
+  const plainly = async (runner: WarmRunner, env = fake.env()): Promise<void> => {
+    const result = await runner.read(ps, { timeoutMs: LONG, env });
+    expect(result).toMatchObject({ stdout: 'the answer to ps\n', exit: { kind: 'exited', code: 0 }, ran: 'plain' });
+    expect(await fake.count('ran')).toBe(1);
+  };
+
+  test('where forks of a used process are not safe, or not there', async () => {
+    for (const platform of ['darwin', 'win32'] as const) {
+      const runner = start({ platform });
+      const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+      expect(result.ran).toBe('plain');
+      expect(runner.state()).toMatchObject({ kind: 'off', why: `it needs Linux, and this is ${platform}` });
+    }
+  });
+
+  test('when the worker is switched off', async () => {
+    const runner = start({ enabled: false });
+    await plainly(runner);
+    expect(runner.state()).toMatchObject({ kind: 'off', plainCommands: { 'it is switched off': 1 } });
+  });
+
+  test('when the executable is no Python script', async () => {
+    const { path: file, tried } = fake.executable;
+    const runner = start({ executable: { path: file, tried } });
+    await plainly(runner);
+    expect(runner.state().why).toMatch(/is not a Python script$/);
+  });
+
+  test('when an import starts a thread', async () => {
+    const runner = start({ env: { ...baseEnv(), FAKE_IMPORT: 'thread' } });
+    await plainly(runner);
+    expect(runner.state()).toMatchObject({
+      kind: 'off',
+      why: 'an import started a thread, which a forked child would lack',
+    });
+  });
+
+  test('when a variable differs that is read on import, and says which', async () => {
+    const runner = start();
+    await plainly(runner, fake.env('answer', { FAKE_IMPORT: 'something' }));
+    expect(runner.state().plainCommands).toEqual({ 'FAKE_IMPORT is read on import': 1 });
+  });
+
+  test('when it holds on, like attach', async () => {
+    const runner = start();
+    const result = await runner.change(attach, consentTo(attach), { timeoutMs: LONG, env: fake.env() });
+    expect(result).toMatchObject({ stdout: 'the answer to attach my-run\n', ran: 'plain' });
+    expect(await fake.count('ran')).toBe(1);
+  });
+
+  test('when the working directory is gone, and the plain process says so', async () => {
+    const result = await start().read(ps, { timeoutMs: LONG, cwd: '/nowhere', env: fake.env() });
+    expect(result).toMatchObject({ exit: { kind: 'not-started' }, ran: 'plain' });
+    expect(await fake.count('ran')).toBe(0);
+  });
+});
+
+describe('a change', () => {
+  test('runs once, with a consent that is spent then', async () => {
+    const runner = start();
+    const consent = consentTo(apply);
+    const result = await runner.change(apply, consent, { timeoutMs: LONG, env: fake.env() });
+    expect(result).toMatchObject({ exit: { kind: 'exited', code: 0 }, ran: 'warm' });
+    await expect(runner.change(apply, consent, { timeoutMs: LONG, env: fake.env() })).rejects.toMatchObject({
+      code: 'consent-missing',
+    });
+    expect(await fake.count('ran')).toBe(1);
+  });
+
+  test('without a consent, or with one for another argv, never runs', async () => {
+    const runner = start();
+    await expect(runner.change(apply, consentTo(stop), { timeoutMs: LONG, env: fake.env() })).rejects.toMatchObject({
+      code: 'consent-missing',
+    });
+    // The child that held the request is gone, and the next command finds another.
+    expect((await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).ran).toBe('warm');
+    expect(await fake.count('ran')).toBe(1);
+  });
+
+  test('that steps aside spends its consent in the plain process, once', async () => {
+    const runner = start({ enabled: false });
+    const consent = consentTo(apply);
+    await runner.change(apply, consent, { timeoutMs: LONG, env: fake.env() });
+    await expect(runner.change(apply, consent, { timeoutMs: LONG, env: fake.env() })).rejects.toMatchObject({
+      code: 'consent-missing',
+    });
+    expect(await fake.count('ran')).toBe(1);
+  });
+
+  test('that was cancelled before it ran leaves its consent unspent', async () => {
+    const runner = start();
+    const consent = consentTo(apply);
+    const cancelled = await runner.change(apply, consent, {
+      timeoutMs: LONG,
+      env: fake.env(),
+      signal: AbortSignal.abort(),
+    });
+    expect(cancelled.exit).toEqual({ kind: 'cancelled' });
+    expect(await fake.count('ran')).toBe(0);
+    const result = await runner.change(apply, consent, { timeoutMs: LONG, env: fake.env() });
+    expect(result.exit).toEqual({ kind: 'exited', code: 0 });
+  });
+
+  test('an apply whose time is over goes on in the background', async () => {
+    const runner = start();
+    await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    const abort = new AbortController();
+    const running = runner.change(apply, consentTo(apply), {
+      timeoutMs: LONG,
+      env: fake.env('wait_for_leave'),
+      signal: abort.signal,
+    });
+    await fake.noted('waits');
+    abort.abort();
+    // What it printed last may still be on its way, and isn't waited for.
+    expect(await running).toMatchObject({ exit: { kind: 'timed-out', stillRunning: true } });
+    await fake.giveLeave();
+    await fake.noted('done');
+    expect(await fake.count('done')).toBe(1);
+  });
+
+  test('a stop whose time is over is ended with its group', async () => {
+    const runner = start();
+    const abort = new AbortController();
+    const running = runner.change(stop, consentTo(stop), {
+      timeoutMs: LONG,
+      env: fake.env('hang_with_grandchild'),
+      signal: abort.signal,
+    });
+    const grandchild = await fake.noted(/^grandchild-/);
+    await fake.noted('hangs');
+    abort.abort();
+    expect((await running).exit).toEqual({ kind: 'cancelled' });
+    await untilGone(Number(grandchild.word.slice('grandchild-'.length)));
+    await untilGone(grandchild.pid);
+  });
+});
+
+describe('a deadline or a cancellation', () => {
+  test('ends a read with all that it started, and gives what was printed', async () => {
+    const runner = start();
+    const abort = new AbortController();
+    const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('hang_with_grandchild'), signal: abort.signal });
+    const grandchild = await fake.noted(/^grandchild-/);
+    await fake.noted('hangs');
+    abort.abort();
+    expect(await running).toMatchObject({ stdout: 'before it hangs\n', exit: { kind: 'cancelled' }, ran: 'warm' });
+    await untilGone(grandchild.pid);
+    await untilGone(Number(grandchild.word.slice('grandchild-'.length)));
+  });
+
+  test('kills a read that ignores being asked', async () => {
+    const runner = start();
+    await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    const result = await runner.read(ps, { timeoutMs: 4_000, env: fake.env('ignore_termination') });
+    expect(result.exit).toEqual({ kind: 'timed-out', stillRunning: false });
+    await untilGone((await fake.noted('hangs')).pid);
+  });
+
+  test('while a command waits for its turn: it never runs', async () => {
+    const runner = start({ limits: { maxConcurrent: 1 } });
+    const first = runner.read(ps, { timeoutMs: LONG, env: fake.env('wait_for_leave') });
+    await fake.noted('waits');
+    const abort = new AbortController();
+    const cancelled = runner.read(ps, { timeoutMs: LONG, env: fake.env(), signal: abort.signal });
+    const late = runner.read(ps, { timeoutMs: 100, env: fake.env() });
+    expect(await late).toMatchObject({
+      exit: { kind: 'not-started', reason: 'other dstack commands took all the time' },
+    });
+    abort.abort();
+    expect((await cancelled).exit).toEqual({ kind: 'cancelled' });
+    await fake.giveLeave();
+    expect((await first).stdout).toBe('waiting\ndone\n');
+    expect(await fake.count('ran')).toBe(1);
+  });
+});
+
+describe('the queue', () => {
+  test('lets a few run at once, and answers each', async () => {
+    const runner = start({ limits: { maxConcurrent: 2 } });
+    const answers = await Promise.all(
+      Array.from({ length: 9 }, async (_, index) => {
+        const env = fake.env('show_place', { FAKE_WORD: `call-${index}` });
+        return (await runner.read(ps, { timeoutMs: LONG, env })).stdout.split(' ')[1];
+      }),
+    );
+    expect(answers).toEqual(Array.from({ length: 9 }, (_, index) => `call-${index}`));
+  });
+
+  test('is bounded: one more is refused as busy', async () => {
+    const runner = start({ limits: { maxConcurrent: 1, maxQueued: 1 } });
+    const first = runner.read(ps, { timeoutMs: LONG, env: fake.env('wait_for_leave') });
+    await fake.noted('waits');
+    const second = runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    await until(async () => {
+      const refused = await runner.read(ps, { timeoutMs: 50, env: fake.env() }).catch((error: unknown) => error);
+      return refused instanceof Error && 'code' in refused && refused.code === 'busy';
+    });
+    await fake.giveLeave();
+    expect((await first).stdout).toBe('waiting\ndone\n');
+    expect((await second).stdout).toBe('the answer to ps\n');
+  });
+});
+
+describe('the worker', () => {
+  test('is started once for calls that come together', async () => {
+    const runner = start();
+    runner.warmUp();
+    const results = await Promise.all([1, 2, 3].map(() => runner.read(ps, { timeoutMs: LONG, env: fake.env() })));
+    expect(results.map(({ ran }) => ran)).toEqual(['warm', 'warm', 'warm']);
+    const workers = await childrenOf(process.pid);
+    expect(workers.filter((pid) => pid === workerPid(runner))).toHaveLength(1);
+  });
+
+  test("that takes long to start doesn't hold a command up", async () => {
+    const runner = start({ limits: { patienceMs: 1 } });
+    const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    expect(result).toMatchObject({ stdout: 'the answer to ps\n', ran: 'plain' });
+    await until(() => runner.state().kind === 'ready');
+    expect((await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).ran).toBe('warm');
+  });
+
+  test('ends when it was idle for its time, and the next command starts it anew', async () => {
+    const runner = start({ limits: { idleMs: 200 } });
+    await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    const pid = workerPid(runner);
+    await untilGone(pid);
+    await until(() => runner.state().kind === 'idle');
+    expect((await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).ran).toBe('warm');
+    expect(workerPid(runner)).not.toBe(pid);
+  });
+
+  test('starts anew when dstack is upgraded, and lets what runs in the old one finish', async () => {
+    const runner = start();
+    const long = runner.read(ps, { timeoutMs: LONG, env: fake.env('wait_for_leave') });
+    await fake.noted('waits');
+    const old = workerPid(runner);
+    const upgraded = (await readFile(path.join(fake.folder, 'fake_cli.py'), 'utf8')).replace(
+      'the answer to',
+      'the new answer to',
+    );
+    await writeFile(path.join(fake.folder, 'fake_cli.py'), upgraded);
+    await utimes(fake.executable.path, new Date(), new Date());
+    expect((await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).stdout).toBe('the new answer to ps\n');
+    expect(workerPid(runner)).not.toBe(old);
+    await fake.giveLeave();
+    expect(await long).toMatchObject({ stdout: 'waiting\ndone\n', ran: 'warm' });
+    await untilGone(old);
+    expect(await fake.count('waits')).toBe(1);
+  });
+
+  test('is given up after it died repeatedly, and commands go on as plain processes', async () => {
+    const runner = start({ env: { ...baseEnv(), FAKE_IMPORT: 'dies' }, limits: { maxDeaths: 2 } });
+    for (const kind of ['idle', 'given-up', 'given-up']) {
+      const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+      // The import dies in a plain process just as well, and its own words are the answer.
+      expect(result).toMatchObject({ stderr: 'this import dies\n', exit: { kind: 'exited', code: 1 }, ran: 'plain' });
+      expect(runner.state().kind).toBe(kind);
+    }
+    expect(runner.state().why).toBe('the worker ended with exit code 1: this import dies');
+  });
+
+  test('that was given up is tried again after some time', async () => {
+    const runner = start({ limits: { maxDeaths: 1, giveUpMs: 500 } });
+    await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
+    process.kill(workerPid(runner), 'SIGKILL');
+    await until(() => runner.state().kind === 'given-up');
+    await until(async () => (await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).ran === 'warm');
+    expect(runner.state().kind).toBe('ready');
+  });
+
+  test('is gone with all its children when the runner is closed', async () => {
+    const runner = start();
+    const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('hang') });
+    const { pid } = await fake.noted('hangs');
+    const worker = workerPid(runner);
+    await until(async () => (await childrenOf(worker)).length === 2);
+    const children = await childrenOf(worker);
+    expect(children).toContain(pid);
+    await runner.close();
+    expect((await running).exit).toEqual({ kind: 'cancelled' });
+    for (const each of [worker, ...children]) expect(await isRunning(each)).toBe(false);
+  });
+});

@@ -1,0 +1,199 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stopRuns } from '../../support/ask-server.ts';
+import { collectEnds } from '../../support/collect-ends.ts';
+import { connect } from '../../support/connect.ts';
+import type { Answer, TestClient } from '../../support/connect.ts';
+import { processesIn } from '../../support/processes.ts';
+import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
+import type { TestHome } from '../../support/test-home.ts';
+import { until } from '../../support/wait.ts';
+import { createFaultyCli } from './faulty-cli.ts';
+import type { CliFault, FaultyCli } from './faulty-cli.ts';
+
+/** What is kept of both streams is 8 MB; the rest is what Node takes. */
+const MOST_BYTES = 600_000_000;
+const atEnd = collectEnds(afterAll);
+let home: TestHome;
+let faulty: FaultyCli;
+beforeAll(async () => {
+  home = await createTestHome({ atEnd });
+  faulty = await createFaultyCli(home);
+});
+
+/** A server that starts a process for each command. */
+const connectPlain = (more: Readonly<Record<string, string>> = {}): Promise<TestClient> =>
+  connect({ env: { ...home.env, DSTACK_MCP_CLI: faulty.cli, DSTACK_MCP_WARM: 'off', ...more }, atEnd });
+
+/** The most memory that a process has ever had. */
+async function peakBytes(pid: number): Promise<number> {
+  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kilobytes) * 1024;
+}
+
+const DIE = ['import signal', 'os.kill(os.getpid(), signal.SIGKILL)'];
+const ASK = ["input('The terms have changed. Accept them? [y/n]: ')"];
+const BINARY = ['os.write(1, bytes(range(256)) * 400)', 'os._exit(0)'];
+const flood = (bytes: string, megabytes: number): readonly string[] => [
+  `piece = ${bytes} * (1_000_000 // len(${bytes}))`,
+  `for _ in range(${megabytes}): os.write(1, piece)`,
+  'os._exit(0)',
+];
+/** dstack's own notice, by its own code: as if the internet had told it of another version today. */
+const NOTICE = [
+  'import dstack._internal.cli.utils.updates as updates',
+  'updates._is_last_check_time_outdated = lambda: True',
+  'updates.get_latest_version = lambda: "99.0.0"',
+];
+
+/** The first plan, made by the real dstack, which tells of another version before it. The run is never made: each plan is this one. */
+let plan: Readonly<Record<string, unknown>>;
+let client: TestClient;
+const name = uniqueName('midway');
+const file = `${name}.dstack.yml`;
+beforeAll(async () => {
+  client = await connectPlain();
+  await home.write(file, task(name));
+  await faulty.breakWith({ words: [], python: NOTICE });
+  plan = (await client.call('plan', { file })).facts;
+});
+
+const say = (text: string): string => `os.write(1, ${JSON.stringify(text)}.encode())`;
+
+/** An apply that goes wrong once the plan is printed; what it was planned by is told again, as it was printed. */
+function breakApply(python: readonly string[]): readonly CliFault[] {
+  const printed = String(plan['output']).replace(/^\$.*\n/, '');
+  const [beforeIt = ''] = printed.split('Submit the run');
+  return [
+    { words: ['apply', '--yes'], python: [say(beforeIt), ...python] },
+    { words: ['apply'], python: [say(`${printed}\n`), 'os._exit(0)'] },
+    { words: ['run', 'get'], python: [say(`Run ${name} not found\n`), 'os._exit(1)'] },
+  ];
+}
+
+describe('a dstack that', () => {
+  let reads = 0;
+  /** Another call each time: one that failed just now is not made again at once. */
+  const ps = (): Promise<Answer> => client.call('ps', { last: (reads += 1) });
+
+  test('tells of a newer version before everything: what comes behind is read as ever', async () => {
+    expect(plan).toMatchObject({ outcome: 'done', operation: 'create', token: expect.any(String) });
+    const fleet = await client.call('fleet', { name: 'cloud' });
+    expect(fleet.facts).toMatchObject({ outcome: 'done', fleet: { name: 'cloud' } });
+    for (const output of [plan['output'], fleet.facts['output']])
+      expect(output).toContain('A new version of dstack is available: 99.0.0');
+  });
+
+  test('prints a gigabyte: answered with both ends and what is missing, and the memory stays small', async () => {
+    await faulty.breakWith({ words: ['ps'], python: flood("b'0123456789abcde\\n'", 1_000) });
+    const { facts, text } = await ps();
+    expect(facts['truncated']).toBe(true);
+    expect(facts['output']).toMatch(/99\d{7} bytes in the middle of this output were not kept/);
+    expect(text.length).toBeLessThan(100_000);
+    expect(await peakBytes(client.pid)).toBeLessThan(MOST_BYTES);
+  });
+
+  test.each([
+    ['blank lines', 'ps', "b'\\n'"],
+    ['spaces', 'ps', "b' '"],
+    ['opening brackets where JSON is due', 'fleet', "b'[\\n'"],
+    ['names of columns', 'ps', "b'NAME  '"],
+  ])('prints megabytes of %s: answered all the same', async (_what, tool, bytes) => {
+    await faulty.breakWith({ words: [tool], python: flood(bytes, 8) });
+    const answer = tool === 'ps' ? await ps() : await client.call(tool, { name: uniqueName('flood') });
+    expect(answer.text.length).toBeLessThan(100_000);
+    expect(await peakBytes(client.pid)).toBeLessThan(MOST_BYTES);
+  });
+
+  test.each<[string, readonly string[], string, RegExp]>([
+    ['is killed', DIE, 'interrupted', /ended by SIGKILL/],
+    ['asks what nobody has asked for', ASK, 'no-answer', /EOFError/],
+    ['breaks off', ["raise RuntimeError('out of luck')"], 'traceback', /out of luck/],
+  ])('%s while it reads: told in its words, started once', async (_what, python, code, says) => {
+    await faulty.breakWith({ words: ['ps'], python });
+    const { facts } = await ps();
+    expect(facts).toMatchObject({ outcome: 'failed', code });
+    expect(facts['summary']).toMatch(says);
+    expect(await faulty.starts('ps')).toBe(1);
+  });
+
+  test('prints what is no text: made readable, and not taken for an empty list', async () => {
+    await faulty.breakWith({ words: ['ps'], python: BINARY });
+    const { facts } = await ps();
+    expect(facts['output']).toMatch(/\ufffd/);
+    expect(facts['summary']).not.toMatch(/No runs/);
+  });
+
+  test.each<[string, readonly string[], RegExp]>([
+    ['is killed', DIE, /ended by SIGKILL/],
+    ['asks what nobody has asked for', ASK, /EOFError/],
+    ['breaks off', ["raise RuntimeError('out of luck')"], /out of luck/],
+    ['ends without a word', ['os._exit(0)'], /./],
+    ['prints what is no text', BINARY, /./],
+    ['floods', flood("b'0123456789abcd\\xff\\n'", 100), /./],
+  ])('%s in the middle of an apply: unknown, told where to look, and never repeated', async (_what, python, says) => {
+    await faulty.breakWith(...breakApply(python));
+    const { token } = (await client.call('plan', { file })).facts;
+    const { facts } = await client.call('apply', { token });
+    expect(facts).toMatchObject({ outcome: 'unknown' });
+    expect(facts['summary']).toMatch(says);
+    expect(facts['next']).toMatch(/ps|get/);
+    const again = (await client.call('apply', { token })).facts;
+    expect(again).toMatchObject({ outcome: 'unknown' });
+    expect(again['summary']).toMatch(/nothing was done again/);
+    expect(await faulty.starts('--yes')).toBe(1);
+    expect(await peakBytes(client.pid)).toBeLessThan(MOST_BYTES);
+  });
+});
+
+test('a dstack that hangs: reads are ended in time, deaf or not; an apply is left to finish, and never repeated', async () => {
+  // As little time as is left for an apply at least.
+  const impatient = await connectPlain({ DSTACK_MCP_TIMEOUT: '8' });
+  const hang = ['import subprocess', "subprocess.run(['sleep', '1000'])"];
+  const deaf = ['import signal', 'signal.signal(signal.SIGTERM, signal.SIG_IGN)'];
+  await faulty.breakWith(
+    { words: ['ps'], python: hang },
+    { words: ['offer'], python: [...deaf, ...hang] },
+    ...breakApply(hang),
+  );
+  const { token } = (await impatient.call('plan', { file })).facts;
+  const [ps, offer, apply] = await Promise.all([
+    impatient.call('ps'),
+    impatient.call('offer'),
+    impatient.call('apply', { token }),
+  ]);
+  for (const { facts } of [ps, offer]) expect(facts).toMatchObject({ outcome: 'failed', code: 'timed-out' });
+  expect(apply.facts).toMatchObject({ outcome: 'unknown' });
+  expect(apply.facts['next']).toMatch(/goes on in the background.*ps/);
+  expect((await impatient.call('apply', { token })).facts['summary']).toMatch(/nothing was done again/);
+  expect(await faulty.starts('--yes')).toBe(1);
+  // Of all that was started the apply alone is there still: it is ended here.
+  const sleeping = (): Promise<readonly number[]> =>
+    processesIn(home.home).then((found) =>
+      found.filter(({ command }) => command === 'sleep 1000').map(({ pid }) => pid),
+    );
+  const [left = 0, ...others] = await sleeping();
+  expect(others).toEqual([]);
+  process.kill(left, 'SIGKILL');
+  await until(sleeping, (found) => found.length === 0);
+});
+
+test('a dstack that says Stopped and stops nothing: the run is told to be as it was, and can be stopped again', async () => {
+  const running = uniqueName('kept');
+  atEnd(() => stopRuns(running));
+  await home.write(`${running}.dstack.yml`, task(running));
+  await faulty.breakWith({ words: ['stop'], python: [say('Stopped\n'), 'os._exit(0)'] });
+  const { facts } = await client.call('plan', { file: `${running}.dstack.yml` });
+  expect((await client.call('apply', { token: facts['token'] })).facts['outcome']).toBe('done');
+  const stop = async (): Promise<Answer> => {
+    const preview = await client.call('stop', { run: running });
+    return client.call('stop', { token: preview.facts['token'] });
+  };
+  const kept = await stop();
+  expect(kept.facts['status'], kept.text).toMatch(/^(?:submitted|provisioning|running)$/);
+  expect(kept.facts['next']).toMatch(/still (?:submitted|provisioning|running)\. Look again with get/);
+  await faulty.breakWith();
+  const stopped = await stop();
+  expect(stopped.facts['status'], stopped.text).toMatch(/^terminat(?:ing|ed)$/);
+  expect(stopped.facts['next']).toMatch(/stopping/);
+});

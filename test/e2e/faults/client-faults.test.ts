@@ -1,0 +1,197 @@
+import { describe, expect, test } from 'vitest';
+import { runNames } from '../../support/ask-server.ts';
+import { connect } from '../../support/connect.ts';
+import { processesIn } from '../../support/processes.ts';
+import { INITIALIZE, startRawServer } from '../../support/raw-server.ts';
+import type { RawServer } from '../../support/raw-server.ts';
+import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
+import type { TestHome } from '../../support/test-home.ts';
+import { until } from '../../support/wait.ts';
+
+const answered = (server: RawServer, id: number): Promise<unknown> =>
+  until(
+    () => Promise.resolve(server.messages()),
+    (messages) => messages.some((message) => message.id === id),
+  );
+
+const answersTo = (server: RawServer, id: number): readonly unknown[] =>
+  server.messages().filter((message) => message.id === id);
+
+async function start(): Promise<{ home: TestHome; server: RawServer }> {
+  const home = await createTestHome();
+  const server = startRawServer(home.env);
+  server.request(1, 'initialize', INITIALIZE);
+  server.notify('notifications/initialized');
+  await answered(server, 1);
+  return { home, server };
+}
+
+const ps = { name: 'ps', arguments: { last: 1 } };
+const nobodyLeft = (home: TestHome): Promise<unknown> =>
+  until(
+    () => processesIn(home.home),
+    (found) => found.length === 0,
+  );
+
+describe('a client that', () => {
+  test('reads no more: the server ends, and nothing of it is left', async () => {
+    const { home, server } = await start();
+    server.closeOutput();
+    server.request(2, 'tools/call', ps);
+    server.endInput();
+    const { code, signal } = await server.ended;
+    expect(signal).toBeNull();
+    expect(code).toBe(0);
+    await nobodyLeft(home);
+  });
+
+  test('reads no more, and stays: no answer reaches it, and the server ends by itself', async () => {
+    const { home, server } = await start();
+    server.closeOutput();
+    server.request(2, 'tools/call', ps);
+    expect(await server.ended).toMatchObject({ signal: null });
+    await nobodyLeft(home);
+  });
+
+  test('disappears in a call: the call ends with it', async () => {
+    const { home, server } = await start();
+    server.request(2, 'tools/call', ps);
+    await answered(server, 2);
+    server.request(3, 'tools/call', { name: 'offer', arguments: {} });
+    server.closeOutput();
+    server.endInput();
+    expect(await server.ended).toMatchObject({ signal: null });
+    await nobodyLeft(home);
+  });
+
+  test('sends eleven megabytes in a line: the server ends and says why, instead of staying deaf', async () => {
+    const { home, server } = await start();
+    server.request(2, 'tools/call', { name: 'ps', arguments: { project: 'x'.repeat(11_000_000) } });
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+    expect(server.stderr()).toMatch(/exceeded maximum size/);
+    await nobodyLeft(home);
+  });
+
+  test('sends nine megabytes in a line: refused in a few words, and the next request is answered', async () => {
+    const { server } = await start();
+    server.request(2, 'tools/call', { name: 'ps', arguments: { project: 'x'.repeat(9_000_000) } });
+    server.request(3, 'tools/call', ps);
+    await answered(server, 3);
+    expect(answersTo(server, 2)).toMatchObject([{ result: { structuredContent: { outcome: 'refused' } } }]);
+    expect(server.stdout().length).toBeLessThan(100_000);
+  });
+
+  test('uses an id twice at the same time: each is answered, and the server goes on', async () => {
+    const { server } = await start();
+    server.request(2, 'tools/call', ps);
+    server.request(2, 'tools/list');
+    await answered(server, 2);
+    server.request(3, 'ping');
+    await answered(server, 3);
+    expect(answersTo(server, 3)).toHaveLength(1);
+  });
+
+  test('sends five hundred requests at once: each is answered, once, with what was asked or with busy', async () => {
+    const { home, server } = await start();
+    const ids = Array.from({ length: 500 }, (_, index) => index + 10);
+    for (const id of ids)
+      server.request(id, 'tools/call', id % 5 === 0 ? ps : { name: 'help', arguments: { command: 'apply' } });
+    await until(
+      () => Promise.resolve(server.messages()),
+      (messages) => messages.length >= ids.length + 1,
+    );
+    const counts = ids.map((id) => answersTo(server, id).length);
+    expect(counts).toEqual(ids.map(() => 1));
+    server.endInput();
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+    await nobodyLeft(home);
+  });
+
+  test('notifies of what never was: it is passed over', async () => {
+    const { server } = await start();
+    server.notify('notifications/cancelled', { requestId: 999, reason: 'never sent' });
+    server.notify('notifications/progress', { progressToken: 'nobody', progress: 1 });
+    server.notify('notifications/no-such-thing', { a: 1 });
+    server.notify('notifications/cancelled', {});
+    server.write('{"jsonrpc":"2.0","id":77,"result":{}}\n');
+    server.request(2, 'tools/call', ps);
+    await answered(server, 2);
+    expect(server.messages().map(({ id }) => id)).toEqual([1, 2]);
+  });
+
+  test('cancels at whatever moment: that call is dropped, and the next is answered right', async () => {
+    const { home, server } = await start();
+    await home.write('cancel.dstack.yml', task(uniqueName('cancel')));
+    const calls = [ps, { name: 'plan', arguments: { file: 'cancel.dstack.yml' } }, { name: 'offer', arguments: {} }];
+    for (let id = 10; id < 40; id += 1) {
+      server.request(id, 'tools/call', calls[id % calls.length]);
+      // Between the request and its cancellation there is as much of other traffic as the number says.
+      for (let n = 0; n < id % 7; n += 1) server.request(1_000 + id * 10 + n, 'ping');
+      if (id % 7 > 0) await answered(server, 1_000 + id * 10);
+      server.notify('notifications/cancelled', { requestId: id });
+    }
+    server.request(2, 'tools/call', ps);
+    await answered(server, 2);
+    expect(answersTo(server, 2)).toMatchObject([{ result: { structuredContent: { outcome: 'done' } } }]);
+    for (let id = 10; id < 40; id += 1) expect(answersTo(server, id).length).toBeLessThanOrEqual(1);
+  });
+});
+
+test('an apply that is called off while it plans again: nothing is done, and the token is good for another try at once', async () => {
+  const home = await createTestHome();
+  const client = await connect({ env: home.env });
+  const name = uniqueName('cancelled');
+  const file = await home.write(`${name}.dstack.yml`, task(name));
+  const { token } = (await client.call('plan', { file })).facts;
+  const stopping = new AbortController();
+  const call = client.call('apply', { token }, { signal: stopping.signal, onProgress: () => stopping.abort() });
+  await expect(call).rejects.toThrow(/abort/i);
+  expect(await runNames()).not.toContain(name);
+  const { facts } = await client.call('apply', { token });
+  expect(facts['outcome'], String(facts['summary'])).toBe('done');
+  expect((await runNames()).filter((other) => other === name)).toHaveLength(1);
+  await client.call('stop', { token: (await client.call('stop', { run: name })).facts['token'] });
+});
+
+describe('SIGTERM', () => {
+  const phases: readonly (readonly [string, (server: RawServer, home: TestHome) => Promise<unknown>])[] = [
+    ['before a word was said', () => Promise.resolve()],
+    ['while it answers the first request', (server) => Promise.resolve(server.request(1, 'initialize', INITIALIZE))],
+    [
+      'while dstack is looked for',
+      async (server) => {
+        server.request(1, 'initialize', INITIALIZE);
+        await answered(server, 1);
+      },
+    ],
+    [
+      'while a call is at work',
+      async (server, home) => {
+        server.request(1, 'initialize', INITIALIZE);
+        server.request(2, 'tools/call', ps);
+        await until(
+          () => processesIn(home.home),
+          (found) => found.length > 1,
+        );
+      },
+    ],
+    [
+      'when all is quiet',
+      async (server) => {
+        server.request(1, 'initialize', INITIALIZE);
+        server.request(2, 'tools/call', ps);
+        await answered(server, 2);
+      },
+    ],
+  ];
+  test.each(phases)('%s: it ends, and nothing of it is left', async (_when, reach) => {
+    const home = await createTestHome();
+    const server = startRawServer(home.env);
+    await reach(server, home);
+    server.signal('SIGTERM');
+    const { code, signal } = await server.ended;
+    // Before it listens for signals, the system ends it.
+    expect(code ?? signal).toBeOneOf([143, 'SIGTERM']);
+    await nobodyLeft(home);
+  });
+});

@@ -1,0 +1,249 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { runNames, stopRuns } from '../../support/ask-server.ts';
+import { collectEnds } from '../../support/collect-ends.ts';
+import { connect } from '../../support/connect.ts';
+import { processesIn } from '../../support/processes.ts';
+import type { Process } from '../../support/processes.ts';
+import { INITIALIZE, startRawServer } from '../../support/raw-server.ts';
+import type { RawServer } from '../../support/raw-server.ts';
+import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
+import type { TestHome } from '../../support/test-home.ts';
+import { until } from '../../support/wait.ts';
+import { createFaultyCli } from './faulty-cli.ts';
+import type { FaultyCli } from './faulty-cli.ts';
+import { startFaultyServer } from './faulty-server.ts';
+import type { FaultyServer } from './faulty-server.ts';
+
+const atEnd = collectEnds(afterAll);
+const SUBMIT = /\/runs\/apply$/;
+const PLAN = /\/runs\/get_plan$/;
+
+let home: TestHome;
+let cli: FaultyCli;
+let env: Readonly<Record<string, string>>;
+let dstack: FaultyServer;
+let name: string;
+let file: string;
+/** How many requests there were before the test. */
+let before: number;
+
+beforeAll(async () => {
+  dstack = await startFaultyServer(inject('sandbox').url, atEnd);
+  home = await createTestHome({ url: dstack.url, atEnd });
+  cli = await createFaultyCli(home);
+  env = { ...home.env, DSTACK_MCP_CLI: cli.cli };
+});
+beforeEach(async () => {
+  dstack.breakWith(undefined);
+  before = dstack.seen.length;
+  name = uniqueName('ended');
+  file = await home.write(`${name}.dstack.yml`, task(name));
+  return () => stopRuns(name);
+});
+
+const requestsTo = (where: RegExp): readonly { readonly faulty: boolean }[] =>
+  dstack.seen.slice(before).filter(({ path: asked }) => where.test(asked));
+
+/** Until a request has met the fault. */
+const held = (where: RegExp): Promise<unknown> =>
+  until(
+    () => Promise.resolve(requestsTo(where)),
+    (requests) => requests.some(({ faulty }) => faulty),
+  );
+
+type Result = Readonly<Record<string, unknown>>;
+
+async function resultOf(server: RawServer, id: number): Promise<Result> {
+  const messages = await until(
+    () => Promise.resolve(server.messages()),
+    (all) => all.some((message) => message.id === id && 'result' in message),
+  );
+  const found = messages.find((message) => message.id === id)?.['result'];
+  const content = Object(found)['structuredContent'] ?? {};
+  return content;
+}
+
+const callTool = (server: RawServer, id: number, tool: string, input: Result): void =>
+  server.request(id, 'tools/call', { name: tool, arguments: input });
+
+/** Starts a server, whose client can show forms where that is said. */
+function start({ forms = false } = {}): RawServer {
+  const server = startRawServer(env);
+  server.request(1, 'initialize', { ...INITIALIZE, capabilities: forms ? { elicitation: {} } : {} });
+  server.notify('notifications/initialized');
+  return server;
+}
+
+async function planWith(server: RawServer): Promise<unknown> {
+  callTool(server, 2, 'plan', { file });
+  const { token } = await resultOf(server, 2);
+  expect(token).toEqual(expect.any(String));
+  return token;
+}
+
+const nobodyLeft = (): Promise<unknown> =>
+  until(
+    () => processesIn(home.home),
+    (found) => found.length === 0,
+  );
+
+async function auditOf(run: string): Promise<readonly string[]> {
+  const text = await readFile(path.join(home.stateDir, 'audit', 'audit.jsonl'), 'utf8').catch(() => '');
+  const lines = text.split('\n').filter((line) => line.includes(`"${run}"`));
+  return lines
+    .map((line): { event: string; outcome?: string } => JSON.parse(line))
+    .map(({ event, outcome }) => outcome ?? event);
+}
+
+/** The answer of dstack's server to a submission is held back until it is let go. */
+function holdSubmission(): () => void {
+  let release = (): void => undefined;
+  const untilReleased = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  dstack.breakWith({ kind: 'late', untilReleased }, SUBMIT);
+  return release;
+}
+
+/** In the middle of what a server may end, and what must hold then: before anything was changed, or after. */
+const BEFORE: readonly (readonly [string, () => Promise<RawServer>])[] = [
+  [
+    'in a plan',
+    async () => {
+      dstack.breakWith({ kind: 'hang' }, PLAN);
+      const server = start();
+      callTool(server, 2, 'plan', { file });
+      await held(PLAN);
+      return server;
+    },
+  ],
+  [
+    'in an apply that plans again',
+    async () => {
+      const server = start();
+      const token = await planWith(server);
+      dstack.breakWith({ kind: 'hang' }, PLAN);
+      callTool(server, 3, 'apply', { token });
+      await held(PLAN);
+      return server;
+    },
+  ],
+  [
+    'while a person is asked',
+    async () => {
+      const server = start({ forms: true });
+      callTool(server, 3, 'apply', { token: await planWith(server) });
+      await until(
+        () => Promise.resolve(server.messages()),
+        (messages) => messages.some((message) => message['method'] === 'elicitation/create'),
+      );
+      return server;
+    },
+  ],
+];
+
+const ENDS: readonly (readonly [string, (server: RawServer) => void, number])[] = [
+  ['SIGTERM', (server) => server.signal('SIGTERM'), 143],
+  [
+    'the end of its client',
+    (server) => {
+      server.closeOutput();
+      server.endInput();
+    },
+    0,
+  ],
+];
+
+describe.each(ENDS)('%s', (how, end, code) => {
+  // A client that goes away in a read is in client-faults.test.ts.
+  test.each(how === 'SIGTERM' ? BEFORE : BEFORE.slice(1))(
+    '%s: the server ends, nothing is changed, and nothing of it is left',
+    async (_when, reach) => {
+      const server = await reach();
+      end(server);
+      expect(await server.ended).toEqual({ code, signal: null });
+      await nobodyLeft();
+      expect(requestsTo(SUBMIT)).toEqual([]);
+      expect(await runNames()).not.toContain(name);
+    },
+  );
+
+  test('in an apply that was submitted: the server ends, dstack finishes it, once, and the audit log says that it isn’t known', async () => {
+    const server = start();
+    const token = await planWith(server);
+    const release = holdSubmission();
+    callTool(server, 3, 'apply', { token });
+    await held(SUBMIT);
+    end(server);
+    expect(await server.ended).toEqual({ code, signal: null });
+    release();
+    await nobodyLeft();
+    expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
+    expect(requestsTo(SUBMIT)).toHaveLength(1);
+    expect(await auditOf(name)).toEqual(['asked', 'approved', 'unknown']);
+  });
+});
+
+test('standard output closed in an apply: it is made once and recorded, and the server ends by itself', async () => {
+  const server = start();
+  const token = await planWith(server);
+  const release = holdSubmission();
+  callTool(server, 3, 'apply', { token });
+  await held(SUBMIT);
+  server.closeOutput();
+  release();
+  expect(await server.ended).toEqual({ code: 0, signal: null });
+  await nobodyLeft();
+  expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
+  expect(await auditOf(name)).toEqual(['asked', 'approved', 'done']);
+});
+
+test('SIGKILL in an apply: dstack finishes it, and the next server says that it knows nothing, where to look, and makes no second run', async () => {
+  const server = start();
+  const token = await planWith(server);
+  const release = holdSubmission();
+  callTool(server, 3, 'apply', { token });
+  await held(SUBMIT);
+  server.signal('SIGKILL');
+  expect(await server.ended).toEqual({ code: null, signal: 'SIGKILL' });
+  release();
+  await nobodyLeft();
+  dstack.breakWith(undefined);
+
+  const next = await connect({ env });
+  const refused = (await next.call('apply', { token })).facts;
+  expect(refused).toMatchObject({ outcome: 'refused', code: 'token-unknown' });
+  expect(refused['summary']).toMatch(/restarted since/);
+  expect(refused['next']).toMatch(/ps/);
+  expect((await next.call('get', { name })).facts['outcome']).toBe('done');
+  const plan = (await next.call('plan', { file })).facts;
+  expect(plan).toMatchObject({ outcome: 'nothing-to-do' });
+  expect(plan['token']).toBeUndefined();
+  expect(requestsTo(SUBMIT)).toHaveLength(1);
+  expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
+  expect(await auditOf(name)).toEqual(['asked', 'approved']);
+});
+
+test('SIGTERM while it attaches to a run that has no machine yet: what is left of that, the next server shows and ends', async () => {
+  const server = start();
+  callTool(server, 3, 'apply', { token: await planWith(server) });
+  expect(await resultOf(server, 3)).toMatchObject({ outcome: 'done' });
+  // As the real one does until there is a machine.
+  await cli.breakWith({ words: ['attach'], python: ['import time', 'time.sleep(1_000)'] });
+  callTool(server, 4, 'attach', { run: name });
+  const attaching = (): Promise<readonly Process[]> =>
+    processesIn(home.home).then((found) => found.filter(({ command }) => command.endsWith(`attach --logs ${name}`)));
+  await until(attaching, (found) => found.length > 0);
+  server.signal('SIGTERM');
+  expect(await server.ended).toEqual({ code: 143, signal: null });
+  const left = await attaching();
+  const next = await connect({ env });
+  const listed = (await next.call('attach', { action: 'list' })).facts['attachments'];
+  expect(left.length === 0 || JSON.stringify(listed).includes(name)).toBe(true);
+  await next.call('attach', { action: 'stop', run: name });
+  expect(await attaching()).toEqual([]);
+  expect((await next.call('attach', { action: 'list' })).facts['attachments']).toEqual([]);
+  expect((await next.call('get', { name })).facts['outcome']).toBe('done');
+});

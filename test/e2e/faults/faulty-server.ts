@@ -1,0 +1,132 @@
+import { createServer, request as openRequest } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import getPort from 'get-port';
+import { onTestFinished } from 'vitest';
+import type { AtEnd } from '../../support/connect.ts';
+
+/** What goes wrong with a request: before the server hears of it, or after it has done what it was asked. */
+export type Fault =
+  | { readonly kind: 'status'; readonly status: number; readonly body: string; readonly type?: string }
+  | { readonly kind: 'redirect'; readonly to: string }
+  /** Accepts, and never answers. */
+  | { readonly kind: 'hang' }
+  /** Ends the connection without an answer. */
+  | { readonly kind: 'reset' }
+  /** The server does what it was asked, and its answer is lost on the way. */
+  | { readonly kind: 'lose-answer' }
+  /** The server does what it was asked; half of its answer arrives. */
+  | { readonly kind: 'half-answer' }
+  /** The server does what it was asked, and answers late. */
+  | { readonly kind: 'late'; readonly untilReleased: Promise<void> };
+
+/** A server in front of the sandbox's that goes wrong where a test wants it to. */
+export interface FaultyServer {
+  readonly url: string;
+  /** The paths asked for so far, in order; those that met a fault are marked. */
+  readonly seen: readonly { readonly path: string; readonly faulty: boolean }[];
+  /** The access tokens that came with requests, each once. */
+  readonly tokens: readonly string[];
+  /** How many of those that hang are still waiting: a process that is gone waits no more. */
+  readonly hanging: number;
+  /** From now on, requests whose path matches meet the fault; undefined for none. */
+  breakWith(fault: Fault | undefined, where?: RegExp): void;
+}
+
+/** Starts it on a free port of the loopback; it is gone when the test is over. */
+export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFinished): Promise<FaultyServer> {
+  let broken: { readonly fault: Fault; readonly where: RegExp } | undefined;
+  const seen: { path: string; faulty: boolean }[] = [];
+  const tokens = new Set<string>();
+  let hanging = 0;
+  const server = createServer((incoming, outgoing) => {
+    const path = incoming.url ?? '/';
+    const fault = broken?.where.test(path) === true ? broken.fault : undefined;
+    seen.push({ path, faulty: fault !== undefined });
+    if (incoming.headers.authorization !== undefined) tokens.add(incoming.headers.authorization);
+    if (fault?.kind === 'hang') {
+      hanging += 1;
+      incoming.socket.once('close', () => {
+        hanging -= 1;
+      });
+    }
+    if (fault === undefined) forward(target, incoming, outgoing);
+    else meet(fault, target, incoming, outgoing);
+  });
+  const port = await getPort({ host: '127.0.0.1' });
+  await new Promise<void>((resolve) => {
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  atEnd(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => {
+      server.close(resolve);
+    });
+  });
+  return {
+    url: `http://127.0.0.1:${port}`,
+    seen,
+    get tokens() {
+      return [...tokens];
+    },
+    get hanging() {
+      return hanging;
+    },
+    breakWith(fault, where = /./) {
+      broken = fault && { fault, where };
+    },
+  };
+}
+
+function meet(fault: Fault, target: string, incoming: IncomingMessage, outgoing: ServerResponse): void {
+  switch (fault.kind) {
+    case 'status':
+      outgoing.writeHead(fault.status, { 'content-type': fault.type ?? 'application/json' }).end(fault.body);
+      return;
+    case 'redirect':
+      outgoing.writeHead(302, { location: fault.to }).end();
+      return;
+    case 'hang':
+      incoming.resume();
+      return;
+    case 'reset':
+      incoming.socket.resetAndDestroy();
+      return;
+    case 'lose-answer':
+      forward(target, incoming, outgoing, () => void incoming.socket.resetAndDestroy());
+      return;
+    case 'half-answer':
+      forward(target, incoming, outgoing, (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 200, answer.headers);
+        answer.once('data', (chunk: Buffer) => {
+          outgoing.write(chunk.subarray(0, Math.ceil(chunk.length / 2)), () => incoming.socket.destroy());
+        });
+      });
+      return;
+    case 'late':
+      forward(target, incoming, outgoing, async (answer) => {
+        await fault.untilReleased;
+        outgoing.writeHead(answer.statusCode ?? 200, answer.headers);
+        answer.pipe(outgoing);
+      });
+      return;
+    default:
+      fault satisfies never;
+  }
+}
+
+function forward(
+  target: string,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  onAnswer: (answer: IncomingMessage) => void | Promise<void> = (answer) => {
+    outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+    answer.pipe(outgoing);
+  },
+): void {
+  const { method, headers } = incoming;
+  const passed = openRequest(new URL(incoming.url ?? '/', target), { method, headers, agent: false }, (answer) => {
+    void onAnswer(answer);
+  });
+  passed.once('error', () => outgoing.destroy());
+  incoming.pipe(passed);
+}

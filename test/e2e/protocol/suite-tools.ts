@@ -1,0 +1,40 @@
+import * as z from 'zod';
+import { ToolError } from '../../../src/core/errors.ts';
+import { defineTool } from '../../../src/tool/tool.ts';
+import type { Question, Report } from '../../../src/core/report.ts';
+import type { AnyTool } from '../../../src/tool/tool.ts';
+import type { ToolContext } from '../../../src/tool/tool-context.ts';
+
+type Run = (powers: ToolContext) => Promise<Report<object> | Question>;
+
+const done: Report<object> = { outcome: 'done', summary: 'The suite was answered.', printed: [], facts: {} };
+const question: Question = { kind: 'question', message: 'Shall it go on?', field: 'approve', nonce: 'a-nonce' };
+
+/** What the suite calls by names of its own, each answered in the way in which the tools of this server answer. */
+const RUNS: Readonly<Record<string, Run>> = {
+  test_simple_text: async () => done,
+  test_error_handling: async () => {
+    throw new ToolError('invalid-input', 'This always fails.', 'Nothing can be done about it.');
+  },
+  test_tool_with_progress: async ({ time }) => {
+    for (const step of ['one', 'two', 'three']) time.progress(step);
+    return done;
+  },
+  test_logging_tool: async () => done,
+  test_input_required_result_elicitation: async () => question,
+  test_input_required_result_tampered_state: async () => question,
+  test_streaming_elicitation: async () => question,
+};
+
+/** Tools that the suite knows by name, made as every tool of this server is, so that it reaches what they have in common. */
+export const suiteTools: readonly AnyTool[] = Object.entries(RUNS).map(([name, run]) =>
+  defineTool({
+    name,
+    title: name,
+    description: 'A tool of the conformance suite.',
+    input: z.strictObject({}),
+    facts: z.object({}),
+    effect: 'read',
+    run: (_input, powers) => run(powers),
+  }),
+);

@@ -1,0 +1,196 @@
+import { setMaxListeners } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { execa } from 'execa';
+import { beforeAll, describe, test } from 'vitest';
+import { cliEnvironment } from '../../../src/dstack/run/environment.ts';
+import { watchInterruption } from '../../../src/dstack/run/interruption.ts';
+import { createWarmService, DEFAULT_WARM_LIMITS } from '../../../src/dstack/warm/service.ts';
+import type { WarmService } from '../../../src/dstack/warm/service.ts';
+import { isOver, startTestSandbox, testOptions } from '../../support/start-test-sandbox.ts';
+import type { TestSandbox } from '../../support/start-test-sandbox.ts';
+import { CASE_FILES, EQUALITY_CASES } from '../../support/warm-cases.ts';
+import type { EqualityCase } from '../../support/warm-cases.ts';
+import { workerFiles } from '../../support/warm-fixtures.ts';
+import { silentLog } from '../../support/warm-test-runner.ts';
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** Why the worker stepped aside, where it did. */
+    steppedAside?: string;
+  }
+}
+
+interface Home {
+  readonly env: Record<string, string>;
+  readonly workspace: string;
+  readonly service: WarmService;
+}
+interface Printed {
+  readonly code: number | string | undefined;
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+}
+
+/** The version that the sandbox's server has, or another one that speaks with it. */
+const binFolder = path.dirname(
+  process.env['DSTACK_TEST_CLI'] ?? path.join(testOptions.pythonEnvironment, 'bin/dstack'),
+);
+const cli = path.join(binFolder, 'dstack');
+const never = new AbortController().signal;
+setMaxListeners(0, never);
+const homes = new Map<EqualityCase['home'], Home>();
+const equal: string[] = [];
+const aside: string[] = [];
+let sandbox: TestSandbox;
+
+beforeAll(async () => {
+  // One fleet of one backend: dstack gives the offers of several in an order that changes from call to call.
+  sandbox = await startTestSandbox({ fleets: 'none' });
+  await sandbox.apply({ type: 'fleet', name: 'cloud', nodes: '0..2', backends: ['cloudrift'], idle_duration: '0s' });
+  await sandbox.apply({ type: 'task', name: 'done-run', commands: ['echo hello'] });
+  const gone = await sandbox.createHome({ url: 'http://127.0.0.1:9' });
+  const none = await sandbox.createHome();
+  const broken = await sandbox.createHome();
+  await writeFile(path.join(broken.home, '.dstack/config.yml'), 'projects: [a: b: c\n');
+  await execa('rm', [path.join(none.home, '.dstack/config.yml')]);
+  await addHome('sandbox', sandbox);
+  await addHome('gone', gone);
+  await addHome('none', none);
+  await addHome('broken', broken);
+  await addHome('denied', await sandbox.createHome({ token: 'wrong' }));
+  await sandbox.waitFor('done-run', isOver);
+  return async () => {
+    await Promise.all([...homes.values()].map(({ service }) => service.close()));
+    await sandbox.stop();
+  };
+});
+
+async function addHome(
+  name: EqualityCase['home'],
+  home: { env: Readonly<Record<string, string>>; workspace: string },
+): Promise<void> {
+  for (const [file, text] of Object.entries(CASE_FILES)) {
+    await mkdir(path.dirname(path.join(home.workspace, file)), { recursive: true });
+    await writeFile(path.join(home.workspace, file), text);
+  }
+  await writeFile(path.join(home.workspace, '../outside.dstack.yml'), CASE_FILES['task.dstack.yml'] ?? '');
+  const env = cliEnvironment(home.env);
+  const executable = { path: cli, interpreter: path.join(binFolder, 'python3'), tried: [] };
+  const limits = { ...DEFAULT_WARM_LIMITS, patienceMs: 60_000, handOverMs: 30_000 };
+  const service = createWarmService({
+    executable,
+    workerFiles,
+    env,
+    log: silentLog,
+    enabled: true,
+    platform: 'linux',
+    limits,
+  });
+  homes.set(name, { env, workspace: home.workspace, service });
+}
+
+function homeOf({ home }: EqualityCase): Home {
+  const found = homes.get(home);
+  if (found === undefined) throw new Error(`there is no home ${home}`);
+  return found;
+}
+
+async function runBare(each: EqualityCase): Promise<Printed> {
+  const { env, workspace } = homeOf(each);
+  const result = await execa(cli, [...each.argv], {
+    env: { ...env, ...each.env },
+    extendEnv: false,
+    cwd: path.join(workspace, each.folder ?? ''),
+    encoding: 'buffer',
+    reject: false,
+    stripFinalNewline: false,
+    ...(each.input === undefined ? { stdin: 'ignore' } : { input: each.input }),
+  });
+  return {
+    code: result.exitCode ?? result.signal,
+    stdout: Buffer.from(result.stdout),
+    stderr: Buffer.from(result.stderr),
+  };
+}
+
+async function runWarm(each: EqualityCase): Promise<Printed | string> {
+  const { workspace, service } = homeOf(each);
+  const interruption = watchInterruption(100_000, undefined, never);
+  const options = { cwd: path.join(workspace, each.folder ?? '') };
+  const input = each.input === undefined ? {} : { input: Buffer.from(each.input) };
+  const call = { argv: each.argv, options, interruption, mayGoOn: false, beforeGo: () => undefined, ...input };
+  const attempt = await service.attempt(call, each.env ?? {});
+  interruption.dispose();
+  if (attempt.kind === 'stepped-aside') return attempt.why;
+  if (attempt.kind === 'interrupted') throw new Error('it took too long');
+  const { end, printed } = attempt;
+  const code = end.kind === 'exited' ? end.code : end.kind === 'signalled' ? end.signal : end.kind;
+  return { code, stdout: Buffer.from(printed.stdout), stderr: Buffer.from(printed.stderr) };
+}
+
+const isSame = (bare: Printed, warm: Printed): boolean =>
+  bare.code === warm.code && bare.stdout.equals(warm.stdout) && bare.stderr.equals(warm.stderr);
+
+/** Without the frames of rich's spinner, whose number depends on how long the server took. */
+function withoutSpinner(printed: Printed): Printed {
+  // oxlint-disable-next-line no-control-regex -- what is taken out are control sequences
+  const frames = /\u001B\[32m[\u2800-\u28FF]\u001B\[0m [\w ]+\.\.\.(?:\r\u001B\[2K)?/gu;
+  return { ...printed, stdout: Buffer.from(printed.stdout.toString().replace(frames, '')) };
+}
+
+const describeCase = (each: EqualityCase): string => {
+  const env = Object.entries(each.env ?? {}).map(([name, value]) => `${name}=${value}`);
+  const input = each.input === undefined ? [] : [`< ${each.input.length} bytes`];
+  return [
+    ...env,
+    'dstack',
+    ...each.argv,
+    ...input,
+    `(${each.home}${each.folder === undefined ? '' : `, in ${each.folder}`})`,
+  ].join(' ');
+};
+
+/** All of them take minutes of two cores, most of it for the bare CLI: `npm run equality` asks for them, other runs take a part. */
+const isWhole = process.env['DSTACK_TEST_EQUALITY'] === 'all';
+// Like cases stand together: every fourth is some of each kind.
+const CHOSEN = EQUALITY_CASES.filter((_, index) => isWhole || index % 4 === 0);
+
+describe('the warm worker prints what the bare CLI prints, byte for byte', () => {
+  const cases = CHOSEN.map((each) => ({ name: describeCase(each), each }));
+
+  test.concurrent.for(cases)('$name', async ({ name, each }, { expect, task }) => {
+    for (let attempt = 1; ; attempt++) {
+      const [bare, warm] = await Promise.all([runBare(each), runWarm(each)]);
+      if (typeof warm === 'string') {
+        expect(warm).toBe(each.aside);
+        aside.push(warm);
+        task.meta.steppedAside = warm;
+        return;
+      }
+      // Two spinners hardly ever turn alike on a busy machine: where they alone differ, another look would tell no more.
+      const same = isSame(bare, warm) || (each.unsteady === true && isSame(withoutSpinner(bare), withoutSpinner(warm)));
+      if (!same && each.unsteady === true && attempt < 10) continue;
+      expect({ code: warm.code, stdout: warm.stdout.toString(), stderr: warm.stderr.toString() }).toEqual({
+        code: bare.code,
+        stdout: bare.stdout.toString(),
+        stderr: bare.stderr.toString(),
+      });
+      expect(same).toBe(true);
+      expect(each.aside).toBeUndefined();
+      equal.push(name);
+      return;
+    }
+  });
+});
+
+describe('the comparison', () => {
+  const least = isWhole ? 120 : 30;
+  test(`holds for at least ${least} commands, and the worker steps aside only for what is read on import`, ({
+    expect,
+  }) => {
+    expect(equal.length).toBeGreaterThanOrEqual(least);
+    expect(equal.length + aside.length).toBe(CHOSEN.length);
+    expect(aside.every((why) => why.endsWith(' is read on import'))).toBe(true);
+  });
+});

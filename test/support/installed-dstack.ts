@@ -1,0 +1,36 @@
+import { realpathSync } from 'node:fs';
+import path from 'node:path';
+import { execa } from 'execa';
+import { fixture } from './paths.ts';
+
+/** The dstack that the tests run against: the pinned one of the set-up, or the one that the environment names. */
+export const installedDstack = path.resolve(process.env['DSTACK_TEST_CLI'] ?? '.cache/python/bin/dstack');
+export const installedPython = path.join(path.dirname(realpathSync(installedDstack)), 'python3');
+
+export interface TrueFlag {
+  readonly long: string;
+  readonly aliases: readonly string[];
+  readonly short: string | null;
+  readonly takes: 'none' | 'one' | 'optional';
+  readonly repeatable: boolean;
+  readonly choices: readonly string[] | null;
+  readonly required: boolean;
+  readonly group: number | null;
+  readonly hidden: boolean;
+}
+
+export interface TruePage {
+  readonly text: string;
+  readonly flags: readonly TrueFlag[];
+  readonly positionals: readonly unknown[];
+  readonly subcommands: readonly unknown[];
+}
+
+/** What the installed dstack's own parsers say, with each help page printed for this width. */
+export async function describeParsers(columns: number): Promise<Record<string, TruePage>> {
+  const script = fixture('python', 'describe_parser.py');
+  const env = { COLUMNS: String(columns), NO_COLOR: '1', TERM: 'dumb' };
+  const { stdout } = await execa(installedPython, ['-B', script], { env, timeout: 60_000 });
+  const pages: Record<string, TruePage> = JSON.parse(stdout);
+  return pages;
+}

@@ -1,0 +1,46 @@
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { execa } from 'execa';
+import type { Introspection, Verdict } from '../../src/dstack/warm/introspection.ts';
+import { installedPython } from './installed-dstack.ts';
+
+/** Runs the same function as a plain process of its own would, for each line of standard input. */
+const LOOP = `
+import io, json, sys
+sys.path.insert(0, sys.argv[1])
+import introspect
+questions, answers = sys.stdin.buffer, sys.stdout
+for line in questions:
+    sys.stdin = io.TextIOWrapper(io.BytesIO(line))
+    print(json.dumps(introspect.validate(None, None)), file=answers, flush=True)
+`;
+
+/** One plain process of dstack's interpreter that judges many configurations, one after another. */
+export interface PlainValidator {
+  readonly validate: Introspection['validate'];
+  close(): Promise<void>;
+}
+
+/** Starts it. Without the worker's fork, preloading or channel: what it shares with the worker is the question alone. */
+export function openPlainValidator(env: Readonly<Record<string, string>>): PlainValidator {
+  const worker = path.resolve('worker');
+  const child = execa(installedPython, ['-B', '-c', LOOP, worker], { env, extendEnv: false, reject: false });
+  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    validate(question) {
+      const answer = last.then(async (): Promise<Verdict> => {
+        child.stdin.write(`${JSON.stringify(question)}\n`);
+        const { value, done } = await answers.next();
+        if (done === true) throw new Error('the plain process has ended');
+        return JSON.parse(value);
+      });
+      last = answer.catch(() => undefined);
+      return answer;
+    },
+    async close() {
+      child.stdin.end();
+      await child;
+    },
+  };
+}

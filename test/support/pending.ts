@@ -1,0 +1,43 @@
+import type { Binding, ConsentSummary, PendingChange, Operation } from '../../src/core/change.ts';
+
+/** A change as a flow would make it, with what a test wants to be different. */
+export function pendingChange(
+  options: {
+    operation?: Operation;
+    argv?: readonly string[];
+    binding?: Partial<Binding>;
+    summary?: Partial<ConsentSummary>;
+    nameToType?: string;
+  } = {},
+): PendingChange {
+  const operation = options.operation ?? 'create';
+  return {
+    request: { tool: 'apply', file: 'train.dstack.yml' },
+    operation,
+    argv: options.argv ?? ['apply', '-f', 'train.dstack.yml', '-y', '-d'],
+    binding: {
+      tool: 'apply',
+      resource: { kind: 'task', name: 'train' },
+      project: 'main',
+      server: 'http://127.0.0.1:3999',
+      cwd: '/work',
+      files: { '/home/me/gpu/train.dstack.yml': 'a'.repeat(64), '/home/me/gpu/.dstack/profiles.yml': 'absent' },
+      present: operation === 'create' ? null : '1f0c',
+      affected: [],
+      pricePerHour: 1,
+      cliVersion: '0.22.5',
+      ...options.binding,
+    },
+    summary: {
+      action: 'Submit the run train',
+      resource: { kind: 'task', name: 'train' },
+      project: 'main',
+      server: 'http://127.0.0.1:3999',
+      pricePerHour: 1,
+      losses: [],
+      warnings: [],
+      ...options.summary,
+    },
+    ...(options.nameToType === undefined ? {} : { nameToType: options.nameToType }),
+  };
+}

@@ -1,0 +1,134 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
+import { stringify } from 'yaml';
+import * as z from 'zod';
+import { startSandbox } from '../../sandbox/sandbox.ts';
+import type { Sandbox, SandboxOptions } from '../../sandbox/sandbox.ts';
+import { repositoryRoot } from './paths.ts';
+
+const repository = repositoryRoot;
+
+/** The Python environment and the cache that the tests of the sandbox share. */
+export const testOptions = {
+  pythonEnvironment: process.env['DSTACK_TEST_PYTHON_ENV'] ?? path.join(repository, '.cache', 'python'),
+  cacheFolder: path.join(repository, '.cache', 'sandbox'),
+} satisfies SandboxOptions;
+
+const run = z.object({
+  status: z.string(),
+  status_message: z.string().nullish(),
+  termination_reason: z.string().nullish(),
+  jobs: z.array(
+    z.object({
+      job_submissions: z.array(
+        z.object({
+          status: z.string(),
+          termination_reason: z.string().nullish(),
+          termination_reason_message: z.string().nullish(),
+          exit_status: z.number().nullish(),
+          image_pull_progress: z.object({ downloaded_bytes: z.number(), total_bytes: z.number() }).nullish(),
+        }),
+      ),
+    }),
+  ),
+});
+
+export type Run = z.output<typeof run>;
+
+/** A started sandbox and the ways in which a test uses it. */
+export interface TestSandbox extends Sandbox {
+  /** Runs the real CLI in the workspace; both outputs are put together. */
+  dstack(...args: string[]): Promise<{ readonly exitCode: number | undefined; readonly output: string }>;
+  /** Starts the real CLI and leaves it running, in a process group of its own. */
+  spawnDstack(...args: string[]): ChildProcess;
+  /** Writes a configuration and applies it, detached. Without resources it runs on a CPU host. */
+  apply(configuration: {
+    readonly type: string;
+    readonly name: string;
+    readonly [key: string]: unknown;
+  }): Promise<string>;
+  run(name: string): Promise<Run>;
+  /** Waits until the run is as wanted, and gives it. A run that never is ends the test by its time limit. */
+  waitFor(name: string, isWanted: (run: Run) => boolean): Promise<Run>;
+}
+
+const small = { cpu: '1..', memory: '1GB..', disk: '1GB..' };
+
+/** Starts a sandbox for one test file. */
+export async function startTestSandbox(options: Partial<SandboxOptions> = {}): Promise<TestSandbox> {
+  const sandbox = await startSandbox({ ...testOptions, ...options });
+  const environment = {
+    env: { ...sandbox.env, NO_COLOR: '1', COLUMNS: '250' },
+    extendEnv: false,
+    cwd: sandbox.workspace,
+  } as const;
+  const dstack: TestSandbox['dstack'] = async (...args) => {
+    const result = await execa(sandbox.cli, args, {
+      ...environment,
+      reject: false,
+      all: true,
+      stdin: 'ignore',
+      timeout: 60_000,
+    });
+    return { exitCode: result.exitCode, output: result.all };
+  };
+  const children: ChildProcess[] = [];
+  const getRun = async (name: string): Promise<Run> =>
+    run.parse(await sandbox.request('/api/project/main/runs/get', { run_name: name }));
+  return {
+    ...sandbox,
+    dstack,
+    spawnDstack: (...args) => {
+      const { env, cwd } = environment;
+      const child = spawn(sandbox.cli, args, { env, cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+      children.push(child);
+      return child;
+    },
+    async stop() {
+      // A test that failed may have left its own: it would write into the home once that is gone.
+      const running = children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
+      await Promise.all(
+        running.map(async (child) => {
+          const exited = once(child, 'exit');
+          child.kill('SIGKILL');
+          await exited;
+        }),
+      );
+      await sandbox.stop();
+    },
+    async apply(configuration) {
+      const file = `${configuration.name}.dstack.yml`;
+      const isRun = ['task', 'service', 'dev-environment'].includes(configuration.type);
+      const whole = isRun ? { resources: small, ...configuration } : configuration;
+      await writeFile(path.join(sandbox.workspace, file), stringify(whole));
+      const { exitCode, output } = await dstack('apply', '-f', file, '-y', '-d');
+      if (exitCode !== 0) throw new Error(`apply ended with ${exitCode ?? 'a signal'}: ${output}`);
+      return output;
+    },
+    run: getRun,
+    async waitFor(name, isWanted) {
+      for (;;) {
+        const now = await getRun(name);
+        if (isWanted(now)) return now;
+        await delay(50);
+      }
+    },
+  };
+}
+
+/** Whether a run is over, in whatever way. */
+export function isOver({ status }: Run): boolean {
+  return ['done', 'failed', 'terminated'].includes(status);
+}
+
+/** The newest submission of a run's first job. */
+export function lastSubmission({ jobs }: Run): Run['jobs'][number]['job_submissions'][number] {
+  const submission = jobs[0]?.job_submissions.at(-1);
+  if (submission === undefined) throw new Error('the run has no job');
+  return submission;
+}

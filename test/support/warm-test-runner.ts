@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pino } from 'pino';
+import { createCatalog } from '../../src/dstack/catalog/catalog.ts';
+import type { Catalog } from '../../src/dstack/argv/catalog-types.ts';
+import { checkArgv, hasEffect } from '../../src/dstack/argv/check-argv.ts';
+import type { CheckedArgv, CommandRequest } from '../../src/dstack/argv/command.ts';
+import { createPlainRunner } from '../../src/dstack/run/process-runner.ts';
+import { createWarmRunner } from '../../src/dstack/warm/runner.ts';
+import type { WarmRunner, WarmRunnerOptions } from '../../src/dstack/warm/runner.ts';
+import type { WarmLimits } from '../../src/dstack/warm/service.ts';
+import { grantConsent, spendConsent } from '../../src/safety/consent/consent.ts';
+import type { Consent } from '../../src/safety/consent/consent.ts';
+import type { Effect } from '../../src/core/report.ts';
+import { workerFiles } from './warm-fixtures.ts';
+import { fixture } from './paths.ts';
+
+export const silentLog = pino({ level: 'silent' });
+
+/** Makes an argv of the given effect, checked against recorded help. Works outside of vitest, too. */
+export async function checked<E extends Effect>(request: CommandRequest, effect: E): Promise<CheckedArgv<E>> {
+  const argv = await checkArgv(request, await openCatalog());
+  if (!hasEffect(argv, effect)) throw new Error(`its effect is ${argv.effect}`);
+  return argv;
+}
+
+let opened: Promise<Catalog> | undefined;
+
+function openCatalog(): Promise<Catalog> {
+  opened ??= readCatalog();
+  return opened;
+}
+
+async function readCatalog(): Promise<Catalog> {
+  const file = fixture('help', 'help-0.22.5.json');
+  const pages: Record<string, string> = JSON.parse(await readFile(file, 'utf8'));
+  return createCatalog({
+    source: { read: async (command, type) => pages[type === undefined ? command : `${command} -h ${type}`] ?? '' },
+    identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version: '0.22.5' },
+    // Nothing can be kept there: a process that a test kills would leave it behind.
+    cacheDir: '/dev/null/catalog',
+    log: silentLog,
+  });
+}
+
+export const consentTo = (argv: CheckedArgv): Consent =>
+  grantConsent({ operation: 'create', level: 'token', planDigest: 'x', argv: argv.argv });
+
+export interface TestRunnerOptions extends Partial<Omit<WarmRunnerOptions, 'limits'>> {
+  readonly executable: WarmRunnerOptions['executable'];
+  readonly limits?: Partial<WarmLimits>;
+}
+
+/** A warm runner over a plain one, as the server has them, with short limits. */
+export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
+  const env = options.env ?? { PATH: process.env['PATH'], HOME: path.dirname(options.executable.path) };
+  const { executable } = options;
+  const launcherPath = path.join(workerFiles, 'launch_pinned.py');
+  const plain = createPlainRunner({ executable, env, spendConsent, launcherPath, log: silentLog, graceMs: 300 });
+  return createWarmRunner({
+    workerFiles,
+    plain,
+    spendConsent,
+    log: silentLog,
+    ...options,
+    env,
+    limits: {
+      graceMs: 300,
+      patienceMs: 30_000,
+      handOverMs: 20_000,
+      silenceMs: 20_000,
+      introspectionMs: 120_000,
+      ...options.limits,
+    },
+  });
+}
+
+/** The worker's process, which has to be ready. */
+export function workerPid(runner: WarmRunner): number {
+  const { pid } = runner.state();
+  if (pid === undefined) throw new Error(`the worker is ${runner.state().kind}`);
+  return pid;
+}

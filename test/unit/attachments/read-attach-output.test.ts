@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest';
+import { readAttachOutput } from '../../../src/attachments/read-attach-output.ts';
+
+const HEAD = `Attached to run web (replica=0 job=0)
+Forwarded ports (local -> remote):
+  - localhost:18123 -> 8123
+  - 0.0.0.0:8080 -> 80
+To connect to the run via SSH, use \`ssh web\`.
+Press Ctrl+C to detach...
+`;
+
+const failureOf = (text: string) => readAttachOutput(text).failure;
+
+describe('the output of dstack attach', () => {
+  test('names the job, the alias and the ports', () => {
+    const output = readAttachOutput(`${HEAD}starting\n`);
+    expect(output).toMatchObject({
+      target: { run: 'web', replica: 0, job: 0 },
+      sshAlias: 'web',
+      ports: [
+        { host: 'localhost', localPort: 18_123, remotePort: 8123 },
+        { host: '0.0.0.0', localPort: 8080, remotePort: 80 },
+      ],
+      sshConfigNotWritten: false,
+      detached: false,
+    });
+    expect(output.failure).toBeUndefined();
+    expect(output.jobSaid).toBe('starting\n');
+    expect(output.dstackSaid).toBe(HEAD.trimEnd());
+  });
+
+  test('names the alias of one job among several', () => {
+    const output = readAttachOutput(
+      'Attached to run svc2 (replica=1 job=0)\nTo connect to the run via SSH, use `ssh svc2-0-1`.\nPress Ctrl+C to detach...\n',
+    );
+    expect(output).toMatchObject({ target: { run: 'svc2', replica: 1, job: 0 }, sshAlias: 'svc2-0-1', ports: [] });
+  });
+
+  test('takes neither ports nor an alias from what the job prints', () => {
+    const output = readAttachOutput(
+      `${HEAD}  - localhost:22 -> 22\nTo connect to the run via SSH, use \`ssh evil\`.\nAttached to run evil (replica=9 job=9)\n`,
+    );
+    expect(output).toMatchObject({ target: { run: 'web' }, sshAlias: 'web' });
+    expect(output.ports).toHaveLength(2);
+  });
+
+  test.each([
+    ['vscode', 'vscode://vscode-remote/ssh-remote+web/workflow'],
+    ['cursor', 'cursor://vscode-remote/ssh-remote+web/workflow'],
+    ['windsurf', 'windsurf://vscode-remote/ssh-remote+web/work/flow'],
+    ['zed', 'zed://ssh/web/workflow'],
+    ['vscode-insiders', 'vscode-insiders://vscode-remote/ssh-remote+web'],
+  ])('finds the link of %s', (scheme, url) => {
+    expect(readAttachOutput(`${HEAD}\nTo open in it, use link below:\n\n  ${url}\n\n`).ideLink).toEqual({
+      scheme,
+      url,
+    });
+  });
+
+  test.each([
+    ['of another host', 'vscode://vscode-remote/ssh-remote+other/workflow'],
+    ['of a web page', 'https://vscode-remote/ssh-remote+web/workflow'],
+    ['of a script', 'javascript://vscode-remote/ssh-remote+web/workflow'],
+    ['inside other text', 'open vscode://vscode-remote/ssh-remote+web/workflow now'],
+    ['with a query', 'vscode://vscode-remote/ssh-remote+web/workflow?command=rm'],
+  ])('takes no link %s', (_what, line) => {
+    expect(readAttachOutput(`${HEAD}${line}\n`).ideLink).toBeUndefined();
+  });
+
+  test.each([
+    [
+      'Failed to attach: port 8123 is already in use. Use -p in dstack attach to override the local port mapping, e.g. -p 8124:8123.',
+      { reason: 'port-in-use', port: 8123 },
+    ],
+    ['Cannot override port 999 not exposed by the run', { reason: 'port-not-exposed', port: 999 }],
+    ['Run nosuch not found', { reason: 'run-not-found' }],
+    ['Run fail3 is failed', { reason: 'run-ended', status: 'failed' }],
+    ['Failed to find replica=7 job=0', { reason: 'no-such-job' }],
+    ["Can't connect to the remote host", { reason: 'no-connection' }],
+    ['SSH client not found.', { reason: 'ssh-missing' }],
+    ['Failed to connect to dstack server http://127.0.0.1:3990', { reason: 'server-unreachable' }],
+    [
+      'Access to http://127.0.0.1:3990/api/runs/get is denied. Please check your access token',
+      { reason: 'access-denied' },
+    ],
+    ['Something that no version has said yet', { reason: 'other' }],
+  ])('reads the failure in "%s"', (line, failure) => {
+    expect(failureOf(`${line}\n`)).toEqual({ failure, words: line });
+  });
+
+  test('reads a missing right from the last line of a traceback, not from an error that was handled', () => {
+    const words = "PermissionError: [Errno 13] Permission denied: '/home/me/.dstack/ssh/config'";
+    const text = `Traceback (most recent call last):\nFileNotFoundError: [Errno 2] No such file or directory: '/x'\n\nDuring handling\n${words}\n`;
+    expect(failureOf(text)).toEqual({
+      failure: { reason: 'no-permission', path: '/home/me/.dstack/ssh/config' },
+      words,
+    });
+  });
+
+  test('reads the end of a run that failed while dstack waited for it', () => {
+    expect(failureOf('\nProvisioning web completed (failed)\nRun web is failed\n')?.failure).toEqual({
+      reason: 'run-ended',
+      status: 'failed',
+    });
+  });
+
+  test('sees that the alias is unknown to ssh when dstack could not write its configuration', () => {
+    const warning =
+      "[01:18:35] WARNING  dstack._internal.utils.ssh:245 Couldn't update `/home/me/.ssh/config` due to a permissions problem.\n";
+    expect(readAttachOutput(`${warning}${HEAD}`)).toMatchObject({ sshConfigNotWritten: true, sshAlias: 'web' });
+    expect(readAttachOutput(`${HEAD}${warning}`).sshConfigNotWritten).toBe(false);
+  });
+
+  test.each([
+    ['Exited (0)', 'Exited (0)'],
+    ['Exited (1)\nCheck dstack logs -d web for more details.', 'Exited (1)'],
+  ])('reads how the run ended from "%s"', (end, finished) => {
+    expect(readAttachOutput(`${HEAD}line\n${end}\n`).finished).toBe(finished);
+  });
+
+  test('sees that dstack detached', () => {
+    expect(readAttachOutput(`${HEAD}tick\n\nDetached\n`).detached).toBe(true);
+  });
+
+  test('says nothing of output that is empty', () => {
+    expect(readAttachOutput('')).toEqual({
+      ports: [],
+      sshConfigNotWritten: false,
+      detached: false,
+      dstackSaid: '',
+      jobSaid: '',
+    });
+  });
+});

@@ -1,0 +1,111 @@
+import { describe, expect, test, vi } from 'vitest';
+import { waitFor } from '../../../src/core/poll.ts';
+
+/** Answers with the values in turn; the last one again and again. */
+function answering<T>(first: T, ...more: T[]): () => Promise<T> {
+  const values = [first, ...more];
+  return async () => (values.length > 1 ? (values.shift() ?? first) : (values[0] ?? first));
+}
+const LONG_MS = 60_000;
+
+describe('waiting for a state', () => {
+  test('ends with the first value that is done', async () => {
+    const seen: string[] = [];
+    const waited = await waitFor({
+      poll: answering<string>('pending', 'pending', 'running', 'done'),
+      done: (value) => value === 'running',
+      intervalMs: 1,
+      deadlineMs: LONG_MS,
+      onChange: (value) => seen.push(value),
+    });
+    expect(waited).toEqual({ kind: 'done', value: 'running' });
+    expect(seen).toEqual(['pending', 'running']);
+  });
+
+  test('tells of a change by content, not by identity', async () => {
+    const onChange = vi.fn<(value: { at: number[] }) => void>();
+    await waitFor({
+      poll: answering({ at: [1] }, { at: [1] }, { at: [2] }),
+      done: ({ at }) => at[0] === 2,
+      intervalMs: 1,
+      deadlineMs: LONG_MS,
+      onChange,
+    });
+    expect(onChange).toHaveBeenCalledTimes(2);
+  });
+
+  test('gives what it knows when time is up', async () => {
+    const waited = await waitFor({ poll: answering('pending'), done: () => false, intervalMs: 1, deadlineMs: 30 });
+    expect(waited).toEqual({ kind: 'time-is-up', value: 'pending' });
+  });
+
+  test('ends at the deadline even when a poll never answers, and tells the poll', async () => {
+    let signal: AbortSignal | undefined;
+    const poll = (given: AbortSignal): Promise<string> => {
+      signal = given;
+      return new Promise(() => undefined);
+    };
+    expect(await waitFor({ poll, done: () => true, intervalMs: 1, deadlineMs: 20 })).toEqual({ kind: 'time-is-up' });
+    expect(signal?.aborted).toBe(true);
+  });
+
+  test('asks nothing once it is cancelled', async () => {
+    const poll = vi.fn<() => Promise<string>>(answering('pending'));
+    const waited = await waitFor({
+      poll,
+      done: () => false,
+      intervalMs: 1,
+      deadlineMs: LONG_MS,
+      signal: AbortSignal.abort(),
+    });
+    expect(waited).toEqual({ kind: 'cancelled' });
+    expect(poll).not.toHaveBeenCalled();
+  });
+
+  test('ends in the middle of a pause when it is cancelled', async () => {
+    const controller = new AbortController();
+    const waited = waitFor({
+      poll: answering('pending'),
+      done: () => false,
+      intervalMs: LONG_MS,
+      deadlineMs: LONG_MS,
+      signal: controller.signal,
+      onChange: () => setImmediate(() => controller.abort()),
+    });
+    expect(await waited).toEqual({ kind: 'cancelled', value: 'pending' });
+  });
+
+  test('asks more and more seldom while nothing changes, and often again after a change', async () => {
+    vi.useFakeTimers();
+    try {
+      const at: number[] = [];
+      const start = Date.now();
+      let value = 'pending';
+      const waited = waitFor({
+        poll: async () => {
+          at.push(Date.now() - start);
+          if (at.length === 7) value = 'pulling';
+          return value;
+        },
+        done: () => at.length === 9,
+        intervalMs: 1000,
+        deadlineMs: 10 * LONG_MS,
+      });
+      await vi.runAllTimersAsync();
+      await waited;
+      const pauses = at.slice(1).map((time, index) => time - (at[index] ?? 0));
+      expect(pauses).toEqual([1000, 1500, 2250, 3375, 5000, 5000, 1000, 1500]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('lets through what a poll throws', async () => {
+    const poll = async (): Promise<never> => {
+      throw new Error('no such run');
+    };
+    await expect(waitFor({ poll, done: () => true, intervalMs: 1, deadlineMs: LONG_MS })).rejects.toThrow(
+      'no such run',
+    );
+  });
+});

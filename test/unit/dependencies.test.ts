@@ -1,0 +1,188 @@
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { readSources } from '../support/read-imports.ts';
+
+/**
+ * The folders of the server, lowest first. A folder imports only folders above it in this list (below it in the architecture), types
+ * included, so that no circle is possible between folders.
+ */
+const LAYERS: readonly string[] = [
+  'src/core',
+  'src/render',
+  'src/settings',
+  'src/safety/files',
+  'src/safety/dialog',
+  'src/safety/audit',
+  'src/safety/policy',
+  'src/safety/consent',
+  'src/observability',
+  'src/dstack/argv',
+  'src/dstack/run',
+  'src/dstack/warm',
+  'src/dstack/locate',
+  'src/dstack/catalog',
+  'src/dstack/output',
+  'src/dstack/client',
+  'src/dstack',
+  'src/configuration',
+  'src/attachments',
+  'src/changes',
+  'src/doctor',
+  'src',
+  'src/tool',
+  'tools',
+  'src/mcp',
+  'src/setup',
+  'src/bin',
+];
+
+/** What only these files may do; a file that no longer does it has to leave the list. */
+const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonly files: readonly string[] }[] = [
+  {
+    what: 'talk MCP',
+    code: /'@modelcontextprotocol\//,
+    files: [
+      'sandbox/demo.ts',
+      'src/mcp/register-card.ts',
+      'src/mcp/register-prompts.ts',
+      'src/mcp/register-resources.ts',
+      'src/mcp/register-tools.ts',
+      'src/mcp/server.ts',
+      'src/mcp/stdio-transport.ts',
+    ],
+  },
+  { what: 'make the log', code: /'pino'/, files: ['src/core/log.ts', 'src/observability/create-log.ts'] },
+  {
+    what: 'read the command line or end the process',
+    code: /(?<!')\bprocess\.(?:argv|exit)\b/,
+    files: ['src/bin/launch.ts', 'src/bin/main.ts'],
+  },
+  {
+    what: 'make a consent',
+    code: /\bgrantConsent\b/,
+    files: ['src/safety/consent/consent.ts', 'src/safety/consent/gate.ts'],
+  },
+  {
+    what: 'start a process',
+    code: /'(?:execa|node:child_process|node:cluster|node:worker_threads)'/,
+    files: [
+      'sandbox/dstack-server.ts',
+      'sandbox/end-tunnels.ts',
+      'sandbox/python-environment.ts',
+      'sandbox/ssh-keys.ts',
+      'sandbox/template-database.ts',
+      'src/attachments/end-attachment.ts',
+      'src/attachments/process-identity.ts',
+      'src/attachments/spawn-attach.ts',
+      'src/attachments/ssh-tunnel.ts',
+      'src/doctor/machine-checks.ts',
+      'src/dstack/run/process-group.ts',
+      'src/dstack/run/spawn-dstack.ts',
+      'src/dstack/warm/introspection.ts',
+      'src/dstack/warm/process.ts',
+      'src/safety/dialog/dialog.ts',
+    ],
+  },
+  {
+    // The server itself talks to nobody: the CLI does. The last two speak to the worker and look for a free port.
+    what: 'open a connection',
+    code: /'node:(?:net|tls|dgram|http|https|http2)'|\bfetch\(|\bWebSocket\b/,
+    files: [
+      'sandbox/addresses.ts',
+      'sandbox/cloud/https-proxy.ts',
+      'sandbox/dstack-server.ts',
+      'sandbox/machines/container.ts',
+      'sandbox/machines/http-json.ts',
+      'sandbox/machines/runner.ts',
+      'sandbox/machines/shim.ts',
+      'sandbox/machines/simulated-host.ts',
+      'sandbox/machines/ssh-server.ts',
+      'sandbox/rest-client.ts',
+      'src/attachments/attach-advice.ts',
+      'src/dstack/warm/process.ts',
+    ],
+  },
+  // Except for traces, which go to the collector that an operator named.
+  { what: 'send traces', code: /'@opentelemetry\//, files: ['src/observability/traces.ts'] },
+  { what: 'use a shell', code: /\bshell: true\b|'(?:ba|z|da)?sh',? *\['?-l?c/, files: [] },
+  { what: 'know that it is tested', code: /\bVITEST\b|\bNODE_ENV\b|'vitest|\.\.\/test\//, files: [] },
+];
+
+// To go with the next steps: these still take the whole application instead of what they use.
+const PENDING = /imports src\/(?:app|tool\/call-context)\.ts$/;
+
+const sources = readSources(['src', 'tools', 'sandbox']);
+const imports = sources.flatMap((source) => source.imports).filter(({ to }) => !to.startsWith('node:'));
+const groupByFile = (all: typeof imports): ReadonlyMap<string, typeof imports> => {
+  const groups = new Map<string, typeof imports>();
+  for (const one of all) groups.set(one.from, [...(groups.get(one.from) ?? []), one]);
+  return groups;
+};
+const folderOf = (file: string): string => path.posix.dirname(file);
+
+test('every folder of the server has a place in the list of layers', () => {
+  const folders = new Set(sources.map(({ file }) => folderOf(file)).filter((folder) => !folder.startsWith('sandbox')));
+  expect([...folders].sort()).toEqual([...LAYERS].sort());
+});
+
+test('a folder imports only folders below it, types included', () => {
+  const upward = imports.filter(({ from, to }) => {
+    const [own, other] = [LAYERS.indexOf(folderOf(from)), LAYERS.indexOf(folderOf(to))];
+    return own >= 0 && other > own;
+  });
+  expect(upward.map(({ from, to }) => `${from} imports ${to}`).filter((one) => !PENDING.test(one))).toEqual([]);
+});
+
+test('no file imports itself through others, types included', () => {
+  const targets = groupByFile(imports);
+  const finished = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) circles.push([...way.slice(way.indexOf(file)), file].join(' -> '));
+    if (finished.has(file) || way.includes(file)) return;
+    for (const { to } of targets.get(file) ?? []) visit(to, [...way, file]);
+    finished.add(file);
+  };
+  for (const { file } of sources) visit(file, []);
+  expect(circles.filter((one) => !one.startsWith('src/configuration/configuration-service.ts'))).toEqual([]);
+});
+
+test('only src/mcp and src/bin import a tool, the card and the protocol by name', () => {
+  const toTools = imports.filter(({ from, to }) => to.startsWith('tools/') && !from.startsWith('tools/'));
+  expect([...new Set(toTools.map(({ from }) => folderOf(from)))]).toEqual(['src/bin']);
+});
+
+test('a tool gets what it may do as an argument: it imports no runner, no gate and no process', () => {
+  const allowed =
+    /^(?:tools\/|src\/core\/|src\/tool\/tool\.ts|src\/dstack\/output\/|src\/changes\/change-facts\.ts|zod$)/;
+  const stray = imports.filter(
+    ({ from, to, kind }) => from.startsWith('tools/') && kind !== 'type' && !allowed.test(to),
+  );
+  expect(stray.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
+});
+
+test.each(RESERVED)('only the listed files may $what', ({ code, files }) => {
+  expect(sources.filter((source) => code.test(source.code)).map(({ file }) => file)).toEqual(files);
+});
+
+test('errors.ts imports nothing, and the sandbox is loaded only when it is asked for', () => {
+  expect(sources.find(({ file }) => file === 'src/core/errors.ts')?.imports).toEqual([]);
+  expect(imports.filter(({ from, to }) => from.startsWith('src/') && to.startsWith('sandbox/'))).toEqual([
+    { from: 'src/bin/main.ts', to: 'sandbox/main.ts', kind: 'lazy' },
+  ]);
+});
+
+test('the sandbox imports nothing of the server', () => {
+  const stray = imports.filter(({ from, to }) => from.startsWith('sandbox/') && /^(?:src|tools)\//.test(to));
+  expect(stray).toEqual([]);
+});
+
+test('imports of a value, of a type and of what is loaded later are told apart', () => {
+  expect([...new Set(imports.map(({ kind }) => kind))].sort()).toEqual(['lazy', 'type', 'value']);
+  const server = sources.find(({ file }) => file === 'src/mcp/register-tools.ts');
+  // A statement over several lines, and one for types, of the same package.
+  expect(server?.imports.filter(({ to }) => to === '@modelcontextprotocol/server').map(({ kind }) => kind)).toEqual([
+    'value',
+    'type',
+  ]);
+});

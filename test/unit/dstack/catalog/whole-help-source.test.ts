@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { createWholeHelpSource } from '../../../../src/dstack/catalog/help-source.ts';
+
+const fallback = {
+  read: (command: string, type?: string) => Promise.resolve(`asked dstack for ${command} ${type ?? ''}`.trim()),
+};
+const texts = { version: '1', help: { '': 'root', ps: 'ps page', 'apply -h task': 'task page' } };
+
+test('all pages come from one question', async () => {
+  let questions = 0;
+  const source = createWholeHelpSource({
+    helpTexts: () => {
+      questions += 1;
+      return Promise.resolve(texts);
+    },
+    fallback,
+  });
+  expect(await Promise.all([source.read(''), source.read('ps'), source.read('apply', 'task')])).toEqual([
+    'root',
+    'ps page',
+    'task page',
+  ]);
+  expect(questions).toBe(1);
+  expect(source.prefetchedPages?.()).toEqual(texts.help);
+});
+
+test('a command that is not among them is asked of dstack itself', async () => {
+  const source = createWholeHelpSource({ helpTexts: () => Promise.resolve(texts), fallback });
+  expect(await source.read('destroy')).toBe('asked dstack for destroy');
+});
+
+test('where the interpreter gives no answer, each page is asked for, and the interpreter again the next time', async () => {
+  let answer: typeof texts | undefined;
+  const source = createWholeHelpSource({ helpTexts: () => Promise.resolve(answer), fallback });
+  expect(await source.read('ps')).toBe('asked dstack for ps');
+  answer = texts;
+  expect(await source.read('ps')).toBe('ps page');
+});

@@ -1,0 +1,161 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ToolError } from '../../../../src/core/errors.ts';
+import { createLogPager, describeLogPage, pageLog } from '../../../../src/dstack/output/page-log.ts';
+import type { LogPageRequest } from '../../../../src/dstack/output/page-log.ts';
+
+const log = (lines: number): string => Array.from({ length: lines }, (_, index) => `line ${index + 1}\n`).join('');
+const request = (more: Partial<LogPageRequest> = {}): LogPageRequest => ({
+  lines: 3,
+  maxBytes: 40_000,
+  logKey: 'main/web/0/0',
+  ...more,
+});
+
+describe('a page of a log', () => {
+  test('is its last lines, and says where they stand', async () => {
+    const page = await pageLog(log(10), request());
+    expect(page).toMatchObject({
+      text: 'line 8\nline 9\nline 10\n',
+      shown: { first: 8, last: 10, lines: 3, bytes: 22 },
+      total: { lines: 10, bytes: 71 },
+      cutLines: 0,
+    });
+    expect(page.newer).toBeUndefined();
+    expect(describeLogPage(page)).toBe('Lines 8-10 of 10 lines (71 bytes).');
+  });
+
+  test('leads to the page before it and back again', async () => {
+    const last = await pageLog(log(10), request());
+    const before = await pageLog(log(10), request({ ...cursorOf(last.older) }));
+    expect(before.text).toBe('line 5\nline 6\nline 7\n');
+    const back = await pageLog(log(10), request({ ...cursorOf(before.newer) }));
+    expect(back.text).toBe('line 8\nline 9\nline 10\n');
+  });
+
+  test('ends at the beginning', async () => {
+    const last = await pageLog(log(4), request());
+    const first = await pageLog(log(4), request({ ...cursorOf(last.older) }));
+    expect(first.text).toBe('line 1\n');
+    expect(first.older).toBeUndefined();
+  });
+
+  test('goes on where the log ended before, when it has grown', async () => {
+    const last = await pageLog(log(10), request({ lines: 5 }));
+    const before = await pageLog(log(10), request({ lines: 5, ...cursorOf(last.older) }));
+    const grown = await pageLog(log(12), request({ lines: 50, ...cursorOf(before.newer) }));
+    expect(grown.text).toBe(log(12).split('line 5\n')[1]);
+  });
+
+  test('shows each line exactly once on the way back, whatever the sizes', async () => {
+    const sizes = fc.record({ lines: fc.integer({ min: 1, max: 9 }), maxBytes: fc.integer({ min: 5, max: 200 }) });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.stringMatching(/^[a-zé ]{0,20}$/), { minLength: 1, maxLength: 30 }),
+        sizes,
+        async (lines, size) => {
+          const text = lines.map((line) => `${line}\n`).join('');
+          let seen = '';
+          let cursor: string | undefined;
+          do {
+            const page = await pageLog(text, request({ ...size, ...cursorOf(cursor) }));
+            seen = page.text + seen;
+            expect(page.shown?.lines).toBeLessThanOrEqual(size.lines);
+            const isOneLine = page.shown?.lines === 1;
+            expect(isOneLine || Buffer.byteLength(page.text) <= size.maxBytes).toBe(true);
+            cursor = page.older;
+          } while (cursor !== undefined);
+          expect(seen).toBe(text);
+        },
+      ),
+    );
+  });
+
+  test('holds only lines with the text, their neighbours, and a mark where others are left out', async () => {
+    const filter = { text: 'line 5', contextLines: 1 };
+    const page = await pageLog(`${log(9)}x line 5 [.*]\nend\n`, request({ lines: 20, filter }));
+    expect(page.text).toBe('line 4\nline 5\nline 6\n--\nline 9\nx line 5 [.*]\nend\n');
+    expect(page.matches).toBe(2);
+    expect(describeLogPage(page)).toContain("2 lines with the filter's text");
+  });
+
+  test('takes the filter literally, and ignores case only when asked to', async () => {
+    const text = 'a.b\naxb\nA.B\n';
+    expect((await pageLog(text, request({ filter: { text: 'a.b', contextLines: 0 } }))).text).toBe('a.b\n');
+    expect((await pageLog(text, request({ filter: { text: 'a.b', contextLines: 0, ignoreCase: true } }))).text).toBe(
+      'a.b\n--\nA.B\n',
+    );
+  });
+
+  test('pages through the matches of a filter', async () => {
+    const filter = { text: 'match', contextLines: 0 };
+    const text = Array.from({ length: 20 }, (_, index) => `${index % 2 === 0 ? 'match' : 'other'} ${index}\n`).join('');
+    const last = await pageLog(text, request({ filter }));
+    const before = await pageLog(text, request({ filter, ...cursorOf(last.older) }));
+    expect(last.text).toBe('match 14\n--\nmatch 16\n--\nmatch 18\n');
+    expect(before.text).toBe('match 8\n--\nmatch 10\n--\nmatch 12\n');
+  });
+
+  test('counts a progress bar as one line, in its last state', async () => {
+    const bar = Array.from({ length: 100 }, (_, percent) => `${percent}%\r`).join('');
+    const page = await pageLog(`start\n${bar}100%\nend\n`, request());
+    expect(page).toMatchObject({ text: 'start\n100%\nend\n', foldedStates: 100, total: { lines: 3 } });
+  });
+
+  test('cuts an overlong line in the middle and says how much is missing', async () => {
+    const page = await pageLog(`${'a'.repeat(50_000)}END\n`, request());
+    expect(page.text).toMatch(/^a+\[\.\.\. \d+ characters cut \.\.\.\]a+END\n$/);
+    expect(page.text.length).toBeLessThan(10_000);
+    expect(page.cutLines).toBe(1);
+    expect(page.total).toEqual({ lines: 1, bytes: 50_004 });
+  });
+
+  test('shows nothing of an empty log, and says so', async () => {
+    const page = await pageLog('', request());
+    expect(page.text).toBe('');
+    expect(describeLogPage(page)).toBe('Nothing to show; the log has 0 lines (0 bytes).');
+  });
+
+  test('keeps characters whole that are cut by the border of a chunk', () => {
+    const pager = createLogPager(request());
+    for (const byte of Buffer.from('größe 😀\n')) pager.write(Uint8Array.of(byte));
+    expect(pager.end().text).toBe('größe 😀\n');
+  });
+
+  test.each([
+    ['garbage', 'garbage'],
+    ['another shape', Buffer.from('["after",-1,"x"]').toString('base64url')],
+  ])('refuses %s as a cursor', async (_what, cursor) => {
+    await expect(pageLog(log(3), request({ cursor }))).rejects.toThrow(ToolError);
+  });
+
+  test('refuses the cursor of another log or filter', async () => {
+    const { older } = await pageLog(log(10), request());
+    const other = pageLog(log(10), request({ logKey: 'main/other/0/0', ...cursorOf(older) }));
+    await expect(other).rejects.toMatchObject({ code: 'invalid-value' });
+    const filter = { text: 'line', contextLines: 0 };
+    await expect(pageLog(log(10), request({ filter, ...cursorOf(older) }))).rejects.toMatchObject({
+      code: 'invalid-value',
+    });
+  });
+
+  test('stays small over a log of 100 MB', async () => {
+    const chunk = Buffer.from(`${'x'.repeat(99)}\n`.repeat(10_000));
+    const source = function* () {
+      for (let index = 0; index < 100; index += 1) yield chunk;
+      yield Buffer.from('the end\n');
+    };
+    globalThis.gc?.();
+    const before = process.memoryUsage();
+    const page = await pageLog(source(), request({ lines: 100 }));
+    const after = process.memoryUsage();
+    expect(page.total).toEqual({ lines: 1_000_001, bytes: 100_000_008 });
+    expect(page.text.endsWith('the end\n')).toBe(true);
+    expect(page.shown?.lines).toBe(100);
+    expect(after.rss - before.rss).toBeLessThan(100_000_000);
+  });
+});
+
+function cursorOf(cursor: string | undefined): { cursor?: string } {
+  return cursor === undefined ? {} : { cursor };
+}

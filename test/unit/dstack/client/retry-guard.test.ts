@@ -1,0 +1,144 @@
+import { expect, test } from 'vitest';
+import { createRetryGuard } from '../../../../src/dstack/client/retry-guard.ts';
+import type { Fault, RetryGuardOptions } from '../../../../src/dstack/client/retry-guard.ts';
+
+const permanent: Fault = {
+  message: 'Run train not found',
+  hint: 'List the runs with ps.',
+  transient: false,
+};
+const passing: Fault = { message: 'Connection refused', hint: 'Is the server up?', transient: true };
+
+function setUp(options: RetryGuardOptions = {}) {
+  let clock = 5_000;
+  const guard = createRetryGuard({ now: () => clock, ...options });
+  return {
+    guard,
+    pass: (ms: number): void => {
+      clock += ms;
+    },
+  };
+}
+
+test('a failure that can not go away is not tried again: the first error is repeated', () => {
+  const { guard } = setUp();
+  expect(guard.check('get train')).toBeUndefined();
+  guard.record('get train', permanent);
+  expect(guard.check('get train')).toMatchObject({
+    code: 'retry-refused',
+    message: expect.stringContaining('Run train not found'),
+    hint: expect.stringContaining('List the runs with ps.'),
+  });
+  expect(() => guard.assertMayRun('get train')).toThrow('Run train not found');
+});
+
+test('other inputs are another call', () => {
+  const { guard } = setUp();
+  guard.record('get train', permanent);
+  expect(guard.check('get trainer')).toBeUndefined();
+  expect(() => guard.assertMayRun('get trainer')).not.toThrow();
+});
+
+test('after ten minutes it may be tried again, and not a moment before', () => {
+  const { guard, pass } = setUp();
+  guard.record('k', permanent);
+  pass(10 * 60_000 - 1);
+  expect(guard.check('k')).toBeDefined();
+  pass(1);
+  expect(guard.check('k')).toBeUndefined();
+});
+
+test('when something was changed in the world it may be tried again', () => {
+  const { guard } = setUp();
+  guard.record('k', permanent);
+  guard.worldChanged();
+  expect(guard.check('k')).toBeUndefined();
+});
+
+test('a passing fault may be tried again after a pause, which grows with each failure up to a minute', () => {
+  const { guard, pass } = setUp();
+  const pauses = Array.from({ length: 9 }, () => {
+    guard.record('k', passing);
+    let waited = 0;
+    const told = /Wait (\d+) s/.exec(guard.check('k')?.hint ?? '')?.[1];
+    while (guard.check('k') !== undefined) {
+      pass(500);
+      waited += 500;
+    }
+    expect(Number(told) * 1000).toBe(waited);
+    return waited;
+  });
+  expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+});
+
+test('a success begins anew', () => {
+  const { guard, pass } = setUp();
+  for (let count = 0; count < 5; count += 1) guard.record('k', passing);
+  guard.record('k', undefined);
+  expect(guard.check('k')).toBeUndefined();
+  guard.record('k', passing);
+  pass(1_000);
+  expect(guard.check('k')).toBeUndefined();
+  guard.record('other', permanent);
+  guard.record('other', undefined);
+  expect(guard.check('other')).toBeUndefined();
+});
+
+test('a fault of long ago does not make the pause longer', () => {
+  const { guard, pass } = setUp();
+  for (let count = 0; count < 5; count += 1) guard.record('k', passing);
+  pass(60 * 60_000);
+  guard.record('k', passing);
+  pass(1_000);
+  expect(guard.check('k')).toBeUndefined();
+});
+
+test('the memory is bounded: what failed longest ago is forgotten', () => {
+  const { guard } = setUp({ maxEntries: 3 });
+  const refused = (...keys: string[]): string[] => keys.filter((key) => guard.check(key) !== undefined);
+  for (const key of ['a', 'b', 'c']) guard.record(key, permanent);
+  expect(refused('a', 'b', 'c')).toEqual(['a', 'b', 'c']);
+  guard.record('d', permanent);
+  expect(refused('a', 'b', 'c', 'd')).toEqual(['b', 'c', 'd']);
+  guard.record('b', permanent);
+  guard.record('e', permanent);
+  expect(refused('b', 'c', 'd', 'e')).toEqual(['b', 'd', 'e']);
+});
+
+test('a pause is waited for to its end, and the refusal says for how long', () => {
+  const { guard, pass } = setUp();
+  guard.record('k', passing);
+  expect(guard.check('k')).toMatchObject({
+    code: 'retry-refused',
+    message: 'The same call failed just now: Connection refused',
+    hint: 'Wait 1 s, then try once more. Is the server up?',
+  });
+  pass(999);
+  expect(guard.check('k')?.hint).toContain('Wait 1 s');
+  pass(1);
+  expect(guard.check('k')).toBeUndefined();
+});
+
+test('the pause starts anew when the failure was long ago', () => {
+  const { guard, pass } = setUp({ permanentMs: 10_000 });
+  guard.record('k', passing);
+  pass(10_999);
+  guard.record('k', passing);
+  expect(guard.check('k')?.hint).toContain('Wait 2 s');
+  pass(2_000 + 10_000);
+  guard.record('k', passing);
+  expect(guard.check('k')?.hint).toContain('Wait 1 s');
+});
+
+test('a change in the world does not shorten the pause after a fault that passes by itself', () => {
+  const { guard } = setUp();
+  guard.record('k', passing);
+  guard.worldChanged();
+  expect(guard.check('k')?.message).toContain('failed just now');
+});
+
+test('without a clock of its own it goes by that of the machine', () => {
+  const guard = createRetryGuard();
+  guard.record('k', permanent);
+  expect(guard.check('k')?.message).toContain('failed before, and nothing has changed since');
+});

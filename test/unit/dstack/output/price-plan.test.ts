@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest';
+import { countMachines, hasGroups, pricePlan } from '../../../../src/dstack/output/price-plan.ts';
+import type { Offer } from '../../../../src/core/offer.ts';
+
+describe('the number of machines of a plan', () => {
+  it.each([
+    [2, { min: 2, max: 2 }],
+    ['3', { min: 3, max: 3 }],
+    ['1..4', { min: 1, max: 4 }],
+    ['2..', { min: 2 }],
+    [
+      { min: 1, max: 3 },
+      { min: 1, max: 3 },
+    ],
+    [{ min: 1, target: 2, max: null }, { min: 2 }],
+    [{}, { min: 0 }],
+    ['many', undefined],
+    [[{ count: 1 }], undefined],
+  ])('with replicas %j is %j', (replicas, count) => {
+    expect(countMachines('service', {}, { replicas })).toEqual(count);
+  });
+
+  it('is one where a service or a gateway says nothing, and unknown where nothing can be read', () => {
+    expect(countMachines('service', {}, {})).toEqual({ min: 1, max: 1 });
+    expect(countMachines('service', {}, 'no configuration')).toBeUndefined();
+    expect(countMachines('gateway', {}, {})).toEqual({ min: 1, max: 1 });
+    expect(countMachines('gateway', { Replicas: '2' }, {})).toEqual({ min: 2, max: 2 });
+    expect(countMachines('gateway', { Replicas: 'some' }, {})).toBeUndefined();
+  });
+
+  it.each([
+    ['min=0 target=2 max=3', { min: 2, max: 3 }],
+    ['min=1 target=1 max=None', { min: 1 }],
+    ['4', { min: 4, max: 4 }],
+    ['a few', undefined],
+  ])('of a fleet of "%s" is %j', (Nodes, count) => {
+    expect(countMachines('fleet', { Nodes }, {})).toEqual(count);
+  });
+
+  it.each([
+    ['task', { Type: 'task (nodes=2)' }, { min: 2, max: 2 }],
+    ['task', { Type: 'task' }, undefined],
+    ['task', {}, undefined],
+    ['fleet', {}, undefined],
+    ['dev-environment', {}, { min: 1, max: 1 }],
+    ['volume', {}, { min: 1, max: 1 }],
+    ['preset', {}, undefined],
+  ])('of a %s with %j is %j', (kind, properties, count) => {
+    expect(countMachines(kind, properties, {})).toEqual(count);
+  });
+
+  it('is in groups where replicas or groups are a list', () => {
+    expect([{ replicas: [] }, { groups: [] }, { replicas: 2 }, {}, undefined].map(hasGroups)).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
+  });
+});
+
+describe('the price of a plan', () => {
+  const offer = (pricePerHour: number, availability: Offer['availability'] = 'available'): Offer => ({
+    backend: 'aws',
+    instanceType: 'g4',
+    resources: 'cpu=2',
+    spot: false,
+    pricePerHour,
+    availability,
+  });
+  const offers = { offers: [offer(0.2, 'no quota'), offer(0.39), offer(1.3)], total: 3 };
+
+  it('counts the first offer that can be taken, and the dearest for what it may come to', () => {
+    expect(pricePlan({ offers, count: { min: 1, max: 3 }, maxDurationHours: 2, isWhole: true })).toEqual({
+      perHour: 0.39,
+      perHourMin: 0.2,
+      perHourMax: 1.3,
+      perHourAtStart: 0.39,
+      perHourAll: 1.17,
+      perHourAtMost: 3.9,
+      totalAtMost: 7.8,
+      isWhole: true,
+    });
+  });
+
+  it('has no more than what one machine costs where the number is unknown, open, or of one group among several', () => {
+    const one = { perHour: 0.39, perHourMin: 0.2, perHourMax: 5 };
+    const dearer = { ...offers, maxPriceOfAll: 5 };
+    expect(pricePlan({ offers: dearer, count: undefined, maxDurationHours: 2, isWhole: true })).toEqual({
+      ...one,
+      isWhole: true,
+    });
+    expect(pricePlan({ offers: dearer, count: { min: 2 }, maxDurationHours: 2, isWhole: true })).toEqual({
+      ...one,
+      perHourAtStart: 0.78,
+      isWhole: true,
+    });
+    expect(pricePlan({ offers: dearer, count: { min: 2, max: 2 }, maxDurationHours: 2, isWhole: false })).toEqual({
+      ...one,
+      isWhole: false,
+    });
+  });
+
+  it('has no price an hour where nothing can be taken now, and none at all without offers', () => {
+    const busy = { offers: [offer(2, 'busy')], total: 1 };
+    expect(pricePlan({ offers: busy, count: { min: 1, max: 1 }, maxDurationHours: undefined, isWhole: true })).toEqual({
+      perHourMin: 2,
+      perHourMax: 2,
+      perHourAtMost: 2,
+      isWhole: true,
+    });
+    expect(
+      pricePlan({ offers: { offers: [], total: 0 }, count: undefined, maxDurationHours: 1, isWhole: true }),
+    ).toEqual({ isWhole: true });
+  });
+});

@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest';
+import { FAILURE_TABLE } from '../../../../src/dstack/output/failure-table.ts';
+import { readException, readFailure } from '../../../../src/dstack/output/read-failure.ts';
+import { tools } from '../../../../tools/index.ts';
+import { readFixture } from '../../../support/read-fixture.ts';
+
+describe('a failure', () => {
+  it.each([
+    ['error-unreachable', 'unreachable', true],
+    ['error-token', 'unauthorized', false],
+    ['error-html', 'not-dstack', false],
+    ['error-html-403', 'unauthorized', false],
+    ['error-html-502', 'server-error', true],
+    ['error-no-default-project', 'no-project', false],
+    ['error-project-not-configured', 'no-project', false],
+    ['error-env', 'missing-variable', false],
+    ['error-key', 'invalid-file', false],
+    ['error-typo', 'invalid-file', false],
+    ['error-type', 'invalid-file', false],
+    ['error-no-type', 'invalid-file', false],
+    ['error-list', 'invalid-file', false],
+    ['error-yaml', 'invalid-file', false],
+    ['error-name', 'name-invalid', false],
+    ['error-file-missing', 'missing-file', false],
+    ['error-file-outside', 'outside-folder', false],
+    ['error-profile', 'profile-not-found', false],
+    ['error-unrecognized', 'usage', false],
+    ['error-usage', 'usage', false],
+    ['error-command', 'usage', false],
+    ['error-no-argument', 'usage', false],
+    ['error-since', 'usage', false],
+    ['error-attach-finished', 'finished', false],
+    ['error-volume', 'not-found', false],
+    ['stop-eof', 'no-answer', false],
+    ['stop-not-found', 'not-found', false],
+    ['run-get-not-found', 'not-found', false],
+    ['fleet-get-not-found', 'not-found', false],
+    ['volume-get-not-found', 'not-found', false],
+    ['gateway-get-not-found', 'not-found', false],
+    ['export-list', 'not-supported', false],
+    ['fleet-delete-in-use', 'in-use', false],
+  ])("recorded as %s is %s, in dstack's own words", (fixture, code, transient) => {
+    const transcript = readFixture(fixture);
+    const failure = readFailure(transcript);
+    expect(failure).toMatchObject({ code, transient });
+    expect(`${transcript.stdout}\n${transcript.stderr}`).toContain(failure?.message);
+  });
+
+  it.each(['0.20.29', '0.21.5'])('of dstack %s is told by the same words', (version) => {
+    const codes = [
+      'error-env',
+      'error-key',
+      'error-typo',
+      'error-name',
+      'error-unreachable',
+      'error-token',
+      'error-no-default-project',
+      'stop-not-found',
+    ].map((name) => readFailure(readFixture(name, version))?.code);
+    expect(codes).toEqual([
+      'missing-variable',
+      'invalid-file',
+      'invalid-file',
+      'name-invalid',
+      'unreachable',
+      'unauthorized',
+      'no-project',
+      'not-found',
+    ]);
+  });
+
+  it("to read a newer server's answer is a difference of versions, not an invalid file", () => {
+    expect(readFailure(readFixture('offer-group-gpu', '0.20.29'))).toMatchObject({ code: 'version-mismatch' });
+  });
+
+  it("is none where the exit code is 0, whatever a job's log says", () => {
+    const logs = {
+      ...readFixture('logs-running'),
+      stdout: 'Failed to connect to dstack server http://x\nTraceback (most recent call last):\nEOFError\n',
+    };
+    expect(readFailure(logs)).toBeUndefined();
+  });
+
+  it('with words that are new is quoted whole', () => {
+    const transcript = { ...readFixture('error-env'), stdout: 'The moon is in the wrong phase\n' };
+    expect(readFailure(transcript)).toMatchObject({
+      code: 'unknown-error',
+      outcome: 'failed',
+      message: 'The moon is in the wrong phase',
+    });
+  });
+
+  it('without a word names the exit code', () => {
+    expect(readFailure({ ...readFixture('error-env'), stdout: '' })?.message).toContain('exit code 1');
+  });
+
+  it('names a tool as the next step, or what a person must do', () => {
+    const step =
+      /\b(?:plan|apply|ps|get|logs|stop|fleet|offer|config|write_config|help|doctor|delete|list|attach)\b|\bperson\b/i;
+    const without = FAILURE_TABLE.filter(({ hint }) => !step.test(hint)).map(({ code }) => code);
+    expect(without).toEqual([]);
+  });
+
+  it('never names a tool that there is not', () => {
+    const spelt = tools.map(({ name }) => name).filter((name) => name.includes('_'));
+    const misspelt = spelt.map((name) => name.replaceAll('_', '-'));
+    const wrong = FAILURE_TABLE.filter(({ hint }) => misspelt.some((name) => hint.includes(name)));
+    expect(wrong.map(({ code }) => code)).toEqual([]);
+  });
+
+  it('of a read that was cut off may be tried again, of a change never says so', () => {
+    const transcript = {
+      ...readFixture('error-env'),
+      stdout: '',
+      exit: { kind: 'timed-out', stillRunning: true } as const,
+    };
+    expect(readFailure(transcript)).toMatchObject({ outcome: 'failed', transient: true });
+    expect(readFailure(transcript, { effect: 'change' })).toMatchObject({ outcome: 'unknown', transient: false });
+  });
+});
+
+describe('an exception', () => {
+  it('is what stands under the last traceback, with all its lines', () => {
+    expect(readException(readFixture('error-yaml').stderr)).toMatch(
+      /^yaml\.scanner\.ScannerError: mapping values are not allowed here\n {2}in /,
+    );
+    expect(readException(readFixture('error-html').stderr)).toBe(
+      'requests.exceptions.JSONDecodeError: Expecting value: line 1 column 1 (char 0)',
+    );
+  });
+
+  it('is absent where there is no traceback', () => {
+    expect(readException('EOFError: EOF when reading a line')).toBeUndefined();
+  });
+});

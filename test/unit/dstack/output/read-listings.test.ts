@@ -1,0 +1,201 @@
+import { describe, expect, it } from 'vitest';
+import { readFleets, sumPrices } from '../../../../src/dstack/output/read-fleets.ts';
+import type { FleetRow } from '../../../../src/dstack/output/read-fleets.ts';
+import { readMetrics } from '../../../../src/dstack/output/read-metrics.ts';
+import { readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
+import { readRuns } from '../../../../src/dstack/output/read-runs.ts';
+import { readFixture } from '../../../support/read-fixture.ts';
+
+const lines = (fixture: string, version?: string): string[] => readFixture(fixture, version).stdout.split('\n');
+
+describe('the list of runs', () => {
+  it('has where each run is, what it costs and how it stands', () => {
+    expect(readRuns(readFixture('ps-mixed').stdout)).toMatchObject([
+      {
+        name: 'lab-fail',
+        status: 'exited (3)',
+        backend: 'cloudrift',
+        region: 'us-east-nc-nr-1',
+        gpu: 'RTX4090:24GB:1',
+        instanceType: 'rtx4090.1',
+        pricePerHour: 0.39,
+      },
+      { name: 'lab-dev', status: 'stopped' },
+      { name: 'lab-svc', status: 'stopped', jobs: [{ label: 'deployment=0', status: 'stopped', pricePerHour: 0.39 }] },
+      { name: 'big', status: 'no capacity' },
+      { name: 'lab-task', status: 'stopped' },
+      { name: 'lab-task', status: 'stopped' },
+    ]);
+  });
+
+  it("leaves out what a run doesn't have", () => {
+    expect(readRuns(readFixture('ps-last').stdout)).toEqual([{ name: 'big', status: 'no capacity', submitted: 'now' }]);
+  });
+
+  it('is empty where there are none, and is none where the text is no such list', () => {
+    expect(readRuns('Run x not found\n')).toBeUndefined();
+    expect(readRuns(' NAME  BACKEND  GPU  PRICE  STATUS  SUBMITTED \n')).toEqual([]);
+  });
+});
+
+describe('the list of fleets', () => {
+  it.each([['0.22.5'], ['0.20.29']])('of dstack %s has the instances under their fleet', (version) => {
+    const [fleet] = readFleets(readFixture('fleet', version).stdout) ?? [];
+    expect(fleet).toMatchObject({
+      status: 'active',
+      nodes: expect.stringMatching(/^0\.\.\d$/),
+      backend: 'cloudrift',
+      spot: 'on-demand',
+      instances: [
+        {
+          instance: 0,
+          status: 'busy',
+          backend: 'cloudrift',
+          region: 'us-east-nc-nr-1',
+          gpu: 'RTX4090:24GB:1',
+          spot: false,
+          pricePerHour: 0.39,
+        },
+      ],
+    });
+    expect(fleet).not.toHaveProperty('gpu');
+    expect(fleet).not.toHaveProperty('maxPrice');
+  });
+});
+
+describe('the list of fleets of dstack 0.19', () => {
+  // Its columns are others, and a fleet shares its line with its first instance.
+  const printed = [
+    ' FLEET    INSTANCE  BACKEND       RESOURCES                  PRICE  STATUS  CREATED   ',
+    ' on-prem  0         ssh (remote)  cpu=16 mem=128GB disk=500GB  $0     busy    1 min ago ',
+    '          1         cloudrift     cpu=8 mem=32GB disk=200GB    $2.5   idle    1 min ago ',
+  ].join('\n');
+
+  it('is not taken for one without fleets', () => {
+    expect(readFleets(printed)).toBeUndefined();
+    expect(readFleets('')).toBeUndefined();
+  });
+});
+
+describe('what the machines of all fleets cost together', () => {
+  const fleet = (...instances: object[]): FleetRow => ({
+    name: 'cloud',
+    status: 'active',
+    instances: instances.map((one, instance) => ({ instance, status: 'idle', backend: 'cloudrift', ...one })),
+  });
+
+  it('is the sum of those that cost something', () => {
+    const own = { backend: 'ssh' };
+    const ending = { status: 'terminating', pricePerHour: 9 };
+    expect(sumPrices([fleet({ pricePerHour: 0.5 }, own), fleet({ pricePerHour: 2, status: 'busy' }, ending)])).toBe(
+      2.5,
+    );
+    expect(sumPrices([])).toBe(0);
+  });
+
+  it("isn't known where one of them has no price that can be read", () => {
+    expect(sumPrices([fleet({ pricePerHour: 0.5 }, {})])).toBeUndefined();
+  });
+});
+
+describe('offers', () => {
+  it.each([['0.22.5'], ['0.21.5'], ['0.20.29']])('of dstack %s are read row by row', (version) => {
+    const read = readOffers(lines(version === '0.22.5' ? 'offer-gpu' : 'offer', version));
+    expect(read?.offers.map(({ instanceType, pricePerHour }) => [instanceType, pricePerHour])).toEqual(
+      expect.arrayContaining([
+        ['rtx4090.1', 0.39],
+        ['rtx5090.2', 1.3],
+      ]),
+    );
+  });
+
+  it("keep dstack's word for what can't be had", () => {
+    expect(readOffers(lines('offer-gpu'))?.offers.map(({ availability }) => availability)).toEqual([
+      'available',
+      'available',
+      'not available',
+    ]);
+  });
+
+  it("of a fleet's plan and of a run's plan come out alike", () => {
+    const [ofFleet] = readOffers(lines('plan-fleet-create'))?.offers ?? [];
+    const [ofRun] = readOffers(lines('plan-task-create'))?.offers ?? [];
+    expect(ofFleet).toEqual(ofRun);
+  });
+
+  it('on a part of a shared instance say which part; spot offers say so', () => {
+    const table = [
+      ' #  BACKEND       RESOURCES                       INSTANCE TYPE   PRICE        ',
+      ' 1  ssh (remote)  cpu=2 mem=8GB disk=200GB (spot)  instance (1/4)  $0     idle ',
+    ].map((line, index) => (index === 0 ? line.replace('RESOURCES ', 'RESOURCES  ') : line));
+    expect(readOffers(table)?.offers).toEqual([
+      {
+        backend: 'ssh',
+        region: 'remote',
+        instanceType: 'instance',
+        blocks: '1/4',
+        resources: 'cpu=2 mem=8GB disk=200GB',
+        spot: true,
+        pricePerHour: 0,
+        availability: 'idle',
+      },
+    ]);
+  });
+
+  it("are not given in part: a row that can't be read makes the whole unreadable", () => {
+    expect(readOffers(lines('offer-gpu').map((line) => line.replace('$0.65', '?    ')))).toBeUndefined();
+  });
+
+  it('are none where dstack says that there are none', () => {
+    expect(readOffers(lines('offer-none'))).toEqual({ offers: [], total: 0 });
+  });
+
+  it('in groups have their range of prices, and regions where dstack gives them', () => {
+    expect(readGpuGroups(readFixture('offer-group-gpu').stdout)).toEqual([
+      { gpu: 'RTX4090:24GB:1', spot: ['on-demand'], pricePerGpuMin: 0.39, pricePerGpuMax: 0.39, backends: 'cloudrift' },
+      {
+        gpu: 'RTX5090:32GB:1..2',
+        spot: ['on-demand'],
+        pricePerGpuMin: 0.65,
+        pricePerGpuMax: 0.65,
+        backends: 'cloudrift',
+      },
+    ]);
+    expect(readGpuGroups(readFixture('offer-group-region').stdout)?.[0]).toMatchObject({
+      backends: 'cloudrift',
+      regions: 'us-east-nc-nr-1',
+    });
+  });
+});
+
+describe('the utilization of a run', () => {
+  it('has the last value of each chart, of the CPU and of each GPU', () => {
+    expect(readMetrics(readFixture('metrics').stdout)).toEqual([
+      { job: 'job=0', part: 'cpu', utilization: '6%', memory: '256MB/48GB' },
+      { job: 'job=0', part: 'gpu=0', utilization: '42%', memory: '10GB/24GB' },
+    ]);
+  });
+
+  it('is read from the table of dstack before 0.21 too', () => {
+    expect(readMetrics(readFixture('metrics', '0.20.29').stdout)).toEqual([
+      { job: 'job=0', part: 'cpu', utilization: '3%', memory: '512MB/96GB' },
+      { job: 'job=0', part: 'gpu=0', utilization: '42%', memory: '10GB/32GB' },
+      { job: 'job=0', part: 'gpu=1', utilization: '42%', memory: '10GB/32GB' },
+    ]);
+    expect(readMetrics(readFixture('metrics-two-nodes', '0.20.29').stdout)).toEqual([
+      { job: 'replica=0 job=0', part: 'cpu', utilization: '6%', memory: '512MB/32GB' },
+      { job: 'replica=0 job=1', part: 'cpu', utilization: '6%', memory: '512MB/32GB' },
+    ]);
+    expect(readMetrics(' NAME  LOAD \n web   0.3  \n')).toEqual([{ NAME: 'web', LOAD: '0.3' }]);
+  });
+
+  it('has nothing where nothing was measured', () => {
+    expect(readMetrics('')).toEqual([]);
+    expect(readMetrics('             UTILIZATION  MEMORY \n job=0  cpu  -            -      \n')).toEqual([
+      { job: 'job=0', part: 'cpu' },
+    ]);
+    expect(readMetrics(' NAME  STATUS   CPU  MEMORY  GPU \n web   running  -    -       -   \n')).toEqual([
+      { job: 'job=0', part: 'cpu' },
+    ]);
+  });
+});

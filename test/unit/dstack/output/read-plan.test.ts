@@ -1,0 +1,286 @@
+import { describe, expect, it } from 'vitest';
+import { readPlan } from '../../../../src/dstack/output/read-plan.ts';
+import { readFixture } from '../../../support/read-fixture.ts';
+
+const RECORDED = [
+  ['plan-task-create', 'task', 'create', 'lab-task', []],
+  ['plan-task-none', 'task', 'none', 'lab-task', []],
+  ['plan-task-update', 'task', 'update', 'lab-task', ['priority']],
+  ['plan-task-replace', 'task', 'replace', 'lab-task', ['commands']],
+  ['plan-task-unnamed-two-nodes', 'task', 'create', undefined, []],
+  ['plan-task-verbose', 'task', 'create', 'any', []],
+  ['plan-service-create', 'service', 'create', 'lab-svc', []],
+  ['plan-service-none', 'service', 'none', 'lab-svc', []],
+  ['plan-service-update', 'service', 'update', 'lab-svc', ['commands']],
+  ['plan-service-replace', 'service', 'replace', 'lab-svc', ['auth', 'commands']],
+  ['plan-dev-create', 'dev-environment', 'create', 'lab-dev', []],
+  ['plan-dev-none', 'dev-environment', 'none', 'lab-dev', []],
+  ['plan-dev-update', 'dev-environment', 'update', 'lab-dev', ['inactivity_duration']],
+  ['plan-dev-replace', 'dev-environment', 'replace', 'lab-dev', ['inactivity_duration', 'env']],
+  ['plan-fleet-create', 'fleet', 'create', 'lab-cloud', []],
+  ['plan-fleet-none', 'fleet', 'none', 'lab-cloud', []],
+  ['plan-fleet-update', 'fleet', 'update', 'lab-cloud', ['nodes']],
+  ['plan-fleet-replace', 'fleet', 'replace', 'lab-cloud', ['idle_duration']],
+  ['plan-fleet-unnamed', 'fleet', 'create', undefined, []],
+  ['plan-fleet-ssh', 'fleet', 'create', 'on-prem', []],
+  ['plan-volume-create', 'volume', 'create', 'lab-vol', []],
+  ['plan-volume-none', 'volume', 'none', 'lab-vol', []],
+  ['plan-volume-replace', 'volume', 'replace', 'lab-vol', []],
+  ['plan-volume-external', 'volume', 'create', undefined, []],
+  ['plan-gateway-create', 'gateway', 'create', 'lab-gw', []],
+  ['plan-gateway-none', 'gateway', 'none', 'lab-gw', []],
+  ['plan-gateway-update', 'gateway', 'update', 'lab-gw', ['domain']],
+  ['plan-gateway-replace', 'gateway', 'replace', 'lab-gw', ['public_ip']],
+  ['plan-gateway-unnamed', 'gateway', 'create', undefined, []],
+  ['plan-preset-create', 'preset', 'create', 'lab-preset', []],
+] as const;
+
+describe('the action of a plan', () => {
+  it.each(RECORDED)('recorded as %s is read as %s, %s', (fixture, kind, action, name, changes) => {
+    const plan = readPlan(readFixture(fixture));
+    expect(plan).toMatchObject({ kind, action, changes, project: 'lab' });
+    expect(plan.name).toBe(name);
+  });
+
+  const older = ['0.20.29', '0.21.5'].flatMap((version) =>
+    [
+      'fleet-create',
+      'fleet-none',
+      'fleet-update',
+      'fleet-replace',
+      'task-create',
+      'task-none',
+      'task-update',
+      'task-replace',
+      'volume-create',
+    ].map((name) => [version, name] as const),
+  );
+  it.each(older)('is read from dstack %s for %s as well', (version, name) => {
+    expect(readPlan(readFixture(`plan-${name}`, version)).action).toBe(name.split('-')[1]);
+  });
+
+  it.each(RECORDED)('recorded as %s is unknown when any word of what dstack says of it is another', (fixture) => {
+    const transcript = readFixture(fixture);
+    const lines = transcript.stdout.split('\n');
+    const telling = lines.filter((line) => /^\S.*\[y\/n\]|^(?:Active|Found|Fleet|Volume|Gateway) |^Exiting/.test(line));
+    expect(telling.length).toBeGreaterThanOrEqual(2);
+    const readings = telling.flatMap((line) => {
+      const words = line.trimEnd().split(' ');
+      // A name may be any word; everything else is dstack's wording.
+      const fixed = [...words.keys()].filter((index) => !/lab-|^any|^on-prem/.test(words[index] ?? ''));
+      return fixed.map((index) => {
+        const changed = words.with(index, 'perhaps').join(' ');
+        const stdout = lines.map((other) => (other === line ? changed : other)).join('\n');
+        return { changed, action: readPlan({ ...transcript, stdout }).action };
+      });
+    });
+    expect(readings.filter(({ action }) => action !== 'unknown')).toEqual([]);
+  });
+
+  it('is unknown when dstack says two things about the resource that contradict each other', () => {
+    const { stdout } = readFixture('plan-task-none');
+    const both = stdout.replace(
+      'Active run lab-task already exists. Detected no changes.\n',
+      (line) => `${line}Active run lab-task already exists. Detected changes that cannot be updated in-place:\n`,
+    );
+    expect(readPlan(both).action).toBe('unknown');
+  });
+
+  it('is unknown when the question belongs to another kind of resource', () => {
+    const { stdout } = readFixture('plan-volume-create');
+    expect(readPlan(stdout.replace(' Type           volume', ' Type           fleet ')).action).toBe('unknown');
+  });
+
+  it('is unknown when the process failed, was cut off, or lost part of its output', () => {
+    const transcript = readFixture('plan-task-create');
+    expect(readPlan({ ...transcript, exit: { kind: 'exited', code: 1 } }).action).toBe('unknown');
+    expect(readPlan({ ...transcript, exit: { kind: 'timed-out', stillRunning: false } })).toMatchObject({
+      action: 'unknown',
+      blockers: [{ code: 'timed-out' }],
+    });
+    expect(readPlan({ ...transcript, omittedBytes: 1 }).action).toBe('unknown');
+  });
+
+  it('is unknown unless dstack says that its question was declined', () => {
+    const { stdout } = readFixture('plan-task-create');
+    expect(readPlan(stdout.replace('Exiting...\n', ''))).toMatchObject({ action: 'unknown' });
+    expect(readPlan(readFixture('plan-task-eof').stdout)).toMatchObject({ action: 'unknown' });
+  });
+
+  it('is unknown when dstack says something beside what is known', () => {
+    const { stdout } = readFixture('plan-task-create');
+    const strange = stdout.replace('Submit the run', 'The volume data will be deleted first.\nSubmit the run');
+    expect(readPlan(strange)).toMatchObject({
+      action: 'unknown',
+      question: 'Submit the run lab-task?',
+      blockers: [{ code: 'not-understood', message: 'The volume data will be deleted first.' }],
+    });
+  });
+
+  it('is not taken from words in a property of the plan', () => {
+    const { stdout } = readFixture('plan-fleet-create');
+    const forged = stdout.replace(
+      ' Placement      any',
+      ' Placement      any\n                Found fleet lab-cloud. No configuration changes detected.',
+    );
+    expect(readPlan(forged)).toMatchObject({ action: 'create', name: 'lab-cloud' });
+  });
+
+  it('is read past the notice of a new version', () => {
+    const { stdout } = readFixture('plan-task-update');
+    expect(readPlan(`A new version of dstack is available: 9.9.9\n\n${stdout}`)).toMatchObject({
+      action: 'update',
+      notes: [],
+    });
+  });
+
+  it('keeps what dstack printed ahead of the plan', () => {
+    expect(readPlan(readFixture('plan-dev-create')).notes).toEqual([
+      expect.stringContaining('Unable to detect the VS Code version'),
+    ]);
+  });
+});
+
+describe('the changes of a plan', () => {
+  it('name a property of the configuration plainly, and say where another stands', () => {
+    const { stdout } = readFixture('plan-task-replace');
+    const list =
+      '- Configuration path\n- Configuration properties:\n  - commands\n  - env\n- Profile properties:\n  - max_price\n- Repo files\n';
+    expect(readPlan(stdout.replace('- Configuration properties:\n  - commands\n', list)).changes).toEqual([
+      'Configuration path',
+      'commands',
+      'env',
+      'Profile properties: max_price',
+      'Repo files',
+    ]);
+  });
+});
+
+describe('what stands in the way of a plan', () => {
+  it.each([
+    ['plan-task-no-offers', 'no-offers'],
+    ['plan-task-unnamed-two-nodes', 'no-offers'],
+    ['plan-fleet-no-offers', 'no-offers'],
+    ['plan-task-no-fleets', 'no-fleets'],
+    ['plan-preset-no-fleets', 'no-fleets'],
+    ['plan-task-eof', 'no-answer'],
+    ['error-env', 'missing-variable'],
+    ['error-key', 'invalid-file'],
+    ['error-yaml', 'invalid-file'],
+    ['error-name', 'name-invalid'],
+    ['error-volume', 'not-found'],
+    ['error-files', 'invalid-file'],
+    ['error-repo', 'invalid-file'],
+    ['error-file-missing', 'missing-file'],
+    ['error-file-outside', 'outside-folder'],
+  ])("recorded as %s is %s, in dstack's own words", (fixture, code) => {
+    const transcript = readFixture(fixture);
+    const { blockers } = readPlan(transcript);
+    expect(blockers).toEqual([{ code, message: expect.any(String), hint: expect.any(String) }]);
+    expect(`${transcript.stdout}\n${transcript.stderr}`).toContain(blockers[0]?.message);
+  });
+
+  it.each(RECORDED.filter(([fixture]) => fixture !== 'plan-task-unnamed-two-nodes'))(
+    'is nothing for the plan recorded as %s, which can be applied',
+    (fixture) => {
+      expect(readPlan(readFixture(fixture)).blockers).toEqual([]);
+    },
+  );
+
+  it.each(['plan-task-update', 'plan-task-replace'])('is only a warning where %s has no offers', (fixture) => {
+    const { stdout } = readFixture(fixture);
+    const warning = 'No matching instance offers available. Possible reasons: https://example.com\n\n';
+    const full = stdout.replace(/^ #[\s\S]*?\n\n/m, warning);
+    expect(readPlan(full)).toMatchObject({ blockers: [], warnings: [{ code: 'no-offers' }], offers: [] });
+  });
+
+  it('is only a warning where a fleet that may stay empty has no offers', () => {
+    const { stdout } = readFixture('plan-fleet-no-offers');
+    const elastic = stdout.replace('min=2 target=2 max=2', 'min=0 target=0 max=2');
+    expect(readPlan(elastic)).toMatchObject({ blockers: [], warnings: [{ code: 'no-offers' }] });
+  });
+
+  it('is a warning where none of the offers can be had now', () => {
+    const { stdout } = readFixture('plan-fleet-create');
+    const rows = stdout
+      .replace('$0.39                \n', '$0.39  busy           \n')
+      .replace('$0.65                \n', '$0.65  no quota       \n');
+    const plan = readPlan(rows);
+    expect(plan.warnings).toMatchObject([
+      { code: 'offers-taken', message: expect.stringContaining('busy, no quota, not available') },
+    ]);
+    expect(plan.price.perHour).toBeUndefined();
+  });
+
+  it('quotes dstack where the words are new', () => {
+    const plan = readPlan('Something that no version has said yet.\n');
+    expect(plan).toMatchObject({
+      action: 'unknown',
+      blockers: [{ code: 'not-understood', message: 'Something that no version has said yet.' }],
+    });
+  });
+});
+
+describe('the price of a plan', () => {
+  it('is that of the first offer that can be had, with the range of all', () => {
+    expect(readPlan(readFixture('plan-task-verbose')).price).toMatchObject({
+      perHour: 0.39,
+      perHourMin: 0.39,
+      perHourMax: 1.3,
+    });
+  });
+
+  it('counts offers that are not shown into the most that can be spent', () => {
+    const plan = readPlan(readFixture('plan-task-more-offers'));
+    expect(plan).toMatchObject({ offersTotal: 4, price: { perHourMax: 1.3, perHourAtMost: 1.3 } });
+    expect(plan.offers).toHaveLength(1);
+  });
+
+  it('multiplies by the nodes of a task and by its longest duration', () => {
+    const { stdout } = readFixture('plan-task-create');
+    const plan = readPlan(stdout.replace('task (nodes=1)', 'task (nodes=3)'));
+    expect(plan).toMatchObject({
+      count: { min: 3, max: 3 },
+      maxDurationHours: 2,
+      price: { perHourAll: 1.17, perHourAtMost: 1.17, totalAtMost: 2.34 },
+    });
+  });
+
+  it('takes the replicas of a service from its configuration, and is silent without it', () => {
+    const transcript = readFixture('plan-service-create');
+    expect(readPlan(transcript, { type: 'service', replicas: '1..4' })).toMatchObject({
+      count: { min: 1, max: 4 },
+      price: { perHourAtStart: 0.39, perHourAll: 1.56 },
+    });
+    expect(readPlan(transcript, { type: 'service' }).price.perHourAll).toBe(0.39);
+    expect(readPlan(transcript, { type: 'service', replicas: '1..' }).price).not.toHaveProperty('perHourAll');
+    expect(readPlan(transcript).price).not.toHaveProperty('perHourAll');
+  });
+
+  it('is said to be a part of the whole where groups of replicas have offers of their own', () => {
+    const { price } = readPlan(readFixture('plan-service-groups'), {
+      type: 'service',
+      replicas: [{ count: 2 }, { count: '1..2' }],
+    });
+    expect(price).toEqual({ perHour: 0.39, perHourMin: 0.39, perHourMax: 0.39, isWhole: false });
+  });
+
+  it('of a fleet goes up to its largest number of nodes, and has no upper end without one', () => {
+    expect(readPlan(readFixture('plan-fleet-create'))).toMatchObject({
+      count: { min: 0, max: 4 },
+      price: { perHourAtStart: 0, perHourAtMost: 5.2 },
+    });
+    const { stdout } = readFixture('plan-fleet-create');
+    expect(readPlan(stdout.replace('target=0 max=4', 'target=0 max=None')).price).not.toHaveProperty('perHourAtMost');
+  });
+
+  it("makes the plan unknown rather than passing over an offer that can't be read", () => {
+    const { stdout } = readFixture('plan-fleet-create');
+    expect(readPlan(stdout.replace('$0.65', '€0.65')).action).toBe('unknown');
+  });
+});
+
+it.each(RECORDED)('the plan recorded as %s is read from its text alone as it is from its transcript', (fixture) => {
+  const transcript = readFixture(fixture);
+  expect(readPlan(transcript.stdout)).toEqual(readPlan(transcript));
+});

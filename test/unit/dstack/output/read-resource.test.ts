@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import { readFleet, readGateway, readVolume, resourceFacts } from '../../../../src/dstack/output/read-resource.ts';
+
+const COMMON = { id: '1', name: 'own', project_name: 'main', status: 'active', status_message: null };
+
+describe('a fleet', () => {
+  const fleet = (configuration: object, instances: readonly object[]) =>
+    readFleet({ ...COMMON, spec: { configuration }, instances });
+
+  it('of hosts by ssh says so, and has no price where its machines have none', () => {
+    const read = fleet({ ssh_config: { user: 'ubuntu' } }, [{ status: 'idle', instance_num: 0, price: null }]);
+    expect(read).toMatchObject({ kind: 'fleet', backend: 'ssh', instances: [{ instance: 0, status: 'idle' }] });
+    expect(read).not.toHaveProperty('pricePerHour');
+    expect(read).not.toHaveProperty('statusMessage');
+  });
+
+  it('costs what its machines cost that are still there, and tells what became of the others', () => {
+    const read = fleet({ nodes: { min: 0, max: 2 } }, [
+      { instance_num: 0, status: 'busy', price: 0.1, job_name: 'train-0-0', unreachable: true },
+      { instance_num: 1, status: 'idle', price: 0.2, unreachable: false },
+      { instance_num: 2, status: 'terminated', price: 9, termination_reason: 'no_balance' },
+      { status: 'terminated', price: 9, termination_reason: 'error', termination_reason_message: 'No disk' },
+    ]);
+    expect(resourceFacts.parse(read)).toMatchObject({
+      nodesMin: 0,
+      nodesMax: 2,
+      pricePerHour: 0.3,
+      instances: [
+        { instance: 0, status: 'busy (unreachable)', pricePerHour: 0.1, job: 'train-0-0' },
+        { instance: 1, status: 'idle' },
+        { instance: 2, status: 'terminated', error: 'no_balance' },
+        { instance: 0, status: 'terminated', error: 'No disk' },
+      ],
+    });
+  });
+
+  it('may have neither bounds nor machines', () => {
+    expect(readFleet({ ...COMMON, spec: { configuration: {} } })).toMatchObject({ name: 'own', instances: [] });
+  });
+
+  it('is none where its name is missing', () => {
+    expect(() => readFleet({ id: '1', status: 'active', spec: { configuration: {} } })).toThrow(/name/);
+  });
+});
+
+describe('a volume', () => {
+  it('names the machines that it is attached to, and passes over those without a fleet', () => {
+    const attachments = [
+      { instance: { fleet_name: 'gpu', instance_num: 2 } },
+      { instance: { fleet_name: 'gpu', instance_num: null } },
+      { instance: { fleet_name: null, instance_num: 1 } },
+    ];
+    const read = readVolume({ ...COMMON, configuration: { size: 100, backend: 'aws', region: 'eu' }, attachments });
+    expect(read).toMatchObject({
+      kind: 'volume',
+      backend: 'aws',
+      region: 'eu',
+      sizeGb: 100,
+      attachedTo: ['gpu-2', 'gpu-0'],
+    });
+  });
+
+  it('of which little is known has no more facts than that', () => {
+    expect(readVolume({ id: '1', name: 'own', status: 'failed', configuration: {}, attachments: null })).toEqual({
+      kind: 'volume',
+      id: '1',
+      name: 'own',
+      status: 'failed',
+      attachedTo: [],
+    });
+  });
+});
+
+describe('a gateway', () => {
+  const gateway = (more: object) =>
+    readGateway({ ...COMMON, configuration: { backend: 'aws', region: 'eu' }, ...more });
+
+  it.each([
+    ['its own host name', { hostname: 'lb', replicas: [{ hostname: 'one' }], ip_address: '10.0.0.1' }, 'lb'],
+    ["its replica's", { hostname: null, replicas: [{ hostname: 'one' }], ip_address: '10.0.0.1' }, 'one'],
+    ['its address', { replicas: [], ip_address: '10.0.0.1' }, '10.0.0.1'],
+  ])('is reached by %s', (_how, more, hostname) => {
+    expect(gateway(more)).toMatchObject({ kind: 'gateway', hostname, backend: 'aws', region: 'eu' });
+  });
+
+  it('that is not up yet has no address', () => {
+    const read = gateway({ wildcard_domain: '*.example.com', default: true });
+    expect(read).toMatchObject({ domain: '*.example.com', isDefault: true });
+    expect(read).not.toHaveProperty('hostname');
+  });
+});

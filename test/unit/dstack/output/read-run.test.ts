@@ -1,0 +1,206 @@
+import { describe, expect, it } from 'vitest';
+import { ToolError } from '../../../../src/core/errors.ts';
+import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
+import { readFleet, readGateway, readVolume, resourceFacts } from '../../../../src/dstack/output/read-resource.ts';
+import { readRun, readRunList, runFacts } from '../../../../src/dstack/output/read-run.ts';
+import { readFixture } from '../../../support/read-fixture.ts';
+
+const json = (fixture: string, version?: string): unknown => readJsonOutput(readFixture(fixture, version).stdout);
+
+describe('JSON output', () => {
+  it('is found behind what the CLI prints ahead of it', () => {
+    expect(readJsonOutput('A new version of dstack is available: 9.9.9\n\n[08:15:00] a warning\n{"a": [1]}\n')).toEqual(
+      { a: [1] },
+    );
+  });
+
+  it("that isn't there is an error, not an empty value", () => {
+    expect(() => readJsonOutput('Run x not found\n')).toThrow(ToolError);
+    expect(() => readJsonOutput('{"a": 1')).toThrow('printed no JSON');
+  });
+});
+
+describe('a run', () => {
+  it.each([['0.22.5'], ['0.21.5'], ['0.20.29']])('of dstack %s has its state, place and price', (version) => {
+    expect(readRun(json('run-get-running', version))).toMatchObject({
+      kind: 'task',
+      status: 'running',
+      isFinished: false,
+      backend: 'cloudrift',
+      region: 'us-east-nc-nr-1',
+      instanceType: 'rtx4090.1',
+      gpu: 'RTX4090:24GB:1',
+      spot: false,
+      pricePerHour: 0.39,
+      jobs: [{ replica: 0, job: 0, status: 'running' }],
+    });
+  });
+
+  it('that ended without capacity says why, and costs nothing any more', () => {
+    const run = readRun(json('run-get-no-offers'));
+    expect(run).toMatchObject({
+      status: 'failed',
+      isFinished: true,
+      terminationReason: 'job_failed',
+      terminationMessage: expect.stringContaining('No offers matching'),
+      finishedAt: '2026-11-25T01:13:44.588079Z',
+      jobs: [{ statusMessage: 'no capacity', terminationReason: 'failed_to_start_due_to_no_capacity' }],
+    });
+    expect(run).not.toHaveProperty('pricePerHour');
+  });
+
+  it('whose job failed has its exit status', () => {
+    expect(readRun(json('run-get-failed'))).toMatchObject({
+      status: 'failed',
+      exitStatus: 3,
+      backend: 'cloudrift',
+      jobs: [{ exitStatus: 3 }],
+    });
+  });
+
+  it('that is a service has its address and that of its model, complete', () => {
+    const run = readRun(json('run-get-service'), { serverUrl: 'https://dstack.example.com/' });
+    expect(run).toMatchObject({
+      serviceUrl: 'https://dstack.example.com/proxy/services/lab/lab-svc/',
+      model: 'foo/bar',
+      modelUrl: 'https://dstack.example.com/proxy/services/lab/lab-svc/v1',
+    });
+    expect(readRun(json('run-get-service')).serviceUrl).toBe('/proxy/services/lab/lab-svc/');
+  });
+
+  it('that is a dev environment has the link of its editor and the SSH command', () => {
+    expect(readRun(json('run-get-dev'))).toMatchObject({
+      ideUrl: 'vscode://vscode-remote/ssh-remote+lab-dev/workflow',
+      sshCommand: 'ssh lab-dev',
+    });
+  });
+
+  it('adds up what its jobs cost, and takes the part of a shared instance rather than the whole', () => {
+    const job = (job_num: number, status: string) => ({
+      job_spec: { job_num, replica_num: 0, app_specs: [{ port: 8000, map_to_port: 18000 }] },
+      job_submissions: [
+        {
+          status,
+          job_provisioning_data: { backend: 'remote', price: 8, instance_type: { name: 'whole' } },
+          job_runtime_data: {
+            offer: {
+              price: 2,
+              total_blocks: 4,
+              instance: { name: 'part', resources: { gpus: [{ name: 'A100', memory_mib: 81920 }], spot: false } },
+            },
+          },
+        },
+      ],
+    });
+    const run = {
+      id: 'x',
+      status: 'running',
+      run_spec: { run_name: 'multi' },
+      jobs: [job(0, 'running'), job(1, 'pulling'), job(2, 'failed')],
+    };
+    expect(readRun(run)).toMatchObject({
+      pricePerHour: 4,
+      instanceType: 'part',
+      gpu: 'A100:80GB:1',
+      ports: [{ port: 8000, localPort: 18000 }],
+      jobs: [{ job: 0, pricePerHour: 2 }, { job: 1 }, { job: 2 }],
+    });
+  });
+
+  it('that pulls its image says how far it is', () => {
+    const submission = {
+      status: 'pulling',
+      image_pull_progress: {
+        downloaded_bytes: 2 ** 30,
+        extracted_bytes: 2 ** 29,
+        total_bytes: 2 ** 31,
+        is_total_bytes_final: false,
+      },
+    };
+    const run = {
+      id: 'x',
+      status: 'provisioning',
+      run_spec: { run_name: 'web' },
+      jobs: [{ job_spec: {}, job_submissions: [submission] }],
+    };
+    expect(readRun(run).jobs[0]?.imagePullProgress).toBe('extracted 0.50, downloaded 1.00 of ≥2.00 GB');
+  });
+
+  it('with nothing but its id, name and status is read as well', () => {
+    expect(readRun({ id: 'x', status: 'submitted', run_spec: { run_name: 'bare' } })).toEqual({
+      id: 'x',
+      name: 'bare',
+      status: 'submitted',
+      isFinished: false,
+      jobs: [],
+    });
+  });
+
+  it('in the list is read as it is alone', () => {
+    const [listed] = readRunList(json('ps-json'));
+    // The list lacks how to connect to a job.
+    const { costUsd: _then, sshCommand: _command, ...alone } = readRun(json('run-get-running'));
+    expect(listed).toMatchObject(alone);
+  });
+
+  it.each(['running', 'stopped', 'failed', 'service', 'dev', 'no-offers'])(
+    'recorded as run-get-%s fits its own schema',
+    (name) => {
+      expect(runFacts.strict().safeParse(readRun(json(`run-get-${name}`))).error).toBeUndefined();
+    },
+  );
+
+  it("that isn't one is refused", () => {
+    expect(() => readRun({ detail: 'nope' })).toThrow('run_spec');
+  });
+});
+
+describe('another resource', () => {
+  it('that is a fleet has its instances and what they cost together', () => {
+    const fleet = readFleet(json('fleet-get'));
+    expect(fleet).toMatchObject({
+      kind: 'fleet',
+      name: 'lab-cloud',
+      status: 'active',
+      nodesMin: 0,
+      nodesMax: 3,
+      pricePerHour: 0.39,
+      instances: [{ instance: 0, status: 'busy' }],
+    });
+    expect(resourceFacts.strict().safeParse(fleet).error).toBeUndefined();
+  });
+
+  it('that is a volume has its size and place', () => {
+    expect(readVolume(json('volume-get'))).toMatchObject({
+      kind: 'volume',
+      status: 'active',
+      backend: 'runpod',
+      region: 'EU-RO-1',
+      sizeGb: 100,
+      attachedTo: [],
+    });
+  });
+
+  it('that is a gateway has its domain and the host to point it at', () => {
+    const gateway = {
+      id: 'x',
+      name: 'gw',
+      status: 'running',
+      wildcard_domain: '*.example.com',
+      default: true,
+      configuration: { backend: 'aws', region: 'eu-west-1' },
+      replicas: [{ hostname: '203.0.113.7' }],
+    };
+    expect(readGateway(gateway)).toEqual({
+      kind: 'gateway',
+      id: 'x',
+      name: 'gw',
+      status: 'running',
+      backend: 'aws',
+      region: 'eu-west-1',
+      hostname: '203.0.113.7',
+      domain: '*.example.com',
+      isDefault: true,
+    });
+  });
+});

@@ -1,0 +1,187 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseHelp } from '../../../../src/dstack/catalog/parse-help.ts';
+import type { Transcript } from '../../../../src/core/transcript.ts';
+import { createFrameReader, encodeFrame } from '../../../../src/dstack/warm/frames.ts';
+import type { Frame } from '../../../../src/dstack/warm/frames.ts';
+import { locate, pointAt } from '../../../../src/configuration/locate.ts';
+import { parseEnvFile } from '../../../../src/configuration/parse-env-file.ts';
+import { parseText } from '../../../../src/configuration/parse-text.ts';
+import { ToolError } from '../../../../src/core/errors.ts';
+import { cutText } from '../../../../src/render/cut-text.ts';
+import { readFailure } from '../../../../src/dstack/output/read-failure.ts';
+import { readFleets } from '../../../../src/dstack/output/read-fleets.ts';
+import { readMetrics } from '../../../../src/dstack/output/read-metrics.ts';
+import { readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
+import { readApplyOutcome, readDeleteOutcome, readStopOutcome } from '../../../../src/dstack/output/read-outcome.ts';
+import { readPlan } from '../../../../src/dstack/output/read-plan.ts';
+import { readRuns } from '../../../../src/dstack/output/read-runs.ts';
+import { readTable } from '../../../../src/dstack/output/read-table.ts';
+import { foldProgress } from '../../../../src/dstack/output/fold-progress.ts';
+import { pageLog } from '../../../../src/dstack/output/page-log.ts';
+import { readAttachOutput } from '../../../../src/attachments/read-attach-output.ts';
+import { createRedactor } from '../../../../src/render/redact.ts';
+import { cleanLine, cleanText, fenceUntrusted } from '../../../../src/render/untrusted.ts';
+
+const transcript = (stdout: string, stderr = ''): Transcript => ({
+  command: 'dstack apply',
+  stdout,
+  stderr,
+  omittedBytes: 0,
+  exit: { kind: 'exited', code: stdout.length % 2 },
+  durationMs: 1,
+  ran: 'plain',
+});
+
+const redactor = createRedactor(['hf_A/b+c"d=9', 'another secret']);
+
+/** Everything that reads what others wrote, by what it reads. */
+const READERS: Readonly<Record<string, (text: string) => unknown>> = {
+  'a help page': parseHelp,
+  'a table': (text) => readTable(text.split('\n')),
+  'a plan': (text) => readPlan(text),
+  'the outcome of an apply': (text) => readApplyOutcome(transcript(text, text)),
+  'the outcome of a stop': (text) => readStopOutcome(transcript(text)),
+  'the outcome of a delete': (text) => readDeleteOutcome(transcript('', text)),
+  'a failure': (text) => readFailure(transcript(text, text)),
+  offers: (text) => readOffers(text.split('\n')),
+  'groups of offers': readGpuGroups,
+  runs: readRuns,
+  fleets: readFleets,
+  metrics: readMetrics,
+  'the output of attach': readAttachOutput,
+  'a progress bar': foldProgress,
+  'the places of a configuration': (text) => {
+    const parsed = parseText(text, 'a.dstack.yml');
+    const { key, value } = locate(parsed, ['resources', 'gpu', '0', 'name']);
+    return [pointAt(text, key), pointAt(text, value)];
+  },
+  'an env file': parseEnvFile,
+  'text that is cleaned': cleanText,
+  'a line that is cleaned': (text) => cleanLine(text),
+  'text that is fenced': fenceUntrusted,
+  'text that is cut': (text) => cutText(text, { maxChars: 1_000, keep: 'both' }),
+  'text with secrets': (text) => redactor.redact(text),
+};
+
+/** What dstack, terminals, programs and YAML are made of, so that a random text comes close to a real one. */
+const PIECES = [
+  ['\n', '\r', '\r\n', '\t', '  ', '    ', ' ', '\u0000', '\u001B[31m', '\u001B]8;;', '\u202E', '\uFEFF', '\uD800'],
+  ['usage: dstack apply [-h]', '[--flag VALUE | -x]', 'options:', '  -h, --help', '{a,b}', '...', '[', ']', '(', ')'],
+  [
+    ' NAME  BACKEND  PRICE  STATUS',
+    ' #  BACKEND  RESOURCES  INSTANCE TYPE  PRICE',
+    ' 1  aws (us-east-1)',
+    '$0.39',
+    '漢字',
+  ],
+  [' Project  main', ' Configuration  a.dstack.yml', 'Submit the run x? [y/n]: ', 'Run x submitted, detaching...'],
+  [
+    'Traceback (most recent call last):',
+    '  File "x", line 1',
+    'ValueError: x',
+    '1 validation error for Task',
+    'Stopped',
+  ],
+  [
+    'type: task',
+    'resources:',
+    'gpu: [',
+    '&a',
+    '*a',
+    '<<: ',
+    '!!x',
+    '- ',
+    ': ',
+    '"',
+    "'",
+    '|',
+    'export A=',
+    '=',
+    '#',
+    '$(',
+  ],
+  ['hf_A/b+c"d=9', '0', '99999999999999999999', 'a'.repeat(200), '[masked]', '{"a":', '}', '\\', '%|█', '100%'],
+].flat();
+const texts = fc
+  .array(fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...PIECES) }, { weight: 1, arbitrary: fc.string() }), {
+    maxLength: 60,
+  })
+  .map((pieces) => pieces.join(''));
+
+/** What a reader gives, or the refusal that it is documented to throw; any other error is a crash. */
+function readSafely(read: (text: string) => unknown, text: string): unknown {
+  try {
+    return read(text);
+  } catch (error) {
+    if (error instanceof ToolError) return error.code;
+    throw error;
+  }
+}
+
+/** A configuration is refused beyond a size; the yaml package makes an error object for each damaged place in it. */
+const LENGTHS: Readonly<Record<string, number>> = { 'the places of a configuration': 5_000 };
+const USUAL_LENGTH = 60_000;
+
+describe.each(Object.entries(READERS))('%s', (what, read) => {
+  test('that is damaged in any way is read, or refused in words; it never crashes the reader', () => {
+    const damaged = fc.property(texts, (text) => {
+      readSafely(read, text);
+    });
+    expect(() => fc.assert(damaged, { numRuns: 300 })).not.toThrow();
+  });
+
+  // The test's own limit is the assertion: what grows with the square of this length takes many minutes for all of these.
+  test('that is long and all alike is read in the end, whatever it is made of', () => {
+    for (const piece of PIECES) {
+      const long = piece.repeat(Math.ceil((LENGTHS[what] ?? USUAL_LENGTH) / piece.length));
+      // An end that doesn't fit is what makes a pattern try again from each start.
+      for (const text of [long, `${long}x`, `x${long}\u0000`]) expect(() => readSafely(read, text)).not.toThrow();
+    }
+  });
+});
+
+test('a reader of frames gives each frame once and whole, however the stream is cut, and skips what it does not know', () => {
+  const frame = fc.record({ kind: fc.constantFrom('o', 'e', 'x', 'r'), request: fc.nat(), payload: fc.uint8Array() });
+  const cuts = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 20 });
+  fc.assert(
+    fc.property(fc.array(frame, { maxLength: 20 }), cuts, (frames, sizes) => {
+      const unknown = encodeFrame('o', 0, Buffer.from('x'));
+      unknown.write('Z', 4, 'latin1');
+      const stream = Buffer.concat(
+        frames.flatMap(({ kind, request, payload }) => [encodeFrame(kind as Frame['kind'], request, payload), unknown]),
+      );
+      const got: Frame[] = [];
+      const take = createFrameReader((one) => got.push(one));
+      for (let at = 0, turn = 0; at < stream.length; turn += 1) {
+        const size = sizes[turn % sizes.length] ?? 1;
+        take(stream.subarray(at, at + size));
+        at += size;
+      }
+      expect(got.map(({ kind, request, payload }) => ({ kind, request, payload: new Uint8Array(payload) }))).toEqual(
+        frames,
+      );
+    }),
+  );
+});
+
+test('a frame of twenty megabytes that comes in small pieces is put together', () => {
+  const payload = Buffer.alloc(20_000_000, 'x');
+  const stream = encodeFrame('o', 1, payload);
+  const got: number[] = [];
+  const take = createFrameReader((one) => got.push(one.payload.length));
+  for (let at = 0; at < stream.length; at += 1_000) take(stream.subarray(at, at + 1_000));
+  expect(got).toEqual([payload.length]);
+});
+
+test('a log of any shape is paged, and no page is larger than it may be', async () => {
+  const request = { maxBytes: 2_000, logKey: 'a', filter: { text: '%', contextLines: 2 } };
+  await fc.assert(
+    fc.asyncProperty(texts, fc.integer({ min: 1, max: 20 }), async (text, lines) => {
+      const page = await pageLog([Buffer.from(text)], { ...request, lines });
+      expect(page.total.bytes).toBe(Buffer.byteLength(text));
+      expect(page.text.split('\n').length).toBeLessThanOrEqual(1 + lines * (1 + 2 * request.filter.contextLines));
+    }),
+    { numRuns: 200 },
+  );
+});

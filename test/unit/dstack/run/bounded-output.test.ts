@@ -1,0 +1,42 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createBoundedOutput } from '../../../../src/dstack/run/bounded-output.ts';
+
+function keep(bytes: Uint8Array, cuts: readonly number[], keepBytes: number) {
+  const kept = createBoundedOutput(keepBytes);
+  const at = [0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort((a, b) => a - b);
+  for (const [index, from] of at.entries()) kept.add(bytes.subarray(from, at[index + 1] ?? bytes.length));
+  return kept.finish();
+}
+
+const text = fc.string({ unit: 'grapheme', maxLength: 400 });
+const cuts = fc.array(fc.nat(), { maxLength: 30 });
+
+test('what fits is kept to the letter, however it comes in pieces', () => {
+  fc.assert(
+    fc.property(text, cuts, (whole, at) => {
+      expect(keep(Buffer.from(whole), at, 20_000)).toEqual({ text: whole, omittedBytes: 0 });
+    }),
+  );
+});
+
+test('what does not fit keeps its start and its end in whole characters, and every byte is kept or counted', () => {
+  fc.assert(
+    fc.property(text, cuts, fc.integer({ min: 8, max: 60 }), (whole, at, keepBytes) => {
+      const bytes = Buffer.from(whole);
+      const { text: shown, omittedBytes } = keep(bytes, at, keepBytes);
+      const [head = '', tail = ''] = shown.split(`\n[... ${omittedBytes} bytes left out here ...]\n`);
+      fc.pre(omittedBytes > 0);
+      expect(whole.startsWith(head)).toBe(true);
+      expect(whole.endsWith(tail)).toBe(true);
+      expect(Buffer.byteLength(head) + Buffer.byteLength(tail) + omittedBytes).toBe(bytes.length);
+      expect(Buffer.byteLength(head) + Buffer.byteLength(tail)).toBeLessThanOrEqual(keepBytes);
+    }),
+  );
+});
+
+test('something is left out exactly when there is more than is kept', () => {
+  expect(keep(Buffer.from('x'.repeat(100)), [], 100).omittedBytes).toBe(0);
+  expect(keep(Buffer.from('x'.repeat(101)), [], 100).omittedBytes).toBe(1);
+  expect(keep(Buffer.from('x'.repeat(1_000_000)), [7, 500_000], 100).omittedBytes).toBe(999_900);
+});

@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { fitEnvironment } from '../../../../src/dstack/warm/environment.ts';
+
+const INFO = { bakedAtImport: ['DSTACK_LOG_*', 'HOME'], bakedAtPark: ['COLUMNS', 'DSTACK_PROJECT'] };
+const BASE = { HOME: '/home/x', COLUMNS: '80' };
+const fit = (wanted: Readonly<Record<string, string>>) => fitEnvironment(INFO, BASE, wanted);
+
+test('the worker serves a command whose variables are those that it has, and others that it reads later', () => {
+  expect(fit({})).toEqual({ kind: 'parked', changed: {} });
+  expect(fit({ HOME: '/home/x', HF_TOKEN: 'x' })).toEqual({ kind: 'parked', changed: { HF_TOKEN: 'x' } });
+});
+
+test.each(['HOME', 'DSTACK_LOG_LEVEL'])('%s is read on import: only a new process reads it again', (name) => {
+  expect(fit({ [name]: 'other', HF_TOKEN: 'x' })).toEqual({ kind: 'differs', name });
+});
+
+test('a variable that the parsers were made with has them made anew', () => {
+  expect(fit({ DSTACK_PROJECT: 'lab' })).toEqual({ kind: 'shallow', changed: { DSTACK_PROJECT: 'lab' } });
+});
+
+test.each([
+  ['120', 'parked'],
+  ['60', 'parked'],
+  ['59', 'shallow'],
+  ['', 'shallow'],
+  ['wide', 'shallow'],
+])('a width of "%s" needs parsers that are %s', (COLUMNS, kind) => {
+  expect(fit({ COLUMNS })).toMatchObject({ kind });
+});

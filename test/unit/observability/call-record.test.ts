@@ -1,0 +1,102 @@
+import { expect, test } from 'vitest';
+import { beginCall } from '../../../src/observability/call-record.ts';
+
+/** A call with a clock that goes on only when it is told to. */
+function startCall() {
+  let time = 1_000;
+  const call = beginCall('7', { tool: 'plan', request: '3' }, () => time);
+  return {
+    call,
+    pass: (ms: number): void => {
+      time += ms;
+    },
+  };
+}
+
+test('the steps of a call add up to its whole time, each with what was done in it', () => {
+  const { call, pass } = startCall();
+  pass(5);
+  const command = call.command('ps');
+  pass(20);
+  command.begin('warm');
+  pass(300);
+  command.end({ kind: 'exited', code: 0 });
+  pass(7);
+  call.answer({ outcome: 'done', isError: false });
+  pass(2);
+  expect(call.end()).toEqual({
+    id: '7',
+    tool: 'plan',
+    request: '3',
+    outcome: 'done',
+    isError: false,
+    startedAt: 1_000,
+    durationMs: 334,
+    stepsMs: { checked: 5, waited: 20, warm: 300, plain: 0, read: 7, answered: 2 },
+    commands: [
+      { command: 'ps', ran: 'warm', exit: 'exited', exitCode: 0, startedAt: 1_005, waitedMs: 20, durationMs: 320 },
+    ],
+  });
+});
+
+test('while one command runs and another waits, the call runs; no time is counted twice', () => {
+  const { call, pass } = startCall();
+  const first = call.command('ps');
+  const second = call.command('offer');
+  pass(10);
+  first.begin('plain');
+  pass(100);
+  first.end({ kind: 'exited', code: 1 });
+  pass(40);
+  second.begin('plain');
+  pass(50);
+  second.end({ kind: 'signalled', signal: 'SIGKILL' });
+  call.answer({ outcome: 'failed', code: 'busy', isError: true });
+  const record = call.end();
+  expect(record.stepsMs).toEqual({ checked: 0, waited: 50, warm: 0, plain: 150, read: 0, answered: 0 });
+  expect(record.durationMs).toBe(200);
+  expect(record.commands.map(({ command, waitedMs }) => [command, waitedMs])).toEqual([
+    ['ps', 10],
+    ['offer', 150],
+  ]);
+  expect(record).toMatchObject({ outcome: 'failed', code: 'busy' });
+});
+
+test('a command that the worker had to give up counts as a process from then on', () => {
+  const { call, pass } = startCall();
+  const command = call.command('ps');
+  command.begin('warm');
+  pass(30);
+  command.begin('plain');
+  pass(60);
+  command.end({ kind: 'exited', code: 0 });
+  const record = call.end();
+  expect(record.stepsMs).toMatchObject({ warm: 30, plain: 60 });
+  expect(record.commands).toMatchObject([{ ran: 'plain', waitedMs: 30, durationMs: 90 }]);
+});
+
+test('a command whose turn never came has no way in which it ran, and one that was not taken says so', () => {
+  const { call, pass } = startCall();
+  const late = call.command('ps');
+  pass(9);
+  expect(late.end({ kind: 'cancelled' })).toEqual({
+    command: 'ps',
+    exit: 'cancelled',
+    startedAt: 1_000,
+    waitedMs: 9,
+    durationMs: 9,
+  });
+  expect(call.command('stop').end(undefined)).toMatchObject({ exit: 'refused' });
+});
+
+test('a call that never came to an answer is told as broken, and what it left running changes nothing of it', () => {
+  const { call, pass } = startCall();
+  const left = call.command('apply');
+  left.begin('plain');
+  expect(call.isOver).toBe(false);
+  const record = call.end();
+  expect(call.isOver).toBe(true);
+  pass(5_000);
+  left.end({ kind: 'exited', code: 0 });
+  expect(record).toMatchObject({ outcome: 'failed', code: 'internal', isError: true, durationMs: 0, commands: [] });
+});

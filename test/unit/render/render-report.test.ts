@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import type { Transcript } from '../../../src/core/transcript.ts';
+import { renderReport } from '../../../src/render/render-report.ts';
+import type { OutputFilters } from '../../../src/render/render-report.ts';
+import { OUTCOMES } from '../../../src/core/report.ts';
+import type { Printed, Report } from '../../../src/core/report.ts';
+
+const PLAIN: OutputFilters = { redact: (text) => text, fence: (text) => text };
+
+const printed = (stdout: string, how: Omit<Printed, 'transcript'> = {}): Printed => {
+  const exit = { kind: 'exited', code: 0 } as const;
+  const transcript: Transcript = {
+    command: 'dstack ps',
+    stdout,
+    stderr: '',
+    omittedBytes: 0,
+    exit,
+    durationMs: 1,
+    ran: 'plain',
+  };
+  return { transcript, ...how };
+};
+
+const render = (report: Partial<Report<Record<string, unknown>>>, treatment = PLAIN) =>
+  renderReport({ outcome: 'done', summary: 'It was done.', printed: [], facts: {}, ...report }, treatment);
+
+describe('a result', () => {
+  it('says the same in its text and in its structure, so that each stands alone', () => {
+    const { text, structured } = render({
+      printed: [printed('one'), printed('two')],
+      facts: { status: 'running', count: 2, isFinished: false, absent: undefined },
+      next: 'Call get.',
+    });
+    expect(text).toBe(
+      [
+        'It was done.',
+        '```\n$ dstack ps\none\n```',
+        '```\n$ dstack ps\ntwo\n```',
+        'outcome: done | status: running | count: 2 | isFinished: false',
+        'Next: Call get.',
+      ].join('\n\n'),
+    );
+    expect(structured).toEqual({
+      outcome: 'done',
+      summary: 'It was done.',
+      output: '$ dstack ps\none\n\n$ dstack ps\ntwo',
+      next: 'Call get.',
+      status: 'running',
+      count: 2,
+      isFinished: false,
+    });
+  });
+
+  it('has in its text the facts that fit on a line: short lists, and those of one object with its name before them', () => {
+    const many = Array.from({ length: 21 }, (_, index) => index);
+    const { text, structured } = render({
+      facts: { gpus: ['A100', 2], run: { name: 'train', jobs: [1], deeper: { x: 1 } }, many, none: [], mixed: [{}] },
+    });
+    expect(text).toMatch(/\noutcome: done \| gpus: A100, 2 \| run\.name: train \| run\.jobs: 1$/);
+    expect(structured).toMatchObject({ many, none: [], mixed: [{}] });
+  });
+
+  it.each(OUTCOMES)('that is %s is an error only where nothing came of it', (outcome) => {
+    expect(render({ outcome }).isError).toBe(outcome === 'failed' || outcome === 'refused');
+  });
+
+  it('is cut where a piece is longer than it may be, and says so', () => {
+    const long = 'x\n'.repeat(30_000);
+    const { text, structured } = render({ printed: [printed(long), printed('short')] });
+    expect(text.length).toBeLessThan(45_000);
+    expect(structured['truncated']).toBe(true);
+    expect(
+      render({ printed: [printed('x\n'.repeat(300), { maxChars: 100, keep: 'end', rest: 'ask for fewer' })] }).text,
+    ).toContain('ask for fewer');
+    expect(render({ printed: [printed('short')] }).structured).not.toHaveProperty('truncated');
+  });
+
+  it('has its secrets masked wherever they stand', () => {
+    const redact = (text: string): string => text.replaceAll('s3cret', '[masked]');
+    const rendered = render(
+      { summary: 's3cret', printed: [printed('s3cret')], facts: { list: ['s3cret', 1], deep: { one: 's3cret' } } },
+      { ...PLAIN, redact },
+    );
+    expect(JSON.stringify(rendered)).not.toContain('s3cret');
+    expect(rendered.structured).toMatchObject({ list: ['[masked]', 1], deep: { one: '[masked]' } });
+  });
+
+  it('labels the words of strangers, and only those', () => {
+    const fence = (text: string): string => `<${text}>`;
+    const { structured } = render(
+      { printed: [printed('log', { untrusted: true }), printed('', { untrusted: true }), printed('table')] },
+      { ...PLAIN, fence },
+    );
+    expect(structured['output']).toBe('$ dstack ps\n<log>\n\n$ dstack ps\n\n$ dstack ps\ntable');
+  });
+});

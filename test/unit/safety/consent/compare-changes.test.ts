@@ -1,0 +1,190 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { formatDollars } from '../../../../src/core/format-values.ts';
+import { describeDifferences, digestChange } from '../../../../src/safety/consent/compare-changes.ts';
+import type { Binding, PendingChange, Operation } from '../../../../src/core/change.ts';
+import { pendingChange } from '../../../support/pending.ts';
+
+const word = fc.stringMatching(/^[a-z0-9./-]{1,8}$/);
+const binding: fc.Arbitrary<Binding> = fc.record({
+  tool: fc.constantFrom('apply', 'stop', 'delete'),
+  resource: fc.record({ kind: word, name: fc.option(word, { nil: undefined }) }),
+  project: word,
+  server: word,
+  cwd: word,
+  files: fc.dictionary(word, word, { maxKeys: 3, noNullPrototype: true }),
+  present: fc.option(word, { nil: null }),
+  affected: fc.array(word, { maxLength: 3 }),
+  pricePerHour: fc.option(fc.double({ min: 0, max: 100, noNaN: true }), { nil: null }),
+  cliVersion: word,
+});
+const change: fc.Arbitrary<PendingChange> = fc.record({
+  request: fc.constant(pendingChange().request),
+  operation: fc.constantFrom<Operation>('create', 'update', 'replace', 'stop', 'abort', 'delete'),
+  argv: fc.array(word, { maxLength: 4 }),
+  binding,
+  summary: fc.constant(pendingChange().summary),
+});
+
+test('a change differs from nothing but itself: what is described is exactly what the digest sees, prices aside', () => {
+  fc.assert(
+    fc.property(change, change, (a, b) => {
+      const samePrice = { ...b, binding: { ...b.binding, pricePerHour: a.binding.pricePerHour } };
+      // A list of what would be hit is compared as a set; the digest sees its order.
+      const same = (one: PendingChange): string =>
+        digestChange({
+          ...one,
+          binding: {
+            ...one.binding,
+            affected: [...new Set(one.binding.affected)].sort(),
+            files: withoutAbsent(one.binding.files),
+          },
+        });
+      expect(describeDifferences(a, a)).toEqual([]);
+      expect(describeDifferences(a, samePrice).length === 0).toBe(same(a) === same(samePrice));
+    }),
+  );
+});
+
+test('any one field that is changed alone is found and named', () => {
+  const mutations: ((original: Binding) => Partial<Binding>)[] = [
+    ({ tool }) => ({ tool: tool === 'apply' ? 'stop' : 'apply' }),
+    ({ resource }) => ({ resource: { ...resource, name: `${resource.name ?? ''}x` } }),
+    ({ resource }) => ({ resource: { ...resource, kind: `${resource.kind}x` } }),
+    ({ project }) => ({ project: `${project}x` }),
+    ({ server }) => ({ server: `${server}x` }),
+    ({ cwd }) => ({ cwd: `${cwd}x` }),
+    ({ files }) => ({ files: { ...files, added: 'x' } }),
+    ({ present }) => ({ present: `${present ?? ''}x` }),
+    ({ affected }) => ({ affected: [...affected, 'one more'] }),
+    ({ pricePerHour }) => ({ pricePerHour: (pricePerHour ?? 1) * 1.06 + 0.01 }),
+    ({ cliVersion }) => ({ cliVersion: `${cliVersion}x` }),
+  ];
+  fc.assert(
+    fc.property(change, fc.constantFrom(...mutations), (original, mutate) => {
+      const changed = { ...original, binding: { ...original.binding, ...mutate(original.binding) } };
+      expect(describeDifferences(original, changed)).not.toEqual([]);
+      expect(digestChange(changed)).not.toBe(digestChange(original));
+    }),
+  );
+});
+
+test('a price may fall as far as it likes and rise by 5 %, and not by a cent more', () => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0.01, max: 1000, noNaN: true }),
+      fc.double({ min: 0, max: 3, noNaN: true }),
+      (before, factor) => {
+        const found = describeDifferences(
+          pendingChange({ binding: { pricePerHour: before } }),
+          pendingChange({ binding: { pricePerHour: before * factor } }),
+        );
+        expect(found.length).toBe(before * factor <= before * 1.05 ? 0 : 1);
+      },
+    ),
+  );
+});
+
+test('the digest does not depend on the order in which keys were written', () => {
+  const a = pendingChange({ binding: { files: { one: '1', two: '2' } } });
+  const b = pendingChange({ binding: { files: { two: '2', one: '1' } } });
+  expect(digestChange(a)).toBe(digestChange(b));
+  expect(digestChange(a)).toMatch(/^[0-9a-f]{64}$/);
+});
+
+test.each([
+  [0, '$0.00'],
+  [0.004, '$0.0040'],
+  [1, '$1.00'],
+  [12.345, '$12.35'],
+  [null, 'an unknown price'],
+  [Number.NaN, 'an unknown price'],
+])('the price %s reads as %s', (price, text) => {
+  expect(formatDollars(price)).toBe(text);
+});
+
+function withoutAbsent(files: Binding['files']): Binding['files'] {
+  return Object.fromEntries(Object.entries(files).filter(([, hash]) => hash !== 'absent'));
+}
+
+test.each<[string, Parameters<typeof pendingChange>[0], Parameters<typeof pendingChange>[0], string]>([
+  ['the tool', {}, { binding: { tool: 'stop' } }, 'the tool was apply, now it is stop'],
+  ['the name to type', {}, { nameToType: 'train' }, 'the name to confirm was , now it is train'],
+  [
+    'a resource that has a name by now',
+    { binding: { resource: { kind: 'fleet' } } },
+    { binding: { resource: { kind: 'fleet', name: 'f1' } } },
+    'the resource was fleet, now it is fleet f1',
+  ],
+  [
+    'words of the command',
+    { argv: ['apply', '--file', 'a b.yml', '', '-d'] },
+    { argv: ['apply', '--file=a', 'b.yml', 'x$', '-d'] },
+    'the command was apply --file "a b.yml" "" -d, now it is apply --file=a b.yml "x$" -d',
+  ],
+  [
+    'a run that is there by now',
+    { binding: { present: null } },
+    { binding: { present: 'id2' } },
+    'a task train is there now (id2)',
+  ],
+  [
+    'a run that is gone',
+    { binding: { present: 'id1' } },
+    { binding: { present: null } },
+    'the task train of that time (id1) is no longer there',
+  ],
+  [
+    'another run',
+    { binding: { present: 'id1' } },
+    { binding: { present: 'id2' } },
+    'the task train is another one now (id2 instead of id1)',
+  ],
+  [
+    'more that is hit',
+    { binding: { affected: [] } },
+    { binding: { affected: ['a', 'b'] } },
+    'it would hit more now: a, b',
+  ],
+  [
+    'less that is hit',
+    { binding: { affected: ['a', 'b'] } },
+    { binding: { affected: [] } },
+    'it would no longer hit: a, b',
+  ],
+  [
+    'a price by now',
+    { binding: { pricePerHour: null } },
+    { binding: { pricePerHour: 2 } },
+    'the price was unknown, now it is $2.00 an hour',
+  ],
+  [
+    'no price any more',
+    { binding: { pricePerHour: 2 } },
+    { binding: { pricePerHour: null } },
+    'the price was $2.00 an hour, now it is unknown',
+  ],
+])('the difference is told: %s', (_what, before, after, words) => {
+  expect(describeDifferences(pendingChange(before), pendingChange(after))).toEqual([words]);
+});
+
+test('files are told one by one, in the order of their paths', () => {
+  const before = { '/z': '1', '/a': '1', '/gone': '1', '/new': 'absent', '/same': '1' };
+  const after = { '/a': '2', '/z': '2', '/gone': 'absent', '/new': '1', '/same': '1', '/other': '1' };
+  expect(
+    describeDifferences(pendingChange({ binding: { files: before } }), pendingChange({ binding: { files: after } })),
+  ).toEqual([
+    'the file /a was edited',
+    'the file /gone is gone',
+    'the file /new has appeared',
+    'the file /other has appeared',
+    'the file /z was edited',
+  ]);
+});
+
+test.each([
+  [0.1, '$0.10'],
+  [0.0999, '$0.0999'],
+])('the price %s reads as %s, at the border of the small ones', (price, text) => {
+  expect(formatDollars(price)).toBe(text);
+});

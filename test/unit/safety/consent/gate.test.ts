@@ -1,0 +1,712 @@
+import { setImmediate } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { ToolError } from '../../../../src/core/errors.ts';
+import { spendConsent } from '../../../../src/safety/consent/consent.ts';
+import type { Operation } from '../../../../src/core/change.ts';
+import type { DialogAnswer } from '../../../../src/safety/dialog/dialog-types.ts';
+import type { Dialog } from '../../../../src/safety/dialog/dialog.ts';
+import type { RedeemSteps } from '../../../../src/safety/consent/gate.ts';
+import { pendingChange } from '../../../support/pending.ts';
+import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
+import type { Result } from '../../../support/set-up-gate.ts';
+
+test('a token carries a change out once, with a consent to exactly its argv', async () => {
+  const { gate, steps, mint, consents } = setUp();
+  const redeemed = await gate.redeem(mint(), ask(), steps);
+  expect(redeemed).toMatchObject({
+    kind: 'redeemed',
+    level: 'token',
+    repeated: false,
+    unrecorded: false,
+    result: { run: 1 },
+  });
+  expect(consents).toHaveLength(1);
+  expect(consents[0]).toMatchObject({ operation: 'create', level: 'token' });
+  expect(spendConsent(consents[0], ['apply', '-f', 'other.dstack.yml', '-y', '-d'])).toBe(false);
+  expect(spendConsent(consents[0], pendingChange().argv)).toBe(true);
+  expect(spendConsent(consents[0], pendingChange().argv)).toBe(false);
+});
+
+test('a used token answers with the result of its use, says so, and does nothing again', async () => {
+  const { gate, steps, mint, consents } = setUp();
+  const token = mint();
+  await gate.redeem(token, ask(), steps);
+  const again = await gate.redeem(token, ask(), steps);
+  expect(again).toMatchObject({ kind: 'redeemed', repeated: true, result: { run: 1 } });
+  expect(consents).toHaveLength(1);
+});
+
+test('fifty redemptions at the same time carry the change out once, and all get that result', async () => {
+  const { gate, steps, mint, consents } = setUp();
+  const token = mint();
+  const all = await Promise.all(Array.from({ length: 50 }, () => gate.redeem(token, ask(), steps)));
+  expect(consents).toHaveLength(1);
+  expect(all.every((redeemed) => redeemed.kind === 'redeemed' && redeemed.result.run === 1)).toBe(true);
+  expect(all.filter((redeemed) => redeemed.kind === 'redeemed' && !redeemed.repeated)).toHaveLength(1);
+});
+
+test('fifty answers to one form at the same time carry the change out once', async () => {
+  const { gate, steps, mint, consents } = setUp();
+  const token = mint();
+  const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+  if (question.kind !== 'question') throw new Error('no question');
+  const answer = yes(question.nonce);
+  await Promise.all(Array.from({ length: 50 }, () => gate.redeem(token, ask({ canAskPerson: true, answer }), steps)));
+  expect(consents).toHaveLength(1);
+});
+
+test('a token is found in any spelling that a reader may give it', async () => {
+  const { gate, steps, mint } = setUp();
+  const token = mint();
+  const typedOff = ` ${token.toUpperCase().replaceAll('-', ' ').replaceAll('0', 'O').replaceAll('1', 'I')} `;
+  expect(await gate.redeem(typedOff, ask(), steps)).toMatchObject({ kind: 'redeemed' });
+});
+
+test('wrong, expired and used-up tokens are told apart, and nothing is run', async () => {
+  const { gate, steps, mint, consents, pass, setWorld } = setUp();
+  expect(await refusal(gate.redeem('not-a-token', ask(), steps))).toMatchObject({
+    code: 'token-unknown',
+    hint: expect.stringContaining('plan'),
+  });
+  const old = mint();
+  pass(10 * 60_000);
+  expect(await refusal(gate.redeem(old, ask(), steps))).toMatchObject({
+    code: 'token-expired',
+    message: expect.stringContaining('10 minutes'),
+  });
+  const changed = mint();
+  setWorld(pendingChange({ binding: { cliVersion: '0.23.0' } }));
+  await refusal(gate.redeem(changed, ask(), steps));
+  expect(await refusal(gate.redeem(changed, ask(), steps))).toMatchObject({ code: 'plan-changed' });
+  expect(consents).toHaveLength(0);
+});
+
+test('a token lives for the whole of its ten minutes', async () => {
+  const { gate, steps, mint, pass } = setUp();
+  const token = mint();
+  pass(10 * 60_000 - 1);
+  expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed' });
+});
+
+test('the expiry that is told is the one that holds', () => {
+  const { gate } = setUp();
+  expect(gate.mint(pendingChange()).expiresAt).toBe(new Date(1_000_000 + 10 * 60_000).toISOString());
+});
+
+test('a token is for the tool it was minted for, and a wrong tool does not use it up', async () => {
+  const { gate, steps, mint, consents } = setUp();
+  const token = mint();
+  expect(await refusal(gate.redeem(token, ask({ tool: 'stop' }), steps))).toMatchObject({
+    code: 'token-unknown',
+    message: expect.stringContaining('for apply'),
+  });
+  expect(consents).toHaveLength(0);
+  expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed' });
+});
+
+test('the number of tokens is bounded: the oldest makes way and says so', async () => {
+  const { gate, steps, mint } = setUp({ maxPending: 3 });
+  const tokens = [mint(), mint(), mint(), mint()];
+  expect(await refusal(gate.redeem(tokens[0] ?? '', ask(), steps))).toMatchObject({
+    code: 'token-expired',
+    message: expect.stringContaining('newer'),
+  });
+  expect(await gate.redeem(tokens[1] ?? '', ask(), steps)).toMatchObject({ kind: 'redeemed' });
+});
+
+test('the results that are kept are bounded: an older use says that it was used', async () => {
+  const { gate, steps, mint, consents } = setUp({ maxResults: 1 });
+  const [first, second] = [mint(), mint()];
+  await gate.redeem(first, ask(), steps);
+  await gate.redeem(second, ask(), steps);
+  mint();
+  expect(await refusal(gate.redeem(first, ask(), steps))).toMatchObject({ code: 'token-used' });
+  expect(await gate.redeem(second, ask(), steps)).toMatchObject({ repeated: true });
+  expect(consents).toHaveLength(2);
+});
+
+test('the memory of ended tokens is bounded', async () => {
+  const { gate, steps, mint } = setUp({ maxClosed: 1 });
+  const [first, second] = [mint(), mint()];
+  await gate.redeem(first, ask(), steps);
+  await gate.redeem(second, ask(), steps);
+  mint();
+  expect(await refusal(gate.redeem(first, ask(), steps))).toMatchObject({ code: 'token-unknown' });
+});
+
+test.each<[string, Parameters<typeof pendingChange>[0], RegExp]>([
+  [
+    'the file was edited',
+    {
+      binding: {
+        files: { '/home/me/gpu/train.dstack.yml': 'b'.repeat(64), '/home/me/gpu/.dstack/profiles.yml': 'absent' },
+      },
+    },
+    /train\.dstack\.yml was edited/,
+  ],
+  [
+    'a profile appeared',
+    {
+      binding: {
+        files: { '/home/me/gpu/train.dstack.yml': 'a'.repeat(64), '/home/me/gpu/.dstack/profiles.yml': 'c'.repeat(64) },
+      },
+    },
+    /profiles\.yml has appeared/,
+  ],
+  [
+    'the file is gone',
+    { binding: { files: { '/home/me/gpu/.dstack/profiles.yml': 'absent' } } },
+    /train\.dstack\.yml is gone/,
+  ],
+  ['a run of the same name started', { binding: { present: 'e2c4' } }, /task train is there now \(e2c4\)/],
+  ['the action is another', { operation: 'update' }, /the action was create, now it is update/],
+  ['the price rose by more than 5 %', { binding: { pricePerHour: 1.0501 } }, /rose from \$1\.00 to \$1\.05/],
+  ['the price is no longer known', { binding: { pricePerHour: null } }, /now it is unknown/],
+  ['the price is no number', { binding: { pricePerHour: Number.NaN } }, /unknown price/],
+  ['the price is negative', { binding: { pricePerHour: -1 } }, /price/],
+  ['the project is another', { binding: { project: 'prod' } }, /project was main, now it is prod/],
+  ['the server is another', { binding: { server: 'https://evil.example' } }, /server was/],
+  ['the argv has another word', { argv: ['apply', '-f', 'train.dstack.yml', '-y', '-d', '--force'] }, /command was/],
+  ['two words became one', { argv: ['apply', '-f', 'train.dstack.yml', '-y -d'] }, /command was/],
+  ['the working directory is another', { binding: { cwd: '/tmp' } }, /working directory/],
+  ['the CLI is another', { binding: { cliVersion: '0.22.6' } }, /version 0\.22\.5, now it is 0\.22\.6/],
+  ['the resource is another', { binding: { resource: { kind: 'task', name: 'serve' } } }, /resource was task train/],
+  ['more would be hit', { binding: { affected: ['run other'] } }, /would hit more now: run other/],
+])('a token is refused and spent when %s', async (_what, different, words) => {
+  const { gate, steps, mint, setWorld, consents } = setUp();
+  const token = mint();
+  setWorld(pendingChange({ ...different }));
+  const error = await refusal(gate.redeem(token, ask(), steps));
+  expect(error).toMatchObject({ code: 'plan-changed', message: expect.stringMatching(words) });
+  setWorld(pendingChange());
+  await refusal(gate.redeem(token, ask(), steps));
+  expect(consents).toHaveLength(0);
+});
+
+test.each([0.5, 1, 1.05])('a price of %f where 1 was shown is within what was agreed to', async (pricePerHour) => {
+  const { gate, steps, mint, setWorld } = setUp();
+  const token = mint();
+  setWorld(pendingChange({ binding: { pricePerHour } }));
+  expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed' });
+});
+
+test('another run of the same name is not the one that was to be stopped', async () => {
+  const { gate, steps, mint, setWorld } = setUp();
+  const token = mint(
+    pendingChange({ operation: 'stop', binding: { tool: 'stop', affected: ['instance 0', 'instance 1'] } }),
+  );
+  setWorld(pendingChange({ operation: 'stop', binding: { tool: 'stop', present: '77aa', affected: ['instance 0'] } }));
+  const error = await refusal(gate.redeem(token, ask({ tool: 'stop' }), steps));
+  expect(error.message).toMatch(/another one now \(77aa instead of 1f0c\); it would no longer hit: instance 1/);
+  expect(error.hint).toContain('Call stop again without a token');
+});
+
+test('a failed second plan leaves the token good', async () => {
+  const { gate, steps, mint, setWorld } = setUp();
+  const token = mint();
+  setWorld(new ToolError('timed-out', 'the server did not answer', 'try again'));
+  expect(await refusal(gate.redeem(token, ask(), steps))).toMatchObject({ code: 'timed-out' });
+  setWorld(pendingChange());
+  expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed', repeated: false });
+});
+
+test('a command that threw uses the token up: it is never run a second time', async () => {
+  const { gate, steps, mint, audit } = setUp();
+  const token = mint();
+  let runs = 0;
+  const failing = {
+    ...steps,
+    async execute(): Promise<Result> {
+      runs += 1;
+      throw new Error('the worker died');
+    },
+  };
+  await expect(gate.redeem(token, ask(), failing)).rejects.toThrow('the worker died');
+  expect(await refusal(gate.redeem(token, ask(), failing))).toMatchObject({
+    code: 'token-used',
+    message: expect.stringContaining('the worker died'),
+  });
+  expect(runs).toBe(1);
+  expect(audit.at(-1)).toMatchObject({ event: 'done', outcome: 'unknown' });
+});
+
+test('a client with forms is asked once, and only a yes in the content counts', async () => {
+  const { gate, steps, mint } = setUp();
+  const token = mint(pendingChange({ summary: { losses: [], warnings: ['No fleet is idle'] } }));
+  const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+  if (question.kind !== 'question') throw new Error('no question');
+  expect(question).toMatchObject({ field: 'approve' });
+  expect(question.message).toContain('Submit the run train');
+  expect(question.message).toContain('Project: main on http://127.0.0.1:3999');
+  expect(question.message).toContain('$1.00 an hour, no limit in total');
+  expect(question.message).toContain('- No fleet is idle');
+  const redeemed = await gate.redeem(token, ask({ canAskPerson: true, answer: yes(question.nonce) }), steps);
+  expect(redeemed).toMatchObject({ kind: 'redeemed', level: 'person-form' });
+});
+
+test.each<[string, Record<string, unknown>]>([
+  ['approve: false', { approve: false }],
+  ['nothing', {}],
+  ['the text "true"', { approve: 'true' }],
+  ['another field', { confirm: true }],
+])('a form that was accepted with %s is a no', async (_what, content) => {
+  const { gate, steps, mint, consents } = setUp();
+  const token = mint();
+  const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+  if (question.kind !== 'question') throw new Error('no question');
+  const answered = ask({ canAskPerson: true, answer: yes(question.nonce, content) });
+  expect(await refusal(gate.redeem(token, answered, steps))).toMatchObject({ code: 'person-declined' });
+  expect(await refusal(gate.redeem(token, ask(), steps))).toMatchObject({ code: 'person-declined' });
+  expect(consents).toHaveLength(0);
+});
+
+test.each(['declined', 'cancelled'] as const)(
+  'a question that was %s spends the token, and is told apart',
+  async (kind) => {
+    const { gate, steps, mint, audit, consents } = setUp();
+    const token = mint();
+    const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+    if (question.kind !== 'question') throw new Error('no question');
+    const error = await refusal(
+      gate.redeem(token, ask({ canAskPerson: true, answer: { kind, nonce: question.nonce } }), steps),
+    );
+    expect(error.message).toMatch(kind === 'declined' ? /person declined/ : /closed without an answer/);
+    await refusal(gate.redeem(token, ask({ canAskPerson: true, answer: yes(question.nonce) }), steps));
+    expect(consents).toHaveLength(0);
+    expect(audit.map((entry) => entry.event)).toEqual(['asked', 'refused']);
+  },
+);
+
+test.each<Operation>(['replace', 'abort', 'delete'])(
+  '%s needs the name typed in: a click or another name is a no',
+  async (operation) => {
+    const cases: [Record<string, unknown>, boolean][] = [
+      [{ name: 'train' }, true],
+      [{ name: ' train ' }, true],
+      [{ name: 'Train' }, false],
+      [{ name: 'trains' }, false],
+      [{ name: '' }, false],
+      [{ approve: true }, false],
+    ];
+    for (const [content, agreed] of cases) {
+      const { gate, steps, mint, consents } = setUp();
+      const token = mint(pendingChange({ operation }));
+      const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+      if (question.kind !== 'question') throw new Error('no question');
+      expect(question.field).toBe('name');
+      expect(question.message).toContain('Type the name train');
+      await gate
+        .redeem(token, ask({ canAskPerson: true, answer: yes(question.nonce, content) }), steps)
+        .catch(() => undefined);
+      expect(consents).toHaveLength(agreed ? 1 : 0);
+    }
+  },
+);
+
+test('a change that needs a name to type and has none gets no token', () => {
+  const { gate } = setUp();
+  expect(() => gate.mint(pendingChange({ operation: 'delete', summary: { resource: { kind: 'fleet' } } }))).toThrow(
+    TypeError,
+  );
+});
+
+test('an answer to another question, or to none, moves nothing and leaves the token good', async () => {
+  const { gate, steps, mint, consents } = setUp();
+  const [mine, other] = [mint(), mint()];
+  const foreign = await gate.redeem(other, ask({ canAskPerson: true }), steps);
+  if (foreign.kind !== 'question') throw new Error('no question');
+  expect(
+    await refusal(gate.redeem(mine, ask({ canAskPerson: true, answer: yes(foreign.nonce) }), steps)),
+  ).toMatchObject({ code: 'person-needed' });
+  const question = await gate.redeem(mine, ask({ canAskPerson: true }), steps);
+  if (question.kind !== 'question') throw new Error('no question');
+  expect(question.nonce).not.toBe(foreign.nonce);
+  await refusal(gate.redeem(mine, ask({ canAskPerson: true, answer: yes(foreign.nonce) }), steps));
+  expect(consents).toHaveLength(0);
+  expect(await gate.redeem(mine, ask({ canAskPerson: true, answer: yes(question.nonce) }), steps)).toMatchObject({
+    level: 'person-form',
+  });
+});
+
+test("a person's yes outlives a failed second plan: nobody is asked twice", async () => {
+  const { gate, steps, mint, setWorld } = setUp();
+  const token = mint();
+  const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+  if (question.kind !== 'question') throw new Error('no question');
+  setWorld(new Error('connection refused'));
+  await expect(gate.redeem(token, ask({ canAskPerson: true, answer: yes(question.nonce) }), steps)).rejects.toThrow(
+    'connection refused',
+  );
+  setWorld(pendingChange());
+  expect(await gate.redeem(token, ask({ canAskPerson: true }), steps)).toMatchObject({
+    kind: 'redeemed',
+    level: 'person-form',
+  });
+});
+
+test('where a person is needed and none can be asked, it is refused without a way round, and the token stays', async () => {
+  let requirement: 'person' | 'ask' = 'person';
+  const { gate, steps, mint, consents } = setUp({ requirementFor: () => requirement });
+  const token = mint();
+  const error = await refusal(gate.redeem(token, ask(), steps));
+  expect(error).toMatchObject({ code: 'person-needed', message: expect.stringContaining('no forms') });
+  expect(`${error.message} ${error.hint}`).not.toMatch(/DSTACK_MCP|policy|CONFIRM|dstack apply/i);
+  expect(consents).toHaveLength(0);
+  requirement = 'ask';
+  expect(await gate.redeem(token, ask(), steps)).toMatchObject({ level: 'token' });
+});
+
+test('what the operator allows needs no question and says that it was the policy', async () => {
+  const { gate, steps, mint } = setUp({ requirementFor: () => 'allow' });
+  expect(await gate.redeem(mint(), ask({ canAskPerson: true }), steps)).toMatchObject({
+    kind: 'redeemed',
+    level: 'policy',
+  });
+});
+
+test('where the token is enough nobody is asked', async () => {
+  const { gate, steps, mint } = setUp({ requirementFor: () => 'token' });
+  expect(await gate.redeem(mint(), ask({ canAskPerson: true }), steps)).toMatchObject({
+    kind: 'redeemed',
+    level: 'token',
+  });
+});
+
+test('a price that passes a limit of the policy between plan and redemption needs the stronger consent', async () => {
+  const { gate, steps, mint, setWorld, consents } = setUp({
+    requirementFor: (change) => ((change.binding.pricePerHour ?? 9) < 1.02 ? 'allow' : 'person'),
+  });
+  const token = mint();
+  setWorld(pendingChange({ binding: { pricePerHour: 1.03 } }));
+  expect(await refusal(gate.redeem(token, ask(), steps))).toMatchObject({
+    code: 'plan-changed',
+    message: expect.stringContaining('more consent'),
+  });
+  expect(consents).toHaveLength(0);
+});
+
+test('while the policy is broken nothing is redeemed, and the token stays good', async () => {
+  let broken = true;
+  const { gate, steps, mint, consents } = setUp({
+    requirementFor() {
+      if (broken) throw new ToolError('policy-broken', 'the policy is broken', 'tell the operator');
+      return 'token';
+    },
+  });
+  const token = mint();
+  expect(await refusal(gate.redeem(token, ask(), steps))).toMatchObject({ code: 'policy-broken' });
+  expect(consents).toHaveLength(0);
+  broken = false;
+  expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed' });
+});
+
+test('each change leaves its lines in the audit log, in order and under one id', async () => {
+  const { gate, steps, mint, audit } = setUp();
+  const token = mint();
+  await gate.redeem(token, ask(), steps);
+  await gate.redeem(token, ask(), steps);
+  expect(audit.map((entry) => entry.event)).toEqual(['asked', 'approved', 'done']);
+  expect(new Set(audit.map((entry) => entry.id)).size).toBe(1);
+  expect(audit[2]).toMatchObject({
+    tool: 'apply',
+    operation: 'create',
+    level: 'token',
+    outcome: 'done',
+    argv: pendingChange().argv,
+    pricePerHour: 1,
+  });
+  expect(JSON.stringify(audit)).not.toContain(token);
+});
+
+test.each(['asked', 'approved'] as const)(
+  'a change is not made when its line "%s" can not be written',
+  async (failing) => {
+    let full = true;
+    const lines: string[] = [];
+    const { gate, steps, mint, consents } = setUp({
+      audit: {
+        write(entry) {
+          if (full && entry.event === failing) throw new ToolError('audit-unavailable', 'disk full', 'make room');
+          lines.push(entry.event);
+        },
+      },
+    });
+    const token = mint();
+    expect(await refusal(gate.redeem(token, ask(), steps))).toMatchObject({ code: 'audit-unavailable' });
+    expect(consents).toHaveLength(0);
+    full = false;
+    expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed', repeated: false });
+    expect(lines.filter((line) => line === 'done')).toHaveLength(1);
+  },
+);
+
+test('a change whose last line can not be written says so', async () => {
+  const { gate, steps, mint } = setUp({
+    audit: {
+      write(entry) {
+        if (entry.event === 'done') throw new ToolError('audit-unavailable', 'disk full', 'make room');
+      },
+    },
+  });
+  expect(await gate.redeem(mint(), ask(), steps)).toMatchObject({ kind: 'redeemed', unrecorded: true });
+});
+
+function fakeDialog() {
+  const opened: {
+    message: string;
+    field: string;
+    signal: AbortSignal;
+    answer: (answer: DialogAnswer) => void;
+    fail: (error: Error) => void;
+  }[] = [];
+  const dialog: Dialog = {
+    availability: () => ({ kind: 'available', tool: 'zenity' }),
+    ask: (request, signal) =>
+      new Promise((resolve, reject) => {
+        opened.push({ ...request, signal, answer: resolve, fail: reject });
+      }),
+  };
+  return { dialog, opened };
+}
+
+test('without forms a dialog asks once, in the background, and the next call gets its answer', async () => {
+  const { dialog, opened } = fakeDialog();
+  const { gate, steps, mint, consents } = setUp({ dialog });
+  const token = mint();
+  expect(await gate.redeem(token, ask(), steps)).toMatchObject({
+    kind: 'waiting-for-person',
+    next: expect.stringContaining('same token'),
+  });
+  expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'waiting-for-person' });
+  expect(opened).toHaveLength(1);
+  expect(opened[0]?.message).toContain('Submit the run train');
+  expect(consents).toHaveLength(0);
+  opened[0]?.answer({ kind: 'approved' });
+  expect(await gate.redeem(token, ask({ waitMs: 10_000 }), steps)).toMatchObject({
+    kind: 'redeemed',
+    level: 'person-dialog',
+  });
+});
+
+test('a dialog that is answered while calls wait carries the change out once', async () => {
+  const { dialog, opened } = fakeDialog();
+  const { gate, steps, mint, consents } = setUp({ dialog });
+  const token = mint();
+  const calls = Array.from({ length: 5 }, () => gate.redeem(token, ask({ waitMs: 60_000 }), steps));
+  opened[0]?.answer({ kind: 'approved' });
+  const all = await Promise.all(calls);
+  expect(all.every((redeemed) => redeemed.kind === 'redeemed')).toBe(true);
+  expect(consents).toHaveLength(1);
+});
+
+test.each<[DialogAnswer, Operation, RegExp]>([
+  [{ kind: 'declined' }, 'create', /person declined/],
+  [{ kind: 'timed-out' }, 'create', /closed without an answer/],
+  [{ kind: 'approved' }, 'delete', /declined/],
+  [{ kind: 'typed', name: 'trian' }, 'delete', /another name than train/],
+  [{ kind: 'typed', name: 'train' }, 'create', /another name|declined/],
+])('the dialog answer %o to a %s is a no', async (answer, operation, words) => {
+  const { dialog, opened } = fakeDialog();
+  const { gate, steps, mint, consents } = setUp({ dialog });
+  const token = mint(pendingChange({ operation }));
+  const call = gate.redeem(token, ask({ waitMs: 60_000 }), steps);
+  opened[0]?.answer(answer);
+  expect((await refusal(call)).message).toMatch(words);
+  await refusal(gate.redeem(token, ask(), steps));
+  expect(consents).toHaveLength(0);
+});
+
+test('the name typed into the dialog is a yes', async () => {
+  const { dialog, opened } = fakeDialog();
+  const { gate, steps, mint } = setUp({ dialog });
+  const call = gate.redeem(mint(pendingChange({ operation: 'replace' })), ask({ waitMs: 60_000 }), steps);
+  expect(opened[0]?.field).toBe('name');
+  opened[0]?.answer({ kind: 'typed', name: 'train' });
+  expect(await call).toMatchObject({ kind: 'redeemed', level: 'person-dialog' });
+});
+
+test('a dialog that could not be shown leaves the token where the operator lets it, and a refusal elsewhere', async () => {
+  for (const [requirement, expected] of [
+    ['ask', { level: 'token' }],
+    ['person', { code: 'person-needed' }],
+  ] as const) {
+    const { dialog, opened } = fakeDialog();
+    const { gate, steps, mint } = setUp({ dialog, requirementFor: () => requirement });
+    const call = gate.redeem(mint(), ask({ waitMs: 60_000 }), steps).catch((error: unknown) => error);
+    opened[0]?.fail(new Error('cannot open display'));
+    expect(await call).toMatchObject(expected);
+    expect(opened).toHaveLength(1);
+  }
+});
+
+test('an expired token closes its dialog, and a click that comes too late moves nothing', async () => {
+  const { dialog, opened } = fakeDialog();
+  const { gate, steps, mint, pass, consents } = setUp({ dialog });
+  const token = mint();
+  await gate.redeem(token, ask(), steps);
+  pass(10 * 60_000);
+  expect(await refusal(gate.redeem(token, ask(), steps))).toMatchObject({ code: 'token-expired' });
+  expect(opened[0]?.signal.aborted).toBe(true);
+  opened[0]?.answer({ kind: 'approved' });
+  expect(await refusal(gate.redeem(token, ask(), steps))).toMatchObject({ code: 'token-expired' });
+  expect(consents).toHaveLength(0);
+});
+
+test('closing the gate ends its dialogs and its tokens', async () => {
+  const { dialog, opened } = fakeDialog();
+  const { gate, steps, mint } = setUp({ dialog });
+  const token = mint();
+  await gate.redeem(token, ask(), steps);
+  await gate.close();
+  expect(opened[0]?.signal.aborted).toBe(true);
+  await refusal(gate.redeem(token, ask(), steps));
+});
+
+test('a click for a token that made way for newer ones does not bring it back', async () => {
+  const { dialog, opened } = fakeDialog();
+  const { gate, steps, mint, consents } = setUp({ dialog, maxPending: 1 });
+  const old = mint();
+  await gate.redeem(old, ask(), steps);
+  mint();
+  expect(opened[0]?.signal.aborted).toBe(true);
+  opened[0]?.answer({ kind: 'approved' });
+  // The answer reaches the gate in a later turn.
+  await setImmediate();
+  expect(await refusal(gate.redeem(old, ask({ waitMs: 1_000 }), steps))).toMatchObject({ code: 'token-expired' });
+  expect(consents).toHaveLength(0);
+});
+
+function dialogOf(answer: () => Promise<DialogAnswer>, availability: ReturnType<Dialog['availability']>): Dialog {
+  return { availability: () => availability, ask: () => answer() };
+}
+
+test.each<[string, Dialog | undefined, string]>([
+  ['no dialog at all', undefined, 'the client has no forms, and dialogs are switched off'],
+  [
+    'a dialog that is not to be had',
+    dialogOf(() => Promise.reject(new Error('not asked')), { kind: 'unavailable', why: 'there is no display' }),
+    'the client has no forms, and there is no display',
+  ],
+  [
+    'a dialog that breaks',
+    dialogOf(() => Promise.reject(new Error('zenity was ended')), { kind: 'available', tool: 'zenity' }),
+    'the client has no forms, and the dialog could not be shown (zenity was ended)',
+  ],
+])('where a person is needed and there is %s, it is said why nobody can be asked', async (_what, dialog, why) => {
+  const { gate, steps, mint, consents } = setUp({ requirementFor: () => 'person', dialog });
+  const refused = await refusal(gate.redeem(mint(), ask({ waitMs: 60_000 }), steps));
+  expect(refused).toMatchObject({ code: 'person-needed', message: expect.stringContaining(`asked: ${why}. Nothing`) });
+  expect(consents).toEqual([]);
+});
+
+test('an answer that comes while the call waits is taken by this very call', async () => {
+  const dialog = dialogOf(
+    async () => {
+      for (let turn = 0; turn < 20; turn++) await setImmediate();
+      return { kind: 'approved' };
+    },
+    { kind: 'available', tool: 'zenity' },
+  );
+  const { gate, steps, mint } = setUp({ dialog });
+  const redeemed = await gate.redeem(mint(), ask({ waitMs: 60_000 }), steps);
+  expect(redeemed).toMatchObject({ kind: 'redeemed', level: 'person-dialog' });
+});
+
+test('the dialog is open as long as the token is good', async () => {
+  const times: number[] = [];
+  const dialog: Dialog = {
+    availability: () => ({ kind: 'available', tool: 'zenity' }),
+    ask: ({ timeoutMs }) => {
+      times.push(timeoutMs);
+      return Promise.resolve({ kind: 'declined' });
+    },
+  };
+  const { gate, steps, mint, pass } = setUp({ dialog, lifeMs: 100_000 });
+  const early = mint();
+  const late = mint();
+  await refusal(gate.redeem(early, ask({ waitMs: 60_000 }), steps));
+  pass(99_900);
+  await refusal(gate.redeem(late, ask({ waitMs: 60_000 }), steps));
+  expect(times).toEqual([100_000, 1_000]);
+});
+
+test.each<[string, DialogAnswer]>([
+  ['a click', { kind: 'approved' }],
+  ['another name', { kind: 'typed', name: 'trainer' }],
+  ['no name', { kind: 'typed', name: '' }],
+])('to replace, %s in the dialog is a no', async (_what, answer) => {
+  const dialog = dialogOf(() => Promise.resolve(answer), { kind: 'available', tool: 'zenity' });
+  const { gate, steps, mint, consents } = setUp({ dialog });
+  const token = mint(pendingChange({ operation: 'replace' }));
+  expect((await refusal(gate.redeem(token, ask({ waitMs: 60_000 }), steps))).code).toBe('person-declined');
+  expect(consents).toEqual([]);
+});
+
+test.each([undefined, null, 1, true, ['train'], {}, 'trainer', ''])(
+  'to replace, %j in the form is a no',
+  async (name) => {
+    const { gate, steps, mint, consents } = setUp();
+    const token = mint(pendingChange({ operation: 'replace' }));
+    const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+    if (question.kind !== 'question') throw new Error('not asked');
+    const answer = yes(question.nonce, { name, approve: true });
+    const refused = await refusal(gate.redeem(token, ask({ canAskPerson: true, answer }), steps));
+    expect(refused.message).toContain('typed another name than train');
+    expect(consents).toEqual([]);
+  },
+);
+
+test('an answer before any question, or with the nonce of another, is none', async () => {
+  const { gate, steps, mint, consents } = setUp();
+  const token = mint();
+  const early = await refusal(gate.redeem(token, ask({ canAskPerson: true, answer: yes('invented') }), steps));
+  expect(early.message).toContain('another question');
+  const first = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+  const again = await gate.redeem(token, ask({ canAskPerson: true }), steps);
+  // Asked again it is the same question.
+  expect(again).toEqual(first);
+  expect(consents).toEqual([]);
+});
+
+test('how long a change took goes into the audit log', async () => {
+  const { gate, steps, mint, audit, pass } = setUp();
+  const slow: RedeemSteps<Result> = {
+    ...steps,
+    execute: async () => {
+      pass(1_234);
+      return { outcome: 'done', run: 1 };
+    },
+  };
+  await gate.redeem(mint(), ask(), slow);
+  expect(audit.at(-1)).toMatchObject({ event: 'done', durationMs: 1_234 });
+  const lost = { ...steps, execute: (): Promise<Result> => (pass(77), Promise.reject(new Error('lost'))) };
+  await gate.redeem(mint(), ask(), lost).catch(() => undefined);
+  expect(audit.at(-1)).toMatchObject({ event: 'done', outcome: 'unknown', why: 'lost', durationMs: 77 });
+});
+
+test('why something was refused goes into the audit log, with its code', async () => {
+  const { gate, steps, mint, audit, setWorld } = setUp();
+  const token = mint();
+  setWorld(pendingChange({ binding: { project: 'other' } }));
+  await refusal(gate.redeem(token, ask(), steps));
+  expect(audit.at(-1)).toMatchObject({
+    event: 'refused',
+    why: expect.stringMatching(/^plan-changed: Nothing was changed/),
+  });
+  const waiting = mint();
+  const {
+    gate: strict,
+    steps: strictSteps,
+    mint: strictMint,
+    audit: strictAudit,
+  } = setUp({ requirementFor: () => 'person' });
+  await refusal(strict.redeem(strictMint(), ask(), strictSteps));
+  expect(strictAudit.at(-1)).toMatchObject({ event: 'refused', why: expect.stringMatching(/^person-needed: /) });
+  expect(waiting).toMatch(/-/);
+});
+
+test('a change that needs a name and has none to type is not minted', () => {
+  const { gate } = setUp();
+  const nameless = pendingChange({ operation: 'replace', summary: { resource: { kind: 'fleet' } } });
+  expect(() => gate.mint(nameless)).toThrow('a replace needs a name that a person can type');
+});

@@ -1,0 +1,55 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createToken, findByFingerprint, fingerprintToken } from '../../../../src/safety/consent/token.ts';
+
+test('a token has 140 bits in four groups, without letters that look alike', () => {
+  const tokens = Array.from({ length: 2_000 }, createToken);
+  for (const token of tokens) expect(token).toMatch(/^[0-9a-hjkmnp-tv-z]{7}(?:-[0-9a-hjkmnp-tv-z]{7}){3}$/);
+  expect(new Set(tokens).size).toBe(tokens.length);
+  // Every letter of the alphabet turns up at every place: no bits are lost.
+  const letters = Array.from({ length: 31 }, (_, place) => new Set(tokens.map((token) => token[place])).size);
+  expect(letters.filter((_, place) => place % 8 !== 7)).toEqual(Array.from({ length: 28 }, () => 32));
+});
+
+test('no change of a letter finds the entry of another token', () => {
+  fc.assert(
+    fc.property(fc.nat(30), fc.constantFrom(...'0123456789abcdefghjkmnpqrstvwxyz'.split('')), (place, letter) => {
+      const token = createToken();
+      fc.pre(token[place] !== '-' && token[place] !== letter);
+      const entries = [{ fingerprint: fingerprintToken(token) }];
+      const forged = token.slice(0, place) + letter + token.slice(place + 1);
+      expect(findByFingerprint(entries, fingerprintToken(forged))).toBeUndefined();
+      expect(findByFingerprint(entries, fingerprintToken(token))).toBe(entries[0]);
+    }),
+  );
+});
+
+test('no text that is not the token finds it: shorter, longer, with other characters', () => {
+  const token = createToken();
+  const entries = [{ fingerprint: fingerprintToken(token) }];
+  for (const text of [
+    '',
+    token.slice(1),
+    `${token}0`,
+    `${token}\u0000`,
+    `${token}\u200b`,
+    token.replace('-', '_'),
+    token.split('').reverse().join(''),
+  ]) {
+    expect(findByFingerprint(entries, fingerprintToken(text))).toBeUndefined();
+  }
+});
+
+test('a token that was read aloud or typed off is still the token', () => {
+  const token = '0123456-789abcd-efghjkm-npqrstv';
+  for (const spelled of [
+    token.toUpperCase(),
+    `  ${token}\n`,
+    token.replaceAll('-', ''),
+    token.replaceAll('-', ' '),
+    token.replaceAll('0', 'O').replaceAll('1', 'l'),
+    token.replaceAll('0', 'o').replaceAll('1', 'I'),
+  ])
+    expect(fingerprintToken(spelled)).toEqual(fingerprintToken(token));
+  expect(fingerprintToken('0')).not.toEqual(fingerprintToken(''));
+});

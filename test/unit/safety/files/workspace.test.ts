@@ -1,0 +1,397 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import * as fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { ToolError } from '../../../../src/core/errors.ts';
+import { readRegularFile } from '../../../../src/safety/files/read-regular-file.ts';
+import { createWorkspace } from '../../../../src/safety/files/workspace.ts';
+
+// The whole of it lies in one folder: allowed, a neighbour whose name begins alike, a home, and things outside.
+const root = realpathSync(mkdtempSync(path.join(tmpdir(), 'workspace-')));
+afterAll(() => rmSync(root, { recursive: true }));
+const at = (...parts: string[]): string => path.join(root, ...parts);
+for (const folder of ['ws/sub', 'ws/.dstack', 'ws-evil', 'home/.dstack', 'home/ws2', 'outside'])
+  mkdirSync(at(folder), { recursive: true });
+const TEXT = 'type: task\nname: train\ncommands: [nvidia-smi]\n';
+for (const file of [
+  'ws/train.dstack.yml',
+  'ws/sub/serve.dstack.yaml',
+  'ws/.dstack.yml',
+  'ws/train.yml',
+  'ws/xdstack.yml',
+  'ws/notes.txt',
+  'ws/.env',
+  'ws/.envrc',
+  'ws/prod.env',
+  'ws/.dstack/profiles.yml',
+  'ws-evil/train.dstack.yml',
+  'outside/secret.dstack.yml',
+  'outside/id_rsa',
+  'home/ws2/own.dstack.yml',
+]) {
+  writeFileSync(at(file), TEXT);
+}
+symlinkSync(at('outside/secret.dstack.yml'), at('ws/link.dstack.yml'));
+symlinkSync(at('outside/id_rsa'), at('ws/key.dstack.yml'));
+symlinkSync(at('outside'), at('ws/out'));
+symlinkSync(at('outside/not-there.dstack.yml'), at('ws/dangling.dstack.yml'));
+symlinkSync('loop.dstack.yml', at('ws/loop.dstack.yml'));
+symlinkSync('train.dstack.yml', at('ws/alias.dstack.yml'));
+symlinkSync('/dev/zero', at('ws/zero.dstack.yml'));
+symlinkSync('/proc/self/environ', at('ws/environ.dstack.yml'));
+symlinkSync(at('ws'), at('home/ws-link'));
+mkdirSync(at('ws/folder.dstack.yml'));
+writeFileSync(at('ws/huge.dstack.yml'), 'x'.repeat(1_000_001));
+writeFileSync(at('ws/just.dstack.yml'), 'x'.repeat(1_000_000));
+
+const workspace = createWorkspace({ folders: [at('ws'), at('home/ws2')], home: at('home') });
+
+async function refusal(promise: Promise<unknown>): Promise<ToolError> {
+  const error = await promise.then(
+    (value) => new Error(`was let through: ${JSON.stringify(value)}`),
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof ToolError) return error;
+  throw error;
+}
+
+test.each([
+  ['train.dstack.yml', 'ws/train.dstack.yml', 'train.dstack.yml'],
+  ['./train.dstack.yml', 'ws/train.dstack.yml', 'train.dstack.yml'],
+  ['sub//serve.dstack.yaml', 'ws/sub/serve.dstack.yaml', 'sub/serve.dstack.yaml'],
+  ['.dstack.yml', 'ws/.dstack.yml', '.dstack.yml'],
+  [at('ws/train.dstack.yml'), 'ws/train.dstack.yml', 'train.dstack.yml'],
+  ['own.dstack.yml', 'home/ws2/own.dstack.yml', 'own.dstack.yml'],
+  ['~/ws2/own.dstack.yml', 'home/ws2/own.dstack.yml', 'own.dstack.yml'],
+  ['~/ws-link/train.dstack.yml', 'ws/train.dstack.yml', 'train.dstack.yml'],
+  ['alias.dstack.yml', 'ws/train.dstack.yml', 'train.dstack.yml'],
+])('%s is read as %s', async (file, real, relative) => {
+  const read = await workspace.readConfiguration(file);
+  expect(read).toMatchObject({ path: file, realPath: at(real), relativePath: relative.replaceAll('/', path.sep) });
+  expect(path.join(read.folder, read.relativePath)).toBe(read.realPath);
+  expect(read.bytes.toString()).toBe(TEXT);
+  expect(read.sha256).toBe(createHash('sha256').update(TEXT).digest('hex'));
+});
+
+test.each([
+  ['', 'empty'],
+  ['../outside/secret.dstack.yml', '..'],
+  ['sub/../train.dstack.yml', '..'],
+  ['sub/..', '..'],
+  [`${root}/ws/../outside/secret.dstack.yml`, '..'],
+  ['..', '..'],
+  ['/etc/passwd', 'outside the workspace'],
+  ['/', 'outside the workspace'],
+  [at('ws'), 'outside the workspace'],
+  [at('ws-evil/train.dstack.yml'), 'outside the workspace'],
+  [at('outside/secret.dstack.yml'), 'outside the workspace'],
+  ['~/.dstack/config.yml', 'outside the workspace'],
+  ['~root/train.dstack.yml', "another user's home"],
+  ['~', 'outside the workspace'],
+  ['link.dstack.yml', 'outside the workspace'],
+  ['key.dstack.yml', 'outside the workspace'],
+  ['out/secret.dstack.yml', 'outside the workspace'],
+  ['out/new.dstack.yml', 'outside the workspace'],
+  ['dangling.dstack.yml', "can't be resolved"],
+  ['loop.dstack.yml', "can't be resolved"],
+  ['zero.dstack.yml', 'devices'],
+  ['environ.dstack.yml', 'processes'],
+  ['/dev/zero', 'devices'],
+  ['/dev/stdin', 'devices'],
+  ['/proc/self/fd/0', 'processes'],
+  ['/proc/self/cwd/train.dstack.yml', 'processes'],
+  ['//proc/self/environ', 'processes'],
+  ['/sys/kernel/notes', 'processes'],
+  ['file:///etc/passwd', 'URL'],
+  ['FILE:train.dstack.yml', 'URL'],
+  ['https://evil.example/x.dstack.yml', 'URL'],
+  ['train.dstack.yml\0.txt', 'control'],
+  ['train\n.dstack.yml', 'control'],
+  ['train\t.dstack.yml', 'control'],
+  ['tr\u202eain.dstack.yml', 'invisible'],
+  ['train\u200b.dstack.yml', 'invisible'],
+  ['\u001b[2Jtrain.dstack.yml', 'control'],
+  ['x'.repeat(5000), 'longer'],
+  ['train.yml', 'only a configuration'],
+  ['xdstack.yml', 'only a configuration'],
+  ['notes.txt', 'only a configuration'],
+  ['.env', 'only a configuration'],
+  ['.dstack/profiles.yml', 'only a configuration'],
+  ['train.dstack.yml/x', 'only a configuration'],
+])('%j is not read', async (file, words) => {
+  const error = await refusal(workspace.readConfiguration(file));
+  expect(error.code).toMatch(/^(?:outside-workspace|file-not-found)$/);
+  expect(error.message).toContain(words);
+});
+
+test.each([
+  ['folder.dstack.yml', 'not a regular file'],
+  ['huge.dstack.yml', 'larger than 1000000 bytes'],
+])('%s is no configuration', async (file, words) => {
+  expect(await refusal(workspace.readConfiguration(file))).toMatchObject({
+    code: 'invalid-file',
+    message: expect.stringContaining(words),
+  });
+});
+
+test('a file of just the largest size is read', async () => {
+  expect((await workspace.readConfiguration('just.dstack.yml')).bytes).toHaveLength(1_000_000);
+});
+
+test('a file that is not there is told apart from one that is forbidden', async () => {
+  expect(await refusal(workspace.readConfiguration('missing.dstack.yml'))).toMatchObject({ code: 'file-not-found' });
+});
+
+test.skipIf(process.platform === 'win32')(
+  'a named pipe is refused at once, instead of waiting for a writer',
+  async () => {
+    execFileSync('mkfifo', [at('ws/pipe.dstack.yml')]);
+    expect(await refusal(workspace.readConfiguration('pipe.dstack.yml'))).toMatchObject({
+      code: 'invalid-file',
+      message: expect.stringContaining('not a regular file'),
+    });
+  },
+);
+
+test.each(['.env', '.envrc'])('the env file %s is read, and no other name', async (file) => {
+  expect((await workspace.readEnvFile(file)).bytes.toString()).toBe(TEXT);
+  await Promise.all(
+    ['train.dstack.yml', 'prod.env', 'notes.txt', '../outside/.env'].map(async (other) =>
+      expect((await refusal(workspace.readEnvFile(other))).code).toBe('outside-workspace'),
+    ),
+  );
+});
+
+test.each([
+  ['new.dstack.yml', true, false],
+  ['train.dstack.yml', true, true],
+  ['.dstack.yml', true, true],
+  ['sub/deeper/new.dstack.yaml', true, false],
+  ['out/new.dstack.yml', false, false],
+  ['link.dstack.yml', false, false],
+  ['dangling.dstack.yml', false, false],
+  ['.env', false, false],
+  ['.envrc', false, false],
+  ['.dstack/profiles.yml', false, false],
+  ['new.yml', false, false],
+  ['../ws/new.dstack.yml', false, false],
+  [at('ws-evil/new.dstack.yml'), false, false],
+])('writing to %s is allowed: %s', async (file, allowed, exists) => {
+  const place = await workspace.resolveForWrite(file).catch((error: unknown) => error);
+  expect(place instanceof ToolError ? place.code : 'allowed').toBe(allowed ? 'allowed' : 'outside-workspace');
+  expect(typeof place === 'object' && place !== null && 'exists' in place && place.exists).toBe(exists);
+});
+
+test('whatever path is given, what is read lies inside the workspace', async () => {
+  const part = fc.constantFrom(
+    '..',
+    '.',
+    '',
+    'ws',
+    'out',
+    'sub',
+    'link.dstack.yml',
+    'train.dstack.yml',
+    'secret.dstack.yml',
+    'home',
+    'ws-evil',
+    '~',
+    root,
+    '/',
+    'outside',
+    'ws-link',
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(part, { minLength: 1, maxLength: 6 }), async (parts) => {
+      const read = await workspace.readConfiguration(parts.join('/')).catch((error: unknown) => {
+        if (error instanceof ToolError) return undefined;
+        throw error;
+      });
+      const real = read?.realPath ?? at('ws/train.dstack.yml');
+      expect(real.startsWith(at('ws/')) || real.startsWith(at('home/ws2/'))).toBe(true);
+      expect(realpathSync(real)).toBe(real);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('a link at the end is never followed by the read itself, whoever put it there in the meantime', async () => {
+  expect((await readRegularFile(at('ws/link.dstack.yml'), 1_000)).kind).toBe('link');
+  expect((await readRegularFile('/dev/zero', 1_000)).kind).toBe('not-regular');
+});
+
+test('a folder on the way that was swapped for a link is noticed', async () => {
+  mkdirSync(at('ws/swap'));
+  writeFileSync(at('ws/swap/secret.dstack.yml'), TEXT);
+  const { realPath } = await workspace.readConfiguration('swap/secret.dstack.yml');
+  renameSync(at('ws/swap'), at('ws/was-swap'));
+  symlinkSync(at('outside'), at('ws/swap'));
+  expect((await readRegularFile(realPath, 1_000)).kind).toBe('moved');
+  expect(await refusal(workspace.readConfiguration('swap/secret.dstack.yml'))).toMatchObject({
+    code: 'outside-workspace',
+  });
+});
+
+test('a file that says a size of nothing and goes on for ever is cut off by its limit', async () => {
+  // Files in /proc say 0 bytes.
+  expect((await readRegularFile(`/proc/${process.pid}/environ`, 3)).kind).toMatch(/too-large|missing/);
+});
+
+test('the profiles of the working directory and of the home are hashed, so that each of them binds a plan', async () => {
+  const before = await workspace.hashProfiles(at('ws'));
+  expect(before).toEqual({
+    [at('ws/.dstack/profiles.yml')]: createHash('sha256').update(TEXT).digest('hex'),
+    [at('ws/.dstack/profiles.yaml')]: 'absent',
+    [at('home/.dstack/profiles.yml')]: 'absent',
+    [at('home/.dstack/profiles.yaml')]: 'absent',
+  });
+  writeFileSync(at('home/.dstack/profiles.yml'), 'profiles: []');
+  const after = await workspace.hashProfiles(at('ws'));
+  expect(after[at('home/.dstack/profiles.yml')]).toBe(createHash('sha256').update('profiles: []').digest('hex'));
+});
+
+test('a profile that can not be hashed is refused: it could hold anything', async () => {
+  mkdirSync(at('ws/sub/.dstack/profiles.yml'), { recursive: true });
+  expect(await refusal(workspace.hashProfiles(at('ws/sub')))).toMatchObject({ code: 'invalid-file' });
+});
+
+test('an allowed folder that is itself a link is known by where it leads', async () => {
+  const linked = createWorkspace({ folders: [at('home/ws-link')], home: at('home') });
+  expect(await linked.readConfiguration('train.dstack.yml')).toMatchObject({
+    realPath: at('ws/train.dstack.yml'),
+    folder: at('ws'),
+  });
+});
+
+test('a workspace that is not there yet reads nothing and breaks nothing', async () => {
+  const missing = createWorkspace({ folders: [at('not-there')], home: at('home') });
+  expect(await refusal(missing.readConfiguration('train.dstack.yml'))).toMatchObject({ code: 'file-not-found' });
+});
+
+test.each<[string, () => Promise<unknown>, string, string, string]>([
+  [
+    'a path that leads out',
+    () => workspace.readConfiguration('../x.dstack.yml'),
+    'outside-workspace',
+    'The path "../x.dstack.yml" is refused: it holds `..`. Nothing was read or written.',
+    `Name a file inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+  ],
+  [
+    'a file that is not there',
+    () => workspace.readConfiguration('none.dstack.yml'),
+    'file-not-found',
+    `There is no file none.dstack.yml in ${at('ws')}, ${at('home/ws2')}.`,
+    'Check the path.',
+  ],
+  [
+    'a folder',
+    () => workspace.readConfiguration('folder.dstack.yml'),
+    'invalid-file',
+    'folder.dstack.yml was not read: it is not a regular file.',
+    'It must be a plain file: a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml).',
+  ],
+  [
+    'a file that is too large',
+    () => workspace.readConfiguration('huge.dstack.yml'),
+    'invalid-file',
+    'huge.dstack.yml was not read: it is larger than 1000000 bytes.',
+    'It must be a plain file: a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml).',
+  ],
+  [
+    'another file as an env file',
+    () => workspace.readEnvFile('notes.txt'),
+    'outside-workspace',
+    'The path "notes.txt" is refused: only an env file (.env, .envrc) is read here. Nothing was read or written.',
+    `Name a file inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+  ],
+  [
+    'another file for writing',
+    () => workspace.resolveForWrite('notes.txt'),
+    'outside-workspace',
+    'The path "notes.txt" is refused: only *.dstack.yml, *.dstack.yaml and .dstack.yml are written. Nothing was read or written.',
+    `Name a file inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+  ],
+  [
+    'a link in a circle',
+    () => workspace.readConfiguration('loop.dstack.yml'),
+    'outside-workspace',
+    `The path ${JSON.stringify(at('ws/loop.dstack.yml'))} can't be resolved (ELOOP).`,
+    'Check the path.',
+  ],
+  [
+    'a link that leads nowhere',
+    () => workspace.resolveForWrite('dangling.dstack.yml'),
+    'outside-workspace',
+    `The path ${JSON.stringify(at('ws/dangling.dstack.yml'))} can't be resolved (ENOENT).`,
+    'Check the path.',
+  ],
+])('%s is refused in words that say what to do', async (_what, read, code, message, hint) => {
+  expect(await refusal(read())).toMatchObject({ code, message, hint });
+});
+
+test('a tilde in the middle is a letter like any other', async () => {
+  writeFileSync(at('ws/a~.dstack.yml'), TEXT);
+  expect(await workspace.readConfiguration('a~.dstack.yml')).toMatchObject({ relativePath: 'a~.dstack.yml' });
+});
+
+test('a folder of the workspace is no place for a configuration, nor is a path below a file', async () => {
+  expect((await refusal(workspace.resolveForWrite(at('ws')))).code).toBe('outside-workspace');
+  expect((await refusal(workspace.readConfiguration('train.dstack.yml/x.dstack.yml'))).code).toBe('file-not-found');
+});
+
+test('a profile is hashed, absent, or refused: never left out', async () => {
+  const homely = createWorkspace({ folders: [at('ws')], home: at('outside') });
+  expect(await homely.hashProfiles(at('ws'))).toEqual({
+    [at('ws/.dstack/profiles.yml')]: createHash('sha256').update(TEXT).digest('hex'),
+    [at('ws/.dstack/profiles.yaml')]: 'absent',
+    [at('outside/.dstack/profiles.yml')]: 'absent',
+    [at('outside/.dstack/profiles.yaml')]: 'absent',
+  });
+  mkdirSync(at('odd/.dstack/profiles.yml'), { recursive: true });
+  expect(await refusal(workspace.hashProfiles(at('odd')))).toMatchObject({
+    code: 'invalid-file',
+    message: `The profile file ${at('odd/.dstack/profiles.yml')} was not read: it is not a regular file.`,
+    hint: 'Make it a plain file that can be read.',
+  });
+});
+
+test.each<[string, string, { kind: string; reason: string }]>([
+  ['nothing there', 'ws/none', { kind: 'missing', reason: 'there is no such file' }],
+  ['below a file', 'ws/notes.txt/x', { kind: 'missing', reason: 'there is no such file' }],
+  ['a link', 'ws/alias.dstack.yml', { kind: 'link', reason: 'it is a link' }],
+  ['a folder', 'ws/sub', { kind: 'not-regular', reason: 'it is not a regular file' }],
+  ['too large', 'ws/huge.dstack.yml', { kind: 'too-large', reason: 'it is larger than 1000000 bytes' }],
+  [
+    'a name that is too long',
+    `ws/${'x'.repeat(300)}`,
+    { kind: 'unreadable', reason: "it can't be read (ENAMETOOLONG)" },
+  ],
+  ['through a link', 'home/ws-link/notes.txt', { kind: 'moved', reason: 'it was replaced while it was read' }],
+])('read as a regular file: %s', async (_what, file, found) => {
+  expect(await readRegularFile(at(file), 1_000_000)).toEqual(found);
+});
+
+test('a socket is no regular file, and a file in /proc is read for what it has, not for what it says', async () => {
+  const server = createServer().listen(at('socket'));
+  await once(server, 'listening');
+  expect(await readRegularFile(at('socket'), 100)).toEqual({ kind: 'not-regular', reason: 'it is not a regular file' });
+  server.close();
+  expect(await readRegularFile('/proc/version', 5)).toEqual({ kind: 'too-large', reason: 'it is larger than 5 bytes' });
+});
+
+test('a file is read to its last byte, up to the limit', async () => {
+  const bytes = Buffer.from(TEXT);
+  expect(await readRegularFile(at('ws/notes.txt'), bytes.length)).toEqual({ kind: 'read', bytes });
+  expect((await readRegularFile(at('ws/notes.txt'), bytes.length - 1)).kind).toBe('too-large');
+});
+
+test('what is kept of a small file keeps no more memory than a small file', async () => {
+  const read = await readRegularFile(at('ws/train.dstack.yml'), 1_000_000);
+  const kept = read.kind === 'read' ? read.bytes.buffer.byteLength : undefined;
+  expect(kept).toBeLessThan(20_000);
+});

@@ -1,0 +1,371 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import * as fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { ToolError } from '../../../../src/core/errors.ts';
+import { createPolicyWatch } from '../../../../src/safety/policy/policy-watch.ts';
+import type { PolicyWatchOptions } from '../../../../src/safety/policy/policy-watch.ts';
+import { parsePolicy, policyJsonSchema, policySchema } from '../../../../src/safety/policy/policy.ts';
+import { pendingChange } from '../../../support/pending.ts';
+import { inRepository } from '../../../support/paths.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'policy-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let files = 0;
+function policyFile(text: string): string {
+  files += 1;
+  const file = path.join(folder, `policy-${files}.yml`);
+  writeFileSync(file, text);
+  return file;
+}
+
+const watch = (text: string | undefined, more: Partial<PolicyWatchOptions> = {}) =>
+  createPolicyWatch({
+    policy: text === undefined ? undefined : policyFile(text),
+    readOnly: false,
+    confirm: 'ask',
+    maxPrice: undefined,
+    ...more,
+  });
+
+function refusalOf(act: () => unknown): ToolError | undefined {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ToolError) return error;
+    throw error;
+  }
+}
+
+test.each<[string, string, RegExp]>([
+  ['an unknown key', 'max_prize: 5', /max_prize/],
+  ['an unknown key further down', 'consent:\n  remove: ask', /remove/],
+  ['a text for a number', 'max_price: "5"', /max_price/],
+  ['a negative cap', 'max_price: -1', /max_price/],
+  ['no number', 'max_price: .nan', /max_price/],
+  ['an endless cap', 'max_price: .inf', /max_price/],
+  ['an empty list, which would be no limit or a full stop', 'backends: []', /backends/],
+  ['an empty file', '', /the file/],
+  ['a list', '- max_price: 5', /the file/],
+  ['an unknown level', 'consent:\n  create: yes', /create/],
+  ['a duplicate key', 'max_price: 5\nmax_price: 500', /unique/i],
+  ['broken YAML', 'max_price: [', /policy/],
+  ['aliases that explode', bomb(), /alias/i],
+  ['a tag', 'max_price: !!js/function "5"', /tag/i],
+  ['a flag that is not a long one', 'flags: ["-y"]', /flags/],
+  ['a type that dstack has not', 'types: [job]', /types/],
+])('a policy with %s is refused', (_what, text, words) => {
+  const error = refusalOf(() => parsePolicy(text, 'policy.yml'));
+  expect(error).toMatchObject({ code: 'policy-broken', message: expect.stringMatching(words) });
+});
+
+function bomb(): string {
+  const lines = ['a: &a [x,x,x,x,x,x,x,x,x]'];
+  for (const [before, name] of [
+    ['a', 'b'],
+    ['b', 'c'],
+    ['c', 'd'],
+    ['d', 'e'],
+    ['e', 'f'],
+    ['f', 'g'],
+  ] as const) {
+    lines.push(`${name}: &${name} [${Array.from({ length: 9 }, () => `*${before}`).join(',')}]`);
+  }
+  return lines.join('\n');
+}
+
+test('no key but the documented ones is taken, wherever it stands', () => {
+  const known = new Set(Object.keys(policySchema.shape));
+  fc.assert(
+    fc.property(fc.stringMatching(/^[a-z_]{1,12}$/), (key) => {
+      fc.pre(!known.has(key));
+      expect(policySchema.safeParse({ [key]: 1 }).success).toBe(false);
+      expect(policySchema.safeParse({ max_price: 1, [key]: 1 }).success).toBe(false);
+      expect(policySchema.safeParse({ consent: { [key]: 'ask' } }).success).toBe(
+        ['create', 'update', 'replace', 'stop', 'abort', 'delete'].includes(key),
+      );
+    }),
+  );
+});
+
+test('a policy that is not there or not valid stops the start', () => {
+  expect(refusalOf(() => watch(undefined, { policy: path.join(folder, 'missing.yml') }))).toMatchObject({
+    code: 'policy-broken',
+    message: expect.stringContaining('ENOENT'),
+  });
+  expect(refusalOf(() => watch('max_prize: 1'))).toMatchObject({ code: 'policy-broken' });
+});
+
+test.each<[string, (file: string) => void]>([
+  ['becomes invalid', (file) => writeFileSync(file, 'max_price: cheap')],
+  ['is emptied', (file) => writeFileSync(file, '')],
+  ['is removed', (file) => rmSync(file)],
+])('a policy that %s while the server runs denies every change until it is valid again', (_what, break_) => {
+  const file = policyFile('max_price: 5');
+  const policy = watch(undefined, { policy: file });
+  break_(file);
+  const questions: (() => unknown)[] = [
+    () => policy.assertToolAllowed({ name: 'apply', effect: 'change' }),
+    () => policy.assertToolAllowed({ name: 'delete', effect: 'destroy' }),
+    () => policy.assertResourceAllowed({ kind: 'task', name: 'a', project: 'main', operation: 'create' }),
+    () => policy.assertBackendsAllowed([{ backend: 'aws' }]),
+    () => policy.requirementFor(pendingChange()),
+    () => policy.caps(),
+    () => policy.limits(),
+    () => policy.allowedFlags(),
+  ];
+  for (const question of questions) expect(refusalOf(question)).toMatchObject({ code: 'policy-broken' });
+  expect(refusalOf(() => policy.assertToolAllowed({ name: 'ps', effect: 'read' }))).toBeUndefined();
+  expect(policy.state()).toMatchObject({ kind: 'broken' });
+  writeFileSync(file, 'max_price: 7');
+  for (const question of questions) expect(refusalOf(question)).toBeUndefined();
+  expect(policy.caps().maxPrice).toBe(7);
+});
+
+test('a tighter policy holds at once, even with the size and the time of the old one', () => {
+  const file = policyFile('max_price: 9');
+  utimesSync(file, 1_000, 1_000);
+  const policy = watch(undefined, { policy: file });
+  expect(policy.caps().maxPrice).toBe(9);
+  writeFileSync(file, 'max_price: 1');
+  utimesSync(file, 1_000, 1_000);
+  expect(policy.caps().maxPrice).toBe(1);
+});
+
+test.each<[string | undefined, boolean, boolean]>([
+  [undefined, false, false],
+  [undefined, true, true],
+  ['read_only: true', false, true],
+  ['read_only: false', true, true],
+  ['read_only: false', false, false],
+])('with policy %s and the setting %s a change is refused at the call: %s', (text, readOnly, refused) => {
+  const policy = watch(text, { readOnly });
+  for (const effect of ['change', 'destroy'] as const) {
+    const error = refusalOf(() => policy.assertToolAllowed({ name: 'apply', effect }));
+    expect(error?.code).toBe(refused ? 'read-only' : undefined);
+  }
+  expect(refusalOf(() => policy.assertToolAllowed({ name: 'ps', effect: 'read' }))).toBeUndefined();
+});
+
+test.each<[string, Parameters<ReturnType<typeof watch>['assertResourceAllowed']>[0], RegExp | undefined]>([
+  ['types: [task]', { kind: 'task' }, undefined],
+  ['types: [task]', { kind: 'fleet' }, /allows task, not fleet/],
+  ['types: [task]', { kind: 'fleet', operation: 'create', name: 'f', project: 'main' }, /not fleet/],
+  ['types: [task]', { kind: 'fleet', operation: 'delete', name: 'f', project: 'main' }, undefined],
+  ['projects: [main]', { kind: 'task' }, undefined],
+  ['projects: [main]', { kind: 'task', project: 'prod' }, /projects main, not prod/],
+  ['projects: [main]', { kind: 'task', project: 'main', operation: 'create' }, undefined],
+  ['projects: [main]', { kind: 'task', operation: 'create' }, /not one that is not known/],
+  ['projects: ["dev-*"]', { kind: 'task', project: 'dev-a' }, undefined],
+  ['projects: ["dev-*"]', { kind: 'task', project: 'xdev-a' }, /not xdev-a/],
+  ['operations: [create, stop]', { kind: 'run', name: 'a', operation: 'stop' }, undefined],
+  ['operations: [create, stop]', { kind: 'run', name: 'a', operation: 'abort' }, /does not allow to abort/],
+  ['protected: ["prod-*"]', { kind: 'run', name: 'prod-api', operation: 'stop' }, /prod-api is protected against stop/],
+  ['protected: ["prod-*"]', { kind: 'fleet', name: 'PROD-gpu', operation: 'delete' }, /protected/],
+  ['protected: ["prod-*"]', { kind: 'service', name: 'prod-api', operation: 'update' }, /protected/],
+  ['protected: ["prod-*"]', { kind: 'service', name: 'prod-api', operation: 'replace' }, /protected/],
+  ['protected: ["prod-*"]', { kind: 'service', name: 'prod-api', operation: 'create' }, undefined],
+  ['protected: ["prod-*"]', { kind: 'run', name: 'train', operation: 'stop' }, undefined],
+  ['protected: ["prod-*"]', { kind: 'run', operation: 'stop' }, /without a name/],
+  ['protected: ["*-prod"]', { kind: 'run', name: 'a-prod', operation: 'abort' }, /protected/],
+  ['protected: ["a*b*c"]', { kind: 'run', name: 'a1b2c', operation: 'abort' }, /protected/],
+  ['protected: ["a*b*c"]', { kind: 'run', name: 'a1c2b', operation: 'abort' }, undefined],
+  ['protected: ["ab*ba"]', { kind: 'run', name: 'aba', operation: 'abort' }, undefined],
+])('under "%s" the wish %o is judged', (text, resource, words) => {
+  const error = refusalOf(() => watch(text).assertResourceAllowed(resource));
+  expect(error?.message ?? '').toMatch(words ?? /^$/);
+  expect(error?.code).toBe(words && 'policy');
+});
+
+test.each<[string, { backend: string; region?: string }[], RegExp | undefined]>([
+  ['max_price: 1', [], undefined],
+  ['backends: [aws]', [{ backend: 'aws' }, { backend: 'AWS', region: 'x' }], undefined],
+  ['backends: [aws]', [{ backend: 'aws' }, { backend: 'gcp' }], /backends aws, not gcp/],
+  ['backends: [aws]', [], /not known/],
+  ['regions: ["eu-*"]', [{ backend: 'aws', region: 'eu-west-1' }], undefined],
+  ['regions: ["eu-*"]', [{ backend: 'aws', region: 'us-east-1' }], /not us-east-1/],
+  ['regions: ["eu-*"]', [{ backend: 'aws' }], /not one that is not known/],
+])('under "%s" the places %o are judged', (text, places, words) => {
+  const error = refusalOf(() => watch(text).assertBackendsAllowed(places));
+  expect(error?.message ?? '').toMatch(words ?? /^$/);
+  expect(error?.code).toBe(words && 'policy');
+});
+
+test('the consent that is needed comes from the policy for each operation, by price where it says so', () => {
+  const policy = watch('consent:\n  create: {allow_below: 1, otherwise: person}\n  stop: token\n  delete: person');
+  const needs = (operation: Parameters<typeof pendingChange>[0] & object) =>
+    policy.requirementFor(pendingChange(operation));
+  expect(needs({ operation: 'create', binding: { pricePerHour: 0.99 } })).toBe('allow');
+  expect(needs({ operation: 'create', binding: { pricePerHour: 1 } })).toBe('person');
+  expect(needs({ operation: 'create', binding: { pricePerHour: null } })).toBe('person');
+  expect(needs({ operation: 'create', binding: { pricePerHour: Number.NaN } })).toBe('person');
+  expect(needs({ operation: 'create', binding: { pricePerHour: -1 } })).toBe('person');
+  expect(needs({ operation: 'stop' })).toBe('token');
+  expect(needs({ operation: 'delete' })).toBe('person');
+  expect(needs({ operation: 'update' })).toBe('ask');
+  expect(watch('max_price: 1', { confirm: 'person' }).requirementFor(pendingChange({ operation: 'stop' }))).toBe(
+    'person',
+  );
+});
+
+test('of two caps on the price the lower one holds', () => {
+  expect(watch('max_price: 5', { maxPrice: 3 }).caps().maxPrice).toBe(3);
+  expect(watch('max_price: 2', { maxPrice: 3 }).caps().maxPrice).toBe(2);
+  expect(watch('max_price: 0', { maxPrice: 3 }).caps().maxPrice).toBe(0);
+  expect(watch(undefined, { maxPrice: 3 }).caps()).toEqual({ maxPrice: 3, maxTotal: undefined, maxActive: undefined });
+  expect(watch('max_total: 7\nmax_active: 8').caps()).toEqual({ maxPrice: undefined, maxTotal: 7, maxActive: 8 });
+});
+
+test('limits, flags and the size of the audit log are handed on', () => {
+  const policy = watch('backends: [aws]\nflags: [--env]\naudit: {max_megabytes: 2, keep_files: 3}');
+  expect(policy.limits()).toEqual({ backends: ['aws'], regions: undefined });
+  expect(policy.allowedFlags()).toEqual(['--env']);
+  expect(policy.auditLimits()).toEqual({ maxBytes: 2_000_000, keepFiles: 3 });
+  expect(policy.state()).toMatchObject({ kind: 'in-force', policy: { backends: ['aws'] } });
+  expect(watch(undefined).state()).toEqual({ kind: 'none' });
+  expect(watch(undefined).allowedFlags()).toEqual([]);
+});
+
+const docs = inRepository('docs');
+
+test('every key of the policy is documented, and the schema for editors is that of the code', () => {
+  const undocumented: string[] = [];
+  const visit = (node: unknown, where: string): void => {
+    if (typeof node !== 'object' || node === null) return;
+    const properties =
+      'properties' in node && typeof node.properties === 'object' && node.properties !== null ? node.properties : {};
+    for (const [key, value] of Object.entries(properties)) {
+      if (typeof value !== 'object' || value === null || !('description' in value))
+        undocumented.push(`${where}.${key}`);
+      visit(value, `${where}.${key}`);
+    }
+  };
+  visit(policyJsonSchema(), 'policy');
+  expect(undocumented).toEqual([]);
+  expect(JSON.parse(readFileSync(path.join(docs, 'policy.schema.json'), 'utf8'))).toEqual(
+    JSON.parse(JSON.stringify(policyJsonSchema())),
+  );
+});
+
+test.each(readdirSync(path.join(docs, 'policies')))('the example %s is valid and starts a server', (name) => {
+  const file = path.join(docs, 'policies', name);
+  const text = readFileSync(file, 'utf8');
+  expect(text).toContain('yaml-language-server: $schema=../policy.schema.json');
+  expect(watch(undefined, { policy: file }).state()).toMatchObject({ kind: 'in-force' });
+});
+
+test.each<[string, (policy: ReturnType<typeof watch>) => unknown, string, string, string]>([
+  [
+    'types: [task, fleet]',
+    (policy) => policy.assertResourceAllowed({ kind: 'volume' }),
+    'policy',
+    "The operator's policy forbids this: it allows task, fleet, not volume. Nothing was changed.",
+    'Tell the user what the policy says; the doctor tool shows the whole policy.',
+  ],
+  [
+    'projects: [main, dev-*]',
+    (policy) => policy.assertResourceAllowed({ kind: 'task', project: 'prod' }),
+    'policy',
+    "The operator's policy forbids this: it allows the projects main, dev-*, not prod. Nothing was changed.",
+    'Tell the user what the policy says; the doctor tool shows the whole policy.',
+  ],
+  [
+    'backends: [aws, gcp]',
+    (policy) => policy.assertBackendsAllowed([{ backend: 'azure' }]),
+    'policy',
+    "The operator's policy forbids this: it allows the backends aws, gcp, not azure. Nothing was changed.",
+    'Narrow the choice to aws, gcp; the doctor tool shows the whole policy.',
+  ],
+  [
+    'regions: [eu-*, uk-*]',
+    (policy) => policy.assertBackendsAllowed([{ backend: 'aws', region: 'us-1' }]),
+    'policy',
+    "The operator's policy forbids this: it allows the regions eu-*, uk-*, not us-1. Nothing was changed.",
+    'Narrow the choice to eu-*, uk-*; the doctor tool shows the whole policy.',
+  ],
+  [
+    'read_only: true',
+    (policy) => policy.assertToolAllowed({ name: 'apply', effect: 'change' }),
+    'read-only',
+    'This server is read-only, so apply does nothing here. Nothing was changed.',
+    'Tell the user that this server only reads.',
+  ],
+])('under "%s" the refusal says the rule and what to do', (text, act, code, message, hint) => {
+  expect(refusalOf(() => act(watch(text)))).toMatchObject({ code, message, hint });
+});
+
+test('a policy that is not valid is refused with every place that is wrong, and whom to tell', () => {
+  const error = refusalOf(() =>
+    parsePolicy('max_price: -1\nconsent: {create: maybe}\naudit: {keep_files: 0}', 'p.yml'),
+  );
+  expect(error?.message).toMatch(
+    /^The policy file p\.yml is not valid, so no change is allowed: max_price: .+; consent\.create: .+; audit\.keep_files: .+\.$/,
+  );
+  expect(error?.hint).toBe('Tell the operator; the doctor tool shows it too. Reading still works.');
+  const missing = refusalOf(() => watch(undefined, { policy: path.join(folder, 'none.yml') }));
+  expect(missing?.message).toContain("it can't be read (ENOENT)");
+  expect(missing?.cause).toBeInstanceOf(Error);
+});
+
+test.each([
+  ['audit: {max_megabytes: 1000}', true],
+  ['audit: {max_megabytes: 1001}', false],
+  ['audit: {max_megabytes: 0}', false],
+  ['audit: {keep_files: 1000}', true],
+  ['audit: {keep_files: 1001}', false],
+  ['audit: {keep_files: 1}', true],
+  ['types: []', false],
+  ['operations: []', false],
+  ['flags: []', false],
+  ['flags: ["--a-1"]', true],
+  ['flags: ["x--a"]', false],
+  ['flags: ["--a b"]', false],
+  ['flags: ["--A"]', false],
+  ['flags: ["--"]', false],
+  ['backends: ["a"]', true],
+  ['backends: ["*"]', true],
+  ['backends: ["a.b_c-*"]', true],
+  ['backends: ["-a"]', false],
+  ['backends: ["a b"]', false],
+  ['backends: [" a"]', false],
+  ['types: [task, service, dev-environment, fleet, volume, gateway]', true],
+  ['operations: [create, update, replace, stop, abort, delete]', true],
+  ['consent: {create: {allow_below: 1}}', false],
+  ['consent: {create: {allow_below: 1, otherwise: ask, more: 1}}', false],
+  ['consent: {create: {allow_below: 0, otherwise: ask}}', true],
+])('"%s" is valid: %s', (text, valid) => {
+  expect(refusalOf(() => parsePolicy(text, 'p.yml')) === undefined).toBe(valid);
+});
+
+test.each([
+  ['a*b*c', 'a-c-b-c', true],
+  ['a*bb*c', 'abc', false],
+  ['a*b*b*c', 'abc', false],
+  ['a*b*b*c', 'abbc', true],
+  ['*x*', 'abc', false],
+  ['*a*', 'abc', true],
+  ['*', 'anything', true],
+  ['abc', 'abcd', false],
+  ['abc*', 'abc', true],
+  ['abc*abc', 'abcabc', true],
+  ['other', 'x', false],
+])('the pattern %j matches %j: %s', (pattern, name, matching) => {
+  // Beside one that never matches: any of the patterns is enough.
+  const policy = watch(`protected: ["never-this", "${pattern}"]`);
+  const error = refusalOf(() => policy.assertResourceAllowed({ kind: 'run', name, operation: 'stop' }));
+  expect(error !== undefined).toBe(matching);
+});
+
+test('a free run is below any price but nothing', () => {
+  const free = pendingChange({ binding: { pricePerHour: 0 } });
+  expect(watch('consent: {create: {allow_below: 1, otherwise: person}}').requirementFor(free)).toBe('allow');
+  expect(watch('consent: {create: {allow_below: 0, otherwise: person}}').requirementFor(free)).toBe('person');
+});
+
+test('without limits for the audit log none are handed on', () => {
+  expect(watch('max_price: 1').auditLimits()).toEqual({ maxBytes: undefined, keepFiles: undefined });
+  expect(watch('audit: {keep_files: 4}').auditLimits()).toEqual({ maxBytes: undefined, keepFiles: 4 });
+});

@@ -1,0 +1,233 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { checkArgv, hasEffect } from '../../../src/dstack/argv/check-argv.ts';
+import { openHelpCache } from '../../../src/dstack/catalog/help-cache.ts';
+import type { HelpCache } from '../../../src/dstack/catalog/help-cache.ts';
+import { createPlainRunner } from '../../../src/dstack/run/process-runner.ts';
+import type { Transcript } from '../../../src/core/transcript.ts';
+import { ToolError } from '../../../src/core/errors.ts';
+import { writeConfiguration } from '../../../src/configuration/write-configuration.ts';
+import { createAttachmentStore } from '../../../src/attachments/attachment-store.ts';
+import type { AttachmentRecord, AttachmentStore } from '../../../src/attachments/attachment-store.ts';
+import { createAttachments } from '../../../src/attachments/attachments.ts';
+import type { Attachments } from '../../../src/attachments/attachments.ts';
+import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
+import { grantConsent, spendConsent } from '../../../src/safety/consent/consent.ts';
+import { createWorkspace } from '../../../src/safety/files/workspace.ts';
+import { recordedCatalog, silentLog } from '../../support/recorded-catalog.ts';
+import { writeExecutable } from '../../support/fake-cli.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-state-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const namesIn = async (place: string): Promise<readonly string[]> => (await readdir(place)).sort();
+
+describe('a file of the catalog that', () => {
+  const identity = { path: '/bin/dstack', realpath: '/bin/dstack', mtimeMs: 1, size: 2, version: '0.22.5' };
+  const open = (): HelpCache => openHelpCache({ cacheDir: folder, identity, log: silentLog });
+  const PAGE = 'Usage: dstack ps [--all]\n';
+  const replaced = (text: string) => (file: string) => writeFile(file, text);
+
+  const DAMAGES: readonly (readonly [string, (file: string, text: string) => Promise<unknown>])[] = [
+    ['was cut short', (file, text) => writeFile(file, text.slice(0, text.length / 2))],
+    ['is empty', replaced('')],
+    ['holds zeros, as after a power failure', (file, text) => writeFile(file, Buffer.alloc(text.length))],
+    ['has one letter changed', (file, text) => writeFile(file, text.replace('--all', '--ail'))],
+    ['lost a page', (file, text) => writeFile(file, text.replace(/"ps":"[^"]*",/, ''))],
+    ['is of another version', (file, text) => writeFile(file, text.replace('"format":1', '"format":2'))],
+    ['is of a version without digests', (file, text) => writeFile(file, text.replace(/,"digest":"[^"]+"/, ''))],
+    ['is a list', replaced('[1]')],
+    ['leads in a circle', async (file) => (await rm(file), symlink(file, file))],
+    ['is a folder', async (file) => (await rm(file), mkdir(file))],
+  ];
+  test.each(DAMAGES)('%s counts as none, and nothing is left beside it', async (what, damage) => {
+    const cache = open();
+    cache.set('ps', PAGE);
+    cache.set('logs', 'Usage: dstack logs\n');
+    await cache.settled();
+    const [name = ''] = await readdir(folder);
+    const file = path.join(folder, name);
+    expect(await open().get('ps')).toBe(PAGE);
+    await damage(file, await readFile(file, 'utf8'));
+    const next = open();
+    expect(await next.get('ps')).toBeUndefined();
+    next.set('ps', PAGE);
+    await next.settled();
+    expect(await readdir(folder)).toEqual([name]);
+    // What stands in a folder's place can't be replaced: it is read anew each time.
+    expect(await open().get('ps')).toBe(what === 'is a folder' ? undefined : PAGE);
+  });
+});
+
+describe('a record of an attachment', () => {
+  const record: AttachmentRecord = {
+    version: 1,
+    id: 'web',
+    run: 'web',
+    argv: ['attach', '--logs', 'web'],
+    marker: 'nobody',
+    createdAt: '2026-01-01T00:00:00.000Z',
+    endedAt: new Date().toISOString(),
+  };
+  let logged: string[];
+  let store: AttachmentStore;
+  const place = (name: string): string => path.join(folder, 'attachments', name);
+  const log = () => pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) });
+  beforeEach(async () => {
+    logged = [];
+    store = createAttachmentStore(folder, log());
+    await store.write(record);
+  });
+
+  test.each<[string, () => Promise<unknown>]>([
+    ['was cut short', () => writeFile(place('torn.json'), '{"version":1,"id":"to')],
+    ['is empty', () => writeFile(place('torn.json'), '')],
+    ['is a folder', () => mkdir(place('torn.json'))],
+    ['says nothing of its version', () => writeFile(place('torn.json'), '{"id":"torn"}')],
+  ])('that %s is set aside and told, and the others stand', async (_what, make) => {
+    await make();
+    expect(await store.list()).toEqual([record]);
+    expect(await namesIn(place(''))).toEqual(
+      ['torn.json.broken-', 'web.json'].map((name) => expect.stringContaining(name)),
+    );
+    expect(logged.join('')).toContain('set aside');
+    expect(await store.list()).toEqual([record]);
+    expect(logged).toHaveLength(1);
+  });
+
+  test('of another version is left to the server that made it, told once, and not started a second time', async () => {
+    const text = JSON.stringify({ ...record, version: 2, id: 'next', run: 'next', leader: 'in other words' });
+    await writeFile(place('next.json'), text);
+    expect(await store.list()).toEqual([record]);
+    expect(await store.list()).toEqual([record]);
+    expect(logged).toHaveLength(1);
+    expect(logged[0]).toMatch(/The attachment next was made by another version of this server/);
+    await expect(startFor('next', () => Promise.reject(new Error('it must not be started')))).rejects.toMatchObject({
+      code: 'state-unavailable',
+      message: expect.stringContaining('another version'),
+    });
+    expect(await readFile(place('next.json'), 'utf8')).toBe(text);
+  });
+
+  test('that can’t be opened at the moment is not taken for a broken one', async () => {
+    await symlink(place('loop.json'), place('loop.json'));
+    await expect(store.list()).rejects.toMatchObject({ code: 'ELOOP' });
+    expect(await namesIn(place(''))).toEqual(['loop.json', 'web.json']);
+  });
+
+  test('that can’t be written leaves nothing beside it', async () => {
+    await mkdir(place('full.json'));
+    await expect(store.write({ ...record, id: 'full' })).rejects.toMatchObject({ code: 'EISDIR' });
+    expect(await namesIn(place(''))).toEqual(['full.json', 'web.json']);
+  });
+
+  test('that can’t be written once dstack runs: dstack is ended again, since nobody would find it', async () => {
+    const script = await writeExecutable(folder, 'dstack', [
+      '#!/bin/sh',
+      `echo $$ > ${place('pid')}`,
+      'exec sleep 1000',
+    ]);
+    const started = startFor('fresh', async () => {
+      // Between the first writing of the record and the start.
+      await rm(place('fresh.json'));
+      await mkdir(place('fresh.json'));
+      return script;
+    });
+    await expect(started).rejects.toMatchObject({
+      code: 'state-unavailable',
+      message: expect.stringContaining('EISDIR'),
+    });
+    // It may be ended before it says its number.
+    const pid = existsSync(place('pid')) ? Number(await readFile(place('pid'), 'utf8')) : undefined;
+    onTestFinished(async () => {
+      if (pid !== undefined && (await lookUpProcess(pid)) !== undefined) process.kill(pid, 'SIGKILL');
+    });
+    expect(pid === undefined ? undefined : await lookUpProcess(pid)).toBeUndefined();
+  });
+
+  test.each<[string, () => Promise<unknown>]>([
+    ['is a file', () => writeFile(place(''), '')],
+    ['can’t be written', () => symlink('/sys/kernel', place(''))],
+  ])('where the folder %s: told as that, and nothing is started', async (_what, make) => {
+    await rm(place(''), { recursive: true });
+    await make();
+    const started = startFor('web', () => Promise.reject(new Error('it must not be started')));
+    await expect(started).rejects.toMatchObject({ code: 'state-unavailable', hint: expect.stringContaining('doctor') });
+  });
+
+  function open(executable: () => Promise<string>): Attachments {
+    const attachments = createAttachments({ stateDir: folder, executable, env: { PATH: '/usr/bin:/bin' }, log: log() });
+    onTestFinished(() => attachments.close());
+    return attachments;
+  }
+  async function startFor(run: string, executable: () => Promise<string>): Promise<unknown> {
+    const argv = await checkArgv(
+      { command: 'attach', flags: { '--logs': true }, positionals: [run] },
+      recordedCatalog('0.22.5'),
+    );
+    return open(executable).start(argv, { run, deadlineMs: 30_000 });
+  }
+});
+
+const NOTHING_PRINTED: Transcript = {
+  command: '',
+  stdout: '',
+  stderr: '',
+  omittedBytes: 0,
+  exit: { kind: 'exited', code: 0 },
+  durationMs: 0,
+  ran: 'plain',
+};
+
+test('where no temporary file can be made, a change is not started, and its consent is still good', async () => {
+  const argv = await checkArgv(
+    { command: 'stop', flags: { '--yes': true }, positionals: ['web'] },
+    recordedCatalog('0.22.5'),
+  );
+  if (!hasEffect(argv, 'destroy')) throw new Error(`its effect is ${argv.effect}`);
+  const runner = createPlainRunner({
+    executable: { path: '/bin/true', tried: [] },
+    env: {},
+    spendConsent,
+    launcherPath: '',
+    log: silentLog,
+  });
+  onTestFinished(() => runner.close());
+  const consent = grantConsent({ operation: 'stop', level: 'token', planDigest: 'x', argv: argv.argv });
+  const stop = (): Promise<Transcript> => runner.change(argv, consent, { timeoutMs: 30_000 });
+  onTestFinished(() => void vi.unstubAllEnvs());
+  vi.stubEnv('TMPDIR', path.join(folder, 'missing'));
+  expect((await stop()).exit).toEqual({ kind: 'not-started', reason: expect.stringContaining('ENOENT') });
+  vi.stubEnv('TMPDIR', folder);
+  expect((await stop()).exit).toEqual({ kind: 'exited', code: 0 });
+});
+
+test('a configuration that was written, whose last line was not, is told as written', async () => {
+  const full = (): never => {
+    throw new ToolError('audit-unavailable', 'The disk is full.', '');
+  };
+  const written = await writeConfiguration(
+    {
+      workspace: createWorkspace({ folders: [folder], home: folder }),
+      audit: { write: ({ event }) => (event === 'done' ? full() : undefined) },
+      check: () =>
+        Promise.resolve({
+          verdict: 'valid',
+          problems: [],
+          advice: [],
+          unsetVariables: [],
+          transcript: NOTHING_PRINTED,
+        }),
+    },
+    { file: 'new.dstack.yml', text: 'type: task\n' },
+  );
+  expect(written).toMatchObject({ kind: 'written', unrecorded: true });
+  expect(await readFile(path.join(folder, 'new.dstack.yml'), 'utf8')).toBe('type: task\n');
+});

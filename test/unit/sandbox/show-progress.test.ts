@@ -1,0 +1,48 @@
+import { WriteStream } from 'node:tty';
+import { expect, test } from 'vitest';
+import { showProgress } from '../../../sandbox/show-progress.ts';
+
+test('without a terminal a long step is a line at its begin and every fifteen seconds, however far it is', () => {
+  const lines: string[] = [];
+  let now = 0;
+  const { onProgress, end } = showProgress(
+    (line) => lines.push(line),
+    pretendTerminal(false).terminal,
+    () => now,
+  );
+  for (const seconds of [0, 1, 14, 15, 16, 29, 30]) {
+    now = seconds * 1000;
+    onProgress(`installing… ${seconds} s`, seconds / 60);
+  }
+  onProgress('starting…');
+  end();
+  expect(lines).toEqual(['installing… 0 s', 'installing… 15 s', 'installing… 30 s', 'starting…']);
+});
+
+test('on a terminal a long step is a bar, which is gone when the next line comes', () => {
+  const lines: string[] = [];
+  const { terminal, shown } = pretendTerminal(true);
+  const { onProgress, end } = showProgress((line) => lines.push(line), terminal);
+  onProgress('installing… 0 s', 0);
+  onProgress('installing… 1 s', 0.5);
+  expect(shown()).toContain('░');
+  onProgress('starting…');
+  end();
+  expect(lines).toEqual(['starting…']);
+});
+
+/** A stream that says of itself that it is a terminal, or none, and keeps what is written to it. */
+function pretendTerminal(isTTY: boolean): { terminal: NodeJS.WriteStream; shown: () => string } {
+  let shown = '';
+  const terminal = Object.create(WriteStream.prototype, {
+    isTTY: { value: isTTY },
+    write: {
+      value: (text: string) => {
+        shown += text;
+        return true;
+      },
+    },
+    columns: { value: 100 },
+  });
+  return { terminal, shown: () => shown };
+}

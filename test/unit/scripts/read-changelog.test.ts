@@ -1,0 +1,32 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { readChangelog } from '../../../scripts/docs/read-changelog.ts';
+import { VERSION } from '../../../src/settings/version.ts';
+import { inRepository } from '../../support/paths.ts';
+
+const write = (...sections: readonly string[]): string => ['# Changelog\n', ...sections].join('\n');
+
+test('the changelog has a section for this version, in the form of Keep a Changelog', async () => {
+  const text = await readFile(inRepository('CHANGELOG.md'), 'utf8');
+  expect(readChangelog(text)[0]).toMatchObject({ version: VERSION, kinds: expect.arrayContaining(['Added']) });
+});
+
+test('versions are read newest first, with their dates and kinds', () => {
+  const text = write(
+    '## [Unreleased]\n',
+    '## [1.1.0] - 2026-02-01\n\n### Fixed\n\n- a',
+    '## [1.0.0] - unreleased\n\n### Added\n',
+  );
+  expect(readChangelog(text)).toEqual([
+    { version: '1.1.0', date: '2026-02-01', kinds: ['Fixed'] },
+    { version: '1.0.0', date: 'unreleased', kinds: ['Added'] },
+  ]);
+});
+
+test.each([
+  ['no section for what is not released', write('## [1.0.0] - 2026-02-01\n\n### Added\n'), /Unreleased/],
+  ['a date of another form', write('## [Unreleased]\n', '## [1.0.0] - 1 May\n\n### Added\n'), /1 May/],
+  ['a kind that there is not', write('## [Unreleased]\n', '## [1.0.0] - 2026-02-01\n\n### News\n'), /News/],
+])('%s is refused', (_what, text, says) => {
+  expect(() => readChangelog(text)).toThrow(says);
+});

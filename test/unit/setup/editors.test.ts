@@ -1,0 +1,103 @@
+import { describe, expect, test } from 'vitest';
+import { UneditableText, UnreadableText } from '../../../src/setup/config-editor.ts';
+import type { ConfigEditor } from '../../../src/setup/config-editor.ts';
+import { createJsonEditor } from '../../../src/setup/json-editor.ts';
+import { tomlEditor } from '../../../src/setup/toml-editor.ts';
+import { yamlEditor } from '../../../src/setup/yaml-editor.ts';
+
+const json = createJsonEditor({ comments: false });
+const jsonc = createJsonEditor({ comments: true });
+const place = { key: 'servers', name: 'dstack' };
+const entry = { command: '/my node/bin/node', args: ['/ä/server.mjs'], env: { DSTACK_PROJECT: 'main' } };
+const other = { command: 'npx', args: ['-y', 'dstack-mcp'] };
+
+const WITH_COMMENTS: Readonly<Record<string, { editor: ConfigEditor; text: string }>> = {
+  jsonc: {
+    editor: jsonc,
+    text: `// mine\n{\n\t"theme": "dark", // so\n\t"servers": {\n\t\t// an older one\n\t\t"files": { "command": "files" },\n\t},\n}\n`,
+  },
+  yaml: {
+    editor: yamlEditor,
+    text: `# mine\nGOOSE_MODEL: 'x' # so\nservers:\n  # an older one\n  files:\n    command: files\n    args: ["a b", 'c']\n\n# the end\nlast: ~\n`,
+  },
+  toml: {
+    editor: tomlEditor,
+    text: `# mine\nmodel = "x" # so\n\n[servers.files] # an older one\ncommand = 'files'\n\n# the last one\n[tui]\ntheme = "dark"\n`,
+  },
+};
+
+const remnant = (text: string): readonly string[] => text.split(/\r?\n/).filter((line) => line.trim() !== '');
+
+describe.each(Object.entries(WITH_COMMENTS))('%s', (_format, { editor, text }) => {
+  test('an entry is added, and every line that was there stays as it was', () => {
+    const after = editor.set(text, place, entry);
+    expect(editor.get(after, place)).toEqual(entry);
+    expect(editor.get(after, { ...place, name: 'files' })).toEqual(editor.get(text, { ...place, name: 'files' }));
+    expect(remnant(after)).toEqual(expect.arrayContaining([...remnant(text)]));
+  });
+
+  test('an entry is replaced as a whole, and taken out again, and nothing else is touched', () => {
+    const twice = editor.set(editor.set(text, place, entry), place, other);
+    expect(editor.get(twice, place)).toEqual(other);
+    expect(twice).toBe(editor.set(text, place, other));
+    const removed = editor.remove(twice, place);
+    expect(editor.get(removed, place)).toBeUndefined();
+    expect(remnant(removed)).toEqual(remnant(text));
+  });
+
+  test('lines that end as on Windows stay so', () => {
+    const after = editor.set(text.replaceAll('\n', '\r\n'), place, entry);
+    expect(after.replaceAll('\r\n', '')).not.toMatch(/[\r\n]/);
+    expect(editor.get(after, place)).toEqual(entry);
+  });
+
+  test('a file that is empty, or not there, gets the entry alone', () => {
+    for (const empty of ['', '\n']) expect(editor.get(editor.set(empty, place, entry), place)).toEqual(entry);
+    expect(editor.get('', place)).toBeUndefined();
+    expect(editor.show(place, entry)).toContain('/my node/bin/node');
+  });
+});
+
+test.each([
+  ['{}', '{\n  "servers": {\n    "dstack": {}\n  }\n}'],
+  ['{ "a": 1 }', '{ "a": 1,\n  "servers": {\n    "dstack": {}\n  } }'],
+  ['{\n  "a": 1 // so\n}\n', '{\n  "a": 1, // so\n  "servers": {\n    "dstack": {}\n  }\n}\n'],
+  ['{\n  "servers": { /* none */ }\n}', '{\n  "servers": { /* none */\n    "dstack": {}\n  }\n}'],
+  ['{\n  "servers": {\n    "a": {}, // so\n  }\n}', '{\n  "servers": {\n    "a": {}, // so\n    "dstack": {},\n  }\n}'],
+])('JSON %j becomes %j', (text, after) => {
+  expect(jsonc.set(text, place, {})).toBe(after);
+});
+
+test.each([
+  ['a comma too few', json, '{\n  "a": 1\n  "b": 2\n}', 3, /comma expected/],
+  ['a comment where the client reads none', json, '{\n  // mine\n  "a": 1\n}', 2, /comments are not allowed/],
+  ['a list', json, '[]', 1, /no object/],
+  ['servers that are no object', jsonc, '{\n  "servers": []\n}', 2, /servers is no object/],
+  ['an indent that leads nowhere', yamlEditor, 'a:\n  b: 1\n c: 2\n', 3, /./],
+  ['a list in YAML', yamlEditor, '- a\n', 1, /no mapping/],
+  ['servers that are a list', yamlEditor, 'servers:\n  - a\n', 1, /servers is no mapping/],
+  ['a value without quotes', tomlEditor, 'a = 1\nb = x\n', 2, /./],
+])('%s is refused, with the line', (_what, editor, text, line, words) => {
+  for (const act of [() => editor.set(text, place, entry), () => editor.get(text, place)]) {
+    const error = caught(act);
+    expect(error).toBeInstanceOf(UnreadableText);
+    expect(error).toMatchObject({ line, message: expect.stringMatching(words) });
+  }
+});
+
+test.each([
+  ['an inline table', 'servers = { files = { command = "files" } }\n'],
+  ['dotted keys', '[servers]\ndstack.command = "old"\n'],
+  ['text that looks like a table', '[servers.dstack]\ncommand = """\n[servers.x]\n"""\nargs = []\n'],
+])('TOML with %s is left to the person: what is theirs would be touched', (_what, text) => {
+  expect(caught(() => tomlEditor.set(text, place, entry))).toBeInstanceOf(UneditableText);
+});
+
+function caught(act: () => unknown): unknown {
+  try {
+    act();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}

@@ -1,0 +1,97 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import * as z from 'zod';
+import { annotationsOf } from '../../src/tool/tool.ts';
+import { tools } from '../../tools/index.ts';
+import { CLIENTS, connect } from '../support/connect.ts';
+import type { ClientKind } from '../support/connect.ts';
+
+const listedTool = z.looseObject({
+  name: z.string(),
+  title: z.string(),
+  description: z.string(),
+  inputSchema: z.looseObject({ type: z.literal('object'), properties: z.record(z.string(), z.unknown()).optional() }),
+  outputSchema: z.looseObject({ type: z.literal('object'), properties: z.record(z.string(), z.unknown()) }),
+  annotations: z.record(z.string(), z.unknown()),
+});
+
+const lists = new Map<ClientKind, readonly Record<string, unknown>[]>();
+let listed: readonly Record<string, unknown>[];
+
+beforeAll(async () => {
+  const home = await mkdtemp(path.join(tmpdir(), 'surface-'));
+  // No dstack anywhere: the list doesn't wait for it.
+  const env = { HOME: home, PATH: '/nonexistent', DSTACK_MCP_CLI: path.join(home, 'none'), DSTACK_MCP_DIALOG: 'off' };
+  const ends: (() => Promise<void>)[] = [];
+  try {
+    for (const kind of CLIENTS) {
+      const client = await connect({ kind, env, atEnd: (end) => ends.push(end) });
+      lists.set(kind, await client.listTools());
+    }
+    listed = lists.get(CLIENTS[0]) ?? [];
+  } finally {
+    await Promise.all(ends.map((end) => end()));
+    await rm(home, { recursive: true, force: true, maxRetries: 3 });
+  }
+});
+
+test('the list of tools is the one that was agreed on', async () => {
+  // Changed on purpose? npx vitest run test/unit/surface.test.ts -u, and say so in CHANGELOG.md.
+  await expect(`${JSON.stringify(listed, undefined, 2)}\n`).toMatchFileSnapshot(
+    '../fixtures/snapshots/tools-list.json',
+  );
+});
+
+test('each client is given the same list', () => {
+  for (const kind of CLIENTS) expect(lists.get(kind), kind).toEqual(listed);
+});
+
+test('the tools come in the order in which a person meets them', () => {
+  expect(listed.map((tool) => tool['name'])).toEqual(tools.map(({ name }) => name));
+});
+
+test('there are at most 18 tools, and all of the list fits in 20 KB', () => {
+  expect(tools.length).toBeLessThanOrEqual(18);
+  expect(Buffer.byteLength(JSON.stringify({ tools: listed }))).toBeLessThanOrEqual(20_000);
+});
+
+// What hosts refuse in a schema is in test/protocol/hosts.test.ts.
+test('every tool has a title, a description, a strict input and an output schema', () => {
+  const parsed = z.array(listedTool).parse(listed);
+  for (const { name, title, description, inputSchema, outputSchema } of parsed) {
+    expect(name, name).toMatch(/^[a-z][a-z_]{1,30}$/);
+    expect(title.length, name).toBeGreaterThan(3);
+    expect(description, name).toMatch(/^[A-Z].{40,}\.$/);
+    expect(inputSchema, name).toMatchObject({ additionalProperties: false });
+    expect(outputSchema.properties, name).toMatchObject({ outcome: {}, summary: {}, output: {} });
+  }
+});
+
+test('what a tool does to the world is said in its hints, as the gate goes by it', () => {
+  const parsed = z.array(listedTool).parse(listed);
+  for (const tool of tools) {
+    const { annotations } = parsed.find(({ name }) => name === tool.name) ?? {};
+    expect(annotations, tool.name).toEqual(annotationsOf(tool));
+    expect(annotations?.['readOnlyHint'], tool.name).toBe(tool.effect === 'read');
+    // The directories ask for it on every write; it has no meaning for what only reads.
+    expect(annotations?.['destructiveHint'], tool.name).toBe(tool.effect === 'read' ? undefined : true);
+  }
+});
+
+test('every tool that changes something at dstack redeems a token, or a click; the others touch this computer alone', () => {
+  const without = tools.filter(
+    ({ effect, input, card }) => effect !== 'read' && card !== 'buttons' && !Object.hasOwn(input.shape, 'token'),
+  );
+  expect(without.map(({ name }) => name)).toEqual(['attach', 'write_config']);
+});
+
+test('one tool is for the buttons of the card, is said to be, and takes what only the card was given', () => {
+  const buttons = tools.filter(({ card }) => card === 'buttons');
+  expect(buttons.map(({ name, input }) => [name, Object.keys(input.shape)])).toEqual([
+    ['decide', ['nonce', 'decision', 'name']],
+  ]);
+  const appOnly = listed.filter((tool) => JSON.stringify(tool['_meta'])?.includes('"visibility":["app"]'));
+  expect(appOnly.map(({ name }) => name)).toEqual(['decide']);
+});
