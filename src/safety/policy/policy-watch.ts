@@ -8,25 +8,31 @@ import type { Policy } from './policy.ts';
 import { combineRequirements } from './requirement.ts';
 import type { Requirement } from './requirement.ts';
 
-/**
- * What the operator allows. The file is read again for every question about a change, so an edit holds at once; while it isn't valid,
- * every one of these throws `policy-broken`, except for tools that only read.
- */
-export interface PolicyWatch {
-  /** @throws ToolError `read-only` for a tool that changes something, whether or not it was in the list. */
-  assertToolAllowed(tool: { readonly name: string; readonly effect: Effect }): void;
+/** The policy as one reading of its file found it: one for each plan, so that all parts of a plan follow the same rules. */
+export interface PolicySnapshot {
   /** @throws ToolError `policy` for a type, project, operation or protected name. */
   assertResourceAllowed(resource: WantedResource): void;
-  /** @throws ToolError `policy` for a backend or region that isn't allowed, or that isn't known while a list is set. */
-  assertBackendsAllowed(places: readonly Location[]): void;
+  /** @throws ToolError `policy` for a backend or region that isn't allowed, or for none while a list is set. */
+  assertBackendsAllowed(locations: readonly Location[]): void;
   requirementFor(change: PendingChange): Requirement;
   caps(): Caps;
-  /** What is handed to dstack as well, so that it narrows its own choice. */
+  /** Lists that are also passed to dstack, so that it narrows its own choice. */
   limits(): { readonly backends: readonly string[] | undefined; readonly regions: readonly string[] | undefined };
   allowedFlags(): readonly string[];
-  /** Taken at start: where the audit log begins a new file, and how many full ones it keeps. */
+}
+
+/**
+ * The operator's policy. An edit of the file takes effect with the next snapshot. While the file isn't valid, everything but `state`
+ * and calls of tools that only read throws `policy-broken`.
+ */
+export interface PolicyWatch extends PolicySnapshot {
+  /** Reads the file once, for all questions about one plan. @throws ToolError `policy-broken` */
+  snapshot(): PolicySnapshot;
+  /** @throws ToolError `read-only` for a tool that changes something, even if the client got it from an older list. */
+  assertToolAllowed(tool: { readonly name: string; readonly effect: Effect }): void;
+  /** Size at which the audit log starts a new file, and how many full ones it keeps. Read at startup. */
   auditLimits(): { readonly maxBytes: number | undefined; readonly keepFiles: number | undefined };
-  /** The state for doctor. Never throws. */
+  /** Returns the state for doctor. Never throws. */
   state(): PolicyState;
 }
 
@@ -43,39 +49,35 @@ export interface PolicyWatchOptions {
 }
 
 /**
- * Starts watching the policy; takes the settings as they are.
- * @throws ToolError `policy-broken` when the file can't be read or isn't valid: the server must not start then.
+ * Starts watching the policy.
+ * @throws ToolError `policy-broken` if the file can't be read or isn't valid: the server must not start then.
  */
 export function createPolicyWatch(settings: PolicyWatchOptions): PolicyWatch {
-  const current = createReader(settings.policy);
-  current();
+  const read = createReader(settings.policy);
+  read();
+  const snapshot = (): PolicySnapshot => createSnapshot(read(), settings);
   return {
+    snapshot,
+    assertResourceAllowed: (resource) => snapshot().assertResourceAllowed(resource),
+    assertBackendsAllowed: (locations) => snapshot().assertBackendsAllowed(locations),
+    requirementFor: (change) => snapshot().requirementFor(change),
+    caps: () => snapshot().caps(),
+    limits: () => snapshot().limits(),
+    allowedFlags: () => snapshot().allowedFlags(),
     assertToolAllowed(tool) {
       if (tool.effect === 'read') return;
-      // Read before the setting is looked at: a broken policy is told as such.
-      const readOnly = current().read_only === true;
+      // The file is read even if the setting alone refuses: a broken policy is reported as broken.
+      const readOnly = read().read_only === true;
       if (readOnly || settings.readOnly) throw readOnlyRefusal(tool.name);
     },
-    assertResourceAllowed: (resource) => assertResourceAllowed(current(), resource),
-    assertBackendsAllowed: (places) => assertBackendsAllowed(current(), places),
-    requirementFor(change) {
-      const rule = current().consent?.[change.operation];
-      return combineRequirements(settings.confirm, resolveRule(rule, change.binding.pricePerHour));
-    },
-    caps() {
-      const { max_price, max_total, max_active } = current();
-      return { maxPrice: lower(settings.maxPrice, max_price), maxTotal: max_total, maxActive: max_active };
-    },
-    limits: () => ({ backends: current().backends, regions: current().regions }),
-    allowedFlags: () => current().flags ?? [],
     auditLimits() {
-      const { max_megabytes: megabytes, keep_files: keepFiles } = current().audit ?? {};
+      const { max_megabytes: megabytes, keep_files: keepFiles } = read().audit ?? {};
       return { maxBytes: megabytes === undefined ? undefined : megabytes * 1_000_000, keepFiles };
     },
     state() {
       if (settings.policy === undefined) return { kind: 'none' };
       try {
-        return { kind: 'in-force', file: settings.policy, policy: current() };
+        return { kind: 'in-force', file: settings.policy, policy: read() };
       } catch (error) {
         return { kind: 'broken', file: settings.policy, why: error instanceof Error ? error.message : String(error) };
       }
@@ -83,7 +85,25 @@ export function createPolicyWatch(settings: PolicyWatchOptions): PolicyWatch {
   };
 }
 
-/** Reads the file each time, and parses it when its text has changed: a time stamp can be kept, a text can't. */
+function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySnapshot {
+  return {
+    assertResourceAllowed: (resource) => assertResourceAllowed(policy, resource),
+    assertBackendsAllowed: (locations) => assertBackendsAllowed(policy, locations),
+    requirementFor(change) {
+      const rule = policy.consent?.[change.operation];
+      return combineRequirements(settings.confirm, resolveRule(rule, change.binding.pricePerHour));
+    },
+    caps: () => ({
+      maxPrice: lower(settings.maxPrice, policy.max_price),
+      maxTotal: policy.max_total,
+      maxActive: policy.max_active,
+    }),
+    limits: () => ({ backends: policy.backends, regions: policy.regions }),
+    allowedFlags: () => policy.flags ?? [],
+  };
+}
+
+/** Reads the file on every call, and parses it again only if its text has changed: a time stamp can be forged, a text can't. */
 function createReader(file: string | undefined): () => Policy {
   if (file === undefined) return () => ({});
   let known: { readonly text: string; readonly policy: Policy } | undefined;

@@ -116,6 +116,7 @@ test.each<[string, (file: string) => void]>([
     () => policy.caps(),
     () => policy.limits(),
     () => policy.allowedFlags(),
+    () => policy.snapshot(),
   ];
   for (const question of questions) expect(refusalOf(question)).toMatchObject({ code: 'policy-broken' });
   expect(refusalOf(() => policy.assertToolAllowed({ name: 'ps', effect: 'read' }))).toBeUndefined();
@@ -125,7 +126,33 @@ test.each<[string, (file: string) => void]>([
   expect(policy.caps().maxPrice).toBe(7);
 });
 
-test('a tighter policy holds at once, even with the size and the time of the old one', () => {
+test('a snapshot keeps the rules of its one reading; an edit takes effect with the next snapshot', () => {
+  const file = policyFile('{max_price: 9, types: [task], backends: [aws], flags: [--env], consent: {create: person}}');
+  const policy = watch(undefined, { policy: file, maxPrice: 8 });
+  const before = policy.snapshot();
+  writeFileSync(file, '{max_price: 1, max_total: 2, max_active: 3, types: [fleet], regions: [eu-*]}');
+  expect(before.caps()).toEqual({ maxPrice: 8, maxTotal: undefined, maxActive: undefined });
+  expect(before.limits()).toEqual({ backends: ['aws'], regions: undefined });
+  expect(before.allowedFlags()).toEqual(['--env']);
+  expect(before.requirementFor(pendingChange())).toBe('person');
+  expect(refusalOf(() => before.assertResourceAllowed({ kind: 'task' }))).toBeUndefined();
+  expect(refusalOf(() => before.assertResourceAllowed({ kind: 'fleet' }))).toMatchObject({ code: 'policy' });
+  expect(refusalOf(() => before.assertBackendsAllowed([{ backend: 'gcp' }]))).toMatchObject({ code: 'policy' });
+  const after = policy.snapshot();
+  expect(after.caps()).toEqual({ maxPrice: 1, maxTotal: 2, maxActive: 3 });
+  expect(after.limits()).toEqual({ backends: undefined, regions: ['eu-*'] });
+  expect(after.allowedFlags()).toEqual([]);
+  expect(after.requirementFor(pendingChange())).toBe('ask');
+  expect(refusalOf(() => after.assertResourceAllowed({ kind: 'fleet' }))).toBeUndefined();
+  expect(refusalOf(() => after.assertResourceAllowed({ kind: 'task' }))).toMatchObject({ code: 'policy' });
+  expect(refusalOf(() => after.assertBackendsAllowed([{ backend: 'aws', region: 'us-1' }]))).toMatchObject({
+    code: 'policy',
+  });
+  rmSync(file);
+  expect(refusalOf(() => before.caps())).toBeUndefined();
+});
+
+test('a tighter policy takes effect at once, even with the size and the time of the old one', () => {
   const file = policyFile('max_price: 9');
   utimesSync(file, 1_000, 1_000);
   const policy = watch(undefined, { policy: file });
