@@ -34,3 +34,6 @@ export function formatDuration(durationMs: number): string {
   }
   return parts.slice(0, 2).join(' ') || '0s';
 }
+
+/** Returns a count with its noun: `1 run`, `2 runs`. */
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
