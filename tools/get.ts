@@ -8,7 +8,7 @@ import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
 import { readRun, runFacts } from '../src/dstack/output/read-run.ts';
 import type { RunFacts } from '../src/dstack/output/read-run.ts';
 import { readGateway, readVolume, resourceFacts } from '../src/dstack/output/read-resource.ts';
-import { CommandFailed } from '../src/core/command-failed.ts';
+import { CommandFailed } from '../src/core/report.ts';
 import type { ToolContext } from '../src/tool/tool-context.ts';
 import { waitFor } from '../src/core/poll.ts';
 import { defineTool } from '../src/tool/tool.ts';

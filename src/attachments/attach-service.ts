@@ -8,7 +8,7 @@ import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { findResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
-import { CommandFailed } from '../core/command-failed.ts';
+import { CommandFailed } from '../core/report.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Deadline } from '../core/deadline.ts';
 

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import type { Transcript } from '../core/transcript.ts';
 import { decodeText } from './parse-text.ts';
-import type { AuditSink } from '../safety/audit/audit-entry.ts';
+import type { AuditSink } from '../safety/audit/audit-log.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import { checkConfiguration } from './check-configuration.ts';
 import type { Checked, CheckRequest } from './check-configuration.ts';

@@ -5,7 +5,7 @@ import type { Edit } from './edit-text.ts';
 import { decodeText } from './parse-text.ts';
 import { readConfigurationHead } from './read-configuration.ts';
 import { ToolError } from '../core/errors.ts';
-import type { AuditSink } from '../safety/audit/audit-entry.ts';
+import type { AuditSink } from '../safety/audit/audit-log.ts';
 import { replaceFile } from '../safety/files/replace-file.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { Checked } from './check-configuration.ts';

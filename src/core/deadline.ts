@@ -1,4 +1,4 @@
-/** The clock of one call: it ends within `timeoutMs`, whatever it does. */
+/** Creates the deadline of one call. */
 export function createDeadline(options: {
   timeoutMs: number;
   signal: AbortSignal;
@@ -13,9 +13,26 @@ export function createDeadline(options: {
 }
 
 export interface Deadline {
-  /** Milliseconds until the call has to answer. */
+  /** Returns the milliseconds until the call has to answer. */
   remainingMs(): number;
   readonly signal: AbortSignal;
-  /** Tells the client how far the call is; dropped where the client didn't ask for it. */
+  /** Reports progress to the client; does nothing if the client didn't ask for it. */
   progress(message: string): void;
+}
+
+/**
+ * Creates a clock of milliseconds since the epoch that never goes back. It follows the wall clock or the elapsed time, whichever is
+ * further: the wall clock may be set back, and the elapsed time doesn't advance while a computer sleeps.
+ */
+export function createMonotonicClock(
+  wall: () => number = Date.now,
+  elapsed: () => number = () => performance.now(),
+): () => number {
+  let [now, last] = [wall(), elapsed()];
+  return () => {
+    const before = last;
+    last = elapsed();
+    now = Math.max(wall(), now + last - before);
+    return now;
+  };
 }

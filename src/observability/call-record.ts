@@ -1,32 +1,30 @@
 import { performance } from 'node:perf_hooks';
 import type { Exit, Transcript } from '../core/transcript.ts';
-import { startStepClock } from './step-clock.ts';
-import type { Step, StepClock } from './step-clock.ts';
 import type { Outcome } from '../core/report.ts';
 
-/** What is known of a call when it begins. */
+/** What is known about a call when it begins. */
 export interface CallStart {
   readonly tool: string;
-  /** The client's own id of its request; none where this server reads for itself. */
+  /** The client's request id; absent if this server made the call for itself. */
   readonly request?: string;
-  /** The client's place in a trace (W3C Trace Context). */
+  /** The client's trace context (W3C). */
   readonly traceparent?: string;
 }
 
-/** What a call came to. */
+/** The result of a call. */
 export interface CallEnd {
   readonly outcome: Outcome;
   readonly code?: string;
-  /** The client is told of an error. */
+  /** Whether the client receives an error. */
   readonly isError: boolean;
 }
 
-/** One dstack command of a call. Times are those of `performance.now()`. */
+/** One dstack command of a call. Times are from `performance.now()`. */
 export interface CommandRecord {
   readonly command: string;
-  /** None where its turn never came. */
+  /** Absent if its turn never came. */
   readonly ran?: Transcript['ran'];
-  /** How it ended; `refused` where the runner didn't take it. */
+  /** How it ended; `refused` if the runner rejected it. */
   readonly exit: Exit['kind'] | 'refused';
   readonly exitCode?: number;
   readonly startedAt: number;
@@ -34,7 +32,7 @@ export interface CommandRecord {
   readonly durationMs: number;
 }
 
-/** A call that is over, for the log, the counters and the traces: no value of an argument is in it, and nothing that dstack said. */
+/** A finished call, for the log, the counters and the traces. Contains no argument values and no dstack output. */
 export interface CallRecord extends CallStart, CallEnd {
   readonly id: string;
   readonly startedAt: number;
@@ -43,29 +41,29 @@ export interface CallRecord extends CallStart, CallEnd {
   readonly commands: readonly CommandRecord[];
 }
 
-/** A command that is under way. */
+/** A command in progress. */
 export interface OngoingCommand {
-  /** Its turn has come. It may come twice: in the worker, and then as a process. */
+  /** Records that its turn has come. Called twice if the worker gives up and a process takes over. */
   begin(ran: Transcript['ran']): void;
-  /** Gives its record; without an exit, the runner didn't take it. */
+  /** Ends the command and returns its record; `undefined` means that the runner rejected it. */
   end(exit: Exit | undefined): CommandRecord;
 }
 
-/** A call that is under way. */
+/** A call in progress. */
 export interface OngoingCall {
   readonly id: string;
-  /** It was answered: what still happens in its name goes on without it. */
+  /** Whether it has been answered; work that it started may still be running. */
   readonly isOver: boolean;
   command(command: string): OngoingCommand;
-  /** What it comes to is known, and its answer is made from here on. */
+  /** Records the result; from here on the time counts as making the answer. */
   answer(end: CallEnd): void;
   end(): CallRecord;
 }
 
-/** What a call that never came to an answer is taken for. */
+/** The result of a call that ends without an answer. */
 const BROKEN: CallEnd = { outcome: 'failed', code: 'internal', isError: true };
 
-/** Begins the record of a call. */
+/** Starts recording a call. */
 export function beginCall(
   id: string,
   start: CallStart,
@@ -128,6 +126,60 @@ function beginCommand({ command, clock, now, keep }: CommandParts): OngoingComma
       };
       keep(record);
       return record;
+    },
+  };
+}
+
+/** Where the time of a call goes. A call is in exactly one step at a time, so the steps add up to its duration. */
+export type Step = OwnStep | CommandStep;
+
+/** The server's own work: checks the request, reads dstack's output, makes the answer. */
+type OwnStep = 'checked' | 'read' | 'answered';
+
+/** A command waits for its turn, runs in the warm worker, or runs as a process. */
+type CommandStep = 'waited' | 'warm' | 'plain';
+
+/** If several commands overlap, the call's step is the first of these that applies. */
+const COMMAND_STEPS: readonly CommandStep[] = ['warm', 'plain', 'waited'];
+
+/** Divides the time of one call among its steps. */
+interface StepClock {
+  /** Sets the step of the server's own work, which counts while no command is in progress. */
+  turnTo(step: OwnStep): void;
+  /** Enters a command's step; the returned function leaves it. */
+  enter(step: CommandStep): () => void;
+  /** Returns the milliseconds spent in each step so far. */
+  read(): Readonly<Record<Step, number>>;
+}
+
+/** Starts the clock in the step `checked`. */
+function startStepClock(now: () => number): StepClock {
+  const spent: Record<Step, number> = { checked: 0, waited: 0, warm: 0, plain: 0, read: 0, answered: 0 };
+  const active: Record<CommandStep, number> = { waited: 0, warm: 0, plain: 0 };
+  let own: OwnStep = 'checked';
+  let since = now();
+  /** Adds the time since the last change to the current step. */
+  const settle = (): void => {
+    const at = now();
+    spent[COMMAND_STEPS.find((step) => active[step] > 0) ?? own] += at - since;
+    since = at;
+  };
+  return {
+    turnTo(step) {
+      settle();
+      own = step;
+    },
+    enter(step) {
+      settle();
+      active[step] += 1;
+      return () => {
+        settle();
+        active[step] -= 1;
+      };
+    },
+    read() {
+      settle();
+      return { ...spent };
     },
   };
 }

@@ -1,24 +1,24 @@
 import type { CallRecord } from './call-record.ts';
 import type { Outcome } from '../core/report.ts';
 
-/** What this process's calls came to so far. */
+/** Totals of this process's calls. */
 export interface Counts {
   readonly since: string;
-  /** By tool, and by what they came to. */
+  /** By tool and outcome. */
   readonly calls: Readonly<Record<string, Readonly<Partial<Record<Outcome, number>>>>>;
-  /** By the code of what refused them. */
+  /** By error code. */
   readonly refusals: Readonly<Record<string, number>>;
   /** The dstack commands of these calls. */
   readonly commands: { readonly warm: number; readonly plain: number };
   readonly longest?: { readonly tool: string; readonly durationMs: number };
 }
 
-/** Nothing yet. */
+/** Returns empty totals. */
 export function noCounts(since: Date): Counts {
   return { since: since.toISOString(), calls: {}, refusals: {}, commands: { warm: 0, plain: 0 } };
 }
 
-/** Counts one call more. */
+/** Adds one call to the totals. */
 export function countCall(counts: Counts, record: CallRecord): Counts {
   const { tool, outcome, code = 'other', commands, durationMs } = record;
   const ofTool = counts.calls[tool] ?? {};
@@ -35,7 +35,7 @@ export function countCall(counts: Counts, record: CallRecord): Counts {
   };
 }
 
-/** The counts in a line or two for a person, most frequent first. */
+/** Formats the totals in a line or two for a person, most frequent first. */
 export function describeCounts({ since, calls, refusals, commands, longest }: Counts): string {
   if (longest === undefined) return `none since ${since}`;
   const byTool = Object.entries(calls).map(([tool, byOutcome]) => ({ tool, byOutcome, total: sum(byOutcome) }));

@@ -1,10 +1,10 @@
 import { destination, pino } from 'pino';
-import { currentCall } from './current-call.ts';
+import { currentCall } from './track-calls.ts';
 import type { Log } from '../core/log.ts';
 
 /**
- * Creates the log, synchronous so that the last line before an exit isn't lost. Each line that a call leads to has the call's id,
- * whichever part writes it: `call` while it is under way, `startedBy` where something that it started says so later.
+ * Creates the log. It is synchronous so that the last line before an exit isn't lost. Every line written on behalf of a call has the
+ * call's id: as `call` during the call, as `startedBy` after it.
  */
 export function createLog(level: string): Log {
   return pino({ level, base: { name: 'dstack-mcp' }, mixin: ofCall }, destination({ dest: 2, sync: true }));

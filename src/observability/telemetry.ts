@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { CallRecord } from './call-record.ts';
 import type { Log } from '../core/log.ts';
 import type { TraceProtocol, Traces } from './traces.ts';
@@ -5,15 +6,15 @@ import { VERSION } from '../settings/version.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What OpenTelemetry's environment variables ask this server for. */
-export type TraceWish =
+/** What OpenTelemetry's environment variables ask this server to do. */
+export type TraceConfig =
   | { readonly kind: 'off' }
   | { readonly kind: 'on'; readonly protocol: TraceProtocol }
-  /** Something that it can't do: nothing is sent anywhere. */
+  /** Something that this server can't do. No traces are sent. */
   | { readonly kind: 'unsupported'; readonly why: string };
 
-/** Reads the wish: a collector or the OTLP exporter has to be named, and OpenTelemetry not to be switched off. */
-export function readTraceWish(env: Environment): TraceWish {
+/** Reads OpenTelemetry's variables. Traces need a collector or the OTLP exporter, unless OpenTelemetry is disabled. */
+export function readTraceConfig(env: Environment): TraceConfig {
   const read = (name: string): string => env[name]?.trim() ?? '';
   if (read('OTEL_SDK_DISABLED').toLowerCase() === 'true') return { kind: 'off' };
   const hasEndpoint = read('OTEL_EXPORTER_OTLP_ENDPOINT') !== '' || read('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT') !== '';
@@ -25,43 +26,41 @@ export function readTraceWish(env: Environment): TraceWish {
   return { kind: 'unsupported', why: `OTEL_EXPORTER_OTLP_PROTOCOL is ${protocol}, not http/protobuf or http/json` };
 }
 
-/** Tells a collector of calls, where there is one to be told. */
+/** Sends calls to an OpenTelemetry collector, if one is configured. */
 export interface Telemetry {
   report(record: CallRecord): void;
-  /** Sends what is left, as far as that takes no longer than a client waits for a server's end. */
+  /** Sends the rest, but no longer than a client waits for a server to exit. */
   close(): Promise<void>;
 }
 
-/** How long the end of this process may wait for the collector. */
+/** How long the exit of this process may wait for the collector. */
 const LAST_SEND_MS = 2_000;
 
-/** Creates it. OpenTelemetry is loaded where it is wished for alone, and beside the server's start; what goes wrong in it is logged and no more. */
+/** Creates the telemetry. OpenTelemetry is loaded only if it is configured, without delaying the start; its errors are only logged. */
 export function createTelemetry(env: Environment, log: Log): Telemetry {
-  const wish = readTraceWish(env);
-  if (wish.kind === 'unsupported') log.warn({ why: wish.why }, 'no traces are sent');
-  if (wish.kind !== 'on') return { report: () => undefined, close: () => Promise.resolve() };
-  const traces = loadTraces(wish.protocol, log);
+  const config = readTraceConfig(env);
+  if (config.kind === 'unsupported') log.warn({ why: config.why }, 'no traces are sent');
+  if (config.kind !== 'on') return { report: () => undefined, close: () => Promise.resolve() };
+  const traces = loadTraces(config.protocol, log);
   const tryWith = (use: (loaded: Traces) => void | Promise<void>): Promise<void> =>
     traces.then(use).catch((error: unknown) => log.warn({ err: error }, 'traces'));
   return {
     report: (record) => void tryWith((loaded) => loaded.add(record)),
     async close() {
-      let timer: NodeJS.Timeout | undefined;
-      const enough = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, LAST_SEND_MS);
-      });
-      await Promise.race([tryWith((loaded) => loaded.close()), enough]);
-      clearTimeout(timer);
+      const sent = new AbortController();
+      const timedOut = delay(LAST_SEND_MS, undefined, { signal: sent.signal }).catch(() => undefined);
+      await Promise.race([tryWith((loaded) => loaded.close()), timedOut]);
+      sent.abort();
     },
   };
 }
 
-/** OpenTelemetry shows a collector's whole answer. */
-const LONGEST_COMPLAINT = 1_000;
+/** OpenTelemetry's warnings include the collector's whole response. */
+const MAX_WARNING_LENGTH = 1_000;
 
-/** From a bundle of its own, so that nobody else's start pays for it. */
+/** Loads OpenTelemetry from a separate bundle, so that a start without traces doesn't pay for it. */
 async function loadTraces(protocol: TraceProtocol, log: Log): Promise<Traces> {
   const { startTraces } = await import('./traces.ts');
-  const warn = (message: string): void => log.warn({ message: message.slice(0, LONGEST_COMPLAINT) }, 'traces');
+  const warn = (message: string): void => log.warn({ message: message.slice(0, MAX_WARNING_LENGTH) }, 'traces');
   return startTraces({ protocol, version: VERSION, warn });
 }

@@ -7,14 +7,14 @@ import { defaultResource, detectResources, envDetector, resourceFromAttributes }
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import type { CallRecord, CommandRecord } from './call-record.ts';
 
-/** How spans travel to the collector. */
+/** The encoding in which spans are sent to the collector. */
 export type TraceProtocol = 'http/protobuf' | 'http/json';
 
-/** Calls on their way to a collector. */
+/** Sends calls to a collector as spans. */
 export interface Traces {
-  /** Makes the spans of a call that is over. */
+  /** Adds the spans of a finished call. */
   add(record: CallRecord): void;
-  /** Sends what wasn't sent yet. */
+  /** Sends the remaining spans. */
   close(): Promise<void>;
 }
 
@@ -24,12 +24,12 @@ export interface TracesOptions {
   readonly warn: (message: string) => void;
 }
 
-/** Starts sending; where to, how often and how many of them is read by OpenTelemetry from its own environment variables. */
+/** Starts sending traces. OpenTelemetry reads the collector, batch size and sampling from its own environment variables. */
 export function startTraces({ protocol, version, warn }: TracesOptions): Traces {
   const ignore = (): void => undefined;
   diag.setLogger({ error: warn, warn, info: ignore, debug: ignore, verbose: ignore }, DiagLogLevel.WARN);
   const provider = new BasicTracerProvider({
-    // What the environment says of the service wins.
+    // The environment's description of the service takes precedence.
     resource: defaultResource()
       .merge(resourceFromAttributes({ 'service.name': 'dstack-mcp', 'service.version': version }))
       .merge(detectResources({ detectors: [envDetector] })),
@@ -42,7 +42,7 @@ export function startTraces({ protocol, version, warn }: TracesOptions): Traces 
   };
 }
 
-/** Names and values as OpenTelemetry's conventions for MCP have them; what they don't name stands under `dstack_mcp`. */
+/** Adds a call's span, with the attributes of OpenTelemetry's MCP conventions; attributes of our own are under `dstack_mcp`. */
 function addCall(tracer: Tracer, record: CallRecord): void {
   const { id, tool, request, outcome, code, isError, startedAt, durationMs, commands } = record;
   const span = tracer.startSpan(
@@ -70,13 +70,13 @@ function addCall(tracer: Tracer, record: CallRecord): void {
   span.end(startedAt + durationMs);
 }
 
-/** The client's span, where it told of one. */
+/** Returns the context of the client's span, if the client sent one. */
 function parentOf({ traceparent }: CallRecord): Context {
   const parent = traceparent === undefined ? null : parseTraceParent(traceparent);
   return parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, { ...parent, isRemote: true });
 }
 
-/** As the conventions for command line programs have it, but for the arguments: they may say more than a collector should know. */
+/** Adds a command's span, following the conventions for CLI programs, without the arguments: they may be confidential. */
 function addCommand(tracer: Tracer, record: CommandRecord, within: Context): void {
   const { command, ran, exit, exitCode, startedAt, waitedMs, durationMs } = record;
   const isFailed = exitCode !== 0;

@@ -1,32 +1,37 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Log } from '../core/log.ts';
 import { beginCall } from './call-record.ts';
 import type { CallRecord, CallStart, OngoingCall } from './call-record.ts';
-import { runInCall } from './current-call.ts';
-import type { Log } from '../core/log.ts';
 
-/** Follows every call of this process: gives it its id, and tells what came of it when it is over. */
+/** Tracks every call of this process: assigns its id and reports its record once it is over. */
 export interface Calls {
   follow<T>(start: CallStart, work: (call: OngoingCall) => Promise<T>): Promise<T>;
 }
 
-/** Creates what follows calls. Each is told of in one line of the log, and to whoever else counts or shows it; none of them may throw. */
-export function createCalls(log: Log, tell: readonly ((record: CallRecord) => void)[]): Calls {
+/** Creates the call tracker. It writes one log line per call, then calls each observer; observers must not throw. */
+export function createCalls(log: Log, observers: readonly ((record: CallRecord) => void)[]): Calls {
   let last = 0;
   return {
     async follow(start, work) {
       last += 1;
       const call = beginCall(String(last), start);
       try {
-        return await runInCall(call, () => work(call));
+        return await calls.run(call, () => work(call));
       } finally {
         const record = call.end();
         log.info({ call: call.id, ...toLine(record) }, 'call');
-        for (const one of tell) one(record);
+        for (const observe of observers) observe(record);
       }
     },
   };
 }
 
-/** The fields of a call's line, times in milliseconds. */
+const calls = new AsyncLocalStorage<OngoingCall>();
+
+/** Returns the call that the running code belongs to, even one that is over but left work running. */
+export const currentCall = (): OngoingCall | undefined => calls.getStore();
+
+/** Returns the fields of a call's log line, times in milliseconds. */
 function toLine({ tool, request, outcome, code, durationMs, stepsMs, commands }: CallRecord): Record<string, unknown> {
   const ranAs = (how: 'warm' | 'plain'): number => commands.filter(({ ran }) => ran === how).length;
   return {

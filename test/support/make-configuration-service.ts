@@ -2,7 +2,7 @@ import type { WarmRunner } from '../../src/dstack/warm/runner.ts';
 import { createConfigurationService } from '../../src/configuration/configuration-service.ts';
 import type { ConfigurationService } from '../../src/configuration/configuration-service.ts';
 import { createEnvFiles } from '../../src/configuration/env-files.ts';
-import type { AuditEntry } from '../../src/safety/audit/audit-entry.ts';
+import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
 import { createWorkspace } from '../../src/safety/files/workspace.ts';
 
 export interface TestPower extends ConfigurationService {

@@ -1,7 +1,7 @@
 import type { CheckedArgv } from '../argv/command.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import type { RunOptions, Runner } from './runner.ts';
-import { currentCall } from '../../observability/current-call.ts';
+import { currentCall } from '../../observability/track-calls.ts';
 import type { Log } from '../../core/log.ts';
 
 /** A runner that notes each command in the call that it is run for, and in the log. */

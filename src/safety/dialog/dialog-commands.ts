@@ -1,5 +1,3 @@
-import type { DialogAnswer, DialogRequest, DialogTool, DialogEnd } from './dialog-types.ts';
-
 /** A dialog as a process to start: no shell, and no text of ours inside a script. */
 export interface DialogCommand {
   readonly args: readonly string[];
@@ -180,3 +178,30 @@ const unavailable = (stderr: string, code: number): DialogAnswer => ({
   kind: 'unavailable',
   why: stderr.trim().split('\n').at(-1)?.slice(0, 200) || `it ended with code ${code}`,
 });
+
+/** What a dialog asks. */
+export interface DialogRequest {
+  readonly message: string;
+  /** `approve`: Approve or Decline. `name`: the name has to be typed. */
+  readonly field: 'approve' | 'name';
+  readonly timeoutMs: number;
+}
+
+/** What the person did. Only `approved` and the right name are a yes. */
+export type DialogAnswer =
+  | { readonly kind: 'approved' }
+  | { readonly kind: 'typed'; readonly name: string }
+  | { readonly kind: 'declined' }
+  | { readonly kind: 'timed-out' }
+  /** It couldn't be shown, so nobody was asked. */
+  | { readonly kind: 'unavailable'; readonly why: string };
+
+/** Programs that can show a dialog. */
+export type DialogTool = 'osascript' | 'powershell' | 'zenity' | 'kdialog';
+
+export interface DialogEnd {
+  /** null when it was ended by a signal. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { buildDialog } from './dialog-commands.ts';
 import { findDialog } from './find-dialog.ts';
 import type { FoundDialog } from './find-dialog.ts';
-import type { DialogRequest, DialogAnswer, DialogEnd } from './dialog-types.ts';
+import type { DialogRequest, DialogAnswer, DialogEnd } from './dialog-commands.ts';
 
 export type DialogAvailability =
   | { readonly kind: 'available'; readonly tool: string }

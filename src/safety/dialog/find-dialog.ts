@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
-import type { DialogTool } from './dialog-types.ts';
+import type { DialogTool } from './dialog-commands.ts';
 
 export type FoundDialog =
   | { readonly kind: 'available'; readonly tool: DialogTool; readonly file: string }

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createDialog, desktopEnv } from '../../../src/safety/dialog/dialog.ts';
-import type { DialogAnswer } from '../../../src/safety/dialog/dialog-types.ts';
+import type { DialogAnswer } from '../../../src/safety/dialog/dialog-commands.ts';
 import type { Dialog } from '../../../src/safety/dialog/dialog.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'dialog-'));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readTraceWish } from '../../../src/observability/telemetry.ts';
+import { readTraceConfig } from '../../../src/observability/telemetry.ts';
 
 const ENDPOINT = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' };
 
@@ -10,7 +10,7 @@ test.each([
   ['traces are switched off', { ...ENDPOINT, OTEL_TRACES_EXPORTER: 'none' }],
   ['another signal has a collector', { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'http://127.0.0.1:4318/v1/metrics' }],
 ])('no traces are sent where %s', (_why, env) => {
-  expect(readTraceWish(env)).toEqual({ kind: 'off' });
+  expect(readTraceConfig(env)).toEqual({ kind: 'off' });
 });
 
 test.each([
@@ -37,7 +37,7 @@ test.each([
     'http/json',
   ],
 ])('traces are sent where %s', (_why, env, protocol) => {
-  expect(readTraceWish(env)).toEqual({ kind: 'on', protocol });
+  expect(readTraceConfig(env)).toEqual({ kind: 'on', protocol });
 });
 
 test.each([
@@ -45,7 +45,7 @@ test.each([
   ['OTEL_TRACES_EXPORTER', { ...ENDPOINT, OTEL_TRACES_EXPORTER: 'otlp,console' }],
   ['OTEL_EXPORTER_OTLP_PROTOCOL', { ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }],
 ])('what %s asks for and this server cannot do is named, and nothing is sent', (name, env) => {
-  const wish = readTraceWish(env);
+  const wish = readTraceConfig(env);
   expect(wish.kind).toBe('unsupported');
   expect(wish).toHaveProperty('why', expect.stringContaining(name));
 });

@@ -15,10 +15,8 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { auditEntry } from '../../../../src/safety/audit/audit-entry.ts';
-import type { AuditEntry } from '../../../../src/safety/audit/audit-entry.ts';
-import { createAuditLog } from '../../../../src/safety/audit/audit-log.ts';
-import type { AuditLogOptions } from '../../../../src/safety/audit/audit-log.ts';
+import { createAuditLog, auditEntry } from '../../../../src/safety/audit/audit-log.ts';
+import type { AuditLogOptions, AuditEntry } from '../../../../src/safety/audit/audit-log.ts';
 import { pendingChange } from '../../../support/pending.ts';
 import { inRepository, repositoryRoot } from '../../../support/paths.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { buildDialog } from '../../../../src/safety/dialog/dialog-commands.ts';
-import type { DialogAnswer, DialogRequest, DialogTool } from '../../../../src/safety/dialog/dialog-types.ts';
+import type { DialogAnswer, DialogRequest, DialogTool } from '../../../../src/safety/dialog/dialog-commands.ts';
 
 const EVIL = [
   `"; do shell script "touch /tmp/x"; "`,
