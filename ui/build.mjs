@@ -1,5 +1,5 @@
 // @ts-check
-// Makes the card: one HTML file with its script and style inside. Plain JavaScript: it runs before anything is built.
+// Builds the card: one HTML file with its script and style inside. Plain JavaScript, since it runs before anything is built.
 import { build } from 'esbuild';
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -8,12 +8,12 @@ import { fileURLToPath } from 'node:url';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
 
-/** Hosts load the card for each result: more than this would be felt. */
-const MOST_BYTES = 150_000;
+/** Hosts load the card for every result, so a larger one would be noticeable. */
+const MAX_BYTES = 150_000;
 
 /**
- * Writes the card to a file, and gives what esbuild says of its parts. Its policy lets it load nothing, send nothing, and run no other
- * script than the one that it was built with.
+ * Writes the card to a file and returns the esbuild metafiles of its script and style. Its policy allows only the script that it was
+ * built with, and no loading or sending.
  * @param {string} outfile
  */
 export async function buildCard(outfile) {
@@ -22,11 +22,11 @@ export async function buildCard(outfile) {
     bundle('style.css'),
     readFile(path.join(folder, 'card.html'), 'utf8'),
   ]);
-  // A function as replacement, since a text gives dollar signs a meaning.
+  // Functions as replacements, since dollar signs have a meaning in strings.
   const whole = page.replace('%STYLE%', () => style.text.trim()).replace('%SCRIPT%', () => script.text);
   const html = whole.replace('%POLICY%', policyFor(whole));
   const size = Buffer.byteLength(html);
-  if (size > MOST_BYTES) throw new Error(`The card has ${size} bytes, more than ${MOST_BYTES}.`);
+  if (size > MAX_BYTES) throw new Error(`The card has ${size} bytes, more than ${MAX_BYTES}.`);
   await writeFile(outfile, html);
   return [script.metafile, style.metafile];
 }
@@ -38,14 +38,14 @@ export async function buildCard(outfile) {
 function policyFor(page) {
   const [, script = ''] = /<script type="module">([^]*)<\/script>/.exec(page) ?? [];
   const hash = createHash('sha256').update(script).digest('base64');
-  // Colours of the host are set on elements by the script, which a policy for styles doesn't touch.
+  // The script sets the host's colors on elements, which a style policy doesn't restrict.
   return `default-src 'none'; script-src 'sha256-${hash}'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'`;
 }
 
 /** @param {string} file */
 async function bundle(file) {
   const { outputFiles, metafile } = await build({
-    // The root, as for the other bundles: what they hold is told by its path.
+    // The root, as for the other bundles, since describe-bundled.mjs reads paths relative to it.
     absWorkingDir: path.dirname(folder),
     metafile: true,
     outdir: folder,
@@ -58,7 +58,7 @@ async function bundle(file) {
     minify: true,
     legalComments: 'none',
     charset: 'utf8',
-    // Types are checked elsewhere: the card doesn't change with the settings for that.
+    // Type-checking settings must not change the card.
     tsconfigRaw: {},
     logLevel: 'warning',
   });

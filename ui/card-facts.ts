@@ -1,20 +1,21 @@
+import { describeGpu } from './format.ts';
 import type { ToolResult } from './tool-result.ts';
 import { factsListOf, numberOf, optional, textOf, textsOf, toFacts } from './read.ts';
 import type { Facts } from './read.ts';
 
-/** The key under which the server hands the card what the model doesn't get. */
+/** The `_meta` key for the data that the server sends to the card but not to the model. */
 const CARD = 'dstack-mcp/card';
 
-/** What is agreed to with a click. */
+/** The consent that a click grants. */
 export interface PendingConsent {
   readonly nonce: string;
   readonly expiresAt: number;
-  /** The server's clock when the result was made. */
+  /** The server's clock when it created the result. */
   readonly now: number;
   readonly nameToType?: string;
 }
 
-/** Where something may run, and for how much. */
+/** A machine that a run can use, with its price. */
 export interface Offer {
   readonly backend: string;
   readonly region?: string;
@@ -26,7 +27,7 @@ export interface Offer {
   readonly availability: string;
 }
 
-/** A kind of GPU, with the range of its prices. */
+/** A GPU model with its price range. */
 export interface GpuKind {
   readonly gpu: string;
   readonly priceMin: number;
@@ -34,7 +35,7 @@ export interface GpuKind {
   readonly backends: string;
 }
 
-/** A change that waits for a person, or why there is none to wait for. */
+/** A change that needs approval, or the reasons why it can't be approved. */
 export interface ChangeCard {
   readonly operation: string;
   readonly action: string;
@@ -57,13 +58,13 @@ export interface ChangeCard {
   readonly consent?: PendingConsent;
 }
 
-/** What a result asks the card to show. */
+/** The view that shows a result. */
 export type CardView = 'change' | 'runs' | 'run' | 'offers' | 'none';
 
-/** Reads which view a result is for: what the server says, else what its facts can be shown as. */
+/** Returns the view for a result: the one that the server names, otherwise the one that its structured content fits. */
 export function readView({ meta, facts }: ToolResult): CardView {
-  const said = textOf(toFacts(meta[CARD]), 'view');
-  if (said === 'change' || said === 'runs' || said === 'run' || said === 'offers') return said;
+  const named = textOf(toFacts(meta[CARD]), 'view');
+  if (named === 'change' || named === 'runs' || named === 'run' || named === 'offers') return named;
   if (facts['operation'] !== undefined && textOf(facts, 'consent') === undefined) return 'change';
   if (Array.isArray(facts['runs'])) return 'runs';
   if (facts['run'] !== undefined) return 'run';
@@ -71,10 +72,10 @@ export function readView({ meta, facts }: ToolResult): CardView {
   return 'none';
 }
 
-/** What the server hands to the card alone. */
+/** Returns the data that the server sends only to the card. */
 export const cardOf = ({ meta }: ToolResult): Facts => toFacts(meta[CARD]);
 
-/** Reads a change: what is agreed to, and what the plan behind it says. */
+/** Reads a change with its consent and its plan. */
 export function readChange(result: ToolResult): ChangeCard {
   const { facts } = result;
   const card = cardOf(result);
@@ -124,7 +125,7 @@ function instantOf(facts: Facts, key: string): number | undefined {
   return Number.isNaN(at) ? undefined : at;
 }
 
-/** Reads the offers of a plan or of a search; those without a price are passed over. */
+/** Reads the offers of a plan or a search. Skips offers without a price. */
 export function readOffers(facts: Facts): readonly Offer[] {
   return factsListOf(facts, 'offers').flatMap((offer) => {
     const pricePerHour = numberOf(offer, 'pricePerHour');
@@ -142,7 +143,7 @@ export function readOffers(facts: Facts): readonly Offer[] {
   });
 }
 
-/** Reads the kinds of GPU of a search that was grouped. */
+/** Reads the GPU models of a search that is grouped by GPU. */
 export function readGpuKinds(facts: Facts): readonly GpuKind[] {
   return factsListOf(facts, 'gpus').flatMap((kind) => {
     const gpu = textOf(kind, 'gpu');
@@ -151,4 +152,27 @@ export function readGpuKinds(facts: Facts): readonly GpuKind[] {
     const priceMax = numberOf(kind, 'pricePerGpuMax') ?? priceMin;
     return { gpu, priceMin, priceMax, backends: textOf(kind, 'backends') ?? '' };
   });
+}
+
+/** One bar of a price chart. */
+export interface PriceBar {
+  readonly label: string;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The number of bars that fit into the chart. */
+export const MAX_BARS = 8;
+
+/** Returns the lowest and highest price per GPU for each GPU model, cheapest first. */
+export function barsOf(offers: readonly Offer[]): readonly PriceBar[] {
+  const bars = new Map<string, PriceBar>();
+  for (const { gpu, pricePerHour } of offers) {
+    const label = gpu === undefined ? 'no GPU' : describeGpu(gpu.replace(/:\d+$/, ''));
+    const count = Number(/:(\d+)$/.exec(gpu ?? '')?.[1] ?? 1);
+    const price = pricePerHour / Math.max(1, count);
+    const known = bars.get(label);
+    bars.set(label, { label, low: Math.min(known?.low ?? price, price), high: Math.max(known?.high ?? price, price) });
+  }
+  return [...bars.values()].sort((a, b) => a.low - b.low).slice(0, MAX_BARS);
 }

@@ -8,21 +8,21 @@ import type { View } from './view.ts';
 
 export type Decision = 'approve' | 'decline';
 
-/** What came of a decision: the server's word on it, or that none came. */
-export type Decided =
+/** The server's answer to a decision, or the reason why there is none. */
+export type DecisionResult =
   | { readonly kind: 'answered'; readonly decision: Decision; readonly result: ToolResult }
   | { readonly kind: 'lost'; readonly decision: Decision; readonly why: string };
 
 export interface ConsentPanelOptions {
   readonly host: Host;
   readonly consent: PendingConsent;
-  /** Running work or data would go: the button says so by its colour. */
+  /** Whether running work or data would be lost. Colors the button. */
   readonly isDestructive: boolean;
   readonly labels?: Readonly<Record<Decision, string>>;
-  readonly onDecided: (decided: Decided) => void;
+  readonly onDecided: (decided: DecisionResult) => void;
 }
 
-/** How long a card has to be seen before it can be approved: a click that was meant for what stood there before is none. */
+/** Delay before Approve is enabled, so that a click meant for earlier content can't approve the change. */
 const ARMING_MS = 500;
 
 type State =
@@ -30,7 +30,7 @@ type State =
   | { readonly kind: 'asking'; readonly decision: Decision }
   | { readonly kind: 'expired' };
 
-/** Approve and Decline, with the time that is left and, where it takes one, the name to be typed. */
+/** Creates the Approve and Decline buttons with the time left and, for destructive changes, the field for the name. */
 export function createConsentPanel(options: ConsentPanelOptions): View {
   const { consent, onDecided } = options;
   let state: State = { kind: 'arming' };
@@ -38,30 +38,27 @@ export function createConsentPanel(options: ConsentPanelOptions): View {
     onInput: () => controls.draw(state),
     onPress: (decision) => void decide(decision),
   });
-  const setState = (next: State, words?: string): void => {
+  const setState = (next: State, message?: string): void => {
     state = next;
-    if (words !== undefined) controls.say(words);
+    if (message !== undefined) controls.setMessage(message);
     controls.draw(state);
   };
   const decide = async (decision: Decision): Promise<void> => {
     if (state.kind !== 'open' || (decision === 'approve' && !controls.hasName())) return;
     setState(
       { kind: 'asking', decision },
-      decision === 'approve' ? 'Looking at it once more, then doing it…' : 'Declining…',
+      decision === 'approve' ? 'Re-checking the plan, then applying…' : 'Declining…',
     );
-    const decided = await askServer(options, decision, controls.name());
-    if (decided.kind === 'wrong-name') setState({ kind: 'open' }, decided.words);
+    const decided = await sendDecision(options, decision, controls.name());
+    if (decided.kind === 'wrong-name') setState({ kind: 'open' }, decided.message);
     else onDecided(decided);
   };
   const clock = startClock(consent, {
-    onTick: controls.tellTime,
+    onTick: controls.showTime,
     onEnd() {
       if (state.kind === 'asking') return;
-      controls.tellTime(0);
-      setState(
-        { kind: 'expired' },
-        'The time for this is over, and nothing was changed. Ask for it anew to get a new card.',
-      );
+      controls.showTime(0);
+      setState({ kind: 'expired' }, 'This plan has expired; nothing was changed. Ask for a new plan.');
     },
   });
   const arming = setTimeout(() => {
@@ -77,26 +74,26 @@ export function createConsentPanel(options: ConsentPanelOptions): View {
   };
 }
 
-/** Brings the nonce back with what was pressed; a name that was mistyped leaves the choice open. */
-async function askServer(
+/** Sends the decision with the nonce. A mistyped name leaves the decision open. */
+async function sendDecision(
   { host, consent: { nonce, nameToType } }: ConsentPanelOptions,
   decision: Decision,
   typed: string,
-): Promise<Decided | { readonly kind: 'wrong-name'; readonly words: string }> {
+): Promise<DecisionResult | { readonly kind: 'wrong-name'; readonly message: string }> {
   const name = decision === 'approve' && nameToType !== undefined ? { name: typed } : {};
   try {
     const result = await host.callTool('decide', { nonce, decision, ...name });
     if (textOf(result.facts, 'code') !== 'wrong-name') return { kind: 'answered', decision, result };
     return {
       kind: 'wrong-name',
-      words: textOf(result.facts, 'summary') ?? 'That is another name. Nothing was changed.',
+      message: textOf(result.facts, 'summary') ?? 'The name does not match. Nothing was changed.',
     };
   } catch (error) {
     return { kind: 'lost', decision, why: error instanceof Error ? error.message : 'no answer' };
   }
 }
 
-/** What is seen and pressed; what it means is the panel's. */
+/** Creates the visible controls. The panel decides what they do. */
 function createControls(
   { consent, isDestructive, labels }: ConsentPanelOptions,
   { onInput, onPress }: { onInput: () => void; onPress: (decision: Decision) => void },
@@ -113,16 +110,16 @@ function createControls(
   const decline = button(labels?.decline ?? 'Decline', () => onPress('decline'));
   approve.addEventListener('click', (event) => {
     if (event.isTrusted) onPress('approve');
-    else setText(message, 'A click that a script made was refused. Nothing was changed.');
+    else setText(message, 'Clicks made by scripts are rejected. Nothing was changed.');
   });
   return {
     root: el('div', 'consent', name.root, el('div', 'buttons', approve, decline, timer), message),
-    hasName: name.isRight,
+    hasName: name.isCorrect,
     name: () => name.input.value,
-    say: (words: string): void => setText(message, words),
-    tellTime: (leftMs: number): void => setText(timer, leftMs > 0 ? `Expires in ${formatClock(leftMs)}` : 'Expired'),
+    setMessage: (text: string): void => setText(message, text),
+    showTime: (leftMs: number): void => setText(timer, leftMs > 0 ? `Expires in ${formatClock(leftMs)}` : 'Expired'),
     draw({ kind: now }: State): void {
-      approve.disabled = now !== 'open' || !name.isRight();
+      approve.disabled = now !== 'open' || !name.isCorrect();
       decline.disabled = now !== 'open';
       name.input.disabled = now === 'asking' || now === 'expired';
       show(timer, now !== 'asking');
@@ -139,10 +136,10 @@ function createNameField(wanted: string | undefined, onInput: () => void) {
   fill(label, 'Type ', el('strong', 'data', wanted ?? ''), ' to approve');
   const root = el('div', 'name-field', label, input);
   show(root, wanted !== undefined);
-  return { root, input, isRight: () => wanted === undefined || input.value === wanted };
+  return { root, input, isCorrect: () => wanted === undefined || input.value === wanted };
 }
 
-/** Counts down by the server's clock since the result came, and by the wall: whichever says first that it is over is believed. */
+/** Counts down by the time since the result arrived and by the computer's clock. The earlier end wins. */
 function startClock(
   { expiresAt, now }: PendingConsent,
   { onTick, onEnd }: { onTick: (leftMs: number) => void; onEnd: () => void },
@@ -159,7 +156,7 @@ function startClock(
     clearInterval(timer);
     onEnd();
   };
-  // The one who asks has to have the panel first.
+  // The caller needs the returned panel before the first tick.
   queueMicrotask(tick);
   return { end: () => clearInterval(timer) };
 }

@@ -2,21 +2,21 @@ import { button, data, el, setText } from './dom.ts';
 import type { Host } from './host.ts';
 import { toVisible } from './visible-text.ts';
 
-/** What leads out of the card when it is pressed; all other addresses are shown only. */
+/** Addresses that get an Open button. All others are only shown. */
 const OPENABLE = /^(?:https?|vscode|cursor|windsurf|zed):\/\//;
 
-/** A text with a button that copies it, as it is shown, and for addresses one that opens it; neither happens by itself. */
+/** Creates a row with a text, a button that copies it as shown and, for addresses, a button that opens it. */
 export function copyRow(host: Host, label: string, text: string): HTMLElement {
   const shown = toVisible(text);
   const copy = button(
     'Copy',
     () => {
-      void tellCopied(copy, shown);
+      void copyAndConfirm(copy, shown);
     },
     { kind: 'small', attributes: { 'aria-label': `Copy: ${label}` } },
   );
   const isOpenable = host.can.openLinks && OPENABLE.test(shown);
-  const open = button('Open', () => void host.openLink(shown).catch(() => setText(open, 'The host said no')), {
+  const open = button('Open', () => void host.openLink(shown).catch(() => setText(open, 'Rejected by the host')), {
     kind: 'small',
     attributes: { 'aria-label': `Open: ${label}` },
   });
@@ -29,12 +29,12 @@ export function copyRow(host: Host, label: string, text: string): HTMLElement {
   );
 }
 
-async function tellCopied(pressed: HTMLButtonElement, text: string): Promise<void> {
-  setText(pressed, (await copyText(text)) ? 'Copied' : 'Select it by hand');
+async function copyAndConfirm(pressed: HTMLButtonElement, text: string): Promise<void> {
+  setText(pressed, (await copyText(text)) ? 'Copied' : 'Select and copy it manually');
   setTimeout(() => setText(pressed, 'Copy'), 2_000);
 }
 
-/** Copies by the browser's clipboard where the host lets the card, else by the old way of selecting and copying. */
+/** Copies with the Clipboard API where the host allows it, otherwise by selecting the text and copying the selection. */
 async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -51,7 +51,7 @@ function copyBySelection(text: string): boolean {
   document.body.append(field);
   field.select();
   try {
-    // Hosts that give the card no clipboard still let a person's click copy a selection.
+    // Hosts that deny the Clipboard API still allow a click to copy a selection.
     return document.execCommand('copy');
   } catch {
     return false;

@@ -1,6 +1,6 @@
 import { cutStart, toVisible } from './visible-text.ts';
 
-/** What can stand inside an element: text is made visible and is never markup. */
+/** The content of an element. Strings become text with invisible characters made visible, never markup. */
 export type Child = Node | string | undefined;
 
 export interface Props {
@@ -8,7 +8,7 @@ export interface Props {
   readonly attributes?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Makes an element; its texts can't become markup. */
+/** Creates an element. Its strings never become markup. */
 export function el<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   props: Props | string = {},
@@ -22,7 +22,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** Makes an element of an SVG drawing. */
+/** Creates an SVG element. */
 export function svg<K extends keyof SVGElementTagNameMap>(
   tag: K,
   attributes: Readonly<Record<string, string | number>> = {},
@@ -34,14 +34,14 @@ export function svg<K extends keyof SVGElementTagNameMap>(
   return element;
 }
 
-/** Puts these children in the place of all that were there. */
+/** Replaces all children of an element. */
 export function fill(element: Element, ...children: readonly Child[]): void {
   element.replaceChildren(
     ...children.flatMap((child) => (child === undefined ? [] : [typeof child === 'string' ? toVisible(child) : child])),
   );
 }
 
-/** Sets a text where it isn't that already: screen readers hear of each change. */
+/** Sets an element's text only if it differs, since screen readers announce every change. */
 export function setText(element: Element, text: string): void {
   const visible = toVisible(text);
   if (element.textContent !== visible) element.textContent = visible;
@@ -53,7 +53,7 @@ function setAttributes(element: Element, attributes: Readonly<Record<string, str
   }
 }
 
-/** A button for what a person does: a click that a script made is passed over. */
+/** Creates a button. Ignores clicks made by scripts. */
 export function button(
   label: Child,
   onPress: (event: MouseEvent) => void,
@@ -66,7 +66,7 @@ export function button(
   return element;
 }
 
-/** A text that others gave: set apart from the words around it, and cut where it is long, with a way to see the whole. */
+/** Creates an element for untrusted text: isolated from its surroundings, and truncated with a button that shows all of it. */
 export function data(text: string, maxLength = 160): HTMLElement {
   const visible = toVisible(text);
   const start = cutStart(visible, maxLength);
@@ -86,7 +86,7 @@ export function data(text: string, maxLength = 160): HTMLElement {
   return el('span', 'cut', shown, ' ', toggle);
 }
 
-/** A list with one line for each text; nothing where there are none. */
+/** Creates a list with one item per text. Returns undefined if there are none. */
 export function lines(texts: readonly string[], className = 'lines'): HTMLElement | undefined {
   return texts.length === 0 ? undefined : el('ul', className, ...texts.map((text) => el('li', {}, data(text, 400))));
 }

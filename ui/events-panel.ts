@@ -1,16 +1,16 @@
 import { data, el, fill } from './dom.ts';
-import { readEvents } from './read-events.ts';
 import type { PanelOptions } from './log-panel.ts';
-import type { Look } from './poller.ts';
+import type { PollResult } from './poller.ts';
 import { textOf } from './read.ts';
+import { readEvents } from './run-facts.ts';
 import type { View } from './view.ts';
 import { unfence } from './visible-text.ts';
 
-/** What happened to a run and when, the latest first. */
+/** Creates the panel with a run's events, latest first. */
 export function createEventsPanel({ card, name, of }: PanelOptions): View {
-  const root = el('div', 'events', el('p', 'quiet', 'Looking…'));
+  const root = el('div', 'events', el('p', 'quiet', 'Loading…'));
   let seen = '';
-  const look = async (): Promise<Look> => {
+  const poll = async (): Promise<PollResult> => {
     const { facts } = await card.host.callTool('event', { run: name, ...of });
     const output = unfence(textOf(facts, 'output') ?? '');
     if (output === seen && seen !== '') return 'same';
@@ -25,6 +25,6 @@ export function createEventsPanel({ card, name, of }: PanelOptions): View {
     );
     return 'changed';
   };
-  const end = card.poller.add({ look, firstMs: 4_000, maxMs: 20_000 });
+  const end = card.poller.add({ poll, firstMs: 4_000, maxMs: 20_000 });
   return { root, end };
 }

@@ -1,36 +1,23 @@
-/** Numbers, money and times as people write them where the host is. */
+/** Formats times for the host's locale. */
 export interface Formats {
-  /** Dollars: two digits behind the point, four where they would otherwise read as nothing. */
-  readonly money: (dollars: number) => string;
-  /** Date and time of an instant; the text itself where it is none. */
+  /** Formats a date and time. Returns the text unchanged if it isn't a date. */
   readonly date: (instant: string) => string;
   readonly hours: (hours: number) => string;
 }
 
-/** Makes the formats of a locale and a time zone; those of the browser where the host names none that it knows. */
+/** Creates the formats for a locale and a time zone. Defaults to those of the browser if it doesn't know them. */
 export function createFormats(locale?: string, timeZone?: string): Formats {
   try {
     return formatsOf(locale, timeZone);
   } catch {
-    // What a host gives may be no locale or time zone of this browser.
     return formatsOf();
   }
 }
 
 function formatsOf(locale?: string, timeZone?: string): Formats {
-  const dollars = (digits: number): Intl.NumberFormat =>
-    new Intl.NumberFormat(locale, {
-      style: 'currency',
-      currency: 'USD',
-      currencyDisplay: 'narrowSymbol',
-      minimumFractionDigits: 2,
-      maximumFractionDigits: digits,
-    });
-  const [cents, fractions] = [dollars(2), dollars(4)];
   const hour = new Intl.NumberFormat(locale, { style: 'unit', unit: 'hour', maximumFractionDigits: 1 });
   const time = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone });
   return {
-    money: (amount) => (amount !== 0 && Math.abs(amount) < 0.1 ? fractions : cents).format(amount),
     hours: (value) => hour.format(value),
     date(instant) {
       const at = Date.parse(instant);
@@ -39,6 +26,29 @@ function formatsOf(locale?: string, timeZone?: string): Formats {
   };
 }
 
+/**
+ * Formats US dollars as the server does (`src/core/format-values.ts`), in every locale: the card, the plan and dstack's own
+ * output show the same text for the same amount.
+ */
+export function formatDollars(dollars: number): string {
+  if (!Number.isFinite(dollars)) return 'an unknown price';
+  if (dollars > 0 && dollars < 0.000_05) return '< $0.0001';
+  return `$${dollars.toFixed(4).replace(/0{1,2}$/, '')}`;
+}
+
+/** Formats the lowest and highest price, or one price if they are the same. */
+export const formatPriceRange = (low: number, high: number): string =>
+  low === high ? formatDollars(low) : `${formatDollars(low)} – ${formatDollars(high)}`;
+
+/** Describes a price in the words of the plan: `$0.39/h, at most $1.56 in total`. */
+export function describePrice(perHour: number | undefined, total: number | undefined): string {
+  if (perHour === undefined) return formatDollars(Number.NaN);
+  return `${formatDollars(perHour)}/h${total === undefined ? '' : `, at most ${formatDollars(total)} in total`}`;
+}
+
+/** Returns a count with its noun: `1 line`, `2 lines`. */
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
 const UNITS = [
   ['d', 86_400],
   ['h', 3_600],
@@ -46,7 +56,7 @@ const UNITS = [
   ['s', 1],
 ] as const;
 
-/** A length of time by its two largest units, as in `2 h 5 min`. */
+/** Formats a duration by its two largest units: `2 h 5 min`. */
 function formatDuration(milliseconds: number): string {
   let rest = Math.max(0, Math.floor(milliseconds / 1_000));
   const parts: string[] = [];
@@ -59,14 +69,14 @@ function formatDuration(milliseconds: number): string {
   return parts.join(' ') || '0 s';
 }
 
-/** A GPU as a person says it: `2 × RTX4090 24GB` for dstack's `RTX4090:24GB:2`. */
+/** Formats dstack's `RTX4090:24GB:2` as `2 × RTX4090 24GB`. */
 export function describeGpu(gpu: string): string {
   const [, name, memory, count] = /^([^:]+):([\d.]+[GT]B)(?::(\d+(?:\.\.\d+)?))?$/.exec(gpu) ?? [];
   if (name === undefined || memory === undefined) return gpu;
   return `${count === undefined || count === '1' ? '' : `${count.replace('..', '–')} × `}${name} ${memory}`;
 }
 
-/** How long ago something was, to the minute; seconds only where it is less than one. */
+/** Formats the time since an instant, to the minute, or in seconds below one minute. */
 export function formatAge(instant: string, now: number): string {
   const at = Date.parse(instant);
   if (Number.isNaN(at)) return instant;
@@ -74,7 +84,7 @@ export function formatAge(instant: string, now: number): string {
   return formatDuration(passed < 60_000 ? passed : Math.floor(passed / 60_000) * 60_000);
 }
 
-/** Time that is left, as a clock shows it: `9:41`. */
+/** Formats remaining time as a clock: `9:41`. */
 export function formatClock(milliseconds: number): string {
   const seconds = Math.max(0, Math.ceil(milliseconds / 1_000));
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;

@@ -10,7 +10,7 @@ import type { ToolResult } from './tool-result.ts';
 import { textOf, toFacts } from './read.ts';
 import type { Facts } from './read.ts';
 
-/** What the host tells of its looks and of the person's habits. */
+/** The host's appearance and the user's locale. */
 export interface HostContext {
   readonly theme?: 'light' | 'dark';
   readonly locale?: string;
@@ -18,47 +18,47 @@ export interface HostContext {
   readonly variables: Facts;
 }
 
-/** What the card may ask of its host. */
+/** Requests that the card can send to its host. */
 export interface Host {
-  /** What a link or a word to the model needs of the host may be missing: the card then does without. */
-  readonly can: { readonly openLinks: boolean; readonly tellModel: boolean };
+  /** Optional capabilities of the host. */
+  readonly can: { readonly openLinks: boolean; readonly updateModelContext: boolean };
   callTool(name: string, input: Readonly<Record<string, unknown>>): Promise<ToolResult>;
   openLink(url: string): Promise<boolean>;
-  tellModel(text: string): Promise<void>;
+  updateModelContext(text: string): Promise<void>;
 }
 
-/** What a host sends by itself. */
+/** Handles the host's notifications and requests. */
 export interface HostListener {
   onContext(context: HostContext): void;
   onInput(input: Facts): void;
   onResult(result: ToolResult): void;
   onCancelled(): void;
-  /** The host takes the card away. */
-  onEnd(): void;
+  /** Called before the host removes the card. */
+  onTeardown(): void;
 }
 
 const PROTOCOL_VERSION = '2026-01-26';
 const NAME = { name: 'dstack-card', version: '1.0.0' };
 
-/** Connects to the window around the card, as MCP Apps (2026-01-26) says; what the host sends goes to the listener. */
+/** Connects to the parent window with the MCP Apps protocol (2026-01-26). */
 export async function connectHost(listener: HostListener): Promise<Host> {
   let context: Facts = {};
-  const takeContext = (more: Facts): void => {
-    context = { ...context, ...more };
+  const updateContext = (changes: Facts): void => {
+    context = { ...context, ...changes };
     listener.onContext(readContext(context));
   };
   const rpc = createRpc({
     target: window.parent,
-    onNotification: (method, params) => NOTIFICATIONS.get(method)?.(params, listener, takeContext),
+    onNotification: (method, params) => NOTIFICATIONS.get(method)?.(params, listener, updateContext),
     answers: {
       ping: () => ({}),
       'ui/resource-teardown': () => {
-        listener.onEnd();
+        listener.onTeardown();
         return {};
       },
     },
   });
-  const hello: McpUiInitializeRequest = {
+  const initialize: McpUiInitializeRequest = {
     method: 'ui/initialize',
     params: {
       protocolVersion: PROTOCOL_VERSION,
@@ -66,32 +66,32 @@ export async function connectHost(listener: HostListener): Promise<Host> {
       appCapabilities: { availableDisplayModes: ['inline'] },
     },
   };
-  const welcome = await rpc.request(hello.method, hello.params);
-  takeContext(toFacts(welcome['hostContext']));
+  const initialized = await rpc.request(initialize.method, initialize.params);
+  updateContext(toFacts(initialized['hostContext']));
   rpc.notify(INITIALIZED, {});
   reportSize((size) => rpc.notify(SIZE_CHANGED, size));
-  return createHost(rpc, toFacts(welcome['hostCapabilities']));
+  return createHost(rpc, toFacts(initialized['hostCapabilities']));
 }
 
 const INITIALIZED: McpUiInitializedNotification['method'] = 'ui/notifications/initialized';
 const SIZE_CHANGED: McpUiSizeChangedNotification['method'] = 'ui/notifications/size-changed';
 
-type OnNotification = (params: Facts, listener: HostListener, takeContext: (more: Facts) => void) => void;
+type OnNotification = (params: Facts, listener: HostListener, updateContext: (changes: Facts) => void) => void;
 
-/** What hosts send by themselves; what isn't here is passed over. */
+/** The notifications that the card handles. It ignores all others. */
 const NOTIFICATIONS: ReadonlyMap<string, OnNotification> = new Map<string, OnNotification>([
   ['ui/notifications/tool-input', (params, listener) => listener.onInput(toFacts(params['arguments']))],
   ['ui/notifications/tool-result', (params, listener) => listener.onResult(readResult(params))],
   ['ui/notifications/tool-cancelled', (_params, listener) => listener.onCancelled()],
-  ['ui/notifications/host-context-changed', (params, _listener, takeContext) => takeContext(params)],
+  ['ui/notifications/host-context-changed', (params, _listener, updateContext) => updateContext(params)],
 ]);
 
 function createHost(rpc: Rpc, capabilities: Facts): Host {
   return {
-    can: { openLinks: 'openLinks' in capabilities, tellModel: 'updateModelContext' in capabilities },
+    can: { openLinks: 'openLinks' in capabilities, updateModelContext: 'updateModelContext' in capabilities },
     callTool: async (name, input) => readResult(await rpc.request('tools/call', { name, arguments: input })),
     openLink: async (url) => (await rpc.request('ui/open-link', { url }))['isError'] !== true,
-    async tellModel(text) {
+    async updateModelContext(text) {
       await rpc.request('ui/update-model-context', { content: [{ type: 'text', text }] });
     },
   };
@@ -109,7 +109,7 @@ function readContext(context: Facts): HostContext {
   };
 }
 
-/** Tells the host how much room the card takes, whenever that changes. */
+/** Reports the card's size to the host whenever it changes. */
 function reportSize(report: (size: McpUiSizeChangedNotification['params']) => void): void {
   let last = '';
   new ResizeObserver(() => {

@@ -1,24 +1,25 @@
 import { button, el, setText, show } from './dom.ts';
+import { plural } from './format.ts';
 import { createCheckbox, printout } from './parts.ts';
-import type { Look } from './poller.ts';
+import type { PollResult } from './poller.ts';
 import { numberOf, optional, textOf } from './read.ts';
 import type { Facts } from './read.ts';
 import type { Card, View } from './view.ts';
 import { toVisible, unfence } from './visible-text.ts';
 
-/** Which run a panel is about. */
+/** Options for the panels of a run. */
 export interface PanelOptions {
   readonly card: Card;
   readonly name: string;
   readonly of: { readonly project?: string };
 }
 
-/** Lines of a log that are asked for at a time. */
+/** Log lines per request. */
 const PAGE_LINES = 200;
-/** Text that stays in the page at most; older lines are had again by their button. */
+/** Maximum length of the text in the page. Older lines are available through the button. */
 const MAX_CHARS = 200_000;
 
-/** The last lines that a run printed, followed while they are looked at, and the earlier ones at the press of a button. */
+/** Creates the panel that follows a run's log, with a button for earlier lines. */
 export function createLogPanel(options: PanelOptions): View {
   const page = createLogView(options.name, () => void readEarlier().catch(() => undefined));
   let older: string | undefined;
@@ -26,13 +27,13 @@ export function createLogPanel(options: PanelOptions): View {
   let last = '';
   let firstLine: number | undefined;
 
-  const look = async (): Promise<Look> => {
-    // Whoever reads earlier lines isn't to lose them.
+  const poll = async (): Promise<PollResult> => {
+    // Keeps earlier lines in place while the user reads them.
     if (earlier !== '' && !page.isFollowing()) return 'same';
     const { facts, text } = await readPage(options);
-    page.say(describe(facts));
+    page.setNote(describeLength(facts));
     if (text === last) return 'same';
-    // Earlier pages end where the last one began; once it has moved on, they are had anew.
+    // Earlier pages end where the last page starts. Once that moves, they no longer adjoin it.
     if (numberOf(facts, 'firstLine') !== firstLine) earlier = '';
     firstLine = numberOf(facts, 'firstLine');
     if (earlier === '') older = textOf(facts, 'older');
@@ -48,7 +49,7 @@ export function createLogPanel(options: PanelOptions): View {
     page.stopFollowing();
     page.draw(`${earlier}${last}`, older !== undefined);
   };
-  const end = options.card.poller.add({ look, firstMs: 2_000, maxMs: 15_000 });
+  const end = options.card.poller.add({ poll, firstMs: 2_000, maxMs: 15_000 });
   return { root: page.root, end };
 }
 
@@ -59,7 +60,7 @@ async function readPage({ card, name, of }: PanelOptions, cursor?: string): Prom
   return { facts, text: textOf(facts, 'outcome') === 'done' && text !== '' ? `${text}\n` : '' };
 }
 
-/** The printout, which stays at its end until somebody scrolls up, with what is above it. */
+/** Creates the log's text, which scrolls along until the user scrolls up, and its controls. */
 function createLogView(name: string, onEarlier: () => void) {
   const output = printout(`Log of ${name}`);
   const note = el('p', 'quiet');
@@ -78,7 +79,7 @@ function createLogView(name: string, onEarlier: () => void) {
   return {
     root: el('div', 'log', el('div', 'panel-tools', more, follow.root, note), output),
     isFollowing: () => follow.input.checked,
-    say: (words: string): void => setText(note, words),
+    setNote: (text: string): void => setText(note, text),
     stopFollowing(): void {
       follow.input.checked = false;
       output.scrollTop = 0;
@@ -91,8 +92,8 @@ function createLogView(name: string, onEarlier: () => void) {
   };
 }
 
-function describe(facts: Facts): string {
+function describeLength(facts: Facts): string {
   const total = numberOf(facts, 'totalLines');
   if (total === undefined) return toVisible(textOf(facts, 'summary') ?? '').slice(0, 300);
-  return total === 0 ? 'Nothing was printed yet.' : `${total} lines. Written by the job, not by dstack.`;
+  return total === 0 ? 'No output yet.' : `${plural(total, 'line')}. Written by the job, not by dstack.`;
 }

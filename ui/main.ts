@@ -9,13 +9,13 @@ import type { ToolResult } from './tool-result.ts';
 import { createMessagePage } from './message-page.ts';
 import { createOffersBoard } from './offers-board.ts';
 import { createPoller } from './poller.ts';
+import type { PollerEnvironment } from './poller.ts';
 import { optional, textOf } from './read.ts';
 import type { Facts } from './read.ts';
 import { runOf } from './run-facts.ts';
 import { createRunPage } from './run-page.ts';
 import { createRunsBoard } from './runs-board.ts';
-import { applyTheme } from './theme.ts';
-import { watchVisibility } from './visibility.ts';
+
 import type { Card, View } from './view.ts';
 
 const stage = el('div', 'stage', el('p', 'quiet waiting', 'Waiting for dstack…'));
@@ -24,7 +24,7 @@ const poller = createPoller(watchVisibility(stage));
 let formats = createFormats();
 let current: View | undefined;
 let input: Facts = {};
-// A host may send the result in the same breath as its welcome.
+// A host may send the result before the connection is set up.
 let early: ToolResult | undefined;
 let host: Host | undefined;
 
@@ -34,7 +34,7 @@ function open(make: (card: Card) => View): void {
   current?.end();
   current = make({ host, formats, poller, open });
   fill(stage, current.root);
-  // Whoever went to another page by keyboard goes on reading there; a card that appears takes no focus.
+  // Moves the focus on navigation only: a new card must not take it.
   if (!isFirst) current.root.querySelector('h1')?.focus();
 }
 
@@ -56,13 +56,40 @@ function showRun(card: Card, result: ToolResult): View {
   return createRunPage(card, { name: run.name, known: run, onBack, ...of });
 }
 
-function takeContext({ theme, locale, timeZone, variables }: HostContext): void {
-  applyTheme(theme, variables);
+/** Applies the host's locale, time zone, colors and fonts. Defaults to the system's theme. */
+function applyContext({ theme, locale, timeZone, variables }: HostContext): void {
   formats = createFormats(locale, timeZone);
+  const { style, dataset } = document.documentElement;
+  dataset['theme'] = theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
+  for (const name of Object.keys(variables)) {
+    const value = textOf(variables, name);
+    // Accepts only style variables of the specification, and no value that would load a resource.
+    const isAllowed = /^--(?:color|font|border|shadow)-[a-z0-9-]+$/.test(name) && !/url\(|image\(/i.test(value ?? '');
+    if (value !== undefined && isAllowed) style.setProperty(name, value);
+  }
+}
+
+/** Watches whether the card is visible: its page is shown and it isn't scrolled out of view. */
+function watchVisibility(card: Element): PollerEnvironment {
+  let isInView = true;
+  let notify = (): void => undefined;
+  document.addEventListener('visibilitychange', () => notify());
+  new IntersectionObserver((entries) => {
+    const wasInView = isInView;
+    isInView = entries.at(-1)?.isIntersecting ?? true;
+    if (isInView !== wasInView) notify();
+  }).observe(card);
+  return {
+    now: () => performance.now(),
+    isHidden: () => document.hidden || !isInView,
+    onVisibilityChange(listener) {
+      notify = listener;
+    },
+  };
 }
 
 host = await connectHost({
-  onContext: takeContext,
+  onContext: applyContext,
   onInput(given) {
     input = given;
   },
@@ -70,7 +97,7 @@ host = await connectHost({
     if (host === undefined) early = result;
     else showResult(result);
   },
-  onEnd: () => current?.end(),
+  onTeardown: () => current?.end(),
   onCancelled: () => fill(stage, el('p', 'quiet waiting', 'The call was cancelled. Nothing was changed.')),
 });
 if (early !== undefined) showResult(early);

@@ -10,14 +10,14 @@ type Title = readonly ['good' | 'bad' | 'careful' | 'plain', string];
 const TITLES: ReadonlyMap<string, Title> = new Map<string, Title>([
   ['done', ['good', 'Done']],
   ['nothing-to-do', ['plain', 'Nothing to do']],
-  ['blocked', ['careful', 'It can’t be done as things stand']],
+  ['blocked', ['careful', 'Blocked']],
   ['refused', ['bad', 'Refused']],
-  ['failed', ['bad', 'It failed']],
-  ['unknown', ['careful', 'Not known whether it was done']],
-  ['waiting-for-person', ['plain', 'Waiting for a person']],
+  ['failed', ['bad', 'Failed']],
+  ['unknown', ['careful', 'Outcome unknown']],
+  ['waiting-for-person', ['plain', 'Waiting for approval']],
 ]);
 
-/** A result that has no page of its own: what happened, what to do next, and what dstack printed. */
+/** Creates the page of a result without a view: its summary, the next step and dstack's output. */
 export function createMessagePage({ facts, text }: ToolResult): View {
   const [tone, title] = TITLES.get(textOf(facts, 'outcome') ?? '') ?? ['plain', 'Result'];
   const summary = textOf(facts, 'summary') ?? text;
@@ -29,6 +29,6 @@ export function createMessagePage({ facts, text }: ToolResult): View {
     el('p', {}, data(summary, 800)),
     next === undefined ? undefined : el('p', 'quiet', data(next, 600)),
   );
-  const more = printed === '' ? undefined : disclosure('What dstack printed', printout('What dstack printed', printed));
+  const more = printed === '' ? undefined : disclosure('dstack output', printout('dstack output', printed));
   return { root: el('main', 'page message', heading(['dstack'], title), box, more), end: () => undefined };
 }

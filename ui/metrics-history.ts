@@ -1,19 +1,19 @@
 import { factsListOf, optional, textOf } from './read.ts';
 import type { Facts } from './read.ts';
 
-/** What one processor did in the last hour: shares of what it can do, the latest last. */
+/** One processor's values of the last hour, from 0 to 1, latest last. */
 export interface History {
   readonly label: string;
   readonly measure: 'utilization' | 'memory';
   readonly values: readonly number[];
-  /** The latest value in dstack's words. */
+  /** The latest value as dstack prints it. */
   readonly latest?: string;
 }
 
-// dstack draws its charts in seven heights over 0 to 100 % (cli/utils/sparkline.py), the latest sample in the last cell.
+// dstack draws 0 to 100 % as seven heights (cli/utils/sparkline.py), with the latest sample in the last cell.
 const HEIGHTS = '▁▂▃▄▅▆▇';
 
-/** Reads the histories that `dstack metrics` draws, with the latest values as the server read them. */
+/** Reads the charts that `dstack metrics` prints, and replaces their last cell with the exact value. */
 export function readHistories(facts: Facts): readonly History[] {
   const rows = factsListOf(facts, 'rows');
   const drawn = readDrawings(textOf(facts, 'output') ?? '');
@@ -27,7 +27,7 @@ export function readHistories(facts: Facts): readonly History[] {
       const latest = textOf(row, measure);
       const share = latest === undefined ? undefined : readShare(latest);
       const past = drawing?.[measure] ?? [];
-      // The exact value in the place of the last cell, which is the same sample in seven steps.
+      // The last cell is the same sample, rounded to seven steps.
       const values = share === undefined ? past : [...past.slice(0, -1), share];
       return { label: label === '' ? 'job' : label, measure, values, ...optional('latest', latest) };
     });
@@ -58,7 +58,7 @@ const readCells = (text: string): readonly number[] =>
 
 const IN_MB: Readonly<Record<string, number>> = { KB: 1 / 1024, MB: 1, GB: 1024, TB: 1024 * 1024 };
 
-/** The share of `42%` or of `256MB/48GB`. */
+/** Reads a share from `42%` or `256MB/48GB`. */
 export function readShare(text: string): number | undefined {
   const percent = /^([\d.]+)%$/.exec(text)?.[1];
   if (percent !== undefined) return Math.min(1, Number(percent) / 100);

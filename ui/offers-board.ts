@@ -1,74 +1,74 @@
-import { cardOf, readGpuKinds, readOffers } from './card-facts.ts';
+import { MAX_BARS, barsOf, cardOf, readGpuKinds, readOffers } from './card-facts.ts';
 import type { GpuKind, Offer } from './card-facts.ts';
 import { drawPrices } from './chart.ts';
 import { data, el, fill, setText } from './dom.ts';
-import { describeGpu } from './format.ts';
+import { describeGpu, formatDollars } from './format.ts';
 import type { ToolResult } from './tool-result.ts';
-import { MOST_BARS, barsOf } from './price-bars.ts';
-import { createOffersTable, isFree } from './offers-table.ts';
+import { createOffersTable, isAvailable } from './offers-table.ts';
 import { createCheckbox, heading } from './parts.ts';
 import { numberOf } from './read.ts';
 import { createTable } from './sortable-table.ts';
 import type { Card, View } from './view.ts';
 import { shorten } from './visible-text.ts';
 
-/** GPUs that can be had, by price, with filters and a small chart of what each kind costs. */
-export function createOffersBoard(card: Card, result: ToolResult): View {
-  const handed = cardOf(result);
-  const offers = readOffers(Array.isArray(handed['offers']) ? handed : result.facts);
+/** Creates the page of available GPU offers by price, with filters and a price chart. */
+export function createOffersBoard(_card: Card, result: ToolResult): View {
+  const cardData = cardOf(result);
+  const offers = readOffers(Array.isArray(cardData['offers']) ? cardData : result.facts);
   const kinds = readGpuKinds(result.facts);
-  const root = el('main', 'page offers', heading(['GPUs that can be had'], 'Offers'));
-  if (kinds.length > 0 && offers.length === 0) root.append(...showKinds(card, kinds));
+  const root = el('main', 'page offers', heading(['Available GPUs'], 'Offers'));
+  if (kinds.length > 0 && offers.length === 0) root.append(...showKinds(kinds));
   else
-    root.append(
-      ...showOffers(card, offers, numberOf(handed, 'total') ?? numberOf(result.facts, 'total') ?? offers.length),
-    );
+    root.append(...showOffers(offers, numberOf(cardData, 'total') ?? numberOf(result.facts, 'total') ?? offers.length));
   return { root, end: () => undefined };
 }
 
-function showOffers({ formats }: Card, offers: readonly Offer[], total: number): readonly HTMLElement[] {
-  const table = createOffersTable(formats);
+function showOffers(offers: readonly Offer[], total: number): readonly HTMLElement[] {
+  const table = createOffersTable();
   const chart = el('div', 'price-chart');
   const note = el('p', { class: 'quiet', attributes: { role: 'status' } });
   const filter = createOffersFilter(offers, () => draw());
   const draw = (): void => {
-    const chosen = offers.filter((offer) => filter.lets(offer));
-    const ofAll =
+    const shown = offers.filter((offer) => filter.matches(offer));
+    const count =
       total > offers.length
-        ? `${chosen.length} of the first ${offers.length}, of ${total} that match the question`
-        : `${chosen.length} of ${offers.length}`;
-    setText(note, ofAll);
-    fill(chart, drawPrices(barsOf(chosen), formats.money));
-    table.setRows(chosen);
+        ? `${shown.length} of the first ${offers.length} (${total} offers match the search)`
+        : `${shown.length} of ${offers.length}`;
+    setText(note, count);
+    fill(chart, drawPrices(barsOf(shown)));
+    table.setRows(shown);
   };
   draw();
   return [
     el('div', 'tools', ...filter.fields, note),
-    el('section', 'part', el('h2', {}, 'Per hour and GPU'), chart),
+    el('section', 'part', el('h2', {}, 'Price per GPU and hour'), chart),
     table.root,
   ];
 }
 
 function createOffersFilter(offers: readonly Offer[], onChange: () => void) {
-  const words = createSearch('Filter by GPU, machine or place');
+  const search = createSearch('Filter by GPU, machine or region');
   const place = createChoice('Backend', [...new Set(offers.map(({ backend }) => backend))].sort());
   const kind = createChoice('Spot', ['spot', 'on-demand']);
-  const free = createCheckbox('free', 'Free now', onChange);
-  const attributes = { type: 'number', min: '0', step: '0.1', 'aria-label': 'At most, dollars an hour' };
-  const most = el('input', { class: 'short', attributes: { ...attributes, placeholder: '$ an hour' } });
-  for (const input of [words, place, kind, most]) input.addEventListener('input', onChange);
+  const available = createCheckbox('available', 'Available now', onChange);
+  const attributes = { type: 'number', min: '0', step: '0.1', 'aria-label': 'Maximum price, $/h' };
+  const max = el('input', { class: 'short', attributes: { ...attributes, placeholder: 'max $/h' } });
+  for (const input of [search, place, kind, max]) input.addEventListener('input', onChange);
   return {
-    fields: [words, place, kind, most, free.root],
-    lets: (offer: Offer): boolean =>
-      matches(offer, words.value) &&
+    fields: [search, place, kind, max, available.root],
+    matches: (offer: Offer): boolean =>
+      matchesWords(offer, search.value) &&
       (place.value === '' || offer.backend === place.value) &&
       (kind.value === '' || offer.spot === (kind.value === 'spot')) &&
-      (!free.input.checked || isFree(offer)) &&
-      (most.value === '' || offer.pricePerHour <= Number(most.value)),
+      (!available.input.checked || isAvailable(offer)) &&
+      (max.value === '' || offer.pricePerHour <= Number(max.value)),
   };
 }
 
-function matches({ gpu = '', instanceType = '', backend, region = '', resources = '' }: Offer, words: string): boolean {
+function matchesWords(
+  { gpu = '', instanceType = '', backend, region = '', resources = '' }: Offer,
+  words: string,
+): boolean {
   const text = `${gpu} ${instanceType} ${backend} ${region} ${resources}`.toLowerCase();
   return words
     .toLowerCase()
@@ -76,9 +76,9 @@ function matches({ gpu = '', instanceType = '', backend, region = '', resources 
     .every((word) => text.includes(word));
 }
 
-function showKinds({ formats }: Card, kinds: readonly GpuKind[]): readonly HTMLElement[] {
+function showKinds(kinds: readonly GpuKind[]): readonly HTMLElement[] {
   const table = createTable<GpuKind>({
-    caption: 'Kinds of GPU',
+    caption: 'GPUs',
     empty: 'No offers match.',
     keyOf: ({ gpu, backends }, index) => `${gpu} ${backends} ${index}`,
     columns: [
@@ -88,30 +88,35 @@ function showKinds({ formats }: Card, kinds: readonly GpuKind[]): readonly HTMLE
         sortBy: ({ gpu }) => gpu,
         cell: ({ gpu, backends }) => [data(describeGpu(gpu), 60), el('span', 'sub narrow-only', data(backends, 60))],
       },
-      { key: 'where', label: 'Where', sortBy: ({ backends }) => backends, cell: ({ backends }) => data(backends, 120) },
+      {
+        key: 'where',
+        label: 'Backends',
+        sortBy: ({ backends }) => backends,
+        cell: ({ backends }) => data(backends, 120),
+      },
       {
         key: 'price',
         label: 'From, per GPU',
         isNumber: true,
         sortBy: ({ priceMin }) => priceMin,
-        cell: ({ priceMin }) => formats.money(priceMin),
+        cell: ({ priceMin }) => formatDollars(priceMin),
       },
       {
         key: 'total',
         label: 'To',
         isNumber: true,
         sortBy: ({ priceMax }) => priceMax,
-        cell: ({ priceMax }) => formats.money(priceMax),
+        cell: ({ priceMax }) => formatDollars(priceMax),
       },
     ],
   });
   table.setRows(kinds);
-  const bars = kinds.slice(0, MOST_BARS).map(({ gpu, priceMin, priceMax }) => ({
+  const bars = kinds.slice(0, MAX_BARS).map(({ gpu, priceMin, priceMax }) => ({
     label: describeGpu(gpu.replace(/:[\d.]+$/, '')),
     low: priceMin,
     high: priceMax,
   }));
-  return [el('section', 'part', el('h2', {}, 'Per hour and GPU'), drawPrices(bars, formats.money)), table.root];
+  return [el('section', 'part', el('h2', {}, 'Price per GPU and hour'), drawPrices(bars)), table.root];
 }
 
 const createSearch = (label: string): HTMLInputElement =>

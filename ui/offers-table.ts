@@ -1,23 +1,22 @@
 import type { Offer } from './card-facts.ts';
 import { data, el } from './dom.ts';
 import { optional } from './read.ts';
-import { describeGpu } from './format.ts';
-import type { Formats } from './format.ts';
+import { describeGpu, formatDollars } from './format.ts';
 import { statusPill } from './parts.ts';
 import type { Tone } from './run-facts.ts';
 import { createTable } from './sortable-table.ts';
 import type { Column, SortableTable } from './sortable-table.ts';
 
-/** What a plan's offers are multiplied by. */
+/** The terms of a plan that multiply the price of an offer. */
 export interface OfferTerms {
   readonly machines?: { readonly min: number; readonly max?: number };
   readonly maxDurationHours?: number;
-  /** Rows that are drawn at first. */
+  /** Rows shown initially. */
   readonly pageSize?: number;
 }
 
-/** A table of offers, the cheapest first; with the price of all nodes and of the longest duration where a plan has them. */
-export function createOffersTable(formats: Formats, terms: OfferTerms = {}): SortableTable<Offer> {
+/** Creates a table of offers, cheapest first, with prices for all nodes and for the maximum duration if the plan has them. */
+export function createOffersTable(terms: OfferTerms = {}): SortableTable<Offer> {
   const nodes = terms.machines?.max ?? terms.machines?.min ?? 1;
   const hours = terms.maxDurationHours;
   return createTable<Offer>({
@@ -27,39 +26,44 @@ export function createOffersTable(formats: Formats, terms: OfferTerms = {}): Sor
     keyOf: (offer, index) => `${offer.backend} ${offer.region ?? ''} ${offer.instanceType ?? ''} ${index}`,
     columns: [
       machineColumn,
-      { key: 'where', label: 'Where', sortBy: placeOf, cell: (offer) => [data(offer.backend, 40), sub(offer.region)] },
+      {
+        key: 'where',
+        label: 'Backend',
+        sortBy: placeOf,
+        cell: (offer) => [data(offer.backend, 40), sub(offer.region)],
+      },
       {
         key: 'price',
         label: 'Per hour',
         isNumber: true,
         sortBy: ({ pricePerHour }) => pricePerHour,
         cell: ({ pricePerHour }) => [
-          el('span', 'strong', formats.money(pricePerHour)),
-          nodes === 1 ? undefined : sub(`× ${nodes} = ${formats.money(pricePerHour * nodes)}`),
+          el('span', 'strong', formatDollars(pricePerHour)),
+          nodes === 1 ? undefined : sub(`× ${nodes} = ${formatDollars(pricePerHour * nodes)}`),
         ],
       },
-      ...(hours === undefined ? [] : [totalColumn(formats, nodes * hours)]),
+      ...(hours === undefined ? [] : [totalColumn(nodes * hours)]),
       {
         key: 'stock',
-        label: 'Free now',
-        sortBy: ({ availability }) => STOCK.get(availability)?.order ?? 3,
+        label: 'Available',
+        sortBy: ({ availability }) => AVAILABILITY.get(availability)?.order ?? 3,
         cell: ({ availability }) => {
-          const stock = STOCK.get(availability);
-          return statusPill(stock?.label ?? availability, stock?.tone ?? 'over');
+          const known = AVAILABILITY.get(availability);
+          return statusPill(known?.label ?? availability, known?.tone ?? 'over');
         },
       },
     ],
   });
 }
 
-/** dstack's words of what can be had now, the best first. */
-interface Stock {
+interface Availability {
   readonly label: string;
   readonly tone: Tone;
   readonly order: number;
 }
 
-const STOCK: ReadonlyMap<string, Stock> = new Map<string, Stock>([
+/** How to show dstack's availability, best first. */
+const AVAILABILITY: ReadonlyMap<string, Availability> = new Map<string, Availability>([
   ['idle', { label: 'idle', tone: 'good', order: 0 }],
   ['available', { label: 'yes', tone: 'good', order: 1 }],
   ['busy', { label: 'busy', tone: 'busy', order: 2 }],
@@ -69,13 +73,14 @@ const STOCK: ReadonlyMap<string, Stock> = new Map<string, Stock>([
   ['not available', { label: 'no', tone: 'over', order: 6 }],
 ]);
 
-/** Whether a run could start on it now. */
-export const isFree = ({ availability }: Offer): boolean => availability === 'idle' || availability === 'available';
+/** Returns whether a run could start on the offer now. */
+export const isAvailable = ({ availability }: Offer): boolean =>
+  availability === 'idle' || availability === 'available';
 
 const sub = (text: string | undefined, when = ''): HTMLElement | undefined =>
   text === undefined || text === '' ? undefined : el('span', `sub ${when}`, data(text, 60));
 
-/** The machine without its GPU, which stands above it. */
+/** Describes the machine without its GPU, which has a line of its own. */
 const describeMachine = (instanceType = '', resources = ''): string =>
   [instanceType, resources.replace(/ ?gpu=\S+/, '')].filter((part) => part !== '').join(' · ');
 
@@ -93,12 +98,12 @@ const machineColumn: Column<Offer> = {
   ],
 };
 
-function totalColumn(formats: Formats, times: number): Column<Offer> {
+function totalColumn(nodeHours: number): Column<Offer> {
   return {
     key: 'total',
     label: 'At most',
     isNumber: true,
-    sortBy: ({ pricePerHour }) => pricePerHour * times,
-    cell: ({ pricePerHour }) => formats.money(pricePerHour * times),
+    sortBy: ({ pricePerHour }) => pricePerHour * nodeHours,
+    cell: ({ pricePerHour }) => formatDollars(pricePerHour * nodeHours),
   };
 }

@@ -1,12 +1,12 @@
-import type { Decided } from './consent-panel.ts';
+import type { DecisionResult } from './consent-panel.ts';
 import { data, el } from './dom.ts';
 import type { Host } from './host.ts';
 import { notice } from './parts.ts';
 import { textOf } from './read.ts';
 
-/** What came of a decision, in a box: the server's own words, and the next step where it isn't simply done. */
-export function describeOutcome(decided: Decided): HTMLElement {
-  const { title, tone, text, next } = readDecided(decided);
+/** Creates a box with the result of a decision: the server's summary, and the next step unless it is done. */
+export function describeOutcome(decided: DecisionResult): HTMLElement {
+  const { title, tone, text, next } = readDecision(decided);
   return notice(
     tone,
     title,
@@ -15,23 +15,23 @@ export function describeOutcome(decided: Decided): HTMLElement {
   );
 }
 
-interface Told {
+interface Message {
   readonly title: string;
   readonly tone: 'good' | 'bad' | 'careful' | 'plain';
   readonly text: string;
   readonly next?: string | undefined;
 }
 
-function readDecided(decided: Decided): Told {
+function readDecision(decided: DecisionResult): Message {
   if (decided.kind === 'lost') {
-    const text = `The answer to your click didn’t come (${decided.why}).`;
+    const text = `There was no answer to your click (${decided.why}).`;
     return decided.decision === 'decline'
-      ? { title: 'No answer', tone: 'careful', text, next: 'Nothing is done without an approval.' }
+      ? { title: 'No answer', tone: 'careful', text, next: 'Nothing is changed without approval.' }
       : {
-          title: 'Not known whether it was done',
+          title: 'Outcome unknown',
           tone: 'careful',
           text,
-          next: 'Look at what is there now before anything else.',
+          next: 'Check the current state before you try again.',
         };
   }
   const { decision, result } = decided;
@@ -41,14 +41,15 @@ function readDecided(decided: Decided): Told {
   if (decision === 'decline') return { title: 'Declined', tone: 'plain', text };
   if (outcome === 'done') return { title: 'Approved by you', tone: 'good', text };
   if (outcome === 'nothing-to-do') return { title: 'Nothing to do', tone: 'plain', text, next };
-  if (outcome === 'unknown') return { title: 'Not known whether it was done', tone: 'careful', text, next };
+  if (outcome === 'unknown') return { title: 'Outcome unknown', tone: 'careful', text, next };
   return { title: 'Not done', tone: 'bad', text, next };
 }
 
-/** Tells the model what a person decided, since it doesn't see the card's calls; a host that has no way for it is left alone. */
-export function tellModel(host: Host, action: string, decided: Decided): void {
-  if (!host.can.tellModel) return;
-  const { text } = readDecided(decided);
-  const did = decided.decision === 'approve' ? 'approved' : 'declined';
-  void host.tellModel(`In the card, the user ${did} this: ${action}. What came of it: ${text}`).catch(() => undefined);
+/** Reports a person's decision to the model, which doesn't see the card's calls. Does nothing if the host doesn't support it. */
+export function reportDecision(host: Host, action: string, decided: DecisionResult): void {
+  if (!host.can.updateModelContext) return;
+  const { text } = readDecision(decided);
+  const verb = decided.decision === 'approve' ? 'approved' : 'declined';
+  const message = `In the card, the user ${verb} this: ${action}. Result: ${text}`;
+  void host.updateModelContext(message).catch(() => undefined);
 }

@@ -3,7 +3,7 @@ import type { Child } from './dom.ts';
 import { toneOf } from './run-facts.ts';
 import type { Tone } from './run-facts.ts';
 
-/** A status as a word with a mark before it, whose shape says the same as its colour. */
+/** Creates a status with a mark whose shape means the same as its color. */
 export function statusPill(status: string, tone: Tone = toneOf(status)): HTMLElement {
   return el(
     'span',
@@ -13,7 +13,7 @@ export function statusPill(status: string, tone: Tone = toneOf(status)): HTMLEle
   );
 }
 
-/** A box that stands out: good and bad news, warnings. */
+/** Creates a highlighted box. */
 export function notice(
   tone: 'good' | 'bad' | 'careful' | 'plain',
   title: string,
@@ -22,7 +22,7 @@ export function notice(
   return el('section', `notice ${tone}`, el('h2', 'notice-title', title), ...children);
 }
 
-/** A box around a list; nothing where the list is empty. */
+/** Creates a highlighted box with a list. Returns undefined if the list is empty. */
 export function noticeList(
   tone: 'bad' | 'careful' | 'plain',
   title: string,
@@ -31,14 +31,14 @@ export function noticeList(
   return texts.length === 0 ? undefined : notice(tone, title, lines(texts));
 }
 
-/** One figure of a row of figures. */
+/** A labeled value. */
 export interface Figure {
   readonly label: string;
   readonly value: Child;
   readonly note?: string | undefined;
 }
 
-/** Figures side by side, the first of them the one that counts. */
+/** Creates a row of labeled values, with emphasis on the first. */
 export function figures(all: readonly (Figure | undefined)[]): HTMLElement {
   const known = all.filter((figure) => figure !== undefined);
   return el(
@@ -55,7 +55,7 @@ export function figures(all: readonly (Figure | undefined)[]): HTMLElement {
   );
 }
 
-/** The heading of a page: what it is about, small, above its name. */
+/** Creates a page heading: a title below a line of context. */
 export function heading(over: readonly Child[], title: Child): HTMLElement {
   return el(
     'header',
@@ -65,22 +65,22 @@ export function heading(over: readonly Child[], title: Child): HTMLElement {
   );
 }
 
-/** Something that can be opened to see more. */
+/** Creates a section that is collapsed at first. */
 export function disclosure(title: string, content: HTMLElement): HTMLElement {
   return el('details', 'more', el('summary', {}, title), content);
 }
 
-/** Text as a program printed it, to be scrolled in. */
+/** Creates a scrollable box with a program's output. */
 export function printout(label: string, text = ''): HTMLElement {
   return el('pre', { class: 'printout', attributes: { tabindex: '0', role: 'region', 'aria-label': label } }, text);
 }
 
-/** A place where changes are told to those who don't see them. */
+/** Creates an invisible region whose changes screen readers announce. */
 export function liveRegion(): HTMLElement {
   return el('p', { class: 'unseen', attributes: { role: 'status', 'aria-live': 'polite' } });
 }
 
-/** A box to tick, with its words. */
+/** Creates a checkbox with its label. */
 export function createCheckbox(id: string, label: string, onChange: (isChecked: boolean) => void) {
   const input = el('input', { attributes: { type: 'checkbox', id } });
   input.addEventListener('change', () => onChange(input.checked));

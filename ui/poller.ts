@@ -1,17 +1,17 @@
-/** What a look came to: `changed` brings the next one soon, `same` later, `over` ends them. */
-export type Look = 'changed' | 'same' | 'over';
+/** The result of a poll: `changed` schedules the next one soon, `same` later, `over` none. */
+export type PollResult = 'changed' | 'same' | 'over';
 
 export interface PollTask {
-  readonly look: () => Promise<Look>;
+  readonly poll: () => Promise<PollResult>;
   readonly firstMs: number;
   readonly maxMs: number;
-  /** Told of a look that failed; it is made again, later. */
+  /** Called when a poll fails. The poll is retried later. */
   readonly onFailure?: (why: string) => void;
 }
 
-/** One queue of looks for the whole card: one at a time, later while nothing changes, none while nobody sees the page. */
+/** The card's only queue of polls: one at a time, less often while nothing changes, and none while the card is hidden. */
 export interface Poller {
-  /** Starts looking, at once; gives what ends it. */
+  /** Starts polling immediately. Returns a function that stops it. */
   add(task: PollTask): () => void;
 }
 
@@ -20,52 +20,52 @@ interface Entry extends PollTask {
   dueAt: number;
 }
 
-/** Where the poller gets the time and learns whether the page is seen; a page has both. */
-export interface PollerWorld {
+/** The clock and the visibility of the page. */
+export interface PollerEnvironment {
   readonly now: () => number;
   readonly isHidden: () => boolean;
-  readonly onVisibility: (listener: () => void) => void;
+  readonly onVisibilityChange: (listener: () => void) => void;
 }
 
-const GROWTH = 1.5;
+const BACKOFF = 1.5;
 
-/** Makes the poller of a page. */
-export function createPoller(world: PollerWorld): Poller {
+/** Creates the poller of a page. */
+export function createPoller({ now, isHidden, onVisibilityChange }: PollerEnvironment): Poller {
   const entries = new Set<Entry>();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let isLooking = false;
+  let isPolling = false;
 
   const schedule = (): void => {
     clearTimeout(timer);
-    if (isLooking || world.isHidden() || entries.size === 0) return;
+    if (isPolling || isHidden() || entries.size === 0) return;
     const next = Math.min(...[...entries].map(({ dueAt }) => dueAt));
-    timer = setTimeout(() => void lookNext(), Math.max(0, next - world.now()));
+    timer = setTimeout(() => void pollNext(), Math.max(0, next - now()));
   };
 
-  const lookNext = async (): Promise<void> => {
+  const pollNext = async (): Promise<void> => {
     const due = [...entries].sort((a, b) => a.dueAt - b.dueAt)[0];
     if (due === undefined) return;
-    isLooking = true;
-    const found = await due.look().catch((error: unknown): Look => {
+    isPolling = true;
+    const result = await due.poll().catch((error: unknown): PollResult => {
       due.onFailure?.(error instanceof Error ? error.message : 'no answer');
       return 'same';
     });
-    isLooking = false;
-    if (found === 'over') entries.delete(due);
-    due.waitMs = found === 'changed' ? due.firstMs : Math.min(due.maxMs, due.waitMs * GROWTH);
-    due.dueAt = world.now() + due.waitMs;
+    isPolling = false;
+    if (result === 'over') entries.delete(due);
+    due.waitMs = result === 'changed' ? due.firstMs : Math.min(due.maxMs, due.waitMs * BACKOFF);
+    due.dueAt = now() + due.waitMs;
     schedule();
   };
 
-  world.onVisibility(() => {
-    // Whoever comes back wants to see what is true now.
-    if (!world.isHidden()) for (const entry of entries) entry.dueAt = world.now();
+  onVisibilityChange(() => {
+    // A card that becomes visible again shows the current state immediately.
+    if (!isHidden()) for (const entry of entries) entry.dueAt = now();
     schedule();
   });
 
   return {
     add(task) {
-      const entry = { ...task, waitMs: task.firstMs, dueAt: world.now() };
+      const entry = { ...task, waitMs: task.firstMs, dueAt: now() };
       entries.add(entry);
       schedule();
       return () => {

@@ -1,12 +1,13 @@
-/** What a tool's result holds, before anything of it is trusted to be there. */
+/** An object of which no property has been checked yet. */
 export type Facts = Readonly<Record<string, unknown>>;
 
-/** Reads an object; an empty one where it is none, so that what is missing reads as absent. */
-export function toFacts(value: unknown): Facts {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
-}
+const isRecord = (value: unknown): value is Facts =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Reads a text that isn't empty. */
+/** Reads an object. Returns an empty one for anything else. */
+export const toFacts = (value: unknown): Facts => (isRecord(value) ? value : {});
+
+/** Reads a non-empty string. */
 export function textOf(facts: Facts, key: string): string | undefined {
   const value = facts[key];
   return typeof value === 'string' && value !== '' ? value : undefined;
@@ -18,20 +19,19 @@ export function numberOf(facts: Facts, key: string): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
-/** Reads a list of objects; other members are passed over. */
+/** Reads an array of objects. Skips other items. */
 export function factsListOf(facts: Facts, key: string): readonly Facts[] {
   const value = facts[key];
-  if (!Array.isArray(value)) return [];
-  return value.filter((item: unknown) => typeof item === 'object' && item !== null).map(toFacts);
+  return Array.isArray(value) ? value.filter(isRecord) : [];
 }
 
-/** Reads a list of texts; other members are passed over. */
+/** Reads an array of strings. Skips other items. */
 export function textsOf(facts: Facts, key: string): readonly string[] {
   const value = facts[key];
   return Array.isArray(value) ? value.filter((item: unknown) => typeof item === 'string') : [];
 }
 
-/** A fact under its name; nothing where it isn't known. */
+/** Returns an object with one property, or an empty one if the value is undefined. */
 export function optional<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
   const facts: { [P in K]?: V } = {};
   if (value !== undefined) facts[key] = value;

@@ -3,36 +3,36 @@ import { runOf } from './run-facts.ts';
 import type { RunDetails, RunRow } from './run-facts.ts';
 import type { Card } from './view.ts';
 
-/** Runs of a list whose cost is looked up: more are nobody's next step, and each is a call. */
-const MOST = 30;
+/** Limits how many runs of a list are fetched, since each takes a call. */
+const MAX_RUNS = 30;
 
-/** What dstack's table of runs doesn't tell: cost so far, and the instant of the submission, looked up one run at a time. */
+/** Fetches what dstack's table of runs lacks, one run at a time: the cost so far and the time of submission. */
 export interface RunCosts {
-  /** Looks up the run that has waited longest; whether it was a run of which nothing was known. */
-  readonly lookUpOne: (rows: readonly RunRow[]) => Promise<boolean>;
-  /** A row with what is known of it by now. */
+  /** Fetches the run that has waited longest. Returns whether it was fetched for the first time. */
+  readonly fetchNext: (rows: readonly RunRow[]) => Promise<boolean>;
+  /** Adds the fetched values to a row. */
   readonly complete: (row: RunRow) => RunRow;
 }
 
-/** Makes the look-up; a run that is over is looked up once. */
+/** Creates the costs of a list of runs. Fetches finished runs only once. */
 export function createRunCosts({ host }: Card, of: { readonly project?: string }): RunCosts {
-  const known = new Map<string, { readonly run: RunDetails; readonly lookedAt: number }>();
+  const known = new Map<string, { readonly run: RunDetails; readonly fetchedAt: number }>();
   const needs = (row: RunRow): boolean => {
     if (row.costUsd !== undefined && row.submittedAt !== undefined) return false;
     const run = known.get(row.name)?.run;
     return run === undefined || !row.isFinished || !run.isFinished;
   };
   return {
-    async lookUpOne(rows) {
-      const waiting = rows.slice(0, MOST).filter(needs);
-      const age = ({ name }: RunRow): number => known.get(name)?.lookedAt ?? 0;
+    async fetchNext(rows) {
+      const waiting = rows.slice(0, MAX_RUNS).filter(needs);
+      const age = ({ name }: RunRow): number => known.get(name)?.fetchedAt ?? 0;
       const next = waiting.sort((a, b) => age(a) - age(b))[0];
       if (next === undefined) return false;
       const run = runOf((await host.callTool('get', { name: next.name, ...of })).facts);
       if (run === undefined) return false;
-      const isNews = !known.has(next.name);
-      known.set(next.name, { run, lookedAt: performance.now() });
-      return isNews;
+      const isNew = !known.has(next.name);
+      known.set(next.name, { run, fetchedAt: performance.now() });
+      return isNew;
     },
     complete(row) {
       const run = known.get(row.name)?.run;

@@ -12,9 +12,9 @@ export interface RunRow {
   readonly machine?: string;
   readonly pricePerHour?: number;
   readonly costUsd?: number;
-  /** An instant, where the server gave one. */
+  /** The time of submission, if the server returned it. */
   readonly submittedAt?: string;
-  /** dstack's words for it, where there is no instant. */
+  /** The age as dstack prints it, if there is no time. */
   readonly submitted?: string;
   readonly error?: string;
 }
@@ -34,7 +34,7 @@ export interface RunDetails extends RunRow {
   readonly ports: readonly { readonly port: number; readonly localPort?: number }[];
 }
 
-/** How far an image is, in the gigabytes that dstack tells. */
+/** The progress of an image pull: dstack's text, and a share from 0 to 1. */
 export interface PullProgress {
   readonly text: string;
   readonly share: number;
@@ -42,10 +42,10 @@ export interface PullProgress {
 
 const FINISHED: ReadonlySet<string> = new Set(['terminated', 'failed', 'done', 'aborted', 'stopped', 'error']);
 
-/** How a status is to be taken: the words are dstack's, and there are more of them than states. */
+/** The tone in which to show a status. */
 export type Tone = 'good' | 'busy' | 'bad' | 'over';
 
-/** Reads a status for whether it is good news. */
+/** Returns the tone of a status of any dstack command. */
 export function toneOf(status: string): Tone {
   if (status === 'running' || status === 'done' || status === 'active' || status.startsWith('exited (0)'))
     return 'good';
@@ -53,11 +53,11 @@ export function toneOf(status: string): Tone {
   return FINISHED.has(status) ? 'over' : 'busy';
 }
 
-/** Whether a run in this status, in dstack's words of any command, is over. */
+/** Returns whether a run with this status, as any dstack command prints it, has finished. */
 export const isOver = (status: string): boolean =>
   FINISHED.has(status) || /^(?:exited|no capacity|no offers|no fleets|interrupted)/.test(status);
 
-/** Reads a row of the list: the JSON's facts where they came along, else those of dstack's table. */
+/** Reads a row of the list, from JSON or from dstack's table. */
 function readRunRow(run: Facts): RunRow | undefined {
   const name = textOf(run, 'name');
   if (name === undefined) return undefined;
@@ -94,7 +94,7 @@ function readRunDetails(run: Facts): RunDetails | undefined {
     ...optional('statusMessage', statusMessage),
     ...optional('finishedAt', textOf(run, 'finishedAt')),
     ...optional('reason', reason),
-    // The last progress stays in the run's record after the pull is done.
+    // dstack keeps the last progress after the pull has finished.
     ...optional('pull', statusMessage === 'pulling' && pull !== undefined ? readPull(pull) : undefined),
     jobs: jobs.map((job) => ({
       name: textOf(job, 'name') ?? '',
@@ -113,7 +113,7 @@ function readRunDetails(run: Facts): RunDetails | undefined {
   };
 }
 
-/** Reads `extracted 1.35, downloaded 1.79 of ≥1.86 GB`: half of the way is the download, half the extraction. */
+/** Reads `extracted 1.35, downloaded 1.79 of ≥1.86 GB`. Download and extraction count as one half each. */
 export function readPull(text: string): PullProgress | undefined {
   const [, extracted, downloaded, total] = /extracted ([\d.]+), downloaded ([\d.]+) of ≥?([\d.]+) GB/.exec(text) ?? [];
   const whole = Number(total);
@@ -126,5 +126,19 @@ export function readRunRows(facts: Facts): readonly RunRow[] {
   return factsListOf(facts, 'runs').flatMap((run) => readRunRow(run) ?? []);
 }
 
-/** The run of a result of `get`. */
+/** Reads the run of a result of `get`. */
 export const runOf = (facts: Facts): RunDetails | undefined => readRunDetails(toFacts(facts['run']));
+
+const MAX_EVENTS = 100;
+
+/** Reads dstack's event lines (`[2026-11-25 01:12:55] [run x] Run submitted.`), latest first. */
+export function readEvents(output: string): readonly { readonly at: string; readonly what: string }[] {
+  return output
+    .split('\n')
+    .flatMap((line) => {
+      const [, at, what] = /^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] (.+)$/.exec(line) ?? [];
+      return at === undefined || what === undefined ? [] : { at, what };
+    })
+    .reverse()
+    .slice(0, MAX_EVENTS);
+}

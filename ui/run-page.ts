@@ -1,15 +1,15 @@
 import { createConnectPanel } from './connect-panel.ts';
 import { button, data, el, fill, setText, show } from './dom.ts';
 import { createEventsPanel } from './events-panel.ts';
-import { formatAge } from './format.ts';
+import { formatAge, formatDollars } from './format.ts';
 import { createLogPanel } from './log-panel.ts';
 import { figures, heading, liveRegion, notice, statusPill } from './parts.ts';
 import type { Figure } from './parts.ts';
-import type { Look, PollTask } from './poller.ts';
+import type { PollResult, PollTask } from './poller.ts';
 import { optional, textOf } from './read.ts';
 import { isOver, runOf } from './run-facts.ts';
 import type { PullProgress, RunDetails } from './run-facts.ts';
-import { drawSteps } from './run-steps.ts';
+
 import { createStopPanel } from './stop-panel.ts';
 import { createTabs } from './tabs.ts';
 import { createUtilizationPanel } from './utilization-panel.ts';
@@ -19,50 +19,50 @@ import { shorten } from './visible-text.ts';
 export interface RunPageOptions {
   readonly name: string;
   readonly project?: string | undefined;
-  /** What is known of it already. */
+  /** Details to show before the first poll. */
   readonly known?: RunDetails | undefined;
-  /** It stands inside a card that has a heading of its own. */
-  readonly isInside?: boolean;
+  /** Omits the heading, for a page that has one. */
+  readonly isEmbedded?: boolean;
   readonly onBack?: () => void;
 }
 
-/** A run as it goes on: status, cost, image pull; logs, utilization, events, ways to it; and the button that stops it. */
-export function createRunPage(card: Card, { name, project, known, isInside = false, onBack }: RunPageOptions): View {
+/** Creates the live page of a run: status, cost, image pull, tabs with more details, and the button that stops it. */
+export function createRunPage(card: Card, { name, project, known, isEmbedded = false, onBack }: RunPageOptions): View {
   const of = optional('project', project);
-  const where = { card, name, of };
-  // Who has stopped it wants to see that it stops, not what was seen some seconds ago.
-  const stop = createStopPanel(card, { name, of, onStopped: () => looking.again() });
+  const panelOptions = { card, name, of };
+  // Shows that the run is stopping without waiting for the next poll.
+  const stop = createStopPanel(card, { name, of, onStopped: () => polling.restart() });
   const state = createRunState(card, name, (run) => show(stop.root, !run.isFinished));
-  if (known !== undefined) state.take(known);
-  const look = async (): Promise<Look> => {
+  if (known !== undefined) state.update(known);
+  const poll = async (): Promise<PollResult> => {
     const { facts } = await card.host.callTool('get', { name, ...of });
     const run = runOf(facts);
-    return run === undefined ? state.tellMissing(textOf(facts, 'summary')) : state.take(run);
+    return run === undefined ? state.showMissing(textOf(facts, 'summary')) : state.update(run);
   };
-  const looking = startLooking(card, { look, firstMs: 2_000, maxMs: 15_000, onFailure: state.tellFailure });
+  const polling = startPolling(card, { poll, firstMs: 2_000, maxMs: 15_000, onFailure: state.showFailure });
   const tabs = createTabs(`More about ${shorten(name, 60)}`, [
-    { id: 'logs', label: 'Logs', open: () => createLogPanel(where) },
-    { id: 'utilization', label: 'Utilization', open: () => createUtilizationPanel(where) },
-    { id: 'events', label: 'Events', open: () => createEventsPanel(where) },
+    { id: 'logs', label: 'Logs', open: () => createLogPanel(panelOptions) },
+    { id: 'utilization', label: 'Utilization', open: () => createUtilizationPanel(panelOptions) },
+    { id: 'events', label: 'Events', open: () => createEventsPanel(panelOptions) },
     { id: 'connect', label: 'Connect', open: () => createConnectPanel(card, name, state.run) },
   ]);
   const back = onBack === undefined ? undefined : button('← All runs', onBack, { kind: 'link' });
   const over = ['Run', project === undefined ? undefined : el('span', {}, 'project ', data(project, 60))];
-  const title = isInside ? undefined : heading(over, data(name, 60));
+  const title = isEmbedded ? undefined : heading(over, data(name, 60));
   return {
-    root: el(isInside ? 'div' : 'main', 'page run', back, title, state.root, stop.root, tabs.root),
+    root: el(isEmbedded ? 'div' : 'main', 'page run', back, title, state.root, stop.root, tabs.root),
     end() {
-      looking.end();
+      polling.end();
       tabs.end();
       stop.end();
     },
   };
 }
 
-function startLooking({ poller }: Card, task: PollTask): { again: () => void; end: () => void } {
+function startPolling({ poller }: Card, task: PollTask): { restart: () => void; end: () => void } {
   let end = poller.add(task);
   return {
-    again() {
+    restart() {
       end();
       end = poller.add(task);
     },
@@ -70,24 +70,24 @@ function startLooking({ poller }: Card, task: PollTask): { again: () => void; en
   };
 }
 
-/** What is known of the run, drawn where it has changed and told to those who don't see it. */
+/** Creates the view of the run's state. Redraws it only when it changes, and announces its status to screen readers. */
 function createRunState(card: Card, name: string, onRun: (run: RunDetails) => void) {
-  const drawn = el('div', 'run-state');
-  const told = liveRegion();
+  const view = el('div', 'run-state');
+  const announcement = liveRegion();
   let run: RunDetails | undefined;
   return {
-    root: el('div', {}, told, drawn),
+    root: el('div', {}, announcement, view),
     run: () => run,
-    tellFailure: (why: string): void => setText(told, `Not refreshed: ${why}`),
-    /** A run that was there and can't be had now stays as it was seen last. */
-    tellMissing(summary = 'It isn’t there.'): Look {
-      if (run === undefined) fill(drawn, notice('bad', 'It can’t be shown', el('p', {}, data(summary, 400))));
+    showFailure: (why: string): void => setText(announcement, `Refresh failed: ${why}`),
+    /** Keeps showing the last known state, if there is one. */
+    showMissing(summary = 'Run not found.'): PollResult {
+      if (run === undefined) fill(view, notice('bad', 'Cannot show this run', el('p', {}, data(summary, 400))));
       return 'same';
     },
-    take(next: RunDetails): Look {
+    update(next: RunDetails): PollResult {
       const [before, now] = [run, next].map((one) => JSON.stringify([one?.status, one?.statusMessage, one?.pull]));
-      if (JSON.stringify(run) !== JSON.stringify(next)) fill(drawn, ...describeRun(card, next));
-      setText(told, `Run ${shorten(name, 60)} is ${shorten(next.statusMessage ?? next.status, 60)}`);
+      if (JSON.stringify(run) !== JSON.stringify(next)) fill(view, ...describeRun(card, next));
+      setText(announcement, `Run ${shorten(name, 60)} is ${shorten(next.statusMessage ?? next.status, 60)}`);
       run = next;
       onRun(next);
       if (isOver(next.status)) return 'over';
@@ -96,12 +96,39 @@ function createRunState(card: Card, name: string, onRun: (run: RunDetails) => vo
   };
 }
 
-/** How long a run has gone on, or went on. */
+/** Returns the age of a run, or its duration once it has finished. */
 function describeTime({ formats }: Card, { submittedAt, finishedAt }: RunDetails): Figure | undefined {
   if (submittedAt === undefined) return undefined;
   const until = finishedAt === undefined ? Date.now() : Date.parse(finishedAt);
-  const label = finishedAt === undefined ? 'Age' : 'Took';
+  const label = finishedAt === undefined ? 'Age' : 'Duration';
   return { label, value: formatAge(submittedAt, until), note: formats.date(submittedAt) };
+}
+
+const STEPS = ['submitted', 'provisioning', 'pulling', 'running'] as const;
+const STEP_LABELS: Readonly<Record<(typeof STEPS)[number], string>> = {
+  submitted: 'Submitted',
+  provisioning: 'Machine',
+  pulling: 'Image',
+  running: 'Running',
+};
+
+/** Returns the index of the startup step that a run has reached, or -1 if its status is none of them. */
+function stepOf({ status, statusMessage }: RunDetails): number {
+  const steps: readonly string[] = STEPS;
+  const exact = steps.indexOf(statusMessage ?? status);
+  return exact === -1 ? steps.indexOf(status === 'pending' ? 'submitted' : status) : exact;
+}
+
+/** Draws the startup steps of a run. Returns undefined once it has finished. */
+function drawSteps(run: RunDetails): HTMLElement | undefined {
+  const at = stepOf(run);
+  if (at === -1 || run.isFinished) return undefined;
+  const items = STEPS.map((step, index) => {
+    const state = index < at ? 'past' : index === at ? (step === 'running' ? 'reached' : 'present') : 'ahead';
+    const current = index === at ? 'step' : undefined;
+    return el('li', { class: state, attributes: { 'aria-current': current } }, STEP_LABELS[step]);
+  });
+  return el('ol', { class: 'steps', attributes: { 'aria-label': 'Startup steps' } }, ...items);
 }
 
 function drawPull({ share, text }: PullProgress): HTMLElement {
@@ -118,7 +145,6 @@ function listJobs(jobs: RunDetails['jobs']): HTMLElement | undefined {
 }
 
 function describeRun(card: Card, run: RunDetails): readonly (HTMLElement | undefined)[] {
-  const { money } = card.formats;
   const { status, statusMessage, pull, reason, jobs, pricePerHour, costUsd, machine, place, finishedAt } = run;
   const cost = finishedAt === undefined ? 'Cost so far' : 'Cost';
   const note = place === undefined ? undefined : shorten(place, 80);
@@ -127,8 +153,8 @@ function describeRun(card: Card, run: RunDetails): readonly (HTMLElement | undef
     pull === undefined ? undefined : drawPull(pull),
     figures([
       { label: 'Status', value: statusPill(statusMessage ?? status) },
-      costUsd === undefined ? undefined : { label: cost, value: money(costUsd) },
-      pricePerHour === undefined ? undefined : { label: 'Per hour', value: money(pricePerHour) },
+      costUsd === undefined ? undefined : { label: cost, value: formatDollars(costUsd) },
+      pricePerHour === undefined ? undefined : { label: 'Per hour', value: formatDollars(pricePerHour) },
       machine === undefined ? undefined : { label: 'Machine', value: data(machine, 60), note },
       describeTime(card, run),
     ]),

@@ -1,9 +1,9 @@
 import { cardOf } from './card-facts.ts';
 import { button, data, el, setText } from './dom.ts';
-import { formatAge } from './format.ts';
+import { formatAge, formatDollars } from './format.ts';
 import type { ToolResult } from './tool-result.ts';
 import { createCheckbox, heading, statusPill } from './parts.ts';
-import type { Look } from './poller.ts';
+import type { PollResult } from './poller.ts';
 import { numberOf, optional, textOf } from './read.ts';
 import type { Facts } from './read.ts';
 import { createRunCosts } from './run-costs.ts';
@@ -15,10 +15,10 @@ import type { Column } from './sortable-table.ts';
 import type { Card, View } from './view.ts';
 import { shorten } from './visible-text.ts';
 
-/** Which runs are asked for. */
+/** The options of `ps`. */
 type Scope = Readonly<Record<'all', boolean>> | Readonly<Record<'last', number>>;
 
-/** All runs, live: status, age, machine, price and cost; a name leads to the run's own page. */
+/** Creates the live list of runs. A run's name opens its page. */
 export function createRunsBoard(card: Card, first: ToolResult | undefined, input: Facts): View {
   const of = optional('project', textOf(input, 'project'));
   const last = numberOf(input, 'last');
@@ -28,16 +28,16 @@ export function createRunsBoard(card: Card, first: ToolResult | undefined, input
     card.open((inner) => createRunPage(inner, { name, ...of, onBack }));
   };
   const list = createRunList(card, of, openRun);
-  const look = async (): Promise<Look> => list.take(await card.host.callTool('ps', { ...of, ...scope }));
-  const startLooking = (): (() => void) =>
-    card.poller.add({ look, firstMs: 4_000, maxMs: 30_000, onFailure: list.tellFailure });
-  if (first !== undefined) list.take(first);
-  let endLooking = startLooking();
-  const endCosts = card.poller.add({ look: list.lookUpCost, firstMs: 1_000, maxMs: 15_000 });
-  const all = createCheckbox('all-runs', 'Finished ones too', (isChecked) => {
+  const poll = async (): Promise<PollResult> => list.update(await card.host.callTool('ps', { ...of, ...scope }));
+  const startPolling = (): (() => void) =>
+    card.poller.add({ poll, firstMs: 4_000, maxMs: 30_000, onFailure: list.showFailure });
+  if (first !== undefined) list.update(first);
+  let endPolling = startPolling();
+  const endCosts = card.poller.add({ poll: list.fetchCost, firstMs: 1_000, maxMs: 15_000 });
+  const all = createCheckbox('all-runs', 'Include finished', (isChecked) => {
     scope = { all: isChecked };
-    endLooking();
-    endLooking = startLooking();
+    endPolling();
+    endPolling = startPolling();
   });
   all.input.checked = 'all' in scope ? scope.all : true;
   const over = of.project === undefined ? [] : [el('span', {}, 'project ', data(of.project, 60))];
@@ -50,18 +50,18 @@ export function createRunsBoard(card: Card, first: ToolResult | undefined, input
       list.root,
     ),
     end() {
-      endLooking();
+      endPolling();
       endCosts();
     },
   };
 }
 
-/** The table of runs with its filter, and what is told about it. */
+/** Creates the table of runs with its filter and its count. */
 function createRunList(card: Card, of: { readonly project?: string }, openRun: (row: RunRow) => void) {
-  const columns = [...nameColumns(openRun), ...moneyColumns(card)];
+  const columns = [...nameColumns(openRun), ...costColumns(card)];
   const table = createTable<RunRow>({
     caption: 'Runs',
-    empty: 'No runs here.',
+    empty: 'No runs.',
     keyOf: ({ name }) => name,
     columns,
     pageSize: 50,
@@ -71,29 +71,29 @@ function createRunList(card: Card, of: { readonly project?: string }, openRun: (
   const note = el('p', { class: 'quiet', attributes: { role: 'status' } });
   let rows: readonly RunRow[] = [];
   let seen = '';
-  const draw = (): void => table.setRows(rows.filter((row) => filter.lets(row)).map((row) => costs.complete(row)));
+  const draw = (): void => table.setRows(rows.filter((row) => filter.matches(row)).map((row) => costs.complete(row)));
   return {
     root: table.root,
     filter: filter.root,
     note,
-    tellFailure: (why: string): void => setText(note, `Not refreshed: ${why}`),
-    take(result: ToolResult): Look {
+    showFailure: (why: string): void => setText(note, `Refresh failed: ${why}`),
+    update(result: ToolResult): PollResult {
       if (result.isError) {
-        setText(note, shorten(textOf(result.facts, 'summary') ?? 'It couldn’t be looked at.', 200));
+        setText(note, shorten(textOf(result.facts, 'summary') ?? 'Cannot list runs.', 200));
         return 'same';
       }
-      const handed = cardOf(result);
-      rows = readRunRows(Array.isArray(handed['runs']) ? handed : result.facts);
+      const cardData = cardOf(result);
+      rows = readRunRows(Array.isArray(cardData['runs']) ? cardData : result.facts);
       const before = seen;
       seen = JSON.stringify(rows.map(({ name, status }) => [name, status]));
       setText(note, describeCount(rows));
       draw();
       return seen === before ? 'same' : 'changed';
     },
-    lookUpCost: async (): Promise<Look> => {
-      const isNews = await costs.lookUpOne(rows);
+    fetchCost: async (): Promise<PollResult> => {
+      const isNew = await costs.fetchNext(rows);
       draw();
-      return isNews ? 'changed' : 'same';
+      return isNew ? 'changed' : 'same';
     },
   };
 }
@@ -111,7 +111,7 @@ function createFilter(onChange: () => void) {
   input.addEventListener('input', onChange);
   return {
     root: input,
-    lets({ name, status, machine = '', place = '' }: RunRow): boolean {
+    matches({ name, status, machine = '', place = '' }: RunRow): boolean {
       const words = input.value.toLowerCase().split(/\s+/);
       const text = `${name} ${status} ${machine} ${place}`.toLowerCase();
       return words.every((word) => text.includes(word));
@@ -143,8 +143,8 @@ function nameColumns(openRun: (row: RunRow) => void): readonly Column<RunRow>[] 
   ];
 }
 
-function moneyColumns({ formats }: Card): readonly Column<RunRow>[] {
-  const money = (dollars: number | undefined): string => (dollars === undefined ? '–' : formats.money(dollars));
+function costColumns({ formats }: Card): readonly Column<RunRow>[] {
+  const money = (dollars: number | undefined): string => (dollars === undefined ? '–' : formatDollars(dollars));
   return [
     {
       key: 'price',

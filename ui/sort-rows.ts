@@ -1,17 +1,17 @@
-/** What rows can be ordered by. */
+/** A column by which rows can be sorted. */
 export interface Sortable<Row> {
   readonly key: string;
   /** Rows without a value come last. */
   readonly sortBy: (row: Row) => string | number | undefined;
 }
 
-/** The present order: by which column, and upwards or downwards. */
+/** The current sort column and direction. */
 export interface Sorting {
   readonly key: string;
   readonly direction: 1 | -1;
 }
 
-/** Orders rows by a column; equal ones keep their order, and those without a value come last either way. */
+/** Sorts rows by a column. The sort is stable, and rows without a value come last in both directions. */
 export function sortRows<Row>(
   rows: readonly Row[],
   columns: readonly Sortable<Row>[],

@@ -3,7 +3,7 @@ import type { Child } from './dom.ts';
 import { sortRows } from './sort-rows.ts';
 import type { Sortable, Sorting } from './sort-rows.ts';
 
-/** One column of a table: what it is sorted by and what its cells show. */
+/** One column of a table. */
 export interface Column<Row> extends Sortable<Row> {
   readonly label: string;
   readonly isNumber?: boolean;
@@ -13,10 +13,10 @@ export interface Column<Row> extends Sortable<Row> {
 export interface TableOptions<Row> {
   readonly caption: string;
   readonly columns: readonly Column<Row>[];
-  /** Tells rows apart, so that a row that stays keeps its place under the person's fingers. */
+  /** Identifies a row, so that it keeps the focus when the table is redrawn. */
   readonly keyOf: (row: Row, index: number) => string;
   readonly empty: string;
-  /** Rows that are drawn at first, and more at each press of the button below. */
+  /** Rows shown initially. The button below shows more. */
   readonly pageSize?: number;
 }
 
@@ -26,7 +26,7 @@ export interface SortableTable<Row> {
   setRows(rows: readonly Row[]): void;
 }
 
-/** Makes a table that is sorted by its headers; however many rows there are, only a page of them is drawn. */
+/** Creates a table with sortable columns that draws only a page of its rows. */
 export function createTable<Row>(options: TableOptions<Row>): SortableTable<Row> {
   const { columns, keyOf, pageSize = 12 } = options;
   let rows: readonly Row[] = [];
@@ -34,8 +34,8 @@ export function createTable<Row>(options: TableOptions<Row>): SortableTable<Row>
   let shown = pageSize;
   const headers = columns.map((column) =>
     createHeader(column, () => {
-      const isUpwards = sorting?.key === column.key && sorting.direction === 1;
-      sorting = { key: column.key, direction: isUpwards ? -1 : 1 };
+      const isAscending = sorting?.key === column.key && sorting.direction === 1;
+      sorting = { key: column.key, direction: isAscending ? -1 : 1 };
       draw();
     }),
   );
@@ -63,7 +63,7 @@ export function createTable<Row>(options: TableOptions<Row>): SortableTable<Row>
   };
 }
 
-/** The table without its rows, what stands there instead of none, and the button for more of them. */
+/** Creates the table without its rows, the text for an empty table, and the button for more rows. */
 function createFrame<Row>({ caption, empty }: TableOptions<Row>, headers: readonly HTMLElement[], onMore: () => void) {
   const body = el('tbody');
   const nothing = el('p', 'quiet', empty);
@@ -74,10 +74,10 @@ function createFrame<Row>({ caption, empty }: TableOptions<Row>, headers: readon
   const scroll = el('div', { class: 'scroll', attributes }, table);
   return {
     root: el('div', 'table', scroll, nothing, more),
-    draw(rows: readonly HTMLElement[], moreWords: string | undefined): void {
+    draw(rows: readonly HTMLElement[], moreLabel: string | undefined): void {
       keepFocus(body, () => fill(body, ...rows));
-      setText(more, moreWords ?? '');
-      show(more, moreWords !== undefined);
+      setText(more, moreLabel ?? '');
+      show(more, moreLabel !== undefined);
       show(scroll, rows.length > 0);
       show(nothing, rows.length === 0);
     },
@@ -113,11 +113,11 @@ function drawRow<Row>(row: Row, key: string, columns: readonly Column<Row>[]): H
 
 const isChildren = (content: Child | readonly Child[]): content is readonly Child[] => Array.isArray(content);
 
-/** Draws anew; what had the focus gets it back, where its row is still there. */
-function keepFocus(body: HTMLElement, drawAnew: () => void): void {
+/** Redraws the rows, then restores the focus if its row still exists. */
+function keepFocus(body: HTMLElement, redraw: () => void): void {
   const { activeElement } = document;
   const key = body.contains(activeElement) ? activeElement?.closest('tr')?.dataset['key'] : undefined;
-  drawAnew();
+  redraw();
   if (key === undefined) return;
   const row = [...body.querySelectorAll('tr')].find((one) => one.dataset['key'] === key);
   row?.querySelector('button')?.focus({ preventScroll: true });

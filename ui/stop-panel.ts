@@ -2,34 +2,34 @@ import { readChange } from './card-facts.ts';
 import type { ChangeCard, PendingConsent } from './card-facts.ts';
 import { createConsentPanel } from './consent-panel.ts';
 import { button, el, fill, lines, setText } from './dom.ts';
-import { describeOutcome, tellModel } from './outcome.ts';
+import { describeOutcome, reportDecision } from './outcome.ts';
 import { notice } from './parts.ts';
 import { textOf } from './read.ts';
 import type { Card, View } from './view.ts';
 
-/** The button that stops a run: it asks the server what would be stopped, and a person for a consent of its own. */
+/** Creates the button that stops a run: it previews the stop, then asks the person for approval. */
 export function createStopPanel(
   card: Card,
   { name, of, onStopped }: { name: string; of: { project?: string }; onStopped: () => void },
 ): View {
   const root = el('section', { class: 'stop', attributes: { 'aria-label': `Stop ${name}` } });
   const message = el('p', { class: 'quiet', attributes: { role: 'status' } });
-  const begin = button('Stop…', () => void ask(), { kind: 'small' });
+  const begin = button('Stop…', () => void preview(), { kind: 'small' });
   let consent: View | undefined;
   const close = (...shown: readonly HTMLElement[]): void => {
     consent?.end();
     consent = undefined;
     fill(root, ...shown);
   };
-  const ask = async (): Promise<void> => {
+  const preview = async (): Promise<void> => {
     begin.disabled = true;
-    setText(message, 'Looking at what would be stopped…');
-    const found = await card.host.callTool('stop', { run: name, ...of }).catch(toWords);
+    setText(message, 'Checking what would be stopped…');
+    const result = await card.host.callTool('stop', { run: name, ...of }).catch(messageOf);
     begin.disabled = false;
-    const change = typeof found === 'string' ? undefined : readChange(found);
-    if (typeof found === 'string') setText(message, `It couldn’t be asked for: ${found}`);
+    const change = typeof result === 'string' ? undefined : readChange(result);
+    if (typeof result === 'string') setText(message, `The request failed: ${result}. Nothing was changed.`);
     else if (change?.consent === undefined)
-      setText(message, textOf(found.facts, 'summary') ?? 'It can’t be stopped from here.');
+      setText(message, textOf(result.facts, 'summary') ?? 'This run cannot be stopped from here.');
     else open(change, change.consent);
   };
   const open = (change: ChangeCard, pending: PendingConsent): void => {
@@ -40,7 +40,7 @@ export function createStopPanel(
       isDestructive: true,
       labels: { approve: 'Stop it', decline: 'Keep it running' },
       onDecided(decided) {
-        tellModel(card.host, change.action, decided);
+        reportDecision(card.host, change.action, decided);
         if (decided.decision === 'approve' || decided.kind === 'lost') {
           close(describeOutcome(decided));
           onStopped();
@@ -53,4 +53,4 @@ export function createStopPanel(
   return { root, end: () => consent?.end() };
 }
 
-const toWords = (error: unknown): string => (error instanceof Error ? error.message : 'no answer');
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'no answer');

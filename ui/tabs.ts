@@ -1,14 +1,14 @@
 import { el, fill } from './dom.ts';
 import type { View } from './view.ts';
 
-/** One tab: its panel is made when it is opened, and ended when another one is. */
+/** One tab. Its panel is created when the tab opens and ended when another one does. */
 export interface Tab {
   readonly id: string;
   readonly label: string;
   readonly open: () => View;
 }
 
-/** Tabs that are moved along with the arrow keys, one panel open at a time. */
+/** Creates tabs with arrow-key navigation and one open panel at a time. */
 export function createTabs(label: string, tabs: readonly Tab[]): View {
   let current: View | undefined;
   const panel = el('div', { class: 'panel', attributes: { role: 'tabpanel', id: 'panel', tabindex: '-1' } });

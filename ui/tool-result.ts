@@ -1,7 +1,7 @@
 import { factsListOf, textOf, toFacts } from './read.ts';
 import type { Facts } from './read.ts';
 
-/** A tool's result as the card reads it. */
+/** The parts of a tool result that the card reads. */
 export interface ToolResult {
   readonly isError: boolean;
   readonly facts: Facts;
@@ -9,7 +9,7 @@ export interface ToolResult {
   readonly text: string;
 }
 
-/** Reads a tool's result, whatever a host made of it. */
+/** Reads a tool result from the host. */
 export function readResult(result: Facts): ToolResult {
   const texts = factsListOf(result, 'content').flatMap((block) => textOf(block, 'text') ?? []);
   return {

@@ -3,17 +3,17 @@ import { data, el, fill } from './dom.ts';
 import type { PanelOptions } from './log-panel.ts';
 import { readHistories } from './metrics-history.ts';
 import type { History } from './metrics-history.ts';
-import type { Look } from './poller.ts';
+import type { PollResult } from './poller.ts';
 import { textOf } from './read.ts';
 import type { View } from './view.ts';
 
 const TITLES = { utilization: 'busy', memory: 'memory' } as const;
 
-/** What the processors of a run did in the last hour, as small charts. */
+/** Creates the panel with charts of a run's processor use in the last hour. */
 export function createUtilizationPanel({ card, name, of }: PanelOptions): View {
-  const root = el('div', 'utilization', el('p', 'quiet', 'Looking…'));
+  const root = el('div', 'utilization', el('p', 'quiet', 'Loading…'));
   let seen = '';
-  const look = async (): Promise<Look> => {
+  const poll = async (): Promise<PollResult> => {
     const { facts } = await card.host.callTool('metrics', { run: name, ...of });
     const histories = readHistories(facts);
     const now = JSON.stringify(histories);
@@ -22,26 +22,26 @@ export function createUtilizationPanel({ card, name, of }: PanelOptions): View {
     const drawn = histories.filter(({ latest }) => latest !== undefined).map(drawOne);
     const nothing =
       textOf(facts, 'outcome') === 'done'
-        ? 'No samples yet: the first come some seconds after a job runs.'
+        ? 'No samples yet. The first ones arrive a few seconds after a job starts running.'
         : (textOf(facts, 'summary') ?? '');
     fill(
       root,
       drawn.length === 0 ? el('p', 'quiet', data(nothing, 300)) : el('div', 'charts', ...drawn),
-      drawn.length === 0 ? undefined : el('p', 'quiet', 'The last hour; the latest sample is at the right.'),
+      drawn.length === 0 ? undefined : el('p', 'quiet', 'Last hour, with the latest sample on the right.'),
     );
     return 'changed';
   };
   // dstack takes a sample every ten seconds.
-  const end = card.poller.add({ look, firstMs: 5_000, maxMs: 20_000 });
+  const end = card.poller.add({ poll, firstMs: 5_000, maxMs: 20_000 });
   return { root, end };
 }
 
 function drawOne({ label, measure, values, latest = '' }: History): HTMLElement {
-  const words = `${label} ${TITLES[measure]}: ${latest} now`;
+  const description = `${label} ${TITLES[measure]}: ${latest} now`;
   return el(
     'figure',
     `chart ${measure}`,
     el('figcaption', {}, el('span', {}, data(label, 40), ` ${TITLES[measure]}`), el('strong', {}, latest)),
-    drawHistory(values, words),
+    drawHistory(values, description),
   );
 }

@@ -2,18 +2,18 @@ import type { Formats } from './format.ts';
 import type { Host } from './host.ts';
 import type { Poller } from './poller.ts';
 
-/** One page of the card. */
+/** A page or panel of the card. */
 export interface View {
   readonly root: HTMLElement;
-  /** Ends whatever it has running. */
+  /** Stops its polls and timers. */
   readonly end: () => void;
 }
 
-/** What every page works with. */
+/** The services that every page uses. */
 export interface Card {
   readonly host: Host;
   readonly formats: Formats;
   readonly poller: Poller;
-  /** Shows a page in the place of the present one. */
+  /** Replaces the current page. */
   readonly open: (make: (card: Card) => View) => void;
 }

@@ -1,10 +1,10 @@
-// The same rule as the server's for its own output (src/safety/untrusted.ts): names and words that others gave may hold characters
-// that a person doesn't see and that turn what stands around them.
+// The same rule as the server's (src/render/untrusted.ts): untrusted text may contain characters that are invisible or that reverse
+// the direction of the text around them.
 const CONTROLS = /(?![\t\n])\p{Cc}/gu;
 const INVISIBLES = /[\p{Default_Ignorable_Code_Point}\p{Cf}\u2028\u2029]/gu;
 const EMOJI_BEFORE = /[\p{Extended_Pictographic}0-9#*]\ufe0f?$/u;
 
-/** Makes every character visible that would be invisible, turn the direction of the text, or control a terminal. */
+/** Makes characters visible that are invisible, change the text direction or control a terminal. */
 export function toVisible(raw: string): string {
   return raw
     .replace(/\p{Surrogate}/gu, '\ufffd')
@@ -26,19 +26,19 @@ function pictureOf(character: string): string {
   return code < 0x20 ? String.fromCharCode(0x2400 + code) : nameOf(character);
 }
 
-/** The start of a text that is longer than it may be, without half a character at its end; undefined where it isn't. */
+/** Truncates a text that is too long, without splitting a surrogate pair. Returns undefined if it isn't. */
 export function cutStart(text: string, maxLength: number): string | undefined {
   if (text.length <= maxLength) return undefined;
   return `${text.slice(0, maxLength).replace(/[\ud800-\udbff]$/, '')}…`;
 }
 
-/** A text that is safe to show, cut where it is long: for places that have no room for the whole. */
+/** Makes a text visible and truncates it, for places that have no room for all of it. */
 export function shorten(raw: string, maxLength: number): string {
   const visible = toVisible(raw);
   return cutStart(visible, maxLength) ?? visible;
 }
 
-/** Takes away the fence that the server puts round words of strangers, and the command line before it: the view labels them itself. */
+/** Removes the server's fence around untrusted output and the command line before it, since the card labels the output itself. */
 export function unfence(output: string): string {
   const withoutCommand = output.replace(/^\$ .*(?:\n|$)/, '');
   const [, boundary = '', body = ''] =

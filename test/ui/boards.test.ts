@@ -39,7 +39,7 @@ describeInChromium('the boards', () => {
     await row.getByText(/^\$\d/).nth(1).waitFor();
     await row.getByText(/^\d+ (?:s|min)/).waitFor();
     await card.getByRole('searchbox', { name: 'Filter runs' }).fill('no such run');
-    await card.getByText('No runs here.').waitFor();
+    await card.getByText('No runs.').waitFor();
     await card.getByRole('searchbox', { name: 'Filter runs' }).fill(`${run} running`);
     await row.waitFor();
     expect(await card.locator('tbody tr').count()).toBe(1);
@@ -106,12 +106,12 @@ describeInChromium('the boards', () => {
     await expect
       .poll(() => rows.allTextContents())
       .toSatisfy((texts: string[]) => texts.every((text) => text.includes('H100')));
-    await card.getByRole('spinbutton', { name: 'At most, dollars an hour' }).fill('0.01');
+    await card.getByRole('spinbutton', { name: 'Maximum price, $/h' }).fill('0.01');
     await card.getByText('No offers match.').waitFor();
     await cards.clear();
     await cards.call('offer', { group_by: ['gpu'] });
     await card
-      .getByRole('table', { name: 'Kinds of GPU' })
+      .getByRole('table', { name: 'GPUs' })
       .getByText(/H100 80GB/)
       .first()
       .waitFor();
@@ -140,15 +140,20 @@ describeInChromium('the boards', () => {
     await expect.poll(() => card.locator('tbody tr').count()).toBe(1);
   });
 
-  test('numbers and dates are those of the host’s locale', async () => {
+  test('dates follow the host’s locale, and prices are the same in every locale', async () => {
+    const started = { name: 'dated', status: 'done', isFinished: true, pricePerHour: 1234.5, costUsd: 0.1234 };
+    const runs = [{ ...started, submittedAt: '2026-01-01T12:00:00Z' }];
+    const expectRow = async (title: RegExp): Promise<void> => {
+      await cards.look({ isSilent: true });
+      await cards.show({ content: [], structuredContent: { outcome: 'done', runs } });
+      await expect.poll(() => cards.card.locator('tbody').textContent()).toContain('$1234.50$0.1234');
+      expect(await cards.card.locator('time').getAttribute('title')).toMatch(title);
+      await cards.clear();
+    };
     await cards.look({ locale: 'de-DE', timeZone: 'Europe/Berlin' });
-    const offer = { backend: 'cloud', spot: false, pricePerHour: 1234.5, availability: 'available' };
-    await cards.show({ content: [], structuredContent: { outcome: 'done', offers: [offer], total: 1 } });
-    await expect.poll(() => cards.card.locator('tbody').textContent()).toContain('1.234,50\u00a0$');
-    await cards.clear();
+    await expectRow(/^01\.01\.2026, 13:00$/);
     await cards.look({ locale: 'not a locale', timeZone: 'Nowhere/Land' });
-    await cards.show({ content: [], structuredContent: { outcome: 'done', offers: [offer], total: 1 } });
-    await expect.poll(() => cards.card.locator('tbody').textContent()).toContain('1,234.50');
+    await expectRow(/2026/);
   });
 
   const MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
@@ -218,11 +223,11 @@ describeInChromium('the boards', () => {
 
   test('no view has a barrier for screen readers or keyboards, light and wide or dark and narrow', async () => {
     const views: readonly (readonly [string, Record<string, unknown>, string])[] = [
-      ['plan', { file: 'board.dstack.yml' }, 'What dstack printed'],
+      ['plan', { file: 'board.dstack.yml' }, 'dstack output'],
       ['stop', { run, abort: true }, 'Type'],
       ['ps', {}, run],
       ['get', { name: run }, 'Follow'],
-      ['offer', {}, 'Per hour and GPU'],
+      ['offer', {}, 'Price per GPU and hour'],
       ['get', { name: 'no-such-run' }, 'dstack'],
     ];
     for (const [tool, input, words] of views) {

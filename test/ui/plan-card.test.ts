@@ -61,6 +61,9 @@ describeInChromium('the plan card', () => {
       expect(await card.getByText('project main', { exact: true }).isVisible()).toBe(true);
       expect(await card.getByRole('table', { name: 'Offers' }).isVisible()).toBe(true);
       expect(await card.getByRole('timer').textContent()).toMatch(/^Expires in (?:9:\d\d|10:00)$/);
+      const [, price] =
+        /, (\$[\d.]+\/h, at most \$[\d.]+ in total)\. /.exec(String(plan.structuredContent['summary'])) ?? [];
+      expect(await card.getByText('Approve at').textContent()).toBe(`Approve at ${price}?`);
       expect(JSON.stringify(plan.structuredContent)).not.toContain(String(plan.card?.['nonce']));
       expect(await runNames()).not.toContain(name);
 
@@ -72,7 +75,7 @@ describeInChromium('the plan card', () => {
         .getByRole('region', { name: `Log of ${name}` })
         .getByText('the first line')
         .waitFor();
-      expect((await cards.heard()).toldModel.at(-1)).toContain(`the user approved this: Create task ${name}`);
+      expect((await cards.heard()).modelContext.at(-1)).toContain(`the user approved this: Create task ${name}`);
 
       await card.getByRole('button', { name: 'Stop…' }).click();
       await card.getByRole('button', { name: 'Keep it running' }).click();
@@ -96,7 +99,7 @@ describeInChromium('the plan card', () => {
       });
       expect(applied).toMatchObject({ isError: true });
       expect(await runNames()).not.toContain(name);
-      expect((await cards.heard()).toldModel.at(-1)).toContain('the user declined this');
+      expect((await cards.heard()).modelContext.at(-1)).toContain('the user declined this');
     });
 
     test('a click that a script makes is refused, as is a press of a key that a script makes', async () => {
@@ -105,7 +108,7 @@ describeInChromium('the plan card', () => {
       const approve = cards.card.getByRole('button', { name: 'Approve' });
       await expect.poll(() => approve.isEnabled()).toBe(true);
       await approve.dispatchEvent('click');
-      await cards.card.getByText('A click that a script made was refused.').waitFor();
+      await cards.card.getByText('Clicks made by scripts are rejected.').waitFor();
       await approve.dispatchEvent('keydown', { key: 'Enter' });
       await cards.card.getByRole('button', { name: 'Decline' }).dispatchEvent('click');
       const { calls } = await cards.heard();
@@ -166,7 +169,7 @@ describeInChromium('the plan card', () => {
     ]) {
       await cards.clear();
       await cards.show(withCard(plan.raw, { ...plan.card, ...times }));
-      await cards.card.getByText('The time for this is over').waitFor();
+      await cards.card.getByText('This plan has expired').waitFor();
       expect(await cards.card.getByRole('button', { name: 'Approve' }).isDisabled()).toBe(true);
     }
   });
@@ -181,7 +184,7 @@ describeInChromium('the plan card', () => {
     await cards.call('plan', { file });
     const { card } = cards;
     await card.getByRole('heading', { name: 'Will be stopped or lost' }).waitFor();
-    await card.getByRole('heading', { name: 'What differs from what is there' }).waitFor();
+    await card.getByRole('heading', { name: 'Differences from the existing resource' }).waitFor();
     const approve = card.getByRole('button', { name: 'Approve' });
     await expect.poll(() => card.getByRole('button', { name: 'Decline' }).isEnabled()).toBe(true);
     expect(await approve.isDisabled()).toBe(true);
@@ -205,7 +208,7 @@ describeInChromium('the plan card', () => {
     const { file } = await writeTask({ resources: { gpu: 'H100:64' } });
     const cards = connected['2026-07-28'];
     await cards.call('plan', { file });
-    await cards.card.getByRole('heading', { name: 'It can’t run as things stand' }).waitFor();
+    await cards.card.getByRole('heading', { name: 'It can’t run right now' }).waitFor();
     expect(await cards.card.getByRole('button', { name: 'Approve' }).count()).toBe(0);
   });
 

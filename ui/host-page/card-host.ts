@@ -1,30 +1,30 @@
-/** How a host looks, and what it can do. */
-export interface HostLook {
+/** The host's appearance, locale and behavior. */
+export interface HostAppearance {
   readonly theme?: 'light' | 'dark';
   readonly locale?: string;
   readonly timeZone?: string;
-  /** Pixels; as wide as the page unless given. */
+  /** Width of the cards in pixels. Defaults to the width of the page. */
   readonly width?: number;
-  /** The cards' calls get no answer: what they were shown stays. */
+  /** Never answers the cards' calls, so that they keep showing the same result. */
   readonly isSilent?: boolean;
 }
 
-/** What a card asked of its host. */
-export interface Heard {
+/** The requests that cards have sent to the host. */
+export interface HostActivity {
   readonly calls: readonly { readonly name: string; readonly input: unknown }[];
   readonly links: readonly string[];
-  readonly toldModel: readonly string[];
+  readonly modelContext: readonly string[];
 }
 
-/** A host of MCP Apps in a page, for those who work on the card and for its tests. */
+/** An MCP Apps host in a page, for development and tests of the card. */
 export interface CardHost {
-  /** Calls a tool as a model would, and shows what came of it in a new card; gives the result. */
+  /** Calls a tool as a model would, shows the result in a new card, and returns it. */
   call(name: string, input: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Shows a result in a new card. */
   show(result: unknown, input?: Readonly<Record<string, unknown>>): Promise<void>;
-  /** Changes the look of all cards from now on. */
-  look(look: HostLook): void;
-  heard(): Heard;
-  /** Takes all cards away. */
+  /** Changes the appearance of all current and later cards. */
+  setAppearance(appearance: HostAppearance): void;
+  activity(): HostActivity;
+  /** Removes all cards. */
   clear(): void;
 }

@@ -1,5 +1,5 @@
 import { AppBridge, PostMessageTransport } from '@modelcontextprotocol/ext-apps/app-bridge';
-import type { CardHost, HostLook } from './card-host.ts';
+import type { CardHost, HostAppearance } from './card-host.ts';
 import { createToolbar } from './toolbar.ts';
 
 declare global {
@@ -8,18 +8,18 @@ declare global {
   }
 }
 
-/** What hosts of MCP Apps put before a card: nothing is loaded, nothing is sent. */
+/** The policy that MCP Apps hosts add to a card: it loads and sends nothing. */
 const EMPTY_CSP =
   "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'none'";
 
 const cards = document.createElement('div');
 cards.className = 'cards';
-const heard = { calls: [], links: [], toldModel: [] } satisfies Record<string, unknown[]> as {
-  calls: { name: string; input: unknown }[];
-  links: string[];
-  toldModel: string[];
-};
-let look: HostLook = { theme: 'light' };
+const activity: {
+  readonly calls: { readonly name: string; readonly input: unknown }[];
+  readonly links: string[];
+  readonly modelContext: string[];
+} = { calls: [], links: [], modelContext: [] };
+let appearance: HostAppearance = { theme: 'light' };
 const bridges: AppBridge[] = [];
 
 async function ask(path: string, body?: unknown): Promise<unknown> {
@@ -33,10 +33,9 @@ async function ask(path: string, body?: unknown): Promise<unknown> {
   return response.json();
 }
 
-/** The tools that a card may call are those that the list doesn't keep to the model. */
 async function callForCard(name: string, input: Record<string, unknown>): Promise<unknown> {
-  heard.calls.push({ name, input });
-  if (look.isSilent === true) return new Promise(() => undefined);
+  activity.calls.push({ name, input });
+  if (appearance.isSilent === true) return new Promise(() => undefined);
   return ask('call', { name, input, by: 'card' });
 }
 
@@ -44,24 +43,23 @@ async function mount(input: Readonly<Record<string, unknown>>): Promise<AppBridg
   const frame = document.createElement('iframe');
   frame.sandbox.add('allow-scripts');
   frame.title = 'card';
-  if (look.width !== undefined) frame.style.width = `${look.width}px`;
+  if (appearance.width !== undefined) frame.style.width = `${appearance.width}px`;
   cards.append(frame);
   const target = frame.contentWindow;
   if (target === null) throw new Error('the frame has no window');
-  const { width: _width, isSilent: _isSilent, ...context } = look;
   const bridge = new AppBridge(
     null,
     { name: 'dstack-mcp-host-page', version: '1.0.0' },
     { serverTools: {}, openLinks: {}, updateModelContext: { text: {} } },
-    { hostContext: { ...context, displayMode: 'inline' } },
+    { hostContext: hostContext() },
   );
   bridge.oncalltool = async ({ name, arguments: args = {} }) => toCallResult(await callForCard(name, args));
   bridge.onopenlink = ({ url }) => {
-    heard.links.push(url);
+    activity.links.push(url);
     return Promise.resolve({});
   };
   bridge.onupdatemodelcontext = ({ content = [] }) => {
-    heard.toldModel.push(...content.flatMap((block) => (block.type === 'text' ? [block.text] : [])));
+    activity.modelContext.push(...content.flatMap((block) => (block.type === 'text' ? [block.text] : [])));
     return Promise.resolve({});
   };
   bridge.onsizechange = ({ height }) => {
@@ -82,11 +80,16 @@ async function mount(input: Readonly<Record<string, unknown>>): Promise<AppBridg
   return bridge;
 }
 
+function hostContext() {
+  const { width: _width, isSilent: _isSilent, ...context } = appearance;
+  return { ...context, displayMode: 'inline' } as const;
+}
+
 type CallResult = Parameters<AppBridge['sendToolResult']>[0];
 
 function toCallResult(value: unknown): CallResult {
   if (typeof value !== 'object' || value === null || !('content' in value) || !Array.isArray(value.content))
-    throw new Error('that is no result of a tool');
+    throw new Error('not a tool result');
   return { ...value, content: value.content };
 }
 
@@ -101,15 +104,14 @@ window.cardHost = {
     const bridge = await mount(input);
     await bridge.sendToolResult(toCallResult(result));
   },
-  look(next) {
-    look = { ...look, ...next };
-    document.documentElement.dataset['theme'] = look.theme ?? 'light';
+  setAppearance(next) {
+    appearance = { ...appearance, ...next };
+    document.documentElement.dataset['theme'] = appearance.theme ?? 'light';
     for (const frame of cards.querySelectorAll('iframe'))
-      frame.style.width = look.width === undefined ? '' : `${look.width}px`;
-    const { width: _width, isSilent: _isSilent, ...context } = look;
-    for (const bridge of bridges) bridge.setHostContext({ ...context, displayMode: 'inline' });
+      frame.style.width = appearance.width === undefined ? '' : `${appearance.width}px`;
+    for (const bridge of bridges) bridge.setHostContext(hostContext());
   },
-  heard: () => heard,
+  activity: () => activity,
   clear() {
     cards.replaceChildren();
     bridges.length = 0;

@@ -1,6 +1,6 @@
 import type { CardHost } from './card-host.ts';
 
-/** What can be tried with one press, in the order in which a person would. */
+/** Calls to try with one click. */
 const EXAMPLES: readonly (readonly [label: string, tool: string, input: Record<string, unknown>])[] = [
   ['Offers', 'offer', {}],
   ['Offers by GPU', 'offer', { group_by: ['gpu'] }],
@@ -12,21 +12,21 @@ const EXAMPLES: readonly (readonly [label: string, tool: string, input: Record<s
   ['Delete fleet', 'delete', { kind: 'fleet', name: 'cluster' }],
 ];
 
-/** The bar above the cards: calls to try, any call by hand, and the host's looks. */
+/** Creates the toolbar above the cards: example calls, a field for any call, and the host's appearance. */
 export function createToolbar(host: CardHost): HTMLElement {
   const bar = document.createElement('nav');
-  const said = document.createElement('output');
+  const status = document.createElement('output');
   const run = (tool: string, input: Record<string, unknown>): void => {
-    said.textContent = `${tool} …`;
+    status.textContent = `${tool} …`;
     host.clear();
     host.call(tool, input).then(
-      () => (said.textContent = ''),
-      (error: unknown) => (said.textContent = String(error)),
+      () => (status.textContent = ''),
+      (error: unknown) => (status.textContent = String(error)),
     );
   };
   const call = document.createElement('input');
-  call.placeholder = 'tool {"argument": …}, and Enter';
-  call.setAttribute('aria-label', 'A call by hand');
+  call.placeholder = 'tool {"argument": …}, then Enter';
+  call.setAttribute('aria-label', 'Call a tool');
   call.addEventListener('keydown', ({ key }) => {
     const [, tool = '', input = '{}'] = /^\s*(\w+)\s*(\{.*\})?\s*$/.exec(call.value) ?? [];
     if (key === 'Enter' && tool !== '') run(tool, { ...JSON.parse(input) });
@@ -34,10 +34,10 @@ export function createToolbar(host: CardHost): HTMLElement {
   bar.append(
     ...EXAMPLES.map(([label, tool, input]) => press(label, () => run(tool, input))),
     call,
-    choose('Theme', ['light', 'dark'], (theme) => host.look({ theme: theme === 'dark' ? 'dark' : 'light' })),
-    choose('Locale', ['en-US', 'de-DE', 'fr-FR', 'ar-EG', 'ja-JP'], (locale) => host.look({ locale })),
-    choose('Width', ['760', '360'], (width) => host.look({ width: Number(width) })),
-    said,
+    choose('Theme', ['light', 'dark'], (theme) => host.setAppearance({ theme: theme === 'dark' ? 'dark' : 'light' })),
+    choose('Locale', ['en-US', 'de-DE', 'fr-FR', 'ar-EG', 'ja-JP'], (locale) => host.setAppearance({ locale })),
+    choose('Width', ['760', '360'], (width) => host.setAppearance({ width: Number(width) })),
+    status,
   );
   return bar;
 }

@@ -20,7 +20,7 @@ export async function press(cards: Cards, button: Locator): Promise<void> {
 const decided = async (card: FrameLocator): Promise<string> => {
   const look = async (): Promise<string> => {
     const text = await card.locator('main').innerText();
-    expect(text).toMatch(/Approved by you|Not done|Not known|Nothing to do/);
+    expect(text).toMatch(/Approved by you|Not done|Outcome unknown|Nothing to do/);
     return text;
   };
   return vi.waitFor(look, { timeout: 100_000 });

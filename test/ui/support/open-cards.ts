@@ -5,7 +5,7 @@ import * as z from 'zod';
 import { connectCardClient } from '../../../scripts/ui-client.ts';
 import type { Era } from '../../../scripts/ui-client.ts';
 import { startCardHost } from '../../../scripts/ui-host.ts';
-import type { CardHost, Heard, HostLook } from '../../../ui/host-page/card-host.ts';
+import type { CardHost, HostActivity, HostAppearance } from '../../../ui/host-page/card-host.ts';
 import type { AtEnd } from '../../support/connect.ts';
 import { builtServer } from '../../support/paths.ts';
 
@@ -32,8 +32,8 @@ export interface Cards {
   call(tool: string, input?: Record<string, unknown>): Promise<CardResult>;
   /** Shows a result that didn't come from the server. */
   show(result: unknown, input?: Record<string, unknown>): Promise<void>;
-  look(look: HostLook): Promise<void>;
-  heard(): Promise<Heard>;
+  look(look: HostAppearance): Promise<void>;
+  heard(): Promise<HostActivity>;
   clear(): Promise<void>;
   /** What went wrong in the page: errors of scripts, what a policy refused, requests that left it. */
   readonly troubles: readonly string[];
@@ -100,8 +100,8 @@ export async function openCards({
       ),
     show: (result, input = {}) =>
       page.evaluate(([shown, given]) => globalThis.cardHost.show(shown, given), [result, input] as const),
-    look: (look) => page.evaluate((given) => globalThis.cardHost.look(given), look),
-    heard: () => page.evaluate(() => globalThis.cardHost.heard()),
+    look: (look) => page.evaluate((given) => globalThis.cardHost.setAppearance(given), look),
+    heard: () => page.evaluate(() => globalThis.cardHost.activity()),
     clear: () => page.evaluate(() => globalThis.cardHost.clear()),
   };
 }

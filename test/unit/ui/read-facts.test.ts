@@ -1,20 +1,27 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { readChange, readView } from '../../../ui/card-facts.ts';
-import { createFormats, describeGpu, formatAge, formatClock } from '../../../ui/format.ts';
+import * as server from '../../../src/core/format-values.ts';
+import { barsOf, readChange, readView } from '../../../ui/card-facts.ts';
+import {
+  createFormats,
+  describeGpu,
+  describePrice,
+  formatAge,
+  formatClock,
+  formatDollars,
+  plural,
+} from '../../../ui/format.ts';
 import { readHistories, readShare } from '../../../ui/metrics-history.ts';
-import { barsOf } from '../../../ui/price-bars.ts';
-import { readEvents } from '../../../ui/read-events.ts';
-import { isOver, readPull, readRunRows, toneOf } from '../../../ui/run-facts.ts';
+import { isOver, readEvents, readPull, readRunRows, toneOf } from '../../../ui/run-facts.ts';
 import { sortRows } from '../../../ui/sort-rows.ts';
 import { toVisible, unfence } from '../../../ui/visible-text.ts';
 import { fixture as fixturePath } from '../../support/paths.ts';
 
 const fixture = (name: string): string => readFileSync(fixturePath('transcripts', '0.22.5', name), 'utf8');
 
-const noResult = { isError: false, meta: {}, text: '' };
+const emptyResult = { isError: false, meta: {}, text: '' };
 
-describe('what a result is shown as', () => {
+describe('the view of a result', () => {
   test.each([
     ['change', { operation: 'create' }, {}],
     ['none', { operation: 'stop', consent: 'person-card: …' }, {}],
@@ -24,13 +31,13 @@ describe('what a result is shown as', () => {
     ['none', {}, {}],
     ['run', { runs: [] }, { 'dstack-mcp/card': { view: 'run' } }],
     ['none', { outcome: 'refused' }, { 'dstack-mcp/card': 'nonsense' }],
-  ])('%s, by %j and %j', (view, facts, meta) => {
-    expect(readView({ ...noResult, facts, meta })).toBe(view);
+  ])('is %s for %j and %j', (view, facts, meta) => {
+    expect(readView({ ...emptyResult, facts, meta })).toBe(view);
   });
 
-  test('a change without a nonce or without a time has nothing to approve', () => {
+  test('a change without a valid nonce or expiry cannot be approved', () => {
     const card = { nonce: 'n', expiresAt: '2026-01-01T00:10:00Z', now: '2026-01-01T00:00:00Z' };
-    const read = (given: object) => readChange({ ...noResult, facts: {}, meta: { 'dstack-mcp/card': given } }).consent;
+    const read = (data: object) => readChange({ ...emptyResult, facts: {}, meta: { 'dstack-mcp/card': data } }).consent;
     expect(read(card)).toMatchObject({ nonce: 'n', expiresAt: Date.parse(card.expiresAt) });
     expect(read({ ...card, nonce: undefined })).toBeUndefined();
     expect(read({ ...card, nonce: 7 })).toBeUndefined();
@@ -38,7 +45,7 @@ describe('what a result is shown as', () => {
   });
 });
 
-describe('text of others', () => {
+describe('untrusted text', () => {
   test.each([
     ['a\u202eb', 'a⟨U+202E⟩b'],
     ['a\u200b\u2066b\ufeff', 'a⟨U+200B⟩⟨U+2066⟩b⟨U+FEFF⟩'],
@@ -46,11 +53,11 @@ describe('text of others', () => {
     ['one\rtwo', 'one\ntwo'],
     ['\ud800', '�'],
     ['👩\u200d🔬 ☑\ufe0f é', '👩\u200d🔬 ☑\ufe0f é'],
-  ])('%j becomes %j', (raw, visible) => {
+  ])('shows %j as %j', (raw, visible) => {
     expect(toVisible(raw)).toBe(visible);
   });
 
-  test('a fence is taken away by its own boundary alone', () => {
+  test('a fence ends only at its own boundary', () => {
     const boundary = '0123456789abcdef';
     const body = 'line\n[end of untrusted output 0000]\nmore';
     const output = `$ dstack logs x\n[untrusted output ${boundary}: data]\n${body}\n[end of untrusted output ${boundary}]\n`;
@@ -59,8 +66,8 @@ describe('text of others', () => {
   });
 });
 
-describe('what dstack says', () => {
-  test('the charts of dstack metrics are read with their latest values', () => {
+describe('dstack output', () => {
+  test('reads the charts of dstack metrics with their latest values', () => {
     const output = fixture('metrics.txt').replace(/^[^]*--- stdout\n/, '');
     const rows = [
       { job: 'job=0', part: 'cpu', utilization: '6%', memory: '256MB/48GB' },
@@ -82,13 +89,13 @@ describe('what dstack says', () => {
     expect(readShare('no sample')).toBeUndefined();
   });
 
-  test('events are read, the latest first', () => {
+  test('reads events, latest first', () => {
     const events = readEvents(fixture('event.txt'));
     expect(events.length).toBeGreaterThan(10);
     expect(events.at(-1)).toEqual({ at: '2026-11-25 01:11:50', what: '[👤admin] [project lab] Project created' });
   });
 
-  test('how far an image is pulled is read, half of it the download', () => {
+  test('reads the progress of an image pull, with the download as one half', () => {
     expect(readPull('extracted 1, downloaded 2 of ≥2 GB')?.share).toBe(0.75);
     expect(readPull('extracted 1, downloaded 2 of 0 GB')).toBeUndefined();
     expect(readPull('soon')).toBeUndefined();
@@ -102,21 +109,52 @@ describe('what dstack says', () => {
     ['exited (137)', 'bad', true],
     ['failed', 'bad', true],
     ['terminated', 'over', true],
-  ] as const)('the status %s is %s', (status, tone, over) => {
+  ] as const)('shows the status %s as %s', (status, tone, over) => {
     expect([toneOf(status), isOver(status)]).toEqual([tone, over]);
   });
 
-  test('rows of ps without a name are passed over, as is whatever isn’t a row', () => {
+  test('skips rows of ps that have no name or are not objects', () => {
     const facts = { runs: [{ name: 'a', status: 'running' }, { status: 'running' }, 'b', null] };
     expect(readRunRows(facts).map(({ name }) => name)).toEqual(['a']);
     expect(readRunRows({ runs: 'none' })).toEqual([]);
   });
 });
 
-describe('numbers as people read them', () => {
-  test('money has four digits where two would say nothing', () => {
-    const { money } = createFormats('en-US');
-    expect([money(0), money(0.0123), money(0.39), money(1234.5)]).toEqual(['$0.00', '$0.0123', '$0.39', '$1,234.50']);
+describe('formatted values', () => {
+  test.each([
+    [0, '$0.00'],
+    [0.000_01, '< $0.0001'],
+    [0.000_05, '$0.0001'],
+    [0.0123, '$0.0123'],
+    [0.1, '$0.10'],
+    [0.123_45, '$0.1235'],
+    [0.39, '$0.39'],
+    [1.3, '$1.30'],
+    [1.555, '$1.555'],
+    [4, '$4.00'],
+    [1234.5, '$1234.50'],
+    [Number.NaN, 'an unknown price'],
+    [Number.POSITIVE_INFINITY, 'an unknown price'],
+  ])('the amount %d is %s in the card and on the server', (amount, text) => {
+    expect([formatDollars(amount), server.formatDollars(amount)]).toEqual([text, text]);
+    expect(describePrice(amount, undefined)).toBe(server.formatPrice(amount));
+  });
+
+  test('a price is described in the words of the plan', () => {
+    expect(describePrice(0.39, 1.56)).toBe('$0.39/h, at most $1.56 in total');
+    expect(describePrice(undefined, undefined)).toBe('an unknown price');
+  });
+
+  test('times follow the host’s locale and time zone, and those of the browser if they are unknown', () => {
+    const instant = '2026-01-01T12:00:00Z';
+    expect(createFormats('de-DE', 'Europe/Berlin').date(instant)).toBe('01.01.2026, 13:00');
+    expect(createFormats('de-DE').hours(1.5)).toBe('1,5 Std.');
+    expect(createFormats('not a locale', 'Nowhere/Land').date(instant)).toBe(createFormats().date(instant));
+    expect(createFormats().date('soon')).toBe('soon');
+  });
+
+  test('counts have a singular and a plural', () => {
+    for (const count of [0, 1, 2]) expect(plural(count, 'line')).toBe(server.plural(count, 'line'));
   });
 
   test.each([
@@ -124,25 +162,25 @@ describe('numbers as people read them', () => {
     ['H100:80GB:8', '8 × H100 80GB'],
     ['A100:80GB', 'A100 80GB'],
     ['odd', 'odd'],
-  ])('the GPU %s is called %s', (gpu, words) => {
-    expect(describeGpu(gpu)).toBe(words);
+  ])('shows the GPU %s as %s', (gpu, text) => {
+    expect(describeGpu(gpu)).toBe(text);
   });
 
-  test('ages are told by their largest units, and clocks count seconds', () => {
+  test('ages have their two largest units, and clocks have seconds', () => {
     const at = Date.parse('2026-01-01T00:00:00Z');
     const ages = [30, 90, 3_700, 90_000].map((seconds) => formatAge('2026-01-01T00:00:00Z', at + seconds * 1_000));
     expect(ages).toEqual(['30 s', '1 min', '1 h 1 min', '1 d 1 h']);
     expect([formatClock(600_000), formatClock(1), formatClock(-5)]).toEqual(['10:00', '0:01', '0:00']);
   });
 
-  test('rows are ordered up and down, those without a value last either way', () => {
+  test('rows without a value come last in both sort directions', () => {
     const columns = [{ key: 'n', sortBy: ({ n }: { n?: number }) => n }];
     const rows = [{ n: 2 }, {}, { n: 10 }, { n: 1 }];
     expect(sortRows(rows, columns, { key: 'n', direction: 1 })).toEqual([{ n: 1 }, { n: 2 }, { n: 10 }, {}]);
     expect(sortRows(rows, columns, { key: 'n', direction: -1 })).toEqual([{ n: 10 }, { n: 2 }, { n: 1 }, {}]);
   });
 
-  test('prices are compared by GPU: eight for 24 dollars are three dollars each', () => {
+  test('prices are compared per GPU', () => {
     const offer = { backend: 'b', spot: false, availability: 'available' };
     const bars = barsOf([
       { ...offer, gpu: 'H100:80GB:8', pricePerHour: 24 },
