@@ -1,13 +1,13 @@
 // @ts-check
-// Everything that a fresh clone needs, made once and repaired when it was interrupted: node packages, the build, a private Python
-// environment with a pinned dstack; with `--browser`, a Chromium for the card where it can be had without asking; with `--older`, an older
-// dstack. Plain JavaScript without packages: it runs before there are any.
+// Sets up a fresh clone, and repairs an interrupted setup: node packages, the build, and a private Python environment with a pinned
+// dstack; with `--browser`, Chromium for the tests of the card; with `--older`, an older dstack. Plain JavaScript without dependencies,
+// because it runs before any are installed.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { withLock } from '../src/core/exclusive-lock.mjs';
 import { prepareChromium } from './chromium.mjs';
 import { findMissing } from './find-missing.mjs';
 
@@ -16,7 +16,7 @@ const cacheFolder = path.join(root, '.cache');
 const pythonFolder = path.join(cacheFolder, 'python');
 const startedAt = Date.now();
 
-/** Something that a person has to do before the set-up can go on. */
+/** A problem that the user has to fix before the setup can continue. */
 class SetupError extends Error {
   /**
    * @param {string} message
@@ -28,76 +28,75 @@ class SetupError extends Error {
   }
 }
 
+/** Aborted by Ctrl-C and SIGTERM. A second signal ends this process at once. */
+const stopping = new AbortController();
+const { signal } = stopping;
+for (const name of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.once(name, () => stopping.abort());
+
 try {
   checkNode();
   await checkMachine();
-  if (await prepare()) say(`Everything is set up (${secondsSince(startedAt)} s); the next time this takes no time.`);
+  signal.throwIfAborted();
+  if (await prepare()) say(`Setup complete (${secondsSince(startedAt)} s). Later runs skip it.`);
 } catch (error) {
-  if (!(error instanceof Error && 'hint' in error)) throw error;
-  say(`${error.message}\n${String(error.hint)}`);
-  process.exitCode = 1;
+  if (signal.aborted) {
+    say('Stopped. The next run repairs an incomplete setup.');
+    process.exitCode = 130;
+  } else if (error instanceof Error && 'hint' in error) {
+    say(`${error.message}\n${String(error.hint)}`);
+    process.exitCode = 1;
+  } else throw error;
 }
 
 function checkNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;
   throw new SetupError(
-    `Node ${process.versions.node} is too old: 20.19 or later is needed.`,
-    'Install a newer one from https://nodejs.org or with your version manager ("nvm install 22"), then run this again.',
+    `Node ${process.versions.node} is too old: 20.19 or later is required.`,
+    'Install a newer version from https://nodejs.org or with a version manager ("nvm install 22"), then run this command again.',
   );
 }
 
-/** Before the first long step, so that nobody waits a minute to hear that something is missing. */
+/** Runs before the first long step, so that missing programs are reported immediately. */
 async function checkMachine() {
   const { missing } = await findMissing({ python: !existsSync(path.join(pythonFolder, 'dstack-sandbox.stamp')) });
   if (missing.length === 0) return;
   const lines = missing.map(({ message, hint }) => `- ${message}\n  ${hint}`);
   throw new SetupError(
-    `This machine lacks what the sandbox runs on; nothing was installed:\n${lines.join('\n')}`,
-    'Then run the same command again.',
+    `Missing requirements; nothing was installed:\n${lines.join('\n')}`,
+    'Then run this command again.',
   );
 }
 
-/** Makes what isn't there yet; gives whether anything was. */
+/** Runs the missing steps. Returns whether there were any. */
 async function prepare() {
   mkdirSync(cacheFolder, { recursive: true });
   const steps = [packagesStep(), buildStep()];
-  let made = false;
-  if (steps.some((step) => !step.isDone())) {
-    const release = await lock();
-    try {
-      for (const step of steps) {
-        // Somebody else may have done it while this process waited.
-        if (step.isDone()) continue;
-        await step.run();
-        made = true;
-      }
-    } finally {
-      release();
-    }
-  }
-  // At the same time: pip keeps one core busy.
+  const made = steps.some((step) => !step.isDone()) && (await runSteps(steps));
+  signal.throwIfAborted();
+  // In parallel, because pip uses one core.
   const newest = preparePython();
-  const [hasNewPython, hasNewOlder] = await Promise.all([
-    newest,
-    // For the tests alone, as the browser is: who only wants the demo isn't given them.
-    process.argv.includes('--older') && prepareOlderPython(newest),
-  ]);
+  // Like the browser, only the tests need the older one.
+  const both = process.argv.includes('--older') ? [newest, prepareOlderPython(newest)] : [newest];
+  // Wait for both even if one fails or is stopped, so that no process is left running.
+  await Promise.allSettled(both);
+  const installed = await Promise.all(both);
   const hasNewBrowser =
     process.argv.includes('--browser') &&
-    (await prepareChromium({ say, toldFile: path.join(root, 'node_modules', '.dstack-mcp-chromium') }));
-  return made || hasNewPython || hasNewOlder || hasNewBrowser;
+    (await prepareChromium({ say, noticeFile: path.join(root, 'node_modules', '.dstack-mcp-chromium'), signal }));
+  signal.throwIfAborted();
+  return made || installed.includes(true) || hasNewBrowser;
 }
 
 /**
- * A step whose stamp holds what it was made from and is written last, so that an interrupted one is done anew.
- * @param {{ stamp: string, madeFrom: () => string, run: () => Promise<void> }} step
+ * Returns a step with a stamp file of its inputs, which is written last so that an interrupted step is repeated.
+ * @param {{ stamp: string, hashInputs: () => string, run: () => Promise<void> }} step
  */
-function stampedStep({ stamp, madeFrom, run }) {
+function stampedStep({ stamp, hashInputs, run }) {
   return {
-    isDone: () => readIfThere(stamp) === madeFrom(),
+    isDone: () => readIfExists(stamp) === hashInputs(),
     async run() {
-      const wanted = madeFrom();
+      const wanted = hashInputs();
       await run();
       writeFileSync(stamp, wanted);
     },
@@ -107,7 +106,7 @@ function stampedStep({ stamp, madeFrom, run }) {
 function packagesStep() {
   return stampedStep({
     stamp: path.join(root, 'node_modules', '.dstack-mcp-stamp'),
-    madeFrom: () => hashFiles(['package-lock.json', '.npmrc'], `${process.platform}-${process.arch}`),
+    hashInputs: () => hashFiles(['package-lock.json', '.npmrc'], `${process.platform}-${process.arch}`),
     async run() {
       say('Installing node packages…');
       await runNpm(['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'installing node packages');
@@ -118,7 +117,7 @@ function packagesStep() {
 function buildStep() {
   return stampedStep({
     stamp: path.join(root, 'dist', '.stamp'),
-    madeFrom: () =>
+    hashInputs: () =>
       hashFiles(
         [
           'package.json',
@@ -142,40 +141,42 @@ function loadSandbox() {
   return import(new URL('../dist/sandbox.cjs', import.meta.url).href);
 }
 
-/** Gives whether there was anything to do, as the next one does. */
+/** Installs the pinned dstack. Returns whether it was missing. */
 async function preparePython() {
   const { preparePythonEnvironment, showProgress } = await loadSandbox();
   const display = showProgress(say, process.stderr);
-  let said = false;
+  let installed = false;
   try {
     await preparePythonEnvironment({
       folder: pythonFolder,
+      signal,
       /**
        * @param {string} line
        * @param {number} [share]
        */
       onProgress(line, share) {
-        said = true;
+        installed = true;
         display.onProgress(line, share);
       },
     });
   } finally {
     display.end();
   }
-  return said;
+  return installed;
 }
 
 /**
- * Where `npm run matrix` keeps it as well. Its progress is shown once the newest one is there: until then that one's is.
+ * Installs an older dstack into the folder that `npm run lab -- matrix` uses too. Returns whether it was missing.
+ * Its progress is shown once the newest version is installed; until then, the progress of the newest version is.
  * @param {Promise<boolean>} newest
  */
 async function prepareOlderPython(newest) {
   const { OLDER_DSTACK_VERSION: version, preparePythonEnvironment, showProgress } = await loadSandbox();
   const folder = path.join(cacheFolder, 'matrix', version);
   const display = showProgress(say, process.stderr);
-  let said = false;
+  let installed = false;
   let isAlone = false;
-  // Whether it fails is told where it is waited for.
+  // The caller awaits `newest` and reports its failure.
   newest.then(
     () => (isAlone = true),
     () => {},
@@ -184,24 +185,25 @@ async function prepareOlderPython(newest) {
     await preparePythonEnvironment({
       folder,
       version,
+      signal,
       /**
        * @param {string} line
        * @param {number} [share]
        */
       onProgress(line, share) {
-        if (!said) say(`Installing dstack ${version} as well, for the tests…`);
-        said = true;
+        if (!installed) say(`Installing dstack ${version}, too, for the tests…`);
+        installed = true;
         if (isAlone && share !== undefined) display.onProgress(line, share);
       },
     });
   } finally {
     display.end();
   }
-  return said;
+  return installed;
 }
 
 /**
- * Runs npm and says every five seconds that it still goes on.
+ * Runs npm and reports the elapsed time every five seconds.
  * @param {string[]} args
  * @param {string} what
  */
@@ -211,10 +213,11 @@ async function runNpm(args, what) {
   try {
     await spawnNpm(args);
   } catch (error) {
+    signal.throwIfAborted();
     const why = error instanceof Error ? error.message : String(error);
     throw new SetupError(
       `${what} failed: ${why}`,
-      'The packages come from the npm registry: see that it can be reached, then run the same command again. What is half done is repaired.',
+      'Check that the npm registry is reachable, then run this command again. It repairs an incomplete installation.',
     );
   } finally {
     clearInterval(timer);
@@ -226,7 +229,7 @@ async function runNpm(args, what) {
  * @returns {Promise<void>}
  */
 function spawnNpm(args) {
-  // The npm that runs this script, where it does: it needn't be on PATH, and on Windows it needs no shell.
+  // If npm runs this script, use that npm: it may not be on PATH, and on Windows it needs no shell.
   const own = process.env['npm_execpath'];
   const isNpm = own !== undefined && path.basename(own) === 'npm-cli.js';
   const windows = process.platform === 'win32';
@@ -235,54 +238,46 @@ function spawnNpm(args) {
   return new Promise((resolve, reject) => {
     const child = spawn(file, [...first, ...args], { ...options, stdio: ['ignore', 2, 2] });
     const end = () => child.kill();
-    process.once('SIGTERM', end);
+    signal.addEventListener('abort', end);
     child.once('error', (error) => {
-      process.off('SIGTERM', end);
-      reject('code' in error && error.code === 'ENOENT' ? new Error('there is no npm on PATH.') : error);
+      signal.removeEventListener('abort', end);
+      reject('code' in error && error.code === 'ENOENT' ? new Error('npm is not on PATH.') : error);
     });
-    child.once('exit', (code, signal) => {
-      process.off('SIGTERM', end);
+    // Wait for the exit after a signal too, so that the next run doesn't meet a running npm.
+    child.once('exit', (code, ended) => {
+      signal.removeEventListener('abort', end);
       if (code === 0) resolve();
-      else reject(new Error(`npm ended with ${signal ?? code}.`));
+      else reject(new Error(`npm exited with ${ended ?? code}.`));
     });
   });
 }
 
-/** Waits until no other process sets up this folder; the lock of a process that died is taken over. */
-async function lock() {
-  const file = path.join(cacheFolder, 'setup.lock');
-  for (let told = false; ; await delay(200)) {
-    try {
-      writeFileSync(file, String(process.pid), { flag: 'wx' });
-      return () => rmSync(file, { force: true });
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    }
-    if (isAbandoned(file)) rmSync(file, { force: true });
-    else if (!told) {
-      say('Waiting for another set-up of this folder…');
-      told = true;
-    }
-  }
-}
-
-/** @param {string} file */
-function isAbandoned(file) {
-  const holder = Number(readIfThere(file) ?? 0);
-  if (holder > 0) return !isAlive(holder);
-  // Made a moment ago and not written yet, or left by a process that died in between.
-  const made = statSync(file, { throwIfNoEntry: false });
-  return made !== undefined && Date.now() - made.mtimeMs > 10_000;
-}
-
-/** @param {number} pid */
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
+/**
+ * Runs the steps that aren't done, unless another process sets up this folder: then waits for it first. Returns whether it ran any.
+ * @param {readonly { isDone: () => boolean, run: () => Promise<void> }[]} steps
+ */
+async function runSteps(steps) {
+  const onWait = () => say('Waiting for another setup of this folder…');
+  const ran = await withLock(
+    path.join(cacheFolder, 'setup.lock'),
+    { deadlineMs: 30 * 60_000, signal, onWait },
+    async () => {
+      let made = false;
+      for (const step of steps) {
+        signal.throwIfAborted();
+        // Another process may have completed it during the wait.
+        if (step.isDone()) continue;
+        await step.run();
+        made = true;
+      }
+      return made;
+    },
+  );
+  if (ran !== undefined) return ran.value;
+  throw new SetupError(
+    'Another setup of this folder has been running for 30 minutes.',
+    'Wait for it or stop it, then run the same command again.',
+  );
 }
 
 /**
@@ -307,7 +302,7 @@ function listFiles(folder) {
 }
 
 /** @param {string} file */
-function readIfThere(file) {
+function readIfExists(file) {
   try {
     return readFileSync(file, 'utf8');
   } catch {

@@ -1,5 +1,5 @@
 // @ts-check
-// Bundles the server, what starts it, the sandbox and the card, each into one file. Plain JavaScript: it runs before anything is built.
+// Bundles the server, its launcher, the sandbox and the card, each into one file. Plain JavaScript, because it runs before any build.
 import { build } from 'esbuild';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -17,21 +17,21 @@ const common = {
   bundle: true,
   platform: 'node',
   target: 'node20.19',
-  // Scripts, whose compiled code can be kept (src/bin/code-cache.ts). What they load later is a script as well.
+  // V8's compiled code can be cached for scripts (src/bin/code-cache.ts), and they load only scripts.
   format: 'cjs',
   supported: { 'dynamic-import': false },
   banner: { js: "const __url = require('node:url').pathToFileURL(__filename).href;" },
   define: { 'import.meta.url': '__url' },
-  // Names stay as they are: errors tell them, and to restore shortened ones (`keepNames`) costs a fifth of a server's start.
+  // Names are not minified: they occur in errors, and `keepNames` costs a fifth of the startup time.
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'none',
-  // Its other form loads its parts in a way that can't be bundled.
+  // Its CommonJS build can't be bundled.
   alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
   logLevel: 'warning',
 };
 
-/** Makes `dist/` whole: what is built takes the place of the old one at the end, so that a server can start meanwhile. */
+/** Builds `dist/`. The new folder replaces the old one at the end, so that a server can start during a build. */
 export async function buildAll() {
   const made = path.join(root, '.cache', `build-${process.pid}`);
   const old = path.join(root, '.cache', `replaced-${process.pid}`);
@@ -48,7 +48,7 @@ export async function buildAll() {
 }
 
 /**
- * The sandbox, the set-up of clients and the traces are loaded when they are asked for, from bundles beside the server's.
+ * Loads the sandbox, the client setup and the traces on demand, from bundles next to the server's.
  * @type {import('esbuild').Plugin}
  */
 const besideServer = {
@@ -109,7 +109,7 @@ async function bundleTraces(folder) {
     metafile: true,
     entryPoints: ['src/observability/traces.ts'],
     outfile: path.join(folder, 'traces.cjs'),
-    // What OpenTelemetry's packages don't use is left out only of their ES modules: four fifths of the size.
+    // Tree shaking needs OpenTelemetry's ES modules; it removes four fifths of the size.
     mainFields: ['module', 'main'],
   });
   return metafile;
@@ -122,7 +122,7 @@ async function bundleSandbox(folder) {
     metafile: true,
     entryPoints: ['sandbox/main.ts'],
     outfile: path.join(folder, 'sandbox.cjs'),
-    // ssh2's native parts are optional: it falls back to node:crypto.
+    // ssh2's native modules are optional: it falls back to node:crypto.
     external: ['cpu-features', '*.node', './dstack-mcp.mjs'],
   });
   await copyFolder('sandbox/server', path.join(folder, 'server'));

@@ -1,6 +1,5 @@
 // @ts-check
-// Packs the Claude Desktop bundle, `dstack-mcp-<version>.mcpb`: the manifest and what it names, the one-file server, and what lies beside
-// it. It reads `dist/`, which `npm run build` makes.
+// Packs the Claude Desktop bundle, `dstack-mcp-<version>.mcpb`, from the manifest and `dist/`, which `npm run build` creates.
 import { packExtension } from '@anthropic-ai/mcpb';
 import { cp, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
@@ -11,13 +10,13 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 const CONTENT = ['manifest.json', 'README.md', 'LICENSE', 'docs/images/icon.png', 'dist'];
 
-/** The commands of the npm package stay out: nobody calls them in there. */
-const LEFT_OUT = new Set(
+/** Commands of the npm package, which nobody can run from the bundle. */
+const EXCLUDED = new Set(
   ['dist/sandbox.cjs', 'dist/server', 'dist/setup.cjs', 'dist/.stamp'].map((name) => path.join(root, name)),
 );
 
 /**
- * Writes the bundle into a folder and gives its path. Rejects when the manifest isn't valid.
+ * Writes the bundle into a folder and returns its path. Rejects if the manifest is invalid.
  * @param {string} folder
  * @returns {Promise<string>}
  */
@@ -28,12 +27,12 @@ export async function bundle(folder) {
     for (const name of CONTENT) {
       await cp(path.join(root, name), path.join(content, name), {
         recursive: true,
-        filter: (file) => !file.includes('__pycache__') && !LEFT_OUT.has(file),
+        filter: (file) => !file.includes('__pycache__') && !EXCLUDED.has(file),
       });
     }
     const outputPath = path.join(folder, `dstack-mcp-${version}.mcpb`);
     const packed = await packExtension({ extensionPath: content, outputPath, silent: true });
-    if (!packed) throw new Error('manifest.json is not valid: `npx mcpb validate manifest.json` says what is wrong.');
+    if (!packed) throw new Error('manifest.json is invalid: run `npx mcpb validate manifest.json` for details.');
     return outputPath;
   } finally {
     await rm(content, { recursive: true, force: true });

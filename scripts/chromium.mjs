@@ -1,6 +1,6 @@
 // @ts-check
-// The browser that the tests of the card run in: where it is, and how Debian gets it. Plain JavaScript without packages: it runs
-// before there are any.
+// Finds the browser for the tests of the card, and installs it on Debian. Plain JavaScript without dependencies, because it runs before
+// any are installed.
 import { spawn } from 'node:child_process';
 import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -9,8 +9,8 @@ import path from 'node:path';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome', 'microsoft-edge'];
 
-/** Where browsers are that aren't on PATH, as under a PATH without a shell's profile. */
-const PLACES = {
+/** Usual paths of browsers that aren't on PATH. */
+const USUAL_PATHS = {
   linux: ['/usr/bin/chromium', '/usr/bin/google-chrome', '/opt/google/chrome/chrome', '/snap/bin/chromium'],
   darwin: [
     '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
@@ -25,18 +25,20 @@ const PLACES = {
 };
 
 /**
- * Finds a Chromium: by CHROME_PATH, on PATH, in the usual places; undefined where there is none.
+ * Finds Chromium through CHROME_PATH, on PATH or at a usual path. Returns `undefined` if there is none.
  * @param {Environment} [env]
  * @returns {string | undefined}
  */
 export function findChromium(env = process.env) {
   const named = env['CHROME_PATH'];
-  // Whoever names one wants that one: another would hide the mistake.
+  // Using another browser would hide a mistake in CHROME_PATH.
   if (named !== undefined && named !== '') return isProgram(named) ? named : undefined;
   const folders = (env['PATH'] ?? '').split(path.delimiter).filter((folder) => folder !== '');
   const suffix = process.platform === 'win32' ? '.exe' : '';
   const onPath = NAMES.flatMap((name) => folders.map((folder) => path.join(folder, `${name}${suffix}`)));
-  const usual = Object.entries(PLACES).flatMap(([platform, places]) => (platform === process.platform ? places : []));
+  const usual = Object.entries(USUAL_PATHS).flatMap(([platform, files]) =>
+    platform === process.platform ? files : [],
+  );
   return [...onPath, ...usual].find(isProgram);
 }
 
@@ -51,19 +53,19 @@ function isProgram(file) {
 }
 
 /**
- * Sees to it that there is a Chromium, where that can be done without asking: Debian as root. Elsewhere it says once what is missing.
- * @param {{ say: (line: string) => void, toldFile: string, env?: Environment }} options
- * @returns {Promise<boolean>} whether one was installed
+ * Installs Chromium on Debian if this process is root. Elsewhere it reports once that Chromium is missing.
+ * @param {{ say: (line: string) => void, noticeFile: string, env?: Environment, signal?: AbortSignal }} options
+ * @returns {Promise<boolean>} whether it was installed
  */
-export async function prepareChromium({ say, toldFile, env = process.env }) {
+export async function prepareChromium({ say, noticeFile, env = process.env, signal }) {
   if (findChromium(env) !== undefined) return false;
   const isDebian = existsSync('/etc/debian_version') && (env['PATH'] ?? '').split(path.delimiter).some(hasApt);
   if (!isDebian || process.getuid?.() !== 0 || env['CHROME_PATH'] !== undefined) {
-    if (!existsSync(toldFile)) {
+    if (!existsSync(noticeFile)) {
       say(
-        'There is no Chromium here: the tests of the card will be skipped, and everything else works. Install Chromium or Chrome, or name one with CHROME_PATH.',
+        'Chromium not found: the tests of the card will be skipped. Everything else works. Install Chromium or Chrome, or set CHROME_PATH.',
       );
-      writeFileSync(toldFile, '');
+      writeFileSync(noticeFile, '');
     }
     return false;
   }
@@ -71,10 +73,11 @@ export async function prepareChromium({ say, toldFile, env = process.env }) {
   const since = Date.now();
   const timer = setInterval(() => say(`  installing Chromium… ${Math.round((Date.now() - since) / 1000)} s`), 5000);
   const isInstalled =
-    (await run(['apt-get', 'update', '-qq'])) &&
-    (await run(['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'chromium', 'fonts-liberation']));
+    (await run(['apt-get', 'update', '-qq'], signal)) &&
+    (await run(['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'chromium', 'fonts-liberation'], signal));
   clearInterval(timer);
-  if (!isInstalled) say('Chromium couldn’t be installed by apt-get: the tests of the card will be skipped.');
+  signal?.throwIfAborted();
+  if (!isInstalled) say('apt-get failed to install Chromium: the tests of the card will be skipped.');
   return isInstalled;
 }
 
@@ -83,12 +86,14 @@ const hasApt = (folder) => isProgram(path.join(folder, 'apt-get'));
 
 /**
  * @param {readonly [string, ...string[]]} command
- * @returns {Promise<boolean>}
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<boolean>} whether it succeeded
  */
-function run([file, ...args]) {
+function run([file, ...args], signal) {
   return new Promise((resolve) => {
     const child = spawn(file, args, {
       stdio: 'ignore',
+      ...(signal === undefined ? {} : { signal }),
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     });
     child.once('error', () => resolve(false));

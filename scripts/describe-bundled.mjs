@@ -1,5 +1,5 @@
 // @ts-check
-// Says whose code is in the bundles: `licences.txt` with every licence's text, and `sbom.cdx.json`, a bill of materials (CycloneDX).
+// Describes the third-party code in the bundles: `licenses.txt` with all license texts, and `sbom.cdx.json`, a CycloneDX bill of materials.
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runNpm } from './run-npm.mjs';
@@ -7,21 +7,21 @@ import { runNpm } from './run-npm.mjs';
 /** @typedef {{ name: string, version: string, license: string, folder: string }} BundledPackage */
 
 /**
- * Writes both into the folder of the build.
+ * Writes both files into the build folder.
  * @param {string} root
  * @param {string} folder
- * @param {readonly import('esbuild').Metafile[]} metafiles what esbuild says of each bundle
+ * @param {readonly import('esbuild').Metafile[]} metafiles of each bundle
  */
 export async function describeBundled(root, folder, metafiles) {
   const packages = await listPackages(root, metafiles);
   await Promise.all([
-    writeFile(path.join(folder, 'licences.txt'), await renderLicences(packages)),
+    writeFile(path.join(folder, 'licenses.txt'), await renderLicenses(packages)),
     writeFile(path.join(folder, 'sbom.cdx.json'), await renderBill(root, packages)),
   ]);
 }
 
 /**
- * The packages that some file of a bundle comes from, by name.
+ * Returns the bundled packages, sorted by name.
  * @param {string} root
  * @param {readonly import('esbuild').Metafile[]} metafiles
  * @returns {Promise<BundledPackage[]>}
@@ -35,10 +35,10 @@ async function listPackages(root, metafiles) {
     [...folders].map(async (name) => {
       const folder = path.join(root, name);
       const described = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'));
-      // An old way of writing: a list of them.
+      // Old packages have a list of licenses.
       const license = described.license ?? described.licenses?.[0]?.type;
       if (typeof license !== 'string')
-        throw new Error(`${name} doesn't say its licence: see whether it may be bundled.`);
+        throw new Error(`${name} doesn't declare a license: check whether it may be bundled.`);
       return { name: String(described.name), version: String(described.version), license, folder };
     }),
   );
@@ -46,10 +46,10 @@ async function listPackages(root, metafiles) {
 }
 
 /**
- * Every licence's text, once for all the packages that it is the same in.
+ * Renders the license texts. Packages with equal texts share one.
  * @param {readonly BundledPackage[]} packages
  */
-async function renderLicences(packages) {
+async function renderLicenses(packages) {
   /** @param {BundledPackage} one */
   const title = ({ name, version, license }) => `${name} ${version} (${license})`;
   const withTexts = await Promise.all(
@@ -65,13 +65,13 @@ async function renderLicences(packages) {
     const titles = withTexts.filter((one) => one.text === text).map((one) => one.title);
     return [...titles, '', text].join('\n');
   });
-  const head = `These packages are part of dstack-mcp's bundles, under their own licences:\n`;
+  const head = `These packages are part of dstack-mcp's bundles, under their own licenses:\n`;
   const list = packages.map((one) => `  ${title(one)}`).join('\n');
   return `${[head + list, ...parts].join(`\n\n${'-'.repeat(80)}\n\n`)}\n`;
 }
 
 /**
- * npm's own bill, for what is in the bundles alone. Without a time and a number, so that the same sources make the same bill.
+ * Filters npm's bill of materials to the bundled packages. Removes the timestamp and serial number, so that builds are reproducible.
  * @param {string} root
  * @param {readonly BundledPackage[]} packages
  */
@@ -85,11 +85,11 @@ async function renderBill(root, packages) {
   const { timestamp: _time, ...metadata } = bill.metadata;
   const components = bill.components.filter(isBundled).map((/** @type {object} */ component) => ({
     ...component,
-    // Needed for building alone, says npm; but the build puts it into the bundle.
+    // npm knows them as development dependencies, but the build bundles them.
     scope: 'required',
     properties: [],
   }));
-  if (components.length < bundled.size) throw new Error("npm's bill of materials lacks a package that is bundled.");
+  if (components.length < bundled.size) throw new Error("npm's bill of materials lacks a bundled package.");
   const own = { ...metadata.component, name: 'dstack-mcp' };
   const dependencies = [
     { ref: own['bom-ref'], dependsOn: components.map((/** @type {{ 'bom-ref': string }} */ one) => one['bom-ref']) },

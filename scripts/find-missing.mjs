@@ -1,12 +1,13 @@
 // @ts-check
-// What the sandbox needs of a machine, and how to get it. Plain JavaScript without packages: it runs before there are any.
+// Finds missing requirements of the sandbox, with install hints. Plain JavaScript without dependencies, because it runs before any are
+// installed.
 import { spawn } from 'node:child_process';
 
 /**
  * @typedef {readonly [string, ...string[]]} Command
- * @typedef {{ readonly command: Command, readonly version: string }} FoundPython A Python that can make an environment.
- * @typedef {{ readonly message: string, readonly hint: string }} Lack Something that is missing, and the way to get it.
- * @typedef {{ readonly python: FoundPython | undefined, readonly missing: readonly Lack[] }} Requirements
+ * @typedef {{ readonly command: Command, readonly version: string }} FoundPython A Python that can create a virtual environment.
+ * @typedef {{ readonly message: string, readonly hint: string }} Missing A missing requirement with an install hint.
+ * @typedef {{ readonly python: FoundPython | undefined, readonly missing: readonly Missing[] }} Requirements
  * @typedef {Readonly<Record<string, string | undefined>>} Environment
  */
 
@@ -16,30 +17,30 @@ const CANDIDATES =
     ? [['py', '-3'], ['python'], ['python3']]
     : [['python3.13'], ['python3.12'], ['python3.11'], ['python3.10'], ['python3'], ['python']];
 
-// ensurepip is what Debian leaves out with python3-venv.
+// Debian packages ensurepip separately, in python3-venv.
 const PROBE = [
   'import sys, importlib.util as u',
   'print("%d.%d.%d" % sys.version_info[:3])',
   'print(bool(u.find_spec("venv") and u.find_spec("ensurepip")))',
 ].join('\n');
 
-/** How long a program may take to say its version; the first start of a Python on a cold disk takes seconds. */
+/** Timeout of a version check; the first start of Python from a cold disk takes seconds. */
 const PROBE_MS = 20_000;
 
 /**
- * Looks for git, the OpenSSH client and, unless told otherwise, a Python; nothing is installed.
+ * Looks for git, the OpenSSH client and, unless `python` is false, Python. Installs nothing.
  * @param {{ readonly env?: Environment, readonly python?: boolean }} [options]
  * @returns {Promise<Requirements>}
  */
 export async function findMissing({ env = process.env, python: wantsPython = true } = {}) {
-  const [{ python, lack }, git, ssh, keygen] = await Promise.all([
-    wantsPython ? findPython(env) : { python: undefined, lack: undefined },
+  const [{ python, problem }, git, ssh, keygen] = await Promise.all([
+    wantsPython ? findPython(env) : { python: undefined, problem: undefined },
     canStart(['git', '--version'], env),
     canStart(['ssh', '-V'], env),
-    // Without a file to read it ends with an error, which is all the same here.
+    // It fails without a file, but it starts.
     canStart(['ssh-keygen', '-l', '-f', ''], env),
   ]);
-  const missing = lack === undefined ? [] : [lack];
+  const missing = problem === undefined ? [] : [problem];
   if (!git) missing.push({ message: 'git is missing: dstack needs it on PATH.', hint: installHint(GIT) });
   if (!ssh || !keygen) {
     const names = [...(ssh ? [] : ['ssh']), ...(keygen ? [] : ['ssh-keygen'])].join(' and ');
@@ -50,7 +51,7 @@ export async function findMissing({ env = process.env, python: wantsPython = tru
 
 /**
  * @param {Environment} env
- * @returns {Promise<{ python?: FoundPython, lack?: Lack }>}
+ * @returns {Promise<{ python?: FoundPython, problem?: Missing }>}
  */
 async function findPython(env) {
   const probed = await Promise.all(CANDIDATES.map((command) => probePython(command, env)));
@@ -61,12 +62,12 @@ async function findPython(env) {
   const [withoutVenv] = recent;
   if (withoutVenv !== undefined) {
     const name = `${withoutVenv.command.join(' ')} (${withoutVenv.version})`;
-    const message = `${name} can't make an environment: its venv module is missing.`;
-    return { lack: { message, hint: installHint(VENV) } };
+    const message = `${name} can't create a virtual environment: its venv module is missing.`;
+    return { problem: { message, hint: installHint(VENV) } };
   }
   const seen = found.map(({ command, version }) => `${command.join(' ')} is ${version}`).join(', ');
   const message = `dstack needs Python 3.10 or later; ${seen === '' ? 'none was found on PATH' : seen}.`;
-  return { lack: { message, hint: installHint(PYTHON) } };
+  return { problem: { message, hint: installHint(PYTHON) } };
 }
 
 /**
@@ -96,7 +97,7 @@ async function canStart(command, env) {
 }
 
 /**
- * Runs a program to its end; without a code where it can't be started or doesn't end.
+ * Runs a program. The code is `undefined` if it can't be started or doesn't end.
  * @param {Command} command
  * @param {Environment} env
  * @returns {Promise<{ code: number | undefined, stdout: string }>}
@@ -104,7 +105,7 @@ async function canStart(command, env) {
 function start([file, ...args], env) {
   return new Promise((resolve) => {
     const child = spawn(file, args, { env, stdio: ['ignore', 'pipe', 'ignore'] });
-    // Not spawn's own time-out: that one keeps the process running where a program can't be started.
+    // spawn's own timeout would keep this process alive if the program can't be started.
     const timer = setTimeout(() => child.kill('SIGKILL'), PROBE_MS);
     /** @param {number | null} code */
     const end = (code) => {
@@ -132,8 +133,8 @@ const PYTHON = {
 /** @type {Remedy} */
 const VENV = {
   linux: 'Install it: "apt install python3-venv" (Debian, Ubuntu).',
-  darwin: 'Install a whole Python: "brew install python@3.12".',
-  win32: 'Install a whole Python: "winget install Python.Python.3.12".',
+  darwin: 'Install a complete Python: "brew install python@3.12".',
+  win32: 'Install a complete Python: "winget install Python.Python.3.12".',
 };
 /** @type {Remedy} */
 const GIT = {
@@ -144,7 +145,7 @@ const GIT = {
 /** @type {Remedy} */
 const OPENSSH = {
   linux: 'Install it: "apt install openssh-client" (Debian, Ubuntu) or "dnf install openssh-clients" (Fedora, RHEL).',
-  darwin: 'It is part of macOS: see that /usr/bin is on PATH.',
+  darwin: 'It is part of macOS: add /usr/bin to PATH.',
   win32: 'Turn on the Windows feature "OpenSSH Client" (Settings, System, Optional features).',
 };
 

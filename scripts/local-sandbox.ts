@@ -5,10 +5,10 @@ import type { Sandbox } from '../sandbox/sandbox.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 
-/** The server that was built. */
+/** Path of the built server. */
 export const serverFile = path.join(root, 'dist', 'dstack-mcp.mjs');
 
-/** Starts the sandbox over the private Python environment of this clone, which is made where it isn't there yet. */
+/** Starts the sandbox with this clone's private Python environment, which is created if it is missing. */
 export async function startLocalSandbox(onProgress: (line: string) => void, signal?: AbortSignal): Promise<Sandbox> {
   const cacheFolder = path.join(root, '.cache');
   const pythonEnvironment = path.join(cacheFolder, 'python');
@@ -17,7 +17,7 @@ export async function startLocalSandbox(onProgress: (line: string) => void, sign
   return startSandbox({ pythonEnvironment, cacheFolder, ...options });
 }
 
-/** The environment of a server that talks to the sandbox, with a state folder of its own. */
+/** Returns the environment of a server that talks to the sandbox and has its own state folder. */
 export function serverEnv(sandbox: Sandbox, stateDir = path.join(sandbox.home, 'state')): Record<string, string> {
   return {
     ...sandbox.env,

@@ -11,18 +11,19 @@ import { renderGeneratedFiles } from './docs/generated-files.ts';
 import { readProject } from './docs/project.ts';
 import { runNpm } from './run-npm.mjs';
 
-// Looks at everything that a release needs, and then tags it: `npm run release -- --dry-run` only looks. What is tagged is published by
-// .github/workflows/release.yml. `--skip-check` leaves out `npm test` and `npm run check`, where they have just run.
+// Verifies the release preconditions and creates the tag; .github/workflows/release.yml publishes it.
+//   npm run release [-- --dry-run] [--skip-check]
+// `--dry-run` doesn't create the tag, `--skip-check` skips `npm test` and `npm run check`.
 const root = path.resolve(import.meta.dirname, '..');
 const { values } = parseArgs({ options: { 'dry-run': { type: 'boolean' }, 'skip-check': { type: 'boolean' } } });
 const dryRun = values['dry-run'] === true;
-const MOST_BUNDLE_BYTES = 5_000_000;
+const MAX_BUNDLE_BYTES = 5_000_000;
 
 const project = await readProject(root);
 const tag = `v${project.version}`;
 const output = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-release-'));
 
-/** Something that a release needs. Gives what to say of it, or what a release would stumble over; throws what is wrong. */
+/** A release precondition. Returns a note or a warning; throws if it isn't met. */
 interface Step {
   readonly title: string;
   readonly run: () => Promise<string | { readonly warning: string }>;
@@ -30,11 +31,11 @@ interface Step {
 
 const STEPS: readonly Step[] = [
   { title: 'the changelog has this version', run: checkChangelog },
-  { title: 'everything that is generated is in step', run: checkGenerated },
-  { title: 'the lock has this version', run: checkLock },
-  { title: 'everything is committed, on the repository that package.json names', run: checkGit },
+  { title: 'generated files are up to date', run: checkGenerated },
+  { title: 'the lockfile has this version', run: checkLock },
+  { title: 'everything is committed, and origin is the repository in package.json', run: checkGit },
   { title: 'the bundle is valid and small', run: checkBundle },
-  { title: 'the package is sound', run: checkPackage },
+  { title: 'the package is valid', run: checkPackage },
   ...(values['skip-check'] === true ? [] : [{ title: 'npm test and npm run check', run: runChecks }]),
 ];
 
@@ -50,26 +51,27 @@ for (const { title, run } of STEPS) {
 }
 await rm(output, { recursive: true, force: true });
 if (failed > 0) {
-  console.log(`${failed} of ${STEPS.length} to mend; nothing was tagged.`);
+  console.log(`${failed} of ${STEPS.length} checks failed. No tag was created.`);
   process.exitCode = 1;
-} else if (dryRun) console.log(`${tag} can be released. Nothing was tagged (--dry-run).`);
+} else if (dryRun) console.log(`${tag} is ready for release. No tag was created (--dry-run).`);
 else {
   await execa('git', ['tag', '--annotate', tag, '--message', `dstack-mcp ${project.version}`], { cwd: root });
-  console.log(`Tagged ${tag}. It is published when the tag is pushed: git push origin ${tag}`);
+  console.log(`Created the tag ${tag}. Push it to publish the release: git push origin ${tag}`);
 }
 
 async function checkChangelog(): Promise<string> {
   const releases = readChangelog(await readFile(path.join(root, 'CHANGELOG.md'), 'utf8'));
   const release = releases.find(({ version }) => version === project.version);
   if (release === undefined) throw new Error(`CHANGELOG.md has no section "## [${project.version}] - <date>"`);
-  if (release.date === 'unreleased' && !dryRun) throw new Error('write the date of the release in its heading');
+  if (release.date === 'unreleased' && !dryRun) throw new Error('its heading needs the release date');
   return `${release.date}, with ${release.kinds.join(', ')}`;
 }
 
 async function checkGenerated(): Promise<string> {
   const files = await renderGeneratedFiles(root);
   for (const { file, text } of files) {
-    if ((await readFile(path.join(root, file), 'utf8')) !== text) throw new Error(`${file} is not: npm run generate`);
+    if ((await readFile(path.join(root, file), 'utf8')) !== text)
+      throw new Error(`${file} is out of date: npm run generate`);
   }
   return files.map(({ file }) => file).join(', ');
 }
@@ -77,21 +79,22 @@ async function checkGenerated(): Promise<string> {
 async function checkLock(): Promise<string> {
   const lock: unknown = JSON.parse(await readFile(path.join(root, 'package-lock.json'), 'utf8'));
   const version = typeof lock === 'object' && lock !== null && 'version' in lock ? lock.version : undefined;
-  if (version !== project.version) throw new Error(`it has ${String(version)}: npm install --package-lock-only`);
+  if (version !== project.version)
+    throw new Error(`it has version ${String(version)}: npm install --package-lock-only`);
   return project.version;
 }
 
 async function checkGit(): Promise<string | { warning: string }> {
   const git = async (...args: string[]): Promise<string> => (await execa('git', args, { cwd: root })).stdout.trim();
-  if ((await git('tag', '--list', tag)) !== '') throw new Error(`${tag} is there already: raise the version`);
+  if ((await git('tag', '--list', tag)) !== '') throw new Error(`the tag ${tag} already exists: increase the version`);
   const changed = await git('status', '--porcelain');
   const remotes = await git('remote');
-  // Links, registry names and provenance all follow from this address: it must be the one that is pushed to.
+  // Links, registry names and provenance are derived from this URL, so it must be the one that is pushed to.
   const origin = remotes.split('\n').includes('origin') ? await git('remote', 'get-url', 'origin') : 'not set';
   const isOurs = origin.replace(/\.git$/, '').endsWith(new URL(project.repository).pathname.slice(1));
   const problems = [
-    ...(changed === '' ? [] : [`there is what isn't committed:\n${changed}`]),
-    ...(isOurs ? [] : [`origin is ${origin}, and package.json says ${project.repository}`]),
+    ...(changed === '' ? [] : [`uncommitted changes:\n${changed}`]),
+    ...(isOurs ? [] : [`origin is ${origin}, but package.json has ${project.repository}`]),
   ];
   if (problems.length === 0) return origin;
   if (dryRun) return { warning: problems.join('; ') };
@@ -99,9 +102,9 @@ async function checkGit(): Promise<string | { warning: string }> {
 }
 
 async function checkBundle(): Promise<string> {
-  if (!validateManifest(path.join(root, 'manifest.json'))) throw new Error('manifest.json is not valid');
+  if (!validateManifest(path.join(root, 'manifest.json'))) throw new Error('manifest.json is invalid');
   const { size } = await stat(await bundle(output));
-  if (size > MOST_BUNDLE_BYTES) throw new Error(`it has ${size} bytes, and ${MOST_BUNDLE_BYTES} are allowed`);
+  if (size > MAX_BUNDLE_BYTES) throw new Error(`it has ${size} bytes; at most ${MAX_BUNDLE_BYTES} are allowed`);
   return `${(size / 1_000_000).toFixed(2)} MB`;
 }
 
@@ -110,8 +113,8 @@ async function checkPackage(): Promise<string> {
   const tarball = await readFile(path.join(output, `${project.name}-${project.version}.tgz`));
   const { messages } = await publint({ strict: true, pack: { tarball: new Uint8Array(tarball).buffer } });
   if (messages.length > 0) throw new Error(messages.map((message) => JSON.stringify(message)).join('\n'));
-  if (project.description.length > 100) throw new Error('its description is too long for the MCP registry');
-  return `publint finds nothing; ${(tarball.length / 1_000_000).toFixed(2)} MB`;
+  if (project.description.length > 100) throw new Error('the description is too long for the MCP registry');
+  return `no publint messages; ${(tarball.length / 1_000_000).toFixed(2)} MB`;
 }
 
 async function runChecks(): Promise<string> {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 /**
- * Runs npm to its end and gives what it printed: the npm that runs this script, where it does, which needs no shell on Windows.
+ * Runs npm and returns its output. Prefers the npm that runs this script, because it needs no shell on Windows.
  * @param {readonly string[]} args
  * @param {{ cwd: string, env?: NodeJS.ProcessEnv }} options
  * @returns {Promise<string>}

@@ -1,19 +1,19 @@
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 
-/** The two eras of the protocol that clients speak. */
+/** Protocol version of the client. */
 export type Era = '2026-07-28' | '2025-11-25';
 
 export interface CardClientOptions {
   readonly env: Readonly<Record<string, string>>;
-  /** The built server. */
+  /** Path of the built server. */
   readonly server: string;
   readonly era?: Era;
-  /** Without, the client declares no MCP Apps. */
+  /** Whether the client declares support for MCP Apps. Defaults to true. */
   readonly showsCards?: boolean;
 }
 
-/** Starts the server over stdio and connects to it as a host of MCP Apps does. */
+/** Starts the server over stdio and connects to it as an MCP Apps host does. */
 export async function connectCardClient({
   env,
   server,

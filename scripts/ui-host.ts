@@ -7,12 +7,12 @@ import path from 'node:path';
 import * as z from 'zod';
 
 const CARD_URI = 'ui://dstack/card';
-/** A call of a tool is a few hundred bytes. */
-const MOST_BODY_BYTES = 100_000;
-/** A call ends by itself before this. */
-const CALL_MS = 120_000;
+/** A tool call has a few hundred bytes. */
+const MAX_BODY_BYTES = 100_000;
+/** Longer than the server's own timeout. */
+const CALL_TIMEOUT_MS = 120_000;
 
-/** A page that shows cards as a host of MCP Apps does, with a real server behind it. */
+/** A page that shows cards as an MCP Apps host does, connected to a real server. */
 export interface CardHostServer {
   readonly url: string;
   close(): Promise<void>;
@@ -21,12 +21,12 @@ export interface CardHostServer {
 const call = z.strictObject({
   name: z.string(),
   input: z.record(z.string(), z.unknown()),
-  /** Who calls: each is let call what the list of tools leaves to it. */
+  /** The caller, which may call only the tools that are visible to it. */
   by: z.enum(['model', 'card']),
 });
 const visibility = z.looseObject({ ui: z.looseObject({ visibility: z.array(z.string()) }) });
 
-/** Serves the page on this machine alone, under an address that nobody can guess. */
+/** Serves the page on the loopback interface, at an unguessable URL. */
 export async function startCardHost(client: Client): Promise<CardHostServer> {
   const script = await bundleHostPage();
   const secret = randomBytes(16).toString('hex');
@@ -39,7 +39,7 @@ export async function startCardHost(client: Client): Promise<CardHostServer> {
   const server = createServer((request, response) => {
     const [, given, what = ''] = (request.url ?? '').split('/');
     const answer = given === secret && isLocal(request) ? answers[`${request.method ?? ''} ${what}`] : undefined;
-    void (answer?.(request) ?? Promise.resolve({ status: 404, type: 'text/plain', body: 'There is nothing here.' }))
+    void (answer?.(request) ?? Promise.resolve({ status: 404, type: 'text/plain', body: 'Not found.' }))
       .catch((error: unknown): Reply => ({ status: 400, type: 'text/plain', body: String(error) }))
       .then((reply) => send(response, reply));
   });
@@ -62,11 +62,11 @@ interface Reply {
 
 const toJson = (value: unknown): Reply => ({ type: 'application/json', body: JSON.stringify(value) });
 
-/** A name that leads to this machine from elsewhere is no reason to answer. */
+/** Rejects requests with other host names, against DNS rebinding. */
 const isLocal = ({ headers }: IncomingMessage): boolean => /^127\.0\.0\.1:\d+$/.test(headers.host ?? '');
 
-// Side by side and always with room for a scroll bar: Chromium discards clicks into a frame that has moved in the last half second, as a
-// card below another that grows would.
+// The cards are next to each other, and the scroll bar is always visible, so that no frame moves: Chromium discards clicks into a frame
+// that has moved within the last half second.
 const PAGE = `<!doctype html>
 <html lang="en" data-theme="light">
 <head><meta charset="utf-8"><title>Cards of dstack-mcp</title><link rel="icon" href="data:,">
@@ -107,16 +107,16 @@ async function callTool(client: Client, { name, input, by }: z.output<typeof cal
   const tool = tools.find((one) => one.name === name);
   const meta = visibility.safeParse(tool?._meta);
   const isFor = meta.success ? meta.data.ui.visibility : ['model', 'app'];
-  // What a host that follows MCP Apps does: a card may not call what is the model's alone, nor the model what is the card's.
-  if (!isFor.includes(by === 'card' ? 'app' : 'model')) throw new Error(`${name} isn't for the ${by}`);
-  return client.callTool({ name, arguments: input }, { timeout: CALL_MS });
+  // MCP Apps hosts enforce the visibility of tools.
+  if (!isFor.includes(by === 'card' ? 'app' : 'model')) throw new Error(`${name} is not visible to the ${by}`);
+  return client.callTool({ name, arguments: input }, { timeout: CALL_TIMEOUT_MS });
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
   let body = '';
   for await (const chunk of request) {
     body += String(chunk);
-    if (body.length > MOST_BODY_BYTES) throw new Error('that is too long');
+    if (body.length > MAX_BODY_BYTES) throw new Error('the request body is too long');
   }
   return body;
 }

@@ -1,4 +1,4 @@
-// Opens the cards in a normal browser, with the sandbox behind them.
+// Shows the cards in a normal browser, with data from the sandbox.
 import { writeExamples } from '../sandbox/example-workspace.ts';
 import { serverEnv, serverFile, startLocalSandbox } from './local-sandbox.ts';
 import { connectCardClient } from './ui-client.ts';
@@ -6,17 +6,17 @@ import { startCardHost } from './ui-host.ts';
 
 const HELP = `npm run ui
 
-Starts the sandbox (simulated machines, nothing costs money) and a page that shows the cards as a host of MCP Apps does, and prints
-its address. The page is served on this machine alone. The bar above the cards makes calls and changes theme, locale and width.
-After a change in ui/: build (npm run build) and call a tool again. Ctrl+C ends everything.`;
+Starts the sandbox (simulated machines, no cost) and a page that shows the cards as an MCP Apps host does, and prints its URL.
+The page is served on the loopback interface only. The toolbar calls tools and changes theme, locale and width.
+After a change in ui/, run "npm run build" and call the tool again. Press Ctrl+C to stop.`;
 
 if (process.argv.includes('--help') || process.argv.includes('-h')) console.log(HELP);
 else if (process.argv.length > 2) {
-  console.error(`There is no ${process.argv.slice(2).join(' ')} here.\n\n${HELP}`);
+  console.error(`Unknown argument: ${process.argv.slice(2).join(' ')}\n\n${HELP}`);
   process.exitCode = 2;
 } else await run(untilInterrupted());
 
-/** Runs until the signal; then nothing is left. */
+/** Runs until the signal, then stops everything it has started. */
 async function run(signal: AbortSignal): Promise<void> {
   const print = (line: string): void => console.log(line);
   try {
@@ -29,16 +29,16 @@ async function run(signal: AbortSignal): Promise<void> {
         env: serverEnv(sandbox),
       });
       const host = await startCardHost(client);
-      print(`\nOpen ${host.url}\nCtrl+C ends it.`);
+      print(`\nOpen ${host.url}\nPress Ctrl+C to stop.`);
       if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-      print('ending…');
+      print('stopping…');
       await host.close();
       await client.close();
     } finally {
       await sandbox.stop();
     }
   } catch (error) {
-    // Ended while it started: that was wanted.
+    // Interrupted during startup.
     if (!signal.aborted) throw error;
   }
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-/** One field of a tool's input or facts, in words. */
+/** Description of one field of a tool's input or facts. */
 export interface DescribedField {
   readonly name: string;
   readonly type: string;
@@ -13,7 +13,7 @@ type Json = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Describes the fields of a tool's schema in their order, as `tools/list` gives them. */
+/** Describes the fields of a tool's schema in their order, as listed by `tools/list`. */
 export function describeFields(schema: z.ZodObject, io: 'input' | 'output'): readonly DescribedField[] {
   const { properties, required } = z.toJSONSchema(schema, { io });
   return Object.entries(properties ?? {}).map(([name, field]) => ({
@@ -38,7 +38,7 @@ function describeType(schema: unknown): string {
   return typeof type === 'string' ? type : 'anything';
 }
 
-/** zod writes the bounds of JavaScript's integers where a schema has none. */
+/** zod writes the bounds of JavaScript's integers if a schema has none. */
 function describeRange({ minimum, maximum }: Json): string {
   const from = typeof minimum === 'number' && minimum !== Number.MIN_SAFE_INTEGER ? minimum : undefined;
   const to = typeof maximum === 'number' && maximum !== Number.MAX_SAFE_INTEGER ? maximum : undefined;

@@ -11,36 +11,31 @@ import {
   renderOneClick,
   renderOwnLinks,
 } from './render-clients.ts';
+import { EXPERIMENTS } from '../lab/experiments.ts';
+import { renderLayout } from './layers.ts';
 import { readProject } from './project.ts';
 import type { Project } from './project.ts';
 import { renderServerJson } from './render-server-json.ts';
 import { listForManifest, listPromptsForManifest, renderToolTable, renderToolsPage } from './render-tools.ts';
-import { takeSteps } from './settle-transcript.ts';
 import { writeTable } from './write-table.ts';
 
-/** A file of which at least a part is generated, as it has to be. */
+/** A file that is generated, at least in part, with its up-to-date text. */
 export interface GeneratedFile {
-  /** From the root of the repository. */
+  /** Path from the root of the repository. */
   readonly file: string;
   readonly text: string;
 }
 
-/** The steps of the demo that the README shows. */
-const SHOWN_STEPS = [
-  'What would this training run do and cost?',
-  'Yes, run it',
-  'A flag that nobody documented is refused',
-];
-
-/** Makes everything that is generated, from the code and from what is hand-written around it. */
+/** Renders every generated file from the code and its hand-written parts. */
 export async function renderGeneratedFiles(root: string): Promise<readonly GeneratedFile[]> {
   const read = (file: string): Promise<string> => readFile(path.join(root, file), 'utf8');
-  const [project, readme, clients, manifest, demo, frameworks] = await Promise.all([
+  const [project, readme, clients, architecture, lab, manifest, frameworks] = await Promise.all([
     readProject(root),
     read('README.md'),
     read('docs/clients.md'),
+    read('docs/architecture.md'),
+    read('scripts/lab/README.md'),
     read('manifest.json'),
-    read('docs/demo.txt'),
     renderFrameworks(root),
   ]);
   const oneClick = renderOneClick(project);
@@ -48,7 +43,6 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
     'one-click': oneClick,
     tools: renderToolTable(tools, 'docs/tools.md'),
     settings: renderSettings(),
-    demo: ['````text', takeSteps(demo, SHOWN_STEPS), '````'].join('\n'),
   };
   const clientParts = {
     'one-click': oneClick,
@@ -61,6 +55,8 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
     { file: 'docs/tools.md', text: renderToolsPage(tools, RESOURCES, PROMPTS) },
     { file: 'README.md', text: replaceParts(readme, parts) },
     { file: 'docs/clients.md', text: replaceParts(clients, clientParts) },
+    { file: 'docs/architecture.md', text: replacePart(architecture, 'layout', renderLayout()) },
+    { file: 'scripts/lab/README.md', text: replacePart(lab, 'experiments', renderExperiments()) },
     { file: 'manifest.json', text: renderManifest(manifest, project) },
     { file: 'server.json', text: renderServerJson(project, describeSettings()) },
   ];
@@ -78,6 +74,13 @@ function renderSettings(): string {
   );
 }
 
+function renderExperiments(): string {
+  return writeTable(
+    ['`npm run lab -- …`', 'What it does', 'Time', 'Network'],
+    EXPERIMENTS.map(({ name, what, time, network }) => [`\`${name}\``, what, time, network ? 'yes' : 'no']),
+  );
+}
+
 function replaceParts(text: string, parts: Readonly<Record<string, string>>): string {
   return Object.entries(parts).reduce((so, [name, part]) => replacePart(so, name, part), text);
 }
@@ -85,14 +88,14 @@ function replaceParts(text: string, parts: Readonly<Record<string, string>>): st
 function replacePart(text: string, name: string, part: string): string {
   const [start, end] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`];
   const [from, to] = [text.indexOf(start), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`There is no "${start}" with an "${end}" after it.`);
+  if (from < 0 || to < from) throw new Error(`"${start}" … "${end}" is missing.`);
   return `${text.slice(0, from + start.length)}\n\n${part}\n\n${text.slice(to)}`;
 }
 
-/** The hand-written manifest with what `package.json` and the code say; each key keeps its place. */
+/** Updates the manifest from `package.json` and the code. Keys keep their order. */
 function renderManifest(text: string, project: Project): string {
   const manifest: unknown = JSON.parse(text);
-  if (typeof manifest !== 'object' || manifest === null) throw new Error('manifest.json holds no object.');
+  if (typeof manifest !== 'object' || manifest === null) throw new Error('manifest.json is not an object.');
   const generated = {
     name: project.name,
     version: project.version,

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 
-/** What `package.json` says of the project, and the addresses that follow from its repository: the one place that names it. */
+/** Project metadata from `package.json`, with URLs derived from its repository. */
 export interface Project {
   readonly name: string;
   readonly mcpName: string;
@@ -11,7 +11,7 @@ export interface Project {
   readonly license: string;
   readonly author: string;
   readonly keywords: readonly string[];
-  /** The repository as a browser opens it. */
+  /** URL of the repository in a browser. */
   readonly repository: string;
   readonly documentation: string;
   readonly support: string;
@@ -29,7 +29,7 @@ const packageFile = z.object({
   repository: z.object({ url: z.string().regex(/^git\+https:\/\/.+\.git$/) }),
 });
 
-/** Reads the project from its `package.json`. */
+/** Reads the metadata from `package.json`. */
 export async function readProject(root: string): Promise<Project> {
   const { repository, ...project } = packageFile.parse(
     JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')),

@@ -1,17 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Places } from '../../src/setup/client-files.ts';
 import { CLIENTS } from '../../src/setup/clients.ts';
-import type { SetupClient } from '../../src/setup/clients.ts';
-import { EDITORS } from '../../src/setup/editors.ts';
+import type { Places, SetupClient } from '../../src/setup/clients.ts';
+import { EDITORS } from '../../src/setup/setup-command.ts';
 import type { Project } from './project.ts';
 import { writeTable } from './write-table.ts';
 
-/** The server's name in the clients, and how all of them start it. */
+/** The server's name in the clients. */
 const NAME = 'dstack';
 const startOf = ({ name }: Project) => ({ command: 'npx', args: ['-y', name], env: {} });
 
-/** Links that enter the server by a click, each with the address that a browser opens and the one that the program itself does. */
+/** Returns install links with the clients' own URL schemes. */
 export function installLinks(project: Project): Readonly<Record<'cursor' | 'vscode' | 'goose', string>> {
   const { command, args } = startOf(project);
   const config = { command, args };
@@ -23,12 +22,12 @@ export function installLinks(project: Project): Readonly<Record<'cursor' | 'vsco
   return {
     cursor: `cursor://anysphere.cursor-deeplink/mcp/install?${String(cursor)}`,
     vscode: `vscode:mcp/install?${encodeURIComponent(JSON.stringify({ name: NAME, ...config }))}`,
-    // Goose reads a plus as a plus.
+    // Goose doesn't decode a plus as a space.
     goose: `goose://extension?${String(goose).replaceAll('+', '%20')}`,
   };
 }
 
-/** The same for pages that only keep links of the web: Cursor and VS Code have one that leads to their own. */
+/** Returns install links with https URLs, for pages that remove other schemes. */
 export function webLinks(project: Project): Readonly<Record<'cursor' | 'vscode', string>> {
   const { command, args } = startOf(project);
   const config = JSON.stringify({ command, args });
@@ -39,13 +38,13 @@ export function webLinks(project: Project): Readonly<Record<'cursor' | 'vscode',
   };
 }
 
-/** One line a client: the shortest way to enter the server. */
+/** Renders the shortest way to install the server in each client. */
 export function renderOneClick(project: Project): string {
   const web = webLinks(project);
   const own = installLinks(project);
   const start = `npx -y ${project.name}`;
   return writeTable(
-    ['Client', 'One click or one command'],
+    ['Client', 'Install'],
     [
       ['Claude Desktop', `[the \`.mcpb\` file of the latest release](${project.repository}/releases/latest): open it`],
       ['Claude Code', `\`claude mcp add --scope user ${NAME} -- ${start}\``],
@@ -60,7 +59,7 @@ export function renderOneClick(project: Project): string {
   );
 }
 
-/** The links that a browser's page doesn't keep, to paste into its address bar. */
+/** Renders the links with the clients' own URL schemes, to paste into an address bar. */
 export function renderOwnLinks(project: Project): string {
   return ['```text', ...Object.values(installLinks(project)), '```'].join('\n');
 }
@@ -71,7 +70,7 @@ const PLATFORMS: readonly { readonly title: string; readonly places: Places }[] 
   { title: 'Windows', places: { platform: 'win32', env: {}, home: '%USERPROFILE%', cwd: '.' } },
 ];
 
-/** Where each client has its configuration, on each platform. */
+/** Renders the path of each client's configuration file on each platform. */
 export function renderClientFiles(): string {
   return writeTable(
     ['`setup`', 'Client', ...PLATFORMS.map(({ title }) => title)],
@@ -79,7 +78,7 @@ export function renderClientFiles(): string {
   );
 }
 
-/** What `setup` writes, one block for all clients that want the same. */
+/** Renders the entries that `setup` writes, one block for all clients with the same entry. */
 export function renderEntries(project: Project): string {
   const blocks = new Map<string, SetupClient[]>();
   for (const client of CLIENTS) {
@@ -103,7 +102,7 @@ const FRAMEWORKS = [
   ['Mastra', 'mastra.mjs', 'npm install @mastra/core @mastra/mcp'],
 ] as const;
 
-/** The examples for agent frameworks, from the files that are run. */
+/** Renders the examples for agent frameworks from the files that `npm run lab -- clients` runs. */
 export async function renderFrameworks(root: string): Promise<string> {
   const parts = await Promise.all(
     FRAMEWORKS.map(async ([title, file, install]) => {

@@ -6,7 +6,7 @@ interface SettingLine {
   readonly default: string;
 }
 
-/** The whole of `server.json`, the entry in the MCP registry. */
+/** Renders `server.json`, the entry in the MCP registry. */
 export function renderServerJson(project: Project, settings: readonly SettingLine[]): string {
   const entry = {
     $schema: 'https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json',

@@ -7,7 +7,7 @@ import { writeTable } from './write-table.ts';
 
 const EFFECTS = { read: 'reads', change: 'changes', destroy: 'destroys' } as const;
 
-/** The whole of `docs/tools.md`. */
+/** Renders `docs/tools.md`. */
 export function renderToolsPage(
   tools: readonly AnyTool[],
   resources: readonly ResourceDefinition[],
@@ -15,14 +15,22 @@ export function renderToolsPage(
 ): string {
   return `# Tools, resources and prompts
 
-Generated from the code by \`npm run generate\`. The client puts the server's name before these names.
+Generated from the code by \`npm run generate\`.
+Clients add the server's name as a prefix to these names.
 
-Every result comes twice, each standing alone: as text, and as \`structuredContent\` with \`outcome\`, \`summary\`, \`output\` (what
-dstack printed, word for word), \`next\` (the next step, where there is one), \`code\` (of a refusal) and the facts below. A fact that
-isn't known is left out.
+Every result has a text and a structured content, and each is complete without the other.
+The structured content has \`outcome\`, \`summary\`, \`output\` (dstack's output verbatim), \`next\` (the next step, if there is one), \`code\` (of an error) and the facts below.
+Unknown facts are omitted.
 
-\`outcome\` says what really happened: \`done\`, \`nothing-to-do\`, \`blocked\` (dstack can't do it as things stand), \`refused\` (this server
-didn't let it through), \`failed\`, \`waiting-for-person\`, \`unknown\` (it was asked for, and whether it happened isn't known).
+\`outcome\` is one of:
+
+- \`done\`
+- \`nothing-to-do\`: nothing had to be changed.
+- \`blocked\`: dstack can't do it right now.
+- \`refused\`: this server rejected the call before anything was run.
+- \`failed\`
+- \`waiting-for-person\`: call again with the same token for the result.
+- \`unknown\`: the change was requested, but its result is not known.
 
 ${renderToolTable(tools, '')}
 
@@ -30,11 +38,13 @@ ${tools.map(renderTool).join('\n\n')}
 
 ## Resources
 
-Each is another door to a tool that reads, with the same words. Names are completed. \`dstack://runs/{name}\` can be subscribed to: an
-update is sent when the run's status changes. \`skill://dstack/SKILL.md\` is a page for agents on how to work with these tools.
+Each resource returns what a reading tool returns.
+Names are completed.
+\`dstack://runs/{name}\` supports subscriptions: an update is sent when the run's status changes.
+\`skill://dstack/SKILL.md\` has instructions for agents on how to use these tools.
 
 ${writeTable(
-  ['URI', 'What it holds', 'Tool'],
+  ['URI', 'Content', 'Tool'],
   resources.map(({ uri, description, tool }) => [`\`${uri}\``, description, `\`${tool}\``]),
 )}
 
@@ -49,11 +59,11 @@ ${writeTable(
 
 function listArguments(prompt: Prompt): string {
   return Object.entries(prompt.arguments)
-    .map(([name, { required }]) => `\`${name}\`${required === true ? ' (needed)' : ''}`)
+    .map(([name, { required }]) => `\`${name}\`${required === true ? ' (required)' : ''}`)
     .join(', ');
 }
 
-/** The table of all tools; `page` is the page that their names lead to. */
+/** Renders the table of all tools. Names link to sections of `page`. */
 export function renderToolTable(tools: readonly AnyTool[], page: string): string {
   return writeTable(
     ['Tool', 'What it does', 'Effect'],
@@ -65,12 +75,12 @@ export function renderToolTable(tools: readonly AnyTool[], page: string): string
   );
 }
 
-/** What a manifest says of each tool. */
+/** Returns the tools for the manifest. */
 export function listForManifest(tools: readonly AnyTool[]): readonly { name: string; description: string }[] {
   return tools.map(({ name, description }) => ({ name, description: firstSentence(description) }));
 }
 
-/** What a manifest says of each prompt, its text with the placeholders that a manifest has for arguments. */
+/** Returns the prompts for the manifest, with the manifest's placeholders for arguments. */
 export function listPromptsForManifest(
   prompts: readonly Prompt[],
 ): readonly { name: string; description: string; arguments: readonly string[]; text: string }[] {
@@ -96,7 +106,7 @@ function renderTool(tool: AnyTool): string {
 function renderInputs(inputs: readonly DescribedField[]): string {
   return writeTable(
     ['Argument', 'Type', 'Meaning'],
-    inputs.map(({ name, type, required, meaning }) => [`\`${name}\`${required ? ' (needed)' : ''}`, type, meaning]),
+    inputs.map(({ name, type, required, meaning }) => [`\`${name}\`${required ? ' (required)' : ''}`, type, meaning]),
   );
 }
 
@@ -110,18 +120,18 @@ function renderFacts(facts: readonly DescribedField[]): string {
 
 function describeConfirmation({ effect, input, facts, card }: AnyTool): string {
   if (card === 'buttons')
-    return 'it is one: a click in the card that shows the change, with the nonce that only this card was given.';
+    return 'this is the confirmation: a click in the card of the change, with the nonce that only this card has.';
   if (effect === 'read') {
     return Object.hasOwn(facts.shape, 'token')
-      ? 'none, it changes nothing. Where something can be done, it gives the token for doing exactly that.'
+      ? 'none, it changes nothing. If the change is possible, it returns the token for it.'
       : 'none, it changes nothing.';
   }
   const token = describeFields(input, 'input').find(({ name }) => name === 'token');
-  if (token === undefined) return 'none: it touches this computer alone, nothing at dstack.';
-  const person = 'A person is asked where the client can ask one.';
+  if (token === undefined) return 'none: it only affects this computer, nothing in dstack.';
+  const person = 'The user is asked if the client can ask.';
   return token.required
-    ? `the token that the preview gave, single use. What was shown is looked at again first. ${person}`
-    : `the first call shows what would be lost and gives a token, the second redeems it, once. ${person}`;
+    ? `the single-use token from the preview. The plan is checked again before it is executed. ${person}`
+    : `the first call shows what would be lost and returns a single-use token; the second call redeems it. ${person}`;
 }
 
 function firstSentence(text: string): string {

@@ -1,4 +1,4 @@
-/** Writes a Markdown table, with the columns padded as a formatter would. */
+/** Renders a Markdown table with padded columns, as a formatter does. */
 export function writeTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [header, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')));
   const widths = header.map((_, column) => Math.max(3, ...cells.map((row) => (row[column] ?? '').length)));

@@ -41,7 +41,7 @@ test('the bundle is small, holds no packages, and its manifest is valid', async 
     expect.arrayContaining([
       'card.html',
       'dstack-mcp.mjs',
-      'licences.txt',
+      'licenses.txt',
       'skills',
       'server.cjs',
       'traces.cjs',

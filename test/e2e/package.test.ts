@@ -44,7 +44,7 @@ afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
 
 test('the package holds the bundles, what lies beside them and the pages, and nothing else', () => {
   const bundles = ['dstack-mcp.mjs', 'server.cjs', 'sandbox.cjs', 'setup.cjs', 'traces.cjs'];
-  const beside = ['card.html', 'worker/preload.py', 'licences.txt', 'sbom.cdx.json'];
+  const beside = ['card.html', 'worker/preload.py', 'licenses.txt', 'sbom.cdx.json'];
   for (const file of [...bundles, ...beside]) expect(files).toContain(`dist/${file}`);
   expect(files).toContain('dist/skills/dstack/SKILL.md');
   const allowed = /^(?:dist\/(?!\.)|docs\/|(?:README|CHANGELOG|SECURITY)\.md$|LICENSE$|package\.json$)/;
@@ -116,16 +116,16 @@ test('what the MCP registry is told fits the package: name, version, description
   expect(project.mcpName).toBe(`io.github.${owner}/${project.name}`);
 });
 
-test('the licences of all that is bundled are there, and its bill of materials', async () => {
+test('the licenses of all that is bundled are there, and its bill of materials', async () => {
   const dist = path.join(folder, 'empty', 'node_modules', 'dstack-mcp', 'dist');
-  const licences = await readFile(path.join(dist, 'licences.txt'), 'utf8');
+  const licenses = await readFile(path.join(dist, 'licenses.txt'), 'utf8');
   const bill = z
     .looseObject({
       bomFormat: z.literal('CycloneDX'),
       components: z.array(z.looseObject({ name: z.string(), version: z.string() })),
     })
     .parse(JSON.parse(await readFile(path.join(dist, 'sbom.cdx.json'), 'utf8')));
-  const listed = [...licences.matchAll(/^ {2}(\S+ \S+) \(.+\)$/gm)].map(([, one]) => String(one));
+  const listed = [...licenses.matchAll(/^ {2}(\S+ \S+) \(.+\)$/gm)].map(([, one]) => String(one));
   expect(listed).toContain('zod 4.6.7');
   expect(bill.components.map(({ name, version }) => `${name} ${version}`).toSorted()).toEqual(listed.toSorted());
 });

@@ -1,10 +1,11 @@
 import { execa } from 'execa';
+import type { ResultPromise } from 'execa';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { repositoryRoot } from '../../support/paths.ts';
 
 const repository = repositoryRoot;
@@ -12,12 +13,13 @@ const repository = repositoryRoot;
 interface Clone {
   readonly folder: string;
   readonly bin: string;
-  /** How often npm was called to install. */
+  /** Returns how often npm was called to install. */
   npmCalls(): Promise<number>;
   setUp(options?: { nodeOptions?: string[] }): Promise<{ exitCode: number | undefined; said: string }>;
+  start(nodeOptions?: string[]): ResultPromise<{ cwd: string; extendEnv: false; reject: false; stdin: 'ignore' }>;
 }
 
-/** Makes what git would give, on a machine whose PATH holds nothing but the programs named. */
+/** Creates a copy of the repository, and a PATH that has only the given programs. */
 async function makeClone(programs: readonly string[]): Promise<Clone> {
   const top = await mkdtemp(path.join(tmpdir(), 'bootstrap-'));
   onTestFinished(() => rm(top, { recursive: true, force: true }));
@@ -45,24 +47,30 @@ async function makeClone(programs: readonly string[]): Promise<Clone> {
   }
   const npm = path.join(top, 'npm-cli.js');
   await writeFile(npm, NPM);
-  return {
+  const clone: Clone = {
     folder,
     bin,
     npmCalls: async () => (existsSync(calls) ? (await readFile(calls, 'utf8')).length : 0),
     async setUp({ nodeOptions = [] } = {}) {
-      const { exitCode, stderr } = await execa(process.execPath, [...nodeOptions, 'scripts/bootstrap.mjs'], {
+      const { exitCode, stderr } = await clone.start(nodeOptions);
+      return { exitCode, said: stderr };
+    },
+    start: (nodeOptions = []) =>
+      execa(process.execPath, [...nodeOptions, 'scripts/bootstrap.mjs'], {
         cwd: folder,
         env: { PATH: bin, HOME: top, npm_execpath: npm, NPM_CALLS: calls, NPM_PACKAGES: repository },
         extendEnv: false,
         reject: false,
         stdin: 'ignore',
-      });
-      return { exitCode, said: stderr };
-    },
+      }),
   };
+  return clone;
 }
 
-/** An npm that needs no network: it links the packages that are here, dies half-way where it is told to, and makes a bill of materials from the lock file. */
+/**
+ * An npm that needs no network: it links the installed packages, fails or hangs on request, and creates a bill of materials from the
+ * lockfile.
+ */
 const NPM = `
 const fs = require('node:fs');
 const path = require('node:path');
@@ -79,12 +87,17 @@ fs.rmSync('node_modules', { recursive: true, force: true });
 fs.mkdirSync('node_modules');
 const from = path.join(process.env.NPM_PACKAGES, 'node_modules');
 for (const [index, name] of fs.readdirSync(from).entries()) {
-  if (index === 50 && fs.existsSync('die-half-way')) process.exit(1);
+  if (index === 50 && fs.existsSync('fail-halfway')) process.exit(1);
+  if (index === 50 && fs.existsSync('hang-halfway')) {
+    fs.writeFileSync('npm.pid', String(process.pid));
+    setInterval(() => {}, 1000);
+    return;
+  }
   if (!name.startsWith('.')) fs.symlinkSync(path.join(from, name), path.join('node_modules', name));
 }
 `;
 
-/** Gives the clone the private Python environment that is here: making one takes a minute and the network. */
+/** Links the private Python environment of this repository: creating one takes a minute and the network. */
 async function linkPython({ folder }: Clone): Promise<void> {
   await mkdir(path.join(folder, '.cache'));
   await symlink(path.join(repository, '.cache', 'python'), path.join(folder, '.cache', 'python'));
@@ -92,7 +105,7 @@ async function linkPython({ folder }: Clone): Promise<void> {
 
 const hasPython = existsSync(path.join(repository, '.cache', 'python', 'dstack-sandbox.stamp'));
 
-test('on a machine that lacks everything, all of it is named before anything is installed', async () => {
+test('all missing requirements are reported before anything is installed', async () => {
   const clone = await makeClone([]);
   const { exitCode, said } = await clone.setUp();
   expect(exitCode).toBe(1);
@@ -105,7 +118,7 @@ test('on a machine that lacks everything, all of it is named before anything is 
   expect(existsSync(path.join(clone.folder, 'node_modules'))).toBe(false);
 });
 
-test('a machine that lacks ssh alone hears of ssh alone', async () => {
+test('only missing requirements are reported', async () => {
   const clone = await makeClone(['python3', 'git', 'ssh-keygen']);
   const { exitCode, said } = await clone.setUp();
   expect(exitCode).toBe(1);
@@ -113,17 +126,17 @@ test('a machine that lacks ssh alone hears of ssh alone', async () => {
   expect(said).not.toContain('Python');
 });
 
-test('a Node that is too old is told with a way to a newer one', async () => {
+test('an outdated Node is reported with a hint to update it', async () => {
   const clone = await makeClone([]);
   const pretend = 'Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.18.3"}})';
   const { exitCode, said } = await clone.setUp({
     nodeOptions: ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`],
   });
   expect(exitCode).toBe(1);
-  expect(said).toMatch(/^Node 20\.18\.3 is too old: 20\.19 or later is needed\.\n.*nodejs\.org/);
+  expect(said).toMatch(/^Node 20\.18\.3 is too old: 20\.19 or later is required\.\n.*nodejs\.org/);
 });
 
-test('without npm it says so', async () => {
+test('a missing npm is reported', async () => {
   const clone = await makeClone(['python3', 'git', 'ssh', 'ssh-keygen']);
   const { exitCode, said } = await execa(process.execPath, ['scripts/bootstrap.mjs'], {
     cwd: clone.folder,
@@ -132,24 +145,24 @@ test('without npm it says so', async () => {
     reject: false,
   }).then(({ exitCode: code, stderr }) => ({ exitCode: code, said: stderr }));
   expect(exitCode).toBe(1);
-  expect(said).toContain('there is no npm on PATH');
+  expect(said).toContain('npm is not on PATH');
 });
 
 test.skipIf(!hasPython)(
-  'what was interrupted is repaired by the next call, and a call that finds everything done is silent',
+  'a failed setup is repaired by the next run, and a run with nothing to do is silent',
   async () => {
     const clone = await makeClone(['git', 'ssh', 'ssh-keygen']);
     await linkPython(clone);
 
-    await writeFile(path.join(clone.folder, 'die-half-way'), '');
+    await writeFile(path.join(clone.folder, 'fail-halfway'), '');
     const broken = await clone.setUp();
     expect(broken.exitCode).toBe(1);
-    expect(broken.said).toContain('What is half done is repaired.');
+    expect(broken.said).toContain('It repairs an incomplete installation.');
     expect(existsSync(path.join(clone.folder, 'node_modules'))).toBe(true);
 
-    await rm(path.join(clone.folder, 'die-half-way'));
+    await rm(path.join(clone.folder, 'fail-halfway'));
     const repaired = await clone.setUp();
-    expect(repaired.said).toContain('Everything is set up');
+    expect(repaired.said).toContain('Setup complete');
     expect(repaired.exitCode).toBe(0);
     expect(await clone.npmCalls()).toBe(2);
     const { stdout } = await execa(process.execPath, ['dist/dstack-mcp.mjs', '--version'], { cwd: clone.folder });
@@ -158,18 +171,41 @@ test.skipIf(!hasPython)(
     expect(await clone.setUp()).toEqual({ exitCode: 0, said: '' });
     expect(await clone.npmCalls()).toBe(2);
 
-    // A build that was killed leaves no stamp; a set-up that was killed leaves its lock.
+    // A killed build leaves no stamp; a killed setup leaves its lock.
     await rm(path.join(clone.folder, 'dist', '.stamp'));
     await rm(path.join(clone.folder, 'dist', 'sandbox.cjs'));
     await writeFile(path.join(clone.folder, '.cache', 'setup.lock'), String(endedProcess()));
     const rebuilt = await clone.setUp();
-    expect(rebuilt.said).toMatch(/^Building…\nEverything is set up/);
+    expect(rebuilt.said).toMatch(/^Building…\nSetup complete/);
     expect(await clone.npmCalls()).toBe(2);
     expect((await readdir(path.join(clone.folder, '.cache'))).sort()).toEqual(['python']);
   },
 );
 
-/** The id of a process that is no more. */
+test.skipIf(!hasPython || process.platform === 'win32')(
+  'Ctrl-C during the installation ends npm and says so without a stack trace, and the next run repairs the setup',
+  async () => {
+    const clone = await makeClone(['git', 'ssh', 'ssh-keygen']);
+    await linkPython(clone);
+    await writeFile(path.join(clone.folder, 'hang-halfway'), '');
+    const running = clone.start();
+    const pidFile = path.join(clone.folder, 'npm.pid');
+    await vi.waitUntil(() => existsSync(pidFile), { timeout: 60_000 });
+    const npmPid = Number(await readFile(pidFile, 'utf8'));
+    running.kill('SIGINT');
+    const { exitCode, stderr } = await running;
+    expect(exitCode).toBe(130);
+    expect(stderr).toBe('Installing node packages…\nStopped. The next run repairs an incomplete setup.');
+    expect(() => process.kill(npmPid, 0)).toThrow('ESRCH');
+
+    await rm(path.join(clone.folder, 'hang-halfway'));
+    const repaired = await clone.setUp();
+    expect(repaired.said).toContain('Setup complete');
+    expect(repaired.exitCode).toBe(0);
+  },
+);
+
+/** Returns the ID of a process that has exited. */
 function endedProcess(): number {
   return spawnSync(process.execPath, ['--eval', '']).pid;
 }

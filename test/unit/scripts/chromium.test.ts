@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { findChromium, prepareChromium } from '../../../scripts/chromium.mjs';
 
-/** A folder with a program of that name in it. */
+/** Creates a folder with a program of that name. */
 async function makeProgram(name: string): Promise<{ folder: string; file: string }> {
   const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-browser-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
@@ -14,23 +14,23 @@ async function makeProgram(name: string): Promise<{ folder: string; file: string
   return { folder, file };
 }
 
-test('the Chromium that CHROME_PATH names is taken, and one that isn’t there isn’t replaced by another', async () => {
+test('CHROME_PATH takes precedence, and if it names a missing file, no other browser is used', async () => {
   const { folder, file } = await makeProgram('chromium');
   expect(findChromium({ CHROME_PATH: file, PATH: '' })).toBe(file);
   expect(findChromium({ CHROME_PATH: path.join(folder, 'none'), PATH: folder })).toBeUndefined();
 });
 
-test('a Chromium on PATH is found, whichever of its names it has', async () => {
+test('Chromium is found on PATH under any of its names', async () => {
   const { folder, file } = await makeProgram('google-chrome');
   expect(findChromium({ PATH: ['/nowhere', folder].join(path.delimiter) })).toBe(file);
 });
 
-test('where none is and none may be installed, that is said once', async () => {
+test('a missing Chromium that cannot be installed is reported once', async () => {
   const { folder } = await makeProgram('other');
   const said: string[] = [];
   const options = {
     say: (line: string) => void said.push(line),
-    toldFile: path.join(folder, 'told'),
+    noticeFile: path.join(folder, 'notice'),
     env: { PATH: folder, CHROME_PATH: path.join(folder, 'none') },
   };
   expect(await prepareChromium(options)).toBe(false);

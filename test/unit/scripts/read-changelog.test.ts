@@ -6,12 +6,12 @@ import { inRepository } from '../../support/paths.ts';
 
 const write = (...sections: readonly string[]): string => ['# Changelog\n', ...sections].join('\n');
 
-test('the changelog has a section for this version, in the form of Keep a Changelog', async () => {
+test('the changelog has a section for this version in Keep a Changelog format', async () => {
   const text = await readFile(inRepository('CHANGELOG.md'), 'utf8');
   expect(readChangelog(text)[0]).toMatchObject({ version: VERSION, kinds: expect.arrayContaining(['Added']) });
 });
 
-test('versions are read newest first, with their dates and kinds', () => {
+test('releases are returned newest first, with their dates and sections', () => {
   const text = write(
     '## [Unreleased]\n',
     '## [1.1.0] - 2026-02-01\n\n### Fixed\n\n- a',
@@ -24,9 +24,9 @@ test('versions are read newest first, with their dates and kinds', () => {
 });
 
 test.each([
-  ['no section for what is not released', write('## [1.0.0] - 2026-02-01\n\n### Added\n'), /Unreleased/],
-  ['a date of another form', write('## [Unreleased]\n', '## [1.0.0] - 1 May\n\n### Added\n'), /1 May/],
-  ['a kind that there is not', write('## [Unreleased]\n', '## [1.0.0] - 2026-02-01\n\n### News\n'), /News/],
-])('%s is refused', (_what, text, says) => {
+  ['no Unreleased section', write('## [1.0.0] - 2026-02-01\n\n### Added\n'), /Unreleased/],
+  ['a date in another format', write('## [Unreleased]\n', '## [1.0.0] - 1 May\n\n### Added\n'), /1 May/],
+  ['an unknown section', write('## [Unreleased]\n', '## [1.0.0] - 2026-02-01\n\n### News\n'), /News/],
+])('%s is rejected', (_what, text, says) => {
   expect(() => readChangelog(text)).toThrow(says);
 });
