@@ -46,7 +46,7 @@ export const get = defineTool({
     status: z.string(),
     reached: z.boolean().describe('The state waited for'),
   }),
-  async run(input, { dstack, time, serverUrl, logs }) {
+  async run(input, { dstack, deadline }) {
     const kind = input.kind ?? 'run';
     // The facts hold what matters; the JSON of a run is ten times as long.
     const show = (transcript: Transcript): Printed => ({
@@ -70,12 +70,12 @@ export const get = defineTool({
         facts: { resource, status: resource.status },
       };
     }
-    const server = await serverUrl(input.project);
+    const server = (await dstack.endpoint(input.project)).server;
     const lookAtRun = async () => {
       const transcript = await look();
       return {
         transcript,
-        run: readRun(readJsonOutput(transcript.stdout), server === undefined ? {} : { serverUrl: server }),
+        run: readRun(readJsonOutput(transcript.stdout), { serverUrl: server }),
       };
     };
     const reached = (run: RunFacts): boolean => hasReached(run, input.wait_for);
@@ -86,18 +86,18 @@ export const get = defineTool({
         poll: lookAtRun,
         done: ({ run }) => isOver(run),
         intervalMs: POLL_MS,
-        deadlineMs: time.remainingMs() - 5_000,
-        signal: time.signal,
-        onChange: ({ run }) => time.progress(describe(run)),
+        deadlineMs: deadline.remainingMs() - 5_000,
+        signal: deadline.signal,
+        onChange: ({ run }) => deadline.progress(describe(run)),
       });
       seen = waited.value ?? seen;
     }
     const { run, transcript } = seen;
     const explanation = explainEnd(run);
     const lastWords =
-      explanation === undefined || time.remainingMs() < LAST_WORDS_MS
+      explanation === undefined || deadline.remainingMs() < LAST_WORDS_MS
         ? []
-        : await readLastWords(logs, { run: input.name, project: input.project, explanation });
+        : await readLastWords(dstack, { run: input.name, project: input.project, explanation });
     return {
       outcome: 'done',
       summary: [
@@ -116,7 +116,7 @@ export const get = defineTool({
 
 /** The end of the log that tells why a run failed; nothing where there is none, or it can't be read. */
 async function readLastWords(
-  logs: ToolContext['logs'],
+  dstack: ToolContext['dstack'],
   of: { run: string; project: string | undefined; explanation: EndExplanation },
 ): Promise<Printed[]> {
   const { run, explanation } = of;
@@ -129,7 +129,7 @@ async function readLastWords(
       '--project': of.project,
     };
     const logKey = JSON.stringify([run, flags]);
-    const { transcript, page } = await logs(
+    const { transcript, page } = await dstack.readLog(
       { command: 'logs', flags, positionals: [run] },
       { lines: LAST_LINES, maxBytes: LAST_BYTES, logKey },
     );
@@ -147,7 +147,7 @@ async function readLastWords(
   }
 }
 
-/** Whether the state waited for lies behind the run: waiting for it would only use up the time. */
+/** Whether the state waited for lies behind the run: waiting for it would only use up the deadline. */
 function isPast(run: RunFacts, wanted: string | undefined): boolean {
   const order: readonly string[] = STATUSES;
   return wanted !== undefined && order.includes(wanted) && order.indexOf(run.status) > order.indexOf(wanted);

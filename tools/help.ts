@@ -16,8 +16,8 @@ export const help = defineTool({
     type: z.string().max(40).optional().describe('For apply: task, service, dev-environment, fleet, volume, gateway'),
   }),
   facts: z.object({ command: z.string() }),
-  async run(input, { help: pages }) {
-    const page = await pages.page(input.command ?? '', input.type);
+  async run(input, { dstack }) {
+    const page = await dstack.helpPage(input.command ?? '', input.type);
     return {
       outcome: 'done',
       summary: `What dstack documents for \`${page.transcript.command}\`.`,

@@ -1,16 +1,14 @@
 import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { Transcript } from '../core/transcript.ts';
-import type { App } from '../app.ts';
 import type { Attachment } from './attachment-view.ts';
-import type { AttachStart, AttachStop } from './attachments.ts';
+import type { Attachments, AttachStart, AttachStop } from './attachments.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { findResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import { CommandFailed } from '../core/report.ts';
 import { ToolError } from '../core/errors.ts';
-import type { Deadline } from '../core/deadline.ts';
 
 export interface AttachRequest {
   readonly run: string;
@@ -21,48 +19,60 @@ export interface AttachRequest {
   readonly ports?: readonly string[] | undefined;
 }
 
-/** Attachments, as a tool may use them. They change nothing but this machine's ports and SSH configuration. */
-export interface AttachService {
-  start(request: AttachRequest): Promise<AttachStart>;
-  status(idOrRun: string): Promise<readonly Attachment[]>;
-  stop(idOrRun: string): Promise<readonly AttachStop[]>;
-  list(): Promise<readonly Attachment[]>;
+/** What attachments are made with. */
+export interface AttachSources {
+  readonly attachments: Attachments;
+  readonly dstack: DstackClient;
 }
 
-export function createAttachService(
-  engine: App,
-  { commands, time }: { commands: DstackClient; time: Deadline },
-): AttachService {
-  const { attachments } = engine;
-  return {
-    async start(request) {
-      const found = await findResource(commands, { kind: 'run', name: request.run, project: request.project });
-      if (found === undefined)
-        throw new ToolError(
-          'invalid-name',
-          `There is no run ${request.run}. Nothing was attached.`,
-          'ps lists the runs.',
-        );
-      const run = readRun(found.value);
-      if (run.isFinished) throw runIsOver(run, found.transcript);
-      const argv = await attachArgv(commands, request);
-      return attachments.start(argv, {
-        ...request,
-        // The default project may be another one tomorrow: an attachment belongs to the one of today.
-        project: (await engine.endpoint(request.project)).project,
-        deadlineMs: time.remainingMs() - 2_000,
-        signal: time.signal,
-        expectIdeLink: run.kind === 'dev-environment',
-        knownPorts: portsOf(request, run),
-      });
-    },
-    status: (idOrRun) => attachments.status(idOrRun),
-    stop: (idOrRun) => attachments.stop(idOrRun),
-    list: () => attachments.list(),
-  };
+/** Attaches to runs. Changes nothing but this machine's ports and SSH configuration. */
+export class AttachService {
+  readonly #attachments: Attachments;
+  readonly #dstack: DstackClient;
+
+  constructor({ attachments, dstack }: AttachSources) {
+    this.#attachments = attachments;
+    this.#dstack = dstack;
+  }
+
+  /** Attaches to a run. @throws ToolError `invalid-name` for an unknown run; CommandFailed for a finished one */
+  async start(request: AttachRequest): Promise<AttachStart> {
+    const { deadline } = this.#dstack;
+    const found = await findResource(this.#dstack, { kind: 'run', name: request.run, project: request.project });
+    if (found === undefined)
+      throw new ToolError(
+        'invalid-name',
+        `There is no run ${request.run}. Nothing was attached.`,
+        'ps lists the runs.',
+      );
+    const run = readRun(found.value);
+    if (run.isFinished) throw runIsOver(run, found.transcript);
+    const argv = await attachArgv(this.#dstack, request);
+    return this.#attachments.start(argv, {
+      ...request,
+      // The default project may change: an attachment belongs to the current one.
+      project: (await this.#dstack.endpoint(request.project)).project,
+      deadlineMs: deadline.remainingMs() - 2_000,
+      signal: deadline.signal,
+      expectIdeLink: run.kind === 'dev-environment',
+      knownPorts: portsOf(request, run),
+    });
+  }
+
+  status(idOrRun: string): Promise<readonly Attachment[]> {
+    return this.#attachments.status(idOrRun);
+  }
+
+  stop(idOrRun: string): Promise<readonly AttachStop[]> {
+    return this.#attachments.stop(idOrRun);
+  }
+
+  list(): Promise<readonly Attachment[]> {
+    return this.#attachments.list();
+  }
 }
 
-/** dstack itself would look for the machine for ten seconds before it said so. */
+/** dstack itself would look for the machine for ten seconds before it reports that. */
 const runIsOver = (run: RunFacts, transcript: Transcript): CommandFailed =>
   new CommandFailed({
     outcome: 'blocked',
@@ -82,8 +92,8 @@ function portsOf(request: AttachRequest, run: RunFacts): { localPort: number; re
   return [...asked, ...configured.filter((one) => !asked.some(({ remotePort }) => remotePort === one.remotePort))];
 }
 
-async function attachArgv(commands: DstackClient, request: AttachRequest): Promise<CheckedArgv> {
-  const argv = await commands.check({
+async function attachArgv(dstack: DstackClient, request: AttachRequest): Promise<CheckedArgv> {
+  const argv = await dstack.check({
     command: 'attach',
     flags: {
       '--logs': true,

@@ -1,23 +1,24 @@
 import type { CommandRequest } from '../dstack/argv/command.ts';
-import type { DocumentedFlag } from '../dstack/argv/catalog-types.ts';
+import type { DocumentedFlag } from '../dstack/argv/catalog.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
-import type { App } from '../app.ts';
+import type { Catalog } from '../dstack/argv/catalog.ts';
+import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import { ToolError } from '../core/errors.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import { maxPriceFlag } from './enforce-price-caps.ts';
 import { restrictBackends } from './restrict-backends.ts';
 import type { ApplyRequest } from '../core/change.ts';
 
-/** The command that plans; the one that applies differs by `--yes --detach` alone. */
+/** Returns the command that plans; the one that applies differs only by `--yes --detach`. */
 export async function applyCommand(
-  engine: App,
+  { catalog, policy }: { catalog: Catalog; policy: PolicySnapshot },
   request: ApplyRequest,
   { file, head }: { file: ConfigurationFile; head: ConfigurationHead },
 ): Promise<{ command: CommandRequest; flags: readonly string[] }> {
-  const priced = maxPriceFlag(engine.policy.caps(), head, request.extraFlags ?? {});
-  const documented = await flagsOfType(engine, file, head);
+  const priced = maxPriceFlag(policy.caps(), head, request.extraFlags ?? {});
+  const documented = await flagsOfType(catalog, file, head);
   const placed = documented.has('--backend')
-    ? restrictBackends(engine.policy.limits(), head.value, priced.extraFlags)
+    ? restrictBackends(policy.limits(), head.value, priced.extraFlags)
     : { flags: {}, extraFlags: priced.extraFlags };
   const limits = { '--max-price': documented.has('--max-price') ? priced.priceFlag : undefined, ...placed.flags };
   return {
@@ -31,7 +32,7 @@ export async function applyCommand(
   };
 }
 
-/** Each flag as a person reads it: its name, its values, and what dstack says that it does. */
+/** Describes each flag: its name, its values, and what dstack documents about it. */
 function describeFlags(
   given: Readonly<Record<string, unknown>>,
   documented: ReadonlyMap<string, DocumentedFlag>,
@@ -45,13 +46,12 @@ function describeFlags(
     });
 }
 
-/** The flags of a configuration's type; a type that dstack doesn't know is a mistake in the file. */
+/** Returns the flags of the configuration's type. @throws ToolError `invalid-file` for a type that dstack doesn't know */
 async function flagsOfType(
-  engine: App,
+  catalog: Catalog,
   file: ConfigurationFile,
   head: ConfigurationHead,
 ): Promise<ReadonlyMap<string, DocumentedFlag>> {
-  const { catalog } = await engine.cli();
   try {
     return (await catalog.flagsOf('apply', head.type)).own;
   } catch (error) {
@@ -59,7 +59,7 @@ async function flagsOfType(
     throw new ToolError(
       'invalid-file',
       `${file.relativePath} has the type ${JSON.stringify(head.type.slice(0, 80))}, which dstack ${catalog.version} doesn't document. Nothing was run.`,
-      'The types are task, service, dev-environment, fleet, volume and gateway; what is newer than the installed dstack needs an upgrade.',
+      'The types are task, service, dev-environment, fleet, volume and gateway; a newer type needs a newer dstack.',
       { cause: error },
     );
   }

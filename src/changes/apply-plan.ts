@@ -1,9 +1,15 @@
+import type { PlanTerms } from '../core/card.ts';
+import type { ApplyRequest } from '../core/change.ts';
+import { formatDollars, formatPrice } from '../core/format-values.ts';
 import type { Transcript } from '../core/transcript.ts';
+import type { NamedEnvironment } from '../configuration/env-files.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
+import type { FoundResource } from '../dstack/client/find-resource.ts';
+import type { Endpoint } from '../dstack/client/read-dstack-config.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
-import type { NamedEnvironment } from '../configuration/named-environment.ts';
-import type { ApplyRequest } from '../core/change.ts';
+import type { Location } from '../safety/policy/policy-rules.ts';
+import type { ChangeFacts } from './change-facts.ts';
 
 /** What a plan was made from, and what it says. */
 export interface ApplyPlan {
@@ -12,11 +18,110 @@ export interface ApplyPlan {
   readonly head: ConfigurationHead;
   readonly transcript: Transcript;
   readonly plan: PlanFacts;
-  readonly project: string;
-  readonly server: string;
+  readonly endpoint: Endpoint;
   /** SHA-256 of the profile files right before dstack read them. */
   readonly profiles: Readonly<Record<string, string>>;
   readonly environment: NamedEnvironment;
-  /** The flags beside the file, with their values and what dstack documents that they do. */
+  /** The flags in addition to the file, with their values and what dstack documents about them. */
   readonly flags: readonly string[];
+}
+
+/** What applying a plan can do. */
+export type ApplyAction = 'create' | 'update' | 'replace';
+
+/** Returns how a person knows the resource, as in `task train-1`. */
+export const nameOf = ({ plan, head }: ApplyPlan): string =>
+  `${head.type} ${plan.name ?? head.name ?? '(dstack chooses a name)'}`;
+
+/** Returns where it would run: the offers of a plan, or the backend and region that a volume or gateway names. */
+export function locationsOf({ plan, head: { type, value } }: ApplyPlan): readonly Location[] {
+  if (type !== 'volume' && type !== 'gateway') return plan.offers;
+  const { backend, region } = value;
+  return [{ backend: String(backend), region: typeof region === 'string' ? region : undefined }];
+}
+
+/** Returns the USD per hour of everything that the plan may run at once, at the offer that would be taken. */
+export const hourlyPrice = ({ price }: PlanFacts): number | undefined =>
+  price.isWhole ? (price.perHourAll ?? price.perHourAtStart ?? price.perHour) : undefined;
+
+/** Returns the warnings that the person sees. */
+export function warningsOf({ plan: { warnings, price }, environment: { given } }: ApplyPlan): string[] {
+  return [
+    ...warnings.map((warning) => warning.message),
+    ...(price.isWhole
+      ? []
+      : ['dstack shows the offers of the first group only: the other groups cost extra, and how much is not known']),
+    ...(given.length === 0 ? [] : [`the run gets the values of ${given.join(', ')}`]),
+  ];
+}
+
+/** Describes what applying the plan does, in one sentence without its end. */
+export function describeAction(planned: ApplyPlan, action: ApplyAction): string {
+  const verbs = { create: 'Create', update: 'Update in place', replace: 'Stop and replace' } as const;
+  return `${verbs[action]} ${nameOf(planned)} from ${planned.file.relativePath}`;
+}
+
+/** Describes what is stopped or lost by it. */
+export function describeApplyLosses(
+  planned: ApplyPlan,
+  action: ApplyAction,
+  present: FoundResource | undefined,
+): string[] {
+  if (action !== 'replace') return [];
+  const status = present?.status === undefined ? '' : `, now ${present.status}`;
+  const data = planned.head.type === 'volume' ? '; the data on it is lost' : '';
+  return [`${nameOf(planned)}${status}: it is stopped or deleted first, and created again${data}`];
+}
+
+/** Summarizes the plan in one sentence. */
+export function summarizePlan(planned: ApplyPlan, action: ApplyAction): string {
+  const { plan } = planned;
+  const perHour = hourlyPrice(plan);
+  const { totalAtMost } = plan.price;
+  const total = totalAtMost === undefined ? '' : `, at most ${formatDollars(totalAtMost)} in total`;
+  const money = perHour === undefined ? '' : `, ${formatPrice(perHour)}${total}`;
+  const changes = plan.changes.length === 0 ? '' : ` (changes: ${plan.changes.join(', ')})`;
+  return `${describeAction(planned, action)}${changes}${money}. Nothing was changed yet.`;
+}
+
+const MAX_LISTED_OFFERS = 20;
+
+/** Returns the facts of the plan. */
+export function planFacts(planned: ApplyPlan): Partial<ChangeFacts> {
+  const { plan, head, endpoint } = planned;
+  const { perHourMin, perHourMax, totalAtMost } = plan.price;
+  const pricePerHour = hourlyPrice(plan);
+  return {
+    operation: plan.action,
+    resource: { kind: head.type, name: plan.name ?? head.name },
+    project: endpoint.project,
+    ...(pricePerHour === undefined ? {} : { pricePerHour }),
+    ...(perHourMin === undefined || perHourMax === undefined ? {} : { priceRange: [perHourMin, perHourMax] }),
+    ...(totalAtMost === undefined ? {} : { totalPrice: totalAtMost }),
+    offers: plan.offers
+      .slice(0, MAX_LISTED_OFFERS)
+      .map(({ backend, region, gpu, pricePerHour: price, availability }) => ({
+        backend,
+        region,
+        gpu,
+        pricePerHour: price,
+        availability,
+      })),
+    changes: [...plan.changes],
+    blockers: [...plan.blockers],
+    warnings: warningsOf(planned),
+  };
+}
+
+/** More rows help nobody; the total is reported. */
+const MAX_CARD_OFFERS = 500;
+
+/** Returns what the plan would cost, offer by offer, for the card. */
+export function planTerms({ offers, offersTotal, count, maxDurationHours }: PlanFacts): PlanTerms {
+  return {
+    offers: offers.slice(0, MAX_CARD_OFFERS),
+    offersTotal,
+    ...(count === undefined ? {} : { machines: count }),
+    ...(maxDurationHours === undefined ? {} : { maxDurationHours }),
+  };
 }

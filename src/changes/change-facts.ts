@@ -1,24 +1,24 @@
 import * as z from 'zod';
 
-/** The facts of a change, the same for its preview and for what came of it. */
+/** The facts of a change, the same for its preview and its result. */
 export const changeFacts = z.object({
   operation: z.enum(['create', 'update', 'replace', 'none', 'stop', 'abort', 'delete', 'unknown']),
   resource: z.object({ kind: z.string(), name: z.string().optional() }),
   project: z.string(),
   token: z.string().describe('Confirmation token'),
   expiresAt: z.string(),
-  pricePerHour: z.number().describe('Dollars, all nodes together, of the first offer'),
+  pricePerHour: z.number().describe('USD for all nodes, first offer'),
   priceRange: z.array(z.number()).describe('[lowest, highest] of the offers shown'),
-  totalPrice: z.number().describe('Dollars at most, where max_duration is set'),
+  totalPrice: z.number().describe('USD at most, if max_duration is set'),
   offers: z.array(z.looseObject({ backend: z.string(), pricePerHour: z.number().optional() })),
-  changes: z.array(z.string()).describe('Properties that differ from the present resource'),
+  changes: z.array(z.string()).describe('Properties that differ from the existing resource'),
   blockers: z.array(z.object({ code: z.string(), message: z.string(), hint: z.string() })),
   warnings: z.array(z.string()),
-  consent: z.string().describe('How it was agreed to'),
+  consent: z.string().describe('How it was approved'),
   status: z.string(),
 });
 
-/** What is told of a change that isn't a plan with offers. */
+/** The facts of a stop or a deletion. */
 export const removalFacts = changeFacts.pick({
   operation: true,
   resource: true,
@@ -29,7 +29,7 @@ export const removalFacts = changeFacts.pick({
   status: true,
 });
 
-/** What is told of a change that was made. */
+/** The facts of a change that was made. */
 export const appliedFacts = removalFacts.omit({ token: true, expiresAt: true });
 
 export type ChangeFacts = z.output<typeof changeFacts>;

@@ -1,82 +1,118 @@
-import type { CallContext } from '../tool/call-context.ts';
-import type { App } from '../app.ts';
+import type { ChangeRequest } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
-import type { RedeemSteps, Redemption, CardDecision } from '../safety/consent/gate.ts';
-import type { Question, Report } from '../core/report.ts';
-import type { ChangeFacts } from './change-facts.ts';
-import { ANSWER_RESERVE_MS } from '../dstack/client/dstack-client.ts';
+import type { Answer, Question, Report } from '../core/report.ts';
+import type { CardDecision } from '../safety/consent/card-decision.ts';
+import type { Begun, Gate } from '../safety/consent/gate.ts';
+import type { Used } from '../safety/consent/token-store.ts';
+import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import type { ChangeFacts } from './change-facts.ts';
+import { executeChange } from './execute-change.ts';
 import { planApply } from './plan-apply.ts';
 import { planDelete } from './plan-delete.ts';
 import { planStop } from './plan-stop.ts';
-import type { PlannedChange } from './planned-change.ts';
-import type { ChangeRequest } from '../core/change.ts';
-import type { Deadline } from '../core/deadline.ts';
-import { reportMinted, reportPreview } from './preview-report.ts';
+import type { PlannedChange, PlanScope } from './planned-change.ts';
+import { reportPlan, reportPreview } from './preview-report.ts';
 
-/** The power over changes: a preview mints a token, and the gate alone turns a token into a consent. */
-export function createChangeService(
-  engine: App,
-  context: CallContext,
-  powers: { commands: DstackClient; time: Deadline },
-): ChangeService {
-  const plan = (request: ChangeRequest): Promise<PlannedChange> => {
-    switch (request.tool) {
-      case 'apply':
-        return planApply(engine, powers, request);
-      case 'stop':
-        return planStop(engine, powers, request);
-      case 'delete':
-        return planDelete(engine, powers, request);
-      default:
-        return request satisfies never;
-    }
-  };
-  /** One redemption's steps: what is executed is what was planned last. */
-  const createSteps = (): RedeemSteps<Report<ChangeFacts>> => {
-    const planned: { change?: PlannedChange } = {};
-    return {
-      replan: async (shown) => {
-        powers.time.progress('planning again, to see that nothing has changed');
-        planned.change = await plan(shown.request);
-        if (planned.change.pending === undefined)
-          throw new ToolError(
-            'plan-changed',
-            `It can't be done any more, nothing was changed: ${planned.change.summary}`,
-            planned.change.next,
-          );
-        return planned.change.pending;
-      },
-      execute: (consent) => {
-        if (planned.change === undefined) throw new TypeError('executed without a plan');
-        return planned.change.perform(consent);
-      },
-    };
-  };
-
-  return {
-    async preview(request) {
-      const planned = await plan(request);
-      const { pending } = planned;
-      if (pending === undefined) return reportPreview(planned);
-      const minted = engine.gate.mint(pending, { card: context.canShowCard });
-      return reportMinted(planned, { pending, minted, redact: engine.filters.redact });
-    },
-    async redeem(token, tool) {
-      const ask = {
-        tool,
-        canAskPerson: context.canAskPerson,
-        answer: context.answer,
-        waitMs: powers.time.remainingMs() - ANSWER_RESERVE_MS,
-      };
-      return reportRedemption(await engine.gate.redeem(token, ask, createSteps()), 'This token was used before');
-    },
-    async decide(decision) {
-      if (!context.canShowCard) throw noCard();
-      return reportRedemption(await engine.gate.decide(decision, createSteps()), 'This was agreed to before');
-    },
-  };
+/** What changes are made with. */
+export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles'> {
+  readonly gate: Gate<Report<ChangeFacts>>;
+  readonly policy: Pick<PolicyWatch, 'snapshot'>;
+  readonly filters: { readonly redact: (text: string) => string };
+  /** Returns a client that resolves the CLI and dstack's configuration again: a plan never uses what an earlier one resolved. */
+  openDstack(): DstackClient;
 }
+
+/** What the client of one call can show a person, and the person's answer. */
+export interface ChangeContext {
+  readonly canAskPerson: boolean;
+  readonly canShowCard: boolean;
+  readonly answer?: Answer;
+}
+
+/** Makes changes in two steps: a preview that mints a token, and its redemption. */
+export class ChangeService {
+  readonly #sources: ChangeSources;
+  readonly #context: ChangeContext;
+
+  constructor(sources: ChangeSources, context: ChangeContext) {
+    this.#sources = sources;
+    this.#context = context;
+  }
+
+  /** Plans a change and returns the plan with the token for it. Changes nothing. */
+  async preview(request: ChangeRequest): Promise<Report<ChangeFacts>> {
+    const { gate, filters } = this.#sources;
+    const planned = await planChange(this.#openScope(), request);
+    if (planned.kind === 'settled') return reportPlan(planned);
+    const minted = gate.mint(planned.pending, { card: this.#context.canShowCard });
+    return reportPreview(planned, minted, filters.redact);
+  }
+
+  /** Makes the change that a token stands for. `tool` is the one that the token must have been minted for. */
+  async redeem(token: string, tool: ChangeRequest['tool']): Promise<Report<ChangeFacts> | Question> {
+    const { canAskPerson, answer } = this.#context;
+    const approval = { tool, canAskPerson, answer, waitMs: this.#sources.openDstack().waitMs() };
+    return this.#carryOut(await this.#sources.gate.begin(token, approval), 'This token was used before');
+  }
+
+  /** Makes the change, or ends its token, after a person's click in the card. */
+  async decide(decision: CardDecision): Promise<Report<ChangeFacts> | Question> {
+    if (!this.#context.canShowCard) throw noCard();
+    return this.#carryOut(await this.#sources.gate.beginByCard(decision), 'This was approved before');
+  }
+
+  /** Plans the approved change again, has the gate compare, makes the change, and records the result. */
+  async #carryOut(begun: Begun<Report<ChangeFacts>>, before: string): Promise<Report<ChangeFacts> | Question> {
+    if (begun.kind === 'question') return begun;
+    if (begun.kind === 'waiting-for-person')
+      return { outcome: begun.kind, summary: begun.message, printed: [], facts: {}, next: begun.next };
+    if (begun.kind === 'replay') return reportUsed(begun.used, before);
+    const { redemption } = begun;
+    try {
+      const scope = this.#openScope();
+      scope.dstack.deadline.progress('planning again, to see whether anything has changed');
+      const planned = await planChange(scope, redemption.change.request);
+      if (planned.kind === 'settled') throw noLongerPossible(planned);
+      const consent = redemption.grant(planned.pending);
+      return reportUsed(redemption.finish(await executeChange(scope, planned.execution, consent)));
+    } catch (error) {
+      throw redemption.fail(error);
+    }
+  }
+
+  #openScope(): PlanScope {
+    const { policy, workspace, envFiles } = this.#sources;
+    return { dstack: this.#sources.openDstack(), policy: policy.snapshot(), workspace, envFiles };
+  }
+}
+
+function planChange(scope: PlanScope, request: ChangeRequest): Promise<PlannedChange> {
+  switch (request.tool) {
+    case 'apply':
+      return planApply(scope, request);
+    case 'stop':
+      return planStop(scope, request);
+    case 'delete':
+      return planDelete(scope, request);
+    default:
+      return request satisfies never;
+  }
+}
+
+function reportUsed({ result, unrecorded }: Used<Report<ChangeFacts>>, before?: string): Report<ChangeFacts> {
+  const summary = [
+    before === undefined ? result.summary : `${before}; nothing was done again. The result then: ${result.summary}`,
+    ...(unrecorded ? [UNRECORDED] : []),
+  ].join(' ');
+  return { ...result, summary };
+}
+
+const UNRECORDED =
+  "Its last line couldn't be written to the audit log: no further change is made until that works again.";
+
+const noLongerPossible = ({ summary, next }: PlannedChange): ToolError =>
+  new ToolError('plan-changed', `It is no longer possible, nothing was changed: ${summary}`, next);
 
 const noCard = (): ToolError =>
   new ToolError(
@@ -84,28 +120,3 @@ const noCard = (): ToolError =>
     "Only a person's click in the card decides here, and this client shows no card. Nothing was changed.",
     'Call plan (or stop, delete without a token): its `next` says how the user is asked.',
   );
-
-function reportRedemption(redemption: Redemption<Report<ChangeFacts>>, before: string): Report<ChangeFacts> | Question {
-  if (redemption.kind === 'question') return redemption;
-  if (redemption.kind === 'waiting-for-person') {
-    const { kind: outcome, message: summary, next } = redemption;
-    return { outcome, summary, printed: [], facts: {}, next };
-  }
-  const { result, repeated, unrecorded } = redemption;
-  const summary = [
-    repeated ? `${before}; nothing was done again. What came of it then: ${result.summary}` : result.summary,
-    ...(unrecorded ? [UNRECORDED] : []),
-  ].join(' ');
-  return { ...result, summary };
-}
-
-const UNRECORDED = "Its last line couldn't be written to the audit log: no further change is made until that can be.";
-
-/** Changes, in two steps: a preview that mints a token, and its redemption. */
-export interface ChangeService {
-  preview(request: ChangeRequest): Promise<Report<ChangeFacts>>;
-  /** `tool` is the one that the token must have been minted for. */
-  redeem(token: string, tool: ChangeRequest['tool']): Promise<Report<ChangeFacts> | Question>;
-  /** A person's click in the card. */
-  decide(decision: CardDecision): Promise<Report<ChangeFacts> | Question>;
-}

@@ -1,18 +1,18 @@
 import * as z from 'zod';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
-import type { App } from '../app.ts';
-import { readFleets, sumPrices } from '../dstack/output/read-fleets.ts';
+import { readFleets, sumPrices } from '../dstack/output/read-listings.ts';
 import { checkCaps } from '../safety/policy/price-caps.ts';
 import type { Caps } from '../safety/policy/price-caps.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import type { PlanScope } from './planned-change.ts';
 import type { ApplyPlan } from './apply-plan.ts';
 
-/** Types that occupy machines by the hour, and so fall under the caps. */
+/** The types that occupy machines by the hour: the caps apply to them. */
 const RUNS: ReadonlySet<string> = new Set(['task', 'service', 'dev-environment']);
 
 /**
- * The price that dstack is told to hold as well, dollars an hour for one node: the lowest of the cap's share, the file's own
- * `max_price` and the one that was asked for. Given on the command line it overrides the file, so it may never be higher.
+ * Returns the price cap that dstack enforces as well, in USD per hour for one node: the lowest of the cap's share, the file's own
+ * `max_price` and the requested one. On the command line it overrides the file, so it must never be higher.
  */
 export function maxPriceFlag(
   caps: Caps,
@@ -35,15 +35,14 @@ export function maxPriceFlag(
 }
 
 /**
- * Holds a plan to the operator's caps on money.
- * @throws ToolError `price-cap`, also where a cap is set and the price can't be read.
+ * Enforces the operator's price caps on a plan.
+ * @throws ToolError `price-cap`, also if a cap is set and the price can't be read.
  */
 export async function enforcePriceCaps(
-  engine: App,
-  commands: DstackClient,
+  { dstack, policy }: Pick<PlanScope, 'dstack' | 'policy'>,
   { plan, head, request }: ApplyPlan,
 ): Promise<void> {
-  const caps = engine.policy.caps();
+  const caps = policy.caps();
   if (caps.maxPrice === undefined && caps.maxTotal === undefined && caps.maxActive === undefined) return;
   const isRun = RUNS.has(head.type);
   if (!isRun && head.type !== 'fleet') return;
@@ -53,16 +52,16 @@ export async function enforcePriceCaps(
       // An SSH fleet's own machines cost nothing through dstack.
       hourly: plan.price.perHourAtMost ?? (head.value['ssh_config'] === undefined ? undefined : 0),
       total,
-      activeHourly: caps.maxActive === undefined ? undefined : await readActivePrice(commands, request.project),
+      activeHourly: caps.maxActive === undefined ? undefined : await readActivePrice(dstack, request.project),
     },
     caps,
   );
   if (refusal !== undefined) throw refusal;
 }
 
-/** Dollars an hour of all instances that are there now; undefined where that can't be read. */
-async function readActivePrice(commands: DstackClient, project: string | undefined): Promise<number | undefined> {
-  const transcript = await commands.read({ command: 'fleet', flags: { '--project': project } }, { guarded: false });
+/** Returns the USD per hour of all existing instances; undefined if that can't be read. */
+async function readActivePrice(dstack: DstackClient, project: string | undefined): Promise<number | undefined> {
+  const transcript = await dstack.read({ command: 'fleet', flags: { '--project': project } }, { guarded: false });
   const fleets = readFleets(transcript.stdout);
   return fleets === undefined ? undefined : sumPrices(fleets);
 }

@@ -1,227 +1,153 @@
-import { hasEffect } from '../dstack/argv/check-argv.ts';
-import type { CheckedArgv } from '../dstack/argv/command.ts';
+import { explainUnsetVariables, environmentFor } from '../configuration/env-files.ts';
 import { readConfigurationHead } from '../configuration/read-configuration.ts';
-import type { App } from '../app.ts';
+import type { ApplyRequest } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
-import { formatPrice } from '../core/format-values.ts';
+import { hasEffect } from '../dstack/argv/check-argv.ts';
+import type { CommandRequest } from '../dstack/argv/command.ts';
+import { commandFailed } from '../dstack/client/dstack-client.ts';
+import { findResource, kindOf } from '../dstack/client/find-resource.ts';
+import { readApplyOutcome } from '../dstack/output/read-outcome.ts';
 import { readPlan } from '../dstack/output/read-plan.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
-import type { PendingChange } from '../safety/consent/gate.ts';
-import type { Location } from '../safety/policy/policy-rules.ts';
-import { enforcePriceCaps } from './enforce-price-caps.ts';
+import type { Execution, PlannedChange, PlanScope } from './planned-change.ts';
 import { applyCommand } from './apply-command.ts';
-import type { ChangeFacts } from './change-facts.ts';
-import { commandFailed } from '../dstack/client/dstack-client.ts';
-import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { environmentFor, explainUnsetVariables } from '../configuration/named-environment.ts';
-import { findResource, kindOf } from '../dstack/client/find-resource.ts';
-import type { FoundResource } from '../dstack/client/find-resource.ts';
-import { executeApply } from './execute-apply.ts';
-import { planTerms } from './plan-terms.ts';
-import type { PlannedChange } from './planned-change.ts';
-import type { ApplyRequest } from '../core/change.ts';
-import type { Deadline } from '../core/deadline.ts';
-import type { ApplyPlan } from './apply-plan.ts';
-
-type PossibleAction = 'create' | 'update' | 'replace';
+import {
+  describeAction,
+  describeApplyLosses,
+  hourlyPrice,
+  locationsOf,
+  nameOf,
+  planFacts,
+  planTerms,
+  summarizePlan,
+  warningsOf,
+} from './apply-plan.ts';
+import type { ApplyAction, ApplyPlan } from './apply-plan.ts';
+import { bindChange } from './bind-change.ts';
+import { enforcePriceCaps } from './enforce-price-caps.ts';
 
 /** Plans a configuration by answering `n` to dstack's own question, and binds what would be applied. */
-export async function planApply(
-  engine: App,
-  { commands, time }: { commands: DstackClient; time: Deadline },
+export async function planApply(scope: PlanScope, request: ApplyRequest): Promise<PlannedChange> {
+  const { planned, command, options } = await makePlan(scope, request);
+  const { plan, head, endpoint } = planned;
+  const action = possibleAction(plan);
+  if (action === undefined) return settle(planned);
+  const { dstack, policy } = scope;
+  const name = plan.name ?? head.name;
+  policy.assertResourceAllowed({ kind: head.type, name, project: endpoint.project, operation: action });
+  policy.assertBackendsAllowed(locationsOf(planned));
+  await enforcePriceCaps(scope, planned);
+  const resource = { kind: kindOf(head.type), name, project: request.project };
+  const present =
+    action === 'create' || name === undefined ? undefined : await findResource(dstack, { ...resource, name });
+  const argv = await dstack.check({ ...command, flags: { ...command.flags, '--yes': true, '--detach': true } });
+  if (!hasEffect(argv, 'change', 'destroy')) throw new TypeError('apply --yes must count as a change');
+  return {
+    kind: 'ready',
+    printed: [planned.transcript],
+    summary: summarizePlan(planned, action),
+    facts: planFacts(planned),
+    next: 'Show this plan to the user. Only after they approve, call apply with the token.',
+    terms: planTerms(plan),
+    pending: bindChange({
+      request,
+      operation: action,
+      argv,
+      resource: { kind: head.type, name },
+      endpoint,
+      cliVersion: (await dstack.cli()).version,
+      present: present?.id ?? null,
+      affected: action === 'replace' ? [nameOf(planned)] : [],
+      files: { cwd: planned.file.folder, hashes: filesOf(planned) },
+      pricePerHour: hourlyPrice(plan),
+      shown: {
+        action: describeAction(planned, action),
+        totalPrice: plan.price.totalAtMost,
+        flags: planned.flags,
+        losses: describeApplyLosses(planned, action, present),
+        warnings: warningsOf(planned),
+      },
+    }),
+    execution: {
+      argv,
+      options,
+      resource,
+      readOutcome: readApplyOutcome,
+      facts: { operation: plan.action, resource: { kind: head.type, name }, project: endpoint.project },
+      profiles: { folder: planned.file.folder, hashes: planned.profiles },
+    },
+  };
+}
+
+/** Has dstack plan the configuration. @throws CommandFailed if dstack refuses it; ToolError if the policy does */
+async function makePlan(
+  { dstack, policy, workspace, envFiles }: PlanScope,
   request: ApplyRequest,
-): Promise<PlannedChange> {
-  const file = await engine.workspace.readConfiguration(request.file);
+): Promise<{ planned: ApplyPlan; command: CommandRequest; options: Execution['options'] }> {
+  const file = await workspace.readConfiguration(request.file);
   const head = readConfigurationHead(file.bytes, file.relativePath);
   const { type: kind, name } = head;
   if (kind === 'preset') throw presetRefused(file.relativePath);
-  engine.policy.assertResourceAllowed({ kind, name, project: request.project });
-  const { command, flags } = await applyCommand(engine, request, { file, head });
-  const environment = await environmentFor(engine, file, { head, extraFlags: request.extraFlags });
-  const pinnedFile = { path: file.realPath, bytes: file.bytes };
-  const where = { cwd: file.folder, env: environment.values, pinnedFile };
-  const profiles = await engine.workspace.hashProfiles(file.folder);
-  const { transcript, failure } = await commands.tryRead(command, { ...where, answer: 'n' });
-  if (failure !== undefined)
-    throw explainUnsetVariables(commandFailed(transcript, failure), environment, engine.envFiles);
-  const plan = readPlan(transcript, head.value);
-  const { project, server } = await engine.endpoint(plan.project ?? request.project);
-  const planned: ApplyPlan = { request, file, head, transcript, plan, project, server, profiles, environment, flags };
-  const action = possibleAction(plan);
-  if (action === undefined) return nothingToConsentTo(planned);
-  engine.policy.assertResourceAllowed({ kind, name: plan.name ?? name, project, operation: action });
-  engine.policy.assertBackendsAllowed(placesOf(planned));
-  await enforcePriceCaps(engine, commands, planned);
-  const known = plan.name ?? name;
-  const present =
-    action === 'create' || known === undefined
-      ? undefined
-      : await findResource(commands, { kind: kindOf(kind), name: known, project: request.project });
-  const argv = await commands.check({ ...command, flags: { ...command.flags, '--yes': true, '--detach': true } });
-  if (!hasEffect(argv, 'change', 'destroy')) throw new TypeError('an apply with --yes changes something');
-  const pending = await bindApply(engine, planned, { action, argv, present });
-  return {
-    printed: [transcript],
-    summary: summarizePlan(planned, action),
-    facts: planFacts(planned),
-    next: 'Show this plan to the user. Only after their yes, call apply with the token.',
-    pending,
-    terms: planTerms(plan),
-    perform: (consent) => executeApply(engine, { commands, time }, { planned, argv, consent, where }),
+  policy.assertResourceAllowed({ kind, name, project: request.project });
+  const { catalog } = await dstack.cli();
+  const { command, flags } = await applyCommand({ catalog, policy }, request, { file, head });
+  const environment = await environmentFor({ envFiles, cli: () => dstack.cli() }, file, {
+    head,
+    extraFlags: request.extraFlags,
+  });
+  const options = {
+    cwd: file.folder,
+    env: environment.values,
+    pinnedFile: { path: file.realPath, bytes: file.bytes },
   };
+  const profiles = await workspace.hashProfiles(file.folder);
+  const { transcript, failure } = await dstack.tryRead(command, { ...options, answer: 'n' });
+  if (failure !== undefined) throw explainUnsetVariables(commandFailed(transcript, failure), environment, envFiles);
+  const plan = readPlan(transcript, head.value);
+  const endpoint = await dstack.endpoint(plan.project ?? request.project);
+  const planned = { request, file, head, transcript, plan, endpoint, profiles, environment, flags };
+  return { planned, command, options };
 }
+
+const filesOf = ({ file, profiles, environment }: ApplyPlan): Readonly<Record<string, string>> => ({
+  [file.realPath]: file.sha256,
+  ...profiles,
+  ...environment.files,
+});
 
 /** dstack creates a preset by an agent that it stays attached to (cli/services/configurators/preset.py): no call lasts that long. */
 const presetRefused = (file: string): ToolError =>
   new ToolError(
     'invalid-file',
-    `${file} is a preset, which dstack can't create detached: it runs an agent on this computer and stays attached to it, for hours maybe. Nothing was run.`,
-    `A person can run \`dstack apply -f ${file}\` in a terminal; list with kind "presets" shows the ones that there are.`,
+    `${file} is a preset, which dstack can't create detached: it runs an agent on this computer and stays attached to it, possibly for hours. Nothing was run.`,
+    `The user can run \`dstack apply -f ${file}\` in a terminal; list with kind "presets" shows the existing ones.`,
   );
 
-function possibleAction(plan: PlanFacts): PossibleAction | undefined {
-  if (plan.action === 'unknown' || plan.action === 'none' || plan.blockers.length > 0) return undefined;
-  return plan.action;
+function possibleAction({ action, blockers }: PlanFacts): ApplyAction | undefined {
+  return action === 'unknown' || action === 'none' || blockers.length > 0 ? undefined : action;
 }
 
-function nothingToConsentTo(planned: ApplyPlan): PlannedChange {
+function settle(planned: ApplyPlan): PlannedChange {
   const { plan, transcript } = planned;
-  const shown = {
-    printed: [transcript],
-    facts: planFacts(planned),
-    perform: () => Promise.reject(new TypeError('nothing to perform')),
-  };
   const [blocker] = plan.blockers;
-  if (plan.action === 'none') {
-    return {
-      ...shown,
-      outcome: 'nothing-to-do',
-      summary: `${nameOf(planned)} is as the file says already.`,
-      next: 'Nothing has to be applied. Look at it with get.',
-    };
+  const common = { kind: 'settled', printed: [transcript], facts: planFacts(planned) } as const;
+  const next = blocker?.hint ?? 'Show the output to the user.';
+  switch (plan.action) {
+    case 'none':
+      return {
+        ...common,
+        outcome: 'nothing-to-do',
+        summary: `${nameOf(planned)} already matches the configuration.`,
+        next: 'Nothing has to be applied. See its state with get.',
+      };
+    case 'unknown':
+      return {
+        ...common,
+        outcome: 'unknown',
+        summary: `This server doesn't recognize what the plan would do, so it can't be applied: ${blocker?.message ?? ''}`,
+        next,
+      };
+    default:
+      return { ...common, outcome: 'blocked', summary: `It can't run right now: ${blocker?.message ?? ''}`, next };
   }
-  if (plan.action === 'unknown') {
-    return {
-      ...shown,
-      outcome: 'unknown',
-      summary: `What this plan would do isn't recognised, so it can't be applied: ${blocker?.message ?? ''}`,
-      next: blocker?.hint ?? 'Show the output to the user.',
-    };
-  }
-  return {
-    ...shown,
-    outcome: 'blocked',
-    summary: `It can't run as things stand: ${blocker?.message ?? ''}`,
-    next: blocker?.hint ?? 'Show the output to the user.',
-  };
-}
-
-async function bindApply(
-  engine: App,
-  planned: ApplyPlan,
-  { action, argv, present }: { action: PossibleAction; argv: CheckedArgv; present: FoundResource | undefined },
-): Promise<PendingChange> {
-  const { plan, head, file, project, server, request } = planned;
-  const name = plan.name ?? head.name;
-  const resource = { kind: head.type, name };
-  return {
-    request,
-    operation: action,
-    argv: argv.argv,
-    binding: {
-      tool: 'apply',
-      resource,
-      project,
-      server,
-      cwd: file.folder,
-      files: { [file.realPath]: file.sha256, ...planned.profiles, ...planned.environment.files },
-      present: present?.id ?? null,
-      affected: action === 'replace' ? [nameOf(planned)] : [],
-      pricePerHour: hourly(plan) ?? null,
-      cliVersion: (await engine.cli()).version,
-    },
-    summary: {
-      action: describeAction(planned, action),
-      resource,
-      project,
-      server,
-      pricePerHour: hourly(plan),
-      totalPrice: plan.price.totalAtMost,
-      flags: planned.flags,
-      losses: describeLosses(planned, action, present),
-      warnings: warningsOf(planned),
-    },
-    nameToType: action === 'replace' ? name : undefined,
-  };
-}
-
-const nameOf = ({ plan, head }: ApplyPlan): string =>
-  `${head.type} ${plan.name ?? head.name ?? '(a name is made by dstack)'}`;
-
-/** Where it would run: the offers of a plan, or what the file of a volume or gateway says. */
-function placesOf({ plan, head: { type, value } }: ApplyPlan): readonly Location[] {
-  if (type !== 'volume' && type !== 'gateway') return plan.offers;
-  const { backend, region } = value;
-  return [{ backend: String(backend), region: typeof region === 'string' ? region : undefined }];
-}
-
-function warningsOf({ plan: { warnings, price }, environment }: ApplyPlan): string[] {
-  const more = price.isWhole
-    ? []
-    : ['dstack shows the offers of the first group only: the others cost more on top, and how much is not known'];
-  const { given } = environment;
-  return [
-    ...warnings.map((warning) => warning.message),
-    ...more,
-    ...(given.length === 0 ? [] : [`the run is given the values of ${given.join(', ')}`]),
-  ];
-}
-
-/** Dollars an hour for everything that the plan may hold at once, at the offer that would be taken. */
-const hourly = ({ price }: PlanFacts): number | undefined =>
-  price.isWhole ? (price.perHourAll ?? price.perHourAtStart ?? price.perHour) : undefined;
-
-function describeAction(planned: ApplyPlan, action: PossibleAction): string {
-  const verbs = { create: 'Create', update: 'Update in place', replace: 'Stop and replace' } as const;
-  return `${verbs[action]} ${nameOf(planned)} from ${planned.file.relativePath}`;
-}
-
-function describeLosses(planned: ApplyPlan, action: PossibleAction, present: FoundResource | undefined): string[] {
-  if (action !== 'replace') return [];
-  const status = present?.status === undefined ? '' : `, now ${present.status}`;
-  const data = planned.head.type === 'volume' ? '; the data on it is lost' : '';
-  return [`${nameOf(planned)}${status}: it is stopped or deleted first, and made anew${data}`];
-}
-
-function summarizePlan(planned: ApplyPlan, action: PossibleAction): string {
-  const { price } = planned.plan;
-  const perHour = hourly(planned.plan);
-  const total = price.totalAtMost === undefined ? '' : `, at most $${price.totalAtMost} in total`;
-  const money = perHour === undefined ? '' : `, ${formatPrice(perHour)}${total}`;
-  const changes = planned.plan.changes.length === 0 ? '' : ` (changes: ${planned.plan.changes.join(', ')})`;
-  return `${describeAction(planned, action)}${changes}${money}. Nothing was changed yet.`;
-}
-
-function planFacts(planned: ApplyPlan): Partial<ChangeFacts> {
-  const { plan, head, project } = planned;
-  const { perHourMin, perHourMax, totalAtMost } = plan.price;
-  const pricePerHour = hourly(plan);
-  return {
-    operation: plan.action,
-    resource: { kind: head.type, name: plan.name ?? head.name },
-    project,
-    ...(pricePerHour === undefined ? {} : { pricePerHour }),
-    ...(perHourMin === undefined || perHourMax === undefined ? {} : { priceRange: [perHourMin, perHourMax] }),
-    ...(totalAtMost === undefined ? {} : { totalPrice: totalAtMost }),
-    offers: plan.offers.slice(0, 20).map(({ backend, region, gpu, pricePerHour: price, availability }) => ({
-      backend,
-      region,
-      gpu,
-      pricePerHour: price,
-      availability,
-    })),
-    changes: [...plan.changes],
-    blockers: [...plan.blockers],
-    warnings: warningsOf(planned),
-  };
 }

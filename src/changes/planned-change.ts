@@ -1,23 +1,67 @@
+import type { CheckedArgv } from '../dstack/argv/command.ts';
+import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import type { ResourceKind } from '../dstack/client/find-resource.ts';
+import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
+import type { RunOptions } from '../dstack/run/runner.ts';
+import type { EnvFiles } from '../configuration/env-files.ts';
 import type { PlanTerms } from '../core/card.ts';
+import type { PendingChange } from '../core/change.ts';
 import type { Transcript } from '../core/transcript.ts';
-import type { Consent } from '../safety/consent/consent.ts';
-import type { PendingChange } from '../safety/consent/gate.ts';
-import type { Report } from '../core/report.ts';
+import type { Workspace } from '../safety/files/workspace.ts';
+import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import type { ChangeFacts } from './change-facts.ts';
 
-/** A change that was looked at: what would happen, and how it is done once there is consent. */
-export interface PlannedChange {
+/** What one plan is made with: a client, the policy as it is now, and the files. */
+export interface PlanScope {
+  readonly dstack: DstackClient;
+  readonly policy: PolicySnapshot;
+  readonly workspace: Pick<Workspace, 'readConfiguration' | 'hashProfiles'>;
+  readonly envFiles: EnvFiles;
+}
+
+/** The result of planning a change. */
+export type PlannedChange = ReadyChange | SettledPlan;
+
+interface Plan {
   /** What dstack printed about it. */
   readonly printed: readonly Transcript[];
   readonly summary: string;
   readonly facts: Partial<ChangeFacts>;
   readonly next: string;
-  /** Absent when there is nothing to do, or when it can't be done as things stand. */
-  readonly pending?: PendingChange;
-  /** For the card. */
+}
+
+/** A change that can be made once there is consent. */
+export interface ReadyChange extends Plan {
+  readonly kind: 'ready';
+  /** What the consent is for. */
+  readonly pending: PendingChange;
+  /** What is run once it is given. */
+  readonly execution: Execution;
+  /** What it would cost, offer by offer, for the card. */
   readonly terms?: PlanTerms;
-  /** Why there is nothing to consent to. */
-  readonly outcome?: 'nothing-to-do' | 'blocked' | 'unknown';
-  /** Runs it, once, and looks where the resource stands then. */
-  perform(consent: Consent): Promise<Report<ChangeFacts>>;
+}
+
+/** A plan with nothing to consent to. */
+export interface SettledPlan extends Plan {
+  readonly kind: 'settled';
+  readonly outcome: 'nothing-to-do' | 'blocked' | 'unknown';
+}
+
+/** One command that makes a change, and how its result is verified. */
+export interface Execution {
+  readonly argv: CheckedArgv<'change' | 'destroy'>;
+  readonly options: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'>;
+  /** Reads dstack's own words about what it did. */
+  readonly readOutcome: (transcript: Transcript) => ChangeOutcome;
+  /** The resource to look up afterwards; dstack may choose the name. */
+  readonly resource: {
+    readonly kind: ResourceKind;
+    readonly name: string | undefined;
+    readonly project: string | undefined;
+  };
+  readonly facts: Partial<ChangeFacts>;
+  /** The states that show that a removal took effect; absent for changes that remove nothing. */
+  readonly endStates?: ReadonlySet<string> | 'any';
+  /** The profile files that dstack read, to see whether they changed while it did. */
+  readonly profiles?: { readonly folder: string; readonly hashes: Readonly<Record<string, string>> };
 }

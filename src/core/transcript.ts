@@ -27,3 +27,14 @@ export interface Transcript {
    */
   readonly pinning?: 'held' | 'checked' | 'changed';
 }
+
+/** Presents a text of this server like the output of a command. */
+export const ownTranscript = (command: string, stdout: string): Transcript => ({
+  command,
+  stdout,
+  stderr: '',
+  omittedBytes: 0,
+  exit: { kind: 'exited', code: 0 },
+  durationMs: 0,
+  ran: 'plain',
+});

@@ -1,12 +1,14 @@
-import type { CallContext } from '../tool/call-context.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import { describeCounts } from '../observability/counters.ts';
-import type { App } from '../app.ts';
+import type { Counts } from '../observability/counters.ts';
+import type { Dialog } from '../safety/dialog/dialog.ts';
+import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
+import type { Settings } from '../settings/settings.ts';
 import { ToolError } from '../core/errors.ts';
 import { readFailure } from '../dstack/output/read-failure.ts';
 import type { FailureCode } from '../dstack/output/failure-table.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { examineMachine } from './machine-checks.ts';
+import { checkMachine } from './machine-checks.ts';
 import type { DoctorCheck, DoctorReport } from './report.ts';
 
 /** The commands that the tools build on, and which tools do: a CLI that doesn't document one is too old for those. */
@@ -26,52 +28,62 @@ const NEEDED: Readonly<Record<string, string>> = {
   volume: 'list',
 };
 
+/** What is checked. */
+export interface DoctorSources {
+  readonly settings: Pick<Settings, 'warm' | 'maxPrice' | 'confirm' | 'readOnly' | 'workspace' | 'stateDir'>;
+  readonly policy: Pick<PolicyWatch, 'state'>;
+  readonly dialog: Pick<Dialog, 'availability'>;
+  readonly dstack: DstackClient;
+  cli(): Promise<Cli>;
+  counts(): Counts;
+}
+
+/** What the client of this call can show a person. */
+export interface ClientCapabilities {
+  readonly canAskPerson: boolean;
+  readonly canShowCard: boolean;
+}
+
 /**
- * Checks everything that a call needs, in the order in which it would fail; each finding comes with a fix. Without a context nothing
- * can be said of a client: a person asks from a terminal.
+ * Checks everything that a call needs, in the order in which it would fail; each problem comes with a fix. Without a client, in a
+ * terminal, nothing is said about one.
  */
-export async function examine(
-  engine: App,
-  context: CallContext | undefined,
-  commands: DstackClient,
-): Promise<DoctorReport> {
-  const cli = await examineExecutable(engine);
+export async function checkSetup(sources: DoctorSources, client?: ClientCapabilities): Promise<DoctorReport> {
+  const { check, found } = await checkExecutable(sources);
   const rest = await Promise.all([
-    ...(cli.found === undefined
-      ? []
-      : [examineCommands(cli.found), examineCatalog(cli.found), examineServer(engine, commands)]),
-    ...examineMachine(engine),
+    ...(found === undefined ? [] : [checkCommands(found), checkCatalog(found), checkServer(sources)]),
+    ...checkMachine(sources),
   ]);
   return {
     checks: [
-      cli.check,
+      check,
       ...rest.flat(),
-      examineWorker(engine, cli.found),
-      examinePolicy(engine),
-      ...(context === undefined
-        ? [examineSettings(engine)]
-        : [examineConsent(engine, context), examineClient(context), examineCalls(engine)]),
+      checkWorker(sources, found),
+      checkPolicy(sources),
+      ...(client === undefined
+        ? [checkConfirmation(sources)]
+        : [checkConsent(sources, client), checkClient(client), checkCalls(sources)]),
     ],
-    ...(context === undefined
-      ? {}
-      : { counters: { ...engine.counts(), workerStarts: cli.found?.worker().starts ?? 0 } }),
+    ...(client === undefined ? {} : { counters: { ...sources.counts(), workerStarts: found?.worker().starts ?? 0 } }),
   };
 }
 
-async function examineExecutable(engine: App): Promise<{ check: DoctorCheck; found: Cli | undefined }> {
+async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorCheck; found: Cli | undefined }> {
   try {
-    const found = await engine.cli();
+    const found = await sources.cli();
     const { path, tried } = found.executable;
     const before = tried.slice(0, -1);
-    const places = before.length === 0 ? '' : `; not in the places tried before it: ${before.join(', ')}`;
-    return { check: { name: 'dstack', state: 'ok', found: `${found.version} at ${path}${places}` }, found };
+    const details = before.length === 0 ? {} : { details: `Not found at: ${before.join(', ')}` };
+    return { check: { name: 'dstack', state: 'ok', found: `${found.version} at ${path}`, ...details }, found };
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
-    return { check: { name: 'dstack', state: 'error', found: error.message, fix: error.hint }, found: undefined };
+    const [found = '', places] = error.message.split(/ (?=Looked for: )/);
+    const details = places === undefined ? {} : { details: places };
+    return { check: { name: 'dstack', state: 'error', found, fix: error.hint, ...details }, found: undefined };
   }
 }
 
-async function examineCommands({ catalog, version }: Cli): Promise<DoctorCheck> {
+async function checkCommands({ catalog, version }: Cli): Promise<DoctorCheck> {
   const documented = (await catalog.commands()).length;
   const { lacking } = await lookUp(catalog);
   if (lacking.length === 0) return { name: 'commands', state: 'ok', found: `${documented} commands are documented` };
@@ -97,7 +109,7 @@ async function lookUp(catalog: Cli['catalog']): Promise<{ documented: string[]; 
 }
 
 /** The flags of what the tools build on can be read from the help pages, which every command is checked against. */
-async function examineCatalog({ catalog }: Cli): Promise<DoctorCheck> {
+async function checkCatalog({ catalog }: Cli): Promise<DoctorCheck> {
   const { documented } = await lookUp(catalog);
   const unread: string[] = [];
   let flags = 0;
@@ -121,10 +133,10 @@ async function examineCatalog({ catalog }: Cli): Promise<DoctorCheck> {
 /** With these dstack has answered, or was not even asked: the project is what is wrong. */
 const OF_THE_PROJECT: ReadonlySet<FailureCode> = new Set(['unauthorized', 'no-project']);
 
-async function examineServer(engine: App, commands: DstackClient): Promise<readonly DoctorCheck[]> {
+async function checkServer({ dstack }: DoctorSources): Promise<readonly DoctorCheck[]> {
   const startedAt = performance.now();
-  const { project, server } = await engine.endpoint(undefined);
-  const { transcript } = await commands.tryRead({ command: 'ps' }, { guarded: false });
+  const { project, server } = await dstack.endpoint(undefined);
+  const { transcript } = await dstack.tryRead({ command: 'ps' }, { guarded: false });
   const failure = readFailure(transcript);
   const where = `project ${project} on ${server}`;
   const answers: DoctorCheck = {
@@ -139,8 +151,8 @@ async function examineServer(engine: App, commands: DstackClient): Promise<reado
   return [...(failure.code === 'unauthorized' ? [answers] : []), { name: 'project', ...wrong }];
 }
 
-function examineWorker(engine: App, cli: Cli | undefined): DoctorCheck {
-  if (!engine.settings.warm) return { name: 'warm worker', state: 'ok', found: 'off (DSTACK_MCP_WARM)' };
+function checkWorker(sources: DoctorSources, cli: Cli | undefined): DoctorCheck {
+  if (!sources.settings.warm) return { name: 'warm worker', state: 'ok', found: 'off (DSTACK_MCP_WARM)' };
   if (cli === undefined) return { name: 'warm worker', state: 'ok', found: 'not started' };
   const { kind, why, starts } = cli.worker();
   const found = `${kind}${why === undefined ? '' : `: ${why}`}; started ${starts} ${starts === 1 ? 'time' : 'times'}`;
@@ -153,19 +165,19 @@ function examineWorker(engine: App, cli: Cli | undefined): DoctorCheck {
   };
 }
 
-function examinePolicy(engine: App): DoctorCheck {
-  const state = engine.policy.state();
-  const { maxPrice } = engine.settings;
+function checkPolicy(sources: DoctorSources): DoctorCheck {
+  const state = sources.policy.state();
+  const { maxPrice } = sources.settings;
   const cap = maxPrice === undefined ? '' : `, at most $${maxPrice} an hour`;
   if (state.kind === 'broken') return { name: 'policy', state: 'error', found: state.why, fix: `Mend ${state.file}` };
   if (state.kind === 'none') return { name: 'policy', state: 'ok', found: `no file${cap}` };
   return { name: 'policy', state: 'ok', found: `${state.file}${cap}: ${JSON.stringify(state.policy)}` };
 }
 
-function examineConsent(engine: App, context: CallContext): DoctorCheck {
-  const { confirm, readOnly } = engine.settings;
+function checkConsent(sources: DoctorSources, context: ClientCapabilities): DoctorCheck {
+  const { confirm, readOnly } = sources.settings;
   if (readOnly) return { name: 'consent', state: 'ok', found: 'read-only: nothing can be changed' };
-  const dialog = engine.dialog.availability();
+  const dialog = sources.dialog.availability();
   const byClient = [
     ...(context.canShowCard ? ['the card'] : []),
     ...(context.canAskPerson ? ["the client's form"] : []),
@@ -189,7 +201,7 @@ function examineConsent(engine: App, context: CallContext): DoctorCheck {
   };
 }
 
-function examineClient({ canAskPerson, canShowCard }: CallContext): DoctorCheck {
+function checkClient({ canAskPerson, canShowCard }: ClientCapabilities): DoctorCheck {
   const found = [
     canAskPerson ? 'it can show a person a form' : "it can't show a person a form",
     canShowCard ? 'it shows the card' : "it doesn't show the card",
@@ -198,12 +210,12 @@ function examineClient({ canAskPerson, canShowCard }: CallContext): DoctorCheck 
 }
 
 /** This process's own calls, for who looks into how it does. */
-function examineCalls(engine: App): DoctorCheck {
-  return { name: 'calls', state: 'ok', found: describeCounts(engine.counts()) };
+function checkCalls(sources: DoctorSources): DoctorCheck {
+  return { name: 'calls', state: 'ok', found: describeCounts(sources.counts()) };
 }
 
 /** What is known of consent before any client is there. */
-function examineSettings({ settings }: App): DoctorCheck {
+function checkConfirmation({ settings }: DoctorSources): DoctorCheck {
   const found = settings.readOnly
     ? 'read-only: nothing can be changed'
     : `${settings.confirm}: whether a person can be asked depends on the client; its doctor tool says`;

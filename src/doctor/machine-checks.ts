@@ -2,15 +2,19 @@ import { execa } from 'execa';
 import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import type { App } from '../app.ts';
+import type { Settings } from '../settings/settings.ts';
 import type { DoctorCheck } from './report.ts';
 
-/** Checks what this computer gives: ssh and its files, the workspace, the state folder. */
-export function examineMachine({ settings: { workspace, stateDir } }: App): readonly Promise<DoctorCheck>[] {
-  return [examineSsh(), examineSshFiles(homedir()), examineWorkspace(workspace), examineState(stateDir)];
+/** Checks this computer: ssh and its files, the workspace, the state folder. */
+export function checkMachine({
+  settings: { workspace, stateDir },
+}: {
+  readonly settings: Pick<Settings, 'workspace' | 'stateDir'>;
+}): readonly Promise<DoctorCheck>[] {
+  return [checkSsh(), checkSshFiles(homedir()), checkWorkspace(workspace), checkState(stateDir)];
 }
 
-async function examineSsh(): Promise<DoctorCheck> {
+async function checkSsh(): Promise<DoctorCheck> {
   const { failed, stderr } = await execa('ssh', ['-V'], { reject: false, timeout: 5_000, stdin: 'ignore' });
   if (!failed) return { name: 'ssh', state: 'ok', found: stderr.trim() };
   return {
@@ -22,7 +26,7 @@ async function examineSsh(): Promise<DoctorCheck> {
 }
 
 /** dstack enters a run in its own ssh configuration, which it includes in the person's. */
-async function examineSshFiles(home: string): Promise<DoctorCheck> {
+async function checkSshFiles(home: string): Promise<DoctorCheck> {
   const files = [path.join(home, '.ssh', 'config'), path.join(home, '.dstack', 'ssh', 'config')];
   const denied: string[] = [];
   for (const file of files) {
@@ -54,7 +58,7 @@ const canWrite = (file: string): Promise<boolean> =>
     () => false,
   );
 
-async function examineWorkspace(folders: readonly string[]): Promise<DoctorCheck> {
+async function checkWorkspace(folders: readonly string[]): Promise<DoctorCheck> {
   const missing: string[] = [];
   const readOnly: string[] = [];
   for (const folder of folders) {
@@ -83,7 +87,7 @@ async function examineWorkspace(folders: readonly string[]): Promise<DoctorCheck
   return { name: 'workspace', state: 'ok', found: shown };
 }
 
-async function examineState(stateDir: string): Promise<DoctorCheck> {
+async function checkState(stateDir: string): Promise<DoctorCheck> {
   try {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     await access(stateDir, constants.W_OK);

@@ -1,25 +1,55 @@
-import type { CommandRequest } from '../dstack/argv/command.ts';
-import type { Transcript } from '../core/transcript.ts';
-import type { LogPage, LogPageRequest } from '../dstack/output/page-log.ts';
-import type { AttachService } from '../attachments/attach-service.ts';
-import type { ConfigurationService } from '../configuration/configuration-service.ts';
+import type { App } from '../app.ts';
+import { AttachService } from '../attachments/attach-service.ts';
+import { ChangeService } from '../changes/change-service.ts';
+import { ConfigurationService } from '../configuration/configuration-service.ts';
+import { createDeadline } from '../core/deadline.ts';
 import type { Deadline } from '../core/deadline.ts';
+import { checkSetup } from '../doctor/doctor.ts';
 import type { DoctorReport } from '../doctor/report.ts';
-import type { ChangeService } from '../changes/change-service.ts';
-import type { DstackReader } from '../dstack/client/dstack-client.ts';
-import type { HelpService } from '../dstack/client/help-page.ts';
+import { DstackClient } from '../dstack/client/dstack-client.ts';
+import type { CallStart } from '../observability/call-record.ts';
+import type { Answer } from '../core/report.ts';
 
-/** What a tool may do: read through the dstack CLI, ask for a change to be previewed, and redeem a token for one. */
+/** What the client sent with a call, in addition to its arguments. */
+export interface CallContext {
+  /** How the client's own records identify the call. */
+  readonly origin?: Omit<CallStart, 'tool'>;
+  readonly signal: AbortSignal;
+  /** Present if the client asked for progress. */
+  readonly progress?: (message: string) => void;
+  /** The client can show a form to a person. */
+  readonly canAskPerson: boolean;
+  /** The client shows the card, with buttons that a person can click. */
+  readonly canShowCard: boolean;
+  /** The person's answer, if this call is the second round of a question. */
+  readonly answer?: Answer;
+}
+
+/** What a tool may do: read through the dstack CLI, have a change previewed, and redeem a token for one. */
 export interface ToolContext {
-  readonly dstack: DstackReader;
+  readonly dstack: Pick<DstackClient, 'read' | 'readLog' | 'helpPage' | 'endpoint'>;
+  readonly deadline: Deadline;
   readonly changes: ChangeService;
   readonly attachments: AttachService;
-  readonly time: Deadline;
-  readonly help: HelpService;
   readonly config: ConfigurationService;
-  /** Reads a log through its pager: bounded memory, however long the log is. */
-  readonly logs: (request: CommandRequest, page: LogPageRequest) => Promise<{ transcript: Transcript; page: LogPage }>;
-  /** The server of a project, which addresses of services may be relative to. */
-  readonly serverUrl: (project: string | undefined) => Promise<string | undefined>;
   readonly doctor: () => Promise<DoctorReport>;
+}
+
+/** Creates what a tool may do in one call. */
+export function createToolContext(app: App, call: CallContext): ToolContext {
+  const deadline = createDeadline({
+    timeoutMs: app.settings.timeoutMs,
+    signal: call.signal,
+    progress: call.progress,
+  });
+  const openDstack = (): DstackClient => new DstackClient(app, deadline);
+  const dstack = openDstack();
+  return {
+    dstack,
+    deadline,
+    changes: new ChangeService({ ...app, openDstack }, call),
+    attachments: new AttachService({ attachments: app.attachments, dstack }),
+    config: new ConfigurationService(app),
+    doctor: () => checkSetup({ ...app, dstack }, call),
+  };
 }

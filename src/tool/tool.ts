@@ -5,37 +5,37 @@ import type { ToolContext } from './tool-context.ts';
 import type { Effect, Report, Question } from '../core/report.ts';
 import { OUTCOMES } from '../core/report.ts';
 
-/** What a tool is: a declaration. `run` gets only guarded powers; none of them starts a changing command without a Consent. */
+/** A tool, as a declaration. `run` receives a context in which no command that changes something starts without a Consent. */
 export interface Tool<Input extends z.ZodObject = z.ZodObject, Facts extends z.ZodObject = z.ZodObject> {
   readonly name: string;
   readonly title: string;
   readonly description: string;
-  /** Strict: an unknown key is refused. */
+  /** Strict: unknown keys are rejected. */
   readonly input: Input;
-  /** The typed facts beside the verbatim output. Each may be missing from a result. */
+  /** The typed facts next to the verbatim output. Each may be missing from a result. */
   readonly facts: Facts;
   readonly effect: Effect;
   readonly card?: CardUse;
-  run(input: z.output<Input>, powers: ToolContext): Promise<Report<z.output<Facts>> | Question>;
+  run(input: z.output<Input>, context: ToolContext): Promise<Report<z.output<Facts>> | Question>;
 }
 
-/** A tool as a list holds it: what types its input and facts have is known to itself alone. */
+/** A tool in a list: only the tool itself knows the types of its input and facts. */
 export interface AnyTool extends Omit<Tool, 'run'> {
   /**
-   * Checks the arguments of a call, and gives what runs it.
+   * Checks the arguments of a call and returns the function that runs it.
    * @throws ToolError `invalid-input` that names the problems and the fields.
    */
-  prepare(raw: unknown): (powers: ToolContext) => Promise<Report<Record<string, unknown>> | Question>;
+  prepare(raw: unknown): (context: ToolContext) => Promise<Report<Record<string, unknown>> | Question>;
 }
 
-/** Declares a tool, with its input and facts checked against what `run` takes and gives. */
+/** Declares a tool; the compiler checks its input and facts against the parameters and the result of `run`. */
 export function defineTool<Input extends z.ZodObject, Facts extends z.ZodObject>(tool: Tool<Input, Facts>): AnyTool {
   return {
     ...tool,
     prepare(raw) {
       const parsed = tool.input.safeParse(raw ?? {});
       if (!parsed.success) throw invalidInput(tool, parsed.error.issues);
-      return (powers) => tool.run(parsed.data, powers);
+      return (context) => tool.run(parsed.data, context);
     },
   };
 }
@@ -59,7 +59,7 @@ function describeIssue(issue: z.core.$ZodIssue): string {
   return `${where}${issue.message}`;
 }
 
-/** What every result carries beside the tool's own facts. */
+/** What every result contains in addition to the tool's own facts. */
 const everyResult = z.object({
   outcome: z.enum(OUTCOMES),
   summary: z.string(),
@@ -68,17 +68,17 @@ const everyResult = z.object({
   code: z.string().optional(),
 });
 
-/** The schema of a tool's structured result. Open, so that a client with an older list accepts a newer server's facts. */
+/** Returns the schema of a tool's structured content. Open, so that a client with an older list accepts a newer server's facts. */
 export function outputSchema(tool: AnyTool): z.ZodObject {
   return z.looseObject({ ...everyResult.shape, ...tool.facts.partial().shape });
 }
 
-/** MCP's hints about a tool, derived from the effect so that they can't disagree with what the gate does. */
+/** Returns MCP's annotations of a tool, derived from its effect so that they can't disagree with what the gate does. */
 export function annotationsOf({ effect }: Pick<AnyTool, 'effect'>): {
   readOnlyHint: boolean;
   destructiveHint?: boolean;
 } {
-  // The directories ask for the hint on every write, and `apply` may replace a run: every change counts as destructive. For
-  // tools that only read, the hint has no meaning.
+  // Directories require the hint on every write, and `apply` may replace a run: every change counts as destructive. For tools that
+  // only read, the hint has no meaning.
   return effect === 'read' ? { readOnlyHint: true } : { readOnlyHint: false, destructiveHint: true };
 }

@@ -1,9 +1,13 @@
 import { ToolError } from '../../src/core/errors.ts';
-import type { AuditEntry } from '../../src/safety/audit/audit-entry.ts';
-import type { Consent } from '../../src/safety/consent/consent.ts';
-import { createGate } from '../../src/safety/consent/gate.ts';
-import type { AskContext, GateOptions, RedeemSteps } from '../../src/safety/consent/gate.ts';
 import type { PendingChange } from '../../src/core/change.ts';
+import type { Question } from '../../src/core/report.ts';
+import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
+import type { Waiting } from '../../src/safety/consent/approval.ts';
+import type { CardDecision } from '../../src/safety/consent/card-decision.ts';
+import type { Consent } from '../../src/safety/consent/consent.ts';
+import { Gate } from '../../src/safety/consent/gate.ts';
+import type { ApprovalContext, Begun, GateOptions } from '../../src/safety/consent/gate.ts';
+import type { Used } from '../../src/safety/consent/token-store.ts';
 import { pendingChange } from './pending.ts';
 
 export interface Result {
@@ -11,14 +15,68 @@ export interface Result {
   readonly run: number;
 }
 
+/** How a test carries a redemption out. */
+export interface RedeemSteps<R> {
+  replan(shown: PendingChange): Promise<PendingChange>;
+  execute(consent: Consent): Promise<R>;
+}
+
+export type Redeemed<R> = Question | Waiting | ({ readonly kind: 'redeemed'; readonly repeated: boolean } & Used<R>);
+
+/** The end of a redemption that was begun, in the order of the change service: plan again, grant, execute, finish. */
+export async function carryOut<R extends { readonly outcome: string }>(
+  begun: Begun<R>,
+  steps: RedeemSteps<R>,
+): Promise<Redeemed<R>> {
+  if (begun.kind === 'replay') return { kind: 'redeemed', repeated: true, ...begun.used };
+  if (begun.kind !== 'approved') return begun;
+  const { redemption } = begun;
+  try {
+    const consent = redemption.grant(await steps.replan(redemption.change));
+    return { kind: 'redeemed', repeated: false, ...redemption.finish(await steps.execute(consent)) };
+  } catch (error) {
+    throw redemption.fail(error);
+  }
+}
+
+/** A gate whose redemptions are carried out by the steps of a test. */
+export class TestGate<R extends { readonly outcome: string }> {
+  readonly gate: Gate<R>;
+
+  constructor(options: GateOptions) {
+    this.gate = new Gate<R>(options);
+  }
+
+  mint(...change: Parameters<Gate<R>['mint']>): ReturnType<Gate<R>['mint']> {
+    return this.gate.mint(...change);
+  }
+
+  async redeem(token: string, approval: ApprovalContext, steps: RedeemSteps<R>): Promise<Redeemed<R>> {
+    return carryOut(await this.gate.begin(token, approval), steps);
+  }
+
+  async decide(decision: CardDecision, steps: RedeemSteps<R>): Promise<Redeemed<R>> {
+    return carryOut(await this.gate.beginByCard(decision), steps);
+  }
+
+  close(): Promise<void> {
+    return this.gate.close();
+  }
+}
+
+/** The options of a gate, with the policy's answer as a function. */
+type SetUpOptions = Partial<Omit<GateOptions, 'policy'>> & {
+  readonly requirementFor?: GateOptions['policy']['requirementFor'];
+};
+
 /** A gate with a clock that a test moves, a world that it changes, and everything that the gate did. */
-export function setUp(options: Partial<GateOptions> = {}) {
+export function setUp({ requirementFor = () => 'ask', ...options }: SetUpOptions = {}) {
   let clock = 1_000_000;
   const audit: AuditEntry[] = [];
   const consents: Consent[] = [];
   let world: PendingChange | Error = pendingChange();
-  const gate = createGate<Result>({
-    requirementFor: () => 'ask',
+  const gate = new TestGate<Result>({
+    policy: { requirementFor },
     audit: { write: (entry) => void audit.push(entry) },
     now: () => clock,
     ...options,
@@ -58,18 +116,19 @@ export function setUp(options: Partial<GateOptions> = {}) {
   };
 }
 
-/** A redemption by a client that can't ask a person, unless said otherwise. */
-export const ask = (more: Partial<AskContext> = {}): AskContext => ({
+/** A redemption by a client that can't ask a person, by default. */
+export const ask = (more: Partial<ApprovalContext> = {}): ApprovalContext => ({
   tool: 'apply',
   canAskPerson: false,
   waitMs: 0,
   ...more,
 });
+
 /** A person's answer in a form. */
 export const yes = (nonce: string, content: Record<string, unknown> = { approve: true }) =>
   ({ kind: 'accepted', content, nonce }) as const;
 
-/** What a call is refused with. */
+/** Returns the error that a call is refused with. */
 export async function refusal(promise: Promise<unknown>): Promise<ToolError> {
   const error = await promise.then(
     () => undefined,

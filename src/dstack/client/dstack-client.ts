@@ -1,79 +1,164 @@
 import { createHash } from 'node:crypto';
 import { hasEffect } from '../argv/check-argv.ts';
+import type { Catalog } from '../argv/catalog.ts';
 import type { CheckedArgv, CommandRequest } from '../argv/command.ts';
+import { showCommand } from '../argv/command.ts';
+import type { Consent } from '../../safety/consent/consent.ts';
+import { ownTranscript } from '../../core/transcript.ts';
 import type { Transcript } from '../../core/transcript.ts';
-import type { RunOptions } from '../run/runner.ts';
-import type { App } from '../../app.ts';
+import type { RunOptions, Runner } from '../run/runner.ts';
 import { readFailure } from '../output/read-failure.ts';
 import type { Failure } from '../output/read-failure.ts';
-import { CommandFailed } from '../../core/command-failed.ts';
+import { createLogPager } from '../output/page-log.ts';
+import type { LogPage, LogPageRequest } from '../output/page-log.ts';
+import { CommandFailed } from '../../core/report.ts';
 import type { Deadline } from '../../core/deadline.ts';
+import { resolveEndpoint } from './read-dstack-config.ts';
+import type { DstackConfig, Endpoint } from './read-dstack-config.ts';
+import type { RetryGuard } from './retry-guard.ts';
 
-/** How much of a call's time is kept back for making its answer. */
-export const ANSWER_RESERVE_MS = 1_500;
+/** Time reserved at the end of a call for making its answer. */
+const ANSWER_RESERVE_MS = 1_500;
 
-/** The one way in which the powers run a read-only command: catalog, retry guard, run, and what came of it. */
-export interface DstackClient {
+/** Time reserved for looking up the state of the resource after a change. */
+const LOOK_UP_MS = 6_000;
+
+/** The installed CLI, as far as a client uses it. */
+export interface ClientCli {
+  readonly version: string;
+  readonly catalog: Catalog;
+  readonly runner: Pick<Runner, 'read' | 'change'>;
+  /** The environment that dstack runs in. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   check(request: CommandRequest): Promise<CheckedArgv>;
-  /** Runs it and gives dstack's refusal beside the transcript instead of throwing it. */
-  tryRead(
-    request: CommandRequest,
-    options?: ReadOptions,
-  ): Promise<{ transcript: Transcript; failure: Failure | undefined }>;
-  /** @throws CommandFailed when dstack said no or couldn't be asked. */
-  read(request: CommandRequest, options?: ReadOptions): Promise<Transcript>;
+}
+
+/** What a client is made from. */
+export interface DstackSources {
+  readonly retryGuard: RetryGuard;
+  /** The project of the settings; undefined if none is set. */
+  readonly defaultProject: string | undefined;
+  /** @throws ToolError `cli-not-found` */
+  cli(): Promise<ClientCli>;
+  readConfig(): Promise<DstackConfig>;
 }
 
 export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' | 'sink'>> & {
   readonly answer?: 'n';
-  /** False for a look of our own at how things stand, whose "not found" is an answer. */
+  /** False for a look-up of the current state, where "not found" is an answer. Defaults to true. */
   readonly guarded?: boolean;
 };
 
-export function createDstackClient(engine: App, time: Deadline): DstackClient {
-  const check = async (request: CommandRequest): Promise<CheckedArgv> => {
-    const cli = await engine.cli();
+/**
+ * The installed dstack CLI for one call or one plan: each command is checked against the catalog, guarded against useless retries and
+ * bounded by the call's deadline. It resolves the CLI and dstack's configuration once, so that one plan never mixes two of them.
+ */
+export class DstackClient {
+  readonly deadline: Deadline;
+  readonly #sources: DstackSources;
+  #cli: Promise<ClientCli> | undefined;
+  #config: Promise<DstackConfig> | undefined;
+
+  constructor(sources: DstackSources, deadline: Deadline) {
+    this.#sources = sources;
+    this.deadline = deadline;
+  }
+
+  /** Returns the installed CLI. @throws ToolError `cli-not-found` */
+  cli(): Promise<ClientCli> {
+    return (this.#cli ??= this.#sources.cli());
+  }
+
+  /** Returns a project (the default one if none is named) and its server. @throws ToolError `policy` for an unknown project. */
+  async endpoint(project: string | undefined): Promise<Endpoint> {
+    this.#config ??= this.#sources.readConfig();
+    return resolveEndpoint(await this.#config, { project, defaultProject: this.#sources.defaultProject });
+  }
+
+  /** Turns a request into an argv that a runner accepts. @throws ToolError for whatever the CLI doesn't document. */
+  async check(request: CommandRequest): Promise<CheckedArgv> {
     const project = request.flags?.['--project'];
-    // A project that a model made up goes nowhere, and one that the operator didn't allow neither.
-    if (typeof project === 'string') await engine.endpoint(project);
-    return cli.check(request);
-  };
-  const tryRead = async (
+    // A project that a model made up is never passed on.
+    if (typeof project === 'string') await this.endpoint(project);
+    return (await this.cli()).check(request);
+  }
+
+  /** Runs a read-only command. @throws CommandFailed if dstack refused or couldn't be asked. */
+  async read(request: CommandRequest, options?: ReadOptions): Promise<Transcript> {
+    const { transcript, failure } = await this.tryRead(request, options);
+    if (failure !== undefined) throw commandFailed(transcript, failure);
+    return transcript;
+  }
+
+  /** Runs a read-only command and returns dstack's refusal next to the transcript instead of throwing it. */
+  async tryRead(
     request: CommandRequest,
     { guarded = true, ...options }: ReadOptions = {},
-  ): Promise<{ transcript: Transcript; failure: Failure | undefined }> => {
-    const cli = await engine.cli();
-    const argv = await check(request);
+  ): Promise<{ transcript: Transcript; failure: Failure | undefined }> {
+    const { retryGuard } = this.#sources;
+    const argv = await this.check(request);
     if (!hasEffect(argv, 'read')) throw new TypeError(`not a read-only command: ${argv.argv.join(' ')}`);
     const key = guardKey(argv, options);
-    if (guarded) engine.retryGuard.assertMayRun(key);
-    const transcript = await cli.runner.read(argv, {
-      timeoutMs: Math.max(1_000, time.remainingMs() - ANSWER_RESERVE_MS),
-      signal: time.signal,
+    if (guarded) retryGuard.assertMayRun(key);
+    const { runner } = await this.cli();
+    const transcript = await runner.read(argv, {
+      timeoutMs: Math.max(1_000, this.deadline.remainingMs() - ANSWER_RESERVE_MS),
+      signal: this.deadline.signal,
       ...options,
     });
     const failure = readFailure(transcript);
-    // A call that was called off tells nothing about the next one.
+    // A cancelled call says nothing about the next one.
     if (guarded && failure?.code !== 'cancelled')
-      engine.retryGuard.record(key, failure && { ...failure, transient: mayPass(failure) });
+      retryGuard.record(key, failure && { ...failure, transient: mayPass(failure) });
     return { transcript, failure };
-  };
-  return {
-    check,
-    tryRead,
-    async read(request, options) {
-      const { transcript, failure } = await tryRead(request, options);
-      if (failure !== undefined) throw commandFailed(transcript, failure);
-      return transcript;
-    },
-  };
+  }
+
+  /** Reads a log page by page as it arrives, so that memory stays bounded however long the log is. */
+  async readLog(request: CommandRequest, page: LogPageRequest): Promise<{ transcript: Transcript; page: LogPage }> {
+    let pager = createLogPager(page);
+    const reset = (): void => {
+      pager = createLogPager(page);
+    };
+    const transcript = await this.read(request, { sink: { write: (chunk) => pager.write(chunk), reset } });
+    return { transcript, page: pager.end() };
+  }
+
+  /** Returns the verbatim `--help` of a command. @throws ToolError `unknown-command` with the documented ones. */
+  async helpPage(command: string, configurationType?: string): Promise<{ transcript: Transcript }> {
+    const words = command
+      .replace(/^\s*dstack(?=\s|$)/, '')
+      .split(/\s+/)
+      .filter(Boolean);
+    const { text } = await (await this.cli()).catalog.page(words.join(' '), configurationType);
+    const argv = configurationType === undefined ? [...words, '--help'] : [...words, '-h', configurationType];
+    return { transcript: ownTranscript(showCommand(argv), text) };
+  }
+
+  /** Runs a command that changes something, once; whatever failed before may work afterwards. */
+  async change(
+    argv: CheckedArgv<'change' | 'destroy'>,
+    consent: Consent,
+    options: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'>,
+  ): Promise<Transcript> {
+    this.deadline.progress(`dstack ${argv.command}`);
+    const { runner } = await this.cli();
+    const timeoutMs = Math.max(5_000, this.deadline.remainingMs() - LOOK_UP_MS - ANSWER_RESERVE_MS);
+    const transcript = await runner.change(argv, consent, { ...options, timeoutMs });
+    this.#sources.retryGuard.worldChanged();
+    return transcript;
+  }
+
+  /** Returns how long this call may still wait for a person. */
+  waitMs(): number {
+    return this.deadline.remainingMs() - ANSWER_RESERVE_MS;
+  }
 }
 
 /**
- * Failures that are about what is there, not about what was asked: a person may start the run, free the fleet, sign in at the proxy or
- * upgrade the server at any moment, and asking again, after a pause, is the only way to see it.
+ * Failures that depend on the state of the server and not on the request: somebody may start the run, free the fleet, sign in at the
+ * proxy or upgrade the server at any moment, and only asking again, after a pause, shows it.
  */
-const ABOUT_THE_WORLD: ReadonlySet<Failure['code']> = new Set([
+const DEPENDS_ON_STATE: ReadonlySet<Failure['code']> = new Set([
   'not-found',
   'no-fleets',
   'no-offers',
@@ -89,9 +174,9 @@ const ABOUT_THE_WORLD: ReadonlySet<Failure['code']> = new Set([
   'profile-not-found',
 ]);
 
-const mayPass = (failure: Failure): boolean => failure.transient || ABOUT_THE_WORLD.has(failure.code);
+const mayPass = (failure: Failure): boolean => failure.transient || DEPENDS_ON_STATE.has(failure.code);
 
-/** dstack's refusal as the end of a call: its own words, what it means, and the next step. */
+/** Turns dstack's refusal into the end of a call: its own words, what they mean, and the next step. */
 export function commandFailed(transcript: Transcript, failure: Failure): CommandFailed {
   return new CommandFailed({
     outcome: failure.outcome,
@@ -106,13 +191,4 @@ function guardKey(argv: CheckedArgv, options: ReadOptions): string {
   const hash = createHash('sha256').update(JSON.stringify([argv.argv, options.cwd ?? '', options.env ?? {}]));
   if (options.pinnedFile !== undefined) hash.update(options.pinnedFile.bytes);
   return hash.digest('hex');
-}
-
-/** Reading through the installed CLI. */
-export interface DstackReader {
-  /**
-   * Runs a read-only command and gives what it printed.
-   * @throws CommandFailed when dstack said no; the call then ends with dstack's words and the next step.
-   */
-  read(request: CommandRequest): Promise<Transcript>;
 }

@@ -2,8 +2,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'yaml';
 import * as z from 'zod';
+import { ToolError } from '../../core/errors.ts';
 
-const clientConfigFile = z.looseObject({
+const configFile = z.looseObject({
   projects: z
     .array(
       z.looseObject({
@@ -16,9 +17,9 @@ const clientConfigFile = z.looseObject({
     .nullish(),
 });
 
-/** Where the CLI would go: its projects and servers, as the CLI itself reads them. Holds secrets: for masking, never for showing. */
-export interface ClientConfig {
-  /** The project that a command without `--project` means. */
+/** The CLI's projects and servers, read as the CLI itself reads them. Contains secrets: for masking, never for showing. */
+export interface DstackConfig {
+  /** The project of a command without `--project`. */
   readonly defaultProject: string | undefined;
   readonly projects: readonly { readonly name: string; readonly url: string | undefined }[];
   readonly secrets: readonly string[];
@@ -26,12 +27,12 @@ export interface ClientConfig {
 
 /**
  * Reads `~/.dstack/config.yml` and dstack's own variables (`DSTACK_PROJECT`, `DSTACK_SERVER_URL`, `DSTACK_TOKEN`).
- * A file that is missing or broken counts as no projects: the CLI then says so in its own words.
+ * Treats a missing or broken file as no projects: the CLI then reports that in its own words.
  */
-export async function readClientConfig(
+export async function readDstackConfig(
   env: Readonly<Record<string, string | undefined>>,
   home: string,
-): Promise<ClientConfig> {
+): Promise<DstackConfig> {
   const file = await readProjects(path.join(home, '.dstack', 'config.yml'));
   const url = env['DSTACK_SERVER_URL'];
   const fromEnv =
@@ -49,11 +50,38 @@ export async function readClientConfig(
   };
 }
 
-async function readProjects(file: string): Promise<NonNullable<z.output<typeof clientConfigFile>['projects']>> {
+async function readProjects(file: string): Promise<NonNullable<z.output<typeof configFile>['projects']>> {
   const text = await readFile(file, 'utf8').catch(() => '');
   try {
-    return clientConfigFile.parse(parse(text) ?? {}).projects ?? [];
+    return configFile.parse(parse(text) ?? {}).projects ?? [];
   } catch {
     return [];
   }
+}
+
+/** A project and the URL of its server. */
+export interface Endpoint {
+  readonly project: string;
+  readonly server: string;
+}
+
+/**
+ * Returns the named project, or else the default one, with its server.
+ * @throws ToolError `policy` if the named project isn't configured: a name that a model made up is never passed on.
+ */
+export function resolveEndpoint(
+  config: DstackConfig,
+  wanted: { readonly project: string | undefined; readonly defaultProject: string | undefined },
+): Endpoint {
+  const project = wanted.project ?? wanted.defaultProject ?? config.defaultProject ?? 'the default project';
+  const found = config.projects.find(({ name }) => name === project);
+  if (wanted.project !== undefined && found === undefined) {
+    const names = config.projects.map(({ name }) => name).join(', ');
+    throw new ToolError(
+      'policy',
+      `No project ${wanted.project} is configured here. Nothing was run.`,
+      `Configured: ${names || 'none'}. The user can add one with \`dstack project add\`.`,
+    );
+  }
+  return { project, server: found?.url ?? 'a server that is not configured' };
 }

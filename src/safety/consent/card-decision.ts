@@ -1,4 +1,4 @@
-import type { ToolError } from '../../core/errors.ts';
+import type { ChangeJournal } from './change-journal.ts';
 import { isNameToType, needsName } from './describe-change.ts';
 import { declined, wrongName } from './consent-errors.ts';
 import type { TokenEntry } from './token-store.ts';
@@ -7,35 +7,31 @@ import type { TokenEntry } from './token-store.ts';
 export interface CardDecision {
   readonly nonce: string;
   readonly decision: 'approve' | 'decline';
-  /** What was typed where a name has to be. */
+  /** The typed name, for operations that need one. */
   readonly name?: string | undefined;
 }
 
-/** As many wrong names are a no: nobody mistypes so often what stands before them. */
-const MOST_WRONG_NAMES = 3;
-
-/** Counts and closes in the gate's way. */
-export interface DecisionSteps {
-  /** Ends the token for good and gives back the error to throw. */
-  readonly close: (error: ToolError) => ToolError;
-  /** Notes a refusal that leaves the token as it is. */
-  readonly note: (error: ToolError) => void;
-}
+/** This many wrong names count as a rejection: nobody mistypes so often what is on the screen. */
+const MAX_WRONG_NAMES = 3;
 
 /**
- * Takes a click for a change that waits: agreed to, or closed. What is being done, was done or is closed stays what it is.
- * @throws ToolError `person-declined`, or `wrong-name` as long as another try is left.
+ * Applies a click to a pending change: approves or closes it. Leaves a change that is running, used or closed unchanged.
+ * @throws ToolError `person-declined`, or `wrong-name` while another try is left.
  */
-export function takeDecision(entry: TokenEntry<unknown>, { decision, name }: CardDecision, steps: DecisionSteps): void {
+export function takeDecision(
+  entry: TokenEntry<unknown>,
+  { decision, name }: CardDecision,
+  journal: ChangeJournal,
+): void {
   if (entry.state.kind !== 'pending' || entry.card === undefined) return;
-  if (decision === 'decline') throw steps.close(declined(entry.change, 'declined'));
+  if (decision === 'decline') throw journal.close(entry, declined(entry.change, 'declined'));
   if (needsName(entry.change.operation) && !isNameToType(entry.change, name)) {
     entry.card.wrongNames += 1;
-    const left = MOST_WRONG_NAMES - entry.card.wrongNames;
-    if (left === 0) throw steps.close(declined(entry.change, 'wrong-name'));
+    const left = MAX_WRONG_NAMES - entry.card.wrongNames;
+    if (left === 0) throw journal.close(entry, declined(entry.change, 'wrong-name'));
     const error = wrongName(entry.change, left);
-    steps.note(error);
+    journal.refused(entry, error);
     throw error;
   }
-  entry.state = { kind: 'pending', asking: { kind: 'agreed', level: 'person-card' } };
+  entry.state = { kind: 'pending', asking: { kind: 'approved', level: 'person-card' } };
 }

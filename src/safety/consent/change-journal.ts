@@ -1,47 +1,61 @@
-import { ToolError } from '../../core/errors.ts';
-import { auditEntry } from '../audit/audit-entry.ts';
-import type { AuditEntry, AuditSink } from '../audit/audit-entry.ts';
 import type { ConsentLevel } from '../../core/change.ts';
+import { ToolError } from '../../core/errors.ts';
+import { auditEntry } from '../audit/audit-log.ts';
+import type { AuditEntry, AuditSink } from '../audit/audit-log.ts';
+import { closeEntry } from './token-store.ts';
 import type { TokenEntry } from './token-store.ts';
 
-type What = Pick<AuditEntry, 'level' | 'outcome' | 'why' | 'durationMs'>;
+type Details = Pick<AuditEntry, 'level' | 'outcome' | 'why' | 'durationMs'>;
 
-/** The lines of the audit log about the changes that tokens stand for. */
-export interface ChangeJournal {
-  /** Notes once per change that it was asked for. @throws ToolError where the line can't be written: nothing is asked then. */
-  asked(entry: TokenEntry<unknown>): void;
-  /** @throws ToolError where the line can't be written: the change must not be made then. */
-  approved(entry: TokenEntry<unknown>, level: ConsentLevel): void;
-  refused(entry: TokenEntry<unknown>, error: unknown, level?: ConsentLevel): void;
-  /** False where the line couldn't be written: the change is made by then. */
-  done(entry: TokenEntry<unknown>, what: What): boolean;
-}
+/** Writes the audit lines about the changes that tokens stand for. */
+export class ChangeJournal {
+  readonly #audit: AuditSink;
 
-/** Keeps the journal of a gate. */
-export function createChangeJournal(audit: AuditSink): ChangeJournal {
-  const put = (entry: TokenEntry<unknown>, what: What & Pick<AuditEntry, 'event'>): void =>
-    audit.write(auditEntry(entry.id, entry.change, what));
-  const tryPut = (...line: Parameters<typeof put>): boolean => {
+  constructor(audit: AuditSink) {
+    this.#audit = audit;
+  }
+
+  /** Records once per change that it was requested. @throws ToolError if the line can't be written: nobody is asked then. */
+  asked(entry: TokenEntry<unknown>): void {
+    if (!entry.asked) this.#write(entry, { event: 'asked' });
+    entry.asked = true;
+  }
+
+  /** @throws ToolError if the line can't be written: the change must not be made then. */
+  approved(entry: TokenEntry<unknown>, level: ConsentLevel): void {
+    this.#write(entry, { event: 'approved', level });
+  }
+
+  /** Records a refusal. It stays a refusal if the line can't be written: nothing is changed either way. */
+  refused(entry: TokenEntry<unknown>, error: unknown, level?: ConsentLevel): void {
+    // A click may be the first event of a change.
+    if (!entry.asked) entry.asked = this.#tryWrite(entry, { event: 'asked' });
+    const why = error instanceof ToolError ? `${error.code}: ${error.message}` : String(error);
+    this.#tryWrite(entry, { event: 'refused', level, why });
+  }
+
+  /** Ends a token for good, records that, and returns the error for throwing. */
+  close(entry: TokenEntry<unknown>, error: ToolError): ToolError {
+    closeEntry(entry, error);
+    this.refused(entry, error);
+    return error;
+  }
+
+  /** Returns false if the line couldn't be written: the change is made by then. */
+  done(entry: TokenEntry<unknown>, details: Details): boolean {
+    return this.#tryWrite(entry, { event: 'done', ...details });
+  }
+
+  #write(entry: TokenEntry<unknown>, details: Details & Pick<AuditEntry, 'event'>): void {
+    this.#audit.write(auditEntry(entry.id, entry.change, details));
+  }
+
+  #tryWrite(entry: TokenEntry<unknown>, details: Details & Pick<AuditEntry, 'event'>): boolean {
     try {
-      put(...line);
+      this.#write(entry, details);
       return true;
     } catch {
       return false;
     }
-  };
-  return {
-    asked(entry) {
-      if (!entry.asked) put(entry, { event: 'asked' });
-      entry.asked = true;
-    },
-    approved: (entry, level) => put(entry, { event: 'approved', level }),
-    // A refusal whose line can't be written is still a refusal: nothing is changed either way.
-    refused(entry, error, level) {
-      // A click may be the first that is heard of a change.
-      if (!entry.asked) entry.asked = tryPut(entry, { event: 'asked' });
-      const why = error instanceof ToolError ? `${error.code}: ${error.message}` : String(error);
-      tryPut(entry, { event: 'refused', level, why });
-    },
-    done: (entry, what) => tryPut(entry, { event: 'done', ...what }),
-  };
+  }
 }

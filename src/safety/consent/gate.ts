@@ -1,88 +1,56 @@
-import type { ToolError } from '../../core/errors.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { PendingChange } from '../../core/change.ts';
 import type { Answer, Question } from '../../core/report.ts';
-import { createAskPerson } from './ask-person.ts';
-import type { AuditSink } from '../audit/audit-entry.ts';
+import type { AuditSink } from '../audit/audit-log.ts';
+import type { Dialog } from '../dialog/dialog.ts';
+import type { PolicyWatch } from '../policy/policy-watch.ts';
+import { ApprovalFlow, WAITING } from './approval.ts';
+import type { Waiting } from './approval.ts';
 import { takeDecision } from './card-decision.ts';
 import type { CardDecision } from './card-decision.ts';
-import { grantConsent } from './consent.ts';
-import type { Consent } from './consent.ts';
-import { nameToType, needsName } from './describe-change.ts';
-import type { Dialog } from '../dialog/dialog.ts';
-import { createChangeJournal } from './change-journal.ts';
-import { describeDifferences, digestChange } from './compare-changes.ts';
-import type { PendingChange, ConsentLevel } from '../../core/change.ts';
-import { planChanged, usedUp, wrongTool } from './consent-errors.ts';
-import { isEnough } from '../policy/requirement.ts';
-import type { Requirement } from '../policy/requirement.ts';
-import { createMonotonicClock } from './monotonic-clock.ts';
-import { closeEntry, createTokenStore } from './token-store.ts';
+import { ChangeJournal } from './change-journal.ts';
+import { wrongTool } from './consent-errors.ts';
+import { needsName, nameToType } from './describe-change.ts';
+import { createMonotonicClock } from '../../core/deadline.ts';
+import { Redemption } from './redemption.ts';
+import { TokenStore } from './token-store.ts';
 import type { TokenEntry, Used } from './token-store.ts';
-import { WAITING } from './waiting.ts';
-import type { Waiting } from './waiting.ts';
 
-export type { CardDecision } from './card-decision.ts';
-
-/** Who is asking to redeem, and whom this server can ask back. */
-export interface AskContext {
-  /** A token is good for the tool that it was minted for. */
+/** Who redeems a token, and whom this server can ask for approval. */
+export interface ApprovalContext {
+  /** A token is valid only for the tool that it was minted for. */
   readonly tool: 'apply' | 'stop' | 'delete';
   /** The client can show a form to a person. */
   readonly canAskPerson: boolean;
-  /** The person's answer, when this call is the second round of a question. */
+  /** The person's answer, if this call is the second round of a question. */
   readonly answer?: Answer | undefined;
-  /** How long this call may wait for a dialog before it says "waiting for the person". */
+  /** How long this call may wait for a dialog before it reports that it waits for a person. */
   readonly waitMs: number;
 }
 
-/** How a redemption is carried out. Neither is called without consent, and `execute` once at most. */
-export interface RedeemSteps<R> {
-  /** Plans once more, reading files and dstack afresh. Throws where that fails or is forbidden: the token stays good. */
-  replan(shown: PendingChange): Promise<PendingChange>;
-  /** Runs the command. What it gives is the answer to every later use of the token. */
-  execute(consent: Consent): Promise<R>;
-}
-
-/** What a redemption came to. */
-export type Redemption<R> =
+/** The start of a redemption. */
+export type Begun<R extends { readonly outcome: string }> =
   | Question
   | Waiting
-  | ({
-      readonly kind: 'redeemed';
-      /** The change was made by an earlier use; nothing was done again. */ readonly repeated: boolean;
-    } & Used<R>);
+  /** The token was used before, or is being used by another call: nothing is done again. */
+  | { readonly kind: 'replay'; readonly used: Used<R> }
+  /** The change is approved, and this call alone carries it out. */
+  | { readonly kind: 'approved'; readonly redemption: Redemption<R> };
 
-/** What a preview is given for its change. */
+/** What a preview receives for its change. */
 export interface Minted {
   readonly token: string;
   readonly expiresAt: string;
-  /** For the card alone: never where a model reads. */
+  /** Only for the card: never where a model reads. */
   readonly nonce?: string;
 }
 
-/** The one place where consent is made. */
-export interface Gate<R> {
-  /** Gives a token for a change that was shown; with a nonce for the buttons where it is shown in a card. */
-  mint(change: PendingChange, options?: { readonly card: boolean }): Minted;
-  /**
-   * The one way from a token to a consent: asks who has to be asked, plans again, compares, executes once.
-   * @throws ToolError where there is no consent, or where what was shown is no longer what would happen.
-   */
-  redeem(token: string, ask: AskContext, steps: RedeemSteps<R>): Promise<Redemption<R>>;
-  /**
-   * Takes a click in the card, which then goes the way of a redemption.
-   * @throws ToolError as `redeem` does, and where the person declined or typed another name.
-   */
-  decide(decision: CardDecision, steps: RedeemSteps<R>): Promise<Redemption<R>>;
-  /** Forgets every token that waits, ends the dialogs that are open, and settles when each change that is being made has its last line. */
-  close(): Promise<void>;
-}
-
+/** Settings of a gate. */
 export interface GateOptions {
-  /** What the operator wants for this change. @throws ToolError where the policy can't be read: nothing is allowed then. */
-  readonly requirementFor: (change: PendingChange) => Requirement;
+  readonly policy: Pick<PolicyWatch, 'requirementFor'>;
   readonly audit: AuditSink;
   readonly dialog?: Dialog | undefined;
-  /** Milliseconds since the epoch, of a clock that only goes forward: a token must not live longer because one was set back. */
+  /** Milliseconds since the epoch, from a clock that only goes forward: a token must not live longer because a clock was set back. */
   readonly now?: () => number;
   readonly lifeMs?: number;
   readonly maxPending?: number;
@@ -90,151 +58,122 @@ export interface GateOptions {
   readonly maxClosed?: number;
 }
 
-/** Creates the gate. `R` is what a change comes to; its outcome goes into the audit log. */
-export function createGate<R extends { readonly outcome: string }>(options: GateOptions): Gate<R> {
-  const now = options.now ?? createMonotonicClock();
-  const journal = createChangeJournal(options.audit);
-  const running = new Set<Promise<unknown>>();
-  const refuse = (entry: TokenEntry<unknown>, error: ToolError, level?: ConsentLevel): ToolError => {
-    closeEntry(entry, error);
-    journal.refused(entry, error, level);
-    return error;
-  };
-  const store = createTokenStore<R>({
-    now,
-    lifeMs: options.lifeMs ?? 10 * 60_000,
-    maxPending: options.maxPending ?? 64,
-    maxResults: options.maxResults ?? 32,
-    maxClosed: options.maxClosed ?? 512,
-  });
-  const askPerson = createAskPerson({ requirementFor: options.requirementFor, dialog: options.dialog, now, refuse });
+/**
+ * The only way from a token to a consent. A redemption begins here; its caller plans again, has it grant the consent for that plan,
+ * makes the change and finishes it. `R` is the result of a change; its outcome goes into the audit log.
+ */
+export class Gate<R extends { readonly outcome: string }> {
+  readonly #now: () => number;
+  readonly #policy: GateOptions['policy'];
+  readonly #journal: ChangeJournal;
+  readonly #store: TokenStore<R>;
+  readonly #approval: ApprovalFlow;
+  readonly #running = new Set<Promise<unknown>>();
 
-  /** Until the command runs, a failure leaves the token and the person's yes as they are. */
-  const keepOnFailure = async <T>(
-    entry: TokenEntry<R>,
-    level: ConsentLevel,
-    step: () => T | Promise<T>,
-  ): Promise<T> => {
-    try {
-      return await step();
-    } catch (error) {
-      entry.state = {
-        kind: 'pending',
-        asking: isEnough(level, 'person') ? { kind: 'agreed', level } : { kind: 'not-asked' },
-      };
-      journal.refused(entry, error, level);
-      throw error;
-    }
-  };
-
-  const execute = async (entry: TokenEntry<R>, level: ConsentLevel, steps: RedeemSteps<R>): Promise<Used<R>> => {
-    const differences = await keepOnFailure(entry, level, async () => {
-      const fresh = await steps.replan(entry.change);
-      // The policy may have been changed, or the price may have passed a limit of it, since the plan was shown.
-      const enough = isEnough(level, options.requirementFor(fresh));
-      return [
-        ...describeDifferences(entry.change, fresh),
-        ...(enough ? [] : ['it needs more consent now than it has']),
-      ];
+  constructor(options: GateOptions) {
+    const { lifeMs = 10 * 60_000, maxPending = 64, maxResults = 32, maxClosed = 512 } = options;
+    this.#now = options.now ?? createMonotonicClock();
+    this.#policy = options.policy;
+    this.#journal = new ChangeJournal(options.audit);
+    this.#store = new TokenStore<R>({ now: this.#now, lifeMs, maxPending, maxResults, maxClosed });
+    this.#approval = new ApprovalFlow({
+      policy: options.policy,
+      dialog: options.dialog,
+      now: this.#now,
+      journal: this.#journal,
     });
-    if (differences.length > 0) throw refuse(entry, planChanged(entry.change, differences), level);
-    await keepOnFailure(entry, level, () => journal.approved(entry, level));
-    const startedAt = now();
-    try {
-      const { operation, argv } = entry.change;
-      const result = await steps.execute(
-        grantConsent({ operation, level, planDigest: digestChange(entry.change), argv }),
-      );
-      const unrecorded = !journal.done(entry, { level, outcome: result.outcome, durationMs: now() - startedAt });
-      const used = { result, level, unrecorded };
-      entry.state = { kind: 'used', used };
-      return used;
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      closeEntry(entry, usedUp(why));
-      journal.done(entry, { level, outcome: 'unknown', why, durationMs: now() - startedAt });
-      throw error;
-    }
-  };
+  }
 
-  /** One look at a token, without waiting: what is there, or what has to be waited for. */
-  const look = (entry: TokenEntry<R>, ask: AskContext, steps: RedeemSteps<R>): Looked<R> => {
-    if (entry.change.binding.tool !== ask.tool) throw wrongTool(entry.change, ask.tool);
-    const { state } = entry;
-    if (state.kind === 'closed') throw state.why;
-    if (state.kind === 'used') return { kind: 'result', result: Promise.resolve(state.used), repeated: true };
-    if (state.kind === 'running') return { kind: 'result', result: state.result, repeated: true };
-    try {
-      journal.asked(entry);
-      const next = askPerson(entry, state.asking, ask);
-      if (next.kind !== 'agreed') return next;
-      // Started in a later turn, so that the state is `running` before anything of it happens: of many calls one gets here.
-      const result = Promise.resolve().then(() => execute(entry, next.level, steps));
-      entry.state = { kind: 'running', result };
-      running.add(result);
-      void result.catch(() => undefined).then(() => running.delete(result));
-      return { kind: 'result', result, repeated: false };
-    } catch (error) {
-      if (entry.state.kind === 'pending') journal.refused(entry, error);
-      throw error;
-    }
-  };
+  /** Returns a token for a change that is shown; with a nonce for the buttons if it is shown in a card. */
+  mint(change: PendingChange, options?: { readonly card: boolean }): Minted {
+    if (needsName(change.operation) && nameToType(change) === undefined)
+      throw new TypeError(`a ${change.operation} needs a name that a person can type`);
+    const { token, nonce, entry } = this.#store.add(change, options);
+    const expiresAt = new Date(entry.expiresAtMs).toISOString();
+    return { token, expiresAt, ...(nonce === undefined ? {} : { nonce }) };
+  }
 
-  /** `find` is asked anew in each round: while a dialog was waited for, another call may have used or closed the token. */
-  const follow = async (find: () => TokenEntry<R>, ask: AskContext, steps: RedeemSteps<R>): Promise<Redemption<R>> => {
-    const waitUntil = performance.now() + ask.waitMs;
+  /**
+   * Begins the redemption of a token: asks whoever has to be asked.
+   * @throws ToolError if the token isn't valid, the person declined, or a person is needed and none can be asked.
+   */
+  begin(token: string, approval: ApprovalContext): Promise<Begun<R>> {
+    return this.#begin(() => this.#store.find(token), approval);
+  }
+
+  /**
+   * Begins a redemption by a click in the card.
+   * @throws ToolError as `begin` does, and if the person declined or typed another name.
+   */
+  async beginByCard(decision: CardDecision): Promise<Begun<R>> {
+    const find = (): TokenEntry<R> => this.#store.findByNonce(decision.nonce);
+    const entry = find();
+    takeDecision(entry, decision, this.#journal);
+    // Nobody is asked anymore: by now the change is approved or closed.
+    return this.#begin(find, { tool: entry.change.binding.tool, canAskPerson: false, waitMs: 0 });
+  }
+
+  /** Expires every pending token, closes the open dialogs, and settles once each change in progress has its last audit line. */
+  async close(): Promise<void> {
+    this.#store.close();
+    await Promise.allSettled(this.#running);
+  }
+
+  /** `find` is called in each round: while a dialog was open, another call may have used or closed the token. */
+  async #begin(find: () => TokenEntry<R>, approval: ApprovalContext): Promise<Begun<R>> {
+    const waitUntil = performance.now() + approval.waitMs;
     for (;;) {
-      const looked = look(find(), ask, steps);
-      if (looked.kind === 'result') return { kind: 'redeemed', ...(await looked.result), repeated: looked.repeated };
-      if (looked.kind !== 'wait') return looked;
-      if (!(await settlesBefore(looked.answered, waitUntil))) return WAITING.dialog;
+      const step = this.#step(find(), approval);
+      if (step.kind === 'replay') return { kind: 'replay', used: await step.used };
+      if (step.kind !== 'wait') return step;
+      if (!(await settlesBefore(step.answered, waitUntil))) return WAITING.dialog;
     }
-  };
+  }
 
-  return {
-    mint(change, options) {
-      if (needsName(change.operation) && nameToType(change) === undefined) {
-        throw new TypeError(`a ${change.operation} needs a name that a person can type`);
-      }
-      const { token, nonce, entry } = store.add(change, options);
-      const expiresAt = new Date(entry.expiresAtMs).toISOString();
-      return { token, expiresAt, ...(nonce === undefined ? {} : { nonce }) };
-    },
-    redeem: (token, ask, steps) => follow(() => store.find(token), ask, steps),
-    async decide(decision, steps) {
-      const find = (): TokenEntry<R> => store.findByNonce(decision.nonce);
-      const entry = find();
-      takeDecision(entry, decision, {
-        close: (error) => refuse(entry, error),
-        note: (error) => journal.refused(entry, error),
-      });
-      // Nobody is asked any more: by now it is agreed to, or it is closed.
-      return follow(find, { tool: entry.change.binding.tool, canAskPerson: false, waitMs: 0 }, steps);
-    },
-    async close() {
-      store.close();
-      await Promise.allSettled(running);
-    },
-  };
-}
+  /** Looks at a token once, without waiting. Of many calls at the same time, one gets the redemption. */
+  #step(entry: TokenEntry<R>, approval: ApprovalContext): Step<R> {
+    const { change, state } = entry;
+    if (change.binding.tool !== approval.tool) throw wrongTool(change, approval.tool);
+    if (state.kind === 'closed') throw state.why;
+    if (state.kind === 'used') return { kind: 'replay', used: Promise.resolve(state.used) };
+    if (state.kind === 'running') return { kind: 'replay', used: state.used };
+    try {
+      this.#journal.asked(entry);
+      const next = this.#approval.next(entry, state.asking, approval);
+      return next.kind === 'approved' ? { kind: 'approved', redemption: this.#redeem(entry, next.level) } : next;
+    } catch (error) {
+      if (entry.state.kind === 'pending') this.#journal.refused(entry, error);
+      throw error;
+    }
+  }
 
-type Looked<R> =
-  | Question
-  | Waiting
-  | { readonly kind: 'result'; readonly result: Promise<Used<R>>; readonly repeated: boolean }
-  | { readonly kind: 'wait'; readonly answered: Promise<void> };
-
-/** Whether the promise settles before the given time of `performance.now()`. */
-async function settlesBefore(promise: Promise<void>, timeMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), Math.max(0, timeMs - performance.now()));
-  });
-  try {
-    return await Promise.race([promise.then(() => true as const), timeout]);
-  } finally {
-    clearTimeout(timer);
+  #redeem(entry: TokenEntry<R>, level: ConstructorParameters<typeof Redemption<R>>[0]['level']): Redemption<R> {
+    const redemption = new Redemption<R>({
+      entry,
+      level,
+      policy: this.#policy,
+      journal: this.#journal,
+      now: this.#now,
+    });
+    this.#running.add(redemption.settled);
+    void redemption.settled.then(() => this.#running.delete(redemption.settled));
+    return redemption;
   }
 }
 
-export type { PendingChange } from '../../core/change.ts';
+type Step<R extends { readonly outcome: string }> =
+  | Exclude<Begun<R>, { readonly kind: 'replay' }>
+  | { readonly kind: 'replay'; readonly used: Promise<Used<R>> }
+  | { readonly kind: 'wait'; readonly answered: Promise<void> };
+
+/** Whether a promise settles before the given time of `performance.now()`. */
+async function settlesBefore(promise: Promise<void>, timeMs: number): Promise<boolean> {
+  const timer = new AbortController();
+  const timeout = delay(Math.max(0, timeMs - performance.now()), false, { signal: timer.signal });
+  try {
+    return await Promise.race([promise.then(() => true), timeout]);
+  } finally {
+    timer.abort();
+    timeout.catch(() => undefined);
+  }
+}

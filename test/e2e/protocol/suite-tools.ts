@@ -16,8 +16,8 @@ const RUNS: Readonly<Record<string, Run>> = {
   test_error_handling: async () => {
     throw new ToolError('invalid-input', 'This always fails.', 'Nothing can be done about it.');
   },
-  test_tool_with_progress: async ({ time }) => {
-    for (const step of ['one', 'two', 'three']) time.progress(step);
+  test_tool_with_progress: async ({ deadline }) => {
+    for (const step of ['one', 'two', 'three']) deadline.progress(step);
     return done;
   },
   test_logging_tool: async () => done,

@@ -4,17 +4,15 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createAttachmentStore } from '../../../src/attachments/attachment-store.ts';
 import { createAttachments } from '../../../src/attachments/attachments.ts';
-import { withLock } from '../../../src/attachments/exclusive-lock.ts';
+import { withLock } from '../../../src/core/exclusive-lock.mjs';
 import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
-import { createAuditLog } from '../../../src/safety/audit/audit-log.ts';
-import { auditEntry } from '../../../src/safety/audit/audit-entry.ts';
-import { createGate } from '../../../src/safety/consent/gate.ts';
-import type { PendingChange } from '../../../src/safety/consent/gate.ts';
+import { createAuditLog, auditEntry } from '../../../src/safety/audit/audit-log.ts';
+import type { PendingChange } from '../../../src/core/change.ts';
 import { createRetryGuard } from '../../../src/dstack/client/retry-guard.ts';
-import { createMonotonicClock } from '../../../src/safety/consent/monotonic-clock.ts';
+import { createMonotonicClock } from '../../../src/core/deadline.ts';
 import { silentLog } from '../../support/recorded-catalog.ts';
 import { pendingChange } from '../../support/pending.ts';
-import { ask, refusal } from '../../support/set-up-gate.ts';
+import { TestGate, ask, refusal } from '../../support/set-up-gate.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -55,7 +53,7 @@ describe('when the clock', () => {
   ])('%s, a token lives no longer than ten minutes', async (_what, wallMs, passedMs) => {
     jump(0);
     // By the machine's own clocks.
-    const gate = createGate({ requirementFor: () => 'ask', audit: { write: () => undefined } });
+    const gate = new TestGate({ policy: { requirementFor: () => 'ask' }, audit: { write: () => undefined } });
     const { token } = gate.mint(pendingChange());
     jump(wallMs, passedMs);
     const steps = {
@@ -97,7 +95,7 @@ describe('when the clock', () => {
     await writeFile(lock, JSON.stringify({ pid: process.pid, startedAt: self?.startedAt }));
     let wall = Date.now();
     vi.spyOn(Date, 'now').mockImplementation(() => (wall -= HOUR));
-    expect(await withLock(lock, 200, () => Promise.resolve('taken'))).toBeUndefined();
+    expect(await withLock(lock, { deadlineMs: 200 }, () => Promise.resolve('taken'))).toBeUndefined();
     expect(await namesIn(folder)).toEqual(['web.lock']);
   });
 

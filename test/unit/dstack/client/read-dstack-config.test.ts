@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { readClientConfig } from '../../../../src/dstack/client/read-dstack-config.ts';
+import { readDstackConfig } from '../../../../src/dstack/client/read-dstack-config.ts';
 
 /** A home folder with this as the CLI's configuration. */
 async function homeWith(config: string | undefined): Promise<string> {
@@ -28,7 +28,7 @@ repos: []
 `;
 
 test('the projects and their secrets are read, and which of them is meant without a word', async () => {
-  expect(await readClientConfig({}, await homeWith(TWO))).toEqual({
+  expect(await readDstackConfig({}, await homeWith(TWO))).toEqual({
     defaultProject: 'main',
     projects: [
       { name: 'lab', url: 'http://lab.example' },
@@ -41,20 +41,20 @@ test('the projects and their secrets are read, and which of them is meant withou
 test("dstack's own variables come before the file", async () => {
   const env = { DSTACK_SERVER_URL: 'http://env.example', DSTACK_TOKEN: 'env-token' };
   const home = await homeWith(TWO);
-  expect(await readClientConfig(env, home)).toMatchObject({
+  expect(await readDstackConfig(env, home)).toMatchObject({
     defaultProject: 'main',
     projects: [{ name: 'main', url: 'http://env.example' }, { name: 'lab' }, { name: 'main' }],
     secrets: ['env-token', 'lab-token', 'main-token', 'env-token'],
   });
-  expect(await readClientConfig({ ...env, DSTACK_PROJECT: 'own' }, home)).toMatchObject({
+  expect(await readDstackConfig({ ...env, DSTACK_PROJECT: 'own' }, home)).toMatchObject({
     defaultProject: 'own',
     projects: [{ name: 'own', url: 'http://env.example' }, { name: 'lab' }, { name: 'main' }],
   });
-  expect((await readClientConfig({ DSTACK_PROJECT: 'lab' }, home)).defaultProject).toBe('lab');
+  expect((await readDstackConfig({ DSTACK_PROJECT: 'lab' }, home)).defaultProject).toBe('lab');
 });
 
 test('a token in the environment is a secret also where nothing says what it is for', async () => {
-  const read = await readClientConfig({ DSTACK_TOKEN: 'env-token' }, await homeWith('projects:\n- name: bare\n'));
+  const read = await readDstackConfig({ DSTACK_TOKEN: 'env-token' }, await homeWith('projects:\n- name: bare\n'));
   expect(read).toEqual({
     defaultProject: undefined,
     projects: [{ name: 'bare', url: undefined }],
@@ -70,7 +70,7 @@ test.each([
   ['it is something else', 'projects: 7\n'],
   ['a project has no name', 'projects:\n- url: http://x\n'],
 ])('where %s, no project is known', async (_why, config) => {
-  expect(await readClientConfig({}, await homeWith(config))).toEqual({
+  expect(await readDstackConfig({}, await homeWith(config))).toEqual({
     defaultProject: undefined,
     projects: [],
     secrets: [],

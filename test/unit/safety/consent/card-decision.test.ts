@@ -5,6 +5,7 @@ import type { Operation } from '../../../../src/core/change.ts';
 import type { Requirement } from '../../../../src/safety/policy/requirement.ts';
 import { pendingChange } from '../../../support/pending.ts';
 import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 const TYPED: readonly Operation[] = ['replace', 'abort', 'delete'];
 const CLICKED: readonly Operation[] = ['create', 'update', 'stop'];
@@ -196,7 +197,7 @@ describe('a nonce', () => {
     const expired = await refusal(gate.decide({ nonce: late.nonce, decision: 'approve' }, steps));
     expect([expired.code, expired.message]).toEqual([
       'token-expired',
-      'This token has expired: it was good for 1 minutes. Nothing was changed.',
+      'This token has expired: it was valid for 1 minutes. Nothing was changed.',
     ]);
     expect((await refusal(gate.redeem(late.token, ask(), steps))).code).toBe('token-expired');
     expect(consents).toHaveLength(1);
@@ -224,8 +225,8 @@ describe('the token, while the card waits', () => {
     for (let again = 0; again < 3; again += 1) {
       expect(await gate.redeem(token, ask({ waitMs: 60_000 }), steps)).toEqual({
         kind: 'waiting-for-person',
-        message: 'The card asks the person about this change. Nothing was changed yet.',
-        next: 'Tell the user to approve or decline it in the card. Once they have, call the tool again with the same token: it tells what came of it.',
+        message: 'The card asks the user about this change. Nothing was changed yet.',
+        next: 'Ask the user to approve or decline it in the card. Once they have, call the tool again with the same token: it returns the result.',
       });
     }
     expect(consents).toEqual([]);
@@ -323,7 +324,7 @@ describe('at the same time', () => {
           expect(redeemed.length > 0).toBe(consents.length === 1);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: propertyRuns(60) },
     );
   });
 });

@@ -94,9 +94,9 @@ test('the digest does not depend on the order in which keys were written', () =>
 
 test.each([
   [0, '$0.00'],
-  [0.004, '$0.0040'],
+  [0.004, '$0.004'],
   [1, '$1.00'],
-  [12.345, '$12.35'],
+  [12.345, '$12.345'],
   [null, 'an unknown price'],
   [Number.NaN, 'an unknown price'],
 ])('the price %s reads as %s', (price, text) => {

@@ -3,12 +3,11 @@ import { expect, test } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { spendConsent } from '../../../../src/safety/consent/consent.ts';
 import type { Operation } from '../../../../src/core/change.ts';
-import type { DialogAnswer } from '../../../../src/safety/dialog/dialog-types.ts';
+import type { DialogAnswer } from '../../../../src/safety/dialog/dialog-commands.ts';
 import type { Dialog } from '../../../../src/safety/dialog/dialog.ts';
-import type { RedeemSteps } from '../../../../src/safety/consent/gate.ts';
 import { pendingChange } from '../../../support/pending.ts';
 import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
-import type { Result } from '../../../support/set-up-gate.ts';
+import type { RedeemSteps, Result } from '../../../support/set-up-gate.ts';
 
 test('a token carries a change out once, with a consent to exactly its argv', async () => {
   const { gate, steps, mint, consents } = setUp();
@@ -380,7 +379,7 @@ test('a price that passes a limit of the policy between plan and redemption need
   setWorld(pendingChange({ binding: { pricePerHour: 1.03 } }));
   expect(await refusal(gate.redeem(token, ask(), steps))).toMatchObject({
     code: 'plan-changed',
-    message: expect.stringContaining('more consent'),
+    message: expect.stringContaining('stronger approval'),
   });
   expect(consents).toHaveLength(0);
 });
@@ -590,7 +589,7 @@ test.each<[string, Dialog | undefined, string]>([
   [
     'a dialog that breaks',
     dialogOf(() => Promise.reject(new Error('zenity was ended')), { kind: 'available', tool: 'zenity' }),
-    'the client has no forms, and the dialog could not be shown (zenity was ended)',
+    "the client has no forms, and the dialog couldn't be shown (zenity was ended)",
   ],
 ])('where a person is needed and there is %s, it is said why nobody can be asked', async (_what, dialog, why) => {
   const { gate, steps, mint, consents } = setUp({ requirementFor: () => 'person', dialog });

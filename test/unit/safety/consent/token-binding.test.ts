@@ -1,12 +1,13 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
-import type { AuditEntry } from '../../../../src/safety/audit/audit-entry.ts';
+import type { AuditEntry } from '../../../../src/safety/audit/audit-log.ts';
 import { spendConsent } from '../../../../src/safety/consent/consent.ts';
-import { createGate } from '../../../../src/safety/consent/gate.ts';
-import type { AskContext } from '../../../../src/safety/consent/gate.ts';
+import type { ApprovalContext } from '../../../../src/safety/consent/gate.ts';
 import type { Binding, PendingChange, Operation } from '../../../../src/core/change.ts';
 import { pendingChange } from '../../../support/pending.ts';
+import { TestGate } from '../../../support/set-up-gate.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 const word = fc.stringMatching(/^[a-z0-9./-]{1,8}$/);
 const change: fc.Arbitrary<PendingChange> = fc
@@ -59,12 +60,16 @@ function bound(change: (binding: Binding) => Partial<Binding>): (of: PendingChan
   return ({ binding }) => ({ binding: { ...binding, ...change(binding) } });
 }
 
-const ask = ({ binding }: PendingChange): AskContext => ({ tool: binding.tool, canAskPerson: false, waitMs: 1_000 });
+const ask = ({ binding }: PendingChange): ApprovalContext => ({
+  tool: binding.tool,
+  canAskPerson: false,
+  waitMs: 1_000,
+});
 
 function setUp() {
   const written: AuditEntry[] = [];
-  const gate = createGate<{ outcome: string }>({
-    requirementFor: () => 'token',
+  const gate = new TestGate<{ outcome: string }>({
+    policy: { requirementFor: () => 'token' },
     audit: { write: (entry) => void written.push(entry) },
   });
   return { gate, written };
@@ -89,7 +94,7 @@ test.each(Object.entries(CHANGES))(
         expect(written.map(({ event }) => event)).toEqual(['asked', 'refused']);
         await gate.close();
       }),
-      { numRuns: 25 },
+      { numRuns: propertyRuns(10) },
     );
   },
 );
@@ -112,7 +117,7 @@ test('the unchanged plan is executed, with a consent for exactly its words', asy
       expect(redeemed).toMatchObject({ kind: 'redeemed', repeated: false, result: { outcome: 'done' } });
       expect(written.map(({ event }) => event)).toEqual(['asked', 'approved', 'done']);
     }),
-    { numRuns: 50 },
+    { numRuns: propertyRuns(20) },
   );
 });
 
@@ -158,6 +163,6 @@ test('of any number of redemptions at once, whatever the order in which their st
         expect(executed).toBe(1);
       },
     ),
-    { numRuns: 40 },
+    { numRuns: propertyRuns(20) },
   );
 });

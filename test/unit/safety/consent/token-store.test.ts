@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
-import { closeEntry, createTokenStore } from '../../../../src/safety/consent/token-store.ts';
+import { closeEntry, TokenStore } from '../../../../src/safety/consent/token-store.ts';
 import type { TokenStoreOptions } from '../../../../src/safety/consent/token-store.ts';
 import { pendingChange } from '../../../support/pending.ts';
 
 function setUp(options: Partial<TokenStoreOptions> = {}) {
   let clock = 0;
-  const store = createTokenStore<string>({
+  const store = new TokenStore<string>({
     now: () => clock,
     lifeMs: 600_000,
     maxPending: 3,
@@ -56,7 +56,7 @@ test('a token is good until the very end of its time, and then not any more, wha
   pass(599_999);
   expect(stateOf(store, token)).toBe('pending');
   pass(1);
-  const says = 'This token has expired: it was good for 10 minutes. Nothing was changed.';
+  const says = 'This token has expired: it was valid for 10 minutes. Nothing was changed.';
   expect(stateOf(store, token)).toBe(`token-expired: ${says}`);
   expect(stateOf(store, token)).toBe(`closed: ${says}`);
 });
@@ -86,7 +86,7 @@ test('the oldest makes way where too many wait', () => {
   const { store } = setUp();
   const tokens = Array.from({ length: 4 }, () => store.add(pendingChange()).token);
   expect(tokens.map((token) => stateOf(store, token))).toEqual([
-    'closed: This token made way for newer ones. Nothing was changed.',
+    'closed: This token was evicted by newer ones. Nothing was changed.',
     'pending',
     'pending',
     'pending',
@@ -126,6 +126,6 @@ test('the end of the server closes what waits, and leaves what was done', () => 
   const used = use();
   const { token } = store.add(pendingChange());
   store.close();
-  expect(stateOf(store, token)).toBe('closed: The server is going down. Nothing was changed.');
+  expect(stateOf(store, token)).toBe('closed: The server is shutting down. Nothing was changed.');
   expect(stateOf(store, used)).toBe('used');
 });

@@ -1,0 +1,44 @@
+import type { Binding, ChangeRequest, ConsentSummary, Operation, PendingChange } from '../core/change.ts';
+import type { CheckedArgv } from '../dstack/argv/command.ts';
+import type { Endpoint } from '../dstack/client/read-dstack-config.ts';
+
+/** Everything that consent to a change is bound to, and what the person is shown. */
+export interface ChangeToBind {
+  readonly request: ChangeRequest;
+  readonly operation: Operation;
+  readonly argv: CheckedArgv;
+  readonly resource: Binding['resource'];
+  readonly endpoint: Endpoint;
+  readonly cliVersion: string;
+  /** The id of the existing resource; null if there is none. */
+  readonly present: string | null;
+  readonly affected?: readonly string[];
+  /** The working directory and the hashes of the files that decide what happens. */
+  readonly files?: { readonly cwd: string; readonly hashes: Readonly<Record<string, string>> };
+  readonly pricePerHour?: number | undefined;
+  readonly shown: Pick<ConsentSummary, 'action' | 'losses' | 'warnings' | 'totalPrice' | 'flags'>;
+}
+
+/** Binds a change: the one place that decides what a token stands for. */
+export function bindChange(change: ChangeToBind): PendingChange {
+  const { request, operation, argv, resource, endpoint, present, affected = [], files, pricePerHour, shown } = change;
+  const { project, server } = endpoint;
+  return {
+    request,
+    operation,
+    argv: argv.argv,
+    binding: {
+      tool: request.tool,
+      resource,
+      project,
+      server,
+      cwd: files?.cwd ?? '',
+      files: files?.hashes ?? {},
+      present,
+      affected,
+      pricePerHour: pricePerHour ?? null,
+      cliVersion: change.cliVersion,
+    },
+    summary: { ...shown, resource, project, server, pricePerHour },
+  };
+}

@@ -1,0 +1,105 @@
+import type { ConsentLevel, PendingChange } from '../../core/change.ts';
+import type { PolicyWatch } from '../policy/policy-watch.ts';
+import { isEnough } from '../policy/requirement.ts';
+import type { ChangeJournal } from './change-journal.ts';
+import { describeDifferences, digestChange } from './compare-changes.ts';
+import { planChanged, usedUp } from './consent-errors.ts';
+import { grantConsent } from './consent.ts';
+import type { Consent } from './consent.ts';
+import { closeEntry } from './token-store.ts';
+import type { TokenEntry, Used } from './token-store.ts';
+
+interface RedemptionParts<R> {
+  readonly entry: TokenEntry<R>;
+  readonly level: ConsentLevel;
+  readonly policy: Pick<PolicyWatch, 'requirementFor'>;
+  readonly journal: ChangeJournal;
+  readonly now: () => number;
+}
+
+/**
+ * The one use of an approved token. In this order: `grant` compares the change as it is now with the approved one and returns the
+ * consent, `finish` records the result. `fail` ends it at any point: before the consent, the token and the approval stay valid;
+ * afterwards, nobody knows whether the change was made.
+ */
+export class Redemption<R extends { readonly outcome: string }> {
+  /** Settles at the end, for those who wait for it. Never rejects. */
+  readonly settled: Promise<void>;
+  readonly #parts: RedemptionParts<R>;
+  #settle: { resolve: (used: Used<R>) => void; reject: (error: unknown) => void } | undefined;
+  #grantedAt: number | undefined;
+
+  constructor(parts: RedemptionParts<R>) {
+    this.#parts = parts;
+    const used = new Promise<Used<R>>((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    this.settled = used.then(
+      () => undefined,
+      () => undefined,
+    );
+    parts.entry.state = { kind: 'running', used };
+  }
+
+  /** The change as it was approved. */
+  get change(): PendingChange {
+    return this.#parts.entry.change;
+  }
+
+  /**
+   * Returns the consent to make the change: the only maker of one. The change as planned again has to be the approved one, and the
+   * policy, which may have been edited since, has to accept how it was approved.
+   * @throws ToolError `plan-changed`, which ends the token; `policy-broken` or `audit-unavailable`, which leave it valid.
+   */
+  grant(planned: PendingChange): Consent {
+    const { entry, level, policy, journal, now } = this.#parts;
+    if (this.#grantedAt !== undefined) throw new TypeError('a redemption grants one consent');
+    const differences = [
+      ...describeDifferences(entry.change, planned),
+      ...(isEnough(level, policy.requirementFor(planned)) ? [] : ['it now needs a stronger approval than it has']),
+    ];
+    if (differences.length > 0) {
+      const error = planChanged(entry.change, differences);
+      closeEntry(entry, error);
+      throw error;
+    }
+    journal.approved(entry, level);
+    this.#grantedAt = now();
+    const { operation, argv } = entry.change;
+    return grantConsent({ operation, level, planDigest: digestChange(entry.change), argv });
+  }
+
+  /** Records the result, which is the answer to every later use of the token. */
+  finish(result: R): Used<R> {
+    const { entry, level, journal } = this.#parts;
+    const unrecorded = !journal.done(entry, { level, outcome: result.outcome, durationMs: this.#durationMs() });
+    const used = { result, level, unrecorded };
+    entry.state = { kind: 'used', used };
+    this.#settle?.resolve(used);
+    return used;
+  }
+
+  /** Ends the redemption with an error, and returns the error for throwing. */
+  fail(error: unknown): unknown {
+    const { entry, level, journal } = this.#parts;
+    if (this.#grantedAt === undefined) {
+      // Unless the plan changed, a failure up to here keeps the token and a person's approval.
+      if (entry.state.kind !== 'closed')
+        entry.state = {
+          kind: 'pending',
+          asking: isEnough(level, 'person') ? { kind: 'approved', level } : { kind: 'not-asked' },
+        };
+      journal.refused(entry, error, level);
+    } else {
+      const why = error instanceof Error ? error.message : String(error);
+      closeEntry(entry, usedUp(why));
+      journal.done(entry, { level, outcome: 'unknown', why, durationMs: this.#durationMs() });
+    }
+    this.#settle?.reject(error);
+    return error;
+  }
+
+  #durationMs(): number {
+    return this.#parts.now() - (this.#grantedAt ?? this.#parts.now());
+  }
+}
