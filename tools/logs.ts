@@ -33,8 +33,8 @@ export const logs = defineTool({
     older: z.string().describe('Cursor of the page before'),
     newer: z.string().describe('Cursor of the page after'),
   }),
-  async run(input, { logs: read }) {
-    const { transcript, page } = await read(
+  async run(input, { dstack }) {
+    const { transcript, page } = await dstack.readLog(
       {
         command: 'logs',
         flags: {
