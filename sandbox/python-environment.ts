@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { findMissing } from '../scripts/find-missing.mjs';
 import type { FoundPython } from '../scripts/find-missing.mjs';
-import { lockFolder } from './lock-folder.ts';
+import { withLock } from '../src/core/exclusive-lock.mjs';
 import { SetupError } from './setup-error.ts';
 import type { OnProgress } from './show-progress.ts';
 
@@ -27,6 +27,9 @@ export interface PythonEnvironmentOptions {
 
 const STAMP = 'dstack-sandbox.stamp';
 
+/** An installation takes a minute, or several with a slow network. */
+const LOCK_MS = 30 * 60_000;
+
 /**
  * Makes sure that `folder` is a Python environment with dstack[server] and every package of it pinned. One that is whole costs some
  * milliseconds and no network; one that was interrupted is made anew.
@@ -37,17 +40,17 @@ export async function preparePythonEnvironment(options: PythonEnvironmentOptions
   const pins = await readPins(version);
   const wanted = createHash('sha256').update(version).update(pins).digest('hex');
   if (await isWhole(folder, wanted)) return;
-  const lock = await lockFolder(folder, {
-    signal,
-    onWait: () => onProgress('waiting for another process that installs dstack…'),
-  });
-  try {
+  const onWait = (): void => onProgress('waiting for another process that installs dstack…');
+  const locked = await withLock(`${folder}.lock`, { deadlineMs: LOCK_MS, signal, onWait }, async () => {
     if (await isWhole(folder, wanted)) return;
     await install({ folder, version, pins, onProgress, signal });
     await writeFile(path.join(folder, STAMP), wanted);
-  } finally {
-    await lock.release();
-  }
+  });
+  if (locked !== undefined) return;
+  throw new SetupError(
+    'Another process has been installing dstack for 30 minutes.',
+    'Wait for it or stop it, then run the same command again.',
+  );
 }
 
 /** The stamp is written last, and moving the folder or removing its Python breaks it as well. */

@@ -2,8 +2,10 @@ import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
+import { withLock } from '../core/exclusive-lock.mjs';
 import type { Log } from '../core/log.ts';
 import { writePrivateFile } from '../safety/files/write-private-file.ts';
+import { lookUpProcess } from './process-identity.ts';
 
 const identitySchema = z.object({ pid: z.int().positive(), startedAt: z.string().min(1) });
 
@@ -65,7 +67,11 @@ export interface AttachmentStore {
   /** Removes the record and the output. */
   forget(id: string): Promise<void>;
   outputFile(id: string): string;
-  lockFile(id: string): string;
+  /**
+   * Does `work` while no other call and no other server works on the attachment. Returns undefined if another one keeps it until the
+   * deadline.
+   */
+  withLock<T>(id: string, deadlineMs: number, work: () => Promise<T>): Promise<{ readonly value: T } | undefined>;
 }
 
 /** Opens the store; its folder is made when it is first written to, for its owner alone. */
@@ -112,8 +118,16 @@ export function createAttachmentStore(stateDir: string, log: Log): AttachmentSto
       await Promise.all(['json', 'log', 'log.1'].map((ending) => rm(file(id, ending), { force: true })));
     },
     outputFile: (id) => file(id, 'log'),
-    lockFile: (id) => file(id, 'lock'),
+    withLock: (id, deadlineMs, work) => withLock(file(id, 'lock'), { deadlineMs, startTimeOf }, work),
   };
+}
+
+let ownStartTime: Promise<string | undefined> | undefined;
+
+/** Looking a process up starts a program on macOS and Windows: once is enough for this one. */
+function startTimeOf(pid: number): Promise<string | undefined> {
+  const lookUp = async (): Promise<string | undefined> => (await lookUpProcess(pid))?.startedAt;
+  return pid === process.pid ? (ownStartTime ??= lookUp()) : lookUp();
 }
 
 const anyVersion = z.looseObject({ version: z.int() });

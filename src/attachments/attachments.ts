@@ -5,7 +5,7 @@ import { createAttachmentStore, isSystemError } from './attachment-store.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
 import { dstackSshDirOf, viewAttachment } from './attachment-view.ts';
 import type { Attachment } from './attachment-view.ts';
-import { withLock } from './exclusive-lock.ts';
+
 import { rotateOutput, sizeOf } from './attachment-log.ts';
 import { startAttachment } from './start-attachment.ts';
 import type { AttachOptions, AttachStart, StartContext } from './start-attachment.ts';
@@ -126,7 +126,7 @@ async function rotateAll(context: Context): Promise<void> {
   for (const record of await store.list()) {
     const file = store.outputFile(record.id);
     if ((await sizeOf(file)) <= maxOutputBytes) continue;
-    const rotated = await withLock(store.lockFile(record.id), 0, async () => {
+    const rotated = await store.withLock(record.id, 0, async () => {
       // What the output says is learned before its beginning goes.
       await viewAttachment(record, context);
       return await rotateOutput(file, maxOutputBytes);

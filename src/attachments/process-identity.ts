@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { execa } from 'execa';
+import { readProcStat } from '../core/exclusive-lock.mjs';
 
 /** Which process a number stands for: numbers are used again, a number with its start time is not. */
 export interface ProcessIdentity {
@@ -42,25 +43,11 @@ export async function findByEnvironment(entry: string): Promise<ProcessFacts[] |
   return found.filter((facts) => facts !== undefined);
 }
 
-let bootId: Promise<string> | undefined;
-
 async function lookUpOnLinux(pid: number): Promise<ProcessFacts | undefined> {
-  try {
-    bootId ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(
-      (text) => text.trim(),
-      () => 'unknown',
-    );
-    const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
-    const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').slice(0, -1);
-    // The command's name may hold blanks and brackets; what follows its last bracket doesn't. Field 3 is the first of these.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const [state, , groupId] = fields;
-    const startTicks = fields[19];
-    if (state === undefined || startTicks === undefined || 'ZXx'.includes(state)) return undefined;
-    return { pid, startedAt: `${await bootId}/${startTicks}`, groupId: Number(groupId), argv };
-  } catch {
-    return undefined;
-  }
+  const stat = await readProcStat(pid);
+  const cmdline = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined);
+  if (stat === undefined || cmdline === undefined) return undefined;
+  return { pid, ...stat, argv: cmdline.split('\0').slice(0, -1) };
 }
 
 /** macOS and the BSDs: start times to the second, which with the argv is close enough to tell processes apart. */

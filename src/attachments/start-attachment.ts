@@ -4,7 +4,7 @@ import { ToolError } from '../core/errors.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
 import { viewAttachment } from './attachment-view.ts';
 import type { Attachment, ViewContext } from './attachment-view.ts';
-import { withLock } from './exclusive-lock.ts';
+
 import type { ProcessIdentity } from './process-identity.ts';
 import { spawnAttach } from './spawn-attach.ts';
 import { busy, endProcesses, stopAttachment } from './stop-attachment.ts';
@@ -63,7 +63,7 @@ export async function startAttachment(
   if (argv.command !== 'attach') throw new Error(`Not an attach: ${argv.command}`);
   const until = performance.now() + options.deadlineMs - BEFORE_DEADLINE_MS;
   const id = attachmentId(options);
-  const begun = await withLock(context.store.lockFile(id), options.deadlineMs - BEFORE_DEADLINE_MS, () =>
+  const begun = await context.store.withLock(id, options.deadlineMs - BEFORE_DEADLINE_MS, () =>
     startOrJoin(id, { argv, options, context }),
   );
   if (begun === undefined) throw busy(id);

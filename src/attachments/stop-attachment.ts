@@ -5,7 +5,7 @@ import { viewAttachment } from './attachment-view.ts';
 import type { Attachment, ViewContext } from './attachment-view.ts';
 import { endAttachment } from './end-attachment.ts';
 import type { Ended } from './end-attachment.ts';
-import { withLock } from './exclusive-lock.ts';
+
 import { viewOutput } from './attachment-log.ts';
 import { readAttachOutput } from './read-attach-output.ts';
 
@@ -28,7 +28,7 @@ const LOCK_MS = 20_000;
  */
 export async function stopAttachment(record: AttachmentRecord, context: StopContext): Promise<AttachStop | undefined> {
   const { store, log } = context;
-  const stopped = await withLock(store.lockFile(record.id), LOCK_MS, async () => {
+  const stopped = await store.withLock(record.id, LOCK_MS, async () => {
     const current = await store.read(record.id);
     // Stopped meanwhile, or started anew: that one isn't what was asked for.
     if (current?.marker !== record.marker) return undefined;
