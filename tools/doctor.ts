@@ -1,11 +1,12 @@
 import * as z from 'zod';
+import { plural } from '../src/core/format-values.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 export const doctor = defineTool({
   name: 'doctor',
-  title: 'Check the set-up',
+  title: 'Check the setup',
   description:
-    'Check that everything works: the dstack executable and version, the server and project, ssh, the workspace, the policy, what the client can do. Each finding comes with its mend. Use it when a call fails for no clear reason.',
+    'Check that everything works: the dstack executable and version, the server and project, ssh, the workspace, the policy and the client. Each problem comes with a fix. Use it when a call fails for no clear reason.',
   effect: 'read',
   input: z.strictObject({}),
   facts: z.object({
@@ -16,28 +17,31 @@ export const doctor = defineTool({
         state: z.enum(['ok', 'warning', 'error']),
         found: z.string(),
         fix: z.string().optional(),
+        details: z.string().optional(),
       }),
     ),
     counters: z.record(z.string(), z.unknown()),
   }),
   async run(_input, { doctor: examine }) {
     const { checks, counters } = await examine();
-    const wrong = checks.filter((check) => check.state === 'error');
+    const errors = checks.filter((check) => check.state === 'error');
     const marks = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
-    const lines = checks.map(
-      (check) =>
-        `${marks[check.state]}  ${check.name}: ${check.found}${check.fix === undefined ? '' : `\n         fix: ${check.fix}`}`,
-    );
+    const indent = ' '.repeat(9);
+    const lines = checks.flatMap(({ name, state, found, fix, details }) => [
+      `${marks[state]}  ${name}: ${found}`,
+      ...(details === undefined ? [] : [`${indent}${details}`]),
+      ...(fix === undefined ? [] : [`${indent}fix: ${fix}`]),
+    ]);
     return {
       outcome: 'done',
       summary: [
-        wrong.length === 0 ? 'Everything that is needed works.' : `${wrong.length} problem(s) found.`,
+        errors.length === 0 ? 'Everything that is needed works.' : `${plural(errors.length, 'problem')} found.`,
         '',
         ...lines,
       ].join('\n'),
       printed: [],
-      facts: { healthy: wrong.length === 0, checks: [...checks], ...(counters === undefined ? {} : { counters }) },
-      ...(wrong[0]?.fix === undefined ? {} : { next: wrong[0].fix }),
+      facts: { healthy: errors.length === 0, checks: [...checks], ...(counters === undefined ? {} : { counters }) },
+      ...(errors[0]?.fix === undefined ? {} : { next: errors[0].fix }),
     };
   },
 });

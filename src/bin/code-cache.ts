@@ -13,13 +13,13 @@ export interface CodeCacheOptions {
   readonly folder: string;
 }
 
-/** A bundle that is compiled. */
+/** A compiled bundle. */
 export interface CompiledBundle {
-  /** Runs it, and gives what it exports. */
+  /** Runs the bundle; returns its exports. */
   run(): Readonly<Record<string, unknown>>;
-  /** Whether V8 took what an earlier process had compiled. */
+  /** Whether V8 accepted the code that an earlier process compiled. */
   readonly cacheHit: boolean;
-  /** Keeps what is compiled by now for later processes. Where that isn't possible, they start as slowly as this one. */
+  /** Writes the code compiled so far for later processes. If that fails, they start as slowly as this one. */
   writeCache(): Promise<void>;
 }
 
@@ -27,22 +27,22 @@ const PARAMETERS = 'exports, require, module, __filename, __dirname';
 const DIGEST_BYTES = 32;
 
 /**
- * Compiles a bundle with the code that an earlier process kept: it makes a third of a server's start.
- * Node 22 can do this by itself (`module.enableCompileCache`), Node 20 can't.
+ * Compiles a bundle with the code that an earlier process cached, which saves a third of the server's start.
+ * Node 22 has this built in (`module.enableCompileCache`), Node 20 doesn't.
  */
 export function compileBundle({ file, build, folder }: CodeCacheOptions): CompiledBundle {
   const place = path.join(folder, `code-${process.version}-${process.arch}.bin`);
-  const kept = readCache(place, build);
+  const cachedData = readCache(place, build);
   const script = new Script(`(function (${PARAMETERS}) {${readFileSync(file, 'utf8')}\n})`, {
     filename: file,
-    ...(kept === undefined ? {} : { cachedData: kept }),
+    ...(cachedData === undefined ? {} : { cachedData }),
   });
   return {
     cacheHit: script.cachedDataRejected === false,
     run() {
       const module = { exports: {} };
       const start: unknown = script.runInThisContext();
-      if (typeof start !== 'function') throw new TypeError(`${file} is no bundle`);
+      if (typeof start !== 'function') throw new TypeError(`${file} is not a bundle`);
       Reflect.apply(start, module.exports, [module.exports, createRequire(file), module, file, path.dirname(file)]);
       return module.exports;
     },
@@ -50,7 +50,7 @@ export function compileBundle({ file, build, folder }: CodeCacheOptions): Compil
   };
 }
 
-/** What was kept, if it is whole, of this build, and nobody else could have written it: it is run as it is. */
+/** Returns the cached code if it is complete, of this build, and writable by no other user: it runs unchecked. */
 function readCache(place: string, build: string): Buffer | undefined {
   try {
     const { uid, mode } = statSync(place);
@@ -64,7 +64,7 @@ function readCache(place: string, build: string): Buffer | undefined {
 }
 
 async function saveCache(place: string, build: string, data: Buffer): Promise<void> {
-  // A full disk, or a folder that can't be written: doctor tells of it.
+  // A full disk or a read-only folder: doctor reports it.
   await writePrivateFile(place, Buffer.concat([digest(build, data), data])).catch(() => undefined);
 }
 

@@ -1,12 +1,18 @@
-// What is started: it loads the server, which is a bundle of its own, with the code that an earlier process compiled.
+// The launcher: loads the server, a separate bundle, with the code that an earlier process compiled.
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { compileBundle } from './code-cache.ts';
 import type { Start } from './main.ts';
 import { givenText, stateFolder } from '../settings/state-folder.ts';
+import { VERSION } from '../settings/version.ts';
 
 declare const BUILD: string;
 
+const argv = process.argv.slice(2);
+if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-v')) {
+  process.stdout.write(`${VERSION}\n`);
+  process.exit();
+}
 const { values } = parseArgs({ options: { 'state-dir': { type: 'string' } }, strict: false });
 const bundle = compileBundle({
   file: fileURLToPath(new URL('server.cjs', import.meta.url)),
@@ -20,7 +26,7 @@ const start: Start = {
     if (!bundle.cacheHit) await bundle.writeCache();
   },
 };
-if (typeof main !== 'function') throw new TypeError('server.cjs is not the bundle of src/main.ts');
+if (typeof main !== 'function') throw new TypeError('server.cjs is not the bundle of src/bin/main.ts');
 await Reflect.apply(main, undefined, [start]);
-// Nothing that is still open may hold the end up: every child was ended before.
+// Every child process has ended: nothing that is still open may delay the exit.
 process.exit();

@@ -3,36 +3,40 @@ import { setTimeout } from 'node:timers/promises';
 import { createApp } from '../app.ts';
 import type { App } from '../app.ts';
 import { ToolError } from '../core/errors.ts';
-import { showHelp } from './help-text.ts';
 import { createLog } from '../observability/create-log.ts';
-import { describeSettings, readCommandLine } from '../settings/settings.ts';
-import type { CommandLine } from '../settings/settings.ts';
-import { VERSION } from '../settings/version.ts';
+import { readSettings } from '../settings/settings.ts';
+import type { SetupOrder } from '../setup/setup-command.ts';
+import type { CommandLine } from './command-line.ts';
 
 /** Signals that end the process, with the exit code that a shell gives them. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
-/** What the start of the worker may take of the server's own. */
+/** How long the server's own start may wait for the worker to begin. */
 const HEAD_START_MS = 100;
 
 const stopping = new AbortController();
 
-/** What started this process. */
+/** The launcher that started this process. */
 export interface Start {
-  /** The file that was started. */
+  /** The path of its script. */
   readonly file: string;
-  /** Called when a client was served and everything is closed. */
+  /** Called after a client was served and everything is closed. */
   served(this: void): Promise<void>;
 }
 
-/** Does what the command line says, and leaves the exit code. Never throws. */
+/** Runs the command line and sets the exit code. Never throws. */
 export async function main(start: Start): Promise<void> {
   watchSignals();
   try {
-    const [first, ...rest] = process.argv.slice(2);
-    if (first === 'setup') await runSetup(rest, start);
-    else await runCommand(readCommandLine(process.argv.slice(2), process.env), start);
+    const argv = process.argv.slice(2);
+    // Clients mostly start the server without options: it then starts without the parser.
+    const line: CommandLine =
+      argv.length === 0
+        ? { command: 'serve', settings: {} }
+        : (await import('./command-line.ts')).readCommandLine(argv);
+    await runCommand(line, start);
   } catch (error) {
+    // The bundles that are loaded later have a ToolError class of their own.
     const expected = error instanceof ToolError || (error instanceof Error && 'hint' in error);
     process.stderr.write(
       expected
@@ -46,68 +50,74 @@ export async function main(start: Start): Promise<void> {
 function watchSignals(): void {
   for (const [signal, code] of Object.entries(EXIT_CODES)) {
     process.on(signal, () => {
-      // A second signal means now.
+      // A second signal ends the process at once.
       if (stopping.signal.aborted) process.exit(code);
       process.exitCode = code;
       stopping.abort();
     });
   }
-  // At a limit for the size of files (ulimit -f) the system ends a process that doesn't listen. Node doesn't let it, until a library that
-  // listened for a while takes its listener off: with one that stays, the write fails, which is told.
+  // At a file size limit (ulimit -f) the system ends a process that has no listener for this signal. Libraries add one and remove it
+  // again; with one that stays, the write fails instead, and the failure is reported.
   process.on('SIGXFSZ', () => undefined);
-  // A reader that is gone (a closed pipe) is an end, not a crash.
+  // A closed pipe ends the process; it isn't a crash.
   process.stdout.on('error', () => stopping.abort());
   process.stderr.on('error', () => undefined);
 }
 
 async function runCommand(line: CommandLine, start: Start): Promise<void> {
   switch (line.command) {
-    case 'help':
-      process.stdout.write(showHelp());
+    case 'print':
+      process.stdout.write(line.text);
       return;
-    case 'version':
-      process.stdout.write(`${VERSION}\n`);
+    case 'setup':
+      process.exitCode = await runSetup(line.order, start);
       return;
-    case 'sandbox':
-      return runSandbox();
+    case 'sandbox': {
+      const { runSandboxCommand } = await loadSandbox();
+      return runSandboxCommand({ print, signal: stopping.signal });
+    }
     case 'demo':
       return runDemo(start);
-    case 'serve':
-    case 'doctor': {
-      const engine = createApp({
-        settings: line.settings,
-        env: process.env,
-        log: createLog(line.settings.logLevel),
+    case 'doctor':
+      return withApp(line.settings, async (app) => {
+        process.exitCode = await (await import('./doctor-command.ts')).runDoctor(app, { ...line, print });
       });
-      try {
-        if (line.command === 'serve') await runServer(engine);
-        else
-          process.exitCode = await (await import('./doctor-command.ts')).runDoctor(engine, { json: line.json, print });
-      } finally {
-        await engine.close();
-      }
-      if (line.command === 'serve') await start.served();
-      return;
-    }
+    case 'serve':
+      await withApp(line.settings, runServer);
+      return start.served();
     default:
-      line.command satisfies never;
+      line satisfies never;
   }
 }
 
-async function runServer(engine: App): Promise<void> {
-  // Before all else: the protocol's parts are loaded while dstack's are. A disk that doesn't answer must not keep a client waiting.
-  await Promise.race([engine.warmUp(), setTimeout(HEAD_START_MS)]);
-  const [{ serve }, { tools }] = await Promise.all([import('../mcp/server.ts'), import('../../tools/index.ts')]);
-  await serve(engine, tools, stopping.signal);
+async function withApp(given: Readonly<Record<string, unknown>>, use: (app: App) => Promise<void>): Promise<void> {
+  const settings = readSettings(given, process.env);
+  const app = createApp({ settings, env: process.env, log: createLog(settings.logLevel) });
+  try {
+    await use(app);
+  } finally {
+    await app.close();
+  }
 }
 
-async function runSetup(argv: readonly string[], { file }: Start): Promise<void> {
+async function runServer(app: App): Promise<void> {
+  if (process.stdin.isTTY)
+    process.stderr.write(
+      'dstack-mcp is an MCP server and is waiting for a client on standard input. Press Ctrl+C to stop it.\n' +
+        'To add it to a client: dstack-mcp setup --list. To check your setup: dstack-mcp doctor. For help: dstack-mcp --help.\n',
+    );
+  // The worker starts first, so that dstack and the protocol's parts load at the same time. A disk that doesn't answer must not keep a
+  // client waiting.
+  await Promise.race([app.warmUp(), setTimeout(HEAD_START_MS)]);
+  const [{ serve }, { tools }] = await Promise.all([import('../mcp/server.ts'), import('../../tools/index.ts')]);
+  await serve(app, tools, stopping.signal);
+}
+
+async function runSetup(order: SetupOrder | 'list', { file }: Start): Promise<number> {
   const { platform, env } = process;
-  const { runSetupCommand } = await loadSetup();
-  process.exitCode = await runSetupCommand(argv, {
-    settings: describeSettings(),
-    checkSettings: (settings) => void readCommandLine([], settings),
-    help: showHelp,
+  // A separate bundle, so that the server starts without it.
+  const { runSetupCommand } = await import('../setup/main.ts');
+  return runSetupCommand(order, {
     places: { platform, env, home: env['HOME'] ?? env['USERPROFILE'] ?? homedir(), cwd: process.cwd() },
     installation: { platform, node: process.execPath, server: file },
     isTerminal: process.stdin.isTTY && process.stdout.isTTY,
@@ -119,23 +129,13 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-async function runSandbox(): Promise<void> {
-  const { runSandboxCommand } = await loadSandbox();
-  await runSandboxCommand({ print, signal: stopping.signal });
-}
-
 async function runDemo({ file }: Start): Promise<void> {
   const { runDemo: demo, findCacheFolder } = await loadSandbox();
   const code = await demo({ print, signal: stopping.signal, server: file, cacheFolder: findCacheFolder() });
   process.exitCode ??= code;
 }
 
-/** The sandbox is a bundle of its own beside this one, so that a server's start doesn't pay for it. */
+/** Loads the sandbox, a separate bundle, so that the server starts without it. */
 function loadSandbox() {
   return import('../../sandbox/main.ts');
-}
-
-/** A bundle of its own as well. */
-function loadSetup() {
-  return import('../setup/main.ts');
 }

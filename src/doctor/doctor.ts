@@ -146,9 +146,10 @@ async function checkServer({ dstack }: DoctorSources): Promise<readonly DoctorCh
   };
   if (failure === undefined)
     return [answers, { name: 'project', state: 'ok', found: `${project}: its token is valid` }];
-  const wrong = { state: 'error', found: `${where}: ${failure.message}`, fix: failure.hint } as const;
-  if (!OF_THE_PROJECT.has(failure.code)) return [{ name: 'server', ...wrong }];
-  return [...(failure.code === 'unauthorized' ? [answers] : []), { name: 'project', ...wrong }];
+  const { code, message, hint } = failure;
+  const error = { state: 'error', found: `${where}: ${message}`, fix: hint, code } as const;
+  if (!OF_THE_PROJECT.has(code)) return [{ name: 'server', ...error }];
+  return [...(code === 'unauthorized' ? [answers] : []), { name: 'project', ...error }];
 }
 
 function checkWorker(sources: DoctorSources, cli: Cli | undefined): DoctorCheck {

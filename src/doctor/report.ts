@@ -3,6 +3,8 @@ export interface DoctorCheck {
   readonly state: 'ok' | 'warning' | 'error';
   readonly found: string;
   readonly fix?: string;
+  /** The kind of failure, if dstack failed. */
+  readonly code?: string;
   /** More than most readers need. */
   readonly details?: string;
 }

@@ -2,8 +2,6 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
-import { parseOptions } from './parse-options.ts';
-import type { Options } from './parse-options.ts';
 import { givenText, stateFolder } from './state-folder.ts';
 
 const onOff = z
@@ -16,98 +14,112 @@ const onOff = z
 /** One setting: what it means (for `--help` and the documentation), and how its text is read. */
 const SETTINGS = {
   cli: {
-    option: 'cli',
+    option: '--cli',
+    value: '<path>',
     env: 'DSTACK_MCP_CLI',
     meaning: 'the dstack executable',
     shown: 'found on PATH and in the usual places',
     read: z.string(),
   },
   project: {
-    option: 'project',
+    option: '--project',
+    value: '<name>',
     env: 'DSTACK_PROJECT',
     meaning: "the dstack project, dstack's own variable",
     shown: "the CLI's default project",
     read: z.string(),
   },
   workspace: {
-    option: 'workspace',
+    option: '--workspace',
+    value: '<folders>',
     env: 'DSTACK_MCP_WORKSPACE',
     meaning: 'folders that configurations may be read from and written to (path list)',
     shown: 'the working directory; ~/dstack where that is the home folder or the root of the disk',
     read: z.string(),
   },
   stateDir: {
-    option: 'state-dir',
+    option: '--state-dir',
+    value: '<folder>',
     env: 'DSTACK_MCP_STATE_DIR',
     meaning: 'folder for attachments, the audit log and what makes the next start quicker',
     shown: "the platform's state directory",
     read: z.string(),
   },
   readOnly: {
-    option: 'read-only',
+    option: '--read-only',
+    value: '[on|off]',
     env: 'DSTACK_MCP_READ_ONLY',
     meaning: 'only tools that change nothing: on, off',
     shown: 'off',
     read: onOff,
   },
   confirm: {
-    option: 'confirm',
+    option: '--confirm',
+    value: '<who>',
     env: 'DSTACK_MCP_CONFIRM',
     meaning: 'who confirms a change: ask (a person where one can be asked, else the token), person, token',
     shown: 'ask',
     read: z.enum(['ask', 'person', 'token']),
   },
   policy: {
-    option: 'policy',
+    option: '--policy',
+    value: '<file>',
     env: 'DSTACK_MCP_POLICY',
     meaning: 'a YAML file with caps, allowed kinds and protected names',
     shown: 'none',
     read: z.string(),
   },
   maxPrice: {
-    option: 'max-price',
+    option: '--max-price',
+    value: '<dollars>',
     env: 'DSTACK_MCP_MAX_PRICE',
     meaning: 'hard cap in dollars an hour, for all nodes together',
     shown: 'none',
     read: z.coerce.number('a number is needed').nonnegative(),
   },
   dialog: {
-    option: 'dialog',
+    option: '--dialog',
+    value: '<mode>',
     env: 'DSTACK_MCP_DIALOG',
     meaning: "ask in a dialog on the person's desktop where the client can't: auto, off",
     shown: 'auto',
     read: z.enum(['auto', 'off']),
   },
   card: {
-    option: 'card',
+    option: '--card',
+    value: '<mode>',
     env: 'DSTACK_MCP_CARD',
     meaning: 'ask in a card (MCP Apps) where the client declares that it shows them: auto, off',
     shown: 'auto',
     read: z.enum(['auto', 'off']),
   },
   warm: {
-    option: 'warm',
+    option: '--warm',
+    value: '[on|off]',
     env: 'DSTACK_MCP_WARM',
     meaning: 'keep a warm dstack process: on, off',
     shown: 'on',
     read: onOff,
   },
   envFiles: {
-    option: 'env-files',
+    option: '--env-files',
+    value: '[on|off]',
     env: 'DSTACK_MCP_ENV_FILES',
     meaning: 'take the variables that a configuration names from the .envrc or .env beside it: on, off',
     shown: 'off',
     read: onOff,
   },
   timeout: {
-    option: 'timeout',
+    option: '--timeout',
+    value: '<seconds>',
     env: 'DSTACK_MCP_TIMEOUT',
     meaning: 'seconds after which a call returns what it knows',
     shown: '45',
     read: z.coerce.number('a number is needed').min(5).max(3600),
   },
   logLevel: {
-    option: 'log-level',
+    option: '--log-level',
+    value: '<level>',
     env: 'DSTACK_MCP_LOG_LEVEL',
     meaning: 'log level on standard error: trace, debug, info, warn, error, silent',
     shown: 'warn',
@@ -117,6 +129,7 @@ const SETTINGS = {
 
 type Setting<T> = {
   readonly option: string;
+  readonly value: string;
   readonly env: string;
   readonly meaning: string;
   readonly shown: string;
@@ -143,19 +156,22 @@ export interface Settings {
   readonly logLevel: string;
 }
 
-const COMMANDS = ['serve', 'doctor', 'sandbox', 'demo'] as const;
-
-/** What the command line asks for: a subcommand with its settings. */
-export interface CommandLine {
-  readonly command: (typeof COMMANDS)[number] | 'help' | 'version';
-  readonly settings: Settings;
-  readonly json: boolean;
+/** A setting as `--help` and the documentation show it. */
+export interface SettingDescription {
+  /** With its dashes. */
+  readonly option: string;
+  /** The placeholder of its value; `[on|off]` may be left out, which means on. */
+  readonly value: string;
+  readonly env: string;
+  readonly meaning: string;
+  readonly default: string;
 }
 
-/** The lines of `--help` and of the documentation, one per setting. */
-export function describeSettings(): readonly { option: string; env: string; meaning: string; default: string }[] {
-  return Object.values(SETTINGS).map(({ option, env, meaning, shown }) => ({
-    option: `--${option}`,
+/** Describes every setting, in the order of `--help` and of the documentation. */
+export function describeSettings(): readonly SettingDescription[] {
+  return Object.values(SETTINGS).map(({ option, value, env, meaning, shown }) => ({
+    option,
+    value,
     env,
     meaning,
     default: shown,
@@ -163,45 +179,20 @@ export function describeSettings(): readonly { option: string; env: string; mean
 }
 
 /**
- * Reads the command line over the environment.
- * @throws ToolError `invalid-input` for an unknown option or a value that can't be read: a start with half-read settings isn't safe.
+ * Reads the settings. The command line, whose texts are `given` by option, takes precedence over the environment.
+ * @throws ToolError `invalid-input` for an invalid value: a start with half-read settings isn't safe.
  */
-export function readCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv): CommandLine {
-  const { values, positionals } = parseOptions(argv, optionsOfServer());
-  const [command = 'serve', ...rest] = positionals;
-  const known = COMMANDS.find((name) => name === command);
-  if (rest.length > 0 || known === undefined) {
-    const unknown = rest[0] ?? command;
-    throw new ToolError(
-      'invalid-input',
-      `Unknown command: ${unknown}`,
-      'Commands: setup, doctor, sandbox, demo; none serves MCP over stdio. See --help.',
-    );
-  }
-  const chosen = values['help'] ? 'help' : values['version'] ? 'version' : known;
-  return { command: chosen, settings: readSettings(values, env), json: values['json'] === true };
-}
-
-function optionsOfServer(): Options {
-  const settings = Object.values(SETTINGS).map(({ option }) => [option, { type: 'string' }] as const);
-  return {
-    help: { type: 'boolean', short: 'h' },
-    version: { type: 'boolean', short: 'v' },
-    json: { type: 'boolean' },
-    ...Object.fromEntries(settings),
-  };
-}
-
-function readSettings(values: Record<string, string | boolean | undefined>, env: NodeJS.ProcessEnv): Settings {
+export function readSettings(given: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): Settings {
   const read = <T>(setting: Setting<T>): T | undefined => {
-    const text = givenText(values[setting.option] ?? env[setting.env]);
+    const option = givenText(given[setting.option]);
+    const text = option ?? givenText(env[setting.env]);
     if (text === undefined) return undefined;
     const result = setting.read.safeParse(text);
     if (result.success) return result.data;
     const problem = result.error.issues.map((issue) => issue.message).join('; ');
     throw new ToolError(
       'invalid-input',
-      `${setting.env} is "${text}": ${problem}`,
+      `${option === undefined ? setting.env : setting.option} is "${text}": ${problem}`,
       `It means: ${setting.meaning}. Default: ${setting.shown}.`,
     );
   };

@@ -5,15 +5,15 @@ import { ToolError } from '../core/errors.ts';
 import { replaceFile } from '../safety/files/replace-file.ts';
 import type { FileChange, FileTexts } from './plan-setup.ts';
 
-/** A client's file on the disk, and the backup beside it. */
+/** A client's configuration file on disk, and the backup next to it. */
 export interface ClientFile {
-  /** Without links: a link stays one, and what it leads to is changed. */
+  /** With links resolved: a link stays a link, and its target is changed. */
   readonly path: string;
   readonly backupPath: string;
   readonly texts: FileTexts;
 }
 
-/** Reads a client's file and its backup. @throws ToolError `invalid-file` for what is no text file, or can't be read */
+/** Reads a client's file and its backup. @throws ToolError `invalid-file` if it can't be read or isn't a text file */
 export async function readClientFile(named: string): Promise<ClientFile> {
   const file = await realpath(named).catch(() => path.resolve(named));
   const backupPath = `${file}.before-dstack-mcp`;
@@ -21,7 +21,7 @@ export async function readClientFile(named: string): Promise<ClientFile> {
   return { path: file, backupPath, texts: { current, backup } };
 }
 
-/** Does what was planned, whole or not at all. @throws ToolError where the file has changed meanwhile, or can't be written */
+/** Applies a planned change, completely or not at all. @throws ToolError if the file has changed since or can't be written */
 export async function applyFileChange(
   { path: file, backupPath, texts }: ClientFile,
   change: FileChange,
@@ -29,12 +29,12 @@ export async function applyFileChange(
   if (change.kind === 'none') return;
   const isUnchanged = async (): Promise<boolean> => (await readText(file)) === texts.current;
   if (change.kind === 'remove') {
-    if (!(await isUnchanged())) throw changedMeanwhile(file);
+    if (!(await isUnchanged())) throw changedSince(file);
     return rm(file);
   }
   await mkdir(path.dirname(file), { recursive: true });
   const exists = texts.current !== undefined;
-  // With the rights of the file itself, which may hold other servers' secrets.
+  // A copy keeps the file's mode: it may contain other servers' secrets.
   if (change.backUp) {
     await rm(backupPath, { force: true });
     await copyFile(file, backupPath, constants.COPYFILE_EXCL);
@@ -43,7 +43,7 @@ export async function applyFileChange(
     const folder = await realpath(path.dirname(file));
     await replaceFile(path.join(folder, path.basename(file)), change.after, { exists, isUnchanged });
   } catch (error) {
-    if (error instanceof ToolError && error.code === 'plan-changed') throw changedMeanwhile(file);
+    if (error instanceof ToolError && error.code === 'plan-changed') throw changedSince(file);
     throw error;
   }
   if (change.after === texts.backup) await rm(backupPath, { force: true });
@@ -51,7 +51,7 @@ export async function applyFileChange(
 
 async function readText(file: string): Promise<string | undefined> {
   try {
-    if ((await lstat(file)).size > MOST_BYTES) throw unreadable(file, 'it is too large for a configuration');
+    if ((await lstat(file)).size > MAX_BYTES) throw unreadable(file, 'it is too large to be a configuration');
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(file));
   } catch (error) {
     if (error instanceof ToolError) throw error;
@@ -60,18 +60,14 @@ async function readText(file: string): Promise<string | undefined> {
   }
 }
 
-const MOST_BYTES = 5_000_000;
+const MAX_BYTES = 5_000_000;
 
 const unreadable = (file: string, why: string): ToolError =>
   new ToolError(
     'invalid-file',
     `${file} can't be read: ${why}. Nothing was changed.`,
-    'See what it is, then run this again.',
+    'Check the file, then run this again.',
   );
 
-const changedMeanwhile = (file: string): ToolError =>
-  new ToolError(
-    'plan-changed',
-    `${file} was changed by somebody else meanwhile. Nothing was changed.`,
-    'Run this again.',
-  );
+const changedSince = (file: string): ToolError =>
+  new ToolError('plan-changed', `${file} was modified by another program. Nothing was changed.`, 'Run this again.');

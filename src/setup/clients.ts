@@ -1,9 +1,78 @@
-import { inAppSettings, inConfigOrRoaming, inFolderOf, inHome, inProject } from './client-files.ts';
-import type { FindFile } from './client-files.ts';
-import type { ServerStart } from './server-start.ts';
+import path from 'node:path';
 
-/** A way of writing configuration: strict JSON, JSON with comments, YAML, TOML. */
+/** The folders that clients' files are found from. The platform is a parameter, so that each can be tested on any. */
+export interface Places {
+  readonly platform: NodeJS.Platform;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly home: string;
+  /** The working directory, for a project's own configuration. */
+  readonly cwd: string;
+}
+
+/** Returns the path of a client's file. */
+type FindFile = (places: Places) => string;
+
+/** A file in the working directory. */
+const inProject =
+  (...names: readonly string[]): FindFile =>
+  (places) =>
+    pathsOf(places).join(places.cwd, ...names);
+
+/** A file in the home folder, on every platform. */
+const inHome =
+  (...names: readonly string[]): FindFile =>
+  (places) =>
+    pathsOf(places).join(places.home, ...names);
+
+/** A file below the folder named by a variable, or else below a folder in the home folder. */
+const inFolderOf =
+  (variable: string, fallback: string, ...names: readonly string[]): FindFile =>
+  (places) =>
+    pathsOf(places).join(folderIn(places, variable) ?? pathsOf(places).join(places.home, fallback), ...names);
+
+/** A file in the settings folder of desktop programs: Application Support, `%APPDATA%` or `$XDG_CONFIG_HOME`. */
+const inAppSettings =
+  (...names: readonly string[]): FindFile =>
+  (places) =>
+    pathsOf(places).join(appSettings(places), ...names);
+
+/** A file below `%APPDATA%` on Windows, and below `$XDG_CONFIG_HOME` everywhere else, macOS included. */
+const inConfigOrRoaming =
+  (config: readonly string[], roaming: readonly string[]): FindFile =>
+  (places) =>
+    places.platform === 'win32'
+      ? pathsOf(places).join(appSettings(places), ...roaming)
+      : pathsOf(places).join(configFolder(places), ...config);
+
+/** Returns the path functions of a platform. */
+export const pathsOf = ({ platform }: Pick<Places, 'platform'>): path.PlatformPath =>
+  platform === 'win32' ? path.win32 : path.posix;
+
+function appSettings(places: Places): string {
+  const paths = pathsOf(places);
+  if (places.platform === 'darwin') return paths.join(places.home, 'Library', 'Application Support');
+  if (places.platform === 'win32') return folderIn(places, 'APPDATA') ?? paths.join(places.home, 'AppData', 'Roaming');
+  return configFolder(places);
+}
+
+const configFolder = (places: Places): string =>
+  folderIn(places, 'XDG_CONFIG_HOME') ?? pathsOf(places).join(places.home, '.config');
+
+/** Returns an absolute folder from the environment; an empty or relative one counts as not set. */
+function folderIn(places: Places, variable: string): string | undefined {
+  const folder = places.env[variable];
+  return folder !== undefined && pathsOf(places).isAbsolute(folder) ? folder : undefined;
+}
+
+/** A configuration format; `jsonc` is JSON with comments. */
 export type Format = 'json' | 'jsonc' | 'yaml' | 'toml';
+
+/** The command that starts this server. */
+export interface ServerStart {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
 
 /** An MCP client whose configuration `dstack-mcp setup` can write. */
 export interface SetupClient {
@@ -11,14 +80,14 @@ export interface SetupClient {
   readonly title: string;
   readonly format: Format;
   readonly file: FindFile;
-  /** What is there where the client is used; its file may not be yet. */
+  /** Exists where the client is installed; its configuration file may not exist yet. */
   readonly trace: FindFile;
-  /** The key that holds the servers, by name. */
+  /** The key of the object with the servers, by name. */
   readonly key: string;
-  /** Starts servers without the PATH of a person's shell. */
+  /** The client starts servers without the PATH of the user's shell. */
   readonly barePath: boolean;
   readonly entry: (name: string, start: ServerStart) => Readonly<Record<string, unknown>>;
-  /** What a person does then. */
+  /** The next step for the user. */
   readonly next: string;
 }
 
@@ -28,7 +97,7 @@ const plain = (_name: string, { command, args, env }: ServerStart): Readonly<Rec
   ...(Object.keys(env).length === 0 ? {} : { env }),
 });
 
-/** The clients, in the order in which they are listed. */
+/** Every supported client, in the order of the list. */
 export const CLIENTS: readonly SetupClient[] = [
   {
     id: 'claude-desktop',
@@ -39,7 +108,7 @@ export const CLIENTS: readonly SetupClient[] = [
     key: 'mcpServers',
     barePath: true,
     entry: plain,
-    next: 'Quit Claude Desktop and open it again.',
+    next: 'Quit and reopen Claude Desktop.',
   },
   {
     id: 'claude-code',
@@ -94,7 +163,7 @@ export const CLIENTS: readonly SetupClient[] = [
     key: 'context_servers',
     barePath: false,
     entry: plain,
-    next: 'Zed starts it by itself: see the settings of its agent panel.',
+    next: 'Zed starts it automatically; see the settings of its agent panel.',
   },
   {
     id: 'codex',
@@ -105,7 +174,7 @@ export const CLIENTS: readonly SetupClient[] = [
     key: 'mcp_servers',
     barePath: false,
     entry: plain,
-    next: 'Start codex again; /mcp shows it.',
+    next: 'Restart codex; /mcp shows it.',
   },
   {
     id: 'gemini',
@@ -116,7 +185,7 @@ export const CLIENTS: readonly SetupClient[] = [
     key: 'mcpServers',
     barePath: false,
     entry: plain,
-    next: 'Start gemini again; /mcp shows it.',
+    next: 'Restart gemini; /mcp shows it.',
   },
   {
     id: 'goose',

@@ -4,8 +4,8 @@ import { UnreadableText, lineEndOf, lineOf } from './config-editor.ts';
 import type { ConfigEditor, EntryPlace } from './config-editor.ts';
 
 /**
- * Edits JSON, with comments and trailing commas where the client reads them. Not by the library's own formatting, which would write the
- * neighbours anew.
+ * Edits JSON, with comments and trailing commas where the client reads them. The library's own formatting would also rewrite the lines
+ * around the entry.
  */
 export function createJsonEditor({ comments }: { comments: boolean }): ConfigEditor {
   const read = (text: string, { key }: EntryPlace): Node => {
@@ -14,10 +14,10 @@ export function createJsonEditor({ comments }: { comments: boolean }): ConfigEdi
     const [error] = errors;
     if (error !== undefined)
       throw new UnreadableText(lineOf(text, error.offset), explain(printParseErrorCode(error.error)));
-    if (root?.type !== 'object') throw new UnreadableText(1, 'it holds no object');
+    if (root?.type !== 'object') throw new UnreadableText(1, 'it is not an object');
     const section = findNodeAtLocation(root, [key]);
     if (section !== undefined && section.type !== 'object')
-      throw new UnreadableText(lineOf(text, section.offset), `${key} is no object`);
+      throw new UnreadableText(lineOf(text, section.offset), `${key} is not an object`);
     return root;
   };
   return {
@@ -66,7 +66,7 @@ function insert(text: string, { root, place: { key, name }, entry }: Insertion):
   return [{ offset: at, length: end - at, content: `${before}${property}${lineEnd}${indent.repeat(depth - 1)}` }];
 }
 
-/** Behind what ends at an offset, and behind the comment that belongs to it. */
+/** Inserts a property after the value that ends at an offset and after the comment on its line. */
 function appendTo(text: string, offset: number, property: string): Edit[] {
   const rest = /^[^\r\n]*/.exec(text.slice(offset))?.[0] ?? '';
   const [tail, comma] = /^(\s*,)?\s*(?:\/\/.*|\/\*.*\*\/\s*)?$/.exec(rest) ?? [''];
@@ -79,5 +79,5 @@ function appendTo(text: string, offset: number, property: string): Edit[] {
 
 const explain = (code: string): string =>
   code === 'InvalidCommentToken'
-    ? 'comments are not allowed in this file: the client itself could not read it'
+    ? 'comments are not allowed in this file: the client itself cannot read them'
     : code.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase();

@@ -1,25 +1,17 @@
-import { askOnTerminal } from './ask-on-terminal.ts';
-import { runSetup } from './setup-command.ts';
-import type { SetupCommandOptions } from './setup-command.ts';
-import { readSetupLine } from './setup-line.ts';
-import type { SettingName } from './setup-line.ts';
+import { confirm } from '@clack/prompts';
+import { listClients, runSetup } from './setup-command.ts';
+import type { SetupOptions, SetupOrder } from './setup-command.ts';
 
-export interface SetupOptions extends Omit<SetupCommandOptions, 'ask'> {
-  readonly settings: readonly SettingName[];
-  /** Throws for values that the server would not start with. */
-  readonly checkSettings: (env: Readonly<Record<string, string>>) => void;
-  readonly help: () => string;
-  /** Whether there is a person to ask. */
-  readonly isTerminal: boolean;
+/** Runs `dstack-mcp setup`; returns the exit code. @throws ToolError with the next step; nothing was changed then */
+export async function runSetupCommand(
+  order: SetupOrder | 'list',
+  options: Omit<SetupOptions, 'ask'> & { readonly isTerminal: boolean },
+): Promise<number> {
+  if (order === 'list') return listClients(options);
+  return runSetup(order, { ...options, ask: options.isTerminal ? askOnTerminal : undefined });
 }
 
-/** `dstack-mcp setup …`: gives the exit code. @throws ToolError with the next step; nothing was changed then */
-export async function runSetupCommand(argv: readonly string[], options: SetupOptions): Promise<number> {
-  const line = readSetupLine(argv, options.settings);
-  if (line.kind === 'help') {
-    options.print(options.help());
-    return 0;
-  }
-  if (line.kind === 'setup') options.checkSettings(line.settings);
-  return runSetup(line, { ...options, ask: options.isTerminal ? askOnTerminal : undefined });
+/** Asks the person at the terminal; a question that is interrupted counts as declined. */
+async function askOnTerminal(question: string): Promise<boolean> {
+  return (await confirm({ message: question, initialValue: false })) === true;
 }

@@ -1,24 +1,18 @@
-import { pathsOf } from './client-files.ts';
+import { pathsOf } from './clients.ts';
+import type { ServerStart } from './clients.ts';
 
-/** How a client starts this server. */
-export interface ServerStart {
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-}
-
-/** This very server, as it runs. */
+/** The running installation of this server. */
 export interface Installation {
   readonly platform: NodeJS.Platform;
-  /** The Node that runs it. */
+  /** The path of Node. */
   readonly node: string;
-  /** The file that Node runs. */
+  /** The path of the script. */
   readonly server: string;
 }
 
 /**
- * Says how a client starts the server that runs now: by npx where npx brought it, whose cache may be emptied, else by its file.
- * A client with a bare PATH is told where Node is.
+ * Describes how a client starts the running server: with npx if npx installed it (its cache may be emptied), otherwise by its path.
+ * A client without the shell's PATH gets the folder of Node.
  */
 export function describeStart(
   { platform, node, server }: Installation,
@@ -26,7 +20,7 @@ export function describeStart(
 ): ServerStart {
   if (!/[/\\]_npx[/\\]/.test(server)) return { command: node, args: [server], env: { ...settings } };
   const npx = ['-y', 'dstack-mcp'];
-  // Only a shell starts npx.cmd there.
+  // On Windows npx is a .cmd file, which only a shell can start.
   if (platform === 'win32') return { command: 'cmd', args: ['/c', 'npx', ...npx], env: { ...settings } };
   if (!barePath) return { command: 'npx', args: npx, env: { ...settings } };
   const folder = pathsOf({ platform }).dirname(node);

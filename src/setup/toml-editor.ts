@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { TomlError, parse, stringify } from 'smol-toml';
-import { UneditableText, UnreadableText, isSection, lineEndOf } from './config-editor.ts';
+import { isRecord } from '../core/is-record.ts';
+import { UneditableText, UnreadableText, lineEndOf } from './config-editor.ts';
 import type { ConfigEditor, EntryPlace } from './config-editor.ts';
 
 /**
- * Edits TOML by whole tables, so that everything else stays as it is written. What comes out is read again and has to differ in the
- * entry alone; a file that is written otherwise (inline tables, dotted keys) is left to the person.
+ * Edits TOML by whole tables, so that everything else stays exactly as written. The result is parsed again and must differ only in the
+ * entry; a file written in another way (inline tables, dotted keys) is left to the user.
  */
 export const tomlEditor: ConfigEditor = {
   get: (text, { key, name }) => sectionOf(read(text), key)?.[name],
@@ -28,8 +29,8 @@ function sectionOf(
   key: string,
 ): Readonly<Record<string, unknown>> | undefined {
   const section = document[key];
-  if (section === undefined || isSection(section)) return section;
-  throw new UneditableText(`${key} is no table`);
+  if (section === undefined || isRecord(section)) return section;
+  throw new UneditableText(`${key} is not a table`);
 }
 
 function replace(text: string, place: EntryPlace, entry: Readonly<Record<string, unknown>> | undefined): string {
@@ -43,11 +44,11 @@ function replace(text: string, place: EntryPlace, entry: Readonly<Record<string,
   const lines = text === '' ? [] : text.replace(/\r?\n$/, '').split(/\r?\n/);
   const result = `${spliceTables(lines, place, block).join(lineEnd)}${lineEnd}`;
   if (!isSame(result, wanted, place))
-    throw new UneditableText('its tables are written in a way that can not be edited');
+    throw new UneditableText('its tables are written in a way that this command cannot edit');
   return result;
 }
 
-/** The lines with the entry's tables replaced where they are, or with new ones at the end. */
+/** Returns the lines with the entry's tables replaced in place, or appended. */
 function spliceTables(lines: readonly string[], place: EntryPlace, block: readonly string[]): string[] {
   const owned = lines.map(() => false);
   let inEntry = false;
@@ -75,8 +76,7 @@ function isHeaderOf(line: string, { key, name }: EntryPlace): boolean {
 function isSame(text: string, wanted: Readonly<Record<string, unknown>>, { key }: EntryPlace): boolean {
   try {
     const found = parse(text);
-    // A section without entries may be there or not.
-    // Cloned: the parser's objects have another prototype than ours.
+    // A section without entries equals no section. Cloned, because the parser's objects have no prototype.
     const settle = (document: Readonly<Record<string, unknown>>): unknown =>
       structuredClone({ ...document, [key]: document[key] ?? {} });
     return isDeepStrictEqual(settle(found), settle(wanted));

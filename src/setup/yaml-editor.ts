@@ -3,7 +3,7 @@ import type { Document } from 'yaml';
 import { UnreadableText, lineEndOf, lineOf } from './config-editor.ts';
 import type { ConfigEditor, EntryPlace } from './config-editor.ts';
 
-/** Edits YAML; comments, order and quotes stay. */
+/** Edits YAML; keeps comments, order and quotes. */
 export const yamlEditor: ConfigEditor = {
   get(text, { key, name }) {
     const value: unknown = read(text, { key, name }).toJS();
@@ -29,16 +29,16 @@ function read(text: string, { key }: EntryPlace): Document.Parsed {
   if (error !== undefined) throw new UnreadableText(lineOf(text, error.pos[0]), firstLine(error.message));
   const { contents } = document;
   if (contents === null || (isScalar(contents) && contents.value === null)) return document;
-  if (!isMap(contents)) throw new UnreadableText(1, 'it holds no mapping');
+  if (!isMap(contents)) throw new UnreadableText(1, 'it is not a mapping');
   const section: unknown = contents.get(key, true);
-  // `extensions:` with nothing behind it is an empty one.
+  // `extensions:` without a value is an empty section.
   if (isScalar(section) && section.value === null) document.delete(key);
-  else if (section !== undefined && !isMap(section)) throw new UnreadableText(1, `${key} is no mapping`);
+  else if (section !== undefined && !isMap(section)) throw new UnreadableText(1, `${key} is not a mapping`);
   return document;
 }
 
 function write(document: Document.Parsed, text: string): string {
-  // As the file is written, as far as it can be told.
+  // In the style of the file, as far as it can be detected.
   const written = document.toString({
     lineWidth: 0,
     indentSeq: !/^[^\s#-][^\n]*:[ \t]*\r?\n- /m.test(text),

@@ -120,15 +120,15 @@ test('setup enters the server that runs in a client, and says what is wrong with
       stdin: 'ignore',
       reject: false,
     });
-  expect((await setUp('--help')).stdout).toContain('setup <client>');
+  expect((await setUp('--help')).stdout).toContain('Usage: dstack-mcp setup');
   expect(await setUp('gemini', '--dry-run')).toMatchObject({
     exitCode: 0,
     stdout: expect.stringContaining(JSON.stringify(builtServer)),
   });
-  expect(await setUp('gemini')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('nobody can be asked') });
+  expect(await setUp('gemini')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('no one can be asked') });
   expect(await setUp('gemini', '--yes', '--confirm', 'nobody')).toMatchObject({
     exitCode: 2,
-    stderr: expect.stringContaining('DSTACK_MCP_CONFIRM is "nobody"'),
+    stderr: expect.stringContaining('--confirm is "nobody"'),
   });
   expect(await readdir(home)).toEqual([]);
   expect(await setUp('gemini', '--yes', '--confirm', 'person')).toMatchObject({ exitCode: 0 });
@@ -136,6 +136,19 @@ test('setup enters the server that runs in a client, and says what is wrong with
   expect(written).toEqual({
     mcpServers: { dstack: { command: process.execPath, args: [builtServer], env: { DSTACK_MCP_CONFIRM: 'person' } } },
   });
+});
+
+test('in a terminal, the server says that it waits for a client and names the commands for people', async () => {
+  const home = await makeTemporary();
+  // `script` gives the server a terminal.
+  const server = execa('script', ['-qec', `'${process.execPath}' '${builtServer}'`, '/dev/null'], {
+    env: { HOME: home },
+    reject: false,
+  });
+  const said = await readUntil(server.stdout, '--help');
+  server.kill('SIGTERM');
+  expect(said).toMatch(/MCP server and is waiting for a client.*\r?\n.*setup.*doctor.*--help/);
+  await server;
 });
 
 const report = z.object({
@@ -173,6 +186,7 @@ test('doctor finds everything in order, line by line, and ends with 0', async ()
   ]);
   expect(stdout).toMatch(/^✓ server +project main on http:\S+ answers, in \d+ ms$/m);
   expect(stdout).toMatch(/^✓ project +main: its token is valid$/m);
+  expect(stdout).toMatch(/\n\n0 problems, \d+ warnings?\.$/);
 });
 
 test('doctor says what is wrong with its mend, ends with 1, and says it to programs as JSON', async () => {
@@ -195,6 +209,6 @@ test('doctor names every place where it has looked for dstack', async () => {
   expect(nowhere).toMatchObject({ exitCode: 1, stdout: expect.stringContaining(path.join(bin, 'none')) });
   expect(nowhere.stdout).toContain('uv tool install dstack');
   const { DSTACK_MCP_CLI: cli = '', ...env } = (await createTestHome()).env;
-  const found = await doctor({ ...env, PATH: `${bin}:${path.dirname(cli)}:/usr/bin:/bin` });
-  expect(found.stdout).toContain(`at ${cli}; not in the places tried before it: ${path.join(bin, 'dstack')}`);
+  const found = await doctor({ ...env, PATH: `${bin}:${path.dirname(cli)}:/usr/bin:/bin` }, '--verbose');
+  expect(found.stdout).toContain(` at ${cli}\n${' '.repeat(15)}Not found at: ${path.join(bin, 'dstack')}`);
 });

@@ -6,9 +6,8 @@ import * as z from 'zod';
 import { renderGeneratedFiles } from '../../scripts/docs/generated-files.ts';
 import { readProject } from '../../scripts/docs/project.ts';
 import { installLinks, webLinks } from '../../scripts/docs/render-clients.ts';
-import { settleTranscript, takeSteps } from '../../scripts/docs/settle-transcript.ts';
+import { readCommandLine } from '../../src/bin/command-line.ts';
 import { CLIENTS } from '../../src/setup/clients.ts';
-import { readSetupLine } from '../../src/setup/setup-line.ts';
 import { describeSettings } from '../../src/settings/settings.ts';
 import { tools } from '../../tools/index.ts';
 import { repositoryRoot } from '../support/paths.ts';
@@ -82,21 +81,21 @@ const COMMANDS: Readonly<Record<string, RunBy>> = {
   'npm ci && npm run build': { reason: 'what the set-up of every test does' },
   'node dist/dstack-mcp.mjs setup claude-desktop': {
     file: 'unit/setup/setup-command',
-    title: '$id: a file that is not there is made',
+    title: '$id: creates a missing file',
   },
   'node dist/dstack-mcp.mjs doctor': { file: 'e2e/commands', title: 'doctor finds everything in order' },
-  'npx -y dstack-mcp setup --list': { file: 'unit/setup/setup-command', title: 'the clients that are here are listed' },
+  'npx -y dstack-mcp setup --list': { file: 'unit/setup/setup-command', title: 'lists the clients with their files' },
   'npx -y dstack-mcp setup cursor --dry-run': {
     file: 'unit/setup/setup-command',
-    title: 'nothing is written where %s',
+    title: 'writes nothing if %s',
   },
   'npx -y dstack-mcp setup cursor --workspace ~/gpu --confirm person': {
     file: 'unit/setup/setup-command',
-    title: 'the difference is shown and the person asked',
+    title: 'shows the change and asks',
   },
   'npx -y dstack-mcp setup cursor --undo': {
     file: 'unit/setup/setup-command',
-    title: 'a file that nobody else has changed is as it was',
+    title: 'restores an otherwise unchanged file',
   },
   'npm run bench': { reason: 'a benchmark: it takes minutes, and asserts nothing' },
   'npm run bench -- --rounds 30 --json result.json': { reason: 'the same with more rounds' },
@@ -123,7 +122,7 @@ test('every command that a page shows is run by a test, or says why not', async 
     if ('file' in by && !(await read(`test/${by.file}.test.ts`)).includes(by.title)) untested.push(command);
     const [, words] = / setup (.+)$/.exec(command) ?? [];
     // Throws where the command line doesn't know what the page says.
-    if (words !== undefined) readSetupLine(words.split(' '), describeSettings());
+    if (words !== undefined) readCommandLine(['setup', ...words.split(' ')]);
   }
   expect(untested).toEqual([]);
 });
@@ -146,36 +145,6 @@ test('the links for clients enter this package, by the name that package.json gi
   const page = await read('docs/clients.md');
   for (const link of [...Object.values(own), ...Object.values(web)]) expect(page).toContain(link);
   for (const { id } of CLIENTS) expect(page).toContain(`\`${id}\``);
-});
-
-test('a settled transcript names what is another each time, the same thing the same, and nothing else', () => {
-  const raw = [
-    'starting…',
-    '── Plan ──',
-    'on http://127.0.0.1:39037, token: 8117tct-s7d7syb-sxpk17g-mavsvsw, until 2026-11-25T02:38:53.263Z  ',
-    'id 985e4b3e-583a-4417-87a7-21eb15e4f54f, $0.39/h, 11 sec ago, cost so far $0.02',
-    '── Apply ──',
-    'with 8117tct-s7d7syb-sxpk17g-mavsvsw, then msskvey-ycq02de-vh6yvqg-kza0g6b [04a306b811f8cfef]',
-    '',
-    '── How long it took ──',
-    'set-up 0.2 s',
-  ].join('\n');
-  expect(settleTranscript(raw)).toBe(
-    [
-      '── Plan ──',
-      'on http://127.0.0.1:3000, token: <token-1>, until 2026-01-01T00:00:00Z',
-      'id <id-1>, $0.39/h, a moment ago, cost so far $0.00',
-      '── Apply ──',
-      'with <token-1>, then <token-2> [<boundary-1>]',
-      '',
-    ].join('\n'),
-  );
-});
-
-test('a step of the demo that the README shows, and that is gone, is an error', () => {
-  const transcript = '── Plan ──\nplanned\n\n── Apply ──\napplied\n';
-  expect(takeSteps(transcript, ['Apply', 'Plan'])).toBe('── Apply ──\napplied\n\n── Plan ──\nplanned');
-  expect(() => takeSteps(transcript, ['Stop'])).toThrow('The demo has no step "Stop"');
 });
 
 function headingsOf(text: string): readonly string[] {

@@ -15,7 +15,7 @@ import { createApp } from '../../../src/app.ts';
 import { createLog } from '../../../src/observability/create-log.ts';
 import { createServerFactory } from '../../../src/mcp/server.ts';
 import type { ServerFactory } from '../../../src/mcp/server.ts';
-import { readCommandLine } from '../../../src/settings/settings.ts';
+import { readSettings } from '../../../src/settings/settings.ts';
 import { tools } from '../../../tools/index.ts';
 import { suiteTools } from './suite-tools.ts';
 
@@ -27,9 +27,7 @@ export interface HttpEndpoint {
 
 /** Opens an endpoint for both protocol eras, over one engine that has the settings of this environment. */
 export async function openHttpEndpoint(env: Readonly<Record<string, string>>): Promise<HttpEndpoint> {
-  const line = readCommandLine([], env);
-  if (line.command !== 'serve') throw new Error(`not a server: ${line.command}`);
-  const engine = createApp({ settings: line.settings, env, log: createLog('silent') });
+  const engine = createApp({ settings: readSettings({}, env), env, log: createLog('silent') });
   const ending = new AbortController();
   const factory = createServerFactory(engine, [...tools, ...suiteTools], ending.signal);
   const web = serveWeb(factory);

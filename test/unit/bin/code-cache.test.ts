@@ -23,8 +23,8 @@ afterEach(() => rm(folder, { recursive: true }));
 const compile = (options: Partial<CodeCacheOptions> = {}): CompiledBundle =>
   compileBundle({ file, build: 'first', folder: state, ...options });
 
-/** Has one process keep its code, and gives the file that it is in. */
-async function keepOnce(): Promise<string> {
+/** Writes the cache of one process; returns its path. */
+async function cacheOnce(): Promise<string> {
   const bundle = compile();
   bundle.run();
   await bundle.writeCache();
@@ -37,49 +37,49 @@ function answerOf(bundle: CompiledBundle): unknown {
   return typeof answer === 'function' ? Reflect.apply(answer, undefined, []) : undefined;
 }
 
-test('a bundle runs as a script that was required: with its exports, its place and what it requires', () => {
+test('runs a bundle like a required script, with exports, __filename and require', () => {
   const bundle = compile();
   expect(bundle.cacheHit).toBe(false);
   expect(bundle.run()).toMatchObject({ place: file, sep: path.sep });
 });
 
-test('what one process kept, the next one uses; it is this user’s alone', async () => {
-  const kept = await keepOnce();
-  expect((await stat(kept)).mode & 0o777).toBe(0o600);
+test('the next process uses the cached code, which only this user can access', async () => {
+  const cached = await cacheOnce();
+  expect((await stat(cached)).mode & 0o777).toBe(0o600);
   expect((await stat(state)).mode & 0o777).toBe(0o700);
   const next = compile();
   expect(next.cacheHit).toBe(true);
   expect(answerOf(next)).toBe(42);
 });
 
-test('code of another build is not used, though the source is as long: V8 alone would take it', async () => {
-  await keepOnce();
+test('ignores the code of another build, even if the source has the same length', async () => {
+  await cacheOnce();
   await writeFile(file, (await readFile(file, 'utf8')).replace('42', '43'));
   const next = compile({ build: 'second' });
   expect(next.cacheHit).toBe(false);
   expect(answerOf(next)).toBe(43);
 });
 
-test('code that others may write is not used', async () => {
-  const kept = await keepOnce();
-  await chmod(kept, 0o620);
+test('ignores code that other users can write', async () => {
+  const cached = await cacheOnce();
+  await chmod(cached, 0o620);
   expect(compile().cacheHit).toBe(false);
 });
 
 test.for([
-  ['cut off', (code: Buffer) => code.subarray(0, code.length / 2)],
+  ['truncated', (code: Buffer) => code.subarray(0, code.length / 2)],
   ['with one byte changed', (code: Buffer) => code.map((byte, at) => (at === code.length - 9 ? byte ^ 1 : byte))],
   ['empty', () => Buffer.alloc(0)],
-  ['something else', () => Buffer.from('not code at all, and longer than what it begins with')],
-] as const)('code that is %s is not used, and the bundle runs all the same', async ([, spoil]) => {
-  const kept = await keepOnce();
-  await writeFile(kept, spoil(await readFile(kept)));
+  ['not code', () => Buffer.from('not code at all, and longer than what it begins with')],
+] as const)('ignores code that is %s and runs the bundle without it', async ([, spoil]) => {
+  const cached = await cacheOnce();
+  await writeFile(cached, spoil(await readFile(cached)));
   const next = compile();
   expect(next.cacheHit).toBe(false);
   expect(answerOf(next)).toBe(42);
 });
 
-test('where nothing can be kept, it is as if nobody had asked for it', async () => {
+test('runs without a cache if nothing can be written', async () => {
   await writeFile(state, 'a file where the folder would be');
   const bundle = compile();
   bundle.run();

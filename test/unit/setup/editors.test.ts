@@ -29,14 +29,14 @@ const WITH_COMMENTS: Readonly<Record<string, { editor: ConfigEditor; text: strin
 const remnant = (text: string): readonly string[] => text.split(/\r?\n/).filter((line) => line.trim() !== '');
 
 describe.each(Object.entries(WITH_COMMENTS))('%s', (_format, { editor, text }) => {
-  test('an entry is added, and every line that was there stays as it was', () => {
+  test('adds an entry and keeps every existing line', () => {
     const after = editor.set(text, place, entry);
     expect(editor.get(after, place)).toEqual(entry);
     expect(editor.get(after, { ...place, name: 'files' })).toEqual(editor.get(text, { ...place, name: 'files' }));
     expect(remnant(after)).toEqual(expect.arrayContaining([...remnant(text)]));
   });
 
-  test('an entry is replaced as a whole, and taken out again, and nothing else is touched', () => {
+  test('replaces and removes an entry without touching anything else', () => {
     const twice = editor.set(editor.set(text, place, entry), place, other);
     expect(editor.get(twice, place)).toEqual(other);
     expect(twice).toBe(editor.set(text, place, other));
@@ -45,13 +45,13 @@ describe.each(Object.entries(WITH_COMMENTS))('%s', (_format, { editor, text }) =
     expect(remnant(removed)).toEqual(remnant(text));
   });
 
-  test('lines that end as on Windows stay so', () => {
+  test('keeps Windows line endings', () => {
     const after = editor.set(text.replaceAll('\n', '\r\n'), place, entry);
     expect(after.replaceAll('\r\n', '')).not.toMatch(/[\r\n]/);
     expect(editor.get(after, place)).toEqual(entry);
   });
 
-  test('a file that is empty, or not there, gets the entry alone', () => {
+  test('an empty or missing file gets only the entry', () => {
     for (const empty of ['', '\n']) expect(editor.get(editor.set(empty, place, entry), place)).toEqual(entry);
     expect(editor.get('', place)).toBeUndefined();
     expect(editor.show(place, entry)).toContain('/my node/bin/node');
@@ -69,15 +69,15 @@ test.each([
 });
 
 test.each([
-  ['a comma too few', json, '{\n  "a": 1\n  "b": 2\n}', 3, /comma expected/],
-  ['a comment where the client reads none', json, '{\n  // mine\n  "a": 1\n}', 2, /comments are not allowed/],
-  ['a list', json, '[]', 1, /no object/],
-  ['servers that are no object', jsonc, '{\n  "servers": []\n}', 2, /servers is no object/],
-  ['an indent that leads nowhere', yamlEditor, 'a:\n  b: 1\n c: 2\n', 3, /./],
-  ['a list in YAML', yamlEditor, '- a\n', 1, /no mapping/],
-  ['servers that are a list', yamlEditor, 'servers:\n  - a\n', 1, /servers is no mapping/],
-  ['a value without quotes', tomlEditor, 'a = 1\nb = x\n', 2, /./],
-])('%s is refused, with the line', (_what, editor, text, line, words) => {
+  ['a missing comma', json, '{\n  "a": 1\n  "b": 2\n}', 3, /comma expected/],
+  ['a comment in plain JSON', json, '{\n  // mine\n  "a": 1\n}', 2, /comments are not allowed/],
+  ['a list', json, '[]', 1, /not an object/],
+  ['servers that is not an object', jsonc, '{\n  "servers": []\n}', 2, /servers is not an object/],
+  ['an invalid indent', yamlEditor, 'a:\n  b: 1\n c: 2\n', 3, /./],
+  ['a list in YAML', yamlEditor, '- a\n', 1, /not a mapping/],
+  ['servers that are a list', yamlEditor, 'servers:\n  - a\n', 1, /servers is not a mapping/],
+  ['an unquoted value', tomlEditor, 'a = 1\nb = x\n', 2, /./],
+])('refuses %s and reports the line', (_what, editor, text, line, words) => {
   for (const act of [() => editor.set(text, place, entry), () => editor.get(text, place)]) {
     const error = caught(act);
     expect(error).toBeInstanceOf(UnreadableText);
@@ -89,7 +89,7 @@ test.each([
   ['an inline table', 'servers = { files = { command = "files" } }\n'],
   ['dotted keys', '[servers]\ndstack.command = "old"\n'],
   ['text that looks like a table', '[servers.dstack]\ncommand = """\n[servers.x]\n"""\nargs = []\n'],
-])('TOML with %s is left to the person: what is theirs would be touched', (_what, text) => {
+])('leaves TOML with %s to the user: other entries would change', (_what, text) => {
   expect(caught(() => tomlEditor.set(text, place, entry))).toBeInstanceOf(UneditableText);
 });
 

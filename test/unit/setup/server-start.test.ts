@@ -3,7 +3,7 @@ import { describeStart } from '../../../src/setup/server-start.ts';
 
 const settings = { DSTACK_MCP_READ_ONLY: 'on' };
 
-test('a server that was installed is started by its file, with the Node that runs it', () => {
+test('an installed server is started by its path, with the Node that runs it', () => {
   const installed = { platform: 'linux', node: '/opt/my node/bin/node', server: '/opt/ä/dist/dstack-mcp.mjs' } as const;
   expect(describeStart(installed, { settings, barePath: true })).toEqual({
     command: '/opt/my node/bin/node',
@@ -12,7 +12,7 @@ test('a server that was installed is started by its file, with the Node that run
   });
 });
 
-test('a server that npx brought is started by npx: its cache may be emptied', () => {
+test('a server run by npx is started with npx, since its cache may be emptied', () => {
   const server = '/home/me/.npm/_npx/0a1b/node_modules/dstack-mcp/dist/dstack-mcp.mjs';
   const byNpx = { platform: 'darwin', node: '/opt/homebrew/bin/node', server } as const;
   expect(describeStart(byNpx, { settings: {}, barePath: false })).toEqual({
@@ -28,7 +28,7 @@ test('a server that npx brought is started by npx: its cache may be emptied', ()
   });
 });
 
-test('on Windows npx is a .cmd, which only cmd starts', () => {
+test('on Windows npx is started with cmd, since it is a .cmd file', () => {
   const server = String.raw`C:\Users\me\AppData\Local\npm-cache\_npx\0a1b\node_modules\dstack-mcp\dist\dstack-mcp.mjs`;
   const byNpx = { platform: 'win32', node: String.raw`C:\Program Files\nodejs\node.exe`, server } as const;
   for (const barePath of [true, false]) {

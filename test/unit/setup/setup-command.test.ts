@@ -2,11 +2,11 @@ import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readCommandLine } from '../../../src/bin/command-line.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { CLIENTS } from '../../../src/setup/clients.ts';
-import { runSetup } from '../../../src/setup/setup-command.ts';
-import { readSetupLine } from '../../../src/setup/setup-line.ts';
-import { describeSettings } from '../../../src/settings/settings.ts';
+import { listClients, runSetup } from '../../../src/setup/setup-command.ts';
+import type { SetupOptions } from '../../../src/setup/setup-command.ts';
 
 let home: string;
 let printed: string[];
@@ -20,16 +20,17 @@ interface Person {
   readonly says: boolean;
 }
 
-/** Runs `dstack-mcp setup …` in an empty home; without a person it is as in a pipe. */
+/** Runs `dstack-mcp setup …` in an empty home; without a person, as in a pipe. */
 function setUp(words: string, person?: Person): Promise<number> {
-  const line = readSetupLine(words.split(' '), describeSettings());
-  if (line.kind === 'help') throw new Error('That asks for help.');
-  return runSetup(line, {
+  const line = readCommandLine(['setup', ...words.split(' ')]);
+  if (line.command !== 'setup') throw new Error(`not setup: ${line.command}`);
+  const options: SetupOptions = {
     places: { platform: 'linux', env: {}, home, cwd: home },
     installation: { platform: 'linux', node: '/opt/node', server: '/opt/dstack-mcp.mjs' },
     print: (text) => printed.push(text),
     ask: person === undefined ? undefined : () => Promise.resolve(person.says),
-  });
+  };
+  return line.order === 'list' ? listClients(options) : runSetup(line.order, options);
 }
 
 const cursor = (): string => path.join(home, '.cursor', 'mcp.json');
@@ -41,20 +42,20 @@ async function writeCursor(text: string, mode = 0o600): Promise<void> {
   await chmod(cursor(), mode);
 }
 
-describe('entering the server', () => {
-  test.each(CLIENTS)('$id: a file that is not there is made, and undone it is gone', async ({ id, file }) => {
+describe('adding the server', () => {
+  test.each(CLIENTS)('$id: creates a missing file, and --undo deletes it', async ({ id, file }) => {
     expect(await setUp(`${id} --yes`)).toBe(0);
     const made = file({ platform: 'linux', env: {}, home, cwd: home });
     expect(await readFile(made, 'utf8')).toContain('/opt/dstack-mcp.mjs');
     expect(await setUp(`${id} --yes`)).toBe(0);
-    expect(printed.at(-1)).toContain('It is entered already. Nothing was changed.');
+    expect(printed.at(-1)).toContain('The server is already configured. Nothing was changed.');
     expect(await setUp(`${id} --undo --yes`)).toBe(0);
     expect(
       await readdir(path.dirname(made)).then((names) => names.filter((name) => name === path.basename(made))),
     ).toEqual([]);
   });
 
-  test('the difference is shown and the person asked; after a yes it is written, with a backup and the rights of before', async () => {
+  test('shows the change and asks; once approved, writes it with a backup and the same file mode', async () => {
     await writeCursor(OLD);
     expect(await setUp('cursor --read-only on --workspace /my/runs', { says: true })).toBe(0);
     expect(printed[0]).toContain('+    "dstack": {');
@@ -67,9 +68,9 @@ describe('entering the server', () => {
   });
 
   test.each([
-    ['the person says no', 'cursor', { says: false }, 1],
+    ['the person declines', 'cursor', { says: false }, 1],
     ['it is a dry run', 'cursor --dry-run', { says: true }, 0],
-  ])('nothing is written where %s', async (_why, words, person, code) => {
+  ])('writes nothing if %s', async (_why, words, person, code) => {
     await writeCursor(OLD);
     expect(await setUp(words, person)).toBe(code);
     expect(printed.join('\n')).toContain('Nothing was changed');
@@ -77,7 +78,7 @@ describe('entering the server', () => {
     expect(await readdir(path.dirname(cursor()))).toEqual(['mcp.json']);
   });
 
-  test('where nobody can be asked, nothing is written without --yes', async () => {
+  test('writes nothing without --yes if no one can be asked', async () => {
     await writeCursor(OLD);
     await expect(setUp('cursor')).rejects.toMatchObject({
       code: 'person-needed',
@@ -86,7 +87,7 @@ describe('entering the server', () => {
     expect(await readFile(cursor(), 'utf8')).toBe(OLD);
   });
 
-  test('what a person added to the entry, and settings of before, stay', async () => {
+  test('keeps what a person added to the entry, and earlier settings', async () => {
     await setUp('cursor --yes --read-only on');
     const text = await readFile(cursor(), 'utf8');
     await writeFile(cursor(), text.replace('"command"', '"disabled": true,\n      "command"'));
@@ -108,28 +109,28 @@ describe('entering the server', () => {
     ).toEqual([true]);
   });
 
-  test('a broken file is refused with its line, and left as it is', async () => {
+  test('refuses an invalid file with its line and leaves it unchanged', async () => {
     await writeCursor('{\n  "mcpServers": {\n');
     await expect(setUp('cursor --yes')).rejects.toThrow(/mcp\.json, line 3: .*\. Nothing was changed\./);
     expect(await readFile(cursor(), 'utf8')).toBe('{\n  "mcpServers": {\n');
   });
 
-  test('a file that can not be edited safely is refused, with what to paste', async () => {
+  test('refuses a file that cannot be edited safely and prints the entry to paste', async () => {
     const file = path.join(home, '.codex', 'config.toml');
     await mkdir(path.dirname(file));
     await writeFile(file, 'mcp_servers = { files = { command = "files" } }\n');
     await expect(setUp('codex --yes')).rejects.toMatchObject({ hint: expect.stringContaining('[mcp_servers.dstack]') });
   });
 
-  test('what is no text is refused', async () => {
+  test('refuses a file that is not text', async () => {
     await writeCursor('');
     await writeFile(cursor(), Buffer.from([0x7b, 0xff, 0x7d]));
     await expect(setUp('cursor --yes')).rejects.toMatchObject({ code: 'invalid-file' });
   });
 });
 
-describe('taking it out again', () => {
-  test('a file that nobody else has changed is as it was, byte for byte, and the backup is gone', async () => {
+describe('removing the server', () => {
+  test('restores an otherwise unchanged file byte for byte and deletes the backup', async () => {
     await writeCursor(OLD);
     await setUp('cursor --yes');
     await setUp('cursor --yes --confirm person');
@@ -138,7 +139,7 @@ describe('taking it out again', () => {
     expect(await readdir(path.dirname(cursor()))).toEqual(['mcp.json']);
   });
 
-  test('what has changed since stays, and the entry alone goes', async () => {
+  test('keeps later changes and removes only the entry', async () => {
     await writeCursor(OLD);
     await setUp('cursor --yes');
     const text = await readFile(cursor(), 'utf8');
@@ -150,7 +151,7 @@ describe('taking it out again', () => {
     expect(after).not.toContain('dstack');
   });
 
-  test('where it is not entered, nothing is changed', async () => {
+  test('changes nothing if the server is not configured', async () => {
     expect(await setUp('cursor --undo --yes')).toBe(0);
     await writeCursor(OLD);
     expect(await setUp('cursor --undo --yes')).toBe(0);
@@ -158,7 +159,7 @@ describe('taking it out again', () => {
   });
 });
 
-test('the clients that are here are listed, with their files', async () => {
+test('lists the clients with their files and marks the installed ones', async () => {
   await mkdir(path.join(home, '.cursor'));
   expect(await setUp('--list')).toBe(0);
   expect(printed.filter((line) => line.startsWith('✓ '))).toEqual([expect.stringMatching(/^✓ cursor .*mcp\.json$/)]);
@@ -166,13 +167,13 @@ test('the clients that are here are listed, with their files', async () => {
 });
 
 test.each([
-  ['', /Which client/],
-  ['emacs', /no client emacs/],
-  ['cursor vscode', /no client vscode/],
+  ['', /needs the name of a client\. Nothing was changed/],
+  ['emacs', /'emacs' is invalid.* vscode,.*Nothing was changed/],
+  ['cursor vscode', /Too many arguments.*Nothing was changed/],
   ['cursor --nonsense', /--nonsense/],
-  ['cursor --name a.b', /can't be a server's name/],
-])('`setup %s` is refused, and says what there is', (words, says) => {
-  const read = (): unknown => readSetupLine(words === '' ? [] : words.split(' '), describeSettings());
+  ['cursor --name a.b', /'a\.b' is invalid.*letters, digits/],
+])('`setup %s` is refused with the valid choices', (words, message) => {
+  const read = (): unknown => readCommandLine(['setup', ...(words === '' ? [] : words.split(' '))]);
   expect(read).toThrow(ToolError);
-  expect(read).toThrow(says);
+  expect(read).toThrow(message);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Places } from '../../../src/setup/client-files.ts';
 import { CLIENTS } from '../../../src/setup/clients.ts';
+import type { Places } from '../../../src/setup/clients.ts';
 
 const LINUX: Places = { platform: 'linux', env: {}, home: '/home/jörg müller', cwd: '/home/me/gpu/my project' };
 const MAC: Places = { platform: 'darwin', env: {}, home: '/Users/jörg müller', cwd: '/home/me/gpu/my project' };
@@ -14,7 +14,7 @@ const WINDOWS: Places = {
 const filesOn = (places: Places): Readonly<Record<string, string>> =>
   Object.fromEntries(CLIENTS.map(({ id, file }) => [id, file(places)]));
 
-describe('where a client has its configuration', () => {
+describe('configuration file of each client', () => {
   test('on Linux', () => {
     expect(filesOn(LINUX)).toEqual({
       'claude-desktop': '/home/jörg müller/.config/Claude/claude_desktop_config.json',
@@ -29,7 +29,7 @@ describe('where a client has its configuration', () => {
     });
   });
 
-  test('on macOS, where Zed and Goose keep to ~/.config', () => {
+  test('on macOS, where Zed and Goose use ~/.config', () => {
     expect(filesOn(MAC)).toMatchObject({
       'claude-desktop': '/Users/jörg müller/Library/Application Support/Claude/claude_desktop_config.json',
       vscode: '/Users/jörg müller/Library/Application Support/Code/User/mcp.json',
@@ -58,7 +58,7 @@ describe('where a client has its configuration', () => {
     });
   });
 
-  test('variables that name a folder are believed, and those that name none are not', () => {
+  test('uses variables with an absolute folder and ignores the others', () => {
     const moved = { ...LINUX, env: { XDG_CONFIG_HOME: '/conf', CODEX_HOME: '/codex' } };
     expect(filesOn(moved)).toMatchObject({
       'claude-desktop': '/conf/Claude/claude_desktop_config.json',

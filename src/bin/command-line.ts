@@ -1,0 +1,187 @@
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { ToolError } from '../core/errors.ts';
+import { nearestNames } from '../dstack/argv/nearest-names.ts';
+import { describeSettings, readSettings } from '../settings/settings.ts';
+import { VERSION } from '../settings/version.ts';
+import { CLIENTS } from '../setup/clients.ts';
+import type { SetupOrder } from '../setup/setup-command.ts';
+
+/** Texts of settings by option, as `readSettings` takes them. */
+type GivenSettings = Readonly<Record<string, unknown>>;
+
+/** The parsed command line. */
+export type CommandLine =
+  | { readonly command: 'serve'; readonly settings: GivenSettings }
+  | { readonly command: 'doctor'; readonly settings: GivenSettings; readonly json: boolean; readonly verbose: boolean }
+  | { readonly command: 'setup'; readonly order: SetupOrder | 'list' }
+  | { readonly command: 'sandbox' | 'demo' }
+  /** Help or the version. */
+  | { readonly command: 'print'; readonly text: string };
+
+/**
+ * Parses the command line.
+ * @throws ToolError `invalid-input` for an unknown command, option or value, with a suggestion and the help to read.
+ */
+export function readCommandLine(argv: readonly string[]): CommandLine {
+  let line: CommandLine | undefined;
+  let printed = '';
+  const program = createProgram(
+    (chosen) => (line = chosen),
+    (text) => (printed += text),
+  );
+  try {
+    program.parse(withSwitchValues(argv), { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== 0) throw toUsageError(error, program, argv);
+  }
+  return line ?? { command: 'print', text: printed };
+}
+
+type Choose = (line: CommandLine) => void;
+
+function createProgram(choose: Choose, print: (text: string) => void): Command {
+  const program = new Command('dstack-mcp')
+    .description(
+      'Serves the dstack CLI as MCP tools over standard input and output. An MCP client starts it; to add it to one, use setup.',
+    )
+    .version(VERSION, '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'print help; dstack-mcp <command> --help prints the help of a command')
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .allowExcessArguments()
+    .configureOutput({ writeOut: print, outputError: () => undefined })
+    .exitOverride();
+  addSettings(program).action(() => {
+    const [unknown] = program.args;
+    if (unknown !== undefined) throw unknownCommand(unknown, program);
+    choose({ command: 'serve', settings: settingsOf(program) });
+  });
+  addSetup(program, choose);
+  addDoctor(program, choose);
+  const others = [
+    ['sandbox', 'start a real dstack server with simulated machines, to try everything without GPUs'],
+    ['demo', 'run an end-to-end demo against the sandbox'],
+  ] as const;
+  for (const [name, summary] of others)
+    program
+      .command(name)
+      .description(summary)
+      .action(() => choose({ command: name }));
+  for (const command of program.commands)
+    command.helpOption('-h, --help', 'print this help').allowExcessArguments(false);
+  return program;
+}
+
+function addSetup(program: Command, choose: Choose): void {
+  const clients = CLIENTS.map(({ id }) => id);
+  const command = program
+    .command('setup')
+    .description("add this server to an MCP client's configuration: shows the change, asks, and keeps a backup")
+    .addArgument(new Argument('[client]', 'the client to configure').choices(clients))
+    .option('--list', 'list the clients and their configuration files')
+    .option('--dry-run', 'show the change without writing it')
+    .option('-y, --yes', 'write without asking')
+    .option('--undo', 'remove this server from the configuration')
+    .option('--name <name>', 'name of this server in the client', readName, 'dstack')
+    .option('--file <file>', "configuration file, instead of the client's usual one");
+  addSettings(command, 'Settings to write with the entry:').action((id: string | undefined) => {
+    const { list, dryRun, yes, undo, name, file } = command.opts<SetupOptions>();
+    if (list === true) return choose({ command: 'setup', order: 'list' });
+    const client = CLIENTS.find((one) => one.id === id);
+    if (client === undefined) throw missingClient(clients);
+    const given = settingsOf(command);
+    // Invalid settings would keep the server from starting.
+    readSettings(given, {});
+    const settings = Object.fromEntries(
+      describeSettings().flatMap(({ option, env }) =>
+        typeof given[option] === 'string' ? [[env, given[option]] as const] : [],
+      ),
+    );
+    const flags = { dryRun: dryRun === true, yes: yes === true, undo: undo === true };
+    choose({ command: 'setup', order: { client, name, file, settings, ...flags } });
+  });
+}
+
+interface SetupOptions {
+  readonly list?: true;
+  readonly dryRun?: true;
+  readonly yes?: true;
+  readonly undo?: true;
+  readonly name: string;
+  readonly file?: string;
+}
+
+function addDoctor(program: Command, choose: Choose): void {
+  const command = program
+    .command('doctor')
+    .description(
+      'check the dstack executable, the server, the project, ssh, the workspace and the policy; ends with 1 where something is wrong',
+    )
+    .option('--json', 'print the checks as JSON')
+    .option('--verbose', 'also print where dstack was looked for');
+  addSettings(command).action(() => {
+    const { json, verbose } = command.opts<{ json?: true; verbose?: true }>();
+    choose({ command: 'doctor', settings: settingsOf(command), json: json === true, verbose: verbose === true });
+  });
+}
+
+function addSettings(command: Command, heading = 'Settings:'): Command {
+  for (const { option, value, env, meaning, default: fallback } of describeSettings())
+    command.addOption(
+      new Option(`${option} ${value}`, `${meaning} (default: ${fallback}; env: ${env})`).helpGroup(heading),
+    );
+  return command;
+}
+
+/** Returns the texts of settings that were given, before or after the command's name. */
+function settingsOf(command: Command): GivenSettings {
+  const values = command.optsWithGlobals<Record<string, unknown>>();
+  return Object.fromEntries(command.options.map((option) => [option.long ?? '', values[option.attributeName()]]));
+}
+
+/** Adds `on` to a switch without a value, so that the next word isn't read as its value. */
+function withSwitchValues(argv: readonly string[]): string[] {
+  const switches = new Set(describeSettings().flatMap(({ option, value }) => (value === '[on|off]' ? [option] : [])));
+  return argv.map((word, index) =>
+    switches.has(word) && !/^(?:on|off|true|false|1|0|yes|no)$/i.test(argv[index + 1] ?? '') ? `${word}=on` : word,
+  );
+}
+
+function readName(name: string): string {
+  if (/^[A-Za-z0-9_-]{1,64}$/.test(name)) return name;
+  throw new InvalidArgumentError('Use letters, digits, - and _, at most 64.');
+}
+
+function toUsageError(error: CommanderError, program: Command, argv: readonly string[]): ToolError {
+  const command = program.commands.map((one) => one.name()).find((name) => argv.includes(name));
+  const [problem = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
+  const changed = command === 'setup' ? ' Nothing was changed.' : '';
+  const hint = [
+    ...(suggestion === undefined ? [] : [suggestion.replace(/^\((.*)\)$/, '$1')]),
+    `See ${['dstack-mcp', ...(command === undefined ? [] : [command]), '--help'].join(' ')}.`,
+  ];
+  return new ToolError(
+    'invalid-input',
+    `${problem.charAt(0).toUpperCase()}${problem.slice(1).replace(/\.$/, '')}.${changed}`,
+    hint.join(' '),
+    { cause: error },
+  );
+}
+
+function unknownCommand(name: string, program: Command): ToolError {
+  const commands = program.commands.map((command) => command.name());
+  const [nearest] = nearestNames(name, commands);
+  return new ToolError(
+    'invalid-input',
+    `Unknown command: ${name}.`,
+    `${nearest === undefined ? `The commands are ${commands.join(', ')}.` : `Did you mean ${nearest}?`} See dstack-mcp --help.`,
+  );
+}
+
+const missingClient = (clients: readonly string[]): ToolError =>
+  new ToolError(
+    'invalid-input',
+    'setup needs the name of a client. Nothing was changed.',
+    `Run dstack-mcp setup <client>, with one of: ${clients.join(', ')}. --list shows which of them are on this computer.`,
+  );
