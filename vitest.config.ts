@@ -1,34 +1,79 @@
 import { defineConfig } from 'vitest/config';
 import { LongFilesFirst } from './test/support/long-files-first.ts';
 
-// The tiers, from the quickest to the slowest: docs/testing.md says what belongs in which.
+// One project for each tier. docs/testing.md says what belongs in which.
+
+// A limit against hangs, not an assertion about speed: a busy machine must not fail a test.
+const UNIT_TIMEOUT_MS = 30_000;
+const PROCESS_TIMEOUT_MS = 240_000;
+
+const removesFolders = 'test/support/remove-temporary-folders.ts';
+
+/** For tests that start real processes. */
+const processes = {
+  setupFiles: [removesFolders],
+  testTimeout: PROCESS_TIMEOUT_MS,
+  hookTimeout: PROCESS_TIMEOUT_MS,
+  // Hundreds of processes share two cores in CI: one that is late must not block a change. A test that fails three times is broken.
+  retry: process.env['CI'] === undefined ? 0 : 2,
+  // Real processes spend most of a test waiting: run more of them than there are cores.
+  maxWorkers: 4,
+  // After the unit tests: vitest requires it where the number of workers differs, and a failed unit test shows first.
+  sequence: { groupOrder: 1, sequencer: LongFilesFirst },
+};
+
+/** For tests that share the sandbox. */
 const sandboxed = {
+  ...processes,
   globalSetup: ['test/support/global-setup.ts'],
-  setupFiles: ['test/support/stop-left-runs.ts'],
-} as const;
-
-// For real processes on a machine with few cores: a limit against hangs, not an assertion about speed.
-const TIMEOUT_MS = 240_000;
-
-const patient = { testTimeout: TIMEOUT_MS, hookTimeout: TIMEOUT_MS };
+  setupFiles: [removesFolders, 'test/support/stop-left-runs.ts'],
+};
 
 export default defineConfig({
   test: {
     pool: 'forks',
     restoreMocks: true,
-    // A failure that occurs once in many runs has to be understood from its message: print what arrays and objects held.
+    // A failure that occurs once in many runs has to be explained by its message: print what arrays and objects contain.
     chaiConfig: { truncateThreshold: 1_000 },
-    sequence: { sequencer: LongFilesFirst },
-    // Real processes spend most of a test waiting: run more of them than there are cores.
-    maxWorkers: 4,
-    // Hundreds of real processes on two cores: one that is late must not block a change. A test that fails three times is broken.
-    retry: process.env['CI'] === undefined ? 0 : 2,
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
-      { extends: true, test: { ...patient, name: 'dstack', include: ['test/dstack/**/*.test.ts'] } },
-      { extends: true, test: { ...patient, ...sandboxed, name: 'e2e', include: ['test/e2e/**/*.test.ts'] } },
-      { extends: true, test: { ...patient, ...sandboxed, name: 'ui', include: ['test/ui/**/*.test.ts'] } },
-      { extends: true, test: { ...patient, ...sandboxed, name: 'nightly', include: ['test/nightly/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          setupFiles: ['test/support/start-nothing.ts', removesFolders],
+          testTimeout: UNIT_TIMEOUT_MS,
+          // Test files share a process and its modules: half the time of the tier goes into loading them otherwise.
+          isolate: false,
+          maxWorkers: 2,
+        },
+      },
+      { extends: true, test: { ...processes, name: 'dstack', include: ['test/dstack/**/*.test.ts'] } },
+      { extends: true, test: { ...sandboxed, name: 'e2e', include: ['test/e2e/**/*.test.ts'] } },
+      { extends: true, test: { ...sandboxed, name: 'ui', include: ['test/ui/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          ...sandboxed,
+          name: 'nightly',
+          // With the property tests of the other tiers: they try many more values here.
+          include: ['test/nightly/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/dstack/**/*-properties.test.ts'],
+          env: { PROPERTY_RUNS_FACTOR: '20' },
+          setupFiles: [...sandboxed.setupFiles, 'test/support/more-property-runs.ts'],
+        },
+      },
     ],
+    coverage: {
+      provider: 'v8',
+      // The folders where a mistake costs money or data.
+      include: ['src/{changes,dstack,render,safety}/**/*.ts'],
+      reporter: [['text', { skipFull: true }], 'text-summary'],
+      thresholds: {
+        'src/changes/**': { branches: 90 },
+        'src/dstack/**': { branches: 90 },
+        'src/render/**': { branches: 90 },
+        'src/safety/**': { branches: 90 },
+      },
+    },
   },
 });

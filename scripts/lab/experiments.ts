@@ -74,7 +74,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
     what: 'Reports the coverage of the unit tests; fails below 90 % of the branches',
     time: '1 min',
     network: false,
-    command: ['vitest', 'run', '--config', 'vitest.coverage.config.ts', '--coverage'],
+    command: ['vitest', 'run', '--project', 'unit', '--project', 'dstack', '--coverage'],
   },
   {
     name: 'mutation',

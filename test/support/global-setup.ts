@@ -28,7 +28,7 @@ declare module 'vitest' {
 const root = repositoryRoot;
 
 /** Starts one sandbox for the whole test run; every test makes a home folder of its own in it. */
-export default async function startSharedSandbox(project: TestProject): Promise<() => Promise<void>> {
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const cacheFolder = path.join(root, '.cache');
   const say = (line: string): void => {
     process.stderr.write(`sandbox: ${line}\n`);

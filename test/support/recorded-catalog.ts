@@ -1,29 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
-import { afterAll } from 'vitest';
-import { createCatalog } from '../../src/dstack/catalog/catalog.ts';
-import type { Catalog } from '../../src/dstack/argv/catalog-types.ts';
+import { createCatalog } from '../../src/dstack/catalog/create-catalog.ts';
+import type { Catalog } from '../../src/dstack/argv/catalog.ts';
 import { ToolError } from '../../src/core/errors.ts';
 import { fixture } from './paths.ts';
+import { emptyFolder, settleBeforeRemoval } from './temporary-folders.ts';
 
 export const silentLog = pino({ level: 'silent' });
-
-const folders: string[] = [];
-const catalogs: Catalog[] = [];
-// Here and not in `emptyFolder`: a hook that is registered while a test runs is never called.
-afterAll(async () => {
-  await Promise.all(catalogs.map((catalog) => catalog.settled()));
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
-/** A new folder that goes when the tests of the file have ended. */
-export function emptyFolder(): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'dstack-mcp-test-'));
-  folders.push(folder);
-  return folder;
-}
 
 export type RecordedVersion = '0.22.5' | '0.19.40';
 
@@ -34,9 +17,9 @@ export function recordedPages(version: RecordedVersion): Record<string, string> 
   return pages;
 }
 
-/** Has what the catalog writes waited for before the folders go. */
+/** Makes the cleanup wait for what the catalog writes. */
 export function settleAtEnd(catalog: Catalog): Catalog {
-  catalogs.push(catalog);
+  settleBeforeRemoval(() => catalog.settled());
   return catalog;
 }
 

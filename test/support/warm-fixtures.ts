@@ -2,7 +2,7 @@ import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Executable } from '../../src/dstack/run/executable.ts';
+import type { Executable } from '../../src/dstack/run/runner.ts';
 import { installedPython } from './installed-dstack.ts';
 import { fixture, inRepository } from './paths.ts';
 

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pino } from 'pino';
-import { createCatalog } from '../../src/dstack/catalog/catalog.ts';
-import type { Catalog } from '../../src/dstack/argv/catalog-types.ts';
+import { createCatalog } from '../../src/dstack/catalog/create-catalog.ts';
+import type { Catalog } from '../../src/dstack/argv/catalog.ts';
 import { checkArgv, hasEffect } from '../../src/dstack/argv/check-argv.ts';
 import type { CheckedArgv, CommandRequest } from '../../src/dstack/argv/command.ts';
 import { createPlainRunner } from '../../src/dstack/run/process-runner.ts';

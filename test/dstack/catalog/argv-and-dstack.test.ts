@@ -1,11 +1,12 @@
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { checkArgv } from '../../../src/dstack/argv/check-argv.ts';
-import { createCatalog } from '../../../src/dstack/catalog/catalog.ts';
+import { createCatalog } from '../../../src/dstack/catalog/create-catalog.ts';
 import type { CommandRequest } from '../../../src/dstack/argv/command.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { describeParsers, installedPython } from '../../support/installed-dstack.ts';
-import { emptyFolder, settleAtEnd, silentLog } from '../../support/recorded-catalog.ts';
+import { emptyFolder } from "../../support/temporary-folders.ts";
+import { settleAtEnd, silentLog } from '../../support/recorded-catalog.ts';
 import { fixture } from '../../support/paths.ts';
 
 interface Parsed {

@@ -2,10 +2,11 @@ import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promi
 import path from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { findExecutable } from '../../../src/dstack/locate/find-executable.ts';
-import type { Executable } from '../../../src/dstack/run/executable.ts';
+import type { Executable } from '../../../src/dstack/run/runner.ts';
 import { resolveCliIdentity, readInstallationStamp } from '../../../src/dstack/locate/cli-identity.ts';
 import { installedDstack } from '../../support/installed-dstack.ts';
-import { emptyFolder, silentLog } from '../../support/recorded-catalog.ts';
+import { emptyFolder } from "../../support/temporary-folders.ts";
+import { silentLog } from '../../support/recorded-catalog.ts';
 
 let home: string;
 let executable: Executable;

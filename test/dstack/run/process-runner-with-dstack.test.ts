@@ -1,19 +1,20 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createCatalog } from '../../../src/dstack/catalog/catalog.ts';
-import type { Catalog } from '../../../src/dstack/argv/catalog-types.ts';
+import { createCatalog } from '../../../src/dstack/catalog/create-catalog.ts';
+import type { Catalog } from '../../../src/dstack/argv/catalog.ts';
 import { checkArgv, hasEffect } from '../../../src/dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../../../src/dstack/argv/command.ts';
 import { findExecutable } from '../../../src/dstack/locate/find-executable.ts';
 import { createHelpSource } from '../../../src/dstack/catalog/help-source.ts';
 import { createPlainRunner } from '../../../src/dstack/run/process-runner.ts';
-import { readIdentity } from '../../../src/dstack/locate/read-version.ts';
+import { readIdentity } from '../../../src/dstack/locate/cli-identity.ts';
 import type { Transcript } from '../../../src/core/transcript.ts';
 import type { RunOptions, Runner } from '../../../src/dstack/run/runner.ts';
 import { spendConsent } from '../../../src/safety/consent/consent.ts';
 import { installedDstack } from '../../support/installed-dstack.ts';
-import { emptyFolder, settleAtEnd, silentLog } from '../../support/recorded-catalog.ts';
+import { emptyFolder } from '../../support/temporary-folders.ts';
+import { settleAtEnd, silentLog } from '../../support/recorded-catalog.ts';
 import { inRepository } from '../../support/paths.ts';
 
 let home: string;

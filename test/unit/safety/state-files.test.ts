@@ -1,13 +1,11 @@
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { checkArgv, hasEffect } from '../../../src/dstack/argv/check-argv.ts';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { checkArgv } from '../../../src/dstack/argv/check-argv.ts';
 import { openHelpCache } from '../../../src/dstack/catalog/help-cache.ts';
 import type { HelpCache } from '../../../src/dstack/catalog/help-cache.ts';
-import { createPlainRunner } from '../../../src/dstack/run/process-runner.ts';
 import type { Transcript } from '../../../src/core/transcript.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { writeConfiguration } from '../../../src/configuration/write-configuration.ts';
@@ -15,11 +13,8 @@ import { createAttachmentStore } from '../../../src/attachments/attachment-store
 import type { AttachmentRecord, AttachmentStore } from '../../../src/attachments/attachment-store.ts';
 import { createAttachments } from '../../../src/attachments/attachments.ts';
 import type { Attachments } from '../../../src/attachments/attachments.ts';
-import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
-import { grantConsent, spendConsent } from '../../../src/safety/consent/consent.ts';
 import { createWorkspace } from '../../../src/safety/files/workspace.ts';
 import { recordedCatalog, silentLog } from '../../support/recorded-catalog.ts';
-import { writeExecutable } from '../../support/fake-cli.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -128,30 +123,6 @@ describe('a record of an attachment', () => {
     expect(await namesIn(place(''))).toEqual(['full.json', 'web.json']);
   });
 
-  test('that can’t be written once dstack runs: dstack is ended again, since nobody would find it', async () => {
-    const script = await writeExecutable(folder, 'dstack', [
-      '#!/bin/sh',
-      `echo $$ > ${place('pid')}`,
-      'exec sleep 1000',
-    ]);
-    const started = startFor('fresh', async () => {
-      // Between the first writing of the record and the start.
-      await rm(place('fresh.json'));
-      await mkdir(place('fresh.json'));
-      return script;
-    });
-    await expect(started).rejects.toMatchObject({
-      code: 'state-unavailable',
-      message: expect.stringContaining('EISDIR'),
-    });
-    // It may be ended before it says its number.
-    const pid = existsSync(place('pid')) ? Number(await readFile(place('pid'), 'utf8')) : undefined;
-    onTestFinished(async () => {
-      if (pid !== undefined && (await lookUpProcess(pid)) !== undefined) process.kill(pid, 'SIGKILL');
-    });
-    expect(pid === undefined ? undefined : await lookUpProcess(pid)).toBeUndefined();
-  });
-
   test.each<[string, () => Promise<unknown>]>([
     ['is a file', () => writeFile(place(''), '')],
     ['can’t be written', () => symlink('/sys/kernel', place(''))],
@@ -185,29 +156,6 @@ const NOTHING_PRINTED: Transcript = {
   durationMs: 0,
   ran: 'plain',
 };
-
-test('where no temporary file can be made, a change is not started, and its consent is still good', async () => {
-  const argv = await checkArgv(
-    { command: 'stop', flags: { '--yes': true }, positionals: ['web'] },
-    recordedCatalog('0.22.5'),
-  );
-  if (!hasEffect(argv, 'destroy')) throw new Error(`its effect is ${argv.effect}`);
-  const runner = createPlainRunner({
-    executable: { path: '/bin/true', tried: [] },
-    env: {},
-    spendConsent,
-    launcherPath: '',
-    log: silentLog,
-  });
-  onTestFinished(() => runner.close());
-  const consent = grantConsent({ operation: 'stop', level: 'token', planDigest: 'x', argv: argv.argv });
-  const stop = (): Promise<Transcript> => runner.change(argv, consent, { timeoutMs: 30_000 });
-  onTestFinished(() => void vi.unstubAllEnvs());
-  vi.stubEnv('TMPDIR', path.join(folder, 'missing'));
-  expect((await stop()).exit).toEqual({ kind: 'not-started', reason: expect.stringContaining('ENOENT') });
-  vi.stubEnv('TMPDIR', folder);
-  expect((await stop()).exit).toEqual({ kind: 'exited', code: 0 });
-});
 
 test('a configuration that was written, whose last line was not, is told as written', async () => {
   const full = (): never => {

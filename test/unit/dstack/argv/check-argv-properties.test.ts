@@ -3,9 +3,10 @@ import { expect, test } from 'vitest';
 import { checkArgv } from '../../../../src/dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../../../../src/dstack/argv/command.ts';
 import { flagOwner, RUNNABLE_COMMANDS } from '../../../../src/dstack/argv/command-rules.ts';
-import type { DocumentedFlag } from '../../../../src/dstack/argv/catalog-types.ts';
+import type { DocumentedFlag } from '../../../../src/dstack/argv/catalog.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { recordedCatalog } from '../../../support/recorded-catalog.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 const catalog = recordedCatalog('0.22.5');
 const TYPES = ['task', 'service', 'dev-environment', 'fleet', 'volume', 'gateway'];
@@ -64,7 +65,7 @@ test('no beginning of a documented flag passes for it, though argparse takes it'
       fc.pre(!one.all.has(short));
       expect(await codeOf(requestOf(one, { [short]: true }), [short, one.flag.long])).toBe('unknown-flag');
     }),
-    { numRuns: 150 },
+    { numRuns: propertyRuns(50) },
   );
 });
 
@@ -92,7 +93,7 @@ test('no flag with something in, before or behind its name passes', async () => 
       fc.pre(!one.all.has(name));
       expect(await codeOf(requestOf(one, { [name]: 'x' }), [name])).toBe('unknown-flag');
     }),
-    { numRuns: 150 },
+    { numRuns: propertyRuns(50) },
   );
 });
 
@@ -122,7 +123,7 @@ test('no spelling in other letters passes: upper case, Unicode look-alikes, full
       const name = long.slice(0, place) + other + long.slice(place + 1);
       expect(await codeOf(requestOf(one, { [name]: 'x' }), [name])).toBe('unknown-flag');
     }),
-    { numRuns: 150 },
+    { numRuns: propertyRuns(50) },
   );
 });
 
@@ -140,7 +141,7 @@ test('a flag that is not the model’s to give is refused; those of a tool even 
         expect(await codeOf(request, leave)).toMatch(/^(forbidden-flag|invalid-value)$/);
       },
     ),
-    { numRuns: 150 },
+    { numRuns: propertyRuns(50) },
   );
 });
 
@@ -165,7 +166,7 @@ test('whatever is let through stands in the argv as it was given: one word for t
         expect(argv.effect).toBe(one.command === 'attach' ? 'change' : 'read');
       },
     ),
-    { numRuns: 300 },
+    { numRuns: propertyRuns(100) },
   );
   expect(passed).toBeGreaterThan(50);
 });

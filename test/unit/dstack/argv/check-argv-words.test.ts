@@ -9,7 +9,7 @@ import {
 import { checkFlagValue, checkName } from '../../../../src/dstack/argv/check-value.ts';
 import { flagOwner, ruleOf, RUNNABLE_COMMANDS } from '../../../../src/dstack/argv/command-rules.ts';
 import type { CommandRequest } from '../../../../src/dstack/argv/command.ts';
-import type { DocumentedFlag } from '../../../../src/dstack/argv/catalog-types.ts';
+import type { DocumentedFlag } from '../../../../src/dstack/argv/catalog.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { recordedCatalog } from '../../../support/recorded-catalog.ts';
 

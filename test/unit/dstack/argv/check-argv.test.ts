@@ -6,6 +6,7 @@ import { RUNNABLE_COMMANDS } from '../../../../src/dstack/argv/command-rules.ts'
 import type { ErrorCode } from '../../../../src/core/errors.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { recordedCatalog, recordedPages } from '../../../support/recorded-catalog.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 const catalog = recordedCatalog('0.22.5');
 const old = recordedCatalog('0.19.40');
@@ -439,7 +440,7 @@ describe('whatever is asked for', () => {
         expect(hasEffect(argv, 'destroy')).toBe(false);
         expect(argv.effect === 'read' || asked.command === 'attach').toBe(true);
       }),
-      { numRuns: 2000 },
+      { numRuns: propertyRuns(300) },
     );
     expect(passed).toBeGreaterThan(5);
   });

@@ -1,12 +1,12 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { createCatalog } from '../../../../src/dstack/catalog/catalog.ts';
-import type { Catalog } from '../../../../src/dstack/argv/catalog-types.ts';
-import type { CliIdentity } from '../../../../src/dstack/locate/cli-identity-type.ts';
+import { createCatalog } from '../../../../src/dstack/catalog/create-catalog.ts';
+import type { Catalog } from '../../../../src/dstack/argv/catalog.ts';
+import type { CliIdentity } from '../../../../src/dstack/locate/cli-identity.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
+import { emptyFolder } from "../../../support/temporary-folders.ts";
 import {
-  emptyFolder,
   recordedCatalog,
   recordedPages,
   settleAtEnd,
@@ -79,7 +79,7 @@ test('the next catalog of the same executable reads from the disk, which only th
 test('pages that came along with one are on the disk too: the next catalog asks for none of them', async () => {
   const source = {
     read: () => Promise.resolve(pages['ps'] ?? ''),
-    cameAlong: () => ({ ps: pages['ps'] ?? '', 'apply -h task': pages['apply -h task'] ?? '' }),
+    prefetchedPages: () => ({ ps: pages['ps'] ?? '', 'apply -h task': pages['apply -h task'] ?? '' }),
   };
   const first = settleAtEnd(createCatalog({ source, identity, cacheDir, log: silentLog }));
   await first.page('ps');

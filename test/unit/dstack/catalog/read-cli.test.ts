@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { createHelpSource } from '../../../../src/dstack/catalog/help-source.ts';
 import { nearestNames } from '../../../../src/dstack/argv/nearest-names.ts';
-import { readIdentity } from '../../../../src/dstack/locate/read-version.ts';
+import { readIdentity } from '../../../../src/dstack/locate/cli-identity.ts';
 import type { Exit, Transcript } from '../../../../src/core/transcript.ts';
-import { showCommand } from '../../../../src/dstack/argv/show-command.ts';
+import { showCommand } from '../../../../src/dstack/argv/command.ts';
 
 const said = (stdout: string, exit: Exit = { kind: 'exited', code: 0 }, stderr = ''): Transcript => ({
   command: 'dstack x',

@@ -2,9 +2,8 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { candidatePlaces } from '../../../../src/dstack/locate/candidate-paths.ts';
-import { findExecutable } from '../../../../src/dstack/locate/find-executable.ts';
-import { interpreterNamedIn } from '../../../../src/dstack/locate/read-interpreter.ts';
-import { emptyFolder } from '../../../support/recorded-catalog.ts';
+import { findExecutable, interpreterNamedIn } from '../../../../src/dstack/locate/find-executable.ts';
+import { emptyFolder } from "../../../support/temporary-folders.ts";
 
 describe('the places where it may be', () => {
   const indexOf = (places: readonly string[], file: string): number => {

@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { readFleets, sumPrices } from '../../../../src/dstack/output/read-fleets.ts';
-import type { FleetRow } from '../../../../src/dstack/output/read-fleets.ts';
-import { readMetrics } from '../../../../src/dstack/output/read-metrics.ts';
+import { readFleets, sumPrices, readRuns, readMetrics } from '../../../../src/dstack/output/read-listings.ts';
+import type { FleetRow } from '../../../../src/dstack/output/read-listings.ts';
 import { readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
-import { readRuns } from '../../../../src/dstack/output/read-runs.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
 
 const lines = (fixture: string, version?: string): string[] => readFixture(fixture, version).stdout.split('\n');

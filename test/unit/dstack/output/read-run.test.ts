@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
 import { readFleet, readGateway, readVolume, resourceFacts } from '../../../../src/dstack/output/read-resource.ts';
-import { readRun, readRunList, runFacts } from '../../../../src/dstack/output/read-run.ts';
+import { readRun, runFacts } from '../../../../src/dstack/output/read-run.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
 
 const json = (fixture: string, version?: string): unknown => readJsonOutput(readFixture(fixture, version).stdout);
@@ -136,9 +137,10 @@ describe('a run', () => {
     });
   });
 
-  it('in the list is read as it is alone', () => {
-    const [listed] = readRunList(json('ps-json'));
-    // The list lacks how to connect to a job.
+  it('in a list is parsed like a single one', () => {
+    const { runs } = z.object({ runs: z.array(z.unknown()) }).parse(json('ps-json'));
+    const listed = readRun(runs[0]);
+    // The list doesn't say how to connect to a job.
     const { costUsd: _then, sshCommand: _command, ...alone } = readRun(json('run-get-running'));
     expect(listed).toMatchObject(alone);
   });

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
-import { readFleets } from '../../../../src/dstack/output/read-fleets.ts';
+import { readFleets, readRuns } from '../../../../src/dstack/output/read-listings.ts';
 import { readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
-import { readRuns } from '../../../../src/dstack/output/read-runs.ts';
 
 /** A table as dstack prints it: one space before, two between its columns. */
 function table(...rows: readonly (readonly string[])[]): string {

@@ -2,26 +2,24 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseHelp } from '../../../../src/dstack/catalog/parse-help.ts';
 import type { Transcript } from '../../../../src/core/transcript.ts';
-import { createFrameReader, encodeFrame } from '../../../../src/dstack/warm/frames.ts';
-import type { Frame } from '../../../../src/dstack/warm/frames.ts';
-import { locate, pointAt } from '../../../../src/configuration/locate.ts';
+import { createFrameReader, encodeFrame } from '../../../../src/dstack/warm/protocol.ts';
+import type { Frame } from '../../../../src/dstack/warm/protocol.ts';
 import { parseEnvFile } from '../../../../src/configuration/parse-env-file.ts';
-import { parseText } from '../../../../src/configuration/parse-text.ts';
+import { codeFrame, locate, parseText } from '../../../../src/configuration/parse-text.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { cutText } from '../../../../src/render/cut-text.ts';
 import { readFailure } from '../../../../src/dstack/output/read-failure.ts';
-import { readFleets } from '../../../../src/dstack/output/read-fleets.ts';
-import { readMetrics } from '../../../../src/dstack/output/read-metrics.ts';
+import { readFleets, readRuns, readMetrics } from '../../../../src/dstack/output/read-listings.ts';
 import { readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
 import { readApplyOutcome, readDeleteOutcome, readStopOutcome } from '../../../../src/dstack/output/read-outcome.ts';
 import { readPlan } from '../../../../src/dstack/output/read-plan.ts';
-import { readRuns } from '../../../../src/dstack/output/read-runs.ts';
 import { readTable } from '../../../../src/dstack/output/read-table.ts';
-import { foldProgress } from '../../../../src/dstack/output/fold-progress.ts';
-import { pageLog } from '../../../../src/dstack/output/page-log.ts';
+import { createLineSplitter } from '../../../../src/dstack/output/split-lines.ts';
 import { readAttachOutput } from '../../../../src/attachments/read-attach-output.ts';
 import { createRedactor } from '../../../../src/render/redact.ts';
 import { cleanLine, cleanText, fenceUntrusted } from '../../../../src/render/untrusted.ts';
+import { pageLog } from '../../../support/page-log.ts';
+import { inputLength, propertyRuns } from '../../../support/property-runs.ts';
 
 const transcript = (stdout: string, stderr = ''): Transcript => ({
   command: 'dstack apply',
@@ -50,11 +48,16 @@ const READERS: Readonly<Record<string, (text: string) => unknown>> = {
   fleets: readFleets,
   metrics: readMetrics,
   'the output of attach': readAttachOutput,
-  'a progress bar': foldProgress,
+  'a progress bar': (text) => {
+    const lines: string[] = [];
+    const splitter = createLineSplitter((line) => lines.push(line.text));
+    splitter.write(Buffer.from(text));
+    return [splitter.end(), lines];
+  },
   'the places of a configuration': (text) => {
     const parsed = parseText(text, 'a.dstack.yml');
     const { key, value } = locate(parsed, ['resources', 'gpu', '0', 'name']);
-    return [pointAt(text, key), pointAt(text, value)];
+    return [codeFrame(text, key), codeFrame(text, value)];
   },
   'an env file': parseEnvFile,
   'text that is cleaned': cleanText,
@@ -120,15 +123,17 @@ function readSafely(read: (text: string) => unknown, text: string): unknown {
 }
 
 /** A configuration is refused beyond a size; the yaml package makes an error object for each damaged place in it. */
-const LENGTHS: Readonly<Record<string, number>> = { 'the places of a configuration': 5_000 };
-const USUAL_LENGTH = 60_000;
+const LENGTHS: Readonly<Record<string, number>> = {
+  'the places of a configuration': inputLength({ unit: 1_000, nightly: 5_000 }),
+};
+const USUAL_LENGTH = inputLength({ unit: 10_000, nightly: 60_000 });
 
 describe.each(Object.entries(READERS))('%s', (what, read) => {
   test('that is damaged in any way is read, or refused in words; it never crashes the reader', () => {
     const damaged = fc.property(texts, (text) => {
       readSafely(read, text);
     });
-    expect(() => fc.assert(damaged, { numRuns: 300 })).not.toThrow();
+    expect(() => fc.assert(damaged, { numRuns: propertyRuns(50) })).not.toThrow();
   });
 
   // The test's own limit is the assertion: what grows with the square of this length takes many minutes for all of these.
@@ -174,14 +179,14 @@ test('a frame of twenty megabytes that comes in small pieces is put together', (
   expect(got).toEqual([payload.length]);
 });
 
-test('a log of any shape is paged, and no page is larger than it may be', async () => {
+test('a log of any shape is paged, and no page exceeds its limit', () => {
   const request = { maxBytes: 2_000, logKey: 'a', filter: { text: '%', contextLines: 2 } };
-  await fc.assert(
-    fc.asyncProperty(texts, fc.integer({ min: 1, max: 20 }), async (text, lines) => {
-      const page = await pageLog([Buffer.from(text)], { ...request, lines });
+  fc.assert(
+    fc.property(texts, fc.integer({ min: 1, max: 20 }), (text, lines) => {
+      const page = pageLog(text, { ...request, lines });
       expect(page.total.bytes).toBe(Buffer.byteLength(text));
       expect(page.text.split('\n').length).toBeLessThanOrEqual(1 + lines * (1 + 2 * request.filter.contextLines));
     }),
-    { numRuns: 200 },
+    { numRuns: propertyRuns(50) },
   );
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fitEnvironment } from '../../../../src/dstack/warm/environment.ts';
+import { fitEnvironment } from '../../../../src/dstack/warm/service.ts';
 
 const INFO = { bakedAtImport: ['DSTACK_LOG_*', 'HOME'], bakedAtPark: ['COLUMNS', 'DSTACK_PROJECT'] };
 const BASE = { HOME: '/home/x', COLUMNS: '80' };

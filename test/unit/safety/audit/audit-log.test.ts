@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
@@ -11,14 +10,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { createAuditLog, auditEntry } from '../../../../src/safety/audit/audit-log.ts';
 import type { AuditLogOptions, AuditEntry } from '../../../../src/safety/audit/audit-log.ts';
 import { pendingChange } from '../../../support/pending.ts';
-import { inRepository, repositoryRoot } from '../../../support/paths.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'audit-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -208,31 +205,6 @@ test('other files in the folder are left alone by the rotation', () => {
   expect(readdirSync(folder)).toEqual(
     expect.arrayContaining(['a-notes.jsonl', 'attachments.json', 'audit-0-notes.jsonl']),
   );
-});
-
-test('two servers over one folder lose no line and mix none, through many rotations', async () => {
-  const folder = newFolder();
-  const script = path.join(root, 'writer.ts');
-  writeFileSync(
-    script,
-    `import { createAuditLog } from ${JSON.stringify(inRepository('src/safety/audit/audit-log.ts'))};
-const log = createAuditLog({ folder: ${JSON.stringify(folder)}, redact: (text) => text, maxBytes: 4_000, keepFiles: 1_000 });
-for (let index = 0; index < 300; index += 1) log.write({ ...${JSON.stringify(entry())}, id: process.argv[2] + index });
-`,
-  );
-  const writers = ['a', 'b'].map((name) =>
-    spawn(process.execPath, ['--import', 'tsx', script, name], {
-      cwd: repositoryRoot,
-      stdio: ['ignore', 'inherit', 'inherit'],
-    }),
-  );
-  const codes = await Promise.all(writers.map(async (writer) => (await once(writer, 'exit'))[0]));
-  expect(codes).toEqual([0, 0]);
-  const ids = linesOf(folder).map((line) => String(line['id']));
-  expect(ids.toSorted()).toEqual(
-    ['a', 'b'].flatMap((name) => Array.from({ length: 300 }, (_, index) => `${name}${index}`)).toSorted(),
-  );
-  expect(readdirSync(folder).length).toBeGreaterThan(5);
 });
 
 test.each([
