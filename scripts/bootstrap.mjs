@@ -3,11 +3,11 @@
 // dstack; with `--browser`, Chromium for the tests of the card; with `--older`, an older dstack. Plain JavaScript without dependencies,
 // because it runs before any are installed.
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withLock } from '../src/core/exclusive-lock.mjs';
+import { hashFiles, isBuildCurrent } from './build-stamp.mjs';
 import { prepareChromium } from './chromium.mjs';
 import { findMissing } from './find-missing.mjs';
 
@@ -115,26 +115,14 @@ function packagesStep() {
 }
 
 function buildStep() {
-  return stampedStep({
-    stamp: path.join(root, 'dist', '.stamp'),
-    hashInputs: () =>
-      hashFiles(
-        [
-          'package.json',
-          'package-lock.json',
-          'scripts/build.mjs',
-          'scripts/describe-bundled.mjs',
-          'scripts/find-missing.mjs',
-          ...['src', 'tools', 'sandbox', 'ui', 'worker', 'skills'].flatMap(listFiles),
-        ],
-        '',
-      ),
+  return {
+    isDone: isBuildCurrent,
     async run() {
       say('Building…');
       const { buildAll } = await import('./build.mjs');
       await buildAll();
     },
-  });
+  };
 }
 
 function loadSandbox() {
@@ -278,27 +266,6 @@ async function runSteps(steps) {
     'Another setup of this folder has been running for 30 minutes.',
     'Wait for it or stop it, then run the same command again.',
   );
-}
-
-/**
- * @param {readonly string[]} files
- * @param {string} salt
- */
-function hashFiles(files, salt) {
-  const hash = createHash('sha256').update(salt);
-  for (const file of files) hash.update(`${file}\0`).update(readFileSync(path.join(root, file)));
-  return hash.digest('hex');
-}
-
-/**
- * @param {string} folder
- * @returns {string[]}
- */
-function listFiles(folder) {
-  return readdirSync(path.join(root, folder), { recursive: true })
-    .map((name) => path.join(folder, String(name)))
-    .filter((name) => !name.includes('__pycache__') && statSync(path.join(root, name)).isFile())
-    .sort();
 }
 
 /** @param {string} file */

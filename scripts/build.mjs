@@ -7,6 +7,7 @@ import { chmod, cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildCard } from '../ui/build.mjs';
+import { hashBuildInputs, writeStamp } from './build-stamp.mjs';
 import { describeBundled } from './describe-bundled.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -38,8 +39,10 @@ export async function buildAll() {
   const dist = path.join(root, 'dist');
   try {
     await mkdir(made, { recursive: true });
+    const inputs = hashBuildInputs();
     const built = await Promise.all([bundleServer(made), bundleSetup(made), bundleTraces(made), bundleSandbox(made)]);
     await describeBundled(root, made, built.flat());
+    writeStamp(made, inputs);
     if (existsSync(dist)) await rename(dist, old);
     await rename(made, dist);
   } finally {

@@ -4,18 +4,19 @@ import { preparePythonEnvironment } from '../../sandbox/python-environment.ts';
 import { startSandbox } from '../../sandbox/sandbox.ts';
 import { prepareState } from './prepare-state.ts';
 import { writeRecorder } from './write-recorder.ts';
-import { repositoryRoot } from './paths.ts';
+import { buildIfStale } from './build-if-stale.ts';
+import { inRepository } from './paths.ts';
 
-/** What tests are given of the sandbox that all of them share. */
+/** The sandbox that the tests of the e2e, ui and nightly tiers share. */
 export interface SharedSandbox {
   readonly url: string;
   readonly token: string;
   readonly home: string;
   readonly cli: string;
-  /** The CLI behind a recorder (support/write-recorder.ts), and what servers have found out about that one. */
+  /** A CLI that records its calls (support/write-recorder.ts), and a state folder that was prepared for it. */
   readonly recorder: { readonly cli: string; readonly preparedState: string };
   readonly env: Readonly<Record<string, string>>;
-  /** What servers have found out once already, for their state folders. */
+  /** A state folder with a warm cache of help pages. Tests copy it. */
   readonly preparedState: string;
 }
 
@@ -25,11 +26,31 @@ declare module 'vitest' {
   }
 }
 
-const root = repositoryRoot;
+interface RunningSandbox {
+  readonly shared: SharedSandbox;
+  readonly stop: () => Promise<void>;
+}
 
-/** Starts one sandbox for the whole test run; every test makes a home folder of its own in it. */
+/** Vitest loads this file once for each project; they share what this holds. */
+const holder: { starting?: Promise<RunningSandbox>; users?: number } = ((globalThis as Record<symbol, object>)[
+  Symbol.for('dstack-mcp test sandbox')
+] ??= {});
+
+/** Starts one sandbox for all projects that need it. Every test creates its own home folder in it. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const cacheFolder = path.join(root, '.cache');
+  holder.users = (holder.users ?? 0) + 1;
+  holder.starting ??= start();
+  const { shared, stop } = await holder.starting;
+  project.provide('sandbox', shared);
+  return async () => {
+    holder.users = (holder.users ?? 0) - 1;
+    if (holder.users === 0) await stop();
+  };
+}
+
+async function start(): Promise<RunningSandbox> {
+  await buildIfStale();
+  const cacheFolder = inRepository('.cache');
   const say = (line: string): void => {
     process.stderr.write(`sandbox: ${line}\n`);
   };
@@ -39,13 +60,14 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   }
   const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: say });
   const { url, token, home, env } = sandbox;
-  // Another CLI than that of the server: `npm run matrix` has them of different versions.
+  // Another CLI than the server's: `npm run lab -- matrix` combines versions.
   const cli = process.env['DSTACK_TEST_CLI'] ?? sandbox.cli;
   const preparedState = path.join(home, 'prepared-state');
-  await prepareState({ ...env, DSTACK_MCP_CLI: cli }, preparedState);
   const folder = path.join(home, 'recorder');
   const recorder = { cli: await writeRecorder(folder, cli), preparedState: path.join(folder, 'prepared-state') };
-  await prepareState({ ...env, DSTACK_MCP_CLI: recorder.cli }, recorder.preparedState);
-  project.provide('sandbox', { url, token, home, cli, recorder, env, preparedState });
-  return () => sandbox.stop();
+  await Promise.all([
+    prepareState({ ...env, DSTACK_MCP_CLI: cli }, preparedState),
+    prepareState({ ...env, DSTACK_MCP_CLI: recorder.cli }, recorder.preparedState),
+  ]);
+  return { shared: { url, token, home, cli, recorder, env, preparedState }, stop: () => sandbox.stop() };
 }
