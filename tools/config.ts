@@ -1,20 +1,21 @@
 import * as z from 'zod';
 import type { ConfigurationService } from '../src/configuration/configuration-service.ts';
+import { plural } from '../src/core/format-values.ts';
 import { refuse } from '../src/core/report.ts';
+import { ownTranscript } from '../src/core/transcript.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 export const config = defineTool({
   name: 'config',
-  title: 'Check and begin configurations',
+  title: 'Validate and scaffold configurations',
   description:
-    "Validate a *.dstack.yml, profiles.yml or text by dstack's own parser: every problem with line and fix, and advice. Describe a type or property (`task`, `service.scaling`); never guess YAML keys. Start a file of a type. Find and read files.",
+    "Validate a *.dstack.yml, profiles.yml or text with dstack's own parser: each problem with its line and a fix, plus advice. Describe a type or property (`task`, `service.scaling`); never guess YAML keys. Start from a commented file of a type. Find and read files.",
   effect: 'read',
   input: z.strictObject({
     action: z.enum(['validate', 'describe', 'schema', 'start', 'find', 'read']),
     file: z.string().min(1).max(4096).optional(),
     text: z.string().max(10_000_000).optional(),
     property: z.string().min(1).max(200).optional().describe('Or type'),
-    need: z.string().min(1).max(1000).optional().describe('"gpu A100:2 model org/m port 8000"'),
   }),
   facts: z.object({
     verdict: z.string(),
@@ -25,23 +26,23 @@ export const config = defineTool({
     files: z.array(z.object({ path: z.string(), type: z.string(), name: z.string() })),
     types: z.array(z.string()),
   }),
-  async run(input, { config: power }) {
+  async run(input, { config: service }) {
     const { action, file, property } = input;
     switch (action) {
       case 'validate':
-        return validate(power, input);
+        return validate(service, input);
       case 'describe':
-        return describe(power, property);
+        return describe(service, property);
       case 'schema': {
-        const transcript = await power.schema(property ?? refuseWithout('schema', 'property', 'task'));
+        const transcript = await service.schema(property ?? refuseWithout('schema', 'property', 'task'));
         return { outcome: 'done', summary: `Schema of ${property}.`, printed: [{ transcript }], facts: {} };
       }
       case 'start':
-        return start(power, property ?? refuseWithout('start', 'property', 'task'), input.need ?? '');
+        return start(service, property ?? refuseWithout('start', 'property', 'task'));
       case 'find':
-        return find(power);
+        return find(service);
       case 'read':
-        return read(power, file ?? refuseWithout('read', 'file', 'train.dstack.yml'));
+        return read(service, file ?? refuseWithout('read', 'file', 'train.dstack.yml'));
       default:
         return action satisfies never;
     }
@@ -49,72 +50,68 @@ export const config = defineTool({
 });
 
 const refuseWithout = (action: string, field: string, example: string): never =>
-  refuse(`${action} needs \`${field}\`.`, `As in ${field}: "${example}".`);
+  refuse(`${action} needs \`${field}\`.`, `For example, ${field}: "${example}".`);
 
-const count = (things: readonly unknown[], name: string): string =>
-  `${things.length} ${name}${things.length === 1 ? '' : 's'}`;
-
-async function describe(power: ConfigurationService, property: string | undefined) {
-  const transcript = await power.describe(property);
+async function describe(service: ConfigurationService, property: string | undefined) {
+  const transcript = await service.describe(property);
   return {
     outcome: 'done' as const,
-    summary: property === undefined ? 'The types that dstack knows.' : `Reference of ${property}.`,
+    summary: property === undefined ? 'Configuration types of the installed dstack.' : `Reference of ${property}.`,
     printed: [{ transcript }],
-    facts: property === undefined ? { types: [...(await power.types())] } : {},
+    facts: property === undefined ? { types: [...(await service.types())] } : {},
   };
 }
 
-async function find(power: ConfigurationService) {
-  const files = [...(await power.find())];
+async function find(service: ConfigurationService) {
+  const files = [...(await service.find())];
   const lines = files.map(({ path, type, name }) => `${path}: ${type}${name === '' ? '' : ` ${name}`}`);
   return {
     outcome: 'done' as const,
-    summary: [`${count(files, 'configuration file')}.`, ...lines].join('\n'),
+    summary: [`${plural(files.length, 'configuration file')}.`, ...lines].join('\n'),
     printed: [],
     facts: { files },
   };
 }
 
-async function read(power: ConfigurationService, file: string) {
-  const { text, hash } = await power.read(file);
+async function read(service: ConfigurationService, file: string) {
+  const { text, hash } = await service.read(file);
   return {
     outcome: 'done' as const,
-    summary: `${file}, as it is.`,
-    printed: [{ transcript: power.show(`read ${file}`, text) }],
+    summary: `Content of ${file}.`,
+    printed: [{ transcript: ownTranscript(`config read ${file}`, text) }],
     facts: { hash },
   };
 }
 
-async function start(power: ConfigurationService, type: string, need: string) {
-  const { text, unused, examples, checked } = await power.start(type, need);
-  const summary = [
-    `A ${type} to begin with; dstack finds it ${checked.verdict}. Nothing was written.`,
-    ...(unused.length === 0 ? [] : [`Not used: ${unused.join(', ')}.`]),
-    ...(examples.length === 0 ? [] : [`Examples to replace: ${examples.join(', ')}.`]),
-  ];
+async function start(service: ConfigurationService, type: string) {
+  const { text, checked } = await service.start(type);
   return {
     outcome: 'done' as const,
-    summary: summary.join(' '),
-    printed: [{ transcript: power.show(`start ${type}`, text) }],
+    summary: `Starter file for ${type}; dstack's parser finds it ${checked.verdict}. Nothing was written.`,
+    printed: [{ transcript: ownTranscript(`config start ${type}`, text) }],
     facts: { verdict: checked.verdict },
-    next: 'Change what has to be, then write it with write_config.',
+    next:
+      type === 'profiles'
+        ? 'Replace the values marked EXAMPLE, and have the user save it as .dstack/profiles.yml.'
+        : 'Replace the values marked EXAMPLE, then write it with write_config.',
   };
 }
 
 async function validate(
-  power: ConfigurationService,
+  service: ConfigurationService,
   { file, text }: { file?: string | undefined; text?: string | undefined },
 ) {
-  if ((file === undefined) === (text === undefined)) refuse('validate needs `file` or `text`.', 'Give one of the two.');
+  if ((file === undefined) === (text === undefined))
+    refuse('validate needs `file` or `text`.', 'Pass exactly one of them.');
   const shownPath = file ?? 'text';
-  const read = text === undefined ? await power.read(file ?? '') : undefined;
-  const checked = await power.check({ text: read?.text ?? text ?? '', shownPath, folder: read?.folder });
+  const read = text === undefined ? await service.read(file ?? '') : undefined;
+  const checked = await service.check({ text: read?.text ?? text ?? '', shownPath, folder: read?.folder });
   const { verdict, problems, advice, unsetVariables, transcript } = checked;
   const isValid = verdict === 'valid';
   const summary = [
-    isValid ? `${shownPath} is valid.` : `${shownPath} is ${verdict}: ${count(problems, 'problem')}.`,
+    isValid ? `${shownPath} is valid.` : `${shownPath} is ${verdict}: ${plural(problems.length, 'problem')}.`,
     ...(advice.length === 0 ? [] : [`Advice: ${advice.length}.`]),
-    ...(unsetVariables.length === 0 ? [] : [`Set before applying, nobody sets them: ${unsetVariables.join(', ')}.`]),
+    ...(unsetVariables.length === 0 ? [] : [`Set these variables before applying: ${unsetVariables.join(', ')}.`]),
   ];
   return {
     outcome: isValid ? ('done' as const) : ('blocked' as const),
@@ -133,6 +130,6 @@ async function validate(
       unsetVariables: [...unsetVariables],
       ...(read === undefined ? {} : { hash: read.hash }),
     },
-    next: isValid ? 'plan shows what applying it would do.' : 'Mend the lines that are named, then validate again.',
+    next: isValid ? 'plan shows what applying it would do.' : 'Fix the problems listed, then validate again.',
   };
 }

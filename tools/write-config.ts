@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { configurationFile } from '../src/core/fields.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
-/** Any value of YAML. It is listed by its kinds, since hosts leave out a tool, or all of them, for a property without a type. */
+/** Any YAML value. The schema lists its types because some hosts drop a tool, or all tools, if a property has no type. */
 const anyValue = z.unknown().meta({
   anyOf: [
     ...['string', 'number', 'boolean', 'object'].map((type) => ({ type })),
@@ -14,7 +14,7 @@ export const writeConfig = defineTool({
   name: 'write_config',
   title: 'Write a configuration file',
   description:
-    'Create or change a *.dstack.yml by its whole text, or by edits that keep comments. Written only if dstack finds it valid; shows the diff.',
+    'Create or change a *.dstack.yml with its whole text, or with edits that keep comments. Writes only what dstack finds valid; shows the diff.',
   effect: 'change',
   input: z.strictObject({
     file: configurationFile,
@@ -24,8 +24,8 @@ export const writeConfig = defineTool({
       .min(1)
       .max(100)
       .optional()
-      .describe('{path:"resources.gpu", value}; removed without value'),
-    expected_hash: z.string().max(64).optional().describe('From config, for a file that exists'),
+      .describe('{path:"resources.gpu", value}; no value removes it'),
+    expected_hash: z.string().max(64).optional().describe('From config, for an existing file'),
   }),
   facts: z.object({
     problems: z.array(z.looseObject({ line: z.number() })),
@@ -53,19 +53,19 @@ export const writeConfig = defineTool({
         summary: `Nothing was written: ${file} would be ${checked.verdict}.`,
         printed,
         facts: { problems },
-        next: 'Mend the lines that are named, and write again.',
+        next: 'Fix the problems listed, then write again.',
       };
     }
     if (kind === 'unchanged')
-      return { outcome: 'nothing-to-do', summary: `${file} is so already.`, printed: [], facts: { hash } };
+      return { outcome: 'nothing-to-do', summary: `${file} is unchanged.`, printed: [], facts: { hash } };
     const undo =
       previous === undefined
-        ? { how: `Delete ${file}: it is new.` }
+        ? { how: `Delete the new file ${file}.` }
         : {
-            how: 'write_config with the text before the diff, and this hash as expected_hash',
+            how: 'write_config with the previous text, and this hash as expected_hash',
             call: { file, text: previous.text, expected_hash: hash },
           };
-    const unrecorded = written.unrecorded ? " Its last line couldn't be written to the audit log." : '';
+    const unrecorded = written.unrecorded ? " Its last audit log entry couldn't be written." : '';
     return {
       outcome: 'done',
       summary: `${file} was ${previous === undefined ? 'created' : 'changed'}. Nothing was applied.${unrecorded}`,

@@ -1,8 +1,8 @@
-import { locate } from './locate.ts';
+import { isRecord } from '../core/is-record.ts';
+import { locate } from './parse-text.ts';
 import type { ParsedText } from './parse-text.ts';
-import { isRecord } from './schema-index.ts';
 
-/** Something that dstack accepts and a person may not want. Never a reason to refuse. */
+/** Advice on something that dstack accepts but that may be unintended. Never blocks anything. */
 export interface Advice {
   readonly id: string;
   readonly line: number;
@@ -14,7 +14,7 @@ type Value = Readonly<Record<string, unknown>>;
 
 interface Rule {
   readonly id: string;
-  /** The paths that it holds for; none where it doesn't. */
+  /** Returns the paths that it applies to. */
   readonly at: (value: Value) => readonly (readonly string[])[];
   readonly why: string;
   readonly how: string;
@@ -26,11 +26,11 @@ const SECRET_VALUE = /^(?:hf_|sk-|ghp_|github_pat_|AKIA|xox[bp]-|glpat-)\w/;
 const OPENAI_SERVER =
   /\bvllm\s+serve\b|vllm\.entrypoints\.openai|sglang\.launch_server|\btrtllm-serve\b|text-generation-launcher/;
 const isRun = ({ type }: Value): boolean => RUNS.has(type);
-const when = (holds: boolean, ...path: string[]): string[][] => (holds ? [path] : []);
+const when = (applies: boolean, ...path: string[]): string[][] => (applies ? [path] : []);
 const commandsOf = (value: Value): unknown[] => (Array.isArray(value['commands']) ? value['commands'] : []);
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-/** The variables of `env` with the values that are written out, and their places. */
+/** Yields the variables in `env` that have a literal value, with their paths. */
 function* envEntries(value: Value): Generator<{ name: string; literal: string; path: string[] }> {
   const env = value['env'];
   if (Array.isArray(env)) {
@@ -46,7 +46,7 @@ function* envEntries(value: Value): Generator<{ name: string; literal: string; p
 
 const isReference = (literal: string): boolean => /^\s*$|\$\{\{/.test(literal);
 
-/** A command's last line ends in a comment, or in an open heredoc: joined with ` && `, what follows is part of it. */
+/** Returns true if the last line is a comment or ends a heredoc: the commands joined to it with ` && ` become part of it. */
 function swallows(command: string): boolean {
   const lines = command.trimEnd().split('\n');
   const last = lines.at(-1) ?? '';
@@ -54,13 +54,13 @@ function swallows(command: string): boolean {
   return /(?:^|\s)#[^'"]*$/.test(last) || (heredoc !== undefined && last.trim() === heredoc);
 }
 
-/** One line each: what to look for, why it matters, how to mend it. */
+/** What each rule looks for, why it matters, and how to fix it. */
 const RULES: readonly Rule[] = [
   {
     id: 'no-name',
     at: (value) => when(typeof value['type'] === 'string' && value['type'] !== 'profiles' && !value['name']),
-    why: 'without a `name` dstack invents one, so applying the file again makes another run instead of changing this one.',
-    how: 'Add `name: my-name` (small letters, digits and hyphens).',
+    why: 'without a `name` dstack generates one, so applying the file again creates another run instead of updating this one.',
+    how: 'Add `name: my-name` (lowercase letters, digits and hyphens).',
   },
   {
     id: 'literal-secret',
@@ -68,8 +68,8 @@ const RULES: readonly Rule[] = [
       [...envEntries(value)]
         .filter(({ name, literal }) => !isReference(literal) && (SECRET_NAME.test(name) || SECRET_VALUE.test(literal)))
         .map(({ path }) => path),
-    why: 'a secret is written out here, and the file is kept by dstack and in version control.',
-    how: "Write only the variable's name (`- HF_TOKEN`) and set it where dstack runs, or use a dstack secret: `HF_TOKEN: ${{ secrets.hf_token }}`.",
+    why: 'this is a literal secret, and both dstack and version control store the file.',
+    how: "Write only the variable's name (`- HF_TOKEN`) and set it in dstack's environment, or use a dstack secret: `HF_TOKEN: ${{ secrets.hf_token }}`.",
   },
   {
     id: 'swallowed-command',
@@ -78,12 +78,12 @@ const RULES: readonly Rule[] = [
         when(at < commandsOf(value).length - 1 && swallows(text(command)), 'commands', String(at)),
       ),
     why: 'commands are joined by ` && `: a trailing comment or the end of a heredoc swallows the commands after it.',
-    how: 'Move the comment into the YAML (outside of the string), or put this command last, or in a script.',
+    how: 'Move the comment out of the string, put this command last, or move it to a script.',
   },
   {
     id: 'python-with-image',
     at: (value) => when(isRun(value) && Boolean(value['image']) && value['python'] !== undefined, 'python'),
-    why: '`python` is for dstack’s default image and has no meaning with an `image` of your own.',
+    why: '`python` is for dstack’s default image and has no effect with a custom `image`.',
     how: 'Remove `python`, or remove `image`.',
   },
   {
@@ -95,7 +95,7 @@ const RULES: readonly Rule[] = [
           OPENAI_SERVER.test([...commandsOf(value).map(text), text(value['image'])].join('\n')),
       ),
     why: 'this looks like an OpenAI-compatible server, and without `model` it is missing from the gateway’s model endpoint.',
-    how: 'Add `model:` with the name that the server answers to.',
+    how: 'Add `model:` with the name of the model that the server serves.',
   },
   {
     id: 'no-max-duration',
@@ -105,20 +105,20 @@ const RULES: readonly Rule[] = [
           value['max_duration'] === undefined &&
           value['schedule'] === undefined,
       ),
-    why: 'without `max_duration` a run that hangs or is forgotten costs money until somebody stops it.',
-    how: 'Add `max_duration: 8h`, or `max_duration: off` to say that it is meant.',
+    why: 'without `max_duration` a run that hangs or is forgotten costs money until someone stops it.',
+    how: 'Add `max_duration: 8h`, or `max_duration: off` if that is intended.',
   },
   {
     id: 'no-idle-duration',
     at: (value) => when(value['type'] === 'fleet' && !value['ssh_config'] && value['idle_duration'] === undefined),
-    why: 'without `idle_duration` idle machines of a cloud fleet run, and cost, for dstack’s default time.',
-    how: 'Add `idle_duration: 10m`, or the time that you want them kept.',
+    why: 'without `idle_duration` the idle instances of a cloud fleet keep running, and cost money, for dstack’s default duration.',
+    how: 'Add `idle_duration: 10m`, or the time to keep them.',
   },
   {
     id: 'nodes-without-cluster',
     at: (value) => when(value['type'] === 'task' && Number(value['nodes']) > 1 && !value['fleets'], 'nodes'),
-    why: 'several nodes run only on a fleet with `placement: cluster`; without one the run finds no offers.',
-    how: 'See the fleet tool for one with cluster placement, and name it in `fleets`.',
+    why: 'several nodes need a fleet with `placement: cluster`; without one there are no offers.',
+    how: 'Find one with the fleet tool, and name it in `fleets`.',
   },
   {
     id: 'volume-elsewhere',
@@ -131,8 +131,8 @@ const RULES: readonly Rule[] = [
           !value['backends'],
         'volumes',
       ),
-    why: 'a network volume can be attached only in its own backend and region; elsewhere there are no offers.',
-    how: 'Check with `get` (kind volume) where it lies, and set `backends` and `regions` to that.',
+    why: 'a network volume can be attached only in its own backend and region; there are no offers elsewhere.',
+    how: 'Get its backend and region with `get` (kind volume), and set `backends` and `regions` to them.',
   },
 ];
 
@@ -141,28 +141,20 @@ function isNetworkVolume(volume: unknown): boolean {
   return isRecord(volume) && 'name' in volume;
 }
 
-/** The advice on a configuration, in the order of the file. Values of variables are never told. */
+/** Returns the advice on a configuration, in file order. Never includes values of variables. */
 export function advise(parsed: ParsedText): readonly Advice[] {
   const { value } = parsed;
   if (!isRecord(value)) return [];
   return RULES.flatMap(({ id, at, why, how }) =>
     at(value).map((path) => {
-      const name = id === 'literal-secret' ? `${namesOf(parsed, path)}: ` : '';
+      const name = id === 'literal-secret' ? `${variableAt(parsed, path)}: ` : '';
       return { id, line: locate(parsed, path).key.line, why: `${name}${why}`, how };
     }),
   ).sort((a, b) => a.line - b.line);
 }
 
-function namesOf(parsed: ParsedText, path: readonly string[]): string {
+function variableAt(parsed: ParsedText, path: readonly string[]): string {
   const [, last = ''] = path;
   if (!/^\d+$/.test(last)) return last;
   return text(parsed.document.getIn(['env', Number(last)])).split('=', 1)[0] ?? '';
-}
-
-/** The variables that the configuration only names, so that their values come from where dstack runs. */
-export function namedVariables(value: unknown): readonly string[] {
-  if (!isRecord(value)) return [];
-  const { env } = value;
-  if (Array.isArray(env)) return env.filter((item) => typeof item === 'string' && /^\w+$/.test(item)).map(String);
-  return isRecord(env) ? Object.keys(env).filter((name) => env[name] === null) : [];
 }

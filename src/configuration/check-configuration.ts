@@ -1,104 +1,130 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { nearestNames } from '../dstack/argv/nearest-names.ts';
+import { isRecord } from '../core/is-record.ts';
+import { ownTranscript } from '../core/transcript.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Introspection, Verdict } from '../dstack/warm/introspection.ts';
-import { advise, namedVariables } from './advise.ts';
+import { advise } from './advise.ts';
 import type { Advice } from './advise.ts';
 import { diagnose, findIgnored, withFixedNames } from './diagnose.ts';
-import type { Evidence, Problem } from './diagnose.ts';
-import { isPlainText, parseText } from './parse-text.ts';
-import { renderAdvice, renderProblems } from './render-problems.ts';
-import { isRecord } from './schema-index.ts';
-import { notJudged, readIndex, shownAs } from './reference.ts';
-import { readNamedEnvironment } from './named-environment.ts';
-import type { VariableSources } from './named-environment.ts';
+import type { DiagnosisInput, Problem } from './diagnose.ts';
+import { namedVariables, readNamedEnvironment } from './env-files.ts';
+import type { NamedEnvironment, VariableSources } from './env-files.ts';
+import { codeFrame, isPlainText, parseText } from './parse-text.ts';
+import { parserUnavailable, readIndex } from './schema-index.ts';
 
-/** What a configuration came to. */
-export interface Checked {
+/** The result of checking a configuration. */
+export interface CheckResult {
   readonly verdict: 'valid' | 'invalid' | 'unreadable';
   readonly problems: readonly Problem[];
   readonly advice: readonly Advice[];
-  /** Variables that it names, and that are set nowhere that dstack would see. */
+  /** Variables that the configuration names and that aren't set anywhere dstack looks. */
   readonly unsetVariables: readonly string[];
-  /** All of it, as it is shown. */
+  /** The whole result as text. */
   readonly transcript: Transcript;
 }
 
-/** A text to be judged. */
 export interface CheckRequest {
   readonly text: string;
   readonly shownPath: string;
-  /** The folder that it lies in, whose env files count; none for a text without a file. */
+  /** The folder of the file, whose env files are read; undefined for a text without a file. */
   readonly folder?: string | undefined;
 }
 
-/** What judges: dstack's interpreter, and where variables come from. */
+/** Checks a configuration, or profiles. */
+export type CheckConfiguration = (request: CheckRequest) => Promise<CheckResult>;
+
+/** dstack's interpreter, and the sources of variables. */
 export interface CheckSources extends VariableSources {
   cli(): Promise<{ readonly introspection: Introspection; readonly env: Readonly<Record<string, string | undefined>> }>;
 }
 
-/** The verdict of dstack's own parser on a configuration, or on profiles, with every problem in its place. */
-export async function checkConfiguration(sources: CheckSources, request: CheckRequest): Promise<Checked> {
-  const { text, shownPath, folder } = request;
+/**
+ * Validates a configuration or profiles with dstack's own parser, and locates every problem.
+ * @throws ToolError `invalid-file` for a text beyond the limits, `cli-not-understood` if the parser can't be called.
+ */
+export async function checkConfiguration(
+  sources: CheckSources,
+  { text, shownPath, folder }: CheckRequest,
+): Promise<CheckResult> {
   const { introspection } = await sources.cli();
-  const ask = (asked: string, kind: Kind) => introspection.validate({ kind, text: asked });
-  // dstack reads it while it is parsed here, unless it may be what the parsing here is there to refuse.
-  const early = isPlainText(text) ? ask(text, 'configuration') : undefined;
+  const validate = (asked: string, kind: Kind) => introspection.validate({ kind, text: asked });
+  // dstack parses it in parallel, unless the limits here may reject it.
+  const early = isPlainText(text) ? validate(text, 'configuration') : undefined;
   early?.catch(() => undefined);
   await nextTurn();
   const parsed = parseText(text, shownPath);
-  const kind = kindOfText(parsed.value);
+  const kind = kindOf(parsed.value);
   const index = await readIndex(introspection);
-  // A misspelt property hides other problems from dstack's parser: it is asked for those with the names mended as well.
-  const mended = withFixedNames({ parsed, index, nearest: nearestNames });
+  // A misspelled property hides other problems from dstack's parser, so it checks the text with fixed names, too.
+  const fixed = withFixedNames({ parsed, index });
   const [verdict, hidden, environment] = await Promise.all([
-    kind === 'configuration' && early !== undefined ? early : ask(text, kind),
-    mended === undefined ? undefined : ask(JSON.stringify(mended), kind),
+    kind === 'configuration' && early !== undefined ? early : validate(text, kind),
+    fixed === undefined ? undefined : validate(JSON.stringify(fixed), kind),
     readNamedEnvironment(sources, folder, namedVariables(parsed.value)),
   ]);
-  if (verdict === undefined) throw notJudged();
-  const evidence: Evidence = { parsed, verdict, index, nearest: nearestNames, kind };
-  const problems = withHidden(evidence, hidden);
-  const advice = verdict.verdict === 'unreadable' ? [] : [...advise(parsed), ...ignoredAdvice(evidence)];
-  const { unset, given, untaken } = environment;
-  const parts = [
-    renderProblems(text, shownPath, problems),
-    renderAdvice(shownPath, advice),
-    [...given.map((what) => `set: ${what}`), ...untaken.map((what) => `not taken: ${what}`)].join('\n'),
-    verdict.text === '' ? '' : `dstack's own words:\n${verdict.text}`,
-  ];
+  if (verdict === undefined) throw parserUnavailable();
+  const input: DiagnosisInput = { parsed, verdict, index, kind };
+  const problems = withHidden(input, hidden);
+  const advice = verdict.verdict === 'unreadable' ? [] : [...advise(parsed), ...ignoredAdvice(input)];
   return {
     verdict: verdict.verdict,
     problems,
     advice,
-    unsetVariables: unset,
-    transcript: shownAs(`validate ${shownPath}`, parts.filter(Boolean).join('\n\n')),
+    unsetVariables: environment.unset,
+    transcript: ownTranscript(
+      `config validate ${shownPath}`,
+      [
+        problems.map((problem) => formatProblem(text, shownPath, problem)).join('\n\n'),
+        advice.map(({ line, id, why, how }) => `${shownPath}:${line}: advice (${id}): ${why}\n  ${how}`).join('\n'),
+        formatEnvironment(environment),
+        verdict.text === '' ? '' : `dstack's output:\n${verdict.text}`,
+      ]
+        .filter(Boolean)
+        .join('\n\n'),
+    ),
   };
 }
 
 type Kind = 'configuration' | 'profiles';
 
-/** Profiles have no type of their own: dstack goes by the name of their file, and a text has none. */
-const kindOfText = (value: unknown): Kind =>
+/** Profiles have no type. dstack recognizes them by their file name, which a text doesn't have. */
+const kindOf = (value: unknown): Kind =>
   isRecord(value) && 'profiles' in value && !('type' in value) ? 'profiles' : 'configuration';
 
-/** The problems of a configuration, with those that its misspelt names hid. */
-function withHidden(evidence: Evidence, hidden: Verdict | undefined): readonly Problem[] {
-  const problems = diagnose(evidence);
-  if (evidence.verdict.verdict !== 'invalid' || hidden?.verdict !== 'invalid') return problems;
-  const places = new Set(problems.map((problem) => problem.path));
-  const more = diagnose({ ...evidence, verdict: hidden }).filter(
-    ({ path: place, dstack }) => dstack !== undefined && !places.has(place),
+/** Returns the problems of a configuration, including those that its misspelled names hid. */
+function withHidden(input: DiagnosisInput, hidden: Verdict | undefined): readonly Problem[] {
+  const problems = diagnose(input);
+  if (input.verdict.verdict !== 'invalid' || hidden?.verdict !== 'invalid') return problems;
+  const paths = new Set(problems.map((problem) => problem.path));
+  const more = diagnose({ ...input, verdict: hidden }).filter(
+    ({ path, dstack }) => dstack !== undefined && !paths.has(path),
   );
   return [...problems, ...more].sort((a, b) => a.position.line - b.position.line);
 }
 
-function ignoredAdvice(evidence: Evidence): readonly Advice[] {
-  if (evidence.verdict.verdict !== 'valid') return [];
-  return findIgnored(evidence).map(({ position, path: place, fix }) => ({
+function ignoredAdvice(input: DiagnosisInput): readonly Advice[] {
+  if (input.verdict.verdict !== 'valid') return [];
+  return findIgnored(input).map(({ position, path, fix }) => ({
     id: 'ignored-property',
     line: position.line,
-    why: `dstack reads this file without complaint, but takes no notice of \`${place}\`.`,
+    why: `dstack accepts this file, but ignores \`${path}\`.`,
     how: fix,
   }));
 }
+
+/** Formats a problem as compilers do: position, source line, dstack's message, fix, description and reference. */
+function formatProblem(text: string, file: string, problem: Problem): string {
+  const { position, path, dstack, fix, about, reference } = problem;
+  const lines = [
+    `${file}:${position.line}:${position.column}: error${path === '' ? '' : ` in ${path}`}`,
+    codeFrame(text, position),
+    ...(dstack === undefined ? [] : [`dstack: ${dstack}`]),
+    `fix: ${fix}`,
+    ...(about === undefined ? [] : [`about: ${about}`]),
+    `see: ${reference}`,
+  ];
+  return lines.join('\n');
+}
+
+const formatEnvironment = ({ given, skipped }: NamedEnvironment): string =>
+  [...given.map((one) => `set: ${one}`), ...skipped.map((one) => `skipped: ${one}`)].join('\n');

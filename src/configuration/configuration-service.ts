@@ -1,77 +1,158 @@
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { Cli } from '../dstack/dstack-cli.ts';
+import { ToolError } from '../core/errors.ts';
+import { isRecord } from '../core/is-record.ts';
 import type { Transcript } from '../core/transcript.ts';
-import { decodeText } from './parse-text.ts';
+import type { Cli } from '../dstack/dstack-cli.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import { checkConfiguration } from './check-configuration.ts';
-import type { Checked, CheckRequest } from './check-configuration.ts';
-import { findConfigurations } from './find-configurations.ts';
-import type { FoundConfiguration } from './find-configurations.ts';
-import { describe, needIndex, shownAs, formatSchema } from './reference.ts';
-import { startConfiguration } from './start-configuration.ts';
-import type { Started } from './start-configuration.ts';
-import { writeConfiguration } from './write-configuration.ts';
-import type { WriteRequest, Written } from './write-configuration.ts';
+import type { CheckRequest, CheckResult } from './check-configuration.ts';
 import type { EnvFiles } from './env-files.ts';
+import { decodeText, parseText } from './parse-text.ts';
+import { describe, formatSchema, typesOf } from './reference.ts';
+import { requireIndex } from './schema-index.ts';
+import type { SchemaIndex } from './schema-index.ts';
+import { STARTER_FILES } from './starter-files.ts';
+import { writeConfiguration } from './write-configuration.ts';
+import type { WriteRequest, WriteResult } from './write-configuration.ts';
 
-/** A file as it was read. */
+/** The content of a configuration file. */
 export interface ReadFile {
   readonly text: string;
-  /** What a later write has to name. */
+  /** The `expectedHash` for a later write. */
   readonly hash: string;
-  /** The folder that it lies in. */
+  /** The folder of the file. */
   readonly folder: string;
 }
 
-/** Judging, describing, finding, starting and writing configurations. */
-export interface ConfigurationService {
-  /** The verdict of dstack's own parser on a text, with every problem in its place. */
-  check(request: CheckRequest): Promise<Checked>;
-  /** Reads a configuration, or the profiles, of the workspace. */
-  read(file: string): Promise<ReadFile>;
-  /** The types where none is named. @throws ToolError `invalid-input` with the nearest names. */
-  describe(property: string | undefined): Promise<Transcript>;
-  /** The JSON schema of a type. @throws ToolError `invalid-input` with the nearest names. */
-  schema(type: string): Promise<Transcript>;
-  /** The types that the installed dstack knows. */
-  types(): Promise<readonly string[]>;
-  /** A first file of a type, from a few words of need. */
-  start(type: string, need: string): Promise<Started>;
-  find(): Promise<readonly FoundConfiguration[]>;
-  /** A text, shown like the output of a command. */
-  show(command: string, text: string): Transcript;
-  /** Writes a configuration, if dstack's parser finds it valid. */
-  write(request: WriteRequest): Promise<Written>;
+/** A starter file, with the result of checking it. */
+export interface StarterFile {
+  readonly text: string;
+  readonly checked: CheckResult;
 }
 
-/** What it goes by: the workspace, and dstack's interpreter. */
-export interface ConfigSources {
+/** A configuration in the workspace. */
+export interface FoundConfiguration {
+  /** Relative to the workspace's first folder if the file is in it, else absolute. */
+  readonly path: string;
+  readonly type: string;
+  readonly name: string;
+}
+
+/** What the service uses: the workspace, env files, the audit log, and dstack's interpreter. */
+export interface ConfigurationSources {
   readonly workspace: Workspace;
   readonly envFiles: EnvFiles;
   readonly audit: AuditSink;
   cli(): Promise<Pick<Cli, 'introspection' | 'env'>>;
 }
 
-/** Creates the power of one call. */
-export function createConfigurationService(sources: ConfigSources): ConfigurationService {
-  const { workspace, audit } = sources;
-  const check: ConfigurationService['check'] = (request) => checkConfiguration(sources, request);
-  const index = async () => needIndex((await sources.cli()).introspection);
-  return {
-    check,
-    async read(file) {
-      const found = await (isProfiles(file) ? workspace.readProfile(file) : workspace.readConfiguration(file));
-      return { text: decodeText(found.bytes, file), hash: found.sha256, folder: path.dirname(found.realPath) };
-    },
-    describe: async (property) => describe(await index(), property),
-    schema: async (type) => formatSchema(await index(), type),
-    types: async () => [...(await index()).types, 'profiles'],
-    start: async (type, need) => startConfiguration({ index: await index(), check }, type, need),
-    find: () => findConfigurations(workspace),
-    show: shownAs,
-    write: (request) => writeConfiguration({ workspace, audit, check }, request),
-  };
+const MAX_FILES = 200;
+const MAX_DEPTH = 6;
+const MAX_FOLDERS = 500;
+
+/** Checks, describes, finds, starts, reads and writes configurations. */
+export class ConfigurationService {
+  readonly #sources: ConfigurationSources;
+
+  constructor(sources: ConfigurationSources) {
+    this.#sources = sources;
+  }
+
+  /** Validates a text with dstack's own parser, and locates every problem. */
+  check(request: CheckRequest): Promise<CheckResult> {
+    return checkConfiguration(this.#sources, request);
+  }
+
+  /** Reads a configuration, or the profiles, of the workspace. */
+  async read(file: string): Promise<ReadFile> {
+    const { workspace } = this.#sources;
+    const isProfiles = /(?:^|[\\/])\.dstack[\\/]profiles\.ya?ml$/.test(file);
+    const found = await (isProfiles ? workspace.readProfile(file) : workspace.readConfiguration(file));
+    return { text: decodeText(found.bytes, file), hash: found.sha256, folder: path.dirname(found.realPath) };
+  }
+
+  /** Describes a type or property, or lists the types. @throws ToolError `invalid-input` with the nearest names. */
+  async describe(property: string | undefined): Promise<Transcript> {
+    return describe(await this.#index(), property);
+  }
+
+  /** Returns the JSON schema of a type. @throws ToolError `invalid-input` with the nearest names. */
+  async schema(type: string): Promise<Transcript> {
+    return formatSchema(await this.#index(), type);
+  }
+
+  /** Returns the types that the installed dstack knows. */
+  async types(): Promise<readonly string[]> {
+    return typesOf(await this.#index());
+  }
+
+  /** Returns the starter file of a type. @throws ToolError `invalid-input` with the types that have one. */
+  async start(type: string): Promise<StarterFile> {
+    const types = (await this.types()).filter((one) => Object.hasOwn(STARTER_FILES, one));
+    const text = types.includes(type) ? STARTER_FILES[type] : undefined;
+    if (text === undefined)
+      throw new ToolError(
+        'invalid-input',
+        `There is no starter file for ${JSON.stringify(type)}.`,
+        `Set \`property\` to one of: ${types.join(', ')}.`,
+      );
+    return { text, checked: await this.check({ text, shownPath: `${type}.dstack.yml` }) };
+  }
+
+  /** Finds the workspace's configurations. */
+  async find(): Promise<readonly FoundConfiguration[]> {
+    const { workspace } = this.#sources;
+    const files = (await Promise.all(workspace.folders.map(listFiles))).flat().slice(0, MAX_FILES);
+    return Promise.all(
+      files.map(async (file) => {
+        const value = await workspace.readConfiguration(file).then(
+          ({ bytes }) => parseText(decodeText(bytes, file), file).value,
+          () => undefined,
+        );
+        const { type, name } = isRecord(value) ? value : {};
+        return {
+          path: shorten(file, workspace.folders[0]),
+          type: typeof type === 'string' ? type : 'unreadable',
+          name: typeof name === 'string' ? name : '',
+        };
+      }),
+    );
+  }
+
+  /** Writes a configuration if dstack's parser finds it valid. */
+  write(request: WriteRequest): Promise<WriteResult> {
+    const { workspace, audit } = this.#sources;
+    return writeConfiguration({ workspace, audit, check: (checked) => this.check(checked) }, request);
+  }
+
+  async #index(): Promise<SchemaIndex> {
+    return requireIndex((await this.#sources.cli()).introspection);
+  }
 }
 
-const isProfiles = (file: string): boolean => /(?:^|[\\/])\.dstack[\\/]profiles\.ya?ml$/.test(file);
+/** Relative paths are resolved from the first folder everywhere. */
+function shorten(file: string, folder: string | undefined): string {
+  const relative = folder === undefined ? file : path.relative(folder, file);
+  return relative.startsWith('..') ? file : relative.replaceAll(path.sep, '/');
+}
+
+/** Lists configuration files breadth first. Skips folders of third-party code, and links. */
+async function listFiles(root: string): Promise<string[]> {
+  const found: string[] = [];
+  let folders = [root];
+  for (let depth = 0; depth < MAX_DEPTH && folders.length > 0 && found.length < MAX_FILES; depth++) {
+    const next: string[] = [];
+    for (const folder of folders.slice(0, MAX_FOLDERS)) {
+      const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+      for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+        const place = path.join(folder, entry.name);
+        if (entry.isDirectory() && !/^\.|^(?:node_modules|venv|__pycache__|dist)$/.test(entry.name)) next.push(place);
+        if (entry.isFile() && /\.dstack\.ya?ml$/.test(entry.name)) found.push(place);
+      }
+    }
+    folders = next;
+  }
+  return found;
+}

@@ -1,78 +1,76 @@
+import { isRecord } from '../core/is-record.ts';
+import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import { findDeviations } from './find-deviations.ts';
 import type { Deviation } from './find-deviations.ts';
-import { locate, positionAt } from './locate.ts';
-import type { Located, Position } from './locate.ts';
-import type { ParsedText } from './parse-text.ts';
-import { isRecord } from './schema-index.ts';
+import { locate, positionAt } from './parse-text.ts';
+import type { Located, ParsedText, Position } from './parse-text.ts';
+import { descriptionOf, describeValues, referenceLink } from './schema-index.ts';
 import type { Place, SchemaIndex } from './schema-index.ts';
-import { descriptionOf, describeValues, referenceLink } from './schema-words.ts';
 
-/** The verdict of dstack's own parser, as its interpreter gives it. */
+/** The verdict of dstack's own parser. */
 export interface ParserVerdict {
   readonly verdict: 'valid' | 'invalid' | 'unreadable';
   readonly text: string;
   readonly problems: readonly { readonly path: readonly string[]; readonly message: string; readonly kind: string }[];
 }
 
-/** One thing to fix: where, what dstack says about it, and what to write instead. */
+/** A problem in a configuration: its position, dstack's message, and a suggested fix. */
 export interface Problem {
   readonly position: Position;
-  /** Dotted; empty for the whole file. */
+  /** Dotted path; empty for the whole file. */
   readonly path: string;
-  /** dstack's own words, where it complained about this place. */
+  /** dstack's own message; undefined if only the schema check found the problem. */
   readonly dstack: string | undefined;
   readonly fix: string;
   readonly about: string | undefined;
   readonly reference: string;
 }
 
-/** What a diagnosis goes by. */
-export interface Evidence {
+/** The input for a diagnosis. */
+export interface DiagnosisInput {
   readonly parsed: ParsedText;
   readonly verdict: ParserVerdict;
-  /** Undefined where dstack's schema can't be had: places are told all the same. */
+  /** Undefined if dstack's schema isn't available; positions are reported without it, too. */
   readonly index: SchemaIndex | undefined;
-  /** The names that a mistaken one most likely means. */
-  readonly nearest: (wanted: string, known: readonly string[]) => readonly string[];
   readonly kind?: 'configuration' | 'profiles';
 }
 
-/** Every problem of an invalid configuration, in the order of the file. */
-export function diagnose(evidence: Evidence): readonly Problem[] {
-  if (evidence.verdict.verdict === 'valid') return [];
-  if (evidence.verdict.verdict === 'unreadable') return [diagnoseText(evidence)];
-  const type = typeOf(evidence);
-  const { index } = evidence;
-  const value = evidence.parsed.value;
+/** Returns every problem of an invalid configuration, in file order. */
+export function diagnose(input: DiagnosisInput): readonly Problem[] {
+  if (input.verdict.verdict === 'valid') return [];
+  if (input.verdict.verdict === 'unreadable') return [diagnoseText(input)];
+  const type = typeOf(input);
+  const { index } = input;
+  const value = input.parsed.value;
   const deviations = index === undefined || !isRecord(value) ? [] : findDeviations(index, type, value);
-  const told = evidence.verdict.problems.map((problem) => diagnoseOne(evidence, problem, deviations));
-  const toldPaths = new Set(told.map(({ path }) => path));
-  const own = deviations
-    .filter(({ path }) => !toldPaths.has(path.join('.')))
-    .map((deviation) => diagnoseDeviation(evidence, deviation));
-  const problems = [...told, ...own];
-  return (problems.length > 0 ? problems : [diagnoseWhole(evidence)]).sort(
+  const reported = input.verdict.problems.map((problem) => diagnoseOne(input, problem, deviations));
+  const reportedPaths = new Set(reported.map(({ path }) => path));
+  const others = deviations
+    .filter(({ path }) => !reportedPaths.has(path.join('.')))
+    .map((deviation) => diagnoseDeviation(input, deviation));
+  const problems = [...reported, ...others];
+  return (problems.length > 0 ? problems : [diagnoseWhole(input)]).sort(
     (a, b) => a.position.line - b.position.line || a.position.column - b.position.column,
   );
 }
 
-/** Properties that dstack's parser takes no notice of, in a configuration that it finds valid. */
-export function findIgnored(evidence: Evidence): readonly Problem[] {
-  const { index, parsed } = evidence;
+/** Returns the unknown properties of a valid configuration, which dstack's parser ignores. */
+export function findIgnored(input: DiagnosisInput): readonly Problem[] {
+  const { index, parsed } = input;
   if (index === undefined || !isRecord(parsed.value)) return [];
-  return findDeviations(index, typeOf(evidence), parsed.value)
+  return findDeviations(index, typeOf(input), parsed.value)
     .filter(({ kind }) => kind === 'unknown')
-    .map((deviation) => diagnoseDeviation(evidence, deviation));
+    .map((deviation) => diagnoseDeviation(input, deviation));
 }
 
-function typeOf({ parsed, kind }: Evidence): string {
+function typeOf({ parsed, kind }: DiagnosisInput): string {
   if (kind === 'profiles') return 'profiles';
   const type = isRecord(parsed.value) ? parsed.value['type'] : undefined;
   return typeof type === 'string' ? type : '';
 }
 
-function diagnoseText({ parsed, verdict }: Evidence): Problem {
-  // PyYAML names the context first and the problem last.
+function diagnoseText({ parsed, verdict }: DiagnosisInput): Problem {
+  // PyYAML prints the context first and the problem last.
   const mark = [...verdict.text.matchAll(/line (\d+), column (\d+)/g)].at(-1);
   const own = parsed.errors[0];
   const position =
@@ -83,18 +81,17 @@ function diagnoseText({ parsed, verdict }: Evidence): Problem {
     position,
     path: '',
     dstack: verdict.text,
-    fix:
-      own === undefined ? 'Mend the YAML here: quote the value if it is text.' : `Mend the YAML here: ${own.message}`,
+    fix: `Fix the YAML here: ${own?.message ?? 'quote the value if it is text.'}`,
     about: undefined,
     reference: 'https://dstack.ai/docs/reference/dstack.yml',
   };
 }
 
-function diagnoseWhole({ parsed, verdict, index }: Evidence): Problem {
+function diagnoseWhole({ parsed, verdict, index }: DiagnosisInput): Problem {
   const types = index?.types.join(', ') ?? 'task, service, dev-environment, fleet, volume, gateway';
   const fix = isRecord(parsed.value)
     ? `Set \`type\` to one of: ${types}.`
-    : `A configuration is a mapping: begin with \`type:\`, one of ${types}.`;
+    : `A configuration is a mapping: start with \`type:\`, one of ${types}.`;
   return {
     position: positionAt(parsed, 0),
     path: '',
@@ -106,12 +103,12 @@ function diagnoseWhole({ parsed, verdict, index }: Evidence): Problem {
 }
 
 function diagnoseOne(
-  evidence: Evidence,
+  input: DiagnosisInput,
   { path, message, kind }: ParserVerdict['problems'][number],
   deviations: readonly Deviation[],
 ): Problem {
-  const { parsed, index, nearest } = evidence;
-  const type = typeOf(evidence);
+  const { parsed, index } = input;
+  const type = typeOf(input);
   const tagged = /discriminator '(\w+)'|found using '(\w+)'/.exec(message);
   const wanted = [...trimTags(parsed, path), ...(tagged === null ? [] : [tagged[1] ?? tagged[2] ?? ''])];
   const place = locate(parsed, wanted);
@@ -120,10 +117,10 @@ function diagnoseOne(
     ...(kind === 'missing' ? place.missing.slice(-1) : tagged === null ? [] : place.missing),
   ];
   const deviation = deviations.find((one) => one.path.join('.') === dotted.join('.'));
-  if (deviation !== undefined) return { ...diagnoseDeviation(evidence, deviation), dstack: message };
+  if (deviation !== undefined) return { ...diagnoseDeviation(input, deviation), dstack: message };
   const found = index?.find(type, dotted);
   const known = tagged !== null && dotted.at(-1) === 'type' ? (index?.types ?? []) : tagsOf(message);
-  const near = nearest(readText(parsed, dotted), known);
+  const near = nearestNames(readText(parsed, dotted), known);
   return {
     position: kind === 'extra_forbidden' || kind === 'missing' ? place.key : positionOfValue(place),
     path: dotted.join('.'),
@@ -134,11 +131,11 @@ function diagnoseOne(
   };
 }
 
-/** The whole mapping is no place to point at: its first line is. */
+/** Points at the first line instead of the whole mapping. */
 const positionOfValue = ({ path, missing, key, value }: Located): Position =>
   path.length === 0 || missing.length > 0 ? key : value;
 
-/** pydantic begins with the type, and a volume's backend. */
+/** Drops pydantic's prefix: the type, or a volume's backend. */
 function trimTags({ value }: ParsedText, path: readonly string[]): readonly string[] {
   const [first, ...rest] = path;
   if (first === undefined || !isRecord(value) || Object.hasOwn(value, first)) return path;
@@ -156,7 +153,7 @@ function readText({ document }: ParsedText, path: readonly string[]): string {
   return typeof value === 'string' ? value : '';
 }
 
-interface MendInput {
+interface FixInput {
   readonly message: string;
   readonly kind: string;
   readonly known: readonly string[];
@@ -166,7 +163,7 @@ interface MendInput {
   readonly dotted: readonly string[];
 }
 
-function describeFix({ message, kind, known, near, found, index, dotted }: MendInput): string {
+function describeFix({ message, kind, known, near, found, index, dotted }: FixInput): string {
   const name = dotted.at(-1);
   const shown = dotted.length === 0 ? 'the configuration' : `\`${dotted.join('.')}\``;
   if (known.length > 0) {
@@ -176,24 +173,28 @@ function describeFix({ message, kind, known, near, found, index, dotted }: MendI
   if (kind === 'missing' || kind === 'union_tag_not_found') return `Add \`${name ?? 'type'}\`.`;
   if (kind === 'extra_forbidden') return `Remove ${shown}: dstack has no such property here.`;
   const expected = found === undefined || index === undefined ? '' : describeValues(index, found.schema);
-  const words = message.replace(/^Value error, /, '');
-  if (dotted.length === 0 || expected === '' || expected === 'anything') return `Correct ${shown}: ${words}.`;
-  return `Correct ${shown}: ${words}. It takes ${expected}.`;
+  const reason = message.replace(/^Value error, /, '');
+  if (dotted.length === 0 || expected === '' || expected === 'anything') return `Correct ${shown}: ${reason}.`;
+  return `Correct ${shown}: ${reason}. It takes ${expected}.`;
 }
 
-function diagnoseDeviation(evidence: Evidence, { kind, path, known, expected }: Deviation): Problem {
-  const { parsed, index, nearest } = evidence;
-  const type = typeOf(evidence);
+function diagnoseDeviation(input: DiagnosisInput, { kind, path, known, expected }: Deviation): Problem {
+  const { parsed, index } = input;
+  const type = typeOf(input);
   const place = locate(parsed, path);
   const name = path.at(-1) ?? '';
   const shown = `\`${path.join('.')}\``;
   const near =
-    kind === 'unknown' ? nearest(name, known) : kind === 'not-allowed' ? nearest(readText(parsed, path), known) : [];
+    kind === 'unknown'
+      ? nearestNames(name, known)
+      : kind === 'not-allowed'
+        ? nearestNames(readText(parsed, path), known)
+        : [];
   const meant = near[0] === undefined ? '' : ` Did you mean \`${near[0]}\`?`;
   const parent = path.slice(0, -1);
   const owner = parent.length === 0 ? `a ${type}` : `\`${parent.join('.')}\``;
-  const mends: Readonly<Record<Deviation['kind'], string>> = {
-    unknown: `\`${name}\` is no property of ${owner}.${meant || ` It has: ${known.slice(0, 30).join(', ')}.`}`,
+  const fixes: Readonly<Record<Deviation['kind'], string>> = {
+    unknown: `\`${name}\` isn't a property of ${owner}.${meant || ` Its properties: ${known.slice(0, 30).join(', ')}.`}`,
     missing: `Add \`${name}\` to ${owner}: ${expected}.`,
     'not-allowed': `Set ${shown} to ${expected}.${meant}`,
     'wrong-shape': `Write ${shown} as ${expected}.`,
@@ -204,18 +205,20 @@ function diagnoseDeviation(evidence: Evidence, { kind, path, known, expected }: 
     position: kind === 'unknown' || kind === 'missing' ? place.key : place.value,
     path: path.join('.'),
     dstack: undefined,
-    fix: mends[kind],
+    fix: fixes[kind],
     about: found === undefined ? undefined : descriptionOf(found) || undefined,
     reference: referenceLink(type, target),
   };
 }
 
-/** The configuration with misspelt properties renamed and unknown ones left out: dstack's parser tells there what they hid. */
+/**
+ * Returns the configuration with misspelled properties renamed and unknown ones removed, for dstack's parser to report the problems that
+ * they hide. Undefined if there are none.
+ */
 export function withFixedNames({
   index,
   parsed,
-  nearest,
-}: Pick<Evidence, 'index' | 'parsed' | 'nearest'>): Readonly<Record<string, unknown>> | undefined {
+}: Pick<DiagnosisInput, 'index' | 'parsed'>): Readonly<Record<string, unknown>> | undefined {
   const { value } = parsed;
   if (index === undefined || !isRecord(value) || typeof value['type'] !== 'string') return undefined;
   const unknown = findDeviations(index, value['type'], value).filter(
@@ -225,7 +228,7 @@ export function withFixedNames({
   const entries = Object.entries(value).flatMap(([name, item]) => {
     const deviation = unknown.find(({ path }) => path[0] === name);
     if (deviation === undefined) return [[name, item] as const];
-    const near = nearest(name, deviation.known).find((one) => !Object.hasOwn(value, one));
+    const near = nearestNames(name, deviation.known).find((one) => !Object.hasOwn(value, one));
     return near === undefined ? [] : [[near, item] as const];
   });
   return Object.fromEntries(entries);

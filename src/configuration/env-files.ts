@@ -1,46 +1,50 @@
 import path from 'node:path';
-import { decodeText } from './parse-text.ts';
+import { ToolError } from '../core/errors.ts';
+import { isRecord } from '../core/is-record.ts';
+import { CommandFailed } from '../core/report.ts';
+import type { Cli } from '../dstack/dstack-cli.ts';
+import type { Workspace, WorkspacePath } from '../safety/files/workspace.ts';
 import { parseEnvFile } from './parse-env-file.ts';
 import type { EnvFile } from './parse-env-file.ts';
-import { ToolError } from '../core/errors.ts';
-import type { Workspace } from '../safety/files/workspace.ts';
+import { decodeText } from './parse-text.ts';
+import type { ConfigurationHead } from './read-configuration.ts';
 
-/** What env files give for the variables that a configuration names. */
+/** Values from env files for the variables that a configuration names. */
 export interface NamedValues {
-  /** For the environment of the child process, and for nothing else. */
+  /** Only for the environment of the child process. */
   readonly values: Readonly<Record<string, string>>;
-  /** SHA-256 of each file that was looked for, by path; `absent` where there is none. */
+  /** SHA-256 of each file by path, or `absent` if it doesn't exist. */
   readonly files: Readonly<Record<string, string>>;
-  /** Which variables come from which file, as in `HF_TOKEN from .envrc`. */
+  /** The source of each variable, as in `HF_TOKEN from .envrc`. */
   readonly given: readonly string[];
-  /** What was not taken, and why: names, never values. */
-  readonly untaken: readonly string[];
+  /** Skipped entries with the reason: names, never values. */
+  readonly skipped: readonly string[];
 }
 
-/** The env files beside configurations, where the operator allows that they are read. */
+/** The env files next to configurations, read only if the operator allows it. */
 export interface EnvFiles {
   readonly allowed: boolean;
-  /** The values of the named variables from the folder's `.env` and, before that, its `.envrc`. */
+  /** Returns the values of the named variables from the folder's `.env` and `.envrc`; `.envrc` takes precedence. */
   readFor(folder: string, names: readonly string[]): Promise<NamedValues>;
-  /** Masks what the env files hold now: those of the workspace's own folders, and those that were read before. */
+  /** Masks the current values of the env files in the workspace's folders and in all folders read before. */
   mask(): Promise<void>;
 }
 
 export interface EnvFilesOptions {
   readonly allowed: boolean;
   readonly workspace: Pick<Workspace, 'folders' | 'readEnvFile'>;
-  /** From now on these are masked in every output. */
+  /** Masks these values in every output from now on. */
   readonly learn: (secrets: Iterable<string>) => void;
 }
 
-/** The later one goes before the earlier one. */
+/** Later files take precedence. */
 const NAMES = ['.env', '.envrc'] as const;
 
-/** Variables by which a file would steer dstack itself, or what dstack starts, instead of the run. */
-const STEERING =
+/** Variables that would affect dstack itself, or the programs it starts, instead of the run. */
+const AFFECTS_DSTACK =
   /^(?:(?:LD|DYLD|DSTACK|GIT|SSH|SSL|OPENSSL|CURL|REQUESTS|LC|MALLOC|GLIBC|XDG)_\w*|PYTHON\w*|\w*_PROXY|PATH|PATHEXT|HOME|USERPROFILE|(?:LOCAL)?APPDATA|SYSTEMROOT|COMSPEC|USER|LOGNAME|SHELL|ENV|BASH_ENV|IFS|LANG|LANGUAGE|TMP|TEMP|TMPDIR|TERM|COLUMNS|LINES|NO_COLOR|NETRC|PAGER|EDITOR|VISUAL|BROWSER|DISPLAY)$/i;
 
-/** Creates the one place that reads env files. Their values go to child processes alone. */
+/** Creates the only reader of env files. Their values are passed to child processes only. */
 export function createEnvFiles({ allowed, workspace, learn }: EnvFilesOptions): EnvFiles {
   const folders = new Set(workspace.folders);
 
@@ -59,7 +63,7 @@ export function createEnvFiles({ allowed, workspace, learn }: EnvFilesOptions): 
   return {
     allowed,
     async readFor(folder, names) {
-      if (!allowed || names.length === 0) return { values: {}, files: {}, given: [], untaken: [] };
+      if (!allowed || names.length === 0) return { values: {}, files: {}, given: [], skipped: [] };
       folders.add(folder);
       const files: Record<string, string> = {};
       const found: FoundFile[] = [];
@@ -74,7 +78,7 @@ export function createEnvFiles({ allowed, workspace, learn }: EnvFilesOptions): 
     async mask() {
       if (!allowed) return;
       const all = [...folders].flatMap((folder) => NAMES.map((name) => path.join(folder, name)));
-      // One that can't be read gives no value to anyone either.
+      // No value of an unreadable file is used, so there is nothing to mask.
       await Promise.all(all.map((file) => readFile(file).catch(() => undefined)));
     },
   };
@@ -87,44 +91,110 @@ interface FoundFile {
 
 function takeNamed(found: readonly FoundFile[], names: readonly string[]): Omit<NamedValues, 'files'> {
   const values = new Map<string, { readonly value: string; readonly from: string }>();
-  const untaken = new Map<string, string>();
+  const skipped = new Map<string, string>();
   for (const { from, parsed } of found) {
-    for (const [name, sight] of sightsOf(parsed, names, from)) {
-      // What a later file says goes before an earlier one, also where it can't be taken.
-      values.delete(name);
-      untaken.delete(name);
-      if ('value' in sight) values.set(name, { value: sight.value, from });
-      else untaken.set(name, `${sight.name} in ${from}: ${sight.why}`);
+    for (const [key, entry] of entriesOf(parsed, names, from)) {
+      // A later file overrides an earlier one even if its entry is skipped.
+      values.delete(key);
+      skipped.delete(key);
+      if ('value' in entry) values.set(key, { value: entry.value, from });
+      else skipped.set(key, `${entry.name} in ${from}: ${entry.why}`);
     }
   }
   const given = names.filter((name) => values.has(name));
   return {
     values: Object.fromEntries(given.map((name) => [name, values.get(name)?.value ?? ''])),
     given: given.map((name) => `${name} from ${values.get(name)?.from}`),
-    untaken: [...untaken.values()],
+    skipped: [...skipped.values()],
   };
 }
 
-type VariableSource = { readonly value: string } | { readonly name: string; readonly why: string };
+type Entry = { readonly value: string } | { readonly name: string; readonly why: string };
 
-/** What a file says of the variables that are wanted, and which of its lines may set any of them. */
-function sightsOf(
-  { values, untaken }: EnvFile,
+/** Returns a file's entries for the wanted variables, and its skipped lines that may set any of them. */
+function entriesOf(
+  { values, skipped }: EnvFile,
   wanted: readonly string[],
   from: string,
-): [name: string, sight: VariableSource][] {
-  const taken = wanted
+): [key: string, entry: Entry][] {
+  const assigned = wanted
     .filter((name) => values.has(name))
-    .map((name): [string, VariableSource] => [
+    .map((name): [string, Entry] => [
       name,
-      STEERING.test(name) ? { name, why: 'it would steer dstack itself' } : { value: values.get(name) ?? '' },
+      AFFECTS_DSTACK.test(name) ? { name, why: 'it would affect dstack itself' } : { value: values.get(name) ?? '' },
     ]);
-  const others = untaken
+  const others = skipped
     .filter(({ name, isVariable }) => !isVariable || wanted.includes(name))
-    .map(({ name, line, why, isVariable }): [string, VariableSource] => [
-      // A key that no variable has, and no line of another file.
+    .map(({ name, line, why, isVariable }): [string, Entry] => [
+      // A key that can't be the name of a variable or a line of the other file.
       isVariable ? name : `${from}:${line}`,
       { name: `${name} (line ${line})`, why },
     ]);
-  return [...taken, ...others];
+  return [...assigned, ...others];
+}
+
+/** Values for the variables that a configuration names without a value. */
+export interface NamedEnvironment extends NamedValues {
+  /** Variables that aren't set anywhere: dstack would fail on the first of them. */
+  readonly unset: readonly string[];
+}
+
+/** Sources of variables. */
+export interface VariableSources {
+  readonly envFiles: EnvFiles;
+  cli(): Promise<Pick<Cli, 'env'>>;
+}
+
+/** Looks up the named variables, first in the env files of a folder, then in the environment of dstack. */
+export async function readNamedEnvironment(
+  sources: VariableSources,
+  folder: string | undefined,
+  names: readonly string[],
+): Promise<NamedEnvironment> {
+  const { env } = await sources.cli();
+  const found =
+    folder === undefined
+      ? { values: {}, files: {}, given: [], skipped: [] }
+      : await sources.envFiles.readFor(folder, names);
+  return { ...found, unset: names.filter((name) => found.values[name] === undefined && env[name] === undefined) };
+}
+
+/** Returns the environment for a plan of the file: for the variables that it names, and those in `--env NAME`. */
+export function environmentFor(
+  sources: VariableSources,
+  file: WorkspacePath,
+  { head, extraFlags }: { head: ConfigurationHead; extraFlags: Readonly<Record<string, unknown>> | undefined },
+): Promise<NamedEnvironment> {
+  return readNamedEnvironment(sources, path.dirname(file.realPath), variablesOf(head.value, extraFlags?.['--env']));
+}
+
+/** Excludes the variables that `--env NAME=value` sets. */
+function variablesOf(value: unknown, flag: unknown): readonly string[] {
+  const flags = (Array.isArray(flag) ? flag : [flag]).filter((one) => typeof one === 'string');
+  const given = new Set(flags.filter((one) => one.includes('=')).map((one) => one.split('=', 1)[0]));
+  const named = [...namedVariables(value), ...flags.filter((one) => !one.includes('='))];
+  return [...new Set(named)].filter((name) => !given.has(name));
+}
+
+/** Adds the names of all unset variables to dstack's error, which reports only the first one. */
+export function explainUnsetVariables(
+  { report }: CommandFailed,
+  { unset, skipped }: NamedEnvironment,
+  { allowed }: EnvFiles,
+): CommandFailed {
+  if (report.facts['code'] !== 'missing-variable' || unset.length === 0) return new CommandFailed(report);
+  const all = `The configuration names ${unset.length === 1 ? "a variable that isn't" : "variables that aren't"} set: ${unset.join(', ')}.`;
+  return new CommandFailed({
+    ...report,
+    summary: [report.summary, all, ...skipped.map((what) => `Skipped: ${what}.`)].join(' '),
+    next: `${report.next ?? ''}${allowed ? " An `.envrc` next to the file is read as well. Don't ask for the values." : ''}`,
+  });
+}
+
+/** Returns the variables that a configuration names without a value; dstack takes their values from its own environment. */
+export function namedVariables(value: unknown): readonly string[] {
+  if (!isRecord(value)) return [];
+  const { env } = value;
+  if (Array.isArray(env)) return env.filter((item) => typeof item === 'string' && /^\w+$/.test(item)).map(String);
+  return isRecord(env) ? Object.keys(env).filter((name) => env[name] === null) : [];
 }

@@ -1,22 +1,12 @@
-import { stringify } from 'yaml';
-import { isRecord, strings } from './schema-index.ts';
+import { parse, stringify } from 'yaml';
+import { isRecord } from '../core/is-record.ts';
+import { strings } from './schema-index.ts';
 import type { Schema, SchemaIndex } from './schema-index.ts';
+import { STARTER_FILES } from './starter-files.ts';
 
 type Value = Readonly<Record<string, unknown>>;
 
-/** The smallest useful file of each type. */
-const STARTERS: Readonly<Record<string, Value>> = {
-  task: { type: 'task', name: 'my-task', commands: ['python train.py'] },
-  service: { type: 'service', name: 'my-service', port: 8000, commands: ['python -m http.server 8000'] },
-  'dev-environment': { type: 'dev-environment', name: 'my-dev', ide: 'vscode' },
-  fleet: { type: 'fleet', name: 'my-fleet', nodes: 1 },
-  gateway: { type: 'gateway', name: 'my-gateway', backend: 'aws', region: 'eu-west-1', domain: 'example.com' },
-  volume: { type: 'volume', name: 'my-volume', backend: 'aws', region: 'eu-west-1', size: '100GB' },
-  preset: { type: 'preset', name: 'my-preset', model: 'Qwen/Qwen3-8B' },
-  profiles: { profiles: [{ name: 'my-profile', max_price: 2 }] },
-};
-
-/** What the schema doesn't tell: the form of a text. By name, and by name with its owner where that differs. */
+/** Values of properties by name, for those whose format the schema doesn't describe. */
 const VALUES: Readonly<Record<string, unknown>> = {
   ports: [8000],
   port: 8000,
@@ -72,7 +62,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   commands: ['python train.py'],
 };
 
-/** Files in which a property fits that excludes something of the smallest file, or needs something beside it. */
+/** Whole files for properties that conflict with the starter file or need other properties. */
 const KUBERNETES: Value = {
   type: 'volume',
   name: 'my-volume',
@@ -94,7 +84,8 @@ const WHOLE: Readonly<Record<string, Value | undefined>> = {
   'volume.read_only': { ...KUBERNETES, read_only: true },
   'preset.base': { type: 'preset', name: 'my-preset', base: 'Qwen/Qwen3-8B' },
   'preset.repo': { type: 'preset', name: 'my-preset', repo: 'Qwen/Qwen3-8B' },
-  // In the schema, and refused by dstack's parser.
+  'dev-environment.dstack': { type: 'dev-environment', name: 'my-dev', ide: 'vscode', dstack: true },
+  // It is in the schema, but dstack's parser rejects it.
   'dev-environment.entrypoint': undefined,
   'task.groups': { type: 'task', name: 'my-task', groups: [{ name: 'head', nodes: 1, commands: ['python train.py'] }] },
   'service.groups': {
@@ -118,15 +109,14 @@ const WHOLE: Readonly<Record<string, Value | undefined>> = {
   },
 };
 
-/** A whole configuration that shows a type or a property; undefined where none can be made from the schema. */
+/** Returns a whole configuration as an example of a type or property; undefined if the schema doesn't have it. */
 export function exampleFor(index: SchemaIndex, type: string, path: readonly string[]): string | undefined {
   const value = exampleValue(index, type, path);
   return value === undefined ? undefined : stringify(value, { version: '1.1' });
 }
 
-/** The same as a value. */
 function exampleValue(index: SchemaIndex, type: string, path: readonly string[]): Value | undefined {
-  const starter = STARTERS[type];
+  const starter = starterValue(type);
   const [name] = path;
   if (starter === undefined || name === undefined) return starter;
   const key = `${type}.${name}`;
@@ -137,7 +127,13 @@ function exampleValue(index: SchemaIndex, type: string, path: readonly string[])
   return { ...starter, [name]: sample(index, name, place.schema) };
 }
 
-/** A value for a property, by its name, else by its schema. */
+function starterValue(type: string): Value | undefined {
+  if (!Object.hasOwn(STARTER_FILES, type)) return undefined;
+  const value: unknown = parse(STARTER_FILES[type] ?? '', { version: '1.1' });
+  return isRecord(value) ? value : undefined;
+}
+
+/** Returns a value for a property, by its name, else by its schema. */
 function sample(index: SchemaIndex, name: string, schema: Schema): unknown {
   if (Object.hasOwn(VALUES, name)) return VALUES[name];
   const leaves = index.leaves(schema);

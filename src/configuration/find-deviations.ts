@@ -1,17 +1,17 @@
-import { allowedValues, describeValues } from './schema-words.ts';
-import { isRecord, strings } from './schema-index.ts';
+import { isRecord } from '../core/is-record.ts';
+import { allowedValues, describeValues, strings } from './schema-index.ts';
 import type { Schema, SchemaIndex } from './schema-index.ts';
 
-/** Where a configuration leaves the schema. Whether dstack minds is dstack's to say. */
+/** A difference between a configuration and the schema. Only dstack's parser decides whether it is a problem. */
 export interface Deviation {
   readonly kind: 'unknown' | 'missing' | 'not-allowed' | 'wrong-shape';
   readonly path: readonly string[];
-  /** Names that are known there, or values that are allowed. */
+  /** Known property names, or allowed values. */
   readonly known: readonly string[];
   readonly expected: string;
 }
 
-/** Finds every property that the schema doesn't know, lacks, or wants in another shape, in one pass. */
+/** Finds every property that is unknown, missing, or of the wrong shape, in one pass. */
 export function findDeviations(
   index: SchemaIndex,
   type: string,
@@ -21,12 +21,12 @@ export function findDeviations(
   return root === undefined ? [] : inspect(index, root, { value, path: [] });
 }
 
-interface Spot {
+interface Node {
   readonly value: unknown;
   readonly path: readonly string[];
 }
 
-function inspect(index: SchemaIndex, schema: Schema, { value, path }: Spot): Deviation[] {
+function inspect(index: SchemaIndex, schema: Schema, { value, path }: Node): Deviation[] {
   if (value === null || value === undefined) return [];
   const leaves = index.leaves(schema);
   if (isRecord(value)) return inspectMapping(index, schema, { value, path });
@@ -45,8 +45,8 @@ function inspect(index: SchemaIndex, schema: Schema, { value, path }: Spot): Dev
   const allowed = leaves.map(allowedValues);
   if (allowed.length === 0 || allowed.some((values) => values.length === 0)) return [];
   const known = allowed.flat();
-  const word = typeof value === 'string' ? value.toLowerCase() : JSON.stringify(value);
-  return known.some((one) => one.toLowerCase() === word)
+  const wanted = typeof value === 'string' ? value.toLowerCase() : JSON.stringify(value);
+  return known.some((one) => one.toLowerCase() === wanted)
     ? []
     : [{ kind: 'not-allowed', path, known, expected: describeValues(index, schema) }];
 }
@@ -73,7 +73,7 @@ function inspectMapping(
     );
   }
   const properties = isRecord(branch['properties']) ? branch['properties'] : {};
-  // A mapping that may hold anything (the values of `env`) isn't held to one branch's names.
+  // A mapping with free keys (such as `env`) isn't checked against the names of one branch.
   const open =
     branch['additionalProperties'] !== false ||
     index.leaves(schema).some((leaf) => isRecord(leaf['additionalProperties']));

@@ -1,16 +1,16 @@
-/** Something in an env file that was not taken: what it is called, where it stands, and why. Never a value. */
+/** An entry of an env file that was skipped: its name, its line, and the reason. Never a value. */
 export interface SkippedEntry {
   readonly name: string;
-  /** False for a line that sets nobody knows what. */
+  /** False for a line whose variables aren't known. */
   readonly isVariable: boolean;
   readonly line: number;
   readonly why: string;
 }
 
-/** What an env file sets, as far as it says so plainly. */
+/** The plain assignments in an env file. */
 export interface EnvFile {
   readonly values: ReadonlyMap<string, string>;
-  readonly untaken: readonly SkippedEntry[];
+  readonly skipped: readonly SkippedEntry[];
 }
 
 type Value = { readonly kind: 'plain'; readonly value: string; readonly end: number };
@@ -19,18 +19,18 @@ type Piece = Value | Refusal;
 
 const BLANK = /[ \t]*(?:#[^\n]*)?(?:\n|$)/y;
 const ASSIGNMENT = /[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)(\+?=)/y;
-/** Commands that people write into such a file. Other words aren't told: they may be a part of a secret. */
+/** Common commands in env files. Other words are never shown: they may be part of a secret. */
 const COMMAND =
   /^(?:source\w*|\.|dotenv\w*|export|use|layout|path_add|PATH_add|watch_file|if|for|while|case|set|unset|eval)(?=\s|$)/;
-/** A line that can be left out without a change of what the lines after it mean: a command with plain words, none of them about variables or flow. */
+/** Matches a line that doesn't change the meaning of later lines: a command with plain words, none of which affects variables or control flow. */
 const HARMLESS =
   /^(?!(?:if|then|else|elif|fi|for|while|until|do|done|case|esac|select|function|set|unset|eval|exec|exit|return|declare|typeset|readonly|local|alias|trap)\b)[\w./:~ \t-]+(?:[ \t]#.*)?$/;
 
-const CHANGED = 'the line before it may change what it means';
+const CHANGED = 'the line before it may change its meaning';
 
 /**
- * Reads an env file (`.env`, `.envrc`) without running any of it: assignments of plain values, with or without `export` and quotes, as
- * a shell that sources the file reads them. What only a shell can work out is not taken, and told by its name.
+ * Parses an env file (`.env`, `.envrc`) without running any of it. Reads assignments of plain values, with or without `export` and quotes,
+ * as a shell that sources the file would. Skips what only a shell can evaluate, and reports it by name.
  */
 export function parseEnvFile(source: string): EnvFile {
   const text = source.replaceAll('\r\n', '\n');
@@ -56,7 +56,7 @@ export function parseEnvFile(source: string): EnvFile {
     if (name === undefined)
       others.push({ name: COMMAND.exec(rest.trim())?.[0] ?? 'a line', isVariable: false, ...because });
     else found.set(name, { name, isVariable: true, ...because });
-    // What was read before of those that it names isn't what a shell would come to.
+    // Discards earlier values of the variables that it names: a shell may end up with other values.
     for (const other of namesIn(goesOn ? rest : text.slice(at)))
       if (found.has(other)) found.set(other, { name: other, isVariable: true, ...because });
     if (!goesOn) {
@@ -66,8 +66,8 @@ export function parseEnvFile(source: string): EnvFile {
     at += rest.length + 1;
   }
   const values = new Map([...found].flatMap(([name, one]) => (typeof one === 'string' ? [[name, one] as const] : [])));
-  const untaken = [...[...found.values()].filter((one) => typeof one !== 'string'), ...others];
-  return { values, untaken: untaken.sort((a, b) => a.line - b.line) };
+  const skipped = [...[...found.values()].filter((one) => typeof one !== 'string'), ...others];
+  return { values, skipped: skipped.sort((a, b) => a.line - b.line) };
 }
 
 const namesIn = (text: string): string[] => text.match(/[A-Za-z_]\w*/g) ?? [];
@@ -87,13 +87,13 @@ const refused = (why: string): Refusal => ({ kind: 'refused', why });
 const notAnAssignment = (line: string): Refusal =>
   refused(/^\s*export\s/.test(line) ? 'it has no plain value' : 'nothing in the file is run');
 
-/** Nothing on the line reaches into the lines after it: what only a shell works out is whole, and beside it stand plain words and quotes. */
+/** Returns true if nothing on the line extends to later lines: substitutions are complete, and the rest is plain words and closed quotes. */
 function isClosed(line: string): boolean {
   const plain = line.replace(/\$\([^()]*\)|`[^`]*`|\$\{\w+\}/g, '');
   return ['"', "'"].every((quote) => plain.split(quote).length % 2 === 1) && !/[;&|<>(){}`\\]/.test(plain);
 }
 
-/** A value up to the end of its line: quoted and unquoted pieces that touch. */
+/** Reads a value to the end of its line: adjacent quoted and unquoted pieces. */
 function readValue(text: string, from: number, sign: string | undefined): Piece {
   if (sign !== '=') return refused('it adds to a value that only a shell knows');
   let value = '';
@@ -106,11 +106,11 @@ function readValue(text: string, from: number, sign: string | undefined): Piece 
     at = piece.end;
   }
   const after = matchAt(/[ \t]+#[^\n]*(?:\n|$)|[ \t]*(?:\n|$)/y, text, at);
-  if (after === null) return refused('more than one plain value stands on its line: quote what belongs together');
+  if (after === null) return refused('there is more than one plain value on its line: quote a value with spaces');
   return { kind: 'plain', value, end: at + after[0].length };
 }
 
-/** The next piece of a value; undefined where it is over. */
+/** Reads the next piece of a value; undefined at its end. */
 function readPiece(text: string, at: number, isFirst: boolean): Piece | undefined {
   const first = text.charAt(at);
   if (first === '' || /\s/.test(first)) return undefined;
@@ -118,12 +118,13 @@ function readPiece(text: string, at: number, isFirst: boolean): Piece | undefine
   if (first === '"') return readDoubleQuoted(text, at + 1);
   if (/[$`]/.test(first))
     return refused(
-      `it holds \`${first === '$' && text.charAt(at + 1) === '(' ? '$(' : first}\`, which only a shell works out`,
+      `it contains \`${first === '$' && text.charAt(at + 1) === '(' ? '$(' : first}\`, which only a shell can evaluate`,
     );
   if (/[\\;&|<>(){}]/.test(first))
-    return refused(`it holds \`${first}\` outside of quotes, which means something to a shell`);
+    return refused(`it contains \`${first}\` outside quotes, which has a meaning to a shell`);
   const plain = matchAt(/[^\s'"$`\\;&|<>(){}]+/y, text, at)?.[0] ?? '';
-  if (isFirst ? /(?:^|:)~/.test(plain) : /:~/.test(plain)) return refused('it holds `~`, which only a shell works out');
+  if (isFirst ? /(?:^|:)~/.test(plain) : /:~/.test(plain))
+    return refused('it contains `~`, which only a shell can evaluate');
   return { kind: 'plain', value: plain, end: at + plain.length };
 }
 
@@ -139,7 +140,7 @@ function readDoubleQuoted(text: string, from: number): Piece {
     const [char, next] = [text.charAt(at), text.charAt(at + 1)];
     if (char === '"') return { kind: 'plain', value, end: at + 1 };
     if (char === '`' || (char === '$' && /[\w{([*@#?$!-]/.test(next)))
-      return refused(`it holds \`${char === '$' && next === '(' ? '$(' : char}\`, which only a shell works out`);
+      return refused(`it contains \`${char === '$' && next === '(' ? '$(' : char}\`, which only a shell can evaluate`);
     if (char === '\\' && /[$`"\\\n]/.test(next)) {
       if (next !== '\n') value += next;
       at += 1;

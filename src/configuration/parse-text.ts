@@ -1,28 +1,34 @@
-import { LineCounter, isMap, isPair, isSeq, parseDocument } from 'yaml';
+import { LineCounter, isAlias, isMap, isNode, isPair, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 import { ToolError } from '../core/errors.ts';
 
-/** Larger than any configuration that a person wrote; dstack's own loader takes seconds for more. */
+/** More than any hand-written configuration has; dstack's own loader takes seconds for more. */
 const MAX_CHARS = 200_000;
 const MAX_DEPTH = 60;
 const MAX_ALIASES = 100;
 // oxlint-disable-next-line no-control-regex -- these are what makes a text binary
 const BINARY = /[\0-\x08\x0b\x0c\x0e-\x1f]/;
 
-/** A configuration's text with its document, as YAML 1.1 like dstack's own loader. */
+/** A configuration's text with its parsed document, read as YAML 1.1 like dstack's own loader does. */
 export interface ParsedText {
   readonly text: string;
   readonly document: Document.Parsed;
   readonly lines: LineCounter;
-  /** Undefined where the text isn't YAML. */
+  /** Undefined if the text isn't valid YAML. */
   readonly value: unknown;
-  /** What the YAML itself suffers from, with the place in the text. */
+  /** YAML syntax errors, each with its offset in the text. */
   readonly errors: readonly { readonly message: string; readonly offset: number }[];
 }
 
-/** Decodes a file. @throws ToolError `invalid-file` when it is larger than a configuration can be, or no text. */
+export interface ParseOptions {
+  /** Reports duplicate keys as errors. dstack's loader uses the last one. Defaults to false. */
+  readonly uniqueKeys?: boolean;
+  /** Rejects a text by size, control characters and open brackets before it is parsed. Defaults to true. */
+  readonly limited?: boolean;
+}
+
+/** Decodes a file as UTF-8. @throws ToolError `invalid-file` if it isn't UTF-8. */
 export function decodeText(bytes: Uint8Array, shownPath: string): string {
-  if (bytes.length > MAX_CHARS * 4) throw tooLarge(shownPath);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
@@ -31,21 +37,21 @@ export function decodeText(bytes: Uint8Array, shownPath: string): string {
 }
 
 /**
- * Parses a text with its places, within limits of size, nesting and aliases.
- * @throws ToolError `invalid-file` when a limit is passed: such a text never reaches dstack's parser.
+ * Parses a YAML text and keeps the position of every node. Limits size, nesting and aliases.
+ * @throws ToolError `invalid-file` if a limit is exceeded, so that such a text never reaches dstack's parser.
  */
-export function parseText(text: string, shownPath: string): ParsedText {
-  if (text.length > MAX_CHARS) throw tooLarge(shownPath);
-  if (BINARY.test(text))
-    throw new ToolError('invalid-file', `${shownPath} is binary: it holds control characters.`, 'Name a text file.');
-  if (countOpenBrackets(text) > MAX_DEPTH) throw tooDeep(shownPath);
+export function parseText(
+  text: string,
+  shownPath: string,
+  { uniqueKeys = false, limited = true }: ParseOptions = {},
+): ParsedText {
+  if (limited) checkLimits(text, shownPath);
   const lines = new LineCounter();
   let document: Document.Parsed;
   try {
-    // dstack's loader takes the last of two equal keys; that is told as advice.
     document = parseDocument(text, {
       version: '1.1',
-      uniqueKeys: false,
+      uniqueKeys,
       lineCounter: lines,
       prettyErrors: false,
       logLevel: 'error',
@@ -56,10 +62,23 @@ export function parseText(text: string, shownPath: string): ParsedText {
   }
   if (isTooDeep(document.contents)) throw tooDeep(shownPath);
   const errors = document.errors.map(({ message, pos }) => ({ message, offset: pos[0] }));
-  return { text, document, lines, errors, value: errors.length > 0 ? undefined : toValue(document, shownPath) };
+  if (errors.length > 0) return { text, document, lines, errors, value: undefined };
+  return { text, document, lines, ...toValue(document, shownPath) };
 }
 
-/** Nothing that `parseText` would refuse: short, without anchors, and not indented deeper than it nests. */
+function checkLimits(text: string, shownPath: string): void {
+  if (text.length > MAX_CHARS)
+    throw new ToolError(
+      'invalid-file',
+      `${shownPath} is too large: the limit for a configuration is ${MAX_CHARS.toLocaleString('en')} characters.`,
+      'Move scripts and data to separate files (`files`, `repos`), and keep the configuration small.',
+    );
+  if (BINARY.test(text))
+    throw new ToolError('invalid-file', `${shownPath} is binary: it has control characters.`, 'Name a text file.');
+  if (countOpenBrackets(text) > MAX_DEPTH) throw tooDeep(shownPath);
+}
+
+/** Returns true if `parseText` can't reject the text: it is short, has no anchors, and is indented no deeper than it nests. */
 export function isPlainText(text: string): boolean {
   const anchorsOrDepth = /(?:^|[\s,[{])&[^\s&]|^ {60}/m;
   return (
@@ -70,25 +89,20 @@ export function isPlainText(text: string): boolean {
   );
 }
 
-function toValue(document: Document.Parsed, shownPath: string): unknown {
+function toValue(document: Document.Parsed, shownPath: string): Pick<ParsedText, 'value' | 'errors'> {
   try {
-    return document.toJS({ maxAliasCount: MAX_ALIASES });
+    return { value: document.toJS({ maxAliasCount: MAX_ALIASES }), errors: [] };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    // An alias without its anchor is dstack's to complain about.
-    if (reason.startsWith('Unresolved alias')) return undefined;
-    throw new ToolError(
-      'invalid-file',
-      `${shownPath} can't be read: ${reason}`,
-      'Write it without that many aliases.',
-      {
-        cause: error,
-      },
-    );
+    const message = error instanceof Error ? error.message : String(error);
+    // dstack reports an alias without its anchor.
+    if (message.startsWith('Unresolved alias')) return { value: undefined, errors: [{ message, offset: 0 }] };
+    throw new ToolError('invalid-file', `${shownPath} can't be read: ${message}`, 'Use fewer aliases.', {
+      cause: error,
+    });
   }
 }
 
-/** The most brackets that are open at once, whatever they stand in: the parser calls itself for each. */
+/** Returns the most brackets open at once, including those in comments and strings: the parser recurses for each one. */
 function countOpenBrackets(text: string): number {
   let open = 0;
   let most = 0;
@@ -113,16 +127,76 @@ function isTooDeep(root: unknown): boolean {
   return false;
 }
 
-const tooLarge = (shownPath: string): ToolError =>
-  new ToolError(
-    'invalid-file',
-    `${shownPath} is too large: a configuration has at most ${MAX_CHARS.toLocaleString('en')} characters here.`,
-    'Move scripts and data into files of their own (`files`, `repos`), and keep the configuration small.',
-  );
-
 const tooDeep = (shownPath: string): ToolError =>
   new ToolError(
     'invalid-file',
     `${shownPath} is nested more than ${MAX_DEPTH} levels deep.`,
-    'Configurations are a few levels deep: look for brackets that never close.',
+    'Configurations are a few levels deep: check for brackets that are never closed.',
   );
+
+/** A position in a text, counted from 1 as editors do. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+  /** How many characters to underline. */
+  readonly length: number;
+}
+
+/** The node that a path leads to in a document. */
+export interface Located {
+  /** The part of the path that exists. */
+  readonly path: readonly string[];
+  /** The rest of the path, which doesn't. */
+  readonly missing: readonly string[];
+  readonly key: Position;
+  readonly value: Position;
+}
+
+/** Finds a path's node, or its nearest existing ancestor. Skips names that pydantic adds (the branch of a union). */
+export function locate(parsed: ParsedText, wanted: readonly string[]): Located {
+  let node: unknown = parsed.document.contents;
+  let key: Position = positionOf(parsed, node);
+  const path: string[] = [];
+  const missing: string[] = [];
+  for (const part of wanted) {
+    const inner: unknown = isAlias(node) ? node.resolve(parsed.document) : node;
+    const item = isMap(inner)
+      ? inner.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === part)
+      : isSeq(inner) && /^\d+$/.test(part)
+        ? inner.items[Number(part)]
+        : undefined;
+    if (item === undefined) {
+      missing.push(part);
+      continue;
+    }
+    path.push(part);
+    missing.length = 0;
+    const next: unknown = isPair(item) ? (item.value ?? item.key) : item;
+    key = positionOf(parsed, isPair(item) ? item.key : item);
+    node = next;
+  }
+  return { path, missing, key, value: isNode(node) && node.range ? positionOf(parsed, node) : key };
+}
+
+/** Returns the position of an offset. */
+export function positionAt({ lines, text }: Pick<ParsedText, 'lines' | 'text'>, offset: number, length = 1): Position {
+  const { line, col } = lines.linePos(Math.min(offset, text.length));
+  return { line: Math.max(line, 1), column: Math.max(col, 1), length };
+}
+
+function positionOf(parsed: ParsedText, node: unknown): Position {
+  if (!isNode(node) || !node.range) return { line: 1, column: 1, length: 1 };
+  const [start, end] = node.range;
+  const firstLine = parsed.text.slice(start, end).split('\n', 1)[0] ?? '';
+  return positionAt(parsed, start, Math.max(1, firstLine.trimEnd().length));
+}
+
+/** Returns the line of a position with carets under it, as compilers print it. */
+export function codeFrame(text: string, { line, column, length }: Position): string {
+  const content = (text.split(/\r?\n/)[line - 1] ?? '').replaceAll('\t', ' ');
+  const start = Math.max(0, column - 60);
+  const shown = content.slice(start, start + 120);
+  const width = Math.max(1, Math.min(length, shown.length - (column - 1 - start)));
+  const gutter = String(line);
+  return `${gutter} | ${shown}\n${' '.repeat(gutter.length)} | ${' '.repeat(column - 1 - start)}${'^'.repeat(width)}`;
+}

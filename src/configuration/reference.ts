@@ -1,74 +1,159 @@
-import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import type { Transcript } from '../core/transcript.ts';
-import type { Introspection } from '../dstack/warm/introspection.ts';
-import { describableNames, describeProperty, describeTypes } from './describe.ts';
-import { createSchemaIndex } from './schema-index.ts';
-import type { SchemaIndex } from './schema-index.ts';
-import { schemaOfType } from './type-schema.ts';
+import { ownTranscript } from '../core/transcript.ts';
 import { ToolError } from '../core/errors.ts';
+import { isRecord } from '../core/is-record.ts';
+import { nearestNames } from '../dstack/argv/nearest-names.ts';
+import { exampleFor } from './examples.ts';
+import { allowedValues, describeValues, descriptionOf, referenceLink } from './schema-index.ts';
+import type { Place, Schema, SchemaIndex } from './schema-index.ts';
 
-const indexes = new WeakMap<Introspection, Promise<SchemaIndex | undefined>>();
+/** About 2,000 tokens. */
+const MAX_CHARS = 7_500;
 
-/** The schema of an installed dstack, read once; a failure isn't kept. */
-export async function readIndex(introspection: Introspection): Promise<SchemaIndex | undefined> {
-  const known = indexes.get(introspection);
-  if (known !== undefined) return known;
-  const index = introspection
-    .schemas()
-    .then((schemas) => (schemas === undefined ? undefined : createSchemaIndex(schemas)));
-  indexes.set(introspection, index);
-  const found = await index.catch(() => undefined);
-  if (found === undefined) indexes.delete(introspection);
-  return found;
-}
+/** Returns the types that have a schema: dstack's configuration types, and profiles. */
+export const typesOf = (index: SchemaIndex): readonly string[] => [...index.types, 'profiles'];
 
-/** The same, where nothing can be told without it. @throws ToolError `cli-not-understood` */
-export async function needIndex(introspection: Introspection): Promise<SchemaIndex> {
-  const index = await readIndex(introspection);
-  if (index === undefined) throw notJudged();
-  return index;
-}
-
-/** The reference of a type or property; the list of types without one. @throws ToolError `invalid-input` with the nearest names. */
+/** Describes a type or property, or lists the types. @throws ToolError `invalid-input` with the nearest names. */
 export function describe(index: SchemaIndex, property: string | undefined): Transcript {
-  if (property === undefined) return shownAs('describe', describeTypes(index));
+  if (property === undefined) return ownTranscript('config describe', describeTypes(index));
   const text = describeProperty(index, property);
   if (text === undefined) throw unknownName(index, property);
-  return shownAs(`describe ${property}`, text);
+  return ownTranscript(`config describe ${property}`, text);
 }
 
-/** The JSON schema of a type, without what others need. @throws ToolError `invalid-input` for a type that dstack doesn't know. */
+/** Returns the JSON schema of a type, with only the definitions that it uses. @throws ToolError `invalid-input` for an unknown type. */
 export function formatSchema(index: SchemaIndex, type: string): Transcript {
   const schema = schemaOfType(index, type);
   if (schema === undefined) throw unknownName(index, type);
-  return shownAs(`schema ${type}`, JSON.stringify(schema));
+  return ownTranscript(`config schema ${type}`, JSON.stringify(schema));
 }
 
-/** What isn't in the schema of the installed dstack, with what was most likely meant. */
-export function unknownName(index: SchemaIndex, wanted: string): ToolError {
+function unknownName(index: SchemaIndex, wanted: string): ToolError {
   const near = nearestNames(wanted, describableNames(index));
   return new ToolError(
     'invalid-input',
     `The installed dstack (${index.version}) has no type or property ${JSON.stringify(wanted)}.`,
-    near.length > 0 ? `Did you mean ${near.join(' or ')}?` : `Types: ${index.types.join(', ')}, profiles.`,
+    near.length > 0 ? `Did you mean ${near.join(' or ')}?` : `Types: ${typesOf(index).join(', ')}.`,
   );
 }
 
-/** Text of this server, shown like the output of a command. */
-export const shownAs = (command: string, stdout: string): Transcript => ({
-  command: `config ${command}`,
-  stdout,
-  stderr: '',
-  omittedBytes: 0,
-  exit: { kind: 'exited', code: 0 },
-  durationMs: 0,
-  ran: 'plain',
-});
+function describeProperty(index: SchemaIndex, wanted: string): string | undefined {
+  const [first = '', ...rest] = wanted
+    .trim()
+    .replace(/\[(?:n|\d*)\]/g, '')
+    .split('.')
+    .filter(Boolean);
+  const types = typesOf(index);
+  const isType = types.includes(first);
+  const path = isType ? rest : [first, ...rest];
+  const type = isType ? first : types.find((one) => index.find(one, path) !== undefined);
+  const place = type === undefined ? undefined : index.find(type, path);
+  if (type === undefined || place === undefined) return undefined;
+  const head =
+    path.length === 0 ? [`Type ${type} (dstack ${index.version})`] : describePlace(index, { type, path, place });
+  const example = exampleFor(index, type, path);
+  const tail = [
+    ...(example === undefined ? [] : ['', 'Example:', example.trimEnd()]),
+    '',
+    `Reference: ${referenceLink(type, path)}`,
+  ];
+  return fit(head, listProperties(index, place), tail);
+}
 
-/** dstack's parser can't be asked. */
-export const notJudged = (): ToolError =>
-  new ToolError(
-    'cli-not-understood',
-    "dstack's own parser can't be asked: the installed dstack is no Python script, or didn't answer.",
-    'The plan tool still shows what dstack says about a file. The doctor tool shows which dstack is used.',
-  );
+const propertyNames = (index: SchemaIndex, type: string): readonly string[] => [
+  ...index.properties(index.root(type) ?? {}).keys(),
+];
+
+function describeTypes(index: SchemaIndex): string {
+  const lines = typesOf(index).map((type) => {
+    const names = propertyNames(index, type).filter((name) => name !== 'type');
+    return `- ${type}: ${names.join(', ')}`;
+  });
+  return [`Types of dstack ${index.version}, with their properties:`, ...lines].join('\n');
+}
+
+const describableNames = (index: SchemaIndex): readonly string[] =>
+  index.types.flatMap((type) => [type, ...propertyNames(index, type).map((name) => `${type}.${name}`)]);
+
+function describePlace(
+  index: SchemaIndex,
+  { type, path, place }: { type: string; path: readonly string[]; place: Place },
+): string[] {
+  const allowed = place.leaves.flatMap(allowedValues);
+  return [
+    `${[type, ...path].join('.')} (dstack ${index.version})`,
+    `Takes: ${describeValues(index, place.schema)}`,
+    place.required ? 'Required.' : `Default: ${showDefault(place)}`,
+    ...(allowed.length > 0 ? [`Allowed values: ${allowed.join(', ')}`] : []),
+    descriptionOf(place),
+  ].filter((line) => line !== '');
+}
+
+function showDefault({ schema }: Place): string {
+  const value = schema['default'];
+  if (value === undefined || value === null) return 'none';
+  const shown = JSON.stringify(value);
+  return shown.length > 300 ? `${shown.slice(0, 300)}…` : shown;
+}
+
+function listProperties(index: SchemaIndex, place: Place): string[] {
+  return [...index.properties(place.schema)].map(([name, property]) => {
+    const values = describeValues(index, property.schema);
+    const shown = values.length > 90 ? `${values.slice(0, 90)}…` : values;
+    return `- ${name}${property.required ? ' (required)' : ''}: ${shown}. ${descriptionOf(property, true)}`.trimEnd();
+  });
+}
+
+/** Shortens all lines of the list to the same width, until the whole text fits. */
+function fit(head: readonly string[], list: readonly string[], tail: readonly string[]): string {
+  const room = MAX_CHARS - [...head, ...tail].join('\n').length - 20;
+  let width = 400;
+  const shorten = (): string[] => list.map((line) => (line.length > width ? `${line.slice(0, width - 1)}…` : line));
+  while (width > 40 && shorten().join('\n').length > room) width -= 10;
+  return [...head, ...(list.length === 0 ? [] : ['', 'Properties:', ...shorten()]), ...tail].join('\n');
+}
+
+function schemaOfType(index: SchemaIndex, type: string): Schema | undefined {
+  const root = index.root(type);
+  if (root === undefined) return undefined;
+  const needed = new Map<string, unknown>();
+  collect(root, index.definitions, needed);
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    $comment: `${type}, dstack ${index.version}`,
+    ...Object.fromEntries(tidyEntries(root)),
+    $defs: Object.fromEntries([...needed].map(([name, schema]) => [name, tidy(schema)])),
+  };
+}
+
+const nameOf = (reference: string): string => reference.split('/').at(-1) ?? '';
+
+function collect(node: unknown, definitions: Schema, needed: Map<string, unknown>): void {
+  if (Array.isArray(node)) for (const item of node) collect(item, definitions, needed);
+  if (!isRecord(node)) return;
+  const reference = node['$ref'];
+  if (typeof reference === 'string' && !needed.has(nameOf(reference))) {
+    const target = definitions[nameOf(reference)];
+    needed.set(nameOf(reference), target);
+    collect(target, definitions, needed);
+  }
+  for (const [, value] of ownEntries(node)) collect(value, definitions, needed);
+}
+
+const ownEntries = (node: Schema): [string, unknown][] =>
+  Object.entries(node).filter(([key]) => key !== '$defs' && key !== 'definitions');
+
+function tidy(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(tidy);
+  return isRecord(node) ? Object.fromEntries(tidyEntries(node)) : node;
+}
+
+/** Drops titles, which repeat the name (a property called `title` isn't a string), and points references to `$defs` for every pydantic version. */
+function tidyEntries(node: Schema): [string, unknown][] {
+  return ownEntries(node)
+    .filter(([key, value]) => !(key === 'title' && typeof value === 'string'))
+    .map(([key, value]) => [
+      key,
+      key === '$ref' && typeof value === 'string' ? `#/$defs/${nameOf(value)}` : tidy(value),
+    ]);
+}

@@ -1,13 +1,17 @@
+import { ToolError } from '../core/errors.ts';
+import { isRecord } from '../core/is-record.ts';
+import type { Introspection } from '../dstack/warm/introspection.ts';
+
 /**
- * A small walker over dstack's JSON schema, by hand: a validator (ajv) tells every branch of a union that didn't fit, and what is
- * asked here is another question: which branch does the writer mean, what may stand there, and where is it described.
+ * dstack's JSON schema, walked by hand. A validator such as ajv reports every branch of a union that doesn't match. The questions here are
+ * which branch the writer meant, what it allows, and where it is documented.
  */
 export type Schema = Readonly<Record<string, unknown>>;
 
-/** What may stand at a place. */
+/** What the schema allows at a path. */
 export interface Place {
   readonly schema: Schema;
-  /** All that it may be, with references and unions resolved, without null. */
+  /** All alternatives, with references and unions resolved, without null. */
   readonly leaves: readonly Schema[];
   readonly required: boolean;
 }
@@ -16,27 +20,55 @@ export interface Place {
 export interface SchemaIndex {
   readonly version: string;
   readonly types: readonly string[];
-  /** What references lead to, by name. */
+  /** Targets of references, by name. */
   readonly definitions: Schema;
-  /** What a configuration of the type may hold; undefined for a type that dstack doesn't know. */
+  /** Returns the schema of a type; undefined for a type that dstack doesn't know. */
   root(type: string): Schema | undefined;
+  /** Resolves references and unions to all alternatives, without null. */
   leaves(schema: Schema): readonly Schema[];
-  /** The branch that a mapping means: the one with its tag, else the one that has most of its keys. */
+  /** Returns the branch that a mapping matches: the one with its tag, else the one that has most of its keys. */
   branchFor(schema: Schema, value: Readonly<Record<string, unknown>>): Schema | undefined;
-  /** The properties of all branches, by name. */
+  /** Returns the properties of all branches, by name. */
   properties(schema: Schema): ReadonlyMap<string, Place>;
-  /** Follows names from a type's root; names of items (numbers, `[n]`) are skipped. */
+  /** Follows names from a type's root. Skips list items (numbers, `[n]`). */
   find(type: string, path: readonly string[]): Place | undefined;
 }
-
-export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 
 const records = (value: unknown): Schema[] => (Array.isArray(value) ? value.filter(isRecord) : []);
 export const strings = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 
-/** Creates the index from what dstack's interpreter told. */
+const indexes = new WeakMap<Introspection, Promise<SchemaIndex | undefined>>();
+
+/** Reads the schema of the installed dstack once; a failure isn't cached. Undefined if dstack doesn't provide a schema. */
+export async function readIndex(introspection: Introspection): Promise<SchemaIndex | undefined> {
+  const cached = indexes.get(introspection);
+  if (cached !== undefined) return cached;
+  const index = introspection
+    .schemas()
+    .then((schemas) => (schemas === undefined ? undefined : createSchemaIndex(schemas)));
+  indexes.set(introspection, index);
+  const found = await index.catch(() => undefined);
+  if (found === undefined) indexes.delete(introspection);
+  return found;
+}
+
+/** Reads the schema. @throws ToolError `cli-not-understood` if dstack doesn't provide one. */
+export async function requireIndex(introspection: Introspection): Promise<SchemaIndex> {
+  const index = await readIndex(introspection);
+  if (index === undefined) throw parserUnavailable();
+  return index;
+}
+
+/** Creates the error for a dstack whose parser can't be called. */
+export const parserUnavailable = (): ToolError =>
+  new ToolError(
+    'cli-not-understood',
+    "Can't call dstack's own parser: the installed dstack isn't a Python script, or didn't answer.",
+    'The plan tool still shows what dstack says about a file. The doctor tool shows which dstack is used.',
+  );
+
+/** Creates the index from the schemas that dstack's interpreter returned. */
 export function createSchemaIndex(schemas: {
   readonly version: string;
   readonly configuration: Schema;
@@ -106,4 +138,52 @@ export function createSchemaIndex(schemas: {
 function definitionsOf(schema: Schema): Schema {
   const found = schema['$defs'] ?? schema['definitions'];
   return isRecord(found) ? found : {};
+}
+
+/** Describes the allowed values: `integer from 1 up to 65535`, `` `spot` | `on-demand` ``, `list of string or mapping`. */
+export function describeValues(index: SchemaIndex, schema: Schema): string {
+  const leaves = index.leaves(schema);
+  const allowed = leaves.flatMap(allowedValues);
+  const others = leaves.filter((leaf) => allowedValues(leaf).length === 0).map((leaf) => describeLeaf(index, leaf));
+  const words = [
+    ...new Set([...(allowed.length > 0 ? [allowed.map((value) => `\`${value}\``).join(' | ')] : []), ...others]),
+  ];
+  return words.join(' or ') || 'anything';
+}
+
+/** Returns the values of an enumeration, or its constant. */
+export function allowedValues(leaf: Schema): string[] {
+  const listed = Array.isArray(leaf['enum']) ? leaf['enum'] : 'const' in leaf ? [leaf['const']] : [];
+  return listed.filter((value) => typeof value === 'string' || typeof value === 'number').map(String);
+}
+
+function describeLeaf(index: SchemaIndex, leaf: Schema): string {
+  if (leaf['type'] === 'array') {
+    const items = isRecord(leaf['items']) ? describeValues(index, leaf['items']) : 'anything';
+    return `list of ${items}`;
+  }
+  if (isRecord(leaf['properties']) || leaf['type'] === 'object') return 'mapping';
+  const type = typeof leaf['type'] === 'string' ? leaf['type'] : 'value';
+  const least = leaf['minimum'] ?? leaf['exclusiveMinimum'];
+  const bounds = [
+    ...(least === undefined ? [] : [`${leaf['minimum'] === undefined ? 'above' : 'from'} ${JSON.stringify(least)}`]),
+    ...(leaf['maximum'] === undefined ? [] : [`up to ${JSON.stringify(leaf['maximum'])}`]),
+    ...(leaf['pattern'] === undefined ? [] : [`matching ${JSON.stringify(leaf['pattern'])}`]),
+  ];
+  return [type, ...bounds].join(' ');
+}
+
+/** Returns a property's description on one line; only its first sentence with `short`. */
+export function descriptionOf({ schema, leaves }: Pick<Place, 'schema' | 'leaves'>, short = false): string {
+  const own = schema['description'] ?? (leaves.length === 1 ? leaves[0]?.['description'] : undefined);
+  // Class docstrings are written for dstack's developers.
+  const text = typeof own === 'string' && !/^Attributes:|:class:/m.test(own) ? own.replace(/\s+/g, ' ').trim() : '';
+  return short ? (/^.*?(?=\. |$)/.exec(text)?.[0] ?? text) : text;
+}
+
+/** Returns the URL of dstack's reference, at the property. */
+export function referenceLink(type: string, path: readonly string[]): string {
+  if (type === 'profiles') return 'https://dstack.ai/docs/reference/profiles.yml';
+  const anchor = path.find((part) => !/^\d+$/.test(part));
+  return `https://dstack.ai/docs/reference/dstack.yml/${type}${anchor === undefined ? '' : `#${anchor}`}`;
 }

@@ -1,47 +1,47 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import path from 'node:path';
+import { ToolError } from '../core/errors.ts';
+import { sha256 } from '../core/sha256.ts';
+import type { AuditSink } from '../safety/audit/audit-log.ts';
+import { replaceFile } from '../safety/files/replace-file.ts';
+import type { Workspace } from '../safety/files/workspace.ts';
+import type { CheckConfiguration, CheckResult } from './check-configuration.ts';
 import { diffTexts, editText } from './edit-text.ts';
 import type { Edit } from './edit-text.ts';
 import { decodeText } from './parse-text.ts';
 import { readConfigurationHead } from './read-configuration.ts';
-import { ToolError } from '../core/errors.ts';
-import type { AuditSink } from '../safety/audit/audit-log.ts';
-import { replaceFile } from '../safety/files/replace-file.ts';
-import type { Workspace } from '../safety/files/workspace.ts';
-import type { Checked } from './check-configuration.ts';
-import type { ConfigurationService } from './configuration-service.ts';
 
-/** A configuration to be written: as a whole, or by edits of the one that is there. */
+/** A configuration to write: the whole text, or edits of the existing file. */
 export interface WriteRequest {
   readonly file: string;
   readonly text?: string | undefined;
   readonly edits?: readonly Edit[] | undefined;
-  /** The hash of the file as it was read; none for a new one. */
+  /** The hash of the file when it was read; undefined for a new file. */
   readonly expectedHash?: string | undefined;
 }
 
-/** What came of it. Nothing is written unless dstack's parser finds the new text valid. */
-export interface Written {
+/** The result of a write. Nothing is written unless dstack's parser finds the new text valid. */
+export interface WriteResult {
   readonly kind: 'written' | 'unchanged' | 'invalid';
-  readonly checked: Checked;
+  readonly checked: CheckResult;
   readonly diff: string;
   readonly hash: string;
   readonly previous: { readonly text: string; readonly hash: string } | undefined;
-  /** It was written, but the last line about it isn't in the audit log. */
+  /** The file was written, but its last audit log entry wasn't. */
   readonly unrecorded: boolean;
 }
 
 export interface WriteSources {
   readonly workspace: Workspace;
   readonly audit: AuditSink;
-  readonly check: ConfigurationService['check'];
+  readonly check: CheckConfiguration;
 }
 
-/** Writes a configuration of the workspace. @throws ToolError where the file isn't the one that was read, or isn't a configuration. */
+/** Writes a configuration in the workspace. @throws ToolError if the existing file changed since it was read, or isn't a configuration. */
 export async function writeConfiguration(
   { workspace, audit, check }: WriteSources,
   request: WriteRequest,
-): Promise<Written> {
+): Promise<WriteResult> {
   const { file, expectedHash } = request;
   const place = await workspace.resolveForWrite(file);
   const previous = place.exists ? await readPrevious(workspace, file) : undefined;
@@ -90,7 +90,7 @@ function succeeds(act: () => void): boolean {
 
 async function readPrevious(workspace: Workspace, file: string): Promise<{ text: string; hash: string }> {
   const { bytes, sha256: hash } = await workspace.readConfiguration(file);
-  // What isn't a configuration isn't overwritten, whatever it is called.
+  // Throws for a file that isn't a configuration, so that it isn't overwritten.
   readConfigurationHead(bytes, file);
   return { text: decodeText(bytes, file), hash };
 }
@@ -99,16 +99,16 @@ function assertHashMatches(file: string, expected: string | undefined, present: 
   if (expected === present) return;
   const message =
     present === undefined
-      ? `${file} is no longer there.`
+      ? `${file} no longer exists.`
       : expected === undefined
-        ? `${file} exists already.`
-        : `${file} isn't as it was read: it changed meanwhile.`;
+        ? `${file} already exists.`
+        : `${file} changed since it was read.`;
   throw new ToolError(
     'plan-changed',
     `${message} Nothing was written.`,
     present === undefined
-      ? 'Leave `expected_hash` out to create it.'
-      : 'Read it with config (action validate), and give its `hash` as `expected_hash`.',
+      ? 'Omit `expected_hash` to create it.'
+      : 'Read it with config (action read), and pass its `hash` as `expected_hash`.',
   );
 }
 
@@ -116,26 +116,24 @@ function newText({ text, edits }: WriteRequest, previous: string | undefined): s
   if ((text === undefined) === (edits === undefined))
     throw new ToolError(
       'invalid-input',
-      'Give `text` or `edits`, one of the two. Nothing was written.',
-      'See the tool.',
+      'Pass exactly one of `text` and `edits`. Nothing was written.',
+      "See the write_config tool's input schema.",
     );
   if (text?.includes(MASK) === true && previous?.includes(MASK) !== true)
     throw new ToolError(
       'invalid-input',
-      `The text holds ${MASK} where a secret was masked: written so, the secret would be lost. Nothing was written.`,
-      'Change single properties by `edits`, which leave the others as they are.',
+      `The text contains ${MASK} in place of a secret: writing it would lose the secret. Nothing was written.`,
+      'Change single properties with `edits`, which keep the others unchanged.',
     );
   if (text !== undefined) return text === '' || text.endsWith('\n') ? text : `${text}\n`;
   if (previous === undefined)
     throw new ToolError(
       'file-not-found',
-      'There is no such file to edit. Nothing was written.',
-      'Give its whole `text`.',
+      'The file to edit does not exist. Nothing was written.',
+      'Pass the whole `text` to create it.',
     );
   return editText(previous, edits ?? []);
 }
 
-/** What stands in an output in place of a secret. */
+/** The replacement for a secret in outputs. */
 const MASK = '[masked]';
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

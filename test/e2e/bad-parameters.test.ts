@@ -39,7 +39,6 @@ const BESIDE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'stop.project': { run: 'good' },
   'attach.project': { run: 'good' },
   'config.property': { action: 'describe' },
-  'config.need': { action: 'start', property: 'task' },
   'write_config.file': { text: 'type: task\n' },
 };
 

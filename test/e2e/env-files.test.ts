@@ -84,16 +84,16 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
     const plan = await client.call('plan', { file: asked });
     expect(plan.facts, plan.text).toMatchObject({ outcome: 'blocked', code: 'missing-variable' });
     for (const text of [plan.text, String(plan.facts['summary'])]) {
-      expect(text).toContain('variables that nobody sets: FROM_SHELL, PYTHONPATH, MISSING_ONE.');
-      expect(text).toContain('FROM_SHELL (line 2) in .envrc: it holds `$(`');
+      expect(text).toContain("variables that aren't set: FROM_SHELL, PYTHONPATH, MISSING_ONE.");
+      expect(text).toContain('FROM_SHELL (line 2) in .envrc: it contains `$(`');
       expect(text).toContain('source (line 1) in .envrc: nothing in the file is run');
-      expect(text).toContain('PYTHONPATH in .envrc: it would steer dstack itself');
+      expect(text).toContain('PYTHONPATH in .envrc: it would affect dstack itself');
     }
     await expect(stat(path.join(home.workspace, folder, 'shell/ran-it'))).rejects.toThrow(/ENOENT/);
     // Set by now: the same plan is another one.
     await write(`${folder}/shell/.envrc`, 'FROM_SHELL=plain\nPYTHONPATH=/tmp/evil\n');
     const again = await client.call('plan', { file: asked });
-    expect(again.text).toContain('variables that nobody sets: PYTHONPATH, MISSING_ONE.');
+    expect(again.text).toContain("variables that aren't set: PYTHONPATH, MISSING_ONE.");
   });
 });
 
@@ -104,7 +104,7 @@ test('without the leave of the operator no env file is read, and every variable 
   const plan = await client.call('plan', { file: 'off/run.dstack.yml' });
   expect(plan.facts).toMatchObject({ outcome: 'blocked', code: 'missing-variable' });
   expect(plan.text).toContain('Environment variable ONE_WORD is not set');
-  expect(plan.text).toContain('names variables that nobody sets: ONE_WORD, OTHER_WORD.');
+  expect(plan.text).toContain("names variables that aren't set: ONE_WORD, OTHER_WORD.");
   const checked = await client.call('config', { action: 'validate', file: 'off/run.dstack.yml' });
   expect(checked.facts['unsetVariables']).toEqual(['ONE_WORD', 'OTHER_WORD']);
 });

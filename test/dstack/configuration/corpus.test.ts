@@ -8,7 +8,7 @@ import type { ConfigurationService } from '../../../src/configuration/configurat
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { installedDstack, installedPython } from '../../support/installed-dstack.ts';
 import { makeWarmRunner } from '../../support/warm-test-runner.ts';
-import { makeConfigPower } from '../../support/make-configuration-service.ts';
+import { makeConfigurationService } from '../../support/make-configuration-service.ts';
 import { openPlainValidator } from '../../support/open-plain-validator.ts';
 import type { PlainValidator } from '../../support/open-plain-validator.ts';
 import { readCorpus } from '../../support/read-corpus.ts';
@@ -19,7 +19,7 @@ let home: string;
 let warm: WarmRunner;
 let plain: WarmRunner;
 let validator: PlainValidator;
-let powers: Readonly<Record<'warm' | 'at once' | 'plain', ConfigurationService>>;
+let services: Readonly<Record<'warm' | 'single-process' | 'plain', ConfigurationService>>;
 let corpus: readonly CorpusCase[];
 
 beforeAll(async () => {
@@ -29,12 +29,13 @@ beforeAll(async () => {
   warm = makeWarmRunner({ executable, env });
   plain = makeWarmRunner({ executable, env, enabled: false });
   validator = openPlainValidator(env);
-  const powerOf = (introspection: WarmRunner['introspection']) => makeConfigPower({ home, introspection, env });
-  powers = {
-    warm: powerOf(warm.introspection),
-    // The worker's code in one plain process, so that all cases can be asked; the plain path itself takes a process for each.
-    'at once': powerOf({ ...plain.introspection, validate: validator.validate }),
-    plain: powerOf(plain.introspection),
+  const serviceFor = (introspection: WarmRunner['introspection']) =>
+    makeConfigurationService({ home, introspection, env });
+  services = {
+    warm: serviceFor(warm.introspection),
+    // The worker's code in one plain process, so that all cases can be checked; the plain path itself starts a process for each.
+    'single-process': serviceFor({ ...plain.introspection, validate: validator.validate }),
+    plain: serviceFor(plain.introspection),
   };
   const schemas = await warm.introspection.schemas();
   if (schemas === undefined) throw new Error('no schema');
@@ -46,7 +47,7 @@ afterAll(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-/** The same reading and parsing as `dstack apply` does for `-f`, in one process for all. */
+/** Reads and parses files as `dstack apply -f` does, in one process for all. */
 const APPLY = `
 import json, sys, yaml
 from dstack._internal.core.models.configurations import parse_apply_configuration
@@ -60,23 +61,23 @@ for text in json.load(sys.stdin):
 json.dump(verdicts, sys.stdout)
 `;
 
-/** The titles of cases that aren't judged as they state, or not with a place and a mend for every problem. */
-async function judgeAll(power: ConfigurationService, cases: readonly CorpusCase[]): Promise<string[]> {
-  const wrong: string[] = [];
+/** Returns the titles of cases whose verdict differs, or that have a problem without a position or fix. */
+async function checkAll(service: ConfigurationService, cases: readonly CorpusCase[]): Promise<string[]> {
+  const failed: string[] = [];
   for (const { title, text, valid } of cases) {
-    const { verdict, problems } = await power.check({ text, shownPath: 'x.dstack.yml' });
+    const { verdict, problems } = await service.check({ text, shownPath: 'x.dstack.yml' });
     const lines = Math.max(1, text.split('\n').length);
     const placed = problems.every(
       ({ position, fix }) => position.line >= 1 && position.line <= lines && position.column >= 1 && fix.length > 10,
     );
     const asStated = (verdict === 'valid') === valid && problems.length > 0 === !valid;
-    if (!placed || !asStated) wrong.push(`${title}: ${verdict}, ${JSON.stringify(problems)}`);
+    if (!placed || !asStated) failed.push(`${title}: ${verdict}, ${JSON.stringify(problems)}`);
   }
-  return wrong;
+  return failed;
 }
 
 describe('the corpus of configurations', () => {
-  test('is large, and each property of each type occurs in a valid one', async () => {
+  test('is large, and has each property of each type in a valid case', async () => {
     expect(corpus.filter(({ valid }) => valid).length).toBeGreaterThanOrEqual(150);
     expect(corpus.filter(({ valid }) => !valid).length).toBeGreaterThanOrEqual(150);
     const schemas = await warm.introspection.schemas();
@@ -89,11 +90,11 @@ describe('the corpus of configurations', () => {
         .filter((name) => !texts.some((text) => new RegExp(`^${name}:`, 'm').test(text)))
         .map((name) => `${type}.${name}`);
     });
-    // dstack's schema has them, and its parser refuses them (entrypoint) or they are for its own use.
+    // dstack's schema has it, but its parser rejects it.
     expect(absent).toEqual(['dev-environment.entrypoint']);
   });
 
-  test("gets from `dstack apply`'s own reading the verdict that it states", async () => {
+  test('has the verdict of the code that `dstack apply` runs', async () => {
     const { stdout } = await execa(installedPython, ['-B', '-c', APPLY], {
       input: JSON.stringify(corpus.map(({ text }) => text)),
       env: { HOME: home },
@@ -102,31 +103,31 @@ describe('the corpus of configurations', () => {
     expect(corpus.filter(({ valid }, at) => verdicts[at] !== valid).map(({ title }) => title)).toEqual([]);
   });
 
-  test.for(['warm', 'at once'] as const)(
-    'gets that verdict, placed and with a mend, from dstack asked %s',
+  test.for(['warm', 'single-process'] as const)(
+    'has the same verdict, with positions and fixes, from the %s parser',
     async (kind) => {
-      expect(await judgeAll(powers[kind], corpus)).toEqual([]);
+      expect(await checkAll(services[kind], corpus)).toEqual([]);
     },
   );
 
-  test('gets it where the worker is off, from a process each, for every 47th case', async () => {
+  test('has the same verdict with the worker off, for every 47th case', async () => {
     expect(
-      await judgeAll(
-        powers.plain,
+      await checkAll(
+        services.plain,
         corpus.filter((_case, at) => at % 47 === 0),
       ),
     ).toEqual([]);
   });
 
-  test('names the property that was meant, for each misspelling of one', async () => {
-    const misspelt = corpus.filter(({ title, valid }) => !valid && title.includes(': misspelt '));
-    expect(misspelt.length).toBeGreaterThan(100);
-    const wrong: string[] = [];
-    for (const { title, text } of misspelt) {
+  test('suggests the intended property for each misspelled one', async () => {
+    const misspelled = corpus.filter(({ title, valid }) => !valid && title.includes(': misspelt '));
+    expect(misspelled.length).toBeGreaterThan(100);
+    const failed: string[] = [];
+    for (const { title, text } of misspelled) {
       const meant = title.split('misspelt ')[1] ?? '';
-      const { problems } = await powers.warm.check({ text, shownPath: 'x.dstack.yml' });
-      if (!problems.some(({ fix }) => fix.includes(`Did you mean \`${meant}\`?`))) wrong.push(title);
+      const { problems } = await services.warm.check({ text, shownPath: 'x.dstack.yml' });
+      if (!problems.some(({ fix }) => fix.includes(`Did you mean \`${meant}\`?`))) failed.push(title);
     }
-    expect(wrong).toEqual([]);
+    expect(failed).toEqual([]);
   });
 });

@@ -5,10 +5,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { installedDstack, installedPython } from '../../support/installed-dstack.ts';
 import { makeWarmRunner } from '../../support/warm-test-runner.ts';
-import { makeConfigPower } from '../../support/make-configuration-service.ts';
-import type { TestPower } from '../../support/make-configuration-service.ts';
+import { makeConfigurationService } from '../../support/make-configuration-service.ts';
+import type { TestConfigurationService } from '../../support/make-configuration-service.ts';
 
-const TEXT = `# What we train
+const TEXT = `# Training
 type: task
 name: train
 # one by one
@@ -20,7 +20,7 @@ resources: {gpu: 24GB}
 
 let home: string;
 let runner: WarmRunner;
-let power: TestPower;
+let service: TestConfigurationService;
 const FILE = 'train.dstack.yml';
 const read = (name = FILE): Promise<string> => readFile(path.join(home, name), 'utf8');
 
@@ -28,25 +28,25 @@ beforeAll(async () => {
   home = await realpath(await mkdtemp(path.join(tmpdir(), 'dstack-mcp-write-')));
   const env = { HOME: home, PATH: process.env['PATH'] ?? '' };
   runner = makeWarmRunner({ executable: { path: installedDstack, interpreter: installedPython, tried: [] }, env });
-  power = makeConfigPower({ home, introspection: runner.introspection, env });
+  service = makeConfigurationService({ home, introspection: runner.introspection, env });
 });
 afterAll(async () => {
   await runner.close();
   await rm(home, { recursive: true, force: true });
 });
 beforeEach(async () => {
-  power.audited.length = 0;
+  service.audited.length = 0;
   await writeFile(path.join(home, FILE), TEXT);
 });
 
 describe('write_config', () => {
-  test('creates a file that is valid, records it, and leaves nothing else behind', async () => {
-    const { kind, diff, hash, previous } = await power.write({ file: 'new.dstack.yml', text: TEXT });
+  test('creates a valid file, records it, and leaves no other files', async () => {
+    const { kind, diff, hash, previous } = await service.write({ file: 'new.dstack.yml', text: TEXT });
     expect([kind, previous]).toEqual(['written', undefined]);
     expect(diff).toContain('+type: task');
     expect(await read('new.dstack.yml')).toBe(TEXT);
-    expect(await power.read('new.dstack.yml')).toMatchObject({ text: TEXT, hash, folder: home });
-    expect(power.audited.map(({ event, outcome }) => [event, outcome])).toEqual([
+    expect(await service.read('new.dstack.yml')).toMatchObject({ text: TEXT, hash, folder: home });
+    expect(service.audited.map(({ event, outcome }) => [event, outcome])).toEqual([
       ['approved', undefined],
       ['done', 'done'],
     ]);
@@ -54,15 +54,15 @@ describe('write_config', () => {
     await rm(path.join(home, 'new.dstack.yml'));
   });
 
-  test('edits properties and keeps comments, order and the way of writing', async () => {
-    const { hash } = await power.read(FILE);
+  test('edits properties and keeps comments, order and formatting', async () => {
+    const { hash } = await service.read(FILE);
     const edits = [
       { path: 'commands.0', value: 'echo hello' },
       { path: 'resources.gpu', value: '80GB' },
       { path: 'max_duration', value: '2h' },
       { path: 'commands.1' },
     ];
-    const { diff, previous } = await power.write({ file: FILE, edits, expectedHash: hash });
+    const { diff, previous } = await service.write({ file: FILE, edits, expectedHash: hash });
     expect(await read()).toBe(
       TEXT.replace('echo hi', 'echo hello')
         .replace('  - sleep 1\n', '')
@@ -79,16 +79,16 @@ describe('write_config', () => {
     expect(previous).toEqual({ text: TEXT, hash });
   });
 
-  test('an empty property takes what is put into it', async () => {
+  test('an edit fills an empty property', async () => {
     const text = `${TEXT}tags:\n`;
-    const { hash } = await power.write({ file: 'empty.dstack.yml', text });
-    await power.write({ file: 'empty.dstack.yml', edits: [{ path: 'tags.team', value: 'x' }], expectedHash: hash });
+    const { hash } = await service.write({ file: 'empty.dstack.yml', text });
+    await service.write({ file: 'empty.dstack.yml', edits: [{ path: 'tags.team', value: 'x' }], expectedHash: hash });
     expect(await read('empty.dstack.yml')).toBe(`${text}  team: x\n`);
   });
 
-  test('writes nothing that dstack finds invalid, and says where', async () => {
-    const { hash } = await power.read(FILE);
-    const { kind, checked } = await power.write({
+  test('writes nothing that dstack finds invalid, and locates the problem', async () => {
+    const { hash } = await service.read(FILE);
+    const { kind, checked } = await service.write({
       file: FILE,
       edits: [{ path: 'nodes', value: 0 }],
       expectedHash: hash,
@@ -96,50 +96,52 @@ describe('write_config', () => {
     expect(kind).toBe('invalid');
     expect(checked.problems.map((problem) => problem.path)).toEqual(['nodes']);
     expect(await read()).toBe(TEXT);
-    expect(power.audited).toEqual([]);
+    expect(service.audited).toEqual([]);
   });
 
   test.for([
-    ['without the hash of the file that is there', undefined, /exists already/],
-    ['with the hash of another text', 'f'.repeat(64), /changed meanwhile/],
-  ] as const)('refuses %s', async ([, expectedHash, why]) => {
-    await expect(power.write({ file: FILE, text: 'type: task\ncommands: [b]', expectedHash })).rejects.toThrow(why);
+    ['without the hash of the existing file', undefined, /already exists/],
+    ['with the hash of another text', 'f'.repeat(64), /changed since it was read/],
+  ] as const)('rejects a write %s', async ([, expectedHash, why]) => {
+    await expect(service.write({ file: FILE, text: 'type: task\ncommands: [b]', expectedHash })).rejects.toThrow(why);
     expect(await read()).toBe(TEXT);
   });
 
-  test('refuses a hash for a file that is gone, and a folder that is not there', async () => {
-    await expect(power.write({ file: 'gone.dstack.yml', text: TEXT, expectedHash: 'a' })).rejects.toThrow(/no longer/);
-    await expect(power.write({ file: 'no/x.dstack.yml', text: TEXT })).rejects.toThrow(/folder|resolved|ENOENT/);
+  test('rejects a hash for a deleted file, and a missing folder', async () => {
+    await expect(service.write({ file: 'gone.dstack.yml', text: TEXT, expectedHash: 'a' })).rejects.toThrow(
+      /no longer exists/,
+    );
+    await expect(service.write({ file: 'no/x.dstack.yml', text: TEXT })).rejects.toThrow(/folder|resolved|ENOENT/);
   });
 
-  test('never overwrites what is no configuration, nor anything else than a configuration or outside', async () => {
+  test('overwrites only configurations, and writes no other file names and nothing outside the workspace', async () => {
     await writeFile(path.join(home, 'notes.dstack.yml'), 'just: notes\n');
-    const { hash } = await power.read('notes.dstack.yml');
-    const over = power.write({ file: 'notes.dstack.yml', text: TEXT, expectedHash: hash });
+    const { hash } = await service.read('notes.dstack.yml');
+    const over = service.write({ file: 'notes.dstack.yml', text: TEXT, expectedHash: hash });
     await expect(over).rejects.toThrow(/isn't a dstack configuration/);
     expect(await read('notes.dstack.yml')).toBe('just: notes\n');
     for (const file of ['train.yml', '../x.dstack.yml', '/etc/x.dstack.yml', '.env'])
-      await expect(power.write({ file, text: TEXT }), file).rejects.toMatchObject({ code: 'outside-workspace' });
+      await expect(service.write({ file, text: TEXT }), file).rejects.toMatchObject({ code: 'outside-workspace' });
   });
 
   test.for([
     ['a.b', /not in/],
-    ['commands.x', /no item/],
+    ['commands.x', /isn't an item/],
     ['name.first', /plain value/],
-    ['commands.7', /no item/],
+    ['commands.7', /isn't an item/],
     ['nodes', /not in the file/],
-  ] as const)('refuses an edit of %s that leads nowhere', async ([place, why]) => {
-    const { hash } = await power.read(FILE);
-    await expect(power.write({ file: FILE, edits: [{ path: place }], expectedHash: hash })).rejects.toThrow(why);
+  ] as const)('rejects an edit of the invalid path %s', async ([place, why]) => {
+    const { hash } = await service.read(FILE);
+    await expect(service.write({ file: FILE, edits: [{ path: place }], expectedHash: hash })).rejects.toThrow(why);
   });
 });
 
-test('configurations of the workspace are found with type and name, in folders too', async () => {
+test('configurations in the workspace and its folders are found with type and name', async () => {
   await mkdir(path.join(home, 'more'), { recursive: true });
   await writeFile(path.join(home, 'more/.dstack.yml'), 'type: fleet\nname: f\nnodes: 1\n');
   await writeFile(path.join(home, 'more/x.dstack.yaml'), 'type: [broken\n');
   await writeFile(path.join(home, 'more/other.yml'), 'type: task\n');
-  const found = await power.find();
+  const found = await service.find();
   expect(found.map(({ path: place, type, name }) => [place, type, name])).toEqual(
     expect.arrayContaining([
       [FILE, 'task', 'train'],

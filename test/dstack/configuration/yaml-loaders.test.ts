@@ -5,7 +5,7 @@ import * as z from 'zod';
 import { workerFolder } from '../../../src/settings/bundled-files.ts';
 import { installedPython } from '../../support/installed-dstack.ts';
 
-/** Reads each text with dstack's loader and with ours, and prints whether both came to the same. */
+/** Loads each text with dstack's loader and with the worker's, and prints both results. */
 const COMPARE = `
 import json, sys, yaml
 sys.path.insert(0, sys.argv[1])
@@ -78,8 +78,8 @@ const line = tuple(constantFrom('', '  ', '    ', '- ', '  - '), array(constantF
 );
 const yamlText = array(line, { minLength: 1, maxLength: 6 }).map((lines) => lines.join('\n'));
 
-/** Shapes that libyaml reads and PyYAML's own parser refuses, or reads as another value. */
-const READ_OTHERWISE = [
+/** Texts that libyaml accepts but PyYAML's own parser rejects or reads as another value. */
+const LIBYAML_DIFFERENCES = [
   ['commands: [curl http://localhost/?q=1]', /ParserError.*expected ',' or ']', but got '\?'/s],
   ['env: {A: b?}', /ParserError.*expected ',' or '}', but got '\?'/s],
   ['name: >#', /ScannerError.*expected chomping or indentation indicators, but found '#'/s],
@@ -88,13 +88,13 @@ const READ_OTHERWISE = [
   ['name:\ta', /ScannerError.*found character '\\t' that cannot start any token/s],
 ] as const;
 
-test.for(READ_OTHERWISE)('%j means what dstack takes it for, not what libyaml does', async ([text, expected]) => {
+test.for(LIBYAML_DIFFERENCES)('%j is loaded as dstack loads it, not as libyaml does', async ([text, expected]) => {
   const [outcome] = await readByBoth([text]);
   expect(outcome?.[0]).toMatch(expected);
   expect(outcome?.[1]).toBe(outcome?.[0]);
 });
 
-test('a text means to the quick loader what it means to dstack, errors and their words included', async () => {
+test("the fast loader returns the same values and errors as dstack's loader", async () => {
   const texts = sample(yamlText, 4_000);
   const outcomes = await readByBoth(texts);
   const differing = texts.filter((_, at) => outcomes[at]?.[0] !== outcomes[at]?.[1]);
@@ -103,7 +103,7 @@ test('a text means to the quick loader what it means to dstack, errors and their
   expect(differing).toEqual([]);
 });
 
-/** What each text is to dstack's loader, and what it is to ours: the value's `repr`, or the error with its words. */
+/** Returns the result of dstack's loader and of the worker's for each text: the value's `repr`, or the error message. */
 async function readByBoth(texts: readonly string[]): Promise<[string, string][]> {
   const { stdout } = await execa(installedPython, ['-B', '-c', COMPARE, workerFolder()], {
     input: JSON.stringify(texts),

@@ -5,19 +5,19 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { installedDstack, installedPython } from '../../support/installed-dstack.ts';
 import { makeWarmRunner } from '../../support/warm-test-runner.ts';
-import { makeConfigPower } from '../../support/make-configuration-service.ts';
-import type { TestPower } from '../../support/make-configuration-service.ts';
+import { makeConfigurationService } from '../../support/make-configuration-service.ts';
+import type { TestConfigurationService } from '../../support/make-configuration-service.ts';
 
 let home: string;
 let runner: WarmRunner;
-let power: TestPower;
-const check = (text: string, shownPath = 'x.dstack.yml') => power.check({ text, shownPath });
+let service: TestConfigurationService;
+const check = (text: string, shownPath = 'x.dstack.yml') => service.check({ text, shownPath });
 
 beforeAll(async () => {
-  home = await realpath(await mkdtemp(path.join(tmpdir(), 'dstack-mcp-shown-')));
+  home = await realpath(await mkdtemp(path.join(tmpdir(), 'dstack-mcp-check-')));
   const env = { HOME: home, PATH: process.env['PATH'] ?? '', SET_VARIABLE: 'x' };
   runner = makeWarmRunner({ executable: { path: installedDstack, interpreter: installedPython, tried: [] }, env });
-  power = makeConfigPower({ home, introspection: runner.introspection, env });
+  service = makeConfigurationService({ home, introspection: runner.introspection, env });
 });
 afterAll(async () => {
   await runner.close();
@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 describe('a verdict', () => {
-  test('tells a misspelt property at its line, beside what dstack says, with every other problem', async () => {
+  test('reports a misspelled property at its line, with dstack’s message and all other problems', async () => {
     const text = 'type: task\nname: x\ncomands: [a]\n';
     const { transcript } = await check(text);
     expect(transcript.stdout).toContain('x.dstack.yml:3:1: error in comands\n3 | comands: [a]\n  | ^^^^^^^');
@@ -40,7 +40,7 @@ describe('a verdict', () => {
     ]);
   });
 
-  test('lists variables that nobody sets, and not those that are set', async () => {
+  test("lists only the variables that aren't set", async () => {
     const text = 'type: task\ncommands: [a]\nenv: [SET_VARIABLE, MISSING_ONE, WITH=value]\n';
     expect((await check(text)).unsetVariables).toEqual(['MISSING_ONE']);
   });
@@ -48,13 +48,13 @@ describe('a verdict', () => {
   test.for([
     ['10 MB', `type: task\nx: ${'a'.repeat(10_000_000)}`, /too large/],
     ['binary', 'type: task\0', /binary/],
-    ['brackets without end', '['.repeat(100_000), /nested/],
-    ['lists in lists', `x: ${'- '.repeat(50_000)}a`, /nested/],
-    ['a bomb of aliases', bomb(), /alias/i],
-    ['an indentation without end', Array.from({ length: 70 }, (_, at) => `${' '.repeat(at)}a:`).join('\n'), /nested/],
-  ] as const)('is refused for %s before dstack sees it', async ([, text, why]) => {
+    ['brackets that never close', '['.repeat(100_000), /nested/],
+    ['deeply nested lists', `x: ${'- '.repeat(50_000)}a`, /nested/],
+    ['an alias bomb', bomb(), /alias/i],
+    ['deep indentation', Array.from({ length: 70 }, (_, at) => `${' '.repeat(at)}a:`).join('\n'), /nested/],
+  ] as const)('is rejected for %s before dstack sees it', async ([, text, why]) => {
     const asked = vi.fn<typeof runner.introspection.validate>();
-    const watched = makeConfigPower({ home, introspection: { ...runner.introspection, validate: asked } });
+    const watched = makeConfigurationService({ home, introspection: { ...runner.introspection, validate: asked } });
     await expect(watched.check({ text, shownPath: 'x.dstack.yml' })).rejects.toThrow(why);
     expect(asked).not.toHaveBeenCalled();
   });
@@ -63,17 +63,17 @@ describe('a verdict', () => {
 describe('profiles', () => {
   const GOOD = 'profiles:\n  - name: cheap\n    max_price: 2\n    default: true\n';
 
-  test('are judged by dstack’s parser for profiles, from their file and as a text', async () => {
+  test('are validated by dstack’s parser for profiles, from their file and as a text', async () => {
     await mkdir(path.join(home, '.dstack'));
     await writeFile(path.join(home, '.dstack/profiles.yml'), GOOD);
-    const { text, folder } = await power.read('.dstack/profiles.yml');
+    const { text, folder } = await service.read('.dstack/profiles.yml');
     expect([text, folder]).toEqual([GOOD, path.join(home, '.dstack')]);
     expect(await check(text, '.dstack/profiles.yml')).toMatchObject({ verdict: 'valid', problems: [], advice: [] });
     // As a configuration it would have no type.
     expect((await check(`type: task\n${GOOD}`)).verdict).toBe('invalid');
   });
 
-  test('get each problem at its line, with the property that was meant', async () => {
+  test('report each problem at its line, with the intended property', async () => {
     const { verdict, problems } = await check(
       'profiles:\n  - name: cheap\n    max_prise: 2\n  - name: slow\n    spot_policy: never\n',
     );
@@ -86,38 +86,38 @@ describe('profiles', () => {
     expect(problems[0]?.reference).toContain('profiles.yml');
   });
 
-  test('in another folder, or by another name, are not read', async () => {
+  test("aren't read from another folder or name", async () => {
     await writeFile(path.join(home, 'profiles.yml'), GOOD);
-    await expect(power.read('profiles.yml')).rejects.toMatchObject({ code: 'outside-workspace' });
+    await expect(service.read('profiles.yml')).rejects.toMatchObject({ code: 'outside-workspace' });
   });
 });
 
 describe('the reference', () => {
-  test('of each type fits in 2,000 tokens, and its example is valid', async () => {
-    for (const name of await power.types()) {
-      const { stdout } = await power.describe(name);
+  test('of each type fits in 2,000 tokens', async () => {
+    for (const name of await service.types()) {
+      const { stdout } = await service.describe(name);
       expect(stdout.length, name).toBeLessThan(8_000);
       const example = /Example:\n([\s\S]*?)\n\nReference/.exec(stdout)?.[1] ?? '';
       expect((await check(example, name)).verdict, name).toBe('valid');
     }
-    await expect(power.describe('task.comands')).rejects.toThrow(/no type or property/);
+    await expect(service.describe('task.comands')).rejects.toThrow(/no type or property/);
   });
 
-  test('without a name lists every type that dstack knows, with its properties', async () => {
-    const { stdout } = await power.describe(undefined);
-    for (const name of await power.types()) expect(stdout).toMatch(new RegExp(`^- ${name}: \\w+`, 'm'));
+  test('lists every type with its properties if no name is passed', async () => {
+    const { stdout } = await service.describe(undefined);
+    for (const name of await service.types()) expect(stdout).toMatch(new RegExp(`^- ${name}: \\w+`, 'm'));
     expect(stdout.length).toBeLessThan(8_000);
   });
 
-  test('has a schema of each type that is whole, and fits in one answer', async () => {
-    for (const name of await power.types()) {
-      const { stdout } = await power.schema(name);
+  test('has a complete schema of each type that fits in one result', async () => {
+    for (const name of await service.types()) {
+      const { stdout } = await service.schema(name);
       expect(stdout.length, name).toBeLessThan(39_000);
       const references = [...stdout.matchAll(/"\$ref":"#\/\$defs\/(\w+)"/g)].map(([, one]) => one ?? '');
       const { $defs } = JSON.parse(stdout);
       expect(Object.keys($defs), name).toEqual(expect.arrayContaining(references));
     }
-    await expect(power.schema('tsk')).rejects.toThrow(/no type or property "tsk"/);
+    await expect(service.schema('tsk')).rejects.toThrow(/no type or property "tsk"/);
   });
 });
 
