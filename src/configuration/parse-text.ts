@@ -5,6 +5,8 @@ import { ToolError } from '../core/errors.ts';
 /** More than any hand-written configuration has; dstack's own loader takes seconds for more. */
 const MAX_CHARS = 200_000;
 const MAX_DEPTH = 60;
+/** Also counts brackets in strings, such as the color codes of a script, so it is larger than the depth. */
+const MAX_OPEN_BRACKETS = 1_000;
 const MAX_ALIASES = 100;
 // oxlint-disable-next-line no-control-regex -- these are what makes a text binary
 const BINARY = /[\0-\x08\x0b\x0c\x0e-\x1f]/;
@@ -75,7 +77,7 @@ function checkLimits(text: string, shownPath: string): void {
     );
   if (BINARY.test(text))
     throw new ToolError('invalid-file', `${shownPath} is binary: it has control characters.`, 'Name a text file.');
-  if (countOpenBrackets(text) > MAX_DEPTH) throw tooDeep(shownPath);
+  if (countOpenBrackets(text) > MAX_OPEN_BRACKETS) throw tooDeep(shownPath);
 }
 
 /** Returns true if `parseText` can't reject the text: it is short, has no anchors, and is indented no deeper than it nests. */
@@ -107,7 +109,7 @@ function countOpenBrackets(text: string): number {
   let open = 0;
   let most = 0;
   for (const [bracket] of text.matchAll(/[[\]{}]|^.*(?:- ){60}/gm)) {
-    if (bracket.length > 1) return MAX_DEPTH + 1;
+    if (bracket.length > 1) return Number.POSITIVE_INFINITY;
     open = Math.max(0, open + (bracket === '[' || bracket === '{' ? 1 : -1));
     most = Math.max(most, open);
   }

@@ -49,6 +49,7 @@ describe('a verdict', () => {
     ['10 MB', `type: task\nx: ${'a'.repeat(10_000_000)}`, /too large/],
     ['binary', 'type: task\0', /binary/],
     ['brackets that never close', '['.repeat(100_000), /nested/],
+    ['nested lists', `x: ${'['.repeat(70)}${']'.repeat(70)}`, /nested/],
     ['deeply nested lists', `x: ${'- '.repeat(50_000)}a`, /nested/],
     ['an alias bomb', bomb(), /alias/i],
     ['deep indentation', Array.from({ length: 70 }, (_, at) => `${' '.repeat(at)}a:`).join('\n'), /nested/],
@@ -58,6 +59,12 @@ describe('a verdict', () => {
     await expect(watched.check({ text, shownPath: 'x.dstack.yml' })).rejects.toThrow(why);
     expect(asked).not.toHaveBeenCalled();
   });
+});
+
+test('brackets in the strings of a script are not nesting', async () => {
+  const lines = Array.from({ length: 70 }, () => '    printf "\\033[1m"');
+  const text = `type: task\ncommands:\n  - |\n${lines.join('\n')}\n`;
+  expect((await check(text)).verdict).toBe('valid');
 });
 
 describe('profiles', () => {
