@@ -1,29 +1,29 @@
 import * as z from 'zod';
 import { CARD_MIME_TYPE } from '../core/card.ts';
 
-/** How a client can show something to a person, by what it declares: its name tells nothing. */
-export interface ClientAbilities {
+/** What a client can show a person, from the capabilities it declares; its name says nothing. */
+export interface ClientCapabilities {
   readonly showsForms: boolean;
   /** MCP Apps. */
   readonly showsCards: boolean;
 }
 
-const clientCapabilities = z.looseObject({
+const declaredCapabilities = z.looseObject({
   elicitation: z.looseObject({ form: z.unknown(), url: z.unknown() }).partial().optional(),
   extensions: z
     .looseObject({ 'io.modelcontextprotocol/ui': z.looseObject({ mimeTypes: z.array(z.string()) }).optional() })
     .optional()
-    // A declaration that isn't understood is none; what else the client can do stays.
+    // An unknown form of this declaration counts as none; the other capabilities still count.
     .catch(undefined),
 });
 
-/** Reads what a client declares; what can't be read counts as not declared. */
-export function readAbilities(declared: unknown): ClientAbilities {
-  const { data } = clientCapabilities.safeParse(declared);
+/** Reads the capabilities that a client declares; what can't be read counts as not declared. */
+export function readClientCapabilities(declared: unknown): ClientCapabilities {
+  const { data } = declaredCapabilities.safeParse(declared);
   const elicitation = data?.elicitation;
   const mimeTypes = data?.extensions?.['io.modelcontextprotocol/ui']?.mimeTypes ?? [];
   return {
-    // Forms are what a client shows that names them, and one of before there were other ways, which names nothing.
+    // A client shows forms if it names them, or if it names no mode at all: forms were once the only one.
     showsForms: elicitation !== undefined && (elicitation.form !== undefined || elicitation.url === undefined),
     showsCards: mimeTypes.includes(CARD_MIME_TYPE),
   };

@@ -1,36 +1,36 @@
 import type { Log } from '../core/log.ts';
 
-/** What names there are to be completed. */
+/** The kinds of names that can be completed. */
 export const NAME_KINDS = ['run', 'fleet', 'volume', 'gateway', 'gpu', 'command', 'type', 'configuration'] as const;
 export type NameKind = (typeof NAME_KINDS)[number];
 
-/** What a read tool answered, as far as names are looked for in it. */
+/** The part of a read tool's result that resources and completions use. */
 export interface ToolAnswer {
   readonly isError: boolean;
   readonly text: string;
   readonly structured: Readonly<Record<string, unknown>>;
 }
 
-export interface NameSourceOptions {
-  /** Calls a read tool, with everything that a client's own call goes through. */
+export interface CompletionsOptions {
+  /** Calls a read tool, with every check of a client's own call. */
   readonly call: (tool: string, input: Readonly<Record<string, unknown>>) => Promise<ToolAnswer>;
-  /** The commands that the installed CLI documents below one, or its own for ''. */
+  /** Returns the documented subcommands of a command; '' for the top level. */
   readonly commands: (parent: string) => Promise<readonly string[]>;
   readonly log: Log;
   readonly now: () => number;
 }
 
-export interface NameSource {
-  /** The names that begin with `prefix`, at most a hundred. Where dstack can't be asked there are none. */
+export interface Completions {
+  /** Returns the names that begin with `prefix`, at most a hundred; none if dstack can't be asked. */
   complete(kind: NameKind, prefix: string): Promise<string[]>;
 }
 
-/** A client asks at every key: the same list does for so long. */
+/** Clients ask on every keystroke: a list is reused for this long. */
 const FRESH_MS = 10_000;
-/** The protocol's limit of one answer. */
+/** The protocol's limit for one response. */
 const MAX_NAMES = 100;
 
-/** Where the names are: which tool lists them, and under which key; none where the list is of names. */
+/** The tool that lists each kind, where the list is in its result, and the key of the name; '' if the items are the names. */
 const LISTS: Readonly<
   Record<
     Exclude<NameKind, 'command'>,
@@ -46,9 +46,9 @@ const LISTS: Readonly<
   gpu: { tool: 'offer', input: { group_by: ['gpu'], max_offers: 500 }, at: 'gpus', key: 'gpu' },
 };
 
-/** Creates the source of names for completions: one question at a time per kind, its answer kept for a moment. */
-export function createNameSource({ call, commands, log, now }: NameSourceOptions): NameSource {
-  const kept = new Map<NameKind, { readonly names: Promise<readonly string[]>; readonly askedAt: number }>();
+/** Creates completions: one request at a time per kind, whose result is cached briefly. */
+export function createCompletions({ call, commands, log, now }: CompletionsOptions): Completions {
+  const cache = new Map<NameKind, { readonly names: Promise<readonly string[]>; readonly askedAt: number }>();
 
   const ask = async (kind: Exclude<NameKind, 'command'>): Promise<readonly string[]> => {
     const { tool, input, at, key } = LISTS[kind];
@@ -58,15 +58,15 @@ export function createNameSource({ call, commands, log, now }: NameSourceOptions
   };
 
   const names = (kind: NameKind, prefix: string): Promise<readonly string[]> => {
-    // The catalog keeps its own pages.
+    // The catalog caches its own pages.
     if (kind === 'command') return commandsUnder(prefix);
-    const last = kept.get(kind);
+    const last = cache.get(kind);
     if (last !== undefined && now() - last.askedAt < FRESH_MS) return last.names;
     const asked = { names: ask(kind), askedAt: now() };
-    kept.set(kind, asked);
+    cache.set(kind, asked);
     asked.names.catch(() => {
-      // A failure isn't kept: the next key may find dstack again.
-      if (kept.get(kind) === asked) kept.delete(kind);
+      // A failure isn't cached: dstack may be back at the next keystroke.
+      if (cache.get(kind) === asked) cache.delete(kind);
     });
     return asked.names;
   };
@@ -82,7 +82,7 @@ export function createNameSource({ call, commands, log, now }: NameSourceOptions
         const wanted = prefix.toLowerCase();
         return (await names(kind, prefix)).filter((name) => name.toLowerCase().startsWith(wanted)).slice(0, MAX_NAMES);
       } catch (error) {
-        log.warn({ err: error, kind }, 'no names to complete');
+        log.warn({ err: error, kind }, 'completions failed');
         return [];
       }
     },

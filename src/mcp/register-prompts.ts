@@ -3,13 +3,13 @@ import type { McpServer } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import { PROMPTS } from './prompt-definitions.ts';
 import type { PromptArgument, PromptValues } from './prompt-definitions.ts';
-import type { NameSource } from './completions.ts';
+import type { Completions } from './completions.ts';
 
-/** Registers every prompt, with completions for what dstack knows the names of. */
-export function servePrompts(server: McpServer, names: NameSource): void {
+/** Registers every prompt, with completions for the names that dstack knows. */
+export function registerPrompts(server: McpServer, completions: Completions): void {
   for (const prompt of PROMPTS) {
     const fields = Object.entries(prompt.arguments).map(
-      ([name, argument]) => [name, toField(argument, names)] as const,
+      ([name, argument]) => [name, toField(argument, completions)] as const,
     );
     server.registerPrompt(
       prompt.name,
@@ -26,18 +26,21 @@ export function servePrompts(server: McpServer, names: NameSource): void {
   }
 }
 
-function toField(argument: PromptArgument, names: NameSource): z.ZodType<string | undefined, string | undefined> {
+function toField(
+  argument: PromptArgument,
+  completions: Completions,
+): z.ZodType<string | undefined, string | undefined> {
   const described = argument.schema.describe(argument.description);
   const field =
-    argument.completes === undefined ? described : completable(described, completer(argument.completes, names));
+    argument.completes === undefined ? described : completable(described, completer(argument.completes, completions));
   return argument.required === true ? field : z.optional(field);
 }
 
 type Completes = NonNullable<PromptArgument['completes']>;
 
 const completer =
-  (completes: Completes, names: NameSource) =>
+  (completes: Completes, completions: Completions) =>
   (typed: string): Promise<string[]> | string[] =>
     typeof completes === 'string'
-      ? names.complete(completes, typed)
+      ? completions.complete(completes, typed)
       : completes.filter((word) => word.startsWith(typed));

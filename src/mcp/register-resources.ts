@@ -6,33 +6,34 @@ import {
 } from '@modelcontextprotocol/server';
 import type { McpServer, ReadResourceResult, ServerContext } from '@modelcontextprotocol/server';
 import { loadSkills } from '@modelcontextprotocol/server/ext/skills/node';
+import { readFile } from 'node:fs/promises';
+import { CARD_MIME_TYPE, CARD_URI } from '../core/card.ts';
 import type { Log } from '../core/log.ts';
-import type { ReadCall } from './read-through-tool.ts';
-import type { NameSource } from './completions.ts';
-import { RESOURCES, readVariable, runOfUri } from './resource-definitions.ts';
+import type { ReadThroughTool } from './read-through-tool.ts';
+import type { Completions } from './completions.ts';
+import { RESOURCES, readVariable } from './resource-definitions.ts';
 import type { ResourceDefinition } from './resource-definitions.ts';
-import type { RunWatch } from './watch-runs.ts';
 import { skillsFolder } from '../settings/bundled-files.ts';
 
-/** Registers every resource: what is read comes from a tool's call, with all that such a call goes through. */
-export function serveResources(server: McpServer, names: NameSource, call: ReadCall): void {
-  for (const door of RESOURCES) {
-    const { name, uri, variable, title, description } = door;
-    const config = { title, description, mimeType: door.verbatim ?? 'text/plain' };
+/** Registers every resource. Its content comes from a tool call, with every check of such a call. */
+export function registerResources(server: McpServer, completions: Completions, call: ReadThroughTool): void {
+  for (const definition of RESOURCES) {
+    const { name, uri, variable, title, description } = definition;
+    const config = { title, description, mimeType: definition.verbatim ?? 'text/plain' };
     if (variable === undefined) {
-      server.registerResource(name, uri, config, (url, context) => read(door, '', { url, context, call }));
+      server.registerResource(name, uri, config, (url, context) => read(definition, '', { url, context, call }));
       continue;
     }
     const template = new ResourceTemplate(uri, {
-      // Clients ask for the list when they start: it doesn't run dstack. Names come by completion.
+      // Clients ask for the list when they start, so it doesn't run dstack. Completions supply the names.
       list: undefined,
-      complete: { [variable.name]: (typed) => names.complete(variable.completes, typed) },
+      complete: { [variable.name]: (typed) => completions.complete(variable.completes, typed) },
     });
     server.registerResource(name, template, config, (url, variables, context) => {
       const raw = variables[variable.name];
       const found = readVariable(variable, typeof raw === 'string' ? raw : '');
       if ('problem' in found) throw new ProtocolError(ProtocolErrorCode.InvalidParams, found.problem);
-      return read(door, found.value, { url, context, call });
+      return read(definition, found.value, { url, context, call });
     });
   }
 }
@@ -40,16 +41,16 @@ export function serveResources(server: McpServer, names: NameSource, call: ReadC
 interface Reading {
   readonly url: URL;
   readonly context: ServerContext;
-  readonly call: ReadCall;
+  readonly call: ReadThroughTool;
 }
 
 async function read(
-  door: ResourceDefinition,
+  definition: ResourceDefinition,
   value: string,
   { url, context, call }: Reading,
 ): Promise<ReadResourceResult> {
-  const answer = await call(door.tool, door.toInput(value), context.mcpReq.signal);
-  const { verbatim } = door;
+  const answer = await call(definition.tool, definition.toInput(value), context.mcpReq.signal);
+  const { verbatim } = definition;
   if (!answer.isError) {
     const text = verbatim === undefined ? answer.text : withoutCommand(answer.structured['output']);
     return { contents: [{ uri: url.href, mimeType: verbatim ?? 'text/plain', text }] };
@@ -63,39 +64,33 @@ async function read(
   );
 }
 
-/** What was printed begins with the command that printed it. */
+/** Removes the line with the command from the output. */
 const withoutCommand = (output: unknown): string => String(output).replace(/^\$ [^\n]*\n?/, '');
 
-/** Serves `resources/subscribe` of protocol 2025-11-25, and gives what ends all subscriptions of this connection. */
-export function serveSubscriptions(server: McpServer, watch: RunWatch): () => void {
-  const open = new Map<string, () => void>();
-  server.server.setRequestHandler('resources/subscribe', ({ params: { uri } }) => {
-    const run = runOfUri(uri);
-    if (run === undefined)
-      throw new ProtocolError(
-        ProtocolErrorCode.InvalidParams,
-        `${uri.slice(0, 200)} sends no updates. dstack://runs/{name} does, for the name of a run.`,
-      );
-    if (open.has(uri)) return {};
-    const end = watch.watch(run);
-    if (end === undefined)
-      throw new ProtocolError(ProtocolErrorCode.InternalError, 'Too many runs are watched already.');
-    open.set(uri, end);
-    return {};
-  });
-  server.server.setRequestHandler('resources/unsubscribe', ({ params: { uri } }) => {
-    open.get(uri)?.();
-    open.delete(uri);
-    return {};
-  });
-  return () => {
-    for (const end of open.values()) end();
-    open.clear();
-  };
+/** The page may load, frame and connect to nothing: it contains everything it needs. The clipboard is for its copy buttons. */
+const CARD_PAGE_META = { ui: { csp: {}, permissions: { clipboardWrite: {} }, prefersBorder: true } };
+
+/** Registers the card's page. It contains no data: its data comes with each result. */
+export function registerCard(server: McpServer, file: string): void {
+  server.registerResource(
+    'card',
+    CARD_URI,
+    {
+      title: 'dstack card',
+      description: 'Shows a plan with Approve and Decline, runs, and offers',
+      mimeType: CARD_MIME_TYPE,
+      _meta: CARD_PAGE_META,
+    },
+    async () => ({
+      contents: [
+        { uri: CARD_URI, mimeType: CARD_MIME_TYPE, text: await readFile(file, 'utf8'), _meta: CARD_PAGE_META },
+      ],
+    }),
+  );
 }
 
-/** Serves the skill for agents (SEP-2640). A package without it is served all the same. */
-export async function serveSkills(server: McpServer, log: Log): Promise<void> {
+/** Registers the skills for agents (SEP-2640). Without them, the server works as usual. */
+export async function registerSkills(server: McpServer, log: Log): Promise<void> {
   try {
     const skills = await loadSkills(skillsFolder(), {
       strict: true,
@@ -103,6 +98,6 @@ export async function serveSkills(server: McpServer, log: Log): Promise<void> {
     });
     skills.attach(server);
   } catch (error) {
-    log.warn({ err: error }, 'no skill');
+    log.warn({ err: error }, 'no skills');
   }
 }

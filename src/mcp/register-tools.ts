@@ -13,33 +13,35 @@ import type {
   StandardSchemaWithJSON,
 } from '@modelcontextprotocol/server';
 import * as z from 'zod';
-import { compactSchema } from './listed-schema.ts';
-import { callTool } from '../tool/call-tool.ts';
-import type { CallContext } from '../tool/call-context.ts';
+import type { CallOutcome } from '../tool/call-tool.ts';
+import type { CallContext } from '../tool/tool-context.ts';
 import { CARD_META, describeCardUse } from '../core/card.ts';
-import { readAbilities } from './client-capabilities.ts';
-import type { App } from '../app.ts';
+import { isRecord } from '../core/is-record.ts';
+import { readClientCapabilities } from './client-capabilities.ts';
 import { annotationsOf, outputSchema } from '../tool/tool.ts';
 import type { Answer, Question } from '../core/report.ts';
 import type { AnyTool } from '../tool/tool.ts';
 
-/** The key under which a question and its answer travel. */
+/** The key of a question and of its answer. */
 const ANSWER = 'confirmation';
 
 const questionState = z.object({ nonce: z.string(), tool: z.string() });
 
-/** What is sealed while a question is with the client. */
+/** The sealed state of a question while the client has it. */
 export type QuestionState = z.output<typeof questionState>;
 
-export interface ToolParts {
-  readonly engine: App;
+/** Calls a tool with a client's raw arguments. */
+export type CallTool = (tool: AnyTool, raw: unknown, context: CallContext) => Promise<CallOutcome>;
+
+export interface ToolServices {
+  readonly call: CallTool;
   readonly server: McpServer;
   readonly states: RequestStateCodec<QuestionState>;
   readonly cardIsServed: boolean;
 }
 
-/** Declares one tool, and answers its calls by way of `callTool`. */
-export function registerTool(tool: AnyTool, { engine, server, states, cardIsServed }: ToolParts): void {
+/** Registers one tool. */
+export function registerTool(tool: AnyTool, { call, server, states, cardIsServed }: ToolServices): void {
   const meta = describeCardUse(tool.card, cardIsServed);
   server.registerTool(
     tool.name,
@@ -52,10 +54,10 @@ export function registerTool(tool: AnyTool, { engine, server, states, cardIsServ
       ...(meta === undefined ? {} : { _meta: meta }),
     },
     async (raw: unknown, context: ServerContext): Promise<CallToolResult | InputRequiredResult> => {
-      const abilities = readAbilities(declaredBy(server, context));
-      const result = await callTool(engine, tool, raw, {
-        canAskPerson: abilities.showsForms,
-        canShowCard: abilities.showsCards && cardIsServed,
+      const capabilities = readClientCapabilities(declaredBy(server, context));
+      const result = await call(tool, raw, {
+        canAskPerson: capabilities.showsForms,
+        canShowCard: capabilities.showsCards && cardIsServed,
         ...readContext(tool, context),
       });
       if (result.kind === 'question')
@@ -70,18 +72,18 @@ export function registerTool(tool: AnyTool, { engine, server, states, cardIsServ
   );
 }
 
-/** What the client can do: declared per connection in the older era, per request in the newer. */
+/** Returns the declared capabilities: per connection in protocol 2025-11-25, per request in 2026-07-28. */
 function declaredBy(server: McpServer, { mcpReq }: ServerContext): unknown {
   const envelope: Readonly<Record<string, unknown>> = mcpReq.envelope ?? {};
   return server.server.getClientCapabilities() ?? envelope[CLIENT_CAPABILITIES_META_KEY];
 }
 
-/** Lists the input schema, but leaves the check to `callTool`: its refusal names the valid fields and the next step. */
+/** Lists the input schema but leaves the check to the tool call, whose error names the valid fields and the next step. */
 function listInput(schema: z.ZodObject): StandardSchemaWithJSON {
   return listed(schema, (value) => ({ value }));
 }
 
-/** Lists the output schema; a result is held to the full one. */
+/** Lists the output schema; results are checked against the full one. */
 function listOutput(schema: z.ZodObject): StandardSchemaWithJSON {
   return listed(schema, (value) => schema['~standard'].validate(value));
 }
@@ -102,7 +104,72 @@ function listed(
   };
 }
 
-/** The client's ids are its own; of one that is a whole text, the log needs no more. */
+type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** Keys without information for a model, which gets the list in every conversation. Gemini rejects exclusive bounds. */
+const OMITTED_KEYS: ReadonlySet<string> = new Set([
+  '$schema',
+  'exclusiveMinimum',
+  'exclusiveMaximum',
+  'propertyNames',
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+]);
+
+/**
+ * Shortens a JSON schema for the list of tools: drops what costs tokens and adds little, such as length limits and defaults. Output
+ * schemas keep only their first level. Arguments and results are checked against the full schema.
+ */
+function compactSchema(schema: JsonSchema, side: 'input' | 'output'): Record<string, unknown> {
+  return side === 'input' ? compactInput(schema) : compactOutput(schema);
+}
+
+function compactInput(schema: JsonSchema): Record<string, unknown> {
+  const entries = Object.entries(schema).filter(
+    ([key, value]) => !OMITTED_KEYS.has(key) && !isSafeIntegerBound(key, value) && !isAnythingGoes(key, value),
+  );
+  return Object.fromEntries(entries.map(([key, value]) => [key, compactValue(value)]));
+}
+
+function compactValue(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(compactValue);
+  return isRecord(value) ? compactInput(value) : value;
+}
+
+// zod adds the bounds of JavaScript's safe integers to every integer.
+const isSafeIntegerBound = (key: string, value: unknown): boolean =>
+  (key === 'maximum' || key === 'minimum') && typeof value === 'number' && Math.abs(value) === Number.MAX_SAFE_INTEGER;
+
+// An object allows any property by default.
+const isAnythingGoes = (key: string, value: unknown): boolean =>
+  key === 'additionalProperties' && isRecord(value) && Object.keys(value).length === 0;
+
+/** Only refusals have it, next to the same in words: useless in the list. */
+const UNLISTED_FACT = 'code';
+
+function compactOutput(schema: JsonSchema): Record<string, unknown> {
+  const properties = isRecord(schema['properties']) ? schema['properties'] : {};
+  const required = schema['required'];
+  return {
+    type: 'object',
+    properties: Object.fromEntries(
+      Object.entries(properties)
+        .filter(([name]) => name !== UNLISTED_FACT)
+        .map(([name, value]) => [name, compactFact(value)]),
+    ),
+    ...(Array.isArray(required) ? { required } : {}),
+  };
+}
+
+function compactFact(value: unknown): unknown {
+  if (!isRecord(value)) return value;
+  const { type, description } = value;
+  return { type, ...(typeof description === 'string' ? { description } : {}) };
+}
+
+/** Request ids are chosen by the client and may be long; the log needs only the start. */
 const MAX_ID_LENGTH = 64;
 
 function readContext(tool: AnyTool, context: ServerContext): Omit<CallContext, 'canAskPerson' | 'canShowCard'> {
@@ -121,7 +188,7 @@ function readContext(tool: AnyTool, context: ServerContext): Omit<CallContext, '
       : {
           progress: (message: string) => {
             step += 1;
-            // A client that is gone doesn't want to hear of it.
+            // The client may have disconnected.
             void context.mcpReq
               .notify({ method: 'notifications/progress', params: { progressToken, progress: step, message } })
               .catch(() => undefined);

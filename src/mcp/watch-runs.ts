@@ -1,27 +1,27 @@
 import type { Log } from '../core/log.ts';
 import { pause } from '../core/poll.ts';
 
-/** What is seen of a run; a run that dstack doesn't know (yet) is `missing`. */
+/** The state of a run at one poll; a run that dstack doesn't know (yet) is `missing`. */
 export interface RunSnapshot {
   readonly status: string;
   readonly isFinished: boolean;
 }
 
 export interface RunWatchOptions {
-  /** Looks at one run. What it throws means that nothing is known, which is no change. */
-  readonly look: (name: string, signal: AbortSignal) => Promise<RunSnapshot>;
+  /** Reads the state of one run. An error means that the state is unknown, which isn't a change. */
+  readonly read: (name: string, signal: AbortSignal) => Promise<RunSnapshot>;
   readonly onChange: (name: string) => void;
   readonly log: Log;
-  /** Between two looks at a run that isn't finished: dstack advises 10 to 20 seconds. */
+  /** Time between two polls of an unfinished run. Defaults to 10 seconds: dstack advises 10 to 20. */
   readonly intervalMs?: number;
   readonly now?: () => number;
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 export interface RunWatch {
-  /** Watches a run until the returned function is called, once for each call; nothing where too many runs are watched. */
+  /** Watches a run until the returned function is called. Returns undefined if too many runs are watched. */
   watch(name: string): (() => void) | undefined;
-  /** Ends every watch and the look that is under way. */
+  /** Ends every watch and the current poll. */
   close(): void;
 }
 
@@ -33,29 +33,29 @@ interface Watched {
 }
 
 const INTERVAL_MS = 10_000;
-/** What is over may start anew under the same name, but seldom does. */
+/** A finished run is polled less often: a new run may get its name, but rarely does. */
 const FINISHED_FACTOR = 6;
 /** The longest pause after failures. */
 const MAX_BACKOFF_FACTOR = 12;
 const MAX_RUNS = 100;
 
-/** Creates the one poller that all subscriptions share: a run is looked at once, however many watch it. Idle without watchers. */
+/** Creates the poller that all subscriptions share: each run is polled once, no matter how many watch it. Idle without watchers. */
 export function createRunWatch(options: RunWatchOptions): RunWatch {
-  const { look, onChange, log, intervalMs = INTERVAL_MS, now = () => performance.now() } = options;
+  const { read, onChange, log, intervalMs = INTERVAL_MS, now = () => performance.now() } = options;
   const sleep = options.pause ?? pause;
   const runs = new Map<string, Watched>();
   let stop = new AbortController();
   let wake = new AbortController();
   let isRunning = false;
 
-  const visit = async (name: string, run: Watched): Promise<void> => {
+  const pollRun = async (name: string, run: Watched): Promise<void> => {
     try {
-      const { status, isFinished } = await look(name, stop.signal);
+      const { status, isFinished } = await read(name, stop.signal);
       const isChange = run.status !== undefined && run.status !== status;
       run.status = status;
       run.failures = 0;
       run.dueAt = now() + intervalMs * (isFinished ? FINISHED_FACTOR : 1);
-      // Nobody may be there any more after the look.
+      // The last watcher may have left during the poll.
       if (isChange && runs.get(name) === run) onChange(name);
     } catch (error) {
       run.failures += 1;
@@ -64,11 +64,11 @@ export function createRunWatch(options: RunWatchOptions): RunWatch {
     }
   };
 
-  const poll = async (): Promise<void> => {
+  const pollAll = async (): Promise<void> => {
     while (runs.size > 0) {
       wake = new AbortController();
-      // One after the other: a person's own calls come through between them.
-      for (const [name, run] of runs) if (run.dueAt <= now()) await visit(name, run);
+      // One at a time, so that the user's own calls run in between.
+      for (const [name, run] of runs) if (run.dueAt <= now()) await pollRun(name, run);
       const dueAt = Math.min(...[...runs.values()].map((run) => run.dueAt));
       if (runs.size > 0 && !wake.signal.aborted) await sleep(Math.max(0, dueAt - now()), wake.signal);
     }
@@ -101,7 +101,7 @@ export function createRunWatch(options: RunWatchOptions): RunWatch {
       run.watchers += 1;
       if (!isRunning) {
         isRunning = true;
-        void poll();
+        void pollAll();
       }
       const watched = run;
       let isOpen = true;

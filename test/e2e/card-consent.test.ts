@@ -124,7 +124,7 @@ describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
       ),
       decide: { visibility: ['app'] },
     });
-    expect(await client.doors.readResource({ uri: 'ui://dstack/card' })).toMatchObject({
+    expect(await client.features.readResource({ uri: 'ui://dstack/card' })).toMatchObject({
       contents: [
         {
           uri: 'ui://dstack/card',
@@ -276,7 +276,7 @@ test('nothing that a model or a log reads has the nonce in it', async () => {
 test('cards that the operator has switched off are nowhere: not in the list, not in results, not in the way', async () => {
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CARD: 'off' }, showsCards: true });
   expect(JSON.stringify(await client.listTools())).not.toContain('ui://');
-  await expect(client.doors.readResource({ uri: 'ui://dstack/card' })).rejects.toThrow(/not found/i);
+  await expect(client.features.readResource({ uri: 'ui://dstack/card' })).rejects.toThrow(/not found/i);
   const { plan, token } = await planRun(client);
   expect(plan.card).toBeUndefined();
   expect((await client.call('decide', { nonce: '0'.repeat(32), decision: 'approve' })).facts['code']).toBe(

@@ -98,9 +98,9 @@ describe.each(CLIENTS)('resources for the %s', (kind) => {
   beforeAll(async () => {
     client = await connect({ env: home.env, kind, atEnd });
   });
-  const read = async (uri: string) => contents.parse(await client.doors.readResource({ uri })).contents[0];
+  const read = async (uri: string) => contents.parse(await client.features.readResource({ uri })).contents[0];
   const complete = async (uri: string, name: string, value: string) => {
-    const answer = await client.doors.complete({ ref: { type: 'ref/resource', uri }, argument: { name, value } });
+    const answer = await client.features.complete({ ref: { type: 'ref/resource', uri }, argument: { name, value } });
     return completion.parse(answer).completion.values;
   };
 

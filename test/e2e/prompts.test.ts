@@ -37,7 +37,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
   });
 
   test('every prompt is listed with its arguments', async () => {
-    const { prompts } = listed.parse(await client.doors.listPrompts());
+    const { prompts } = listed.parse(await client.features.listPrompts());
     expect(prompts.map(({ name }) => name)).toEqual(PROMPTS.map(({ name }) => name));
     for (const prompt of PROMPTS) {
       const shown = prompts.find(({ name }) => name === prompt.name);
@@ -49,7 +49,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
   });
 
   test('a prompt is made with what the person gave', async () => {
-    const answer = await client.doors.getPrompt({
+    const answer = await client.features.getPrompt({
       name: 'run-task',
       arguments: { command: 'python train.py', gpu: 'A100' },
     });
@@ -65,7 +65,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     ['run-task', { command: 'one\ntwo' }],
     ['invented', {}],
   ])('%s refuses %j', async (name, args) => {
-    await expect(client.doors.getPrompt({ name, arguments: args })).rejects.toMatchObject({ code: -32602 });
+    await expect(client.features.getPrompt({ name, arguments: args })).rejects.toMatchObject({ code: -32602 });
   });
 
   test.each([
@@ -76,7 +76,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     ['create-fleet', 'kind', '', ['cloud', 'ssh']],
     ['run-task', 'gpu', 'rtx4090', [expect.stringMatching(/^RTX4090/)]],
   ])('%s completes %s from %j', async (name, argument, value, names) => {
-    const answer = await client.doors.complete({
+    const answer = await client.features.complete({
       ref: { type: 'ref/prompt', name },
       argument: { name: argument, value },
     });

@@ -10,7 +10,7 @@ import type { TestHome } from '../support/test-home.ts';
 import { until, waitForLog, waitForRun } from '../support/wait.ts';
 
 const atEnd = collectEnds(afterAll);
-const RUN = uniqueName('door');
+const RUN = uniqueName('resource');
 let home: TestHome;
 let first: TestClient;
 
@@ -20,13 +20,13 @@ const contents = z.object({
 const completion = z.looseObject({ completion: z.looseObject({ values: z.array(z.string()).max(100) }) });
 
 async function read(client: TestClient, uri: string): Promise<string> {
-  const [content] = contents.parse(await client.doors.readResource({ uri })).contents;
+  const [content] = contents.parse(await client.features.readResource({ uri })).contents;
   expect(content.uri).toBe(uri);
   return content.text;
 }
 
 async function complete(client: TestClient, uri: string, name: string, value: string): Promise<readonly string[]> {
-  const answer = await client.doors.complete({ ref: { type: 'ref/resource', uri }, argument: { name, value } });
+  const answer = await client.features.complete({ ref: { type: 'ref/resource', uri }, argument: { name, value } });
   return completion.parse(answer).completion.values;
 }
 
@@ -52,7 +52,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
   });
 
   test('what there is to read is listed without asking dstack', async () => {
-    const listed = [await client.doors.listResources(), await client.doors.listResourceTemplates()];
+    const listed = [await client.features.listResources(), await client.features.listResourceTemplates()];
     const text = JSON.stringify(listed);
     for (const { uri, title } of RESOURCES) {
       expect(text).toContain(JSON.stringify(uri));
@@ -85,7 +85,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     ['dstack://secrets/all', /not found/i],
     ['nonsense', /invalid/i],
   ])('%s gives an error of the protocol that says why', async (uri, why) => {
-    await expect(client.doors.readResource({ uri })).rejects.toMatchObject({
+    await expect(client.features.readResource({ uri })).rejects.toMatchObject({
       message: expect.stringMatching(why),
       code: -32602,
     });
@@ -108,8 +108,8 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     for (const name of names) await start(name);
     const updates: string[] = [];
     const [told, left] = names.map((name) => `dstack://runs/${name}`);
-    const end = await client.doors.subscribe(left ?? '', (uri) => updates.push(uri));
-    const endTold = await client.doors.subscribe(told ?? '', (uri) => updates.push(uri));
+    const end = await client.features.subscribe(left ?? '', (uri) => updates.push(uri));
+    const endTold = await client.features.subscribe(told ?? '', (uri) => updates.push(uri));
     await end();
     // The first look is the one that later ones are compared with; it comes at once, before this answer.
     await read(client, told ?? '');
@@ -126,7 +126,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
 test('a subscription to what sends no updates is refused', async () => {
   for (const kind of CLIENTS.slice(1)) {
     const client = await connect({ env: home.env, kind });
-    await expect(client.doors.subscribe('dstack://fleets/on-prem', () => undefined)).rejects.toThrow(
+    await expect(client.features.subscribe('dstack://fleets/on-prem', () => undefined)).rejects.toThrow(
       /sends no updates/,
     );
   }
@@ -136,6 +136,6 @@ test('where dstack is not there, completions are empty, reading says what to do,
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: '/nonexistent/dstack' } });
   expect(await complete(client, 'dstack://fleets/{name}', 'name', '')).toEqual([]);
   expect(await complete(client, 'dstack://help/{command}', 'command', '')).toEqual([]);
-  await expect(client.doors.readResource({ uri: 'dstack://runs' })).rejects.toThrow(/DSTACK_MCP_CLI/);
+  await expect(client.features.readResource({ uri: 'dstack://runs' })).rejects.toThrow(/DSTACK_MCP_CLI/);
   expect(client.stderr()).toContain('no names to complete');
 });

@@ -45,7 +45,7 @@ export interface TestClient {
   call(tool: string, input?: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<Answer>;
   listTools(): Promise<readonly Record<string, unknown>[]>;
   /** What there is beside tools. */
-  readonly doors: McpFeatures;
+  readonly features: McpFeatures;
   instructions(): string | undefined;
   protocolVersion(): string | undefined;
   close(): Promise<void>;
@@ -143,7 +143,7 @@ async function connectCurrent(start: Start, kind: ClientKind, { person, extensio
     call: async (name, input = {}, options = {}) =>
       toAnswer(await client.callTool({ name, arguments: { ...input } }, toRequestOptions(options))),
     listTools: async () => (await client.listTools()).tools.map((tool) => ({ ...tool })),
-    doors: openDoors(client, async (uri, onUpdate) => {
+    features: openFeatures(client, async (uri, onUpdate) => {
       client.setNotificationHandler('notifications/resources/updated', ({ params }) => onUpdate(params.uri));
       if (kind === CLIENTS[0]) {
         const listening = await client.listen({ resourceSubscriptions: [uri] });
@@ -179,7 +179,7 @@ async function connectOld(start: Start, { person, extensions }: Means): Promise<
     call: async (name, input = {}, options = {}) =>
       toAnswer(await client.callTool({ name, arguments: { ...input } }, undefined, toRequestOptions(options))),
     listTools: async () => (await client.listTools()).tools.map((tool) => ({ ...tool })),
-    doors: openDoors(client, async (uri, onUpdate) => {
+    features: openFeatures(client, async (uri, onUpdate) => {
       client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => onUpdate(params.uri));
       await client.subscribeResource({ uri });
       return async () => void (await client.unsubscribeResource({ uri }));
@@ -190,7 +190,7 @@ async function connectOld(start: Start, { person, extensions }: Means): Promise<
   };
 }
 
-function openDoors(client: Omit<McpFeatures, 'subscribe'>, subscribe: McpFeatures['subscribe']): McpFeatures {
+function openFeatures(client: Omit<McpFeatures, 'subscribe'>, subscribe: McpFeatures['subscribe']): McpFeatures {
   return {
     listResources: () => client.listResources(),
     listResourceTemplates: () => client.listResourceTemplates(),

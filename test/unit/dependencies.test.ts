@@ -43,12 +43,11 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
     code: /'@modelcontextprotocol\//,
     files: [
       'sandbox/demo.ts',
-      'src/mcp/register-card.ts',
       'src/mcp/register-prompts.ts',
       'src/mcp/register-resources.ts',
       'src/mcp/register-tools.ts',
       'src/mcp/server.ts',
-      'src/mcp/stdio-transport.ts',
+      'src/mcp/subscriptions.ts',
     ],
   },
   { what: 'make the log', code: /'pino'/, files: ['src/core/log.ts', 'src/observability/create-log.ts'] },

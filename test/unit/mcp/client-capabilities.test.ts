@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readAbilities } from '../../../src/mcp/client-capabilities.ts';
+import { readClientCapabilities } from '../../../src/mcp/client-capabilities.ts';
 
 const CARD = 'text/html;profile=mcp-app';
 const cards = (settings: unknown): object => ({ extensions: { 'io.modelcontextprotocol/ui': settings } });
@@ -7,22 +7,17 @@ const cards = (settings: unknown): object => ({ extensions: { 'io.modelcontextpr
 test.each<[string, unknown, boolean, boolean]>([
   ['nothing', {}, false, false],
   ['no capabilities at all', undefined, false, false],
-  ['what is no declaration', 'everything', false, false],
-  ['forms, as there was nothing else once', { elicitation: {} }, true, false],
+  ['something invalid', 'everything', false, false],
+  ['elicitation without a mode, which once meant forms', { elicitation: {} }, true, false],
   ['forms by name', { elicitation: { form: {}, url: {} } }, true, false],
-  ['links alone', { elicitation: { url: {} } }, false, false],
+  ['only URLs', { elicitation: { url: {} } }, false, false],
   ['cards', cards({ mimeTypes: [CARD] }), false, true],
   ['cards among others', cards({ mimeTypes: ['text/plain', CARD], more: 1 }), false, true],
   ['both', { elicitation: {}, ...cards({ mimeTypes: [CARD] }) }, true, true],
-  ['pages of another kind', cards({ mimeTypes: ['text/html'] }), false, false],
-  ['cards without saying which', cards({}), false, false],
-  [
-    'cards in a way that is not understood, beside forms',
-    { elicitation: {}, ...cards({ mimeTypes: CARD }) },
-    true,
-    false,
-  ],
-  ['cards by true', cards(true), false, false],
+  ['other pages', cards({ mimeTypes: ['text/html'] }), false, false],
+  ['cards without MIME types', cards({}), false, false],
+  ['cards in an unknown form, and forms', { elicitation: {}, ...cards({ mimeTypes: CARD }) }, true, false],
+  ['cards as true', cards(true), false, false],
   [
     'cards outside of extensions',
     { experimental: { 'io.modelcontextprotocol/ui': { mimeTypes: [CARD] } } },
@@ -30,5 +25,5 @@ test.each<[string, unknown, boolean, boolean]>([
     false,
   ],
 ])('a client that declares %s', (_what, declared, showsForms, showsCards) => {
-  expect(readAbilities(declared)).toEqual({ showsForms, showsCards });
+  expect(readClientCapabilities(declared)).toEqual({ showsForms, showsCards });
 });

@@ -1,10 +1,10 @@
 import { expect, test, vi } from 'vitest';
-import { createNameSource } from '../../../src/mcp/completions.ts';
+import { createCompletions } from '../../../src/mcp/completions.ts';
 import type { ToolAnswer } from '../../../src/mcp/completions.ts';
 
 const answer = (structured: Readonly<Record<string, unknown>>, isError = false): ToolAnswer => ({
   isError,
-  text: 'what was printed',
+  text: 'some output',
   structured,
 });
 
@@ -12,7 +12,7 @@ function create(call: () => Promise<ToolAnswer>) {
   const warn = vi.fn<() => void>();
   const clock = { nowMs: 0 };
   const silent = (): void => undefined;
-  const names = createNameSource({
+  const names = createCompletions({
     call,
     commands: (parent) => Promise.resolve(parent === 'fleet' ? ['list', 'delete'] : ['apply', 'fleet']),
     log: { debug: silent, info: silent, warn, error: silent },
@@ -21,14 +21,14 @@ function create(call: () => Promise<ToolAnswer>) {
   return { names, warn, clock };
 }
 
-test('names are found by their beginning, whatever its case, each once and at most a hundred', async () => {
+test('matches names by prefix, ignoring case, without duplicates, and returns at most a hundred', async () => {
   const many = Array.from({ length: 300 }, (_, index) => ({ name: `run-${index}` }));
   const { names } = create(() => Promise.resolve(answer({ runs: [{ name: 'other' }, { name: 'other' }, ...many] })));
   expect(await names.complete('run', 'OTH')).toEqual(['other']);
   expect(await names.complete('run', 'run-')).toHaveLength(100);
 });
 
-test('dstack is asked once while a person types, and again when that is old', async () => {
+test('asks dstack once while a person types, and again after the cache expires', async () => {
   const call = vi.fn<() => Promise<ToolAnswer>>(() => Promise.resolve(answer({ fleets: [{ name: 'cloud' }] })));
   const { names, clock } = create(call);
   await Promise.all(['', 'c', 'cl'].map((prefix) => names.complete('fleet', prefix)));
@@ -38,7 +38,7 @@ test('dstack is asked once while a person types, and again when that is old', as
   expect(call).toHaveBeenCalledTimes(2);
 });
 
-test('a failure gives no names, is logged, and is not kept', async () => {
+test('a failure returns no names, is logged, and is not cached', async () => {
   let isError = true;
   const { names, warn } = create(() => Promise.resolve(answer({ items: [{ NAME: 'disk' }] }, isError)));
   expect(await names.complete('volume', '')).toEqual([]);
@@ -52,13 +52,13 @@ test.each([
   ['a', ['apply']],
   ['fleet d', ['fleet delete']],
   ['fleet delete', ['fleet delete']],
-])('commands are completed word by word: %j', async (typed, wanted) => {
+])('completes commands word by word: %j', async (typed, wanted) => {
   const { names } = create(() => Promise.reject(new Error('no tool is called for commands')));
   expect(await names.complete('command', typed)).toEqual(wanted);
 });
 
 test.each([[undefined], ['text'], [[null, 1, { name: 5 }, { name: '' }]]])(
-  'rows that hold no names give none: %j',
+  'rows without names return none: %j',
   async (runs) => {
     const { names } = create(() => Promise.resolve(answer({ runs })));
     expect(await names.complete('run', '')).toEqual([]);

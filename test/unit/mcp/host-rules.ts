@@ -2,25 +2,25 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** A schema, or a schema inside one. */
 export interface Place {
-  /** Where it stands, as `plan.inputSchema.properties.file`. */
+  /** Its location, for example `plan.inputSchema.properties.file`. */
   readonly path: string;
   readonly side: 'input' | 'output';
   readonly isRoot: boolean;
   readonly schema: Json;
 }
 
-/** What a host, or the model API behind it, asks of schemas; a tool that doesn't keep to it is dropped, or fails every request. */
+/** A host's (or its model API's) rule for schemas. A tool that breaks it is dropped, or fails every request. */
 export interface HostRule {
   readonly host: string;
   readonly rule: string;
   readonly source: string;
-  /** Whether a place breaks the rule. */
+  /** Returns whether a schema breaks the rule. */
   readonly isBrokenBy: (place: Place) => boolean;
 }
 
 const COMBINATORS = ['oneOf', 'anyOf', 'allOf'];
 
-/** The keywords of Google's own subset, and the one that its own clients take away. */
+/** The keywords of Google's subset, and the one that its own clients remove. */
 const GEMINI_KEYWORDS = words(
   'type format title description nullable enum default example pattern anyOf items properties required propertyOrdering ' +
     'minItems maxItems minLength maxLength minProperties maxProperties minimum maximum additionalProperties',
@@ -41,7 +41,7 @@ const isOf =
 
 const hasNoItems = (schema: Json): boolean => schema['type'] === 'array' && !isSchema(schema['items']);
 
-/** The rules of the strictest, each with where it is known from. */
+/** The rules of the strictest hosts, each with its source. */
 export const HOST_RULES: readonly HostRule[] = [
   {
     host: 'Anthropic',
@@ -73,13 +73,13 @@ export const HOST_RULES: readonly HostRule[] = [
   },
   {
     host: 'OpenAI',
-    rule: 'an input says which properties it has',
+    rule: 'an input lists its properties',
     source: 'https://github.com/openai/openai-agents-python/pull/454',
     isBrokenBy: isOf('input', (schema, { isRoot }) => isRoot && !isSchema(schema['properties'])),
   },
   {
     host: 'OpenAI',
-    rule: 'no keyword in an input that function calling refuses at any depth',
+    rule: 'no keyword in an input that function calling rejects, at any depth',
     source: 'https://github.com/can1357/oh-my-pi/issues/920',
     isBrokenBy: isOf('input', (schema) =>
       hasAny(schema, [
@@ -103,19 +103,19 @@ export const HOST_RULES: readonly HostRule[] = [
   },
   {
     host: 'OpenAI',
-    rule: 'each property has a type, or alternatives that have one',
+    rule: 'each property has a type, or alternatives with one',
     source: 'https://github.com/1jehuang/jcode/issues/713',
     isBrokenBy: isOf('input', (schema) => !hasAny(schema, ['type', 'anyOf'])),
   },
   {
     host: 'Gemini',
-    rule: 'each property has one type, or alternatives that have one; the whole tool is left out otherwise',
+    rule: 'each property has one type, or alternatives with one; otherwise the whole tool is dropped',
     source: 'https://github.com/google-gemini/gemini-cli/pull/5694',
     isBrokenBy: isOf('input', (schema) => typeof schema['type'] !== 'string' && !hasAny(schema, ['anyOf'])),
   },
   {
     host: 'Gemini',
-    rule: 'no keyword in an input beside those of its own subset',
+    rule: 'no keyword in an input outside of its own subset',
     source: 'https://ai.google.dev/api/caching#Schema',
     isBrokenBy: isOf('input', (schema) => Object.keys(schema).some((key) => !GEMINI_KEYWORDS.has(key))),
   },
@@ -139,7 +139,7 @@ export const HOST_RULES: readonly HostRule[] = [
   },
   {
     host: 'VS Code',
-    rule: 'an array of an input says what is in it',
+    rule: 'an array in an input has items',
     source: 'https://github.com/microsoft/vscode/issues/284536',
     isBrokenBy: isOf('input', hasNoItems),
   },
@@ -155,7 +155,7 @@ export const HOST_RULES: readonly HostRule[] = [
   },
   {
     host: 'every client with the TypeScript SDK',
-    rule: 'an output is an object; one that is not loses the whole list',
+    rule: 'an output is an object; otherwise the whole list is lost',
     source: 'https://github.com/opentokenz/mcpx/issues/28',
     isBrokenBy: isOf('output', (schema, { isRoot }) => isRoot && schema['type'] !== 'object'),
   },
@@ -170,10 +170,10 @@ export const HOST_RULES: readonly HostRule[] = [
   },
 ];
 
-/** Cursor counts the name that a server has in its configuration with the tool's. Source: https://github.com/awslabs/mcp/issues/1283 */
-export const MOST_CHARACTERS_OF_NAMES = 60;
+/** Cursor limits the length of the configured server name plus the tool name. Source: https://github.com/awslabs/mcp/issues/1283 */
+export const MAX_NAME_CHARACTERS = 60;
 
-/** Every schema of a tool: itself, and all below it. */
+/** Returns every schema of a tool, nested ones included. */
 export function placesOf(tool: { name: string; inputSchema: Json; outputSchema: Json }): Place[] {
   return [
     ...below(tool.inputSchema, { path: `${tool.name}.inputSchema`, side: 'input', isRoot: true }),

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
-import { HOST_RULES, MOST_CHARACTERS_OF_NAMES, placesOf } from './host-rules.ts';
+import { HOST_RULES, MAX_NAME_CHARACTERS, placesOf } from './host-rules.ts';
 import type { Place } from './host-rules.ts';
 import { fixture } from '../../support/paths.ts';
 
@@ -12,14 +12,14 @@ let tools: z.output<typeof list>;
 let places: readonly Place[];
 
 beforeAll(async () => {
-  // What test/surface.test.ts holds to be what is listed.
+  // test/unit/surface.test.ts checks this list.
   const file = fixture('snapshots', 'tools-list.json');
   tools = list.parse(JSON.parse(await readFile(file, 'utf8')));
   places = tools.flatMap(placesOf);
 });
 
 describe.each(HOST_RULES)('$host', ({ rule, source, isBrokenBy }) => {
-  test(`is given what it takes: ${rule}`, () => {
+  test(`accepts the list: ${rule}`, () => {
     expect(
       places.filter(isBrokenBy).map((place) => place.path),
       source,
@@ -27,12 +27,12 @@ describe.each(HOST_RULES)('$host', ({ rule, source, isBrokenBy }) => {
   });
 });
 
-test('the names of this server and a tool together are short enough for Cursor, whatever name of ours the server has', () => {
+test('server and tool name together are short enough for Cursor', () => {
   const longest = Math.max(...tools.map(({ name }) => name.length));
-  expect('dstack-mcp'.length + longest).toBeLessThanOrEqual(MOST_CHARACTERS_OF_NAMES);
+  expect('dstack-mcp'.length + longest).toBeLessThanOrEqual(MAX_NAME_CHARACTERS);
 });
 
-/** For each rule something that breaks it, so that none holds for nothing. */
+/** Breaks every rule, to prove that each one can fail. */
 const BROKEN = placesOf({
   name: 'broken',
   inputSchema: {
@@ -45,6 +45,6 @@ const BROKEN = placesOf({
   outputSchema: { type: 'array', $ref: '#' },
 }).concat(placesOf({ name: 'empty', inputSchema: {}, outputSchema: {} }));
 
-test.each(HOST_RULES)('the rule of $host sees what breaks it: $rule', ({ isBrokenBy }) => {
+test.each(HOST_RULES)('detects a violation of the rule of $host: $rule', ({ isBrokenBy }) => {
   expect(BROKEN.some(isBrokenBy)).toBe(true);
 });

@@ -6,14 +6,14 @@ import { tools } from '../../../tools/index.ts';
 import { inRepository } from '../../support/paths.ts';
 
 const TOOLS = tools.map(({ name }) => name);
-/** What stands in backticks in the skill beside tools: dstack's types and properties, and parts of results. */
+/** Words in backticks in the skill that aren't tools: dstack's types and properties, and parts of results. */
 const OTHER_WORDS: ReadonlySet<string> = new Set(
   ['task', 'service', 'dev-environment', 'fleet', 'volume', 'gateway']
     .concat(['type', 'name', 'nodes', 'ports', 'env'])
     .concat(['outcome', 'next', 'diagnose'], OUTCOMES),
 );
 
-test('every tool that the skill names is there', async () => {
+test('every tool in the skill exists', async () => {
   const skill = await readFile(inRepository('skills', 'dstack', 'SKILL.md'), 'utf8');
   const words = [...skill.matchAll(/`([a-z][a-z_-]*)`/g)].map(([, word]) => word ?? '');
   expect(words.filter((word) => !TOOLS.includes(word) && !OTHER_WORDS.has(word))).toEqual([]);
@@ -21,13 +21,13 @@ test('every tool that the skill names is there', async () => {
     expect(words).toContain(tool);
 });
 
-test.each(PROMPTS)('$name names tools that are there, and no change before the person has said yes', ({ write }) => {
+test.each(PROMPTS)('$name names existing tools, and no change before the user approves', ({ write }) => {
   const text = write({});
   expect(TOOLS.some((tool) => new RegExp(`\\b${tool}\\b`).test(text))).toBe(true);
   const [beforeApply = ''] = text.split(/\bapply with the token/);
-  expect(beforeApply).toMatch(/Show me the plan[^]*Only after my yes|Change nothing|Only after my yes/);
+  expect(beforeApply).toMatch(/Show me the plan[^]*Only after I approve|Change nothing|Only after I approve/);
 });
 
-test('what a person leaves out is not in the text', () => {
+test('omitted arguments leave no trace in the text', () => {
   for (const prompt of PROMPTS) expect(prompt.write({})).not.toContain('undefined');
 });

@@ -2,22 +2,22 @@ import { describe, expect, test } from 'vitest';
 import { RESOURCES, readVariable, runOfUri, uriOfRun } from '../../../src/mcp/resource-definitions.ts';
 import { tools } from '../../../tools/index.ts';
 
-test.each(RESOURCES)('$uri calls a tool that only reads, with arguments that it takes', (door) => {
-  const tool = tools.find(({ name }) => name === door.tool);
+test.each(RESOURCES)('$uri calls a read-only tool with valid arguments', (resource) => {
+  const tool = tools.find(({ name }) => name === resource.tool);
   expect(tool?.effect).toBe('read');
-  expect(() => tool?.prepare(door.toInput('apply'))).not.toThrow();
+  expect(() => tool?.prepare(resource.toInput('apply'))).not.toThrow();
 });
 
 describe('the variable of a URI', () => {
   const run = RESOURCES.find(({ name }) => name === 'run')?.variable;
   const help = RESOURCES.find(({ name }) => name === 'help')?.variable;
-  if (run === undefined || help === undefined) throw new Error('the resources are gone');
+  if (run === undefined || help === undefined) throw new Error('the resources are missing');
 
   test.each([
     [run, 'train', 'train'],
     [help, 'fleet%20delete', 'fleet delete'],
     [help, 'fleet delete', 'fleet delete'],
-  ])('is read, encoded or not (%#)', (variable, raw, value) => {
+  ])('is decoded (%#)', (variable, raw, value) => {
     expect(readVariable(variable, raw)).toEqual({ value });
   });
 
@@ -30,12 +30,12 @@ describe('the variable of a URI', () => {
     [run, 'x'.repeat(500)],
     [help, 'apply%20-y'],
     [help, 'apply;id'],
-  ])('is refused where dstack could not mean it (%#)', (variable, raw) => {
+  ])('is refused if dstack cannot know such a name (%#)', (variable, raw) => {
     expect(readVariable(variable, raw)).toEqual({ problem: expect.stringContaining('is not a valid') });
   });
 });
 
-test('the URI of a run leads back to the run, and others to none', () => {
+test('the URI of a run returns its name, others return none', () => {
   expect(runOfUri(uriOfRun('train-1'))).toBe('train-1');
   for (const uri of ['dstack://runs/a/logs', 'dstack://fleets/a', 'dstack://runs/', 'dstack://runs/--all', 'train'])
     expect(runOfUri(uri)).toBeUndefined();

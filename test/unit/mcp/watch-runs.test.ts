@@ -5,9 +5,9 @@ import type { RunSnapshot, RunWatch } from '../../../src/mcp/watch-runs.ts';
 
 const log = pino({ level: 'silent' });
 
-/** A watch on a clock that moves only when all is quiet, and then right to the end of the pause. */
-function createClock(look: (name: string, nth: number) => RunSnapshot) {
-  const looks: { name: string; at: number }[] = [];
+/** A watch on a clock that moves only when everything is idle, and then to the end of the pause. */
+function createClock(read: (name: string, nth: number) => RunSnapshot) {
+  const reads: { name: string; at: number }[] = [];
   const changes: string[] = [];
   let now = 0;
   let waiting: { readonly untilMs: number; readonly end: () => void } | undefined;
@@ -15,10 +15,10 @@ function createClock(look: (name: string, nth: number) => RunSnapshot) {
     log,
     intervalMs: 10,
     now: () => now,
-    look: async (name) => {
-      looks.push({ name, at: now });
+    read: async (name) => {
+      reads.push({ name, at: now });
       await Promise.resolve();
-      return look(name, looks.filter((one) => one.name === name).length);
+      return read(name, reads.filter((one) => one.name === name).length);
     },
     onChange: (name) => changes.push(name),
     pause: (ms, signal) =>
@@ -30,10 +30,10 @@ function createClock(look: (name: string, nth: number) => RunSnapshot) {
   const settle = () => new Promise((resolve) => setImmediate(resolve));
   return {
     watch,
-    looks,
+    reads,
     changes,
     settle,
-    /** Lets so many pauses end. */
+    /** Ends this many pauses. */
     async pass(pauses: number) {
       for (let i = 0; i < pauses; i += 1) {
         await settle();
@@ -42,14 +42,14 @@ function createClock(look: (name: string, nth: number) => RunSnapshot) {
       }
       await settle();
     },
-    times: (name: string) => looks.filter((one) => one.name === name).map(({ at }) => at),
+    times: (name: string) => reads.filter((one) => one.name === name).map(({ at }) => at),
   };
 }
 
 const running: RunSnapshot = { status: 'running', isFinished: false };
 const done: RunSnapshot = { status: 'done', isFinished: true };
 
-test('however many watch a run, it is looked at once an interval, and they hear of a change once', async () => {
+test('polls a run once per interval and reports a change once, no matter how many watch it', async () => {
   const clock = createClock((_, nth) => (nth < 3 ? running : done));
   for (let i = 0; i < 5; i += 1) clock.watch.watch('a');
   await clock.pass(2);
@@ -57,15 +57,15 @@ test('however many watch a run, it is looked at once an interval, and they hear 
   expect(clock.changes).toEqual(['a']);
 });
 
-test('the first sight of a run is no change, nor is the same again', async () => {
+test('the first state of a run is not a change, nor is the same state again', async () => {
   const clock = createClock(() => running);
   clock.watch.watch('a');
   await clock.pass(4);
-  expect(clock.looks).toHaveLength(5);
+  expect(clock.reads).toHaveLength(5);
   expect(clock.changes).toEqual([]);
 });
 
-test('a run that is over is looked at seldom, and one that comes to be is a change', async () => {
+test('polls a finished run less often, and reports a run that appears', async () => {
   const clock = createClock((_, nth) => (nth === 1 ? { status: 'missing', isFinished: false } : done));
   clock.watch.watch('a');
   await clock.pass(2);
@@ -73,7 +73,7 @@ test('a run that is over is looked at seldom, and one that comes to be is a chan
   expect(clock.changes).toEqual(['a']);
 });
 
-test('after failures the pauses grow up to a limit, a failure is no change, and a success ends it', async () => {
+test('backs off after failures up to a limit, without reporting a change, until a success', async () => {
   const clock = createClock((_, nth) => {
     if (nth >= 2 && nth <= 6) throw new Error('unreachable');
     return running;
@@ -84,7 +84,7 @@ test('after failures the pauses grow up to a limit, a failure is no change, and 
   expect(clock.changes).toEqual([]);
 });
 
-test('a run that fails does not slow the others down', async () => {
+test('a run that fails does not slow down the others', async () => {
   const clock = createClock((name) => {
     if (name === 'bad') throw new Error('no');
     return running;
@@ -96,47 +96,47 @@ test('a run that fails does not slow the others down', async () => {
   expect(clock.times('bad')).toEqual([0, 20]);
 });
 
-test('nothing is looked at once the last watcher has gone, and a new one begins anew', async () => {
+test('stops polling when the last watcher leaves, and starts again with a new one', async () => {
   const clock = createClock((_, nth) => (nth === 1 ? running : done));
   const ends = [clock.watch.watch('a'), clock.watch.watch('a')];
   await clock.settle();
   ends[0]?.();
-  // Twice the same end is one.
+  // Ending twice counts once.
   ends[0]?.();
   await clock.pass(1);
-  expect(clock.looks).toHaveLength(2);
+  expect(clock.reads).toHaveLength(2);
   ends[1]?.();
   await clock.pass(3);
-  expect(clock.looks).toHaveLength(2);
+  expect(clock.reads).toHaveLength(2);
   clock.watch.watch('a');
   await clock.settle();
-  expect(clock.looks).toHaveLength(3);
-  // What it was before is forgotten with its watchers.
+  expect(clock.reads).toHaveLength(3);
+  // The earlier state was dropped with the watchers.
   expect(clock.changes).toEqual(['a']);
 });
 
-test('a new run is looked at at once, in the middle of a pause', async () => {
+test('polls a new run immediately, even during a pause', async () => {
   const clock = createClock(() => running);
   clock.watch.watch('a');
   await clock.settle();
   clock.watch.watch('b');
   await clock.settle();
-  expect(clock.looks).toEqual([
+  expect(clock.reads).toEqual([
     { name: 'a', at: 0 },
     { name: 'b', at: 0 },
   ]);
 });
 
-test('a watch that is given up while dstack is asked tells nobody, and the look is ended', async () => {
+test('ending a watch aborts the current poll and reports nothing', async () => {
   const signals: AbortSignal[] = [];
   const changes: string[] = [];
-  let answer: (sight: RunSnapshot) => void = () => undefined;
+  let answer: (snapshot: RunSnapshot) => void = () => undefined;
   const watch = createRunWatch({
     log,
     onChange: (name) => changes.push(name),
     pause: () => Promise.resolve(),
     intervalMs: 0,
-    look: (_, signal) => {
+    read: (_, signal) => {
       signals.push(signal);
       if (signals.length === 1) return Promise.resolve(running);
       return new Promise((resolve) => {
@@ -154,13 +154,13 @@ test('a watch that is given up while dstack is asked tells nobody, and the look 
   expect(signals).toHaveLength(2);
 });
 
-test('no more than a hundred runs are watched, and closing ends them all', async () => {
+test('watches at most a hundred runs, and closing ends them all', async () => {
   const clock = createClock(() => running);
   const ends = Array.from({ length: 101 }, (_, index) => clock.watch.watch(`run-${index}`));
   expect(ends.filter((end) => end === undefined)).toHaveLength(1);
   await clock.settle();
-  expect(clock.looks).toHaveLength(100);
+  expect(clock.reads).toHaveLength(100);
   clock.watch.close();
   await clock.pass(2);
-  expect(clock.looks).toHaveLength(100);
+  expect(clock.reads).toHaveLength(100);
 });
