@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { Transcript } from '../src/core/transcript.ts';
 import { ToolError } from '../src/core/errors.ts';
 import { project, resourceName } from '../src/core/fields.ts';
+import { formatDollars } from '../src/core/format-values.ts';
 import { explainEnd } from '../src/dstack/output/explain-end.ts';
 import type { EndExplanation } from '../src/dstack/output/explain-end.ts';
 import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
@@ -167,7 +168,7 @@ function describe(run: RunFacts): string {
     ...(run.exitStatus === undefined ? [] : [`exit status ${run.exitStatus}`]),
     ...(run.terminationReason === undefined ? [] : [`reason: ${run.terminationReason}`]),
     ...(run.terminationMessage === undefined ? [] : [run.terminationMessage]),
-    ...(run.costUsd === undefined ? [] : [`cost so far $${run.costUsd.toFixed(2)}`]),
+    ...(run.costUsd === undefined ? [] : [`cost so far ${formatDollars(run.costUsd)}`]),
   ];
   return `Run ${run.name} is ${run.status}${details.length === 0 ? '' : ` (${details.join('; ')})`}.`;
 }

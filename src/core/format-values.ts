@@ -1,28 +1,31 @@
-/** A price an hour as dstack writes it: `$0.39/h`, up to four digits behind the point. */
-export function formatPrice(dollarsPerHour: number): string {
-  return `${formatDollars(dollarsPerHour)}/h`;
+/** Formats an hourly price as dstack does: `$0.39/h`. */
+export function formatPrice(dollarsPerHour: number | null): string {
+  const amount = formatDollars(dollarsPerHour);
+  return amount === UNKNOWN_PRICE ? amount : `${amount}/h`;
 }
 
+const UNKNOWN_PRICE = 'an unknown price';
+
 /**
- * Formats an amount in US dollars with two to four decimals: `$0.39`, `$1.30`, `$0.1234`. An amount that is unknown is called that,
- * and one that is smaller than the last decimal is never shown as free.
+ * Formats an amount in US dollars with two to four decimals: `$0.39`, `$1.30`, `$0.1234`. An unknown amount is reported as unknown, and
+ * one below the last decimal is never shown as free.
  */
 export function formatDollars(dollars: number | null): string {
-  if (dollars === null || !Number.isFinite(dollars)) return 'an unknown price';
+  if (dollars === null || !Number.isFinite(dollars)) return UNKNOWN_PRICE;
   if (dollars > 0 && dollars < 0.000_05) return '< $0.0001';
   return `$${dollars.toFixed(4).replace(/0{1,2}$/, '')}`;
 }
 
 const SECONDS_PER: Readonly<Record<string, number>> = { w: 604_800, d: 86_400, h: 3_600, m: 60, s: 1 };
 
-/** Hours in a duration as dstack prints it (`2h`, `90m`, `1d`); undefined for `off` and for anything else. */
+/** Returns the hours of a duration that dstack printed (`2h`, `90m`, `1d`); undefined for `off` and anything else. */
 export function readDurationHours(text: string | undefined): number | undefined {
   const [, digits, unit = ''] = /^(\d+)([wdhms])$/.exec(text ?? '') ?? [];
   const seconds = SECONDS_PER[unit];
   return digits === undefined || seconds === undefined ? undefined : (Number(digits) * seconds) / 3_600;
 }
 
-/** A length of time for a reader: `1h 15m`, `45s`, `2d 3h`; its two largest units. */
+/** Formats a duration with its two largest units: `1h 15m`, `45s`, `2d 3h`. */
 export function formatDuration(durationMs: number): string {
   let rest = Math.max(0, Math.round(durationMs / 1_000));
   const parts: string[] = [];

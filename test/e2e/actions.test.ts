@@ -89,9 +89,9 @@ describe('a run', () => {
     const wrong = await apply(replacing);
     answer = agreeing;
     expect(asked.at(-1)).toMatch(new RegExp(`Would be stopped or lost:\\n- task ${name}, now running`));
-    expect(asked.at(-1)).toContain(`Type the name ${name} to agree.`);
+    expect(asked.at(-1)).toContain(`Type the name ${name} to approve.`);
     expect(wrong.facts).toMatchObject({ outcome: 'refused', code: 'person-declined' });
-    expect(wrong.text).toMatch(/typed another name.*token is spent/);
+    expect(wrong.text).toMatch(/typed a name other than .*token is no longer valid/);
     expect((await apply(replacing)).facts['code']).toBe('person-declined');
     expect(runId(await client.call('get', { name }))).toBe(created);
 
@@ -242,7 +242,7 @@ test('a fleet is created, grows with a run, is kept while it is busy, and is del
   expect((await client.call('fleet', { name: fleet })).facts['outcome']).toBe('done');
 
   const { deleted } = await previewAndDelete(client, { kind: 'fleet', name: fleet });
-  expect(asked.at(-1)).toContain(`Type the name ${fleet} to agree.`);
+  expect(asked.at(-1)).toContain(`Type the name ${fleet} to approve.`);
   expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', operation: 'delete' });
   await until(
     () => client.call('fleet'),

@@ -191,14 +191,7 @@ const REFUSED: readonly Refused[] = [
     /A person can run `dstack apply -f preset\.dstack\.yml`.*presets/,
   ],
   ['no token', 'apply', {}, 'invalid-input', /token: Invalid input/, /apply takes: token/],
-  [
-    'a token of nobody',
-    'apply',
-    { token: 'abcdefg-abcdefg' },
-    'token-unknown',
-    /didn't give out that token/,
-    /call plan/,
-  ],
+  ['a token of nobody', 'apply', { token: 'abcdefg-abcdefg' }, 'token-unknown', /didn't issue it/, /call plan/],
   [
     'a token with something beside it',
     'stop',
@@ -293,7 +286,7 @@ describe('what no longer fits the world is refused, and nothing is changed', () 
     await home.write('edited.dstack.yml', task(name, { commands: ['echo something else'] }));
     const refusal = {
       code: 'plan-changed',
-      says: /edited\.dstack\.yml was edited.*token is spent/,
+      says: /edited\.dstack\.yml was edited.*token is no longer valid/,
       next: /Call plan again/,
     };
     expectRefusal(await client.call('apply', { token: planned.facts['token'] }), refusal);

@@ -106,7 +106,7 @@ describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
       await client.call('apply', { token }),
     ]) {
       expect(answer).toMatchObject({ isError: true, facts: { outcome: 'refused', code: 'person-declined' } });
-      expect(answer.facts['summary']).toMatch(/^The person declined\. Nothing was changed/);
+      expect(answer.facts['summary']).toMatch(/^The user declined\. Nothing was changed/);
     }
     expect(await runNames()).not.toContain(name);
   });

@@ -34,15 +34,15 @@ describe.each(CLIENTS)('with the %s', (kind) => {
     const [name, plan] = await planRun(client);
     const applied = await apply(client, plan);
     expect(applied.facts).toMatchObject({ outcome: 'done', operation: 'create' });
-    expect(applied.facts['consent']).toMatch(/^token: .*does not prove that a person agreed/);
+    expect(applied.facts['consent']).toMatch(/^token: .*does not prove that a person approved/);
     expect(applied.text).toContain(applied.facts['consent']);
     expect(await runNames()).toContain(name);
   });
 
   const NO: readonly (readonly [string, Person, RegExp])[] = [
-    ['declines', () => ({ action: 'decline' }), /The person declined/],
+    ['declines', () => ({ action: 'decline' }), /The user declined/],
     ['closes the form', () => ({ action: 'cancel' }), /closed without an answer/],
-    ['sends it without a yes', () => ({ action: 'accept', content: { approve: false } }), /The person declined/],
+    ['sends it without a yes', () => ({ action: 'accept', content: { approve: false } }), /The user declined/],
   ];
 
   test('a person who declines, closes the form or sends it without a yes: nothing is done, for good', async () => {
@@ -63,7 +63,7 @@ describe.each(CLIENTS)('with the %s', (kind) => {
       const refused = await apply(client, plan);
       expect(refused.facts).toMatchObject({ outcome: 'refused', code: 'person-declined' });
       expect(refused.facts['summary']).toMatch(says);
-      // The token is spent: a person who would agree now isn't even asked.
+      // The token is no longer valid: a user who would approve now isn't even asked.
       person = agreeing;
       const before = asked.length;
       expect((await apply(client, plan)).facts['code']).toBe('person-declined');
@@ -82,7 +82,7 @@ describe('what the operator has set', () => {
     for (let again = 0; again < 2; again += 1) {
       const refused = await apply(client, plan);
       expect(refused.facts).toMatchObject({ outcome: 'refused', code: 'person-needed' });
-      expect(refused.text).toMatch(/needs a person's yes, and no person can be asked/);
+      expect(refused.text).toMatch(/needs the user's approval, but the user can't be prompted/);
       expect(refused.text).not.toMatch(/DSTACK_MCP|CONFIRM|polic|setting|environment|=|token counts|terminal/i);
     }
     expect(await runNames()).not.toContain(name);

@@ -57,7 +57,7 @@ test('a run is deleted by its file once it is finished, by its typed name, and t
   expect((await client.call('get', { name, kind: 'run' })).isError).toBe(false);
   const deleted = await client.call('delete', { token: preview.facts['token'] });
   expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', status: 'gone' });
-  expect(asked.at(-1)).toContain(`Type the name ${name} to agree.`);
+  expect(asked.at(-1)).toContain(`Type the name ${name} to approve.`);
   expect((await recorder.calls()).filter(([command]) => command === 'delete')).toEqual([
     ['delete', '--file', file, '--yes'],
   ]);

@@ -22,7 +22,8 @@ export type PersonAnswer =
 /** A person who agrees to everything and types the name that they are asked for. */
 export const agreeing: Person = (message, field) => ({
   action: 'accept',
-  content: field === 'approve' ? { approve: true } : { name: /Type the name (\S+) to agree/.exec(message)?.[1] ?? '' },
+  content:
+    field === 'approve' ? { approve: true } : { name: /Type the name (\S+) to approve/.exec(message)?.[1] ?? '' },
 });
 
 export interface Answer {

@@ -1,17 +1,17 @@
-import { createHash } from 'node:crypto';
 import type { Binding, PendingChange } from '../../core/change.ts';
-import { formatDollars } from '../../core/format-values.ts';
+import { formatPrice } from '../../core/format-values.ts';
+import { sha256 } from '../../core/sha256.ts';
 
-/** A price may rise by this much between the plan and its redemption. */
+/** The price may rise by this factor between the plan and its redemption. */
 const PRICE_TOLERANCE = 1.05;
 
-/** SHA-256 (hex) over everything that the token binds. */
+/** Returns the SHA-256 (hex) of everything that the token binds. */
 export function digestChange(change: PendingChange): string {
   const { operation, argv, binding } = change;
-  return createHash('sha256').update(toCanonicalJson({ operation, argv, binding })).digest('hex');
+  return sha256(toCanonicalJson({ operation, argv, binding }));
 }
 
-/** JSON with sorted keys, so that equal values have equal text. */
+/** Serializes to JSON with sorted keys, so that equal values have equal texts. */
 function toCanonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
@@ -20,7 +20,7 @@ function toCanonicalJson(value: unknown): string {
   );
 }
 
-/** What is no longer as it was shown, in words; empty when the change is still the one that was agreed to. */
+/** Describes what differs from the change as it was shown. Returns an empty list if it is still the same change. */
 export function describeDifferences(shown: PendingChange, now: PendingChange): string[] {
   const before = shown.binding;
   const after = now.binding;
@@ -32,7 +32,7 @@ export function describeDifferences(shown: PendingChange, now: PendingChange): s
     ...differ('the server was', before.server, after.server),
     ...differ('the command was', quote(shown.argv), quote(now.argv)),
     ...differ('the working directory was', before.cwd, after.cwd),
-    ...differ('the name to confirm was', shown.nameToType ?? '', now.nameToType ?? ''),
+    ...differ('the name to type was', shown.nameToType ?? '', now.nameToType ?? ''),
     ...describeFiles(before.files, after.files),
     ...describePresent(before, after),
     ...describeAffected(before.affected, after.affected),
@@ -64,25 +64,25 @@ function describeFiles(before: Binding['files'], after: Binding['files']): strin
 function describePresent(before: Binding, after: Binding): string[] {
   if (before.present === after.present) return [];
   const name = nameResource(after.resource);
-  if (before.present === null) return [`a ${name} is there now (${after.present})`];
-  if (after.present === null) return [`the ${name} of that time (${before.present}) is no longer there`];
-  return [`the ${name} is another one now (${after.present} instead of ${before.present})`];
+  if (before.present === null) return [`a ${name} exists now (${after.present})`];
+  if (after.present === null) return [`the ${name} (${before.present}) no longer exists`];
+  return [`the ${name} is a different one now (${after.present} instead of ${before.present})`];
 }
 
 function describeAffected(before: readonly string[], after: readonly string[]): string[] {
   const more = after.filter((item) => !before.includes(item));
   const less = before.filter((item) => !after.includes(item));
   return [
-    ...(more.length > 0 ? [`it would hit more now: ${more.join(', ')}`] : []),
-    ...(less.length > 0 ? [`it would no longer hit: ${less.join(', ')}`] : []),
+    ...(more.length > 0 ? [`it would now also affect: ${more.join(', ')}`] : []),
+    ...(less.length > 0 ? [`it would no longer affect: ${less.join(', ')}`] : []),
   ];
 }
 
 function describePrice(before: number | null, after: number | null): string[] {
   if (before === after) return [];
-  if (before === null) return [`the price was unknown, now it is ${formatDollars(after)} an hour`];
-  if (after === null) return [`the price was ${formatDollars(before)} an hour, now it is unknown`];
+  if (before === null) return [`the price was unknown, now it is ${formatPrice(after)}`];
+  if (after === null) return [`the price was ${formatPrice(before)}, now it is unknown`];
   // The comparison is this way round so that NaN counts as a difference.
   if (after <= before * PRICE_TOLERANCE && after >= 0) return [];
-  return [`the price rose from ${formatDollars(before)} to ${formatDollars(after)} an hour`];
+  return [`the price rose from ${formatPrice(before)} to ${formatPrice(after)}`];
 }

@@ -1,29 +1,29 @@
 import type { Operation, ConsentLevel } from '../../core/change.ts';
 
-/** What was agreed to: enough for the runner to compare, and for the audit log to tell. */
-export interface Agreement {
+/** An approved change: enough for the runner to compare it with its command, and for the audit log. */
+export interface ApprovedChange {
   readonly operation: Operation;
   readonly level: ConsentLevel;
-  /** SHA-256 (hex) over everything that the token binds. */
+  /** SHA-256 (hex) of everything that the token binds. */
   readonly planDigest: string;
-  /** The argv that was agreed to, word for word. */
+  /** The exact approved argv. */
   readonly argv: readonly string[];
 }
 
-/** Agreement to exactly one change, as a value. Only the gate makes one; it is good for one command. */
-class GrantedConsent implements Agreement {
-  // A private field makes the class nominal: no object literal passes for a consent, neither to the compiler nor at run time.
+/** The consent to exactly one change. Only a redemption makes one, and it is valid for one command. */
+class GrantedConsent implements ApprovedChange {
+  // A private field makes the class nominal: no object literal is accepted as a consent, neither by the compiler nor at runtime.
   #spent = false;
   readonly operation: Operation;
   readonly level: ConsentLevel;
   readonly planDigest: string;
   readonly argv: readonly string[];
 
-  constructor(agreement: Agreement) {
-    this.operation = agreement.operation;
-    this.level = agreement.level;
-    this.planDigest = agreement.planDigest;
-    this.argv = Object.freeze([...agreement.argv]);
+  constructor(change: ApprovedChange) {
+    this.operation = change.operation;
+    this.level = change.level;
+    this.planDigest = change.planDigest;
+    this.argv = Object.freeze([...change.argv]);
     Object.freeze(this);
   }
 
@@ -37,8 +37,8 @@ class GrantedConsent implements Agreement {
 
 export type Consent = GrantedConsent;
 
-/** Makes a consent. The test of imports holds it to one caller: the gate. */
-export const grantConsent = (agreement: Agreement): Consent => new GrantedConsent(agreement);
+/** Makes a consent. The dependency test allows one caller: the redemption of a token. */
+export const grantConsent = (change: ApprovedChange): Consent => new GrantedConsent(change);
 
-/** Uses a consent up for exactly the argv it was given for; false where it is no consent, was spent, or is for another argv. */
+/** Uses up a consent for its exact argv. Returns false if the value isn't a consent, was spent before, or is for another argv. */
 export const spendConsent = (value: unknown, argv: readonly string[]): boolean => GrantedConsent.spend(value, argv);

@@ -1,26 +1,26 @@
-import { formatDollars } from '../../core/format-values.ts';
+import { formatDollars, formatPrice } from '../../core/format-values.ts';
 import type { ConsentSummary, PendingChange, ConsentLevel, Operation } from '../../core/change.ts';
 import { cleanLine } from '../../render/untrusted.ts';
 
-/** The operations for which a person types the name of what would be hit. */
+/** The operations that a person approves by typing the name of what is affected. */
 const TYPED: ReadonlySet<Operation> = new Set(['replace', 'abort', 'delete']);
 
-/** The name that a person has to type for this change; undefined where a yes is enough. */
+/** Returns the name that a person has to type for this change; undefined if a click is enough. */
 export function nameToType(change: PendingChange): string | undefined {
   if (!TYPED.has(change.operation)) return undefined;
   return change.nameToType ?? change.summary.resource.name;
 }
 
-/** Whether this operation may only be agreed to by typing a name. */
+/** Whether this operation can only be approved by typing a name. */
 export const needsName = (operation: Operation): boolean => TYPED.has(operation);
 
-/** Whether what was typed is the name that has to be. */
+/** Whether the typed text is the required name. */
 export function isNameToType(change: PendingChange, typed: unknown): boolean {
   const name = nameToType(change);
   return name !== undefined && typeof typed === 'string' && typed.trim() === name;
 }
 
-/** The summary as a card is given it: each value cleaned, none left out. */
+/** Prepares the summary for a card: cleans each value and leaves none out. */
 export function cleanSummary(summary: ConsentSummary, redact: (text: string) => string): ConsentSummary {
   const clean = (text: string): string => cleanLine(redact(text));
   const { resource } = summary;
@@ -36,7 +36,7 @@ export function cleanSummary(summary: ConsentSummary, redact: (text: string) => 
   };
 }
 
-/** What the person is shown: the action, where, at what price, and what would be lost. Each value is cleaned first. */
+/** Formats the question that the user sees: the action, where, at what price, and what would be lost. Cleans each value first. */
 export function describeChange(change: PendingChange): string {
   const { summary } = change;
   const name = nameToType(change);
@@ -46,18 +46,18 @@ export function describeChange(change: PendingChange): string {
     `Resource: ${cleanLine([summary.resource.kind, summary.resource.name ?? ''].join(' '))}`,
     `Project: ${cleanLine(summary.project)} on ${cleanLine(summary.server)}`,
     ...describeMoney(change),
-    ...listAll('With these flags, which go before what the file says:', summary.flags ?? []),
+    ...listAll('With these flags, which override the file:', summary.flags ?? []),
     ...listUnder('Would be stopped or lost:', summary.losses),
-    ...listUnder('Careful:', summary.warnings),
-    ...(name === undefined ? [] : ['', `Type the name ${cleanLine(name)} to agree.`]),
+    ...listUnder('Warnings:', summary.warnings),
+    ...(name === undefined ? [] : ['', `Type the name ${cleanLine(name)} to approve.`]),
   ].join('\n');
 }
 
 function describeMoney({ summary, operation }: PendingChange): string[] {
   const { pricePerHour, totalPrice } = summary;
-  if (pricePerHour === undefined) return operation === 'create' || operation === 'replace' ? ['Price: not known'] : [];
-  const total = totalPrice === undefined ? 'no limit in total' : `${formatDollars(totalPrice)} at most in total`;
-  return [`Price: ${formatDollars(pricePerHour)} an hour, ${total}`];
+  if (pricePerHour === undefined) return operation === 'create' || operation === 'replace' ? ['Price: unknown'] : [];
+  const total = totalPrice === undefined ? 'no limit in total' : `at most ${formatDollars(totalPrice)} in total`;
+  return [`Price: ${formatPrice(pricePerHour)}, ${total}`];
 }
 
 const MAX_LINES = 12;
@@ -67,18 +67,18 @@ function listUnder(title: string, lines: readonly string[]): string[] {
   return [...listAll(title, lines.slice(0, MAX_LINES)), ...(left > 0 ? [`- and ${left} more`] : [])];
 }
 
-/** Never cut: a flag that isn't shown would be agreed to unseen. There are no more of them than dstack documents. */
+/** Lists every line: a flag that isn't shown would be approved unseen. dstack documents only so many. */
 function listAll(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', title, ...lines.map((line) => `- ${cleanLine(line)}`)];
 }
 
 const LEVELS: Readonly<Record<ConsentLevel, string>> = {
   'person-card': 'a person clicked Approve in the card',
-  'person-form': "a person agreed in the client's form",
-  'person-dialog': 'a person agreed in a dialog on the desktop',
-  token: 'the confirmation token was brought back; this does not prove that a person agreed',
+  'person-form': "a person approved in the client's form",
+  'person-dialog': 'a person approved in a dialog on the desktop',
+  token: 'the confirmation token was returned; this does not prove that a person approved',
   policy: "the operator's policy allows this without asking",
 };
 
-/** How a change was agreed to, in words that claim no more than is true. */
+/** Describes how a change was approved, claiming no more than is true. */
 export const describeLevel = (level: ConsentLevel): string => LEVELS[level];

@@ -3,13 +3,13 @@ import type { Operation } from '../../core/change.ts';
 import type { Policy } from './policy.ts';
 import type { Requirement } from './requirement.ts';
 
-/** A resource that somebody wants to change. */
+/** A resource to be changed. */
 export interface WantedResource {
-  /** A configuration type, or the kind of thing that is stopped or deleted. */
+  /** A configuration type, or the kind of resource to stop or delete. */
   readonly kind: string;
   readonly name?: string | undefined;
   readonly project?: string | undefined;
-  /** Left out while it isn't known yet: then only what holds for every operation is checked. */
+  /** Absent while it isn't known yet: then only the rules for every operation are checked. */
   readonly operation?: Operation | undefined;
 }
 
@@ -19,7 +19,7 @@ export interface Location {
   readonly region?: string | undefined;
 }
 
-/** Whether the policy lets this resource be changed at all. @throws ToolError `policy` with the rule that forbids it. */
+/** Checks that the policy allows changing this resource. @throws ToolError `policy` with the rule that forbids it. */
 export function assertResourceAllowed(policy: Policy, { kind, name, project, operation }: WantedResource): void {
   const applies = operation === undefined || APPLIES.has(operation);
   if (applies && policy.types !== undefined && !(policy.types as readonly string[]).includes(kind)) {
@@ -30,25 +30,25 @@ export function assertResourceAllowed(policy: Policy, { kind, name, project, ope
     (project !== undefined || operation !== undefined) &&
     !matches(project, policy.projects)
   ) {
-    throw forbidden(`it allows the projects ${policy.projects.join(', ')}, not ${project ?? 'one that is not known'}`);
+    throw forbidden(`it allows the projects ${policy.projects.join(', ')}, not ${project ?? 'an unknown one'}`);
   }
   if (operation === undefined) return;
   if (policy.operations !== undefined && !policy.operations.includes(operation))
-    throw forbidden(`it does not allow to ${operation} anything`);
+    throw forbidden(`it does not allow the operation ${operation}`);
   if (policy.protected === undefined || operation === 'create') return;
-  // What is there and has no name that could be compared counts as protected.
+  // An existing resource without a name can't be compared, so it counts as protected.
   if (name === undefined || matches(name, policy.protected))
     throw forbidden(`${name ?? `a ${kind} without a name`} is protected against ${operation}`);
 }
 
 const APPLIES: ReadonlySet<Operation> = new Set(['create', 'update', 'replace']);
 
-/** Whether the policy lets something run there. @throws ToolError `policy` for one place that isn't allowed, or for none that is known. */
-export function assertBackendsAllowed(policy: Policy, places: readonly Location[]): void {
+/** Checks that the policy allows every location. @throws ToolError `policy` for one that isn't allowed, or if none is known. */
+export function assertBackendsAllowed(policy: Policy, locations: readonly Location[]): void {
   const { backends, regions } = policy;
   if (backends === undefined && regions === undefined) return;
-  if (places.length === 0) throw forbidden('it limits backends or regions, and where this would run is not known');
-  for (const { backend, region } of places) {
+  if (locations.length === 0) throw forbidden('it limits backends or regions, and it is unknown where this would run');
+  for (const { backend, region } of locations) {
     if (backends !== undefined && !matches(backend, backends)) {
       throw forbidden(
         `it allows the backends ${backends.join(', ')}, not ${backend}`,
@@ -57,14 +57,14 @@ export function assertBackendsAllowed(policy: Policy, places: readonly Location[
     }
     if (regions !== undefined && !matches(region, regions)) {
       throw forbidden(
-        `it allows the regions ${regions.join(', ')}, not ${region ?? 'one that is not known'}`,
+        `it allows the regions ${regions.join(', ')}, not ${region ?? 'an unknown one'}`,
         `Narrow the choice to ${regions.join(', ')}`,
       );
     }
   }
 }
 
-/** What a rule asks for at this price. A price that isn't known is too high. */
+/** Returns the requirement of a rule at this price. An unknown price counts as too high. */
 export function resolveRule(
   rule: Requirement | { readonly allow_below: number; readonly otherwise: Requirement } | undefined,
   pricePerHour: number | null,
@@ -73,26 +73,26 @@ export function resolveRule(
   return pricePerHour !== null && pricePerHour >= 0 && pricePerHour < rule.allow_below ? 'allow' : rule.otherwise;
 }
 
-/** The lower of two limits, of which each may be missing. */
+/** Returns the lower of two optional limits. */
 export function lower(a: number | undefined, b: number | undefined): number | undefined {
   if (a === undefined) return b;
   return b === undefined ? a : Math.min(a, b);
 }
 
-/** Nothing may be changed: said at the call, since a client may know the tool from an older list. */
+/** Creates the refusal of a read-only server. It is thrown at the call, since a client may know the tool from an older list. */
 export const readOnlyRefusal = (tool: string): ToolError =>
   new ToolError(
     'read-only',
-    `This server is read-only, so ${tool} does nothing here. Nothing was changed.`,
-    'Tell the user that this server only reads.',
+    `This server is read-only, so ${tool} is not available. Nothing was changed.`,
+    'Tell the user that this server is read-only.',
   );
 
-/** Exact, or with `*` for any characters; case doesn't matter. */
+/** Whether a text matches one of the patterns: exactly, or with `*` for any characters. Ignores case. */
 function matches(text: string | undefined, patterns: readonly string[]): boolean {
   return text !== undefined && patterns.some((pattern) => wildcard(pattern.toLowerCase(), text.toLowerCase()));
 }
 
-// Not a regular expression: many stars in one pattern would make its time explode.
+// Not a regular expression: many stars in one pattern would take exponential time.
 function wildcard(pattern: string, text: string): boolean {
   const [first = '', ...rest] = pattern.split('*');
   const last = rest.pop();

@@ -10,74 +10,76 @@ const patterns = z.array(z.string().regex(/^[a-z0-9*][a-z0-9*_.-]*$/i, 'a name, 
 const requirement = z
   .enum(REQUIREMENTS)
   .describe(
-    "person: a person's yes, else refused. ask: a person's yes where one can be asked, else the token. token: the token that the plan gave. allow: no question.",
+    'person: a person has to approve, otherwise the change is refused. ask: a person has to approve if one can be asked, otherwise the token is enough. token: the token from the preview is enough. allow: no approval is needed.',
   );
 
 const requirementByPrice = z
   .strictObject({
     allow_below: dollars.describe(
-      'Dollars an hour: below this price it is allowed without a question. A price that is not known counts as too high',
+      'Dollars per hour. Below this price, no approval is needed. An unknown price counts as too high',
     ),
     otherwise: requirement,
   })
-  .describe('Consent that depends on the price');
+  .describe('A requirement that depends on the price');
 
 const consentRule = z.union([requirement, requirementByPrice]);
 
-/** The policy file. Strict: a key that is not here is refused, so that a typing error can't switch a limit off. */
+/** The policy file. Rejects unknown keys, so that a typo can't disable a limit. */
 export const policySchema = z
   .strictObject({
-    read_only: z.boolean().optional().describe('true: nothing may be changed at all'),
+    read_only: z.boolean().optional().describe('true disables every change'),
     max_price: dollars
       .optional()
-      .describe('Dollars an hour, at most, for one run or fleet (all nodes or replicas together)'),
+      .describe('Maximum price of one run or fleet in dollars per hour, all nodes or replicas together'),
     max_total: dollars
       .optional()
       .describe(
-        'Dollars, at most, for one run in total: price times max_duration. A run without max_duration is refused',
+        'Maximum total cost of one run in dollars: price times max_duration. A run without max_duration is refused',
       ),
     max_active: dollars
       .optional()
-      .describe('Dollars an hour, at most, for everything that is active in the project, the new one included'),
-    backends: patterns
+      .describe('Maximum price of everything active in the project in dollars per hour, the new one included'),
+    backends: patterns.optional().describe("Allowed backends, by dstack's names (aws, gcp, runpod). Defaults to all"),
+    regions: patterns.optional().describe('Allowed regions. * matches any characters (eu-*). Defaults to all'),
+    projects: patterns
       .optional()
-      .describe('Clouds that may be used, as dstack names them (aws, gcp, runpod). All when left out'),
-    regions: patterns
-      .optional()
-      .describe('Regions that may be used; * stands for any characters (eu-*). All when left out'),
-    projects: patterns.optional().describe('dstack projects that may be changed. All configured ones when left out'),
+      .describe('dstack projects in which changes are allowed. Defaults to all configured projects'),
     types: z
       .array(z.enum(['task', 'service', 'dev-environment', 'fleet', 'volume', 'gateway']))
       .min(1)
       .optional()
-      .describe('Configuration types that may be applied. All when left out'),
+      .describe('Configuration types that may be applied. Defaults to all'),
     operations: z
       .array(z.enum(['create', 'update', 'replace', 'stop', 'abort', 'delete']))
       .min(1)
       .optional()
-      .describe('What may be done at all. Everything when left out'),
+      .describe('Allowed operations. Defaults to all'),
     protected: patterns
       .optional()
       .describe(
-        'Names of runs, fleets, volumes and gateways that are never updated, replaced, stopped or deleted (prod-*)',
+        'Names of runs, fleets, volumes and gateways that must never be updated, replaced, stopped or deleted (prod-*)',
       ),
     flags: z
       .array(z.string().regex(/^--[a-z][a-z0-9-]*$/, 'a long flag such as --ssh-identity'))
       .min(1)
       .optional()
-      .describe('Flags that read files, carry secrets or open ports, and that a model may give all the same'),
+      .describe(
+        'Flags that a model may use although they read files, carry secrets or open ports. By default, it may not use them',
+      ),
     consent: z
       .strictObject({
         create: consentRule.optional().describe('A new run, fleet, volume or gateway'),
-        update: consentRule.optional().describe('An in-place change of something that is there'),
-        replace: consentRule.optional().describe('A new one in the place of one that is stopped or lost'),
+        update: consentRule.optional().describe('An in-place update of an existing resource'),
+        replace: consentRule
+          .optional()
+          .describe('A new resource in place of an existing one, which is stopped or deleted'),
         stop: consentRule.optional().describe('Stop a run'),
-        abort: consentRule.optional().describe('Stop a run at once, without a clean end'),
+        abort: consentRule.optional().describe('Stop a run immediately, without a graceful shutdown'),
         delete: consentRule.optional().describe('Delete a fleet, an instance, a volume, a gateway or a finished run'),
       })
       .optional()
       .describe(
-        'What each kind of change needs. DSTACK_MCP_CONFIRM holds for those left out; its value person also turns ask and token into person',
+        'The approval that each operation needs. Defaults to DSTACK_MCP_CONFIRM; if that is person, ask and token count as person as well',
       ),
     audit: z
       .strictObject({
@@ -86,29 +88,24 @@ export const policySchema = z
           .positive()
           .max(1000)
           .optional()
-          .describe('Size at which a new audit file is begun. 5 when left out'),
-        keep_files: z
-          .int()
-          .min(1)
-          .max(1000)
-          .optional()
-          .describe('How many full audit files are kept. 10 when left out'),
+          .describe('Size in megabytes at which a new audit file is started. Defaults to 5'),
+        keep_files: z.int().min(1).max(1000).optional().describe('Number of full audit files to keep. Defaults to 10'),
       })
       .optional()
       .describe('The audit log'),
   })
-  .describe('What dstack-mcp may do. Every limit is checked before anything is submitted');
+  .describe('Rules for what dstack-mcp may do. Every limit is checked before anything is submitted');
 
 export type Policy = z.output<typeof policySchema>;
 
-/** The JSON schema of the policy file, for editors. */
+/** Returns the JSON schema of the policy file, for editors. */
 export function policyJsonSchema(): Record<string, unknown> {
   return { title: 'dstack-mcp policy', ...z.toJSONSchema(policySchema) };
 }
 
 /**
  * Reads the text of a policy file.
- * @throws ToolError `policy-broken` when it can't be read: nothing may be changed then.
+ * @throws ToolError `policy-broken` if it can't be read: nothing may be changed then.
  */
 export function readPolicyText(file: string): string {
   try {
@@ -124,7 +121,7 @@ export function readPolicyText(file: string): string {
 
 /**
  * Parses the text of a policy file. An empty file is a mistake, not a policy without limits.
- * @throws ToolError `policy-broken` when it doesn't validate.
+ * @throws ToolError `policy-broken` if it isn't valid.
  */
 export function parsePolicy(text: string, file: string): Policy {
   const document = parseDocument(text, { uniqueKeys: true, prettyErrors: true });
@@ -148,6 +145,6 @@ const broken = (file: string, why: string, cause?: unknown): ToolError =>
   new ToolError(
     'policy-broken',
     `The policy file ${file} is not valid, so no change is allowed: ${why}.`,
-    'Tell the operator; the doctor tool shows it too. Reading still works.',
+    'Tell the operator; the doctor tool reports this too. Tools that only read still work.',
     { cause },
   );

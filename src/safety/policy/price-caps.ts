@@ -1,33 +1,33 @@
 import { ToolError } from '../../core/errors.ts';
-import { formatDollars } from '../../core/format-values.ts';
+import { formatDollars, formatPrice } from '../../core/format-values.ts';
 
-/** The three limits on money; each may be missing. */
+/** The three limits on cost. */
 export interface Caps {
-  /** Dollars an hour for one run or fleet, all nodes together. */
+  /** Dollars per hour for one run or fleet, all nodes together. */
   readonly maxPrice?: number | undefined;
   /** Dollars for one run in total. */
   readonly maxTotal?: number | undefined;
-  /** Dollars an hour for everything that is active, the new one included. */
+  /** Dollars per hour for everything active in the project, the new one included. */
   readonly maxActive?: number | undefined;
 }
 
-/** What a change would cost. `undefined` means that it couldn't be read. */
+/** The cost of a change. `undefined` means that it couldn't be read. */
 export interface Cost {
   readonly hourly: number | undefined;
   /** Price times `max_duration`; `unbounded` without one; `not-a-run` for fleets, volumes and gateways. */
   readonly total: number | 'unbounded' | 'not-a-run' | undefined;
-  /** Dollars an hour of what is active and stays active. */
+  /** Dollars per hour of what is active and stays active. */
   readonly activeHourly: number | undefined;
 }
 
-/** Whether a change fits the caps. A price that can't be read while a cap is set is a refusal. */
+/** Returns the refusal of a change that exceeds a cap. If a cap is set, a price that can't be read is refused as well. */
 export function checkCaps(cost: Cost, caps: Caps): ToolError | undefined {
   const hourly = asPrice(cost.hourly);
   if (
     hourly === undefined &&
     (caps.maxPrice !== undefined || caps.maxTotal !== undefined || caps.maxActive !== undefined)
   ) {
-    return unreadable('The price an hour');
+    return unreadable('The hourly price');
   }
   return (
     checkHourly(hourly, caps.maxPrice) ??
@@ -39,7 +39,7 @@ export function checkCaps(cost: Cost, caps: Caps): ToolError | undefined {
 function checkHourly(hourly: number | undefined, cap: number | undefined): ToolError | undefined {
   if (cap === undefined || hourly === undefined || hourly <= cap) return undefined;
   return tooHigh(
-    `It would cost ${formatDollars(hourly)} an hour; the cap for one run is ${formatDollars(cap)}`,
+    `It would cost ${formatPrice(hourly)}; the cap for one run is ${formatPrice(cap)}`,
     'Choose smaller or fewer resources',
   );
 }
@@ -48,12 +48,12 @@ function checkTotal(total: Cost['total'], cap: number | undefined): ToolError | 
   if (cap === undefined || total === 'not-a-run') return undefined;
   if (total === 'unbounded') {
     return tooHigh(
-      `The cap for one run in total is ${formatDollars(cap)}, and the run has no max_duration, so it has no limit`,
+      `The cap for the total cost of one run is ${formatDollars(cap)}, but this run has no max_duration, so its cost has no limit`,
       'Set max_duration',
     );
   }
   const price = asPrice(total);
-  if (price === undefined) return unreadable('The price in total');
+  if (price === undefined) return unreadable('The total price');
   if (price <= cap) return undefined;
   return tooHigh(
     `It would cost up to ${formatDollars(price)} in total; the cap for one run is ${formatDollars(cap)}`,
@@ -68,15 +68,15 @@ function checkActive(
 ): ToolError | undefined {
   if (cap === undefined) return undefined;
   const active = asPrice(activeHourly);
-  if (active === undefined || hourly === undefined) return unreadable('The price of what is active');
+  if (active === undefined || hourly === undefined) return unreadable('The price of active resources');
   if (active + hourly <= cap) return undefined;
   return tooHigh(
-    `${formatDollars(active)} an hour is active; with ${formatDollars(hourly)} more it would pass the cap of ${formatDollars(cap)} for everything together`,
-    'Ask the user what may be stopped first',
+    `Active resources cost ${formatPrice(active)}; another ${formatPrice(hourly)} would exceed the cap of ${formatPrice(cap)} for the whole project`,
+    'Ask the user what to stop first',
   );
 }
 
-/** A price that is no number, negative or without end is no price. */
+/** Returns a valid price; undefined for NaN, infinity and negative numbers. */
 const asPrice = (value: number | undefined): number | undefined =>
   value !== undefined && Number.isFinite(value) && value >= 0 ? value : undefined;
 
@@ -86,6 +86,6 @@ const tooHigh = (what: string, next: string): ToolError =>
 const unreadable = (what: string): ToolError =>
   new ToolError(
     'price-cap',
-    `${what} can't be read from what dstack shows, and a cap is set. Nothing was submitted.`,
+    `${what} can't be read from dstack's output, and a cap is set. Nothing was submitted.`,
     'Choose resources for which dstack shows a price, then plan again.',
   );

@@ -1,13 +1,13 @@
 import type { ConsentLevel } from '../../core/change.ts';
 
 /**
- * What a change needs. `person`: a person's yes. `ask`: a person's yes where one can be asked, else the token. `token`: the token.
- * `allow`: nothing beyond the call; the operator said so in the policy.
+ * The approval that a change needs. `person`: a person's approval. `ask`: a person's approval if one can be asked, otherwise the token.
+ * `token`: the token. `allow`: none; only the operator's policy can say so.
  */
 export const REQUIREMENTS = ['person', 'ask', 'token', 'allow'] as const;
 export type Requirement = (typeof REQUIREMENTS)[number];
 
-/** The policy's word where it has one, else the setting's; the setting `person` never lets a bare token pass. */
+/** Returns the policy's requirement if it has one, otherwise the setting's. With the setting `person`, a token alone is never enough. */
 export function combineRequirements(setting: 'ask' | 'person' | 'token', policy: Requirement | undefined): Requirement {
   const wanted = policy ?? setting;
   return setting === 'person' && wanted !== 'allow' ? 'person' : wanted;
@@ -17,7 +17,7 @@ const SATISFIES: Readonly<Record<ConsentLevel, readonly Requirement[]>> = {
   'person-card': REQUIREMENTS,
   'person-form': REQUIREMENTS,
   'person-dialog': REQUIREMENTS,
-  // `ask`: the gate takes the token only after it found nobody to ask.
+  // `ask`: the gate accepts the token only after it found nobody to ask.
   token: ['ask', 'token', 'allow'],
   policy: ['allow'],
 };

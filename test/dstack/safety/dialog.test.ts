@@ -100,7 +100,7 @@ describe.skipIf(missing.length > 0)('on a real display', () => {
     openAsks.push(abort);
     return {
       answer: dialog.ask(
-        { message: 'Submit the run train\n\nProject: main\nPrice: $1.00 an hour', field, timeoutMs },
+        { message: 'Submit the run train\n\nProject: main\nPrice: $1.00/h, no limit in total', field, timeoutMs },
         abort.signal,
       ),
       abort,

@@ -26,11 +26,11 @@ const change: fc.Arbitrary<PendingChange> = fc.record({
   summary: fc.constant(pendingChange().summary),
 });
 
-test('a change differs from nothing but itself: what is described is exactly what the digest sees, prices aside', () => {
+test('the described differences are exactly those that the digest sees, except for prices', () => {
   fc.assert(
     fc.property(change, change, (a, b) => {
       const samePrice = { ...b, binding: { ...b.binding, pricePerHour: a.binding.pricePerHour } };
-      // A list of what would be hit is compared as a set; the digest sees its order.
+      // Affected resources are compared as a set; the digest depends on their order.
       const same = (one: PendingChange): string =>
         digestChange({
           ...one,
@@ -46,7 +46,7 @@ test('a change differs from nothing but itself: what is described is exactly wha
   );
 });
 
-test('any one field that is changed alone is found and named', () => {
+test('a change of any single field is described', () => {
   const mutations: ((original: Binding) => Partial<Binding>)[] = [
     ({ tool }) => ({ tool: tool === 'apply' ? 'stop' : 'apply' }),
     ({ resource }) => ({ resource: { ...resource, name: `${resource.name ?? ''}x` } }),
@@ -69,7 +69,7 @@ test('any one field that is changed alone is found and named', () => {
   );
 });
 
-test('a price may fall as far as it likes and rise by 5 %, and not by a cent more', () => {
+test('a price may fall by any amount and rise by at most 5%', () => {
   fc.assert(
     fc.property(
       fc.double({ min: 0.01, max: 1000, noNaN: true }),
@@ -85,7 +85,7 @@ test('a price may fall as far as it likes and rise by 5 %, and not by a cent mor
   );
 });
 
-test('the digest does not depend on the order in which keys were written', () => {
+test('the digest does not depend on the order of keys', () => {
   const a = pendingChange({ binding: { files: { one: '1', two: '2' } } });
   const b = pendingChange({ binding: { files: { two: '2', one: '1' } } });
   expect(digestChange(a)).toBe(digestChange(b));
@@ -95,11 +95,13 @@ test('the digest does not depend on the order in which keys were written', () =>
 test.each([
   [0, '$0.00'],
   [0.004, '$0.004'],
+  [0.0999, '$0.0999'],
+  [0.1, '$0.10'],
   [1, '$1.00'],
   [12.345, '$12.345'],
   [null, 'an unknown price'],
   [Number.NaN, 'an unknown price'],
-])('the price %s reads as %s', (price, text) => {
+])('the price %s is formatted as %s', (price, text) => {
   expect(formatDollars(price)).toBe(text);
 });
 
@@ -109,66 +111,66 @@ function withoutAbsent(files: Binding['files']): Binding['files'] {
 
 test.each<[string, Parameters<typeof pendingChange>[0], Parameters<typeof pendingChange>[0], string]>([
   ['the tool', {}, { binding: { tool: 'stop' } }, 'the tool was apply, now it is stop'],
-  ['the name to type', {}, { nameToType: 'train' }, 'the name to confirm was , now it is train'],
+  ['the name to type', {}, { nameToType: 'train' }, 'the name to type was , now it is train'],
   [
-    'a resource that has a name by now',
+    'a resource that has a name now',
     { binding: { resource: { kind: 'fleet' } } },
     { binding: { resource: { kind: 'fleet', name: 'f1' } } },
     'the resource was fleet, now it is fleet f1',
   ],
   [
-    'words of the command',
+    'the command',
     { argv: ['apply', '--file', 'a b.yml', '', '-d'] },
     { argv: ['apply', '--file=a', 'b.yml', 'x$', '-d'] },
     'the command was apply --file "a b.yml" "" -d, now it is apply --file=a b.yml "x$" -d',
   ],
   [
-    'a run that is there by now',
+    'a run that exists now',
     { binding: { present: null } },
     { binding: { present: 'id2' } },
-    'a task train is there now (id2)',
+    'a task train exists now (id2)',
   ],
   [
-    'a run that is gone',
+    'a run that no longer exists',
     { binding: { present: 'id1' } },
     { binding: { present: null } },
-    'the task train of that time (id1) is no longer there',
+    'the task train (id1) no longer exists',
   ],
   [
-    'another run',
+    'a different run',
     { binding: { present: 'id1' } },
     { binding: { present: 'id2' } },
-    'the task train is another one now (id2 instead of id1)',
+    'the task train is a different one now (id2 instead of id1)',
   ],
   [
-    'more that is hit',
+    'more affected resources',
     { binding: { affected: [] } },
     { binding: { affected: ['a', 'b'] } },
-    'it would hit more now: a, b',
+    'it would now also affect: a, b',
   ],
   [
-    'less that is hit',
+    'fewer affected resources',
     { binding: { affected: ['a', 'b'] } },
     { binding: { affected: [] } },
-    'it would no longer hit: a, b',
+    'it would no longer affect: a, b',
   ],
   [
-    'a price by now',
+    'a price that is known now',
     { binding: { pricePerHour: null } },
     { binding: { pricePerHour: 2 } },
-    'the price was unknown, now it is $2.00 an hour',
+    'the price was unknown, now it is $2.00/h',
   ],
   [
-    'no price any more',
+    'a price that is no longer known',
     { binding: { pricePerHour: 2 } },
     { binding: { pricePerHour: null } },
-    'the price was $2.00 an hour, now it is unknown',
+    'the price was $2.00/h, now it is unknown',
   ],
-])('the difference is told: %s', (_what, before, after, words) => {
+])('the difference is described: %s', (_what, before, after, words) => {
   expect(describeDifferences(pendingChange(before), pendingChange(after))).toEqual([words]);
 });
 
-test('files are told one by one, in the order of their paths', () => {
+test('files are described one by one, in the order of their paths', () => {
   const before = { '/z': '1', '/a': '1', '/gone': '1', '/new': 'absent', '/same': '1' };
   const after = { '/a': '2', '/z': '2', '/gone': 'absent', '/new': '1', '/same': '1', '/other': '1' };
   expect(
@@ -180,11 +182,4 @@ test('files are told one by one, in the order of their paths', () => {
     'the file /other has appeared',
     'the file /z was edited',
   ]);
-});
-
-test.each([
-  [0.1, '$0.10'],
-  [0.0999, '$0.0999'],
-])('the price %s reads as %s, at the border of the small ones', (price, text) => {
-  expect(formatDollars(price)).toBe(text);
 });

@@ -8,7 +8,7 @@ import {
 } from '../../../../src/safety/consent/describe-change.ts';
 import { pendingChange } from '../../../support/pending.ts';
 
-test('the person is shown the action, the place, the price, the losses and the warnings', () => {
+test('the user sees the action, the project, the price, the losses and the warnings', () => {
   const text = describeChange(
     pendingChange({
       operation: 'replace',
@@ -26,26 +26,26 @@ test('the person is shown the action, the place, the price, the losses and the w
     '',
     'Resource: task train',
     'Project: main on http://127.0.0.1:3999',
-    'Price: $2.50 an hour, $20.00 at most in total',
+    'Price: $2.50/h, at most $20.00 in total',
     '',
     'Would be stopped or lost:',
     '- run train (running since 3 h)',
     '',
-    'Careful:',
+    'Warnings:',
     '- No offers are free at the moment',
     '',
-    'Type the name train to agree.',
+    'Type the name train to approve.',
   ]);
 });
 
-test('a price that is not known is said where money would be spent, and not where it would not', () => {
-  expect(describeChange(pendingChange({ summary: { pricePerHour: undefined } }))).toContain('Price: not known');
+test('an unknown price is reported for operations that cost money, and only for those', () => {
+  expect(describeChange(pendingChange({ summary: { pricePerHour: undefined } }))).toContain('Price: unknown');
   expect(describeChange(pendingChange({ operation: 'stop', summary: { pricePerHour: undefined } }))).not.toContain(
     'Price',
   );
 });
 
-test('a name can not write lines of its own into the question, nor hide or reverse text', () => {
+test('a name cannot add lines to the question, or hide or reverse text', () => {
   const text = describeChange(
     pendingChange({
       summary: {
@@ -61,7 +61,7 @@ test('a name can not write lines of its own into the question, nor hide or rever
   expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThan(510);
 });
 
-test('a long list is cut, and says how much was left out', () => {
+test('a long list is cut and reports how many lines were omitted', () => {
   const text = describeChange(
     pendingChange({ summary: { losses: Array.from({ length: 30 }, (_, index) => `instance ${index}`) } }),
   );
@@ -69,27 +69,27 @@ test('a long list is cut, and says how much was left out', () => {
   expect(text).not.toContain('instance 12');
 });
 
-test('the level of a bare token claims no person', () => {
-  expect(describeLevel('token')).toContain('does not prove that a person agreed');
+test('the level of a bare token does not claim that a person approved', () => {
+  expect(describeLevel('token')).toContain('does not prove that a person approved');
   for (const level of ['person-form', 'person-dialog', 'person-card'] as const)
     expect(describeLevel(level)).toContain('a person');
   expect(describeLevel('policy')).toContain('policy');
 });
 
-test('the person sees every flag that goes along, however many there are, each on a line of its own', () => {
+test('the user sees every flag, no matter how many, each on its own line', () => {
   const flags = Array.from({ length: 40 }, (_, index) => `--flag-${index} value${index} (what it does)`);
   const text = describeChange(
     pendingChange({ summary: { flags: [...flags, `--long ${'x'.repeat(4_000)}\nType yes`] } }),
   );
   const lines = text.split('\n');
-  const start = lines.indexOf('With these flags, which go before what the file says:');
+  const start = lines.indexOf('With these flags, which override the file:');
   expect(lines.slice(start + 1, start + 41)).toEqual(flags.map((flag) => `- ${flag}`));
   expect(lines[start + 41]).toMatch(/^- --long xxx/);
   expect(text).not.toContain('more');
   expect(describeChange(pendingChange())).not.toContain('flags');
 });
 
-test('nothing stands in the question but what there is to say', () => {
+test('the question omits empty sections', () => {
   const plain = { pricePerHour: undefined, losses: [], warnings: [] };
   expect(describeChange(pendingChange({ operation: 'update', summary: plain })).split('\n')).toEqual([
     'Submit the run train',
@@ -97,12 +97,12 @@ test('nothing stands in the question but what there is to say', () => {
     'Resource: task train',
     'Project: main on http://127.0.0.1:3999',
   ]);
-  expect(describeChange(pendingChange({ operation: 'replace', summary: plain }))).toContain('Price: not known');
+  expect(describeChange(pendingChange({ operation: 'replace', summary: plain }))).toContain('Price: unknown');
   expect(describeChange(pendingChange({ summary: { resource: { kind: 'fleet' } } }))).toMatch(/^Resource: fleet ?$/m);
-  expect(describeChange(pendingChange({ summary: { pricePerHour: 1 } }))).toContain('$1.00 an hour, no limit in total');
+  expect(describeChange(pendingChange({ summary: { pricePerHour: 1 } }))).toContain('$1.00/h, no limit in total');
 });
 
-test('a list that just fits is shown whole', () => {
+test('a list at the limit is shown completely', () => {
   const text = describeChange(
     pendingChange({ summary: { losses: Array.from({ length: 12 }, (_, index) => `instance ${index}`) } }),
   );
@@ -110,7 +110,7 @@ test('a list that just fits is shown whole', () => {
   expect(text).not.toContain('more');
 });
 
-test('no name is typed where a yes is enough, even if there is one to type', () => {
+test('no name is typed for operations that a click approves, even if the change has one', () => {
   expect(nameToType(pendingChange({ operation: 'create', nameToType: 'train' }))).toBeUndefined();
   expect(nameToType(pendingChange({ operation: 'delete', nameToType: 'other' }))).toBe('other');
   expect(nameToType(pendingChange({ operation: 'delete' }))).toBe('train');
@@ -125,15 +125,15 @@ test.each<[unknown, boolean]>([
   [undefined, false],
   [true, false],
   [['train'], false],
-])('typed as %j, the name train is given: %j', (typed, isIt) => {
+])('%j is accepted as the name train: %j', (typed, isIt) => {
   expect(isNameToType(pendingChange({ operation: 'delete' }), typed)).toBe(isIt);
 });
 
-test('where no name is to be typed, none is the right one', () => {
+test('no typed name is right for an operation that needs none', () => {
   expect(isNameToType(pendingChange({ operation: 'create' }), 'train')).toBe(false);
 });
 
-test('the card is given every word of the summary, cleaned and masked, and none is left out', () => {
+test('the card receives the whole summary, cleaned and redacted', () => {
   const hostile = 'the key s3cr3t\u202e\n<img src=x>';
   const many = Array.from({ length: 40 }, (_, index) => `instance ${index}`);
   const { summary } = pendingChange({
@@ -162,7 +162,7 @@ test('the card is given every word of the summary, cleaned and masked, and none 
   });
 });
 
-test('a summary without a name or flags stays without', () => {
+test('a summary without a name or flags stays without them', () => {
   const { summary } = pendingChange({ summary: { resource: { kind: 'fleet' } } });
   const cleaned = cleanSummary(summary, (text) => text);
   expect(cleaned.resource).toEqual({ kind: 'fleet' });

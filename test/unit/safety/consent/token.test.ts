@@ -2,16 +2,16 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createToken, findByFingerprint, fingerprintToken } from '../../../../src/safety/consent/token.ts';
 
-test('a token has 140 bits in four groups, without letters that look alike', () => {
+test('a token has 140 bits in four groups, without look-alike letters', () => {
   const tokens = Array.from({ length: 2_000 }, createToken);
   for (const token of tokens) expect(token).toMatch(/^[0-9a-hjkmnp-tv-z]{7}(?:-[0-9a-hjkmnp-tv-z]{7}){3}$/);
   expect(new Set(tokens).size).toBe(tokens.length);
-  // Every letter of the alphabet turns up at every place: no bits are lost.
+  // Every letter of the alphabet occurs at every position: no bits are lost.
   const letters = Array.from({ length: 31 }, (_, place) => new Set(tokens.map((token) => token[place])).size);
   expect(letters.filter((_, place) => place % 8 !== 7)).toEqual(Array.from({ length: 28 }, () => 32));
 });
 
-test('no change of a letter finds the entry of another token', () => {
+test('a token with one changed letter finds no entry', () => {
   fc.assert(
     fc.property(fc.nat(30), fc.constantFrom(...'0123456789abcdefghjkmnpqrstvwxyz'.split('')), (place, letter) => {
       const token = createToken();
@@ -24,7 +24,7 @@ test('no change of a letter finds the entry of another token', () => {
   );
 });
 
-test('no text that is not the token finds it: shorter, longer, with other characters', () => {
+test('a shorter, longer or different text does not find the token', () => {
   const token = createToken();
   const entries = [{ fingerprint: fingerprintToken(token) }];
   for (const text of [
@@ -40,7 +40,7 @@ test('no text that is not the token finds it: shorter, longer, with other charac
   }
 });
 
-test('a token that was read aloud or typed off is still the token', () => {
+test('a token that was read aloud or retyped is still the token', () => {
   const token = '0123456-789abcd-efghjkm-npqrstv';
   for (const spelled of [
     token.toUpperCase(),

@@ -42,12 +42,12 @@ function refusalOf(act: () => unknown): ToolError | undefined {
 
 test.each<[string, string, RegExp]>([
   ['an unknown key', 'max_prize: 5', /max_prize/],
-  ['an unknown key further down', 'consent:\n  remove: ask', /remove/],
-  ['a text for a number', 'max_price: "5"', /max_price/],
+  ['a nested unknown key', 'consent:\n  remove: ask', /remove/],
+  ['a string instead of a number', 'max_price: "5"', /max_price/],
   ['a negative cap', 'max_price: -1', /max_price/],
-  ['no number', 'max_price: .nan', /max_price/],
-  ['an endless cap', 'max_price: .inf', /max_price/],
-  ['an empty list, which would be no limit or a full stop', 'backends: []', /backends/],
+  ['a value that is not a number', 'max_price: .nan', /max_price/],
+  ['an infinite cap', 'max_price: .inf', /max_price/],
+  ['an empty list, which could mean no limit or nothing allowed', 'backends: []', /backends/],
   ['an empty file', '', /the file/],
   ['a list', '- max_price: 5', /the file/],
   ['an unknown level', 'consent:\n  create: yes', /create/],
@@ -55,8 +55,8 @@ test.each<[string, string, RegExp]>([
   ['broken YAML', 'max_price: [', /policy/],
   ['aliases that explode', bomb(), /alias/i],
   ['a tag', 'max_price: !!js/function "5"', /tag/i],
-  ['a flag that is not a long one', 'flags: ["-y"]', /flags/],
-  ['a type that dstack has not', 'types: [job]', /types/],
+  ['a flag that is not long', 'flags: ["-y"]', /flags/],
+  ['an unknown type', 'types: [job]', /types/],
 ])('a policy with %s is refused', (_what, text, words) => {
   const error = refusalOf(() => parsePolicy(text, 'policy.yml'));
   expect(error).toMatchObject({ code: 'policy-broken', message: expect.stringMatching(words) });
@@ -77,7 +77,7 @@ function bomb(): string {
   return lines.join('\n');
 }
 
-test('no key but the documented ones is taken, wherever it stands', () => {
+test('only documented keys are accepted, at every level', () => {
   const known = new Set(Object.keys(policySchema.shape));
   fc.assert(
     fc.property(fc.stringMatching(/^[a-z_]{1,12}$/), (key) => {
@@ -91,7 +91,7 @@ test('no key but the documented ones is taken, wherever it stands', () => {
   );
 });
 
-test('a policy that is not there or not valid stops the start', () => {
+test('a missing or invalid policy prevents the start', () => {
   expect(refusalOf(() => watch(undefined, { policy: path.join(folder, 'missing.yml') }))).toMatchObject({
     code: 'policy-broken',
     message: expect.stringContaining('ENOENT'),
@@ -126,7 +126,7 @@ test.each<[string, (file: string) => void]>([
   expect(policy.caps().maxPrice).toBe(7);
 });
 
-test('a snapshot keeps the rules of its one reading; an edit takes effect with the next snapshot', () => {
+test('a snapshot keeps its rules; an edit takes effect with the next snapshot', () => {
   const file = policyFile('{max_price: 9, types: [task], backends: [aws], flags: [--env], consent: {create: person}}');
   const policy = watch(undefined, { policy: file, maxPrice: 8 });
   const before = policy.snapshot();
@@ -152,7 +152,7 @@ test('a snapshot keeps the rules of its one reading; an edit takes effect with t
   expect(refusalOf(() => before.caps())).toBeUndefined();
 });
 
-test('a tighter policy takes effect at once, even with the size and the time of the old one', () => {
+test('a stricter policy takes effect immediately, even with the size and timestamp of the old one', () => {
   const file = policyFile('max_price: 9');
   utimesSync(file, 1_000, 1_000);
   const policy = watch(undefined, { policy: file });
@@ -168,7 +168,7 @@ test.each<[string | undefined, boolean, boolean]>([
   ['read_only: true', false, true],
   ['read_only: false', true, true],
   ['read_only: false', false, false],
-])('with policy %s and the setting %s a change is refused at the call: %s', (text, readOnly, refused) => {
+])('with the policy %s and the setting %s, a change is refused at the call: %s', (text, readOnly, refused) => {
   const policy = watch(text, { readOnly });
   for (const effect of ['change', 'destroy'] as const) {
     const error = refusalOf(() => policy.assertToolAllowed({ name: 'apply', effect }));
@@ -185,11 +185,11 @@ test.each<[string, Parameters<ReturnType<typeof watch>['assertResourceAllowed']>
   ['projects: [main]', { kind: 'task' }, undefined],
   ['projects: [main]', { kind: 'task', project: 'prod' }, /projects main, not prod/],
   ['projects: [main]', { kind: 'task', project: 'main', operation: 'create' }, undefined],
-  ['projects: [main]', { kind: 'task', operation: 'create' }, /not one that is not known/],
+  ['projects: [main]', { kind: 'task', operation: 'create' }, /not an unknown one/],
   ['projects: ["dev-*"]', { kind: 'task', project: 'dev-a' }, undefined],
   ['projects: ["dev-*"]', { kind: 'task', project: 'xdev-a' }, /not xdev-a/],
   ['operations: [create, stop]', { kind: 'run', name: 'a', operation: 'stop' }, undefined],
-  ['operations: [create, stop]', { kind: 'run', name: 'a', operation: 'abort' }, /does not allow to abort/],
+  ['operations: [create, stop]', { kind: 'run', name: 'a', operation: 'abort' }, /does not allow the operation abort/],
   ['protected: ["prod-*"]', { kind: 'run', name: 'prod-api', operation: 'stop' }, /prod-api is protected against stop/],
   ['protected: ["prod-*"]', { kind: 'fleet', name: 'PROD-gpu', operation: 'delete' }, /protected/],
   ['protected: ["prod-*"]', { kind: 'service', name: 'prod-api', operation: 'update' }, /protected/],
@@ -201,7 +201,7 @@ test.each<[string, Parameters<ReturnType<typeof watch>['assertResourceAllowed']>
   ['protected: ["a*b*c"]', { kind: 'run', name: 'a1b2c', operation: 'abort' }, /protected/],
   ['protected: ["a*b*c"]', { kind: 'run', name: 'a1c2b', operation: 'abort' }, undefined],
   ['protected: ["ab*ba"]', { kind: 'run', name: 'aba', operation: 'abort' }, undefined],
-])('under "%s" the wish %o is judged', (text, resource, words) => {
+])('the policy "%s" is checked for the resource %o', (text, resource, words) => {
   const error = refusalOf(() => watch(text).assertResourceAllowed(resource));
   expect(error?.message ?? '').toMatch(words ?? /^$/);
   expect(error?.code).toBe(words && 'policy');
@@ -211,17 +211,17 @@ test.each<[string, { backend: string; region?: string }[], RegExp | undefined]>(
   ['max_price: 1', [], undefined],
   ['backends: [aws]', [{ backend: 'aws' }, { backend: 'AWS', region: 'x' }], undefined],
   ['backends: [aws]', [{ backend: 'aws' }, { backend: 'gcp' }], /backends aws, not gcp/],
-  ['backends: [aws]', [], /not known/],
+  ['backends: [aws]', [], /unknown where this would run/],
   ['regions: ["eu-*"]', [{ backend: 'aws', region: 'eu-west-1' }], undefined],
   ['regions: ["eu-*"]', [{ backend: 'aws', region: 'us-east-1' }], /not us-east-1/],
-  ['regions: ["eu-*"]', [{ backend: 'aws' }], /not one that is not known/],
-])('under "%s" the places %o are judged', (text, places, words) => {
-  const error = refusalOf(() => watch(text).assertBackendsAllowed(places));
+  ['regions: ["eu-*"]', [{ backend: 'aws' }], /not an unknown one/],
+])('the policy "%s" is checked for the locations %o', (text, locations, words) => {
+  const error = refusalOf(() => watch(text).assertBackendsAllowed(locations));
   expect(error?.message ?? '').toMatch(words ?? /^$/);
   expect(error?.code).toBe(words && 'policy');
 });
 
-test('the consent that is needed comes from the policy for each operation, by price where it says so', () => {
+test('the policy sets the required consent of each operation, optionally by price', () => {
   const policy = watch('consent:\n  create: {allow_below: 1, otherwise: person}\n  stop: token\n  delete: person');
   const needs = (operation: Parameters<typeof pendingChange>[0] & object) =>
     policy.requirementFor(pendingChange(operation));
@@ -238,7 +238,7 @@ test('the consent that is needed comes from the policy for each operation, by pr
   );
 });
 
-test('of two caps on the price the lower one holds', () => {
+test('the lower of two price caps applies', () => {
   expect(watch('max_price: 5', { maxPrice: 3 }).caps().maxPrice).toBe(3);
   expect(watch('max_price: 2', { maxPrice: 3 }).caps().maxPrice).toBe(2);
   expect(watch('max_price: 0', { maxPrice: 3 }).caps().maxPrice).toBe(0);
@@ -246,7 +246,7 @@ test('of two caps on the price the lower one holds', () => {
   expect(watch('max_total: 7\nmax_active: 8').caps()).toEqual({ maxPrice: undefined, maxTotal: 7, maxActive: 8 });
 });
 
-test('limits, flags and the size of the audit log are handed on', () => {
+test('limits, flags and the size of the audit log come from the policy', () => {
   const policy = watch('backends: [aws]\nflags: [--env]\naudit: {max_megabytes: 2, keep_files: 3}');
   expect(policy.limits()).toEqual({ backends: ['aws'], regions: undefined });
   expect(policy.allowedFlags()).toEqual(['--env']);
@@ -258,7 +258,7 @@ test('limits, flags and the size of the audit log are handed on', () => {
 
 const docs = inRepository('docs');
 
-test('every key of the policy is documented, and the schema for editors is that of the code', () => {
+test('every key of the policy is documented, and the JSON schema is up to date', () => {
   const undocumented: string[] = [];
   const visit = (node: unknown, where: string): void => {
     if (typeof node !== 'object' || node === null) return;
@@ -317,21 +317,21 @@ test.each<[string, (policy: ReturnType<typeof watch>) => unknown, string, string
     'read_only: true',
     (policy) => policy.assertToolAllowed({ name: 'apply', effect: 'change' }),
     'read-only',
-    'This server is read-only, so apply does nothing here. Nothing was changed.',
-    'Tell the user that this server only reads.',
+    'This server is read-only, so apply is not available. Nothing was changed.',
+    'Tell the user that this server is read-only.',
   ],
-])('under "%s" the refusal says the rule and what to do', (text, act, code, message, hint) => {
+])('the refusal for the policy "%s" contains the rule and the next step', (text, act, code, message, hint) => {
   expect(refusalOf(() => act(watch(text)))).toMatchObject({ code, message, hint });
 });
 
-test('a policy that is not valid is refused with every place that is wrong, and whom to tell', () => {
+test('an invalid policy is refused with every error and with whom to tell', () => {
   const error = refusalOf(() =>
     parsePolicy('max_price: -1\nconsent: {create: maybe}\naudit: {keep_files: 0}', 'p.yml'),
   );
   expect(error?.message).toMatch(
     /^The policy file p\.yml is not valid, so no change is allowed: max_price: .+; consent\.create: .+; audit\.keep_files: .+\.$/,
   );
-  expect(error?.hint).toBe('Tell the operator; the doctor tool shows it too. Reading still works.');
+  expect(error?.hint).toBe('Tell the operator; the doctor tool reports this too. Tools that only read still work.');
   const missing = refusalOf(() => watch(undefined, { policy: path.join(folder, 'none.yml') }));
   expect(missing?.message).toContain("it can't be read (ENOENT)");
   expect(missing?.cause).toBeInstanceOf(Error);
@@ -380,19 +380,19 @@ test.each([
   ['abc*abc', 'abcabc', true],
   ['other', 'x', false],
 ])('the pattern %j matches %j: %s', (pattern, name, matching) => {
-  // Beside one that never matches: any of the patterns is enough.
+  // Next to a pattern that never matches: one matching pattern is enough.
   const policy = watch(`protected: ["never-this", "${pattern}"]`);
   const error = refusalOf(() => policy.assertResourceAllowed({ kind: 'run', name, operation: 'stop' }));
   expect(error !== undefined).toBe(matching);
 });
 
-test('a free run is below any price but nothing', () => {
+test('a free run is below every price except zero', () => {
   const free = pendingChange({ binding: { pricePerHour: 0 } });
   expect(watch('consent: {create: {allow_below: 1, otherwise: person}}').requirementFor(free)).toBe('allow');
   expect(watch('consent: {create: {allow_below: 0, otherwise: person}}').requirementFor(free)).toBe('person');
 });
 
-test('without limits for the audit log none are handed on', () => {
+test('without audit limits in the policy, none are set', () => {
   expect(watch('max_price: 1').auditLimits()).toEqual({ maxBytes: undefined, keepFiles: undefined });
   expect(watch('audit: {keep_files: 4}').auditLimits()).toEqual({ maxBytes: undefined, keepFiles: 4 });
 });

@@ -6,33 +6,43 @@ import type { Caps, Cost } from '../../../../src/safety/policy/price-caps.ts';
 const cost = (more: Partial<Cost> = {}): Cost => ({ hourly: 1, total: 10, activeHourly: 5, ...more });
 
 test.each<[string, Partial<Cost>, Caps, RegExp | undefined]>([
-  ['no cap, no price', { hourly: undefined, total: undefined, activeHourly: undefined }, {}, undefined],
-  ['at the cap an hour', {}, { maxPrice: 1 }, undefined],
-  ['above the cap an hour', { hourly: 1.01 }, { maxPrice: 1 }, /\$1\.01 an hour; the cap for one run is \$1\.00/],
-  ['a cap of nothing', { hourly: 0.0001 }, { maxPrice: 0 }, /cap/],
-  ['free at a cap of nothing', { hourly: 0 }, { maxPrice: 0 }, undefined],
+  ['no cap and no price', { hourly: undefined, total: undefined, activeHourly: undefined }, {}, undefined],
+  ['at the hourly cap', {}, { maxPrice: 1 }, undefined],
+  ['above the hourly cap', { hourly: 1.01 }, { maxPrice: 1 }, /\$1\.01\/h; the cap for one run is \$1\.00\/h\./],
+  ['a cap of zero', { hourly: 0.0001 }, { maxPrice: 0 }, /cap/],
+  ['free with a cap of zero', { hourly: 0 }, { maxPrice: 0 }, undefined],
   ['no price and a cap', { hourly: undefined }, { maxPrice: 1 }, /can't be read/],
-  ['no number for a price', { hourly: Number.NaN }, { maxPrice: 1 }, /can't be read/],
-  ['an endless price', { hourly: Number.POSITIVE_INFINITY }, { maxPrice: 1 }, /can't be read/],
+  ['a price that is not a number', { hourly: Number.NaN }, { maxPrice: 1 }, /can't be read/],
+  ['an infinite price', { hourly: Number.POSITIVE_INFINITY }, { maxPrice: 1 }, /can't be read/],
   ['a negative price', { hourly: -1 }, { maxPrice: 1 }, /can't be read/],
   ['at the total', {}, { maxTotal: 10 }, undefined],
   ['above the total', { total: 10.01 }, { maxTotal: 10 }, /up to \$10\.01 in total; the cap for one run is \$10\.00/],
   ['no max_duration', { total: 'unbounded' }, { maxTotal: 10 }, /no max_duration/],
-  ['no max_duration, no such cap', { total: 'unbounded' }, { maxPrice: 1 }, undefined],
+  ['no max_duration and no total cap', { total: 'unbounded' }, { maxPrice: 1 }, undefined],
   ['a fleet has no total', { total: 'not-a-run' }, { maxTotal: 1 }, undefined],
-  ['a total that can not be read', { total: undefined }, { maxTotal: 10 }, /price in total can't be read/],
-  ['at the sum', {}, { maxActive: 6 }, undefined],
-  ['above the sum', {}, { maxActive: 5.99 }, /\$5\.00 an hour is active; with \$1\.00 more/],
-  ['what is active can not be read', { activeHourly: undefined }, { maxActive: 100 }, /what is active can't be read/],
-  ['no price, only the sum is capped', { hourly: undefined }, { maxActive: 100 }, /can't be read/],
-  ['no price, only the total is capped', { hourly: undefined }, { maxTotal: 100 }, /can't be read/],
+  ['a total that cannot be read', { total: undefined }, { maxTotal: 10 }, /total price can't be read/],
+  ['at the active cap', {}, { maxActive: 6 }, undefined],
+  [
+    'above the active cap',
+    {},
+    { maxActive: 5.99 },
+    /Active resources cost \$5\.00\/h; another \$1\.00\/h would exceed the cap of \$5\.99\/h/,
+  ],
+  [
+    'an active price that cannot be read',
+    { activeHourly: undefined },
+    { maxActive: 100 },
+    /price of active resources can't be read/,
+  ],
+  ['no price and only an active cap', { hourly: undefined }, { maxActive: 100 }, /can't be read/],
+  ['no price and only a total cap', { hourly: undefined }, { maxTotal: 100 }, /can't be read/],
 ])('%s', (_what, more, caps, words) => {
   const refusal = checkCaps(cost(more), caps);
   expect(refusal?.message ?? '').toMatch(words ?? /^$/);
   expect(refusal?.code).toBe(words && 'price-cap');
 });
 
-test('whatever is let through lies within every cap that is set', () => {
+test('every accepted cost is within every cap', () => {
   const amount = fc.oneof(fc.double(), fc.constant(undefined));
   const cap = fc.oneof(fc.double({ min: 0, max: 100, noNaN: true }), fc.constant(undefined));
   fc.assert(
@@ -59,16 +69,16 @@ test.each<[Partial<Cost>, Caps, string]>([
   [{ hourly: 2 }, { maxPrice: 1 }, 'Choose smaller or fewer resources, then plan again.'],
   [{ total: 'unbounded' }, { maxTotal: 1 }, 'Set max_duration, then plan again.'],
   [{ total: 11 }, { maxTotal: 1 }, 'Set a shorter max_duration or choose smaller resources, then plan again.'],
-  [{}, { maxActive: 1 }, 'Ask the user what may be stopped first, then plan again.'],
+  [{}, { maxActive: 1 }, 'Ask the user what to stop first, then plan again.'],
   [{ total: undefined }, { maxTotal: 1 }, 'Choose resources for which dstack shows a price, then plan again.'],
-])('%j under %j: what to do next', (more, caps, hint) => {
+])('%j with %j is refused with the next step', (more, caps, hint) => {
   expect(checkCaps(cost(more), caps)?.hint).toBe(hint);
 });
 
-test('which price can not be read is said', () => {
+test('the refusal names the price that cannot be read', () => {
   const message = (more: Partial<Cost>, caps: Caps): string | undefined => checkCaps(cost(more), caps)?.message;
-  const end = "can't be read from what dstack shows, and a cap is set. Nothing was submitted.";
-  expect(message({ hourly: undefined }, { maxActive: 1 })).toBe(`The price an hour ${end}`);
-  expect(message({ total: undefined }, { maxTotal: 1 })).toBe(`The price in total ${end}`);
-  expect(message({ activeHourly: undefined }, { maxActive: 1 })).toBe(`The price of what is active ${end}`);
+  const end = "can't be read from dstack's output, and a cap is set. Nothing was submitted.";
+  expect(message({ hourly: undefined }, { maxActive: 1 })).toBe(`The hourly price ${end}`);
+  expect(message({ total: undefined }, { maxTotal: 1 })).toBe(`The total price ${end}`);
+  expect(message({ activeHourly: undefined }, { maxActive: 1 })).toBe(`The price of active resources ${end}`);
 });

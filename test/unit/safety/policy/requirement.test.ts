@@ -15,7 +15,7 @@ test.each<['ask' | 'person' | 'token', Requirement | undefined, Requirement]>([
   ['person', 'token', 'person'],
   ['person', 'ask', 'person'],
   ['person', 'allow', 'allow'],
-])('the setting %s with %s in the policy asks for %s', (setting, policy, expected) => {
+])('the setting %s and the policy %s require %s', (setting, policy, expected) => {
   expect(combineRequirements(setting, policy)).toBe(expected);
 });
 
@@ -31,6 +31,6 @@ test.each<[ConsentLevel, Requirement, boolean]>([
   ['policy', 'token', false],
   ['policy', 'allow', true],
   ['token', 'allow', true],
-])('consent by %s is enough for %s: %s', (level, requirement, expected) => {
+])('approval by %s satisfies %s: %s', (level, requirement, expected) => {
   expect(isEnough(level, requirement)).toBe(expected);
 });
