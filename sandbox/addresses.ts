@@ -1,16 +1,16 @@
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
-/** Where a simulated host listens (`bind`) and by what name the server reaches it. */
+/** The address on which a simulated host listens (`bind`), and the name by which the server reaches it. */
 export interface HostAddress {
   readonly hostname: string;
   readonly bind: string;
 }
 
-/** The names by which 127.0.0.1 can be called where it is the only loopback address (macOS): dstack wants one name for each host. */
-const NAMES_OF_LOOPBACK = ['127.0.0.1', 'localhost', '127.1', '127.0.1', '0x7f.1', '0177.1'];
+/** Names for 127.0.0.1 on systems with a single loopback address (macOS), since dstack needs a unique name for each host. */
+const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '127.1', '127.0.1', '0x7f.1', '0177.1'];
 
-/** Picks that many loopback addresses of their own, so that several sandboxes can run at once. */
+/** Picks random loopback addresses, so that several sandboxes can run at once. */
 export async function pickAddresses(count: number): Promise<HostAddress[]> {
   const addresses = new Set<string>();
   while (addresses.size < count) addresses.add(pickAddress());
@@ -19,8 +19,8 @@ export async function pickAddresses(count: number): Promise<HostAddress[]> {
   if (first !== undefined && (await canListen(first)))
     return picked.map((address) => ({ hostname: address, bind: address }));
   return picked.map((_, index) => {
-    const hostname = NAMES_OF_LOOPBACK[index];
-    if (hostname === undefined) throw new Error(`only ${NAMES_OF_LOOPBACK.length} hosts are possible on this system`);
+    const hostname = LOOPBACK_NAMES[index];
+    if (hostname === undefined) throw new Error(`this system supports at most ${LOOPBACK_NAMES.length} hosts`);
     return { hostname, bind: '127.0.0.1' };
   });
 }

@@ -17,7 +17,7 @@ export interface CliHome {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Makes a home folder from which the dstack CLI talks to one server and asks no other. */
+/** Creates a home folder that configures the dstack CLI for one server, without update checks. */
 export async function createHome(options: HomeOptions): Promise<CliHome> {
   const { home, url, token, project, binFolder } = options;
   const workspace = path.join(home, 'workspace');
@@ -31,28 +31,28 @@ export async function createHome(options: HomeOptions): Promise<CliHome> {
   return { home, workspace, env: createEnvironment({ home, binFolder, temporary }) };
 }
 
-/** dstack asks for updates unless it did so today. */
+/** Prevents the CLI's update check, which runs once a day. */
 export async function skipUpdateCheck(home: string): Promise<void> {
   const folder = path.join(home, '.cache', '.dstack', 'cli');
   await mkdir(folder, { recursive: true });
   await writeFile(path.join(folder, 'last_check'), '');
 }
 
-/** Everything a CLI needs and nothing of the caller's settings, proxies among them. */
+/** Creates an environment with what the CLI needs, and none of the caller's settings, such as proxies. */
 function createEnvironment({
   home,
   binFolder,
   temporary,
 }: Record<'home' | 'binFolder' | 'temporary', string>): Record<string, string> {
-  const kept = ['SYSTEMROOT', 'COMSPEC', 'PATHEXT'].flatMap((name) => {
+  const inherited = ['SYSTEMROOT', 'COMSPEC', 'PATHEXT'].flatMap((name) => {
     const value = process.env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
   const searchPath = [binFolder, process.env['PATH'] ?? ''].join(path.delimiter);
-  // A CLI that is killed leaves its temporary files: they go away with the sandbox.
+  // A killed CLI leaves temporary files. Here they are removed with the sandbox.
   const temporaryFolders = { TMPDIR: temporary, TEMP: temporary, TMP: temporary };
   return {
-    ...Object.fromEntries(kept),
+    ...Object.fromEntries(inherited),
     ...temporaryFolders,
     HOME: home,
     USERPROFILE: home,

@@ -16,7 +16,7 @@ interface HostPlan {
 }
 
 const CPU_HOST = { gpuCount: 0, cpus: 8, memoryBytes: 32 * GIB, diskBytes: 200 * GIB };
-// Many runs fit side by side: none takes the free machine that another was planned with, which would raise that one's price.
+// Has room for many runs, so that one run doesn't take the idle machine from another's plan, which would raise its price.
 const SHARED_HOST = { gpuCount: 0, cpus: 16, memoryBytes: 64 * GIB, diskBytes: 400 * GIB };
 const A100_HOST = {
   gpuName: 'A100-SXM4-80GB',
@@ -35,21 +35,21 @@ const HOSTS: readonly HostPlan[] = [
   { fleet: 'cluster', name: 'node-2', hardware: CPU_HOST },
 ];
 
-/** A started host of a default fleet. */
+/** A running host of a default fleet. */
 export interface FleetHost {
   readonly plan: HostPlan;
   readonly host: SimulatedHost;
   readonly hostname: string;
 }
 
-/** Starts the machines behind the default SSH fleets. */
+/** Starts the hosts of the default SSH fleets. */
 export async function startFleetHosts(start: StartMachine): Promise<FleetHost[]> {
   const addresses = await pickAddresses(HOSTS.length);
   return await Promise.all(
     HOSTS.map(async (plan, index) => {
       const address = addresses[index];
-      if (address === undefined) throw new Error(`there is no address for ${plan.name}`);
-      // Within one network, or dstack won't take them for a cluster.
+      if (address === undefined) throw new Error(`no address for ${plan.name}`);
+      // dstack requires the hosts of a cluster to share a network.
       const hardware = { ...plan.hardware, address: `10.0.0.${index + 1}/24` };
       return { plan, host: await start(plan.name, hardware, address.bind), hostname: address.hostname };
     }),
@@ -64,7 +64,7 @@ export interface DefaultFleetsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Creates the fleets `cloud`, `on-prem` and `cluster` and waits until every host of them can be used. */
+/** Creates the fleets `cloud`, `on-prem` and `cluster`, and waits until all their hosts are idle. */
 export async function createDefaultFleets({
   request,
   project,
@@ -114,7 +114,7 @@ async function waitForHosts(request: RestClient, project: string, signal: AbortS
     );
     const lost = instances.find(({ status }) => status === 'terminated' || status === 'terminating');
     if (lost !== undefined)
-      throw new Error(`a host of fleet ${lost.fleet} was given up: ${lost.termination_reason ?? lost.status}`);
+      throw new Error(`a host of fleet ${lost.fleet} failed: ${lost.termination_reason ?? lost.status}`);
     if (instances.length === HOSTS.length && instances.every(({ status }) => status === 'idle')) return;
     await delay(100);
   }

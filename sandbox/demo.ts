@@ -12,38 +12,38 @@ import { showProgress } from './show-progress.ts';
 export interface DemoOptions {
   readonly print: (line: string) => void;
   readonly signal: AbortSignal;
-  /** The bundled server that the demo connects to, as a client would. */
+  /** The bundled server to which the demo connects as a client. */
   readonly server: string;
   readonly cacheFolder: string;
 }
 
-/** How a result of ours looks to a client. */
-interface Answer {
+interface Result {
   readonly text: string;
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
-/** One step of the round: what a user would say, and the call that answers it. */
+/** One step of the demo: a user's request, and the tool call that answers it. */
 interface Step {
   readonly title: string;
   readonly tool: string;
-  readonly arguments: (so: Readonly<Record<string, unknown>>) => Record<string, unknown>;
-  /** What a user waits for: the call is made again until its facts say so. */
+  /** Creates the input from the previous step's structured content. */
+  readonly arguments: (previous: Readonly<Record<string, unknown>>) => Record<string, unknown>;
+  /** Repeats the call until this returns true. */
   readonly until?: (facts: Readonly<Record<string, unknown>>) => boolean;
 }
 
-/** How long a step is repeated; the server fetches the first lines of a job some seconds after it runs. */
+/** Time limit for repeating a step. The server fetches a job's first lines a few seconds after it starts. */
 const REPEAT_MS = 30_000;
 
-/** A call ends by itself before that, except on a machine that has other things to do. */
-const CALL_MS = 180_000;
+/** Longer than any call takes, except on an overloaded machine. */
+const CALL_TIMEOUT_MS = 180_000;
 
 const STEPS: readonly Step[] = [
-  { title: 'Which GPUs can be had, and for how much?', tool: 'offer', arguments: () => ({ max_offers: 8 }) },
+  { title: 'Which GPUs are available, and what do they cost?', tool: 'offer', arguments: () => ({ max_offers: 8 }) },
   { title: 'What would this training run do and cost?', tool: 'plan', arguments: () => ({ file: 'train.dstack.yml' }) },
   { title: 'Yes, run it', tool: 'apply', arguments: ({ token }) => ({ token }) },
-  { title: 'Tell me when it runs', tool: 'get', arguments: () => ({ name: 'train', wait_for: 'running' }) },
-  { title: 'What runs now?', tool: 'ps', arguments: () => ({}) },
+  { title: 'Tell me when it is running', tool: 'get', arguments: () => ({ name: 'train', wait_for: 'running' }) },
+  { title: 'What is running now?', tool: 'ps', arguments: () => ({}) },
   {
     title: 'What does it print?',
     tool: 'logs',
@@ -52,27 +52,33 @@ const STEPS: readonly Step[] = [
   },
   { title: 'Stop it', tool: 'stop', arguments: () => ({ run: 'train' }) },
   { title: 'Yes, stop it', tool: 'stop', arguments: ({ token }) => ({ token }) },
-  { title: 'Has it ended?', tool: 'get', arguments: () => ({ name: 'train', wait_for: 'finished' }) },
+  { title: 'Has it finished?', tool: 'get', arguments: () => ({ name: 'train', wait_for: 'finished' }) },
   {
-    title: 'A flag that nobody documented is refused',
+    title: 'A flag that dstack does not document is rejected',
     tool: 'plan',
     arguments: () => ({ file: 'train.dstack.yml', flags: { '--gpus': '8' } }),
   },
 ];
 
-/** Shows a whole round against the sandbox as it happens; gives the exit code. Nothing is left of it. */
+const NEXT_STEPS = `
+── What to do next ──
+Add dstack-mcp to your MCP client:   dstack-mcp setup --list
+Check your own dstack setup:         dstack-mcp doctor
+Keep a sandbox running to try it in: dstack-mcp sandbox`;
+
+/** Runs an end-to-end demo against the sandbox and prints it as it happens. Returns the exit code, and leaves nothing behind. */
 export async function runDemo({ print, signal, server, cacheFolder }: DemoOptions): Promise<number> {
   const startedAt = performance.now();
   const timings: string[] = [];
   const timed = async <T>(name: string, step: () => Promise<T>): Promise<T> => {
-    const since = performance.now();
+    const stepStartedAt = performance.now();
     const result = await step();
-    timings.push(`${name.padEnd(50)} ${seconds(since)}`);
+    timings.push(`${name.padEnd(60)} ${formatSeconds(stepStartedAt)}`);
     return result;
   };
   const pythonEnvironment = path.join(cacheFolder, 'python');
   const display = showProgress(print, process.stderr);
-  await timed('set-up', () =>
+  await timed('setup', () =>
     preparePythonEnvironment({ folder: pythonEnvironment, onProgress: display.onProgress, signal }),
   ).finally(() => display.end());
   const sandbox = await timed('sandbox', () =>
@@ -82,20 +88,21 @@ export async function runDemo({ print, signal, server, cacheFolder }: DemoOption
     await writeTrainingRun(sandbox);
     const client = await timed('connect over stdio', () => connect(sandbox, server, print));
     try {
-      await showRound(client, { print, timed });
+      await showSteps(client, { print, timed });
     } finally {
       await client.close();
     }
   } finally {
-    await timed('end the sandbox', () => sandbox.stop());
+    await timed('stop the sandbox', () => sandbox.stop());
   }
   print('\n── How long it took ──');
   for (const line of timings) print(line);
-  print(`${'all together'.padEnd(50)} ${seconds(startedAt)}`);
+  print(`${'total'.padEnd(60)} ${formatSeconds(startedAt)}`);
+  print(NEXT_STEPS);
   return 0;
 }
 
-const seconds = (since: number): string => `${((performance.now() - since) / 1000).toFixed(1)} s`;
+const formatSeconds = (since: number): string => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 
 async function writeTrainingRun(sandbox: Sandbox): Promise<void> {
   const epochs = [1, 2, 3].map((epoch) => `echo "epoch ${epoch}: loss ${(1 / epoch).toFixed(2)}"`);
@@ -139,7 +146,7 @@ async function connect(sandbox: Sandbox, server: string, print: (line: string) =
   return client;
 }
 
-async function showRound(
+async function showSteps(
   client: Client,
   { print, timed }: { print: (line: string) => void; timed: <T>(name: string, step: () => Promise<T>) => Promise<T> },
 ): Promise<void> {
@@ -148,9 +155,9 @@ async function showRound(
     const input = step.arguments(facts);
     print(`\n── ${step.title} ──`);
     print(`→ ${step.tool} ${JSON.stringify(input)}`);
-    const answer = await timed(`${step.tool}: ${step.title}`, () => callUntil(client, step, { input, print }));
-    print(indent(answer.text));
-    facts = answer.facts;
+    const result = await timed(`${step.tool}: ${step.title}`, () => callUntil(client, step, { input, print }));
+    print(indent(result.text));
+    facts = result.facts;
   }
 }
 
@@ -158,25 +165,24 @@ async function callUntil(
   client: Client,
   { tool, until = () => true }: Step,
   { input, print }: { input: Record<string, unknown>; print: (line: string) => void },
-): Promise<Answer> {
-  const giveUpAt = performance.now() + REPEAT_MS;
+): Promise<Result> {
+  const deadline = performance.now() + REPEAT_MS;
   for (;;) {
-    const answer = await call(client, tool, input, print);
-    if (until(answer.facts) || performance.now() > giveUpAt) return answer;
+    const result = await call(client, { name: tool, arguments: input }, print);
+    if (until(result.facts) || performance.now() > deadline) return result;
     await delay(500);
   }
 }
 
 async function call(
   client: Client,
-  tool: string,
-  input: Record<string, unknown>,
+  request: { name: string; arguments: Record<string, unknown> },
   print: (line: string) => void,
-): Promise<Answer> {
-  const result = await client.callTool(
-    { name: tool, arguments: input },
-    { timeout: CALL_MS, onprogress: ({ message }) => print(indent(`… ${message ?? ''}`)) },
-  );
+): Promise<Result> {
+  const result = await client.callTool(request, {
+    timeout: CALL_TIMEOUT_MS,
+    onprogress: ({ message }) => print(indent(`… ${message ?? ''}`)),
+  });
   const content = Array.isArray(result.content) ? result.content : [];
   const text = content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('\n');
   const facts =
@@ -184,7 +190,7 @@ async function call(
   return { text: shorten(text), facts: { ...facts } };
 }
 
-/** JSON of a whole run is for programs: the demo shows its start. */
+/** Shortens long output, such as the JSON of a run. */
 function shorten(text: string): string {
   const lines = text.split('\n');
   if (lines.length <= 45) return text;

@@ -1,34 +1,34 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+
 import { mkdir, open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Interface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { endTunnels } from './end-tunnels.ts';
+import { findServerFile } from './server-file.ts';
 import { SetupError } from './setup-error.ts';
 
 export interface DstackServerOptions {
   readonly python: string;
   readonly port: number;
   readonly token: string;
-  /** The folder of the whole sandbox: every process that mentions it is the sandbox's own. */
+  /** The sandbox's folder. Identifies its processes by their arguments. */
   readonly folder: string;
   readonly home: string;
   readonly proxyUrl: string;
   readonly certificateFile: string;
   readonly catalogFolder: string;
   readonly speed: 'fast' | 'real';
-  /** Whether the folder goes away with the process that started the sandbox. */
+  /** Whether to remove the folder when the process that started the sandbox ends. */
   readonly removeFolder: boolean;
 }
 
 type State = { kind: 'stopped' } | { kind: 'running'; child: ChildProcess; answers: Interface };
 
-/** The real dstack server as a process that can't outlive this one. */
+/** A dstack server process that ends when this process does. */
 export class DstackServer {
   readonly url: string;
   readonly #options: DstackServerOptions;
@@ -41,7 +41,7 @@ export class DstackServer {
     this.#logFile = path.join(options.folder, 'server.log');
   }
 
-  /** Starts the server and waits until it answers. */
+  /** Starts the server and waits until it is healthy. */
   async start(signal?: AbortSignal): Promise<void> {
     if (this.#state.kind === 'running') return;
     const { python, port, folder } = this.#options;
@@ -49,16 +49,16 @@ export class DstackServer {
     const log = await open(this.#logFile, 'a', 0o600);
     const serverArguments = ['server', '-n', '--host', '127.0.0.1', '--port', String(port), '-l', 'INFO'];
     try {
-      const child = spawn(python, [findLauncher(), ...serverArguments], {
+      const child = spawn(python, [findServerFile('fast-server.py'), ...serverArguments], {
         cwd: folder,
         env: this.#createEnvironment(),
         stdio: ['pipe', log.fd, log.fd, 'pipe'],
         detached: true,
       });
-      // A server that died before an order reached it is noticed by its exit.
+      // Its exit event reports a server that ended before it read a command.
       child.stdin?.on('error', () => undefined);
       const [, , , answers] = child.stdio;
-      if (!isReadable(answers)) throw new Error('the server has no channel for answers');
+      if (!isReadable(answers)) throw new Error('the server has no channel for its answers');
       this.#state = { kind: 'running', child, answers: createInterface({ input: answers }) };
       await this.#waitUntilReady(child, signal);
     } catch (error) {
@@ -69,7 +69,7 @@ export class DstackServer {
     }
   }
 
-  /** Ends the server at once, and the SSH tunnels that it left behind. */
+  /** Kills the server and the SSH tunnels that it started. */
   async stop(): Promise<void> {
     const state = this.#state;
     this.#state = { kind: 'stopped' };
@@ -83,13 +83,13 @@ export class DstackServer {
     await endTunnels(this.#options.folder);
   }
 
-  /** Makes the running server take prices and availability anew instead of from its caches. */
+  /** Clears the running server's caches of prices and availability. */
   async refreshOffers(): Promise<void> {
     if (this.#state.kind === 'stopped') return;
     const answered = once(this.#state.answers, 'line');
     this.#state.child.stdin?.write('refresh-offers\n');
     const [answer]: unknown[] = await answered;
-    if (answer !== 'done') throw new Error(`the server couldn't refresh its offers: ${String(answer)}`);
+    if (answer !== 'done') throw new Error(`the server failed to refresh its offers: ${String(answer)}`);
   }
 
   async #waitUntilReady(child: ChildProcess, signal: AbortSignal | undefined): Promise<void> {
@@ -100,7 +100,7 @@ export class DstackServer {
       signal?.throwIfAborted();
       if (failure !== undefined) {
         const log = await readFile(this.#logFile, 'utf8').catch(() => '');
-        throw new SetupError(`The dstack server didn't start: ${failure}.`, log.split('\n').slice(-15).join('\n'));
+        throw new SetupError(`The dstack server did not start: ${failure}.`, log.split('\n').slice(-15).join('\n'));
       }
       await delay(50);
     }
@@ -123,7 +123,7 @@ export class DstackServer {
       PATH: [path.dirname(python), process.env['PATH'] ?? ''].join(path.delimiter),
       LANG: 'C.UTF-8',
       HOME: home,
-      // Its tunnels have their control sockets here: that tells them from everybody else's.
+      // Its tunnels have their control sockets here, which identifies them.
       TMPDIR: path.join(folder, 't'),
       DSTACK_SERVER_ADMIN_TOKEN: token,
       DSTACK_DO_NOT_UPDATE_DEFAULT_PROJECT: '1',
@@ -139,21 +139,12 @@ export class DstackServer {
   }
 }
 
-/** Finds the launcher beside the source or beside the bundle. */
-function findLauncher(): string {
-  const candidates = ['./server/fast-server.py', '../sandbox/server/fast-server.py'];
-  const found = candidates.map((candidate) => fileURLToPath(new URL(candidate, import.meta.url))).find(existsSync);
-  if (found === undefined)
-    throw new SetupError('server/fast-server.py is missing.', 'Build or install the package again.');
-  return found;
-}
-
 function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch {
-    // It is gone already.
+    // It has ended.
   }
 }
 

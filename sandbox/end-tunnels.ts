@@ -3,14 +3,14 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 
-/** Ends the SSH processes whose arguments name a file inside `folder`: dstack leaves them in the background. */
+/** Kills the SSH processes whose arguments name a file in `folder`, since dstack leaves them running in the background. */
 export async function endTunnels(folder: string): Promise<void> {
   let pids = await findTunnels(folder);
   for (const pid of pids) {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
-      // It is gone already.
+      // It has ended.
     }
   }
   while (pids.length > 0) {
@@ -19,10 +19,10 @@ export async function endTunnels(folder: string): Promise<void> {
   }
 }
 
-/** Lists the SSH processes whose arguments name a file inside `folder`. */
+/** Lists the SSH processes whose arguments name a file in `folder`. */
 export async function findTunnels(folder: string): Promise<number[]> {
   const inside = `${folder}${path.sep}`;
-  const processes = process.platform === 'linux' ? await readProc() : await askPs();
+  const processes = process.platform === 'linux' ? await readProc() : await runPs();
   return processes
     .filter(({ args }) => path.basename(args.split(/[\0 ]/)[0] ?? '') === 'ssh' && args.includes(inside))
     .map(({ pid }) => pid);
@@ -44,7 +44,7 @@ async function readProc(): Promise<RunningProcess[]> {
   );
 }
 
-async function askPs(): Promise<RunningProcess[]> {
+async function runPs(): Promise<RunningProcess[]> {
   if (process.platform === 'win32') return [];
   const { stdout } = await execa('ps', ['-axww', '-o', 'pid=,args=']);
   return stdout.split('\n').flatMap((line) => {

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { stringify } from 'yaml';
 
-/** Configurations to begin with, by file name. */
+/** Example configurations by file name. */
 const EXAMPLES = {
   'train.dstack.yml': {
     type: 'task',
@@ -27,7 +27,7 @@ const EXAMPLES = {
   'ide.dstack.yml': { type: 'dev-environment', name: 'ide', ide: 'vscode', resources: { gpu: 'A100:80GB' } },
 };
 
-/** Writes example configurations into a folder; says their names. */
+/** Writes the example configurations to a folder and returns their file names. */
 export async function writeExamples(workspace: string): Promise<string[]> {
   await Promise.all(
     Object.entries(EXAMPLES).map(([name, configuration]) =>

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { SetupError } from './setup-error.ts';
 
-/** The dstack that a Python environment holds. */
+/** The dstack installation in a Python environment. */
 export interface InstalledDstack {
   readonly version: string;
   readonly python: string;
@@ -10,7 +10,7 @@ export interface InstalledDstack {
   readonly binFolder: string;
 }
 
-/** Finds dstack in the folder of a Python environment without starting it. */
+/** Finds dstack in a Python environment without starting it. @throws SetupError if it isn't installed there */
 export async function findInstalledDstack(environment: string): Promise<InstalledDstack> {
   const windows = process.platform === 'win32';
   const binFolder = path.join(environment, windows ? 'Scripts' : 'bin');
@@ -33,8 +33,8 @@ async function readVersion(environment: string): Promise<string> {
     }
   }
   throw new SetupError(
-    `There is no dstack in ${environment}.`,
-    'Name the folder of a Python environment that has dstack[server].',
+    `dstack is not installed in ${environment}.`,
+    'Specify the folder of a Python environment that has dstack[server].',
   );
 }
 

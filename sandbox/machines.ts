@@ -6,15 +6,15 @@ import type { HostHardware, SimulatedHostOptions, SimulatedTask } from './machin
 
 const GIB = 2 ** 30;
 
-/** A task and the machine it is on. */
+/** A task with the name of its machine. */
 export interface RunningTask extends SimulatedTask {
   readonly host: string;
 }
 
-/** Starts one machine at an address. */
+/** Starts a machine on an address. */
 export type StartMachine = (name: string, hardware: HostHardware, bind: string) => Promise<SimulatedHost>;
 
-/** All simulated machines of a sandbox, those of SSH fleets and those of the cloud. */
+/** All simulated machines of a sandbox, both of SSH fleets and of the cloud. */
 export class Machines {
   readonly #common: Pick<SimulatedHostOptions, 'hostKey' | 'scenarios' | 'dstackVersion'>;
   readonly #hosts = new Map<SimulatedHost, string>();
@@ -23,7 +23,7 @@ export class Machines {
     this.#common = common;
   }
 
-  /** The tasks that are on a machine now. */
+  /** The current tasks of all machines. */
   get tasks(): readonly RunningTask[] {
     return [...this.#hosts].flatMap(([{ tasks }, host]) => tasks.map((task) => ({ host, ...task })));
   }
@@ -34,10 +34,10 @@ export class Machines {
     return host;
   };
 
-  /** Starts the machine behind a rented instance. */
+  /** Starts the machine of a rented instance. */
   async startForCloud(offer: Offer, id: string): Promise<Machine> {
     const [address] = await pickAddresses(1);
-    if (address === undefined) throw new Error('there is no address for a machine');
+    if (address === undefined) throw new Error('no address for a machine');
     const hardware: HostHardware = {
       gpuName: offer.gpuName.startsWith('RTX') ? `GeForce RTX ${offer.gpuName.slice(3)}` : offer.gpuName,
       gpuMemoryMiB: offer.gpuMemoryGb * 1024,
@@ -51,7 +51,7 @@ export class Machines {
     return { address: address.bind, port: host.port, stop: () => this.#end(host) };
   }
 
-  /** Ends all machines. */
+  /** Stops all machines. */
   async stop(): Promise<void> {
     await Promise.all([...this.#hosts.keys()].map((host) => this.#end(host)));
   }

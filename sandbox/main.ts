@@ -15,13 +15,13 @@ export { showProgress } from './show-progress.ts';
 
 export interface SandboxCommandOptions {
   readonly print: (line: string) => void;
-  /** The sandbox runs until it is aborted. */
+  /** Stops the sandbox. */
   readonly signal: AbortSignal;
-  /** Where the Python environment and the database to start from are kept. */
+  /** The folder for the Python environment and the template database. */
   readonly cacheFolder?: string;
 }
 
-/** Starts a sandbox, says how to point an MCP client at it, and keeps it running until the signal; then nothing is left of it. */
+/** Runs a sandbox until the signal aborts, and prints how to connect an MCP client to it. Leaves nothing behind. */
 export async function runSandboxCommand({
   print,
   signal,
@@ -34,27 +34,30 @@ export async function runSandboxCommand({
     display.end();
     const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: print, signal });
     try {
-      await describe(sandbox, print);
+      await printInstructions(sandbox, print);
       await untilAborted(signal);
-      print('ending the sandbox…');
+      print('stopping the sandbox…');
     } finally {
       await sandbox.stop();
     }
   } catch (error) {
-    // Ended while it started: that was wanted.
+    // Stopped by the user while it started.
     if (!signal.aborted) throw error;
   } finally {
     display.end();
   }
 }
 
-/** Finds where the sandbox keeps what is expensive to make: in a checkout beside its code, else in the user's cache. */
+/** Returns the cache folder: `.cache` in a checkout, otherwise the user's cache folder. */
 export function findCacheFolder(): string {
   const checkout = fileURLToPath(new URL('../.cache', import.meta.url));
   return existsSync(checkout) ? checkout : envPaths('dstack-mcp', { suffix: '' }).cache;
 }
 
-async function describe({ url, env, home, workspace, cli }: Sandbox, print: (line: string) => void): Promise<void> {
+async function printInstructions(
+  { url, env, home, workspace, cli }: Sandbox,
+  print: (line: string) => void,
+): Promise<void> {
   const examples = await writeExamples(workspace);
   const server = {
     command: process.execPath,
@@ -68,15 +71,15 @@ async function describe({ url, env, home, workspace, cli }: Sandbox, print: (lin
     },
   };
   print('');
-  print(`A real dstack server runs at ${url}, over simulated machines: nothing costs money.`);
-  print('Point an MCP client at it with:');
+  print(`A real dstack server is running at ${url}. Its machines are simulated, so nothing costs money.`);
+  print('To connect an MCP client, add this to its configuration:');
   print('');
   print(JSON.stringify({ mcpServers: { 'dstack-sandbox': server } }, undefined, 2));
   print('');
-  print(`Examples are in ${workspace}: ${examples.join(', ')}.`);
-  print('Ask for instance: "Plan train.dstack.yml. What would it cost?"');
-  print(`The command line: HOME=${home} ${cli} ps`);
-  print('Press Ctrl+C to end it; everything of it is removed.');
+  print(`Example configurations in ${workspace}: ${examples.join(', ')}.`);
+  print('A first prompt: "Plan train.dstack.yml. What would it cost?"');
+  print(`To use the dstack CLI directly: HOME=${home} ${cli} ps`);
+  print('Press Ctrl+C to stop; all files are removed.');
 }
 
 function findServer(): string {
@@ -88,6 +91,6 @@ function findServer(): string {
 
 async function untilAborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
-  // A listener alone doesn't keep the process running; the sandbox's own sockets do.
+  // The sandbox's sockets keep the process running; a listener alone wouldn't.
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

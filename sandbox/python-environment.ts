@@ -2,24 +2,25 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+
 import { execa } from 'execa';
 import { findMissing } from '../scripts/find-missing.mjs';
 import type { FoundPython } from '../scripts/find-missing.mjs';
 import { withLock } from '../src/core/exclusive-lock.mjs';
+import { findServerFile } from './server-file.ts';
 import { SetupError } from './setup-error.ts';
 import type { OnProgress } from './show-progress.ts';
 
-/** The dstack that the sandbox is made for. */
+/** The dstack version that the sandbox uses. */
 export const DSTACK_VERSION = '0.22.5';
 
-/** An older one, whose CLI the tests run as well. */
+/** An older version, whose CLI is tested as well. */
 export const OLDER_DSTACK_VERSION = '0.21.5';
 
 export interface PythonEnvironmentOptions {
-  /** Where the environment is, or will be. */
+  /** The folder of the environment. */
   readonly folder: string;
-  /** Another dstack than the one that the sandbox is made for. Only these two have their packages pinned; others get the newest that fit. */
+  /** Defaults to DSTACK_VERSION. Packages are pinned for DSTACK_VERSION and OLDER_DSTACK_VERSION only. */
   readonly version?: string;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
@@ -31,18 +32,18 @@ const STAMP = 'dstack-sandbox.stamp';
 const LOCK_MS = 30 * 60_000;
 
 /**
- * Makes sure that `folder` is a Python environment with dstack[server] and every package of it pinned. One that is whole costs some
- * milliseconds and no network; one that was interrupted is made anew.
+ * Creates a Python environment with dstack[server] and pinned packages, unless `folder` contains a complete one. Recreates an
+ * environment whose installation was interrupted.
  */
 export async function preparePythonEnvironment(options: PythonEnvironmentOptions): Promise<void> {
   const { onProgress = () => undefined, signal, version = DSTACK_VERSION } = options;
   const folder = path.resolve(options.folder);
   const pins = await readPins(version);
   const wanted = createHash('sha256').update(version).update(pins).digest('hex');
-  if (await isWhole(folder, wanted)) return;
+  if (await isComplete(folder, wanted)) return;
   const onWait = (): void => onProgress('waiting for another process that installs dstack…');
   const locked = await withLock(`${folder}.lock`, { deadlineMs: LOCK_MS, signal, onWait }, async () => {
-    if (await isWhole(folder, wanted)) return;
+    if (await isComplete(folder, wanted)) return;
     await install({ folder, version, pins, onProgress, signal });
     await writeFile(path.join(folder, STAMP), wanted);
   });
@@ -53,8 +54,8 @@ export async function preparePythonEnvironment(options: PythonEnvironmentOptions
   );
 }
 
-/** The stamp is written last, and moving the folder or removing its Python breaks it as well. */
-async function isWhole(folder: string, wanted: string): Promise<boolean> {
+/** Checks the stamp, which is written last, and the executables, which break when the folder is moved or Python is removed. */
+async function isComplete(folder: string, wanted: string): Promise<boolean> {
   const stamp = await readFile(path.join(folder, STAMP), 'utf8').catch(() => undefined);
   return (
     stamp === wanted &&
@@ -66,7 +67,7 @@ async function isWhole(folder: string, wanted: string): Promise<boolean> {
 interface InstallOptions {
   readonly folder: string;
   readonly version: string;
-  /** A line for each package; empty where none is pinned. */
+  /** One line per package. Empty if no packages are pinned. */
   readonly pins: string;
   readonly onProgress: OnProgress;
   readonly signal: AbortSignal | undefined;
@@ -76,18 +77,18 @@ async function install({ folder, version, pins, onProgress, signal }: InstallOpt
   const { python, missing } = await findMissing();
   const [first] = missing;
   if (first !== undefined) throw new SetupError(first.message, first.hint);
-  if (python === undefined) throw new SetupError('There is no Python.', 'Install Python 3.10 or later.');
+  if (python === undefined) throw new SetupError('Python was not found.', 'Install Python 3.10 or later.');
   await rm(folder, { recursive: true, force: true });
   await mkdir(path.dirname(folder), { recursive: true });
   const startedAt = Date.now();
   let share = 0;
-  const say = () => {
+  const report = () => {
     const seconds = Math.round((Date.now() - startedAt) / 1000);
     onProgress(`installing dstack ${version} into a private environment… ${seconds} s`, share);
   };
-  say();
-  const timer = setInterval(say, 1000);
-  const expected = (await readFile(findConstraints(), 'utf8')).trim().split('\n').length;
+  report();
+  const timer = setInterval(report, 1000);
+  const expected = (await readFile(findServerFile('constraints.txt'), 'utf8')).trim().split('\n').length;
   try {
     await createVenv(python, { folder, version, signal });
     const constraints = path.join(folder, 'constraints.txt');
@@ -96,7 +97,7 @@ async function install({ folder, version, pins, onProgress, signal }: InstallOpt
       version,
       signal,
       onLine(line) {
-        // pip names each package when it fetches it; to unpack all of them takes about as long again.
+        // pip prints a line per download. Unpacking all packages takes about as long again.
         if (line.startsWith('Collecting ')) share = Math.min(0.6, share + 0.6 / expected);
         if (line.startsWith('Installing collected packages')) share = 0.7;
       },
@@ -113,16 +114,16 @@ async function createVenv(
   await runStep(file, [...args, '-m', 'venv', folder], { ...options, onLine: () => undefined });
 }
 
-/** What pins the packages of a dstack. The older one takes the same, but for dstack itself and for gpuhunt, which dstack pins. */
+/** Reads the pinned packages of a dstack version. The older version shares them, except dstack itself and gpuhunt, which dstack pins. */
 async function readPins(version: string): Promise<string> {
   if (version !== DSTACK_VERSION && version !== OLDER_DSTACK_VERSION) return '';
-  const pins = await readFile(findConstraints(), 'utf8');
+  const pins = await readFile(findServerFile('constraints.txt'), 'utf8');
   return version === DSTACK_VERSION ? pins : pins.replaceAll(/^(?:dstack|gpuhunt)==.*\n/gm, '');
 }
 
 function pipArguments(version: string, constraints: string): string[] {
   const quiet = ['--progress-bar', 'off', '--disable-pip-version-check', '--no-input'];
-  // What has to be compiled fails late and without a word that helps. These two are Python only, but come as source.
+  // Source packages that need a compiler fail late and without a helpful message. These two are pure Python without wheels.
   const binary = ['--only-binary', ':all:', '--no-binary', 'cursor,www-authenticate'];
   return ['-m', 'pip', 'install', ...quiet, ...binary, '--constraint', constraints, `dstack[server]==${version}`];
 }
@@ -143,7 +144,7 @@ async function runStep(file: string, args: readonly string[], options: StepOptio
       onLine(String(line));
       yield line;
     },
-    // The caller's own environment of Python packages must not leak in.
+    // The caller's Python settings must not leak in.
     env: {
       PYTHONHOME: undefined,
       PYTHONPATH: undefined,
@@ -157,17 +158,9 @@ async function runStep(file: string, args: readonly string[], options: StepOptio
   if (!result.failed) return;
   const output = result.all.trim().split('\n').slice(-12).join('\n');
   throw new SetupError(
-    `dstack ${version} couldn't be installed: ${result.shortMessage}\n${output}`,
-    'It comes from the Python package index: see that it can be reached, then try again. What is half done is removed by itself.',
+    `dstack ${version} could not be installed: ${result.shortMessage}\n${output}`,
+    'Check that the Python package index is reachable, then try again. The next attempt removes the incomplete installation.',
   );
-}
-
-function findConstraints(): string {
-  const candidates = ['./server/constraints.txt', '../sandbox/server/constraints.txt'];
-  const found = candidates.map((candidate) => fileURLToPath(new URL(candidate, import.meta.url))).find(existsSync);
-  if (found === undefined)
-    throw new SetupError('server/constraints.txt is missing.', 'Build or install the package again.');
-  return found;
 }
 
 function pythonOf(folder: string): string {

@@ -1,7 +1,7 @@
-/** Asks dstack's REST API and gives back what it answered. */
+/** Calls dstack's REST API and returns the parsed response. */
 export type RestClient = (path: string, body?: unknown) => Promise<unknown>;
 
-/** Creates a client of one server that speaks as the owner of `token`; an error status is thrown with the server's words. */
+/** Creates a client for a server. Its calls throw on an error status, with the server's message. */
 export function createRestClient(url: string, token: string): RestClient {
   return async (path, body) => {
     const response = await fetch(new URL(path, url), {

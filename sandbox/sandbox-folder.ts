@@ -3,37 +3,37 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { SetupError } from './setup-error.ts';
 
-/** A socket's path may have 104 characters on macOS, and dstack and ssh add about 50 to the sandbox's folder. */
-const LONGEST_FOLDER = 50;
+/** Socket paths are limited to 104 characters on macOS, and dstack and ssh add about 50 to the sandbox's folder. */
+const MAX_PATH_LENGTH = 50;
 
 export interface SandboxFolder {
   readonly folder: string;
-  /** Whether the sandbox made the folder, so that it goes away with it. */
-  readonly isOwn: boolean;
+  /** Whether to remove the folder itself with the sandbox. */
+  readonly isTemporary: boolean;
 }
 
-/** Makes the folder of a sandbox: the named one, which has to be empty, or a new temporary one with a short path. */
+/** Creates the sandbox's folder. Defaults to a new temporary folder; an existing folder must be empty. */
 export async function createSandboxFolder(wanted: string | undefined): Promise<SandboxFolder> {
   if (wanted === undefined) {
     const usual = await realpath(tmpdir());
-    const base = usual.length <= LONGEST_FOLDER - 20 || process.platform === 'win32' ? usual : await realpath('/tmp');
-    return { folder: await mkdtemp(path.join(base, 'dstack-box-')), isOwn: true };
+    const base = usual.length <= MAX_PATH_LENGTH - 20 || process.platform === 'win32' ? usual : await realpath('/tmp');
+    return { folder: await mkdtemp(path.join(base, 'dstack-box-')), isTemporary: true };
   }
   await mkdir(wanted, { recursive: true, mode: 0o700 });
   const folder = await realpath(wanted);
-  if (folder.length > LONGEST_FOLDER && process.platform !== 'win32') {
+  if (folder.length > MAX_PATH_LENGTH && process.platform !== 'win32') {
     throw new SetupError(
       `The path ${folder} is too long for a sandbox.`,
-      `Name a folder with at most ${LONGEST_FOLDER} characters: the sockets in it may not have a long path.`,
+      `Specify a path of at most ${MAX_PATH_LENGTH} characters, since socket paths are limited.`,
     );
   }
   if ((await readdir(folder)).length > 0)
-    throw new SetupError(`${folder} isn't empty.`, 'Name a new or an empty folder.');
-  return { folder, isOwn: false };
+    throw new SetupError(`${folder} is not empty.`, 'Specify a new or empty folder.');
+  return { folder, isTemporary: false };
 }
 
-/** Removes what the sandbox left in its folder, and the folder where it made it. */
-export async function removeSandboxFolder({ folder, isOwn }: SandboxFolder): Promise<void> {
-  const targets = isOwn ? [folder] : (await readdir(folder)).map((name) => path.join(folder, name));
+/** Removes the sandbox's files, and the folder itself if it is temporary. */
+export async function removeSandboxFolder({ folder, isTemporary }: SandboxFolder): Promise<void> {
+  const targets = isTemporary ? [folder] : (await readdir(folder)).map((name) => path.join(folder, name));
   await Promise.all(targets.map((target) => rm(target, { recursive: true, force: true, maxRetries: 5 })));
 }

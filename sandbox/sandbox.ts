@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import getPort from 'get-port';
 import { stringify } from 'yaml';
-import { Cleanup } from './cleanup.ts';
+
 import { SimulatedCloud } from './cloud/simulated-cloud.ts';
 import { createHome, skipUpdateCheck } from './create-home.ts';
 import type { CliHome } from './create-home.ts';
@@ -19,7 +19,7 @@ import type { RestClient } from './rest-client.ts';
 import { createSandboxFolder, removeSandboxFolder } from './sandbox-folder.ts';
 import { createSshKey } from './ssh-keys.ts';
 import type { SshKeyPair } from './ssh-keys.ts';
-import { keepTemplate, useTemplate } from './template-database.ts';
+import { saveTemplate, restoreTemplate } from './template-database.ts';
 
 const PROJECT = 'main';
 const API_KEY = 'sandbox-key';
@@ -27,25 +27,25 @@ const API_KEY = 'sandbox-key';
 export interface SandboxOptions {
   /** The folder of a Python environment that has dstack[server]. */
   readonly pythonEnvironment: string;
-  /** An empty folder with a short path; without it a temporary one is made. Either way its content is gone after `stop`. */
+  /** An empty folder with a short path. Defaults to a temporary folder. `stop` removes its content. */
   readonly folder?: string;
-  /** Where a migrated database is kept, which makes later starts faster. */
+  /** Caches a migrated database here for faster starts. */
   readonly cacheFolder?: string;
   readonly onProgress?: (line: string) => void;
   readonly signal?: AbortSignal;
-  /** `default` makes the fleets `cloud`, `on-prem` and `cluster`, so that a first run works. */
+  /** `default` creates the fleets `cloud`, `on-prem` and `cluster`. Defaults to `default`. */
   readonly fleets?: 'default' | 'none';
-  /** `fast` shortens the server's background intervals, so that a run takes a second instead of twenty. */
+  /** `fast` changes the server as described in README.md, so that a run takes a second instead of twenty. Defaults to `fast`. */
   readonly speed?: 'fast' | 'real';
 }
 
-/** What happens behind the server. */
+/** Controls the simulated infrastructure and the server. */
 export interface SandboxControls {
-  /** How the jobs of a run behave, by the run's name. */
+  /** The behavior of jobs, by run name. */
   readonly scenarios: Scenarios;
-  /** Prices, capacity and failures of the cloud, and what was asked of it. */
+  /** Prices, capacity, failures and recorded requests of the cloud. */
   readonly cloud: SimulatedCloud;
-  /** The tasks that are on a machine now. */
+  /** The current tasks of all machines. */
   readonly tasks: readonly RunningTask[];
   stopServer(): Promise<void>;
   /** Starts the server again, on the same port. */
@@ -60,19 +60,19 @@ export interface Sandbox {
   readonly workspace: string;
   /** The dstack executable. */
   readonly cli: string;
-  /** The whole environment for a CLI that talks to this sandbox. */
+  /** The complete environment for the CLI. */
   readonly env: Readonly<Record<string, string>>;
   readonly controls: SandboxControls;
-  /** Makes a further home folder, with its own settings of the CLI. */
+  /** Creates another home folder with its own CLI configuration. */
   createHome(options?: { readonly token?: string; readonly url?: string }): Promise<CliHome>;
   createProject(name: string): Promise<void>;
-  /** Asks the server's REST API as its administrator. */
+  /** Calls the server's REST API as its administrator. */
   request(path: string, body?: unknown): Promise<unknown>;
-  /** Ends everything; no process, port or file is left. */
+  /** Stops everything. Leaves no process, port or file behind. */
   stop(): Promise<void>;
 }
 
-/** Starts a real dstack server over simulated machines and a simulated cloud; resolves when the first run can be submitted. */
+/** Starts a dstack server with simulated machines and a simulated cloud. Resolves when it accepts runs. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const { onProgress = () => undefined, signal, fleets = 'default' } = options;
   signal?.throwIfAborted();
@@ -116,13 +116,13 @@ async function startParts(options: SandboxOptions, cleanup: Cleanup): Promise<Pa
     speed = 'fast',
   } = options;
   const dstack = await findInstalledDstack(pythonEnvironment);
-  const { folder, isOwn } = await createSandboxFolder(options.folder);
-  cleanup.add(() => removeSandboxFolder({ folder, isOwn }));
-  onProgress('starting the simulated machines and the cloud…');
+  const { folder, isTemporary } = await createSandboxFolder(options.folder);
+  cleanup.add(() => removeSandboxFolder({ folder, isTemporary }));
+  onProgress('starting the simulated machines and cloud…');
   const [hostKey, userKey] = await Promise.all(
     ['host', 'user'].map((name) => createSshKey(path.join(folder, 'keys'), name)),
   );
-  if (hostKey === undefined || userKey === undefined) throw new Error('there are no keys');
+  if (hostKey === undefined || userKey === undefined) throw new Error('SSH keys are missing');
   const scenarios = new Scenarios();
   const machines = new Machines({ hostKey: Buffer.from(hostKey.privateKey), scenarios, dstackVersion: dstack.version });
   cleanup.add(() => machines.stop());
@@ -137,7 +137,7 @@ async function startParts(options: SandboxOptions, cleanup: Cleanup): Promise<Pa
   const port = await getPort({ host: '127.0.0.1' });
   const serverHome = path.join(folder, 'server');
   const dataFolder = path.join(serverHome, '.dstack', 'server', 'data');
-  const { token, isKept } = await useTemplate(cacheFolder, dstack.version, dataFolder);
+  const { token, isCached } = await restoreTemplate(cacheFolder, dstack.version, dataFolder);
   await Promise.all([writeServerConfig(serverHome), skipUpdateCheck(serverHome)]);
   const server = new DstackServer({
     python: dstack.python,
@@ -149,15 +149,15 @@ async function startParts(options: SandboxOptions, cleanup: Cleanup): Promise<Pa
     certificateFile: cloud.certificateFile,
     catalogFolder: cloud.catalogFolder,
     speed,
-    removeFolder: isOwn,
+    removeFolder: isTemporary,
   });
   cleanup.add(() => server.stop());
   onProgress(
-    `starting the dstack server ${dstack.version}…${isKept ? '' : ' (its first start takes some seconds longer)'}`,
+    `starting dstack server ${dstack.version}…${isCached ? '' : ' (the first start takes a few seconds longer)'}`,
   );
   await server.start(signal);
-  if (!isKept && cacheFolder !== undefined) {
-    await keepTemplate({ cacheFolder, version: dstack.version, dataFolder, token, python: dstack.python });
+  if (!isCached && cacheFolder !== undefined) {
+    await saveTemplate({ cacheFolder, version: dstack.version, dataFolder, token, python: dstack.python });
   }
   const { binFolder } = dstack;
   const home = await createHome({
@@ -189,9 +189,9 @@ function describeSandbox(parts: Parts, cleanup: Cleanup): Sandbox {
       stopServer: () => server.stop(),
       startServer: () => server.start(),
     },
-    createHome: async (further = {}) => {
+    createHome: async (overrides = {}) => {
       homes += 1;
-      const { token: ownToken = token, url = server.url } = further;
+      const { token: ownToken = token, url = server.url } = overrides;
       const { binFolder } = dstack;
       return await createHome({
         home: path.join(folder, `home-${homes}`),
@@ -207,6 +207,34 @@ function describeSandbox(parts: Parts, cleanup: Cleanup): Sandbox {
     request,
     stop: () => cleanup.run(),
   };
+}
+
+/** Cleanup steps that run once, in reverse order. A failed step doesn't prevent the others. */
+class Cleanup {
+  readonly #steps: (() => Promise<void>)[] = [];
+  #running: Promise<void> | undefined;
+
+  add(step: () => Promise<void>): void {
+    this.#steps.push(step);
+  }
+
+  /** Runs the steps. A second call waits for the first. */
+  run(): Promise<void> {
+    this.#running ??= this.#runSteps();
+    return this.#running;
+  }
+
+  async #runSteps(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const step of this.#steps.toReversed()) {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'the sandbox did not stop cleanly');
+  }
 }
 
 async function writeServerConfig(home: string): Promise<void> {

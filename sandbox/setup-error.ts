@@ -1,4 +1,4 @@
-/** Something this machine lacks, or a step of the set-up that failed: `message` says what, `hint` is what to do about it. */
+/** A missing requirement or a failed setup step, with a hint about how to fix it. */
 export class SetupError extends Error {
   override readonly name = 'SetupError';
   readonly hint: string;

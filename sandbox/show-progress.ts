@@ -1,38 +1,38 @@
 import { SingleBar } from 'cli-progress';
 
-/** Is told what a set-up does; `share`, from 0 to 1, of a step whose end is known. */
+/** Reports a setup step. `share`, from 0 to 1, is the progress of a long step. */
 export type OnProgress = (line: string, share?: number) => void;
 
 export interface ProgressDisplay {
   readonly onProgress: OnProgress;
-  /** Takes away what is still shown. */
+  /** Removes the progress bar. */
   readonly end: () => void;
 }
 
-/** Who reads a log wants to know now and then that a long step goes on, and no more. */
-const TELL_EVERY_MS = 15_000;
+/** How often to repeat the line of a long step without a terminal. */
+const REPEAT_MS = 15_000;
 
-/** Shows steps as lines, and long ones as a bar where there is a terminal; elsewhere as a line at their begin, and one now and then. */
+/** Shows steps as lines, and long steps as a progress bar on a terminal or as a repeated line elsewhere. */
 export function showProgress(
   print: (line: string) => void,
   terminal: NodeJS.WriteStream,
   now: () => number = () => performance.now(),
 ): ProgressDisplay {
   let bar: SingleBar | undefined;
-  let toldAt: number | undefined;
+  let printedAt: number | undefined;
   const end = (): void => {
     bar?.stop();
     bar = undefined;
-    toldAt = undefined;
+    printedAt = undefined;
   };
   const onProgress: OnProgress = (line, share) => {
     if (share === undefined) {
       end();
       print(line);
     } else if (!terminal.isTTY) {
-      if (toldAt !== undefined && now() - toldAt < TELL_EVERY_MS) return;
+      if (printedAt !== undefined && now() - printedAt < REPEAT_MS) return;
       print(line);
-      toldAt = now();
+      printedAt = now();
     } else {
       if (bar === undefined) {
         bar = new SingleBar({

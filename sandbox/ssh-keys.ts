@@ -2,14 +2,14 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
 
-/** A key pair in the form in which OpenSSH writes it. */
+/** A key pair in OpenSSH's format. */
 export interface SshKeyPair {
   readonly publicKey: string;
   readonly privateKey: string;
   readonly file: string;
 }
 
-/** Makes a key pair with ssh-keygen: what other generators write isn't always read by every program. */
+/** Creates a key pair with ssh-keygen, since not every program reads the output of other generators. */
 export async function createSshKey(folder: string, name: string): Promise<SshKeyPair> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const file = path.join(folder, name);

@@ -41,9 +41,9 @@ export const formatPriceRange = (low: number, high: number): string =>
   low === high ? formatDollars(low) : `${formatDollars(low)} – ${formatDollars(high)}`;
 
 /** Describes a price in the words of the plan: `$0.39/h, at most $1.56 in total`. */
-export function describePrice(perHour: number | undefined, total: number | undefined): string {
-  if (perHour === undefined) return formatDollars(Number.NaN);
-  return `${formatDollars(perHour)}/h${total === undefined ? '' : `, at most ${formatDollars(total)} in total`}`;
+export function describePrice(perHour = Number.NaN, total?: number): string {
+  const price = `${formatDollars(perHour)}${Number.isFinite(perHour) ? '/h' : ''}`;
+  return total === undefined ? price : `${price}, at most ${formatDollars(total)} in total`;
 }
 
 /** Returns a count with its noun: `1 line`, `2 lines`. */

@@ -1,4 +1,4 @@
-/** A request that reached the simulated cloud; a body that isn't JSON is undefined. */
+/** A request to the simulated cloud. A body that isn't JSON is undefined. */
 export interface CloudRequest {
   readonly method: string;
   readonly host: string;
@@ -7,7 +7,7 @@ export interface CloudRequest {
   readonly body: unknown;
 }
 
-/** What a simulated service answers; `content` goes out as it is, `json` as JSON, neither as an empty body. */
+/** The response of a simulated service, with `content` as the body, or `json` serialized. Defaults to an empty body. */
 export interface CloudAnswer {
   readonly status: number;
   readonly json?: unknown;
@@ -15,5 +15,5 @@ export interface CloudAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** One simulated service, answering for one host name. */
+/** A simulated service for one host name. */
 export type CloudService = (request: CloudRequest) => CloudAnswer | Promise<CloudAnswer>;

@@ -3,14 +3,14 @@ import * as z from 'zod';
 import type { CloudAnswer, CloudRequest } from './cloud-service.ts';
 import type { Offer } from './offers.ts';
 
-/** A machine behind a rented instance. */
+/** The machine of a rented instance. */
 export interface Machine {
   readonly address: string;
   readonly port: number;
   stop(): Promise<void>;
 }
 
-/** An instance that was rented: what it costs and whether it still runs. */
+/** A rented instance, with its offer and whether it is still running. */
 export interface RentedInstance {
   readonly id: string;
   readonly offer: Offer;
@@ -34,11 +34,11 @@ const rentRequest = z.object({
 });
 const idsRequest = z.object({ selector: z.object({ ById: z.array(z.string()).optional() }) });
 
-/** Plays api.cloudrift.ai: rents simulated machines out, as long as they are available, and takes them back. */
+/** Simulates api.cloudrift.ai: rents out simulated machines with limited capacity, and terminates them. */
 export class CloudRift {
-  /** How long a rented machine takes until it can be reached. */
+  /** The boot time of a rented machine. */
   bootMs = 0;
-  /** Set to have every rental refused with these words. */
+  /** Makes every rental fail with this message. */
   rentFailure: string | undefined;
   readonly #options: CloudRiftOptions;
   readonly #rentals = new Map<string, Rental>();
@@ -47,12 +47,12 @@ export class CloudRift {
     this.#options = options;
   }
 
-  /** Everything that was ever rented, oldest first. */
+  /** All rentals, oldest first. */
   get instances(): readonly RentedInstance[] {
     return [...this.#rentals.values()].map(({ id, offer, rentedAt, status }) => ({ id, offer, rentedAt, status }));
   }
 
-  /** Ends all machines. */
+  /** Stops all machines. */
   async stop(): Promise<void> {
     await Promise.all([...this.#rentals.values()].map((rental) => endRental(rental)));
   }

@@ -9,7 +9,7 @@ const manifest = JSON.stringify({
   layers: [],
 });
 
-/** Plays index.docker.io: every image exists, except one whose name has `no-such` in it. */
+/** Simulates index.docker.io: every image exists, unless its name contains `no-such`. */
 export const answerAsDockerHub: CloudService = ({ path }) => {
   if (path.includes('/manifests/')) {
     if (path.includes('no-such')) {

@@ -6,9 +6,9 @@ import type { CloudAnswer, CloudRequest, CloudService } from './cloud-service.ts
 
 export interface HttpsProxy {
   readonly url: string;
-  /** The certificate a client has to trust. */
+  /** The certificate that clients must trust. */
   readonly certificate: string;
-  /** Everything that was asked, in order; a host that isn't simulated is there as `CONNECT` with status 502. */
+  /** All requests, in order. A request to a host that isn't simulated is recorded as `CONNECT` with status 502. */
   readonly requests: readonly RecordedRequest[];
   stop(): Promise<void>;
 }
@@ -17,7 +17,7 @@ export interface RecordedRequest extends Omit<CloudRequest, 'headers'> {
   readonly status: number;
 }
 
-/** Starts an HTTPS proxy that answers for the given hosts itself and lets nothing else out. */
+/** Starts an HTTPS proxy that answers for the given hosts and blocks all other traffic. */
 export async function startHttpsProxy(services: ReadonlyMap<string, CloudService>): Promise<HttpsProxy> {
   const { cert, key } = await createCertificate([...services.keys()]);
   const secureContext = tls.createSecureContext({ key, cert });
@@ -70,7 +70,7 @@ async function createCertificate(hosts: readonly string[]): Promise<{ cert: stri
     algorithm: 'sha256',
     notBeforeDate: new Date(now - 24 * 3600 * 1000),
     notAfterDate: new Date(now + 300 * 24 * 3600 * 1000),
-    // Not an authority: Python 3.13's strict check wants key identifiers in a chain, but none in a certificate that is itself trusted.
+    // Not an authority, since Python 3.13's strict check requires key identifiers in a chain, but not in a trusted certificate.
     extensions: [
       { name: 'basicConstraints', cA: false, critical: true },
       { name: 'keyUsage', digitalSignature: true, critical: true },

@@ -9,14 +9,14 @@ export interface Offer {
   readonly gpuMemoryGb: number;
   readonly gpuCount: number;
   readonly diskGb: number;
-  /** How many can be rented at the same time; 0 is shown as "not available". */
+  /** How many can be rented at the same time. dstack shows 0 as "not available". */
   readonly available: number;
 }
 
 const EAST = 'us-east-nc-nr-1';
 const NORTH = 'eu-north-fi-1';
 
-/** What the simulated cloud sells unless a test says otherwise: cheap and dear, available and sold out, two regions. */
+/** The cloud's default offers: cheap and expensive, available and sold out, in two regions. */
 export const DEFAULT_OFFERS: readonly Offer[] = [
   describe('rtx4090.1', EAST, { price: 0.39, gpu: 'RTX4090', gpuMemoryGb: 24, gpuCount: 1, available: 4 }),
   describe('rtx5090.1', EAST, { price: 0.65, gpu: 'RTX5090', gpuMemoryGb: 32, gpuCount: 1, available: 2 }),

@@ -9,7 +9,7 @@ interface Volume extends z.output<typeof volumeRequest> {
   readonly id: string;
 }
 
-/** Plays api.runpod.io as far as network volumes need it: its REST API, and GraphQL for dstack before 0.22. */
+/** Simulates network volumes of api.runpod.io: the REST API, and the GraphQL API for dstack before 0.22. */
 export function createRunPod(): CloudService {
   const volumes = new Map<string, Volume>();
   return ({ method, path, body }) => {
@@ -33,7 +33,7 @@ function createVolume(volumes: Map<string, Volume>, wanted: unknown): Volume {
   return volume;
 }
 
-/** dstack writes its values into the query, one a line: `name: "data"`. */
+/** Answers dstack's queries, which contain their values, one per line: `name: "data"`. */
 function answerGraphql(volumes: Map<string, Volume>, query: string): CloudAnswer {
   const value = (name: string): string | undefined => new RegExp(`\\b${name}: "?([^",\\s]+)`).exec(query)?.[1];
   const answer = (data: object): CloudAnswer => ({ status: 200, json: { data } });
@@ -49,6 +49,6 @@ function answerGraphql(volumes: Map<string, Volume>, query: string): CloudAnswer
     ...volume,
     dataCenter: { id: dataCenter, name: dataCenter },
   }));
-  // What any other query is answered with; dstack 0.19 asks for the kinds of GPUs before it does anything.
+  // Answers all other queries; dstack 0.19 first asks for the GPU types.
   return answer({ myself: { id: 'user', email: 'sandbox@example.test', networkVolumes }, gpuTypes: [] });
 }

@@ -14,11 +14,11 @@ export interface SimulatedCloudOptions {
   readonly folder: string;
   readonly apiKey: string;
   readonly startMachine: (offer: Offer, id: string) => Promise<Machine>;
-  /** Called after offers changed, to have the server forget the old ones. */
+  /** Called when the offers change, to clear the server's caches. */
   readonly onOffersChanged: () => Promise<void>;
 }
 
-/** A cloud with prices and limited capacity, reachable through a proxy and connected to nothing. */
+/** A cloud with prices and limited capacity behind a proxy, without any connection to the outside. */
 export class SimulatedCloud {
   readonly catalogFolder: string;
   readonly certificateFile: string;
@@ -39,7 +39,7 @@ export class SimulatedCloud {
     });
   }
 
-  /** Starts the cloud: its prices are written and its proxy listens. */
+  /** Writes the price catalog and starts the proxy. */
   static async start(options: SimulatedCloudOptions): Promise<SimulatedCloud> {
     const cloud = new SimulatedCloud(options);
     await mkdir(options.folder, { recursive: true });
@@ -59,22 +59,22 @@ export class SimulatedCloud {
     return this.#proxy?.url ?? '';
   }
 
-  /** What is sold, and at what price. */
+  /** The current offers. */
   get offers(): readonly Offer[] {
     return this.#offers;
   }
 
-  /** Everything that was ever rented, oldest first. */
+  /** All rentals, oldest first. */
   get instances(): readonly RentedInstance[] {
     return this.#cloudRift.instances;
   }
 
-  /** Everything that the server asked of the outside, in order. */
+  /** All requests of the server to the outside, in order. */
   get requests(): readonly RecordedRequest[] {
     return this.#proxy?.requests ?? [];
   }
 
-  /** How long a rented machine takes until it can be reached. */
+  /** The boot time of a rented machine. */
   get bootMs(): number {
     return this.#cloudRift.bootMs;
   }
@@ -83,7 +83,7 @@ export class SimulatedCloud {
     this.#cloudRift.bootMs = value;
   }
 
-  /** Set to have every rental refused with these words; undefined lets them through again. */
+  /** Makes every rental fail with this message, unless undefined. */
   get rentFailure(): string | undefined {
     return this.#cloudRift.rentFailure;
   }
@@ -92,7 +92,7 @@ export class SimulatedCloud {
     this.#cloudRift.rentFailure = value;
   }
 
-  /** Sells something else from now on; the server shows it at once. */
+  /** Replaces the offers. The server shows them immediately. */
   async setOffers(offers: readonly Offer[]): Promise<void> {
     this.#offers = offers;
     this.#version += 1;
@@ -100,7 +100,7 @@ export class SimulatedCloud {
     await this.#options.onOffersChanged();
   }
 
-  /** Changes the price of one instance type, in dollars an hour. */
+  /** Changes the price of one instance type. */
   async setPrice(instanceType: string, dollarsPerHour: number): Promise<void> {
     await this.setOffers(this.#replace(instanceType, { dollarsPerHour }));
   }
@@ -110,14 +110,14 @@ export class SimulatedCloud {
     await this.setOffers(this.#replace(instanceType, { available }));
   }
 
-  /** Goes back to what is sold by default, with everything available and fast. */
+  /** Restores the default offers, boot time and capacity. */
   async reset(): Promise<void> {
     this.bootMs = 0;
     this.rentFailure = undefined;
     await this.setOffers(DEFAULT_OFFERS);
   }
 
-  /** Ends the machines and the proxy. */
+  /** Stops the machines and the proxy. */
   async stop(): Promise<void> {
     await this.#cloudRift.stop();
     await this.#proxy?.stop();
@@ -125,7 +125,7 @@ export class SimulatedCloud {
 
   #replace(instanceType: string, change: Partial<Offer>): Offer[] {
     if (!this.#offers.some((offer) => offer.instanceType === instanceType))
-      throw new Error(`${instanceType} isn't sold`);
+      throw new Error(`unknown instance type: ${instanceType}`);
     return this.#offers.map((offer) => (offer.instanceType === instanceType ? { ...offer, ...change } : offer));
   }
 }

@@ -1,11 +1,12 @@
+import { z } from 'zod';
 import type { App, AppReply, AppRequest } from './scenarios.ts';
 
-/** Makes the application of a task's port: it greets. */
+/** Creates the application on a task's port. It answers every request with a greeting. */
 export function createHelloApp(runName: string): App {
   return ({ path }) => text(`hello from ${runName} ${path}\n`);
 }
 
-/** Makes the application of a service: healthy, and speaking the OpenAI chat protocol where it serves a model. */
+/** Creates the application of a service, with the OpenAI chat API if it serves a model. */
 export function createServiceApp(runName: string, modelName: string | undefined): App {
   return (request) => {
     const path = request.path.split('?')[0];
@@ -46,20 +47,14 @@ function streamChat(id: string, model: string, content: string): AppReply {
   return { headers: { 'content-type': 'text/event-stream' }, body };
 }
 
+const chatRequest = z.object({ messages: z.array(z.object({ content: z.string().catch('') })) });
+
 function lastMessage(body: string): string {
   try {
-    const parsed: unknown = JSON.parse(body);
-    const messages: unknown = isRecord(parsed) ? parsed['messages'] : undefined;
-    const last: unknown = Array.isArray(messages) ? messages.at(-1) : undefined;
-    const content = isRecord(last) ? last['content'] : undefined;
-    return typeof content === 'string' ? content : '';
+    return chatRequest.parse(JSON.parse(body)).messages.at(-1)?.content ?? '';
   } catch {
     return '';
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }
 
 function json(value: unknown): AppReply {

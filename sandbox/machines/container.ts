@@ -11,11 +11,11 @@ import type { App, Scenario } from './scenarios.ts';
 import type { Acceptor, SshServer } from './ssh-server.ts';
 import { createSshServer } from './ssh-server.ts';
 
-/** The ports of a container that dstack itself uses. */
+/** The ports that dstack uses in every container. */
 export const RUNNER_PORT = 10_999;
 export const CONTAINER_SSH_PORT = 10_022;
 
-/** What a simulated container is made from. */
+/** Options for a simulated container. */
 export interface ContainerOptions {
   readonly name: string;
   readonly hardware: HostHardware;
@@ -26,7 +26,7 @@ export interface ContainerOptions {
   readonly onEvent: (line: string) => void;
 }
 
-/** A simulated container: a job, its runner, its SSH server and its applications, reachable through channels alone. */
+/** A simulated container with a job, its runner, an SSH server and applications. It has no ports, only SSH channels. */
 export class Container {
   readonly #options: ContainerOptions;
   readonly #job: Job;
@@ -58,7 +58,7 @@ export class Container {
       hostKey: options.hostKey,
       route: (port) => this.routeInside(port),
       runCommand: (command) => runContainerCommand(command, facts),
-      shellText: `Simulated container of ${options.name}: run single commands, as in ssh <run> hostname.`,
+      shellText: `Simulated container of ${options.name}. It only runs single commands, such as: ssh <run> hostname`,
       onConnectionCount: (count) => {
         if (count === 0) this.#disconnectedAtMs = Date.now();
         this.#connectionCount = count;
@@ -81,7 +81,7 @@ export class Container {
     this.#ssh.accept(channel);
   }
 
-  /** Who listens on a port as seen from inside the container. */
+  /** Returns the listener on a port of the container. */
   routeInside(port: number): Acceptor | undefined {
     if (port === RUNNER_PORT) return (channel) => this.acceptRunner(channel);
     const app = this.#job.runningSinceMs === undefined ? undefined : this.#findApp(port);
@@ -92,7 +92,7 @@ export class Container {
     };
   }
 
-  /** Ends the job and cuts every connection. */
+  /** Ends the job and all connections. */
   destroy(): void {
     this.#job.kill();
     this.#ssh.close();

@@ -1,6 +1,6 @@
 import type { CommandReply } from './ssh-server.ts';
 
-/** The machine that a simulated host pretends to be. */
+/** The hardware that a simulated host reports. */
 export interface HostHardware {
   readonly gpuName?: string;
   readonly gpuMemoryMiB?: number;
@@ -12,7 +12,7 @@ export interface HostHardware {
   readonly address: string;
 }
 
-/** Answers the commands that dstack's server runs on a host while it makes it part of a fleet. */
+/** Answers the commands that dstack's server runs on a host when it adds it to a fleet. */
 export function createHostCommands(hardware: HostHardware, dstackVersion: string): (command: string) => CommandReply {
   const hostInfo = JSON.stringify(describeHost(hardware));
   const health = JSON.stringify({ service: 'dstack-shim', version: dstackVersion });
@@ -21,7 +21,7 @@ export function createHostCommands(hardware: HostHardware, dstackVersion: string
     if (/\bcat\b.*host_info\.json/.test(command)) return { stdout: hostInfo, exitCode: 0 };
     if (command.includes('/api/healthcheck')) return { stdout: health, exitCode: 0 };
     if (command.includes('systemctl status')) return { stdout: 'Active: active (running)\n', exitCode: 0 };
-    // the rest installs things; the server takes any output for a failure
+    // Other commands install software. The server treats any output as a failure.
     return { stdout: '', exitCode: 0 };
   };
 }

@@ -4,14 +4,14 @@ import type { Scenario } from './scenarios.ts';
 import type { Submission } from './submission.ts';
 import { describeJob } from './submission.ts';
 
-/** A line of output, as the runner hands it to the server. */
+/** Output in the format of the runner's API. */
 export interface LogEntry {
   readonly timestamp: number;
   /** Base64. */
   readonly message: string;
 }
 
-/** A step in the life of a job, as the runner reports it. */
+/** A state change in the format of the runner's API. */
 export interface JobStateEvent {
   readonly timestamp: number;
   readonly state: 'running' | 'done' | 'failed' | 'terminated';
@@ -20,7 +20,7 @@ export interface JobStateEvent {
   readonly exit_status?: number;
 }
 
-/** What a job has to say since a moment. */
+/** The runner's report of everything since a timestamp. */
 export interface JobReport {
   readonly job_states: readonly JobStateEvent[];
   readonly job_logs: readonly LogEntry[];
@@ -36,7 +36,7 @@ type Phase =
   | { readonly kind: 'stopping'; readonly submission: Submission; readonly sinceMs: number }
   | { readonly kind: 'finished'; readonly submission: Submission | undefined };
 
-/** The life of one simulated job: submitted, running by its script, and finished once, for one reason. */
+/** A simulated job: it is submitted, runs its script, and finishes once. */
 export class Job {
   readonly #scenario: Scenario;
   readonly #printCommand: (command: string) => string | undefined;
@@ -53,7 +53,7 @@ export class Job {
     this.#printCommand = printCommand;
   }
 
-  /** What the server submitted, once it did. */
+  /** The server's submission, or undefined before it. */
   get submission(): Submission | undefined {
     return this.#phase.kind === 'waiting' ? undefined : this.#phase.submission;
   }
@@ -62,7 +62,7 @@ export class Job {
     return this.#phase.kind === 'finished';
   }
 
-  /** Since when the job runs; undefined while it doesn't. */
+  /** The start time while the job is running, otherwise undefined. */
   get runningSinceMs(): number | undefined {
     return this.#phase.kind === 'running' || this.#phase.kind === 'stopping' ? this.#phase.sinceMs : undefined;
   }
@@ -71,7 +71,7 @@ export class Job {
     if (this.#phase.kind === 'waiting') this.#phase = { kind: 'submitted', submission };
   }
 
-  /** Starts the job; only one that was submitted and hasn't started yet does. */
+  /** Starts the job, if it was submitted and has not started yet. */
   start(): void {
     if (this.#phase.kind !== 'submitted') return;
     const { submission } = this.#phase;
@@ -79,7 +79,7 @@ export class Job {
     this.#addRunnerLog('Starting the job\n');
     this.#addState({ state: 'running' });
     const maxDurationS = submission.job_spec.max_duration;
-    // setTimeout can't wait longer than 2^31 ms
+    // setTimeout is limited to 2^31 ms.
     if (maxDurationS != null && maxDurationS < 2_000_000) {
       this.#later(maxDurationS * 1000, () =>
         this.#finish({ state: 'terminated', termination_reason: 'max_duration_exceeded' }),
@@ -88,7 +88,7 @@ export class Job {
     this.#play(this.#chooseScript(submission), 0);
   }
 
-  /** Asks the job to end, as `dstack stop` does. */
+  /** Stops the job as `dstack stop` does. */
   stop(): void {
     if (this.#phase.kind === 'finished' || this.#phase.kind === 'stopping') return;
     this.#addRunnerLog('Stop requested\n');
@@ -98,7 +98,7 @@ export class Job {
     this.#later(this.#scenario.stopMs ?? 50, () => this.#finish(ended));
   }
 
-  /** Ends the job without a word, as a container that is removed. */
+  /** Ends the job without a report, like a removed container. */
   kill(): void {
     this.#clearTimers();
     if (this.#phase.kind === 'finished') return;
@@ -118,12 +118,12 @@ export class Job {
     };
   }
 
-  /** Log entries from a position on. */
+  /** Returns the log entries from a position. */
   logsFrom(position: number): readonly LogEntry[] {
     return this.#logs.slice(position);
   }
 
-  /** Calls back after each change until the returned function is called. */
+  /** Calls the listener after each change, until the returned function is called. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -181,7 +181,7 @@ export class Job {
     this.#notify();
   }
 
-  // the server asks for what is later than the last it saw, so no two entries may share a moment
+  // Timestamps must be unique, since the server asks for entries later than the last one that it received.
   #tick(): number {
     this.#lastTimestamp = Math.max(this.#lastTimestamp + 1, Date.now());
     return this.#lastTimestamp;

@@ -1,7 +1,7 @@
 import type { HostHardware } from './host-commands.ts';
 import type { CommandReply } from './ssh-server.ts';
 
-/** What the few commands inside a simulated container know about where they run. */
+/** The values that commands in a simulated container can print. */
 export interface ContainerFacts {
   readonly hostName: string;
   readonly hardware: HostHardware;
@@ -9,7 +9,7 @@ export interface ContainerFacts {
   readonly gpuUtilization: number;
 }
 
-/** Answers a command typed into `ssh <run>`; the table is short, everything else is not found. */
+/** Answers a command of `ssh <run>`. All but a few commands are not found. */
 export function runContainerCommand(command: string, facts: ContainerFacts): CommandReply {
   const [name = '', ...words] = command.trim().split(/\s+/);
   switch (name) {

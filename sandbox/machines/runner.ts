@@ -1,13 +1,12 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
-import { holdOpen } from './held-open-stream.ts';
 import { readBody, sendJson } from './http-json.ts';
 import type { Job } from './job.ts';
 import { parseSubmission } from './submission.ts';
 
-/** What a simulated runner reports besides its job. */
+/** Options for a simulated runner. */
 export interface RunnerOptions {
   readonly job: Job;
   readonly dstackVersion: string;
@@ -17,14 +16,14 @@ export interface RunnerOptions {
   readonly secondsWithoutConnection: () => number;
 }
 
-// Two threads of the CLI wait for our answer when it closes the stream, and where the wrong one gets it the other sits out
-// its ten seconds. Pongs, which mean nothing, keep the connection readable for long enough that both wake up.
+// When the CLI closes the stream, two of its threads wait for the answer. If the wrong one reads it, the other waits out its timeout
+// of ten seconds. Meaningless pongs keep the connection readable until both have woken up.
 const PONG_ROUNDS = 10;
 const PONGS_PER_ROUND = 50;
 const PONG_ROUND_MS = 20;
 
 class LogSocket extends WebSocket {
-  /** Ends the stream from our side. */
+  /** Closes the stream from the server's side. */
   finish(): void {
     super.close(1000);
   }
@@ -40,7 +39,7 @@ class LogSocket extends WebSocket {
   }
 }
 
-/** Makes the HTTP server that dstack's server and CLI know as the runner of one job; it never listens itself. */
+/** Creates the HTTP server with the runner API of one job. It never listens; connections are passed to it. */
 export function createRunner(options: RunnerOptions): Server {
   const server = createServer((request, response) => {
     answer(request, response, options).catch((error: unknown) => {
@@ -50,12 +49,37 @@ export function createRunner(options: RunnerOptions): Server {
   const sockets = new WebSocketServer({ noServer: true, WebSocket: LogSocket });
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     const startTime = new URL(request.url ?? '/', 'http://runner').searchParams.get('start_time');
-    // a plus sign in a query reads as a space
+    // URLSearchParams decodes a plus sign as a space.
     const sinceMs = startTime === null ? 0 : Date.parse(startTime.replace(' ', '+')) || 0;
-    const held = holdOpen(stream, () => options.job.isFinished);
-    sockets.handleUpgrade(request, held, head, (socket) => streamLogs(socket, options.job, sinceMs));
+    const kept = keepOpen(stream, () => options.job.isFinished);
+    sockets.handleUpgrade(request, kept, head, (socket) => streamLogs(socket, options.job, sinceMs));
   });
   return server;
+}
+
+/**
+ * Wraps a stream so that ending the wrapper ends the stream only if `mayEnd` returns true. When the dstack CLI closes a WebSocket,
+ * the CLI must end the connection; it hangs otherwise.
+ */
+function keepOpen(stream: Duplex, mayEnd: () => boolean): Duplex {
+  const wrapper = new Duplex({
+    read: () => stream.resume(),
+    write: (chunk, encoding, done) => {
+      if (stream.writable) stream.write(chunk, encoding, done);
+      else done();
+    },
+    final: (done) => {
+      if (mayEnd()) stream.end();
+      done();
+    },
+  });
+  stream.on('data', (chunk) => {
+    if (!wrapper.push(chunk)) stream.pause();
+  });
+  stream.on('end', () => wrapper.push(null));
+  stream.on('close', () => wrapper.destroy());
+  stream.on('error', () => wrapper.destroy());
+  return wrapper;
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, options: RunnerOptions): Promise<void> {
@@ -93,7 +117,7 @@ function measure({ job, gpuCount, gpuUtilization, memoryBytes }: RunnerOptions):
   const runningMs = nowMs - (job.runningSinceMs ?? nowMs);
   return {
     timestamp_micro: nowMs * 1000,
-    // half of one core
+    // Half of one core.
     cpu_usage_micro: runningMs * 500,
     memory_usage_bytes: memoryBytes,
     memory_working_set_bytes: memoryBytes,

@@ -1,23 +1,24 @@
-/** What a simulated application is asked. */
+/** A request to a simulated application. */
 export interface AppRequest {
   method: string;
   path: string;
   body: string;
 }
 
-/** What a simulated application answers; the status is 200 unless said otherwise. */
+/** The response of a simulated application. */
 export interface AppReply {
+  /** Defaults to 200. */
   status?: number;
   headers?: Record<string, string>;
   body: string;
 }
 
-/** A simulated application: it answers a request from memory and never touches the machine. */
+/** A simulated application, which answers requests from memory. */
 export type App = (request: AppRequest) => AppReply;
 
 /**
- * How the jobs of a run behave on a simulated host; what is left out follows from the run's configuration.
- * The times of a task's start are read whenever the server asks for it, so whoever keeps the object can end a pull that was seen.
+ * The behavior of a run's jobs on a simulated host. Defaults follow from the run's configuration. The startup times are read on every
+ * request of the server, so a test can change them while a pull is in progress.
  */
 export interface Scenario {
   readonly pullMs?: number;
@@ -33,7 +34,7 @@ export interface Scenario {
   readonly memoryBytes?: number;
 }
 
-/** Finds the scenario of a task: that of its exact name, else of its run's name, else of the longest prefix of it. */
+/** The scenarios by name. A task's own name comes first, then its run's name, then the longest matching prefix. */
 export class Scenarios {
   readonly #byName = new Map<string, Scenario>();
 
@@ -46,7 +47,7 @@ export class Scenarios {
   }
 
   for(taskName: string): Scenario {
-    // dstack names a task <run>-<replica>-<job>
+    // dstack names a task <run>-<replica>-<job>.
     const exact = this.#byName.get(taskName) ?? this.#byName.get(taskName.replace(/-\d+-\d+$/, ''));
     if (exact) return exact;
     const prefixes = [...this.#byName.keys()].filter((name) => taskName.startsWith(`${name}-`));

@@ -3,7 +3,7 @@ import ssh2 from 'ssh2';
 
 const { STATUS_CODE } = ssh2.utils.sftp;
 
-/** Takes uploads over SFTP, forgets their bytes and remembers their sizes, because the client compares them. */
+/** Accepts SFTP uploads. Discards their content but keeps their sizes, which the client compares. */
 export function serveUploads(sftp: SFTPWrapper): void {
   const sizes = new Map<string, number>();
   const open = new Map<string, string>();

@@ -1,13 +1,13 @@
-/** How a statement is joined to the next one. */
+/** The operator between a statement and the next one. */
 export type Joiner = 'and' | 'or' | 'background' | 'then';
 
-/** One simple piece of a shell script. */
+/** One statement of a shell script. */
 export interface Statement {
   readonly text: string;
   readonly joiner: Joiner;
 }
 
-/** Splits a shell script at line ends, `;`, `&&`, `||` and `&`, outside of quotes and parentheses. */
+/** Splits a shell script at line breaks, `;`, `&&`, `||` and `&` outside quotes and parentheses. */
 export function splitStatements(script: string): Statement[] {
   const source = dropHereDocuments(script).replaceAll('\\\n', ' ');
   const statements: Statement[] = [];
@@ -42,10 +42,10 @@ export function splitStatements(script: string): Statement[] {
   return statements;
 }
 
-/** What is left of a command once quotes and variables are resolved. */
+/** A command with its quotes and variables resolved. */
 export interface ParsedCommand {
   readonly words: readonly string[];
-  /** Where its output goes. */
+  /** The destination of its output. */
   readonly output: 'log' | 'file' | 'pipe';
 }
 
@@ -84,11 +84,11 @@ const TOKEN_RULES: readonly TokenRule[] = [
   [/^./s, (state, match) => append(state, match[0])],
 ];
 
-/** Applies the first rule that fits and returns how much of the text it took. */
+/** Applies the first matching rule and returns the length of its match. */
 function takeToken(text: string, state: ParserState): number {
   for (const [pattern, apply] of TOKEN_RULES) {
     const match = pattern.exec(text);
-    // a digit before `>` is a file descriptor only where a word begins
+    // A digit before `>` is a file descriptor only at the start of a word.
     if (!match || (/^\d>/.test(match[0]) && state.word !== undefined)) continue;
     apply(state, match);
     return match[0].length;
@@ -109,7 +109,7 @@ function redirect(state: ParserState, target: string): void {
   if (target !== '/dev/stderr' && target !== '/dev/stdout') state.output = 'file';
 }
 
-/** Replaces `$NAME`, `${NAME}` and `${NAME:-default}`; a name that isn't set becomes nothing, as in a shell. */
+/** Expands `$NAME`, `${NAME}` and `${NAME:-default}`. Unset variables expand to nothing, as in a shell. */
 function expandVariables(text: string, variables: ReadonlyMap<string, string>): string {
   return text.replaceAll(
     /\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})/g,

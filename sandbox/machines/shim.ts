@@ -15,10 +15,10 @@ const terminateSchema = z.looseObject({
   termination_message: z.string().default(''),
 });
 
-/** What dstack's server asks a shim to start. */
+/** The server's request to start a task. */
 export type TaskRequest = z.output<typeof taskRequestSchema>;
 
-/** What a simulated shim serves. */
+/** Options for a simulated shim. */
 export interface ShimOptions {
   readonly dstackVersion: string;
   readonly hasGpu: boolean;
@@ -27,7 +27,7 @@ export interface ShimOptions {
   readonly onEvent: (line: string) => void;
 }
 
-/** Makes the HTTP server that dstack's server knows as the shim of a host; it never listens itself. */
+/** Creates the HTTP server with the shim API of a host. It never listens; connections are passed to it. */
 export function createShim(options: ShimOptions): Server {
   return createServer((request, response) => {
     answer(request, response, options).catch((error: unknown) => {

@@ -15,22 +15,22 @@ import { Task } from './task.ts';
 
 export type { HostHardware } from './host-commands.ts';
 
-/** The port of the shim as dstack's server reaches it through SSH. */
+/** The port of the shim, which dstack's server reaches through SSH. */
 const SHIM_PORT = 10_998;
 const FIRST_MAPPED_PORT = 30_000;
 
-/** What a simulated host is made from. */
+/** Options for a simulated host. */
 export interface SimulatedHostOptions {
   readonly name: string;
   readonly hardware: HostHardware;
-  /** PEM of a key made by ssh-keygen; those that ssh2 makes are malformed now and then. */
+  /** A PEM key from ssh-keygen, since ssh2 sometimes generates malformed keys. */
   readonly hostKey: Buffer;
   readonly scenarios: Scenarios;
   readonly dstackVersion: string;
   readonly onEvent?: (line: string) => void;
 }
 
-/** A task on a simulated host, as a test or a demo sees it. */
+/** The state of a task on a simulated host. */
 export interface SimulatedTask {
   readonly id: string;
   readonly name: string;
@@ -38,7 +38,7 @@ export interface SimulatedTask {
   readonly terminationReason: string;
 }
 
-/** A machine that dstack's server takes for a host of an SSH fleet or a cloud VM; nothing is ever executed on it. */
+/** Simulates a host of an SSH fleet or a cloud VM. Never executes anything. */
 export class SimulatedHost {
   readonly #options: SimulatedHostOptions;
   readonly #tasks = new Map<string, Task>();
@@ -71,7 +71,7 @@ export class SimulatedHost {
     });
   }
 
-  /** Starts a host that listens for SSH at an address, on a free port unless one is given. */
+  /** Starts a host that accepts SSH on an address. The port defaults to a free one. */
   static async start(
     options: SimulatedHostOptions,
     listen: { readonly address: string; readonly port?: number },
@@ -99,7 +99,7 @@ export class SimulatedHost {
     }));
   }
 
-  /** Ends all jobs and connections; afterwards nothing of the host is left. */
+  /** Ends all jobs and connections, and stops listening. */
   async stop(): Promise<void> {
     for (const task of this.#tasks.values()) task.terminate('', '');
     this.#tasks.clear();
@@ -112,14 +112,14 @@ export class SimulatedHost {
 
   #boundTo(): { readonly address: string; readonly port: number } {
     const bound = this.#listener.address();
-    if (bound === null || typeof bound === 'string') throw new Error(`Host ${this.#options.name} doesn't listen`);
+    if (bound === null || typeof bound === 'string') throw new Error(`Host ${this.#options.name} is not listening`);
     return bound;
   }
 
   #createTask({ id, name, network_mode: networkMode, gpu }: TaskRequest): Task {
     const { hardware, hostKey, scenarios, dstackVersion } = this.#options;
     const scenario = scenarios.for(name);
-    // the shim's API says -1 for all GPUs of the host
+    // In the shim API, -1 means all GPUs of the host.
     const gpuCount = gpu < 0 ? hardware.gpuCount : Math.min(gpu, hardware.gpuCount);
     const container = new Container({
       name,
@@ -135,7 +135,7 @@ export class SimulatedHost {
     return new Task({ id, name, scenario, container, ports });
   }
 
-  // Nothing real listens behind these ports: a port that no task of this host maps is refused.
+  // Only ports of this host's tasks are reachable, never a port of the real machine.
   #route(port: number): Acceptor | undefined {
     if (port === SHIM_PORT) return (channel) => void this.#shim.emit('connection', channel);
     for (const task of this.#tasks.values()) {

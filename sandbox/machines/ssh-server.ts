@@ -4,29 +4,29 @@ import type { AuthContext, Connection, ServerChannel } from 'ssh2';
 import ssh2 from 'ssh2';
 import { serveUploads } from './sftp.ts';
 
-/** What a command prints and how it ends. */
+/** The output and exit code of a command. */
 export interface CommandReply {
   readonly stdout: string;
   readonly stderr?: string;
   readonly exitCode: number;
 }
 
-/** Takes over one end of a forwarded connection. */
+/** Accepts a forwarded connection. */
 export type Acceptor = (channel: ServerChannel) => void;
 
-/** What an SSH server of the sandbox is made of: answers from memory, and a map of the ports behind it. */
+/** Options for a simulated SSH server. */
 export interface SshServerOptions {
   readonly hostKey: Buffer;
-  /** Who listens on a port behind this server; undefined refuses the connection. */
+  /** Returns the listener on a forwarded port. The server refuses the connection if undefined. */
   readonly route: (port: number) => Acceptor | undefined;
   readonly runCommand: (command: string) => CommandReply;
-  /** The one line that an interactive shell prints before it ends. */
+  /** The line that an interactive shell prints before it exits. */
   readonly shellText: string;
   readonly onConnectionCount?: (count: number) => void;
   readonly onEvent?: (line: string) => void;
 }
 
-/** An SSH server that gets its connections handed over and never listens itself. */
+/** An SSH server that never listens; connections are passed to it. */
 export interface SshServer {
   accept(stream: Duplex): void;
   /** Ends every connection. */
@@ -34,13 +34,13 @@ export interface SshServer {
 }
 
 /**
- * Without chacha20-poly1305, OpenSSH's first choice: ssh2 1.17 keeps its nonce in one buffer for all connections and writes a packet
- * in parts. A container's connection runs inside a host's, whose own packet then changes the nonce half-way, and the client gets
- * noise ("bad message during authentication").
+ * Excludes chacha20-poly1305, OpenSSH's first choice. ssh2 1.17 keeps its nonce in one buffer for all connections and writes a packet
+ * in parts. A container's connection runs inside its host's connection, whose packets then change the nonce midway, and the client
+ * receives garbage ("bad message during authentication").
  */
 const NESTABLE_CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'] as const;
 
-/** Makes an SSH server that accepts any public key, forwards to in-process servers and runs nothing. */
+/** Creates an SSH server that accepts any public key, forwards to in-process servers and executes nothing. */
 export function createSshServer(options: SshServerOptions): SshServer {
   const connections = new Set<Connection>();
   const server = new ssh2.Server(
@@ -50,7 +50,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
       options.onConnectionCount?.(connections.size);
       connection.on('authentication', acceptAnyKey);
       connection.on('error', (error: Error) => {
-        // clients that just go away are no news
+        // Clients that disconnect are not an error.
         if (!/ECONNRESET|EPIPE/.test(error.message)) options.onEvent?.(`ssh: ${error.message}`);
       });
       connection.on('close', () => {
@@ -62,7 +62,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
   );
   return {
     accept: (stream) => {
-      // ssh2 asks for a net.Socket but reads and writes a stream; a forwarded channel is one
+      // ssh2 requires a net.Socket by type, but works with any stream, such as a forwarded channel.
       Reflect.apply((socket: Socket) => server.injectSocket(socket), undefined, [withSocketMethods(stream)]);
     },
     close: () => {
@@ -86,7 +86,7 @@ function serveConnection(connection: Connection, options: SshServerOptions): voi
   });
   connection.on('session', (acceptSession) => {
     const session = acceptSession();
-    // ssh2 answers only where the client wants an answer; then `accept` is undefined otherwise
+    // `accept` is undefined if the client wants no reply.
     session.on('env', (accept?: () => void) => accept?.());
     session.on('pty', (accept?: () => void) => accept?.());
     session.on('window-change', (accept?: () => void) => accept?.());

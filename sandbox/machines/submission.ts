@@ -28,15 +28,15 @@ const submissionSchema = z.looseObject({
     .nullish(),
 });
 
-/** What dstack's server hands to a runner before a job starts, as far as the sandbox looks at it. */
+/** The parts of a job submission that the sandbox uses. */
 export type Submission = z.output<typeof submissionSchema>;
 
-/** Reads the body of the runner's submit call; throws where it isn't one. */
+/** Parses the body of a submit request. Throws if it is invalid. */
 export function parseSubmission(body: string): Submission {
   return submissionSchema.parse(JSON.parse(body));
 }
 
-/** Takes from a submission what the script of its job is made from. */
+/** Returns the input for a job's script. */
 export function describeJob({ run, job_spec: job, cluster_info: cluster }: Submission): JobScriptInput {
   const { run_name: runName, configuration } = run.run_spec;
   const isDevEnvironment = configuration.type === 'dev-environment';
@@ -62,7 +62,7 @@ export function describeJob({ run, job_spec: job, cluster_info: cluster }: Submi
   };
 }
 
-// The server itself writes how to open a dev environment, as echo commands at the end of the job's command.
+// The server appends the instructions for opening a dev environment to the job's command, as echo commands.
 function findReadme(jobCommands: readonly string[]): string[] {
   const statements = splitStatements(jobCommands.at(-1) ?? '').map(({ text }) => text);
   const start = statements.findIndex((text) => /^echo ['"]To (?:open in|connect)/.test(text));

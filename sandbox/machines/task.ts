@@ -2,21 +2,22 @@ import type { Container } from './container.ts';
 import { CONTAINER_SSH_PORT, RUNNER_PORT } from './container.ts';
 import type { Scenario } from './scenarios.ts';
 
-/** Where a task of the shim stands. */
+/** The status of a task in the shim API. */
 export type TaskStatus = 'pulling' | 'creating' | 'running' | 'terminated';
 
 const IMAGE_BYTES = 2e9;
 
-/** What a task of the shim is made from; without ports it shares those of its host. */
+/** Options for a task. */
 export interface TaskOptions {
   readonly id: string;
   readonly name: string;
   readonly scenario: Scenario;
   readonly container: Container;
+  /** Undefined if the container shares the ports of its host. */
   readonly ports: { readonly runner: number; readonly ssh: number } | undefined;
 }
 
-/** A task of the shim: an image that is pulled, a container that is created and runs, and its end. */
+/** A task of the shim: it pulls an image, creates a container, runs it, and terminates. */
 export class Task {
   readonly id: string;
   readonly name: string;
@@ -49,20 +50,20 @@ export class Task {
     return this.#termination?.reason ?? '';
   }
 
-  /** Whether the container accepts connections. */
+  /** Returns whether the container accepts connections. */
   get isUp(): boolean {
     const { pullMs = 0, createMs = 0, runnerMs = 0 } = this.#options.scenario;
     return this.status === 'running' && Date.now() - this.#createdAtMs >= pullMs + createMs + runnerMs;
   }
 
-  /** Ends the task; the first reason stays. */
+  /** Terminates the task. Keeps the reason of the first call. */
   terminate(reason: string, message: string): void {
     if (this.#termination) return;
     this.#termination = { reason, message };
     this.container.destroy();
   }
 
-  /** The task as the shim's API shows it. */
+  /** Returns the task in the format of the shim API. */
   describe(): Record<string, unknown> {
     const status = this.status;
     return {

@@ -1,39 +1,39 @@
 import { parseCommand, splitStatements } from './shell-text.ts';
 import type { Statement } from './shell-text.ts';
 
-/** Something a job prints, and how long it waits before. */
+/** Output of a job, and the delay before it. */
 export interface JobStep {
   readonly delayMs: number;
   readonly text: string;
 }
 
-/** How a job ends by itself, if it does. */
+/** How a job ends. */
 export type JobEnding =
   | { readonly kind: 'exit'; readonly exitCode: number; readonly delayMs: number }
   | { readonly kind: 'until-stopped' };
 
-/** All that a simulated job will do, known before it starts. */
+/** Everything that a simulated job will do. */
 export interface JobScript {
   readonly steps: readonly JobStep[];
   readonly ending: JobEnding;
 }
 
-/** What the script of a job is made from. */
+/** Input for a job's script. */
 export interface JobScriptInput {
   readonly type: 'task' | 'service' | 'dev-environment';
   readonly commands: readonly string[];
   readonly variables: Readonly<Record<string, string>>;
   readonly opensPorts?: boolean;
   readonly node?: { readonly rank: number; readonly count: number };
-  /** Answers the commands that a container knows, such as nvidia-smi. */
+  /** Returns the output of commands that the container knows, such as nvidia-smi. */
   readonly printCommand?: (command: string) => string | undefined;
 }
 
-const LONGEST_SLEEP_MS = 1500;
+const MAX_SLEEP_MS = 1500;
 const ENDLESS_SLEEP_SECONDS = 60;
-const MOST_STEPS = 2000;
+const MAX_STEPS = 2000;
 
-/** Decides from a run's configuration what its job prints, when, and how it ends; nothing is executed. */
+/** Derives a job's output, timing and ending from the run's configuration, without executing anything. */
 export function writeJobScript(input: JobScriptInput): JobScript {
   const state: State = {
     steps: [],
@@ -58,7 +58,7 @@ interface State {
 }
 
 function print(state: State, text: string): void {
-  if (state.steps.length >= MOST_STEPS) {
+  if (state.steps.length >= MAX_STEPS) {
     state.ending = { kind: 'until-stopped' };
     return;
   }
@@ -126,7 +126,7 @@ function repeat(loop: readonly Statement[], state: State): void {
   do {
     if (pause !== undefined) run({ text: pause, joiner: 'then' }, state);
     interpret(body, state);
-    // a loop that prints nothing would never reach the limit of steps
+    // A loop without output would never reach MAX_STEPS.
     if (state.steps.length === printedBefore) state.ending ??= { kind: 'until-stopped' };
   } while (!state.ending);
 }
@@ -146,7 +146,7 @@ function expandList(list: string, state: State): readonly string[] {
 
 function countUp(first: number, last: number, step: number): string {
   const count = step > 0 ? Math.floor((last - first) / step) + 1 : 0;
-  return Array.from({ length: Math.min(Math.max(count, 0), MOST_STEPS) }, (_, index) => first + index * step).join(' ');
+  return Array.from({ length: Math.min(Math.max(count, 0), MAX_STEPS) }, (_, index) => first + index * step).join(' ');
 }
 
 function run({ text }: Statement, state: State): number {
@@ -177,5 +177,5 @@ function sleep(duration: string, state: State): void {
   const [, amount = '0', unit = 's'] = /^(\d*\.?\d+)([smhd]?)$/.exec(duration) ?? [];
   const seconds = Number(amount) * ({ m: 60, h: 3600, d: 86_400 }[unit] ?? 1);
   if (duration === 'infinity' || seconds >= ENDLESS_SLEEP_SECONDS) state.ending = { kind: 'until-stopped' };
-  else state.waitedMs += Math.min(seconds * 1000, LONGEST_SLEEP_MS);
+  else state.waitedMs += Math.min(seconds * 1000, MAX_SLEEP_MS);
 }

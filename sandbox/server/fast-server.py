@@ -1,8 +1,9 @@
-"""Runs the installed, unmodified dstack server for as long as the process that started it lives.
+"""Runs the installed dstack server until the process that started it ends.
 
-Standard input is the leash: at its end the server ends at once, whatever way its parent died, and the folder named by
-DSTACK_SANDBOX_REMOVE goes with it. A line on it is an order, answered on file descriptor 3 with `done` or `failed ...`.
-With DSTACK_SANDBOX_SPEED=fast the intervals of the background loops are shorter, in memory only.
+The server exits when standard input closes, however its parent ended, and removes the folder in DSTACK_SANDBOX_REMOVE. Each line
+on standard input is a command, answered on file descriptor 3 with `done` or `failed ...`. DSTACK_SANDBOX_SPEED=fast shortens the
+background intervals and works around two races that short intervals make likely. All changes are made in memory; README.md in the
+parent folder lists them with their reasons.
 """
 
 import asyncio
@@ -17,17 +18,16 @@ from datetime import timedelta
 
 SPEED_UP = 20
 SHORTEST_SECONDS = 0.5
-# Each look at a machine is five questions to it, also when nothing runs there: most of what an idle sandbox costs.
+# Each check of a machine sends it five requests, even if it is idle. They are most of the load of an idle sandbox.
 INSTANCE_SECONDS = 2.0
 FETCH_DELAYS = [0.2, 0.5, 1.0]
-# Of these there are hardly ever any, and whoever makes a volume or a gateway wakes its pipeline: asking for them each second was a quarter
-# of the idle cost.
-SELDOM = ("ComputeGroup", "Gateway", "PlacementGroup", "ServiceRouter", "Volume")
-SELDOM_FETCH_DELAYS = [0.2, 0.5, 1.0, 3.0]
+# Rarely used, and creating a volume or a gateway wakes its pipeline. Fetching them every second was a quarter of the idle load.
+RARE = ("ComputeGroup", "Gateway", "PlacementGroup", "ServiceRouter", "Volume")
+RARE_FETCH_DELAYS = [0.2, 0.5, 1.0, 3.0]
 
-leash = os.fdopen(os.dup(0), "r")
+commands = os.fdopen(os.dup(0), "r")
 answers = os.fdopen(os.dup(3), "w", buffering=1)
-# Children of the server (ssh) must hold neither end.
+# Child processes of the server (ssh) must not inherit either end.
 os.close(3)
 nothing = os.open(os.devnull, os.O_RDONLY)
 os.dup2(nothing, 0)
@@ -36,10 +36,10 @@ os.close(nothing)
 computes = weakref.WeakSet()
 
 
-def end_now():
+def exit_now():
     folder = os.environ.get("DSTACK_SANDBOX_REMOVE")
     if folder:
-        # Twice: other threads may still write while the first pass goes on.
+        # Twice, since other threads may write during the first pass.
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
     if os.getpgrp() == os.getpid():
@@ -56,20 +56,21 @@ def refresh_offers():
             compute._offers_cache.clear()
 
 
-def obey():
-    for line in leash:
+def handle_commands():
+    for line in commands:
         try:
             if line.strip() == "refresh-offers":
                 refresh_offers()
             else:
-                raise ValueError(f"unknown order: {line.strip()}")
+                raise ValueError(f"unknown command: {line.strip()}")
             answers.write("done\n")
         except Exception as error:
             answers.write(f"failed {error!r}\n")
-    end_now()
+    exit_now()
 
 
-def remember_computes():
+def track_computes():
+    """Keeps the objects whose caches refresh_offers clears."""
     from dstack._internal.core.backends.base.compute import ComputeWithAllOffersCached
 
     original = ComputeWithAllOffersCached.__init__
@@ -83,12 +84,12 @@ def remember_computes():
 
 def shorten_intervals():
     shorten_triggers()
-    # Before 0.20 all background work went by triggers.
+    # dstack before 0.20 has triggers only.
     if importlib.util.find_spec("dstack._internal.server.background.pipeline_tasks"):
         shorten_pipelines()
         shorten_grace()
-        keep_stops()
-        keep_tasks()
+        repeat_lost_stops()
+        delay_task_removal()
 
 
 def shorten_triggers():
@@ -111,7 +112,7 @@ def shorten_pipelines():
     original_fetcher = base.Fetcher.__init__
 
     def fetcher(self, *args, **kwargs):
-        delays = SELDOM_FETCH_DELAYS if type(self).__name__.startswith(SELDOM) else FETCH_DELAYS
+        delays = RARE_FETCH_DELAYS if type(self).__name__.startswith(RARE) else FETCH_DELAYS
         original_fetcher(self, *args, fetch_delays=delays, **kwargs)
 
     base.Fetcher.__init__ = fetcher
@@ -128,7 +129,7 @@ def shorten_pipelines():
 
 
 def shorten_grace():
-    """Before 0.22 a job that is stopped holds its machine for ten seconds, also once it has ended."""
+    """Frees the machine of a stopped job after one second. dstack before 0.22 waits ten, even if the job has ended."""
     from dstack._internal.server.background.pipeline_tasks import jobs_terminating
 
     original = getattr(jobs_terminating, "_stop_job_gracefully", None)
@@ -143,10 +144,11 @@ def shorten_grace():
     jobs_terminating._stop_job_gracefully = stop
 
 
-def keep_stops():
-    """dstack's own update of a run can overwrite a stop that comes meanwhile, and with intervals this short it often would.
+def repeat_lost_stops():
+    """Repeats a stop that was lost. This hides a defect of dstack.
 
-    Here a stop looks again once no update of its runs is under way, and is repeated where it was lost.
+    dstack's periodic update of a run can overwrite a stop that arrives during the update. Short intervals make this likely. Here a
+    stop waits until no update of its runs is in progress, then checks whether they are stopping, and repeats the stop if they aren't.
     """
     from dstack._internal.core.models.runs import RunStatus
     from dstack._internal.server.models import RunModel
@@ -160,8 +162,8 @@ def keep_stops():
         session = kwargs["session"]
 
         async def is_any(condition):
-            mine = [RunModel.project_id == kwargs["project"].id, RunModel.run_name.in_(kwargs["runs_names"])]
-            found = (await session.execute(select(RunModel.id).where(*mine, condition))).first()
+            stopped = [RunModel.project_id == kwargs["project"].id, RunModel.run_name.in_(kwargs["runs_names"])]
+            found = (await session.execute(select(RunModel.id).where(*stopped, condition))).first()
             await session.commit()
             return found is not None
 
@@ -177,11 +179,12 @@ def keep_stops():
     runs.stop_runs = stop
 
 
-def keep_tasks():
-    """dstack removes from an instance each task that none of its jobs has, and a job can be given to the instance while it looks.
+def delay_task_removal():
+    """Removes a dangling task only at the second check. This hides a defect of dstack.
 
-    On SQLite its locks let that through: the job waits two minutes for a task that is gone, and fails as `instance_unreachable`.
-    Here a task is removed once two looks in a row have found it to be nobody's.
+    dstack removes every task of an instance that belongs to none of the instance's jobs. With SQLite, its locks don't prevent that a
+    job is assigned to the instance during the check. The job then waits two minutes for its removed task and fails with
+    `instance_unreachable`. Here a task is removed when two checks in a row found that it belongs to no job.
     """
     from dstack._internal.server.background.pipeline_tasks.instances import check
 
@@ -205,8 +208,8 @@ def keep_tasks():
     check.remove_dangling_tasks_from_instance = remove
 
 
-def find_prices():
-    """Before 0.21 the prices of all clouds are one archive, and the variable names that."""
+def set_catalog_url():
+    """Points to the single price archive that dstack before 0.21 downloads."""
     from gpuhunt._internal import catalog
 
     if not hasattr(catalog, "_get_base_url"):
@@ -214,7 +217,7 @@ def find_prices():
 
 
 def set_up_process():
-    """Before anything else of the server is imported, as its own entry point does it from 0.22 on."""
+    """Does what the entry point of dstack 0.22 does before it imports the rest of the server."""
     if importlib.util.find_spec("dstack._internal.server.bootstrap"):
         from dstack._internal.server import bootstrap
 
@@ -222,10 +225,10 @@ def set_up_process():
 
 
 if __name__ == "__main__":
-    threading.Thread(target=obey, daemon=True).start()
+    threading.Thread(target=handle_commands, daemon=True).start()
     set_up_process()
-    find_prices()
-    remember_computes()
+    set_catalog_url()
+    track_computes()
     if os.environ.get("DSTACK_SANDBOX_SPEED") == "fast":
         shorten_intervals()
     from dstack._internal.cli.main import main

@@ -75,11 +75,12 @@ test('the demo shows a whole round, says how long it took, and leaves nothing be
     'Run train is terminated',
     'doesn\'t document "--gpus"',
     'How long it took',
+    'What to do next',
   ];
   const places = inOrder.map((words) => stdout.indexOf(words));
   expect(places).not.toContain(-1);
   expect(places).toEqual(places.toSorted((a, b) => a - b));
-  expect(stdout).toMatch(/^all together +\d+\.\d s$/m);
+  expect(stdout).toMatch(/^total +\d+\.\d s$/m);
   expect(await processesOf(temporary)).toEqual([]);
   expect(await readdir(temporary)).toEqual([]);
 });

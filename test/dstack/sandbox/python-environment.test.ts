@@ -12,7 +12,7 @@ let folder: string;
 
 beforeEach(async () => {
   folder = path.join(await mkdtemp(path.join(tmpdir(), 'python-environment-')), 'python');
-  // No package index answers here: whatever has to be installed fails, and says so.
+  // This package index is unreachable, so every installation fails.
   vi.stubEnv('PIP_INDEX_URL', 'http://127.0.0.1:9/simple');
   vi.stubEnv('PIP_EXTRA_INDEX_URL', '');
   vi.stubEnv('PIP_FIND_LINKS', '');
@@ -24,7 +24,7 @@ afterEach(async () => {
   await rm(path.dirname(folder), { recursive: true, force: true });
 });
 
-test('what an interrupted installation left is removed, and a failed one is told with a way out and leaves no lock', async () => {
+test('an incomplete installation is removed, and a failed one is reported with a hint and leaves no lock', async () => {
   await mkdir(path.join(folder, 'bin'), { recursive: true });
   await writeFile(path.join(folder, 'bin', 'dstack'), 'half of it');
   const lines: string[] = [];
@@ -33,7 +33,7 @@ test('what an interrupted installation left is removed, and a failed one is told
   );
   expect(failure).toBeInstanceOf(SetupError);
   expect(failure).toMatchObject({
-    message: expect.stringContaining(`dstack ${DSTACK_VERSION} couldn't be installed`),
+    message: expect.stringContaining(`dstack ${DSTACK_VERSION} could not be installed`),
     hint: expect.stringContaining('package index'),
   });
   expect(lines[0]).toBe(`installing dstack ${DSTACK_VERSION} into a private environment… 0 s`);
@@ -41,17 +41,20 @@ test('what an interrupted installation left is removed, and a failed one is told
   expect(existsSync(`${folder}.lock`)).toBe(false);
 });
 
-test('the pins are those of an environment that the sandbox runs with', async () => {
+test('every package is pinned, and dstack to the version of the sandbox', async () => {
   const constraints = await readFile(inRepository('sandbox', 'server', 'constraints.txt'), 'utf8');
   const lines = constraints.trim().split('\n');
   expect(lines).toContain(`dstack==${DSTACK_VERSION}`);
   expect(lines.filter((line) => !/^[\w.-]+==[\w.]+( ; python_version (>=|<) "3\.11")?$/.test(line))).toEqual([]);
 });
 
-test('an environment that is whole is left alone: nothing is asked of the network', async ({ skip }) => {
-  const whole = testOptions.pythonEnvironment;
-  skip(!existsSync(path.join(whole, 'dstack-sandbox.stamp')), 'the shared environment was not made by the sandbox');
+test('a complete environment is used as is, without the network', async ({ skip }) => {
+  const complete = testOptions.pythonEnvironment;
+  skip(
+    !existsSync(path.join(complete, 'dstack-sandbox.stamp')),
+    'the shared environment was not created by the sandbox',
+  );
   const lines: string[] = [];
-  await preparePythonEnvironment({ folder: whole, onProgress: (line) => lines.push(line) });
+  await preparePythonEnvironment({ folder: complete, onProgress: (line) => lines.push(line) });
   expect(lines).toEqual([]);
 });

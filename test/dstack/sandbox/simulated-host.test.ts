@@ -107,11 +107,11 @@ async function startJob(configuration: Record<string, unknown>): Promise<void> {
   await call(RUNNER, 'POST /api/run', {});
 }
 
-/** Reads the log as the CLI does while it is attached, until the job is over or `until` was read. */
+/** Reads the log as an attached CLI does, until the job has finished or the log contains `until`. */
 async function followLog(until?: string): Promise<{ log: string; closeCode: number | undefined }> {
   const channel = await forward(client, RUNNER);
   const socket = new WebSocket('ws://localhost/logs_ws', {
-    // ws hands over a stream it takes for a socket; it needs no more than a stream
+    // ws requires a socket by type, but works with any stream.
     createConnection: () => Object.assign(channel, { setNoDelay: () => channel, setTimeout: () => channel }),
   });
   let log = '';
@@ -125,12 +125,12 @@ async function followLog(until?: string): Promise<{ log: string; closeCode: numb
 }
 
 describe('a simulated host', () => {
-  test('describes its hardware to the server that adds it to a fleet', async () => {
+  test('reports its hardware when the server adds it to a fleet', async () => {
     const { stdout } = await runCommand(client, 'sudo cat /root/.dstack/host_info.json');
     expect(JSON.parse(stdout)).toMatchObject({ gpu_count: 2, cpus: 8, addresses: ['10.0.0.1/24'] });
   });
 
-  test('runs a job from its submission to its end and streams its log', async () => {
+  test('runs a job from submission to exit and streams its log', async () => {
     await startJob({ type: 'task', commands: ['echo hello $WHO', 'sleep 0.1', 'exit 3'] });
     expect(await followLog()).toEqual({ log: 'hello you\n', closeCode: 1000 });
     expect(await call(RUNNER, 'GET /api/pull?timestamp=0')).toMatchObject({
@@ -161,7 +161,7 @@ describe('a simulated host', () => {
     });
   });
 
-  test('keeps a service up until it is stopped, and answers on its port inside the container alone', async () => {
+  test('keeps a service up until it is stopped, reachable only inside the container', async () => {
     await startJob({
       type: 'service',
       port: { container_port: 8000 },
@@ -180,10 +180,10 @@ describe('a simulated host', () => {
     });
   });
 
-  test('answers commands over an SSH connection inside another one, however far the outer one got', async () => {
+  test('answers commands over a nested SSH connection at any packet count of the outer one', async () => {
     await startJob({ type: 'dev-environment', commands: [] });
     for (let round = 0; round < 3; round += 1) {
-      // an odd number of packets on the outer connection moves its counters away from the inner one's
+      // Extra packets on the outer connection give it another packet count than the inner one.
       for (let extra = 0; extra <= round; extra += 1) await runCommand(client, 'uname -m');
       const container = await connectSsh({ sock: await forward(client, CONTAINER_SSH) });
       expect(await runCommand(container, 'hostname')).toEqual({ stdout: 'run-0-0\n', code: 0 });
@@ -193,11 +193,11 @@ describe('a simulated host', () => {
     }
   });
 
-  test('never reaches a port of the machine it runs on', async () => {
+  test('never forwards to a port of the real machine', async () => {
     await expect(forward(client, host.port)).rejects.toThrow(/channel open failure/i);
   });
 
-  test('leaves nothing open once it is stopped', async () => {
+  test('closes all connections and its port when stopped', async () => {
     await startJob({ type: 'task', commands: ['sleep infinity'] });
     const { address, port } = host;
     const closed = once(client, 'close');

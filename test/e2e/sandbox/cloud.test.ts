@@ -14,7 +14,7 @@ afterAll(async () => {
   await sandbox?.stop();
 });
 
-test('a run on the cloud rents a machine at its price and gives it back at once', async () => {
+test('a run on the cloud rents a machine at its price and returns it immediately', async () => {
   sandbox.controls.cloud.bootMs = 300;
   const output = await sandbox.apply({
     type: 'task',
@@ -31,7 +31,7 @@ test('a run on the cloud rents a machine at its price and gives it back at once'
   sandbox.controls.cloud.bootMs = 0;
 });
 
-test('a changed price and a sold-out type are in the next plan', async () => {
+test('offers show a changed price and a sold-out instance type immediately', async () => {
   await sandbox.controls.cloud.setPrice('rtx5090.1', 7.5);
   await sandbox.controls.cloud.setAvailability('rtx4090.1', 0);
   const offers = await sandbox.dstack('offer', '--gpu', '24GB..32GB:1', '--backend', 'cloudrift');
@@ -40,7 +40,7 @@ test('a changed price and a sold-out type are in the next plan', async () => {
   expect(offers.output).toMatch(/rtx4090\.1 .*not available/);
 });
 
-test('a cloud that refuses to rent fails the run with its own words', async () => {
+test('a run fails with no capacity when the cloud rejects the rental', async () => {
   sandbox.controls.cloud.rentFailure = 'all machines are taken';
   await sandbox.apply({ type: 'task', name: 'refused', resources: gpu, commands: ['echo never'] });
   const run = await sandbox.waitFor('refused', isOver);
@@ -73,7 +73,7 @@ test('a network volume is created, listed and deleted', async () => {
   while ((await listVolumes()).length > 0) await delay(50);
 });
 
-test('an image of the registry is taken as it is named, and nothing else is asked of the outside', async () => {
+test('a registry image works, and the server sends requests to simulated hosts only', async () => {
   await sandbox.apply({ type: 'task', name: 'imaged', image: 'alpine', commands: ['echo in alpine'] });
   expect((await sandbox.waitFor('imaged', isOver)).status).toBe('done');
   const hosts = new Set(sandbox.controls.cloud.requests.map(({ host }) => host));

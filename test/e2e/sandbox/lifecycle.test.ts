@@ -25,7 +25,7 @@ async function answers(url: string): Promise<boolean> {
   );
 }
 
-test('two sandboxes at once are apart, and stopping one leaves nothing of it and the other unharmed', async () => {
+test('two sandboxes are independent, and stopping one leaves nothing of it behind', async () => {
   const [first, second] = [await startTestSandbox(), shared];
   const folder = path.dirname(first.home);
   await Promise.all(
@@ -43,14 +43,14 @@ test('two sandboxes at once are apart, and stopping one leaves nothing of it and
   expect((await second.run('both')).status).toBe('done');
 }, 240_000);
 
-test('a server that was stopped comes back on the same port and knows its runs', async () => {
+test('a restarted server has the same port and its previous runs', async () => {
   const sandbox = shared;
   sandbox.controls.scenarios.set('survivor', { untilStopped: true, script: [[0, 'working\n']] });
   await sandbox.apply({ type: 'task', name: 'survivor', commands: ['echo not played'] });
   await sandbox.waitFor('survivor', ({ status }) => status === 'running');
   await sandbox.controls.stopServer();
   expect(await answers(sandbox.url)).toBe(false);
-  // The machines still live, so that nobody but the sandbox ends the tunnels to them.
+  // The machines are still running, so the sandbox itself must have ended the tunnels to them.
   expect(await findTunnels(path.dirname(sandbox.home))).toEqual([]);
   const unreachable = await sandbox.dstack('ps');
   expect(unreachable.exitCode).toBe(1);
@@ -61,19 +61,19 @@ test('a server that was stopped comes back on the same port and knows its runs',
   expect((await sandbox.waitFor('survivor', isOver)).status).toBe('terminated');
 });
 
-test('a further home has settings of its own, and none of the first', async () => {
+test('another home has its own CLI configuration', async () => {
   const { home, workspace, env } = await shared.createHome({ token: 'wrong' });
   expect(home).not.toBe(shared.home);
   expect(await readdir(workspace)).toEqual([]);
-  // Without the stamp the CLI would ask the internet for a newer version.
+  // Without this file the CLI would check for updates on the internet.
   expect(await readdir(path.join(home, '.cache', '.dstack', 'cli'))).toEqual(['last_check']);
   const denied = await execa(shared.cli, ['ps'], { env, extendEnv: false, cwd: workspace, reject: false, all: true });
   expect(denied.exitCode).toBe(1);
   expect(denied.all).toContain('is denied.');
 });
 
-test('a sandbox whose process is killed leaves no process and no folder', async () => {
-  const script = inRepository('test', 'e2e', 'sandbox', 'hold-sandbox.ts');
+test('a killed sandbox leaves no process and no folder behind', async () => {
+  const script = inRepository('test', 'e2e', 'sandbox', 'run-sandbox.ts');
   const parent = execaNode(script, [JSON.stringify(testOptions)], { nodeOptions: ['--import', 'tsx'], reject: false });
   const first: IteratorResult<string> = await parent.iterable().next();
   const line = first.done === true ? '' : first.value;

@@ -18,7 +18,7 @@ afterAll(async () => {
   await sandbox?.stop();
 });
 
-/** Gathers what a process prints and waits for parts of it. */
+/** Collects the output of a process and waits for parts of it. */
 function collect(child: ChildProcess): {
   readonly text: () => string;
   readonly until: (part: string) => Promise<void>;
@@ -36,7 +36,7 @@ function collect(child: ChildProcess): {
   };
 }
 
-test('a service with a model answers chats through the dstack server', async () => {
+test('a service with a model answers chat requests through the dstack server', async () => {
   await sandbox.apply({
     type: 'service',
     name: 'llm',
@@ -52,13 +52,13 @@ test('a service with a model answers chats through the dstack server', async () 
     fetch(url, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
   const authorized = { authorization: `Bearer ${sandbox.token}` };
   let answer = await ask(authorized);
-  // The run is running a little before its replica can be reached.
+  // The run has the status running shortly before its replica is reachable.
   for (; !answer.ok; answer = await ask(authorized)) await delay(100);
   expect((await ask({})).status).toBe(403);
   expect(await answer.json()).toMatchObject({ model: 'org/small', choices: [{ message: { role: 'assistant' } }] });
 });
 
-test('dstack attach forwards a port, follows the log and lets ssh in; SIGINT detaches and the run goes on', async () => {
+test('dstack attach forwards a port, follows the log and enables SSH, and SIGINT detaches without stopping the run', async () => {
   const port = await getPort({ host: '127.0.0.1' });
   sandbox.controls.scenarios.set('web', {
     script: [
@@ -100,7 +100,7 @@ test('dstack attach forwards a port, follows the log and lets ssh in; SIGINT det
   expect((await sandbox.run('web')).status).toBe('running');
 });
 
-test('a dev environment prints the link for the editor and runs until it is stopped', async () => {
+test('a dev environment prints its editor link and runs until it is stopped', async () => {
   await sandbox.apply({ type: 'dev-environment', name: 'desk', ide: 'vscode' });
   await sandbox.waitFor('desk', ({ status }) => status === 'running');
   let logs = '';
@@ -110,7 +110,7 @@ test('a dev environment prints the link for the editor and runs until it is stop
   expect((await sandbox.run('desk')).status).toBe('running');
 });
 
-test('stop ends the tunnels of a client that was killed while attached', async () => {
+test('stopping the sandbox ends the tunnels of a client that was killed while attached', async () => {
   await sandbox.apply({ type: 'task', name: 'orphan', commands: ['sleep infinity'] });
   await sandbox.waitFor('orphan', ({ status }) => status === 'running');
   const attach = sandbox.spawnDstack('attach', 'orphan');

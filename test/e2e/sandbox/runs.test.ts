@@ -11,7 +11,7 @@ afterAll(async () => {
   await sandbox?.stop();
 });
 
-test('a task runs to its end, and its commands are played into its log', async () => {
+test('a task runs to completion and logs the simulated output of its commands', async () => {
   const output = await sandbox.apply({
     type: 'task',
     name: 'quick',
@@ -37,7 +37,7 @@ test('a task runs to its end, and its commands are played into its log', async (
   ]);
 });
 
-test('a task whose command fails is failed, with the exit status', async () => {
+test('a task with a failing command fails with its exit status', async () => {
   await sandbox.apply({ type: 'task', name: 'failing', commands: ['echo about to fail', 'exit 3', 'echo never'] });
   const run = await sandbox.waitFor('failing', isOver);
   expect(run.status).toBe('failed');
@@ -47,8 +47,8 @@ test('a task whose command fails is failed, with the exit status', async () => {
   expect(output).not.toContain('never');
 });
 
-test('a slow pull is seen with its progress, and the run goes on after it', async () => {
-  // It ends when it was seen: the command line alone can take longer than any pull of some seconds.
+test('a slow image pull reports its progress, and the run continues after it', async () => {
+  // The pull ends once it was observed, since the CLI alone can take longer than a pull of a few seconds.
   const scenario = { pullMs: 600_000, script: [[0, 'pulled']] as const };
   sandbox.controls.scenarios.set('slow', scenario);
   await sandbox.apply({ type: 'task', name: 'slow', commands: ['echo not played'] });
@@ -64,7 +64,7 @@ function hasProgress(run: Run): boolean {
   return (lastSubmission(run).image_pull_progress?.downloaded_bytes ?? 0) > 0;
 }
 
-test('an image that cannot be pulled fails the run and says why', async () => {
+test('a run whose image cannot be pulled fails with the reason', async () => {
   sandbox.controls.scenarios.set('badpull', { pullMs: 50, pullError: 'manifest unknown' });
   await sandbox.apply({ type: 'task', name: 'badpull', commands: ['echo never'] });
   const run = await sandbox.waitFor('badpull', isOver);
@@ -75,7 +75,7 @@ test('an image that cannot be pulled fails the run and says why', async () => {
   });
 });
 
-test('a run that no offer fits fails for lack of capacity', async () => {
+test('a run without a matching offer fails with no capacity', async () => {
   const output = await sandbox.apply({
     type: 'task',
     name: 'greedy',
@@ -88,7 +88,7 @@ test('a run that no offer fits fails for lack of capacity', async () => {
   expect(lastSubmission(run).termination_reason).toBe('failed_to_start_due_to_no_capacity');
 });
 
-test('a run that does not end by itself is stopped by dstack stop', async () => {
+test('dstack stop ends an endless run', async () => {
   sandbox.controls.scenarios.set('endless', { script: [[0, 'working']], untilStopped: true });
   await sandbox.apply({ type: 'task', name: 'endless', commands: ['echo not played'] });
   await sandbox.waitFor('endless', ({ status }) => status === 'running');
@@ -99,7 +99,7 @@ test('a run that does not end by itself is stopped by dstack stop', async () => 
   expect(lastSubmission(run).termination_reason).toBe('terminated_by_user');
 });
 
-test('a run over two nodes runs on the cluster, each node with its own rank', async () => {
+test('a run with two nodes runs on the cluster, and each node has its rank', async () => {
   await sandbox.apply({
     type: 'task',
     name: 'pair',

@@ -2,7 +2,7 @@ import { WriteStream } from 'node:tty';
 import { expect, test } from 'vitest';
 import { showProgress } from '../../../sandbox/show-progress.ts';
 
-test('without a terminal a long step is a line at its begin and every fifteen seconds, however far it is', () => {
+test('without a terminal, a long step prints a line at its start and every 15 seconds', () => {
   const lines: string[] = [];
   let now = 0;
   const { onProgress, end } = showProgress(
@@ -19,7 +19,7 @@ test('without a terminal a long step is a line at its begin and every fifteen se
   expect(lines).toEqual(['installing… 0 s', 'installing… 15 s', 'installing… 30 s', 'starting…']);
 });
 
-test('on a terminal a long step is a bar, which is gone when the next line comes', () => {
+test('on a terminal, a long step is a progress bar that the next line replaces', () => {
   const lines: string[] = [];
   const { terminal, shown } = pretendTerminal(true);
   const { onProgress, end } = showProgress((line) => lines.push(line), terminal);
@@ -31,7 +31,7 @@ test('on a terminal a long step is a bar, which is gone when the next line comes
   expect(lines).toEqual(['starting…']);
 });
 
-/** A stream that says of itself that it is a terminal, or none, and keeps what is written to it. */
+/** Creates a stream that claims to be a terminal or not, and records what is written to it. */
 function pretendTerminal(isTTY: boolean): { terminal: NodeJS.WriteStream; shown: () => string } {
   let shown = '';
   const terminal = Object.create(WriteStream.prototype, {

@@ -4,13 +4,13 @@ import { inRepository } from '../../support/paths.ts';
 
 const launcher = inRepository('sandbox', 'server', 'fast-server.py');
 
-/** dstack's own function, as the sandbox's server has it, over a shim with two tasks that notes what it is asked. */
+/** Calls dstack's function, as the sandbox patches it, with a fake shim that has two tasks and records their removal. */
 const PROGRAM = `
 import os, runpy
 from types import SimpleNamespace as Thing
 from uuid import UUID
 os.dup2(1, 3)
-runpy.run_path(${JSON.stringify(launcher)})["keep_tasks"]()
+runpy.run_path(${JSON.stringify(launcher)})["delay_task_removal"]()
 from dstack._internal.server.background.pipeline_tasks.instances import check
 
 JOBS = [UUID(int=n) for n in range(2)]
@@ -25,21 +25,22 @@ class Shim:
         removed.append(UUID(task_id).int)
         tasks.discard(task_id)
 
-def look(instance, *jobs):
+def run_check(instance, *jobs):
     check.remove_dangling_tasks_from_instance(Shim(), Thing(id=instance, jobs=[Thing(id=JOBS[n]) for n in jobs]))
-    looks.append([*removed])
+    checks.append([*removed])
     removed.clear()
 
-looks = []
+checks = []
 `;
 
-const look = (code: string): Promise<unknown> => runPython(`${PROGRAM}\n${code}\nprint(json.dumps(looks))`);
+const run = (code: string): Promise<unknown> => runPython(`${PROGRAM}\n${code}\nprint(json.dumps(checks))`);
 
-test('a task whose job came to the instance while it was looked at is kept', async () => {
-  // The jobs are those of a moment ago at the first look, and those of now at the second.
-  expect(await look('look("a", 0); look("a", 0, 1); look("a", 0, 1)')).toEqual([[], [], []]);
+test('keeps a task whose job was assigned to the instance during the check', async () => {
+  // The first check has an outdated list of jobs, the second a current one.
+  expect(await run('run_check("a", 0); run_check("a", 0, 1); run_check("a", 0, 1)')).toEqual([[], [], []]);
 });
 
-test('a task that is nobody’s is removed at the second look at its instance', async () => {
-  expect(await look('look("a", 0); look("b", 1); look("a", 0); look("a", 0)')).toEqual([[], [], [1], []]);
+test('removes a dangling task at the second check of its instance', async () => {
+  const code = 'run_check("a", 0); run_check("b", 1); run_check("a", 0); run_check("a", 0)';
+  expect(await run(code)).toEqual([[], [], [1], []]);
 });

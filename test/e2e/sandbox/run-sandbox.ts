@@ -2,7 +2,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { startSandbox } from '../../../sandbox/sandbox.ts';
 
-// Starts a sandbox, says where it is, and holds it until somebody ends this process.
+// Starts a sandbox, prints its URL and folder, and keeps it running until this process is killed.
 const options = z
   .object({ pythonEnvironment: z.string(), cacheFolder: z.string() })
   .parse(JSON.parse(process.argv[2] ?? ''));
