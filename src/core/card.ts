@@ -1,49 +1,49 @@
 import type { Offer } from './offer.ts';
 import type { ConsentSummary, Operation } from './change.ts';
 
-/** The one card; what it shows depends on the result that it is given. */
+/** The URI of the only card; what it shows depends on the result that it receives. */
 export const CARD_URI = 'ui://dstack/card';
-/** What MCP Apps calls a page that a host may show; a client that shows cards declares it. */
+/** The MIME type of a page that MCP Apps hosts can show. Clients that show cards declare it. */
 export const CARD_MIME_TYPE = 'text/html;profile=mcp-app';
-/** Where a result carries what is for the card alone: hosts keep `_meta` from the model. */
+/** The key in a result's `_meta` for data that only the card receives: hosts don't show `_meta` to the model. */
 export const CARD_META = 'dstack-mcp/card';
 
-/** What a tool has to do with the card: its results are shown there, or it is what the card's buttons call. */
+/** How a tool uses the card: its results are shown in the card, or the card's buttons call it. */
 export type CardUse = 'change' | 'runs' | 'run' | 'offers' | 'buttons';
 
-/** What a plan would cost, offer by offer: what the card sorts and multiplies. */
+/** The cost of a plan, by offer. The card sorts and multiplies these values. */
 export interface PlanTerms {
   readonly offers: readonly Offer[];
-  /** Shown or not. */
+  /** Includes offers that aren't listed. */
   readonly offersTotal: number;
-  /** Absent where the plan doesn't say plainly how many. */
+  /** Absent if the plan doesn't state how many. */
   readonly machines?: { readonly min: number; readonly max?: number };
   readonly maxDurationHours?: number;
 }
 
-/** A change that waits for a person's click; one by a plan has the terms of it. */
+/** A change that waits for a click. A plan's change includes its terms. */
 export interface ChangeCard extends Partial<PlanTerms> {
   readonly view: 'change';
-  /** What redeems the token of the same change. */
+  /** The tool that redeems the token of the same change. */
   readonly tool: 'apply' | 'stop' | 'delete';
-  /** What the buttons bring back. */
+  /** Sent back by the buttons. */
   readonly nonce: string;
   readonly expiresAt: string;
-  /** The server's time, so that what is left doesn't hang on the host's clock. */
+  /** The server's time, so that the remaining time doesn't depend on the host's clock. */
   readonly now: string;
   readonly operation: Operation;
   readonly summary: ConsentSummary;
-  /** The name that has to be typed; absent where a click is enough. */
+  /** The name that has to be typed; absent if a click is enough. */
   readonly nameToType?: string;
 }
 
-/** What the card is told beside a tool's facts. `none`: there is nothing to show but the words. */
+/** The data of a card, in addition to the tool's facts. `none`: only the text of the result is shown. */
 export type Card = ChangeCard | { readonly view: 'runs' | 'run' | 'offers' | 'none' };
 
-/** A result that has none of these facts has nothing for its view to show. */
+/** The facts of each view. A view can't show a result that has none of them. */
 const SHOWN_FACTS = { runs: ['runs'], run: ['run'], offers: ['offers', 'gpus'] } as const;
 
-/** What the card shows of a result; nothing where the tool's results aren't shown in one. */
+/** Returns the card of a result; undefined if the tool's results aren't shown in one. */
 export function cardOf(
   use: CardUse | undefined,
   result: { readonly facts: object; readonly card?: ChangeCard | undefined },
@@ -54,8 +54,8 @@ export function cardOf(
 }
 
 /**
- * What the list of tools tells hosts: which card shows a tool's results, where one is served, and which tool is for the card's
- * buttons alone, always.
+ * Returns a tool's `_meta` in the list of tools: the card that shows its results, if one is served. A tool of the card's buttons is
+ * always marked as such, so that hosts hide it from the model.
  */
 export function describeCardUse(
   use: CardUse | undefined,

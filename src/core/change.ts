@@ -1,4 +1,4 @@
-/** A change that somebody asked for. */
+/** A requested change. */
 export type ChangeRequest = ApplyRequest | StopRequest | DeleteRequest;
 
 export interface ApplyRequest {
@@ -17,7 +17,7 @@ export interface StopRequest {
 
 export type DeleteRequest = DeleteByName | DeleteByFile;
 
-/** What is deleted is named by its configuration file: the one way in which dstack deletes a finished run. */
+/** Deletes the resource of a configuration file: the only way in which dstack deletes a finished run. */
 export interface DeleteByFile {
   readonly tool: 'delete';
   readonly file: string;
@@ -33,58 +33,58 @@ export interface DeleteByName {
   readonly project?: string | undefined;
 }
 
-/** Everything that a token binds beside the operation and the argv. Two bindings are compared field by field. */
+/** Everything that a token binds in addition to the operation and the argv. Bindings are compared field by field. */
 export interface Binding {
   /** The tool that may redeem it. */
   readonly tool: 'apply' | 'stop' | 'delete';
   readonly resource: { readonly kind: string; readonly name?: string | undefined };
   readonly project: string;
   readonly server: string;
-  /** The working directory of the command; empty where it doesn't matter. */
+  /** The working directory of the command; empty if it doesn't matter. */
   readonly cwd: string;
-  /** SHA-256 of each file that decides what happens (configuration, profiles, env files), by path; `absent` where there is none. */
+  /** SHA-256 of each file that affects the change (configuration, profiles, env files), by path; `absent` for a missing one. */
   readonly files: Readonly<Record<string, string>>;
-  /** Id of the run or resource that is there now, null where there is none. */
+  /** Id of the existing run or resource; null if there is none. */
   readonly present: string | null;
-  /** What would be stopped or lost with it: runs, instances. */
+  /** Other resources that would be stopped or lost: runs, instances. */
   readonly affected: readonly string[];
-  /** Dollars an hour for all nodes together, null where dstack shows none. */
+  /** Dollars per hour for all nodes together; null if dstack shows no price. */
   readonly pricePerHour: number | null;
   readonly cliVersion: string;
 }
 
-/** What the person is shown, in plain words. */
+/** What the user sees before approving. */
 export interface ConsentSummary {
-  /** One sentence: what would be done. */
+  /** One sentence that says what would be done. */
   readonly action: string;
   readonly resource: { readonly kind: string; readonly name?: string | undefined };
   readonly project: string;
   readonly server: string;
   readonly pricePerHour?: number | undefined;
-  /** Dollars at most, where a `max_duration` bounds it. */
+  /** Maximum cost in dollars; absent without a `max_duration`. */
   readonly totalPrice?: number | undefined;
-  /** Every flag that goes to dstack beside the file, with its values and what it is documented to do; one line each. */
+  /** Every flag passed to dstack in addition to the file, with its value and documentation, one per line. */
   readonly flags?: readonly string[] | undefined;
-  /** What would be stopped or lost, one line each. */
+  /** What would be stopped or lost, one per line. */
   readonly losses: readonly string[];
   readonly warnings: readonly string[];
 }
 
 /** A change that was shown and waits for consent. */
 export interface PendingChange {
-  /** What was asked for, to plan it once more. */
+  /** The request, for planning it again. */
   readonly request: ChangeRequest;
   readonly operation: Operation;
-  /** The argv that would be run, word for word. */
+  /** The exact argv that would be run. */
   readonly argv: readonly string[];
   readonly binding: Binding;
   readonly summary: ConsentSummary;
-  /** The name that a person has to type for replace, abort and delete; the resource's own unless given. */
+  /** The name that a person has to type for replace, abort and delete. Defaults to the resource's name. */
   readonly nameToType?: string | undefined;
 }
 
-/** What kind of thing is to be done to the world; the policy sets the level of consent that each needs. */
+/** The kind of a change. The policy sets the consent that each needs. */
 export type Operation = 'create' | 'update' | 'replace' | 'stop' | 'abort' | 'delete';
 
-/** How a person (or the operator) agreed, strongest first. */
+/** How a change was approved, strongest first. */
 export type ConsentLevel = 'person-card' | 'person-form' | 'person-dialog' | 'token' | 'policy';

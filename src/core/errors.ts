@@ -1,4 +1,4 @@
-/** Every way in which a call can be refused or fail before dstack's own words are the answer. Closed: a new kind is added here. */
+/** Every reason for which this server refuses or fails a call. A closed list: new codes are added here. */
 export type ErrorCode =
   | 'invalid-input'
   | 'unknown-command'
@@ -32,8 +32,8 @@ export type ErrorCode =
   | 'consent-missing';
 
 /**
- * An expected failure, worded for its reader: `message` says what happened and what was not changed, `hint` is the next step.
- * Anything else that is thrown is a bug.
+ * An expected failure: `message` says what happened and what was not changed, `hint` is the next step. Any other thrown error is a
+ * bug.
  */
 export class ToolError extends Error {
   override readonly name = 'ToolError';
@@ -44,7 +44,8 @@ export class ToolError extends Error {
     super(message, options);
     this.code = code;
     this.hint = hint;
-    // Until its stack is read, an error holds on to all that the functions on it hold. Some of these are kept: why a token is closed, say.
+    // Until its stack is read, an error retains everything that the functions on it reference. Some errors are kept for long, such as
+    // the reason why a token was closed.
     Reflect.get(this, 'stack');
   }
 }

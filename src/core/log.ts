@@ -1,4 +1,4 @@
 import type { Logger } from 'pino';
 
-/** What a module may do with the log. It goes to standard error: standard output is the protocol's. */
+/** The log, which goes to standard error: standard output is reserved for the protocol. */
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-/** Whether an offer can be had now, in dstack's words; `unclear` is a word that this version doesn't know. */
+/** Availability of an offer, in dstack's terms; `unclear` stands for a term that this version doesn't know. */
 export const availability = z.enum(['available', 'idle', 'busy', 'not available', 'no quota', 'no balance', 'unclear']);
 
 /** One row of the offers that a plan or `dstack offer` shows. */

@@ -1,48 +1,45 @@
 import { isDeepStrictEqual } from 'node:util';
 
-/** How a wait ended, with the last value that was seen. */
+/** How a wait ended, with the last polled value. */
 export type Waited<T> =
   | { readonly kind: 'done'; readonly value: T }
-  /** Time was up. `value` is missing when not even the first poll had answered. */
-  | { readonly kind: 'time-is-up'; readonly value?: T }
+  /** The deadline has passed. `value` is absent if not even the first poll returned. */
+  | { readonly kind: 'timed-out'; readonly value?: T }
   | { readonly kind: 'cancelled'; readonly value?: T };
 
 export interface WaitOptions<T> {
-  /** Asks once. Its signal is aborted when the answer is no longer waited for. */
+  /** Polls once. Its signal aborts when the result is no longer needed. */
   readonly poll: (signal: AbortSignal) => Promise<T>;
   readonly done: (value: T) => boolean;
-  /** The first pause; it grows by half while nothing changes, up to five times this, and starts anew on a change. */
+  /** The first pause. It grows by half while nothing changes, up to five times its length, and is reset by a change. */
   readonly intervalMs: number;
-  /** Milliseconds from now by which the wait ends, whatever `poll` does. */
+  /** Milliseconds until the wait ends, even if `poll` hasn't returned. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;
-  /** Called with the first value and each one that differs from the one before. */
+  /** Called with the first value and with each one that differs from the previous one. */
   readonly onChange?: (value: T) => void;
 }
 
 const GROWTH = 1.5;
 const LARGEST_PAUSE = 5;
 
-/** Polls until a value is `done`, time is up or it is cancelled, and says which. What `poll` throws goes through. */
+/** Polls until a value is `done`, the deadline passes or the signal aborts, and returns which. Rethrows errors of `poll`. */
 export async function waitFor<T>(options: WaitOptions<T>): Promise<Waited<T>> {
   const stop = new AbortController();
-  const onAbort = (): void => stop.abort();
-  const timer = setTimeout(onAbort, Math.max(0, options.deadlineMs));
-  options.signal?.addEventListener('abort', onAbort, { once: true });
-  if (options.signal?.aborted === true) onAbort();
+  const timer = setTimeout(() => stop.abort(), Math.max(0, options.deadlineMs));
+  const signals = [stop.signal, ...(options.signal === undefined ? [] : [options.signal])];
   try {
-    const last = await pollUntilDone(options, stop.signal);
+    const last = await pollUntilDone(options, AbortSignal.any(signals));
     if (last !== undefined && options.done(last.value)) return { kind: 'done', value: last.value };
-    return { kind: options.signal?.aborted === true ? 'cancelled' : 'time-is-up', ...last };
+    return { kind: options.signal?.aborted === true ? 'cancelled' : 'timed-out', ...last };
   } finally {
     clearTimeout(timer);
-    options.signal?.removeEventListener('abort', onAbort);
-    // A poll that is still under way has nobody left to answer.
+    // Nobody waits for a poll that is still running.
     stop.abort();
   }
 }
 
-/** Waits, but not beyond an abort. */
+/** Waits for a time, or until the signal aborts. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
@@ -77,7 +74,7 @@ async function pollUntilDone<T>(
   return last;
 }
 
-/** The value, or nothing when the abort came first; what the promise does after that is dropped. */
+/** Returns the value, or undefined if the signal aborts first. Ignores what the promise does after that. */
 function untilAborted<T>(promise: Promise<T>, stop: AbortSignal): Promise<{ readonly value: T } | undefined> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => resolve(undefined);
@@ -88,7 +85,7 @@ function untilAborted<T>(promise: Promise<T>, stop: AbortSignal): Promise<{ read
     };
     promise.then(
       (value) => settle(() => resolve({ value })),
-      // A poll that stops because it was told to has not failed.
+      // A poll that ended because of the abort has not failed.
       (error: unknown) => settle(() => (stop.aborted ? resolve(undefined) : reject(error))),
     );
   });

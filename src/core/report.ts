@@ -2,13 +2,12 @@ import type { ChangeCard } from './card.ts';
 import type { Transcript } from './transcript.ts';
 import { ToolError } from './errors.ts';
 
-/** What a tool can do to the world: nothing, change it, or destroy something in it. */
+/** The effect of a tool: it only reads, changes something, or can destroy something. */
 export type Effect = 'read' | 'change' | 'destroy';
 
 /**
- * What really happened, which dstack's exit code doesn't tell.
- * `blocked`: dstack can't do it as things stand (no offers, no fleets, invalid file). `refused`: this server didn't let it through.
- * `unknown`: it was asked for, and whether it happened isn't known.
+ * What actually happened, which dstack's exit code doesn't say. `blocked`: dstack can't do it in the current state (no offers, no
+ * fleets, invalid file). `refused`: this server didn't allow it. `unknown`: it was requested, but may or may not have happened.
  */
 export const OUTCOMES = [
   'done',
@@ -22,39 +21,39 @@ export const OUTCOMES = [
 
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** A piece of verbatim output and how it is shown. */
+/** Verbatim output, and how to show it. */
 export interface Printed {
   readonly transcript: Transcript;
-  /** The end that survives when the output is longer than a result may be; `start` unless given. */
+  /** The end to keep if the output is too long for a result. Defaults to `start`. */
   readonly keep?: 'start' | 'end';
-  /** Longer ones are cut; a default for the whole result unless given. */
+  /** The length at which it is cut. Defaults to its share of the result's maximum. */
   readonly maxChars?: number;
-  /** How to get what was left out, in words. */
+  /** Says how to get the part that was left out. */
   readonly rest?: string;
-  /** Text of programs and people that we don't know (logs, events): fenced and labelled as such. */
+  /** Text of unknown programs and people (logs, events): fenced and labeled as untrusted. */
   readonly untrusted?: boolean;
 }
 
-/** What a call came to. Both channels of the result are made from it, in one place. */
+/** The result of a call, from which both its text and its structured content are rendered. */
 export interface Report<Facts> {
   readonly outcome: Outcome;
   /** One sentence for a person: what happened. */
   readonly summary: string;
   readonly printed: readonly Printed[];
   readonly facts: Partial<Facts>;
-  /** The next step, naming the tool to call. */
+  /** The next step; names the tool to call. */
   readonly next?: string;
-  /** For the card alone, and for clients that show one: no model reads it. */
+  /** Only for clients that show a card; the model doesn't see it. */
   readonly card?: ChangeCard;
 }
 
-/** A question for the person behind the client. The call ends with it, and is made again with the answer. */
+/** A question for the user. The call ends with it, and is made again with the answer. */
 export interface Question {
   readonly kind: 'question';
   readonly message: string;
-  /** `approve`: yes or no. `name`: the resource's name has to be typed. */
+  /** `approve`: approve or decline. `name`: the resource's name has to be typed. */
   readonly field: 'approve' | 'name';
-  /** Ties the answer to this question; sealed on its way through the client. */
+  /** Ties the answer to this question. It travels through the client in sealed form. */
   readonly nonce: string;
 }
 
@@ -63,20 +62,20 @@ export type Answer =
   | { readonly kind: 'declined'; readonly nonce: string }
   | { readonly kind: 'cancelled'; readonly nonce: string };
 
-/** What is said of a listing that isn't one, or that this dstack prints in another form: it is shown, and nothing is concluded from it. */
+/** Reports a listing in an unknown format: it is shown as is, and nothing is concluded from it. */
 export const unrecognized = (transcript: Transcript): Report<Record<string, never>> => ({
   outcome: 'done',
-  summary: "What dstack printed isn't the table that is known here: read it as it is.",
+  summary: 'dstack printed a format that this server does not recognize. Read the output itself.',
   printed: [{ transcript }],
   facts: {},
 });
 
-/** Refuses the arguments of a call that the schema alone can't tell apart. @throws ToolError always */
+/** Refuses arguments that the schema alone can't reject. @throws ToolError always */
 export function refuse(message: string, hint: string): never {
   throw new ToolError('invalid-input', `${message} Nothing was run.`, hint);
 }
 
-/** dstack said no, or couldn't be asked: carries the report that the call ends with. Expected, so not a bug. */
+/** Ends a call with a report: dstack refused, or couldn't be run. Expected, so not a bug. */
 export class CommandFailed extends Error {
   override readonly name = 'CommandFailed';
   readonly report: Report<Record<string, unknown>>;

@@ -7,23 +7,23 @@ export type Exit =
   | { readonly kind: 'cancelled' }
   /** The process never started, so nothing was changed. */
   | { readonly kind: 'not-started'; readonly reason: string }
-  /** The worker or its child vanished after the hand-over: what dstack did is not known. */
+  /** The worker or its child died after it received the command: what dstack did is unknown. */
   | { readonly kind: 'lost'; readonly reason: string };
 
-/** What dstack printed, and how it ended: the verbatim record of one command. */
+/** The verbatim record of one dstack command: its output and how it ended. */
 export interface Transcript {
-  /** The command as a person would type it, for showing. */
+  /** The command as a person would type it. */
   readonly command: string;
   readonly stdout: string;
   readonly stderr: string;
-  /** Bytes left out of the middle because the output was larger than the runner keeps. 0 when it is whole. */
+  /** Bytes dropped from the middle because the output exceeded the runner's buffer. 0 if it is complete. */
   readonly omittedBytes: number;
   readonly exit: Exit;
   readonly durationMs: number;
   readonly ran: 'plain' | 'warm';
   /**
-   * How a pinned file was held to its bytes. `held`: dstack got them from memory. `checked`: the file had them before and after.
-   * `changed`: it was checked and had them before, and not after, so what dstack read isn't known.
+   * How the content of a pinned file was ensured. `held`: dstack read it from memory. `checked`: the file was unchanged before and
+   * after. `changed`: the file changed during the command, so it is unknown what dstack read.
    */
   readonly pinning?: 'held' | 'checked' | 'changed';
 }

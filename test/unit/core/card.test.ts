@@ -19,7 +19,7 @@ const change: ChangeCard = {
   },
 };
 
-test('a change is shown where one waits; other results by what they hold', () => {
+test('a card shows a pending change, or the view that its facts allow', () => {
   expect(cardOf('change', { facts: {}, card: change })).toBe(change);
   expect(cardOf('change', { facts: { operation: 'none' } })).toEqual({ view: 'none' });
   expect(cardOf('runs', { facts: { runs: [] } })).toEqual({ view: 'runs' });
@@ -30,16 +30,16 @@ test('a change is shown where one waits; other results by what they hold', () =>
   expect(cardOf('offers', { facts: { code: 'timed-out' } })).toEqual({ view: 'none' });
 });
 
-test('nothing is for the card where no card is shown, a change least of all', () => {
+test('a result without a card has no card data, and never a pending change', () => {
   expect(cardOf(undefined, { facts: { runs: [] }, card: change })).toBeUndefined();
   expect(cardOf('buttons', { facts: {}, card: change })).toBeUndefined();
-  // A tool that lists never hands out what a click would need.
+  // A listing tool never exposes what a click would need.
   for (const use of ['runs', 'run', 'offers'] as const) {
     expect(cardOf(use, { facts: {}, card: change })).toEqual({ view: 'none' });
   }
 });
 
-test('hosts are told of the card where one is served, and which tool no model should see, always', () => {
+test('tools name the card if it is served, and the tool of its buttons is always hidden from the model', () => {
   for (const use of ['change', 'runs', 'run', 'offers'] satisfies CardUse[]) {
     expect(describeCardUse(use, true)).toEqual({ ui: { resourceUri: 'ui://dstack/card' } });
     expect(describeCardUse(use, false)).toBeUndefined();

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { waitFor } from '../../../src/core/poll.ts';
 
-/** Answers with the values in turn; the last one again and again. */
+/** Returns the values in turn, then the last one repeatedly. */
 function answering<T>(first: T, ...more: T[]): () => Promise<T> {
   const values = [first, ...more];
   return async () => (values.length > 1 ? (values.shift() ?? first) : (values[0] ?? first));
@@ -9,7 +9,7 @@ function answering<T>(first: T, ...more: T[]): () => Promise<T> {
 const LONG_MS = 60_000;
 
 describe('waiting for a state', () => {
-  test('ends with the first value that is done', async () => {
+  test('ends with the first done value', async () => {
     const seen: string[] = [];
     const waited = await waitFor({
       poll: answering<string>('pending', 'pending', 'running', 'done'),
@@ -22,7 +22,7 @@ describe('waiting for a state', () => {
     expect(seen).toEqual(['pending', 'running']);
   });
 
-  test('tells of a change by content, not by identity', async () => {
+  test('detects a change by content, not by identity', async () => {
     const onChange = vi.fn<(value: { at: number[] }) => void>();
     await waitFor({
       poll: answering({ at: [1] }, { at: [1] }, { at: [2] }),
@@ -34,22 +34,22 @@ describe('waiting for a state', () => {
     expect(onChange).toHaveBeenCalledTimes(2);
   });
 
-  test('gives what it knows when time is up', async () => {
+  test('returns the last value at the deadline', async () => {
     const waited = await waitFor({ poll: answering('pending'), done: () => false, intervalMs: 1, deadlineMs: 30 });
-    expect(waited).toEqual({ kind: 'time-is-up', value: 'pending' });
+    expect(waited).toEqual({ kind: 'timed-out', value: 'pending' });
   });
 
-  test('ends at the deadline even when a poll never answers, and tells the poll', async () => {
+  test('ends at the deadline even if a poll never returns, and aborts that poll', async () => {
     let signal: AbortSignal | undefined;
     const poll = (given: AbortSignal): Promise<string> => {
       signal = given;
       return new Promise(() => undefined);
     };
-    expect(await waitFor({ poll, done: () => true, intervalMs: 1, deadlineMs: 20 })).toEqual({ kind: 'time-is-up' });
+    expect(await waitFor({ poll, done: () => true, intervalMs: 1, deadlineMs: 20 })).toEqual({ kind: 'timed-out' });
     expect(signal?.aborted).toBe(true);
   });
 
-  test('asks nothing once it is cancelled', async () => {
+  test('does not poll after an abort', async () => {
     const poll = vi.fn<() => Promise<string>>(answering('pending'));
     const waited = await waitFor({
       poll,
@@ -62,7 +62,7 @@ describe('waiting for a state', () => {
     expect(poll).not.toHaveBeenCalled();
   });
 
-  test('ends in the middle of a pause when it is cancelled', async () => {
+  test('ends during a pause when it is aborted', async () => {
     const controller = new AbortController();
     const waited = waitFor({
       poll: answering('pending'),
@@ -75,7 +75,7 @@ describe('waiting for a state', () => {
     expect(await waited).toEqual({ kind: 'cancelled', value: 'pending' });
   });
 
-  test('asks more and more seldom while nothing changes, and often again after a change', async () => {
+  test('polls less and less often while nothing changes, and often again after a change', async () => {
     vi.useFakeTimers();
     try {
       const at: number[] = [];
@@ -100,7 +100,7 @@ describe('waiting for a state', () => {
     }
   });
 
-  test('lets through what a poll throws', async () => {
+  test('rethrows the error of a poll', async () => {
     const poll = async (): Promise<never> => {
       throw new Error('no such run');
     };

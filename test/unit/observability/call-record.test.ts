@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { beginCall } from '../../../src/observability/call-record.ts';
 
-/** A call with a clock that goes on only when it is told to. */
+/** A call whose clock advances only with `pass`. */
 function startCall() {
   let time = 1_000;
   const call = beginCall('7', { tool: 'plan', request: '3' }, () => time);
@@ -13,7 +13,7 @@ function startCall() {
   };
 }
 
-test('the steps of a call add up to its whole time, each with what was done in it', () => {
+test('the steps of a call add up to its duration', () => {
   const { call, pass } = startCall();
   pass(5);
   const command = call.command('ps');
@@ -39,7 +39,7 @@ test('the steps of a call add up to its whole time, each with what was done in i
   });
 });
 
-test('while one command runs and another waits, the call runs; no time is counted twice', () => {
+test('while one command runs and another waits, the time counts once, as running', () => {
   const { call, pass } = startCall();
   const first = call.command('ps');
   const second = call.command('offer');
@@ -62,7 +62,7 @@ test('while one command runs and another waits, the call runs; no time is counte
   expect(record).toMatchObject({ outcome: 'failed', code: 'busy' });
 });
 
-test('a command that the worker had to give up counts as a process from then on', () => {
+test('a command that moves from the worker to a process counts as a process from then on', () => {
   const { call, pass } = startCall();
   const command = call.command('ps');
   command.begin('warm');
@@ -75,7 +75,7 @@ test('a command that the worker had to give up counts as a process from then on'
   expect(record.commands).toMatchObject([{ ran: 'plain', waitedMs: 30, durationMs: 90 }]);
 });
 
-test('a command whose turn never came has no way in which it ran, and one that was not taken says so', () => {
+test('a command whose turn never came did not run, and a rejected one is recorded as refused', () => {
   const { call, pass } = startCall();
   const late = call.command('ps');
   pass(9);
@@ -89,7 +89,7 @@ test('a command whose turn never came has no way in which it ran, and one that w
   expect(call.command('stop').end(undefined)).toMatchObject({ exit: 'refused' });
 });
 
-test('a call that never came to an answer is told as broken, and what it left running changes nothing of it', () => {
+test('a call without an answer is recorded as an internal error, and work that it left running does not change the record', () => {
   const { call, pass } = startCall();
   const left = call.command('apply');
   left.begin('plain');

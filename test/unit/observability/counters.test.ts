@@ -40,7 +40,7 @@ const CALLS = [
   { tool: 'stop', outcome: 'refused' },
 ] as const;
 
-test('calls are counted by tool and outcome, refusals by code, commands by the way they ran', () => {
+test('calls are counted by tool and outcome, refusals by code, and commands by how they ran', () => {
   expect(count(CALLS)).toEqual({
     since: '2026-01-02T03:04:05.000Z',
     calls: { plan: { done: 1 }, ps: { done: 2, failed: 1 }, apply: { refused: 2 }, stop: { refused: 2 } },
@@ -50,7 +50,7 @@ test('calls are counted by tool and outcome, refusals by code, commands by the w
   });
 });
 
-test('they are told in one line, the most frequent first', () => {
+test('the totals fit on one line, most frequent first', () => {
   expect(describeCounts(count(CALLS))).toBe(
     '8 since 2026-01-02T03:04:05.000Z: ps 3 (failed 1), apply 2 (refused 2), stop 2 (refused 2), plan 1; ' +
       'refused: price-cap 2, policy 1, other 1; dstack ran 2 commands warm and 1 as processes; ' +
@@ -58,10 +58,10 @@ test('they are told in one line, the most frequent first', () => {
   );
 });
 
-test('before the first call there is nothing to tell but since when', () => {
+test('before the first call, the totals only say since when', () => {
   expect(describeCounts(count([]))).toBe('none since 2026-01-02T03:04:05.000Z');
 });
 
-test('where nothing was refused, nothing is said of it', () => {
+test('the totals omit refusals if there are none', () => {
   expect(describeCounts(count([{}]))).not.toContain('refused');
 });

@@ -6,10 +6,10 @@ const ENDPOINT = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' };
 test.each([
   ['nothing is set', {}],
   ['the variables are empty', { OTEL_EXPORTER_OTLP_ENDPOINT: ' ', OTEL_TRACES_EXPORTER: '' }],
-  ['OpenTelemetry is switched off', { ...ENDPOINT, OTEL_SDK_DISABLED: 'TRUE' }],
-  ['traces are switched off', { ...ENDPOINT, OTEL_TRACES_EXPORTER: 'none' }],
-  ['another signal has a collector', { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'http://127.0.0.1:4318/v1/metrics' }],
-])('no traces are sent where %s', (_why, env) => {
+  ['OpenTelemetry is disabled', { ...ENDPOINT, OTEL_SDK_DISABLED: 'TRUE' }],
+  ['traces are disabled', { ...ENDPOINT, OTEL_TRACES_EXPORTER: 'none' }],
+  ['only another signal has a collector', { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'http://127.0.0.1:4318/v1/metrics' }],
+])('no traces are sent if %s', (_why, env) => {
   expect(readTraceConfig(env)).toEqual({ kind: 'off' });
 });
 
@@ -21,14 +21,14 @@ test.each([
     'http/protobuf',
   ],
   [
-    'the exporter is named, and the collector is where one usually is',
+    'only the exporter is named, with the default collector',
     { OTEL_TRACES_EXPORTER: 'otlp' },
     'http/protobuf',
   ],
-  ['off is not what was said', { ...ENDPOINT, OTEL_SDK_DISABLED: 'false' }, 'http/protobuf'],
-  ['JSON is wished for', { ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, 'http/json'],
+  ['OpenTelemetry is explicitly not disabled', { ...ENDPOINT, OTEL_SDK_DISABLED: 'false' }, 'http/protobuf'],
+  ['JSON is requested', { ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, 'http/json'],
   [
-    'traces have a protocol of their own',
+    'traces have a separate protocol',
     {
       ...ENDPOINT,
       OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
@@ -36,7 +36,7 @@ test.each([
     },
     'http/json',
   ],
-])('traces are sent where %s', (_why, env, protocol) => {
+])('traces are sent if %s', (_why, env, protocol) => {
   expect(readTraceConfig(env)).toEqual({ kind: 'on', protocol });
 });
 
@@ -44,8 +44,8 @@ test.each([
   ['OTEL_TRACES_EXPORTER', { OTEL_TRACES_EXPORTER: 'console' }],
   ['OTEL_TRACES_EXPORTER', { ...ENDPOINT, OTEL_TRACES_EXPORTER: 'otlp,console' }],
   ['OTEL_EXPORTER_OTLP_PROTOCOL', { ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }],
-])('what %s asks for and this server cannot do is named, and nothing is sent', (name, env) => {
-  const wish = readTraceConfig(env);
-  expect(wish.kind).toBe('unsupported');
-  expect(wish).toHaveProperty('why', expect.stringContaining(name));
+])('an unsupported value of %s is reported, and no traces are sent', (name, env) => {
+  const config = readTraceConfig(env);
+  expect(config.kind).toBe('unsupported');
+  expect(config).toHaveProperty('why', expect.stringContaining(name));
 });
