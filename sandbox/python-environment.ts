@@ -41,7 +41,7 @@ export async function preparePythonEnvironment(options: PythonEnvironmentOptions
   const pins = await readPins(version);
   const wanted = createHash('sha256').update(version).update(pins).digest('hex');
   if (await isComplete(folder, wanted)) return;
-  const onWait = (): void => onProgress('waiting for another process that installs dstack…');
+  const onWait = (): void => onProgress('waiting for another process that is installing dstack…');
   const locked = await withLock(`${folder}.lock`, { deadlineMs: LOCK_MS, signal, onWait }, async () => {
     if (await isComplete(folder, wanted)) return;
     await install({ folder, version, pins, onProgress, signal });

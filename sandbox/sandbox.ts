@@ -17,6 +17,7 @@ import { Scenarios } from './machines/scenarios.ts';
 import { createRestClient } from './rest-client.ts';
 import type { RestClient } from './rest-client.ts';
 import { createSandboxFolder, removeSandboxFolder } from './sandbox-folder.ts';
+import type { SandboxFolder } from './sandbox-folder.ts';
 import { createSshKey } from './ssh-keys.ts';
 import type { SshKeyPair } from './ssh-keys.ts';
 import { saveTemplate, restoreTemplate } from './template-database.ts';
@@ -92,33 +93,50 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
 }
 
-interface Parts {
-  readonly dstack: InstalledDstack;
-  readonly folder: string;
-  readonly token: string;
-  readonly server: DstackServer;
+interface Infrastructure {
   readonly cloud: SimulatedCloud;
   readonly machines: Machines;
   readonly scenarios: Scenarios;
   readonly hosts: readonly FleetHost[];
   readonly userKey: SshKeyPair;
+}
+
+interface Parts extends Infrastructure {
+  readonly dstack: InstalledDstack;
+  readonly folder: string;
+  readonly token: string;
+  readonly server: DstackServer;
   readonly request: RestClient;
   readonly home: CliHome;
 }
 
+/** The context of the startup steps. */
+interface Start {
+  readonly options: SandboxOptions;
+  readonly cleanup: Cleanup;
+  readonly dstack: InstalledDstack;
+  readonly location: SandboxFolder;
+}
+
 async function startParts(options: SandboxOptions, cleanup: Cleanup): Promise<Parts> {
-  const {
-    pythonEnvironment,
-    cacheFolder,
-    onProgress = () => undefined,
-    signal,
-    fleets = 'default',
-    speed = 'fast',
-  } = options;
-  const dstack = await findInstalledDstack(pythonEnvironment);
-  const { folder, isTemporary } = await createSandboxFolder(options.folder);
-  cleanup.add(() => removeSandboxFolder({ folder, isTemporary }));
-  onProgress('starting the simulated machines and cloud…');
+  const dstack = await findInstalledDstack(options.pythonEnvironment);
+  const location = await createSandboxFolder(options.folder);
+  cleanup.add(() => removeSandboxFolder(location));
+  const { folder } = location;
+  const start = { options, cleanup, dstack, location };
+  const infrastructure = await startInfrastructure(start, () => server.refreshOffers());
+  const { server, token } = await startServer(start, infrastructure.cloud);
+  const { url } = server;
+  const { binFolder } = dstack;
+  const home = await createHome({ home: path.join(folder, 'home'), url, token, project: PROJECT, binFolder });
+  return { ...infrastructure, dstack, folder, token, server, request: createRestClient(url, token), home };
+}
+
+async function startInfrastructure(
+  { options: { onProgress, fleets = 'default' }, cleanup, dstack, location: { folder } }: Start,
+  onOffersChanged: () => Promise<void>,
+): Promise<Infrastructure> {
+  onProgress?.('starting the simulated machines and cloud…');
   const [hostKey, userKey] = await Promise.all(
     ['host', 'user'].map((name) => createSshKey(path.join(folder, 'keys'), name)),
   );
@@ -130,45 +148,40 @@ async function startParts(options: SandboxOptions, cleanup: Cleanup): Promise<Pa
     folder: path.join(folder, 'cloud'),
     apiKey: API_KEY,
     startMachine: (offer, id) => machines.startForCloud(offer, id),
-    onOffersChanged: () => server.refreshOffers(),
+    onOffersChanged,
   });
   cleanup.add(() => cloud.stop());
   const hosts = fleets === 'none' ? [] : await startFleetHosts(machines.start);
-  const port = await getPort({ host: '127.0.0.1' });
-  const serverHome = path.join(folder, 'server');
-  const dataFolder = path.join(serverHome, '.dstack', 'server', 'data');
-  const { token, isCached } = await restoreTemplate(cacheFolder, dstack.version, dataFolder);
-  await Promise.all([writeServerConfig(serverHome), skipUpdateCheck(serverHome)]);
+  return { cloud, machines, scenarios, hosts, userKey };
+}
+
+async function startServer(
+  { options, cleanup, dstack, location }: Start,
+  { proxyUrl, certificateFile, catalogFolder }: SimulatedCloud,
+): Promise<{ server: DstackServer; token: string }> {
+  const { cacheFolder, onProgress, signal, speed = 'fast' } = options;
+  const { version, python } = dstack;
+  const home = path.join(location.folder, 'server');
+  const dataFolder = path.join(home, '.dstack', 'server', 'data');
+  const { token, isCached } = await restoreTemplate(cacheFolder, version, dataFolder);
+  await Promise.all([writeServerConfig(home), skipUpdateCheck(home)]);
   const server = new DstackServer({
-    python: dstack.python,
-    port,
+    python,
+    port: await getPort({ host: '127.0.0.1' }),
     token,
-    folder,
-    home: serverHome,
-    proxyUrl: cloud.proxyUrl,
-    certificateFile: cloud.certificateFile,
-    catalogFolder: cloud.catalogFolder,
+    folder: location.folder,
+    home,
+    proxyUrl,
+    certificateFile,
+    catalogFolder,
     speed,
-    removeFolder: isTemporary,
+    removeFolder: location.isTemporary,
   });
   cleanup.add(() => server.stop());
-  onProgress(
-    `starting dstack server ${dstack.version}…${isCached ? '' : ' (the first start takes a few seconds longer)'}`,
-  );
+  onProgress?.(`starting dstack server ${version}…${isCached ? '' : ' (the first start takes a few seconds longer)'}`);
   await server.start(signal);
-  if (!isCached && cacheFolder !== undefined) {
-    await saveTemplate({ cacheFolder, version: dstack.version, dataFolder, token, python: dstack.python });
-  }
-  const { binFolder } = dstack;
-  const home = await createHome({
-    home: path.join(folder, 'home'),
-    url: server.url,
-    token,
-    project: PROJECT,
-    binFolder,
-  });
-  const request = createRestClient(server.url, token);
-  return { dstack, folder, token, server, cloud, machines, scenarios, hosts, userKey, request, home };
+  if (!isCached && cacheFolder !== undefined) await saveTemplate({ cacheFolder, version, dataFolder, token, python });
+  return { server, token };
 }
 
 function describeSandbox(parts: Parts, cleanup: Cleanup): Sandbox {

@@ -5,9 +5,10 @@ import { data, el, fill, setText } from './dom.ts';
 import { describeGpu, formatDollars } from './format.ts';
 import type { ToolResult } from './tool-result.ts';
 import { createOffersTable, isAvailable } from './offers-table.ts';
-import { createCheckbox, heading } from './parts.ts';
+import { createCheckbox, createSearch, heading, matchesSearch } from './parts.ts';
 import { numberOf } from './read.ts';
 import { createTable } from './sortable-table.ts';
+import type { Column } from './sortable-table.ts';
 import type { Card, View } from './view.ts';
 import { shorten } from './visible-text.ts';
 
@@ -47,17 +48,17 @@ function showOffers(offers: readonly Offer[], total: number): readonly HTMLEleme
 }
 
 function createOffersFilter(offers: readonly Offer[], onChange: () => void) {
-  const search = createSearch('Filter by GPU, machine or region');
+  const search = createSearch('Filter by GPU, machine or region', onChange);
   const place = createChoice('Backend', [...new Set(offers.map(({ backend }) => backend))].sort());
   const kind = createChoice('Spot', ['spot', 'on-demand']);
   const available = createCheckbox('available', 'Available now', onChange);
   const attributes = { type: 'number', min: '0', step: '0.1', 'aria-label': 'Maximum price, $/h' };
   const max = el('input', { class: 'short', attributes: { ...attributes, placeholder: 'max $/h' } });
-  for (const input of [search, place, kind, max]) input.addEventListener('input', onChange);
+  for (const input of [place, kind, max]) input.addEventListener('input', onChange);
   return {
     fields: [search, place, kind, max, available.root],
     matches: (offer: Offer): boolean =>
-      matchesWords(offer, search.value) &&
+      matchesSearch([offer.gpu, offer.instanceType, offer.backend, offer.region, offer.resources], search.value) &&
       (place.value === '' || offer.backend === place.value) &&
       (kind.value === '' || offer.spot === (kind.value === 'spot')) &&
       (!available.input.checked || isAvailable(offer)) &&
@@ -65,50 +66,41 @@ function createOffersFilter(offers: readonly Offer[], onChange: () => void) {
   };
 }
 
-function matchesWords(
-  { gpu = '', instanceType = '', backend, region = '', resources = '' }: Offer,
-  words: string,
-): boolean {
-  const text = `${gpu} ${instanceType} ${backend} ${region} ${resources}`.toLowerCase();
-  return words
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => text.includes(word));
-}
+const KIND_COLUMNS: readonly Column<GpuKind>[] = [
+  {
+    key: 'machine',
+    label: 'GPU',
+    sortBy: ({ gpu }) => gpu,
+    cell: ({ gpu, backends }) => [data(describeGpu(gpu), 60), el('span', 'sub narrow-only', data(backends, 60))],
+  },
+  {
+    key: 'where',
+    label: 'Backends',
+    sortBy: ({ backends }) => backends,
+    cell: ({ backends }) => data(backends, 120),
+  },
+  {
+    key: 'price',
+    label: 'From, per GPU',
+    isNumber: true,
+    sortBy: ({ priceMin }) => priceMin,
+    cell: ({ priceMin }) => formatDollars(priceMin),
+  },
+  {
+    key: 'total',
+    label: 'To',
+    isNumber: true,
+    sortBy: ({ priceMax }) => priceMax,
+    cell: ({ priceMax }) => formatDollars(priceMax),
+  },
+];
 
 function showKinds(kinds: readonly GpuKind[]): readonly HTMLElement[] {
   const table = createTable<GpuKind>({
     caption: 'GPUs',
     empty: 'No offers match.',
     keyOf: ({ gpu, backends }, index) => `${gpu} ${backends} ${index}`,
-    columns: [
-      {
-        key: 'machine',
-        label: 'GPU',
-        sortBy: ({ gpu }) => gpu,
-        cell: ({ gpu, backends }) => [data(describeGpu(gpu), 60), el('span', 'sub narrow-only', data(backends, 60))],
-      },
-      {
-        key: 'where',
-        label: 'Backends',
-        sortBy: ({ backends }) => backends,
-        cell: ({ backends }) => data(backends, 120),
-      },
-      {
-        key: 'price',
-        label: 'From, per GPU',
-        isNumber: true,
-        sortBy: ({ priceMin }) => priceMin,
-        cell: ({ priceMin }) => formatDollars(priceMin),
-      },
-      {
-        key: 'total',
-        label: 'To',
-        isNumber: true,
-        sortBy: ({ priceMax }) => priceMax,
-        cell: ({ priceMax }) => formatDollars(priceMax),
-      },
-    ],
+    columns: KIND_COLUMNS,
   });
   table.setRows(kinds);
   const bars = kinds.slice(0, MAX_BARS).map(({ gpu, priceMin, priceMax }) => ({
@@ -118,12 +110,6 @@ function showKinds(kinds: readonly GpuKind[]): readonly HTMLElement[] {
   }));
   return [el('section', 'part', el('h2', {}, 'Price per GPU and hour'), drawPrices(bars)), table.root];
 }
-
-const createSearch = (label: string): HTMLInputElement =>
-  el('input', {
-    class: 'search',
-    attributes: { type: 'search', placeholder: label, 'aria-label': label, autocomplete: 'off' },
-  });
 
 function createChoice(label: string, choices: readonly string[]): HTMLSelectElement {
   const options = choices.map((choice) => el('option', { attributes: { value: choice } }, shorten(choice, 30)));

@@ -80,7 +80,7 @@ export const isAvailable = ({ availability }: Offer): boolean =>
 const sub = (text: string | undefined, when = ''): HTMLElement | undefined =>
   text === undefined || text === '' ? undefined : el('span', `sub ${when}`, data(text, 60));
 
-/** Describes the machine without its GPU, which has a line of its own. */
+/** Describes the machine without its GPU, which is shown above it. */
 const describeMachine = (instanceType = '', resources = ''): string =>
   [instanceType, resources.replace(/ ?gpu=\S+/, '')].filter((part) => part !== '').join(' · ');
 

@@ -86,3 +86,20 @@ export function createCheckbox(id: string, label: string, onChange: (isChecked: 
   input.addEventListener('change', () => onChange(input.checked));
   return { root: el('label', { class: 'check', attributes: { for: id } }, input, label), input };
 }
+
+/** Creates a search field. */
+export function createSearch(label: string, onChange: () => void): HTMLInputElement {
+  const attributes = { type: 'search', placeholder: label, 'aria-label': label, autocomplete: 'off' };
+  const input = el('input', { class: 'search', attributes });
+  input.addEventListener('input', onChange);
+  return input;
+}
+
+/** Returns whether the texts contain each word of a search. */
+export function matchesSearch(texts: readonly (string | undefined)[], search: string): boolean {
+  const text = texts.join(' ').toLowerCase();
+  return search
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
+}

@@ -2,7 +2,7 @@ import { cardOf } from './card-facts.ts';
 import { button, data, el, setText } from './dom.ts';
 import { formatAge, formatDollars } from './format.ts';
 import type { ToolResult } from './tool-result.ts';
-import { createCheckbox, heading, statusPill } from './parts.ts';
+import { createCheckbox, createSearch, heading, matchesSearch, statusPill } from './parts.ts';
 import type { PollResult } from './poller.ts';
 import { numberOf, optional, textOf } from './read.ts';
 import type { Facts } from './read.ts';
@@ -46,7 +46,7 @@ export function createRunsBoard(card: Card, first: ToolResult | undefined, input
       'main',
       'page runs',
       heading(over, 'Runs'),
-      el('div', 'tools', list.filter, all.root, list.note),
+      el('div', 'tools', list.search, all.root, list.note),
       list.root,
     ),
     end() {
@@ -67,14 +67,16 @@ function createRunList(card: Card, of: { readonly project?: string }, openRun: (
     pageSize: 50,
   });
   const costs = createRunCosts(card, of);
-  const filter = createFilter(() => draw());
+  const search = createSearch('Filter runs', () => draw());
   const note = el('p', { class: 'quiet', attributes: { role: 'status' } });
   let rows: readonly RunRow[] = [];
   let seen = '';
-  const draw = (): void => table.setRows(rows.filter((row) => filter.matches(row)).map((row) => costs.complete(row)));
+  const isShown = ({ name, status, machine, place }: RunRow): boolean =>
+    matchesSearch([name, status, machine, place], search.value);
+  const draw = (): void => table.setRows(rows.filter(isShown).map((row) => costs.complete(row)));
   return {
     root: table.root,
-    filter: filter.root,
+    search,
     note,
     showFailure: (why: string): void => setText(note, `Refresh failed: ${why}`),
     update(result: ToolResult): PollResult {
@@ -101,22 +103,6 @@ function createRunList(card: Card, of: { readonly project?: string }, openRun: (
 function describeCount(rows: readonly RunRow[]): string {
   const active = rows.filter(({ isFinished }) => !isFinished).length;
   return rows.length === active ? `${active} active` : `${active} active of ${rows.length}`;
-}
-
-function createFilter(onChange: () => void) {
-  const input = el('input', {
-    class: 'search',
-    attributes: { type: 'search', placeholder: 'Filter runs', 'aria-label': 'Filter runs', autocomplete: 'off' },
-  });
-  input.addEventListener('input', onChange);
-  return {
-    root: input,
-    matches({ name, status, machine = '', place = '' }: RunRow): boolean {
-      const words = input.value.toLowerCase().split(/\s+/);
-      const text = `${name} ${status} ${machine} ${place}`.toLowerCase();
-      return words.every((word) => text.includes(word));
-    },
-  };
 }
 
 function nameColumns(openRun: (row: RunRow) => void): readonly Column<RunRow>[] {
