@@ -4,6 +4,7 @@ import type { Attachment } from '../src/attachments/attachment-view.ts';
 import { refuse } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 import type { Report } from '../src/core/report.ts';
+import { ownTranscript } from '../src/core/transcript.ts';
 
 const attachmentFacts = z.object({
   id: z.string(),
@@ -24,15 +25,15 @@ export const attach = defineTool({
   name: 'attach',
   title: 'Attach to a run',
   description:
-    "Connect this computer to a run, in the background: forwards its ports to localhost, sets up `ssh <run>`, and gives the link that opens it in VS Code or Cursor. Also shows, lists and ends attachments. Ending one doesn't stop the run.",
+    "Connect this computer to a run in the background: forwards its ports to localhost, sets up `ssh <run>`, and returns the link that opens it in VS Code or Cursor. Also shows, lists and stops attachments. Stopping one doesn't stop the run.",
   effect: 'change',
   input: z.strictObject({
-    action: z.enum(['start', 'status', 'stop', 'list']).optional().describe('start unless given'),
+    action: z.enum(['start', 'status', 'stop', 'list']).optional().describe('Defaults to start'),
     run: z.string().max(200).optional().describe('Name of the run, or id of the attachment'),
     replica: z.int().min(0).optional(),
     job: z.int().min(0).optional(),
     ports: z
-      .array(z.string().regex(/^\d{1,5}(:\d{1,5})?$/, 'LOCAL:REMOTE, as in 18080:8080'))
+      .array(z.string().regex(/^\d{1,5}(:\d{1,5})?$/, 'LOCAL:REMOTE, for example 18080:8080'))
       .max(50)
       .optional(),
     project,
@@ -43,13 +44,13 @@ export const attach = defineTool({
     if (action === 'list') return report(await attachments.list(), 'attachment');
     if (input.run === undefined)
       refuse(
-        `\`run\` is needed to ${action} an attachment.`,
-        'ps lists the runs; attach with action "list" the attachments.',
+        `Set \`run\` to ${action} an attachment.`,
+        'ps lists the runs; attach with action "list" lists the attachments.',
       );
     switch (action) {
       case 'start': {
         const run = resourceName.safeParse(input.run);
-        if (!run.success) refuse(`${JSON.stringify(input.run)} is no name of a run.`, 'ps lists the runs.');
+        if (!run.success) refuse(`${JSON.stringify(input.run)} isn't a valid run name.`, 'ps lists the runs.');
         const { attachment } = await attachments.start({
           run: run.data,
           project: input.project,
@@ -68,7 +69,7 @@ export const attach = defineTool({
           summary:
             stopped.length === 0
               ? `There is no attachment of ${input.run}.`
-              : `Detached from ${stopped.map(({ attachment }) => attachment.id).join(', ')}. The run goes on.`,
+              : `Detached from ${stopped.map(({ attachment }) => attachment.id).join(', ')}. The run continues.`,
           printed: [],
           facts: {
             attachments: stopped.map(({ attachment }) =>
@@ -90,7 +91,7 @@ function report(attachments: readonly Attachment[], what: string): Report<Facts>
       summary: `No ${what}.`,
       printed: [],
       facts: { attachments: [] },
-      next: 'attach with `run` makes one.',
+      next: 'attach with `run` creates one.',
     };
   }
   const failed = attachments.length === 1 && attachments[0]?.state.kind === 'failed';
@@ -99,15 +100,10 @@ function report(attachments: readonly Attachment[], what: string): Report<Facts>
     outcome: failed ? 'failed' : 'done',
     summary: attachments.map(describe).join('\n'),
     printed: attachments.slice(0, 5).map((attachment) => ({
-      transcript: {
-        command: attachment.command,
-        stdout: [attachment.dstackSaid, attachment.jobSaid].filter((text) => text !== '').join('\n'),
-        stderr: '',
-        omittedBytes: 0,
-        exit: { kind: 'exited', code: 0 },
-        durationMs: 0,
-        ran: 'plain',
-      },
+      transcript: ownTranscript(
+        attachment.command,
+        [attachment.dstackOutput, attachment.jobOutput].filter((text) => text !== '').join('\n'),
+      ),
       untrusted: true,
       keep: 'start',
       maxChars: 3_000,
@@ -134,7 +130,7 @@ function toFacts({ id, run, state, outputFile }: Attachment): Facts['attachments
 function describe({ id, state }: Attachment): string {
   switch (state.kind) {
     case 'waiting':
-      return `${id}: waiting for the run to get a machine.`;
+      return `${id}: waiting for the run to get an instance.`;
     case 'attached': {
       const { ports, sshCommand, ideLink } = state.connection;
       const parts = [
@@ -155,9 +151,9 @@ function describe({ id, state }: Attachment): string {
 
 function nextStep({ state }: Attachment): string | undefined {
   if (state.kind === 'waiting')
-    return 'Call attach again with the same run in a while, or get with wait_for "running" first.';
-  if (state.kind === 'failed') return `${state.failure.hint} A person can run: ${state.failure.command}`;
+    return 'Call attach again with the same run later, or get with wait_for "running" first.';
+  if (state.kind === 'failed') return `${state.failure.hint} The user can run: ${state.failure.command}`;
   if (state.kind === 'attached' && state.connection.ideLink !== undefined)
-    return 'Show the link and ask the user whether to open it: a person opens links.';
+    return 'Show the link and ask the user whether to open it. Only the user may open links.';
   return undefined;
 }

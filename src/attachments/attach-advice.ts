@@ -2,28 +2,28 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AttachFailure } from './read-attach-output.ts';
 
-/** Why attaching failed, in words for the model and the person behind it. */
+/** Why attaching failed and what to do, for the model and its user. */
 export interface AttachAdvice {
   readonly reason: AttachFailure['reason'];
-  /** dstack's own last words. */
+  /** dstack's own error message. */
   readonly words: string;
-  /** What to do next. */
+  /** The next step. */
   readonly hint: string;
-  /** What a person can run in a terminal to do or see it themselves. */
+  /** A command for the user to run in a terminal. */
   readonly command: string;
-  /** A mapping that is free right now, for a busy port. */
+  /** A free mapping for a port in use. */
   readonly freeMapping?: { readonly localPort: number; readonly remotePort: number };
 }
 
 export interface AdviceContext {
-  /** The argv of the attempt, after `dstack`. */
+  /** The arguments of `dstack` in the failed attempt. */
   readonly argv: readonly string[];
   readonly run: string;
-  /** Local port to port in the job, as far as known: dstack's own advice names the local one for both. */
+  /** Local ports with their ports in the job, if known: dstack's own advice shows the local port for both. */
   readonly knownPorts: readonly { readonly localPort: number; readonly remotePort: number }[];
 }
 
-/** Says what to do about a failed attach, down to the command to run. */
+/** Returns what to do about a failed attach, including the command to run. */
 export async function adviseOnAttach(
   { failure, words }: { readonly failure: AttachFailure; readonly words: string },
   context: AdviceContext,
@@ -34,7 +34,7 @@ export async function adviseOnAttach(
   return { ...said, hint: hintFor(failure, context.run), command: commandFor(failure, context.run) ?? command };
 }
 
-/** The command as a person types it. */
+/** Returns the command as typed in a shell. */
 export function commandLine(argv: readonly string[]): string {
   return ['dstack', ...argv].map(quoteWord).join(' ');
 }
@@ -46,33 +46,33 @@ function quoteWord(word: string): string {
 function hintFor(failure: Exclude<AttachFailure, { reason: 'port-in-use' }>, run: string): string {
   switch (failure.reason) {
     case 'port-not-exposed':
-      return `The run doesn't expose port ${failure.port}: map only ports that its configuration names, as LOCAL:PORT_IN_THE_JOB.`;
+      return `The run doesn't expose port ${failure.port}: map only ports in its configuration, as LOCAL:PORT_IN_THE_JOB.`;
     case 'run-not-found':
-      return 'Look at the runs of this project with ps (all: true), and attach by the name shown there.';
+      return 'List the runs of this project with ps (all: true), and attach by the name shown there.';
     case 'run-ended':
       return `The run is ${failure.status}, so there is nothing to attach to. Read its logs, or plan and apply it again.`;
     case 'no-such-job':
-      return `Look with get which replicas and jobs ${run} has, and name one of them.`;
+      return `Call get to see the replicas and jobs of ${run}, and pass one of them.`;
     case 'not-provisioned':
-      return 'The run has no machine yet. Wait with get until it is running, then attach again.';
+      return 'The run has no instance yet. Wait with get until it is running, then attach again.';
     case 'no-connection':
-      return `The machine doesn't answer over SSH. Look with get whether ${run} is still running; if it is, try again in a minute, and check that this computer may open SSH connections to the internet.`;
+      return `The instance doesn't respond over SSH. Check with get whether ${run} is still running. If it is, try again in a minute, and check that this computer can open SSH connections to the internet.`;
     case 'ssh-missing':
-      return 'Install OpenSSH (Debian and Ubuntu: sudo apt install openssh-client; Windows: Git for Windows), make sure that `ssh` is on the PATH of this server, and attach again.';
+      return 'Install OpenSSH (Debian and Ubuntu: sudo apt install openssh-client; Windows: Git for Windows), add `ssh` to the PATH of this server, and attach again.';
     case 'git-missing':
-      return 'dstack needs git. Install it, make sure that `git` is on the PATH of this server, and attach again.';
+      return 'dstack needs git. Install it, add `git` to the PATH of this server, and attach again.';
     case 'ssh-unsupported':
-      return 'dstack needs OpenSSH 8.4 or later (on Windows the one of Git for Windows). Install it and attach again.';
+      return 'dstack needs OpenSSH 8.4 or later (on Windows, the one in Git for Windows). Install it and attach again.';
     case 'ssh-key':
-      return "The run was submitted with another person's or computer's SSH key. Attach from there, or submit the run again from here.";
+      return 'The run was submitted with the SSH key of another user or computer. Attach from there, or submit the run again from here.';
     case 'no-permission':
-      return `dstack can't write ${failure.path}. Give your user the right to it (look at its owner with the command below), then attach again.`;
+      return `dstack can't write ${failure.path}. Make it writable for your user (the command below shows its owner), then attach again.`;
     case 'server-unreachable':
-      return 'The dstack server does not answer. Ask doctor which server is set and whether it can be reached.';
+      return 'The dstack server does not respond. Call doctor to see which server is configured and whether it is reachable.';
     case 'access-denied':
-      return 'The dstack server refuses the token. A person has to renew it (dstack login, or dstack project add).';
+      return 'The dstack server rejects the token. The user has to renew it (dstack login, or dstack project add).';
     case 'other':
-      return 'Read what dstack printed. A person can run the command in a terminal to see it at first hand.';
+      return 'Read what dstack printed. The user can run the command in a terminal to see the whole output.';
     default:
       return failure satisfies never;
   }
@@ -91,19 +91,19 @@ async function adviseOnPort(port: number, { argv, run, knownPorts }: AdviceConte
   const localPort = await findFreePort(port + 1);
   if (localPort === undefined) {
     return {
-      hint: `Port ${port} is in use on this computer. End what uses it, then attach again.`,
+      hint: `Port ${port} is in use on this computer. Stop the program that uses it, then attach again.`,
       command: commandLine(argv),
     };
   }
   const mapping = `${localPort}:${remotePort}`;
   return {
     freeMapping: { localPort, remotePort },
-    hint: `Port ${port} is in use on this computer (a port that was just released counts as used for about a minute). Attach again with the port mapping "${mapping}", or end what uses ${port}: it may be another attachment to ${run}, or a program of its own.`,
+    hint: `Port ${port} is in use on this computer (a port stays in use for about a minute after it is released). Attach again with the port mapping "${mapping}", or stop what uses ${port}: it may be another attachment to ${run}, or another program.`,
     command: commandLine([...withoutMapping(argv, remotePort), '--port', mapping]),
   };
 }
 
-/** Leaves out an earlier mapping of the same port in the job: dstack would take the last one. */
+/** Removes an earlier mapping of the same port in the job: dstack uses the last one. */
 function withoutMapping(argv: readonly string[], remotePort: number): string[] {
   const isOld = (flag: string | undefined, value: string | undefined): boolean =>
     (flag === '--port' || flag === '-p') && value?.split(':').at(-1) === String(remotePort);
@@ -112,11 +112,11 @@ function withoutMapping(argv: readonly string[], remotePort: number): string[] {
 
 const PORTS_TO_TRY = 100;
 
-/** The first port from `first` on that nothing listens on and no closed connection still holds. */
+/** Returns the first port from `first` on that has neither a listener nor a connection, not even a closed one. */
 async function findFreePort(first: number): Promise<number | undefined> {
-  const held = await readHeldPorts();
+  const used = await readUsedPorts();
   for (let port = first; port < Math.min(first + PORTS_TO_TRY, 65_536); port += 1) {
-    if (!held.has(port) && (await canListen(port))) return port;
+    if (!used.has(port) && (await canListen(port))) return port;
   }
   return undefined;
 }
@@ -125,13 +125,13 @@ function canListen(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));
-    // dstack tries all addresses, IPv4.
+    // dstack checks all IPv4 addresses.
     server.listen({ port, host: '0.0.0.0', exclusive: true }, () => server.close(() => resolve(true)));
   });
 }
 
-/** Local ports of all TCP connections, in whatever state: dstack's test fails on one in TIME_WAIT, while a listen here would not. */
-async function readHeldPorts(): Promise<Set<number>> {
+/** Returns the local ports of all TCP connections in any state: dstack's check fails for TIME_WAIT, but listening here would succeed. */
+async function readUsedPorts(): Promise<Set<number>> {
   const tables = await Promise.all(
     ['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'utf8').catch(() => '')),
   );

@@ -2,7 +2,9 @@ import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Attachment } from './attachment-view.ts';
-import type { Attachments, AttachStart, AttachStop } from './attachments.ts';
+import type { Attachments } from './attachments.ts';
+import type { AttachStart } from './start-attachment.ts';
+import type { AttachStop } from './stop-attachment.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { findResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
@@ -15,11 +17,11 @@ export interface AttachRequest {
   readonly project?: string | undefined;
   readonly replica?: number | undefined;
   readonly job?: number | undefined;
-  /** As in `18080:8080`. */
+  /** For example, `18080:8080`. */
   readonly ports?: readonly string[] | undefined;
 }
 
-/** What attachments are made with. */
+/** What the service uses. */
 export interface AttachSources {
   readonly attachments: Attachments;
   readonly dstack: DstackClient;
@@ -35,7 +37,7 @@ export class AttachService {
     this.#dstack = dstack;
   }
 
-  /** Attaches to a run. @throws ToolError `invalid-name` for an unknown run; CommandFailed for a finished one */
+  /** Attaches to a run. @throws ToolError `invalid-name` for an unknown run; CommandFailed for a finished run. */
   async start(request: AttachRequest): Promise<AttachStart> {
     const { deadline } = this.#dstack;
     const found = await findResource(this.#dstack, { kind: 'run', name: request.run, project: request.project });
@@ -72,24 +74,27 @@ export class AttachService {
   }
 }
 
-/** dstack itself would look for the machine for ten seconds before it reports that. */
+/** dstack itself looks for the instance for ten seconds before it reports this. */
 const runIsOver = (run: RunFacts, transcript: Transcript): CommandFailed =>
   new CommandFailed({
     outcome: 'blocked',
     summary: `Run ${run.name} is ${run.status}: there is nothing to attach to.`,
     printed: [{ transcript, maxChars: 1_000 }],
     facts: { code: 'finished' },
-    next: 'Read what it printed with logs, and why it ended with get.',
+    next: 'Read its output with logs, and see why it ended with get.',
   });
 
-/** Which local port leads to which port of the job: as asked for, else as the run's configuration says. */
+/** Maps local ports to ports in the job: the requested mappings, then those in the run's configuration. */
 function portsOf(request: AttachRequest, run: RunFacts): { localPort: number; remotePort: number }[] {
-  const asked = (request.ports ?? []).map((mapping) => {
+  const requested = (request.ports ?? []).map((mapping) => {
     const [localPort = 0, remotePort = localPort] = mapping.split(':').map(Number);
     return { localPort, remotePort };
   });
   const configured = (run.ports ?? []).map(({ port, localPort = port }) => ({ localPort, remotePort: port }));
-  return [...asked, ...configured.filter((one) => !asked.some(({ remotePort }) => remotePort === one.remotePort))];
+  return [
+    ...requested,
+    ...configured.filter((one) => !requested.some(({ remotePort }) => remotePort === one.remotePort)),
+  ];
 }
 
 async function attachArgv(dstack: DstackClient, request: AttachRequest): Promise<CheckedArgv> {
@@ -104,6 +109,6 @@ async function attachArgv(dstack: DstackClient, request: AttachRequest): Promise
     },
     positionals: [request.run],
   });
-  if (!hasEffect(argv, 'change')) throw new TypeError('attach changes this machine');
+  if (!hasEffect(argv, 'change')) throw new TypeError('attach changes this computer');
   return argv;
 }

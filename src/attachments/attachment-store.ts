@@ -1,4 +1,5 @@
-import { readdir, readFile, rename, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
@@ -11,7 +12,7 @@ const identitySchema = z.object({ pid: z.int().positive(), startedAt: z.string()
 
 const portSchema = z.object({ host: z.string(), localPort: z.int(), remotePort: z.int() });
 
-/** What was learned from the output; kept, since the output's beginning may be rotated away. */
+/** Facts from the output. Stored, because rotation may remove the beginning of the output. */
 const factsSchema = z.object({
   target: z.object({ run: z.string(), replica: z.int(), job: z.int() }),
   sshAlias: z.string().optional(),
@@ -20,7 +21,7 @@ const factsSchema = z.object({
   sshConfigNotWritten: z.boolean(),
 });
 
-/** The SSH master that dstack left in the background, and whether this attachment started it. */
+/** The SSH master that dstack leaves in the background, and whether this attachment started it. */
 const tunnelSchema = z.object({
   controlSocket: z.string(),
   destination: z.string(),
@@ -35,9 +36,9 @@ const recordSchema = z.object({
   project: z.string().optional(),
   replica: z.int().optional(),
   job: z.int().optional(),
-  /** The words after `dstack`. */
+  /** The arguments of `dstack`. */
   argv: z.array(z.string()),
-  /** In the environment of everything that belongs to this attachment. */
+  /** Marks the environment of every process of this attachment. */
   marker: z.string(),
   createdAt: z.string(),
   /** Missing between the decision to start and the start. */
@@ -47,34 +48,34 @@ const recordSchema = z.object({
   endedAt: z.string().optional(),
 });
 
-/** What is on the disk about one attachment. */
+/** The stored record of an attachment. */
 export type AttachmentRecord = z.output<typeof recordSchema>;
 export type AttachmentFacts = z.output<typeof factsSchema>;
 export type Tunnel = z.output<typeof tunnelSchema>;
 
-/** The attachments' files: one record each, so that two servers over one folder never overwrite each other's. */
+/** The files of attachments: one record each, so that two servers with one folder never overwrite each other's records. */
 export interface AttachmentStore {
   readonly folder: string;
   /**
-   * Undefined when there is none. A record that can't be read is set aside, and the log says so.
-   * @throws ToolError `state-unavailable` for one of another version of this server, which is left where it is.
+   * Reads a record; undefined if there is none. Moves an unreadable record aside and logs that.
+   * @throws ToolError `state-unavailable` for a record of another version of this server, which is kept.
    */
   read(id: string): Promise<AttachmentRecord | undefined>;
-  /** Replaces the record as a whole or not at all. */
+  /** Replaces the record atomically. */
   write(record: AttachmentRecord): Promise<void>;
-  /** All but those of another version, which the log names. */
+  /** Returns all records except those of another version, which are logged. */
   list(): Promise<AttachmentRecord[]>;
   /** Removes the record and the output. */
   forget(id: string): Promise<void>;
   outputFile(id: string): string;
   /**
-   * Does `work` while no other call and no other server works on the attachment. Returns undefined if another one keeps it until the
+   * Runs `work` while no other call or server works on the attachment. Returns undefined if another one keeps the lock until the
    * deadline.
    */
   withLock<T>(id: string, deadlineMs: number, work: () => Promise<T>): Promise<{ readonly value: T } | undefined>;
 }
 
-/** Opens the store; its folder is made when it is first written to, for its owner alone. */
+/** Opens the store. Creates its folder on the first write, for its owner only. */
 export function createAttachmentStore(stateDir: string, log: Log): AttachmentStore {
   const folder = path.join(stateDir, 'attachments');
   const file = (id: string, ending: string): string => path.join(folder, `${id}.${ending}`);
@@ -84,19 +85,19 @@ export function createAttachmentStore(stateDir: string, log: Log): AttachmentSto
       return parseRecord(await readFile(recordFile, 'utf8'), id);
     } catch (error) {
       if (isMissing(error)) return undefined;
-      // Only what is wrong with the record itself: a good one must not go because there was no descriptor left to open it.
+      // Only a broken record is moved aside, not a good one that can't be opened, for example for lack of file descriptors.
       if (error instanceof ToolError || (isSystemError(error) && error.code !== 'EISDIR')) throw error;
-      await setAside(recordFile, { error, log });
+      await moveAside(recordFile, { error, log });
       return undefined;
     }
   };
-  const told = new Set<string>();
+  const logged = new Set<string>();
   const readOrSkip = async (id: string): Promise<AttachmentRecord | undefined> =>
     await read(id).catch((error: unknown) => {
       if (!(error instanceof ToolError)) throw error;
-      // The list is looked at every few seconds.
-      if (!told.has(id)) log.warn({ id }, error.message);
-      told.add(id);
+      // The list is read every few seconds.
+      if (!logged.has(id)) log.warn({ id }, error.message);
+      logged.add(id);
       return undefined;
     });
   return {
@@ -124,7 +125,7 @@ export function createAttachmentStore(stateDir: string, log: Log): AttachmentSto
 
 let ownStartTime: Promise<string | undefined> | undefined;
 
-/** Looking a process up starts a program on macOS and Windows: once is enough for this one. */
+/** Caches the start time of this process: a look-up starts a program on macOS and Windows. */
 function startTimeOf(pid: number): Promise<string | undefined> {
   const lookUp = async (): Promise<string | undefined> => (await lookUpProcess(pid))?.startedAt;
   return pid === process.pid ? (ownStartTime ??= lookUp()) : lookUp();
@@ -138,23 +139,87 @@ function parseRecord(text: string, id: string): AttachmentRecord {
   if (version === recordSchema.shape.version.value) return recordSchema.parse(json);
   throw new ToolError(
     'state-unavailable',
-    `The attachment ${id} was made by another version of this server, and was left as it is.`,
-    'Tell the user: the version that made it shows and ends it.',
+    `The attachment ${id} was created by another version of this server. Nothing was changed.`,
+    'Tell the user to show or stop it with the version that created it.',
   );
 }
 
-async function setAside(recordFile: string, { error, log }: { error: unknown; log: Log }): Promise<void> {
+async function moveAside(recordFile: string, { error, log }: { error: unknown; log: Log }): Promise<void> {
   const aside = `${recordFile}.broken-${Date.now()}`;
   await rename(recordFile, aside).catch(() => undefined);
-  log.warn({ error, aside }, 'A record of an attachment could not be read and was set aside.');
+  log.warn({ error, aside }, 'The record of an attachment could not be read and was moved aside.');
 }
 
-/** True for an error of the operating system. */
+/** Returns true for an error of the operating system. */
 export function isSystemError(error: unknown): error is Error & { readonly code: unknown } {
   return error instanceof Error && 'syscall' in error && 'code' in error;
 }
 
-/** True for the error of a file that isn't there. */
+/** Returns true for the error of a missing file. */
 export function isMissing(error: unknown): boolean {
   return isSystemError(error) && error.code === 'ENOENT';
+}
+
+const HEAD_BYTES = 256 * 1024;
+const TAIL_BYTES = 16 * 1024;
+
+/** The beginning and the end of an attachment's output. */
+export interface OutputView {
+  readonly head: string;
+  readonly tail: string;
+  readonly bytes: number;
+}
+
+/** Reads both ends of an output file; both are empty if there is none. */
+export async function viewOutput(file: string): Promise<OutputView> {
+  const handle = await open(file, 'r').catch((error: unknown) => {
+    if (isMissing(error)) return undefined;
+    throw error;
+  });
+  if (handle === undefined) return { head: '', tail: '', bytes: 0 };
+  try {
+    const { size } = await handle.stat();
+    const head = await readPart(handle, 0, Math.min(size, HEAD_BYTES));
+    const tail = size <= HEAD_BYTES ? head.slice(-TAIL_BYTES) : await readPart(handle, size - TAIL_BYTES, TAIL_BYTES);
+    return { head, tail, bytes: size };
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Returns the size of a file in bytes; 0 if there is none. */
+export async function sizeOf(file: string): Promise<number> {
+  return await stat(file).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
+
+/**
+ * Rotates an output file beyond `maxBytes` while it is being written: moves its end to `<file>.1` and truncates it. The writer must have
+ * opened it in append mode. Output written during the rotation is lost. Returns false if no rotation was needed.
+ */
+export async function rotateOutput(file: string, maxBytes: number): Promise<boolean> {
+  if ((await sizeOf(file)) <= maxBytes) return false;
+  const handle = await open(file, 'r');
+  try {
+    const { size } = await handle.stat();
+    const kept = Math.min(size, maxBytes);
+    await writeFile(`${file}.1.tmp`, await readBytes(handle, size - kept, kept), { mode: 0o600 });
+  } finally {
+    await handle.close();
+  }
+  await rename(`${file}.1.tmp`, `${file}.1`);
+  await truncate(file, 0);
+  return true;
+}
+
+async function readPart(handle: FileHandle, position: number, length: number): Promise<string> {
+  return (await readBytes(handle, position, length)).toString('utf8');
+}
+
+async function readBytes(handle: FileHandle, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  const { bytesRead } = await handle.read(buffer, 0, length, position);
+  return buffer.subarray(0, bytesRead);
 }

@@ -2,9 +2,8 @@ import { homedir, userInfo } from 'node:os';
 import path from 'node:path';
 import { adviseOnAttach, commandLine } from './attach-advice.ts';
 import type { AttachAdvice } from './attach-advice.ts';
-import type { AttachmentFacts, AttachmentRecord, AttachmentStore } from './attachment-store.ts';
-import { viewOutput } from './attachment-log.ts';
-import type { OutputView } from './attachment-log.ts';
+import { viewOutput } from './attachment-store.ts';
+import type { AttachmentFacts, AttachmentRecord, AttachmentStore, OutputView } from './attachment-store.ts';
 import { lookUpProcess } from './process-identity.ts';
 import type { ProcessFacts } from './process-identity.ts';
 import { readAttachOutput } from './read-attach-output.ts';
@@ -12,36 +11,36 @@ import type { AttachOutput, ForwardedPort, IdeLink } from './read-attach-output.
 import { findMembers, findTunnel } from './ssh-tunnel.ts';
 import type { SshContext } from './ssh-tunnel.ts';
 
-/** How to reach the job while it is attached. */
+/** Ways to reach the job while it is attached. */
 export interface Connection {
   readonly replica: number;
   readonly job: number;
   readonly sshAlias?: string;
-  /** Works in a terminal of this computer's user: `ssh web`, with dstack's own configuration named where the alias alone isn't known. */
+  /** Works in the user's terminal: `ssh web`, with the path of dstack's SSH configuration if ssh doesn't include it. */
   readonly sshCommand?: string;
   readonly ports: readonly ForwardedPort[];
-  /** Printed by the job: to be shown, and opened by a person only. */
+  /** Printed by the job. Show it; only the user may open it. */
   readonly ideLink?: IdeLink;
   readonly sshConfigNotWritten: boolean;
-  /** The tunnel was there before (a terminal's, or one left behind): port mappings of this attachment had no effect. */
+  /** The tunnel already existed (from a terminal, or left over), so the port mappings of this attachment had no effect. */
   readonly reusedTunnel: boolean;
 }
 
 export type AttachmentState =
-  /** Running, and not attached yet: dstack waits until the run has a machine, and prints nothing meanwhile. */
+  /** Running, but not attached yet: dstack waits silently until the run has an instance. */
   | { readonly kind: 'waiting' }
   | { readonly kind: 'attached'; readonly connection: Connection }
-  /** `gone`: it ended without a word, killed or with the computer. */
+  /** `gone`: it ended without output: it was killed, or the computer shut down. */
   | { readonly kind: 'ended'; readonly how: 'run-finished' | 'detached' | 'gone'; readonly words?: string }
   | { readonly kind: 'failed'; readonly failure: AttachAdvice };
 
-/** One `dstack attach` in the background, as it stands. */
+/** The current state of a `dstack attach` in the background. */
 export interface Attachment {
   /** `web`, `web@project`, `web.0-1` for job 0 of replica 1. */
   readonly id: string;
   readonly run: string;
   readonly project?: string;
-  /** What a person can run in a terminal to the same effect. */
+  /** The equivalent command for a terminal. */
   readonly command: string;
   readonly startedAt: string;
   readonly pid?: number;
@@ -49,33 +48,33 @@ export interface Attachment {
   readonly outputBytes: number;
   readonly state: AttachmentState;
   /** dstack's own lines. */
-  readonly dstackSaid: string;
-  /** The end of what the job printed: text of a program that we don't know. */
-  readonly jobSaid: string;
+  readonly dstackOutput: string;
+  /** The end of the job's output, which is untrusted. */
+  readonly jobOutput: string;
 }
 
 export interface ViewContext {
   readonly store: AttachmentStore;
   readonly ssh: SshContext;
-  /** Local port to port in the job, where known from the run's configuration. */
+  /** Local ports with their ports in the job, if known from the run's configuration. */
   readonly knownPorts?: readonly { readonly localPort: number; readonly remotePort: number }[];
 }
 
-const JOB_SAID_CHARS = 1500;
+const MAX_JOB_OUTPUT_CHARS = 1500;
 
-/** Looks at an attachment: its process, its output, its tunnel; keeps in the record what was learned. */
+/** Reads the state of an attachment from its process, output and tunnel, and stores new facts in its record. */
 export async function viewAttachment(
   record: AttachmentRecord,
   context: ViewContext,
 ): Promise<{ readonly attachment: Attachment; readonly record: AttachmentRecord }> {
-  // The process first: when it is gone, the output that is read afterwards is complete.
+  // The process first: once it is gone, the output read after that is complete.
   const leader = await findLeader(record);
   const view = await viewOutput(context.store.outputFile(record.id));
   const output = readAttachOutput(view.head);
-  const learned = await learn(record, { output, isRunning: leader !== undefined, context });
-  const state = await stateOf(learned, { output, view, isRunning: leader !== undefined, context });
-  const isRotated = output.target === undefined && learned.facts !== undefined;
-  const jobSaid = isRotated || view.bytes > view.head.length ? view.tail : output.jobSaid;
+  const updated = await updateRecord(record, { output, isRunning: leader !== undefined, context });
+  const state = await stateOf(updated, { output, view, isRunning: leader !== undefined, context });
+  const isRotated = output.target === undefined && updated.facts !== undefined;
+  const jobOutput = isRotated || view.bytes > view.head.length ? view.tail : output.jobOutput;
   const attachment: Attachment = {
     id: record.id,
     run: record.run,
@@ -84,21 +83,21 @@ export async function viewAttachment(
     outputFile: context.store.outputFile(record.id),
     outputBytes: view.bytes,
     state,
-    dstackSaid: isRotated ? '' : output.dstackSaid,
-    jobSaid: lastLines(jobSaid),
+    dstackOutput: isRotated ? '' : output.dstackOutput,
+    jobOutput: lastLines(jobOutput),
     ...(record.project === undefined ? {} : { project: record.project }),
     ...(leader === undefined ? {} : { pid: leader.pid }),
   };
-  return { attachment, record: learned };
+  return { attachment, record: updated };
 }
 
-/** The end of a text, from the start of a line where there is one. */
+/** Returns the end of a text, from the start of a line if possible. */
 function lastLines(text: string): string {
-  const end = text.slice(-JOB_SAID_CHARS);
+  const end = text.slice(-MAX_JOB_OUTPUT_CHARS);
   return end.length === text.length ? end : end.slice(end.indexOf('\n') + 1);
 }
 
-/** The living process that was started for this record, told by its start time and its argv; a server killed in between left no note of it. */
+/** Finds the running process of this record by its start time and argv, or by its marker if a killed server left no leader in the record. */
 async function findLeader(record: AttachmentRecord): Promise<ProcessFacts | undefined> {
   if (record.leader === undefined) {
     const members = record.endedAt === undefined ? await findMembers(record) : [];
@@ -109,36 +108,39 @@ async function findLeader(record: AttachmentRecord): Promise<ProcessFacts | unde
 }
 
 function isArgvOf(record: AttachmentRecord, { argv }: ProcessFacts): boolean {
-  // The interpreter and the script stand before; a system that gives one text has lost the borders between the words.
+  // Preceded by the interpreter and the script. Joined, because some systems return one string.
   return argv.join(' ').endsWith(record.argv.join(' '));
 }
 
-interface Seen {
+interface Observation {
   readonly output: AttachOutput;
   readonly isRunning: boolean;
   readonly context: ViewContext;
 }
 
-async function learn(record: AttachmentRecord, { output, isRunning, context }: Seen): Promise<AttachmentRecord> {
+async function updateRecord(
+  record: AttachmentRecord,
+  { output, isRunning, context }: Observation,
+): Promise<AttachmentRecord> {
   const { store, ssh } = context;
-  let learned: AttachmentRecord = record;
+  let updated: AttachmentRecord = record;
   const facts = factsOf(output, record.facts);
-  if (facts !== undefined && JSON.stringify(facts) !== JSON.stringify(record.facts)) learned = { ...learned, facts };
+  if (facts !== undefined && JSON.stringify(facts) !== JSON.stringify(record.facts)) updated = { ...updated, facts };
   if (isRunning && record.leader === undefined) {
     const leader = await findLeader(record);
-    if (leader !== undefined) learned = { ...learned, leader: { pid: leader.pid, startedAt: leader.startedAt } };
+    if (leader !== undefined) updated = { ...updated, leader: { pid: leader.pid, startedAt: leader.startedAt } };
   }
-  if (isRunning && learned.tunnel === undefined && facts !== undefined) {
-    const tunnel = await findTunnel(learned, ssh);
-    if (tunnel !== undefined) learned = { ...learned, tunnel };
+  if (isRunning && updated.tunnel === undefined && facts !== undefined) {
+    const tunnel = await findTunnel(updated, ssh);
+    if (tunnel !== undefined) updated = { ...updated, tunnel };
   }
-  if (!isRunning && learned.endedAt === undefined) learned = { ...learned, endedAt: new Date().toISOString() };
-  if (learned === record) return record;
-  // Another server may have ended it and started anew: its record isn't ours to replace.
+  if (!isRunning && updated.endedAt === undefined) updated = { ...updated, endedAt: new Date().toISOString() };
+  if (updated === record) return record;
+  // Another server may have replaced the attachment: don't overwrite its record.
   const current = await store.read(record.id);
-  // What can't be kept (a full disk) is learned anew at the next look.
-  if (current?.marker === record.marker) await store.write(learned).catch(() => undefined);
-  return learned;
+  // Facts that can't be stored (for example on a full disk) are read again next time.
+  if (current?.marker === record.marker) await store.write(updated).catch(() => undefined);
+  return updated;
 }
 
 function factsOf(output: AttachOutput, known: AttachmentFacts | undefined): AttachmentFacts | undefined {
@@ -150,7 +152,7 @@ function factsOf(output: AttachOutput, known: AttachmentFacts | undefined): Atta
 
 async function stateOf(
   record: AttachmentRecord,
-  { output, view, isRunning, context }: Seen & { readonly view: OutputView },
+  { output, view, isRunning, context }: Observation & { readonly view: OutputView },
 ): Promise<AttachmentState> {
   if (isRunning) {
     return record.facts === undefined
@@ -189,12 +191,12 @@ function sshCommand(
   alias: string,
   { sshConfigNotWritten, ssh }: { sshConfigNotWritten: boolean; ssh: SshContext },
 ): string {
-  // OpenSSH takes the home folder from the system's user list, dstack from the environment: where they differ, ssh never sees the alias.
+  // OpenSSH gets the home folder from the user database, dstack from the environment: if they differ, ssh doesn't know the alias.
   const isIncluded = !sshConfigNotWritten && path.join(userInfo().homedir, '.dstack', 'ssh') === ssh.dstackSshDir;
   return isIncluded ? `ssh ${alias}` : `ssh -F ${path.join(ssh.dstackSshDir, 'config')} ${alias}`;
 }
 
-/** The folder of dstack's SSH files, for a child with this environment. */
+/** Returns the folder of dstack's SSH files for a child process with this environment. */
 export function dstackSshDirOf(env: Readonly<Record<string, string>>): string {
   const home = process.platform === 'win32' ? env['USERPROFILE'] : env['HOME'];
   return path.join(home ?? homedir(), '.dstack', 'ssh');

@@ -1,47 +1,42 @@
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import { createAttachmentStore, isSystemError } from './attachment-store.ts';
+import { createAttachmentStore, isSystemError, rotateOutput, sizeOf } from './attachment-store.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
 import { dstackSshDirOf, viewAttachment } from './attachment-view.ts';
 import type { Attachment } from './attachment-view.ts';
-
-import { rotateOutput, sizeOf } from './attachment-log.ts';
 import { startAttachment } from './start-attachment.ts';
 import type { AttachOptions, AttachStart, StartContext } from './start-attachment.ts';
 import { stopAttachment } from './stop-attachment.ts';
 import type { AttachStop } from './stop-attachment.ts';
 
-export type { AttachOptions, AttachStart } from './start-attachment.ts';
-export type { AttachStop } from './stop-attachment.ts';
-
 export interface AttachmentsOptions {
-  /** Where the records and the output are kept, for the owner alone. */
+  /** The folder for records and output, readable by its owner only. */
   readonly stateDir: string;
   /** Finds the dstack executable. */
   readonly executable: () => Promise<string>;
   /** The whole environment of `dstack attach`. */
   readonly env: Readonly<Record<string, string>>;
   readonly log: Log;
-  /** Beyond this an output file is rotated. */
+  /** The size at which an output file is rotated. */
   readonly maxOutputBytes?: number;
   readonly rotateEveryMs?: number;
 }
 
-/** Attachments: `dstack attach` in the background, which outlives this server and is found again by the next one. */
+/** `dstack attach` processes in the background, which outlive this server and are found by the next one. */
 export interface Attachments {
   /**
-   * Attaches, and answers as soon as ports, alias and link are known, the run ended, attaching failed, or the deadline is near.
-   * The same attachment twice is one, also between two servers.
+   * Attaches, and returns as soon as ports, alias and link are known, the run ended, attaching failed, or the deadline is near.
+   * Joins the same attachment if it is already running, even under another server.
    * @throws ToolError `cli-not-found`, `busy`, `cancelled`, `state-unavailable`.
    */
   start(argv: CheckedArgv, options: AttachOptions): Promise<AttachStart>;
-  /** The attachment of this id, or all of this run. */
+  /** Returns the attachment with this id, or all attachments of this run. */
   status(idOrRun: string): Promise<Attachment[]>;
-  /** Ends the attachment of this id, or all of this run; the run itself goes on. Empty when there is none. */
+  /** Stops the attachment with this id, or all attachments of this run. The run itself continues. */
   stop(idOrRun: string): Promise<AttachStop[]>;
   list(): Promise<Attachment[]>;
-  /** Stops looking after the size of the output. The attachments go on. */
+  /** Stops rotating output. The attachments continue. */
   close(): void;
 }
 
@@ -67,9 +62,7 @@ export function createAttachments(options: AttachmentsOptions): Attachments {
   const ssh = { env, dstackSshDir: dstackSshDirOf(env) };
   const context: Context = { store, ssh, executable, log, maxOutputBytes };
   const timer = setInterval(() => {
-    rotateAll(context).catch((error: unknown) =>
-      log.warn({ error }, 'The output of attachments could not be rotated.'),
-    );
+    rotateAll(context).catch((error: unknown) => log.warn({ error }, 'Could not rotate the output of attachments.'));
   }, rotateEveryMs);
   timer.unref();
   return {
@@ -90,7 +83,7 @@ export function createAttachments(options: AttachmentsOptions): Attachments {
   };
 }
 
-/** What the disk refuses is told as that: it is no bug of this server's. */
+/** Reports file system errors as `state-unavailable` instead of `internal`. */
 async function mapFileSystemErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -98,8 +91,8 @@ async function mapFileSystemErrors<T>(work: () => Promise<T>): Promise<T> {
     if (!isSystemError(error)) throw error;
     throw new ToolError(
       'state-unavailable',
-      `The folder in which attachments are kept can't be used: ${error.message}. Nothing was done.`,
-      'Tell the user; the doctor tool names the folder.',
+      `Cannot access the attachments folder: ${error.message}. Nothing was changed.`,
+      'Tell the user. The doctor tool shows the state folder.',
       { cause: error },
     );
   }
@@ -127,7 +120,7 @@ async function rotateAll(context: Context): Promise<void> {
     const file = store.outputFile(record.id);
     if ((await sizeOf(file)) <= maxOutputBytes) continue;
     const rotated = await store.withLock(record.id, 0, async () => {
-      // What the output says is learned before its beginning goes.
+      // Stores the facts from the output before its beginning is removed.
       await viewAttachment(record, context);
       return await rotateOutput(file, maxOutputBytes);
     });

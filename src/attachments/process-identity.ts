@@ -2,34 +2,34 @@ import { readdir, readFile } from 'node:fs/promises';
 import { execa } from 'execa';
 import { readProcStat } from '../core/exclusive-lock.mjs';
 
-/** Which process a number stands for: numbers are used again, a number with its start time is not. */
+/** Identifies a process. A pid is reused, a pid with its start time isn't. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Compared as it is. It holds the boot on Linux, since start times count from there. */
+  /** Opaque. Contains the boot id on Linux, because start times are relative to the boot. */
   readonly startedAt: string;
 }
 
-/** What the system tells about a living process. */
+/** What the system reports about a running process. */
 export interface ProcessFacts extends ProcessIdentity {
   readonly groupId: number | undefined;
-  /** The words it was started with; one text where the system doesn't tell them apart. */
+  /** Its arguments; a single string if the system doesn't separate them. */
   readonly argv: readonly string[];
 }
 
-/** Looks a process up; undefined when there is none or it is only waiting to be reaped. */
+/** Looks up a process; undefined if there is none or it is a zombie. */
 export async function lookUpProcess(pid: number): Promise<ProcessFacts | undefined> {
   if (process.platform === 'linux') return await lookUpOnLinux(pid);
   return process.platform === 'win32' ? await lookUpOnWindows(pid) : await lookUpWithPs(pid);
 }
 
-/** True while the very process that was recorded is alive, not another one with its number. */
+/** Returns true if this process is running, not another one with its pid. */
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   return (await lookUpProcess(identity.pid))?.startedAt === identity.startedAt;
 }
 
 /**
- * The living processes whose environment holds `entry` (`NAME=value`): all descendants of a process that was started with it, whatever
- * their group. Linux alone tells; elsewhere undefined.
+ * Finds the running processes with `entry` (`NAME=value`) in their environment: all descendants of a process that was started with it, in
+ * any process group. Returns undefined on systems other than Linux.
  */
 export async function findByEnvironment(entry: string): Promise<ProcessFacts[] | undefined> {
   if (process.platform !== 'linux') return undefined;
@@ -50,7 +50,7 @@ async function lookUpOnLinux(pid: number): Promise<ProcessFacts | undefined> {
   return { pid, ...stat, argv: cmdline.split('\0').slice(0, -1) };
 }
 
-/** macOS and the BSDs: start times to the second, which with the argv is close enough to tell processes apart. */
+/** For macOS and the BSDs. Start times are in seconds, which together with the argv is enough to identify a process. */
 async function lookUpWithPs(pid: number): Promise<ProcessFacts | undefined> {
   const { stdout, failed } = await execa('ps', ['-o', 'stat=,pgid=,lstart=,command=', '-ww', '-p', String(pid)], {
     env: { LC_ALL: 'C' },
@@ -61,7 +61,7 @@ async function lookUpWithPs(pid: number): Promise<ProcessFacts | undefined> {
   return failed ? undefined : parsePs(pid, stdout);
 }
 
-/** Reads one line of `ps -o stat=,pgid=,lstart=,command=`. */
+/** Parses a line of `ps -o stat=,pgid=,lstart=,command=`. */
 export function parsePs(pid: number, stdout: string): ProcessFacts | undefined {
   const match = /^\s*(\S+)\s+(\d+)\s+(\w{3}\s+\w{3}\s+\d+\s+[\d:]+\s+\d{4})\s+(.*)$/m.exec(stdout);
   const [, state, groupId, startedAt, command] = match ?? [];

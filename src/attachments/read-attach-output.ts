@@ -5,14 +5,14 @@ export interface ForwardedPort {
   readonly remotePort: number;
 }
 
-/** A link that opens the job in an editor. Printed by the job, so a person decides whether it is opened. */
+/** A link that opens the job in an editor. The job prints it, so the user decides whether to open it. */
 export interface IdeLink {
   /** The link's scheme: `vscode`, `cursor`, `windsurf`, `zed`, ... */
   readonly scheme: string;
   readonly url: string;
 }
 
-/** Why dstack couldn't attach, as far as its own words tell. */
+/** Why dstack couldn't attach, according to its output. */
 export type AttachFailure =
   | { readonly reason: 'port-in-use'; readonly port: number }
   | { readonly reason: 'port-not-exposed'; readonly port: number }
@@ -30,30 +30,30 @@ export type AttachFailure =
   | { readonly reason: 'access-denied' }
   | { readonly reason: 'other' };
 
-/** Where dstack attached to. */
+/** The job that dstack attached to. */
 interface AttachTarget {
   readonly run: string;
   readonly replica: number;
   readonly job: number;
 }
 
-/** What the output of one `dstack attach` says. */
+/** The parsed output of `dstack attach`. */
 export interface AttachOutput {
-  /** There once dstack attached. */
+  /** Undefined until dstack attached. */
   readonly target?: AttachTarget;
   readonly sshAlias?: string;
   readonly ports: readonly ForwardedPort[];
   readonly ideLink?: IdeLink;
-  /** dstack couldn't write `~/.ssh/config`: the alias works only with dstack's own SSH configuration. */
+  /** dstack couldn't write `~/.ssh/config`, so the alias works only with dstack's own SSH configuration. */
   readonly sshConfigNotWritten: boolean;
-  /** dstack's last words, in one line: the error when it didn't attach. */
+  /** dstack's error if it didn't attach, in one line. */
   readonly failure?: { readonly failure: AttachFailure; readonly words: string };
-  /** The line that dstack prints when the run ended while it was attached (`Exited (0)`). */
+  /** The line that dstack prints if the run ends while it is attached (`Exited (0)`). */
   readonly finished?: string;
   readonly detached: boolean;
-  /** dstack's own lines, and what the job printed after them. */
-  readonly dstackSaid: string;
-  readonly jobSaid: string;
+  /** dstack's own lines, and the job's output after them. */
+  readonly dstackOutput: string;
+  readonly jobOutput: string;
 }
 
 const ATTACHED = /^Attached to run (\S+) \(replica=(\d+) job=(\d+)\)\s*$/;
@@ -63,7 +63,7 @@ const END_OF_HEAD = /^Press Ctrl\+C to detach/;
 const FINISHED =
   /^(?:Exited \(-?\d+\)|Stopped|Aborted|Terminated|Done|Failed|Error|No capacity|Interrupted)(?: \(.*\))?\s*$/;
 
-/** In the order of the search: the first that fits a line of the output names the failure. */
+/** In order of precedence: the first pattern that matches any line determines the failure. */
 const FAILURES: readonly (readonly [RegExp, (groups: readonly string[]) => AttachFailure])[] = [
   [/^Failed to attach: port (\d+) is already in use/, ([port]) => ({ reason: 'port-in-use', port: Number(port) })],
   [
@@ -80,7 +80,7 @@ const FAILURES: readonly (readonly [RegExp, (groups: readonly string[]) => Attac
     /^(?:OpenSSH for Windows is not supported|Unsupported SSH client|failed to (?:execute|parse) `.*ssh)/,
     () => ({ reason: 'ssh-unsupported' }),
   ],
-  // GitPython, which dstack imports, ends it with a page of advice.
+  // GitPython, which dstack imports, prints a page of advice after it.
   [
     /^(?:ImportError: )?(?:Bad git executable\.|Failed to initialize: Bad git executable\.)/,
     () => ({ reason: 'git-missing' }),
@@ -95,8 +95,8 @@ const FAILURES: readonly (readonly [RegExp, (groups: readonly string[]) => Attac
 ];
 
 /**
- * Reads what `dstack attach` printed. Ports and alias are taken only from dstack's own lines, which come before the job's; a link is
- * taken from the job's lines only when it points at this very alias.
+ * Parses the output of `dstack attach`. Reads ports and alias only from dstack's own lines, which precede the job's. Reads a link from the
+ * job's lines only if it points to this alias.
  */
 export function readAttachOutput(text: string): AttachOutput {
   const lines = text.split(/\r?\n/);
@@ -106,7 +106,7 @@ export function readAttachOutput(text: string): AttachOutput {
   );
   const detached = lines.some((line) => /^Detached\s*$/.test(line));
   if (attachedAt === -1)
-    return { ports: [], sshConfigNotWritten, detached, dstackSaid: text, jobSaid: '', ...readFailure(lines) };
+    return { ports: [], sshConfigNotWritten, detached, dstackOutput: text, jobOutput: '', ...readFailure(lines) };
   const head = readHead(lines, attachedAt);
   const jobLines = lines.slice(head.end);
   const ideLink =
@@ -117,15 +117,15 @@ export function readAttachOutput(text: string): AttachOutput {
     ports: head.ports,
     sshConfigNotWritten,
     detached,
-    dstackSaid: lines.slice(0, head.end).join('\n'),
-    jobSaid: jobLines.join('\n'),
+    dstackOutput: lines.slice(0, head.end).join('\n'),
+    jobOutput: jobLines.join('\n'),
     ...(head.alias === undefined ? {} : { sshAlias: head.alias }),
     ...(ideLink === undefined ? {} : { ideLink }),
     ...(finished === undefined ? {} : { finished }),
   };
 }
 
-/** dstack's own block, from "Attached to run" to "Press Ctrl+C". */
+/** Reads dstack's own block, from "Attached to run" to "Press Ctrl+C". */
 function readHead(lines: readonly string[], start: number) {
   const [, run = '', replica, job] = ATTACHED.exec(lines[start] ?? '') ?? [];
   const ports: ForwardedPort[] = [];
@@ -144,7 +144,7 @@ function readHead(lines: readonly string[], start: number) {
   return { target: { run, replica: Number(replica), job: Number(job) }, ports, alias, end };
 }
 
-/** A line that is nothing but a link into this run by its alias, in an editor's own scheme. */
+/** Reads a line that is only a link to this run's alias, in an editor's own scheme. */
 function readIdeLink(line: string, alias: string | undefined): IdeLink | undefined {
   const match =
     /^\s*([a-z][a-z0-9+.-]*):\/\/(?:vscode-remote\/ssh-remote\+|ssh\/)([A-Za-z0-9._-]+)(\/[\w./~%@+:-]*)?\s*$/.exec(
@@ -158,7 +158,7 @@ function readIdeLink(line: string, alias: string | undefined): IdeLink | undefin
 
 function readFailure(lines: readonly string[]): Pick<AttachOutput, 'failure'> {
   for (const [pattern, toFailure] of FAILURES) {
-    // From the end: a traceback's last line is the error that ended dstack, not one that it handled.
+    // From the end: the last line of a traceback is the error that ended dstack, not one that it handled.
     const words = lines.findLast((line) => pattern.test(line));
     const match = words === undefined ? null : pattern.exec(words);
     if (match !== null && words !== undefined) {
@@ -169,7 +169,7 @@ function readFailure(lines: readonly string[]): Pick<AttachOutput, 'failure'> {
   return words === undefined ? {} : { failure: { failure: { reason: 'other' }, words: words.trim() } };
 }
 
-/** A job may print the same words, so this counts only once the process is known to have ended. */
+/** Meaningful only after the process ended: a job may print the same text. */
 function readFinished(jobLines: readonly string[]): string | undefined {
   const said = jobLines.slice(-8).findLast((line) => FINISHED.test(line));
   return said?.trim();

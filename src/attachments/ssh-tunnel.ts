@@ -5,7 +5,7 @@ import type { AttachmentRecord, Tunnel } from './attachment-store.ts';
 import { findByEnvironment, isAlive, lookUpProcess } from './process-identity.ts';
 import type { ProcessFacts, ProcessIdentity } from './process-identity.ts';
 
-/** What the ssh that dstack uses needs: its environment, and the folder with dstack's SSH files. */
+/** The environment of the ssh that dstack uses, and the folder of dstack's SSH files. */
 export interface SshContext {
   readonly env: Readonly<Record<string, string>>;
   /** `~/.dstack/ssh` of that environment's home. */
@@ -15,8 +15,8 @@ export interface SshContext {
 const SSH_TIMEOUT_MS = 5000;
 
 /**
- * Finds the SSH master behind an attached run: `dstack attach` leaves it running in the background, in its own session, with a control
- * socket named for the alias. It is owned when this attachment started it; dstack silently uses one that is there already.
+ * Finds the SSH master of an attached run. `dstack attach` leaves it running in the background, in its own session, with a control socket
+ * named after the alias. It is owned if this attachment started it: dstack silently reuses an existing one.
  */
 export async function findTunnel(record: AttachmentRecord, ssh: SshContext): Promise<Tunnel | undefined> {
   const alias = record.facts?.sshAlias;
@@ -34,7 +34,7 @@ async function isOwn(master: ProcessIdentity, record: AttachmentRecord): Promise
   const marked = await findByEnvironment(markerEntry(record.marker));
   if (marked !== undefined)
     return marked.some(({ pid, startedAt }) => pid === master.pid && startedAt === master.startedAt);
-  // Where the environment can't be read: the master is a grandchild whose parent is gone, so its age has to tell.
+  // Without access to the environment, compare start times: the master is a grandchild whose parent has exited.
   const [ownStart, masterStart] = [record.leader?.startedAt, master.startedAt].map((text) => Date.parse(text ?? ''));
   return ownStart !== undefined && masterStart !== undefined && masterStart >= ownStart;
 }
@@ -42,25 +42,22 @@ async function isOwn(master: ProcessIdentity, record: AttachmentRecord): Promise
 /** The variable that marks every process of an attachment. */
 export const MARKER_VARIABLE = 'DSTACK_MCP_ATTACHMENT';
 
-/** The marker as it stands in an environment. */
-function markerEntry(marker: string): string {
-  return `${MARKER_VARIABLE}=${marker}`;
-}
+const markerEntry = (marker: string): string => `${MARKER_VARIABLE}=${marker}`;
 
-/** Ends an owned master through its control socket, which is what dstack's own detach does. */
+/** Ends an owned master through its control socket, as dstack's own detach does. */
 export async function closeTunnel(tunnel: Tunnel, ssh: SshContext): Promise<void> {
   if (!tunnel.owned || (await askMaster(tunnel, ssh)) !== tunnel.master.pid || !(await isAlive(tunnel.master))) return;
   await control('exit', tunnel, ssh);
 }
 
-/** Removes the control socket of an owned master that was killed; one that answers stays. */
+/** Removes the control socket of a killed owned master. Keeps the socket if a master still responds. */
 export async function removeDeadSocket(tunnel: Tunnel, ssh: SshContext): Promise<void> {
   const file = await lstat(tunnel.controlSocket).catch(() => undefined);
   if (!tunnel.owned || file?.isSocket() !== true || (await askMaster(tunnel, ssh)) !== undefined) return;
   await rm(tunnel.controlSocket, { force: true });
 }
 
-/** The processes of an attachment that are still alive, its leader among them. */
+/** Returns the running processes of an attachment, including its leader. */
 export async function findMembers(record: AttachmentRecord): Promise<ProcessFacts[]> {
   const marked = await findByEnvironment(markerEntry(record.marker));
   if (marked !== undefined) return marked;
@@ -77,22 +74,22 @@ async function findSame(identity: ProcessIdentity): Promise<ProcessFacts | undef
 type Master = Pick<Tunnel, 'controlSocket' | 'destination'>;
 
 async function askMaster(master: Master, ssh: SshContext): Promise<number | undefined> {
-  const said = await control('check', master, ssh);
-  const pid = /Master running \(pid=(\d+)\)/.exec(said)?.[1];
+  const output = await control('check', master, ssh);
+  const pid = /Master running \(pid=(\d+)\)/.exec(output)?.[1];
   return pid === undefined ? undefined : Number(pid);
 }
 
 async function control(
-  act: 'check' | 'exit',
+  command: 'check' | 'exit',
   { controlSocket, destination }: Master,
   ssh: SshContext,
 ): Promise<string> {
   const file = await lstat(controlSocket).catch(() => undefined);
   if (file?.isSocket() !== true) return '';
-  // No configuration and no questions: without a master, ssh would connect to the destination itself.
-  const words = ['-F', 'none', '-o', 'BatchMode=yes', '-S', controlSocket, '-O', act, destination];
-  // dstack's own variable for its ssh.
-  const { all } = await execa(ssh.env['DSTACK_SSH_CLIENT'] ?? 'ssh', words, {
+  // Without configuration and prompts: if there is no master, ssh would connect to the destination itself.
+  const args = ['-F', 'none', '-o', 'BatchMode=yes', '-S', controlSocket, '-O', command, destination];
+  // dstack's own variable for the path of ssh.
+  const { all } = await execa(ssh.env['DSTACK_SSH_CLIENT'] ?? 'ssh', args, {
     env: ssh.env,
     extendEnv: false,
     stdin: 'ignore',

@@ -1,36 +1,40 @@
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import type { CheckedArgv } from '../dstack/argv/command.ts';
+import { once } from 'node:events';
+import { mkdir, open, rm } from 'node:fs/promises';
+import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
+import { pause } from '../core/poll.ts';
+import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
 import { viewAttachment } from './attachment-view.ts';
 import type { Attachment, ViewContext } from './attachment-view.ts';
-
+import { lookUpProcess } from './process-identity.ts';
 import type { ProcessIdentity } from './process-identity.ts';
-import { spawnAttach } from './spawn-attach.ts';
+import { MARKER_VARIABLE } from './ssh-tunnel.ts';
 import { busy, endProcesses, stopAttachment } from './stop-attachment.ts';
 import type { StopContext } from './stop-attachment.ts';
-import { pause } from '../core/poll.ts';
 
 export interface AttachOptions {
   readonly run: string;
   readonly project?: string | undefined;
   readonly replica?: number | undefined;
   readonly job?: number | undefined;
-  /** Milliseconds from now by which it answers. */
+  /** Milliseconds from now until it returns. */
   readonly deadlineMs: number;
-  /** Cancelled: what this call started is ended again. */
+  /** On abort, ends what this call started. */
   readonly signal?: AbortSignal | undefined;
-  /** The run is a dev environment: wait for its link until the deadline, not just a moment. */
+  /** For a dev environment: waits for its link until the deadline. */
   readonly expectIdeLink?: boolean | undefined;
-  /** Local port to port in the job, where known: a busy port's free mapping needs the latter. */
+  /** Local ports with their ports in the job, if known, to suggest a free mapping for a busy port. */
   readonly knownPorts?: readonly { readonly localPort: number; readonly remotePort: number }[] | undefined;
   readonly cwd?: string | undefined;
 }
 
-/** What starting came to; `attachment.state` says how it stands. */
+/** The result of starting an attachment; `attachment.state` is its current state. */
 export interface AttachStart {
   readonly attachment: Attachment;
-  /** False when the same attachment was running already: it is the one that is given. */
+  /** False if the attachment was already running. */
   readonly started: boolean;
 }
 
@@ -39,11 +43,11 @@ export interface StartContext extends StopContext {
 }
 
 const WATCH_MS = 100;
-/** A job's link comes with its first lines, right after dstack's own. */
+/** A job prints its link in its first lines, right after dstack's. */
 const SETTLE_MS = 1200;
 const BEFORE_DEADLINE_MS = 300;
 
-/** The name of an attachment: what makes two of them the same. No other part of it is in dstack's names, so it can't be ambiguous. */
+/** Returns the id of an attachment. dstack's names can't contain its separators, so it is unambiguous. */
 function attachmentId({
   run,
   project,
@@ -54,7 +58,7 @@ function attachmentId({
   return `${run}${part}${project === undefined ? '' : `@${encodeURIComponent(project)}`}`;
 }
 
-/** Starts an attachment or joins the running one, and watches it until there is something to answer. */
+/** Starts an attachment or joins the running one, and watches it until there is a result. */
 export async function startAttachment(
   argv: CheckedArgv,
   options: AttachOptions,
@@ -63,31 +67,31 @@ export async function startAttachment(
   if (argv.command !== 'attach') throw new Error(`Not an attach: ${argv.command}`);
   const until = performance.now() + options.deadlineMs - BEFORE_DEADLINE_MS;
   const id = attachmentId(options);
-  const begun = await context.store.withLock(id, options.deadlineMs - BEFORE_DEADLINE_MS, () =>
+  const joined = await context.store.withLock(id, options.deadlineMs - BEFORE_DEADLINE_MS, () =>
     startOrJoin(id, { argv, options, context }),
   );
-  if (begun === undefined) throw busy(id);
-  return await watch(begun.value, { until, options, context });
+  if (joined === undefined) throw busy(id);
+  return await watch(joined.value, { until, options, context });
 }
 
-interface Begun {
+interface Joined {
   readonly record: AttachmentRecord;
   readonly started: boolean;
 }
 
-interface Order {
+interface StartInput {
   readonly argv: CheckedArgv;
   readonly options: AttachOptions;
   readonly context: StartContext;
 }
 
-async function startOrJoin(id: string, { argv, options, context }: Order): Promise<Begun> {
+async function startOrJoin(id: string, { argv, options, context }: StartInput): Promise<Joined> {
   const { store, log } = context;
   const earlier = await store.read(id);
   if (earlier !== undefined) {
     const { attachment, record } = await viewAttachment(earlier, context);
     if (attachment.pid !== undefined) return { record, started: false };
-    // What an attachment that was killed left behind would be used silently, with its old ports.
+    // dstack would silently reuse the tunnel of a killed attachment, with its old ports.
     await endProcesses({ ...record, leader: undefined }, context);
     await store.forget(id);
   }
@@ -103,7 +107,7 @@ async function startOrJoin(id: string, { argv, options, context }: Order): Promi
     ...(replica === undefined ? {} : { replica }),
     ...(job === undefined ? {} : { job }),
   };
-  // Written first: a server that is killed right after the start leaves the mark by which the process is found.
+  // Written before the start, so that the process can be found by its marker even if this server is killed right after it.
   await store.write(record);
   let leader: ProcessIdentity | undefined;
   try {
@@ -120,7 +124,7 @@ async function startOrJoin(id: string, { argv, options, context }: Order): Promi
     log.info({ id, pid: leader?.pid }, 'Started dstack attach.');
     return { record: withLeader, started: true };
   } catch (error) {
-    // Without its record it would go on, known to nobody.
+    // Without a record, the process would run on unnoticed.
     await endProcesses({ ...record, leader }, context);
     await store.forget(id);
     throw error;
@@ -133,12 +137,12 @@ interface Watch {
   readonly context: StartContext;
 }
 
-async function watch({ record: begun, started }: Begun, { until, options, context }: Watch): Promise<AttachStart> {
+async function watch({ record: joined, started }: Joined, { until, options, context }: Watch): Promise<AttachStart> {
   const viewContext: ViewContext =
     options.knownPorts === undefined ? context : { ...context, knownPorts: options.knownPorts };
-  let record = begun;
-  // One that was attached before has settled long ago.
-  let attachedAt = started || begun.facts === undefined ? undefined : -Infinity;
+  let record = joined;
+  // An attachment that was already attached has settled.
+  let attachedAt = started || joined.facts === undefined ? undefined : -Infinity;
   for (;;) {
     const seen = await viewAttachment(record, viewContext);
     const { attachment } = seen;
@@ -159,8 +163,55 @@ async function cancelled(record: AttachmentRecord, started: boolean, context: St
   return new ToolError(
     'cancelled',
     started
-      ? 'Attaching was cancelled and ended; the run goes on.'
-      : 'The call was cancelled; the attachment was there before and goes on.',
+      ? 'Attaching was cancelled, and the attachment was stopped. The run continues.'
+      : 'The call was cancelled. The attachment existed before and continues.',
     'Call attach again to attach.',
   );
+}
+
+interface SpawnOptions {
+  readonly executable: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly marker: string;
+  readonly outputFile: string;
+}
+
+// Keeps dstack from wrapping long lines, which would not be recognized.
+const WIDE = { COLUMNS: '1000', NO_COLOR: '1', PYTHONUNBUFFERED: '1', TERM: 'dumb' };
+
+/**
+ * Starts `dstack attach` as the leader of its own process group, with no standard input and its output appended to a file. It continues
+ * after this process exits. Returns undefined if it exited before it could be identified.
+ * @throws ToolError `cli-not-found` if it can't be started.
+ */
+async function spawnAttach(options: SpawnOptions): Promise<ProcessIdentity | undefined> {
+  await mkdir(path.dirname(options.outputFile), { recursive: true, mode: 0o700 });
+  await rm(options.outputFile, { force: true });
+  // Append mode, because rotation truncates the file while it is being written.
+  const output = await open(options.outputFile, 'ax', 0o600);
+  try {
+    // Without execa, which doesn't accept a file descriptor: a pipe would tie the child to this process.
+    const child = spawn(options.executable, options.argv, {
+      cwd: options.cwd,
+      env: { ...options.env, ...WIDE, [MARKER_VARIABLE]: options.marker },
+      detached: true,
+      stdio: ['ignore', output.fd, output.fd],
+      windowsHide: true,
+    });
+    child.unref();
+    await once(child, 'spawn');
+    const facts = child.pid === undefined ? undefined : await lookUpProcess(child.pid);
+    return facts === undefined ? undefined : { pid: facts.pid, startedAt: facts.startedAt };
+  } catch (error) {
+    throw new ToolError(
+      'cli-not-found',
+      `Could not start the dstack CLI (${options.executable}): ${String(error)}. Nothing was attached.`,
+      'Call doctor to see which executable is used. DSTACK_MCP_CLI sets it.',
+      { cause: error },
+    );
+  } finally {
+    await output.close();
+  }
 }

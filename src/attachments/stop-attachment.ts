@@ -1,19 +1,23 @@
+import { lstat } from 'node:fs/promises';
+import { execa } from 'execa';
 import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import { pause } from '../core/poll.ts';
+import { viewOutput } from './attachment-store.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
 import { viewAttachment } from './attachment-view.ts';
 import type { Attachment, ViewContext } from './attachment-view.ts';
-import { endAttachment } from './end-attachment.ts';
-import type { Ended } from './end-attachment.ts';
-
-import { viewOutput } from './attachment-log.ts';
+import { isAlive } from './process-identity.ts';
+import type { ProcessFacts, ProcessIdentity } from './process-identity.ts';
 import { readAttachOutput } from './read-attach-output.ts';
+import { closeTunnel, findMembers, removeDeadSocket } from './ssh-tunnel.ts';
+import type { SshContext } from './ssh-tunnel.ts';
 
-/** What stopping came to. */
+/** The result of stopping an attachment. */
 export interface AttachStop {
-  /** As it was before. */
+  /** Its state before it was stopped. */
   readonly attachment: Attachment;
-  readonly ended: Ended;
+  readonly ended: EndResult;
 }
 
 export interface StopContext extends ViewContext {
@@ -23,17 +27,17 @@ export interface StopContext extends ViewContext {
 const LOCK_MS = 20_000;
 
 /**
- * Ends one attachment and forgets it; the run goes on. Undefined when it was stopped or started anew meanwhile.
+ * Stops an attachment and deletes its record. The run continues. Returns undefined if the attachment was stopped or restarted by another call.
  * @throws ToolError `busy`.
  */
 export async function stopAttachment(record: AttachmentRecord, context: StopContext): Promise<AttachStop | undefined> {
   const { store, log } = context;
   const stopped = await store.withLock(record.id, LOCK_MS, async () => {
     const current = await store.read(record.id);
-    // Stopped meanwhile, or started anew: that one isn't what was asked for.
+    // It was stopped, or replaced by a new attachment that must not be stopped.
     if (current?.marker !== record.marker) return undefined;
     const seen = await viewAttachment(current, context);
-    // Without a pid the recorded number stands for no process or another one by now: it must not be signalled.
+    // Without a running process, the recorded pid may belong to another process, which must not be signalled.
     const leader = seen.attachment.pid === undefined ? undefined : seen.record.leader;
     const ended = await endProcesses({ ...seen.record, leader }, context);
     if (ended.stillAlive.length === 0) await store.forget(record.id);
@@ -44,20 +48,123 @@ export async function stopAttachment(record: AttachmentRecord, context: StopCont
   return stopped.value;
 }
 
-/** Ends the processes of an attachment and what they left behind; the record stays. */
-export async function endProcesses(record: AttachmentRecord, { store, ssh }: ViewContext): Promise<Ended> {
-  const saysDetached = async (): Promise<boolean> => {
+/** Ends the processes of an attachment and their leftovers. Keeps the record. */
+export async function endProcesses(record: AttachmentRecord, { store, ssh }: ViewContext): Promise<EndResult> {
+  const printedDetached = async (): Promise<boolean> => {
     const { head, tail } = await viewOutput(store.outputFile(record.id));
     return readAttachOutput(`${head}\n${tail}`).detached;
   };
-  return await endAttachment(record, { ssh, saysDetached });
+  return await endAttachment(record, { ssh, printedDetached });
 }
 
-/** The answer while another call or server is at the same attachment. */
+/** Creates the error for an attachment that another call or server is working on. */
 export function busy(id: string): ToolError {
   return new ToolError(
     'busy',
-    `The attachment ${id} is being started or stopped by another call; nothing was done.`,
-    'Call attach with action status in a few seconds.',
+    `The attachment ${id} is being started or stopped by another call. Nothing was changed.`,
+    'Call attach with action "status" in a few seconds.',
   );
+}
+
+/** How the processes of an attachment ended. */
+export interface EndResult {
+  /** `detached`: dstack closed its tunnel itself. `killed`: dstack had to be killed. `was-gone`: it had already exited. */
+  readonly how: 'detached' | 'killed' | 'was-gone';
+  /** The number of processes that dstack left running (the SSH master, its proxy) and that were ended after it. */
+  readonly leftovers: number;
+  /** Processes that couldn't be ended; empty unless the system denied it. */
+  readonly stillAlive: readonly number[];
+}
+
+interface EndOptions {
+  readonly ssh: SshContext;
+  /** Returns true once dstack printed that it detached: it doesn't do anything relevant after that. */
+  readonly printedDetached: () => Promise<boolean>;
+}
+
+const STEPS = [
+  // On Ctrl+C dstack detaches: it closes the tunnel and removes its hosts from the SSH configuration.
+  { signal: 'SIGINT', graceMs: 8000 },
+  { signal: 'SIGTERM', graceMs: 3000 },
+  { signal: 'SIGKILL', graceMs: 3000 },
+] as const;
+const POLL_MS = 50;
+// With --logs dstack runs for up to 10 s after "Detached" and its cleanup, waiting for a websocket.
+const AFTER_DETACH_MS = 300;
+
+/** Ends only the processes of one attachment: its leader's group first, then what dstack leaves running. Never the run. */
+async function endAttachment(record: AttachmentRecord, { ssh, printedDetached }: EndOptions): Promise<EndResult> {
+  const signalled = record.leader !== undefined && (await endGroup(record.leader, { record, printedDetached }));
+  if (record.tunnel !== undefined) await closeTunnel(record.tunnel, ssh);
+  const leftovers = await findMembers(record);
+  for (const step of STEPS.slice(1)) await endEach(leftovers, step);
+  if (record.tunnel !== undefined) await removeDeadSocket(record.tunnel, ssh);
+  const alive = await findMembers(record);
+  const how = (await printedDetached()) ? 'detached' : 'killed';
+  return { how: signalled ? how : 'was-gone', leftovers: leftovers.length, stillAlive: alive.map(({ pid }) => pid) };
+}
+
+interface GroupContext {
+  readonly record: AttachmentRecord;
+  readonly printedDetached: EndOptions['printedDetached'];
+}
+
+/** Returns false if there was nothing to end. */
+async function endGroup(leader: ProcessIdentity, context: GroupContext): Promise<boolean> {
+  for (const [index, { signal, graceMs }] of STEPS.entries()) {
+    // Right before each signal: the pid must still belong to the process that was started.
+    if (!(await isAlive(leader))) return index > 0;
+    await signalGroup(leader.pid, signal);
+    if (await isGoneWithin(leader, graceMs, signal === 'SIGINT' ? () => hasDetached(context) : undefined)) return true;
+  }
+  return true;
+}
+
+async function hasDetached({ record, printedDetached }: GroupContext): Promise<boolean> {
+  if (!(await printedDetached())) return false;
+  const socket =
+    record.tunnel === undefined ? undefined : await lstat(record.tunnel.controlSocket).catch(() => undefined);
+  return socket === undefined || record.tunnel?.owned === false;
+}
+
+async function isGoneWithin(
+  leader: ProcessIdentity,
+  graceMs: number,
+  isEnough?: () => Promise<boolean>,
+): Promise<boolean> {
+  let until = performance.now() + graceMs;
+  let shortened = false;
+  while (await isAlive(leader)) {
+    if (performance.now() >= until) return false;
+    if (!shortened && (await isEnough?.()) === true) {
+      shortened = true;
+      until = Math.min(until, performance.now() + AFTER_DETACH_MS);
+    }
+    await pause(POLL_MS);
+  }
+  return true;
+}
+
+async function endEach(members: readonly ProcessFacts[], { signal, graceMs }: (typeof STEPS)[number]): Promise<void> {
+  await Promise.all(
+    members.map(async (member) => {
+      if (!(await isAlive(member))) return;
+      sendSignal(member.pid, signal);
+      await isGoneWithin(member, graceMs);
+    }),
+  );
+}
+
+/** Windows has neither process groups nor signals: taskkill ends the process tree, which leaves dstack no time to detach. */
+async function signalGroup(pid: number, signal: NodeJS.Signals): Promise<void> {
+  if (process.platform !== 'win32') sendSignal(-pid, signal);
+  else await execa('taskkill', ['/PID', String(pid), '/T', '/F'], { stdin: 'ignore', reject: false });
+}
+
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has exited, or may not be signalled. The caller checks next whether it is alive.
+  }
 }

@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,9 +13,10 @@ import { findTunnels } from '../../sandbox/end-tunnels.ts';
 import { checkArgv } from '../../src/dstack/argv/check-argv.ts';
 import type { FlagValue } from '../../src/dstack/argv/command.ts';
 import { createAttachments } from '../../src/attachments/attachments.ts';
-import type { AttachOptions, Attachments, AttachmentsOptions } from '../../src/attachments/attachments.ts';
+import type { Attachments, AttachmentsOptions } from '../../src/attachments/attachments.ts';
 import type { Attachment, Connection } from '../../src/attachments/attachment-view.ts';
 import { isAlive, lookUpProcess } from '../../src/attachments/process-identity.ts';
+import type { AttachOptions } from '../../src/attachments/start-attachment.ts';
 import { recordedCatalog, recordedPages } from '../support/recorded-catalog.ts';
 import { startTestSandbox } from '../support/start-test-sandbox.ts';
 import type { TestSandbox } from '../support/start-test-sandbox.ts';
@@ -48,7 +48,7 @@ afterEach(async () => {
   await rm(stateDir, { recursive: true, force: true });
 });
 
-/** Attachments over the test's state folder, as one server has them. */
+/** Creates the attachments of one server in the test's state folder. */
 function open(more: Partial<AttachmentsOptions> = {}): Attachments {
   const log = pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) });
   const attachments = createAttachments({
@@ -99,7 +99,7 @@ async function fetchText(port: number): Promise<string> {
   return await (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).text();
 }
 
-/** Nothing of the sandbox's home is attached any more. */
+/** Expects that nothing is attached anymore. */
 async function expectNothingLeft(port: number): Promise<void> {
   expect(await findTunnels(sandbox.home)).toEqual([]);
   await expect(fetchText(port)).rejects.toThrow('fetch failed');
@@ -121,7 +121,7 @@ async function until(isTrue: () => Promise<boolean>): Promise<void> {
 }
 
 describe('attaching', () => {
-  test('forwards a port, lets ssh in, goes on in the background, and ends without ending the run', async () => {
+  test('forwards a port, enables ssh, runs in the background, and stops without stopping the run', async () => {
     const { port, mapping } = await mappedPort();
     const attachments = open();
     const { attachment, started } = await start(attachments, 'web', { ports: [mapping] });
@@ -156,19 +156,7 @@ describe('attaching', () => {
     expect((await sandbox.run('web')).status).toBe('running');
     expect(await readFile(path.join(sandbox.home, '.dstack', 'ssh', 'config'), 'utf8')).not.toContain('Host web');
   });
-
-  test('gives the link of a dev environment', async () => {
-    await sandbox.apply({ type: 'dev-environment', name: 'desk', ide: 'vscode' });
-    await sandbox.waitFor('desk', ({ status }) => status === 'running');
-    const { attachment } = await start(open(), 'desk', { expectIdeLink: true });
-    expect(connectionOf(attachment).ideLink).toEqual({
-      scheme: 'vscode',
-      url: 'vscode://vscode-remote/ssh-remote+desk/workflow',
-    });
-    await sandbox.dstack('stop', 'desk', '-y', '--abort');
-  });
-
-  test('keeps its files from other users', async () => {
+  test('protects its files from other users', async () => {
     const { mapping } = await mappedPort();
     const { attachment } = await start(open(), 'web', { ports: [mapping] });
     const folder = path.join(stateDir, 'attachments');
@@ -176,23 +164,7 @@ describe('attaching', () => {
     for (const name of await readdir(folder)) expect((await stat(path.join(folder, name))).mode & 0o777).toBe(0o600);
     expect(attachment.outputFile).toBe(path.join(folder, 'web.log'));
   });
-
-  test('names the alias of one replica', async () => {
-    await sandbox.apply({ type: 'service', name: 'pair', port: 8000, replicas: 2, auth: false, commands: ['serve'] });
-    await sandbox.waitFor('pair', ({ jobs }) => jobs.every((job) => job.job_submissions.at(-1)?.status === 'running'));
-    const attachments = open();
-    // In turn: at once, dstack itself gives both the same local port.
-    const started = [
-      await start(attachments, 'pair', { replica: 0 }),
-      await start(attachments, 'pair', { replica: 1 }),
-    ];
-    expect(started.map(({ attachment }) => attachment.id)).toEqual(['pair.0-0', 'pair.0-1']);
-    expect(started.map(({ attachment }) => connectionOf(attachment).sshAlias)).toEqual(['pair', 'pair-0-1']);
-    expect(await attachments.stop('pair')).toHaveLength(2);
-    await sandbox.dstack('stop', 'pair', '-y', '--abort');
-  });
-
-  test('twice at once, from two servers, is one attachment', async () => {
+  test('from two servers at once creates one attachment', async () => {
     const { mapping } = await mappedPort();
     const servers = [open(), open()];
     const results = await Promise.all([...servers, ...servers].map((each) => start(each, 'web', { ports: [mapping] })));
@@ -200,22 +172,7 @@ describe('attaching', () => {
     expect(new Set(results.map(({ attachment }) => attachment.pid)).size).toBe(1);
     for (const { attachment } of results) expect(attachment.state.kind).toBe('attached');
   });
-
-  test('answers at its deadline while the run has no machine yet, and goes on waiting', async () => {
-    sandbox.controls.scenarios.set('slow', { pullMs: 600_000 });
-    await sandbox.apply({ type: 'task', name: 'slow', commands: ['sleep infinity'] });
-    const attachments = open();
-    const { attachment } = await start(attachments, 'slow', { deadlineMs: 3000 });
-    expect(attachment.state).toEqual({ kind: 'waiting' });
-    const leader = await leaderOf(attachment);
-    expect((await start(attachments, 'slow', { deadlineMs: 1000 })).started).toBe(false);
-    await attachments.stop('slow');
-    expect(await isAlive(leader)).toBe(false);
-    expect((await sandbox.run('slow')).status).toBe('provisioning');
-    await sandbox.dstack('stop', 'slow', '-y', '--abort');
-  });
-
-  test('that is cancelled leaves nothing running', async () => {
+  test('leaves nothing running if it is cancelled', async () => {
     sandbox.controls.scenarios.set('slow-too', { pullMs: 600_000 });
     await sandbox.apply({ type: 'task', name: 'slow-too', commands: ['sleep infinity'] });
     const attachments = open();
@@ -229,49 +186,10 @@ describe('attaching', () => {
     expect(await attachments.list()).toEqual([]);
     await sandbox.dstack('stop', 'slow-too', '-y', '--abort');
   });
-
-  test('says that the run has ended', async () => {
-    await sandbox.apply({ type: 'task', name: 'broken', commands: ['exit 3'] });
-    await sandbox.waitFor('broken', ({ status }) => status === 'failed');
-    const { attachment } = await start(open(), 'broken');
-    expect(attachment.state).toEqual({ kind: 'ended', how: 'run-finished', words: 'Run broken is failed' });
-  });
-
-  test('says that the run ended while it was attached', async () => {
-    sandbox.controls.scenarios.set('short', { script: [[1000, 'almost\n']], exitCode: 0, untilStopped: true });
-    await startTask('short');
-    const attachments = open();
-    await start(attachments, 'short');
-    await sandbox.dstack('stop', 'short', '-y');
-    await until(async () => (await attachments.status('short'))[0]?.state.kind === 'ended');
-    const [attachment] = await attachments.status('short');
-    expect(attachment?.state).toMatchObject({ kind: 'ended', how: 'run-finished' });
-    expect(attachment?.pid).toBeUndefined();
-  });
 });
 
 describe('when attaching fails', () => {
-  test('a busy port is answered with a mapping that works', async () => {
-    const busy = createServer();
-    busy.listen({ port: 0, host: '0.0.0.0' });
-    await once(busy, 'listening');
-    const address = busy.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    const attachments = open();
-    const knownPorts = [{ localPort: port, remotePort: 8123 }];
-    const { attachment } = await start(attachments, 'web', { ports: [`${port}:8123`], knownPorts });
-    const { state } = attachment;
-    const failure = state.kind === 'failed' ? state.failure : undefined;
-    expect(failure).toMatchObject({ reason: 'port-in-use', freeMapping: { remotePort: 8123 } });
-    const mapping = `${failure?.freeMapping?.localPort}:8123`;
-    expect(failure?.command).toBe(`dstack attach --logs web --port ${mapping}`);
-    const again = await start(attachments, 'web', { ports: [mapping] });
-    expect(again.started).toBe(true);
-    expect(await fetchText(failure?.freeMapping?.localPort ?? 0)).toContain('web');
-    busy.close();
-  });
-
-  test('a missing ssh or git is named', async () => {
+  test('a missing ssh or git is reported', async () => {
     const env = { ...sandbox.env, PATH: stateDir };
     const withoutGit = await start(open({ env }), 'web');
     expect(withoutGit.attachment.state).toMatchObject({ kind: 'failed', failure: { reason: 'git-missing' } });
@@ -280,37 +198,7 @@ describe('when attaching fails', () => {
     const { attachment } = await start(open({ env }), 'web');
     expect(attachment.state).toMatchObject({ kind: 'failed', failure: { reason: 'ssh-missing', command: 'ssh -V' } });
   });
-
-  test.runIf(isLinux)(
-    'a folder that dstack may not write to is named, with the command that shows its owner',
-    async () => {
-      const { home, env } = await sandbox.createHome();
-      await mkdir(path.join(home, '.dstack', 'ssh'), { recursive: true });
-      // Not even root may write there.
-      await symlink('/sys/fs/nobody-writes-here', path.join(home, '.dstack', 'ssh', 'config'));
-      const { attachment } = await start(open({ env }), 'web');
-      const file = path.join(home, '.dstack', 'ssh', 'config');
-      expect(attachment.state).toMatchObject({
-        kind: 'failed',
-        failure: { reason: 'no-permission', command: `ls -ld ${file}` },
-      });
-    },
-  );
-
-  test.runIf(isLinux)(
-    'an SSH configuration that dstack may not write to costs the alias, not the attachment',
-    async () => {
-      const { home, env } = await sandbox.createHome();
-      await symlink('/sys/fs', path.join(home, '.ssh'));
-      const { mapping } = await mappedPort();
-      const { attachment } = await start(open({ env }), 'web', { ports: [mapping] });
-      const connection = connectionOf(attachment);
-      expect(connection.sshConfigNotWritten).toBe(true);
-      expect(connection.sshCommand).toBe(`ssh -F ${path.join(home, '.dstack', 'ssh', 'config')} web`);
-    },
-  );
-
-  test('an unknown run is named', async () => {
+  test('an unknown run is reported', async () => {
     const { attachment } = await start(open(), 'nosuch');
     expect(attachment.state).toMatchObject({
       kind: 'failed',
@@ -318,15 +206,15 @@ describe('when attaching fails', () => {
     });
   });
 
-  test('an executable that is not there is an error that names it', async () => {
+  test('a missing executable is reported', async () => {
     const attachments = open({ executable: async () => '/nowhere/dstack' });
     await expect(start(attachments, 'web')).rejects.toMatchObject({ code: 'cli-not-found' });
     expect(await attachments.list()).toEqual([]);
   });
 });
 
-describe('after the end of the server that attached', () => {
-  /** A server of its own process, which is attached when this resolves. */
+describe('after the server that attached has exited', () => {
+  /** Starts a server in its own process, and waits until it is attached. */
   async function attachElsewhere(mapping: string): Promise<ChildProcess> {
     const program = fixture('attach', 'attach-and-say.ts');
     const child = spawn(process.execPath, ['--import', 'tsx', program], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -339,7 +227,7 @@ describe('after the end of the server that attached', () => {
     return child;
   }
 
-  test('by SIGKILL, the next server sees the attachment and ends it', async () => {
+  test('by SIGKILL, the next server finds the attachment and stops it', async () => {
     const { port, mapping } = await mappedPort();
     const server = await attachElsewhere(mapping);
     const exited = once(server, 'exit');
@@ -371,7 +259,7 @@ describe('after the end of the server that attached', () => {
     await expectNothingLeft(port);
   });
 
-  test('a process that has taken over its number is left alone', async () => {
+  test('another process with its pid is not signalled', async () => {
     const { port, mapping } = await mappedPort();
     const attachments = open();
     await start(attachments, 'web', { ports: [mapping] });
@@ -398,7 +286,7 @@ describe('after the end of the server that attached', () => {
     await expectNothingLeft(port);
   });
 
-  test('a process of the right number and start but with other words is left alone', async () => {
+  test('a process with its pid and start time but other arguments is not signalled', async () => {
     const foreign = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
     await once(foreign, 'spawn');
     const facts = await lookUpProcess(foreign.pid ?? 0);
@@ -416,28 +304,7 @@ describe('after the end of the server that attached', () => {
     expect(await lookUpProcess(foreign.pid ?? 0)).toBeDefined();
     foreign.kill('SIGKILL');
   });
-
-  test('a record that cannot be read is set aside and told, and the others stand', async () => {
-    const { mapping } = await mappedPort();
-    const attachments = open();
-    await start(attachments, 'web', { ports: [mapping] });
-    const folder = path.join(stateDir, 'attachments');
-    await writeFile(path.join(folder, 'torn.json'), '{"version":1,"id":"to');
-    expect(await attachments.list()).toMatchObject([{ id: 'web' }]);
-    expect(logged.join('')).toContain('set aside');
-    const names = await readdir(folder);
-    expect(names).not.toContain('torn.json');
-    expect(names.filter((name) => name.startsWith('torn.json.broken-'))).toHaveLength(1);
-  });
-
-  test('the lock of a server that was killed does not hold up the next', async () => {
-    const folder = path.join(stateDir, 'attachments');
-    await mkdir(folder, { mode: 0o700 });
-    await writeFile(path.join(folder, 'nosuch.lock'), JSON.stringify({ pid: 2 ** 22, startedAt: 'another-boot/1' }));
-    expect((await start(open(), 'nosuch')).attachment.state.kind).toBe('failed');
-  });
-
-  test('a lock that is held is waited for, and answered as busy at the deadline', async () => {
+  test('a held lock is waited for, and reported as busy at the deadline', async () => {
     const folder = path.join(stateDir, 'attachments');
     await mkdir(folder, { mode: 0o700 });
     const self = await lookUpProcess(process.pid);
@@ -447,7 +314,7 @@ describe('after the end of the server that attached', () => {
   });
 });
 
-describe('ending', () => {
+describe('stopping', () => {
   test.runIf(isLinux)(
     'ends what a killed dstack attach left behind: the ssh in the background, its proxy, the port',
     async () => {
@@ -466,20 +333,7 @@ describe('ending', () => {
       expect(await readdir(path.join(sandbox.home, '.dstack', 'ssh'))).not.toContain('web.control.sock');
     },
   );
-
-  test('a new attachment does not inherit the tunnel that a killed one left behind', async () => {
-    const [old, fresh] = [await mappedPort(), await mappedPort()];
-    const attachments = open();
-    const { attachment } = await start(attachments, 'web', { ports: [old.mapping] });
-    const leader = await leaderOf(attachment);
-    process.kill(leader.pid, 'SIGKILL');
-    await until(async () => !(await isAlive(leader)));
-    const again = await start(attachments, 'web', { ports: [fresh.mapping] });
-    expect(connectionOf(again.attachment)).toMatchObject({ reusedTunnel: false, ports: [{ localPort: fresh.port }] });
-    await expect(fetchText(old.port)).rejects.toThrow('fetch failed');
-  });
-
-  test("leaves a person's own dstack attach to the same run alone, and says that its tunnel is used", async () => {
+  test("doesn't affect the user's own dstack attach to the same run, and reports that it uses that tunnel", async () => {
     const { port, mapping } = await mappedPort();
     const person = sandbox.spawnDstack('attach', 'web', '-p', mapping);
     let said = '';
@@ -496,48 +350,7 @@ describe('ending', () => {
     await exited;
     await expectNothingLeft(port);
   });
-
-  test('an attachment that does not heed SIGINT and SIGTERM is killed', async () => {
-    const stubborn = path.join(stateDir, 'stubborn.mjs');
-    await writeFile(
-      stubborn,
-      `#!${process.execPath}\nfor (const s of ['SIGINT','SIGTERM']) process.on(s, () => {});\nsetInterval(() => {}, 1000);\nconsole.log('ready');\n`,
-      { mode: 0o755 },
-    );
-    const attachments = open({ executable: async () => stubborn });
-    const starting = start(attachments, 'web', { deadlineMs: 2500 });
-    const { attachment } = await starting;
-    const leader = await leaderOf(attachment);
-    const [stopped] = await attachments.stop('web');
-    expect(stopped?.ended).toMatchObject({ how: 'killed', stillAlive: [] });
-    expect(await isAlive(leader)).toBe(false);
-  });
-
-  test('of something that is not attached does nothing', async () => {
+  test('something that is not attached does nothing', async () => {
     expect(await open().stop('nosuch')).toEqual([]);
   });
-});
-
-test('the output is cut when it grows too long, while dstack goes on writing, and what was learned stays known', async () => {
-  sandbox.controls.scenarios.set('chatty', {
-    script: Array.from(
-      { length: 2000 },
-      (_, index) => [index === 0 ? 0 : 10, `${index} ${'x'.repeat(500)}\n`] as const,
-    ),
-    untilStopped: true,
-  });
-  await startTask('chatty');
-  const attachments = open({ maxOutputBytes: 20_000, rotateEveryMs: 50 });
-  const { attachment } = await start(attachments, 'chatty');
-  await until(async () => (await readdir(path.dirname(attachment.outputFile))).includes('chatty.log.1'));
-  await until(async () => (await stat(attachment.outputFile)).size > 0);
-  const [seen] = await attachments.status('chatty');
-  expect(seen).toMatchObject({
-    pid: attachment.pid,
-    state: { kind: 'attached', connection: { sshAlias: 'chatty' } },
-    dstackSaid: '',
-  });
-  expect(seen?.outputBytes).toBeLessThan(2_000_000);
-  expect(seen?.jobSaid).toMatch(/^\d+ x+\n/);
-  await sandbox.dstack('stop', 'chatty', '-y', '--abort');
 });

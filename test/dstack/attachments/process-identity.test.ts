@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { findByEnvironment, isAlive, lookUpProcess, parsePs } from '../../../src/attachments/process-identity.ts';
 
-/** A process that does nothing until it is ended. */
+/** Starts a process that sleeps until it is killed. */
 async function startSleeper(env: Record<string, string> = {}) {
   const child = spawn('sleep', ['600'], { stdio: 'ignore', detached: true, env: { ...process.env, ...env } });
   await once(child, 'spawn');
@@ -15,8 +15,8 @@ async function startSleeper(env: Record<string, string> = {}) {
   return { pid: child.pid ?? 0, end };
 }
 
-describe('which process a number stands for', () => {
-  test.skipIf(process.platform === 'win32')('is told while it lives, and not after that', async () => {
+describe('a process', () => {
+  test.skipIf(process.platform === 'win32')('is found only while it runs', async () => {
     const { pid, end } = await startSleeper();
     const facts = await lookUpProcess(pid);
     expect(facts).toMatchObject({ pid, groupId: pid });
@@ -29,7 +29,7 @@ describe('which process a number stands for', () => {
     expect(await lookUpProcess(pid)).toBeUndefined();
   });
 
-  test.runIf(process.platform === 'linux')('is found by a mark in its environment, word for word', async () => {
+  test.runIf(process.platform === 'linux')('is found by an exact entry in its environment', async () => {
     const marked = await startSleeper({ TEST_MARK: 'of-this-test' });
     const other = await startSleeper({ TEST_MARK: 'of-this-test-not' });
     expect((await findByEnvironment('TEST_MARK=of-this-test'))?.map(({ pid }) => pid)).toEqual([marked.pid]);
@@ -37,7 +37,7 @@ describe('which process a number stands for', () => {
     expect(await findByEnvironment('TEST_MARK=of-this-test')).toEqual([]);
   });
 
-  test('is read from what ps prints on macOS', () => {
+  test('is parsed from the output of ps on macOS', () => {
     const line = 'Ss    4711 Wed Nov  5 01:14:21 2025     /usr/bin/python3 /opt/dstack attach web --logs\n';
     expect(parsePs(4711, line)).toEqual({
       pid: 4711,
@@ -47,7 +47,7 @@ describe('which process a number stands for', () => {
     });
   });
 
-  test('is none for one that only waits to be reaped', () => {
+  test('is not found if it is a zombie', () => {
     expect(parsePs(4711, 'Z+    4711 Wed Nov  5 01:14:21 2025     (python3)\n')).toBeUndefined();
     expect(parsePs(4711, '')).toBeUndefined();
   });

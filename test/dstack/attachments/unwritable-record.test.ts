@@ -9,7 +9,7 @@ import { recordedCatalog, silentLog } from '../../support/recorded-catalog.ts';
 import { writeExecutable } from '../../support/fake-cli.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 
-test('a record that can’t be written after dstack started: dstack is ended, because nobody would find it', async () => {
+test('dstack is ended if the record can’t be written after its start, because nobody would find it', async () => {
   const folder = emptyFolder();
   const place = (name: string): string => path.join(folder, 'attachments', name);
   const script = await writeExecutable(folder, 'dstack', ['#!/bin/sh', `echo $$ > ${place('pid')}`, 'exec sleep 1000']);

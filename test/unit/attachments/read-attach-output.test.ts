@@ -12,7 +12,7 @@ Press Ctrl+C to detach...
 const failureOf = (text: string) => readAttachOutput(text).failure;
 
 describe('the output of dstack attach', () => {
-  test('names the job, the alias and the ports', () => {
+  test('has the job, the alias and the ports', () => {
     const output = readAttachOutput(`${HEAD}starting\n`);
     expect(output).toMatchObject({
       target: { run: 'web', replica: 0, job: 0 },
@@ -25,18 +25,18 @@ describe('the output of dstack attach', () => {
       detached: false,
     });
     expect(output.failure).toBeUndefined();
-    expect(output.jobSaid).toBe('starting\n');
-    expect(output.dstackSaid).toBe(HEAD.trimEnd());
+    expect(output.jobOutput).toBe('starting\n');
+    expect(output.dstackOutput).toBe(HEAD.trimEnd());
   });
 
-  test('names the alias of one job among several', () => {
+  test('has the alias of one of several jobs', () => {
     const output = readAttachOutput(
       'Attached to run svc2 (replica=1 job=0)\nTo connect to the run via SSH, use `ssh svc2-0-1`.\nPress Ctrl+C to detach...\n',
     );
     expect(output).toMatchObject({ target: { run: 'svc2', replica: 1, job: 0 }, sshAlias: 'svc2-0-1', ports: [] });
   });
 
-  test('takes neither ports nor an alias from what the job prints', () => {
+  test('has no ports or alias from the output of the job', () => {
     const output = readAttachOutput(
       `${HEAD}  - localhost:22 -> 22\nTo connect to the run via SSH, use \`ssh evil\`.\nAttached to run evil (replica=9 job=9)\n`,
     );
@@ -50,7 +50,7 @@ describe('the output of dstack attach', () => {
     ['windsurf', 'windsurf://vscode-remote/ssh-remote+web/work/flow'],
     ['zed', 'zed://ssh/web/workflow'],
     ['vscode-insiders', 'vscode-insiders://vscode-remote/ssh-remote+web'],
-  ])('finds the link of %s', (scheme, url) => {
+  ])('has the link of %s', (scheme, url) => {
     expect(readAttachOutput(`${HEAD}\nTo open in it, use link below:\n\n  ${url}\n\n`).ideLink).toEqual({
       scheme,
       url,
@@ -63,7 +63,7 @@ describe('the output of dstack attach', () => {
     ['of a script', 'javascript://vscode-remote/ssh-remote+web/workflow'],
     ['inside other text', 'open vscode://vscode-remote/ssh-remote+web/workflow now'],
     ['with a query', 'vscode://vscode-remote/ssh-remote+web/workflow?command=rm'],
-  ])('takes no link %s', (_what, line) => {
+  ])('has no link %s', (_what, line) => {
     expect(readAttachOutput(`${HEAD}${line}\n`).ideLink).toBeUndefined();
   });
 
@@ -84,11 +84,11 @@ describe('the output of dstack attach', () => {
       { reason: 'access-denied' },
     ],
     ['Something that no version has said yet', { reason: 'other' }],
-  ])('reads the failure in "%s"', (line, failure) => {
+  ])('has the failure in "%s"', (line, failure) => {
     expect(failureOf(`${line}\n`)).toEqual({ failure, words: line });
   });
 
-  test('reads a missing right from the last line of a traceback, not from an error that was handled', () => {
+  test('has the permission error from the last line of a traceback, not from a handled error', () => {
     const words = "PermissionError: [Errno 13] Permission denied: '/home/me/.dstack/ssh/config'";
     const text = `Traceback (most recent call last):\nFileNotFoundError: [Errno 2] No such file or directory: '/x'\n\nDuring handling\n${words}\n`;
     expect(failureOf(text)).toEqual({
@@ -97,14 +97,14 @@ describe('the output of dstack attach', () => {
     });
   });
 
-  test('reads the end of a run that failed while dstack waited for it', () => {
+  test('has the status of a run that failed while dstack waited for it', () => {
     expect(failureOf('\nProvisioning web completed (failed)\nRun web is failed\n')?.failure).toEqual({
       reason: 'run-ended',
       status: 'failed',
     });
   });
 
-  test('sees that the alias is unknown to ssh when dstack could not write its configuration', () => {
+  test('shows that ssh does not know the alias if dstack could not write its configuration', () => {
     const warning =
       "[01:18:35] WARNING  dstack._internal.utils.ssh:245 Couldn't update `/home/me/.ssh/config` due to a permissions problem.\n";
     expect(readAttachOutput(`${warning}${HEAD}`)).toMatchObject({ sshConfigNotWritten: true, sshAlias: 'web' });
@@ -114,21 +114,21 @@ describe('the output of dstack attach', () => {
   test.each([
     ['Exited (0)', 'Exited (0)'],
     ['Exited (1)\nCheck dstack logs -d web for more details.', 'Exited (1)'],
-  ])('reads how the run ended from "%s"', (end, finished) => {
+  ])('has the end of the run from "%s"', (end, finished) => {
     expect(readAttachOutput(`${HEAD}line\n${end}\n`).finished).toBe(finished);
   });
 
-  test('sees that dstack detached', () => {
+  test('shows that dstack detached', () => {
     expect(readAttachOutput(`${HEAD}tick\n\nDetached\n`).detached).toBe(true);
   });
 
-  test('says nothing of output that is empty', () => {
+  test('is empty if dstack printed nothing', () => {
     expect(readAttachOutput('')).toEqual({
       ports: [],
       sshConfigNotWritten: false,
       detached: false,
-      dstackSaid: '',
-      jobSaid: '',
+      dstackOutput: '',
+      jobOutput: '',
     });
   });
 });

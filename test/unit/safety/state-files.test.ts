@@ -86,13 +86,13 @@ describe('a record of an attachment', () => {
     ['is empty', () => writeFile(place('torn.json'), '')],
     ['is a folder', () => mkdir(place('torn.json'))],
     ['says nothing of its version', () => writeFile(place('torn.json'), '{"id":"torn"}')],
-  ])('that %s is set aside and told, and the others stand', async (_what, make) => {
+  ])('that %s is moved aside and logged, and the others are kept', async (_what, make) => {
     await make();
     expect(await store.list()).toEqual([record]);
     expect(await namesIn(place(''))).toEqual(
       ['torn.json.broken-', 'web.json'].map((name) => expect.stringContaining(name)),
     );
-    expect(logged.join('')).toContain('set aside');
+    expect(logged.join('')).toContain('moved aside');
     expect(await store.list()).toEqual([record]);
     expect(logged).toHaveLength(1);
   });
@@ -103,7 +103,7 @@ describe('a record of an attachment', () => {
     expect(await store.list()).toEqual([record]);
     expect(await store.list()).toEqual([record]);
     expect(logged).toHaveLength(1);
-    expect(logged[0]).toMatch(/The attachment next was made by another version of this server/);
+    expect(logged[0]).toMatch(/The attachment next was created by another version of this server/);
     await expect(startFor('next', () => Promise.reject(new Error('it must not be started')))).rejects.toMatchObject({
       code: 'state-unavailable',
       message: expect.stringContaining('another version'),
