@@ -7,7 +7,7 @@ export const apply = defineTool({
   name: 'apply',
   title: 'Apply a plan',
   description:
-    "Do what plan showed, exactly that, with its token: submit or update the run, create the fleet, volume or gateway. Only after the user's word. Plans again first and refuses if anything changed. Returns at once; follow with get and logs.",
+    'Execute a plan using its confirmation token: submit or update the run, create the fleet, volume or gateway. Call only after the user approves. Plans again first and refuses if anything changed. Returns immediately; follow with get and logs.',
   effect: 'change',
   input: z.strictObject({ token: confirmationToken }),
   facts: appliedFacts,

@@ -5,7 +5,7 @@ import { defineTool } from '../src/tool/tool.ts';
 export const decide = defineTool({
   name: 'decide',
   title: 'Approve or decline in the card',
-  description: "The card's buttons, for a person's click alone: nothing else has the nonce.",
+  description: "The card's buttons: used only by the card UI, not callable by the model.",
   effect: 'destroy',
   card: 'buttons',
   input: z.strictObject({

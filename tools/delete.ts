@@ -8,14 +8,14 @@ export const deleteTool = defineTool({
   name: 'delete',
   title: 'Delete a fleet, instance, volume, gateway or finished run',
   description:
-    "Delete a fleet, one instance of a fleet, a volume or a gateway, in two calls: the first, with `kind` and `name`, or with the `file` of it (the only way for a finished run), shows what would be lost and gives a token; the second, with `token` alone, deletes it. Only after the user's word.",
+    'Delete a fleet, one instance of a fleet, a volume, a gateway or a finished run in two calls: call with `kind` and `name`, or with its `file` (the only way for a run), to preview what would be lost and get a token; after the user approves, call again with only `token` to delete it.',
   effect: 'destroy',
   card: 'change',
   input: z.strictObject({
     kind: z.enum(['fleet', 'instance', 'volume', 'gateway']).optional(),
-    name: resourceName.optional().describe('Name of the resource; of the fleet, for an instance'),
+    name: resourceName.optional().describe('Resource name; for an instance, the fleet name'),
     file: configurationFile.optional().describe('A *.dstack.yml, instead of kind and name'),
-    instance: z.int().min(0).optional().describe('Number of the instance in its fleet'),
+    instance: z.int().min(0).optional().describe('Instance number in the fleet'),
     project,
     token: confirmationToken.optional(),
   }),
@@ -23,30 +23,30 @@ export const deleteTool = defineTool({
   async run(input, { changes }) {
     const { token, ...others } = input;
     if (token !== undefined) {
-      // What a token stands for was shown: nothing can be added to it.
+      // The token stands for what was previewed: nothing can be added to it.
       if (Object.values(others).some((value) => value !== undefined))
         refuse(
-          'Give either `name` or `file` (preview) or `token` (delete it), not both.',
-          'Call delete with the token alone.',
+          'Pass either `name` or `file` (to preview) or `token` (to delete), not both.',
+          'Call delete with only the token.',
         );
       return changes.redeem(token, 'delete');
     }
     const { kind, name, instance, file } = input;
     if (file !== undefined) {
       if ([kind, name, instance].some((value) => value !== undefined))
-        refuse('`file` says what it is by itself.', 'Give either `file`, or `kind` and `name`.');
+        refuse('`file` already says what to delete.', 'Pass either `file`, or `kind` and `name`.');
       return changes.preview({ tool: 'delete', file, project: input.project });
     }
     if (kind === undefined || name === undefined) {
       refuse(
-        'Without a `token`, both `kind` and `name` are needed, or a `file`.',
-        'fleet, or list with `kind`, gives the names.',
+        'Without a `token`, delete needs `kind` and `name`, or a `file`.',
+        'fleet, or list with `kind`, returns the names.',
       );
     }
     if ((kind === 'instance') !== (instance !== undefined)) {
       refuse(
-        '`instance` goes with `kind: "instance"`, and only with it.',
-        'The fleet tool shows the instances with their numbers.',
+        '`instance` is for `kind: "instance"`, which requires it.',
+        'fleet shows the instances with their numbers.',
       );
     }
     return changes.preview({ tool: 'delete', kind, name, instance, project: input.project });

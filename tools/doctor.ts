@@ -22,8 +22,8 @@ export const doctor = defineTool({
     ),
     counters: z.record(z.string(), z.unknown()),
   }),
-  async run(_input, { doctor: examine }) {
-    const { checks, counters } = await examine();
+  async run(_input, { doctor: checkSetup }) {
+    const { checks, counters } = await checkSetup();
     const errors = checks.filter((check) => check.state === 'error');
     const marks = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
     const indent = ' '.repeat(9);
@@ -35,7 +35,7 @@ export const doctor = defineTool({
     return {
       outcome: 'done',
       summary: [
-        errors.length === 0 ? 'Everything that is needed works.' : `${plural(errors.length, 'problem')} found.`,
+        errors.length === 0 ? 'Everything works.' : `${plural(errors.length, 'problem')} found.`,
         '',
         ...lines,
       ].join('\n'),

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { plural } from '../src/core/format-values.ts';
 import { extraFlags, project, resourceName } from '../src/core/fields.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
@@ -6,7 +7,7 @@ export const event = defineTool({
   name: 'event',
   title: 'List events',
   description:
-    'List what happened and when: status changes of runs, jobs, fleets, instances and volumes, and who did them. Shows why a run or machine came to be where it is.',
+    'List events: what happened and when, to runs, jobs, fleets, instances and volumes, and who did it. Explains how a run or machine got into its state.',
   effect: 'read',
   input: z.strictObject({
     run: resourceName.optional().describe('Events of this run and its jobs'),
@@ -24,9 +25,9 @@ export const event = defineTool({
     const events = transcript.stdout.split('\n').filter((line) => line.startsWith('[')).length;
     return {
       outcome: 'done',
-      summary: `${events} event${events === 1 ? '' : 's'}.`,
+      summary: `${plural(events, 'event')}.`,
       printed: [
-        { transcript, keep: 'end', untrusted: true, maxChars: 20_000, rest: 'narrow it with `run` or `fleet`' },
+        { transcript, keep: 'end', untrusted: true, maxChars: 20_000, rest: 'narrow it down with `run` or `fleet`' },
       ],
       facts: { events },
     };

@@ -1,6 +1,7 @@
 import * as z from 'zod';
+import { plural } from '../src/core/format-values.ts';
 import { project, resourceName } from '../src/core/fields.ts';
-import { fleetRow, readFleets } from '../src/dstack/output/read-fleets.ts';
+import { fleetRow, readFleets } from '../src/dstack/output/read-listings.ts';
 import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
 import { readFleet, resourceFacts } from '../src/dstack/output/read-resource.ts';
 import { unrecognized } from '../src/core/report.ts';
@@ -10,7 +11,7 @@ export const fleet = defineTool({
   name: 'fleet',
   title: 'List fleets',
   description:
-    'List fleets and their instances (machines): cloud fleets and on-prem SSH fleets, what is idle or busy, and its price. With `name`, one fleet in detail. Runs need a fleet that can hold them.',
+    'List fleets and their instances (machines): cloud and on-prem SSH fleets, idle or busy, with prices. With `name`, one fleet in detail. A run needs a fleet with matching resources.',
   effect: 'read',
   input: z.strictObject({ name: resourceName.optional(), verbose: z.boolean().optional(), project }),
   facts: z.object({ fleets: z.array(fleetRow), fleet: resourceFacts }),
@@ -37,11 +38,8 @@ export const fleet = defineTool({
     if (fleets === undefined) return unrecognized(transcript);
     return {
       outcome: 'done',
-      summary:
-        fleets.length === 0
-          ? 'No fleets: a run needs one.'
-          : `${fleets.length} fleet${fleets.length === 1 ? '' : 's'}.`,
-      printed: [{ transcript, rest: 'ask for one fleet by `name`' }],
+      summary: fleets.length === 0 ? 'No fleets. A run needs one.' : `${plural(fleets.length, 'fleet')}.`,
+      printed: [{ transcript, rest: 'request one fleet by `name`' }],
       facts: { fleets },
       ...(fleets.length === 0 ? { next: 'Write a configuration with `type: fleet`, then plan and apply it.' } : {}),
     };

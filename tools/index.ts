@@ -18,7 +18,7 @@ import { ps } from './ps.ts';
 import { stop } from './stop.ts';
 import { writeConfig } from './write-config.ts';
 
-/** Every tool, in the order in which a person meets them. */
+/** Every tool, in the order of typical use. */
 export const tools: readonly AnyTool[] = [
   plan,
   apply,
@@ -37,6 +37,6 @@ export const tools: readonly AnyTool[] = [
   writeConfig,
   help,
   doctor,
-  // Of no use to a model: last.
+  // Useless to a model, so it comes last.
   decide,
 ];

@@ -18,7 +18,7 @@ const COMMANDS: Readonly<Record<Kind, string>> = {
   projects: 'project list',
 };
 
-/** Secrets come without their values, projects are the CLI's own: neither takes a project. */
+/** Projects are local to the CLI: their command has no --project. */
 const WITHOUT_PROJECT: ReadonlySet<Kind> = new Set(['projects']);
 
 export const list = defineTool({
@@ -44,7 +44,7 @@ export const list = defineTool({
     return {
       outcome: 'done',
       summary: `${rows.length === 0 ? 'No' : rows.length} ${input.kind}.`,
-      printed: [{ transcript, rest: 'get shows one volume or gateway by name; another `project` has its own' }],
+      printed: [{ transcript, rest: 'get shows one volume or gateway by name' }],
       facts: { items },
     };
   },

@@ -1,12 +1,12 @@
 import * as z from 'zod';
 import { project, resourceName } from '../src/core/fields.ts';
-import { metricsRow, readMetrics } from '../src/dstack/output/read-metrics.ts';
+import { metricsRow, readMetrics } from '../src/dstack/output/read-listings.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 export const metrics = defineTool({
   name: 'metrics',
   title: 'Show utilization',
-  description: "Show a run's CPU, memory and GPU utilization: whether it is busy, idle or about to run out of memory.",
+  description: "Show a run's CPU, memory and GPU utilization: busy, idle or about to run out of memory.",
   effect: 'read',
   input: z.strictObject({ run: resourceName, project }),
   facts: z.object({ rows: z.array(metricsRow) }),

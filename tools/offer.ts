@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { plural } from '../src/core/format-values.ts';
 import { extraFlags, project, resourceName } from '../src/core/fields.ts';
 import { readGpuGroups, readOffers, saysNoOffers } from '../src/dstack/output/read-offers.ts';
 import { unrecognized } from '../src/core/report.ts';
@@ -25,30 +26,30 @@ export const offer = defineTool({
   name: 'offer',
   title: 'List GPU offers',
   description:
-    'List GPUs that can be had, with price per hour, cheapest first: which A100s, H100s or RTX cards, where, at what price, free or busy. Filter by gpu, memory, spot, price, backend, region; group by gpu for a short overview.',
+    'List available GPU offers with prices per hour, cheapest first: A100, H100, RTX and others, where, idle or busy. Filter by GPU, memory, spot, price, backend or region; group by gpu for a short overview.',
   effect: 'read',
   card: 'offers',
   input: z.strictObject({
-    gpu: z.string().max(200).optional().describe('NAME:COUNT:MEMORY, as in "A100", "H100:8", "24GB.."'),
+    gpu: z.string().max(200).optional().describe('NAME:COUNT:MEMORY: "A100", "H100:8", "24GB.."'),
     group_by: z
       .array(z.enum(['gpu', 'backend', 'region', 'count']))
       .min(1)
       .max(4)
       .optional()
-      .describe('Must hold gpu'),
+      .describe('Must include "gpu"'),
     spot: z.enum(['spot', 'on-demand', 'auto']).optional(),
-    max_price: z.number().positive().optional().describe('Dollars an hour'),
+    max_price: z.number().positive().optional().describe('Dollars per hour'),
     backend: z.array(z.string().max(100)).max(20).optional(),
     region: z.array(z.string().max(100)).max(20).optional(),
-    fleet: z.array(resourceName).max(20).optional().describe('Only what these fleets can give'),
-    max_offers: z.int().min(1).max(500).optional().describe('50 unless given'),
+    fleet: z.array(resourceName).max(20).optional().describe('Only offers of these fleets'),
+    max_offers: z.int().min(1).max(500).optional().describe('Defaults to 50'),
     project,
     flags: extraFlags,
   }),
   facts: z.object({
     offers: z.array(offerFacts),
     gpus: z.array(gpuFacts),
-    total: z.number().describe('Offers that match, shown or not'),
+    total: z.number().describe('Matching offers, shown or not'),
   }),
   async run(input, { dstack }) {
     const transcript = await dstack.read({
@@ -94,9 +95,9 @@ export const offer = defineTool({
         count === 0
           ? 'No offers match.'
           : gpus.length > 0
-            ? `${gpus.length} kinds of GPU.`
+            ? `${plural(gpus.length, 'GPU model')}.`
             : `${offers.length} of ${found?.total ?? offers.length} offers.`,
-      printed: [{ transcript, rest: 'narrow it with gpu, max_price or backend, or group_by ["gpu"]' }],
+      printed: [{ transcript, rest: 'narrow it down with gpu, max_price or backend, or use group_by ["gpu"]' }],
       facts: gpus.length > 0 ? { gpus } : { offers: offers.slice(0, 100), total: found?.total ?? offers.length },
       ...(isNone ? { next: 'Ask for less: another gpu, spot "auto", or no max_price.' } : {}),
       ...(count > 0 ? { next: 'To use one: plan with a configuration whose `resources` match it.' } : {}),

@@ -7,7 +7,7 @@ export const plan = defineTool({
   name: 'plan',
   title: 'Plan a configuration',
   description:
-    'Show what applying a dstack configuration would do, before anything is done: create, update or replace, the offers with prices, and what blocks it. Works for tasks, dev environments, services, fleets, volumes and gateways. Gives the token that apply needs. Use it to "run", "train", "deploy" or "launch" something.',
+    'Run, train, deploy or launch something: the first step. Shows what applying a dstack configuration would do, without doing it: create, update or replace, offers with prices, and what blocks it. For tasks, dev environments, services, fleets, volumes and gateways. Returns the confirmation token required by apply.',
   effect: 'read',
   card: 'change',
   input: z.strictObject({ file: configurationFile, project, flags: extraFlags }),

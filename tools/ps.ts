@@ -1,24 +1,25 @@
 import * as z from 'zod';
+import { plural } from '../src/core/format-values.ts';
 import { extraFlags, project } from '../src/core/fields.ts';
-import { readRuns, runRow } from '../src/dstack/output/read-runs.ts';
+import { readRuns, runRow } from '../src/dstack/output/read-listings.ts';
 import { unrecognized } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
-/** More are nobody's next step, and would not fit into a result. */
+/** More would not fit into a result. */
 const MAX_ROWS = 100;
 
 export const ps = defineTool({
   name: 'ps',
   title: 'List runs',
   description:
-    'List runs with status, backend, GPU and price: what is running, pending or finished. Without `all`, finished runs are hidden while any run is active. For one run in detail use get.',
+    'List runs with status, backend, GPU and price: running, pending or finished. Without `all`, finished runs are hidden while any run is active. For one run in detail, use get.',
   effect: 'read',
   card: 'runs',
   input: z.strictObject({
-    all: z.boolean().optional().describe('Finished runs too'),
-    // The server refuses more than a hundred.
-    last: z.int().min(1).max(100).optional().describe('Only the last N runs, finished ones included'),
-    verbose: z.boolean().optional().describe('Resources, replicas, jobs and errors too'),
+    all: z.boolean().optional().describe('Include finished runs'),
+    // dstack's server rejects more than a hundred.
+    last: z.int().min(1).max(100).optional().describe('Only the last N runs, including finished ones'),
+    verbose: z.boolean().optional().describe('Include resources, replicas, jobs and errors'),
     project,
     flags: extraFlags,
   }),
@@ -37,7 +38,7 @@ export const ps = defineTool({
       summary:
         runs.length === 0
           ? 'No runs.'
-          : `${runs.length} run${runs.length === 1 ? '' : 's'}${shown.length < runs.length ? `, of which the first ${shown.length} are in \`runs\`; \`last\` narrows it` : ''}.`,
+          : `${plural(runs.length, 'run')}${shown.length < runs.length ? `; \`runs\` has the first ${shown.length}, use \`last\` for fewer` : ''}.`,
       printed: [{ transcript, rest: 'use `last` for fewer runs' }],
       facts: { runs: shown },
       ...(runs.length === 0

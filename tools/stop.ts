@@ -8,11 +8,11 @@ export const stop = defineTool({
   name: 'stop',
   title: 'Stop a run',
   description:
-    "Stop a run, in two calls: the first, with `run`, shows what would be stopped and gives a token; the second, with `token` alone, stops it. Only after the user's word. `abort` ends it without a clean shutdown.",
+    'Stop a run in two calls: call with `run` to preview what would be stopped and get a token; after the user approves, call again with only `token` to stop it. `abort` stops it without a graceful shutdown.',
   effect: 'destroy',
   card: 'change',
   input: z.strictObject({
-    run: resourceName.optional().describe('Name of the run, for the preview'),
+    run: resourceName.optional().describe('Run name, for the preview'),
     abort: z.boolean().optional(),
     project,
     token: confirmationToken.optional(),
@@ -21,13 +21,12 @@ export const stop = defineTool({
   async run(input, { changes }) {
     const { token, ...others } = input;
     if (token !== undefined) {
-      // What a token stands for was shown: nothing can be added to it.
+      // The token stands for what was previewed: nothing can be added to it.
       if (Object.values(others).some((value) => value !== undefined))
-        refuse('Give either `run` (preview) or `token` (stop it), not both.', 'Call stop with the token alone.');
+        refuse('Pass either `run` (to preview) or `token` (to stop), not both.', 'Call stop with only the token.');
       return changes.redeem(token, 'stop');
     }
-    if (input.run === undefined)
-      refuse('Neither `run` nor `token` was given.', 'Call stop with `run`; ps lists the runs.');
+    if (input.run === undefined) refuse('Neither `run` nor `token` was given.', 'Call stop with `run`; ps lists runs.');
     return changes.preview({ tool: 'stop', run: input.run, abort: input.abort ?? false, project: input.project });
   },
 });

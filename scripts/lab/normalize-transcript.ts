@@ -11,7 +11,7 @@ export function normalizeTranscript(text: string): string {
     .replace(/\b[0-9a-f]{16}\b/g, (boundary) => placeholder('boundary', boundary))
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, '2026-01-01T00:00:00Z')
     .replace(/\b\d+ (sec|min)s? ago/g, 'a moment ago')
-    .replace(/cost so far \$\d+\.\d+/g, 'cost so far $0.00')
+    .replace(/cost so far (?:< )?\$\d+\.\d+/g, 'cost so far $0.00')
     .replace(/[ \t]+$/gm, '')
     .trim()}\n`;
 }

@@ -89,7 +89,7 @@ describe('what is there', () => {
   test('get does not wait for what lies behind a run', async () => {
     const { facts } = await ask('get', { name: RUN, wait_for: 'submitted' });
     expect(facts).toMatchObject({ status: 'running', reached: false });
-    expect(facts['next']).not.toMatch(/go on waiting/);
+    expect(facts['next']).not.toMatch(/keep waiting/);
   });
 
   test('fleets with their instances, and one by name', async () => {

@@ -37,27 +37,27 @@ beforeAll(async () => {
   }
 });
 
-test('the list of tools is the one that was agreed on', async () => {
-  // Changed on purpose? npx vitest run test/unit/surface.test.ts -u, and say so in CHANGELOG.md.
+test('the list of tools matches the snapshot', async () => {
+  // Changed on purpose? npx vitest run --project e2e test/e2e/surface.test.ts -u, and add it to CHANGELOG.md.
   await expect(`${JSON.stringify(listed, undefined, 2)}\n`).toMatchFileSnapshot(
     '../fixtures/snapshots/tools-list.json',
   );
 });
 
-test('each client is given the same list', () => {
+test('each client gets the same list', () => {
   for (const kind of CLIENTS) expect(lists.get(kind), kind).toEqual(listed);
 });
 
-test('the tools come in the order in which a person meets them', () => {
+test('tools are listed in the order of tools/index.ts', () => {
   expect(listed.map((tool) => tool['name'])).toEqual(tools.map(({ name }) => name));
 });
 
-test('there are at most 18 tools, and all of the list fits in 20 KB', () => {
+test('there are at most 18 tools, and the list fits in 20 KB', () => {
   expect(tools.length).toBeLessThanOrEqual(18);
   expect(Buffer.byteLength(JSON.stringify({ tools: listed }))).toBeLessThanOrEqual(20_000);
 });
 
-// What hosts refuse in a schema is in test/protocol/hosts.test.ts.
+// test/unit/mcp/hosts.test.ts checks the rules of hosts for schemas.
 test('every tool has a title, a description, a strict input and an output schema', () => {
   const parsed = z.array(listedTool).parse(listed);
   for (const { name, title, description, inputSchema, outputSchema } of parsed) {
@@ -69,25 +69,25 @@ test('every tool has a title, a description, a strict input and an output schema
   }
 });
 
-test('what a tool does to the world is said in its hints, as the gate goes by it', () => {
+test('annotations match tool.effect', () => {
   const parsed = z.array(listedTool).parse(listed);
   for (const tool of tools) {
     const { annotations } = parsed.find(({ name }) => name === tool.name) ?? {};
     expect(annotations, tool.name).toEqual(annotationsOf(tool));
     expect(annotations?.['readOnlyHint'], tool.name).toBe(tool.effect === 'read');
-    // The directories ask for it on every write; it has no meaning for what only reads.
+    // Directories require it on every write; for read-only tools it has no meaning.
     expect(annotations?.['destructiveHint'], tool.name).toBe(tool.effect === 'read' ? undefined : true);
   }
 });
 
-test('every tool that changes something at dstack redeems a token, or a click; the others touch this computer alone', () => {
+test('every tool that changes dstack takes a token or a nonce; the others change only this computer', () => {
   const without = tools.filter(
     ({ effect, input, card }) => effect !== 'read' && card !== 'buttons' && !Object.hasOwn(input.shape, 'token'),
   );
   expect(without.map(({ name }) => name)).toEqual(['attach', 'write_config']);
 });
 
-test('one tool is for the buttons of the card, is said to be, and takes what only the card was given', () => {
+test('one tool is for the card's buttons, is listed as such, and takes a nonce', () => {
   const buttons = tools.filter(({ card }) => card === 'buttons');
   expect(buttons.map(({ name, input }) => [name, Object.keys(input.shape)])).toEqual([
     ['decide', ['nonce', 'decision', 'name']],
