@@ -1,4 +1,5 @@
 import type { Cli } from '../dstack/dstack-cli.ts';
+import { formatPrice, plural } from '../core/format-values.ts';
 import { describeCounts } from '../observability/counters.ts';
 import type { Counts } from '../observability/counters.ts';
 import type { Dialog } from '../safety/dialog/dialog.ts';
@@ -11,7 +12,7 @@ import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { checkMachine } from './machine-checks.ts';
 import type { DoctorCheck, DoctorReport } from './report.ts';
 
-/** The commands that the tools build on, and which tools do: a CLI that doesn't document one is too old for those. */
+/** The dstack commands that tools need, with those tools, which fail with `cli-too-old` if the CLI doesn't document the command. */
 const NEEDED: Readonly<Record<string, string>> = {
   apply: 'plan, apply',
   attach: 'attach',
@@ -28,7 +29,7 @@ const NEEDED: Readonly<Record<string, string>> = {
   volume: 'list',
 };
 
-/** What is checked. */
+/** What doctor checks. */
 export interface DoctorSources {
   readonly settings: Pick<Settings, 'warm' | 'maxPrice' | 'confirm' | 'readOnly' | 'workspace' | 'stateDir'>;
   readonly policy: Pick<PolicyWatch, 'state'>;
@@ -38,15 +39,15 @@ export interface DoctorSources {
   counts(): Counts;
 }
 
-/** What the client of this call can show a person. */
+/** What the client of this call can show its user. */
 export interface ClientCapabilities {
   readonly canAskPerson: boolean;
   readonly canShowCard: boolean;
 }
 
 /**
- * Checks everything that a call needs, in the order in which it would fail; each problem comes with a fix. Without a client, in a
- * terminal, nothing is said about one.
+ * Checks everything that a call needs, in the order in which it would fail. Each problem comes with a fix. In a terminal there is no
+ * client, so the report omits it.
  */
 export async function checkSetup(sources: DoctorSources, client?: ClientCapabilities): Promise<DoctorReport> {
   const { check, found } = await checkExecutable(sources);
@@ -85,53 +86,53 @@ async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorC
 
 async function checkCommands({ catalog, version }: Cli): Promise<DoctorCheck> {
   const documented = (await catalog.commands()).length;
-  const { lacking } = await lookUp(catalog);
-  if (lacking.length === 0) return { name: 'commands', state: 'ok', found: `${documented} commands are documented` };
-  const needs = lacking.map((command) => `${command} (${NEEDED[command]})`).join(', ');
+  const { missing } = await findCommands(catalog);
+  if (missing.length === 0) return { name: 'commands', state: 'ok', found: `${documented} commands are documented` };
+  const needs = missing.map((command) => `${command} (${NEEDED[command]})`).join(', ');
   return {
     name: 'commands',
     state: 'warning',
-    found: `dstack ${version} doesn't document ${needs}: what stands in brackets answers that dstack is too old, the other tools work`,
+    found: `dstack ${version} doesn't document ${needs}: the tools in brackets don't work, all others do`,
     fix: 'Upgrade dstack: uv tool upgrade dstack, or pip install -U dstack',
   };
 }
 
-/** Which of the commands that the tools build on the CLI documents. */
-async function lookUp(catalog: Cli['catalog']): Promise<{ documented: string[]; lacking: string[] }> {
+/** Splits the needed commands into those that the CLI documents and those that it doesn't. */
+async function findCommands(catalog: Cli['catalog']): Promise<{ documented: string[]; missing: string[] }> {
   const documented: string[] = [];
-  const lacking: string[] = [];
+  const missing: string[] = [];
   for (const command of Object.keys(NEEDED)) {
     const parent = await catalog.page(command.split(' ').slice(0, -1).join(' ')).catch(() => undefined);
-    const isThere = parent?.help.subcommands.some(({ name }) => name === command.split(' ').at(-1));
-    (isThere === true ? documented : lacking).push(command);
+    const isDocumented = parent?.help.subcommands.some(({ name }) => name === command.split(' ').at(-1));
+    (isDocumented === true ? documented : missing).push(command);
   }
-  return { documented, lacking };
+  return { documented, missing };
 }
 
-/** The flags of what the tools build on can be read from the help pages, which every command is checked against. */
+/** Checks that the flags of the needed commands can be parsed from their help pages: every command line is checked against them. */
 async function checkCatalog({ catalog }: Cli): Promise<DoctorCheck> {
-  const { documented } = await lookUp(catalog);
-  const unread: string[] = [];
+  const { documented } = await findCommands(catalog);
+  const unparsed: string[] = [];
   let flags = 0;
   for (const name of documented) {
     try {
       flags += (await catalog.flagsOf(name)).own.size;
     } catch (error) {
       if (!(error instanceof ToolError)) throw error;
-      unread.push(name);
+      unparsed.push(name);
     }
   }
-  if (unread.length === 0) return { name: 'catalog', state: 'ok', found: `${flags} flags of theirs are understood` };
+  if (unparsed.length === 0) return { name: 'catalog', state: 'ok', found: `${flags} flags are documented` };
   return {
     name: 'catalog',
     state: 'warning',
-    found: `the help pages of ${unread.join(', ')} aren't understood: the tools that need them refuse to run anything`,
-    fix: 'Upgrade dstack and dstack-mcp; if it stays, report it with the output of `dstack <command> --help`',
+    found: `can't parse the help pages of ${unparsed.join(', ')}: the tools that need them don't run anything`,
+    fix: 'Upgrade dstack and dstack-mcp. If the problem persists, report it with the output of `dstack <command> --help`',
   };
 }
 
-/** With these dstack has answered, or was not even asked: the project is what is wrong. */
-const OF_THE_PROJECT: ReadonlySet<FailureCode> = new Set(['unauthorized', 'no-project']);
+/** Failures of the project, not of the server: the server responded, or wasn't called. */
+const PROJECT_FAILURES: ReadonlySet<FailureCode> = new Set(['unauthorized', 'no-project']);
 
 async function checkServer({ dstack }: DoctorSources): Promise<readonly DoctorCheck[]> {
   const startedAt = performance.now();
@@ -139,86 +140,85 @@ async function checkServer({ dstack }: DoctorSources): Promise<readonly DoctorCh
   const { transcript } = await dstack.tryRead({ command: 'ps' }, { guarded: false });
   const failure = readFailure(transcript);
   const where = `project ${project} on ${server}`;
-  const answers: DoctorCheck = {
+  const responds: DoctorCheck = {
     name: 'server',
     state: 'ok',
-    found: `${where} answers, in ${Math.round(performance.now() - startedAt)} ms`,
+    found: `${where} responds in ${Math.round(performance.now() - startedAt)} ms`,
   };
   if (failure === undefined)
-    return [answers, { name: 'project', state: 'ok', found: `${project}: its token is valid` }];
+    return [responds, { name: 'project', state: 'ok', found: `${project}: its token is valid` }];
   const { code, message, hint } = failure;
   const error = { state: 'error', found: `${where}: ${message}`, fix: hint, code } as const;
-  if (!OF_THE_PROJECT.has(code)) return [{ name: 'server', ...error }];
-  return [...(code === 'unauthorized' ? [answers] : []), { name: 'project', ...error }];
+  if (!PROJECT_FAILURES.has(code)) return [{ name: 'server', ...error }];
+  return [...(code === 'unauthorized' ? [responds] : []), { name: 'project', ...error }];
 }
 
 function checkWorker(sources: DoctorSources, cli: Cli | undefined): DoctorCheck {
   if (!sources.settings.warm) return { name: 'warm worker', state: 'ok', found: 'off (DSTACK_MCP_WARM)' };
   if (cli === undefined) return { name: 'warm worker', state: 'ok', found: 'not started' };
   const { kind, why, starts } = cli.worker();
-  const found = `${kind}${why === undefined ? '' : `: ${why}`}; started ${starts} ${starts === 1 ? 'time' : 'times'}`;
+  const found = `${kind}${why === undefined ? '' : `: ${why}`}; started ${plural(starts, 'time')}`;
   if (kind !== 'given-up') return { name: 'warm worker', state: 'ok', found };
   return {
     name: 'warm worker',
     state: 'warning',
-    found: `${found}: every call takes as long as the command itself`,
-    fix: 'It is tried again by itself; if it stays, set DSTACK_MCP_WARM=off, and report it with the log of DSTACK_MCP_LOG_LEVEL=debug',
+    found: `${found}: every call takes as long as the dstack command itself`,
+    fix: 'It is restarted automatically. If the problem persists, set DSTACK_MCP_WARM=off, and report it with the log of DSTACK_MCP_LOG_LEVEL=debug',
   };
 }
 
 function checkPolicy(sources: DoctorSources): DoctorCheck {
   const state = sources.policy.state();
   const { maxPrice } = sources.settings;
-  const cap = maxPrice === undefined ? '' : `, at most $${maxPrice} an hour`;
-  if (state.kind === 'broken') return { name: 'policy', state: 'error', found: state.why, fix: `Mend ${state.file}` };
+  const cap = maxPrice === undefined ? '' : `, at most ${formatPrice(maxPrice)}`;
+  if (state.kind === 'broken') return { name: 'policy', state: 'error', found: state.why, fix: `Fix ${state.file}` };
   if (state.kind === 'none') return { name: 'policy', state: 'ok', found: `no file${cap}` };
   return { name: 'policy', state: 'ok', found: `${state.file}${cap}: ${JSON.stringify(state.policy)}` };
 }
 
-function checkConsent(sources: DoctorSources, context: ClientCapabilities): DoctorCheck {
+function checkConsent(sources: DoctorSources, client: ClientCapabilities): DoctorCheck {
   const { confirm, readOnly } = sources.settings;
   if (readOnly) return { name: 'consent', state: 'ok', found: 'read-only: nothing can be changed' };
   const dialog = sources.dialog.availability();
-  const byClient = [
-    ...(context.canShowCard ? ['the card'] : []),
-    ...(context.canAskPerson ? ["the client's form"] : []),
-  ];
+  const byClient = [...(client.canShowCard ? ['the card'] : []), ...(client.canAskPerson ? ["the client's form"] : [])];
   const byDialog = dialog.kind === 'available' ? [`a dialog on the desktop (${dialog.tool})`] : [];
-  const ways = byClient.length > 0 ? byClient : byDialog;
-  if (ways.length > 0)
-    return { name: 'consent', state: 'ok', found: `${confirm}: a person is asked by ${ways.join(' and ')}` };
+  const methods = byClient.length > 0 ? byClient : byDialog;
+  if (methods.length > 0)
+    return { name: 'consent', state: 'ok', found: `${confirm}: the user is asked with ${methods.join(' and ')}` };
   if (confirm === 'person') {
     return {
       name: 'consent',
       state: 'warning',
-      found: "person: the client can't ask one and there is no dialog, so every change is refused",
+      found: 'person: neither the client nor a dialog can ask the user, so every change is refused',
       fix: 'Use a client with elicitation (Claude Code, Cursor, VS Code)',
     };
   }
   return {
     name: 'consent',
     state: 'ok',
-    found: `${confirm}: the client can't ask a person, so the token that the plan gave is what counts`,
+    found: `${confirm}: the client can't ask the user, so the confirmation token is enough`,
   };
 }
 
 function checkClient({ canAskPerson, canShowCard }: ClientCapabilities): DoctorCheck {
   const found = [
-    canAskPerson ? 'it can show a person a form' : "it can't show a person a form",
+    canAskPerson ? 'it can show forms' : "it can't show forms",
     canShowCard ? 'it shows the card' : "it doesn't show the card",
   ];
   return { name: 'client', state: 'ok', found: found.join('; ') };
 }
 
-/** This process's own calls, for who looks into how it does. */
-function checkCalls(sources: DoctorSources): DoctorCheck {
-  return { name: 'calls', state: 'ok', found: describeCounts(sources.counts()) };
-}
+/** Summarizes the calls of this process. */
+const checkCalls = (sources: DoctorSources): DoctorCheck => ({
+  name: 'calls',
+  state: 'ok',
+  found: describeCounts(sources.counts()),
+});
 
-/** What is known of consent before any client is there. */
+/** Describes the consent setting if there is no client. */
 function checkConfirmation({ settings }: DoctorSources): DoctorCheck {
   const found = settings.readOnly
     ? 'read-only: nothing can be changed'
-    : `${settings.confirm}: whether a person can be asked depends on the client; its doctor tool says`;
+    : `${settings.confirm}: whether the user can be asked depends on the client, whose doctor tool shows it`;
   return { name: 'consent', state: 'ok', found };
 }

@@ -25,25 +25,25 @@ async function checkSsh(): Promise<DoctorCheck> {
   };
 }
 
-/** dstack enters a run in its own ssh configuration, which it includes in the person's. */
+/** dstack adds runs to its own SSH configuration, which it includes in the user's. */
 async function checkSshFiles(home: string): Promise<DoctorCheck> {
   const files = [path.join(home, '.ssh', 'config'), path.join(home, '.dstack', 'ssh', 'config')];
-  const denied: string[] = [];
+  const blockers: string[] = [];
   for (const file of files) {
-    const denier = await findDenier(file);
-    if (denier !== undefined) denied.push(denier);
+    const blocker = await findBlocker(file);
+    if (blocker !== undefined) blockers.push(blocker);
   }
-  if (denied.length === 0) return { name: 'ssh config', state: 'ok', found: `${files.join(' and ')} can be written` };
+  if (blockers.length === 0) return { name: 'ssh config', state: 'ok', found: `${files.join(' and ')} can be written` };
   return {
     name: 'ssh config',
     state: 'warning',
-    found: `${denied.join(' and ')} can't be written: attach won't work`,
-    fix: `See what it is and whose: ls -ld ${denied.join(' ')}. It has to be yours, and writable`,
+    found: `${blockers.join(' and ')} can't be written: attach won't work`,
+    fix: `Make it writable for your user. To see its owner: ls -ld ${blockers.join(' ')}`,
   };
 }
 
-/** What stands against writing a file: itself, or the nearest thing above it that is there and has to be a folder. */
-async function findDenier(file: string): Promise<string | undefined> {
+/** Returns what prevents writing a file: the file itself, or its nearest existing parent. Undefined if it can be written. */
+async function findBlocker(file: string): Promise<string | undefined> {
   for (let at = file; ; at = path.dirname(at)) {
     const found = await stat(at).catch(() => undefined);
     if (found === undefined && path.dirname(at) !== at) continue;
@@ -75,14 +75,14 @@ async function checkWorkspace(folders: readonly string[]): Promise<DoctorCheck> 
       name: 'workspace',
       state: 'warning',
       found: `${missing.join(', ')} doesn't exist`,
-      fix: `Create it, or set DSTACK_MCP_WORKSPACE to the folder of your configurations`,
+      fix: 'Create it, or set DSTACK_MCP_WORKSPACE to the folder of your configurations',
     };
   if (readOnly.length > 0)
     return {
       name: 'workspace',
       state: 'warning',
       found: `${readOnly.join(', ')} can't be written: write_config won't work there`,
-      fix: 'Allow it, or set DSTACK_MCP_WORKSPACE to a folder that can be written',
+      fix: 'Make it writable, or set DSTACK_MCP_WORKSPACE to a writable folder',
     };
   return { name: 'workspace', state: 'ok', found: shown };
 }
@@ -96,8 +96,8 @@ async function checkState(stateDir: string): Promise<DoctorCheck> {
     return {
       name: 'state',
       state: 'error',
-      found: `${stateDir} can't be written, so no change can be recorded, and none is made`,
-      fix: 'Set DSTACK_MCP_STATE_DIR to a folder that can be written',
+      found: `${stateDir} can't be written, so every change is refused, because it can't be recorded`,
+      fix: 'Set DSTACK_MCP_STATE_DIR to a writable folder',
     };
   }
 }

@@ -5,12 +5,12 @@ export interface DoctorCheck {
   readonly fix?: string;
   /** The kind of failure, if dstack failed. */
   readonly code?: string;
-  /** More than most readers need. */
+  /** Details that are shown only on request. */
   readonly details?: string;
 }
 
 export interface DoctorReport {
   readonly checks: readonly DoctorCheck[];
-  /** What the calls of this process came to; none where it serves no client. */
+  /** Counts of this process's calls; undefined in a terminal. */
   readonly counters?: Readonly<Record<string, unknown>>;
 }

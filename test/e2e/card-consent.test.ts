@@ -219,7 +219,7 @@ test('where a person is needed, the card is enough, and nothing else of this cli
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CONFIRM: 'person' }, showsCards: true });
   const { name, plan, token } = await planRun(client);
   expect((await client.call('apply', { token })).facts['outcome']).toBe('waiting-for-person');
-  expect((await client.call('doctor')).text).toContain('person: a person is asked by the card');
+  expect((await client.call('doctor')).text).toContain('person: the user is asked with the card');
   expect((await decide(client, plan, { decision: 'approve' })).facts['outcome']).toBe('done');
   expect(await runNames()).toContain(name);
 });

@@ -185,7 +185,7 @@ test('doctor finds everything in order, line by line, and ends with 0', async ()
     'policy',
     'consent',
   ]);
-  expect(stdout).toMatch(/^✓ server +project main on http:\S+ answers, in \d+ ms$/m);
+  expect(stdout).toMatch(/^✓ server +project main on http:\S+ responds in \d+ ms$/m);
   expect(stdout).toMatch(/^✓ project +main: its token is valid$/m);
   expect(stdout).toMatch(/\n\n0 problems, \d+ warnings?\.$/);
 });

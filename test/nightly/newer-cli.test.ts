@@ -19,7 +19,7 @@ test('a CLI that is newer than its server is refused by dstack: each tool says s
   const file = await home.write('newer.dstack.yml', task(name));
   const client = await connect({ env: home.env });
   const refusal = /The client\/CLI version \(\S+\) is incompatible with the server version \(\S+\)\./;
-  expect((await client.call('doctor')).text).toMatch(new RegExp(`WRONG +server: .*${refusal.source}`));
+  expect((await client.call('doctor')).text).toMatch(new RegExp(`ERROR +server: .*${refusal.source}`));
   for (const [tool, input] of [
     ['ps', {}],
     ['get', { name }],
