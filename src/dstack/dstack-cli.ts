@@ -1,14 +1,13 @@
 import path from 'node:path';
-import { createCatalog } from './catalog/catalog.ts';
-import type { Catalog } from './argv/catalog-types.ts';
+import { createCatalog } from './catalog/create-catalog.ts';
+import type { Catalog } from './argv/catalog.ts';
 import { checkArgv } from './argv/check-argv.ts';
 import type { CheckedArgv, CommandRequest } from './argv/command.ts';
 import { findExecutable } from './locate/find-executable.ts';
-import type { Executable } from './run/executable.ts';
+import type { Executable, Runner } from './run/runner.ts';
 import { createHelpSource, createWholeHelpSource } from './catalog/help-source.ts';
 import { createPlainRunner } from './run/process-runner.ts';
 import { resolveCliIdentity, readInstallationStamp } from './locate/cli-identity.ts';
-import type { Runner } from './run/runner.ts';
 import type { Introspection } from './warm/introspection.ts';
 import { createWarmRunner } from './warm/runner.ts';
 import type { WarmRunner, WarmStatus } from './warm/runner.ts';

@@ -1,28 +1,28 @@
 import { ToolError } from '../../core/errors.ts';
 import type { Effect } from '../../core/report.ts';
-import type { Catalog, FlagPlaces, DocumentedFlag, HelpPage } from './catalog-types.ts';
+import type { Catalog, FlagPlaces, DocumentedFlag, HelpPage } from './catalog.ts';
 import { checkFlagValue, checkName } from './check-value.ts';
 import { flagOwner, RUNNABLE_COMMANDS, ruleOf } from './command-rules.ts';
 import type { CommandRule } from './command-rules.ts';
 import type { CheckedArgv, CommandRequest } from './command.ts';
 import { unknownFlag } from './explain-unknown-flag.ts';
 
-/** What the operator has set about argvs. */
+/** The operator's rules for commands. */
 export interface ArgvRules {
-  /** Flags that read files, carry secrets or open something, which the operator lets a model give. */
+  /** Sensitive flags (files, secrets, network access) that the operator allows a model to use. */
   readonly allowedFlags?: readonly string[];
 }
 
-interface GivenFlag {
+interface CheckedFlag {
   readonly flag: DocumentedFlag;
   readonly place: 'own' | 'parent';
-  /** One for each time it is given; none for a switch. */
+  /** One per use; empty for a switch. */
   readonly values: readonly string[];
 }
 
 /**
- * Checks what is to be run against what the installed CLI documents for this very command, and gives the argv: the only way to one.
- * @throws ToolError that says which rule it breaks, what is documented instead, and that nothing was run.
+ * Checks a request against what the installed CLI documents for the command, and returns the argv. This is the only way to get one.
+ * @throws ToolError that names the violated rule and what is documented, and says that nothing was run.
  */
 export async function checkArgv(
   request: CommandRequest,
@@ -52,7 +52,7 @@ export async function checkArgv(
   return brand(command, argv, rule.effect);
 }
 
-/** The page of a command that may be run; one that isn't documented is the installed CLI's lack, not the caller's mistake. */
+/** Returns the help page of an allowed command. If it isn't documented, the installed CLI is too old; the caller made no mistake. */
 async function readPage(catalog: Catalog, { command, configurationType }: CommandRequest): ReturnType<Catalog['page']> {
   try {
     return await catalog.page(command, configurationType);
@@ -71,8 +71,8 @@ async function readPage(catalog: Catalog, { command, configurationType }: Comman
 }
 
 /**
- * The argv that prints the help page of a command: nothing else is run by it, whatever the words are.
- * @throws ToolError `unknown-command` for words that can't be a command's.
+ * Returns the argv that prints the help page of a command. It runs nothing else, whatever the words are.
+ * @throws ToolError `unknown-command` if the words can't be a command.
  */
 export function checkHelpArgv(command: string, configurationType?: string): CheckedArgv<'read'> {
   const words = command === '' ? [] : command.split(' ');
@@ -80,26 +80,26 @@ export function checkHelpArgv(command: string, configurationType?: string): Chec
   if (words.length > 3 || !all.every((word) => /^[a-z][a-z-]{0,40}$/.test(word))) {
     throw new ToolError(
       'unknown-command',
-      `${JSON.stringify(command.slice(0, 80))} is no dstack command.`,
-      'Ask for the help of a command such as `apply` or `run get`.',
+      `${JSON.stringify(command.slice(0, 80))} isn't a dstack command.`,
+      'Pass a command such as `apply` or `run get`.',
     );
   }
-  // `-h TYPE` is the one documented form: argparse reads `--help TYPE` as well, but the page says `-h`.
+  // `-h TYPE` is the documented form. argparse also accepts `--help TYPE`, but the page says `-h`.
   const argv = configurationType === undefined ? [...words, '--help'] : [...words, '-h', configurationType];
   return brand(`${command} --help`.trim(), argv, 'read');
 }
 
-/** The argv that prints the CLI's version. */
+/** Returns the argv that prints the CLI's version. */
 export function checkVersionArgv(): CheckedArgv<'read'> {
   return brand('--version', ['--version'], 'read');
 }
 
-/** Every argv that was made here, for the check at run time. */
-const made = new WeakSet<object>();
+/** Every argv that was created here, for the check at run time. */
+const created = new WeakSet<object>();
 
-/** Whether a value is an argv that was made here: a look-alike is none. */
+/** Returns whether a value is an argv that was created here, not a look-alike. */
 export const isCheckedArgv = (value: unknown): value is CheckedArgv =>
-  typeof value === 'object' && value !== null && made.has(value);
+  typeof value === 'object' && value !== null && created.has(value);
 
 /** Narrows a checked argv by its effect. */
 export function hasEffect<E extends Effect>(argv: CheckedArgv, ...effects: readonly E[]): argv is CheckedArgv<E> {
@@ -108,12 +108,12 @@ export function hasEffect<E extends Effect>(argv: CheckedArgv, ...effects: reado
 
 function brand<E extends Effect>(command: string, argv: readonly string[], effect: E): CheckedArgv<E> {
   const value: object = Object.freeze({ command, argv: Object.freeze([...argv]), effect });
-  made.add(value);
-  if (!isCheckedArgv(value) || !hasEffect(value, effect)) throw new TypeError('unreachable: it was made just now');
+  created.add(value);
+  if (!isCheckedArgv(value) || !hasEffect(value, effect)) throw new TypeError('unreachable: it was just created');
   return value;
 }
 
-interface Where {
+interface FlagContext {
   readonly command: string;
   readonly version: string;
   readonly places: FlagPlaces;
@@ -125,7 +125,7 @@ interface RequestedFlag {
   readonly by: 'tool' | 'model';
 }
 
-function checkFlag({ name, value, by }: RequestedFlag, where: Where, rules: ArgvRules): GivenFlag {
+function checkFlag({ name, value, by }: RequestedFlag, where: FlagContext, rules: ArgvRules): CheckedFlag {
   const own = where.places.own.get(name);
   const flag = own ?? where.places.parent.get(name);
   if (flag === undefined) throw by === 'model' ? unknownFlag(name, where) : toolFlagMissing(name, where);
@@ -133,12 +133,12 @@ function checkFlag({ name, value, by }: RequestedFlag, where: Where, rules: Argv
   return { flag, place: own === undefined ? 'parent' : 'own', values: checkValues(flag, value) };
 }
 
-/** What a tool itself gives isn't documented: an older CLI lacks it, and no other word of the model's would mend that. */
-const toolFlagMissing = (name: string, { command, version }: Where): ToolError =>
+/** The error for a flag that a tool itself sets: an older CLI lacks it, and nothing that the model passes can fix that. */
+const toolFlagMissing = (name: string, { command, version }: FlagContext): ToolError =>
   new ToolError(
     'cli-too-old',
-    `dstack ${version} doesn't document ${name} for \`${command}\`, which this needs. Nothing was run.`,
-    'Leave out the input that asks for it, or upgrade dstack: `uv tool upgrade dstack` or `pip install -U dstack`.',
+    `This needs ${name}, which dstack ${version} doesn't document for \`${command}\`. Nothing was run.`,
+    'Omit the input that requires it, or upgrade dstack: `uv tool upgrade dstack` or `pip install -U dstack`.',
   );
 
 function checkValues(flag: DocumentedFlag, value: unknown): readonly string[] {
@@ -148,7 +148,7 @@ function checkValues(flag: DocumentedFlag, value: unknown): readonly string[] {
     throw new ToolError(
       'invalid-value',
       `${long} is a switch and takes no value. Nothing was run.`,
-      `Give ${long} the value true, or leave it out.`,
+      `Set ${long} to true, or omit it.`,
     );
   }
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
@@ -156,32 +156,36 @@ function checkValues(flag: DocumentedFlag, value: unknown): readonly string[] {
     const many =
       values.length === 0
         ? 'has an empty list of values'
-        : `has ${values.length} values, and isn't documented as repeatable`;
-    throw new ToolError('invalid-value', `${long} ${many}. Nothing was run.`, `Give ${long} one value: ${flag.help}`);
+        : `has ${values.length} values but isn't documented as repeatable`;
+    throw new ToolError(
+      'invalid-value',
+      `${long} ${many}. Nothing was run.`,
+      `Pass one value for ${long}: ${flag.help}`,
+    );
   }
   return values.map((one) => checkFlagValue(flag, one));
 }
 
 function assertModelMayUse(flag: DocumentedFlag, rules: ArgvRules): void {
-  const giver = flagOwner(flag);
-  if (giver === 'tool') throw setByTool(flag.long);
-  if (giver === 'model' || rules.allowedFlags?.includes(flag.long) === true) return;
+  const owner = flagOwner(flag);
+  if (owner === 'tool') throw setByTool(flag.long);
+  if (owner === 'model' || rules.allowedFlags?.includes(flag.long) === true) return;
   throw new ToolError(
     'forbidden-flag',
-    `${flag.long} isn't taken from a model: it reads files, carries a secret or opens something to others. Nothing was run.`,
-    `Leave ${flag.long} out. What it sets can be written into the configuration file by the person who runs dstack.`,
+    `${flag.long} can't be used by models: it can read files, expose secrets or open network access. Nothing was run.`,
+    `Omit ${flag.long}. The user can set the same in the configuration file.`,
   );
 }
 
 const setByTool = (long: string): ToolError =>
   new ToolError(
     'forbidden-flag',
-    `${long} is set by this server itself. Nothing was run.`,
-    `Leave ${long} out: use the tool's own inputs.`,
+    `${long} is set by this server. Nothing was run.`,
+    `Omit ${long} and use the tool's own inputs.`,
   );
 
-/** Holds the flags together: none twice, one of an exclusive group, and all that the command requires. */
-function checkTogether(given: readonly GivenFlag[], help: HelpPage, where: Where): void {
+/** Checks flags in combination: none twice, at most one of an exclusive group, and all that the command requires. */
+function checkTogether(given: readonly CheckedFlag[], help: HelpPage, where: FlagContext): void {
   const groups = new Map<number, string>();
   const seen = new Set<string>();
   for (const { flag, place } of given) {
@@ -192,8 +196,8 @@ function checkTogether(given: readonly GivenFlag[], help: HelpPage, where: Where
     if (other !== undefined) {
       throw new ToolError(
         'invalid-input',
-        `${flag.long} and ${other} exclude each other. Nothing was run.`,
-        `Leave one of the two out. Usage: ${help.usage}`,
+        `${flag.long} and ${other} are mutually exclusive. Nothing was run.`,
+        `Omit one of them. Usage: ${help.usage}`,
       );
     }
     groups.set(flag.exclusiveGroup, flag.long);
@@ -209,19 +213,19 @@ function checkTogether(given: readonly GivenFlag[], help: HelpPage, where: Where
   }
 }
 
-function checkRule(given: readonly GivenFlag[], rule: CommandRule, command: string): void {
+function checkRule(given: readonly CheckedFlag[], rule: CommandRule, command: string): void {
   const names = given.map(({ flag }) => flag.long);
   const refused = names.find((name) => rule.refuses.includes(name));
   const missing = rule.needs.find((name) => !names.includes(name));
   if (refused === undefined && missing === undefined) return;
   const problem =
     refused === undefined
-      ? `without ${missing} would wait for an answer or never end`
-      : `with ${refused} isn't run by this server in this form`;
+      ? `without ${missing} would wait for input or never end`
+      : `with ${refused} is not supported by this server`;
   throw new ToolError(
     'forbidden-flag',
     `dstack ${command} ${problem}. Nothing was run.`,
-    'Use the tool that is made for this.',
+    'Use the dedicated tool instead.',
   );
 }
 
@@ -229,13 +233,13 @@ function checkPositionals(
   positionals: readonly string[],
   help: HelpPage,
   rule: CommandRule,
-  where: Where,
+  where: FlagContext,
 ): readonly string[] {
   const documented = rule.named ? help.positionals.slice(0, 1) : [];
   if (positionals.length > documented.length) {
     throw new ToolError(
       'invalid-input',
-      `dstack ${where.command} takes no such argument: ${JSON.stringify(positionals.at(-1)?.slice(0, 80))}. Nothing was run.`,
+      `dstack ${where.command} doesn't accept this argument: ${JSON.stringify(positionals.at(-1)?.slice(0, 80))}. Nothing was run.`,
       `Usage: ${help.usage}`,
     );
   }
@@ -243,14 +247,14 @@ function checkPositionals(
   if (name !== undefined && name.required && positionals.length === 0) {
     throw new ToolError(
       'invalid-input',
-      `dstack ${where.command} needs a name (${name.name}). Nothing was run.`,
+      `dstack ${where.command} requires a name (${name.name}). Nothing was run.`,
       `Usage: ${help.usage}`,
     );
   }
   return positionals.map(checkName);
 }
 
-const emit = (given: readonly GivenFlag[], place: GivenFlag['place']): string[] =>
+const emit = (given: readonly CheckedFlag[], place: CheckedFlag['place']): string[] =>
   given
     .filter((one) => one.place === place)
     .flatMap(({ flag, values }) => (values.length === 0 ? [flag.long] : values.flatMap((value) => [flag.long, value])));
@@ -259,6 +263,6 @@ function notRunnable(command: string): ToolError {
   return new ToolError(
     'unknown-command',
     `This server doesn't run \`dstack ${command.slice(0, 80)}\`. Nothing was run.`,
-    `It runs: ${RUNNABLE_COMMANDS.join(', ')}. Anything else is for the person to run in a terminal.`,
+    `It runs: ${RUNNABLE_COMMANDS.join(', ')}. The user can run anything else in a terminal.`,
   );
 }

@@ -1,14 +1,14 @@
 import type { Effect } from '../../core/report.ts';
-import type { DocumentedFlag } from './catalog-types.ts';
+import type { DocumentedFlag } from './catalog.ts';
 
 /** How one dstack command may be run. */
 export interface CommandRule {
   readonly effect: Effect;
-  /** Flags without which the command isn't run: a change that would ask, or that would block, never starts. */
+  /** Required flags: a change that would prompt or block never starts. */
   readonly needs: readonly string[];
-  /** Flags that make it another command (or one that blocks), and so are refused here. */
+  /** Forbidden flags: they make it another command, or one that blocks. */
   readonly refuses: readonly string[];
-  /** Whether it takes the name of a resource. */
+  /** Whether it accepts the name of a resource. */
   readonly named: boolean;
 }
 
@@ -16,8 +16,8 @@ const read = (named = false): CommandRule => ({ effect: 'read', needs: [], refus
 const destroy = (named = true): CommandRule => ({ effect: 'destroy', needs: ['--yes'], refuses: [], named });
 
 /**
- * The closed list of dstack commands that may be run, and what each does to the world. `apply` without `--yes` asks, is
- * answered with n, and so only shows a plan; with `--yes` it also needs `--detach`, without which it blocks.
+ * The closed list of dstack commands that can be run, with their effect. `apply` without `--yes` prompts, is answered with n and so
+ * only shows a plan; with `--yes` it also requires `--detach`, without which it blocks.
  */
 const COMMAND_RULES: ReadonlyMap<string, readonly CommandRule[]> = new Map<string, readonly CommandRule[]>([
   [
@@ -57,16 +57,16 @@ const COMMAND_RULES: ReadonlyMap<string, readonly CommandRule[]> = new Map<strin
   ['gateway delete', [destroy()]],
 ]);
 
-/** The commands that may be run at all. */
+/** All commands that can be run. */
 export const RUNNABLE_COMMANDS: readonly string[] = [...COMMAND_RULES.keys()];
 
-/** The rule that a command falls under with these flags; the first whose needs are all there, else the last. */
+/** Returns the rule of a command with these flags: the first whose required flags are all present, or else the last. */
 export function ruleOf(command: string, flags: ReadonlySet<string>): CommandRule | undefined {
   const rules = COMMAND_RULES.get(command);
   return rules?.find((rule) => rule.needs.every((flag) => flags.has(flag))) ?? rules?.at(-1);
 }
 
-/** Flags that belong to the tools: what is run, whether it asks, what it prints, and on what. A model can't give them. */
+/** Flags that only tools set: what is run, whether it prompts, what it prints, and its target. A model can't pass them. */
 const TOOL_FLAGS: ReadonlySet<string> = new Set([
   '--yes',
   '--no',
@@ -86,7 +86,7 @@ const TOOL_FLAGS: ReadonlySet<string> = new Set([
   '--version',
 ]);
 
-/** Flags that read files of the machine, carry secrets, or open something to others: only by the operator's leave. */
+/** Flags that read local files, carry secrets or open network access: only with the operator's permission. */
 const OPERATOR_FLAGS: ReadonlySet<string> = new Set([
   '--ssh-identity',
   '--git-identity',
@@ -98,14 +98,14 @@ const OPERATOR_FLAGS: ReadonlySet<string> = new Set([
   '--repo-hash',
 ]);
 
-/** A documented flag that this list doesn't know by name still is the operator's when it says what it carries. */
+/** A documented flag that isn't listed still belongs to the operator if its name says what it carries. */
 const SENSITIVE =
   /(?:^|[-_])(?:identity|token|secret|password|passphrase|credentials?|key|file|path|dir|host|bind|address|url|exec|command)(?:$|[-_])/i;
 
-/** Named like one of those, and harmless: it takes the name of a secret, never the value. */
+/** Harmless in spite of its name: it accepts the name of a secret, never the value. */
 const MODEL_FLAGS: ReadonlySet<string> = new Set(['--target-secret']);
 
-/** Who may give a flag: the model, the operator's allow list only, or the tool alone. */
+/** Returns who may use a flag: the model, the model if the operator's allow list permits it, or only the tool. */
 export function flagOwner(flag: DocumentedFlag): 'model' | 'operator' | 'tool' {
   if (TOOL_FLAGS.has(flag.long)) return 'tool';
   if (OPERATOR_FLAGS.has(flag.long)) return 'operator';

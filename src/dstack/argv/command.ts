@@ -1,26 +1,26 @@
 import type { Effect } from '../../core/report.ts';
 
-/** A value for one flag: `true` for a switch, text or number for one that takes a value, a list for one that may be repeated. */
+/** The value of a flag: `true` for a switch, a string or number for a flag with a value, a list for a repeatable flag. */
 export type FlagValue = true | string | number | readonly (string | number)[];
 
-/** What a tool asks the dstack CLI to do, before any check: long flag names with their dashes, values, positionals in order. */
+/** A request to run a dstack command, before any check. Flags have their long names, with dashes. */
 export interface CommandRequest {
   /** The command words, as in `run get` or `apply`. */
   readonly command: string;
-  /** The flags that the tool itself sets; one that is `undefined` or `false` is left out. */
+  /** The flags that the tool itself sets; those that are `undefined` or `false` are omitted. */
   readonly flags?: Readonly<Record<string, FlagValue | false | undefined>>;
-  /** The flags that the model asks for, as they came: each is held to the documented ones that a model may give. */
+  /** The flags that the model requests, unchecked: each has to be documented and allowed for models. */
   readonly extraFlags?: Readonly<Record<string, unknown>> | undefined;
   readonly positionals?: readonly string[];
-  /** The configuration type whose flags `apply` documents beside its own (`task`, `fleet`, ...). */
+  /** The configuration type whose flags `apply` documents in addition to its own (`task`, `fleet`, ...). */
   readonly configurationType?: string | undefined;
 }
 
 declare const checked: unique symbol;
 
 /**
- * An argv that passed the catalog: each flag is documented by the installed CLI for this very command, and each value and
- * positional is safe. Made by `checkArgv` alone; a runner takes nothing else.
+ * An argv that passed the check against the catalog: the installed CLI documents each flag for this command, and each value and
+ * positional is safe. Only `checkArgv` creates one, and runners accept nothing else.
  */
 export interface CheckedArgv<E extends Effect = Effect> {
   readonly [checked]: true;
@@ -28,3 +28,13 @@ export interface CheckedArgv<E extends Effect = Effect> {
   readonly argv: readonly string[];
   readonly effect: E;
 }
+
+const PLAIN_WORD = /^[\w@%+=:,./-]+$/;
+
+/** Formats a command as it would be typed into a shell, quoted where necessary. */
+export function showCommand(argv: readonly string[]): string {
+  return ['dstack', ...argv.map(quoteWord)].join(' ');
+}
+
+const quoteWord = (word: string): string =>
+  PLAIN_WORD.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;

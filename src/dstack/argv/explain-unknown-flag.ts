@@ -1,5 +1,5 @@
 import { ToolError } from '../../core/errors.ts';
-import type { FlagPlaces } from './catalog-types.ts';
+import type { FlagPlaces } from './catalog.ts';
 import { flagOwner } from './command-rules.ts';
 import { nearestNames } from './nearest-names.ts';
 
@@ -9,13 +9,13 @@ interface FlagContext {
   readonly places: FlagPlaces;
 }
 
-/** Lists of up to this many flags are shown whole. */
+/** Lists of up to this many flags are shown in full. */
 const SHORT_LIST = 12;
 
-/** The error for a flag that isn't documented in this spelling: what is wrong with it, and which documented ones are near. */
+/** Returns the error for a flag that isn't documented: what is wrong with it, and which documented flags are similar. */
 export function unknownFlag(name: string, where: FlagContext): ToolError {
   const all = [...new Set([...where.places.own.values(), ...where.places.parent.values()])];
-  // A model isn't told of flags that it would be refused next.
+  // Doesn't suggest flags that models aren't allowed to use.
   const flags = all.filter((flag) => flagOwner(flag) === 'model');
   const documented = flags.map((flag) => flag.long);
   const shown = JSON.stringify(name.slice(0, 80));
@@ -26,20 +26,20 @@ export function unknownFlag(name: string, where: FlagContext): ToolError {
   const bare = name.split('=', 1)[0] ?? '';
   if (bare !== name && flags.some((flag) => flag.long === bare || flag.short === bare)) {
     return refuse(
-      `${shown} holds the value in the flag.`,
-      `Give the flag and its value apart: { "${longOf(bare, flags)}": value }.`,
+      `${shown} contains the value.`,
+      `Pass the flag and its value separately: { "${longOf(bare, flags)}": value }.`,
     );
   }
   const long = longOf(name, flags);
-  if (long !== name) return refuse(`${shown} is the short form of a flag; only long ones are taken.`, `Write ${long}.`);
+  if (long !== name) return refuse(`${shown} is a short flag; only long flags are supported.`, `Use ${long}.`);
   if (/^-[A-Za-z]/.test(name))
-    return refuse(`${shown} is no long flag.`, 'Only long flags are taken, one by one, as in --all.');
+    return refuse(`${shown} isn't a long flag.`, 'Only long flags are supported, one at a time, such as --all.');
   const meant =
     name.startsWith('--') && name.length > 2 ? documented.filter((candidate) => candidate.startsWith(name)) : [];
   if (meant.length > 0)
-    return refuse(`${shown} is an abbreviation; only full names are taken.`, `Write ${meant.join(' or ')}.`);
+    return refuse(`${shown} is abbreviated; only full names are supported.`, `Use ${meant.join(' or ')}.`);
   const near = nearestNames(name, documented);
-  const hint = near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'Leave it out.';
+  const hint = near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'Omit it.';
   return refuse(`dstack ${where.version} doesn't document ${shown} for \`${where.command}\`.`, hint);
 }
 
@@ -47,7 +47,7 @@ const longOf = (name: string, flags: readonly { long: string; short?: string }[]
   flags.find((flag) => flag.short === name)?.long ?? name;
 
 function listOf(documented: readonly string[], command: string): string {
-  if (documented.length === 0) return `\`${command}\` takes no flags here.`;
+  if (documented.length === 0) return `\`${command}\` accepts no flags here.`;
   if (documented.length > SHORT_LIST) return `See \`dstack ${command} --help\`.`;
   return `Flags of \`${command}\`: ${documented.join(', ')}.`;
 }

@@ -4,8 +4,8 @@ import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import type { Log } from '../../core/log.ts';
 import { readPrivateJson, writePrivateJson } from '../../safety/files/private-json.ts';
-import { cliIdentity } from '../locate/cli-identity-type.ts';
-import type { CliIdentity } from '../locate/cli-identity-type.ts';
+import { cliIdentity } from '../locate/cli-identity.ts';
+import type { CliIdentity } from '../locate/cli-identity.ts';
 
 /** Help pages on the disk, by the words that they were asked for with. */
 export interface HelpCache {

@@ -8,11 +8,11 @@ export interface PlacesOptions {
 }
 
 /**
- * The files that may be the dstack executable, in the order in which they are tried: PATH, then where the usual installers put it.
- * A `*` stands for any one folder name. Virtual environments of the working directory come last: whoever can write there would
- * otherwise choose what is run.
+ * Returns the files that may be the dstack executable, in the order to try them: PATH, then where common installers put it. A `*`
+ * stands for one folder name. Virtual environments in the working directory come last: anyone who can write there could otherwise
+ * choose what is run.
  */
-export function candidatePlaces(options: PlacesOptions): string[] {
+export function candidatePaths(options: PlacesOptions): string[] {
   const paths = options.platform === 'win32' ? path.win32 : path.posix;
   const folders = [
     ...foldersOnPath(options),
@@ -23,10 +23,10 @@ export function candidatePlaces(options: PlacesOptions): string[] {
   return [...new Set(files)];
 }
 
-/** Absolute entries only: an empty or relative one means the working directory. */
+/** Returns the absolute entries of PATH: an empty or relative one means the working directory. */
 export function foldersOnPath({ env, platform }: Pick<PlacesOptions, 'env' | 'platform'>): string[] {
   const paths = platform === 'win32' ? path.win32 : path.posix;
-  // Windows doesn't mind the case of a variable's name; the usual one is `Path`.
+  // Names of variables are case-insensitive on Windows, where this one is usually `Path`.
   const value =
     Object.entries(env).find(([name]) => (platform === 'win32' ? name.toUpperCase() : name) === 'PATH')?.[1] ?? '';
   return value.split(paths.delimiter).filter((folder) => paths.isAbsolute(folder));
@@ -50,7 +50,7 @@ function unixFolders({ env, platform, homeDir, cwd }: PlacesOptions): string[] {
     `${data}/pipx/venvs/dstack/bin`,
     inHome('.local/pipx/venvs/dstack/bin'),
     ...(mac ? [inHome('Library/Application Support/pipx/venvs/dstack/bin'), inHome('Library/Python/*/bin')] : []),
-    // Homebrew, and what an administrator installs
+    // Homebrew and system-wide installs
     ...(mac ? ['/opt/homebrew/bin'] : ['/home/linuxbrew/.linuxbrew/bin', inHome('.linuxbrew/bin')]),
     '/usr/local/bin',
     '/usr/bin',
@@ -60,7 +60,7 @@ function unixFolders({ env, platform, homeDir, cwd }: PlacesOptions): string[] {
     ...CONDA_FOLDERS.flatMap((name) => [inHome(name, 'bin'), inHome(name, 'envs/*/bin')]),
     '/opt/conda/bin',
     ...(mac ? ['/opt/homebrew/Caskroom/miniconda/base/bin'] : []),
-    // pyenv: the versions before the shims, which need pyenv itself on PATH
+    // pyenv: versions before shims, which need pyenv itself on PATH
     `${pyenv}/versions/*/bin`,
     `${pyenv}/shims`,
     env['VIRTUAL_ENV'] === undefined ? undefined : `${env['VIRTUAL_ENV']}/bin`,

@@ -1,6 +1,6 @@
 import type { Outcome } from '../../core/report.ts';
 
-/** What kind of failure dstack's words tell of. */
+/** The kind of a failure that dstack reported. */
 export type FailureCode =
   | 'no-fleets'
   | 'no-offers'
@@ -35,27 +35,30 @@ export type FailureCode =
   | 'not-understood'
   | 'unknown-error';
 
-/** One kind of failure: how dstack's words are told, and what to do about it. */
+/** One kind of failure: how to recognize it, and what to do about it. */
 export interface FailureKind {
   readonly code: FailureCode;
-  /** Matched against what dstack printed, without the tables of a plan. */
+  /** Matched against dstack's output without the tables of a plan. */
   readonly pattern: RegExp;
   readonly outcome: Extract<Outcome, 'blocked' | 'failed'>;
-  /** The next step, in the names of this server's tools. */
+  /** The next step, naming this server's tools. */
   readonly hint: string;
-  /** True where the same command may succeed if it is simply given again. */
+  /** Whether the same command may succeed if it is simply repeated. */
   readonly transient: boolean;
-  /** True where the words may come after dstack began to act, so that a change isn't known to have been left undone. */
+  /** Set if dstack may report this after it began to act, so that a change may have been made. */
   readonly midway?: true;
 }
 
-const CHECK_SERVER = 'Check with doctor which server the CLI points at and whether it answers; then try again.';
-const CHECK_FILE = 'Check the file with config, mend it with write_config, then plan again.';
+/** The next step after a change whose outcome is unknown. */
+export const CHECK_STATE = 'Check the current state with ps, fleet or list before retrying.';
 
-// A pattern that begins with "anything" begins at the start of a line, and one in the middle of a line is bounded: a server or a job can
-// print a line of megabytes, in which each place would be a start to try.
-// In order: the first that matches is taken, so the special stand before the general. Behind each, where dstack says it:
-// paths are below dstack/_internal in 0.22.5; 0.21.5 and 0.20.29 say the same unless noted.
+const CHECK_SERVER = 'Use doctor to check which server the CLI uses and whether it responds, then try again.';
+const CHECK_FILE = 'Validate the file with config, fix it with write_config, then plan again.';
+
+// The first match counts, so specific patterns come before general ones. A pattern that begins with "anything" is anchored at the start
+// of a line, and one in the middle of a line is bounded: a server or a job can print a line of megabytes, where a match would be tried at
+// every position. Each comment names the source of the message: paths are relative to dstack/_internal in 0.22.5; 0.21.5 and 0.20.29 print
+// the same unless noted.
 export const FAILURE_TABLE: readonly FailureKind[] = [
   {
     code: 'unreachable', // api/server/__init__.py
@@ -66,7 +69,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     midway: true,
   },
   {
-    code: 'unreachable', // requests, where a call has a time limit of its own, or an answer breaks off
+    code: 'unreachable', // requests, if a call has its own time limit or a response is cut off
     pattern: /requests\.exceptions\.(?:ConnectionError|ChunkedEncodingError|\w*Timeout): .*/,
     outcome: 'failed',
     hint: CHECK_SERVER,
@@ -77,14 +80,14 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'unauthorized', // api/server/__init__.py, on status 403
     pattern: /Access to \S+ is denied\. Please check your access token/,
     outcome: 'blocked',
-    hint: 'The token is wrong, or it has no access to this project: `dstack project add` (or `dstack login`) mends it, and a person must do that. Check with doctor.',
+    hint: 'The token is wrong or has no access to this project. `dstack project add` (or `dstack login`) fixes it; only the user can run it. Check with doctor.',
     transient: false,
   },
   {
-    code: 'not-dstack', // an HTML page in place of an answer: a sign-in page, a proxy, another server
+    code: 'not-dstack', // an HTML page as the response: a sign-in page, a proxy, another server
     pattern: /(?:requests\.exceptions\.|json\.decoder\.)?JSONDecodeError: .*|^[^\S\n]*<(?:!DOCTYPE html|html)[\s>].*/im,
     outcome: 'failed',
-    hint: "What answers at that address isn't a dstack server (a sign-in page or a proxy, maybe). Check the URL with doctor.",
+    hint: 'The server at that address is not a dstack server (perhaps a sign-in page or a proxy). Check the URL with doctor.',
     transient: false,
     midway: true,
   },
@@ -92,21 +95,21 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'version-mismatch', // server/utils/routers.py
     pattern: /The client\/CLI version \(\S+\) is incompatible with the server version \(\S+\)\./,
     outcome: 'blocked',
-    hint: "Install a CLI of the server's version; doctor shows both.",
+    hint: "Install the CLI in the server's version; doctor shows both versions.",
     transient: false,
   },
   {
-    code: 'version-mismatch', // api/server/__init__.py: the server lacks what this CLI asks for
+    code: 'version-mismatch', // api/server/__init__.py: the server doesn't support the request
     pattern: /Status code 40[45] when requesting \S+/,
     outcome: 'failed',
-    hint: "The server doesn't know this request: its version is older than the CLI's, or it isn't a dstack server. Check with doctor.",
+    hint: "The server doesn't support this request: it is older than the CLI, or it isn't a dstack server. Check with doctor.",
     transient: false,
   },
   {
     code: 'server-error', // api/server/__init__.py
     pattern: /Unexpected error: status code 5\d\d when requesting \S+/,
     outcome: 'failed',
-    hint: "The server failed. Look where things stand (ps, fleet, list) before trying again; the reason is in the server's log.",
+    hint: "The server failed. Check the current state (ps, fleet, list) before retrying; the cause is in the server's log.",
     transient: true,
     midway: true,
   },
@@ -122,33 +125,33 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern:
       /No default project, specify project name|Project \S+ is not configured|DSTACK_SERVER_URL is set, but DSTACK_TOKEN is not set|but the project is not specified|The project name is not specified/,
     outcome: 'blocked',
-    hint: 'List the configured projects with list, and name one of them; doctor shows the default. `dstack project add` adds one, and a person must do that.',
+    hint: 'Use list to see the configured projects and pass one of them; doctor shows the default. `dstack project add` adds a project; only the user can run it.',
     transient: false,
   },
   {
     code: 'missing-variable', // core/models/envs.py
     pattern: /Environment variable (\S+) is not set/,
     outcome: 'blocked',
-    hint: 'Ask the person to set the variable where this server is started, or to store it with `dstack secret set` and refer to it in the file as ${{ secrets.NAME }}.',
+    hint: 'Ask the user to set the variable in the environment of this server, or to store it with `dstack secret set` and reference it in the file as ${{ secrets.NAME }}.',
     transient: false,
   },
   {
     code: 'name-invalid', // core/services/__init__.py
     pattern: /(?:Resource|Secret) name should match regex .*/,
     outcome: 'blocked',
-    hint: 'Choose a name of 2 to 41 characters, a-z, 0-9 and `-`, that starts with a letter; change it with write_config, then plan again.',
+    hint: 'Choose a name of 2 to 41 characters from a-z, 0-9 and `-` that starts with a letter. Change it with write_config, then plan again.',
     transient: false,
   },
   {
-    code: 'version-mismatch', // pydantic on the server's answer, as a traceback: a field that this CLI doesn't know, or one that it misses
+    code: 'version-mismatch', // pydantic on the server's response, as a traceback: a field that this CLI doesn't know, or a missing one
     pattern: /pydantic[\w.]*\.ValidationError: [\s\S]*/,
     outcome: 'failed',
-    hint: "The CLI can't read the server's answer: their versions differ too much. Install a CLI of the server's version; doctor shows both.",
+    hint: "The CLI can't read the server's response because their versions differ too much. Install the CLI in the server's version; doctor shows both versions.",
     transient: false,
     midway: true,
   },
   {
-    code: 'invalid-file', // pydantic by way of core/models/configurations.py; 0.20.29 has pydantic 1, whose header is the same
+    code: 'invalid-file', // pydantic through core/models/configurations.py; 0.20.29 uses pydantic 1, which prints the same header
     pattern: /^\d+ validation errors? for [\s\S]*/m,
     outcome: 'blocked',
     hint: `${CHECK_FILE} config also describes each property.`,
@@ -166,18 +169,18 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern:
       /Configuration file .* does not exist|No configuration file specified via `-f` and no default .*|Failed to load configuration from .*/,
     outcome: 'blocked',
-    hint: 'Name an existing *.dstack.yml file, or make one with write_config.',
+    hint: 'Pass an existing *.dstack.yml file, or create one with write_config.',
     transient: false,
   },
   {
     code: 'outside-folder', // cli/services/configurators/__init__.py: Path.relative_to, as a traceback
     pattern: /^ValueError: .* is not in the subpath of .*/m,
     outcome: 'blocked',
-    hint: 'dstack takes configurations only from below the working directory. Put the file into the workspace, then plan again.',
+    hint: 'dstack only accepts configurations below the working directory. Move the file into the workspace, then plan again.',
     transient: false,
   },
   {
-    code: 'invalid-file', // cli/services/configurators/run.py, api/_public/runs.py, core/models: what is checked beside the schema
+    code: 'invalid-file', // cli/services/configurators/run.py, api/_public/runs.py, core/models: checks beyond the schema
     pattern:
       /working_dir must be absolute|Path '.*' specified in `files` does not exist|Invalid repo path: .*|Port \d+ is already in use|`env` is currently supported for SSH fleets only|Server validation error: [\s\S]*|^.* is required\. Set it in the configuration .*/m,
     outcome: 'blocked',
@@ -188,14 +191,14 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'profile-not-found', // api/utils.py
     pattern: /No such profile: .*/,
     outcome: 'blocked',
-    hint: 'Profiles stand in .dstack/profiles.yml of the workspace. Name one of them, or leave the profile out, then plan again.',
+    hint: 'Profiles are defined in .dstack/profiles.yml of the workspace. Pass one of them or omit the profile, then plan again.',
     transient: false,
   },
   {
     code: 'git-credentials', // cli/services/configurators/run.py, api/_public/repos.py
     pattern: /No valid default Git credentials found.*/,
     outcome: 'blocked',
-    hint: 'A person must give dstack access to the repository: `dstack init` with a token or an identity file. Then plan again.',
+    hint: 'dstack needs access to the repository: ask the user to run `dstack init` with a token or an identity file. Then plan again.',
     transient: false,
   },
   {
@@ -203,14 +206,14 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern:
       /Auto-scaling is not supported when running services without a gateway\..*|^.*Please configure a gateway.*|The service requires a gateway, .*|Gateway status is not running|Gateway does not accept new services/m,
     outcome: 'blocked',
-    hint: 'Look at the gateways with list. Without one, set `replicas` to a fixed number and leave `https` out with write_config, then plan again.',
+    hint: 'Check the gateways with list. Without a gateway, use write_config to set `replicas` to a fixed number and remove `https`, then plan again.',
     transient: false,
   },
   {
     code: 'no-fleets', // cli/services/presets/create.py
     pattern: /^.*no (?:active )?fleets.*/im,
     outcome: 'blocked',
-    hint: 'Look at the fleets with fleet; make one with write_config (type: fleet), plan and apply. offer shows what there is.',
+    hint: 'Check the fleets with fleet. Create one with write_config (type: fleet), plan and apply; offer lists the available GPUs.',
     transient: false,
   },
   {
@@ -218,35 +221,35 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern:
       /^.*(?:Backend \S+ not available\b|\b(?:is|are) not supported\b|does not support|not available for this).*/m,
     outcome: 'blocked',
-    hint: "The server or the backend can't do this. See the backends that there are with offer, and change the file with write_config.",
+    hint: "The server or the backend doesn't support this. Use offer to see the available backends, and change the file with write_config.",
     transient: false,
   },
   {
     code: 'in-use', // server/services/fleets.py, server/services/volumes.py, cli/commands/preset.py
     pattern: /Failed to delete .{0,2000}?(?:in use|while the job is provisioning)\.?.*/,
     outcome: 'blocked',
-    hint: 'See with ps which runs use it, stop them with stop, then delete again.',
+    hint: 'Use ps to see which runs use it, stop them with stop, then delete again.',
     transient: false,
   },
   {
     code: 'busy', // server/services/volumes.py, server/services/gateways/__init__.py
     pattern: /^.*being processed currently\. Try again later\.?/m,
     outcome: 'failed',
-    hint: 'The server is at work on it. Look with get or list, then try again.',
+    hint: 'The server is still processing it. Check with get or list, then try again.',
     transient: true,
   },
   {
     code: 'port-in-use', // cli/commands/attach.py, cli/services/configurators/run.py
     pattern: /Failed to (?:attach|submit): port \d+ is already in use\..*/,
     outcome: 'blocked',
-    hint: 'Attach with another local port (`ports`, as in 8124:8123); a port that was just used stays taken for about a minute.',
+    hint: 'Attach with another local port (`ports`, as in 8124:8123). A port stays in use for about a minute after it is released.',
     transient: false,
   },
   {
     code: 'finished', // cli/commands/attach.py
     pattern: /^Run \S+ is (?:terminated|failed|done|terminating)$/m,
     outcome: 'blocked',
-    hint: 'The run is over: read its output with logs, and why it ended with get.',
+    hint: 'The run has finished: use logs for its output, and get for why it ended.',
     transient: false,
   },
   {
@@ -254,14 +257,14 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern:
       /^(?:Run|Fleet|Volume|Gateway|Preset|Export|Import|Secret|Project|Secrets|Resource|Replica|Job|Presets?)\b.*(?:not found|does not exist).*|^Failed to find replica=.*|^No presets found for .*|^Run \S+ has no job matching .*/im,
     outcome: 'failed',
-    hint: 'Look up the name: ps (with `all` for finished runs), fleet, or list for volumes, gateways, secrets and projects.',
+    hint: 'Look up the name with ps (`all` includes finished runs), fleet, or list (volumes, gateways, secrets, projects).',
     transient: false,
   },
   {
     code: 'already-exists', // core/errors.py, server/services/*.py
     pattern: /^.*already exists\.?$|^Resource exists$/m,
     outcome: 'blocked',
-    hint: 'Choose another name, or look at the present one with get, fleet or list.',
+    hint: 'Choose another name, or check the existing resource with get, fleet or list.',
     transient: false,
   },
   {
@@ -269,14 +272,14 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern:
       /^dstack[\w -]*: error: .*|Unrecognized arguments: .*|Invalid (?:datetime format|UUID format|group-by value).*|Cannot group by .*|JSON output is not supported .*/m,
     outcome: 'failed',
-    hint: 'See with help what this command takes.',
+    hint: 'Use help to see what this command accepts.',
     transient: false,
   },
   {
     code: 'no-answer', // rich's prompt on a closed standard input, as a traceback
     pattern: /EOFError: EOF when reading a line/,
     outcome: 'failed',
-    hint: 'dstack asked a question, and nobody answers those here. Plan first, then apply, stop or delete with its token.',
+    hint: 'dstack prompted for input; interactive prompts are not supported. Call plan first, then apply, stop or delete with its token.',
     transient: false,
     midway: true,
   },
@@ -284,7 +287,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'interrupted', // cli/commands/apply.py, cli/utils/common.py
     pattern: /Operation interrupted by user\. Exiting\.\.\.|Cancelled by user|^KeyboardInterrupt$/m,
     outcome: 'failed',
-    hint: 'Look where things stand with ps, get or fleet.',
+    hint: 'Check the current state with ps, get or fleet.',
     transient: false,
     midway: true,
   },

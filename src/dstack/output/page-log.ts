@@ -1,20 +1,21 @@
-import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { ToolError } from '../../core/errors.ts';
+import { plural } from '../../core/format-values.ts';
+import { sha256 } from '../../core/sha256.ts';
 import { createLineSplitter } from './split-lines.ts';
 import type { LogLine } from './split-lines.ts';
 
-/** Which part of a log is wanted. */
+/** Selects a part of a log. */
 export interface LogPageRequest {
-  /** Lines on a page; the last ones unless a cursor says otherwise. */
+  /** Lines per page: the last ones, unless a cursor selects others. */
   readonly lines: number;
-  /** From `older` or `newer` of an earlier page of the same log with the same filter. */
+  /** `older` or `newer` of an earlier page of the same log with the same filter. */
   readonly cursor?: string;
-  /** Literal text: only lines that hold it, with this many lines around each. */
+  /** Selects only the lines that contain a text, with their context. */
   readonly filter?: LogFilter;
-  /** The page is at most this long (but holds one line in any case); what doesn't fit is left for the next page. */
+  /** The size limit of the page. It contains at least one line; what doesn't fit is left for the next page. */
   readonly maxBytes: number;
-  /** What the log is of (run, replica, job, since, ...): a cursor of another log is refused. */
+  /** Identifies the log (run, replica, job, since, ...): a cursor of another log is rejected. */
   readonly logKey: string;
 }
 
@@ -24,43 +25,32 @@ export interface LogFilter {
   readonly contextLines: number;
 }
 
-/** A part of a log, and where it stands in the whole. Line numbers start at 1 and count folded progress bars as one line. */
+/** A part of a log and its position in the whole. Line numbers start at 1; a folded progress bar counts as one line. */
 export interface LogPage {
   readonly text: string;
-  /** Number of the first and last line shown; missing when nothing is. */
+  /** The first and last line shown; missing if there are none. */
   readonly shown?: { readonly first: number; readonly last: number; readonly lines: number; readonly bytes: number };
   readonly total: { readonly lines: number; readonly bytes: number };
-  /** Lines that hold the filter's text, in the whole log. */
+  /** Lines in the whole log that contain the filter's text. */
   readonly matches?: number;
   /** Cursors to the pages before and after this one; missing at the ends. */
   readonly older?: string;
   readonly newer?: string;
-  /** Overwritten states of progress bars that were left out. */
+  /** Number of overwritten progress-bar states that were omitted. */
   readonly foldedStates: number;
-  /** Shown lines that were longer than a line may be, and were cut in the middle. */
+  /** Number of shown lines that exceeded the limit and were cut in the middle. */
   readonly cutLines: number;
 }
 
-/** Takes a log in pieces, in order, and keeps only the page that was asked for. */
+/** Consumes a log chunk by chunk and keeps only the requested page. */
 export interface LogPager {
   write(chunk: Uint8Array): void;
   end(): LogPage;
 }
 
-/** The page of a log that comes in pieces. Memory is bounded by `maxBytes`, however long the log is. */
-export async function pageLog(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array> | string,
-  request: LogPageRequest,
-): Promise<LogPage> {
-  const pager = createLogPager(request);
-  if (typeof source === 'string') pager.write(Buffer.from(source));
-  else for await (const chunk of source) pager.write(chunk);
-  return pager.end();
-}
-
 /**
- * The same as a reducer, for output that is pushed.
- * @throws ToolError `invalid-value` for a cursor that is of another log or none.
+ * Creates a pager. Its memory is bounded by `maxBytes`, however long the log is.
+ * @throws ToolError `invalid-value` if the cursor is invalid or belongs to another log.
  */
 export function createLogPager(request: LogPageRequest): LogPager {
   const place = readCursor(request);
@@ -88,14 +78,14 @@ interface Totals {
   readonly matches: number | undefined;
 }
 
-/** Holds the lines of the page while the log goes by: the last ones before a place, or the first ones after it. */
+/** Keeps the lines of the page while the log passes by: the last ones before a position, or the first ones after it. */
 function createPageKeeper(request: LogPageRequest, place: Place) {
   const kept: Selected[] = [];
   let keptBytes = 0;
   let before = 0;
   let after = 0;
   let full = false;
-  // With a filter each line may have a `--` before it.
+  // With a filter, each line may be preceded by a `--`.
   const endBytes = request.filter === undefined ? 1 : 4;
   const fits = (bytes: number): boolean =>
     kept.length === 0 || (kept.length < request.lines && keptBytes + bytes <= request.maxBytes);
@@ -146,7 +136,7 @@ function createPageKeeper(request: LogPageRequest, place: Place) {
   return { take, finish };
 }
 
-/** Where lines were left out between two that are shown stands `--`, as grep does it. */
+/** Marks omitted lines with `--`, as grep does. */
 function joinLines(kept: readonly Selected[]): string {
   let previous: number | undefined;
   const parts: string[] = [];
@@ -158,7 +148,7 @@ function joinLines(kept: readonly Selected[]): string {
   return parts.join('');
 }
 
-/** Lets through all lines, or those that hold the filter's text with their neighbours. */
+/** Selects all lines, or those that contain the filter's text, with their context. */
 function createSelector(filter: LogFilter | undefined, take: (line: LogLine) => void) {
   if (filter === undefined) return { push: take, matches: () => undefined };
   const fold = (text: string): string => (filter.ignoreCase === true ? text.toLowerCase() : text);
@@ -185,12 +175,9 @@ type Place = { readonly kind: 'end' } | { readonly kind: 'before' | 'after'; rea
 
 const cursorSchema = z.tuple([z.enum(['before', 'after']), z.int().positive(), z.string()]);
 
-/** Binds a cursor to the log and the filter: on another one its line number would point anywhere. */
+/** Ties a cursor to its log and filter: in another one, its line number would be meaningless. */
 function cursorKey({ logKey, filter }: LogPageRequest): string {
-  return createHash('sha256')
-    .update(JSON.stringify([logKey, filter]))
-    .digest('base64url')
-    .slice(0, 8);
+  return sha256(JSON.stringify([logKey, filter])).slice(0, 12);
 }
 
 function writeCursor(request: LogPageRequest, place: { kind: 'before' | 'after'; line: number }): string {
@@ -203,8 +190,8 @@ function readCursor(request: LogPageRequest): Place {
   if (key === cursorKey(request)) return { kind, line };
   throw new ToolError(
     'invalid-value',
-    'The cursor is of another log or filter; nothing was read.',
-    'Repeat the call with the same run, replica, job, since and filter as before, or leave the cursor out for the last lines.',
+    'The cursor belongs to another log or filter. Nothing was read.',
+    'Repeat the call with the same run, replica, job, since and filter as before, or omit the cursor for the last lines.',
   );
 }
 
@@ -214,29 +201,27 @@ function parseCursor(cursor: string): z.output<typeof cursorSchema> {
   } catch (error) {
     throw new ToolError(
       'invalid-value',
-      'The cursor is not one of this tool; nothing was read.',
-      'Take `older` or `newer` from an earlier result as it is, or leave the cursor out for the last lines.',
+      'The cursor is invalid. Nothing was read.',
+      'Pass `older` or `newer` of an earlier result unchanged, or omit the cursor for the last lines.',
       { cause: error },
     );
   }
 }
 
-/** One sentence: which part of the log is shown, and how much there is. */
+/** Says in one sentence which part of the log is shown, and how long it is. */
 export function describeLogPage(page: LogPage): string {
-  const total = `${count(page.total.lines, 'line')} (${formatBytes(page.total.bytes)})`;
-  const matches = page.matches === undefined ? '' : `, ${count(page.matches, 'line')} with the filter's text`;
-  if (page.shown === undefined) return `Nothing to show; the log has ${total}${matches}.`;
+  const total = `${plural(page.total.lines, 'line')} (${formatBytes(page.total.bytes)})`;
+  const matches = page.matches === undefined ? '' : `, ${plural(page.matches, 'line')} with the filter's text`;
+  if (page.shown === undefined) return `Nothing to show: the log has ${total}${matches}.`;
   const { first, last, lines } = page.shown;
   const range =
-    lines === last - first + 1 ? `Lines ${first}-${last}` : `${count(lines, 'line')} between ${first} and ${last}`;
-  const folded = page.foldedStates === 0 ? '' : ` ${count(page.foldedStates, 'overwritten progress state')} left out.`;
-  const cut = page.cutLines === 0 ? '' : ` ${count(page.cutLines, 'overlong line')} cut in the middle.`;
+    lines === last - first + 1 ? `Lines ${first}-${last}` : `${plural(lines, 'line')} between ${first} and ${last}`;
+  const folded = page.foldedStates === 0 ? '' : ` ${plural(page.foldedStates, 'overwritten progress state')} omitted.`;
+  const cut = page.cutLines === 0 ? '' : ` ${plural(page.cutLines, 'overlong line')} cut in the middle.`;
   return `${range} of ${total}${matches}.${folded}${cut}`;
 }
 
-const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;
-
 function formatBytes(bytes: number): string {
-  if (bytes < 1024) return count(bytes, 'byte');
+  if (bytes < 1024) return plural(bytes, 'byte');
   return bytes < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KB` : `${(bytes / 1024 ** 2).toFixed(1)} MB`;
 }

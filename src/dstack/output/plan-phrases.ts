@@ -1,18 +1,18 @@
-/** What a plan would do. `unknown` where dstack's words aren't exactly those that we know: nothing is guessed. */
+/** What a plan would do. `unknown` unless dstack's wording is exactly one of the known ones: nothing is guessed. */
 export type PlanAction = 'create' | 'update' | 'replace' | 'none' | 'unknown';
 
-/** One way in which dstack words a plan: a question, and the sentence that must stand before it. */
+/** One wording of a plan: a question, and the sentence that must precede it. */
 export interface PlanPhrase {
   readonly action: Exclude<PlanAction, 'unknown'>;
   readonly question: RegExp;
-  /** Absent where dstack says nothing before its question. */
+  /** Absent if dstack prints nothing before its question. */
   readonly sentence?: RegExp;
 }
 
-const CAN = /^Active run (?<name>\S+) already exists\. Detected changes that can be updated in-place:$/;
+const CAN_UPDATE = /^Active run (?<name>\S+) already exists\. Detected changes that can be updated in-place:$/;
 
-// The question alone doesn't tell none from replace, and one sentence has several questions: a phrase is both, word for word.
-// The words are the same in 0.20.29, 0.21.5 and 0.22.5; the files are below dstack/_internal/cli/services/configurators.
+// The question alone doesn't distinguish none from replace, and one sentence has several questions: a phrase is both, word for word.
+// The wording is the same in 0.20.29, 0.21.5 and 0.22.5; the files are in dstack/_internal/cli/services/configurators.
 const RUN_PHRASES: readonly PlanPhrase[] = [
   // run.py, BaseRunConfigurator.apply_plan; a finished run of that name counts as absent.
   { action: 'create', question: /^Submit the run (?<name>\S+)\?$/ },
@@ -22,7 +22,7 @@ const RUN_PHRASES: readonly PlanPhrase[] = [
     question: /^Stop and override the run\?$/,
     sentence: /^Active run (?<name>\S+) already exists\. Detected no changes\.$/,
   },
-  { action: 'update', question: /^Update the run\?$/, sentence: CAN },
+  { action: 'update', question: /^Update the run\?$/, sentence: CAN_UPDATE },
   {
     action: 'replace',
     question: /^Stop and override the run\?$/,
@@ -30,7 +30,7 @@ const RUN_PHRASES: readonly PlanPhrase[] = [
   },
 ];
 
-/** fleet.py, volume.py and gateway.py word these alike. */
+/** fleet.py, volume.py and gateway.py share this wording. */
 function resourcePhrases(kind: 'fleet' | 'volume' | 'gateway', update?: RegExp): readonly PlanPhrase[] {
   const title = `${kind.charAt(0).toUpperCase()}${kind.slice(1)}`;
   const found = String.raw`^Found ${kind} (?<name>\S+)\.`;
@@ -42,7 +42,7 @@ function resourcePhrases(kind: 'fleet' | 'volume' | 'gateway', update?: RegExp):
       question: create,
       sentence: new RegExp(String.raw`^${title} (?<name>\S+) does not exist yet\.$`),
     },
-    // Without a name there is nothing to look for, and nothing is said.
+    // Without a name, dstack looks for nothing and says nothing.
     { action: 'create', question: create },
     { action: 'none', question: recreate, sentence: new RegExp(`${found} No configuration changes detected\\.$`) },
     {
@@ -67,7 +67,7 @@ function resourcePhrases(kind: 'fleet' | 'volume' | 'gateway', update?: RegExp):
   ];
 }
 
-// preset.py (new in 0.22). A name that is taken moves to the new preset: the old one loses it.
+// preset.py (new in 0.22). A name that is in use moves to the new preset; the old one loses it.
 const PRESET_PHRASES: readonly PlanPhrase[] = [
   { action: 'create', question: /^Create the preset (?<name>\S+)\?$/ },
   { action: 'create', question: /^Create the preset\?$/ },
@@ -85,7 +85,7 @@ export const PLAN_PHRASES: Readonly<Record<string, readonly PlanPhrase[]>> = {
   preset: PRESET_PHRASES,
 };
 
-/** True for a sentence with which a plan says what it found; such a line is no error. */
+/** Returns whether a line is a sentence in which a plan says what it found, and so isn't an error. */
 export function isPlanSentence(line: string): boolean {
   return /^(?:Active run \S+ already exists\. |Found (?:fleet|volume|gateway) \S+\. |(?:Fleet|Volume|Gateway) \S+ does not exist yet\.$)/.test(
     line,
@@ -97,7 +97,7 @@ const REPLACING = Object.values(PLAN_PHRASES)
   .filter(({ action }) => action === 'replace')
   .map(({ sentence, question }) => sentence ?? question);
 
-/** True for a sentence that announces that the present resource is stopped or deleted before the new one is made. */
+/** Returns whether a sentence announces that the existing resource is stopped or deleted before the new one is created. */
 export function announcesReplacing(line: string): boolean {
   return REPLACING.some((words) => words.test(line));
 }

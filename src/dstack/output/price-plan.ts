@@ -1,29 +1,29 @@
 import * as z from 'zod';
-import { canBeTaken } from './read-offers.ts';
+import { isAvailable } from './read-offers.ts';
 import type { Offers } from './read-offers.ts';
 
-/** A number of machines. Without `max` there is no upper limit, or none that is known. */
+/** A number of machines. Without `max`, there is no known upper limit. */
 export interface Count {
   readonly min: number;
   readonly max?: number;
 }
 
-/** What a plan would cost, in dollars. A figure that can't be told for sure is absent. */
+/** The price of a plan in dollars. Amounts that aren't certain are absent. */
 export interface PlanPrice {
-  /** One machine, an hour: the first offer that can be taken now. */
+  /** One machine per hour: the first offer that is available now. */
   readonly perHour?: number;
   readonly perHourMin?: number;
-  /** The dearest of all offers, also of those that aren't shown. */
+  /** The highest price of all offers, including those that aren't shown. */
   readonly perHourMax?: number;
   /** All machines that start at once, at `perHour`. */
   readonly perHourAtStart?: number;
-  /** All machines that there may ever be at once, at `perHour`. */
+  /** The maximum number of machines, at `perHour`. */
   readonly perHourAll?: number;
-  /** All machines that there may ever be at once, each at the dearest offer: no more can be spent in an hour. */
+  /** The maximum number of machines, at the highest price: the upper limit of spending per hour. */
   readonly perHourAtMost?: number;
-  /** `perHourAtMost` over the longest time that it may run. */
+  /** `perHourAtMost` for the maximum duration. */
   readonly totalAtMost?: number;
-  /** False where parts of the plan have offers of their own that dstack doesn't show (groups of replicas or nodes). */
+  /** False if parts of the plan have separate offers that dstack doesn't show (groups of replicas or nodes). */
   readonly isWhole: boolean;
 }
 
@@ -38,7 +38,7 @@ const configurationCounts = z.looseObject({
   groups: z.unknown().optional(),
 });
 
-/** `2`, `1..4`, `2..`, `{min, max}`: the ways in which a configuration says a number of machines. */
+/** Parses a number of machines as a configuration states it: `2`, `1..4`, `2..`, `{min, max}`. */
 function readRange(value: unknown): Count | undefined {
   const parsed = range.safeParse(value);
   if (!parsed.success) return undefined;
@@ -52,23 +52,23 @@ function readRange(value: unknown): Count | undefined {
   return { min: Number(min), ...(max === '' ? {} : { max: Number(max) }) };
 }
 
-/** `task (nodes=2)`, as utils/run.py prints the type. */
+/** Parses `task (nodes=2)`, as utils/run.py prints the type. */
 function readTaskNodes(type: string): Count | undefined {
   const nodes = /^task \(nodes=(\d+)\)$/.exec(type)?.[1];
   return nodes === undefined ? undefined : { min: Number(nodes), max: Number(nodes) };
 }
 
-/** `min=0 target=0 max=2`, as a fleet's plan prints its nodes; a plain number for SSH fleets. */
+/** Parses `min=0 target=0 max=2`, as a fleet's plan prints its nodes, or a plain number for SSH fleets. */
 function readFleetNodes(nodes: string): Count | undefined {
   const spec = /^min=\d+ target=(\d+) max=(\d+|None)$/.exec(nodes);
   const plain = /^\d+$/.exec(nodes)?.[0];
   if (plain !== undefined) return { min: Number(plain), max: Number(plain) };
   if (spec === null) return undefined;
-  // `target` nodes are made when the fleet is applied; `min` is what is kept up afterwards.
+  // `target` nodes are created when the fleet is applied; `min` nodes are maintained afterwards.
   return { min: Number(spec[1]), ...(spec[2] === 'None' ? {} : { max: Number(spec[2]) }) };
 }
 
-/** How many machines a plan is for: from its text, else from the configuration. Undefined where neither says it plainly. */
+/** Returns how many machines a plan needs, from its text or else from the configuration; undefined if neither says so clearly. */
 export function countMachines(
   kind: string,
   properties: Readonly<Record<string, string>>,
@@ -93,13 +93,12 @@ export function countMachines(
   }
 }
 
-/** True where a configuration has groups, each with resources of its own: a plan shows the offers of the first only. */
+/** Returns whether a configuration has groups with separate resources: a plan shows the offers of the first group only. */
 export function hasGroups(configuration: unknown): boolean {
   const parsed = configurationCounts.safeParse(configuration);
   return parsed.success && (Array.isArray(parsed.data.replicas) || Array.isArray(parsed.data.groups));
 }
 
-/** The facts that a price is made of. */
 export interface PriceBasis {
   readonly offers: Offers;
   readonly count: Count | undefined;
@@ -107,14 +106,14 @@ export interface PriceBasis {
   readonly isWhole: boolean;
 }
 
-/** Works out what a plan would cost from its offers, its number of machines and its longest duration. */
+/** Calculates the price of a plan from its offers, number of machines and maximum duration. */
 export function pricePlan({
   offers: { offers, maxPriceOfAll },
   count,
   maxDurationHours,
   isWhole,
 }: PriceBasis): PlanPrice {
-  const perHour = offers.find(canBeTaken)?.pricePerHour;
+  const perHour = offers.find(isAvailable)?.pricePerHour;
   const prices = offers.map((offer) => offer.pricePerHour);
   if (prices.length === 0) return { isWhole };
   const perHourMax = Math.max(...prices, maxPriceOfAll ?? 0);
@@ -135,5 +134,5 @@ export function pricePlan({
   };
 }
 
-/** Without the digits that binary arithmetic adds: 3 × 0.39 is 1.17, not 1.1700000000000002. */
+/** Removes binary rounding errors: 3 × 0.39 is 1.17, not 1.1700000000000002. */
 const round = (dollars: number): number => Number(dollars.toFixed(6));

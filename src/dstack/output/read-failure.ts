@@ -1,64 +1,63 @@
 import type { Exit, Transcript } from '../../core/transcript.ts';
 import type { Effect, Outcome } from '../../core/report.ts';
-import { FAILURE_TABLE } from './failure-table.ts';
+import { CHECK_STATE, FAILURE_TABLE } from './failure-table.ts';
 import type { FailureCode } from './failure-table.ts';
 import { findOffersTable } from './read-offers.ts';
 import { isPlanSentence } from './plan-phrases.ts';
-import { readProperties } from './read-properties.ts';
+import { readProperties } from './read-table.ts';
 
-/** Why a command didn't do what was asked, in dstack's own words. */
+/** Why a command failed, in dstack's own words. */
 export interface Failure {
   readonly code: FailureCode;
-  /** `unknown` where a change may have been made all the same. */
+  /** `unknown` if a change may have been made anyway. */
   readonly outcome: Extract<Outcome, 'blocked' | 'failed' | 'unknown'>;
-  /** dstack's own words, verbatim; of a Python traceback, what stands under it. */
+  /** dstack's own words, verbatim; for a Python traceback, the exception below it. */
   readonly message: string;
   /** The next step. */
   readonly hint: string;
-  /** True where giving the same command again may help. Never a licence to repeat a change: see `outcome`. */
+  /** Whether repeating the same command may help. Never a reason to repeat a change: see `outcome`. */
   readonly transient: boolean;
 }
 
-/** How a command was meant, which decides what an unclear end means. */
+/** The intent of a command, which determines what an unclear end means. */
 export interface FailureContext {
   readonly effect: Effect;
-  /** False where the output shows that dstack hadn't begun to change anything. A change counts as begun unless this is given. */
+  /** False if the output shows that dstack hadn't begun to change anything. Defaults to true for a change. */
   readonly mayHaveActed?: boolean;
 }
 
 const TRACEBACK = 'Traceback (most recent call last):';
-const LOOK = 'Look where things stand with ps, fleet or list before anything is tried again.';
 
-/** The exception under the last traceback of a text, with all its lines; undefined where there is no traceback. */
+/** Returns the exception below the last traceback, with all its lines; undefined if there is no traceback. */
 export function readException(text: string): string | undefined {
   const start = text.lastIndexOf(TRACEBACK);
   if (start === -1) return undefined;
   const lines = text.slice(start).split('\n').slice(1);
-  // The frames are indented; the exception isn't, and may go on over indented lines.
+  // Frames are indented; the exception isn't, but may continue over indented lines.
   const first = lines.findIndex((line) => /^\S/.test(line));
   return first === -1 ? undefined : lines.slice(first).join('\n').trim();
 }
 
-/** What dstack printed beside the tables and sentences of a plan. */
+/** Returns what dstack printed apart from the tables and sentences of a plan. */
 function withoutPlan(stdout: string): string {
   const lines = stdout.split('\n');
   const properties = readProperties(lines);
   const offers = properties === undefined ? undefined : findOffersTable(lines, properties.endLine);
-  const behind = lines.slice(offers?.endLine ?? properties?.endLine ?? 0);
+  const after = lines.slice(offers?.endLine ?? properties?.endLine ?? 0);
   const before = lines.slice(0, properties?.startLine ?? 0).filter((line) => !isNotice(line));
-  return [...before, ...behind.filter((line) => !isPlanSentence(line) && !/^ *- |^ Shown \d+ of \d+ offers/.test(line))]
+  return [...before, ...after.filter((line) => !isPlanSentence(line) && !/^ *- |^ Shown \d+ of \d+ offers/.test(line))]
     .join('\n')
     .trim();
 }
 
-/** True for a line that may stand before any output and is no part of it: cli/utils/updates.py, run.py on a missing editor. */
+/** Returns whether a line is a notice that can precede any output: cli/utils/updates.py, run.py on a missing editor. */
 function isNotice(line: string): boolean {
   return /^(?:A new version of dstack is available: |Unable to detect the .+ version and pre-install extensions\. )/.test(
     line,
   );
 }
 
-function recognise(text: string, context: FailureContext, exception: string | undefined): Failure | undefined {
+function recognize(text: string, context: FailureContext, exception: string | undefined): Failure | undefined {
   for (const kind of FAILURE_TABLE) {
     const message = kind.pattern.exec(text)?.[0].trim();
     if (message !== undefined) {
@@ -69,7 +68,7 @@ function recognise(text: string, context: FailureContext, exception: string | un
         message,
         transient,
         outcome: unclear ? 'unknown' : kind.outcome,
-        hint: unclear ? `${LOOK} ${hint}` : hint,
+        hint: unclear ? `${CHECK_STATE} ${hint}` : hint,
       };
     }
   }
@@ -78,7 +77,7 @@ function recognise(text: string, context: FailureContext, exception: string | un
     code: 'traceback',
     outcome: mayHaveActed(context) ? 'unknown' : 'failed',
     message: exception,
-    hint: `dstack broke off with an error of its own; the whole of it is in the output. ${mayHaveActed(context) ? LOOK : 'Check with doctor.'}`,
+    hint: `dstack crashed with an internal error; see the output for the full traceback. ${mayHaveActed(context) ? CHECK_STATE : 'Check with doctor.'}`,
     transient: false,
   };
 }
@@ -91,18 +90,19 @@ function readExited(transcript: Transcript, code: number, context: FailureContex
   const stdout = readException(transcript.stdout) === undefined ? withoutPlan(transcript.stdout) : '';
   const text = [stdout, stderr].filter((part) => part !== '').join('\n');
   return (
-    recognise(text, context, exception) ?? {
+    recognize(text, context, exception) ?? {
       code: 'unknown-error',
-      // dstack prints the server's refusal; where it says nothing at all, nothing is known.
+      // dstack prints the reason if the server rejects a change; if it prints nothing, nothing is known.
       outcome: text === '' && mayHaveActed(context) ? 'unknown' : 'failed',
-      message: text === '' ? `dstack ended with exit code ${code} and said nothing.` : text,
-      hint: context.effect === 'read' ? 'See with help what this command takes, or check with doctor.' : LOOK,
+      message: text === '' ? `dstack exited with code ${code} and printed nothing.` : text,
+      hint:
+        context.effect === 'read' ? 'Use help to see what this command accepts, or check with doctor.' : CHECK_STATE,
       transient: false,
     }
   );
 }
 
-/** How a command ended that dstack itself didn't bring to an end. */
+/** Describes the end of a command that dstack didn't finish itself. */
 function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureContext): Failure {
   const outcome = mayHaveActed(context) ? 'unknown' : 'failed';
   const isRead = context.effect === 'read';
@@ -112,16 +112,18 @@ function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureCon
         code: 'not-started',
         outcome: 'failed',
         message: exit.reason,
-        hint: 'Nothing was changed. Check with doctor that the dstack CLI can be run.',
+        hint: 'Nothing was changed. Use doctor to check that the dstack CLI runs.',
         transient: false,
       };
     case 'timed-out': {
-      const goesOn = exit.stillRunning ? 'It goes on in the background. ' : '';
-      const hint = isRead ? 'Try again, or check with doctor whether the server answers.' : `${goesOn}${LOOK}`;
+      const background = exit.stillRunning ? 'It continues in the background. ' : '';
+      const hint = isRead
+        ? 'Try again, or use doctor to check whether the server responds.'
+        : `${background}${CHECK_STATE}`;
       return {
         code: 'timed-out',
         outcome,
-        message: "dstack didn't end within the time limit.",
+        message: "dstack didn't finish within the time limit.",
         hint,
         transient: isRead,
       };
@@ -130,16 +132,16 @@ function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureCon
       return {
         code: 'cancelled',
         outcome,
-        message: 'The call was cancelled while dstack was at work.',
-        hint: isRead ? 'Call again.' : LOOK,
+        message: 'The call was cancelled while dstack was running.',
+        hint: isRead ? 'Call again.' : CHECK_STATE,
         transient: isRead,
       };
     case 'signalled':
       return {
         code: 'interrupted',
         outcome,
-        message: `dstack was ended by ${exit.signal}.`,
-        hint: isRead ? 'Try again.' : LOOK,
+        message: `dstack was terminated by ${exit.signal}.`,
+        hint: isRead ? 'Try again.' : CHECK_STATE,
         transient: isRead,
       };
     case 'lost':
@@ -147,7 +149,7 @@ function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureCon
         code: 'interrupted',
         outcome,
         message: exit.reason,
-        hint: isRead ? 'Try again.' : LOOK,
+        hint: isRead ? 'Try again.' : CHECK_STATE,
         transient: isRead,
       };
     default:
@@ -155,7 +157,7 @@ function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureCon
   }
 }
 
-/** Reads why a command failed; undefined where it ended with exit code 0. */
+/** Returns why a command failed; undefined if it ended with exit code 0. */
 export function readFailure(transcript: Transcript, context: FailureContext = { effect: 'read' }): Failure | undefined {
   if (transcript.exit.kind !== 'exited') return readBroken(transcript.exit, context);
   return transcript.exit.code === 0 ? undefined : readExited(transcript, transcript.exit.code, context);

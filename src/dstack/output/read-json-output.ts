@@ -1,25 +1,38 @@
 import { ToolError } from '../../core/errors.ts';
 
 /**
- * Parses the JSON that a command with `--json` printed, past anything that the CLI prints ahead of it: once a day "A new version
- * of dstack is available" (cli/utils/updates.py), and warnings of its logger, all to standard output.
- * @throws ToolError `cli-not-understood` where there is no JSON.
+ * Parses the JSON that a command printed with `--json`. Skips what the CLI prints before it, also to standard output: once a day
+ * "A new version of dstack is available" (cli/utils/updates.py), and warnings of its logger.
+ * @throws ToolError `cli-not-understood` if there is no JSON.
  */
 export function readJsonOutput(stdout: string): unknown {
   const end = stdout.trimEnd().at(-1);
   for (const { 0: start, index } of stdout.matchAll(/^[[{]/gm)) {
-    // Only what can be whole is parsed: a flood of brackets would be read to its end from each of them.
+    // Parses only what can be complete: a flood of brackets would be read to its end from each of them.
     if (end !== (start === '[' ? ']' : '}')) continue;
     try {
       const value: unknown = JSON.parse(stdout.slice(index));
       return value;
     } catch {
-      // A line of a warning may start with a bracket as well (`[08:15:00] …`): look further.
+      // A line of a warning can start with a bracket, too (`[08:15:00] …`): keep looking.
     }
   }
   throw new ToolError(
     'cli-not-understood',
-    'dstack printed no JSON where it was asked for JSON.',
-    'Check with doctor which version of the CLI is installed.',
+    'dstack was asked for JSON and printed none.',
+    'Use doctor to check which version of the CLI is installed.',
   );
+}
+
+type IsPresent<V> = null extends V ? false : undefined extends V ? false : true;
+
+/** The same object type without `null` and `undefined`: such properties are optional. */
+export type Present<T> = { [K in keyof T as IsPresent<T[K]> extends true ? K : never]: T[K] } & {
+  [K in keyof T as IsPresent<T[K]> extends true ? never : K]?: NonNullable<T[K]>;
+};
+
+/** Removes properties that are `null` or `undefined`. */
+export function omitAbsent<T extends object>(values: T): Present<T>;
+export function omitAbsent(values: object): object {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null && value !== undefined));
 }

@@ -1,33 +1,33 @@
 import * as z from 'zod';
-import { omitAbsent } from './omit-absent.ts';
+import { omitAbsent } from './read-json-output.ts';
 import { readTable } from './read-table.ts';
 import type { Table, TableRow } from './read-table.ts';
 import type { Availability, Offer } from '../../core/offer.ts';
 import { availability } from '../../core/offer.ts';
 
-/** The offers of a text, and how many there are beside those shown. */
+/** The offers that a text shows, and how many exist in total. */
 export interface Offers {
   readonly offers: readonly Offer[];
   readonly total: number;
-  /** The dearest of all offers, shown or not, as dstack states it; absent where all are shown. */
+  /** The highest price of all offers, shown or not, as dstack states it; absent if all are shown. */
   readonly maxPriceOfAll?: number;
 }
 
-// format_instance_availability (cli/utils/common.py) prints the words of InstanceAvailability, but nothing for `available` and for
-// `unknown`, which is what a backend says that doesn't report its stock.
+// format_instance_availability (cli/utils/common.py) prints the values of InstanceAvailability, but nothing for `available` and for
+// `unknown`, which backends use that don't report their stock.
 function readAvailability(word: string | undefined): Availability {
   if (word === undefined || word === '') return 'available';
   const known = availability.safeParse(word);
   return known.success ? known.data : 'unclear';
 }
 
-/** A price as dstack prints it (`$0.39`), in dollars; undefined where it is none. */
+/** Parses a price as dstack prints it (`$0.39`) into dollars; undefined if it isn't one. */
 export function readPrice(text: string | undefined): number | undefined {
   const digits = /^\$(\d+(?:\.\d+)?)(?: \(spot\))?$/.exec(text ?? '')?.[1];
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** Backend and region of `cloudrift (us-east-nc-nr-1)`, as format_backend (cli/utils/common.py) prints them. */
+/** Parses backend and region from `cloudrift (us-east-nc-nr-1)`, as format_backend (cli/utils/common.py) prints them. */
 export function readBackend(text: string): { readonly backend: string; readonly region?: string } {
   const parts = /^(\S+) \((.+)\)$/.exec(text);
   const [, backend = text, region] = parts ?? [];
@@ -59,7 +59,7 @@ function readOffer(row: TableRow): Offer | undefined {
   });
 }
 
-/** The table of offers in these lines: `#`, `BACKEND`, `PRICE`. Other tables are passed over. */
+/** Finds the table of offers, with the columns `#`, `BACKEND` and `PRICE`. Skips other tables. */
 export function findOffersTable(lines: readonly string[], fromLine = 0): Table | undefined {
   for (let table = readTable(lines, fromLine); table !== undefined; table = readTable(lines, table.endLine)) {
     if (['#', 'BACKEND', 'PRICE'].every((name) => table?.columns.includes(name))) return table;
@@ -67,7 +67,7 @@ export function findOffersTable(lines: readonly string[], fromLine = 0): Table |
   return undefined;
 }
 
-/** Reads the offers of a plan or of `dstack offer`; undefined where a row can't be read, so that no price is passed over. */
+/** Parses the offers of a plan or of `dstack offer`. Returns undefined if a row can't be parsed, so that no price is missed. */
 export function readOffers(lines: readonly string[], fromLine = 0): Offers | undefined {
   const table = findOffersTable(lines, fromLine);
   if (table === undefined) return { offers: [], total: 0 };
@@ -81,8 +81,8 @@ export function readOffers(lines: readonly string[], fromLine = 0): Offers | und
   return { offers, total: Number(shown[1]), maxPriceOfAll: Number(shown[2]) };
 }
 
-/** True where dstack could start on this offer now. */
-export function canBeTaken(offer: Offer): boolean {
+/** Returns whether dstack could use this offer now. */
+export function isAvailable(offer: Offer): boolean {
   return offer.availability === 'available' || offer.availability === 'idle';
 }
 
@@ -91,13 +91,13 @@ const gpuRow = z.object({
   /** Name, memory and count, as in `RTX4090:24GB:1..2`. */
   gpu: z.string(),
   spot: z.array(z.string()),
-  /** Dollars an hour for one GPU. */
+  /** Dollars per hour for one GPU. */
   pricePerGpuMin: z.number(),
   pricePerGpuMax: z.number(),
-  /** The backends, with their regions where dstack prints both in one cell. */
+  /** The backends, with their regions if dstack prints both in one cell. */
   backends: z.string(),
   regions: z.string().optional(),
-  /** dstack's words where none is available; absent where some are. */
+  /** Why none is available, verbatim; absent if some are. */
   unavailable: z.string().optional(),
 });
 
@@ -119,12 +119,12 @@ function readGpuGroup({ cells, unnamed }: TableRow): GpuRow | undefined {
   });
 }
 
-/** Reads the groups of `dstack offer --group-by`; undefined where the text holds no such table. */
+/** Parses the groups of `dstack offer --group-by`; undefined if there is no such table. */
 export function readGpuGroups(text: string): readonly GpuRow[] | undefined {
   const table = readTable(text.split('\n'));
   if (table === undefined || !table.columns.includes('$/GPU')) return undefined;
   return table.rows.map(readGpuGroup).filter((group) => group !== undefined);
 }
 
-/** True where dstack says that there are none (NO_OFFERS_WARNING, cli/utils/common.py): a text in which none are found tells nothing. */
+/** Returns whether dstack says that there are no offers (NO_OFFERS_WARNING, cli/utils/common.py). Finding none in a text proves nothing. */
 export const saysNoOffers = (text: string): boolean => /^No matching instance offers available\./m.test(text);

@@ -1,19 +1,19 @@
 import type { Transcript } from '../../core/transcript.ts';
 import type { Outcome } from '../../core/report.ts';
+import { CHECK_STATE } from './failure-table.ts';
 import { announcesReplacing } from './plan-phrases.ts';
 import { readFailure } from './read-failure.ts';
 import type { Failure } from './read-failure.ts';
-import { readProperties } from './read-properties.ts';
-import { readTable } from './read-table.ts';
+import { readProperties, readTable } from './read-table.ts';
 
-/** What a change came to. */
+/** The outcome of a change. */
 export interface ChangeOutcome {
   readonly outcome: Extract<Outcome, 'done' | 'nothing-to-do' | 'blocked' | 'failed' | 'unknown'>;
-  /** What dstack says that it did; absent unless the outcome is `done`. */
+  /** What dstack says it did; absent unless the outcome is `done`. */
   readonly did?: 'submitted' | 'updated' | 'stopped' | 'aborted' | 'deleted' | 'instances-deleted';
   readonly kind?: 'run' | 'fleet' | 'volume' | 'gateway' | 'export' | 'import';
   readonly name?: string;
-  /** dstack's own words that say so. */
+  /** The line in which dstack says so, verbatim. */
   readonly message: string;
   /** The next step. */
   readonly hint: string;
@@ -22,17 +22,16 @@ export interface ChangeOutcome {
 
 type Did = NonNullable<ChangeOutcome['did']>;
 
-/** A line that proves what happened, and what it proves. */
+/** A line of output that proves what happened. */
 interface Proof {
   readonly line: RegExp;
   readonly did: Did | 'nothing';
   readonly hint: string;
 }
 
-const LOOK = 'Look where things stand with ps, fleet or list before anything is tried again.';
-const WATCH_RUN = 'Watch it with get (it can wait for a state), then logs; ps lists the runs.';
-const WATCH_RESOURCE = 'It is being provisioned in the background: look with fleet, list or get.';
-const UNCHANGED = 'It is as the file says already: nothing was done. Look at it with get, ps or fleet.';
+const WATCH_RUN = 'Follow it with get (it can wait for a state), then logs; ps lists the runs.';
+const WATCH_RESOURCE = 'It is provisioned in the background: check with fleet, list or get.';
+const UNCHANGED = 'It already matches the configuration: nothing was changed. Check it with get, ps or fleet.';
 
 // services/configurators/run.py, fleet.py, volume.py, gateway.py: the same words in 0.20.29, 0.21.5 and 0.22.5.
 const APPLY_PROOFS: readonly Proof[] = [
@@ -45,17 +44,17 @@ const APPLY_PROOFS: readonly Proof[] = [
   },
   { line: /^No configuration changes detected\. Use --force to apply anyway\.$/, did: 'nothing', hint: UNCHANGED },
   { line: /^Use --force to apply anyway\.$/, did: 'nothing', hint: UNCHANGED },
-  { line: /^Exiting\.\.\.$/, did: 'nothing', hint: "dstack's question was answered no: nothing was done." },
+  { line: /^Exiting\.\.\.$/, did: 'nothing', hint: "dstack's prompt was declined: nothing was changed." },
 ];
 
-// commands/stop.py. A finished run is "Stopped" too.
+// commands/stop.py. It prints "Stopped" for a finished run, too.
 const STOP_PROOFS: readonly Proof[] = [
-  { line: /^Stopped$/, did: 'stopped', hint: 'The run is stopping, or was over already: see with get.' },
-  { line: /^Aborted$/, did: 'aborted', hint: 'The run is ending, or was over already: see with get.' },
+  { line: /^Stopped$/, did: 'stopped', hint: 'The run is stopping or had already finished: check with get.' },
+  { line: /^Aborted$/, did: 'aborted', hint: 'The run is being aborted or had already finished: check with get.' },
   {
     line: /^Are you sure you want to stop the run\? \[y\/n\]: $/,
     did: 'nothing',
-    hint: "dstack's question was answered no: nothing was done.",
+    hint: "dstack's prompt was declined: nothing was changed.",
   },
 ];
 
@@ -64,15 +63,15 @@ const DELETE_PROOFS: readonly Proof[] = [
   {
     line: /^(?<kind>Fleet) (?<name>\S+) instances deleted$/,
     did: 'instances-deleted',
-    hint: 'See with fleet what is left of it.',
+    hint: 'Use fleet to see what remains of it.',
   },
   {
     line: /^(?<kind>Run|Fleet|Volume|Gateway|Export|Import) (?<name>\S+) deleted$/,
     did: 'deleted',
-    hint: 'It may take a while to go: see with fleet, list or ps.',
+    hint: 'Deletion may take a while: check with fleet, list or ps.',
   },
-  { line: /^(?<kind>Gateway) deleted$/, did: 'deleted', hint: 'It may take a while to go: see with list.' },
-  { line: /^Exiting\.\.\.$/, did: 'nothing', hint: "dstack's question was answered no: nothing was done." },
+  { line: /^(?<kind>Gateway) deleted$/, did: 'deleted', hint: 'Deletion may take a while: check with list.' },
+  { line: /^Exiting\.\.\.$/, did: 'nothing', hint: "dstack's prompt was declined: nothing was changed." },
 ];
 
 function readKind(word: string | undefined): ChangeOutcome['kind'] {
@@ -81,7 +80,7 @@ function readKind(word: string | undefined): ChangeOutcome['kind'] {
   return known.find((candidate) => candidate === kind);
 }
 
-/** What the last line that dstack printed proves; undefined where it proves nothing. */
+/** Returns what the last line of the output proves; undefined if it proves nothing. */
 function prove(stdout: string, proofs: readonly Proof[]): ChangeOutcome | undefined {
   const last = stdout.split('\n').findLast((line) => line.trim() !== '') ?? '';
   for (const { line, did, hint } of proofs) {
@@ -108,8 +107,8 @@ function fromFailure(failure: Failure): ChangeOutcome {
 
 function notUnderstood(transcript: Transcript): ChangeOutcome {
   const last = transcript.stdout.split('\n').findLast((line) => line.trim() !== '');
-  const message = last ?? 'dstack ended without a word.';
-  return { outcome: 'unknown', message, hint: `dstack didn't say what it did. ${LOOK}` };
+  const message = last ?? 'dstack printed nothing.';
+  return { outcome: 'unknown', message, hint: `dstack didn't report what it did. ${CHECK_STATE}` };
 }
 
 interface Reading {
@@ -118,18 +117,18 @@ interface Reading {
   readonly mayHaveActed: boolean;
 }
 
-/** Success is only what the last line proves; an exit code of 0 says nothing. */
+/** Reads an outcome. Only the last line proves success; an exit code of 0 doesn't. */
 function readOutcome(transcript: Transcript, { proofs, effect, mayHaveActed }: Reading): ChangeOutcome {
   const { exit } = transcript;
   const failure = readFailure(transcript, { effect, mayHaveActed });
   const proof = prove(transcript.stdout, proofs);
-  // The proof is the last thing dstack prints. Where the process was cut off behind it, what it proves has happened.
+  // The proof is the last thing dstack prints. If the process was cut off after it, what it proves has happened.
   const holds = proof !== undefined && (exit.kind !== 'exited' || exit.code === 0) && exit.kind !== 'not-started';
   if (holds && (exit.kind === 'exited' || proof.outcome === 'done')) return proof;
   return failure === undefined ? notUnderstood(transcript) : fromFailure(failure);
 }
 
-/** A gateway that was updated in place is shown as a table, without a sentence (services/configurators/gateway.py). */
+/** Reads the update of a gateway in place, which is reported as a table without a sentence (services/configurators/gateway.py). */
 function readGatewayUpdate(transcript: Transcript): ChangeOutcome | undefined {
   const lines = transcript.stdout.split('\n');
   const start = lines.findIndex((line) =>
@@ -142,10 +141,10 @@ function readGatewayUpdate(transcript: Transcript): ChangeOutcome | undefined {
   return { outcome: 'done', did: 'updated', kind: 'gateway', name, message: lines[start] ?? '', hint: WATCH_RESOURCE };
 }
 
-/** Reads what `dstack apply … -y -d` came to. */
+/** Reads the outcome of `dstack apply … -y -d`. */
 export function readApplyOutcome(transcript: Transcript): ChangeOutcome {
   const lines = transcript.stdout.split('\n');
-  // Every plan is printed before anything is done. Output that was cut in the middle may have lost it.
+  // The plan is printed before anything is done. It may be missing from output that was cut in the middle.
   const planShown = readProperties(lines) !== undefined || transcript.omittedBytes > 0;
   const isCutOff =
     transcript.exit.kind === 'lost' || transcript.exit.kind === 'timed-out' || transcript.exit.kind === 'cancelled';
@@ -158,20 +157,20 @@ export function readApplyOutcome(transcript: Transcript): ChangeOutcome {
   const updated = readGatewayUpdate(transcript);
   if (updated !== undefined) return updated;
   if (!lines.some(announcesReplacing) || transcript.exit.kind === 'not-started') return outcome;
-  // Replacing is stopping (or deleting) first, and making anew then: a failure in between leaves nothing running.
+  // A replace stops (or deletes) first and then creates: a failure in between leaves nothing running.
   return {
     ...outcome,
     outcome: 'unknown',
-    hint: `The present one may have been stopped or deleted already, with nothing in its place. ${LOOK} ${outcome.hint}`,
+    hint: `The existing one may already have been stopped or deleted, without a replacement. ${CHECK_STATE} ${outcome.hint}`,
   };
 }
 
-/** Reads what `dstack stop -y` came to. */
+/** Reads the outcome of `dstack stop -y`. */
 export function readStopOutcome(transcript: Transcript): ChangeOutcome {
   return readOutcome(transcript, { proofs: STOP_PROOFS, effect: 'destroy', mayHaveActed: true });
 }
 
-/** Reads what `dstack fleet delete`, `volume delete`, `gateway delete` or `delete -f` came to. */
+/** Reads the outcome of `dstack fleet delete`, `volume delete`, `gateway delete` or `delete -f`. */
 export function readDeleteOutcome(transcript: Transcript): ChangeOutcome {
   return readOutcome(transcript, { proofs: DELETE_PROOFS, effect: 'destroy', mayHaveActed: true });
 }

@@ -6,45 +6,45 @@ import type { PlanAction, PlanPhrase } from './plan-phrases.ts';
 import { countMachines, hasGroups, pricePlan } from './price-plan.ts';
 import type { Count, PlanPrice } from './price-plan.ts';
 import { readFailure } from './read-failure.ts';
-import { canBeTaken, findOffersTable, readOffers } from './read-offers.ts';
+import { findOffersTable, isAvailable, readOffers } from './read-offers.ts';
 import type { Offer } from '../../core/offer.ts';
 import type { Offers } from './read-offers.ts';
-import { readProperties } from './read-properties.ts';
-import type { Properties } from './read-properties.ts';
+import { readProperties } from './read-table.ts';
+import type { Properties } from './read-table.ts';
 
-/** Something that stands in the way of a plan, or that is worth knowing before it is applied. */
+/** Something that blocks a plan or that matters before it is applied. */
 interface Obstacle {
   readonly code: FailureCode | 'offers-taken';
-  /** dstack's own words. */
+  /** dstack's own words, verbatim. */
   readonly message: string;
   /** The next step. */
   readonly hint: string;
 }
 
-/** What `dstack apply -f FILE`, answered with n, says that it would do. */
+/** What `dstack apply -f FILE` would do, as it says before its prompt is answered with n. */
 export interface PlanFacts {
   /** The type of the configuration: `task`, `service`, `dev-environment`, `fleet`, `volume`, `gateway`, `preset`. */
   readonly kind?: string;
   readonly name?: string;
   readonly project?: string;
-  /** `unknown` unless dstack's words are exactly those of a plan of this kind. */
+  /** `unknown` unless dstack's wording is exactly that of a plan of this kind. */
   readonly action: PlanAction;
   /** The question that dstack asked. */
   readonly question?: string;
-  /** The table of properties, label -> value, in dstack's words. */
+  /** The values of the table of properties by label, verbatim. */
   readonly properties: Readonly<Record<string, string>>;
   readonly offers: readonly Offer[];
   readonly offersTotal: number;
-  /** The properties that differ from those of the present resource. */
+  /** The properties that differ from those of the existing resource. */
   readonly changes: readonly string[];
-  /** How many machines it is for; absent where neither plan nor configuration says it plainly. */
+  /** How many machines it needs; absent if neither the plan nor the configuration says so clearly. */
   readonly count?: Count;
   readonly maxDurationHours?: number;
   readonly price: PlanPrice;
-  /** Why it can't be applied as things stand. Empty for a plan that can. */
+  /** Why it can't be applied right now; empty if it can. */
   readonly blockers: readonly Obstacle[];
   readonly warnings: readonly Obstacle[];
-  /** What dstack printed ahead of the plan, such as a deprecation. */
+  /** What dstack printed before the plan, such as a deprecation warning. */
   readonly notes: readonly string[];
 }
 
@@ -61,12 +61,12 @@ const PLAN_WARNINGS: readonly {
   {
     line: /^The project has no fleets\. Create one before submitting a run\./,
     code: 'no-fleets',
-    hint: 'Make a fleet first: write_config (type: fleet), plan, apply. See what there is with offer.',
+    hint: 'Create a fleet first: write_config (type: fleet), plan, apply. Use offer to list the available GPUs.',
   },
   {
     line: /^No matching instance offers available\./,
     code: 'no-offers',
-    hint: 'No fleet of this project can run it: see with fleet what they allow and whether they are full, and with offer what else there is. Several nodes need a fleet with `placement: cluster`.',
+    hint: 'No fleet of this project can run it. Use fleet to see what the fleets allow and whether they are full, and offer for alternatives. Several nodes need a fleet with `placement: cluster`.',
   },
 ];
 
@@ -75,11 +75,11 @@ interface Reading {
   readonly name?: string;
   readonly question?: string;
   readonly changes: readonly string[];
-  /** A line that isn't known, which made it unknown. */
-  readonly strange?: string;
+  /** The unrecognized line that made the action unknown. */
+  readonly unrecognizedLine?: string;
 }
 
-/** The properties in the list under a sentence: `- Configuration properties:` and, below it, `  - nodes`. */
+/** Parses the list of properties below a sentence: `- Configuration properties:` and, below it, `  - nodes`. */
 function readChanges(lines: readonly string[]): string[] {
   const changes: string[] = [];
   let group: string | undefined;
@@ -87,13 +87,13 @@ function readChanges(lines: readonly string[]): string[] {
     const [, indent = '', item = ''] = /^( *)- (.+?)\s*$/.exec(line) ?? [];
     if (item === '') break;
     if (item.endsWith(':')) group = item.slice(0, -1);
-    // A property of the configuration goes by its name; one of a profile says so.
+    // A property of the configuration is listed by name alone; others get their group as a prefix.
     else changes.push(indent === '' || group === 'Configuration properties' ? item : `${group ?? ''}: ${item}`);
   }
   return changes;
 }
 
-/** The phrase whose question and sentence are both there, word for word, about one name. */
+/** Finds the phrase whose question and sentence are both present, word for word, with the same name. */
 function matchPhrase(phrases: readonly PlanPhrase[], question: string, lines: readonly string[]): Reading | undefined {
   const sentenceLines = lines.filter((line) => phrases.some(({ sentence }) => sentence?.test(line)));
   // Two sentences would contradict each other.
@@ -111,21 +111,21 @@ function matchPhrase(phrases: readonly PlanPhrase[], question: string, lines: re
   return undefined;
 }
 
-/** True for a line that may stand behind the tables of a plan whatever it would do. */
+/** Returns whether a line can follow the tables of any plan. */
 function isExpected(line: string): boolean {
   return (
     line.trim() === '' ||
     line === 'Exiting...' ||
     QUESTION.test(line) ||
     PLAN_WARNINGS.some((warning) => warning.line.test(line)) ||
-    // What PLAN_WARNINGS go on with; how many offers are shown; the list of differences, `None` where dstack has none to list.
+    // The continuation of PLAN_WARNINGS; how many offers are shown; the list of differences, `None` if dstack lists none.
     /^See https:|^https:\S+$|^ Shown \d+ of \d+ offers, |^ *- \S|^None$/.test(line)
   );
 }
 
 /**
- * Reads what would be done from the lines behind the tables, which must end with a question and its being declined. A line that
- * isn't known could say anything, such as that something is deleted first.
+ * Reads the action from the lines after the tables, which must end with a question and its rejection. An unrecognized line could say
+ * anything, such as that something is deleted first.
  */
 function readAction(kind: string, lines: readonly string[]): Reading {
   const asked = lines.flatMap((line) => QUESTION.exec(line)?.groups?.['question'] ?? []);
@@ -133,21 +133,28 @@ function readAction(kind: string, lines: readonly string[]): Reading {
   const end = lines.findLast((line) => line.trim() !== '');
   const phrases = Object.hasOwn(PLAN_PHRASES, kind) ? (PLAN_PHRASES[kind] ?? []) : [];
   if (question === undefined) return { action: 'unknown', changes: [] };
-  const strange = lines.find((line) => !isExpected(line) && !phrases.some(({ sentence }) => sentence?.test(line)));
-  if (asked.length > 1 || end !== 'Exiting...' || strange !== undefined)
-    return { action: 'unknown', question, changes: [], ...(strange === undefined ? {} : { strange }) };
+  const unrecognizedLine = lines.find(
+    (line) => !isExpected(line) && !phrases.some(({ sentence }) => sentence?.test(line)),
+  );
+  if (asked.length > 1 || end !== 'Exiting...' || unrecognizedLine !== undefined)
+    return {
+      action: 'unknown',
+      question,
+      changes: [],
+      ...(unrecognizedLine === undefined ? {} : { unrecognizedLine }),
+    };
   return matchPhrase(phrases, question, lines) ?? { action: 'unknown', question, changes: [] };
 }
 
 function readKind(properties: Properties | undefined): string | undefined {
   const type = properties?.values['Type']?.split(' ')[0];
-  // A preset's plan has no type, but the fleets that its agent may use (services/presets/create.py).
+  // A preset's plan has no type, but lists the fleets that its agent may use (services/presets/create.py).
   return type ?? (properties?.values['Fleets'] === undefined ? undefined : 'preset');
 }
 
 /**
- * Obstacles that the plan itself names. A lack of offers blocks only what starts machines of its own: an update needs none, a
- * replacement frees its own, and a fleet of 0 nodes or more is there to grow later.
+ * Returns the obstacles that the plan itself names. A lack of offers blocks only what starts new machines: an update needs none, a
+ * replacement frees its own, and a fleet of 0 or more nodes grows later.
  */
 function readObstacles(
   lines: readonly string[],
@@ -160,18 +167,18 @@ function readObstacles(
     const message = lines.find((candidate) => line.test(candidate))?.trim();
     if (message !== undefined) (startsMachines ? blockers : warnings).push({ code, message, hint });
   }
-  if (offers.offers.length > 0 && !offers.offers.some(canBeTaken)) {
-    const message = `Of the offers shown, none can be had now: ${[...new Set(offers.offers.map((offer) => offer.availability))].join(', ')}.`;
+  if (offers.offers.length > 0 && !offers.offers.some(isAvailable)) {
+    const message = `None of the offers shown is available now: ${[...new Set(offers.offers.map((offer) => offer.availability))].join(', ')}.`;
     warnings.push({
       code: 'offers-taken',
       message,
-      hint: 'Wait, set `retry` in the file, or see with offer what else there is.',
+      hint: 'Wait, set `retry` in the file, or use offer to find alternatives.',
     });
   }
   return { blockers, warnings };
 }
 
-function explainUnknown(printed: Printed, strange: string | undefined): Obstacle {
+function explainUnknown(printed: Printed, unrecognizedLine: string | undefined): Obstacle {
   const {
     stdout,
     stderr = '',
@@ -183,10 +190,10 @@ function explainUnknown(printed: Printed, strange: string | undefined): Obstacle
   } = printed;
   const failure = readFailure({ stdout, stderr, omittedBytes, exit, command, durationMs, ran }, { effect: 'read' });
   if (failure !== undefined) return { code: failure.code, message: failure.message, hint: failure.hint };
-  const telling = strange ?? stdout.split('\n').findLast((line) => line.trim() !== '');
+  const message = unrecognizedLine ?? stdout.split('\n').findLast((line) => line.trim() !== '');
   const hint =
-    'Nothing was changed. Read the output; this version of dstack may word its plans anew. See with doctor which versions are known.';
-  return { code: 'not-understood', message: telling ?? 'dstack printed no plan.', hint };
+    'Nothing was changed. Read the output: this version of dstack may word its plans differently. Use doctor to see the supported versions.';
+  return { code: 'not-understood', message: message ?? 'dstack printed no plan.', hint };
 }
 
 function isWhole(printed: Printed): boolean {
@@ -195,8 +202,8 @@ function isWhole(printed: Printed): boolean {
 }
 
 /**
- * Reads a plan. The configuration, as parsed from its file, adds what the text lacks: the replicas of a service, and whether
- * there are groups with offers of their own.
+ * Parses a plan. The configuration, as parsed from its file, adds what the text lacks: the replicas of a service, and whether there
+ * are groups with separate offers.
  */
 export function readPlan(printed: string | Printed, parsedConfiguration?: unknown): PlanFacts {
   const source: Printed = typeof printed === 'string' ? { stdout: printed } : printed;
@@ -205,14 +212,14 @@ export function readPlan(printed: string | Printed, parsedConfiguration?: unknow
   const kind = readKind(table);
   const offersTable = table === undefined ? undefined : findOffersTable(lines, table.endLine);
   const offers = readOffers(lines, table?.endLine ?? lines.length);
-  const behind = lines.slice(offersTable?.endLine ?? table?.endLine ?? 0);
+  const after = lines.slice(offersTable?.endLine ?? table?.endLine ?? 0);
   const isReadable = kind !== undefined && offers !== undefined && isWhole(source);
-  const reading: Reading = isReadable ? readAction(kind, behind) : { action: 'unknown', changes: [] };
+  const reading: Reading = isReadable ? readAction(kind, after) : { action: 'unknown', changes: [] };
   const properties = table?.values ?? {};
   const count = kind === undefined ? undefined : countMachines(kind, properties, parsedConfiguration);
   const maxDurationHours = readDurationHours(properties['Max duration']);
   const known = offers ?? { offers: [], total: 0 };
-  const { blockers, warnings } = readObstacles(behind, reading.action === 'create' && count?.min !== 0, known);
+  const { blockers, warnings } = readObstacles(after, reading.action === 'create' && count?.min !== 0, known);
   return {
     ...(kind === undefined ? {} : { kind }),
     ...(reading.name === undefined ? {} : { name: reading.name }),
@@ -226,7 +233,7 @@ export function readPlan(printed: string | Printed, parsedConfiguration?: unknow
     ...(count === undefined ? {} : { count }),
     ...(maxDurationHours === undefined ? {} : { maxDurationHours }),
     price: pricePlan({ offers: known, count, maxDurationHours, isWhole: !hasGroups(parsedConfiguration) }),
-    blockers: reading.action === 'unknown' ? [explainUnknown(source, reading.strange)] : blockers,
+    blockers: reading.action === 'unknown' ? [explainUnknown(source, reading.unrecognizedLine)] : blockers,
     warnings,
     notes: lines
       .slice(0, table?.startLine ?? 0)

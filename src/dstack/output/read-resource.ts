@@ -1,8 +1,8 @@
 import * as z from 'zod';
-import { omitAbsent } from './omit-absent.ts';
+import { omitAbsent } from './read-json-output.ts';
 
-// core/models/fleets.py, volumes.py and gateways.py in 0.22.5, as far as they are read: everything else passes, and whatever a
-// version may lack is optional.
+// The parts of core/models/fleets.py, volumes.py and gateways.py in 0.22.5 that are read. Other fields are ignored, and fields that a
+// version may lack are optional.
 
 const text = z.string().nullish();
 const amount = z.number().nullish();
@@ -84,7 +84,7 @@ export const resourceFacts = z.object({
   region: z.string().optional(),
   costUsd: z.number().optional(),
   pricePerHour: z.number().optional().describe('All its instances together'),
-  /** A fleet's. */
+  /** Fleets only. */
   nodesMin: z.number().optional(),
   nodesMax: z.number().optional(),
   instances: z
@@ -98,11 +98,11 @@ export const resourceFacts = z.object({
       }),
     )
     .optional(),
-  /** A volume's. */
+  /** Volumes only. */
   sizeGb: z.number().optional(),
   external: z.boolean().optional(),
   attachedTo: z.array(z.string()).optional(),
-  /** A gateway's. */
+  /** Gateways only. */
   hostname: z.string().optional(),
   domain: z.string().optional(),
   isDefault: z.boolean().optional(),
@@ -132,8 +132,8 @@ function readCommon(kind: ResourceFacts['kind'], resource: Common): ResourceFact
 }
 
 /**
- * Reads what `dstack fleet get --json` gave.
- * @throws z.ZodError where it isn't a fleet.
+ * Parses a fleet printed by `dstack fleet get --json`.
+ * @throws z.ZodError if it isn't a fleet.
  */
 export function readFleet(value: unknown): ResourceFacts {
   const fleet = fleetJson.parse(value);
@@ -162,8 +162,8 @@ export function readFleet(value: unknown): ResourceFacts {
 }
 
 /**
- * Reads what `dstack volume get --json` gave.
- * @throws z.ZodError where it isn't a volume.
+ * Parses a volume printed by `dstack volume get --json`.
+ * @throws z.ZodError if it isn't a volume.
  */
 export function readVolume(value: unknown): ResourceFacts {
   const volume = volumeJson.parse(value);
@@ -184,8 +184,8 @@ export function readVolume(value: unknown): ResourceFacts {
 }
 
 /**
- * Reads what `dstack gateway get --json` gave.
- * @throws z.ZodError where it isn't a gateway.
+ * Parses a gateway printed by `dstack gateway get --json`.
+ * @throws z.ZodError if it isn't a gateway.
  */
 export function readGateway(value: unknown): ResourceFacts {
   const gateway = gatewayJson.parse(value);
@@ -194,7 +194,7 @@ export function readGateway(value: unknown): ResourceFacts {
     ...omitAbsent({
       backend: gateway.configuration.backend,
       region: gateway.configuration.region,
-      // Without a load balancer, the domain is to point at the (one) replica (core/models/gateways.py).
+      // Without a load balancer, the domain has to point at the only replica (core/models/gateways.py).
       hostname: gateway.hostname ?? gateway.replicas?.[0]?.hostname ?? gateway.ip_address,
       domain: gateway.wildcard_domain,
       isDefault: gateway.default,

@@ -1,12 +1,12 @@
 import * as z from 'zod';
-import { omitAbsent } from './omit-absent.ts';
-import { runJson, runListJson } from './run-json.ts';
+import { omitAbsent } from './read-json-output.ts';
+import { runJson } from './run-json.ts';
 import type { InstanceTypeJson, JobJson, JobSubmissionJson, RunJson } from './run-json.ts';
 
-/** The statuses that a run doesn't leave (core/models/runs.py, RunStatus.finished_statuses). */
+/** The final statuses of a run (core/models/runs.py, RunStatus.finished_statuses). */
 const FINAL_STATUSES: ReadonlySet<string> = new Set(['terminated', 'failed', 'done']);
 
-/** One job of a run: its latest submission. */
+/** The latest submission of one job of a run. */
 const jobFacts = z.object({
   name: z.string(),
   replica: z.number(),
@@ -21,7 +21,6 @@ const jobFacts = z.object({
   imagePullProgress: z.string().optional(),
 });
 
-/** What is known of a run. */
 export const runFacts = z.object({
   name: z.string(),
   id: z.string(),
@@ -60,13 +59,13 @@ export const runFacts = z.object({
 type JobFacts = z.output<typeof jobFacts>;
 export type RunFacts = z.output<typeof runFacts>;
 
-/** What a run's JSON doesn't say of itself. */
+/** Context that a run's JSON lacks. */
 export interface RunSurroundings {
-  /** dstack's server, to which the addresses of services without a gateway are relative. */
+  /** The URL of dstack's server. URLs of services without a gateway are relative to it. */
   readonly serverUrl?: string;
 }
 
-/** As dstack prints it: `RTX4090:24GB:1`. */
+/** Describes GPUs as dstack does: `RTX4090:24GB:1`. */
 function describeGpus(instance: InstanceTypeJson | null | undefined): string | undefined {
   const gpus = instance?.resources?.gpus ?? [];
   const [gpu] = gpus;
@@ -75,7 +74,7 @@ function describeGpus(instance: InstanceTypeJson | null | undefined): string | u
   return [gpu.name, ...(memory > 0 ? [`${Number((memory / 1024).toFixed(2))}GB`] : []), gpus.length].join(':');
 }
 
-/** Sizes as `dstack ps` prints them while an image is pulled: extracted, downloaded and total. */
+/** Describes an image pull with the sizes that `dstack ps` prints: extracted, downloaded and total. */
 function describePull(progress: JobSubmissionJson['image_pull_progress']): string | undefined {
   if (progress === null || progress === undefined) return undefined;
   const gb = (bytes: number): string => (bytes / 2 ** 30).toFixed(2);
@@ -92,7 +91,7 @@ interface Place {
   readonly pricePerHour?: number;
 }
 
-/** Where a job runs. On a part of a shared instance, the runtime data has the part (cli/utils/run.py, get_runs_table). */
+/** Returns where a job runs. For a part of a shared instance, the runtime data describes that part (cli/utils/run.py, get_runs_table). */
 function readPlace(submission: JobSubmissionJson | undefined): Place {
   const machine = submission?.job_provisioning_data;
   if (machine === null || machine === undefined) return {};
@@ -125,7 +124,7 @@ function readJob({ job_spec: spec }: JobJson, submission: JobSubmissionJson): Jo
   });
 }
 
-/** The sum of what the jobs cost that hold a machine now; undefined where none does. */
+/** Returns the total price of the jobs that occupy an instance now; undefined if there are none. */
 function addPrices(jobs: readonly JobFacts[]): number | undefined {
   const prices = jobs.filter((job) => !JOB_ENDS.has(job.status)).flatMap((job) => job.pricePerHour ?? []);
   return prices.length === 0 ? undefined : Number(prices.reduce((sum, price) => sum + price, 0).toFixed(6));
@@ -134,7 +133,7 @@ function addPrices(jobs: readonly JobFacts[]): number | undefined {
 // core/models/runs.py, JobStatus.finished_statuses.
 const JOB_ENDS: ReadonlySet<string> = new Set(['terminated', 'aborted', 'failed', 'done']);
 
-/** An address that may be a path on the server (utils/common.py, make_proxy_url). */
+/** Resolves a URL that may be a path on the server (utils/common.py, make_proxy_url). */
 function resolveUrl(url: string | null | undefined, serverUrl: string | undefined): string | undefined {
   if (url === null || url === undefined) return undefined;
   return url.startsWith('/') && serverUrl !== undefined ? `${serverUrl.replace(/\/+$/, '')}${url}` : url;
@@ -147,8 +146,8 @@ function readPorts(job: JobJson | undefined): RunFacts['ports'] {
   return ports.length === 0 ? undefined : ports;
 }
 
-/** What can be done with a run: where it answers, and how to get to it. */
-function readWays(run: RunJson, serverUrl: string | undefined): Partial<RunFacts> {
+/** Returns the URLs and the SSH command of a run. */
+function readAccess(run: RunJson, serverUrl: string | undefined): Partial<RunFacts> {
   const connection = run.jobs[0]?.job_connection_info;
   return omitAbsent({
     serviceUrl: resolveUrl(run.service?.url, serverUrl),
@@ -160,20 +159,20 @@ function readWays(run: RunJson, serverUrl: string | undefined): Partial<RunFacts
   });
 }
 
-/** How a run ended, taken from the first job that says so; a job that failed speaks before one that was merely ended. */
+/** Returns how a run ended, from the first job that failed, or else the first that ended. */
 function readEnd(
   run: RunJson,
   jobs: readonly JobFacts[],
   submissions: readonly JobSubmissionJson[],
 ): Partial<RunFacts> {
   const isFinished = FINAL_STATUSES.has(run.status);
-  const spokesman = jobs.find((job) => job.status === 'failed') ?? jobs.find((job) => JOB_ENDS.has(job.status));
+  const endedJob = jobs.find((job) => job.status === 'failed') ?? jobs.find((job) => JOB_ENDS.has(job.status));
   const ends = submissions.flatMap((submission) => submission.finished_at ?? []).sort();
   return omitAbsent({
     terminationReason: run.termination_reason,
-    terminationMessage: spokesman?.terminationMessage,
-    exitStatus: spokesman?.exitStatus,
-    error: run.error ?? spokesman?.error,
+    terminationMessage: endedJob?.terminationMessage,
+    exitStatus: endedJob?.exitStatus,
+    error: run.error ?? endedJob?.error,
     finishedAt: isFinished ? ends.at(-1) : undefined,
   });
 }
@@ -205,23 +204,15 @@ function toFacts(run: RunJson, { serverUrl }: RunSurroundings): RunFacts {
     }),
     ...readEnd(run, jobs, latest),
     ...place,
-    ...readWays(run, serverUrl),
+    ...readAccess(run, serverUrl),
     jobs,
   };
 }
 
 /**
- * Reads the run that `dstack run get --json` gave.
- * @throws z.ZodError where it isn't a run.
+ * Parses a run printed by `dstack run get --json`.
+ * @throws z.ZodError if it isn't a run.
  */
 export function readRun(value: unknown, surroundings: RunSurroundings = {}): RunFacts {
   return toFacts(runJson.parse(value), surroundings);
-}
-
-/**
- * Reads the runs that `dstack ps --json` gave, in its order.
- * @throws z.ZodError where it isn't a list of runs.
- */
-export function readRunList(value: unknown, surroundings: RunSurroundings = {}): RunFacts[] {
-  return runListJson.parse(value).runs.map((run) => toFacts(run, surroundings));
 }

@@ -1,10 +1,10 @@
 /** One row of a table that dstack printed. */
 export interface TableRow {
-  /** 0 for a resource, 1 for what belongs to it (an instance of a fleet, a replica or job of a run): dstack indents those. */
+  /** 0 for a resource, 1 for its parts (an instance of a fleet, a replica or job of a run), which dstack indents. */
   readonly level: 0 | 1;
-  /** Column name -> cell, trimmed; `''` where the cell is blank. */
+  /** Trimmed cells by column name; `''` if blank. */
   readonly cells: Readonly<Record<string, string>>;
-  /** What stood in columns without a name, such as the availability behind the price of an offer. */
+  /** Cells in columns without a name, such as the availability after the price of an offer. */
   readonly unnamed: readonly string[];
 }
 
@@ -12,9 +12,9 @@ export interface TableRow {
 export interface Table {
   readonly columns: readonly string[];
   readonly rows: readonly TableRow[];
-  /** True where dstack left rows out and printed `...` in their place. */
+  /** Whether dstack omitted rows and printed `...` in their place. */
   readonly cutShort: boolean;
-  /** Index of the first line behind the table, in the lines of the text. */
+  /** Index of the first line after the table. */
   readonly endLine: number;
 }
 
@@ -23,18 +23,18 @@ interface Column {
   readonly start: number;
 }
 
-// rich draws these tables without borders: names in capitals, each cell left-aligned under its name, two spaces between
-// columns (one of padding on each side). `#` and `$/GPU` are the two names that aren't words.
+// rich draws these tables without borders: uppercase names, each cell left-aligned under its name, two spaces between
+// columns (one of padding on each side). `#` and `$/GPU` are the only names that aren't words.
 const COLUMN_NAME = /(?:#|\$\/GPU|[A-Z][A-Z]*(?: [A-Z]+)*)(?= {2}|\s*$)/g;
 const HEADER = /^ ?(?:#|\$\/GPU|[A-Z]{2,}(?: [A-Z]+)*)(?: {2,}(?:\$\/GPU|[A-Z]{2,}(?: [A-Z]+)*))+\s*$/;
 const CELL_GAP = / {2,}/;
 
-// rich counts these as two cells of a terminal, JavaScript as one character: without a filler, the columns behind them shift.
+// rich counts these as two terminal cells, JavaScript as one character: without a filler, the columns after them shift.
 const WIDE =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\uFF01-\uFF60]/gu;
 const FILLER = '\u0000';
 
-/** The text with each character at the column where a terminal shows it. */
+/** Returns the text with each character at its terminal column. */
 function layOut(line: string): string {
   return line.replace(WIDE, (char) => (char.length === 2 ? char : char + FILLER));
 }
@@ -43,7 +43,7 @@ function readColumns(line: string): Column[] {
   return [...line.matchAll(COLUMN_NAME)].map((match) => ({ name: match[0], start: match.index }));
 }
 
-/** The raw cells of a line, or undefined where the line doesn't fit the columns, and so isn't part of the table. */
+/** Returns the raw cells of a line; undefined if it doesn't fit the columns, so that it isn't part of the table. */
 function sliceCells(line: string, columns: readonly Column[]): string[] | undefined {
   const laid = layOut(line);
   const fits = columns.slice(1).every(({ start }) => laid.slice(Math.max(0, start - 2), start).trim() === '');
@@ -62,7 +62,7 @@ interface RowDraft {
   readonly unnamed: string[];
 }
 
-/** Adds a line that rich wrapped to the row that it continues. */
+/** Adds a line that rich wrapped to the row it continues. */
 function continueRow(row: RowDraft, cells: readonly string[], columns: readonly Column[]): void {
   columns.forEach(({ name }, index) => {
     const more = cells[index]?.trim() ?? '';
@@ -73,7 +73,7 @@ function continueRow(row: RowDraft, cells: readonly string[], columns: readonly 
 function draftRow(cells: readonly string[], columns: readonly Column[]): RowDraft {
   const row: RowDraft = { level: /^\s/.test(cells[0] ?? '') ? 1 : 0, cells: {}, unnamed: [] };
   columns.forEach(({ name }, index) => {
-    // A column without a name lies inside the slice of the named column before it, set off by a gap.
+    // A column without a name is inside the slice of the named column before it, separated by a gap.
     const [first = '', ...others] = (cells[index] ?? '').trim().split(CELL_GAP);
     row.cells[name] = first;
     row.unnamed.push(...others);
@@ -81,7 +81,7 @@ function draftRow(cells: readonly string[], columns: readonly Column[]): RowDraf
   return row;
 }
 
-/** Reads the first table at or behind a line; undefined where the text holds none. */
+/** Parses the first table at or after a line; undefined if there is none. */
 export function readTable(lines: readonly string[], fromLine = 0): Table | undefined {
   const headerLine = lines.findIndex((line, index) => index >= fromLine && HEADER.test(line));
   if (headerLine === -1) return undefined;
@@ -99,4 +99,36 @@ export function readTable(lines: readonly string[], fromLine = 0): Table | undef
     else rows.push(draftRow(cells, columns));
   }
   return { columns: columns.map(({ name }) => name), rows, cutShort, endLine: line };
+}
+
+/** The table of a plan's properties and its position. */
+export interface Properties {
+  /** Values by label, verbatim: `Type` -> `task (nodes=1)`. */
+  readonly values: Readonly<Record<string, string>>;
+  readonly startLine: number;
+  /** Index of the first line after it. */
+  readonly endLine: number;
+}
+
+// Every configurator's plan starts with this row (services/configurators/*.py, utils/run.py, services/presets/create.py).
+const FIRST_ROW = /^ Project {2,}(?=\S)/;
+
+/** Parses the table of properties at the start of each plan; undefined if there is none. */
+export function readProperties(lines: readonly string[]): Properties | undefined {
+  const startLine = lines.findIndex((line) => FIRST_ROW.test(line));
+  const valueStart = FIRST_ROW.exec(lines[startLine] ?? '')?.[0].length;
+  if (valueStart === undefined) return undefined;
+  const values: Record<string, string> = {};
+  let label: string | undefined;
+  let line = startLine;
+  for (; line < lines.length; line += 1) {
+    const text = lines[line] ?? '';
+    if (!text.startsWith(' ') || text.trim() === '') break;
+    const key = text.slice(0, valueStart).trim();
+    const value = text.slice(valueStart).trim();
+    if (key !== '') label = key;
+    // A value wider than the terminal continues on the next line, with a blank label.
+    if (label !== undefined) values[label] = key === '' ? `${values[label] ?? ''} ${value}`.trim() : value;
+  }
+  return { values, startLine, endLine: line };
 }

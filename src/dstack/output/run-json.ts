@@ -1,9 +1,9 @@
 import * as z from 'zod';
 
-// What is read of `dstack run get --json` and `dstack ps --json` (core/models/runs.py in 0.22.5; 0.20.29 has the same fields
-// here). Everything else passes, and whatever a version may lack is optional.
+// The parts of `dstack run get --json` that are read (core/models/runs.py in 0.22.5; the same fields in 0.20.29). Other fields are
+// ignored, and fields that a version may lack are optional.
 
-// dstack has both null and '' for a text that isn't there.
+// dstack uses both null and '' for a missing text.
 const text = z
   .string()
   .nullish()
@@ -70,7 +70,6 @@ const job = z.looseObject({
     .nullish(),
 });
 
-/** A run as dstack gives it in JSON, as far as it is read. */
 export const runJson = z.looseObject({
   id: z.string(),
   project_name: text,
@@ -95,9 +94,6 @@ export const runJson = z.looseObject({
   deleted: z.boolean().nullish(),
   next_triggered_at: text,
 });
-
-/** `dstack ps --json` (cli/models/runs.py). */
-export const runListJson = z.looseObject({ project: text, runs: z.array(runJson) });
 
 export type RunJson = z.output<typeof runJson>;
 export type JobJson = z.output<typeof job>;

@@ -1,9 +1,9 @@
-/** One line of a log, its progress folded, without its end. */
+/** One line of a log without its line ending, reduced to its last progress-bar state. */
 export interface LogLine {
-  /** From 1. */
+  /** Starts at 1. */
   readonly number: number;
   readonly text: string;
-  /** It was longer than a line may be: the middle is missing, and the text says so. */
+  /** Whether the line exceeded the limit. Its middle is missing, and the text says so. */
   readonly cut: boolean;
 }
 
@@ -16,7 +16,7 @@ export interface LineTotals {
 const MAX_LINE_CHARS = 8192;
 const CUT_END_CHARS = 1024;
 
-/** Cuts a stream of bytes into lines, each of a bounded length, however long the stream or a line is. */
+/** Splits a stream of bytes into lines of bounded length, in bounded memory. */
 export function createLineSplitter(onLine: (line: LogLine) => void): {
   write(chunk: Uint8Array): void;
   end(): LineTotals;
@@ -36,7 +36,7 @@ export function createLineSplitter(onLine: (line: LogLine) => void): {
     let start = 0;
     for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
       const piece = text.slice(start, end);
-      // Nearly all lines are plain: a log of 100 MB has a million of them.
+      // The fast path for nearly all lines: a log of 100 MB has a million of them.
       if (pending.isUntouched() && piece.length <= MAX_LINE_CHARS && !piece.includes('\r')) {
         number += 1;
         onLine({ number, text: piece, cut: false });
@@ -61,7 +61,7 @@ export function createLineSplitter(onLine: (line: LogLine) => void): {
   };
 }
 
-/** A line that is not complete yet: its last state on the screen, with the middle dropped beyond the limit. */
+/** Accumulates an incomplete line: its last state on a terminal, without the middle beyond the limit. */
 function createPendingLine() {
   let head = '';
   let tail = '';

@@ -1,11 +1,16 @@
-/** Collects a stream and keeps its two ends when it is larger than `keepBytes`. */
-export interface BoundedOutput {
-  add(chunk: Uint8Array): void;
-  /** What was kept, as text: cut between characters, with a line that says how much is missing where something is. */
-  finish(): { readonly text: string; readonly omittedBytes: number };
+/** Text that was cut between characters. If anything is missing, a line in its place says how much. */
+export interface BoundedText {
+  readonly text: string;
+  readonly omittedBytes: number;
 }
 
-/** Creates a collector that holds at most about `keepBytes` in memory, whatever comes. */
+/** Collects a stream; keeps only its two ends if it is larger than `keepBytes`. */
+export interface BoundedOutput {
+  add(chunk: Uint8Array): void;
+  finish(): BoundedText;
+}
+
+/** Creates a collector that keeps at most about `keepBytes` in memory, however much arrives. */
 export function createBoundedOutput(keepBytes: number): BoundedOutput {
   const headLimit = Math.ceil(keepBytes / 2);
   const tailLimit = Math.floor(keepBytes / 2);
@@ -18,7 +23,7 @@ export function createBoundedOutput(keepBytes: number): BoundedOutput {
   const addTail = (chunk: Buffer): void => {
     tail.push(chunk);
     tailBytes += chunk.length;
-    // Many small chunks are joined now and then, so that dropping from the front stays cheap.
+    // Joins many small chunks occasionally, so that dropping from the front stays cheap.
     if (tailBytes <= tailLimit * 2 && tail.length < 1024) return;
     const whole = Buffer.concat(tail);
     const kept = whole.subarray(Math.max(0, whole.length - tailLimit));
@@ -52,7 +57,7 @@ export function createBoundedOutput(keepBytes: number): BoundedOutput {
 
 const isContinuation = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80;
 
-/** The end of the last whole UTF-8 character. */
+/** Returns the end of the last complete UTF-8 character. */
 function lastBoundary(bytes: Buffer): number {
   for (let back = 1; back <= Math.min(4, bytes.length); back++) {
     const byte = bytes[bytes.length - back] ?? 0;
@@ -63,7 +68,7 @@ function lastBoundary(bytes: Buffer): number {
   return bytes.length;
 }
 
-/** The start of the first whole UTF-8 character at or after `from`. */
+/** Returns the start of the first complete UTF-8 character at or after `from`. */
 function firstBoundary(bytes: Buffer, from: number): number {
   let at = from;
   while (at < from + 3 && isContinuation(bytes[at])) at++;

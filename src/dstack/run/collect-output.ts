@@ -1,27 +1,34 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, createWriteStream, fstatSync, openSync, readSync, unlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
-import { createBoundedOutput } from './bounded-output.ts';
-import { openOutputFile } from './output-file.ts';
-import type { OutputFile } from './output-file.ts';
 import type { Transcript } from '../../core/transcript.ts';
+import { createBoundedOutput } from './bounded-output.ts';
+import type { BoundedText } from './bounded-output.ts';
 import type { OutputSink } from './runner.ts';
 
-/** What a command has printed. */
+/** The output of a command. */
 export type Printed = Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
 
-/** How long a process outside of the ended group may hold up a finished command by keeping its pipes open. */
+export const toPrinted = (stdout: BoundedText, stderr: BoundedText): Printed => ({
+  stdout: stdout.text,
+  stderr: stderr.text,
+  omittedBytes: stdout.omittedBytes + stderr.omittedBytes,
+});
+
+/** How long a process outside the ended group can delay a finished command by keeping its pipes open. */
 const DRAIN_MS = 500;
 
-/** Collects what comes through the pipes of a process; `drain` is called when the process has ended. */
+/** Collects the output of a process from its pipes. Call `drain` once the process has ended. */
 export function collectPipes(
   pipes: { stdout: Readable | null; stderr: Readable | null },
   keepBytes: number,
   sink?: OutputSink,
 ): { drain(): Promise<Printed> } {
-  const collect = (
-    stream: Readable | null,
-  ): { ended: Promise<unknown>; stream: Readable | null; kept: ReturnType<typeof createBoundedOutput> } => {
+  const collect = (stream: Readable | null) => {
     const kept = createBoundedOutput(keepBytes);
     stream?.on('data', (chunk: Buffer) => kept.add(chunk));
     return { kept, stream, ended: stream === null ? Promise.resolve() : finished(stream).catch(() => undefined) };
@@ -34,7 +41,7 @@ export function collectPipes(
       const all = Promise.all(both.map(({ ended }) => ended));
       await Promise.race([all, delay(DRAIN_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
       late.abort();
-      // After a busy spell the timer comes before what is already in the pipes.
+      // On a busy event loop, the timer can fire before data that is already in the pipes is read.
       await nextTurn();
       for (const { stream } of both) stream?.destroy();
       return toPrinted(both[0].kept.finish(), both[1].kept.finish());
@@ -42,14 +49,14 @@ export function collectPipes(
   };
 }
 
-/** The two files that a change writes to. */
+/** The two files that a change writes to. Unlike pipes, they let it finish after this process has gone. */
 export interface OutputFiles {
   readonly streams: { readonly stdout: Writable; readonly stderr: Writable };
   read(): Printed;
   close(): void;
 }
 
-/** Opens files for the output of a change, which may go on when nobody reads it any more. @throws Error where the disk doesn't allow it */
+/** Opens files for the output of a change. @throws Error if the disk doesn't allow it */
 export function openOutputFiles(keepBytes: number): OutputFiles {
   const stdout = openOutputFile();
   const stderr = openOrClose(stdout);
@@ -63,6 +70,13 @@ export function openOutputFiles(keepBytes: number): OutputFiles {
   };
 }
 
+interface OutputFile {
+  /** For the process to write to, by its descriptor. */
+  readonly stream: Writable;
+  read(keepBytes: number): BoundedText;
+  close(): void;
+}
+
 function openOrClose(first: OutputFile): OutputFile {
   try {
     return openOutputFile();
@@ -72,13 +86,42 @@ function openOrClose(first: OutputFile): OutputFile {
   }
 }
 
-interface Kept {
-  readonly text: string;
-  readonly omittedBytes: number;
+const CHUNK_BYTES = 65_536;
+
+/** Opens a file that only this user can read, already unlinked where the platform allows it. */
+function openOutputFile(): OutputFile {
+  const file = path.join(tmpdir(), `dstack-output-${randomUUID()}`);
+  const fd = openSync(file, 'wx+', 0o600);
+  let named = !tryUnlink(file);
+  return {
+    // A stream only because execa accepts no descriptor above 9; nothing is written through it here.
+    stream: createWriteStream(file, { fd, autoClose: false }),
+    read(keepBytes) {
+      const kept = createBoundedOutput(keepBytes);
+      const chunk = Buffer.alloc(CHUNK_BYTES);
+      // By position: the file's own offset belongs to the writer.
+      const { size } = fstatSync(fd);
+      for (let at = 0; at < size;) {
+        const length = readSync(fd, chunk, 0, Math.min(CHUNK_BYTES, size - at), at);
+        if (length === 0) break;
+        kept.add(chunk.subarray(0, length));
+        at += length;
+      }
+      return kept.finish();
+    },
+    close() {
+      closeSync(fd);
+      if (named) named = !tryUnlink(file);
+    },
+  };
 }
 
-const toPrinted = (stdout: Kept, stderr: Kept): Printed => ({
-  stdout: stdout.text,
-  stderr: stderr.text,
-  omittedBytes: stdout.omittedBytes + stderr.omittedBytes,
-});
+/** Windows keeps the name of an open file, so it is unlinked once closed. */
+function tryUnlink(file: string): boolean {
+  try {
+    unlinkSync(file);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,56 +1,45 @@
-import pLimit from 'p-limit';
+import PQueue from 'p-queue';
 import { ToolError } from '../../core/errors.ts';
-import type { Interrupted, Interruption } from './interruption.ts';
 
-/** Something to be done in its turn. */
-interface Job<T> {
-  readonly interruption: Interruption;
-  run(): Promise<T>;
-  /** What it comes to when its time was over before its turn came. */
-  neverBegan(why: Interrupted): T;
-}
-
-/** A bounded number of jobs at a time, and a bounded number that wait, in the order in which they came. */
+/** Runs a bounded number of jobs at a time; a bounded number wait, first come, first served. */
 export interface CommandQueue {
-  /** @throws ToolError `busy` when too many wait. */
-  add<T>(job: Job<T>): Promise<T>;
-  /** Settles when every job so far has ended. */
+  /**
+   * Runs a job in its turn. Resolves with undefined, and never runs it, if the signal aborts while it waits.
+   * @throws ToolError `busy` if too many jobs are waiting; otherwise what the job throws.
+   */
+  run<T>(signal: AbortSignal, job: () => Promise<T>): Promise<T | undefined>;
+  /** Resolves when no job is running or waiting. */
   settled(): Promise<void>;
 }
 
-/** Creates a queue; a job whose interruption happens while it waits is answered at once, and never run. */
 export function createCommandQueue(maxConcurrent: number, maxQueued: number): CommandQueue {
-  const limit = pLimit(maxConcurrent);
-  const active = new Set<Promise<unknown>>();
+  const queue = new PQueue({ concurrency: maxConcurrent });
   return {
-    async add(job) {
-      const { interruption } = job;
-      if (limit.pendingCount >= maxQueued) {
-        interruption.dispose();
+    async run(signal, job) {
+      if (queue.size >= maxQueued)
         throw new ToolError(
           'busy',
-          `${maxQueued} dstack commands are waiting already. Nothing was run.`,
-          'Wait for the running calls, then call again.',
+          `${maxQueued} dstack commands are already waiting. Nothing was run.`,
+          'Wait for the running calls to finish, then call again.',
         );
-      }
-      let begun = false;
-      const turn = limit(async () => {
-        const interrupted = interruption.now();
-        if (interrupted !== undefined) return job.neverBegan(interrupted);
-        begun = true;
-        return job.run();
-      });
-      active.add(turn);
-      const leave = (): void => {
-        active.delete(turn);
-        interruption.dispose();
+      // Not `signal` itself: on abort, p-queue also drops a job that is running, and gives its slot away.
+      const waiting = new AbortController();
+      const leave = (): void => waiting.abort();
+      signal.addEventListener('abort', leave, { once: true });
+      if (signal.aborted) leave();
+      const begin = async () => {
+        signal.removeEventListener('abort', leave);
+        return job();
       };
-      turn.then(leave, leave);
-      const waited = interruption.happened.then((why) => (begun ? turn : job.neverBegan(why)));
-      return Promise.race([turn, waited]);
+      try {
+        return await queue.add(begin, { signal: waiting.signal });
+      } catch (error) {
+        if (waiting.signal.aborted) return undefined;
+        throw error;
+      } finally {
+        signal.removeEventListener('abort', leave);
+      }
     },
-    async settled() {
-      await Promise.allSettled(active);
-    },
+    settled: () => queue.onIdle(),
   };
 }

@@ -1,25 +1,26 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 
-/** A process that was started as the leader of its own group. */
+/** A process that leads its own group. */
 export interface GroupLeader {
   readonly pid: number;
-  /** Settles when the leader itself has ended. */
+  /** Settles when the leader itself has exited. */
   readonly exited: Promise<unknown>;
 }
 
-/** Groups that are killed when this process ends by itself, were it in the middle of ending them politely. */
+/** Process groups to kill if this process exits, even during a graceful shutdown of them. */
 const groupsToKillOnExit = new Set<number>();
 process.on('exit', () => {
   for (const pid of groupsToKillOnExit) killGroup(pid);
 });
 
-/** Lets a group not outlive this process: for what only reads, and so may be ended anywhere. */
+/** Makes a group end with this process: only for commands that read, which can be ended at any point. */
 export function killOnExit({ pid, exited }: GroupLeader): void {
   groupsToKillOnExit.add(pid);
   void exited.then(() => groupsToKillOnExit.delete(pid));
 }
 
-/** Ends a process and all that it started: asks first, and kills what is left after the grace. Settles when the leader is gone. */
+/** Ends a process and everything it started: SIGTERM first, SIGKILL after the grace period. Resolves when the leader is gone. */
 export async function endGroup(leader: GroupLeader, graceMs: number): Promise<void> {
   if (process.platform === 'win32') {
     await execa('taskkill', ['/pid', String(leader.pid), '/T', '/F'], { reject: false });
@@ -27,15 +28,14 @@ export async function endGroup(leader: GroupLeader, graceMs: number): Promise<vo
     return;
   }
   signalGroup(leader.pid, 'SIGTERM');
-  let timer: NodeJS.Timeout | undefined;
-  const grace = new Promise<void>((resolve) => (timer = setTimeout(resolve, graceMs)));
-  await Promise.race([leader.exited, grace]);
-  clearTimeout(timer);
+  const grace = new AbortController();
+  await Promise.race([leader.exited, delay(graceMs, undefined, { signal: grace.signal }).catch(() => undefined)]);
+  grace.abort();
   killGroup(leader.pid);
   await leader.exited;
 }
 
-/** Kills what is left of a group, at once. Safe after the leader's end: its number isn't given anew while the group has members. */
+/** Kills what remains of a group. Safe after the leader's exit: its ID isn't reused while the group has members. */
 export function killGroup(pid: number): void {
   if (process.platform !== 'win32') signalGroup(pid, 'SIGKILL');
 }
@@ -44,7 +44,7 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch (error) {
-    // ESRCH: nobody is left. EPERM: macOS answers so for a group of which only a zombie is left.
+    // ESRCH: the group is empty. EPERM: macOS reports this if only a zombie remains.
     if (!(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'))) throw error;
   }
 }

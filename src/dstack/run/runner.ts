@@ -1,37 +1,46 @@
+import type { Transcript } from '../../core/transcript.ts';
 import type { Consent } from '../../safety/consent/consent.ts';
 import type { CheckedArgv } from '../argv/command.ts';
-import type { Transcript } from '../../core/transcript.ts';
 
-/** Takes standard output as it comes, for what is too long to be kept. */
+/** The dstack executable and, where it is a Python script, its interpreter. */
+export interface Executable {
+  readonly path: string;
+  /** The Python interpreter of the entry script; missing if the executable isn't a Python script. */
+  readonly interpreter?: string;
+  /** The places that were searched, in order, up to the one where it was found. */
+  readonly tried: readonly string[];
+}
+
+/** Receives standard output as it arrives, for output that is too long to keep. */
 export interface OutputSink {
   write(chunk: Uint8Array): void;
-  /** Forget what came: the command is run once more, from the start. */
+  /** Discards everything received so far: the command starts over. */
   reset(): void;
 }
 
 export interface RunOptions {
-  /** Working directory; the process's own unless given. */
+  /** Working directory. Defaults to that of this process. */
   readonly cwd?: string;
   /** Variables added to the runner's environment for this command only. */
   readonly env?: Readonly<Record<string, string>>;
-  /** The command ends after this many milliseconds. */
+  /** The command is ended after this many milliseconds. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** Gets all of standard output, also what the transcript leaves out. */
+  /** Receives all of standard output, including what the transcript omits. */
   readonly sink?: OutputSink;
-  /** A file whose content dstack reads as these bytes, whatever stands on the disk by then: the approved configuration. */
+  /** The approved configuration: dstack reads these bytes at this path, whatever the file on disk contains by then. */
   readonly pinnedFile?: { readonly path: string; readonly bytes: Uint8Array };
-  /** Told when its turn has come, and where it runs: until then it waited. Twice where the worker couldn't and a process does. */
+  /** Called when the command leaves the queue, with where it runs. Called twice if the worker can't run it and a process does. */
   readonly onBegin?: (ran: Transcript['ran']) => void;
 }
 
-/** Runs the dstack CLI. The plain process and the warm worker are behind it; both give the same transcript. */
+/** Runs the dstack CLI, as a plain process or in the warm worker. Both return the same transcript. */
 export interface Runner {
-  /** Runs a read-only command. `answer: 'n'` is written to its prompt; nothing else ever is. Never throws for what dstack does. */
+  /** Runs a read-only command. `answer: 'n'` is the only input ever written to a prompt. Never throws for what dstack does. */
   read(argv: CheckedArgv<'read'>, options: RunOptions & { readonly answer?: 'n' }): Promise<Transcript>;
   /**
    * Runs a command that changes something, once.
-   * @throws ToolError `consent-missing` when `consent` wasn't made by the gate.
+   * @throws ToolError `consent-missing` if `consent` wasn't made by the gate.
    */
   change(argv: CheckedArgv<'change' | 'destroy'>, consent: Consent, options: RunOptions): Promise<Transcript>;
   /** Ends every process it started. */

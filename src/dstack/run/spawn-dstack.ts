@@ -1,20 +1,44 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { Writable } from 'node:stream';
 import { execa } from 'execa';
-import type { Executable } from './executable.ts';
+import type { Transcript } from '../../core/transcript.ts';
+import type { Executable, RunOptions } from './runner.ts';
 
-/** What to start: a command, where, and where its streams go. */
+/** Wide enough that dstack never truncates a table. Tables are as wide as their content, so nothing is padded. */
+const COLUMNS = '1000';
+
+/** Variables that change how dstack prints, or make it print shell completions. They aren't passed on. */
+const LEFT_OUT =
+  /^(?:COLUMNS|LINES|FORCE_COLOR|CLICOLOR\w*|COLORTERM|TTY_\w+|_ARGCOMPLETE\w*|COMP_LINE|COMP_POINT|PYTHONIOENCODING|NODE_\w+|DSTACK_MCP_\w+)$/i;
+
+/** Returns the environment that dstack runs in: the given one, set up for plain, wide, UTF-8 output. */
+export function cliEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env))
+    if (value !== undefined && !LEFT_OUT.test(name)) result[name] = value;
+  return { ...result, COLUMNS, NO_COLOR: '1', TERM: 'dumb', PYTHONIOENCODING: 'utf-8', PYTHONUTF8: '1' };
+}
+
+/** Approved bytes for one file, served by the launcher. */
+interface PinnedBytes {
+  readonly launcherPath: string;
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
 export interface SpawnRequest {
   readonly executable: Executable;
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Written to the standard input, which then ends. Without it the standard input is empty. */
+  /** Written to standard input, which is then closed. Without it, standard input is empty. */
   readonly answer?: 'n';
-  /** Open files; pipes unless given. */
+  /** Open files for the output. Defaults to pipes. */
   readonly output?: { readonly stdout: Writable; readonly stderr: Writable };
-  /** Starts the entry script under its interpreter with this file answered from memory. */
-  readonly pinned?: { readonly launcherPath: string; readonly path: string; readonly bytes: Uint8Array };
+  /** Starts the entry script under its interpreter, with this file served from memory. */
+  readonly pinned?: PinnedBytes;
 }
 
 export type Spawned =
@@ -23,10 +47,10 @@ export type Spawned =
       readonly kind: 'started';
       readonly pid: number;
       readonly exited: Promise<Ended>;
-      /** Null where the output goes to files. */
+      /** Null if the output goes to files. */
       readonly stdout: Readable | null;
       readonly stderr: Readable | null;
-      /** Lets this process end while the other one goes on. */
+      /** Lets this process end before dstack does. */
       unref(): void;
     };
 
@@ -37,8 +61,8 @@ export interface Ended {
 
 /** Starts dstack as the leader of its own process group, without a shell and without any stream of this process. */
 export async function spawnDstack(request: SpawnRequest): Promise<Spawned> {
-  const { executable, argv, env, cwd, answer, output, pinned } = request;
-  const [file, args] = wordsOf(executable, argv, pinned);
+  const { env, cwd, answer, output, pinned } = request;
+  const [file, args] = commandLineOf(request);
   const child = execa(file, args, {
     env: { ...env },
     extendEnv: false,
@@ -49,7 +73,7 @@ export async function spawnDstack(request: SpawnRequest): Promise<Spawned> {
       output?.stderr ?? 'pipe',
       ...(pinned === undefined ? [] : ['pipe' as const]),
     ],
-    // A group of its own: ended as a whole, and out of reach of a signal that the client sends to ours.
+    // Its own group: it can be ended as a whole, and a signal that the client sends to our group doesn't reach it.
     detached: process.platform !== 'win32',
     windowsHide: true,
     reject: false,
@@ -62,31 +86,68 @@ export async function spawnDstack(request: SpawnRequest): Promise<Spawned> {
   }
   const exited = new Promise<Ended>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
   if (answer !== undefined) send(child.stdio[0], Buffer.from(`${answer}\n`));
-  if (pinned !== undefined) send(child.stdio[3], pinnedFrame(pinned.path, pinned.bytes));
+  if (pinned !== undefined) send(child.stdio[3], pinnedFrame(pinned));
   const { pid, stdout, stderr } = child;
   return { kind: 'started', pid, exited, stdout, stderr, unref: () => child.unref() };
 }
 
-function wordsOf(executable: Executable, argv: readonly string[], pinned: SpawnRequest['pinned']): [string, string[]] {
+function commandLineOf({ executable, argv, pinned }: SpawnRequest): [string, string[]] {
   if (pinned === undefined) return [executable.path, [...argv]];
-  if (executable.interpreter === undefined) throw new TypeError('a file can be held only for a Python entry script');
+  if (executable.interpreter === undefined)
+    throw new TypeError('only a Python entry script can be given a pinned file');
   return [executable.interpreter, ['-B', pinned.launcherPath, executable.path, ...argv]];
 }
 
-/** What the launcher reads: the path and the content, each after its length. */
-function pinnedFrame(path: string, bytes: Uint8Array): Buffer {
-  const name = Buffer.from(path);
-  const lengths = [name.length, bytes.length].map((length) => {
-    const word = Buffer.alloc(4);
-    word.writeUInt32BE(length);
-    return word;
-  });
-  return Buffer.concat([lengths[0] ?? Buffer.alloc(0), name, lengths[1] ?? Buffer.alloc(0), bytes]);
+/** Encodes a pinned file for the launcher: the path and the content, each preceded by its length. */
+function pinnedFrame({ path: file, bytes }: PinnedBytes): Buffer {
+  const withLength = (content: Uint8Array): Buffer => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(content.length);
+    return Buffer.concat([length, content]);
+  };
+  return Buffer.concat([withLength(Buffer.from(file)), withLength(bytes)]);
 }
 
 function send(stream: unknown, bytes: Uint8Array): void {
   if (!(stream instanceof Writable)) throw new TypeError('the pipe to dstack is missing');
-  // A process that ends without reading it is no fault of ours: its exit code tells.
+  // A process that exits without reading isn't an error here: its exit code tells the rest.
   stream.on('error', () => undefined);
   stream.end(bytes);
+}
+
+/** How a pinned file is enforced. */
+export type PinnedFile =
+  | { readonly kind: 'none' }
+  /** dstack gets the approved bytes from memory. */
+  | { readonly kind: 'held'; readonly pinned: PinnedBytes }
+  /** The executable isn't a Python script: the file has the approved bytes now, and is compared again afterwards. */
+  | { readonly kind: 'checked'; readonly file: string; readonly bytes: Uint8Array }
+  | { readonly kind: 'differs'; readonly reason: string };
+
+export interface PinOptions {
+  readonly executable: Executable;
+  readonly launcherPath: string;
+  readonly options: Pick<RunOptions, 'cwd' | 'pinnedFile'>;
+}
+
+/** Chooses the strongest way to make dstack read the approved bytes of a file. */
+export async function pinFile({ executable, launcherPath, options }: PinOptions): Promise<PinnedFile> {
+  if (options.pinnedFile === undefined) return { kind: 'none' };
+  const { bytes } = options.pinnedFile;
+  const file = path.resolve(options.cwd ?? process.cwd(), options.pinnedFile.path);
+  if (executable.interpreter !== undefined) return { kind: 'held', pinned: { launcherPath, path: file, bytes } };
+  if (await hasBytes(file, bytes)) return { kind: 'checked', file, bytes };
+  return { kind: 'differs', reason: `${file} no longer has the content that was approved` };
+}
+
+/** Returns how the file was enforced, once the command has ended. */
+export async function readPinning(pin: PinnedFile): Promise<Pick<Transcript, 'pinning'>> {
+  if (pin.kind === 'held') return { pinning: 'held' };
+  if (pin.kind !== 'checked') return {};
+  return { pinning: (await hasBytes(pin.file, pin.bytes)) ? 'checked' : 'changed' };
+}
+
+async function hasBytes(file: string, bytes: Uint8Array): Promise<boolean> {
+  const content = await readFile(file).catch(() => undefined);
+  return content !== undefined && content.equals(bytes);
 }

@@ -1,38 +1,37 @@
 import path from 'node:path';
-import type { Interruption } from '../run/interruption.ts';
 import { createBoundedOutput } from '../run/bounded-output.ts';
+import { toPrinted } from '../run/collect-output.ts';
+import type { Printed } from '../run/collect-output.ts';
+import type { CallLimit } from '../run/command-call.ts';
+import type { RunOptions } from '../run/runner.ts';
 import type { ChildEnd, HandOver, WarmChild, WarmRequest } from './protocol.ts';
 import type { WarmWorker } from './worker.ts';
-import type { Transcript } from '../../core/transcript.ts';
-import type { RunOptions } from '../run/runner.ts';
 
-/** What came of trying a command in the worker. */
+/** The result of trying a command in the worker. */
 export type Attempt =
   | {
       readonly kind: 'ran';
       readonly end: ChildEnd | { readonly kind: 'interrupted'; readonly stillRunning: boolean };
       readonly printed: Printed;
     }
-  /** Nothing ran and nothing will: a plain process can do it. */
-  | { readonly kind: 'stepped-aside'; readonly why: string }
-  /** Its time was over, or it was cancelled, before anything ran. */
+  /** Nothing ran and nothing will: use a plain process. */
+  | { readonly kind: 'fallback'; readonly why: string }
+  /** It timed out or was cancelled before anything ran. */
   | { readonly kind: 'interrupted' };
-
-type Printed = Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
 
 export interface WarmCall {
   readonly argv: readonly string[];
   readonly options: Pick<RunOptions, 'cwd' | 'onBegin' | 'pinnedFile' | 'sink'>;
   readonly input?: Uint8Array;
   readonly task?: string;
-  readonly interruption: Interruption;
-  /** It may go on when nobody waits for it any more. */
-  readonly mayGoOn: boolean;
-  /** Called when a child holds the request, right before it may run. It throws to stop that. */
+  readonly limit: CallLimit;
+  /** Whether it continues in the background past its limit. */
+  readonly outlivesCall: boolean;
+  /** Called when a child has the request, right before it may run. Throws to prevent that. */
   readonly beforeGo: () => void;
 }
 
-export interface Handling {
+export interface WarmCallOptions {
   readonly worker: WarmWorker;
   readonly mode: WarmRequest['mode'];
   readonly env: Readonly<Record<string, string>>;
@@ -41,34 +40,34 @@ export interface Handling {
   readonly keepBytes: number;
 }
 
-/** Runs one command in a child of the worker: hands it over, lets it go, and waits for its end or for the interruption. */
-export async function runWarmCall(call: WarmCall, handling: Handling): Promise<Attempt> {
+/** Runs one command in a child of the worker: hands it over, starts it, and waits for its end or its limit. */
+export async function runWarmCall(call: WarmCall, options: WarmCallOptions): Promise<Attempt> {
   call.options.onBegin?.('warm');
-  const kept = { stdout: createBoundedOutput(handling.keepBytes), stderr: createBoundedOutput(handling.keepBytes) };
-  const request = toRequest(call, handling, (stream, piece) => {
+  const kept = { stdout: createBoundedOutput(options.keepBytes), stderr: createBoundedOutput(options.keepBytes) };
+  const request = toRequest(call, options, (stream, piece) => {
     kept[stream].add(piece);
     if (stream === 'stdout') call.options.sink?.write(piece);
   });
-  const handOver = handling.worker.handOver(request, handling.handOverMs);
-  const taken = await Promise.race([handOver, call.interruption.happened]);
+  const handOver = options.worker.handOver(request, options.handOverMs);
+  const taken = await call.limit.race(handOver);
   if (typeof taken === 'string') {
-    void handOver.then(giveBack);
+    void handOver.then(killHolder);
     return { kind: 'interrupted' };
   }
-  if (taken.kind === 'refused') return { kind: 'stepped-aside', why: taken.reason };
+  if (taken.kind === 'refused') return { kind: 'fallback', why: taken.reason };
   const { child } = taken;
   try {
     call.beforeGo();
   } catch (error) {
-    giveBack(taken);
+    killHolder(taken);
     throw error;
   }
   child.go();
-  const end = await waitForEnd(child, call, handling.graceMs);
+  const end = await waitForEnd(child, call, options.graceMs);
   return { kind: 'ran', end, printed: toPrinted(kept.stdout.finish(), kept.stderr.finish()) };
 }
 
-function toRequest(call: WarmCall, { mode, env }: Handling, onOutput: WarmRequest['onOutput']): WarmRequest {
+function toRequest(call: WarmCall, { mode, env }: WarmCallOptions, onOutput: WarmRequest['onOutput']): WarmRequest {
   const cwd = path.resolve(call.options.cwd ?? '.');
   const { pinnedFile } = call.options;
   return {
@@ -76,7 +75,7 @@ function toRequest(call: WarmCall, { mode, env }: Handling, onOutput: WarmReques
     cwd,
     env,
     mode,
-    outlivesServer: call.mayGoOn,
+    outlivesServer: call.outlivesCall,
     onOutput,
     ...(call.input === undefined ? {} : { input: call.input }),
     ...(call.task === undefined ? {} : { task: call.task }),
@@ -86,32 +85,22 @@ function toRequest(call: WarmCall, { mode, env }: Handling, onOutput: WarmReques
   };
 }
 
-function giveBack(handOver: HandOver): void {
+/** Kills the child that has a request, before it may run. */
+function killHolder(handOver: HandOver): void {
   if (handOver.kind === 'held') handOver.child.signal('SIGKILL');
 }
 
 async function waitForEnd(
   child: WarmChild,
-  { interruption, mayGoOn }: WarmCall,
+  { limit, outlivesCall }: WarmCall,
   graceMs: number,
 ): Promise<ChildEnd | { kind: 'interrupted'; stillRunning: boolean }> {
-  const end = await Promise.race([child.ended, interruption.happened]);
+  const end = await limit.race(child.ended);
   if (typeof end !== 'string') return end;
-  if (mayGoOn) return { kind: 'interrupted', stillRunning: true };
+  if (outlivesCall) return { kind: 'interrupted', stillRunning: true };
   child.signal('SIGTERM');
   const kill = setTimeout(() => child.signal('SIGKILL'), graceMs);
   const last = await child.ended;
   clearTimeout(kill);
   return last.kind === 'lost' ? last : { kind: 'interrupted', stillRunning: false };
 }
-
-interface Kept {
-  readonly text: string;
-  readonly omittedBytes: number;
-}
-
-const toPrinted = (stdout: Kept, stderr: Kept): Printed => ({
-  stdout: stdout.text,
-  stderr: stderr.text,
-  omittedBytes: stdout.omittedBytes + stderr.omittedBytes,
-});

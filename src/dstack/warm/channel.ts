@@ -1,9 +1,7 @@
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
-import { createFrameReader, encodeFrame, encodeRequest } from './frames.ts';
-import type { Frame, FrameKind } from './frames.ts';
-import { endSchema, heldSchema } from './protocol.ts';
-import type { ChildEnd, HandOver, WarmChild, WarmRequest } from './protocol.ts';
+import { createFrameReader, encodeFrame, encodeRequest, endSchema, heldSchema } from './protocol.ts';
+import type { Frame, FrameKind, ChildEnd, HandOver, WarmChild, WarmRequest } from './protocol.ts';
 
 /** The conversation with one worker: requests, and what became of them. */
 export interface WarmChannel {

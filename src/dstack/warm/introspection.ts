@@ -2,7 +2,7 @@ import path from 'node:path';
 import { execa } from 'execa';
 import * as z from 'zod';
 import type { Log } from '../../core/log.ts';
-import type { Executable } from '../run/executable.ts';
+import type { Executable } from '../run/runner.ts';
 
 const helpSchema = z.object({ version: z.string(), help: z.record(z.string(), z.string()) });
 const configurationSchemas = z.object({

@@ -40,7 +40,7 @@ export interface WarmKeeper {
   /** The worker, once it is ready; undefined when a plain process is the sooner (or the only) way. */
   acquire(): Promise<WarmWorker | undefined>;
   /** Counts a command that uses the worker: it isn't idle until `release`. */
-  hold(): { release(): void };
+  use(): { release(): void };
   close(): Promise<void>;
 }
 
@@ -129,7 +129,7 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
       if (isOver || state.kind === 'stopping' || state.kind === 'idle') start();
       return state.kind === 'starting' ? waitFor(state.ready, state.giveUpWaitingAt - performance.now()) : undefined;
     },
-    hold() {
+    use() {
       holders += 1;
       return {
         release() {

@@ -1,16 +1,19 @@
-import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
-import { ToolError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
-import { isCheckedArgv } from '../argv/check-argv.ts';
-import { cliEnvironment } from '../run/environment.ts';
-import type { CheckedArgv } from '../argv/command.ts';
-import type { Executable } from '../run/executable.ts';
-import { watchInterruption } from '../run/interruption.ts';
-import type { Interrupted, Interruption } from '../run/interruption.ts';
 import type { Exit, Transcript } from '../../core/transcript.ts';
-import type { RunOptions, Runner } from '../run/runner.ts';
-import { showCommand } from '../argv/show-command.ts';
+import { showCommand } from '../argv/command.ts';
+import type { CheckedArgv } from '../argv/command.ts';
+import {
+  consentMissing,
+  createCallLimit,
+  exitBeforeStart,
+  outlivesCall,
+  startCall,
+  toTranscript,
+} from '../run/command-call.ts';
+import type { CallLimit, CommandCall } from '../run/command-call.ts';
+import type { Executable, Runner } from '../run/runner.ts';
+import { cliEnvironment } from '../run/spawn-dstack.ts';
 import type { Attempt } from './call.ts';
 import { createIntrospection } from './introspection.ts';
 import type { Introspection } from './introspection.ts';
@@ -22,11 +25,11 @@ export interface WarmRunnerOptions {
   readonly executable: Executable;
   /** The folder with the Python side. */
   readonly workerFiles: string;
-  /** The environment that dstack's is made from, as for the plain runner. */
+  /** The environment from which dstack's is made, as for the plain runner. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Runs what the worker can't, and everything where there is none. */
+  /** Runs what the worker can't, and everything where there is no worker. */
   readonly plain: Runner;
-  /** Uses a consent up for exactly this argv; false where it isn't one. */
+  /** Spends a consent for exactly this argv; returns false if it isn't one. */
   readonly spendConsent: (consent: unknown, argv: readonly string[]) => boolean;
   readonly log: Log;
   readonly enabled?: boolean;
@@ -34,19 +37,19 @@ export interface WarmRunnerOptions {
   readonly limits?: Partial<WarmLimits>;
 }
 
-/** What `doctor` shows of the worker. */
+/** The state of the worker, as `doctor` shows it. */
 export interface WarmStatus {
   readonly kind: WorkerState['kind'];
   /** How often a worker was started. */
   readonly starts: number;
-  /** Why it isn't there. */
+  /** Why there is no worker. */
   readonly why?: string;
   readonly pid?: number;
-  /** The dstack that it imported. */
+  /** The version of dstack that it imported. */
   readonly version?: string;
   readonly python?: string;
   readonly warmCommands: number;
-  /** Commands that ran as plain processes, by the reason. */
+  /** Number of commands that ran as plain processes, by reason. */
   readonly plainCommands: Readonly<Record<string, number>>;
 }
 
@@ -58,66 +61,59 @@ export interface WarmRunner extends Runner {
   warmUp(): void;
 }
 
-/** These hold on, serve or open a browser: their own process, always. */
+/** Commands that block, serve or open a browser. They always get their own process. */
 const ALWAYS_PLAIN: ReadonlySet<string> = new Set(['attach', 'server', 'login']);
 
-const NOTHING_PRINTED = { stdout: '', stderr: '', omittedBytes: 0 };
-
-interface Call {
-  readonly argv: CheckedArgv;
-  readonly options: RunOptions & { readonly answer?: 'n' };
-  readonly since: number;
-  readonly interruption: Interruption;
-  /** A replace stops the old run before it submits the new one: ended half-way it would leave neither. */
-  readonly mayGoOn: boolean;
-}
-
-/** Creates the runner that gives commands to a warm dstack process, and to the plain runner whenever that isn't possible. */
+/** Creates the runner that runs commands in a warm dstack process, and in the plain runner whenever that isn't possible. */
 export function createWarmRunner(settings: WarmRunnerOptions): WarmRunner {
   const { executable, workerFiles, plain, log, enabled = true, platform = process.platform } = settings;
   const env = cliEnvironment(settings.env);
   const limits = { ...DEFAULT_WARM_LIMITS, ...settings.limits };
   const service = createWarmService({ executable, workerFiles, env, log, enabled, platform, limits });
   const closing = new AbortController();
-  // Each command that runs listens to it: many of them are no leak.
-  setMaxListeners(0, closing.signal);
   const active = new Set<Promise<unknown>>();
   const plainCommands = new Map<string, number>();
   let warmCommands = 0;
 
-  const tryWarm = async (call: Call, beforeGo: () => void): Promise<Attempt> => {
-    if (!isCheckedArgv(call.argv)) throw new TypeError('this argv was not made by the check against the catalog');
-    if (ALWAYS_PLAIN.has(call.argv.command)) return { kind: 'stepped-aside', why: `${call.argv.command} holds on` };
-    const { argv, options, interruption, mayGoOn } = call;
+  const tryWarm = async (call: CommandCall, beforeGo: () => void): Promise<Attempt> => {
+    const { argv, options, limit } = call;
+    if (ALWAYS_PLAIN.has(argv.command)) return { kind: 'fallback', why: `${argv.command} blocks` };
     const input = options.answer === undefined ? {} : { input: Buffer.from(`${options.answer}\n`) };
-    return service.attempt({ argv: argv.argv, options, interruption, mayGoOn, beforeGo, ...input }, options.env ?? {});
+    const request = { argv: argv.argv, options, limit, outlivesCall: outlivesCall(call), beforeGo, ...input };
+    return service.attempt(request, options.env ?? {});
   };
-  /** Counts it, and gives the plain process the time that is left. */
-  const stepAside = (call: Call, why: string): { timeoutMs: number } => {
+  /** Counts the fallback and returns the options for the plain process, which gets the remaining time. */
+  const fallBack = (call: CommandCall, why: string): CommandCall['options'] => {
     plainCommands.set(why, (plainCommands.get(why) ?? 0) + 1);
     log.debug({ command: call.argv.command, why }, 'this command runs as a plain process');
-    return { timeoutMs: Math.max(1, call.options.timeoutMs - (performance.now() - call.since)) };
+    const elapsedMs = performance.now() - call.startedAt;
+    return { ...call.options, timeoutMs: Math.max(1, call.options.timeoutMs - elapsedMs) };
   };
-  const finish = async (call: Call, attempt: Exclude<Attempt, { kind: 'stepped-aside' }>): Promise<Transcript> => {
-    if (attempt.kind === 'interrupted') return toTranscript(call, neverRan(await call.interruption.happened));
+  const finish = (call: CommandCall, attempt: Exclude<Attempt, { kind: 'fallback' }>): Transcript => {
+    const reason = call.limit.reason() ?? 'cancelled';
+    if (attempt.kind === 'interrupted') return toTranscript(call, { exit: exitBeforeStart(reason), ran: 'warm' });
     warmCommands += 1;
-    return toTranscript(call, await toExit(attempt.end, call.interruption), attempt.printed);
+    const exit = toExit(attempt.end, call.limit);
+    const isPinned = call.options.pinnedFile !== undefined && exit.kind !== 'not-started';
+    return toTranscript(call, {
+      exit,
+      printed: attempt.printed,
+      ran: 'warm',
+      ...(isPinned ? { pinning: 'held' } : {}),
+    });
   };
 
   const track = async (
     argv: CheckedArgv,
-    options: Call['options'],
-    run: (call: Call) => Promise<Transcript>,
+    options: CommandCall['options'],
+    run: (call: CommandCall) => Promise<Transcript>,
   ): Promise<Transcript> => {
-    const interruption = watchInterruption(options.timeoutMs, options.signal, closing.signal);
-    const mayGoOn = argv.effect !== 'read' && argv.command === 'apply';
-    const running = run({ argv, options, interruption, mayGoOn, since: performance.now() });
+    const running = run(startCall(argv, options, closing.signal));
     active.add(running);
     try {
       return await running;
     } finally {
       active.delete(running);
-      interruption.dispose();
     }
   };
 
@@ -125,13 +121,12 @@ export function createWarmRunner(settings: WarmRunnerOptions): WarmRunner {
     read: (argv, options) =>
       track(argv, options, async (call) => {
         if (argv.effect !== 'read') throw new TypeError(`not a read-only command: ${showCommand(argv.argv)}`);
-        const goPlain = (why: string): Promise<Transcript> => plain.read(argv, { ...options, ...stepAside(call, why) });
         const attempt = await tryWarm(call, () => undefined);
-        if (attempt.kind === 'stepped-aside') return goPlain(attempt.why);
-        // A read that was lost changed nothing: once more, in a process of its own.
+        if (attempt.kind === 'fallback') return plain.read(argv, fallBack(call, attempt.why));
+        // A read whose worker was lost changed nothing: run it again, in its own process.
         if (attempt.kind === 'ran' && 'reason' in attempt.end) {
           options.sink?.reset();
-          return goPlain(attempt.end.reason);
+          return plain.read(argv, fallBack(call, attempt.end.reason));
         }
         return finish(call, attempt);
       }),
@@ -140,8 +135,8 @@ export function createWarmRunner(settings: WarmRunnerOptions): WarmRunner {
         const attempt = await tryWarm(call, () => {
           if (!settings.spendConsent(consent, argv.argv)) throw consentMissing(argv);
         });
-        if (attempt.kind !== 'stepped-aside') return finish(call, attempt);
-        return plain.change(argv, consent, { ...options, ...stepAside(call, attempt.why) });
+        if (attempt.kind !== 'fallback') return finish(call, attempt);
+        return plain.change(argv, consent, fallBack(call, attempt.why));
       }),
     async close() {
       closing.abort();
@@ -162,46 +157,18 @@ export function createWarmRunner(settings: WarmRunnerOptions): WarmRunner {
   };
 
   async function askWarm(task: string, input: Uint8Array): Promise<string | undefined> {
-    const interruption = watchInterruption(limits.introspectionMs, undefined, closing.signal);
-    const call = { argv: [], options: {}, input, task, interruption, mayGoOn: false, beforeGo: () => undefined };
-    try {
-      const attempt = await service.attempt(call, {});
-      const answered = attempt.kind === 'ran' && attempt.end.kind === 'exited' && attempt.end.code === 0;
-      return answered && attempt.printed.omittedBytes === 0 ? attempt.printed.stdout : undefined;
-    } finally {
-      interruption.dispose();
-    }
+    const limit = createCallLimit({ timeoutMs: limits.introspectionMs }, closing.signal);
+    const call = { argv: [], options: {}, input, task, limit, outlivesCall: false, beforeGo: () => undefined };
+    const attempt = await service.attempt(call, {});
+    const answered = attempt.kind === 'ran' && attempt.end.kind === 'exited' && attempt.end.code === 0;
+    return answered && attempt.printed.omittedBytes === 0 ? attempt.printed.stdout : undefined;
   }
 }
 
-const consentMissing = (argv: CheckedArgv): ToolError =>
-  new ToolError(
-    'consent-missing',
-    `There is no consent to \`${showCommand(argv.argv)}\`. Nothing was run.`,
-    'Make a new plan, and have it confirmed.',
-  );
-
-const toTranscript = (call: Call, exit: Exit, printed = NOTHING_PRINTED): Transcript => ({
-  command: showCommand(call.argv.argv),
-  ...printed,
-  exit,
-  durationMs: Math.round(performance.now() - call.since),
-  ran: 'warm',
-  ...(call.options.pinnedFile === undefined || exit.kind === 'not-started' ? {} : { pinning: 'held' }),
-});
-
-function neverRan(how: Interrupted): Exit {
-  if (how === 'cancelled') return { kind: 'cancelled' };
-  return {
-    kind: 'not-started',
-    reason: how === 'closing' ? 'this server is ending' : 'other dstack commands took all the time',
-  };
-}
-
-async function toExit(end: Extract<Attempt, { kind: 'ran' }>['end'], { happened }: Interruption): Promise<Exit> {
+function toExit(end: Extract<Attempt, { kind: 'ran' }>['end'], limit: CallLimit): Exit {
   if (end.kind === 'not-run') return { kind: 'not-started', reason: end.reason };
   if (end.kind !== 'interrupted') return end;
-  const inTime = (await happened) !== 'timed-out';
+  const inTime = limit.reason() !== 'timed-out';
   return inTime && !end.stillRunning ? { kind: 'cancelled' } : { kind: 'timed-out', stillRunning: end.stillRunning };
 }
 

@@ -1,35 +1,33 @@
-import pLimit from 'p-limit';
-import { ToolError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
-import type { Executable } from '../run/executable.ts';
-import type { Interrupted } from '../run/interruption.ts';
+import { createCommandQueue } from '../run/command-queue.ts';
+import type { Executable } from '../run/runner.ts';
 import { runWarmCall } from './call.ts';
 import type { Attempt, WarmCall } from './call.ts';
-import { fitEnvironment } from './environment.ts';
 import { createWarmKeeper } from './keeper.ts';
 import type { WorkerState } from './keeper.ts';
+import type { WorkerInfo } from './protocol.ts';
 import { startWarmWorker } from './worker.ts';
 
-/** The limits of the worker. Each has a default. */
+/** The limits of the worker. All have defaults. */
 export interface WarmLimits {
   /** The worker ends after this long without a command. */
   readonly idleMs: number;
   readonly maxConcurrent: number;
   readonly maxQueued: number;
-  /** How much of each stream is kept, from its two ends. */
+  /** How much of each stream to keep, from both ends. */
   readonly keepBytes: number;
-  /** How long a command may take to end after it was asked to. */
+  /** How long a command has to exit after SIGTERM. */
   readonly graceMs: number;
   readonly startTimeoutMs: number;
-  /** How long after its start a command still waits for the worker: a plain process loads the same code, and begun later it is hardly there sooner. */
+  /** How long after its start commands wait for the worker. A plain process loads the same code, so a late one would hardly be faster. */
   readonly patienceMs: number;
-  /** How long a child may take to acknowledge a request. */
+  /** How long a child has to acknowledge a request. */
   readonly handOverMs: number;
-  /** How long a busy worker may be silent before it is asked for a sign of life, and may take to give it. */
+  /** How long a busy worker may be silent before it is pinged, and how long it has to answer. */
   readonly silenceMs: number;
-  /** How long dstack may take to tell of itself (its help, its schemas, what it thinks of a file), warm or in a process. */
+  /** How long dstack has to describe itself (help, schemas, validation), in the worker or in a process. */
   readonly introspectionMs: number;
-  /** This many deaths within the period, and no worker is started for some time. */
+  /** After this many deaths within the period, no worker is started for a while. */
   readonly maxDeaths: number;
   readonly deathPeriodMs: number;
   readonly giveUpMs: number;
@@ -62,53 +60,44 @@ export interface WarmServiceOptions {
   readonly limits: WarmLimits;
 }
 
-/** The worker with its queue. */
+/** The worker and its queue. */
 export interface WarmService {
   readonly state: WorkerState;
   readonly starts: number;
   warmUp(): void;
   /**
-   * Runs a call in the worker, or tells why it didn't.
-   * @throws ToolError `busy` when too many wait already; whatever `beforeGo` throws.
+   * Runs a call in the worker, or returns why it can't.
+   * @throws ToolError `busy` if too many calls are waiting; otherwise what `beforeGo` throws.
    */
   attempt(call: WarmCall, env: Readonly<Record<string, string>>): Promise<Attempt>;
   close(): Promise<void>;
 }
 
-/** Creates the service; nothing is started before it is needed. */
+/** Creates the service. The worker starts with the first call that needs it. */
 export function createWarmService(options: WarmServiceOptions): WarmService {
   const { executable, env, log, limits, workerFiles } = options;
-  const slots = pLimit(limits.maxConcurrent);
+  const queue = createCommandQueue(limits.maxConcurrent, limits.maxQueued);
   const off = whyOff(options);
-  const start = async (): Promise<Awaited<ReturnType<typeof startWarmWorker>>> => {
+  const start = async (): ReturnType<typeof startWarmWorker> => {
     const { path, interpreter = '' } = executable;
     return startWarmWorker({ executable: path, interpreter, workerFiles, env, log, ...limits });
   };
   const keeper = createWarmKeeper({ ...limits, log, off, start });
 
   const attempt = async (call: WarmCall, wantedEnv: Readonly<Record<string, string>>): Promise<Attempt> => {
-    if (slots.pendingCount >= limits.maxQueued) throw busy(limits.maxQueued);
-    const worker = await Promise.race([keeper.acquire(), call.interruption.happened]);
+    const worker = await call.limit.race(keeper.acquire());
     if (typeof worker === 'string') return { kind: 'interrupted' };
-    if (worker === undefined) return { kind: 'stepped-aside', why: describeAbsence(keeper.state) };
+    if (worker === undefined) return { kind: 'fallback', why: describeAbsence(keeper.state) };
     const fit = fitEnvironment(worker.info, env, wantedEnv);
-    if (fit.kind === 'differs') return { kind: 'stepped-aside', why: `${fit.name} is read on import` };
+    if (fit.kind === 'differs') return { kind: 'fallback', why: `${fit.name} is read on import` };
 
-    const hold = keeper.hold();
-    let stage: 'waiting' | 'begun' | Interrupted = 'waiting';
-    const turn = slots(async (): Promise<Attempt> => {
-      if (stage !== 'waiting') return { kind: 'interrupted' };
-      stage = 'begun';
-      return runWarmCall(call, { worker, mode: fit.kind, env: fit.changed, ...limits });
-    });
-    const release = (): void => hold.release();
-    turn.then(release, release);
-    const givenUp = call.interruption.happened.then((how): Attempt | Promise<Attempt> => {
-      if (stage === 'begun') return turn;
-      stage = how;
-      return { kind: 'interrupted' };
-    });
-    return Promise.race([turn, givenUp]);
+    const usage = keeper.use();
+    try {
+      const run = () => runWarmCall(call, { worker, mode: fit.kind, env: fit.changed, ...limits });
+      return (await queue.run(call.limit.signal, run)) ?? { kind: 'interrupted' };
+    } finally {
+      usage.release();
+    }
   };
   return {
     get state() {
@@ -124,21 +113,45 @@ export function createWarmService(options: WarmServiceOptions): WarmService {
 }
 
 function whyOff({ enabled, platform, executable }: WarmServiceOptions): string | undefined {
-  if (!enabled) return 'it is switched off';
-  // macOS: its system libraries don't bear a fork after they were used. Windows has no fork.
-  if (platform !== 'linux') return `it needs Linux, and this is ${platform}`;
+  if (!enabled) return 'it is turned off';
+  // macOS: its system libraries can't be used in a fork of a process that has used them. Windows has no fork.
+  if (platform !== 'linux') return `it requires Linux, and this is ${platform}`;
   if (executable.interpreter === undefined) return `${executable.path} is not a Python script`;
   return undefined;
 }
 
 function describeAbsence(state: WorkerState): string {
   if ('why' in state) return state.why;
-  return state.kind === 'starting' ? 'it takes long to start' : 'it could not be started';
+  return state.kind === 'starting' ? 'it is still starting' : 'it could not be started';
 }
 
-const busy = (maxQueued: number): ToolError =>
-  new ToolError(
-    'busy',
-    `${maxQueued} dstack commands are waiting already. Nothing was run.`,
-    'Wait for the running calls, then call again.',
+/** How early in a command's start the worker can take over, given the environment that the command needs. */
+export type EnvironmentFit =
+  | { readonly kind: 'parked' | 'shallow'; readonly changed: Readonly<Record<string, string>> }
+  /** A variable that is read on import differs: only a new process reads it again. */
+  | { readonly kind: 'differs'; readonly name: string };
+
+/** From this width up, the parsers are the same: argparse only wraps the usage of a command group by it. */
+const PARSER_WIDTH = 60;
+
+/** Compares a command's variables with those that the worker was started with. */
+export function fitEnvironment(
+  info: Pick<WorkerInfo, 'bakedAtImport' | 'bakedAtPark'>,
+  base: Readonly<Record<string, string>>,
+  wanted: Readonly<Record<string, string>>,
+): EnvironmentFit {
+  const changed = Object.fromEntries(Object.entries(wanted).filter(([name, value]) => base[name] !== value));
+  const names = Object.keys(changed);
+  const differing = names.find((name) => matches(name, info.bakedAtImport));
+  if (differing !== undefined) return { kind: 'differs', name: differing };
+  const inParsers = names.some(
+    (name) => matches(name, info.bakedAtPark) && !isHarmlessWidth(name, base[name], changed[name]),
   );
+  return { kind: inParsers ? 'shallow' : 'parked', changed };
+}
+
+const matches = (name: string, patterns: readonly string[]): boolean =>
+  patterns.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
+
+const isHarmlessWidth = (name: string, before = '', after = ''): boolean =>
+  name === 'COLUMNS' && Number(before) >= PARSER_WIDTH && Number(after) >= PARSER_WIDTH;

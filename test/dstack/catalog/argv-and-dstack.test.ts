@@ -5,7 +5,7 @@ import { createCatalog } from '../../../src/dstack/catalog/create-catalog.ts';
 import type { CommandRequest } from '../../../src/dstack/argv/command.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { describeParsers, installedPython } from '../../support/installed-dstack.ts';
-import { emptyFolder } from "../../support/temporary-folders.ts";
+import { emptyFolder } from '../../support/temporary-folders.ts';
 import { settleAtEnd, silentLog } from '../../support/recorded-catalog.ts';
 import { fixture } from '../../support/paths.ts';
 

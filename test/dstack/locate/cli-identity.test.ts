@@ -5,7 +5,7 @@ import { findExecutable } from '../../../src/dstack/locate/find-executable.ts';
 import type { Executable } from '../../../src/dstack/run/runner.ts';
 import { resolveCliIdentity, readInstallationStamp } from '../../../src/dstack/locate/cli-identity.ts';
 import { installedDstack } from '../../support/installed-dstack.ts';
-import { emptyFolder } from "../../support/temporary-folders.ts";
+import { emptyFolder } from '../../support/temporary-folders.ts';
 import { silentLog } from '../../support/recorded-catalog.ts';
 
 let home: string;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { cliEnvironment } from '../../../src/dstack/run/environment.ts';
+import { cliEnvironment } from '../../../src/dstack/run/spawn-dstack.ts';
 import type { WarmRequest } from '../../../src/dstack/warm/protocol.ts';
 import { startWarmWorker } from '../../../src/dstack/warm/worker.ts';
 import type { WarmWorker } from '../../../src/dstack/warm/worker.ts';

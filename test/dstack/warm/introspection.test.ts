@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cliEnvironment } from '../../../src/dstack/run/environment.ts';
+import { cliEnvironment } from '../../../src/dstack/run/spawn-dstack.ts';
 import type { Introspection } from '../../../src/dstack/warm/introspection.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { installedDstack, installedPython } from '../../support/installed-dstack.ts';

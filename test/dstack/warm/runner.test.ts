@@ -144,14 +144,14 @@ describe('a command steps aside to a plain process', () => {
       const runner = start({ platform });
       const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
       expect(result.ran).toBe('plain');
-      expect(runner.state()).toMatchObject({ kind: 'off', why: `it needs Linux, and this is ${platform}` });
+      expect(runner.state()).toMatchObject({ kind: 'off', why: `it requires Linux, and this is ${platform}` });
     }
   });
 
   test('when the worker is switched off', async () => {
     const runner = start({ enabled: false });
     await plainly(runner);
-    expect(runner.state()).toMatchObject({ kind: 'off', plainCommands: { 'it is switched off': 1 } });
+    expect(runner.state()).toMatchObject({ kind: 'off', plainCommands: { 'it is turned off': 1 } });
   });
 
   test('when the executable is no Python script', async () => {
@@ -300,7 +300,7 @@ describe('a deadline or a cancellation', () => {
     const cancelled = runner.read(ps, { timeoutMs: LONG, env: fake.env(), signal: abort.signal });
     const late = runner.read(ps, { timeoutMs: 100, env: fake.env() });
     expect(await late).toMatchObject({
-      exit: { kind: 'not-started', reason: 'other dstack commands took all the time' },
+      exit: { kind: 'not-started', reason: 'timed out waiting for other dstack commands' },
     });
     abort.abort();
     expect((await cancelled).exit).toEqual({ kind: 'cancelled' });

@@ -3,8 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
 import { beforeAll, describe, test } from 'vitest';
-import { cliEnvironment } from '../../../src/dstack/run/environment.ts';
-import { watchInterruption } from '../../../src/dstack/run/interruption.ts';
+import { cliEnvironment } from '../../../src/dstack/run/spawn-dstack.ts';
+import { createCallLimit } from '../../../src/dstack/run/command-call.ts';
 import { createWarmService, DEFAULT_WARM_LIMITS } from '../../../src/dstack/warm/service.ts';
 import type { WarmService } from '../../../src/dstack/warm/service.ts';
 import { isOver, startTestSandbox, testOptions } from '../../support/start-test-sandbox.ts';
@@ -116,13 +116,12 @@ async function runBare(each: EqualityCase): Promise<Printed> {
 
 async function runWarm(each: EqualityCase): Promise<Printed | string> {
   const { workspace, service } = homeOf(each);
-  const interruption = watchInterruption(100_000, undefined, never);
+  const limit = createCallLimit({ timeoutMs: 100_000 }, never);
   const options = { cwd: path.join(workspace, each.folder ?? '') };
   const input = each.input === undefined ? {} : { input: Buffer.from(each.input) };
-  const call = { argv: each.argv, options, interruption, mayGoOn: false, beforeGo: () => undefined, ...input };
+  const call = { argv: each.argv, options, limit, outlivesCall: false, beforeGo: () => undefined, ...input };
   const attempt = await service.attempt(call, each.env ?? {});
-  interruption.dispose();
-  if (attempt.kind === 'stepped-aside') return attempt.why;
+  if (attempt.kind === 'fallback') return attempt.why;
   if (attempt.kind === 'interrupted') throw new Error('it took too long');
   const { end, printed } = attempt;
   const code = end.kind === 'exited' ? end.code : end.kind === 'signalled' ? end.signal : end.kind;

@@ -18,7 +18,7 @@ const old = recordedCatalog('0.19.40');
 
 async function refusal(request: CommandRequest, of = catalog): Promise<[string, string, string]> {
   const error: unknown = await checkArgv(request, of).catch((reason: unknown) => reason);
-  if (!(error instanceof ToolError)) throw new Error('it was let through', { cause: error });
+  if (!(error instanceof ToolError)) throw new Error('it was accepted', { cause: error });
   return [error.code, error.message, error.hint];
 }
 
@@ -28,7 +28,7 @@ function thrown(run: () => unknown): [string, string, string] {
   } catch (error) {
     if (error instanceof ToolError) return [error.code, error.message, error.hint];
   }
-  throw new Error('it was let through');
+  throw new Error('it was accepted');
 }
 
 const task = { command: 'apply', configurationType: 'task', flags: { '--file': 'f.yml' } } as const;
@@ -37,37 +37,33 @@ test.each<[string, CommandRequest, [string, string, string]]>([
   [
     'a switch with a value',
     { ...task, extraFlags: { '--spot': 'yes' } },
-    [
-      'invalid-value',
-      '--spot is a switch and takes no value. Nothing was run.',
-      'Give --spot the value true, or leave it out.',
-    ],
+    ['invalid-value', '--spot is a switch and takes no value. Nothing was run.', 'Set --spot to true, or omit it.'],
   ],
   [
-    'a flag of the server itself',
+    'a flag that tools set',
     { command: 'ps', extraFlags: { '--watch': true } },
     [
       'forbidden-flag',
-      '--watch is set by this server itself. Nothing was run.',
-      "Leave --watch out: use the tool's own inputs.",
+      '--watch is set by this server. Nothing was run.',
+      "Omit --watch and use the tool's own inputs.",
     ],
   ],
   [
-    'a flag that is the operator’s to allow',
+    'a flag that needs the operator’s permission',
     { ...task, extraFlags: { '--env': 'A=1' } },
     [
       'forbidden-flag',
-      "--env isn't taken from a model: it reads files, carries a secret or opens something to others. Nothing was run.",
-      'Leave --env out. What it sets can be written into the configuration file by the person who runs dstack.',
+      "--env can't be used by models: it can read files, expose secrets or open network access. Nothing was run.",
+      'Omit --env. The user can set the same in the configuration file.',
     ],
   ],
   [
-    'a command without what it needs',
+    'a command without a required flag',
     { command: 'stop', positionals: ['my-run'] },
     [
       'forbidden-flag',
-      'dstack stop without --yes would wait for an answer or never end. Nothing was run.',
-      'Use the tool that is made for this.',
+      'dstack stop without --yes would wait for input or never end. Nothing was run.',
+      'Use the dedicated tool instead.',
     ],
   ],
   [
@@ -75,20 +71,20 @@ test.each<[string, CommandRequest, [string, string, string]]>([
     { command: 'ps', flags: { '--watch': true } },
     [
       'forbidden-flag',
-      "dstack ps with --watch isn't run by this server in this form. Nothing was run.",
-      'Use the tool that is made for this.',
+      'dstack ps with --watch is not supported by this server. Nothing was run.',
+      'Use the dedicated tool instead.',
     ],
   ],
   [
-    'a command that is not run',
+    'a command that is not on the list',
     { command: 'gateway update' },
     [
       'unknown-command',
       "This server doesn't run `dstack gateway update`. Nothing was run.",
-      `It runs: ${RUNNABLE_COMMANDS.join(', ')}. Anything else is for the person to run in a terminal.`,
+      `It runs: ${RUNNABLE_COMMANDS.join(', ')}. The user can run anything else in a terminal.`,
     ],
   ],
-])('%s is refused in these words', async (_what, request, words) => {
+])('%s is rejected with these words', async (_what, request, words) => {
   expect(await refusal(request)).toEqual(words);
 });
 
@@ -97,99 +93,99 @@ test.each<[string, CommandRequest, RegExp, RegExp]>([
     'an empty list',
     { command: 'offer', extraFlags: { '--gpu': [] } },
     /^--gpu has an empty list of values\. Nothing was run\.$/,
-    /^Give --gpu one value: ./,
+    /^Pass one value for --gpu: ./,
   ],
   [
     'a list for one value',
     { command: 'ps', extraFlags: { '--last': [1, 2] } },
-    /^--last has 2 values, and isn't documented as repeatable\. Nothing was run\.$/,
-    /^Give --last one value: ./,
+    /^--last has 2 values but isn't documented as repeatable\. Nothing was run\.$/,
+    /^Pass one value for --last: ./,
   ],
   [
-    'two that exclude each other',
+    'two mutually exclusive flags',
     { ...task, extraFlags: { '--spot': true, '--on-demand': true } },
-    /^--on-demand and --spot exclude each other\. Nothing was run\.$/,
-    /^Leave one of the two out\. Usage: dstack apply/,
+    /^--on-demand and --spot are mutually exclusive\. Nothing was run\.$/,
+    /^Omit one of them\. Usage: dstack apply/,
   ],
   [
-    'one name too many',
+    'an extra name',
     { command: 'logs', positionals: ['run-one', 'x'.repeat(100)] },
-    /^dstack logs takes no such argument: "x{80}"\. Nothing was run\.$/,
+    /^dstack logs doesn't accept this argument: "x{80}"\. Nothing was run\.$/,
     /^Usage: dstack logs/,
   ],
   [
-    'no name',
+    'a missing name',
     { command: 'logs' },
-    /^dstack logs needs a name \(run_name\)\. Nothing was run\.$/,
+    /^dstack logs requires a name \(run_name\)\. Nothing was run\.$/,
     /^Usage: dstack logs/,
   ],
   [
     'a value of the wrong type',
     { command: 'offer', extraFlags: { '--gpu': { a: 1 } } },
-    /^The value of --gpu is no text and no number\. Nothing was run\.$/,
-    /^Give --gpu a text or a number: ./,
+    /^The value of --gpu must be a string or a number\. Nothing was run\.$/,
+    /^Pass a string or a number for --gpu: ./,
   ],
   [
-    'no finite number',
+    'a number that is not finite',
     { command: 'ps', extraFlags: { '--last': Number.NaN } },
-    /^The value of --last is no finite number\. Nothing was run\.$/,
-    /^Give --last a number: ./,
+    /^The value of --last must be a finite number\. Nothing was run\.$/,
+    /^Pass a number for --last: ./,
   ],
   [
     'an empty value',
     { command: 'offer', extraFlags: { '--gpu': '' } },
     /^The value of --gpu is empty\. Nothing was run\.$/,
-    /^Give a value, or leave the flag out\.$/,
+    /^Pass a value, or omit the flag\.$/,
   ],
   [
     'a value that is a flag',
     { command: 'offer', extraFlags: { '--gpu': `-${'x'.repeat(100)}` } },
-    /^The value of --gpu starts with "-": "-x{79}" would be read as a flag\. Nothing was run\.$/,
-    /^Give a value that starts with another character\.$/,
+    /^The value of --gpu starts with "-": "-x{79}" would be parsed as a flag\. Nothing was run\.$/,
+    /^Pass a value that starts with another character\.$/,
   ],
   [
     'a long value',
     { command: 'offer', extraFlags: { '--gpu': 'é'.repeat(2_049) } },
     /^The value of --gpu is longer than 4096 bytes\. Nothing was run\.$/,
-    /^Give a shorter value\.$/,
+    /^Pass a shorter value\.$/,
   ],
   [
-    'a control',
+    'a control character',
     { command: 'offer', extraFlags: { '--gpu': 'a\u0007' } },
-    /^The value of --gpu holds the character U\+0007, which is a control or can't be seen\. Nothing was run\.$/,
-    /^Give printable characters only\.$/,
+    /^The value of --gpu contains the character U\+0007, which is a control character or invisible\. Nothing was run\.$/,
+    /^Use only printable characters\.$/,
   ],
   [
-    'what a shell would read',
+    'a shell character',
     { command: 'offer', extraFlags: { '--gpu': 'a|b' } },
-    /^The value of --gpu holds the character \|\. Nothing was run\.$/,
-    /^None of \$ ` \\ ; \| & < > has a meaning in a dstack value\. A range is written 24GB\.\.80GB\.$/,
+    /^The value of --gpu contains the character \|\. Nothing was run\.$/,
+    /^The characters \$ ` \\ ; \| & < > are not used in dstack values\. Ranges look like 24GB\.\.80GB\.$/,
   ],
   [
-    'no documented choice',
+    'an undocumented choice',
     { command: 'offer', flags: { '--format': 'x'.repeat(100) } },
     /^The value of --format is "x{80}"\. Nothing was run\.$/,
-    /^dstack documents: plain, json\.$/,
+    /^Allowed values: plain, json\.$/,
   ],
   [
-    'no name of a project',
+    'an invalid project name',
     { command: 'ps', flags: { '--project': `a ${'b'.repeat(100)}` } },
-    /^"a b{78}" is no name of a dstack project\. Nothing was run\.$/,
-    /^A project name has letters, digits, - and _\.$/,
+    /^"a b{78}" isn't a valid dstack project name\. Nothing was run\.$/,
+    /^A project name contains only letters, digits, - and _\.$/,
   ],
   [
-    'no name of a resource',
+    'an invalid resource name',
     { command: 'logs', positionals: ['A'.repeat(100)] },
-    /^"A{80}" is no name of a dstack resource\. Nothing was run\.$/,
-    /^A name starts with a small letter and goes on with small letters, digits and -: 2 to 41 characters in all\.$/,
+    /^"A{80}" isn't a valid dstack resource name\. Nothing was run\.$/,
+    /^A name is 2 to 41 characters long: a lowercase letter, then lowercase letters, digits and -\.$/,
   ],
-])('%s is refused in words that name it, cut to a length', async (_what, request, message, hint) => {
+])('%s is rejected with a message that quotes it, up to a length', async (_what, request, message, hint) => {
   const [, said, next] = await refusal(request);
   expect(said).toMatch(message);
   expect(next).toMatch(hint);
 });
 
-test('an old CLI that lacks a flag or a command of a tool is told as that', async () => {
+test('an old CLI that lacks a flag or a command of a tool is reported as too old', async () => {
   const [code, message, hint] = await refusal(
     { command: 'run get', flags: { '--json': true }, positionals: ['my-run'] },
     old,
@@ -201,12 +197,12 @@ test('an old CLI that lacks a flag or a command of a tool is told as that', asyn
   expect(hint).not.toBe('');
   expect(await refusal({ command: 'ps', flags: { '--invented': true } })).toEqual([
     'cli-too-old',
-    "dstack 0.22.5 doesn't document --invented for `ps`, which this needs. Nothing was run.",
-    'Leave out the input that asks for it, or upgrade dstack: `uv tool upgrade dstack` or `pip install -U dstack`.',
+    "This needs --invented, which dstack 0.22.5 doesn't document for `ps`. Nothing was run.",
+    'Omit the input that requires it, or upgrade dstack: `uv tool upgrade dstack` or `pip install -U dstack`.',
   ]);
 });
 
-test('a look-alike of an argv is none, and an argv can not be changed', async () => {
+test('a look-alike is not a checked argv, and a checked argv is frozen', async () => {
   const argv = await checkArgv({ command: 'ps' }, catalog);
   expect(isCheckedArgv(argv)).toBe(true);
   for (const other of [undefined, null, 'ps', 0, {}, { ...argv }, Object.create(argv)])
@@ -218,13 +214,13 @@ test('a look-alike of an argv is none, and an argv can not be changed', async ()
   expect(hasEffect(argv)).toBe(false);
 });
 
-test('help and version are asked for, and nothing else', () => {
+test('the argv for help or version does nothing else', () => {
   expect(checkVersionArgv()).toMatchObject({ command: '--version', argv: ['--version'], effect: 'read' });
   expect(checkHelpArgv('')).toMatchObject({ command: '--help', argv: ['--help'], effect: 'read' });
   expect(checkHelpArgv('run get')).toMatchObject({ command: 'run get --help', argv: ['run', 'get', '--help'] });
   expect(checkHelpArgv('a b c').argv).toEqual(['a', 'b', 'c', '--help']);
   expect(checkHelpArgv(`a${'b'.repeat(40)}`).argv).toHaveLength(2);
-  const hint = 'Ask for the help of a command such as `apply` or `run get`.';
+  const hint = 'Pass a command such as `apply` or `run get`.';
   for (const [command, shown] of [
     ['a b c d', '"a b c d"'],
     [`a${'b'.repeat(41)}`, `"a${'b'.repeat(41)}"`],
@@ -232,7 +228,7 @@ test('help and version are asked for, and nothing else', () => {
     ['-h', '"-h"'],
     ['ps  logs', '"ps  logs"'],
   ] as const)
-    expect(thrown(() => checkHelpArgv(command))).toEqual(['unknown-command', `${shown} is no dstack command.`, hint]);
+    expect(thrown(() => checkHelpArgv(command))).toEqual(['unknown-command', `${shown} isn't a dstack command.`, hint]);
 });
 
 const flag = (long: string, more: Partial<DocumentedFlag> = {}): DocumentedFlag => ({
@@ -290,36 +286,36 @@ test.each([
       '--pathology',
     ],
   ],
-] as const)('these are the %s’s to give: %j', (giver, names) => {
-  for (const name of names) expect([name, flagOwner(flag(name, { value: 'none' }))]).toEqual([name, giver]);
+] as const)('the %s owns these flags: %j', (owner, names) => {
+  for (const name of names) expect([name, flagOwner(flag(name, { value: 'none' }))]).toEqual([name, owner]);
 });
 
-test('a flag that nobody knows yet is the operator’s when its value says that it is a file, an address or a secret', () => {
+test('the operator owns an unknown flag whose value is a file, an address or a secret', () => {
   for (const metavar of ['FILE', 'SOME_PATH', 'URL', 'SSH_PRIVATE_KEY', 'OAUTH_TOKEN', 'HOST'])
     expect([metavar, flagOwner(flag('--new', takes(metavar)))]).toEqual([metavar, 'operator']);
   for (const metavar of ['NAME', 'DURATION', 'PROFILE', 'N'])
     expect(flagOwner(flag('--new', takes(metavar)))).toBe('model');
 });
 
-test('free text may hold what a shell would read, and only where a file, an address or free text is meant', () => {
+test('only a file, an address or free text may contain shell characters', () => {
   for (const metavar of ['FILE', 'PATH', 'DIR', 'REPO', 'URL', 'SSH_PRIVATE_KEY', 'OAUTH_TOKEN', 'KEY[=VALUE]'])
     expect(checkFlagValue(flag('--new', takes(metavar)), 'a$b')).toBe('a$b');
   for (const metavar of ['MY_FILE', 'FILES', 'NAME', 'KEY', 'VALUE', ''])
     expect(thrown(() => checkFlagValue(flag('--new', takes(metavar)), 'a$b'))[0]).toBe('invalid-value');
 });
 
-test.each(['ab', 'a1', 'a-', `a${'b'.repeat(40)}`, 'a-1-b'])('%j is a name', (name) => {
+test.each(['ab', 'a1', 'a-', `a${'b'.repeat(40)}`, 'a-1-b'])('%j is a valid name', (name) => {
   expect(checkName(name)).toBe(name);
 });
 
 test.each(['a', `a${'b'.repeat(41)}`, '1a', '-a', 'aB', 'a_b', 'a.b', 'ab\n', '\nab', ' ab', 'Ab'])(
-  '%j is no name',
+  '%j is not a valid name',
   (name) => {
     expect(thrown(() => checkName(name))[0]).toBe('invalid-name');
   },
 );
 
-test('the commands that may be run, and what each does to the world', () => {
+test('the commands that can be run have these rules', () => {
   const rules = RUNNABLE_COMMANDS.map((command) => {
     const bare = ruleOf(command, new Set());
     return `${command}: ${bare?.effect ?? ''}${bare?.named === true ? ' by name' : ''}, needs ${bare?.needs.join(' ') || 'nothing'}, refuses ${bare?.refuses.join(' ') || 'nothing'}`;

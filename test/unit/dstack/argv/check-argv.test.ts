@@ -11,7 +11,7 @@ import { propertyRuns } from '../../../support/property-runs.ts';
 const catalog = recordedCatalog('0.22.5');
 const old = recordedCatalog('0.19.40');
 
-/** The words of the argv, or the code of the refusal. */
+/** Returns the argv, or the code of the rejection. */
 async function check(request: CommandRequest, allowedFlags: readonly string[] = [], of = catalog): Promise<string> {
   try {
     return (await checkArgv(request, of, { allowedFlags })).argv.join(' ');
@@ -23,11 +23,11 @@ async function check(request: CommandRequest, allowedFlags: readonly string[] = 
 
 async function refusal(request: CommandRequest, of = catalog): Promise<string> {
   const error: unknown = await checkArgv(request, of).catch((reason: unknown) => reason);
-  if (!(error instanceof ToolError)) throw new Error('it was let through', { cause: error });
+  if (!(error instanceof ToolError)) throw new Error('it was accepted', { cause: error });
   return `${error.message} ${error.hint}`;
 }
 
-describe('what is asked for within the rules', () => {
+describe('a request within the rules', () => {
   test.each<[CommandRequest, string]>([
     [{ command: 'ps' }, 'ps'],
     [{ command: 'ps', flags: { '--all': true, '--last': 3 } }, 'ps --all --last 3'],
@@ -54,7 +54,7 @@ describe('what is asked for within the rules', () => {
     expect(await check(request)).toBe(argv);
   });
 
-  test('the project goes before a subcommand that takes it over from the command above', async () => {
+  test('the project precedes a subcommand that inherits it from its parent', async () => {
     const flags = { '--json': true, '--project': 'main' } as const;
     expect(await check({ command: 'run get', flags, positionals: ['my-run'] })).toBe(
       'run --project main get --json my-run',
@@ -62,14 +62,14 @@ describe('what is asked for within the rules', () => {
     expect(await check({ command: 'ps', flags: { '--project': 'main' } })).toBe('ps --project main');
   });
 
-  test('no other flag of the command above is taken over', async () => {
+  test('no other flag of the parent command is inherited', async () => {
     expect(await check({ command: 'event list', flags: { '--project': 'p' } })).toBe('event --project p list');
     expect(
       await check({ command: 'fleet get', flags: { '--json': true, '--verbose': true }, positionals: ['f1'] }),
     ).toBe('cli-too-old');
   });
 
-  test('what was made can be told from a look-alike, and cannot be changed', async () => {
+  test('a checked argv is distinct from a look-alike and frozen', async () => {
     const argv = await checkArgv({ command: 'ps' }, catalog);
     expect(isCheckedArgv(argv)).toBe(true);
     expect(isCheckedArgv({ ...argv })).toBe(false);
@@ -77,7 +77,7 @@ describe('what is asked for within the rules', () => {
   });
 });
 
-describe('the effect is told by the argv itself', () => {
+describe('the argv determines the effect', () => {
   const apply = { '--file': 'x.dstack.yml' } as const;
   test.each<[CommandRequest, string]>([
     [{ command: 'apply', flags: apply }, 'read'],
@@ -107,7 +107,7 @@ describe('the effect is told by the argv itself', () => {
     [{ command: 'ps', flags: { '--watch': true } }],
     [{ command: 'event', flags: { '--watch': true } }],
     [{ command: 'metrics', flags: { '--watch': true }, positionals: ['my-run'] }],
-  ])('%j would ask, block or do more, and is refused', async (request) => {
+  ])('%j would prompt, block or do more, and is rejected', async (request) => {
     expect(await check(request)).toBe('forbidden-flag');
   });
 });
@@ -139,11 +139,11 @@ describe('commands', () => {
     'destroy',
     '--version',
     'ps\0',
-  ])('%j is no command', async (command) => {
+  ])('%j is not a command', async (command) => {
     expect(await check({ command })).toBe('unknown-command');
   });
 
-  test('one that the installed version does not document is named with those that it does', async () => {
+  test('a command that the installed version does not document is reported with those that it does', async () => {
     expect(await refusal({ command: 'event' }, old)).toMatch(
       /dstack 0\.19\.40 doesn't document `event`; it documents: apply, attach.*upgrade/,
     );
@@ -153,7 +153,7 @@ describe('commands', () => {
     expect(await check({ command: 'event' }, [], old)).toBe('cli-too-old');
   });
 
-  test('a configuration type that is not documented is refused', async () => {
+  test('an undocumented configuration type is rejected', async () => {
     expect(await check({ command: 'apply', configurationType: 'taks', flags: { '--file': 'a.yml' } })).toBe(
       'unknown-command',
     );
@@ -162,14 +162,14 @@ describe('commands', () => {
 
 describe('flags', () => {
   const spellings: [string, ErrorCode, RegExp][] = [
-    ['--al', 'unknown-flag', /abbreviation.*Write --all/],
-    ['--ver', 'unknown-flag', /abbreviation.*Write --verbose/],
-    ['--verbos', 'unknown-flag', /abbreviation/],
-    ['-a', 'unknown-flag', /short form.*Write --all/],
+    ['--al', 'unknown-flag', /abbreviated.*Use --all/],
+    ['--ver', 'unknown-flag', /abbreviated.*Use --verbose/],
+    ['--verbos', 'unknown-flag', /abbreviated/],
+    ['-a', 'unknown-flag', /short flag.*Use --all/],
     ['-av', 'unknown-flag', /Only long flags/],
     ['-an3', 'unknown-flag', /Only long flags/],
-    ['--last=3', 'unknown-flag', /value in the flag.*"--last": value/],
-    ['--all=1', 'unknown-flag', /value in the flag/],
+    ['--last=3', 'unknown-flag', /contains the value.*"--last": value/],
+    ['--all=1', 'unknown-flag', /contains the value/],
     ['-n=3', 'unknown-flag', /"--last": value/],
     ['--lats', 'unknown-flag', /Did you mean --last\?/],
     ['--show-all', 'unknown-flag', /Did you mean --all\?/],
@@ -188,13 +188,13 @@ describe('flags', () => {
     ['__proto__', 'unknown-flag', /document/],
     ['toString', 'unknown-flag', /document/],
   ];
-  test.each(spellings)('%j is refused (%s) with what to write instead', async (name, code, words) => {
+  test.each(spellings)('%j is rejected (%s) with a suggestion', async (name, code, words) => {
     const request = { command: 'ps', extraFlags: Object.fromEntries([[name, true]]) };
     expect(await check(request)).toBe(code);
     expect(await refusal(request)).toMatch(words);
   });
 
-  test('the list in a refusal leaves out what a model may not give', async () => {
+  test('the list in a rejection omits flags that models cannot use', async () => {
     expect(await refusal({ command: 'ps', extraFlags: { '--gpu': 'A100' } })).toMatch(
       /Flags of `ps`: --all, --verbose, --last\.$/,
     );
@@ -208,7 +208,7 @@ describe('flags', () => {
   });
 
   const tooling = ['--yes', '--detach', '--file', '--force', '--help', '--project', '--verbose'];
-  test.each(tooling)('%s of apply is the tools’ own, or harmless', async (name) => {
+  test.each(tooling)('%s of apply belongs to the tools, or is harmless', async (name) => {
     const value = name === '--file' || name === '--project' ? 'x' : true;
     const got = await check({
       command: 'apply',
@@ -228,7 +228,7 @@ describe('flags', () => {
     ['--repo', 'https://example.com/r.git'],
     ['--repo-branch', 'main'],
   ];
-  test.each(guarded)('%s is taken from a model only by the operator’s leave', async (name, value) => {
+  test.each(guarded)('models can use %s only with the operator’s permission', async (name, value) => {
     const request = {
       command: 'apply',
       configurationType: 'task',
@@ -239,7 +239,7 @@ describe('flags', () => {
     expect(await check(request, [name])).toBe(`apply --file f.yml ${name} ${String(value)}`);
   });
 
-  test('a refusal does not tell how to get round it', async () => {
+  test('a rejection does not say how to bypass it', async () => {
     const request = {
       command: 'apply',
       configurationType: 'task',
@@ -249,7 +249,7 @@ describe('flags', () => {
     expect(await refusal(request)).not.toMatch(/allow|setting|DSTACK_MCP/i);
   });
 
-  test('no leave lets a model give what a tool sets', async () => {
+  test('the operator allow-list cannot enable tool-owned flags', async () => {
     const request = { command: 'apply', flags: { '--file': 'f.yml' }, extraFlags: { '--yes': true, '--detach': true } };
     expect(await check(request, ['--yes', '--detach'])).toBe('forbidden-flag');
   });
@@ -259,16 +259,16 @@ describe('flags', () => {
     expect(await check(request)).toBe('forbidden-flag');
   });
 
-  test('flags that exclude each other are refused together, and each alone is taken', async () => {
+  test('mutually exclusive flags are rejected together and accepted alone', async () => {
     const both = { command: 'offer', extraFlags: { '--spot': true, '--on-demand': true } };
     expect(await check(both)).toBe('invalid-input');
-    expect(await refusal(both)).toContain('--on-demand and --spot exclude each other');
+    expect(await refusal(both)).toContain('--on-demand and --spot are mutually exclusive');
     expect(await check({ command: 'offer', extraFlags: { '--on-demand': true, '--no-retry': true } })).toBe(
       'offer --on-demand --no-retry',
     );
   });
 
-  test('a required flag must be there', async () => {
+  test('a required flag has to be present', async () => {
     expect(await refusal({ command: 'run get', positionals: ['my-run'] })).toContain('requires --json');
   });
 });
@@ -280,15 +280,15 @@ describe('values', () => {
     ['a switch with null', { '--all': null }, 'invalid-value'],
     ['no value', { '--last': true }, 'invalid-value'],
     ['an object', { '--last': { toString: 1 } }, 'invalid-value'],
-    ['a list for a flag that is given once', { '--last': [1, 2] }, 'invalid-value'],
+    ['a list for a flag that is not repeatable', { '--last': [1, 2] }, 'invalid-value'],
     ['an empty list', { '--last': [] }, 'invalid-value'],
     ['a list of lists', { '--last': [[1]] }, 'invalid-value'],
     ['an empty text', { '--last': '' }, 'invalid-value'],
     ['a flag', { '--last': '--watch' }, 'invalid-value'],
     ['a short flag', { '--last': '-w' }, 'invalid-value'],
     ['a negative number', { '--last': -1 }, 'invalid-value'],
-    ['no number', { '--last': Number.NaN }, 'invalid-value'],
-    ['an endless number', { '--last': Number.POSITIVE_INFINITY }, 'invalid-value'],
+    ['not a number', { '--last': Number.NaN }, 'invalid-value'],
+    ['an infinite number', { '--last': Number.POSITIVE_INFINITY }, 'invalid-value'],
     ['a newline', { '--last': '1\n--watch' }, 'invalid-value'],
     ['NUL', { '--last': '1\0' }, 'invalid-value'],
     ['an escape sequence', { '--last': '\u001b[31m1' }, 'invalid-value'],
@@ -309,12 +309,9 @@ describe('values', () => {
     expect(await check({ command: 'ps', extraFlags })).toBe(result);
   });
 
-  test.each(['$', '`', '\\', ';', '|', '&', '<', '>'])(
-    '%s is refused in a value, whose grammar has no use for it',
-    async (character) => {
-      expect(await check({ command: 'offer', extraFlags: { '--gpu': `A100${character}x` } })).toBe('invalid-value');
-    },
-  );
+  test.each(['$', '`', '\\', ';', '|', '&', '<', '>'])('%s is rejected in a value', async (character) => {
+    expect(await check({ command: 'offer', extraFlags: { '--gpu': `A100${character}x` } })).toBe('invalid-value');
+  });
 
   test('a choice is one of the documented ones, exactly', async () => {
     expect(await check({ command: 'ps', flags: { '--format': 'JSON' } })).toBe('invalid-value');
@@ -334,7 +331,7 @@ describe('values', () => {
     'ʀun',
     '1run',
     '',
-  ])('%j is no name of a run', async (name) => {
+  ])('%j is not a valid run name', async (name) => {
     expect(await check({ command: 'logs', positionals: [name] })).toBe('invalid-name');
     expect(
       await check({
@@ -346,17 +343,17 @@ describe('values', () => {
     ).toMatch(/^invalid-(name|value)$/);
   });
 
-  test.each(['a b', 'p/q', '..', 'p\u0131', 'x'.repeat(51)])('%j is no name of a project', async (project) => {
+  test.each(['a b', 'p/q', '..', 'p\u0131', 'x'.repeat(51)])('%j is not a valid project name', async (project) => {
     expect(await check({ command: 'ps', flags: { '--project': project } })).toBe('invalid-name');
   });
 
-  test('there are no more positionals than the name, and none where no name is taken', async () => {
+  test('a command accepts at most its name, or no positional', async () => {
     expect(await check({ command: 'logs', positionals: ['run-one', 'run-two'] })).toBe('invalid-input');
     expect(await check({ command: 'ps', positionals: ['run-one'] })).toBe('invalid-input');
     expect(
       await check({ command: 'apply', configurationType: 'task', flags: { '--file': 'f.yml' }, positionals: ['args'] }),
     ).toBe('invalid-input');
-    expect(await refusal({ command: 'stop', flags: { '--yes': true } })).toContain('needs a name (run_name)');
+    expect(await refusal({ command: 'stop', flags: { '--yes': true } })).toContain('requires a name (run_name)');
   });
 });
 
@@ -375,7 +372,7 @@ describe('commands that no tool reaches', () => {
     ['login', {}, 'x'],
     ['destroy', { '--file': 'x.dstack.yml', '--yes': true }, 'x'],
     ['', {}, 'x'],
-  ])('%s is not run, whoever asks and whatever is allowed', async (command, flags, name) => {
+  ])('%s is never run, whoever requests it and whatever is allowed', async (command, flags, name) => {
     const requests: CommandRequest[] = [
       { command, flags, positionals: [name] },
       { command, extraFlags: flags, positionals: [name] },
@@ -386,7 +383,7 @@ describe('commands that no tool reaches', () => {
   });
 });
 
-describe('whatever is asked for', () => {
+describe('any request', () => {
   const pages = recordedPages('0.22.5');
   const documented = new Set(Object.values(pages).flatMap((text) => text.match(/--[a-z][a-z-]+/g) ?? []));
   const nasty = fc.constantFrom(
@@ -421,7 +418,7 @@ describe('whatever is asked for', () => {
 
   const reserved = new Set(['--yes', '--detach', '--file', '--watch', '--help', '--token', '--ssh-identity']);
 
-  test('an argv holds the command, documented long flags for a model, and values that are no flags: nothing else', async () => {
+  test('an argv contains only the command, documented long flags for models, and values that are not flags', async () => {
     let passed = 0;
     await fc.assert(
       fc.asyncProperty(request, async (asked) => {
@@ -447,7 +444,7 @@ describe('whatever is asked for', () => {
 });
 
 describe('help pages', () => {
-  test('the argv asks for help and nothing else', () => {
+  test('the argv only requests help', () => {
     expect(checkHelpArgv('run get').argv).toEqual(['run', 'get', '--help']);
     expect(checkHelpArgv('').argv).toEqual(['--help']);
     expect(checkHelpArgv('apply', 'dev-environment').argv).toEqual(['apply', '-h', 'dev-environment']);
@@ -455,7 +452,7 @@ describe('help pages', () => {
   });
 
   test.each(['--version', 'ps -w', 'a b c d', 'ps;ls', 'logs my_run', 'x\n', '../x'])(
-    '%j is no command to ask for',
+    '%j is not accepted as a command',
     (command) => {
       expect(() => checkHelpArgv(command)).toThrow(ToolError);
       expect(() => checkHelpArgv('apply', command)).toThrow(ToolError);

@@ -5,13 +5,8 @@ import { createCatalog } from '../../../../src/dstack/catalog/create-catalog.ts'
 import type { Catalog } from '../../../../src/dstack/argv/catalog.ts';
 import type { CliIdentity } from '../../../../src/dstack/locate/cli-identity.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
-import { emptyFolder } from "../../../support/temporary-folders.ts";
-import {
-  recordedCatalog,
-  recordedPages,
-  settleAtEnd,
-  silentLog,
-} from '../../../support/recorded-catalog.ts';
+import { emptyFolder } from '../../../support/temporary-folders.ts';
+import { recordedCatalog, recordedPages, settleAtEnd, silentLog } from '../../../support/recorded-catalog.ts';
 
 const pages = recordedPages('0.22.5');
 const identity: CliIdentity = { path: '/bin/dstack', realpath: '/bin/dstack', mtimeMs: 1, size: 2, version: '0.22.5' };
@@ -54,20 +49,20 @@ async function readAndKeep(command: string, type?: string): Promise<string> {
   return text;
 }
 
-test('nothing is read before it is asked for, and then one page', async () => {
+test('pages are read on demand, one at a time', async () => {
   const catalog = open();
   expect(asked).toEqual([]);
   await catalog.flagsOf('ps');
   expect(asked).toEqual(['ps']);
 });
 
-test('many questions at once read a page once', async () => {
+test('concurrent requests read a page once', async () => {
   const catalog = open();
   await Promise.all(Array.from({ length: 20 }, () => catalog.page('ps')));
   expect(asked).toEqual(['ps']);
 });
 
-test('the next catalog of the same executable reads from the disk, which only this user may', async () => {
+test('the next catalog of the same executable reads from the cache on disk, which only this user can read', async () => {
   await readAndKeep('apply', 'task');
   expect((await stat(await cacheFile())).mode & 0o777).toBe(0o600);
   expect((await stat(cacheDir)).mode & 0o777).toBe(0o700);
@@ -76,7 +71,7 @@ test('the next catalog of the same executable reads from the disk, which only th
   expect(asked).toEqual(['apply -h task']);
 });
 
-test('pages that came along with one are on the disk too: the next catalog asks for none of them', async () => {
+test('prefetched pages are cached on disk: the next catalog requests none of them', async () => {
   const source = {
     read: () => Promise.resolve(pages['ps'] ?? ''),
     prefetchedPages: () => ({ ps: pages['ps'] ?? '', 'apply -h task': pages['apply -h task'] ?? '' }),
@@ -92,7 +87,7 @@ test.each<[string, Partial<CliIdentity>]>([
   ['version', { version: '0.23.0' }],
   ['modification time', { mtimeMs: 9 }],
   ['size', { size: 9 }],
-])('another %s makes the cache void', async (_what, changes) => {
+])('another %s invalidates the cache', async (_what, changes) => {
   await readAndKeep('ps');
   await open(changes).page('ps');
   expect(asked).toEqual(['ps', 'ps']);
@@ -109,13 +104,13 @@ test.each(['', '{', 'null', '{"format":1}', '{"format":1,"identity":{},"pages":{
   },
 );
 
-test('a cache that cannot be written only costs time', async () => {
+test('a cache that cannot be written only takes time', async () => {
   await writeFile(cacheDir, 'a file where the folder should be');
   const catalog = open();
   expect((await catalog.page('ps')).help.program).toBe('dstack ps');
 });
 
-test('no temporary file is left, and pages that come together are all kept', async () => {
+test('no temporary file is left, and pages that arrive together are all cached', async () => {
   await mkdir(cacheDir);
   const catalog = open();
   await Promise.all(['ps', 'logs', 'offer', 'stop', 'fleet'].map((command) => catalog.page(command)));
@@ -124,14 +119,14 @@ test('no temporary file is left, and pages that come together are all kept', asy
   expect(Object.keys(JSON.parse(await readFile(await cacheFile(), 'utf8')).pages)).toHaveLength(5);
 });
 
-test('a page that could not be read is asked for again', async () => {
+test('a page that could not be read is requested again', async () => {
   const failing = open({}, true);
   await expect(failing.page('ps')).rejects.toMatchObject({ code: 'timed-out' });
   await expect(failing.page('ps')).rejects.toMatchObject({ code: 'timed-out' });
   expect(asked).toEqual(['ps', 'ps']);
 });
 
-test('a command that is not documented is refused with those that are', async () => {
+test('an undocumented command is rejected with a list of documented ones', async () => {
   const error: unknown = await open()
     .page('event')
     .then(() => recordedCatalog('0.19.40').page('event'))
@@ -142,7 +137,7 @@ test('a command that is not documented is refused with those that are', async ()
   });
 });
 
-test('words after a command without subcommands are no command, though argparse prints a page', async () => {
+test('words after a command without subcommands are not a command, although argparse prints a page', async () => {
   const lax = createCatalog({
     source: { read: async (command) => pages[command.split(' ')[0] ?? ''] ?? '' },
     identity,
@@ -155,7 +150,7 @@ test('words after a command without subcommands are no command, though argparse 
   });
 });
 
-test('an alias leads to the page of its command', async () => {
+test('an alias returns the page of its command', async () => {
   expect((await open().page('destroy')).help.program).toBe('dstack delete');
 });
 
@@ -165,7 +160,7 @@ test('the commands are those of the installed CLI', async () => {
   expect((await recordedCatalog('0.19.40').commands()).map((command) => command.name)).not.toContain('event');
 });
 
-test('of the flags of the command above only the project is taken over', async () => {
+test('a subcommand inherits only the project flag of its parent', async () => {
   const places = await open().flagsOf('fleet get');
   expect([...places.parent.keys()]).toEqual(['--project']);
   expect(places.own.has('--project')).toBe(false);

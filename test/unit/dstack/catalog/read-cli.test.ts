@@ -35,14 +35,14 @@ test.each<[Transcript, string]>([
   [said('hello\n'), 'cli-not-understood'],
   [said('', { kind: 'not-started', reason: 'ENOENT' }), 'cli-not-found'],
   [said('', { kind: 'timed-out', stillRunning: false }), 'timed-out'],
-])('a CLI that says no version is an error: %j', async (transcript, code) => {
+])('a CLI that prints no version is an error: %j', async (transcript, code) => {
   await expect(readIdentity(process.execPath, runnerThatSays(transcript))).rejects.toMatchObject({
     code,
     hint: expect.stringContaining('--version'),
   });
 });
 
-test('a CLI that finds no git is said to need it, instead of how to silence that', async () => {
+test('a CLI without git is reported as needing it', async () => {
   const words =
     'ImportError: Bad git executable.\nThe git executable must be specified\n    export GIT_PYTHON_REFRESH=quiet\n';
   const cli = runnerThatSays(said('', { kind: 'exited', code: 1 }, words));
@@ -60,7 +60,7 @@ test.each<[Transcript, string]>([
   [said('', { kind: 'timed-out', stillRunning: false }), 'timed-out'],
   [said('', { kind: 'not-started', reason: 'EACCES' }), 'cli-not-found'],
   [said('', { kind: 'cancelled' }), 'cancelled'],
-])('a help page that did not come is an error of its own kind: %j', async (transcript, code) => {
+])('a help page that could not be read is an error of its own kind: %j', async (transcript, code) => {
   const source = createHelpSource({ runner: runnerThatSays(transcript) });
   await expect(source.read('ps')).rejects.toMatchObject({ code });
 });

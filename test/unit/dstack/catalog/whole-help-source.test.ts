@@ -6,7 +6,7 @@ const fallback = {
 };
 const texts = { version: '1', help: { '': 'root', ps: 'ps page', 'apply -h task': 'task page' } };
 
-test('all pages come from one question', async () => {
+test('all pages come from one request', async () => {
   let questions = 0;
   const source = createWholeHelpSource({
     helpTexts: () => {
@@ -24,12 +24,12 @@ test('all pages come from one question', async () => {
   expect(source.prefetchedPages?.()).toEqual(texts.help);
 });
 
-test('a command that is not among them is asked of dstack itself', async () => {
+test('a command that is not among them is requested from dstack itself', async () => {
   const source = createWholeHelpSource({ helpTexts: () => Promise.resolve(texts), fallback });
   expect(await source.read('destroy')).toBe('asked dstack for destroy');
 });
 
-test('where the interpreter gives no answer, each page is asked for, and the interpreter again the next time', async () => {
+test('if the interpreter does not answer, each page is requested, and the interpreter again the next time', async () => {
   let answer: typeof texts | undefined;
   const source = createWholeHelpSource({ helpTexts: () => Promise.resolve(answer), fallback });
   expect(await source.read('ps')).toBe('asked dstack for ps');

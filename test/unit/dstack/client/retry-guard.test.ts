@@ -20,7 +20,7 @@ function setUp(options: RetryGuardOptions = {}) {
   };
 }
 
-test('a failure that can not go away is not tried again: the first error is repeated', () => {
+test('a permanent failure is not retried: the first error is repeated', () => {
   const { guard } = setUp();
   expect(guard.check('get train')).toBeUndefined();
   guard.record('get train', permanent);
@@ -39,7 +39,7 @@ test('other inputs are another call', () => {
   expect(() => guard.assertMayRun('get trainer')).not.toThrow();
 });
 
-test('after ten minutes it may be tried again, and not a moment before', () => {
+test('it can be retried after exactly ten minutes', () => {
   const { guard, pass } = setUp();
   guard.record('k', permanent);
   pass(10 * 60_000 - 1);
@@ -48,14 +48,14 @@ test('after ten minutes it may be tried again, and not a moment before', () => {
   expect(guard.check('k')).toBeUndefined();
 });
 
-test('when something was changed in the world it may be tried again', () => {
+test('it can be retried after something was changed', () => {
   const { guard } = setUp();
   guard.record('k', permanent);
   guard.worldChanged();
   expect(guard.check('k')).toBeUndefined();
 });
 
-test('a passing fault may be tried again after a pause, which grows with each failure up to a minute', () => {
+test('a transient failure can be retried after a pause that grows up to a minute', () => {
   const { guard, pass } = setUp();
   const pauses = Array.from({ length: 9 }, () => {
     guard.record('k', passing);
@@ -71,7 +71,7 @@ test('a passing fault may be tried again after a pause, which grows with each fa
   expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
 });
 
-test('a success begins anew', () => {
+test('a success resets the pause', () => {
   const { guard, pass } = setUp();
   for (let count = 0; count < 5; count += 1) guard.record('k', passing);
   guard.record('k', undefined);
@@ -84,7 +84,7 @@ test('a success begins anew', () => {
   expect(guard.check('other')).toBeUndefined();
 });
 
-test('a fault of long ago does not make the pause longer', () => {
+test('an old failure does not make the pause longer', () => {
   const { guard, pass } = setUp();
   for (let count = 0; count < 5; count += 1) guard.record('k', passing);
   pass(60 * 60_000);
@@ -93,7 +93,7 @@ test('a fault of long ago does not make the pause longer', () => {
   expect(guard.check('k')).toBeUndefined();
 });
 
-test('the memory is bounded: what failed longest ago is forgotten', () => {
+test('memory is bounded: the oldest failure is forgotten', () => {
   const { guard } = setUp({ maxEntries: 3 });
   const refused = (...keys: string[]): string[] => keys.filter((key) => guard.check(key) !== undefined);
   for (const key of ['a', 'b', 'c']) guard.record(key, permanent);
@@ -105,7 +105,7 @@ test('the memory is bounded: what failed longest ago is forgotten', () => {
   expect(refused('b', 'c', 'd', 'e')).toEqual(['b', 'd', 'e']);
 });
 
-test('a pause is waited for to its end, and the refusal says for how long', () => {
+test('a call is rejected until the pause ends, with the remaining time', () => {
   const { guard, pass } = setUp();
   guard.record('k', passing);
   expect(guard.check('k')).toMatchObject({
@@ -119,7 +119,7 @@ test('a pause is waited for to its end, and the refusal says for how long', () =
   expect(guard.check('k')).toBeUndefined();
 });
 
-test('the pause starts anew when the failure was long ago', () => {
+test('the pause is reset if the failure is old', () => {
   const { guard, pass } = setUp({ permanentMs: 10_000 });
   guard.record('k', passing);
   pass(10_999);
@@ -130,14 +130,14 @@ test('the pause starts anew when the failure was long ago', () => {
   expect(guard.check('k')?.hint).toContain('Wait 1 s');
 });
 
-test('a change in the world does not shorten the pause after a fault that passes by itself', () => {
+test('a change does not shorten the pause after a transient failure', () => {
   const { guard } = setUp();
   guard.record('k', passing);
   guard.worldChanged();
   expect(guard.check('k')?.message).toContain('failed just now');
 });
 
-test('without a clock of its own it goes by that of the machine', () => {
+test('it defaults to the monotonic clock of the process', () => {
   const guard = createRetryGuard();
   guard.record('k', permanent);
   expect(guard.check('k')?.message).toContain('failed before, and nothing has changed since');

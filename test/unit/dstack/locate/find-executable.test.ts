@@ -1,19 +1,19 @@
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { candidatePlaces } from '../../../../src/dstack/locate/candidate-paths.ts';
+import { candidatePaths } from '../../../../src/dstack/locate/candidate-paths.ts';
 import { findExecutable, interpreterNamedIn } from '../../../../src/dstack/locate/find-executable.ts';
-import { emptyFolder } from "../../../support/temporary-folders.ts";
+import { emptyFolder } from '../../../support/temporary-folders.ts';
 
-describe('the places where it may be', () => {
+describe('candidate paths', () => {
   const indexOf = (places: readonly string[], file: string): number => {
     expect(places).toContain(file);
     return places.indexOf(file);
   };
 
-  test('PATH comes first, the installers’ own places next, the working directory’s environments last', () => {
+  test('start with PATH, continue with install locations, and end with environments in the working directory', () => {
     const env = { PATH: '/opt/mine:/usr/bin' };
-    const places = candidatePlaces({ env, platform: 'linux', homeDir: '/home/me', cwd: '/home/me/project' });
+    const places = candidatePaths({ env, platform: 'linux', homeDir: '/home/me', cwd: '/home/me/project' });
     expect(places.slice(0, 2)).toEqual(['/opt/mine/dstack', '/usr/bin/dstack']);
     const order = [
       '/home/me/.local/bin/dstack',
@@ -31,8 +31,8 @@ describe('the places where it may be', () => {
     expect(places.at(-1)).toBe('/home/me/project/venv/bin/dstack');
   });
 
-  test('an empty or relative entry of PATH, which means the working directory, is left out', () => {
-    const places = candidatePlaces({
+  test('omit empty and relative entries of PATH, which mean the working directory', () => {
+    const places = candidatePaths({
       env: { PATH: ':.:bin:/a' },
       platform: 'linux',
       homeDir: '/home/me',
@@ -43,8 +43,8 @@ describe('the places where it may be', () => {
     expect(places).not.toContain('/home/me/project/dstack');
   });
 
-  test('on a Mac with the bare PATH of a desktop program: Homebrew, Python’s own installers, pipx', () => {
-    const places = candidatePlaces({
+  test('include Homebrew, Python’s own installers and pipx on macOS with the minimal PATH of a desktop app', () => {
+    const places = candidatePaths({
       env: { PATH: '/usr/bin:/bin' },
       platform: 'darwin',
       homeDir: '/Users/me',
@@ -61,9 +61,9 @@ describe('the places where it may be', () => {
     );
   });
 
-  test('on Windows: Path by any case, the endings of programs, Scripts folders', () => {
+  test('use Path in any case, executable extensions and Scripts folders on Windows', () => {
     const env = { Path: String.raw`C:\Tools;D:\x ä`, APPDATA: String.raw`C:\Users\me\AppData\Roaming` };
-    const places = candidatePlaces({
+    const places = candidatePaths({
       env,
       platform: 'win32',
       homeDir: String.raw`C:\Users\me`,
@@ -78,7 +78,7 @@ describe('the places where it may be', () => {
     indexOf(places, String.raw`C:\work\.venv\Scripts\dstack.exe`);
   });
 
-  test('what the environment says about an installer’s folders is believed', () => {
+  test('follow the environment variables of installers', () => {
     const env = {
       UV_TOOL_DIR: '/uv',
       PIPX_HOME: '/pipx',
@@ -87,7 +87,7 @@ describe('the places where it may be', () => {
       UV_TOOL_BIN_DIR: '/uvbin',
       VIRTUAL_ENV: '/v',
     };
-    const places = candidatePlaces({ env, platform: 'linux', homeDir: '/home/me', cwd: '/home/me/project' });
+    const places = candidatePaths({ env, platform: 'linux', homeDir: '/home/me', cwd: '/home/me/project' });
     const wanted = [
       '/uvbin',
       '/uv/dstack/bin',
@@ -100,7 +100,7 @@ describe('the places where it may be', () => {
   });
 });
 
-describe('finding it', () => {
+describe('finding the executable', () => {
   let home: string;
   let bin: string;
   beforeEach(async () => {
@@ -116,7 +116,7 @@ describe('finding it', () => {
     return file;
   }
 
-  test('the first on PATH that can be run, past folders and files that can’t', async () => {
+  test('the first executable file on PATH is found, past folders and other files', async () => {
     const other = path.join(home, 'other');
     await mkdir(path.join(other, 'dstack'), { recursive: true });
     await program(path.join(home, 'third/dstack'), 'x', 0o644);
@@ -129,7 +129,7 @@ describe('finding it', () => {
     });
   });
 
-  test('in a folder with spaces and letters of any language, and on Windows by the ending of a script', async () => {
+  test('folders can have spaces and letters of any language, and Windows scripts have an extension', async () => {
     const folder = path.join(home, 'Jörg Müller', '工具 x');
     const wanted = await program(path.join(folder, 'dstack'));
     expect((await findExecutable({ env: { PATH: folder }, homeDir: home, cwd: home })).path).toBe(wanted);
@@ -139,7 +139,7 @@ describe('finding it', () => {
     expect((await findExecutable({ configured: 'dstack.cmd', ...windows })).path).toBe(script);
   });
 
-  test('the newest of several versions in one place', async () => {
+  test('the newest of several versions in one place is found', async () => {
     await program(path.join(home, '.pyenv/versions/3.9.1/bin/dstack'));
     const newest = await program(path.join(home, '.pyenv/versions/3.12.0/bin/dstack'));
     await mkdir(path.join(home, '.pyenv/versions/3.13.0'));
@@ -147,7 +147,7 @@ describe('finding it', () => {
     expect(found.path).toBe(newest);
   });
 
-  test('a configured one is taken before all others, by path, by ~ and by name', async () => {
+  test('a configured executable comes first, by path, ~ or name', async () => {
     await program(path.join(bin, 'dstack'));
     const mine = await program(path.join(home, 'mine/dstack-next'));
     const env = { PATH: `${bin}:${path.join(home, 'mine')}` };
@@ -156,7 +156,7 @@ describe('finding it', () => {
     }
   });
 
-  test('a configured one that is not there is an error, and no other takes its place', async () => {
+  test('a missing configured executable is an error and is not replaced by another', async () => {
     await program(path.join(bin, 'dstack'));
     const unrunnable = await program(path.join(home, 'plain'), 'x', 0o644);
     for (const configured of ['/nowhere/dstack', 'dstack-next', unrunnable, bin]) {
@@ -170,7 +170,7 @@ describe('finding it', () => {
     }
   });
 
-  test('nowhere: the error says where it looked, how to install it and which setting names it', async () => {
+  test('the error says where it searched, how to install dstack and which setting to use', async () => {
     const error: unknown = await findExecutable({ env: { PATH: bin }, homeDir: home, cwd: home }).catch(
       (reason: unknown) => reason,
     );
@@ -181,7 +181,7 @@ describe('finding it', () => {
     });
   });
 
-  test('the interpreter of an entry script is named by its place, not by what it links to', async () => {
+  test('the interpreter of an entry script is not resolved through links', async () => {
     const python = path.join(home, 'venv-with-link/bin/python3');
     await mkdir(path.dirname(python), { recursive: true });
     await symlink('/bin/sh', python);
@@ -189,7 +189,7 @@ describe('finding it', () => {
     expect(await findExecutable({ configured: script, env: {}, homeDir: home })).toMatchObject({ interpreter: python });
   });
 
-  test('a script whose interpreter is gone, and one of another language, have none', async () => {
+  test('a script with a missing interpreter or in another language has none', async () => {
     for (const text of ['#!/nowhere/python3\n', '#!/bin/sh\nexec pyenv exec dstack "$@"\n', '\u007fELF']) {
       const script = await program(path.join(bin, 'dstack'), text);
       expect(await findExecutable({ configured: script, env: {}, homeDir: home })).not.toHaveProperty('interpreter');

@@ -14,7 +14,7 @@ const ended = (terminationReason: string, more: Partial<RunFacts['jobs'][number]
 });
 
 describe('the end of a run', () => {
-  it.each(['0.22.5'])('of dstack %s that failed by its own commands is explained', (version) => {
+  it.each(['0.22.5'])('that failed because of its commands is explained (dstack %s)', (version) => {
     expect(explainEnd(recorded('run-get-failed', version))).toMatchObject({
       reason: 'container_exited_with_error',
       helps: expect.stringMatching(/logs.*diagnose/),
@@ -23,7 +23,7 @@ describe('the end of a run', () => {
     });
   });
 
-  it('without capacity leads to other offers, and has no log', () => {
+  it('without capacity suggests other offers and has no log', () => {
     expect(explainEnd(recorded('run-get-no-offers'))).toMatchObject({
       reason: 'failed_to_start_due_to_no_capacity',
       helps: expect.stringMatching(/offer.*fleet.*no-capacity/),
@@ -35,19 +35,19 @@ describe('the end of a run', () => {
     [127, /wasn't found/, /Install it/],
     [137, /memory/, /memory: /],
     [139, /crashed/, /library/],
-    [3, /ended with an error/, /last lines/],
-  ])('by exit status %i says what that usually means', (exitStatus, meaning, helps) => {
+    [3, /commands failed/, /last log lines/],
+  ])('with exit status %i explains what that usually means', (exitStatus, meaning, helps) => {
     const explanation = explainEnd(ended('container_exited_with_error', { exitStatus }));
     expect(explanation?.meaning).toMatch(meaning);
     expect(explanation?.helps).toMatch(helps);
   });
 
-  it('before its commands began is told by the log of the runner', () => {
+  it('before its commands started is explained by the log of the runner', () => {
     for (const reason of ['creating_container_error', 'executor_error', 'ports_binding_failed', 'volume_error'])
       expect(explainEnd(ended(reason))?.log).toBe('diagnose');
   });
 
-  it('is told by the job that failed, not by those that were ended for it', () => {
+  it('is explained by the job that failed, not by jobs that were terminated because of it', () => {
     const run = ended('terminated_by_server', { status: 'terminated' });
     const failed = { name: 'x-1-0', replica: 1, job: 0, status: 'failed', terminationReason: 'executor_error' };
     expect(explainEnd({ ...run, jobs: [...run.jobs, failed] })).toMatchObject({
@@ -56,12 +56,12 @@ describe('the end of a run', () => {
     });
   });
 
-  it('by a rule of its configuration is explained, though it is no failure', () => {
+  it('caused by a rule of its configuration is explained, although it is not a failure', () => {
     const run: RunFacts = { ...ended('max_duration_exceeded', { status: 'terminated' }), status: 'terminated' };
     expect(explainEnd(run)?.helps).toContain('max_duration');
   });
 
-  it('for a reason that a later dstack brings still has a next step', () => {
+  it('for a reason that a later dstack adds still has a next step', () => {
     expect(explainEnd(ended('eaten_by_a_grue'))).toMatchObject({
       reason: 'eaten_by_a_grue',
       helps: expect.stringContaining('event'),
@@ -69,7 +69,7 @@ describe('the end of a run', () => {
     expect(explainEnd(ended('constructor'))?.meaning).toEqual(expect.any(String));
   });
 
-  it('that was asked for, that is as it should be, or that is not there yet needs none', () => {
+  it('that was requested or expected, or that has not happened, needs no explanation', () => {
     const stopped = ended('terminated_by_user', { status: 'terminated' });
     expect(explainEnd({ ...stopped, status: 'terminated', terminationReason: 'stopped_by_user' })).toBeUndefined();
     expect(explainEnd({ ...ended('done_by_runner', { status: 'done' }), status: 'done' })).toBeUndefined();

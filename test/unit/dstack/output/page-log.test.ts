@@ -83,7 +83,7 @@ describe('a page of a log', () => {
   test('matches the filter literally, ignoring case only on request', () => {
     const text = 'a.b\naxb\nA.B\n';
     expect(pageLog(text, request({ filter: { text: 'a.b', contextLines: 0 } })).text).toBe('a.b\n');
-    expect((pageLog(text, request({ filter: { text: 'a.b', contextLines: 0, ignoreCase: true } }))).text).toBe(
+    expect(pageLog(text, request({ filter: { text: 'a.b', contextLines: 0, ignoreCase: true } })).text).toBe(
       'a.b\n--\nA.B\n',
     );
   });
@@ -114,7 +114,7 @@ describe('a page of a log', () => {
   test('reports that an empty log has nothing to show', () => {
     const page = pageLog('', request());
     expect(page.text).toBe('');
-    expect(describeLogPage(page)).toBe('Nothing to show; the log has 0 lines (0 bytes).');
+    expect(describeLogPage(page)).toBe('Nothing to show: the log has 0 lines (0 bytes).');
   });
 
   test('keeps characters whole that are split across chunks', () => {

@@ -20,7 +20,7 @@ describe('the number of machines of a plan', () => {
     expect(countMachines('service', {}, { replicas })).toEqual(count);
   });
 
-  it('is one where a service or a gateway says nothing, and unknown where nothing can be read', () => {
+  it('is one if a service or gateway states none, and unknown if nothing can be parsed', () => {
     expect(countMachines('service', {}, {})).toEqual({ min: 1, max: 1 });
     expect(countMachines('service', {}, 'no configuration')).toBeUndefined();
     expect(countMachines('gateway', {}, {})).toEqual({ min: 1, max: 1 });
@@ -49,7 +49,7 @@ describe('the number of machines of a plan', () => {
     expect(countMachines(kind, properties, {})).toEqual(count);
   });
 
-  it('is in groups where replicas or groups are a list', () => {
+  it('has groups if replicas or groups are a list', () => {
     expect([{ replicas: [] }, { groups: [] }, { replicas: 2 }, {}, undefined].map(hasGroups)).toEqual([
       true,
       true,
@@ -71,7 +71,7 @@ describe('the price of a plan', () => {
   });
   const offers = { offers: [offer(0.2, 'no quota'), offer(0.39), offer(1.3)], total: 3 };
 
-  it('counts the first offer that can be taken, and the dearest for what it may come to', () => {
+  it('uses the first available offer, and the most expensive one for the upper limit', () => {
     expect(pricePlan({ offers, count: { min: 1, max: 3 }, maxDurationHours: 2, isWhole: true })).toEqual({
       perHour: 0.39,
       perHourMin: 0.2,
@@ -84,7 +84,7 @@ describe('the price of a plan', () => {
     });
   });
 
-  it('has no more than what one machine costs where the number is unknown, open, or of one group among several', () => {
+  it('is only that of one machine if the number is unknown, open, or of one group among several', () => {
     const one = { perHour: 0.39, perHourMin: 0.2, perHourMax: 5 };
     const dearer = { ...offers, maxPriceOfAll: 5 };
     expect(pricePlan({ offers: dearer, count: undefined, maxDurationHours: 2, isWhole: true })).toEqual({
@@ -102,7 +102,7 @@ describe('the price of a plan', () => {
     });
   });
 
-  it('has no price an hour where nothing can be taken now, and none at all without offers', () => {
+  it('has no hourly price if nothing is available now, and none at all without offers', () => {
     const busy = { offers: [offer(2, 'busy')], total: 1 };
     expect(pricePlan({ offers: busy, count: { min: 1, max: 1 }, maxDurationHours: undefined, isWhole: true })).toEqual({
       perHourMin: 2,

@@ -46,7 +46,7 @@ describe('a failure', () => {
     expect(`${transcript.stdout}\n${transcript.stderr}`).toContain(failure?.message);
   });
 
-  it.each(['0.20.29', '0.21.5'])('of dstack %s is told by the same words', (version) => {
+  it.each(['0.20.29', '0.21.5'])('of dstack %s is recognized by the same messages', (version) => {
     const codes = [
       'error-env',
       'error-key',
@@ -69,11 +69,11 @@ describe('a failure', () => {
     ]);
   });
 
-  it("to read a newer server's answer is a difference of versions, not an invalid file", () => {
+  it("to parse a newer server's response is a version mismatch, not an invalid file", () => {
     expect(readFailure(readFixture('offer-group-gpu', '0.20.29'))).toMatchObject({ code: 'version-mismatch' });
   });
 
-  it("is none where the exit code is 0, whatever a job's log says", () => {
+  it("is not detected when the exit code is 0, whatever a job's log says", () => {
     const logs = {
       ...readFixture('logs-running'),
       stdout: 'Failed to connect to dstack server http://x\nTraceback (most recent call last):\nEOFError\n',
@@ -81,7 +81,7 @@ describe('a failure', () => {
     expect(readFailure(logs)).toBeUndefined();
   });
 
-  it('with words that are new is quoted whole', () => {
+  it('with an unknown message is quoted in full', () => {
     const transcript = { ...readFixture('error-env'), stdout: 'The moon is in the wrong phase\n' };
     expect(readFailure(transcript)).toMatchObject({
       code: 'unknown-error',
@@ -90,25 +90,25 @@ describe('a failure', () => {
     });
   });
 
-  it('without a word names the exit code', () => {
-    expect(readFailure({ ...readFixture('error-env'), stdout: '' })?.message).toContain('exit code 1');
+  it('without output names the exit code', () => {
+    expect(readFailure({ ...readFixture('error-env'), stdout: '' })?.message).toContain('exited with code 1');
   });
 
-  it('names a tool as the next step, or what a person must do', () => {
+  it('names a tool as the next step, or what the user must do', () => {
     const step =
-      /\b(?:plan|apply|ps|get|logs|stop|fleet|offer|config|write_config|help|doctor|delete|list|attach)\b|\bperson\b/i;
+      /\b(?:plan|apply|ps|get|logs|stop|fleet|offer|config|write_config|help|doctor|delete|list|attach)\b|\buser\b/i;
     const without = FAILURE_TABLE.filter(({ hint }) => !step.test(hint)).map(({ code }) => code);
     expect(without).toEqual([]);
   });
 
-  it('never names a tool that there is not', () => {
-    const spelt = tools.map(({ name }) => name).filter((name) => name.includes('_'));
-    const misspelt = spelt.map((name) => name.replaceAll('_', '-'));
-    const wrong = FAILURE_TABLE.filter(({ hint }) => misspelt.some((name) => hint.includes(name)));
+  it('never names a tool that does not exist', () => {
+    const underscored = tools.map(({ name }) => name).filter((name) => name.includes('_'));
+    const misspelled = underscored.map((name) => name.replaceAll('_', '-'));
+    const wrong = FAILURE_TABLE.filter(({ hint }) => misspelled.some((name) => hint.includes(name)));
     expect(wrong.map(({ code }) => code)).toEqual([]);
   });
 
-  it('of a read that was cut off may be tried again, of a change never says so', () => {
+  it('of a read that was cut off is transient, of a change never', () => {
     const transcript = {
       ...readFixture('error-env'),
       stdout: '',
@@ -120,7 +120,7 @@ describe('a failure', () => {
 });
 
 describe('an exception', () => {
-  it('is what stands under the last traceback, with all its lines', () => {
+  it('is what follows the last traceback, with all its lines', () => {
     expect(readException(readFixture('error-yaml').stderr)).toMatch(
       /^yaml\.scanner\.ScannerError: mapping values are not allowed here\n {2}in /,
     );
@@ -129,7 +129,7 @@ describe('an exception', () => {
     );
   });
 
-  it('is absent where there is no traceback', () => {
+  it('is absent without a traceback', () => {
     expect(readException('EOFError: EOF when reading a line')).toBeUndefined();
   });
 });

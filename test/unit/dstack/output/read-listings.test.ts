@@ -7,7 +7,7 @@ import { readFixture } from '../../../support/read-fixture.ts';
 const lines = (fixture: string, version?: string): string[] => readFixture(fixture, version).stdout.split('\n');
 
 describe('the list of runs', () => {
-  it('has where each run is, what it costs and how it stands', () => {
+  it('has the location, price and status of each run', () => {
     expect(readRuns(readFixture('ps-mixed').stdout)).toMatchObject([
       {
         name: 'lab-fail',
@@ -26,18 +26,18 @@ describe('the list of runs', () => {
     ]);
   });
 
-  it("leaves out what a run doesn't have", () => {
+  it('omits values that a run does not have', () => {
     expect(readRuns(readFixture('ps-last').stdout)).toEqual([{ name: 'big', status: 'no capacity', submitted: 'now' }]);
   });
 
-  it('is empty where there are none, and is none where the text is no such list', () => {
+  it('is empty without runs, and absent if the text is not such a list', () => {
     expect(readRuns('Run x not found\n')).toBeUndefined();
     expect(readRuns(' NAME  BACKEND  GPU  PRICE  STATUS  SUBMITTED \n')).toEqual([]);
   });
 });
 
 describe('the list of fleets', () => {
-  it.each([['0.22.5'], ['0.20.29']])('of dstack %s has the instances under their fleet', (version) => {
+  it.each([['0.22.5'], ['0.20.29']])('of dstack %s has the instances of each fleet', (version) => {
     const [fleet] = readFleets(readFixture('fleet', version).stdout) ?? [];
     expect(fleet).toMatchObject({
       status: 'active',
@@ -69,20 +69,20 @@ describe('the list of fleets of dstack 0.19', () => {
     '          1         cloudrift     cpu=8 mem=32GB disk=200GB    $2.5   idle    1 min ago ',
   ].join('\n');
 
-  it('is not taken for one without fleets', () => {
+  it('is not treated as an empty list', () => {
     expect(readFleets(printed)).toBeUndefined();
     expect(readFleets('')).toBeUndefined();
   });
 });
 
-describe('what the machines of all fleets cost together', () => {
+describe('the total price of all instances', () => {
   const fleet = (...instances: object[]): FleetRow => ({
     name: 'cloud',
     status: 'active',
     instances: instances.map((one, instance) => ({ instance, status: 'idle', backend: 'cloudrift', ...one })),
   });
 
-  it('is the sum of those that cost something', () => {
+  it('is the sum of those that have a price', () => {
     const own = { backend: 'ssh' };
     const ending = { status: 'terminating', pricePerHour: 9 };
     expect(sumPrices([fleet({ pricePerHour: 0.5 }, own), fleet({ pricePerHour: 2, status: 'busy' }, ending)])).toBe(
@@ -91,13 +91,13 @@ describe('what the machines of all fleets cost together', () => {
     expect(sumPrices([])).toBe(0);
   });
 
-  it("isn't known where one of them has no price that can be read", () => {
+  it("is unknown if the price of one of them can't be parsed", () => {
     expect(sumPrices([fleet({ pricePerHour: 0.5 }, {})])).toBeUndefined();
   });
 });
 
 describe('offers', () => {
-  it.each([['0.22.5'], ['0.21.5'], ['0.20.29']])('of dstack %s are read row by row', (version) => {
+  it.each([['0.22.5'], ['0.21.5'], ['0.20.29']])('of dstack %s are parsed row by row', (version) => {
     const read = readOffers(lines(version === '0.22.5' ? 'offer-gpu' : 'offer', version));
     expect(read?.offers.map(({ instanceType, pricePerHour }) => [instanceType, pricePerHour])).toEqual(
       expect.arrayContaining([
@@ -107,7 +107,7 @@ describe('offers', () => {
     );
   });
 
-  it("keep dstack's word for what can't be had", () => {
+  it("keep dstack's term for unavailable ones", () => {
     expect(readOffers(lines('offer-gpu'))?.offers.map(({ availability }) => availability)).toEqual([
       'available',
       'available',
@@ -115,13 +115,13 @@ describe('offers', () => {
     ]);
   });
 
-  it("of a fleet's plan and of a run's plan come out alike", () => {
+  it("of a fleet's plan and a run's plan have the same form", () => {
     const [ofFleet] = readOffers(lines('plan-fleet-create'))?.offers ?? [];
     const [ofRun] = readOffers(lines('plan-task-create'))?.offers ?? [];
     expect(ofFleet).toEqual(ofRun);
   });
 
-  it('on a part of a shared instance say which part; spot offers say so', () => {
+  it('include the part of a shared instance, and whether they are spot', () => {
     const table = [
       ' #  BACKEND       RESOURCES                       INSTANCE TYPE   PRICE        ',
       ' 1  ssh (remote)  cpu=2 mem=8GB disk=200GB (spot)  instance (1/4)  $0     idle ',
@@ -140,15 +140,15 @@ describe('offers', () => {
     ]);
   });
 
-  it("are not given in part: a row that can't be read makes the whole unreadable", () => {
+  it("are absent if one row can't be parsed", () => {
     expect(readOffers(lines('offer-gpu').map((line) => line.replace('$0.65', '?    ')))).toBeUndefined();
   });
 
-  it('are none where dstack says that there are none', () => {
+  it('are empty if dstack says that there are none', () => {
     expect(readOffers(lines('offer-none'))).toEqual({ offers: [], total: 0 });
   });
 
-  it('in groups have their range of prices, and regions where dstack gives them', () => {
+  it('in groups have their price range, and regions if dstack prints them', () => {
     expect(readGpuGroups(readFixture('offer-group-gpu').stdout)).toEqual([
       { gpu: 'RTX4090:24GB:1', spot: ['on-demand'], pricePerGpuMin: 0.39, pricePerGpuMax: 0.39, backends: 'cloudrift' },
       {
@@ -167,14 +167,14 @@ describe('offers', () => {
 });
 
 describe('the utilization of a run', () => {
-  it('has the last value of each chart, of the CPU and of each GPU', () => {
+  it('has the latest value of each chart for the CPU and each GPU', () => {
     expect(readMetrics(readFixture('metrics').stdout)).toEqual([
       { job: 'job=0', part: 'cpu', utilization: '6%', memory: '256MB/48GB' },
       { job: 'job=0', part: 'gpu=0', utilization: '42%', memory: '10GB/24GB' },
     ]);
   });
 
-  it('is read from the table of dstack before 0.21 too', () => {
+  it('is also parsed from the table of dstack before 0.21', () => {
     expect(readMetrics(readFixture('metrics', '0.20.29').stdout)).toEqual([
       { job: 'job=0', part: 'cpu', utilization: '3%', memory: '512MB/96GB' },
       { job: 'job=0', part: 'gpu=0', utilization: '42%', memory: '10GB/32GB' },
@@ -187,7 +187,7 @@ describe('the utilization of a run', () => {
     expect(readMetrics(' NAME  LOAD \n web   0.3  \n')).toEqual([{ NAME: 'web', LOAD: '0.3' }]);
   });
 
-  it('has nothing where nothing was measured', () => {
+  it('is empty without samples', () => {
     expect(readMetrics('')).toEqual([]);
     expect(readMetrics('             UTILIZATION  MEMORY \n job=0  cpu  -            -      \n')).toEqual([
       { job: 'job=0', part: 'cpu' },

@@ -32,12 +32,12 @@ describe('an apply', () => {
     ['apply-service-no-gateway', 'blocked', undefined, undefined, undefined],
     ['plan-task-create', 'nothing-to-do', undefined, undefined, undefined],
     ['error-key', 'blocked', undefined, undefined, undefined],
-  ])('recorded as %s came to %s', (fixture, outcome, did, kind, name) => {
+  ])('recorded as %s is %s', (fixture, outcome, did, kind, name) => {
     const read = readApplyOutcome(readFixture(fixture));
     expect([read.outcome, read.did, read.kind, read.name]).toEqual([outcome, did, kind, name]);
   });
 
-  it('that ended with exit code 0 and without the expected line is unknown', () => {
+  it('with exit code 0 but without the expected line is unknown', () => {
     const transcript = readFixture('apply-task-created');
     const stdout = transcript.stdout.replace('Run lab-task submitted, detaching...\n', '');
     expect(readApplyOutcome({ ...transcript, stdout }).outcome).toBe('unknown');
@@ -47,7 +47,7 @@ describe('an apply', () => {
     );
   });
 
-  it('that ended with another exit code is not done, whatever it printed', () => {
+  it('with another exit code is not done, whatever it printed', () => {
     expect(readApplyOutcome({ ...readFixture('apply-task-created'), exit: { kind: 'exited', code: 1 } }).outcome).toBe(
       'failed',
     );
@@ -62,7 +62,7 @@ describe('an apply', () => {
     );
   });
 
-  it.each(CUT_OFF)('that was cut off ($kind) behind its last line has happened', (exit) => {
+  it.each(CUT_OFF)('that was cut off ($kind) after its last line is done', (exit) => {
     expect(readApplyOutcome({ ...readFixture('apply-task-created'), exit })).toMatchObject({
       outcome: 'done',
       did: 'submitted',
@@ -77,7 +77,7 @@ describe('an apply', () => {
     });
   });
 
-  it('whose server was unreachable from the start failed, and is unknown once the plan was shown', () => {
+  it('whose server was unreachable failed, or is unknown once the plan was shown', () => {
     const words = 'Failed to connect to dstack server http://127.0.0.1:3000\n';
     const exit: Exit = { kind: 'exited', code: 1 };
     const transcript = readFixture('apply-task-created');
@@ -92,7 +92,7 @@ describe('an apply', () => {
     });
   });
 
-  it('that failed while replacing is unknown, since the present resource may be gone already', () => {
+  it('that failed during a replace is unknown, since the existing resource may be gone', () => {
     for (const [fixture, last] of [
       ['apply-task-replaced', 'Run lab-task submitted, detaching...\n'],
       ['apply-fleet-replaced', 'Fleet configuration submitted. Exiting...\n'],
@@ -101,11 +101,11 @@ describe('an apply', () => {
       const stdout = transcript.stdout.replace(last, 'The quota of this project is used up\n');
       const read = readApplyOutcome({ ...transcript, stdout, exit: { kind: 'exited', code: 1 } });
       expect(read).toMatchObject({ outcome: 'unknown', message: 'The quota of this project is used up' });
-      expect(read.hint).toContain('may have been stopped or deleted already');
+      expect(read.hint).toContain('may already have been stopped or deleted');
     }
   });
 
-  it('that broke with a traceback before its plan failed, and is unknown behind it', () => {
+  it('that crashed with a traceback failed before its plan, and is unknown after it', () => {
     const trace = 'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\nKeyError: \'x\'\n';
     const exit: Exit = { kind: 'exited', code: 1 };
     const transcript = readFixture('apply-task-created');
@@ -128,7 +128,7 @@ describe('a stop', () => {
     ['stop-declined', 'nothing-to-do', undefined],
     ['stop-eof', 'unknown', undefined],
     ['stop-not-found', 'failed', undefined],
-  ])('recorded as %s came to %s', (fixture, outcome, did) => {
+  ])('recorded as %s is %s', (fixture, outcome, did) => {
     const read = readStopOutcome(readFixture(fixture));
     expect([read.outcome, read.did]).toEqual([outcome, did]);
   });
@@ -137,7 +137,7 @@ describe('a stop', () => {
     expect(readStopOutcome({ ...readFixture('stop-stopped'), stdout: '', exit }).outcome).toBe('unknown');
   });
 
-  it('is unknown where the server went away, which may be after it was told', () => {
+  it('is unknown if the server became unreachable, possibly after the request', () => {
     expect(readStopOutcome(readFixture('error-unreachable')).outcome).toBe('unknown');
   });
 });
@@ -153,12 +153,12 @@ describe('a deletion', () => {
     ['fleet-delete-not-found', 'failed', undefined, undefined, undefined],
     ['volume-delete-not-found', 'failed', undefined, undefined, undefined],
     ['gateway-delete-not-found', 'failed', undefined, undefined, undefined],
-  ])('recorded as %s came to %s', (fixture, outcome, did, kind, name) => {
+  ])('recorded as %s is %s', (fixture, outcome, did, kind, name) => {
     const read = readDeleteOutcome(readFixture(fixture));
     expect([read.outcome, read.did, read.kind, read.name]).toEqual([outcome, did, kind, name]);
   });
 
-  it('of a gateway is told by its table and its last line', () => {
+  it('of a gateway is recognized by its table and last line', () => {
     const stdout =
       ' NAME    BACKEND  HOSTNAME  DOMAIN  DEFAULT  STATUS  \n lab-gw  aws                                running \n\nGateway deleted\n';
     expect(readDeleteOutcome({ ...readFixture('volume-delete'), stdout })).toMatchObject({

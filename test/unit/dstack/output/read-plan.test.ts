@@ -36,7 +36,7 @@ const RECORDED = [
 ] as const;
 
 describe('the action of a plan', () => {
-  it.each(RECORDED)('recorded as %s is read as %s, %s', (fixture, kind, action, name, changes) => {
+  it.each(RECORDED)('recorded as %s is parsed as %s, %s', (fixture, kind, action, name, changes) => {
     const plan = readPlan(readFixture(fixture));
     expect(plan).toMatchObject({ kind, action, changes, project: 'lab' });
     expect(plan.name).toBe(name);
@@ -55,11 +55,11 @@ describe('the action of a plan', () => {
       'volume-create',
     ].map((name) => [version, name] as const),
   );
-  it.each(older)('is read from dstack %s for %s as well', (version, name) => {
+  it.each(older)('is parsed from dstack %s for %s', (version, name) => {
     expect(readPlan(readFixture(`plan-${name}`, version)).action).toBe(name.split('-')[1]);
   });
 
-  it.each(RECORDED)('recorded as %s is unknown when any word of what dstack says of it is another', (fixture) => {
+  it.each(RECORDED)('recorded as %s is unknown if any word of it differs', (fixture) => {
     const transcript = readFixture(fixture);
     const lines = transcript.stdout.split('\n');
     const telling = lines.filter((line) => /^\S.*\[y\/n\]|^(?:Active|Found|Fleet|Volume|Gateway) |^Exiting/.test(line));
@@ -77,7 +77,7 @@ describe('the action of a plan', () => {
     expect(readings.filter(({ action }) => action !== 'unknown')).toEqual([]);
   });
 
-  it('is unknown when dstack says two things about the resource that contradict each other', () => {
+  it('is unknown if dstack makes two contradictory statements about the resource', () => {
     const { stdout } = readFixture('plan-task-none');
     const both = stdout.replace(
       'Active run lab-task already exists. Detected no changes.\n',
@@ -86,12 +86,12 @@ describe('the action of a plan', () => {
     expect(readPlan(both).action).toBe('unknown');
   });
 
-  it('is unknown when the question belongs to another kind of resource', () => {
+  it('is unknown if the question belongs to another kind of resource', () => {
     const { stdout } = readFixture('plan-volume-create');
     expect(readPlan(stdout.replace(' Type           volume', ' Type           fleet ')).action).toBe('unknown');
   });
 
-  it('is unknown when the process failed, was cut off, or lost part of its output', () => {
+  it('is unknown if the process failed, was cut off, or lost part of its output', () => {
     const transcript = readFixture('plan-task-create');
     expect(readPlan({ ...transcript, exit: { kind: 'exited', code: 1 } }).action).toBe('unknown');
     expect(readPlan({ ...transcript, exit: { kind: 'timed-out', stillRunning: false } })).toMatchObject({
@@ -101,13 +101,13 @@ describe('the action of a plan', () => {
     expect(readPlan({ ...transcript, omittedBytes: 1 }).action).toBe('unknown');
   });
 
-  it('is unknown unless dstack says that its question was declined', () => {
+  it('is unknown unless dstack confirms that its question was declined', () => {
     const { stdout } = readFixture('plan-task-create');
     expect(readPlan(stdout.replace('Exiting...\n', ''))).toMatchObject({ action: 'unknown' });
     expect(readPlan(readFixture('plan-task-eof').stdout)).toMatchObject({ action: 'unknown' });
   });
 
-  it('is unknown when dstack says something beside what is known', () => {
+  it('is unknown if dstack prints an unrecognized line', () => {
     const { stdout } = readFixture('plan-task-create');
     const strange = stdout.replace('Submit the run', 'The volume data will be deleted first.\nSubmit the run');
     expect(readPlan(strange)).toMatchObject({
@@ -117,7 +117,7 @@ describe('the action of a plan', () => {
     });
   });
 
-  it('is not taken from words in a property of the plan', () => {
+  it('is not inferred from a property of the plan', () => {
     const { stdout } = readFixture('plan-fleet-create');
     const forged = stdout.replace(
       ' Placement      any',
@@ -126,7 +126,7 @@ describe('the action of a plan', () => {
     expect(readPlan(forged)).toMatchObject({ action: 'create', name: 'lab-cloud' });
   });
 
-  it('is read past the notice of a new version', () => {
+  it('is found after the notice of a new version', () => {
     const { stdout } = readFixture('plan-task-update');
     expect(readPlan(`A new version of dstack is available: 9.9.9\n\n${stdout}`)).toMatchObject({
       action: 'update',
@@ -134,7 +134,7 @@ describe('the action of a plan', () => {
     });
   });
 
-  it('keeps what dstack printed ahead of the plan', () => {
+  it('includes what dstack printed before the plan', () => {
     expect(readPlan(readFixture('plan-dev-create')).notes).toEqual([
       expect.stringContaining('Unable to detect the VS Code version'),
     ]);
@@ -142,7 +142,7 @@ describe('the action of a plan', () => {
 });
 
 describe('the changes of a plan', () => {
-  it('name a property of the configuration plainly, and say where another stands', () => {
+  it('list properties of the configuration by name, and others with their group', () => {
     const { stdout } = readFixture('plan-task-replace');
     const list =
       '- Configuration path\n- Configuration properties:\n  - commands\n  - env\n- Profile properties:\n  - max_price\n- Repo files\n';
@@ -156,7 +156,7 @@ describe('the changes of a plan', () => {
   });
 });
 
-describe('what stands in the way of a plan', () => {
+describe('the obstacles of a plan', () => {
   it.each([
     ['plan-task-no-offers', 'no-offers'],
     ['plan-task-unnamed-two-nodes', 'no-offers'],
@@ -187,20 +187,20 @@ describe('what stands in the way of a plan', () => {
     },
   );
 
-  it.each(['plan-task-update', 'plan-task-replace'])('is only a warning where %s has no offers', (fixture) => {
+  it.each(['plan-task-update', 'plan-task-replace'])('include only a warning if %s has no offers', (fixture) => {
     const { stdout } = readFixture(fixture);
     const warning = 'No matching instance offers available. Possible reasons: https://example.com\n\n';
     const full = stdout.replace(/^ #[\s\S]*?\n\n/m, warning);
     expect(readPlan(full)).toMatchObject({ blockers: [], warnings: [{ code: 'no-offers' }], offers: [] });
   });
 
-  it('is only a warning where a fleet that may stay empty has no offers', () => {
+  it('include only a warning if a fleet that can stay empty has no offers', () => {
     const { stdout } = readFixture('plan-fleet-no-offers');
     const elastic = stdout.replace('min=2 target=2 max=2', 'min=0 target=0 max=2');
     expect(readPlan(elastic)).toMatchObject({ blockers: [], warnings: [{ code: 'no-offers' }] });
   });
 
-  it('is a warning where none of the offers can be had now', () => {
+  it('include a warning if none of the offers is available now', () => {
     const { stdout } = readFixture('plan-fleet-create');
     const rows = stdout
       .replace('$0.39                \n', '$0.39  busy           \n')
@@ -212,7 +212,7 @@ describe('what stands in the way of a plan', () => {
     expect(plan.price.perHour).toBeUndefined();
   });
 
-  it('quotes dstack where the words are new', () => {
+  it('quote dstack if its message is unknown', () => {
     const plan = readPlan('Something that no version has said yet.\n');
     expect(plan).toMatchObject({
       action: 'unknown',
@@ -222,7 +222,7 @@ describe('what stands in the way of a plan', () => {
 });
 
 describe('the price of a plan', () => {
-  it('is that of the first offer that can be had, with the range of all', () => {
+  it('is that of the first available offer, with the range of all offers', () => {
     expect(readPlan(readFixture('plan-task-verbose')).price).toMatchObject({
       perHour: 0.39,
       perHourMin: 0.39,
@@ -230,13 +230,13 @@ describe('the price of a plan', () => {
     });
   });
 
-  it('counts offers that are not shown into the most that can be spent', () => {
+  it('includes offers that are not shown in the upper limit', () => {
     const plan = readPlan(readFixture('plan-task-more-offers'));
     expect(plan).toMatchObject({ offersTotal: 4, price: { perHourMax: 1.3, perHourAtMost: 1.3 } });
     expect(plan.offers).toHaveLength(1);
   });
 
-  it('multiplies by the nodes of a task and by its longest duration', () => {
+  it('is multiplied by the nodes of a task and its maximum duration', () => {
     const { stdout } = readFixture('plan-task-create');
     const plan = readPlan(stdout.replace('task (nodes=1)', 'task (nodes=3)'));
     expect(plan).toMatchObject({
@@ -246,7 +246,7 @@ describe('the price of a plan', () => {
     });
   });
 
-  it('takes the replicas of a service from its configuration, and is silent without it', () => {
+  it('uses the replicas of a service from its configuration, and is absent without it', () => {
     const transcript = readFixture('plan-service-create');
     expect(readPlan(transcript, { type: 'service', replicas: '1..4' })).toMatchObject({
       count: { min: 1, max: 4 },
@@ -257,7 +257,7 @@ describe('the price of a plan', () => {
     expect(readPlan(transcript).price).not.toHaveProperty('perHourAll');
   });
 
-  it('is said to be a part of the whole where groups of replicas have offers of their own', () => {
+  it('is marked as partial if groups of replicas have separate offers', () => {
     const { price } = readPlan(readFixture('plan-service-groups'), {
       type: 'service',
       replicas: [{ count: 2 }, { count: '1..2' }],
@@ -265,7 +265,7 @@ describe('the price of a plan', () => {
     expect(price).toEqual({ perHour: 0.39, perHourMin: 0.39, perHourMax: 0.39, isWhole: false });
   });
 
-  it('of a fleet goes up to its largest number of nodes, and has no upper end without one', () => {
+  it('of a fleet covers its maximum number of nodes, and has no upper limit without one', () => {
     expect(readPlan(readFixture('plan-fleet-create'))).toMatchObject({
       count: { min: 0, max: 4 },
       price: { perHourAtStart: 0, perHourAtMost: 5.2 },
@@ -274,13 +274,13 @@ describe('the price of a plan', () => {
     expect(readPlan(stdout.replace('target=0 max=4', 'target=0 max=None')).price).not.toHaveProperty('perHourAtMost');
   });
 
-  it("makes the plan unknown rather than passing over an offer that can't be read", () => {
+  it("is unknown if an offer can't be parsed", () => {
     const { stdout } = readFixture('plan-fleet-create');
     expect(readPlan(stdout.replace('$0.65', '€0.65')).action).toBe('unknown');
   });
 });
 
-it.each(RECORDED)('the plan recorded as %s is read from its text alone as it is from its transcript', (fixture) => {
+it.each(RECORDED)('the plan recorded as %s is parsed from its text as from its transcript', (fixture) => {
   const transcript = readFixture(fixture);
   expect(readPlan(transcript.stdout)).toEqual(readPlan(transcript));
 });

@@ -7,14 +7,14 @@ describe('a fleet', () => {
   const fleet = (configuration: object, instances: readonly object[]) =>
     readFleet({ ...COMMON, spec: { configuration }, instances });
 
-  it('of hosts by ssh says so, and has no price where its machines have none', () => {
+  it('of SSH hosts is marked as such, and has no price if its hosts have none', () => {
     const read = fleet({ ssh_config: { user: 'ubuntu' } }, [{ status: 'idle', instance_num: 0, price: null }]);
     expect(read).toMatchObject({ kind: 'fleet', backend: 'ssh', instances: [{ instance: 0, status: 'idle' }] });
     expect(read).not.toHaveProperty('pricePerHour');
     expect(read).not.toHaveProperty('statusMessage');
   });
 
-  it('costs what its machines cost that are still there, and tells what became of the others', () => {
+  it('has the total price of its remaining instances, and the reason why others ended', () => {
     const read = fleet({ nodes: { min: 0, max: 2 } }, [
       { instance_num: 0, status: 'busy', price: 0.1, job_name: 'train-0-0', unreachable: true },
       { instance_num: 1, status: 'idle', price: 0.2, unreachable: false },
@@ -34,17 +34,17 @@ describe('a fleet', () => {
     });
   });
 
-  it('may have neither bounds nor machines', () => {
+  it('can have neither bounds nor instances', () => {
     expect(readFleet({ ...COMMON, spec: { configuration: {} } })).toMatchObject({ name: 'own', instances: [] });
   });
 
-  it('is none where its name is missing', () => {
+  it('without a name is rejected', () => {
     expect(() => readFleet({ id: '1', status: 'active', spec: { configuration: {} } })).toThrow(/name/);
   });
 });
 
 describe('a volume', () => {
-  it('names the machines that it is attached to, and passes over those without a fleet', () => {
+  it('lists the instances that it is attached to, except those without a fleet', () => {
     const attachments = [
       { instance: { fleet_name: 'gpu', instance_num: 2 } },
       { instance: { fleet_name: 'gpu', instance_num: null } },
@@ -60,7 +60,7 @@ describe('a volume', () => {
     });
   });
 
-  it('of which little is known has no more facts than that', () => {
+  it('has only the facts that dstack returns', () => {
     expect(readVolume({ id: '1', name: 'own', status: 'failed', configuration: {}, attachments: null })).toEqual({
       kind: 'volume',
       id: '1',
@@ -79,11 +79,11 @@ describe('a gateway', () => {
     ['its own host name', { hostname: 'lb', replicas: [{ hostname: 'one' }], ip_address: '10.0.0.1' }, 'lb'],
     ["its replica's", { hostname: null, replicas: [{ hostname: 'one' }], ip_address: '10.0.0.1' }, 'one'],
     ['its address', { replicas: [], ip_address: '10.0.0.1' }, '10.0.0.1'],
-  ])('is reached by %s', (_how, more, hostname) => {
+  ])('has the hostname of %s', (_how, more, hostname) => {
     expect(gateway(more)).toMatchObject({ kind: 'gateway', hostname, backend: 'aws', region: 'eu' });
   });
 
-  it('that is not up yet has no address', () => {
+  it('that is not running yet has no hostname', () => {
     const read = gateway({ wildcard_domain: '*.example.com', default: true });
     expect(read).toMatchObject({ domain: '*.example.com', isDefault: true });
     expect(read).not.toHaveProperty('hostname');

@@ -9,20 +9,20 @@ import { readFixture } from '../../../support/read-fixture.ts';
 const json = (fixture: string, version?: string): unknown => readJsonOutput(readFixture(fixture, version).stdout);
 
 describe('JSON output', () => {
-  it('is found behind what the CLI prints ahead of it', () => {
+  it('is found after what the CLI prints before it', () => {
     expect(readJsonOutput('A new version of dstack is available: 9.9.9\n\n[08:15:00] a warning\n{"a": [1]}\n')).toEqual(
       { a: [1] },
     );
   });
 
-  it("that isn't there is an error, not an empty value", () => {
+  it('that is missing is an error, not an empty value', () => {
     expect(() => readJsonOutput('Run x not found\n')).toThrow(ToolError);
-    expect(() => readJsonOutput('{"a": 1')).toThrow('printed no JSON');
+    expect(() => readJsonOutput('{"a": 1')).toThrow('asked for JSON and printed none');
   });
 });
 
 describe('a run', () => {
-  it.each([['0.22.5'], ['0.21.5'], ['0.20.29']])('of dstack %s has its state, place and price', (version) => {
+  it.each([['0.22.5'], ['0.21.5'], ['0.20.29']])('of dstack %s has its status, location and price', (version) => {
     expect(readRun(json('run-get-running', version))).toMatchObject({
       kind: 'task',
       status: 'running',
@@ -37,7 +37,7 @@ describe('a run', () => {
     });
   });
 
-  it('that ended without capacity says why, and costs nothing any more', () => {
+  it('that ended without capacity says why and no longer has a price', () => {
     const run = readRun(json('run-get-no-offers'));
     expect(run).toMatchObject({
       status: 'failed',
@@ -59,7 +59,7 @@ describe('a run', () => {
     });
   });
 
-  it('that is a service has its address and that of its model, complete', () => {
+  it('that is a service has its full URL and that of its model', () => {
     const run = readRun(json('run-get-service'), { serverUrl: 'https://dstack.example.com/' });
     expect(run).toMatchObject({
       serviceUrl: 'https://dstack.example.com/proxy/services/lab/lab-svc/',
@@ -69,14 +69,14 @@ describe('a run', () => {
     expect(readRun(json('run-get-service')).serviceUrl).toBe('/proxy/services/lab/lab-svc/');
   });
 
-  it('that is a dev environment has the link of its editor and the SSH command', () => {
+  it('that is a dev environment has the URL of its IDE and the SSH command', () => {
     expect(readRun(json('run-get-dev'))).toMatchObject({
       ideUrl: 'vscode://vscode-remote/ssh-remote+lab-dev/workflow',
       sshCommand: 'ssh lab-dev',
     });
   });
 
-  it('adds up what its jobs cost, and takes the part of a shared instance rather than the whole', () => {
+  it('adds up the prices of its jobs, and counts only the used part of a shared instance', () => {
     const job = (job_num: number, status: string) => ({
       job_spec: { job_num, replica_num: 0, app_specs: [{ port: 8000, map_to_port: 18000 }] },
       job_submissions: [
@@ -108,7 +108,7 @@ describe('a run', () => {
     });
   });
 
-  it('that pulls its image says how far it is', () => {
+  it('that pulls its image has the progress', () => {
     const submission = {
       status: 'pulling',
       image_pull_progress: {
@@ -127,7 +127,7 @@ describe('a run', () => {
     expect(readRun(run).jobs[0]?.imagePullProgress).toBe('extracted 0.50, downloaded 1.00 of ≥2.00 GB');
   });
 
-  it('with nothing but its id, name and status is read as well', () => {
+  it('with only an ID, name and status is parsed', () => {
     expect(readRun({ id: 'x', status: 'submitted', run_spec: { run_name: 'bare' } })).toEqual({
       id: 'x',
       name: 'bare',
@@ -146,19 +146,19 @@ describe('a run', () => {
   });
 
   it.each(['running', 'stopped', 'failed', 'service', 'dev', 'no-offers'])(
-    'recorded as run-get-%s fits its own schema',
+    'recorded as run-get-%s matches its schema',
     (name) => {
       expect(runFacts.strict().safeParse(readRun(json(`run-get-${name}`))).error).toBeUndefined();
     },
   );
 
-  it("that isn't one is refused", () => {
+  it('of another shape is rejected', () => {
     expect(() => readRun({ detail: 'nope' })).toThrow('run_spec');
   });
 });
 
 describe('another resource', () => {
-  it('that is a fleet has its instances and what they cost together', () => {
+  it('that is a fleet has its instances and their total price', () => {
     const fleet = readFleet(json('fleet-get'));
     expect(fleet).toMatchObject({
       kind: 'fleet',
@@ -172,7 +172,7 @@ describe('another resource', () => {
     expect(resourceFacts.strict().safeParse(fleet).error).toBeUndefined();
   });
 
-  it('that is a volume has its size and place', () => {
+  it('that is a volume has its size and location', () => {
     expect(readVolume(json('volume-get'))).toMatchObject({
       kind: 'volume',
       status: 'active',
@@ -183,7 +183,7 @@ describe('another resource', () => {
     });
   });
 
-  it('that is a gateway has its domain and the host to point it at', () => {
+  it('that is a gateway has its domain and the host that it points to', () => {
     const gateway = {
       id: 'x',
       name: 'gw',

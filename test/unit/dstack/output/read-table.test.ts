@@ -5,7 +5,7 @@ import { readFixture } from '../../../support/read-fixture.ts';
 const read = (fixture: string) => readTable(readFixture(fixture).stdout.split('\n'));
 
 describe('a table', () => {
-  it('becomes rows with a cell for each column, blank cells included', () => {
+  it('has rows with a cell for each column, including blank cells', () => {
     expect(read('volume-verbose')).toMatchObject({
       columns: ['NAME', 'BACKEND', 'REGION', 'STATUS', 'ATTACHED', 'CREATED', 'ERROR'],
       rows: [
@@ -30,7 +30,7 @@ describe('a table', () => {
     expect(read(fixture)?.columns).toEqual(columns);
   });
 
-  it('keeps a centred cell in its column', () => {
+  it('keeps a centered cell in its column', () => {
     const rows = read('project-list')?.rows ?? [];
     expect(rows.map(({ cells }) => [cells['PROJECT'], cells['DEFAULT']]).slice(0, 2)).toEqual([
       ['lab', '✓'],
@@ -38,27 +38,27 @@ describe('a table', () => {
     ]);
   });
 
-  it('tells what is indented under a resource from the resource', () => {
+  it('distinguishes a resource from its indented parts', () => {
     expect(read('fleet')?.rows.map(({ level, cells }) => [level, cells['NAME']])).toEqual([
       [0, 'lab-cloud'],
       [1, 'instance=0'],
     ]);
   });
 
-  it('gives what stands in a column without a name apart from the named cell before it', () => {
+  it('separates a cell in a column without a name from the named cell before it', () => {
     const [first, second] = read('plan-task-none')?.rows ?? [];
     expect([first?.cells['PRICE'], first?.unnamed]).toEqual(['$0.39', []]);
     expect([second?.cells['PRICE'], second?.unnamed]).toEqual(['$0.39', ['busy']]);
   });
 
-  it('says that rows were left out, and ends before the line that counts them', () => {
+  it('reports omitted rows, and ends before the line that counts them', () => {
     const lines = readFixture('plan-task-more-offers').stdout.split('\n');
     const table = readTable(lines);
     expect(table).toMatchObject({ cutShort: true, rows: [{}] });
     expect(lines[table?.endLine ?? 0]).toContain('Shown 1 of 4 offers');
   });
 
-  it('joins a cell that was wrapped to the row that it belongs to', () => {
+  it('joins a wrapped cell to its row', () => {
     const text = [
       ' NAME  BACKEND      STATUS  ',
       ' web   cloudrift    running ',
@@ -68,7 +68,7 @@ describe('a table', () => {
     expect(readTable(text)?.rows.map(({ cells }) => cells['BACKEND'])).toEqual(['cloudrift (us-east)', 'aws']);
   });
 
-  it('stays in step behind characters that are two cells wide', () => {
+  it('aligns columns after characters that are two cells wide', () => {
     const text = [' NAME      STATUS   ERROR ', ' 学習      running  none  ', ' 🚀 run    failed   boom  '];
     expect(readTable(text)?.rows.map(({ cells }) => [cells['NAME'], cells['STATUS'], cells['ERROR']])).toEqual([
       ['学習', 'running', 'none'],
@@ -76,7 +76,7 @@ describe('a table', () => {
     ]);
   });
 
-  it('is absent where the text has no header', () => {
+  it('is absent if the text has no header', () => {
     expect(readTable(['The project has no fleets.', ' lab  cloudrift'])).toBeUndefined();
     expect(read('event')).toBeUndefined();
   });

@@ -8,7 +8,7 @@ function table(...rows: readonly (readonly string[])[]): string {
   return rows.map((row) => ` ${row.map((cell, column) => cell.padEnd(width(column))).join('  ')} `).join('\n');
 }
 
-test('a fleet by ssh has its hosts, with neither a price nor a region', () => {
+test('an SSH fleet has its hosts, without a price or region', () => {
   const read = readFleets(
     table(
       ['NAME', 'NODES', 'BACKEND', 'GPU', 'SPOT', 'PRICE', 'STATUS', 'CREATED', 'ERROR'],
@@ -41,7 +41,7 @@ test('a fleet by ssh has its hosts, with neither a price nor a region', () => {
   ]);
 });
 
-test('another table is no list of fleets, and a machine without a fleet before it is passed over', () => {
+test('another table is not a list of fleets, and an instance without a fleet before it is skipped', () => {
   expect(readFleets(table(['NAME', 'STATUS'], ['x', 'active']))).toBeUndefined();
   expect(readFleets('nothing here')).toBeUndefined();
   const header = ['NAME', 'NODES', 'STATUS'];
@@ -56,7 +56,7 @@ test('a fleet of another version may lack columns', () => {
   ]);
 });
 
-test('a run has the GPU that its resources name where there is no such column', () => {
+test('the GPU of a run is read from its resources if there is no GPU column', () => {
   const rows = readRuns(
     table(
       ['NAME', 'BACKEND', 'RESOURCES', 'INSTANCE TYPE', 'PRICE', 'STATUS', 'SUBMITTED', 'ERROR'],
@@ -80,7 +80,7 @@ test('a run has the GPU that its resources name where there is no such column', 
   ]);
 });
 
-test('offers may be in a region by itself, and in words that are new', () => {
+test('offers can have a separate region column and an unknown availability', () => {
   const read = readOffers(
     table(
       ['#', 'BACKEND', 'REGION', 'INSTANCE', 'RESOURCES', 'SPOT', 'PRICE', ''],
@@ -95,7 +95,7 @@ test('offers may be in a region by itself, and in words that are new', () => {
   expect(read?.offers[1]).not.toHaveProperty('region');
 });
 
-test('groups of offers that have no price are passed over, and another table has none', () => {
+test('groups of offers without a price are skipped, and another table has none', () => {
   const header = ['GPU', 'SPOT', '$/GPU', 'BACKEND', 'REGION', ''];
   expect(
     readGpuGroups(

@@ -129,7 +129,7 @@ const LENGTHS: Readonly<Record<string, number>> = {
 const USUAL_LENGTH = inputLength({ unit: 10_000, nightly: 60_000 });
 
 describe.each(Object.entries(READERS))('%s', (what, read) => {
-  test('that is damaged in any way is read, or refused in words; it never crashes the reader', () => {
+  test('that is damaged in any way is parsed or rejected, and never crashes the parser', () => {
     const damaged = fc.property(texts, (text) => {
       readSafely(read, text);
     });
@@ -137,7 +137,7 @@ describe.each(Object.entries(READERS))('%s', (what, read) => {
   });
 
   // The test's own limit is the assertion: what grows with the square of this length takes many minutes for all of these.
-  test('that is long and all alike is read in the end, whatever it is made of', () => {
+  test('that is long and repetitive is parsed in time, whatever it consists of', () => {
     for (const piece of PIECES) {
       const long = piece.repeat(Math.ceil((LENGTHS[what] ?? USUAL_LENGTH) / piece.length));
       // An end that doesn't fit is what makes a pattern try again from each start.
@@ -146,7 +146,7 @@ describe.each(Object.entries(READERS))('%s', (what, read) => {
   });
 });
 
-test('a reader of frames gives each frame once and whole, however the stream is cut, and skips what it does not know', () => {
+test('a frame reader returns each frame once and complete, however the stream is split, and skips unknown frames', () => {
   const frame = fc.record({ kind: fc.constantFrom('o', 'e', 'x', 'r'), request: fc.nat(), payload: fc.uint8Array() });
   const cuts = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 20 });
   fc.assert(
@@ -170,7 +170,7 @@ test('a reader of frames gives each frame once and whole, however the stream is 
   );
 });
 
-test('a frame of twenty megabytes that comes in small pieces is put together', () => {
+test('a frame of 20 MB that arrives in small chunks is reassembled', () => {
   const payload = Buffer.alloc(20_000_000, 'x');
   const stream = encodeFrame('o', 1, payload);
   const got: number[] = [];

@@ -12,7 +12,7 @@ function keep(bytes: Uint8Array, cuts: readonly number[], keepBytes: number) {
 const text = fc.string({ unit: 'grapheme', maxLength: 400 });
 const cuts = fc.array(fc.nat(), { maxLength: 30 });
 
-test('what fits is kept to the letter, however it comes in pieces', () => {
+test('output that fits is kept exactly, however it is split into chunks', () => {
   fc.assert(
     fc.property(text, cuts, (whole, at) => {
       expect(keep(Buffer.from(whole), at, 20_000)).toEqual({ text: whole, omittedBytes: 0 });
@@ -20,7 +20,7 @@ test('what fits is kept to the letter, however it comes in pieces', () => {
   );
 });
 
-test('what does not fit keeps its start and its end in whole characters, and every byte is kept or counted', () => {
+test('longer output keeps its start and end in whole characters, and every byte is kept or counted', () => {
   fc.assert(
     fc.property(text, cuts, fc.integer({ min: 8, max: 60 }), (whole, at, keepBytes) => {
       const bytes = Buffer.from(whole);
@@ -35,7 +35,7 @@ test('what does not fit keeps its start and its end in whole characters, and eve
   );
 });
 
-test('something is left out exactly when there is more than is kept', () => {
+test('something is omitted exactly if the output exceeds the limit', () => {
   expect(keep(Buffer.from('x'.repeat(100)), [], 100).omittedBytes).toBe(0);
   expect(keep(Buffer.from('x'.repeat(101)), [], 100).omittedBytes).toBe(1);
   expect(keep(Buffer.from('x'.repeat(1_000_000)), [7, 500_000], 100).omittedBytes).toBe(999_900);

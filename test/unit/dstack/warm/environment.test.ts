@@ -5,7 +5,7 @@ const INFO = { bakedAtImport: ['DSTACK_LOG_*', 'HOME'], bakedAtPark: ['COLUMNS',
 const BASE = { HOME: '/home/x', COLUMNS: '80' };
 const fit = (wanted: Readonly<Record<string, string>>) => fitEnvironment(INFO, BASE, wanted);
 
-test('the worker serves a command whose variables are those that it has, and others that it reads later', () => {
+test('the worker serves a command with its own variables, and with others that are read later', () => {
   expect(fit({})).toEqual({ kind: 'parked', changed: {} });
   expect(fit({ HOME: '/home/x', HF_TOKEN: 'x' })).toEqual({ kind: 'parked', changed: { HF_TOKEN: 'x' } });
 });
@@ -14,7 +14,7 @@ test.each(['HOME', 'DSTACK_LOG_LEVEL'])('%s is read on import: only a new proces
   expect(fit({ [name]: 'other', HF_TOKEN: 'x' })).toEqual({ kind: 'differs', name });
 });
 
-test('a variable that the parsers were made with has them made anew', () => {
+test('a variable that is part of the parsers needs new parsers', () => {
   expect(fit({ DSTACK_PROJECT: 'lab' })).toEqual({ kind: 'shallow', changed: { DSTACK_PROJECT: 'lab' } });
 });
 

@@ -3,8 +3,8 @@ import type { Log } from '../../core/log.ts';
 import { openHelpCache } from './help-cache.ts';
 import type { HelpSource } from './help-source.ts';
 import { parseHelp } from './parse-help.ts';
-import type { CliIdentity } from '../locate/cli-identity-type.ts';
-import type { CatalogPage, FlagPlaces, Catalog, DocumentedFlag } from '../argv/catalog-types.ts';
+import type { CliIdentity } from '../locate/cli-identity.ts';
+import type { CatalogPage, FlagPlaces, Catalog, DocumentedFlag } from '../argv/catalog.ts';
 
 export interface CatalogOptions {
   readonly source: HelpSource;

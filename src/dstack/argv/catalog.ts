@@ -1,45 +1,45 @@
-/** A help page: as dstack printed it, and what it says. */
+/** A help page, as text and parsed. */
 export interface CatalogPage {
   readonly text: string;
   readonly help: HelpPage;
 }
 
-/** The documented flags of a command by where they stand: after its last word, or before it (`run --project P get`). */
+/** The documented flags of a command by position: after its last word, or before it (`run --project P get`). */
 export interface FlagPlaces {
   readonly own: ReadonlyMap<string, DocumentedFlag>;
   readonly parent: ReadonlyMap<string, DocumentedFlag>;
 }
 
-/** What the installed CLI documents, read from its help pages as they are needed. */
+/** The installed CLI's documentation, read from its help pages on demand. */
 export interface Catalog {
   readonly version: string;
-  /** The commands of the CLI itself. */
+  /** The top-level commands. */
   commands(): Promise<readonly DocumentedSubcommand[]>;
   /**
-   * The help page of a command; for `apply` with a configuration type, with that type's flags.
-   * @throws ToolError `unknown-command` with the documented ones.
+   * Returns the help page of a command; for `apply` with a configuration type, with that type's flags.
+   * @throws ToolError `unknown-command` that lists the documented commands.
    */
   page(command: string, configurationType?: string): Promise<CatalogPage>;
   flagsOf(command: string, configurationType?: string): Promise<FlagPlaces>;
-  /** Settles when the pages that were read so far are in the cache on the disk. */
+  /** Resolves when the pages read so far are in the cache on disk. */
   settled(): Promise<void>;
 }
 
-/** What a flag takes: nothing, or one value that the help page calls `metavar`. */
+/** A flag's argument: none, or one value that the help page calls `metavar`. */
 export type FlagArgument = 'none' | { readonly metavar: string; readonly optional: boolean };
 
-/** One flag as the help page documents it. Names carry their dashes. */
+/** One flag as the help page documents it. Names include their dashes. */
 export interface DocumentedFlag {
   readonly long: string;
   readonly short?: string;
-  /** Further long names. */
+  /** Other long names. */
   readonly aliases: readonly string[];
   readonly value: FlagArgument;
-  /** argparse doesn't show it: inferred from the words of the help text, and false where they don't say. */
+  /** Inferred from the help text, since argparse doesn't show it; false unless the text says so. */
   readonly repeatable: boolean;
   readonly choices?: readonly string[];
   readonly required: boolean;
-  /** At most one flag of a group may be given. */
+  /** At most one flag of a group can be used. */
   readonly exclusiveGroup?: number;
   readonly help: string;
 }
@@ -58,9 +58,9 @@ export interface DocumentedSubcommand {
   readonly help: string;
 }
 
-/** What one `dstack … --help` page says. */
+/** The content of a `dstack … --help` page. */
 export interface HelpPage {
-  /** The words before the options: `dstack run get`. */
+  /** The program and command words: `dstack run get`. */
   readonly program: string;
   readonly usage: string;
   readonly positionals: readonly DocumentedPositional[];

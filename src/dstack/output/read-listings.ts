@@ -1,0 +1,198 @@
+import * as z from 'zod';
+import { omitAbsent } from './read-json-output.ts';
+import { readBackend, readPrice } from './read-offers.ts';
+import { readTable } from './read-table.ts';
+import type { TableRow } from './read-table.ts';
+
+/** dstack prints `-`, or nothing, for a value that is missing. */
+const unlessBlank = (cell: string | undefined): string | undefined => (cell === '' || cell === '-' ? undefined : cell);
+
+const place = {
+  status: z.string(),
+  backend: z.string().optional(),
+  region: z.string().optional(),
+  gpu: z.string().optional(),
+  instanceType: z.string().optional(),
+  pricePerHour: z.number().optional(),
+  submitted: z.string().optional(),
+  error: z.string().optional(),
+};
+
+/** A run as `dstack ps` lists it. The status is dstack's display text (`no capacity`, `exited (1)`), not one of the run's states. */
+export const runRow = z.object({
+  name: z.string(),
+  ...place,
+  /** The jobs, if there are several; otherwise the run's own row is the job's. */
+  jobs: z.array(z.object({ label: z.string(), ...place })).optional(),
+});
+
+export type RunRow = z.output<typeof runRow>;
+
+function readPlace({ cells }: TableRow): Omit<RunRow, 'name' | 'jobs'> {
+  const { backend, region } = readBackend(cells['BACKEND'] ?? '');
+  const gpu = unlessBlank(cells['GPU']) ?? cells['RESOURCES'];
+  return omitAbsent({
+    status: cells['STATUS'] ?? '',
+    backend: unlessBlank(backend),
+    region,
+    gpu: /(?:^| )gpu=(\S+)/.exec(gpu ?? '')?.[1],
+    instanceType: unlessBlank(cells['INSTANCE TYPE']),
+    pricePerHour: readPrice(cells['PRICE']),
+    submitted: unlessBlank(cells['SUBMITTED']),
+    error: unlessBlank(cells['ERROR']),
+  });
+}
+
+/** Parses the table of `dstack ps`: one row per run, its jobs below it. Returns undefined if it isn't that table. */
+export function readRuns(stdout: string): RunRow[] | undefined {
+  const table = readTable(stdout.split('\n'));
+  if (table === undefined || !['NAME', 'STATUS'].every((name) => table.columns.includes(name))) return undefined;
+  const runs: RunRow[] = [];
+  for (const row of table.rows) {
+    // ` deployment=2` follows the name while a service is being updated, or with -v.
+    const label = row.cells['NAME'] ?? '';
+    const last = runs.at(-1);
+    if (row.level === 0) runs.push({ name: label.split(' ')[0] ?? label, ...readPlace(row) });
+    else if (last !== undefined) last.jobs = [...(last.jobs ?? []), { label, ...readPlace(row) }];
+  }
+  return runs;
+}
+
+/** An instance as `dstack fleet` lists it below its fleet. */
+const instanceRow = z.object({
+  instance: z.number(),
+  status: z.string(),
+  backend: z.string().optional(),
+  region: z.string().optional(),
+  gpu: z.string().optional(),
+  spot: z.boolean().optional(),
+  pricePerHour: z.number().optional(),
+  created: z.string().optional(),
+  error: z.string().optional(),
+});
+
+/** A fleet as `dstack fleet` lists it. */
+export const fleetRow = z.object({
+  name: z.string(),
+  status: z.string(),
+  /** As in `0..2`; for SSH fleets, the number of hosts. */
+  nodes: z.string().optional(),
+  backend: z.string().optional(),
+  gpu: z.string().optional(),
+  spot: z.string().optional(),
+  maxPrice: z.string().optional(),
+  created: z.string().optional(),
+  instances: z.array(instanceRow),
+});
+
+type InstanceRow = z.output<typeof instanceRow>;
+export type FleetRow = z.output<typeof fleetRow>;
+
+const readGpu = (cells: TableRow['cells']): string | undefined =>
+  /(?:^| )gpu=(\S+)/.exec(cells['GPU'] ?? cells['RESOURCES'] ?? '')?.[1] ?? unlessBlank(cells['GPU']);
+
+function readInstance({ cells }: TableRow): InstanceRow {
+  const { backend, region } = readBackend(cells['BACKEND'] ?? '');
+  const spot = unlessBlank(cells['SPOT']);
+  return omitAbsent({
+    instance: Number(/^instance=(\d+)/.exec(cells['NAME'] ?? '')?.[1] ?? Number.NaN),
+    status: cells['STATUS'] ?? '',
+    backend: unlessBlank(backend),
+    region,
+    gpu: readGpu(cells),
+    spot: spot === undefined ? undefined : spot === 'spot',
+    pricePerHour: readPrice(cells['PRICE']),
+    created: unlessBlank(cells['CREATED']),
+    error: unlessBlank(cells['ERROR']),
+  });
+}
+
+function readFleetRow({ cells }: TableRow): FleetRow {
+  return omitAbsent({
+    name: cells['NAME'] ?? '',
+    status: cells['STATUS'] ?? '',
+    nodes: unlessBlank(cells['NODES']),
+    backend: unlessBlank(cells['BACKEND']),
+    gpu: readGpu(cells),
+    spot: unlessBlank(cells['SPOT']),
+    maxPrice: unlessBlank(cells['PRICE']),
+    created: unlessBlank(cells['CREATED']),
+    instances: [],
+  });
+}
+
+/** Parses the table of `dstack fleet`: one row per fleet, its instances below it. Returns undefined if it isn't that table (0.19 prints another). */
+export function readFleets(stdout: string): FleetRow[] | undefined {
+  const table = readTable(stdout.split('\n'));
+  if (table === undefined || !table.columns.includes('NODES')) return undefined;
+  const fleets: FleetRow[] = [];
+  for (const row of table.rows) {
+    if (row.level === 0) fleets.push(readFleetRow(row));
+    else fleets.at(-1)?.instances.push(readInstance(row));
+  }
+  return fleets;
+}
+
+/** Returns the hourly price of all existing instances; undefined if the price of one of them can't be read. */
+export function sumPrices(fleets: readonly FleetRow[]): number | undefined {
+  let sum = 0;
+  for (const { status, backend, pricePerHour } of fleets.flatMap(({ instances }) => instances)) {
+    // On-premises hosts in SSH fleets have no price.
+    if (/terminat/i.test(status) || backend === 'ssh') continue;
+    if (pricePerHour === undefined) return undefined;
+    sum += pricePerHour;
+  }
+  return sum;
+}
+
+/** The latest sample of one GPU of a job, or of the job's CPU, as dstack prints it. */
+export const metricsRow = z.looseObject({
+  /** As in `replica=0 job=1`. */
+  job: z.string().optional(),
+  /** `cpu` or `gpu=0`. */
+  part: z.string().optional(),
+  utilization: z.string().optional(),
+  memory: z.string().optional(),
+});
+type MetricsRow = z.output<typeof metricsRow>;
+
+/** Parses the charts of `dstack metrics` (cli/utils/metrics.py): below two headings, a chart and its latest value for each part. */
+export function readMetrics(stdout: string): MetricsRow[] {
+  const lines = stdout.split('\n');
+  const start = lines.findIndex((line) => /^ +UTILIZATION +MEMORY *$/.test(line));
+  if (start === -1) return (readTable(lines)?.rows ?? []).flatMap(readOlderRow);
+  const utilizationAt = (lines[start] ?? '').indexOf('UTILIZATION');
+  const memoryAt = (lines[start] ?? '').indexOf('MEMORY');
+  const rows: MetricsRow[] = [];
+  for (const line of lines.slice(start + 1)) {
+    const [, label = '', part] = /^(.*?)(cpu|gpu=\d+) *$/.exec(line.slice(0, utilizationAt)) ?? [];
+    if (part === undefined) continue;
+    rows.push(
+      omitAbsent({
+        // Only the first part of a job is preceded by its name.
+        job: label.trim() === '' ? rows.at(-1)?.job : label.trim(),
+        part,
+        utilization: lastWord(line.slice(utilizationAt, memoryAt)),
+        memory: lastWord(line.slice(memoryAt)),
+      }),
+    );
+  }
+  return rows;
+}
+
+/** Parses a row of the table printed before 0.21: a job with all its parts in one row. A row with other columns is returned unchanged. */
+function readOlderRow({ level, cells }: TableRow): MetricsRow[] {
+  const { NAME: name, CPU: cpu, MEMORY: memory, GPU: gpus = '' } = cells;
+  if (cpu === undefined || memory === undefined) return [cells];
+  // The run's own row, above those of its jobs.
+  if (cpu === '') return [];
+  // A run with one job has one row, with the name of the run.
+  const job = level === 0 ? 'job=0' : name;
+  const row = (part: string, utilization: string, used: string): MetricsRow =>
+    omitAbsent({ job, part, utilization: lastWord(utilization), memory: lastWord(used) });
+  const ofGpus = gpus.matchAll(/(gpu=\d+) mem=(\S+) util=(\S+)/g);
+  return [row('cpu', cpu, memory), ...[...ofGpus].map(([, part = '', used = '', util = '']) => row(part, util, used))];
+}
+
+/** Returns the value after a chart; undefined if there is no sample yet. */
+const lastWord = (text: string): string | undefined => /(\d\S*)\s*$/.exec(text)?.[1];

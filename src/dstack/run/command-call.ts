@@ -1,0 +1,91 @@
+import { performance } from 'node:perf_hooks';
+import { ToolError } from '../../core/errors.ts';
+import type { Exit, Transcript } from '../../core/transcript.ts';
+import { isCheckedArgv } from '../argv/check-argv.ts';
+import { showCommand } from '../argv/command.ts';
+import type { CheckedArgv } from '../argv/command.ts';
+import type { RunOptions } from './runner.ts';
+
+/** Why a command is no longer waited for. */
+export type AbortReason = 'timed-out' | 'cancelled' | 'closing';
+
+/** Aborts on the first of deadline, cancellation and shutdown. */
+export interface CallLimit {
+  readonly signal: AbortSignal;
+  /** Why the signal aborted; undefined while it hasn't. */
+  reason(): AbortReason | undefined;
+  /** Settles as the promise does, or resolves with the reason if the signal aborts first. */
+  race<T>(promise: Promise<T>): Promise<T | AbortReason>;
+}
+
+/** Creates the limit of one call. */
+export function createCallLimit(
+  { timeoutMs, signal: cancel }: Pick<RunOptions, 'timeoutMs' | 'signal'>,
+  closing: AbortSignal,
+): CallLimit {
+  const deadline = AbortSignal.timeout(Math.ceil(timeoutMs));
+  const signal = AbortSignal.any([...(cancel === undefined ? [] : [cancel]), closing, deadline]);
+  // This closure also keeps `deadline` alive: Node 20 collects a timeout signal that only `any` refers to, and it never fires.
+  const reason = (): AbortReason | undefined => {
+    if (!signal.aborted) return undefined;
+    if (deadline.aborted && signal.reason === deadline.reason) return 'timed-out';
+    return closing.aborted && signal.reason === closing.reason ? 'closing' : 'cancelled';
+  };
+  return {
+    signal,
+    reason,
+    race(promise) {
+      return new Promise((resolve, reject) => {
+        const onAbort = (): void => resolve(reason() ?? 'cancelled');
+        const stopListening = (): void => signal.removeEventListener('abort', onAbort);
+        signal.addEventListener('abort', onAbort, { once: true });
+        void promise.then(resolve, reject).finally(stopListening);
+        // After a promise that has already settled: what happened counts more than the limit.
+        if (signal.aborted) queueMicrotask(onAbort);
+      });
+    },
+  };
+}
+
+/** One command on its way through a runner. */
+export interface CommandCall {
+  readonly argv: CheckedArgv;
+  readonly options: RunOptions & { readonly answer?: 'n' };
+  readonly startedAt: number;
+  readonly limit: CallLimit;
+}
+
+/** Starts the clock of a call. @throws TypeError unless the argv was made by the check against the catalog */
+export function startCall(argv: CheckedArgv, options: CommandCall['options'], closing: AbortSignal): CommandCall {
+  if (!isCheckedArgv(argv)) throw new TypeError('this argv was not made by the check against the catalog');
+  return { argv, options, startedAt: performance.now(), limit: createCallLimit(options, closing) };
+}
+
+/** Whether a command continues in the background past its limit. A replace stops the old run before it submits the new one: ended halfway, it would leave neither. */
+export const outlivesCall = ({ argv }: Pick<CommandCall, 'argv'>): boolean =>
+  argv.effect !== 'read' && argv.command === 'apply';
+
+/** The exit of a command whose limit was reached before it began. */
+export function exitBeforeStart(reason: AbortReason): Exit {
+  if (reason === 'cancelled') return { kind: 'cancelled' };
+  const why = reason === 'closing' ? 'this server is shutting down' : 'timed out waiting for other dstack commands';
+  return { kind: 'not-started', reason: why };
+}
+
+/** How a call ended; nothing was printed unless it says so. */
+type CallEnd = Pick<Transcript, 'exit' | 'ran' | 'pinning'> & {
+  readonly printed?: Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
+};
+
+export function toTranscript(call: CommandCall, { printed, ...end }: CallEnd): Transcript {
+  const durationMs = Math.round(performance.now() - call.startedAt);
+  const output = printed ?? { stdout: '', stderr: '', omittedBytes: 0 };
+  return { command: showCommand(call.argv.argv), ...output, ...end, durationMs };
+}
+
+export const consentMissing = (argv: CheckedArgv): ToolError =>
+  new ToolError(
+    'consent-missing',
+    `There is no consent to \`${showCommand(argv.argv)}\`. Nothing was run.`,
+    'Make a new plan and have it approved.',
+  );
