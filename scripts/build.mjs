@@ -54,8 +54,8 @@ export async function buildAll() {
  * Loads the sandbox, the client setup and the traces on demand, from bundles next to the server's.
  * @type {import('esbuild').Plugin}
  */
-const besideServer = {
-  name: 'beside-server',
+const separateBundles = {
+  name: 'separate-bundles',
   setup(bundler) {
     bundler.onResolve({ filter: /\/(?:sandbox|setup)\/main\.ts$/ }, ({ path: file }) => ({
       path: `./${path.basename(path.dirname(file))}.cjs`,
@@ -73,7 +73,7 @@ async function bundleServer(folder) {
     metafile: true,
     entryPoints: ['src/bin/main.ts'],
     outfile: script,
-    plugins: [besideServer],
+    plugins: [separateBundles],
   });
   const outfile = path.join(folder, 'dstack-mcp.mjs');
   const launcher = await build({

@@ -54,6 +54,9 @@ const OTHERS: readonly Folder[] = [
   { folder: 'docs', what: 'user and developer documentation' },
 ];
 
+/** Returns all folders of the layout. */
+export const layoutFolders = (): readonly string[] => [...LAYERS, ...GROUPS, ...OTHERS].map(({ folder }) => folder);
+
 /** Renders the layout as an indented tree, highest layer first. */
 export function renderLayout(): string {
   const server = [...LAYERS].reverse();

@@ -4,22 +4,24 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import * as z from 'zod';
 import { renderGeneratedFiles } from '../../scripts/docs/generated-files.ts';
+import { layoutFolders } from '../../scripts/docs/layers.ts';
 import { readProject } from '../../scripts/docs/project.ts';
 import { installLinks, webLinks } from '../../scripts/docs/render-clients.ts';
 import { readCommandLine } from '../../src/bin/command-line.ts';
 import { CLIENTS } from '../../src/setup/clients.ts';
 import { describeSettings } from '../../src/settings/settings.ts';
+import { EXPERIMENTS } from '../../scripts/lab/experiments.ts';
 import { tools } from '../../tools/index.ts';
 import { repositoryRoot } from '../support/paths.ts';
 
 const root = repositoryRoot;
 const read = (file: string): Promise<string> => readFile(path.join(root, file), 'utf8');
 
-test.each(await renderGeneratedFiles(root))('$file is in step with the code', async ({ file, text }) => {
-  expect(await read(file), `${file} isn't what the code says: npm run generate`).toBe(text);
+test.each(await renderGeneratedFiles(root))('$file is up to date', async ({ file, text }) => {
+  expect(await read(file), `${file} is out of date: npm run generate`).toBe(text);
 });
 
-test('every tool and every setting is in the README, and every tool has a section on the tools page', async () => {
+test('the README lists every tool and setting, and the tools page has a section for every tool', async () => {
   const [readme, page] = await Promise.all([read('README.md'), read('docs/tools.md')]);
   for (const { name } of tools) {
     expect(readme).toContain(`[\`${name}\`](docs/tools.md#${name})`);
@@ -31,7 +33,7 @@ test('every tool and every setting is in the README, and every tool has a sectio
   }
 });
 
-test('the manifest hands over settings that there are, from fields that it asks for', async () => {
+test('the manifest sets only existing settings, from its own fields', async () => {
   const manifest = z
     .object({
       server: z.object({ mcp_config: z.object({ env: z.record(z.string(), z.string()) }) }),
@@ -45,7 +47,7 @@ test('the manifest hands over settings that there are, from fields that it asks 
   expect(new Set(asked)).toEqual(new Set(Object.keys(manifest.user_config)));
 });
 
-test('every link from one page to another leads to something that is there, and to a heading of it', async () => {
+test('links between pages lead to existing files and headings', async () => {
   const broken: string[] = [];
   for (const page of await listPages()) {
     const text = await read(page);
@@ -62,23 +64,29 @@ test('every link from one page to another leads to something that is there, and 
   expect(broken).toEqual([]);
 });
 
-test('every npm command that a page names is there', async () => {
+test('every npm script and experiment that a page or a workflow mentions exists', async () => {
   const scripts = Object.keys(
     z.object({ scripts: z.record(z.string(), z.string()) }).parse(JSON.parse(await read('package.json'))).scripts,
   );
-  const pages = await Promise.all([...(await listPages()), '.ci/run', '.github/workflows/ci.yml'].map(read));
-  const named = pages.flatMap((page) => [...page.matchAll(/\bnpm run (?:-s )?([\w:-]+)/g)].map(([, name]) => name));
-  expect(named.length).toBeGreaterThan(5);
-  expect(named.filter((name) => name === undefined || !scripts.includes(name))).toEqual([]);
+  const workflows = (await readdir(path.join(root, '.github/workflows'))).map((name) => `.github/workflows/${name}`);
+  const pages = await Promise.all([...(await listPages()), '.ci/run', ...workflows].map(read));
+  const namesIn = (pattern: RegExp): string[] =>
+    pages.flatMap((page) => [...page.matchAll(pattern)].map(([, name = '']) => name));
+  const mentioned = namesIn(/\bnpm run (?:-s )?([\w:-]+)/g);
+  expect(mentioned.length).toBeGreaterThan(5);
+  expect(mentioned.filter((name) => !scripts.includes(name))).toEqual([]);
+  const experiments = EXPERIMENTS.map(({ name }) => name);
+  expect(namesIn(/\bnpm run lab -- ([\w-]+)/g).filter((name) => !experiments.includes(name))).toEqual([]);
 });
 
-/** The test that runs a command of the documentation, by its file and title; or why none does. */
+/** The test that covers a documented command, by file and title, or the reason why there is none. */
 type RunBy = { readonly file: string; readonly title: string } | { readonly reason: string };
 
 const COMMANDS: Readonly<Record<string, RunBy>> = {
-  'npm test': { reason: 'this is part of it; every other way of testing starts with the same set-up' },
+  'npm run setup': { file: 'dstack/scripts/bootstrap', title: 'a failed setup is repaired by the next run' },
+  'npm test': { reason: 'this test is part of it' },
   'npm run demo': { file: 'e2e/commands', title: 'the demo shows a whole round, says how long it took' },
-  'npm ci && npm run build': { reason: 'what the set-up of every test does' },
+  'npm ci && npm run build': { reason: 'part of the setup' },
   'node dist/dstack-mcp.mjs setup claude-desktop': {
     file: 'unit/setup/setup-command',
     title: '$id: creates a missing file',
@@ -97,19 +105,18 @@ const COMMANDS: Readonly<Record<string, RunBy>> = {
     file: 'unit/setup/setup-command',
     title: 'restores an otherwise unchanged file',
   },
-  'npm run bench': { reason: 'a benchmark: it takes minutes, and asserts nothing' },
-  'npm run bench -- --rounds 30 --json result.json': { reason: 'the same with more rounds' },
-  'npm run equality -- ~/venvs/dstack-0.20/bin/dstack ~/venvs/dstack-0.22/bin/dstack': {
-    reason: 'needs several versions of dstack; test/cli/warm-equality.test.ts does the same with the one that is there',
+  'npm run lab -- bench': { reason: 'a benchmark: it takes minutes, and asserts nothing' },
+  'npm run lab -- equality ~/venvs/dstack-0.20/bin/dstack ~/venvs/dstack-0.22/bin/dstack': {
+    reason: 'needs several versions of dstack; warm/equality.test.ts compares the pinned one',
   },
-  'npm run matrix': { reason: 'takes more than an hour; CI runs a part of it' },
-  'npm run matrix -- --cli 0.21 --server 0.22 --tests round,actions': {
-    reason: 'needs releases of dstack that are installed by it; test/versions does the same with one run',
+  'npm run lab -- matrix': { reason: 'takes most of an hour; the nightly workflow runs a part of it' },
+  'npm run lab -- matrix --cli 0.21 --server 0.22 --tests round,actions': {
+    reason: 'installs releases of dstack; test/nightly covers one run with an older release',
   },
-  'npm run ui': { reason: 'waits for a person with a browser; test/ui shows the same page in Chromium' },
+  'npm run ui': { reason: 'waits for a person with a browser; test/ui uses the same page in Chromium' },
 };
 
-test('every command that a page shows is run by a test, or says why not', async () => {
+test('every command on a page is covered by a test, or says why not', async () => {
   const pages = await Promise.all((await listPages()).map(read));
   const shown = pages.flatMap((text) =>
     [...text.matchAll(/^```(?:sh|bash|shell|console)\n([^]*?)^```/gm)].flatMap(([, block = '']) =>
@@ -121,13 +128,13 @@ test('every command that a page shows is run by a test, or says why not', async 
   for (const [command, by] of Object.entries(COMMANDS)) {
     if ('file' in by && !(await read(`test/${by.file}.test.ts`)).includes(by.title)) untested.push(command);
     const [, words] = / setup (.+)$/.exec(command) ?? [];
-    // Throws where the command line doesn't know what the page says.
+    // Throws if the command line is invalid.
     if (words !== undefined) readCommandLine(['setup', ...words.split(' ')]);
   }
   expect(untested).toEqual([]);
 });
 
-test('the links for clients enter this package, by the name that package.json gives it', async () => {
+test('the install links use the package name of package.json', async () => {
   const project = await readProject(root);
   const entry = { command: 'npx', args: ['-y', project.name] };
   const [own, web] = [installLinks(project), webLinks(project)];
@@ -147,6 +154,63 @@ test('the links for clients enter this package, by the name that package.json gi
   for (const { id } of CLIENTS) expect(page).toContain(`\`${id}\``);
 });
 
+test('the README has its sections in the agreed order', async () => {
+  const headings = [...(await read('README.md')).matchAll(/^## (.+)$/gm)].map(([, title]) => title);
+  expect(headings).toEqual([
+    'Install',
+    'First prompt',
+    'Try it without a GPU',
+    'Safety',
+    'Tools',
+    'Settings',
+    'Troubleshooting',
+    'Limitations',
+    'Links',
+  ]);
+});
+
+test('the layout lists every folder of the repository, and only existing ones', async () => {
+  const listed = new Set(layoutFolders().map((folder) => folder.split('/')[0]));
+  const entries = await readdir(root, { withFileTypes: true });
+  const ignored = (await read('.gitignore')).split('\n');
+  const folders = entries
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.') && !ignored.includes(`${entry.name}/`))
+    .map(({ name }) => name);
+  expect(folders.filter((name) => !listed.has(name))).toEqual([]);
+  expect(layoutFolders().filter((folder) => !existsSync(path.join(root, folder)))).toEqual([]);
+});
+
+test('every experiment has a script or a command', () => {
+  const missing = EXPERIMENTS.filter(
+    ({ name, command }) => command === undefined && !existsSync(path.join(root, 'scripts/lab', `${name}.ts`)),
+  );
+  expect(missing).toEqual([]);
+});
+
+test('Markdown has one sentence per line', async () => {
+  const pages = [...(await listPages()), 'skills/dstack/SKILL.md'].filter((page) => page !== 'docs/tools.md');
+  const wrong = await Promise.all(
+    pages.map(async (page) => findWrongBreaks(await read(page)).map((line) => `${page}: ${line}`)),
+  );
+  expect(wrong.flat()).toEqual([]);
+});
+
+/** Returns lines of prose with a second sentence, or that start in the middle of a sentence. */
+function findWrongBreaks(text: string): string[] {
+  const lines = text
+    .replace(/^---\n[^]*?\n---\n/, '')
+    .replaceAll(/^`{3,}[^]*?^`{3,}$/gm, '')
+    .split('\n');
+  return lines.filter((line, index) => {
+    if (/^\s*(?:\||#|<|!|\[!|>)/.test(line)) return false;
+    const prose = line.replaceAll(/`[^`]*`/g, 'code').replaceAll(/\[[^\]]*\]\([^)]*\)/g, 'link');
+    const before = lines[index - 1]?.trim() ?? '';
+    const isNewBlock = /^\s*(?:[-*]|\d+\.) /.test(line) || /^(?:$|[|#<!])/.test(before);
+    const isContinued = line.trim() !== '' && !isNewBlock && !/[.:?!][)"”*_]*$/.test(before);
+    return /[a-z)][.?!] +[A-Z]/.test(prose) || isContinued;
+  });
+}
+
 function headingsOf(text: string): readonly string[] {
   return [...text.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
     title
@@ -156,9 +220,10 @@ function headingsOf(text: string): readonly string[] {
   );
 }
 
-/** The pages of the documentation, from the root. */
+/** Returns the paths of all pages. */
 async function listPages(): Promise<readonly string[]> {
   const isPage = (name: string): boolean => name.endsWith('.md');
-  const [top, docs] = await Promise.all([readdir(root), readdir(path.join(root, 'docs'))]);
-  return [...top.filter(isPage), ...docs.filter(isPage).map((name) => `docs/${name}`)];
+  const [top, docs] = await Promise.all([readdir(root), readdir(path.join(root, 'docs'), { recursive: true })]);
+  const nested = docs.filter(isPage).map((name) => `docs/${name.replaceAll(path.sep, '/')}`);
+  return [...top.filter(isPage), ...nested, 'scripts/lab/README.md', '.github/pull_request_template.md'];
 }
