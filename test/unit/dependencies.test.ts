@@ -1,42 +1,12 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { LAYERS } from '../../scripts/docs/layers.ts';
 import { readSources } from '../support/read-imports.ts';
 
-/**
- * The folders of the server, lowest first. A folder imports only folders above it in this list (below it in the architecture), types
- * included, so that no circle is possible between folders.
- */
-const LAYERS: readonly string[] = [
-  'src/core',
-  'src/render',
-  'src/settings',
-  'src/safety/files',
-  'src/safety/dialog',
-  'src/safety/audit',
-  'src/safety/policy',
-  'src/safety/consent',
-  'src/observability',
-  'src/dstack/argv',
-  'src/dstack/run',
-  'src/dstack/warm',
-  'src/dstack/locate',
-  'src/dstack/catalog',
-  'src/dstack/output',
-  'src/dstack/client',
-  'src/dstack',
-  'src/configuration',
-  'src/attachments',
-  'src/changes',
-  'src/doctor',
-  'src',
-  'src/tool',
-  'tools',
-  'src/mcp',
-  'src/setup',
-  'src/bin',
-];
+/** The folders of the server, lowest first. */
+const FOLDERS = LAYERS.map(({ folder }) => folder);
 
-/** What only these files may do; a file that no longer does it has to leave the list. */
+/** Reserved to the listed files. A file that no longer does it must be removed from the list. */
 const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonly files: readonly string[] }[] = [
   {
     what: 'talk MCP',
@@ -118,12 +88,12 @@ const folderOf = (file: string): string => path.posix.dirname(file);
 
 test('every folder of the server has a place in the list of layers', () => {
   const folders = new Set(sources.map(({ file }) => folderOf(file)).filter((folder) => !folder.startsWith('sandbox')));
-  expect([...folders].sort()).toEqual([...LAYERS].sort());
+  expect([...folders].sort()).toEqual([...FOLDERS].sort());
 });
 
 test('a folder imports only folders below it, types included', () => {
   const upward = imports.filter(({ from, to }) => {
-    const [own, other] = [LAYERS.indexOf(folderOf(from)), LAYERS.indexOf(folderOf(to))];
+    const [own, other] = [FOLDERS.indexOf(folderOf(from)), FOLDERS.indexOf(folderOf(to))];
     return own >= 0 && other > own;
   });
   expect(upward.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
