@@ -122,7 +122,7 @@ function toFacts({ id, run, state, outputFile }: Attachment): Facts['attachments
     sshCommand: connection?.sshCommand,
     ports: connection?.ports.map(({ localPort, remotePort }) => ({ localPort, remotePort })),
     ideLink: connection?.ideLink?.url,
-    problem: state.kind === 'failed' ? state.failure.words : undefined,
+    problem: state.kind === 'failed' ? state.failure.message : undefined,
     outputFile,
   };
 }
@@ -141,9 +141,9 @@ function describe({ id, state }: Attachment): string {
       return `${id}: attached. ${parts.join('; ')}`;
     }
     case 'ended':
-      return `${id}: ended (${state.words ?? state.how}).`;
+      return `${id}: ended (${state.message ?? state.how}).`;
     case 'failed':
-      return `${id}: ${state.failure.words}`;
+      return `${id}: ${state.failure.message}`;
     default:
       return state satisfies never;
   }

@@ -50,7 +50,7 @@ async function judgeAll(cli: string, place: Sandbox): Promise<Row> {
   const wrong: string[] = [];
   const judgeOne = async ({ title, valid, text }: ReturnType<typeof readCorpus>[number]): Promise<void> => {
     const answer = await judgeByApply(apply, text);
-    if (answer.verdict === (valid ? 'accepted' : 'refused')) counts[valid ? 'valid' : 'invalid'] += 1;
+    if (answer.verdict === (valid ? 'accepted' : 'rejected')) counts[valid ? 'valid' : 'invalid'] += 1;
     else wrong.push(`${title}: ${answer.verdict}\n${answer.text}`);
     const done = counts.valid + counts.invalid + wrong.length;
     if (done % 100 === 0) process.stderr.write(`dstack ${version}: ${done} validated\n`);

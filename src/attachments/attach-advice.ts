@@ -6,7 +6,7 @@ import type { AttachFailure } from './read-attach-output.ts';
 export interface AttachAdvice {
   readonly reason: AttachFailure['reason'];
   /** dstack's own error message. */
-  readonly words: string;
+  readonly message: string;
   /** The next step. */
   readonly hint: string;
   /** A command for the user to run in a terminal. */
@@ -25,13 +25,13 @@ export interface AdviceContext {
 
 /** Returns what to do about a failed attach, including the command to run. */
 export async function adviseOnAttach(
-  { failure, words }: { readonly failure: AttachFailure; readonly words: string },
+  { failure, message }: { readonly failure: AttachFailure; readonly message: string },
   context: AdviceContext,
 ): Promise<AttachAdvice> {
-  const said = { reason: failure.reason, words };
-  if (failure.reason === 'port-in-use') return { ...said, ...(await adviseOnPort(failure.port, context)) };
+  const reported = { reason: failure.reason, message };
+  if (failure.reason === 'port-in-use') return { ...reported, ...(await adviseOnPort(failure.port, context)) };
   const command = commandLine(context.argv);
-  return { ...said, hint: hintFor(failure, context.run), command: commandFor(failure, context.run) ?? command };
+  return { ...reported, hint: hintFor(failure, context.run), command: commandFor(failure, context.run) ?? command };
 }
 
 /** Returns the command as typed in a shell. */

@@ -31,7 +31,7 @@ export type AttachmentState =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'attached'; readonly connection: Connection }
   /** `gone`: it ended without output: it was killed, or the computer shut down. */
-  | { readonly kind: 'ended'; readonly how: 'run-finished' | 'detached' | 'gone'; readonly words?: string }
+  | { readonly kind: 'ended'; readonly how: 'run-finished' | 'detached' | 'gone'; readonly message?: string }
   | { readonly kind: 'failed'; readonly failure: AttachAdvice };
 
 /** The current state of a `dstack attach` in the background. */
@@ -163,14 +163,14 @@ async function stateOf(
   if (record.facts === undefined && !output.detached) {
     const failure = output.failure;
     if (failure === undefined) return { kind: 'ended', how: 'gone' };
-    if (failure.failure.reason === 'run-ended') return { kind: 'ended', how: 'run-finished', words: failure.words };
+    if (failure.failure.reason === 'run-ended') return { kind: 'ended', how: 'run-finished', message: failure.message };
     const knownPorts = [...(context.knownPorts ?? [])];
     return {
       kind: 'failed',
       failure: await adviseOnAttach(failure, { argv: record.argv, run: record.run, knownPorts }),
     };
   }
-  if (end.finished !== undefined) return { kind: 'ended', how: 'run-finished', words: end.finished };
+  if (end.finished !== undefined) return { kind: 'ended', how: 'run-finished', message: end.finished };
   return { kind: 'ended', how: end.detached ? 'detached' : 'gone' };
 }
 

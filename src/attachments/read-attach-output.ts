@@ -47,7 +47,7 @@ export interface AttachOutput {
   /** dstack couldn't write `~/.ssh/config`, so the alias works only with dstack's own SSH configuration. */
   readonly sshConfigNotWritten: boolean;
   /** dstack's error if it didn't attach, in one line. */
-  readonly failure?: { readonly failure: AttachFailure; readonly words: string };
+  readonly failure?: { readonly failure: AttachFailure; readonly message: string };
   /** The line that dstack prints if the run ends while it is attached (`Exited (0)`). */
   readonly finished?: string;
   readonly detached: boolean;
@@ -159,18 +159,20 @@ function readIdeLink(line: string, alias: string | undefined): IdeLink | undefin
 function readFailure(lines: readonly string[]): Pick<AttachOutput, 'failure'> {
   for (const [pattern, toFailure] of FAILURES) {
     // From the end: the last line of a traceback is the error that ended dstack, not one that it handled.
-    const words = lines.findLast((line) => pattern.test(line));
-    const match = words === undefined ? null : pattern.exec(words);
-    if (match !== null && words !== undefined) {
-      return { failure: { failure: toFailure(match.slice(1)), words: words.trim() } };
+    const message = lines.findLast((line) => pattern.test(line));
+    const match = message === undefined ? null : pattern.exec(message);
+    if (match !== null && message !== undefined) {
+      return { failure: { failure: toFailure(match.slice(1)), message: message.trim() } };
     }
   }
-  const words = lines.findLast((line) => line.trim() !== '');
-  return words === undefined ? {} : { failure: { failure: { reason: 'other' }, words: words.trim() } };
+  const message = lines.findLast((line) => line.trim() !== '');
+  return message === undefined ? {} : { failure: { failure: { reason: 'other' }, message: message.trim() } };
 }
 
 /** Meaningful only after the process ended: a job may print the same text. */
 function readFinished(jobLines: readonly string[]): string | undefined {
-  const said = jobLines.slice(-8).findLast((line) => FINISHED.test(line));
-  return said?.trim();
+  return jobLines
+    .slice(-8)
+    .findLast((line) => FINISHED.test(line))
+    ?.trim();
 }

@@ -105,7 +105,7 @@ test('an attachment forwards a port, runs a command over SSH, and outlives the s
   expect(none.facts['outcome']).toBe('nothing-to-do');
 });
 
-test('a port that is taken: dstack’s words, and a mapping that is free', async () => {
+test('a port in use: dstack’s message, and a free mapping', async () => {
   const client = await connectOnce();
   const listener = createServer();
   const port = await getPort({ host: '127.0.0.1' });

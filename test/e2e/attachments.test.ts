@@ -202,7 +202,7 @@ describe('when attaching fails', () => {
     const { attachment } = await start(open(), 'nosuch');
     expect(attachment.state).toMatchObject({
       kind: 'failed',
-      failure: { reason: 'run-not-found', words: 'Run nosuch not found', command: 'dstack ps -a' },
+      failure: { reason: 'run-not-found', message: 'Run nosuch not found', command: 'dstack ps -a' },
     });
   });
 

@@ -4,28 +4,28 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { checked, makeWarmRunner } from './warm-test-runner.ts';
 
-/** What `dstack apply` itself made of a configuration. */
+/** The verdict of `dstack apply` on a configuration. */
 export interface ApplyAnswer {
-  /** `unclear`: it said something that shows neither that it took the file nor that it didn't. */
-  readonly verdict: 'accepted' | 'refused' | 'unclear';
+  /** `unclear`: its output shows neither that it accepted the file nor that it rejected it. */
+  readonly verdict: 'accepted' | 'rejected' | 'unclear';
   readonly text: string;
 }
 
-/** Runs `dstack apply -f` on a file of its folder, answers its question with no, and gives what it printed. */
+/** Runs `dstack apply -f` on a file in its folder, answers its prompt with no, and returns its output. */
 export interface Apply {
   readonly folder: string;
   run(file: string): Promise<string>;
   close(): Promise<void>;
 }
 
-export interface ApplyPlace {
+export interface ApplyOptions {
   readonly cli: string;
   readonly env: Readonly<Record<string, string>>;
   readonly folder: string;
 }
 
-/** A process for each, as a person starts it. */
-export function applyBare({ cli, env, folder }: ApplyPlace): Apply {
+/** Starts a process for each file, as a user would. */
+export function applyBare({ cli, env, folder }: ApplyOptions): Apply {
   return {
     folder,
     async run(file) {
@@ -43,8 +43,8 @@ export function applyBare({ cli, env, folder }: ApplyPlace): Apply {
   };
 }
 
-/** A child of the warm worker for each: the same program with the same output, without its start. */
-export function applyWarm({ cli, env, folder }: ApplyPlace): Apply {
+/** Uses a child of the warm worker for each file: the same program with the same output, without the startup time. */
+export function applyWarm({ cli, env, folder }: ApplyOptions): Apply {
   const interpreter = path.join(path.dirname(cli), 'python3');
   const runner = makeWarmRunner({ executable: { path: cli, interpreter, tried: [] }, env: { ...env, ...LOG } });
   return {
@@ -58,18 +58,18 @@ export function applyWarm({ cli, env, folder }: ApplyPlace): Apply {
   };
 }
 
-/** With its own log open, dstack shows where it was when it refused: in the reading of the file, or in what comes after. */
+/** With debug logging, dstack's traceback shows whether it failed while reading the file or after that. */
 const LOG = { DSTACK_CLI_LOG_LEVEL: 'debug', COLUMNS: '1000', NO_COLOR: '1', TERM: 'dumb' };
-const REFUSED = /\bin load_apply_configuration\b/;
+const REJECTED = /\bin load_apply_configuration\b/;
 const ACCEPTED = /\bin apply_configuration\b|^Exiting\.\.\.$|^Unable to read the SSH key\b/m;
 
-/** Tells whether `dstack apply` takes a configuration. */
+/** Returns whether `dstack apply` accepts a configuration. */
 export async function judgeByApply(apply: Apply, configuration: string): Promise<ApplyAnswer> {
   const file = `${randomUUID()}.dstack.yml`;
   await writeFile(path.join(apply.folder, file), configuration);
   try {
     const text = await apply.run(file);
-    return { verdict: REFUSED.test(text) ? 'refused' : ACCEPTED.test(text) ? 'accepted' : 'unclear', text };
+    return { verdict: REJECTED.test(text) ? 'rejected' : ACCEPTED.test(text) ? 'accepted' : 'unclear', text };
   } finally {
     await rm(path.join(apply.folder, file), { force: true });
   }

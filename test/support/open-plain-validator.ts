@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import type { Introspection, Verdict } from '../../src/dstack/warm/introspection.ts';
 import { installedPython } from './installed-dstack.ts';
 
-/** Runs the same function as a plain process of its own would, for each line of standard input. */
+/** Runs the function of a separate validation process for each line of standard input. */
 const LOOP = `
 import io, json, sys
 sys.path.insert(0, sys.argv[1])
@@ -15,13 +15,13 @@ for line in questions:
     print(json.dumps(introspect.validate(None, None)), file=answers, flush=True)
 `;
 
-/** One plain process of dstack's interpreter that judges many configurations, one after another. */
+/** A process of dstack's interpreter that validates many configurations in sequence. */
 export interface PlainValidator {
   readonly validate: Introspection['validate'];
   close(): Promise<void>;
 }
 
-/** Starts it. Without the worker's fork, preloading or channel: what it shares with the worker is the question alone. */
+/** Starts the process. It shares only the request with the worker: not its fork, preloading or channel. */
 export function openPlainValidator(env: Readonly<Record<string, string>>): PlainValidator {
   const worker = path.resolve('worker');
   const child = execa(installedPython, ['-B', '-c', LOOP, worker], { env, extendEnv: false, reject: false });

@@ -10,14 +10,14 @@ export interface CorpusCase {
   readonly title: string;
   readonly type: string;
   readonly valid: boolean;
-  /** The first dstack in which the verdict holds; any, unless given. */
+  /** The first dstack version that has this verdict. Defaults to every version. */
   readonly since?: string | undefined;
   readonly text: string;
 }
 
 const folder = fixture('configurations');
 
-/** The cases that hold for a version of dstack: small configurations by type, each with the verdict that its parser gave. */
+/** Returns the cases for a dstack version: small configurations of each type, each with the verdict of dstack's parser. */
 export function readCorpus(version: string): readonly CorpusCase[] {
   const all = readdirSync(folder).flatMap((file) => {
     const [type = '', verdict] = file.split('.');

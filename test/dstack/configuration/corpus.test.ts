@@ -120,11 +120,11 @@ describe('the corpus of configurations', () => {
   });
 
   test('suggests the intended property for each misspelled one', async () => {
-    const misspelled = corpus.filter(({ title, valid }) => !valid && title.includes(': misspelt '));
+    const misspelled = corpus.filter(({ title, valid }) => !valid && title.includes(': misspelled '));
     expect(misspelled.length).toBeGreaterThan(100);
     const failed: string[] = [];
     for (const { title, text } of misspelled) {
-      const meant = title.split('misspelt ')[1] ?? '';
+      const meant = title.split('misspelled ')[1] ?? '';
       const { problems } = await services.warm.check({ text, shownPath: 'x.dstack.yml' });
       if (!problems.some(({ fix }) => fix.includes(`Did you mean \`${meant}\`?`))) failed.push(title);
     }

@@ -85,15 +85,15 @@ describe('the output of dstack attach', () => {
     ],
     ['Something that no version has said yet', { reason: 'other' }],
   ])('has the failure in "%s"', (line, failure) => {
-    expect(failureOf(`${line}\n`)).toEqual({ failure, words: line });
+    expect(failureOf(`${line}\n`)).toEqual({ failure, message: line });
   });
 
   test('has the permission error from the last line of a traceback, not from a handled error', () => {
-    const words = "PermissionError: [Errno 13] Permission denied: '/home/me/.dstack/ssh/config'";
-    const text = `Traceback (most recent call last):\nFileNotFoundError: [Errno 2] No such file or directory: '/x'\n\nDuring handling\n${words}\n`;
+    const message = "PermissionError: [Errno 13] Permission denied: '/home/me/.dstack/ssh/config'";
+    const text = `Traceback (most recent call last):\nFileNotFoundError: [Errno 2] No such file or directory: '/x'\n\nDuring handling\n${message}\n`;
     expect(failureOf(text)).toEqual({
       failure: { reason: 'no-permission', path: '/home/me/.dstack/ssh/config' },
-      words,
+      message,
     });
   });
 
