@@ -25,8 +25,8 @@ describeInChromium('the boards', () => {
   });
 
   afterEach(async () => {
-    if (cards.troubles.length > 0) throw new Error(cards.troubles.join('\n'));
-    await cards.look({ theme: 'light', locale: 'en-US', timeZone: 'UTC', width: 760, isSilent: false });
+    if (cards.problems.length > 0) throw new Error(cards.problems.join('\n'));
+    await cards.setAppearance({ theme: 'light', locale: 'en-US', timeZone: 'UTC', width: 760, isSilent: false });
     await cards.clear();
   });
 
@@ -35,7 +35,7 @@ describeInChromium('the boards', () => {
     const { card } = cards;
     const row = card.getByRole('row').filter({ has: card.getByRole('button', { name: run, exact: true }) });
     await row.getByText('running').waitFor();
-    // Cost and age come with the details of the run, one run at a time.
+    // Cost and age arrive with the details of the run, one run at a time.
     await row.getByText(/^\$\d/).nth(1).waitFor();
     await row.getByText(/^\d+ (?:s|min)/).waitFor();
     await card.getByRole('searchbox', { name: 'Filter runs' }).fill('no such run');
@@ -45,7 +45,7 @@ describeInChromium('the boards', () => {
     expect(await card.locator('tbody tr').count()).toBe(1);
   });
 
-  test('a run has a page of its own: log, utilization, events, ways to it, and the way back', async () => {
+  test('a run’s name opens its page with log, utilization, events and connections, and a way back', async () => {
     await cards.call('ps');
     const { card, page } = cards;
     await card.getByRole('button', { name: run, exact: true }).click();
@@ -66,7 +66,7 @@ describeInChromium('the boards', () => {
 
     await card.getByRole('tab', { name: 'Connect' }).click();
     await card.getByText('8000 at localhost:8000').waitFor();
-    expect((await cards.heard()).links).toEqual([]);
+    expect((await cards.activity()).links).toEqual([]);
     await card.getByRole('button', { name: 'Copy: Ports' }).click();
     await card
       .getByRole('button', { name: 'Copy: Ports' })
@@ -77,7 +77,7 @@ describeInChromium('the boards', () => {
     await card.getByRole('heading', { name: 'Runs' }).waitFor();
   });
 
-  test('get shows the run’s page at once, and an address is opened by a click alone', async () => {
+  test('get shows the run’s page, and addresses open only on a click', async () => {
     const result = await cards.call('get', { name: run });
     await cards.clear();
     const facts = { ...z.record(z.string(), z.unknown()).parse(result.structuredContent['run']) };
@@ -91,12 +91,12 @@ describeInChromium('the boards', () => {
     await cards.show({ content: [], structuredContent: { outcome: 'done', run: shown } });
     await cards.card.getByRole('tab', { name: 'Connect' }).click();
     await cards.card.getByText('https://run.example.test/', { exact: true }).waitFor();
-    expect((await cards.heard()).links).toEqual([]);
+    expect((await cards.activity()).links).toEqual([]);
     await cards.card.getByRole('button', { name: 'Open: Service' }).click();
-    await expect.poll(async () => (await cards.heard()).links).toEqual(['https://run.example.test/']);
+    await expect.poll(async () => (await cards.activity()).links).toEqual(['https://run.example.test/']);
   });
 
-  test('offers stand by price, are filtered, and drawn as a chart', async () => {
+  test('offers are listed by price, filtered, and drawn as a chart', async () => {
     await cards.call('offer');
     const { card } = cards;
     const rows = card.locator('tbody tr');
@@ -117,7 +117,7 @@ describeInChromium('the boards', () => {
       .waitFor();
   });
 
-  test('five thousand offers are counted, sorted and drawn a page at a time', async () => {
+  test('five thousand offers are counted, sorted and drawn page by page', async () => {
     const offers = Array.from({ length: 5_000 }, (_, index) => ({
       backend: `cloud-${index % 7}`,
       region: `region-${index % 31}`,
@@ -144,15 +144,15 @@ describeInChromium('the boards', () => {
     const started = { name: 'dated', status: 'done', isFinished: true, pricePerHour: 1234.5, costUsd: 0.1234 };
     const runs = [{ ...started, submittedAt: '2026-01-01T12:00:00Z' }];
     const expectRow = async (title: RegExp): Promise<void> => {
-      await cards.look({ isSilent: true });
+      await cards.setAppearance({ isSilent: true });
       await cards.show({ content: [], structuredContent: { outcome: 'done', runs } });
       await expect.poll(() => cards.card.locator('tbody').textContent()).toContain('$1234.50$0.1234');
       expect(await cards.card.locator('time').getAttribute('title')).toMatch(title);
       await cards.clear();
     };
-    await cards.look({ locale: 'de-DE', timeZone: 'Europe/Berlin' });
+    await cards.setAppearance({ locale: 'de-DE', timeZone: 'Europe/Berlin' });
     await expectRow(/^01\.01\.2026, 13:00$/);
-    await cards.look({ locale: 'not a locale', timeZone: 'Nowhere/Land' });
+    await cards.setAppearance({ locale: 'not a locale', timeZone: 'Nowhere/Land' });
     await expectRow(/2026/);
   });
 
@@ -164,7 +164,7 @@ describeInChromium('the boards', () => {
     ['markup', MARKUP, MARKUP],
     ['bidirectional and invisible characters', BIDI, 'run⟨U+202E⟩gpj.exe⟨U+200B⟩'],
     ['ten thousand characters', LONG, LONG],
-  ])('%s in any fact is shown as text, as it is, and does nothing', async (_what, hostile, seen) => {
+  ])('shows %s in any field as inert text', async (_what, hostile, seen) => {
     const { card } = cards;
     const facts = { outcome: 'done', summary: hostile, output: `$ dstack x\n${hostile}`, next: hostile };
     const change = {
@@ -205,7 +205,7 @@ describeInChromium('the boards', () => {
       { ...facts, gpus: [{ gpu: hostile, pricePerGpuMin: 1, pricePerGpuMax: 2, backends: hostile }] },
       facts,
     ];
-    await cards.look({ isSilent: true });
+    await cards.setAppearance({ isSilent: true });
     for (const structuredContent of shown) {
       const _meta = { 'dstack-mcp/card': { summary: change } };
       await cards.show({ content: [], structuredContent, ...('operation' in structuredContent ? { _meta } : {}) });
@@ -221,7 +221,7 @@ describeInChromium('the boards', () => {
     }
   });
 
-  test('no view has a barrier for screen readers or keyboards, light and wide or dark and narrow', async () => {
+  test('no view has accessibility violations, light and wide or dark and narrow', async () => {
     const views: readonly (readonly [string, Record<string, unknown>, string])[] = [
       ['plan', { file: 'board.dstack.yml' }, 'dstack output'],
       ['stop', { run, abort: true }, 'Type'],
@@ -231,21 +231,21 @@ describeInChromium('the boards', () => {
       ['get', { name: 'no-such-run' }, 'dstack'],
     ];
     for (const [tool, input, words] of views) {
-      await cards.look({ theme: 'light', width: 760 });
+      await cards.setAppearance({ theme: 'light', width: 760 });
       const { raw } = await cards.call(tool, input);
       await cards.card.getByText(words).first().waitFor();
-      const found = [await findBarriers()];
+      const found = [await findViolations()];
       await cards.clear();
-      await cards.look({ theme: 'dark', width: 340 });
+      await cards.setAppearance({ theme: 'dark', width: 340 });
       await cards.show(raw, input);
       await cards.card.getByText(words).first().waitFor();
-      found.push(await findBarriers());
+      found.push(await findViolations());
       await cards.clear();
       expect(found, tool).toEqual([[], []]);
     }
   });
 
-  async function findBarriers(): Promise<readonly string[]> {
+  async function findViolations(): Promise<readonly string[]> {
     const found = await cards.page
       .frames()
       .at(-1)

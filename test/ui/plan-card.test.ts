@@ -11,10 +11,10 @@ import type { Cards } from './support/open-cards.ts';
 const atEnd = collectEnds(afterAll);
 const ERAS = ['2026-07-28', '2025-11-25'] as const;
 let home: TestHome;
-/** One connection for each era: a server's start is the slowest part of all this. */
+/** One connection per era, since starting a server is the slowest part. */
 let connected: Readonly<Record<(typeof ERAS)[number], Cards>>;
 let withoutCards: Cards;
-/** What the present test may have started. */
+/** The runs that the current test may have started. */
 const names: string[] = [];
 
 describeInChromium('the plan card', () => {
@@ -36,24 +36,24 @@ describeInChromium('the plan card', () => {
     if (result?.state === 'fail')
       for (const cards of Object.values(connected)) console.error(await cards.card.locator('body').allInnerTexts());
     for (const cards of Object.values(connected)) await cards.clear();
-    // The machines are few, and other tests need them too.
+    // Other tests need the few machines too.
     await stopRuns(...names.splice(0));
   });
 
-  /** A configuration of its own for each test; what was started of it is stopped after it. */
+  /** Writes a configuration for the current test. Its run is stopped after the test. */
   async function writeTask(more: Readonly<Record<string, unknown>> = {}): Promise<{ name: string; file: string }> {
     const name = uniqueName('card');
     names.push(name);
     return { name, file: await home.write(`${name}.dstack.yml`, task(name, more)) };
   }
 
-  describe.each(ERAS)('in the era of %s', (era) => {
+  describe.each(ERAS)('with protocol version %s', (era) => {
     let cards: Cards;
     beforeAll(() => {
       cards = connected[era];
     });
 
-    test('shows what would be done, and Approve does it: the run is at dstack, and the same card follows and stops it', async () => {
+    test('shows the plan and its price, Approve submits the run, and the same card follows and stops it', async () => {
       const { name, file } = await writeTask({ max_duration: '2h', nodes: 1 });
       const plan = await cards.call('plan', { file });
       const { card } = cards;
@@ -75,7 +75,7 @@ describeInChromium('the plan card', () => {
         .getByRole('region', { name: `Log of ${name}` })
         .getByText('the first line')
         .waitFor();
-      expect((await cards.heard()).modelContext.at(-1)).toContain(`the user approved this: Create task ${name}`);
+      expect((await cards.activity()).modelContext.at(-1)).toContain(`the user approved this: Create task ${name}`);
 
       await card.getByRole('button', { name: 'Stop…' }).click();
       await card.getByRole('button', { name: 'Keep it running' }).click();
@@ -85,10 +85,10 @@ describeInChromium('the plan card', () => {
         .getByText(/^(?:stopped|terminated|terminating)$/)
         .first()
         .waitFor();
-      expect(cards.troubles).toEqual([]);
+      expect(cards.problems).toEqual([]);
     });
 
-    test('Decline closes the change, and the token of it can’t be redeemed any more', async () => {
+    test('Decline closes the change, and its token can no longer be redeemed', async () => {
       const { name, file } = await writeTask();
       const plan = await cards.call('plan', { file });
       await press(cards, cards.card.getByRole('button', { name: 'Decline' }));
@@ -99,10 +99,10 @@ describeInChromium('the plan card', () => {
       });
       expect(applied).toMatchObject({ isError: true });
       expect(await runNames()).not.toContain(name);
-      expect((await cards.heard()).modelContext.at(-1)).toContain('the user declined this');
+      expect((await cards.activity()).modelContext.at(-1)).toContain('the user declined this');
     });
 
-    test('a click that a script makes is refused, as is a press of a key that a script makes', async () => {
+    test('rejects clicks and key presses made by scripts', async () => {
       const { name, file } = await writeTask();
       await cards.call('plan', { file });
       const approve = cards.card.getByRole('button', { name: 'Approve' });
@@ -111,13 +111,13 @@ describeInChromium('the plan card', () => {
       await cards.card.getByText('Clicks made by scripts are rejected.').waitFor();
       await approve.dispatchEvent('keydown', { key: 'Enter' });
       await cards.card.getByRole('button', { name: 'Decline' }).dispatchEvent('click');
-      const { calls } = await cards.heard();
+      const { calls } = await cards.activity();
       expect(calls.filter((call) => call.name === 'decide' && JSON.stringify(call.input).includes(name))).toEqual([]);
       expect(await runNames()).not.toContain(name);
       expect(await approve.isEnabled()).toBe(true);
     });
 
-    test('of two windows with one plan, one makes the change and the other is told of it', async () => {
+    test('with the same plan in two windows, one makes the change and the other shows its result', async () => {
       const { name, file } = await writeTask();
       const [first, second] = [cards.page.frameLocator('iframe').nth(-2), cards.page.frameLocator('iframe').last()];
       await approve(cards, async () => {
@@ -129,7 +129,7 @@ describeInChromium('the plan card', () => {
       expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
     });
 
-    test('a nonce that nobody gave opens nothing', async () => {
+    test('an unknown nonce approves nothing', async () => {
       const { name, file } = await writeTask();
       const plan = await cards.call('plan', { file });
       await cards.clear();
@@ -139,7 +139,7 @@ describeInChromium('the plan card', () => {
       expect(await runNames()).not.toContain(name);
     });
 
-    test('without the capability for cards a nonce that leaked opens nothing', async () => {
+    test('without the MCP Apps capability, a leaked nonce approves nothing', async () => {
       const { name, file } = await writeTask();
       const plan = await cards.call('plan', { file });
       const own = await withoutCards.client.callTool({ name: 'plan', arguments: { file } });
@@ -159,7 +159,7 @@ describeInChromium('the plan card', () => {
     });
   });
 
-  test('a card whose time is over, by its own clock or by the wall’s, can’t be approved', async () => {
+  test('a card that has expired by the server’s or the computer’s clock can’t be approved', async () => {
     const { file } = await writeTask();
     const cards = connected['2026-07-28'];
     const plan = await cards.call('plan', { file });
@@ -174,7 +174,7 @@ describeInChromium('the plan card', () => {
     }
   });
 
-  test('what would be replaced is said in red, and the name has to be typed', async () => {
+  test('shows in red what would be replaced, and requires its name to be typed', async () => {
     const { name, file } = await writeTask();
     const cards = connected['2026-07-28'];
     await approvePlan(cards, file);
@@ -194,7 +194,7 @@ describeInChromium('the plan card', () => {
     await field.fill(name);
     await field.press('Enter');
     expect(await approve.isEnabled()).toBe(true);
-    const decided = (await cards.heard()).calls.filter((call) => call.name === 'decide');
+    const decided = (await cards.activity()).calls.filter((call) => call.name === 'decide');
     expect(JSON.stringify(decided)).not.toContain(`"name":"${name}"`);
     await press(cards, approve);
     await expectApproved(card);
@@ -204,7 +204,7 @@ describeInChromium('the plan card', () => {
       .waitFor();
   });
 
-  test('a plan that can’t be carried out says why, and has nothing to approve', async () => {
+  test('a blocked plan shows the reason and has no Approve button', async () => {
     const { file } = await writeTask({ resources: { gpu: 'H100:64' } });
     const cards = connected['2026-07-28'];
     await cards.call('plan', { file });
@@ -212,7 +212,7 @@ describeInChromium('the plan card', () => {
     expect(await cards.card.getByRole('button', { name: 'Approve' }).count()).toBe(0);
   });
 
-  test('is operated by keyboard alone: sorting, the name, approval', async () => {
+  test('supports the keyboard for sorting and decisions', async () => {
     const { file } = await writeTask();
     const cards = connected['2026-07-28'];
     await cards.call('plan', { file });
@@ -231,7 +231,7 @@ describeInChromium('the plan card', () => {
   });
 });
 
-/** A result with another card in it. */
+/** Replaces the card data of a result. */
 function withCard(raw: unknown, card: Record<string, unknown>): unknown {
   return { ...Object(raw), _meta: { 'dstack-mcp/card': card } };
 }

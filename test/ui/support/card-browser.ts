@@ -9,7 +9,7 @@ import type { AtEnd } from '../../support/connect.ts';
 
 const executablePath = findChromium();
 
-/** A browser as tests need it: it looks for nothing outside, and starts where it runs as root. */
+/** Flags that let the browser start as root and make no requests to the outside. */
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -20,14 +20,13 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-/** Tests that need a Chromium: skipped by name where there is none, except in CI, where they fail. */
+/** Describes tests that need Chromium. Skips them if it is missing, except in CI, where they fail. */
 export const describeInChromium =
   executablePath === undefined && process.env['CI'] === undefined ? describe.skip : describe;
 
 /** Starts a browser with a new, empty profile. */
 export async function openBrowser(atEnd: AtEnd): Promise<BrowserContext> {
-  if (executablePath === undefined)
-    throw new Error('There is no Chromium here: install one, or name it with CHROME_PATH.');
+  if (executablePath === undefined) throw new Error('Chromium was not found. Install it, or set CHROME_PATH.');
   const profile = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-chromium-'));
   atEnd(() => rm(profile, { recursive: true, force: true, maxRetries: 5 }));
   const context = await chromium.launchPersistentContext(profile, {

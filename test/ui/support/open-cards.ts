@@ -10,11 +10,11 @@ import type { AtEnd } from '../../support/connect.ts';
 import { builtServer } from '../../support/paths.ts';
 
 declare global {
-  /** What the host's page offers to tests. */
+  /** The API of the host page. */
   var cardHost: CardHost;
 }
 
-/** A result as a host gets it. */
+/** A tool result with its card data. */
 export interface CardResult {
   readonly isError?: boolean | undefined;
   readonly structuredContent: Record<string, unknown>;
@@ -22,21 +22,21 @@ export interface CardResult {
   readonly raw: unknown;
 }
 
-/** A page with cards, and the client behind it. */
+/** A page with cards, and the client that it uses. */
 export interface Cards {
   readonly client: Client;
   readonly page: Page;
   /** The newest card. */
   readonly card: FrameLocator;
-  /** Calls a tool as a model would; the card shows what came of it. */
+  /** Calls a tool as a model would and shows the result in a new card. */
   call(tool: string, input?: Record<string, unknown>): Promise<CardResult>;
-  /** Shows a result that didn't come from the server. */
+  /** Shows any result in a new card. */
   show(result: unknown, input?: Record<string, unknown>): Promise<void>;
-  look(look: HostAppearance): Promise<void>;
-  heard(): Promise<HostActivity>;
+  setAppearance(appearance: HostAppearance): Promise<void>;
+  activity(): Promise<HostActivity>;
   clear(): Promise<void>;
-  /** What went wrong in the page: errors of scripts, what a policy refused, requests that left it. */
-  readonly troubles: readonly string[];
+  /** Script errors, policy violations and requests to other origins. */
+  readonly problems: readonly string[];
 }
 
 const toolResult = z.looseObject({
@@ -45,7 +45,6 @@ const toolResult = z.looseObject({
   _meta: z.looseObject({ 'dstack-mcp/card': z.record(z.string(), z.unknown()).optional() }).optional(),
 });
 
-/** Reads a result as far as tests look at it. */
 function readCardResult(raw: unknown): CardResult {
   const { isError, structuredContent, _meta } = toolResult.parse(raw);
   return { isError, structuredContent, card: _meta?.['dstack-mcp/card'], raw };
@@ -55,7 +54,7 @@ export interface OpenCardsOptions {
   readonly browser: BrowserContext;
   readonly env: Readonly<Record<string, string>>;
   readonly era?: Era;
-  /** Without, the client declares no MCP Apps. */
+  /** Whether the client declares MCP Apps. Defaults to true. */
   readonly showsCards?: boolean;
   readonly atEnd?: AtEnd;
 }
@@ -74,34 +73,34 @@ export async function openCards({
   atEnd(() => host.close());
   const page = await browser.newPage();
   atEnd(() => page.close());
-  // A limit against hangs, as that of the tests: a busy machine may take long.
+  // Only guards against hangs, like the tests' timeout, since a busy machine may take long.
   page.setDefaultTimeout(100_000);
-  const troubles: string[] = [];
-  page.on('pageerror', (error) => troubles.push(error.message));
-  page.on('dialog', (dialog) => void dialog.dismiss().then(() => troubles.push('a dialog was opened')));
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('dialog', (dialog) => void dialog.dismiss().then(() => problems.push('a dialog was opened')));
   page.on('console', (message) => {
-    // A host may give the card no clipboard: then it copies by a selection.
+    // Without the Clipboard API, the card copies by a selection.
     const isAboutClipboard = message.text().includes('Clipboard API has been blocked');
-    if (message.type() === 'error' && !isAboutClipboard) troubles.push(message.text());
+    if (message.type() === 'error' && !isAboutClipboard) problems.push(message.text());
   });
   page.on('request', (request) => {
     if (!request.url().startsWith(host.url) && !request.url().startsWith('about:'))
-      troubles.push(`asked for ${request.url()}`);
+      problems.push(`asked for ${request.url()}`);
   });
   await page.goto(host.url);
   return {
     client,
     page,
     card: page.frameLocator('iframe').last(),
-    troubles,
+    problems,
     call: async (tool, input = {}) =>
       readCardResult(
         await page.evaluate(([name, given]) => globalThis.cardHost.call(name, given), [tool, input] as const),
       ),
     show: (result, input = {}) =>
       page.evaluate(([shown, given]) => globalThis.cardHost.show(shown, given), [result, input] as const),
-    look: (look) => page.evaluate((given) => globalThis.cardHost.setAppearance(given), look),
-    heard: () => page.evaluate(() => globalThis.cardHost.activity()),
+    setAppearance: (appearance) => page.evaluate((given) => globalThis.cardHost.setAppearance(given), appearance),
+    activity: () => page.evaluate(() => globalThis.cardHost.activity()),
     clear: () => page.evaluate(() => globalThis.cardHost.clear()),
   };
 }
