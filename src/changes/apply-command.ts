@@ -15,12 +15,15 @@ export async function applyCommand(
   request: ApplyRequest,
   { file, head }: { file: ConfigurationFile; head: ConfigurationHead },
 ): Promise<{ command: CommandRequest; flags: readonly string[] }> {
-  const priced = maxPriceFlag(policy.caps(), head, request.extraFlags ?? {});
   const documented = await flagsOfType(catalog, file, head);
+  const { extraFlags = {} } = request;
+  const priced = documented.has('--max-price')
+    ? maxPriceFlag(policy.caps(), head, extraFlags)
+    : { extraFlags, priceFlag: undefined };
   const placed = documented.has('--backend')
     ? restrictBackends(policy.limits(), head.value, priced.extraFlags)
     : { flags: {}, extraFlags: priced.extraFlags };
-  const limits = { '--max-price': documented.has('--max-price') ? priced.priceFlag : undefined, ...placed.flags };
+  const limits = { '--max-price': priced.priceFlag, ...placed.flags };
   return {
     command: {
       command: 'apply',

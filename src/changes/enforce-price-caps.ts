@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
+import { ToolError } from '../core/errors.ts';
+import { isRecord } from '../core/is-record.ts';
 import { readFleets, sumPrices } from '../dstack/output/read-listings.ts';
 import { checkCaps } from '../safety/policy/price-caps.ts';
 import type { Caps } from '../safety/policy/price-caps.ts';
@@ -13,25 +15,33 @@ const RUNS: ReadonlySet<string> = new Set(['task', 'service', 'dev-environment']
 /**
  * Returns the price cap that dstack enforces as well, in USD per hour for one node: the lowest of the cap's share, the file's own
  * `max_price` and the requested one. On the command line it overrides the file, so it must never be higher.
+ * @throws ToolError `invalid-value` if the requested one isn't a price: the cap must not silently take its place.
  */
 export function maxPriceFlag(
   caps: Caps,
   head: ConfigurationHead,
   extraFlags: Readonly<Record<string, unknown>>,
 ): { extraFlags: Readonly<Record<string, unknown>>; priceFlag: number | undefined } {
-  if (caps.maxPrice === undefined || !(RUNS.has(head.type) || head.type === 'fleet'))
-    return { extraFlags, priceFlag: undefined };
-  const { '--max-price': asked, ...others } = extraFlags;
+  if (caps.maxPrice === undefined) return { extraFlags, priceFlag: undefined };
+  const { '--max-price': requested, ...others } = extraFlags;
   const share = caps.maxPrice / Math.max(1, head.copies ?? 1);
-  const wanted = [asked, head.value['max_price']].map((value) =>
-    z.coerce
-      .number()
-      .nonnegative()
-      .safeParse(value ?? undefined),
-  );
-  const prices = [share, ...wanted.flatMap((price) => (price.success ? [price.data] : []))];
+  const inFile = price.safeParse(head.value['max_price'] ?? undefined).data ?? share;
+  const asked = requested === undefined ? share : readRequestedPrice(requested);
   // Rounded down, so that the sum over all nodes stays below the cap.
-  return { extraFlags: others, priceFlag: Math.floor(Math.min(...prices) * 10_000) / 10_000 };
+  return { extraFlags: others, priceFlag: Math.floor(Math.min(share, inFile, asked) * 10_000) / 10_000 };
+}
+
+const price = z.coerce.number<string | number>().nonnegative();
+const requestedPrice = z.union([z.number(), z.string().trim().min(1)]).pipe(price);
+
+function readRequestedPrice(value: unknown): number {
+  const { data } = requestedPrice.safeParse(value);
+  if (data !== undefined) return data;
+  throw new ToolError(
+    'invalid-value',
+    "The value of --max-price isn't a price. Nothing was run.",
+    'Pass US dollars per hour as a number, as in 0.5.',
+  );
 }
 
 /**
@@ -50,7 +60,7 @@ export async function enforcePriceCaps(
   const refusal = checkCaps(
     {
       // An SSH fleet's own machines cost nothing through dstack.
-      hourly: plan.price.perHourAtMost ?? (head.value['ssh_config'] === undefined ? undefined : 0),
+      hourly: plan.price.perHourAtMost ?? (isRecord(head.value['ssh_config']) ? 0 : undefined),
       total,
       activeHourly: caps.maxActive === undefined ? undefined : await readActivePrice(dstack, request.project),
     },
