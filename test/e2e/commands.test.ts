@@ -9,21 +9,21 @@ import { CLIENTS, connect } from '../support/connect.ts';
 import { createTestHome } from '../support/test-home.ts';
 import { builtServer } from '../support/paths.ts';
 
-/** A folder for everything temporary of one process and of all that it starts. */
+/** Creates a folder for the temporary files of a process and its children. */
 async function makeTemporary(): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'cmd-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
   return folder;
 }
 
-/** The processes that still have this folder in their environment. */
+/** Returns the processes that have this folder in their environment. */
 async function processesOf(folder: string): Promise<readonly string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const environments = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '')));
   return pids.filter((_, index) => environments[index]?.includes(folder));
 }
 
-/** Gives what a stream said when these words have come. @throws Error when it ends before */
+/** Reads a stream until it has printed these words. @throws Error if it ends before */
 function readUntil(stream: Readable, words: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
@@ -45,7 +45,7 @@ const clientSettings = z.object({
   }),
 });
 
-test('the demo shows a whole round, says how long it took, and leaves nothing behind', async () => {
+test('the demo runs end to end, prints its duration, and leaves nothing behind', async () => {
   const temporary = await makeTemporary();
   const { exitCode, stdout } = await execa(process.execPath, [builtServer, 'demo'], {
     env: { TMPDIR: temporary },
@@ -85,7 +85,7 @@ test('the demo shows a whole round, says how long it took, and leaves nothing be
   expect(await readdir(temporary)).toEqual([]);
 });
 
-test('the sandbox prints what a client needs to connect to it, and ends with nothing left when it is interrupted', async () => {
+test('the sandbox prints a client configuration and leaves nothing behind when interrupted', async () => {
   const temporary = await makeTemporary();
   const sandbox = execa(process.execPath, [builtServer, 'sandbox'], {
     env: { TMPDIR: temporary },
@@ -112,7 +112,7 @@ test('the sandbox prints what a client needs to connect to it, and ends with not
   expect(await readdir(temporary)).toEqual([]);
 });
 
-test('setup enters the server that runs in a client, and says what is wrong with its exit code', async () => {
+test('setup adds the running server to a client and reports errors with its exit code', async () => {
   const home = await makeTemporary();
   const setUp = (...args: string[]) =>
     execa(process.execPath, [builtServer, 'setup', ...args], {
@@ -139,7 +139,7 @@ test('setup enters the server that runs in a client, and says what is wrong with
   });
 });
 
-test('in a terminal, the server says that it waits for a client and names the commands for people', async () => {
+test('in a terminal, the server says that it is waiting for a client and names the other commands', async () => {
   const home = await makeTemporary();
   // `script` gives the server a terminal.
   const server = execa('script', ['-qec', `'${process.execPath}' '${builtServer}'`, '/dev/null'], {
@@ -167,7 +167,7 @@ function doctor(env: Readonly<Record<string, string>>, ...args: string[]) {
   return execa(process.execPath, [builtServer, 'doctor', ...args], { env, stdin: 'ignore', reject: false });
 }
 
-test('doctor finds everything in order, line by line, and ends with 0', async () => {
+test('doctor reports a working setup line by line and exits with 0', async () => {
   const home = await createTestHome();
   const { exitCode, stdout } = await doctor(home.env);
   expect(exitCode, stdout).toBe(0);
@@ -190,7 +190,7 @@ test('doctor finds everything in order, line by line, and ends with 0', async ()
   expect(stdout).toMatch(/\n\n0 problems, \d+ warnings?\.$/);
 });
 
-test('doctor says what is wrong with its mend, ends with 1, and says it to programs as JSON', async () => {
+test('doctor reports problems with fixes, exits with 1, and prints JSON with --json', async () => {
   const home = await createTestHome({ token: 'not-the-token' });
   await writeFile(path.join(home.home, '.ssh'), 'no folder');
   const { exitCode, stdout } = await doctor({ ...home.env, DSTACK_MCP_WORKSPACE: '/nowhere' }, '--json');
@@ -203,7 +203,7 @@ test('doctor says what is wrong with its mend, ends with 1, and says it to progr
   expect(stdout).not.toContain('not-the-token');
 });
 
-test('doctor names every place where it has looked for dstack', async () => {
+test('doctor --verbose lists where it looked for dstack', async () => {
   const home = await makeTemporary();
   const bin = path.join(home, 'bin');
   const nowhere = await doctor({ HOME: home, PATH: bin, DSTACK_MCP_CLI: path.join(bin, 'none') });

@@ -85,13 +85,13 @@ type RunBy = { readonly file: string; readonly title: string } | { readonly reas
 const COMMANDS: Readonly<Record<string, RunBy>> = {
   'npm run setup': { file: 'dstack/scripts/bootstrap', title: 'a failed setup is repaired by the next run' },
   'npm test': { reason: 'this test is part of it' },
-  'npm run demo': { file: 'e2e/commands', title: 'the demo shows a whole round, says how long it took' },
+  'npm run demo': { file: 'e2e/commands', title: 'the demo runs end to end, prints its duration' },
   'npm ci && npm run build': { reason: 'part of the setup' },
   'node dist/dstack-mcp.mjs setup claude-desktop': {
     file: 'unit/setup/setup-command',
     title: '$id: creates a missing file',
   },
-  'node dist/dstack-mcp.mjs doctor': { file: 'e2e/commands', title: 'doctor finds everything in order' },
+  'node dist/dstack-mcp.mjs doctor': { file: 'e2e/commands', title: 'doctor reports a working setup' },
   'npx -y dstack-mcp setup --list': { file: 'unit/setup/setup-command', title: 'lists the clients with their files' },
   'npx -y dstack-mcp setup cursor --dry-run': {
     file: 'unit/setup/setup-command',
