@@ -29,13 +29,15 @@ const NEEDED: Readonly<Record<string, string>> = {
   volume: 'list',
 };
 
+type CheckedCli = Pick<Cli, 'executable' | 'version' | 'catalog' | 'worker'>;
+
 /** What doctor checks. */
 export interface DoctorSources {
   readonly settings: Pick<Settings, 'warm' | 'maxPrice' | 'confirm' | 'readOnly' | 'workspace' | 'stateDir'>;
   readonly policy: Pick<PolicyWatch, 'state'>;
   readonly dialog: Pick<Dialog, 'availability'>;
-  readonly dstack: DstackClient;
-  cli(): Promise<Cli>;
+  readonly dstack: Pick<DstackClient, 'endpoint' | 'tryRead'>;
+  cli(): Promise<CheckedCli>;
   counts(): Counts;
 }
 
@@ -69,7 +71,7 @@ export async function checkSetup(sources: DoctorSources, client?: ClientCapabili
   };
 }
 
-async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorCheck; found: Cli | undefined }> {
+async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorCheck; found: CheckedCli | undefined }> {
   try {
     const found = await sources.cli();
     const { path, tried } = found.executable;
@@ -84,7 +86,7 @@ async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorC
   }
 }
 
-async function checkCommands({ catalog, version }: Cli): Promise<DoctorCheck> {
+async function checkCommands({ catalog, version }: CheckedCli): Promise<DoctorCheck> {
   const documented = (await catalog.commands()).length;
   const { missing } = await findCommands(catalog);
   if (missing.length === 0) return { name: 'commands', state: 'ok', found: `${documented} commands are documented` };
@@ -110,7 +112,7 @@ async function findCommands(catalog: Cli['catalog']): Promise<{ documented: stri
 }
 
 /** Checks that the flags of the needed commands can be parsed from their help pages: every command line is checked against them. */
-async function checkCatalog({ catalog }: Cli): Promise<DoctorCheck> {
+async function checkCatalog({ catalog }: CheckedCli): Promise<DoctorCheck> {
   const { documented } = await findCommands(catalog);
   const unparsed: string[] = [];
   let flags = 0;
@@ -153,7 +155,7 @@ async function checkServer({ dstack }: DoctorSources): Promise<readonly DoctorCh
   return [...(code === 'unauthorized' ? [responds] : []), { name: 'project', ...error }];
 }
 
-function checkWorker(sources: DoctorSources, cli: Cli | undefined): DoctorCheck {
+function checkWorker(sources: DoctorSources, cli: CheckedCli | undefined): DoctorCheck {
   if (!sources.settings.warm) return { name: 'warm worker', state: 'ok', found: 'off (DSTACK_MCP_WARM)' };
   if (cli === undefined) return { name: 'warm worker', state: 'ok', found: 'not started' };
   const { kind, why, starts } = cli.worker();
