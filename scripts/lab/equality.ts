@@ -8,10 +8,11 @@ import { startVitest } from 'vitest/node';
 import type { TestCase, TestModule } from 'vitest/node';
 
 const root = path.resolve(import.meta.dirname, '../..');
+/** Test files, in whichever tier they are. */
 const SUITES = {
-  equality: 'test/cli/warm-equality.test.ts',
-  introspection: 'test/cli/warm-introspection.test.ts',
-  faults: 'test/cli/warm-faults.test.ts',
+  equality: 'warm/equality.test.ts',
+  introspection: 'warm/introspection.test.ts',
+  faults: 'warm/faults.test.ts',
 } as const;
 
 interface Row {
@@ -44,7 +45,7 @@ async function compare(cli: string): Promise<Row> {
   const vitest = await startVitest('test', [], {
     config: false,
     root,
-    include: Object.values(SUITES),
+    include: Object.values(SUITES).map((file) => `test/*/${file}`),
     watch: false,
     pool: 'forks',
     maxWorkers: 2,
