@@ -23,7 +23,7 @@ export const deleteTool = defineTool({
   async run(input, { changes }) {
     const { token, ...others } = input;
     if (token !== undefined) {
-      // The token stands for what was previewed: nothing can be added to it.
+      // The token covers what was previewed: nothing can be added to it.
       if (Object.values(others).some((value) => value !== undefined))
         refuse(
           'Pass either `name` or `file` (to preview) or `token` (to delete), not both.',

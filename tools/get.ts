@@ -17,7 +17,7 @@ import type { Printed, Report } from '../src/core/report.ts';
 
 /** dstack advises agents to poll every 10 to 20 s; here the interval is shorter, since most runs start in seconds. */
 const POLL_MS = 2_000;
-/** Kept back from the deadline while waiting, for the rest of the call. */
+/** Reserved for the rest of the call while waiting. */
 const AFTER_WAIT_MS = 5_000;
 /** How much of a failed run's log comes with its status, and how long reading it may take. */
 const LAST_LINES = 20;

@@ -21,12 +21,12 @@ export const stop = defineTool({
   async run(input, { changes }) {
     const { token, ...others } = input;
     if (token !== undefined) {
-      // The token stands for what was previewed: nothing can be added to it.
+      // The token covers what was previewed: nothing can be added to it.
       if (Object.values(others).some((value) => value !== undefined))
         refuse('Pass either `run` (to preview) or `token` (to stop), not both.', 'Call stop with only the token.');
       return changes.redeem(token, 'stop');
     }
-    if (input.run === undefined) refuse('Neither `run` nor `token` was given.', 'Call stop with `run`; ps lists runs.');
+    if (input.run === undefined) refuse('stop needs `run` or `token`.', 'Call stop with `run`; ps lists runs.');
     return changes.preview({ tool: 'stop', run: input.run, abort: input.abort ?? false, project: input.project });
   },
 });

@@ -8,7 +8,7 @@ import { writePrivateFile } from '../safety/files/write-private-file.ts';
 export interface CodeCacheOptions {
   /** The CommonJS bundle, an absolute path. */
   readonly file: string;
-  /** Changes with each build: V8 itself tells two sources apart by their length alone. */
+  /** Changes with each build: V8 itself only compares the length of the source. */
   readonly build: string;
   readonly folder: string;
 }

@@ -116,10 +116,10 @@ function addDoctor(program: Command, choose: Choose): void {
   const command = program
     .command('doctor')
     .description(
-      'check the dstack executable, the server, the project, ssh, the workspace and the policy; ends with 1 where something is wrong',
+      'check the dstack executable, the server, the project, ssh, the workspace and the policy; exits with 1 if there is a problem',
     )
     .option('--json', 'print the checks as JSON')
-    .option('--verbose', 'also print where dstack was looked for');
+    .option('--verbose', 'also print the places searched for dstack');
   addSettings(command).action(() => {
     const { json, verbose } = command.opts<{ json?: true; verbose?: true }>();
     choose({ command: 'doctor', settings: settingsOf(command), json: json === true, verbose: verbose === true });

@@ -11,7 +11,7 @@ export interface DoctorOptions {
   readonly print: (text: string) => void;
 }
 
-/** Prints the checks of `doctor`. Returns the exit code: 1 where there is an error, otherwise 0. */
+/** Prints the checks of `doctor`. Returns the exit code: 1 if there is an error, otherwise 0. */
 export async function runDoctor(app: App, { json, verbose, print }: DoctorOptions): Promise<number> {
   const { signal } = new AbortController();
   const deadline = createDeadline({ timeoutMs: app.settings.timeoutMs, signal, progress: undefined });

@@ -8,7 +8,7 @@ import { readSettings } from '../settings/settings.ts';
 import type { SetupOrder } from '../setup/setup-command.ts';
 import type { CommandLine } from './command-line.ts';
 
-/** Signals that end the process, with the exit code that a shell gives them. */
+/** Signals that end the process, and the exit codes that shells use for them. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /** How long the server's own start may wait for the worker to begin. */

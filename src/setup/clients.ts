@@ -80,7 +80,7 @@ export interface SetupClient {
   readonly title: string;
   readonly format: Format;
   readonly file: FindFile;
-  /** Exists where the client is installed; its configuration file may not exist yet. */
+  /** Exists if the client is installed; its configuration file may not exist yet. */
   readonly trace: FindFile;
   /** The key of the object with the servers, by name. */
   readonly key: string;

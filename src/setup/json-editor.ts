@@ -4,7 +4,7 @@ import { UnreadableText, lineEndOf, lineOf } from './config-editor.ts';
 import type { ConfigEditor, EntryPlace } from './config-editor.ts';
 
 /**
- * Edits JSON, with comments and trailing commas where the client reads them. The library's own formatting would also rewrite the lines
+ * Edits JSON, with comments and trailing commas if the client reads them. The library's own formatting would also rewrite the lines
  * around the entry.
  */
 export function createJsonEditor({ comments }: { comments: boolean }): ConfigEditor {

@@ -3,15 +3,13 @@ import { diffTexts } from '../configuration/edit-text.ts';
 import { ToolError } from '../core/errors.ts';
 import { applyFileChange, readClientFile } from './client-file.ts';
 import type { ClientFile } from './client-file.ts';
-import { CLIENTS } from './clients.ts';
-import type { Format, Places, SetupClient } from './clients.ts';
+import { CLIENTS, pathsOf } from './clients.ts';
+import type { Format, Places, ServerStart, SetupClient } from './clients.ts';
 import { UneditableText, UnreadableText } from './config-editor.ts';
 import type { ConfigEditor } from './config-editor.ts';
 import { createJsonEditor } from './json-editor.ts';
 import { planSetup, planUndo } from './plan-setup.ts';
 import type { FileChange } from './plan-setup.ts';
-import { describeStart } from './server-start.ts';
-import type { Installation } from './server-start.ts';
 import { tomlEditor } from './toml-editor.ts';
 import { yamlEditor } from './yaml-editor.ts';
 
@@ -29,11 +27,20 @@ export interface SetupOrder {
   readonly settings: Readonly<Record<string, string>>;
 }
 
+/** The running installation of this server. */
+export interface Installation {
+  readonly platform: NodeJS.Platform;
+  /** The path of Node. */
+  readonly node: string;
+  /** The path of the script. */
+  readonly server: string;
+}
+
 export interface SetupOptions {
   readonly places: Places;
   readonly installation: Installation;
   readonly print: (text: string) => void;
-  /** Asks the person; undefined where no one can be asked. */
+  /** Asks the person; undefined if no one can be asked. */
   readonly ask: ((question: string) => Promise<boolean>) | undefined;
 }
 
@@ -47,8 +54,8 @@ export const EDITORS: Readonly<Record<Format, ConfigEditor>> = {
 
 /**
  * Adds this server to a client's configuration, or removes it: shows the change, asks, backs up, writes. Returns the exit code: 0 on
- * success, 1 where the person declined.
- * @throws ToolError where the file isn't valid or no one can be asked; nothing was changed then.
+ * success, 1 if the person declined.
+ * @throws ToolError if the file isn't valid or no one can be asked; nothing was changed then.
  */
 export async function runSetup(order: SetupOrder, options: SetupOptions): Promise<number> {
   const { print, ask } = options;
@@ -101,6 +108,24 @@ function planChange(order: SetupOrder, file: ClientFile, installation: Installat
       );
     throw error;
   }
+}
+
+/**
+ * Describes how a client starts the running server: with npx if npx installed it (its cache may be emptied), otherwise by its path.
+ * A client without the shell's PATH gets the folder of Node.
+ */
+export function describeStart(
+  { platform, node, server }: Installation,
+  { settings, barePath }: { settings: Readonly<Record<string, string>>; barePath: boolean },
+): ServerStart {
+  if (!/[/\\]_npx[/\\]/.test(server)) return { command: node, args: [server], env: { ...settings } };
+  const npx = ['-y', 'dstack-mcp'];
+  // On Windows npx is a .cmd file, which only a shell can start.
+  if (platform === 'win32') return { command: 'cmd', args: ['/c', 'npx', ...npx], env: { ...settings } };
+  if (!barePath) return { command: 'npx', args: npx, env: { ...settings } };
+  const folder = pathsOf({ platform }).dirname(node);
+  const folders = [...new Set([folder, '/usr/local/bin', '/usr/bin', '/bin'])];
+  return { command: `${folder}/npx`, args: npx, env: { PATH: folders.join(':'), ...settings } };
 }
 
 function showChange(file: ClientFile, change: Exclude<FileChange, { kind: 'none' }>): string {

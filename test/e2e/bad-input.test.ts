@@ -77,15 +77,15 @@ const REFUSED: readonly Refused[] = [
     /Did you mean --gpu\b/,
   ],
   ['a flag of another command', 'plan', plan({ '--last': 1 }), 'unknown-flag', /"--last" for `apply`/, /apply --help/],
-  ['an abbreviated flag', 'plan', plan({ '--max-p': 1 }), 'unknown-flag', /abbreviation/, /Write --max-price/],
-  ['a cluster of short flags', 'ps', { flags: { '-av': true } }, 'unknown-flag', /no long flag/, /one by one/],
-  ['a short flag', 'ps', { flags: { '-a': true } }, 'unknown-flag', /short form/, /Write --all/],
+  ['an abbreviated flag', 'plan', plan({ '--max-p': 1 }), 'unknown-flag', /abbreviated/, /Use --max-price/],
+  ['a cluster of short flags', 'ps', { flags: { '-av': true } }, 'unknown-flag', /isn't a long flag/, /one at a time/],
+  ['a short flag', 'ps', { flags: { '-a': true } }, 'unknown-flag', /short flag/, /Use --all/],
   [
     'a flag with its value',
     'plan',
     plan({ '--max-price=2': true }),
     'unknown-flag',
-    /holds the value/,
+    /contains the value/,
     /"--max-price": value/,
   ],
   [
@@ -113,14 +113,14 @@ const REFUSED: readonly Refused[] = [
     /Configured: main/,
   ],
   ['a name that is a flag', 'get', { name: '-rf' }, 'invalid-input', /name: a dstack name/, /get takes: name, kind/],
-  ['a switch with a value', 'plan', plan({ '--spot': 'no' }), 'invalid-value', /--spot is a switch/, /the value true/],
+  ['a switch with a value', 'plan', plan({ '--spot': 'no' }), 'invalid-value', /--spot is a switch/, /Set --spot to true/],
   [
     'consent as a flag',
     'plan',
     plan({ '--yes': true }),
     'forbidden-flag',
     /--yes is set by this server/,
-    /Leave --yes out/,
+    /Omit --yes/,
   ],
   ['another file as a flag', 'plan', plan({ '--file': '/etc/x' }), 'forbidden-flag', /--file is set by/, /own inputs/],
   [
@@ -128,10 +128,10 @@ const REFUSED: readonly Refused[] = [
     'plan',
     plan({ '--env': 'A=1' }),
     'forbidden-flag',
-    /--env isn't taken/,
+    /--env can't be used by models/,
     /configuration file/,
   ],
-  ['a blocking flag', 'ps', { flags: { '--watch': true } }, 'forbidden-flag', /--watch is set by/, /Leave --watch out/],
+  ['a blocking flag', 'ps', { flags: { '--watch': true } }, 'forbidden-flag', /--watch is set by/, /Omit --watch/],
   [
     'a file outside',
     'plan',
@@ -200,7 +200,7 @@ const REFUSED: readonly Refused[] = [
     /Give either `run` \(preview\) or `token`/,
     /the token alone/,
   ],
-  ['neither run nor token', 'stop', {}, 'invalid-input', /Neither `run` nor `token`/, /ps lists the runs/],
+  ['neither run nor token', 'stop', {}, 'invalid-input', /needs `run` or `token`/, /ps lists the runs/],
   ['a kind without a name', 'delete', { kind: 'fleet' }, 'invalid-input', /needs `kind` and `name`/, /fleet, or list/],
   [
     'an instance of a volume',
@@ -422,7 +422,7 @@ describe('what is wrong with the set-up is said, with its mend', () => {
   test('dstack is not installed', async () => {
     await expectEach(
       { env: { DSTACK_MCP_CLI: '/nowhere/dstack' } },
-      { code: /^cli-not-found$/, says: /no executable file: \/nowhere\/dstack/, next: /uv tool install dstack/ },
+      { code: /^cli-not-found$/, says: /no executable file at \/nowhere\/dstack/, next: /uv tool install dstack/ },
     );
   });
 

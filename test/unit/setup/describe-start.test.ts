@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeStart } from '../../../src/setup/server-start.ts';
+import { describeStart } from '../../../src/setup/setup-command.ts';
 
 const settings = { DSTACK_MCP_READ_ONLY: 'on' };
 
