@@ -17,14 +17,12 @@ export async function executeChange(
   const transcript = await dstack.change(argv, consent, options);
   const reported = execution.readOutcome(transcript);
   const swapped =
-    transcript.pinning === 'changed' ||
-    (profiles !== undefined && !isDeepStrictEqual(await workspace.hashProfiles(profiles.folder), profiles.hashes));
+    transcript.pinning === 'changed' || (profiles !== undefined && (await haveChanged(workspace, profiles)));
   const outcome = swapped ? SWAPPED : reported;
   const name = reported.name ?? resource.name;
-  const found =
-    name === undefined ? undefined : await findResource(dstack, { ...resource, name }).catch(() => undefined);
-  const isGone = endStates !== undefined && found === undefined && reported.outcome === 'done';
-  const status = isGone ? 'gone' : found?.status;
+  const found = name === undefined ? undefined : await lookUpStatus(dstack, { ...resource, name });
+  const wasRemoved = endStates !== undefined && reported.outcome === 'done';
+  const status = found === 'gone' && !wasRemoved ? undefined : found;
   return {
     outcome: outcome.outcome,
     summary: describeResult(outcome, status === undefined ? undefined : `${resource.kind} ${name} is ${status}`),
@@ -39,6 +37,26 @@ export async function executeChange(
       outcome.outcome === 'done' && isUnaffected(status, endStates) ? lookAgain(resource.kind, status) : outcome.hint,
   };
 }
+
+/** Profiles that can't be read anymore have changed, too: the change is made by now, so this must not throw. */
+const haveChanged = (
+  workspace: PlanScope['workspace'],
+  { folder, hashes }: NonNullable<Execution['profiles']>,
+): Promise<boolean> =>
+  workspace.hashProfiles(folder).then(
+    (now) => !isDeepStrictEqual(now, hashes),
+    () => true,
+  );
+
+/** Returns the status of a resource: `gone` if there is none of that name, undefined if dstack can't be asked. */
+const lookUpStatus = (
+  dstack: PlanScope['dstack'],
+  wanted: Parameters<typeof findResource>[1],
+): Promise<string | undefined> =>
+  findResource(dstack, wanted).then(
+    (found) => (found === undefined ? 'gone' : found.status),
+    () => undefined,
+  );
 
 const describeResult = ({ message }: Pick<ChangeOutcome, 'message'>, state: string | undefined): string =>
   `${message.replace(/\.?$/, '.')}${state === undefined ? '' : ` The ${state}.`}`;

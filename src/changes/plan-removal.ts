@@ -78,7 +78,8 @@ export async function planRemoval({ dstack, policy }: PlanScope, removal: Remova
       ...(removal.files === undefined ? {} : { files: removal.files }),
       shown: { action, losses: [...losses, ...moreLosses], warnings: [] },
     }),
-    execution: { ...removal.execution, argv, resource: wanted, facts },
+    // Not the state before the change: it's looked up afterwards.
+    execution: { ...removal.execution, argv, resource: wanted, facts: { operation, resource, project } },
   };
 }
 
