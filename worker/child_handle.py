@@ -1,4 +1,4 @@
-"""The worker's side of one child: its pipes, what it was given, and how far it got."""
+"""The worker's side of one child: its pipes, its request and its progress."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ CHUNK = 1 << 16
 
 
 class ChildHandle:
-    """A forked child as its parent sees it. `request` is None while it waits for one."""
+    """A forked child, seen from its parent. `request` is None while it waits for one."""
 
     def __init__(self, pid, channel, fds):
         self.pid = pid
@@ -30,7 +30,7 @@ class ChildHandle:
 
     @classmethod
     def fork(cls, entry, printed, park):
-        """Forks a child with pipes of its own. @raise OSError where the system has no room; nothing is left open then."""
+        """Forks a child with its own pipes. Raises OSError if the system lacks resources; then nothing is left open."""
         opened = []
         try:
             pipes = []
@@ -58,7 +58,7 @@ class ChildHandle:
         return cls(pid, channel, (in_write, out_read, err_read))
 
     def send_signal(self, number):
-        """Signals the child's whole group."""
+        """Signals the child's process group."""
         if self.status is not None:
             return
         try:
@@ -71,7 +71,7 @@ class ChildHandle:
                 pass
 
     def end_group(self):
-        """Kills what the child left behind in its group. Its number isn't given anew while the group has members."""
+        """Kills what remains of the child's group. Its ID isn't reused while the group has members."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -1,9 +1,9 @@
-"""Tells which environment variables a program read: their values are baked into what it built from them."""
+"""Records which environment variables a program reads: their values are baked into what it builds from them."""
 
 import os
 import sys
 
-# Read by the interpreter, the C library or OpenSSL when the process starts, which no recorder of ours sees.
+# Read by the interpreter, the C library or OpenSSL when the process starts, which a recorder in Python doesn't see.
 BAKED_BY_THE_PROCESS = ("PYTHON*", "LC_*", "LANG", "LANGUAGE", "LD_*", "GLIBC_TUNABLES", "MALLOC_*", "OPENSSL_*")
 EVERYTHING = "*"
 
@@ -36,7 +36,7 @@ def _note(name):
 
 
 def _note_everything():
-    # GitPython runs `git version` when it is imported, with a copy of the environment: the version is all that stays.
+    # GitPython runs `git version` on import, with a copy of the environment, and keeps only the version.
     if not _muted:
         _names.update(("PATH", "GIT_*") if _is_called_from("git.cmd") else (EVERYTHING,))
 
@@ -51,12 +51,12 @@ def _is_called_from(module):
 
 
 def start_recording():
-    """From here on every variable that is read is noted. The mapping stays the same object: others hold it."""
+    """Starts to record every variable that is read. The mapping stays the same object, since others refer to it."""
     os.environ.__class__ = _RecordingEnviron
 
 
 def stop_recording():
-    """Ends the recording and gives the names that were read since the last call."""
+    """Stops recording and returns the names that were read since the last call."""
     os.environ.__class__ = _RecordingEnviron.__mro__[1]
     return take_names()
 
@@ -68,7 +68,7 @@ def take_names():
 
 
 class muted:
-    """Reads inside this block aren't noted: what was made from them will be made anew."""
+    """Doesn't record reads inside this block: what was built from them will be rebuilt."""
 
     def __enter__(self):
         global _muted

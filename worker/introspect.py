@@ -1,4 +1,4 @@
-"""What dstack's own interpreter can tell: the help of every command, the schema of configurations, dstack's verdict on one.
+"""Answers questions in dstack's own interpreter: the help of every command, the schemas, dstack's verdict on a configuration.
 
 In a plain process: <interpreter> -B introspect.py <dstack script> <task>, with the task's input on standard input.
 The answer is JSON on standard output.
@@ -14,24 +14,24 @@ import re
 import sys
 
 if __name__ == "__main__":
-    # With PYTHONSAFEPATH the interpreter doesn't look beside the script that it runs.
+    # With PYTHONSAFEPATH, the interpreter doesn't search the folder of the script.
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from entry_script import compile_entry, make_main, use_path_of
 
 
-# Texts that PyYAML's own parser may refuse, or read otherwise, where libyaml reads them: not of printable ASCII (tabs
-# too), `?` in a plain scalar within brackets, `!` alone, a comment at a block scalar's `|` or `>`.
-READ_OTHERWISE = re.compile(r"[^ -~\n]|[?!]|[|>][-+0-9]*#")
+# Texts that PyYAML's own parser may reject, or parse differently from libyaml: other than printable ASCII (including
+# tabs), `?` in a plain scalar within brackets, `!` alone, a comment at a block scalar's `|` or `>`.
+PARSED_DIFFERENTLY = re.compile(r"[^ -~\n]|[?!]|[|>][-+0-9]*#")
 CLASS_NAME = re.compile(r"(?:[A-Z][a-z0-9]*){2,}")
 
 
 class _Parked(BaseException):
-    """Ends the entry script where it would parse its arguments."""
+    """Ends the entry script before it parses its arguments."""
 
 
 def answer(task, script, code):
-    """Writes the answer to one task on standard output."""
+    """Writes the answer to one task to standard output."""
     with contextlib.redirect_stdout(sys.stderr):
         result = TASKS[task](script, code)
     json.dump(result, sys.stdout, ensure_ascii=True)
@@ -39,19 +39,19 @@ def answer(task, script, code):
 
 
 def catalog(script, code):
-    """The help of every command, as `dstack <words> --help` prints it, by the words. Types of `apply` are `apply -h <type>`."""
+    """Returns the help of every command, as `dstack <words> --help` prints it, by its words. Types of `apply` are `apply -h <type>`."""
     root = _root_parser(script, code)
     help_texts = {}
     for words, parser in _commands(root, ()):
         help_texts[" ".join(words)] = _printed_help(script, root, [*words, "--help"])
         for kind in _help_types(parser):
-            # Showing the help of a type adds that type's flags to the parser, so each gets a new one.
+            # Printing the help of a type adds that type's flags to the parser, so each needs a new one.
             help_texts[" ".join([*words, "-h", kind])] = _printed_help(script, _root_parser(script, code), [*words, "-h", kind])
     return {"help": help_texts, "version": _version()}
 
 
 def schema(_script, _code):
-    """The JSON schema of configurations and of profiles, without defaults that come from the environment."""
+    """Returns the JSON schemas of configurations and profiles, without defaults from the environment."""
     from dstack._internal.core.models.configurations import DstackConfiguration
     from dstack._internal.core.models.profiles import ProfilesConfig
 
@@ -63,11 +63,11 @@ def schema(_script, _code):
 
 
 def validate(_script, _code):
-    """dstack's own verdict on a configuration or on profiles, given as `{"text", "kind"}` on standard input."""
+    """Returns dstack's verdict on a configuration or on profiles, read as `{"text", "kind"}` from standard input."""
     question = json.loads(sys.stdin.buffer.read())
     try:
         data = load_yaml(question["text"])
-    except Exception as error:  # PyYAML raises more than its own errors, for a date that is none for instance
+    except Exception as error:  # PyYAML raises other errors than its own, for an invalid date for instance
         return {"verdict": "unreadable", "text": str(error), "problems": []}
     try:
         _parse(question["kind"], data)
@@ -77,15 +77,15 @@ def validate(_script, _code):
 
 
 def load_yaml(text):
-    """What dstack's loader, `yaml.safe_load`, makes of a text.
+    """Parses a text like dstack's loader, `yaml.safe_load`.
 
-    libyaml's parser is some twenty times faster, and means the same by what it takes, but for READ_OTHERWISE. What it
-    refuses is left to dstack's, for the words.
+    libyaml's parser is about twenty times faster and has the same result, except for PARSED_DIFFERENTLY. What it rejects
+    is left to dstack's loader, for its error message.
     """
     import yaml
 
     quick_loader = getattr(yaml, "CSafeLoader", None)
-    if quick_loader is not None and not READ_OTHERWISE.search(text):
+    if quick_loader is not None and not PARSED_DIFFERENTLY.search(text):
         with contextlib.suppress(Exception):
             return yaml.load(text, Loader=quick_loader)
     return yaml.safe_load(text)
@@ -95,7 +95,7 @@ TASKS = {"catalog": catalog, "schema": schema, "validate": validate}
 
 
 def _root_parser(script, code):
-    """Runs the entry script up to where it parses its arguments, and gives the parser that it built."""
+    """Runs the entry script until it parses its arguments, and returns the parser that it built."""
     found = []
     original = argparse.ArgumentParser.parse_known_args
 
@@ -122,7 +122,7 @@ def _commands(parser, words):
 
 
 def _primary_names(action):
-    """The names of the subcommands without their aliases, which share the parser and come later."""
+    """Yields the names of the subcommands without their aliases, which share the parser and come later."""
     seen = set()
     for name, parser in action.choices.items():
         if id(parser) not in seen:
@@ -142,7 +142,7 @@ def _printed_help(script, root, argv):
     capture = io.TextIOWrapper(content, encoding=sys.__stdout__.encoding, errors=sys.__stdout__.errors, newline="\n")
     with contextlib.redirect_stdout(capture), contextlib.suppress(SystemExit):
         args, unknown = root.parse_known_args()
-        # `apply --help` is a flag like any other: the command itself shows the help.
+        # `apply --help` is a regular flag: the command itself prints the help.
         args.extra_args = unknown
         args.func(args)
     capture.flush()
@@ -154,7 +154,7 @@ def _schema_of(model):
 
 
 def _without_environment(node):
-    """Drops defaults that hold a value of the environment: they are true for this process only, and may be secret."""
+    """Removes defaults that contain a value of the environment: they only apply to this process, and may be secret."""
     values = {value for name, value in os.environ.items() if len(value) > 3 and name not in ("LANG", "TERM")}
     return _dropping(node, values)
 
@@ -182,7 +182,7 @@ def _parse(kind, data):
 
 
 def _problems(error, data):
-    """Pydantic's complaints one by one, where it made them."""
+    """Returns pydantic's individual errors, if there are any."""
     cause = error.args[0] if error.args and hasattr(error.args[0], "errors") else error
     if not hasattr(cause, "errors"):
         return []
@@ -190,7 +190,7 @@ def _problems(error, data):
 
 
 def _path(location, data):
-    """Where the complaint is. Pydantic 1 names classes on the way (`__root__`, `TaskConfigurationRequest`), Pydantic 2 the type (`task`)."""
+    """Returns the path of an error. Pydantic 1 includes classes (`__root__`, `TaskConfigurationRequest`), pydantic 2 the type (`task`)."""
     parts = [str(part) for part in location]
     if "__root__" not in parts:
         return parts

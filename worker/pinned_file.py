@@ -1,4 +1,4 @@
-"""Answers `open()` for one path from memory, so that dstack reads exactly the bytes that were approved."""
+"""Serves `open()` for one path from memory, so that dstack reads exactly the approved bytes."""
 
 import builtins
 import io
@@ -7,11 +7,11 @@ import sys
 
 
 class PinnedFileError(Exception):
-    """The file was about to be read from the disk instead of from memory."""
+    """The file was about to be read from disk instead of memory."""
 
 
 class _PinnedBytes(io.BytesIO):
-    """An open file whose content is in memory. It carries the name it was opened by: YAML's error messages quote it."""
+    """An open file with its content in memory. It has the name it was opened with, which YAML's error messages quote."""
 
     def __init__(self, content, name):
         super().__init__(content)
@@ -24,14 +24,14 @@ def _is_path(file):
 
 
 def _spellings(path):
-    """The absolute forms in which the path may be asked for: as it was given, and with links resolved."""
+    """Returns the absolute forms of a path: with and without resolved links."""
     absolute = os.path.abspath(path)
     folder, name = os.path.split(absolute)
     return {absolute, os.path.join(os.path.realpath(folder), name), os.path.realpath(absolute)}
 
 
 def pin_file(path, content):
-    """From here on every reading `open(path)` in this process gives `content`, whatever stands on the disk."""
+    """Makes every reading `open(path)` in this process return `content`, regardless of the file on disk."""
     spellings = _spellings(path)
     real_open = io.open
     served = False
@@ -52,10 +52,10 @@ def pin_file(path, content):
         return text
 
     def refuse_unpinned(event, args):
-        # A way of reading that isn't patched below would bypass the approval. Once the bytes were served, later readings
-        # (an upload of the folder, say) are of the folder as it is.
+        # A way of reading that isn't patched would bypass the approval. Once the bytes were served, later reads (such as an
+        # upload of the folder) get the current files.
         if event == "open" and not served and args and is_pinned(args[0]) and _reads(args):
-            raise PinnedFileError("%s is read in a way that can't be held to the approved content" % (path,))
+            raise PinnedFileError("%s is read in a way that can't be restricted to the approved content" % (path,))
 
     builtins.open = open_pinned
     io.open = open_pinned
@@ -64,7 +64,7 @@ def pin_file(path, content):
 
 
 def _reads(audit_args):
-    """Whether an audited `open` (path, mode, flags) reads. The mode is None for os.open."""
+    """Returns whether an audited `open` (path, mode, flags) reads. The mode is None for os.open."""
     mode = audit_args[1] if len(audit_args) > 1 else None
     if isinstance(mode, str):
         return not any(letter in mode for letter in "wax")
@@ -73,7 +73,7 @@ def _reads(audit_args):
 
 
 def _patch_pathlib(open_pinned):
-    # Python 3.10's pathlib took a copy of io.open when it was imported.
+    # Python 3.10's pathlib copies io.open on import.
     import pathlib
 
     accessor = getattr(pathlib, "_NormalAccessor", None)

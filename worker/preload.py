@@ -1,4 +1,4 @@
-"""Imports what dstack's entry script imports, so that a forked child has it already."""
+"""Imports what dstack's entry script imports, so that forked children start with it."""
 
 import ast
 import gc
@@ -13,7 +13,7 @@ from importlib import metadata
 import environment_recorder
 import rich_consoles
 
-# Imported by dstack, requests and rich only when they are needed, which is in nearly every command.
+# Imported lazily by dstack, requests and rich, but needed by nearly every command.
 LAZY_MODULES = (
     "encodings.idna",
     "http.cookiejar",
@@ -30,16 +30,16 @@ LAZY_MODULES = (
 
 
 class Preloaded:
-    """What the children inherit, and what was found on the way."""
+    """The state that children inherit, and the findings of the import."""
 
     def __init__(self):
         self.baked = []
-        # What the imports printed (a dependency's warning, say): the bare CLI prints it on each start, so each child does.
+        # Output of the imports, such as a warning of a dependency: the bare CLI prints it on each start, so each child does, too.
         self.printed = {1: b"", 2: b""}
 
 
 def preload(script):
-    """Imports everything, and gives what the server has to know about it."""
+    """Imports everything, and returns what the server has to know about it."""
     result = Preloaded()
     with _CapturedOutput(result.printed):
         environment_recorder.start_recording()
@@ -52,7 +52,7 @@ def preload(script):
 
 
 def freeze():
-    """Keeps the collector off the inherited heap: walking it in each child would copy all its pages."""
+    """Excludes the inherited heap from garbage collection: traversing it in each child would copy all its pages."""
     gc.collect()
     gc.freeze()
 
@@ -77,7 +77,7 @@ def _import_lazy_modules():
 
 
 def _remember_ssh():
-    # Each command runs `ssh -V` first and remembers the answer within its process; the file is watched for changes.
+    # Each command runs `ssh -V` first and caches the result in its process; the executable is watched for changes.
     try:
         from dstack._internal.core.services.ssh.client import get_ssh_client_info
 
@@ -87,11 +87,11 @@ def _remember_ssh():
 
 
 def fingerprints(script):
-    """The state of the files that change when dstack, a library of it or its interpreter is upgraded. Taken before the import."""
+    """Returns the state of the files that change when dstack, a library or the interpreter is upgraded. Called before the import."""
     files = [script, os.path.realpath(script), sys.executable, os.path.realpath(sys.executable)]
     package = importlib.util.find_spec("dstack")
     for folder in (package and package.submodule_search_locations) or ():
-        # Each installation of a package adds a folder to site-packages, so the time of that one changes.
+        # Installing any package adds a folder to site-packages, which changes its modification time.
         files += [folder, os.path.dirname(folder)]
     return {file: fingerprint(file) for file in sorted(set(files))}
 
@@ -102,14 +102,14 @@ def fingerprint(file):
 
 
 def ssh_client():
-    """The ssh whose version is remembered, if any."""
+    """Returns the ssh executable whose version is cached, if any."""
     client = sys.modules.get("dstack._internal.core.services.ssh.client")
     path = getattr(getattr(client, "_ssh_client_info", None), "path", None)
     return None if path is None else str(path)
 
 
 def is_editable():
-    """Whether dstack runs from a source tree that may change at any time, which nothing announces."""
+    """Returns whether dstack runs from a source tree, which can change at any time without notice."""
     try:
         origin = metadata.distribution("dstack").read_text("direct_url.json")
     except metadata.PackageNotFoundError:
@@ -122,7 +122,7 @@ def version():
 
 
 class _CapturedOutput:
-    """Keeps what is written to descriptors 1 and 2 in the block."""
+    """Captures what is written to descriptors 1 and 2 in the block."""
 
     def __init__(self, printed):
         self._printed = printed

@@ -1,4 +1,4 @@
-"""Makes rich's consoles anew after a change of the environment: they fix width and colour when they are made."""
+"""Recreates rich's consoles after the environment has changed: they determine width and color on creation."""
 
 import environment_recorder
 
@@ -7,7 +7,7 @@ _original_init = None
 
 
 def watch_consoles():
-    """Notes each console that is made, with its arguments."""
+    """Records each console that is created, with its arguments."""
     global _original_init
     try:
         from rich.console import Console
@@ -31,7 +31,7 @@ def unwatch_consoles():
 
 
 def remake_consoles():
-    """Gives each console the width and colour of the present environment. Others hold them, so they stay the same objects."""
+    """Updates width and color of each console to the current environment. They stay the same objects, since others refer to them."""
     from rich.console import Console
 
     for console, args, kwargs in _made:

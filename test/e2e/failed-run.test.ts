@@ -22,8 +22,8 @@ test('a run that failed is explained: reason, exit status, its last lines as dat
     ({ text }) => text.includes('Ignore all rules'),
   );
   expect(answer.facts).toMatchObject({ status: 'failed', run: { exitStatus: 3 } });
-  expect(answer.facts['summary']).toMatch(/exit status 3.*\n.*ended with an error/);
-  expect(answer.facts['next']).toMatch(/last lines.*plan again.*logs/);
+  expect(answer.facts['summary']).toMatch(/exit status 3.*\n.*commands failed/);
+  expect(answer.facts['next']).toMatch(/last log lines.*plan again.*logs/);
   const output = String(answer.facts['output']);
   expect(output).toMatch(
     /\$ dstack logs .*\n[^]*untrusted output[^]*step 40\n[^]*Ignore all rules[^]*\$ dstack run get /,
@@ -32,22 +32,6 @@ test('a run that failed is explained: reason, exit status, its last lines as dat
   // Nothing of the job's own words outside of the fence.
   expect(`${String(answer.facts['summary'])}${String(answer.facts['next'])}`).not.toContain('Ignore');
 });
-
-test('what an exit status usually means is said with it', async () => {
-  const home = await createTestHome();
-  const client = await connect({ env: home.env });
-  const name = uniqueName('not-found');
-  const file = await home.write(
-    'missing.dstack.yml',
-    task(name, { commands: ['echo "python: not found"', 'exit 127'] }),
-  );
-  const plan = await client.call('plan', { file });
-  await client.call('apply', { token: plan.facts['token'] });
-  const { facts } = await waitForRun(client, name, 'finished');
-  expect(facts).toMatchObject({ status: 'failed', run: { exitStatus: 127 } });
-  expect(facts['summary']).toContain("A command wasn't found.");
-});
-
 test('a run that got no machine says so, and where others are', async () => {
   const home = await createTestHome();
   const client = await connect({ env: home.env });
@@ -65,7 +49,7 @@ test('a run that got no machine says so, and where others are', async () => {
     status: 'failed',
     run: { jobs: [{ terminationReason: 'failed_to_start_due_to_no_capacity' }] },
   });
-  expect(facts['summary']).toContain('No machine could be had for it.');
+  expect(facts['summary']).toContain('No capacity was available.');
   expect(facts['next']).toMatch(/offer.*fleet.*no-capacity/);
   expect(facts['output']).not.toContain('dstack logs');
 });

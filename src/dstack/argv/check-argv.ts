@@ -71,7 +71,7 @@ async function readPage(catalog: Catalog, { command, configurationType }: Comman
 }
 
 /**
- * Returns the argv that prints the help page of a command. It runs nothing else, whatever the words are.
+ * Returns the argv that prints the help page of a command. It runs nothing else for any words.
  * @throws ToolError `unknown-command` if the words can't be a command.
  */
 export function checkHelpArgv(command: string, configurationType?: string): CheckedArgv<'read'> {

@@ -1,7 +1,7 @@
 import type { Effect } from '../../core/report.ts';
 import type { DocumentedFlag } from './catalog.ts';
 
-/** How one dstack command may be run. */
+/** The rules for one dstack command. */
 export interface CommandRule {
   readonly effect: Effect;
   /** Required flags: a change that would prompt or block never starts. */

@@ -13,10 +13,10 @@ export interface CatalogOptions {
   readonly log: Log;
 }
 
-/** The flags that a subcommand takes over from the command above it. */
+/** The flags that a subcommand inherits from its parent. */
 const INHERITED = new Set(['--project']);
 
-/** Creates the catalog of the CLI with this identity. Nothing is read before the first question. */
+/** Creates the catalog of the CLI with this identity. Pages are read on demand. */
 export function createCatalog({ source, identity, cacheDir, log }: CatalogOptions): Catalog {
   const { version } = identity;
   const cache = openHelpCache({ cacheDir, identity, log });
@@ -27,9 +27,9 @@ export function createCatalog({ source, identity, cacheDir, log }: CatalogOption
     const cached = await cache.get(key);
     const text = cached ?? (await source.read(command, configurationType));
     const help = parseHelp(text);
-    // argparse takes the words after a command without subcommands as its arguments, and prints that command's page.
+    // argparse treats words after a command without subcommands as its arguments, and prints that command's page.
     if (help.program.split(' ').slice(1).join(' ') !== command)
-      throw new ToolError('unknown-command', `dstack documents no \`${command}\`.`, '');
+      throw new ToolError('unknown-command', `dstack doesn't document \`${command}\`.`, '');
     if (cached === undefined) {
       cache.set(key, text);
       for (const [words, other] of Object.entries(source.prefetchedPages?.() ?? {})) cache.set(words, other);
@@ -62,7 +62,7 @@ export function createCatalog({ source, identity, cacheDir, log }: CatalogOption
       await page(command);
       throw new ToolError(
         'unknown-command',
-        `dstack ${version} documents no configuration type \`${configurationType}\` for \`${command}\`.`,
+        `dstack ${version} doesn't document the configuration type \`${configurationType}\` for \`${command}\`.`,
         UPGRADE,
         { cause },
       );
@@ -104,9 +104,8 @@ export function createCatalog({ source, identity, cacheDir, log }: CatalogOption
   };
 }
 
-const UPGRADE =
-  'If it is newer than the installed dstack, upgrade: `uv tool upgrade dstack` or `pip install -U dstack`.';
+const UPGRADE = 'If it needs a newer dstack, upgrade: `uv tool upgrade dstack` or `pip install -U dstack`.';
 
-/** A flag by each of its documented long names. */
+/** Indexes flags by all their documented long names. */
 const byName = (flags: readonly DocumentedFlag[]): Map<string, DocumentedFlag> =>
   new Map(flags.flatMap((flag) => [flag.long, ...flag.aliases].map((name) => [name, flag] as const)));

@@ -1,18 +1,18 @@
-import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import type { Log } from '../../core/log.ts';
+import { sha256 } from '../../core/sha256.ts';
 import { readPrivateJson, writePrivateJson } from '../../safety/files/private-json.ts';
 import { cliIdentity } from '../locate/cli-identity.ts';
 import type { CliIdentity } from '../locate/cli-identity.ts';
 
-/** Help pages on the disk, by the words that they were asked for with. */
+/** Help pages on disk, by the words of their command. */
 export interface HelpCache {
   get(key: string): Promise<string | undefined>;
-  /** Keeps a page; it is written in the background, and a failure to write is only logged. */
+  /** Stores a page. It is written in the background; a failed write is only logged. */
   set(key: string, text: string): void;
-  /** Settles when everything set so far is written, or couldn't be. */
+  /** Resolves once everything stored so far was written or has failed. */
   settled(): Promise<void>;
 }
 
@@ -22,7 +22,7 @@ const cacheFile = z.strictObject({
   pages: z.record(z.string(), z.string()),
 });
 
-/** Opens the cache of one CLI. One file an executable: pages of another version, and a file that can't be read, count as nothing. */
+/** Opens the cache of one CLI, in one file per executable. Ignores pages of another version and a file that can't be read. */
 export function openHelpCache({
   cacheDir,
   identity,
@@ -32,8 +32,7 @@ export function openHelpCache({
   identity: CliIdentity;
   log: Log;
 }): HelpCache {
-  const name = createHash('sha256').update(identity.realpath).digest('hex').slice(0, 16);
-  const file = path.join(cacheDir, `catalog-${name}.json`);
+  const file = path.join(cacheDir, `catalog-${sha256(identity.realpath).slice(0, 16)}.json`);
   const pages = new Map<string, string>();
   let loaded: Promise<void> | undefined;
   let writing = Promise.resolve();
@@ -59,7 +58,7 @@ export function openHelpCache({
     },
     set(key, text) {
       pages.set(key, text);
-      // One write takes along all that came before it began.
+      // One write covers everything that was stored before it began.
       if (!due) writing = writing.then(write);
       due = true;
     },

@@ -3,28 +3,28 @@ import { checkHelpArgv } from '../argv/check-argv.ts';
 import type { Runner } from '../run/runner.ts';
 import type { HelpTexts } from '../warm/introspection.ts';
 
-/** Where help pages come from. */
+/** A source of help pages. */
 export interface HelpSource {
   /**
-   * The text of `dstack <command> --help`, or of `dstack <command> -h <type>`.
-   * @throws ToolError `unknown-command` when dstack doesn't know the words.
+   * Returns the output of `dstack <command> --help`, or of `dstack <command> -h <type>`.
+   * @throws ToolError `unknown-command` if dstack doesn't know the command.
    */
   read(command: string, configurationType?: string): Promise<string>;
-  /** Pages that came along unasked so far, by the words that they would be asked for with (`ps`, `apply -h task`). */
+  /** Returns the pages that were read without being requested so far, by their words (`ps`, `apply -h task`). */
   prefetchedPages?(): Readonly<Record<string, string>>;
 }
 
 export interface HelpSourceOptions {
   readonly runner: Pick<Runner, 'read'>;
-  /** A working directory in which nothing of the user's is read. */
+  /** A working directory where dstack reads none of the user's files. */
   readonly cwd?: string;
   readonly timeoutMs?: number;
 }
 
-/** argparse's exit code for words that it doesn't know. */
+/** argparse's exit code for unknown arguments. */
 const USAGE_ERROR = 2;
 
-/** Reads help pages through a runner: the plain process, or the warm worker. */
+/** Creates a source that reads each page through a runner. */
 export function createHelpSource({ runner, cwd, timeoutMs = 30_000 }: HelpSourceOptions): HelpSource {
   return {
     async read(command, configurationType) {
@@ -38,35 +38,35 @@ export function createHelpSource({ runner, cwd, timeoutMs = 30_000 }: HelpSource
       if (exit.kind === 'exited' && exit.code === 0) return stdout;
       const tail = (stderr.trim() || stdout.trim()).split('\n').slice(-3).join('\n');
       if (exit.kind === 'exited' && exit.code === USAGE_ERROR)
-        throw new ToolError('unknown-command', tail, 'Ask for `help` to see the documented commands.');
-      const hint = `Run \`${shown}\` in a terminal: it shows what is wrong with the installation.`;
+        throw new ToolError('unknown-command', tail, 'Use help to see the documented commands.');
+      const hint = `Run \`${shown}\` in a terminal to see what is wrong with the installation.`;
       if (exit.kind === 'timed-out')
         throw new ToolError(
           'timed-out',
-          `\`${shown}\` didn't end within ${timeoutMs / 1000} s. Nothing was changed.`,
+          `\`${shown}\` didn't finish within ${timeoutMs / 1000} s. Nothing was changed.`,
           hint,
         );
       if (exit.kind === 'cancelled')
         throw new ToolError('cancelled', `\`${shown}\` was cancelled. Nothing was changed.`, 'Call again.');
       if (exit.kind === 'not-started')
-        throw new ToolError(
-          'cli-not-found',
-          `\`${shown}\` couldn't be started: ${exit.reason}`,
-          'See the `doctor` tool.',
-        );
-      throw new ToolError('cli-not-understood', `\`${shown}\` failed, so its flags aren't known: ${tail}`, hint);
+        throw new ToolError('cli-not-found', `\`${shown}\` couldn't be started: ${exit.reason}`, 'Check with doctor.');
+      throw new ToolError(
+        'cli-not-understood',
+        `\`${shown}\` failed, so the flags of the command are unknown: ${tail}`,
+        hint,
+      );
     },
   };
 }
 
 export interface WholeHelpSourceOptions {
-  /** All pages at once, from dstack's own interpreter; undefined where it can't be asked. */
+  /** Returns all pages at once, from dstack's own interpreter; undefined if that isn't possible. */
   readonly helpTexts: () => Promise<HelpTexts | undefined>;
-  /** Asked where the other has no answer: a command under another name, or one that there isn't. */
+  /** The source for other pages: a command by an alias, or one that doesn't exist. */
   readonly fallback: HelpSource;
 }
 
-/** Reads all help pages with one question: sixty commands, each of which would cost a second. */
+/** Creates a source that reads all help pages at once: sixty commands, each of which would take a second. */
 export function createWholeHelpSource({ helpTexts, fallback }: WholeHelpSourceOptions): HelpSource {
   let reading: Promise<HelpTexts | undefined> | undefined;
   let all: HelpTexts['help'] = {};

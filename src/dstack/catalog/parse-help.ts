@@ -18,8 +18,8 @@ const CHOICES = /^\{(.+)\}$/;
 const LONG_NAME = /^--[a-z0-9][a-z0-9-]*$/;
 
 /**
- * Reads the text of `dstack … --help`, at any width that it was printed for.
- * @throws ToolError `cli-not-understood` when it is no argparse help page.
+ * Parses the output of `dstack … --help`, at any width.
+ * @throws ToolError `cli-not-understood` if it isn't an argparse help page.
  */
 export function parseHelp(text: string): HelpPage {
   const lines = text.replaceAll('\r', '').split('\n');
@@ -29,7 +29,7 @@ export function parseHelp(text: string): HelpPage {
     throw new ToolError(
       'cli-not-understood',
       `dstack --help printed no usage line: ${seen}`,
-      'Run `dstack --help` in a terminal: it shows what is wrong.',
+      'Run `dstack --help` in a terminal to see what is wrong.',
     );
   }
   const usageEnd = lines.findIndex((line, index) => index > start && line.trim() === '');
@@ -50,7 +50,7 @@ export function parseHelp(text: string): HelpPage {
   };
 }
 
-/** Splits at `separator` where no bracket is open. */
+/** Splits at `separator`, except inside brackets. */
 function splitOutside(text: string, separator: string): string[] {
   const parts: string[] = [];
   let depth = 0;
@@ -97,7 +97,7 @@ function addLine(items: Item[], line: string): void {
   const [, indent = '', invocation = '', help = ''] = /^( +)(.+?)(?: {2,}(.*))?$/.exec(line.trimEnd()) ?? [];
   const last = items.at(-1);
   if (indent.length === 2) items.push({ kind: invocation.startsWith('-') ? 'flag' : 'positional', invocation, help });
-  // The list of subcommands stands two further in, below the positional that they are the choices of.
+  // Subcommands are indented by two more, below the positional whose choices they are.
   else if (indent.length === 4 && (last?.kind === 'positional' || last?.kind === 'subcommand'))
     items.push({ kind: 'subcommand', invocation, help });
   else if (last !== undefined) last.help = `${last.help} ${line.trim()}`.trim();
@@ -111,7 +111,7 @@ function toSubcommand(item: Item): DocumentedSubcommand {
 function toFlag(item: Item, parts: readonly UsagePart[]): DocumentedFlag | undefined {
   const names: string[] = [];
   let metavar = '';
-  // Python 3.13 writes `-f, --file FILE`, older ones `-f FILE, --file FILE`.
+  // Python 3.13 prints `-f, --file FILE`, older versions `-f FILE, --file FILE`.
   for (const form of splitOutside(item.invocation, ', ')) {
     const [name = '', ...rest] = splitOutside(form, ' ');
     names.push(name);
@@ -131,7 +131,7 @@ function toFlag(item: Item, parts: readonly UsagePart[]): DocumentedFlag | undef
     value: name === '' ? 'none' : { metavar: name, optional },
     repeatable: name !== '' && inferRepeatable(item.help),
     ...(choices === undefined ? {} : { choices }),
-    // A required group asks for one of its flags, not for each.
+    // A required group needs one of its flags, not all.
     required: part !== undefined && part.required && part.exclusiveGroup === undefined,
     ...(part?.exclusiveGroup === undefined ? {} : { exclusiveGroup: part.exclusiveGroup }),
     help: item.help,
@@ -145,7 +145,7 @@ function readPositionals(
 ): DocumentedPositional[] {
   const found: DocumentedPositional[] = [];
   for (const item of items) {
-    // The placeholder that the subcommands stand for is no positional of its own.
+    // The placeholder for subcommands isn't a positional.
     if (item.kind !== 'positional' || (hasSubcommands && found.length === 0 && isSubcommandSlot(item, items))) continue;
     const part = parts.find(({ words }) => words === item.invocation || words.startsWith(`${item.invocation} `));
     const choices = CHOICES.exec(item.invocation)?.[1]?.split(',');
@@ -164,8 +164,8 @@ const isSubcommandSlot = (item: Item, items: readonly Item[]): boolean =>
   items[items.indexOf(item) + 1]?.kind === 'subcommand';
 
 /**
- * Words by which dstack's help texts tell that a flag adds up when it is given again; argparse itself doesn't show it.
- * Only sure signs: a flag wrongly held to be repeatable would silently lose all values but the last.
+ * Wordings in dstack's help texts for repeatable flags, which argparse doesn't mark. Only unambiguous ones: a flag wrongly treated as
+ * repeatable would silently lose all values but the last.
  */
 const SIGNS = [
   /\b(?:can be|may be) (?:repeated|(?:specified|used|given|passed) (?:multiple|several) times)/i,
@@ -179,7 +179,7 @@ const SIGNS = [
   /^Port mapping overrides$/,
 ];
 
-/** Whether a flag's help text says that it may be given more than once. */
-export function inferRepeatable(help: string): boolean {
+/** Returns whether a flag's help text says that it is repeatable. */
+function inferRepeatable(help: string): boolean {
   return SIGNS.some((sign) => sign.test(help));
 }

@@ -7,9 +7,9 @@ export type RelevantLog = 'output' | 'diagnose' | 'none';
 export interface EndExplanation {
   /** dstack's own term, such as `container_exited_with_error`. */
   readonly reason: string;
-  /** What that means, in a sentence. */
+  /** Its meaning, in one sentence. */
   readonly meaning: string;
-  /** What usually helps, naming this server's tools. */
+  /** The usual solution, naming this server's tools. */
   readonly helps: string;
   readonly log: RelevantLog;
   /** The job that represents the run. */

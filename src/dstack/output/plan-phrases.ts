@@ -1,4 +1,4 @@
-/** What a plan would do. `unknown` unless dstack's wording is exactly one of the known ones: nothing is guessed. */
+/** The action of a plan. `unknown` unless dstack's wording is exactly one of the known ones: nothing is guessed. */
 export type PlanAction = 'create' | 'update' | 'replace' | 'none' | 'unknown';
 
 /** One wording of a plan: a question, and the sentence that must precede it. */
@@ -11,7 +11,7 @@ export interface PlanPhrase {
 
 const CAN_UPDATE = /^Active run (?<name>\S+) already exists\. Detected changes that can be updated in-place:$/;
 
-// The question alone doesn't distinguish none from replace, and one sentence has several questions: a phrase is both, word for word.
+// The question alone doesn't distinguish none from replace, and one sentence has several questions: a phrase is both, verbatim.
 // The wording is the same in 0.20.29, 0.21.5 and 0.22.5; the files are in dstack/_internal/cli/services/configurators.
 const RUN_PHRASES: readonly PlanPhrase[] = [
   // run.py, BaseRunConfigurator.apply_plan; a finished run of that name counts as absent.

@@ -140,7 +140,7 @@ function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureCon
       return {
         code: 'interrupted',
         outcome,
-        message: `dstack was terminated by ${exit.signal}.`,
+        message: `dstack was ended by ${exit.signal}.`,
         hint: isRead ? 'Try again.' : CHECK_STATE,
         transient: isRead,
       };

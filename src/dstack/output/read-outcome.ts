@@ -9,7 +9,7 @@ import { readProperties, readTable } from './read-table.ts';
 /** The outcome of a change. */
 export interface ChangeOutcome {
   readonly outcome: Extract<Outcome, 'done' | 'nothing-to-do' | 'blocked' | 'failed' | 'unknown'>;
-  /** What dstack says it did; absent unless the outcome is `done`. */
+  /** The action that dstack reports; absent unless the outcome is `done`. */
   readonly did?: 'submitted' | 'updated' | 'stopped' | 'aborted' | 'deleted' | 'instances-deleted';
   readonly kind?: 'run' | 'fleet' | 'volume' | 'gateway' | 'export' | 'import';
   readonly name?: string;

@@ -21,7 +21,7 @@ interface Obstacle {
   readonly hint: string;
 }
 
-/** What `dstack apply -f FILE` would do, as it says before its prompt is answered with n. */
+/** The plan of `dstack apply -f FILE`, which is printed before its prompt is answered with n. */
 export interface PlanFacts {
   /** The type of the configuration: `task`, `service`, `dev-environment`, `fleet`, `volume`, `gateway`, `preset`. */
   readonly kind?: string;
@@ -37,14 +37,14 @@ export interface PlanFacts {
   readonly offersTotal: number;
   /** The properties that differ from those of the existing resource. */
   readonly changes: readonly string[];
-  /** How many machines it needs; absent if neither the plan nor the configuration says so clearly. */
+  /** Number of machines; absent if neither the plan nor the configuration says so clearly. */
   readonly count?: Count;
   readonly maxDurationHours?: number;
   readonly price: PlanPrice;
   /** Why it can't be applied right now; empty if it can. */
   readonly blockers: readonly Obstacle[];
   readonly warnings: readonly Obstacle[];
-  /** What dstack printed before the plan, such as a deprecation warning. */
+  /** Lines that dstack printed before the plan, such as a deprecation warning. */
   readonly notes: readonly string[];
 }
 
@@ -93,7 +93,7 @@ function readChanges(lines: readonly string[]): string[] {
   return changes;
 }
 
-/** Finds the phrase whose question and sentence are both present, word for word, with the same name. */
+/** Finds the phrase whose question and sentence are both present, verbatim, with the same name. */
 function matchPhrase(phrases: readonly PlanPhrase[], question: string, lines: readonly string[]): Reading | undefined {
   const sentenceLines = lines.filter((line) => phrases.some(({ sentence }) => sentence?.test(line)));
   // Two sentences would contradict each other.

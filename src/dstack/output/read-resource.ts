@@ -71,7 +71,6 @@ const gatewayJson = z.looseObject({
   replicas: z.array(z.looseObject({ replica_num: amount, hostname: text, status: text, ...place })).nullish(),
 });
 
-/** What is known of a fleet, a volume or a gateway, whichever it is. */
 export const resourceFacts = z.object({
   kind: z.enum(['fleet', 'volume', 'gateway']),
   name: z.string(),

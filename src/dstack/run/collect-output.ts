@@ -19,7 +19,7 @@ export const toPrinted = (stdout: BoundedText, stderr: BoundedText): Printed => 
   omittedBytes: stdout.omittedBytes + stderr.omittedBytes,
 });
 
-/** How long a process outside the ended group can delay a finished command by keeping its pipes open. */
+/** The longest that a process outside the ended group can delay a finished command by keeping its pipes open. */
 const DRAIN_MS = 500;
 
 /** Collects the output of a process from its pipes. Call `drain` once the process has ended. */

@@ -72,11 +72,12 @@ export function exitBeforeStart(reason: AbortReason): Exit {
   return { kind: 'not-started', reason: why };
 }
 
-/** How a call ended; nothing was printed unless it says so. */
+/** The end of a call. Without `printed`, there was no output. */
 type CallEnd = Pick<Transcript, 'exit' | 'ran' | 'pinning'> & {
   readonly printed?: Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
 };
 
+/** Creates the transcript of a call that has ended. */
 export function toTranscript(call: CommandCall, { printed, ...end }: CallEnd): Transcript {
   const durationMs = Math.round(performance.now() - call.startedAt);
   const output = printed ?? { stdout: '', stderr: '', omittedBytes: 0 };

@@ -12,6 +12,7 @@ export interface CommandQueue {
   settled(): Promise<void>;
 }
 
+/** Creates an empty queue. */
 export function createCommandQueue(maxConcurrent: number, maxQueued: number): CommandQueue {
   const queue = new PQueue({ concurrency: maxConcurrent });
   return {
@@ -22,7 +23,7 @@ export function createCommandQueue(maxConcurrent: number, maxQueued: number): Co
           `${maxQueued} dstack commands are already waiting. Nothing was run.`,
           'Wait for the running calls to finish, then call again.',
         );
-      // Not `signal` itself: on abort, p-queue also drops a job that is running, and gives its slot away.
+      // Not `signal` itself: on abort, p-queue would also abandon a running job and free its slot.
       const waiting = new AbortController();
       const leave = (): void => waiting.abort();
       signal.addEventListener('abort', leave, { once: true });

@@ -12,23 +12,23 @@ const configurationSchemas = z.object({
 });
 const verdictSchema = z.object({
   verdict: z.enum(['valid', 'invalid', 'unreadable']),
-  /** dstack's own words. */
+  /** dstack's own message. */
   text: z.string(),
-  /** Its complaints one by one, where it made them so. The path is the one within the configuration, its type first. */
+  /** Its individual errors, if there are any. Paths are within the configuration and start with its type. */
   problems: z.array(z.object({ path: z.array(z.string()), message: z.string(), kind: z.string() })),
 });
 
-/** The help of every command by its words (`''`, `apply`, `apply -h task`, `run get`, ...), byte for byte as the CLI prints it. */
+/** The help of every command (`''`, `apply`, `apply -h task`, `run get`, ...), byte for byte as the CLI prints it. */
 export type HelpTexts = z.output<typeof helpSchema>;
 export type ConfigurationSchemas = z.output<typeof configurationSchemas>;
 export type Verdict = z.output<typeof verdictSchema>;
 
-/** What dstack's own interpreter tells. Undefined where dstack isn't a Python script, or doesn't answer. */
+/** Questions to dstack's own interpreter. All return undefined if dstack isn't a Python script or doesn't answer. */
 export interface Introspection {
   helpTexts(): Promise<HelpTexts | undefined>;
-  /** JSON schemas of configurations and of profiles, without defaults that come from the environment. */
+  /** Returns the JSON schemas of configurations and profiles, without defaults from the environment. */
   schemas(): Promise<ConfigurationSchemas | undefined>;
-  /** The verdict of dstack's own parser. */
+  /** Returns the verdict of dstack's own parser. */
   validate(question: {
     readonly kind: 'configuration' | 'profiles';
     readonly text: string;
@@ -36,7 +36,7 @@ export interface Introspection {
 }
 
 export interface IntrospectionOptions {
-  /** Asks the worker; undefined where that isn't possible. */
+  /** Asks the worker; returns undefined if that isn't possible. */
   readonly askWarm: (task: string, input: Uint8Array) => Promise<string | undefined>;
   readonly executable: Executable;
   readonly workerFiles: string;
@@ -45,7 +45,7 @@ export interface IntrospectionOptions {
   readonly timeoutMs: number;
 }
 
-/** Creates the questions to dstack's interpreter: through the worker where it runs, else each in a process of its own. */
+/** Creates the introspection. It asks the worker if there is one, and otherwise starts a process for each question. */
 export function createIntrospection({
   askWarm,
   executable,
@@ -67,10 +67,10 @@ export function createIntrospection({
     const { interpreter } = executable;
     if (interpreter === undefined) return undefined;
     let result = await runScript(interpreter, task, input);
-    // Somebody else ended it, as a system does that is short of memory. A question changes nothing: it is asked once more.
+    // Ended from outside, as by a system that is out of memory. A question changes nothing, so it is asked once more.
     if (result.signal !== undefined && !result.timedOut) result = await runScript(interpreter, task, input);
     if (result.exitCode === 0) return result.stdout;
-    log.warn({ task, stderr: result.stderr.slice(-1000) }, "dstack's interpreter gave no answer");
+    log.warn({ task, stderr: result.stderr.slice(-1000) }, "dstack's interpreter didn't answer");
     return undefined;
   };
   const ask = async <S extends z.ZodType>(
@@ -82,7 +82,7 @@ export function createIntrospection({
     const answer = (await askWarm(task, input)) ?? (await askPlain(task, input));
     if (answer === undefined) return undefined;
     const parsed = schema.safeParse(JSON.parse(answer));
-    if (!parsed.success) log.warn({ task, err: parsed.error }, "dstack's interpreter gave an unknown answer");
+    if (!parsed.success) log.warn({ task, err: parsed.error }, "dstack's interpreter returned an unexpected answer");
     return parsed.data;
   };
   return {

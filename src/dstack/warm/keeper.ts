@@ -3,43 +3,43 @@ import type { Log } from '../../core/log.ts';
 import { WorkerUnsupported } from './worker.ts';
 import type { WarmWorker } from './worker.ts';
 
-/** Where the worker stands. Each state carries what it needs and no more. */
+/** The state of the worker. Each variant carries only what it needs. */
 export type WorkerState =
-  /** Not here: what this machine or this dstack can't do. */
+  /** Not supported by this machine or this dstack. */
   | { readonly kind: 'off'; readonly why: string }
-  /** Not running; the next command starts it. */
+  /** Not running. The next command starts it. */
   | { readonly kind: 'idle' }
   | { readonly kind: 'starting'; readonly ready: Promise<WarmWorker | undefined>; readonly giveUpWaitingAt: number }
   | { readonly kind: 'ready'; readonly worker: WarmWorker }
   | { readonly kind: 'stopping'; readonly done: Promise<void> }
-  /** It died too often. Commands run plain for some time. */
+  /** It died too often. Commands run as plain processes for a while. */
   | { readonly kind: 'given-up'; readonly why: string; readonly until: number };
 
 export interface KeeperOptions {
   readonly start: () => Promise<WarmWorker>;
-  /** Why there can't be a worker at all, where that is known beforehand. */
+  /** Why there can't be a worker at all, if that is known in advance. */
   readonly off?: string | undefined;
   readonly log: Log;
   readonly idleMs: number;
-  /** A command waits this long for a worker that is starting before it runs plain. */
+  /** How long commands wait for a starting worker before they run as plain processes. */
   readonly patienceMs: number;
-  /** This many deaths within the period, and no more are started. */
+  /** After this many deaths within the period, no more workers are started. */
   readonly maxDeaths: number;
   readonly deathPeriodMs: number;
-  /** After this long a worker is tried again. */
+  /** How long until a worker is tried again. */
   readonly giveUpMs: number;
 }
 
-/** Keeps at most one worker: started once, ended when idle, replaced when it dies or when dstack was upgraded. */
+/** Manages at most one worker: starts it once, ends it when idle, replaces it when it dies or when dstack is upgraded. */
 export interface WarmKeeper {
   readonly state: WorkerState;
-  /** How often a worker was started. */
+  /** Number of workers started so far. */
   readonly starts: number;
-  /** Starts it in the background if it isn't there. */
+  /** Starts it in the background if it isn't running. */
   warmUp(): void;
-  /** The worker, once it is ready; undefined when a plain process is the sooner (or the only) way. */
+  /** Resolves with the worker once it is ready; undefined if a plain process is faster or the only option. */
   acquire(): Promise<WarmWorker | undefined>;
-  /** Counts a command that uses the worker: it isn't idle until `release`. */
+  /** Marks the worker as in use by a command until `release`. */
   use(): { release(): void };
   close(): Promise<void>;
 }
@@ -49,7 +49,7 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
   const { log } = options;
   let state: WorkerState = options.off === undefined ? { kind: 'idle' } : { kind: 'off', why: options.off };
   let deaths: number[] = [];
-  let holders = 0;
+  let users = 0;
   let starts = 0;
   let idleTimer: NodeJS.Timeout | undefined;
 
@@ -102,7 +102,7 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
   const armIdleTimer = (): void => {
     clearTimeout(idleTimer);
     idleTimer = setTimeout(() => {
-      if (state.kind === 'ready' && holders === 0) void stop(state.worker, 'it was idle');
+      if (state.kind === 'ready' && users === 0) void stop(state.worker, 'it was idle');
     }, options.idleMs).unref();
   };
 
@@ -121,8 +121,8 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
         const { worker } = state;
         const changed = await findUpgraded(worker.info.fingerprints);
         if (changed === undefined) return worker;
-        log.info({ changed }, 'dstack was upgraded: the warm worker starts anew');
-        // What runs in it goes on; it takes nothing new.
+        log.info({ changed }, 'dstack was upgraded: restarting the warm worker');
+        // Running commands continue; it accepts no new ones.
         if (state.kind === 'ready' && state.worker === worker) void stop(worker, `${changed} changed`);
       }
       const isOver = state.kind === 'given-up' && performance.now() >= state.until;
@@ -130,18 +130,18 @@ export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
       return state.kind === 'starting' ? waitFor(state.ready, state.giveUpWaitingAt - performance.now()) : undefined;
     },
     use() {
-      holders += 1;
+      users += 1;
       return {
         release() {
-          holders -= 1;
-          if (holders === 0) armIdleTimer();
+          users -= 1;
+          if (users === 0) armIdleTimer();
         },
       };
     },
     async close() {
       clearTimeout(idleTimer);
       const before = state;
-      state = { kind: 'off', why: 'the server is ending' };
+      state = { kind: 'off', why: 'the server is shutting down' };
       if (before.kind === 'ready') await before.worker.end();
       if (before.kind === 'starting') await before.ready;
       if (before.kind === 'stopping') await before.done;
@@ -162,7 +162,7 @@ async function waitFor(ready: Promise<WarmWorker | undefined>, limitMs: number):
   }
 }
 
-/** The first file that isn't as it was when the worker imported it. */
+/** Returns the first file that has changed since the worker imported it. */
 async function findUpgraded(fingerprints: Readonly<Record<string, string>>): Promise<string | undefined> {
   const states = await Promise.all(
     Object.entries(fingerprints).map(async ([file, before]) =>
@@ -177,6 +177,6 @@ async function fingerprint(file: string): Promise<string | undefined> {
     const { ino, size, mtimeNs } = await stat(file, { bigint: true });
     return `${ino}:${size}:${mtimeNs}`;
   } catch {
-    return undefined; // gone: not what it was
+    return undefined; // missing, so it changed
   }
 }

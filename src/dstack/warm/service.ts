@@ -14,18 +14,18 @@ export interface WarmLimits {
   readonly idleMs: number;
   readonly maxConcurrent: number;
   readonly maxQueued: number;
-  /** How much of each stream to keep, from both ends. */
+  /** Bytes of each stream to keep, from both ends. */
   readonly keepBytes: number;
-  /** How long a command has to exit after SIGTERM. */
+  /** Time for a command to exit after SIGTERM. */
   readonly graceMs: number;
   readonly startTimeoutMs: number;
-  /** How long after its start commands wait for the worker. A plain process loads the same code, so a late one would hardly be faster. */
+  /** Time after its start during which commands wait for the worker. A plain process loads the same code and would hardly be faster. */
   readonly patienceMs: number;
-  /** How long a child has to acknowledge a request. */
+  /** Time for a child to acknowledge a request. */
   readonly handOverMs: number;
-  /** How long a busy worker may be silent before it is pinged, and how long it has to answer. */
+  /** A busy worker that is silent for this long is pinged, and has as long to answer. */
   readonly silenceMs: number;
-  /** How long dstack has to describe itself (help, schemas, validation), in the worker or in a process. */
+  /** Time for dstack to answer a question about itself (help, schemas, validation), in the worker or a process. */
   readonly introspectionMs: number;
   /** After this many deaths within the period, no worker is started for a while. */
   readonly maxDeaths: number;
@@ -125,7 +125,7 @@ function describeAbsence(state: WorkerState): string {
   return state.kind === 'starting' ? 'it is still starting' : 'it could not be started';
 }
 
-/** How early in a command's start the worker can take over, given the environment that the command needs. */
+/** Which kind of child can run a command, given the environment that the command needs. */
 export type EnvironmentFit =
   | { readonly kind: 'parked' | 'shallow'; readonly changed: Readonly<Record<string, string>> }
   /** A variable that is read on import differs: only a new process reads it again. */

@@ -7,47 +7,47 @@ import { Socket } from 'node:net';
 import path from 'node:path';
 import type { Log } from '../../core/log.ts';
 
-/** A living worker. */
+/** A running worker. */
 export interface WarmWorker {
   readonly pid: number;
   readonly info: WorkerInfo;
-  /** Resolves with the reason when it can't be used any more, however that came. */
+  /** Resolves with the reason once it can no longer be used. */
   readonly ended: Promise<string>;
-  /** Gives a request to a child. Settles when one acknowledged it, or when it is sure that none will run it. */
+  /** Hands a request to a child. Resolves once a child has acknowledged it, or once it is certain that none will run it. */
   handOver(request: WarmRequest, timeoutMs: number): Promise<HandOver>;
-  /** Ends it and the reads that it runs; a change may finish. Resolves when the process is gone, or only a change is left. */
+  /** Ends it and its reads; a change may finish. Resolves once the process is gone or only a change is left. */
   end(): Promise<void>;
-  /** Ends it once all that it runs has ended. */
+  /** Ends it once all its commands have ended. */
   retire(): Promise<void>;
 }
 
 export interface WorkerOptions extends ProcessOptions {
-  /** It has to be ready after this many milliseconds. */
+  /** How long it has to become ready. */
   readonly startTimeoutMs: number;
-  /** How long it may be silent while it runs something before it is asked for a sign of life, and may take to give it. */
+  /** How long it may be silent while it is busy before it is pinged, and how long it has to answer. */
   readonly silenceMs: number;
 }
 
-/** The worker can't serve this dstack, and trying again won't help. */
+/** The worker can't serve this dstack, and retrying won't help. */
 export class WorkerUnsupported extends Error {
-  override readonly name = 'WorkerDeclined';
+  override readonly name = 'WorkerUnsupported';
 }
 
-/** A worker on its way out, and why it isn't killed at once. */
+/** How a worker is being shut down. */
 type ShutdownPhase =
   | 'none'
-  /** Ended once nothing runs in it any more. */
+  /** It ends once nothing runs in it. */
   | 'when-idle'
-  /** It stopped answering, and a change runs in a child of it. */
+  /** It stopped answering, but a change runs in one of its children. */
   | 'condemned'
-  /** It was told to end and lets a change finish. */
+  /** It was ended and lets a change finish. */
   | 'lingering';
 
 const END_TIMEOUT_MS = 4000;
 
 /**
  * Starts a worker and resolves when it is ready.
- * @throws WorkerDeclined where this dstack can't be served warm; Error where the start failed.
+ * @throws WorkerUnsupported if it can't serve this dstack; Error if the start failed.
  */
 export async function startWarmWorker(options: WorkerOptions): Promise<WarmWorker> {
   const process = spawnWorker(options);
@@ -63,52 +63,52 @@ export async function startWarmWorker(options: WorkerOptions): Promise<WarmWorke
   const info = readySchema.safeParse(JSON.parse(first.toString())).data;
   if (info === undefined || 'declined' in info) {
     process.kill();
-    throw new WorkerUnsupported(info?.declined ?? 'the worker speaks another language');
+    throw new WorkerUnsupported(info?.declined ?? 'the worker uses another protocol');
   }
-  process.hold(false);
+  process.keepAlive(false);
   return { ...worker, info };
 }
 
-/** Ties the process and its channel together: its death tells the requests, its silence is looked into, its end is brought about. */
+/** Connects the process with its channel: settles requests when it dies, pings it when it is silent, and shuts it down. */
 function superviseWorker(
   process: WorkerProcess,
   onReady: (payload: Buffer) => void,
   silenceMs: number,
 ): { worker: Omit<WarmWorker, 'info'>; ended: Promise<string> } {
-  let farewell: ShutdownPhase = 'none';
+  let shutdown: ShutdownPhase = 'none';
   let markEnded: (reason: string) => void = () => undefined;
   const ended = new Promise<string>((resolve) => {
     markEnded = resolve;
   });
 
   const end = async (): Promise<void> => {
-    farewell = channel.running.changes > 0 ? 'lingering' : 'none';
+    shutdown = channel.running.changes > 0 ? 'lingering' : 'none';
     channel.finish();
     markEnded('it was ended');
-    if (farewell === 'lingering') return;
-    process.hold(true);
+    if (shutdown === 'lingering') return;
+    process.keepAlive(true);
     const kill = setTimeout(() => process.kill(), END_TIMEOUT_MS);
     await process.exited;
     clearTimeout(kill);
   };
   const onSilence = (): void => {
     const reason = 'the worker stopped answering';
-    // A change in a child of a stopped worker may go on: ending the worker would end it half-way.
+    // A change in a child of a stopped worker may continue: ending the worker would end it halfway.
     channel.abandon(reason, true);
     markEnded(reason);
-    if (channel.running.changes > 0) farewell = 'condemned';
+    if (channel.running.changes > 0) shutdown = 'condemned';
     else process.kill();
   };
   const onBusy = (busy: boolean): void => {
-    process.hold(busy);
+    process.keepAlive(busy);
     watch(busy);
     if (busy) return;
-    if (farewell === 'condemned') process.kill();
-    if (farewell === 'when-idle') void end();
+    if (shutdown === 'condemned') process.kill();
+    if (shutdown === 'when-idle') void end();
   };
   const onClose = async (): Promise<void> => {
-    // Without its channel the process is of no use, whoever closed it.
-    const kill = farewell === 'lingering' ? undefined : setTimeout(() => process.kill(), END_TIMEOUT_MS).unref();
+    // Without its channel, the process is useless, whoever closed it.
+    const kill = shutdown === 'lingering' ? undefined : setTimeout(() => process.kill(), END_TIMEOUT_MS).unref();
     const reason = await process.exited;
     clearTimeout(kill);
     channel.abandon(reason, false);
@@ -117,7 +117,7 @@ function superviseWorker(
 
   const channel = createWarmChannel({ stream: process.control, onReady, onBusy, onSlow: () => void listen() });
   const { watch, listen } = listenForLife(channel, silenceMs, onSilence);
-  // Not at the process's exit: frames that it sent before may still be unread then.
+  // Not at the process's exit: earlier frames may still be unread then.
   process.control.once('close', () => void onClose());
   const worker = {
     pid: process.pid,
@@ -127,13 +127,13 @@ function superviseWorker(
     async retire(): Promise<void> {
       markEnded('it was retired');
       if (channel.running.all === 0) await end();
-      else farewell = 'when-idle';
+      else shutdown = 'when-idle';
     },
   };
   return { worker, ended };
 }
 
-/** Asks a worker that has been silent for a sign of life, and tells when it gives none. */
+/** Pings a silent worker and reports if it doesn't answer. */
 function listenForLife(
   channel: WarmChannel,
   silenceMs: number,
@@ -167,17 +167,17 @@ function listenForLife(
 export interface WorkerProcess {
   readonly pid: number;
   readonly control: Socket;
-  /** Resolves when the process is gone, with how it ended and its last complaint. */
+  /** Resolves once the process is gone, with how it ended and the last line of its standard error. */
   readonly exited: Promise<string>;
   kill(): void;
-  /** Whether this process waits for it before it ends. */
-  hold(held: boolean): void;
+  /** Sets whether this process waits for it before exiting. */
+  keepAlive(keep: boolean): void;
 }
 
 export interface ProcessOptions {
   /** The entry script of dstack. */
   readonly executable: string;
-  /** The interpreter that the script names. */
+  /** The interpreter named in the script. */
   readonly interpreter: string;
   /** The folder with the Python side. */
   readonly workerFiles: string;
@@ -185,29 +185,29 @@ export interface ProcessOptions {
   readonly log: Log;
 }
 
-const KEPT_COMPLAINTS = 2000;
+const MAX_STDERR_CHARS = 2000;
 
-/** Starts the process of a worker. A start that fails shows as its end. */
+/** Starts the process of a worker. If the start fails, `exited` resolves. */
 export function spawnWorker({ executable, interpreter, workerFiles, env, log }: ProcessOptions): WorkerProcess {
   const script = path.join(workerFiles, 'warm_worker.py');
-  // Pipes on 0, 1 and 2, as a command has: Python chooses its buffers and encodings by them.
+  // Pipes on 0, 1 and 2, as for a command: Python chooses its buffering and encodings by them.
   const child = spawn(interpreter, ['-B', script, executable], {
     env: { ...env },
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
   });
   const control = child.stdio[3];
   if (!(control instanceof Socket)) throw new TypeError('the worker has no control channel');
-  let complaints = '';
+  let stderr = '';
   child.stdin.on('error', () => undefined);
   child.stdout.resume();
   child.stderr.on('data', (piece: Buffer) => {
-    complaints = (complaints + piece.toString()).slice(-KEPT_COMPLAINTS);
-    log.debug({ worker: child.pid, stderr: piece.toString().slice(0, KEPT_COMPLAINTS) }, 'the warm worker wrote');
+    stderr = (stderr + piece.toString()).slice(-MAX_STDERR_CHARS);
+    log.debug({ worker: child.pid, stderr: piece.toString().slice(0, MAX_STDERR_CHARS) }, 'output of the warm worker');
   });
   const exited = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));
     child.once('exit', (code, signal) => {
-      const last = complaints.trim().split('\n').at(-1) ?? '';
+      const last = stderr.trim().split('\n').at(-1) ?? '';
       resolve(`the worker ended with ${signal ?? `exit code ${code}`}${last === '' ? '' : `: ${last}`}`);
     });
   });
@@ -217,9 +217,9 @@ export function spawnWorker({ executable, interpreter, workerFiles, env, log }: 
     control,
     exited,
     kill: () => child.kill('SIGKILL'),
-    hold(held) {
+    keepAlive(keep) {
       for (const handle of handles) {
-        if (held) handle.ref();
+        if (keep) handle.ref();
         else handle.unref();
       }
     },

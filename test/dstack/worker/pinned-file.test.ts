@@ -62,7 +62,7 @@ result = []
 for read in (lambda: os.read(os.open("x.yml", os.O_RDONLY), 100), lambda: open("x.yml", "r+").read()):
   try: result.append(read().decode())
   except PinnedFileError as error: result.append(str(error))`);
-    const refusal = `${path.join(folder, 'x.yml')} is read in a way that can't be held to the approved content`;
+    const refusal = `${path.join(folder, 'x.yml')} is read in a way that can't be restricted to the approved content`;
     expect(result).toEqual([refusal, refusal]);
   });
 
@@ -88,7 +88,7 @@ describe('the launcher', () => {
     return Buffer.concat([word(file.length), Buffer.from(file), word(content.length), Buffer.from(content)]);
   };
   const launch = (input: Buffer, args: readonly string[] = [], env: NodeJS.ProcessEnv = process.env) =>
-    execa(installedPython, ['-B', path.join(workerFiles, 'launch_pinned.py'), path.join(folder, 'entry'), ...args], {
+    execa(installedPython, ['-B', path.join(workerFiles, 'launch_dstack.py'), path.join(folder, 'entry'), ...args], {
       cwd: folder,
       env,
       extendEnv: false,
