@@ -62,7 +62,7 @@ interface Availability {
   readonly order: number;
 }
 
-/** How to show dstack's availability, best first. */
+/** Display of dstack's availability, best first. */
 const AVAILABILITY: ReadonlyMap<string, Availability> = new Map<string, Availability>([
   ['idle', { label: 'idle', tone: 'good', order: 0 }],
   ['available', { label: 'yes', tone: 'good', order: 1 }],

@@ -7,7 +7,7 @@ export interface JobStep {
   readonly text: string;
 }
 
-/** How a job ends. */
+/** The end of a job. */
 export type JobEnding =
   | { readonly kind: 'exit'; readonly exitCode: number; readonly delayMs: number }
   | { readonly kind: 'until-stopped' };

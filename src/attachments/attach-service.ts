@@ -21,7 +21,7 @@ export interface AttachRequest {
   readonly ports?: readonly string[] | undefined;
 }
 
-/** What the service uses. */
+/** Dependencies of the service. */
 export interface AttachSources {
   readonly attachments: Attachments;
   readonly dstack: DstackClient;

@@ -9,7 +9,7 @@ export interface ProcessIdentity {
   readonly startedAt: string;
 }
 
-/** What the system reports about a running process. */
+/** Information about a running process from the system. */
 export interface ProcessFacts extends ProcessIdentity {
   readonly groupId: number | undefined;
   /** Its arguments; a single string if the system doesn't separate them. */

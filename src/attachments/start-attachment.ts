@@ -182,7 +182,7 @@ interface SpawnOptions {
 const WIDE = { COLUMNS: '1000', NO_COLOR: '1', PYTHONUNBUFFERED: '1', TERM: 'dumb' };
 
 /**
- * Starts `dstack attach` as the leader of its own process group, with no standard input and its output appended to a file. It continues
+ * Starts `dstack attach` as the leader of a new process group, with no standard input and its output appended to a file. It continues
  * after this process exits. Returns undefined if it exited before it could be identified.
  * @throws ToolError `cli-not-found` if it can't be started.
  */

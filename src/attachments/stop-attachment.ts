@@ -66,7 +66,7 @@ export function busy(id: string): ToolError {
   );
 }
 
-/** How the processes of an attachment ended. */
+/** The end of the processes of an attachment. */
 export interface EndResult {
   /** `detached`: dstack closed its tunnel itself. `killed`: dstack had to be killed. `was-gone`: it had already exited. */
   readonly how: 'detached' | 'killed' | 'was-gone';

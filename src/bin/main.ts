@@ -36,7 +36,7 @@ export async function main(start: Start): Promise<void> {
         : (await import('./command-line.ts')).readCommandLine(argv);
     await runCommand(line, start);
   } catch (error) {
-    // The bundles that are loaded later have a ToolError class of their own.
+    // The bundles that are loaded later have a separate ToolError class.
     const expected = error instanceof ToolError || (error instanceof Error && 'hint' in error);
     process.stderr.write(
       expected

@@ -54,7 +54,7 @@ function swallows(command: string): boolean {
   return /(?:^|\s)#[^'"]*$/.test(last) || (heredoc !== undefined && last.trim() === heredoc);
 }
 
-/** What each rule looks for, why it matters, and how to fix it. */
+/** The rules: patterns, why they matter, and how to fix them. */
 const RULES: readonly Rule[] = [
   {
     id: 'no-name',

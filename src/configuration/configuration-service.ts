@@ -40,7 +40,7 @@ export interface FoundConfiguration {
   readonly name: string;
 }
 
-/** What the service uses: the workspace, env files, the audit log, and dstack's interpreter. */
+/** Dependencies of the service: the workspace, env files, the audit log, and dstack's interpreter. */
 export interface ConfigurationSources {
   readonly workspace: Workspace;
   readonly envFiles: EnvFiles;

@@ -8,7 +8,7 @@ import type { Introspection } from '../dstack/warm/introspection.ts';
  */
 export type Schema = Readonly<Record<string, unknown>>;
 
-/** What the schema allows at a path. */
+/** The part of the schema at a path. */
 export interface Place {
   readonly schema: Schema;
   /** All alternatives, with references and unions resolved, without null. */

@@ -8,7 +8,7 @@ export const CARD_MIME_TYPE = 'text/html;profile=mcp-app';
 /** The key in a result's `_meta` for data that only the card receives: hosts don't show `_meta` to the model. */
 export const CARD_META = 'dstack-mcp/card';
 
-/** How a tool uses the card: its results are shown in the card, or the card's buttons call it. */
+/** Use of the card by a tool: its results are shown in the card, or the card's buttons call it. */
 export type CardUse = 'change' | 'runs' | 'run' | 'offers' | 'buttons';
 
 /** The cost of a plan, by offer. The card sorts and multiplies these values. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 
-/** How a wait ended, with the last polled value. */
+/** The end of a wait, with the last polled value. */
 export type Waited<T> =
   | { readonly kind: 'done'; readonly value: T }
   /** The deadline has passed. `value` is absent if not even the first poll returned. */

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { CARD_MIME_TYPE } from '../core/card.ts';
 
-/** What a client can show a person, from the capabilities it declares; its name says nothing. */
+/** The prompts that a client can show, from its declared capabilities. The name of the client is not used. */
 export interface ClientCapabilities {
   readonly showsForms: boolean;
   /** MCP Apps. */

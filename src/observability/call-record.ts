@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Exit, Transcript } from '../core/transcript.ts';
 import type { Outcome } from '../core/report.ts';
 
-/** What is known about a call when it begins. */
+/** Properties of a call that are known at its start. */
 export interface CallStart {
   readonly tool: string;
   /** The client's request id; absent if this server made the call for itself. */
@@ -24,7 +24,7 @@ export interface CommandRecord {
   readonly command: string;
   /** Absent if its turn never came. */
   readonly ran?: Transcript['ran'];
-  /** How it ended; `refused` if the runner rejected it. */
+  /** The end of the command; `refused` if the runner rejected it. */
   readonly exit: Exit['kind'] | 'refused';
   readonly exitCode?: number;
   readonly startedAt: number;
@@ -130,7 +130,7 @@ function beginCommand({ command, clock, now, keep }: CommandParts): OngoingComma
   };
 }
 
-/** Where the time of a call goes. A call is in exactly one step at a time, so the steps add up to its duration. */
+/** A part of the duration of a call. A call is in exactly one step at a time, so the steps add up to its duration. */
 export type Step = OwnStep | CommandStep;
 
 /** The server's own work: checks the request, reads dstack's output, makes the answer. */

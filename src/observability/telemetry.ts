@@ -6,7 +6,7 @@ import { VERSION } from '../settings/version.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What OpenTelemetry's environment variables ask this server to do. */
+/** The trace configuration in OpenTelemetry's environment variables. */
 export type TraceConfig =
   | { readonly kind: 'off' }
   | { readonly kind: 'on'; readonly protocol: TraceProtocol }

@@ -42,7 +42,7 @@ export function startTraces({ protocol, version, warn }: TracesOptions): Traces 
   };
 }
 
-/** Adds a call's span, with the attributes of OpenTelemetry's MCP conventions; attributes of our own are under `dstack_mcp`. */
+/** Adds a call's span, with the attributes of OpenTelemetry's MCP conventions; additional attributes are under `dstack_mcp`. */
 function addCall(tracer: Tracer, record: CallRecord): void {
   const { id, tool, request, outcome, code, isError, startedAt, durationMs, commands } = record;
   const span = tracer.startSpan(

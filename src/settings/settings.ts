@@ -105,7 +105,7 @@ const SETTINGS = {
     option: '--env-files',
     value: '[on|off]',
     env: 'DSTACK_MCP_ENV_FILES',
-    meaning: 'take the variables that a configuration names from the .envrc or .env beside it: on, off',
+    meaning: 'read the variables that a configuration names from the .envrc or .env next to it: on, off',
     shown: 'off',
     read: onOff,
   },
