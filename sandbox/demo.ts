@@ -28,6 +28,8 @@ interface Step {
   readonly tool: string;
   /** Creates the input from the previous step's structured content. */
   readonly arguments: (previous: Readonly<Record<string, unknown>>) => Record<string, unknown>;
+  /** The expected outcome. Defaults to `done`. */
+  readonly outcome?: string;
   /** Repeats the call until this returns true. */
   readonly until?: (facts: Readonly<Record<string, unknown>>) => boolean;
 }
@@ -57,6 +59,7 @@ const STEPS: readonly Step[] = [
     title: 'A flag that dstack does not document is rejected',
     tool: 'plan',
     arguments: () => ({ file: 'train.dstack.yml', flags: { '--gpus': '8' } }),
+    outcome: 'refused',
   },
 ];
 
@@ -66,7 +69,10 @@ Add dstack-mcp to your MCP client:   dstack-mcp setup --list
 Check your own dstack setup:         dstack-mcp doctor
 Keep a sandbox running to try it in: dstack-mcp sandbox`;
 
-/** Runs an end-to-end demo against the sandbox and prints it as it happens. Returns the exit code, and leaves nothing behind. */
+/**
+ * Runs an end-to-end demo against the sandbox and prints it as it happens. Stops at a step with an unexpected outcome. Returns the exit
+ * code, and leaves nothing behind.
+ */
 export async function runDemo({ print, signal, server, cacheFolder }: DemoOptions): Promise<number> {
   const startedAt = performance.now();
   const timings: string[] = [];
@@ -88,7 +94,11 @@ export async function runDemo({ print, signal, server, cacheFolder }: DemoOption
     await writeTrainingRun(sandbox);
     const client = await timed('connect over stdio', () => connect(sandbox, server, print));
     try {
-      await showSteps(client, { print, timed });
+      const failure = await showSteps(client, { print, timed });
+      if (failure !== undefined) {
+        print(`\nThe demo stopped: ${failure}.`);
+        return 1;
+      }
     } finally {
       await client.close();
     }
@@ -146,10 +156,11 @@ async function connect(sandbox: Sandbox, server: string, print: (line: string) =
   return client;
 }
 
+/** Makes the calls of the demo. Returns the reason if it stopped early. */
 async function showSteps(
   client: Client,
   { print, timed }: { print: (line: string) => void; timed: <T>(name: string, step: () => Promise<T>) => Promise<T> },
-): Promise<void> {
+): Promise<string | undefined> {
   let facts: Readonly<Record<string, unknown>> = {};
   for (const step of STEPS) {
     const input = step.arguments(facts);
@@ -158,7 +169,10 @@ async function showSteps(
     const result = await timed(`${step.tool}: ${step.title}`, () => callUntil(client, step, { input, print }));
     print(indent(result.text));
     facts = result.facts;
+    const { outcome } = facts;
+    if (outcome !== (step.outcome ?? 'done')) return `${step.tool} ended with outcome ${String(outcome)}`;
   }
+  return undefined;
 }
 
 async function callUntil(
