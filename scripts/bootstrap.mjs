@@ -10,6 +10,7 @@ import { withLock } from '../src/core/exclusive-lock.mjs';
 import { hashFiles, isBuildCurrent } from './build-stamp.mjs';
 import { prepareChromium } from './chromium.mjs';
 import { findMissing } from './find-missing.mjs';
+import { findNpm } from './run-npm.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const cacheFolder = path.join(root, '.cache');
@@ -217,14 +218,9 @@ async function runNpm(args, what) {
  * @returns {Promise<void>}
  */
 function spawnNpm(args) {
-  // If npm runs this script, use that npm: it may not be on PATH, and on Windows it needs no shell.
-  const own = process.env['npm_execpath'];
-  const isNpm = own !== undefined && path.basename(own) === 'npm-cli.js';
-  const windows = process.platform === 'win32';
-  const [file, first] = isNpm ? [process.execPath, [own]] : [windows ? 'npm.cmd' : 'npm', []];
-  const options = { cwd: root, shell: windows && !isNpm };
+  const { file, first, shell } = findNpm(process.env);
   return new Promise((resolve, reject) => {
-    const child = spawn(file, [...first, ...args], { ...options, stdio: ['ignore', 2, 2] });
+    const child = spawn(file, [...first, ...args], { cwd: root, shell, stdio: ['ignore', 2, 2] });
     const end = () => child.kill();
     signal.addEventListener('abort', end);
     child.once('error', (error) => {

@@ -57,5 +57,8 @@ export const WORD_RULES: readonly WordRule[] = [
       /\b(?:recogni|organi|normali|summari|seriali|initiali|synchroni|authori|capitali|minimi|optimi)s(?:e|ing|ation)/,
     instead: 'American spelling',
   },
-  { pattern: /^\s*(?:\/\*\*|""") ?(?:What|How(?! (?:long|many|much|often)\b)|Where|Who|Those|That) /, instead: 'a docstring that starts with a verb' },
+  {
+    pattern: /^\s*(?:\/\*\*|""") ?(?:What|How(?! (?:long|many|much|often)\b)|Where|Who|Those|That) /,
+    instead: 'a docstring that starts with a verb',
+  },
 ];

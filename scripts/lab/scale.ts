@@ -14,7 +14,7 @@ import { serverEnv, serverFile, startLocalSandbox } from '../local-sandbox.ts';
 import { makeAttachments } from './scale/attachments.ts';
 import { writeLargeDstack } from './scale/large-dstack.ts';
 import type { Sizes } from './scale/large-dstack.ts';
-import { readProcess } from './soak/read-process.ts';
+import { readProcess } from './read-process.ts';
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '3' }, json: { type: 'string', default: '' } },

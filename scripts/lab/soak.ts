@@ -11,7 +11,7 @@ import { stringify } from 'yaml';
 import { timing } from './bench/measure.ts';
 import { serverEnv, serverFile, startLocalSandbox } from '../local-sandbox.ts';
 import { createCalls } from './soak/calls.ts';
-import { readProcess } from './soak/read-process.ts';
+import { readProcess } from './read-process.ts';
 import { soak } from './soak/soak.ts';
 
 const { values } = parseArgs({

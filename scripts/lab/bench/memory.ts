@@ -1,4 +1,5 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
+import { listDescendants } from '../read-process.ts';
 import type { McpContender } from './contenders.ts';
 
 /** Proportional set size (shared pages counted once) in megabytes. */
@@ -21,7 +22,7 @@ export async function measureMemory(
 async function readMemory(pid: number): Promise<Memory> {
   // Children of the last commands are still exiting.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
-  const children = await descendants(pid);
+  const children = await listDescendants(pid);
   const worker = await Promise.all(children.map(readPss));
   return { nodeMb: await readPss(pid), workerMb: Number(worker.reduce((sum, mb) => sum + mb, 0).toFixed(1)) };
 }
@@ -29,17 +30,4 @@ async function readMemory(pid: number): Promise<Memory> {
 async function readPss(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
   return Number((Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) / 1024).toFixed(1));
-}
-
-async function descendants(pid: number): Promise<number[]> {
-  const found: number[] = [];
-  for (const thread of await readdir(`/proc/${pid}/task`).catch(() => [])) {
-    const text = await readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '');
-    for (const child of text
-      .split(' ')
-      .filter((word) => word.trim() !== '')
-      .map(Number))
-      found.push(child, ...(await descendants(child)));
-  }
-  return found;
 }

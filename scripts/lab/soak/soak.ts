@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { SoakCall } from './calls.ts';
-import { readProcess } from './read-process.ts';
+import { readProcess } from '../read-process.ts';
 
 export interface SoakOptions {
   readonly calls: readonly SoakCall[];

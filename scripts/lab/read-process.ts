@@ -13,15 +13,18 @@ export async function readProcess(pid: number): Promise<ProcessReading | undefin
     const status = await readFile(`/proc/${pid}/status`, 'utf8');
     const descriptors = (await readdir(`/proc/${pid}/fd`)).length;
     const residentMb = Math.round(Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024);
-    return { residentMb, descriptors, children: await childrenOf(pid) };
+    return { residentMb, descriptors, children: await listDescendants(pid) };
   } catch {
     return undefined;
   }
 }
 
-/** Returns all descendants. */
-async function childrenOf(pid: number): Promise<readonly number[]> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
-  const own = text.trim() === '' ? [] : text.trim().split(' ').map(Number);
-  return [...own, ...(await Promise.all(own.map(childrenOf))).flat()];
+/** Returns all descendants of a process (Linux). */
+export async function listDescendants(pid: number): Promise<readonly number[]> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const texts = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '')),
+  );
+  const children = texts.flatMap((text) => text.split(' ').filter((id) => id.trim() !== '')).map(Number);
+  return [...children, ...(await Promise.all(children.map(listDescendants))).flat()];
 }
