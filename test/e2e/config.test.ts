@@ -30,7 +30,7 @@ beforeAll(async () => {
 });
 
 describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
-  test('a file is judged, and a problem has its line, its mend and dstack’s words in both channels', async () => {
+  test('a file is validated, and each problem has its line, a fix and dstack’s message in both channels', async () => {
     const good = await clientOf(warm).call('config', { action: 'validate', file: 'good.dstack.yml' });
     expect(good.facts).toMatchObject({ outcome: 'done', verdict: 'valid' });
     expect(good.facts['hash']).toMatch(/^[0-9a-f]{64}$/);
@@ -43,7 +43,7 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
     }
   });
 
-  test('a property is described, an unknown one refused, and files are found', async () => {
+  test('a property is described, an unknown one is rejected, and files are found', async () => {
     const known = await clientOf(warm).call('config', { action: 'describe', property: 'service.scaling' });
     expect(known.text).toContain('scale_up_delay');
     const unknown = await clientOf(warm).call('config', { action: 'describe', property: 'task.gpus' });
@@ -67,7 +67,7 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
       expect((await client.call('config', bad)).facts).toMatchObject({ outcome: 'refused', code: 'invalid-input' });
   });
 
-  test('profiles are judged by their file', async () => {
+  test('profiles are validated from their file', async () => {
     await mkdir(path.join(home.workspace, '.dstack'), { recursive: true });
     await home.write('.dstack/profiles.yml', 'profiles:\n  - name: cheap\n    max_prise: 2\n');
     const bad = await clientOf(warm).call('config', { action: 'validate', file: '.dstack/profiles.yml' });
@@ -104,7 +104,7 @@ describe.each(CLIENTS)('resources for the %s', (kind) => {
     return completion.parse(answer).completion.values;
   };
 
-  test('are the files that were found, each as it is, wherever in the workspace', async () => {
+  test('are the found files with their content, anywhere in the workspace', async () => {
     await mkdir(path.join(home.workspace, 'deep/er'), { recursive: true });
     const text = 'type: task # kept\nname: deep\ncommands: [a]';
     await home.write('deep/er/.dstack.yml', text);
@@ -134,7 +134,7 @@ describe.each(CLIENTS)('resources for the %s', (kind) => {
   });
 });
 
-test('a server that may only read writes no file', async () => {
+test('a read-only server writes no file', async () => {
   const reader = await connect({ env: { ...home.env, DSTACK_MCP_READ_ONLY: 'true' } });
   const answer = await reader.call('write_config', { file: 'no.dstack.yml', text: 'type: task\ncommands: [a]\n' });
   expect(answer.facts).toMatchObject({ outcome: 'refused', code: 'read-only' });

@@ -44,14 +44,14 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
     await write(file, JSON.stringify(task(name, { env: ['SECRET_WORD', 'PLAIN_WORD'], commands })));
   });
 
-  test('the variables that a configuration names are taken from beside it, handed to the run, and shown nowhere', async () => {
+  test('named variables are read from env files next to the configuration, passed to the run, and never shown', async () => {
     await write(`${folder}/.env`, 'SECRET_WORD="the one of .envrc goes first"\nPLAIN_WORD=abc\n');
     await write(`${folder}/.envrc`, `export SECRET_WORD="${SECRET}" # of the web page\n`);
     const checked = await client.call('config', { action: 'validate', file });
     expect(checked.facts).toMatchObject({ verdict: 'valid', unsetVariables: [] });
     const plan = await client.call('plan', { file });
     expect(plan.facts, plan.text).toMatchObject({ outcome: 'done', operation: 'create' });
-    const told = 'the run is given the values of SECRET_WORD from .envrc, PLAIN_WORD from .env';
+    const told = 'the run gets the values of SECRET_WORD from .envrc, PLAIN_WORD from .env';
     expect(plan.facts['warnings']).toContain(told);
     expect(plan.text).toContain(told);
     const applied = await client.call('apply', { token: plan.facts['token'] });
@@ -65,7 +65,7 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
     for (const one of seen) expect(one).not.toContain(SECRET);
   });
 
-  test('a change of them between plan and apply is a difference', async () => {
+  test('a changed env file between plan and apply is a difference', async () => {
     const other = `${folder}/other.dstack.yml`;
     await write(other, JSON.stringify(task(uniqueName('env'), { env: ['SECRET_WORD'] })));
     await write(`${folder}/.envrc`, `SECRET_WORD=first-of-the-two\n`);
@@ -77,7 +77,7 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
     expect(applied.text).not.toContain('of-the-two');
   });
 
-  test('what only a shell could work out is not run, and told by its name', async () => {
+  test('what only a shell can evaluate is skipped, and reported by name', async () => {
     const asked = `${folder}/shell/run.dstack.yml`;
     await write(asked, JSON.stringify(task(uniqueName('env'), { env: ['FROM_SHELL', 'PYTHONPATH', 'MISSING_ONE'] })));
     await write(`${folder}/shell/.envrc`, 'source other\nFROM_SHELL=$(touch ran-it)\nPYTHONPATH=/tmp/evil\n');
@@ -90,14 +90,14 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
       expect(text).toContain('PYTHONPATH in .envrc: it would affect dstack itself');
     }
     await expect(stat(path.join(home.workspace, folder, 'shell/ran-it'))).rejects.toThrow(/ENOENT/);
-    // Set by now: the same plan is another one.
+    // Now it is set: the next plan differs.
     await write(`${folder}/shell/.envrc`, 'FROM_SHELL=plain\nPYTHONPATH=/tmp/evil\n');
     const again = await client.call('plan', { file: asked });
     expect(again.text).toContain("variables that aren't set: PYTHONPATH, MISSING_ONE.");
   });
 });
 
-test('without the leave of the operator no env file is read, and every variable that nobody sets is listed', async () => {
+test('env files are not read unless the operator allows it, and all unset variables are listed', async () => {
   const client = await connectWith({});
   await write('off/run.dstack.yml', JSON.stringify(task(uniqueName('env'), { env: ['ONE_WORD', 'OTHER_WORD'] })));
   await write('off/.envrc', 'ONE_WORD=read\nOTHER_WORD=read\n');
