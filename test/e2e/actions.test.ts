@@ -117,30 +117,6 @@ describe('a run', () => {
     expect(stop.facts).toMatchObject({ outcome: 'nothing-to-do', status: 'failed' });
     expect(stop.facts['token']).toBeUndefined();
   });
-
-  test('on several nodes is priced and shown as a whole', async () => {
-    const name = uniqueName('nodes');
-    const plan = await planOf(task(name, { nodes: 2, resources: { gpu: 'RTX4090' }, fleets: ['cloud'] }));
-    // The cloud fleet is no cluster.
-    expectBlocked(plan, { says: /No matching instance offers/, next: /placement: cluster/ });
-
-    const configuration = task(name, { nodes: 2, fleets: ['cluster'] });
-    // Runs of the tests beside this one may be on the two machines of the cluster for a while, or be faster to one of them.
-    await until(
-      async () => {
-        await until(
-          () => planOf(configuration),
-          (again) => again.facts['outcome'] === 'done',
-        );
-        await start(name, configuration);
-        return client.call('get', { name, wait_for: 'running' });
-      },
-      ({ text }) => !text.includes('failed_to_start_due_to_no_capacity'),
-    );
-    const { facts } = await waitForRun(client, name, 'running');
-    expect(facts['run']).toMatchObject({ fleet: 'cluster', jobs: [{ job: 0 }, { job: 1 }] });
-  });
-
   test('that stops is stopped once, by the preview token', async () => {
     const name = uniqueName('stopping');
     await start(name, task(name));

@@ -1,9 +1,9 @@
 import { execa } from 'execa';
-import { mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { publint } from 'publint';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as z from 'zod';
 import { runNpm } from '../../scripts/run-npm.mjs';
 import { readProject } from '../../scripts/docs/project.ts';
@@ -79,25 +79,6 @@ test('npx runs it from the tarball, in an empty folder', async () => {
   });
   expect(run.stdout).toBe(VERSION);
 });
-
-test('its demo shows a whole round, in an empty folder and an empty home', async () => {
-  // What takes a minute and the network otherwise: dstack, installed for the sandbox.
-  const cache = path.join(bare['HOME'] ?? '', '.cache', 'dstack-mcp');
-  await mkdir(cache, { recursive: true });
-  await symlink(path.resolve(path.dirname(inject('sandbox').cli), '..'), path.join(cache, 'python'));
-  const bin = path.join(folder, 'empty', 'node_modules', '.bin', 'dstack-mcp');
-  const { stdout, exitCode } = await execa(bin, ['demo'], {
-    cwd: path.join(folder, 'empty'),
-    env: bare,
-    extendEnv: false,
-    stdin: 'ignore',
-    reject: false,
-  });
-  expect(exitCode, stdout).toBe(0);
-  expect(stdout).toContain('epoch 3: loss 0.33');
-  expect(stdout).toContain('Run train is terminated');
-});
-
 test('what the MCP registry is told fits the package: name, version, description', async () => {
   const project = await readProject(root);
   const entry = z

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, inject, onTestFinished, test } from 'vitest';
 import { connect } from '../support/connect.ts';
 import { writeExecutable } from '../support/fake-cli.ts';
-import { processesIn, residentBytes } from '../support/processes.ts';
+import { processesIn } from '../support/processes.ts';
 import type { Process } from '../support/processes.ts';
 import { INITIALIZE, startRawServer } from '../support/raw-server.ts';
 import type { RawServer } from '../support/raw-server.ts';
@@ -12,7 +12,6 @@ import { createRecorder } from '../support/recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import { until } from '../support/wait.ts';
 
-const MEGABYTE = 1_000_000;
 /** How many dstack processes may be at work at the same time. */
 const MOST_AT_ONCE = 4;
 
@@ -46,19 +45,6 @@ test('ten calls at once are each answered right, with no more than a few dstack 
   expect(most).toBeGreaterThan(1);
   expect(most).toBeLessThanOrEqual(MOST_AT_ONCE);
 });
-
-test('memory stays small over two hundred calls', async () => {
-  const home = await createTestHome();
-  const client = await connect({ env: home.env });
-  for (let round = 0; round < 20; round += 1) {
-    const reads = [client.call('ps', { all: true }), client.call('offer')];
-    const pages = ['apply', 'offer', 'logs', 'fleet get', 'ps', 'event', 'run get', 'stop'];
-    const answers = await Promise.all([...reads, ...pages.map((command) => client.call('help', { command }))]);
-    expect(answers.map(({ facts }) => facts['outcome'])).toEqual(answers.map(() => 'done'));
-  }
-  expect(await residentBytes(client.pid)).toBeLessThan(150 * MEGABYTE);
-});
-
 const ENDS: readonly (readonly [
   string,
   (server: RawServer) => void,

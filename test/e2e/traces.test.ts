@@ -88,36 +88,6 @@ test('spans travel as protobuf unless told otherwise', async () => {
   expect(collector.sent).toMatchObject([{ path: '/own/path', type: 'application/x-protobuf' }]);
   expect(collector.sent[0]?.body.toString('latin1')).toContain('tools/call apply');
 });
-
-test('a collector that never answers holds up neither a call nor the end', async () => {
-  const collector = await startTraceCollector(() => undefined);
-  const server = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '1' });
-  server.request(2, 'tools/call', REFUSED);
-  await answered(server, 2);
-  await until(
-    () => Promise.resolve(collector.sent.length),
-    (count) => count > 0,
-  );
-  server.request(3, 'tools/call', REFUSED);
-  await answered(server, 3);
-  await expectEnd(server);
-});
-
-test('a collector that refuses is named in the log, and the call is answered as ever', async () => {
-  const collector = await startTraceCollector((response) => void response.writeHead(400).end());
-  const server = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '1' });
-  server.request(2, 'tools/call', REFUSED);
-  await answered(server, 2);
-  await until(
-    () => Promise.resolve(server.stderr()),
-    (text) => text.includes('"msg":"traces"'),
-  );
-  expect(server.messages().find(({ id }) => id === 2)).toMatchObject({
-    result: { structuredContent: { code: 'token-unknown' } },
-  });
-  await expectEnd(server);
-});
-
 test('switched off, OpenTelemetry sends nothing', async () => {
   const collector = await startTraceCollector();
   const server = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SDK_DISABLED: 'true' });

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
+import type { CorpusCase } from './read-corpus.ts';
 import { checked, makeWarmRunner } from './warm-test-runner.ts';
 
 /** The verdict of `dstack apply` on a configuration. */
@@ -73,4 +74,19 @@ export async function judgeByApply(apply: Apply, configuration: string): Promise
   } finally {
     await rm(path.join(apply.folder, file), { force: true });
   }
+}
+
+/** Returns the cases whose stated verdict differs from that of `dstack apply`. */
+export async function findMisjudged(apply: Apply, cases: readonly CorpusCase[]): Promise<string[]> {
+  const wrong: string[] = [];
+  const queue = cases.values();
+  const judge = async (): Promise<void> => {
+    for (const { title, text, valid } of queue) {
+      const answer = await judgeByApply(apply, text);
+      if (answer.verdict !== (valid ? 'accepted' : 'rejected'))
+        wrong.push(`${title}: ${answer.verdict}\n${answer.text}`);
+    }
+  };
+  await Promise.all([judge(), judge()]);
+  return wrong;
 }

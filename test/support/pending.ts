@@ -26,6 +26,7 @@ export function pendingChange(
       affected: [],
       pricePerHour: 1,
       cliVersion: '0.22.5',
+      requests: null,
       ...options.binding,
     },
     summary: {

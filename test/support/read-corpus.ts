@@ -32,3 +32,16 @@ export function readCorpus(version: string): readonly CorpusCase[] {
   });
   return all.filter(({ since }) => since === undefined || version.localeCompare(since, 'en', { numeric: true }) >= 0);
 }
+
+/** Returns `size` cases of each type and verdict, spread over the corpus. */
+export function sampleCorpus(corpus: readonly CorpusCase[], size: number): readonly CorpusCase[] {
+  const kinds = new Set(corpus.map(kindOf));
+  return [...kinds].flatMap((kind) => {
+    const cases = corpus.filter((one) => kindOf(one) === kind);
+    const every = Math.max(1, Math.floor(cases.length / size));
+    return cases.filter((_case, at) => at % every === 0).slice(0, size);
+  });
+}
+
+/** Returns the type and verdict of a case. */
+export const kindOf = ({ type, valid }: CorpusCase): string => `${type}, ${valid ? 'valid' : 'invalid'}`;

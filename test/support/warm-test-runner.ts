@@ -55,7 +55,7 @@ export interface TestRunnerOptions extends Partial<Omit<WarmRunnerOptions, 'limi
 export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
   const env = options.env ?? { PATH: process.env['PATH'], HOME: path.dirname(options.executable.path) };
   const { executable } = options;
-  const launcherPath = path.join(workerFiles, 'launch_pinned.py');
+  const launcherPath = path.join(workerFiles, 'launch_dstack.py');
   const plain = createPlainRunner({ executable, env, spendConsent, launcherPath, log: silentLog, graceMs: 300 });
   return createWarmRunner({
     workerFiles,

@@ -8,8 +8,8 @@ import { processesIn } from '../../support/processes.ts';
 import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
 import type { TestHome } from '../../support/test-home.ts';
 import { until } from '../../support/wait.ts';
-import { createFaultyCli } from './faulty-cli.ts';
-import type { CliFault, FaultyCli } from './faulty-cli.ts';
+import { createFaultyCli } from '../../support/faulty-cli.ts';
+import type { CliFault, FaultyCli } from '../../support/faulty-cli.ts';
 
 /** What is kept of both streams is 8 MB; the rest is what Node takes. */
 const MOST_BYTES = 600_000_000;

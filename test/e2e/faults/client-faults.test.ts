@@ -63,62 +63,6 @@ describe('a client that', () => {
     expect(await server.ended).toMatchObject({ signal: null });
     await nobodyLeft(home);
   });
-
-  test('sends eleven megabytes in a line: the server ends and says why, instead of staying deaf', async () => {
-    const { home, server } = await start();
-    server.request(2, 'tools/call', { name: 'ps', arguments: { project: 'x'.repeat(11_000_000) } });
-    expect(await server.ended).toEqual({ code: 0, signal: null });
-    expect(server.stderr()).toMatch(/exceeded maximum size/);
-    await nobodyLeft(home);
-  });
-
-  test('sends nine megabytes in a line: refused in a few words, and the next request is answered', async () => {
-    const { server } = await start();
-    server.request(2, 'tools/call', { name: 'ps', arguments: { project: 'x'.repeat(9_000_000) } });
-    server.request(3, 'tools/call', ps);
-    await answered(server, 3);
-    expect(answersTo(server, 2)).toMatchObject([{ result: { structuredContent: { outcome: 'refused' } } }]);
-    expect(server.stdout().length).toBeLessThan(100_000);
-  });
-
-  test('uses an id twice at the same time: each is answered, and the server goes on', async () => {
-    const { server } = await start();
-    server.request(2, 'tools/call', ps);
-    server.request(2, 'tools/list');
-    await answered(server, 2);
-    server.request(3, 'ping');
-    await answered(server, 3);
-    expect(answersTo(server, 3)).toHaveLength(1);
-  });
-
-  test('sends five hundred requests at once: each is answered, once, with what was asked or with busy', async () => {
-    const { home, server } = await start();
-    const ids = Array.from({ length: 500 }, (_, index) => index + 10);
-    for (const id of ids)
-      server.request(id, 'tools/call', id % 5 === 0 ? ps : { name: 'help', arguments: { command: 'apply' } });
-    await until(
-      () => Promise.resolve(server.messages()),
-      (messages) => messages.length >= ids.length + 1,
-    );
-    const counts = ids.map((id) => answersTo(server, id).length);
-    expect(counts).toEqual(ids.map(() => 1));
-    server.endInput();
-    expect(await server.ended).toEqual({ code: 0, signal: null });
-    await nobodyLeft(home);
-  });
-
-  test('notifies of what never was: it is passed over', async () => {
-    const { server } = await start();
-    server.notify('notifications/cancelled', { requestId: 999, reason: 'never sent' });
-    server.notify('notifications/progress', { progressToken: 'nobody', progress: 1 });
-    server.notify('notifications/no-such-thing', { a: 1 });
-    server.notify('notifications/cancelled', {});
-    server.write('{"jsonrpc":"2.0","id":77,"result":{}}\n');
-    server.request(2, 'tools/call', ps);
-    await answered(server, 2);
-    expect(server.messages().map(({ id }) => id)).toEqual([1, 2]);
-  });
-
   test('cancels at whatever moment: that call is dropped, and the next is answered right', async () => {
     const { home, server } = await start();
     await home.write('cancel.dstack.yml', task(uniqueName('cancel')));

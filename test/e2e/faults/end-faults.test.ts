@@ -5,16 +5,15 @@ import { runNames, stopRuns } from '../../support/ask-server.ts';
 import { collectEnds } from '../../support/collect-ends.ts';
 import { connect } from '../../support/connect.ts';
 import { processesIn } from '../../support/processes.ts';
-import type { Process } from '../../support/processes.ts';
 import { INITIALIZE, startRawServer } from '../../support/raw-server.ts';
 import type { RawServer } from '../../support/raw-server.ts';
 import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
 import type { TestHome } from '../../support/test-home.ts';
 import { until } from '../../support/wait.ts';
-import { createFaultyCli } from './faulty-cli.ts';
-import type { FaultyCli } from './faulty-cli.ts';
-import { startFaultyServer } from './faulty-server.ts';
-import type { FaultyServer } from './faulty-server.ts';
+import { createFaultyCli } from '../../support/faulty-cli.ts';
+import type { FaultyCli } from '../../support/faulty-cli.ts';
+import { startFaultyServer } from '../../support/faulty-server.ts';
+import type { FaultyServer } from '../../support/faulty-server.ts';
 
 const atEnd = collectEnds(afterAll);
 const SUBMIT = /\/runs\/apply$/;
@@ -224,26 +223,4 @@ test('SIGKILL in an apply: dstack finishes it, and the next server says that it 
   expect(requestsTo(SUBMIT)).toHaveLength(1);
   expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
   expect(await auditOf(name)).toEqual(['asked', 'approved']);
-});
-
-test('SIGTERM while it attaches to a run that has no machine yet: what is left of that, the next server shows and ends', async () => {
-  const server = start();
-  callTool(server, 3, 'apply', { token: await planWith(server) });
-  expect(await resultOf(server, 3)).toMatchObject({ outcome: 'done' });
-  // As the real one does until there is a machine.
-  await cli.breakWith({ words: ['attach'], python: ['import time', 'time.sleep(1_000)'] });
-  callTool(server, 4, 'attach', { run: name });
-  const attaching = (): Promise<readonly Process[]> =>
-    processesIn(home.home).then((found) => found.filter(({ command }) => command.endsWith(`attach --logs ${name}`)));
-  await until(attaching, (found) => found.length > 0);
-  server.signal('SIGTERM');
-  expect(await server.ended).toEqual({ code: 143, signal: null });
-  const left = await attaching();
-  const next = await connect({ env });
-  const listed = (await next.call('attach', { action: 'list' })).facts['attachments'];
-  expect(left.length === 0 || JSON.stringify(listed).includes(name)).toBe(true);
-  await next.call('attach', { action: 'stop', run: name });
-  expect(await attaching()).toEqual([]);
-  expect((await next.call('attach', { action: 'list' })).facts['attachments']).toEqual([]);
-  expect((await next.call('get', { name })).facts['outcome']).toBe('done');
 });

@@ -10,7 +10,7 @@ import type { TestClient } from '../../support/connect.ts';
 import { processesIn } from '../../support/processes.ts';
 import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
 import type { TestHome } from '../../support/test-home.ts';
-import { canLimitFiles, limitFiles } from './limit-files.ts';
+import { canLimitFiles, limitFiles } from '../../support/limit-files.ts';
 
 const line = z.looseObject({
   id: z.string(),

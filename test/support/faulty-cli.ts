@@ -1,7 +1,7 @@
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { inject } from 'vitest';
-import type { TestHome } from '../../support/test-home.ts';
+import type { TestHome } from './test-home.ts';
 
 /** A command of dstack, by words that it holds, and the Python that runs in its place; what doesn't end there goes on as the real one. */
 export interface CliFault {

@@ -2,7 +2,7 @@ import { createServer, request as openRequest } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import getPort from 'get-port';
 import { onTestFinished } from 'vitest';
-import type { AtEnd } from '../../support/connect.ts';
+import type { AtEnd } from './connect.ts';
 
 /** What goes wrong with a request: before the server hears of it, or after it has done what it was asked. */
 export type Fault =

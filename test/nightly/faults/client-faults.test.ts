@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest';
+import { processesIn } from '../../support/processes.ts';
+import { INITIALIZE, startRawServer } from '../../support/raw-server.ts';
+import type { RawServer } from '../../support/raw-server.ts';
+import { createTestHome } from '../../support/test-home.ts';
+import type { TestHome } from '../../support/test-home.ts';
+import { until } from '../../support/wait.ts';
+
+const answered = (server: RawServer, id: number): Promise<unknown> =>
+  until(
+    () => Promise.resolve(server.messages()),
+    (messages) => messages.some((message) => message.id === id),
+  );
+
+const answersTo = (server: RawServer, id: number): readonly unknown[] =>
+  server.messages().filter((message) => message.id === id);
+
+async function start(): Promise<{ home: TestHome; server: RawServer }> {
+  const home = await createTestHome();
+  const server = startRawServer(home.env);
+  server.request(1, 'initialize', INITIALIZE);
+  server.notify('notifications/initialized');
+  await answered(server, 1);
+  return { home, server };
+}
+
+const ps = { name: 'ps', arguments: { last: 1 } };
+const nobodyLeft = (home: TestHome): Promise<unknown> =>
+  until(
+    () => processesIn(home.home),
+    (found) => found.length === 0,
+  );
+
+describe('a client that', () => {
+  test('sends eleven megabytes in a line: the server ends and says why, instead of staying deaf', async () => {
+    const { home, server } = await start();
+    server.request(2, 'tools/call', { name: 'ps', arguments: { project: 'x'.repeat(11_000_000) } });
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+    expect(server.stderr()).toMatch(/exceeded maximum size/);
+    await nobodyLeft(home);
+  });
+
+  test('sends nine megabytes in a line: refused in a few words, and the next request is answered', async () => {
+    const { server } = await start();
+    server.request(2, 'tools/call', { name: 'ps', arguments: { project: 'x'.repeat(9_000_000) } });
+    server.request(3, 'tools/call', ps);
+    await answered(server, 3);
+    expect(answersTo(server, 2)).toMatchObject([{ result: { structuredContent: { outcome: 'refused' } } }]);
+    expect(server.stdout().length).toBeLessThan(100_000);
+  });
+
+  test('uses an id twice at the same time: each is answered, and the server goes on', async () => {
+    const { server } = await start();
+    server.request(2, 'tools/call', ps);
+    server.request(2, 'tools/list');
+    await answered(server, 2);
+    server.request(3, 'ping');
+    await answered(server, 3);
+    expect(answersTo(server, 3)).toHaveLength(1);
+  });
+
+  test('sends five hundred requests at once: each is answered, once, with what was asked or with busy', async () => {
+    const { home, server } = await start();
+    const ids = Array.from({ length: 500 }, (_, index) => index + 10);
+    for (const id of ids)
+      server.request(id, 'tools/call', id % 5 === 0 ? ps : { name: 'help', arguments: { command: 'apply' } });
+    await until(
+      () => Promise.resolve(server.messages()),
+      (messages) => messages.length >= ids.length + 1,
+    );
+    const counts = ids.map((id) => answersTo(server, id).length);
+    expect(counts).toEqual(ids.map(() => 1));
+    server.endInput();
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+    await nobodyLeft(home);
+  });
+
+  test('notifies of what never was: it is passed over', async () => {
+    const { server } = await start();
+    server.notify('notifications/cancelled', { requestId: 999, reason: 'never sent' });
+    server.notify('notifications/progress', { progressToken: 'nobody', progress: 1 });
+    server.notify('notifications/no-such-thing', { a: 1 });
+    server.notify('notifications/cancelled', {});
+    server.write('{"jsonrpc":"2.0","id":77,"result":{}}\n');
+    server.request(2, 'tools/call', ps);
+    await answered(server, 2);
+    expect(server.messages().map(({ id }) => id)).toEqual([1, 2]);
+  });
+});

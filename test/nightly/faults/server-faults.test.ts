@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runNames } from '../../support/ask-server.ts';
+import { collectEnds } from '../../support/collect-ends.ts';
+import {
+  applyWith,
+  connectThroughFaultyServer,
+  expectNothingSubmittedSince,
+  SUBMIT,
+} from '../../support/faulty-connection.ts';
+import type { FaultyConnection } from '../../support/faulty-connection.ts';
+import type { Fault } from '../../support/faulty-server.ts';
+import { task, uniqueName } from '../../support/test-home.ts';
+import { until } from '../../support/wait.ts';
+
+const SIGN_IN = '<!DOCTYPE html><html><body>Please sign in</body></html>';
+
+const FAULTS: readonly (readonly [what: string, fault: Fault, code: string])[] = [
+  ['answers 500', { kind: 'status', status: 500, body: '{"detail":"boom"}' }, 'server-error'],
+  [
+    'answers 503 with a page of a proxy',
+    { kind: 'status', status: 503, body: SIGN_IN, type: 'text/html' },
+    'server-error',
+  ],
+  ['answers garbage', { kind: 'status', status: 200, body: '\u0000{"runs": [}' }, 'not-dstack'],
+  ['answers with a sign-in page', { kind: 'status', status: 200, body: SIGN_IN, type: 'text/html' }, 'not-dstack'],
+  ['refuses the token', { kind: 'status', status: 403, body: '{"detail":"Access denied"}' }, 'unauthorized'],
+  ['answers JSON of something else', { kind: 'status', status: 200, body: '{"hello":"world"}' }, 'version-mismatch'],
+  ['resets the connection', { kind: 'reset' }, 'unreachable'],
+  ['breaks off in the middle of its answer', { kind: 'half-answer' }, 'unreachable'],
+];
+
+describe('a server that', () => {
+  const atEnd = collectEnds(afterAll);
+  let connection: FaultyConnection;
+  beforeAll(async () => {
+    connection = await connectThroughFaultyServer({ atEnd });
+  });
+
+  test.each(FAULTS)(
+    '%s: reads and plans fail in its words, and go well again once it does',
+    async (_what, fault, code) => {
+      const { home, server, client } = connection;
+      // Another run each time: a call that failed just now is not made again at once.
+      const name = uniqueName('fault');
+      const file = await home.write(`${name}.dstack.yml`, task(name));
+      const calls: readonly (readonly [string, Record<string, unknown>])[] = [
+        ['get', { name }],
+        ['plan', { file }],
+        ['logs', { run: name }],
+      ];
+      server.breakWith(fault, /^\/api\//);
+      for (const [tool, input] of calls) {
+        const answer = await client.call(tool, input);
+        expect(answer.facts, `${tool}: ${answer.text}`).toMatchObject({ code });
+        expect(answer.facts['outcome'], tool).toMatch(/^(?:failed|blocked)$/);
+        expect(answer.facts['token'], tool).toBeUndefined();
+        expect(String(answer.facts['next']), tool).not.toBe('');
+      }
+      server.breakWith(undefined);
+      // It is let through again after a short pause, whatever it failed of: somebody may have mended it.
+      const mended = await until(
+        () => client.call('plan', { file }),
+        ({ facts }) => facts['code'] !== 'retry-refused',
+      );
+      expect(mended.facts).toMatchObject({ outcome: 'done', operation: 'create' });
+    },
+  );
+  test('accepts and never answers: the call ends in its time, and nothing of it is left', async () => {
+    // Long enough for a command to reach the server on a busy machine.
+    const { server, client } = await connectThroughFaultyServer({ timeoutSeconds: 20 });
+    server.breakWith({ kind: 'hang' }, /^\/api\//);
+    const call = client.call('ps');
+    await until(
+      () => Promise.resolve(server.hanging),
+      (hanging) => hanging > 0,
+    );
+    expect((await call).facts).toMatchObject({ outcome: 'failed', code: 'timed-out' });
+    // The command that waited is gone: nobody holds its connection any more.
+    await until(
+      () => Promise.resolve(server.hanging),
+      (hanging) => hanging === 0,
+    );
+  });
+
+  test('is slow: the answer is awaited', async () => {
+    const { server, client } = await connectThroughFaultyServer();
+    let release = (): void => undefined;
+    const untilReleased = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    server.breakWith({ kind: 'late', untilReleased }, /runs\/list/);
+    const call = client.call('ps', { last: 1 });
+    await until(
+      () => Promise.resolve(server.seen),
+      (seen) => seen.some(({ faulty }) => faulty),
+    );
+    release();
+    expect((await call).facts['outcome']).toBe('done');
+  });
+});
+
+test('an apply that meets a hanging server is never reported as done, and not repeated', async () => {
+  const { server, client, name, token, applied } = await applyWith({ kind: 'hang' }, SUBMIT);
+  expect(applied.facts['outcome']).toBe('unknown');
+  server.breakWith(undefined);
+  expect((await client.call('apply', { token })).facts['summary']).toMatch(/nothing was done again/);
+  expectNothingSubmittedSince(server);
+  expect(await runNames()).not.toContain(name);
+});

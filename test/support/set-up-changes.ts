@@ -1,0 +1,267 @@
+import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { ChangeService } from '../../src/changes/change-service.ts';
+import type { ChangeContext } from '../../src/changes/change-service.ts';
+import type { ChangeFacts } from '../../src/changes/change-facts.ts';
+import { createEnvFiles } from '../../src/configuration/env-files.ts';
+import type { ChangeRequest } from '../../src/core/change.ts';
+import { createDeadline } from '../../src/core/deadline.ts';
+import { ToolError } from '../../src/core/errors.ts';
+import type { Question, Report } from '../../src/core/report.ts';
+import type { Transcript } from '../../src/core/transcript.ts';
+import { checkArgv } from '../../src/dstack/argv/check-argv.ts';
+import type { CheckedArgv } from '../../src/dstack/argv/command.ts';
+import { DstackClient } from '../../src/dstack/client/dstack-client.ts';
+import type { ClientCli, DstackSources } from '../../src/dstack/client/dstack-client.ts';
+import type { DstackConfig } from '../../src/dstack/client/read-dstack-config.ts';
+import { createRetryGuard } from '../../src/dstack/client/retry-guard.ts';
+import type { RunOptions } from '../../src/dstack/run/runner.ts';
+import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
+import { spendConsent } from '../../src/safety/consent/consent.ts';
+import { Gate } from '../../src/safety/consent/gate.ts';
+import type { Dialog } from '../../src/safety/dialog/dialog.ts';
+import { createWorkspace } from '../../src/safety/files/workspace.ts';
+import { createPolicyWatch } from '../../src/safety/policy/policy-watch.ts';
+import type { PolicyWatchOptions } from '../../src/safety/policy/policy-watch.ts';
+import { readFixture } from './read-fixture.ts';
+import { recordedCatalog } from './recorded-catalog.ts';
+import type { RecordedVersion } from './recorded-catalog.ts';
+import { emptyFolder } from './temporary-folders.ts';
+
+/** What dstack prints: a recorded transcript by name, a transcript, or a function that returns one. */
+export type Output = string | Transcript | ((argv: readonly string[], options: RunOptions) => Transcript);
+
+/** One command that the code under test ran. */
+export interface RanCommand {
+  readonly effect: 'read' | 'change';
+  readonly command: string;
+  readonly argv: readonly string[];
+  readonly options: RunOptions & { readonly answer?: 'n' };
+}
+
+/** The files that the recorded transcripts were made from, as far as their names, types and sizes go. */
+export const FILES = {
+  'task.dstack.yml':
+    'type: task\nname: lab-task\nimage: alpine\ncommands: [echo hello]\nmax_duration: 2h\nresources: {gpu: RTX4090:1}\n',
+  'unnamed.dstack.yml': 'type: task\nnodes: 2\nimage: alpine\ncommands: [echo hello]\n',
+  'svc.dstack.yml': 'type: service\nname: lab-svc\nimage: alpine\ncommands: [serve]\nport: 8000\n',
+  'dev.dstack.yml': 'type: dev-environment\nname: lab-dev\nide: vscode\n',
+  'fleet.dstack.yml': 'type: fleet\nname: lab-cloud\nnodes: 0..4\nbackends: [cloudrift]\n',
+  'vol.dstack.yml': 'type: volume\nname: lab-vol\nbackend: runpod\nregion: EU-RO-1\nsize: 100GB\n',
+  'gw.dstack.yml': 'type: gateway\nname: lab-gw\nbackend: aws\nregion: eu-west-1\ndomain: "*.gw.example.com"\n',
+} as const;
+
+const SERVER = 'http://127.0.0.1:3999';
+
+/** dstack as a test describes it. A test may change every part while it runs. */
+export interface World {
+  /** Output of commands that only read, by command: `apply` (the plan), `run get`, `fleet`. */
+  reads: Record<string, Output>;
+  /** Output of commands that change something. */
+  changes: Record<string, Output>;
+  version: string;
+  /** Whether dstack runs with the gate that judges its requests. */
+  judgesRequests: boolean;
+  /** The version whose help pages the CLI prints. */
+  documented: RecordedVersion;
+  config: DstackConfig;
+  env: Record<string, string>;
+  /** Whether a line can be written to the audit log. */
+  canAudit: (entry: AuditEntry) => boolean;
+}
+
+export interface ChangesOptions {
+  /** The policy file's text. */
+  readonly policy?: string;
+  readonly settings?: Partial<Omit<PolicyWatchOptions, 'policy'>>;
+  readonly defaultProject?: string;
+  readonly envFiles?: boolean;
+  readonly dialog?: Dialog;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Creates the change service with everything real but dstack itself, whose output is recorded. */
+export function setUpChanges(options: ChangesOptions = {}) {
+  const folder = realpathSync(emptyFolder());
+  const home = realpathSync(emptyFolder());
+  const write = (file: string, text: string): string => {
+    const full = path.join(folder, file);
+    mkdirSync(path.dirname(full), { recursive: true });
+    writeFileSync(full, text);
+    return full;
+  };
+  for (const [file, text] of Object.entries(FILES)) write(file, text);
+  const policyFile = path.join(home, 'policy.yml');
+  const writePolicy = (text: string): void => writeFileSync(policyFile, text);
+  if (options.policy !== undefined) writePolicy(options.policy);
+  const policy = createPolicyWatch({
+    policy: options.policy === undefined ? undefined : policyFile,
+    readOnly: false,
+    confirm: 'ask',
+    maxPrice: undefined,
+    ...options.settings,
+  });
+
+  const world: World = {
+    reads: {},
+    changes: {},
+    version: '0.22.5',
+    documented: '0.22.5',
+    judgesRequests: false,
+    config: configOf('lab', 'prod', 'out-empty'),
+    env: {},
+    canAudit: () => true,
+  };
+  const { sources, ran, progress, openDstack } = fakeDstack(world, options, () => policy.allowedFlags());
+
+  const audited: AuditEntry[] = [];
+  const audit = {
+    write: (entry: AuditEntry): void => {
+      if (!world.canAudit(entry)) throw new ToolError('audit-unavailable', 'the disk is full', 'free some space');
+      audited.push(entry);
+    },
+  };
+  const gate = new Gate<Report<ChangeFacts>>({ policy, audit, dialog: options.dialog });
+  const workspace = createWorkspace({ folders: [folder], home });
+  const learned = new Set<string>();
+  const envFiles = createEnvFiles({
+    allowed: options.envFiles ?? false,
+    workspace,
+    learn: (secrets) => {
+      for (const secret of secrets) learned.add(secret);
+    },
+  });
+  const filters = {
+    redact: (text: string): string =>
+      [...learned].reduce((masked, secret) => masked.replaceAll(secret, '[masked]'), text),
+  };
+
+  const service = (context: Partial<ChangeContext> = {}): ChangeService =>
+    new ChangeService(
+      { gate, policy, filters, workspace, envFiles, openDstack },
+      { canAskPerson: false, canShowCard: false, ...context },
+    );
+  return {
+    folder,
+    home,
+    world,
+    /** Every command that was run, in order. */
+    ran,
+    /** The commands that change something, in order. */
+    changed: (): readonly RanCommand[] => ran.filter(({ effect }) => effect === 'change'),
+    audited,
+    learned,
+    progress,
+    policy,
+    gate,
+    workspace,
+    sources,
+    openDstack,
+    write,
+    writePolicy,
+    service,
+    preview: (request: ChangeRequest, context?: Partial<ChangeContext>): Promise<Report<ChangeFacts>> =>
+      service(context).preview(request),
+    /** Previews a change and returns its token. */
+    mint: async (request: ChangeRequest): Promise<string> => tokenOf(await service().preview(request)),
+    redeem: (
+      token: string,
+      tool: ChangeRequest['tool'],
+      context?: Partial<ChangeContext>,
+    ): Promise<Report<ChangeFacts> | Question> => service(context).redeem(token, tool),
+  };
+}
+
+/** dstack's configuration with these projects; the first one is the default. */
+export const configOf = (...names: readonly string[]): DstackConfig => ({
+  defaultProject: names[0],
+  projects: names.map((name) => ({ name, url: SERVER })),
+  secrets: [],
+  serverOfEnvironment: undefined,
+});
+
+/** Returns the token of a preview. */
+export function tokenOf({ facts, summary }: Report<ChangeFacts>): string {
+  if (facts.token === undefined) throw new Error(`there is no token: ${summary}`);
+  return facts.token;
+}
+
+/** Returns the report of a call that must not end with a question. */
+export function reportOf(answer: Report<ChangeFacts> | Question): Report<ChangeFacts> {
+  if ('kind' in answer) throw new Error(`expected a report, got the question ${answer.message}`);
+  return answer;
+}
+
+/** A recorded transcript in which some words are replaced, such as the project. */
+export function rewritten(name: string, ...replacements: readonly [from: string, to: string][]): Transcript {
+  const transcript = readFixture(name);
+  let { stdout } = transcript;
+  for (const [from, to] of replacements) {
+    if (!stdout.includes(from)) throw new Error(`${name} doesn't contain ${from}`);
+    stdout = stdout.replaceAll(from, to);
+  }
+  return { ...transcript, stdout };
+}
+
+/** The output of `get NAME --json` for a resource that wasn't recorded. */
+export const printedJson = (value: unknown): Transcript => ({
+  ...readFixture('fleet-get'),
+  stdout: `${JSON.stringify(value, undefined, 2)}\n`,
+});
+
+/** The sources of a client over the recorded output, with what was run. */
+export function fakeDstack(
+  world: Omit<World, 'canAudit'>,
+  options: Pick<ChangesOptions, 'defaultProject' | 'timeoutMs' | 'signal'> = {},
+  allowedFlags: () => readonly string[] = () => [],
+) {
+  const ran: RanCommand[] = [];
+  const progress: string[] = [];
+  const catalogs = new Map<RecordedVersion, ReturnType<typeof recordedCatalog>>();
+  const catalogOf = (version: RecordedVersion): ReturnType<typeof recordedCatalog> => {
+    const known = catalogs.get(version) ?? recordedCatalog(version);
+    catalogs.set(version, known);
+    return known;
+  };
+  const run = (effect: RanCommand['effect'], argv: CheckedArgv, runOptions: RanCommand['options']): Transcript => {
+    ran.push({ effect, command: argv.command, argv: argv.argv, options: runOptions });
+    const output = (effect === 'read' ? world.reads : world.changes)[argv.command];
+    if (output === undefined) throw new Error(`no output is recorded for ${effect} ${argv.argv.join(' ')}`);
+    const transcript = typeof output === 'function' ? output(argv.argv, runOptions) : output;
+    return typeof transcript === 'string' ? readFixture(transcript) : transcript;
+  };
+  const sources: DstackSources = {
+    retryGuard: createRetryGuard(),
+    defaultProject: options.defaultProject,
+    async cli(): Promise<ClientCli> {
+      const catalog = catalogOf(world.documented);
+      return {
+        version: world.version,
+        judgesRequests: world.judgesRequests,
+        catalog,
+        env: world.env,
+        check: (request) => checkArgv(request, catalog, { allowedFlags: allowedFlags() }),
+        runner: {
+          read: async (argv, runOptions) => run('read', argv, runOptions),
+          async change(argv, consent, runOptions) {
+            // As the real runners do: without a consent for exactly this argv nothing is run.
+            if (!spendConsent(consent, argv.argv)) throw new ToolError('consent-missing', 'no consent', '');
+            return run('change', argv, runOptions);
+          },
+        },
+      };
+    },
+    readConfig: async () => world.config,
+  };
+  const openDstack = (): DstackClient =>
+    new DstackClient(
+      sources,
+      createDeadline({
+        timeoutMs: options.timeoutMs ?? 60_000,
+        signal: options.signal ?? new AbortController().signal,
+        progress: (message) => void progress.push(message),
+      }),
+    );
+  return { sources, ran, progress, openDstack };
+}
