@@ -1,0 +1,291 @@
+import { rmSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import type { ChangeRequest } from '../../../src/core/change.ts';
+import type { Report } from '../../../src/core/report.ts';
+import type { ChangeFacts } from '../../../src/changes/change-facts.ts';
+import type { Exit } from '../../../src/core/transcript.ts';
+import { readFixture } from '../../support/read-fixture.ts';
+import { printedJson, reportOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import type { Output, World } from '../../support/set-up-changes.ts';
+
+const APPLY: ChangeRequest = { tool: 'apply', file: 'task.dstack.yml' };
+const STOP: ChangeRequest = { tool: 'stop', run: 'lab-task', abort: false };
+const DELETE_FLEET: ChangeRequest = { tool: 'delete', kind: 'fleet', name: 'lab-cloud' };
+const DELETE_RUN: ChangeRequest = { tool: 'delete', file: 'task.dstack.yml' };
+
+const READS: Record<string, Output> = {
+  apply: 'plan-task-create',
+  'run get': 'run-get-running',
+  'fleet get': 'fleet-get',
+};
+
+/** Makes a change in a world where dstack prints this while it is made. `afterwards` changes what dstack prints from then on. */
+async function made(
+  request: ChangeRequest,
+  {
+    command,
+    printed,
+    reads,
+    afterwards,
+  }: {
+    command: string;
+    printed: Output;
+    reads?: Record<string, Output>;
+    afterwards?: (world: World, changes: ReturnType<typeof setUpChanges>) => void;
+  },
+): Promise<Report<ChangeFacts>> {
+  const changes = setUpChanges();
+  changes.world.reads = { ...READS, ...reads };
+  changes.world.changes[command] = (argv, options) => {
+    afterwards?.(changes.world, changes);
+    const output = typeof printed === 'function' ? printed(argv, options) : printed;
+    return typeof output === 'string' ? readFixture(output) : output;
+  };
+  return reportOf(await changes.redeem(await changes.mint(request), request.tool));
+}
+
+/** What dstack printed up to an end of another kind. */
+const endedBy = (name: string, exit: Exit, stdout = readFixture(name).stdout): Output => ({
+  ...readFixture(name),
+  stdout,
+  exit,
+});
+
+test('a change that dstack reports as done is done, with the state that was looked up afterwards', async () => {
+  const report = await made(APPLY, { command: 'apply', printed: 'apply-task-created' });
+  expect(report).toMatchObject({
+    outcome: 'done',
+    summary: 'Run lab-task submitted, detaching... The run lab-task is running.',
+    facts: { status: 'running' },
+    next: expect.stringContaining('get'),
+  });
+  expect(report.printed).toMatchObject([
+    { keep: 'end', transcript: { stdout: readFixture('apply-task-created').stdout } },
+  ]);
+});
+
+test('a change after which the state cannot be looked up is done all the same, and no state is claimed', async () => {
+  const report = await made(APPLY, {
+    command: 'apply',
+    printed: 'apply-task-created',
+    afterwards: (world) => {
+      world.reads['run get'] = 'error-unreachable';
+    },
+  });
+  expect(report).toMatchObject({ outcome: 'done', summary: 'Run lab-task submitted, detaching...' });
+  expect(report.facts).not.toHaveProperty('status');
+});
+
+test('a change after which nothing of that name is there claims no state', async () => {
+  const report = await made(APPLY, {
+    command: 'apply',
+    printed: 'apply-task-created',
+    reads: { 'run get': 'run-get-not-found' },
+  });
+  expect(report.outcome).toBe('done');
+  expect(report.facts).not.toHaveProperty('status');
+});
+
+test('a name that dstack chose is the one that is looked up and returned', async () => {
+  const plan = rewritten('plan-task-create', ['Submit the run lab-task?', 'Submit a new run?'], ['nodes=1', 'nodes=2']);
+  const asked: string[] = [];
+  const report = await made(
+    { tool: 'apply', file: 'unnamed.dstack.yml' },
+    {
+      command: 'apply',
+      printed: rewritten('apply-task-created', ['Run lab-task submitted', 'Run fluffy-cat-1 submitted']),
+      reads: {
+        apply: plan,
+        'run get': (argv) => {
+          asked.push(argv.at(-1) ?? '');
+          return readFixture('run-get-running');
+        },
+      },
+    },
+  );
+  expect(asked).toEqual(['fluffy-cat-1']);
+  expect(report.facts.resource).toEqual({ kind: 'task', name: 'fluffy-cat-1' });
+  expect(report.summary).toContain('The run fluffy-cat-1 is running.');
+});
+
+test('a resource without a name that dstack does not name either is not looked up', async () => {
+  const changes = setUpChanges();
+  changes.write('fleet2.dstack.yml', 'type: fleet\nnodes: 1\nbackends: [cloudrift]\n');
+  changes.world.reads = { apply: 'plan-fleet-unnamed' };
+  changes.world.changes = { apply: 'apply-fleet-created' };
+  const token = await changes.mint({ tool: 'apply', file: 'fleet2.dstack.yml' });
+  const report = reportOf(await changes.redeem(token, 'apply'));
+  expect(report).toMatchObject({ outcome: 'done', facts: { resource: { kind: 'fleet', name: undefined } } });
+  expect(changes.ran.at(-1)?.effect).toBe('change');
+});
+
+test("dstack's refusal of a change is a failure in its own words, and the state is looked up too", async () => {
+  const report = await made(DELETE_FLEET, { command: 'fleet delete', printed: 'fleet-delete-in-use' });
+  expect(report.outcome).not.toBe('done');
+  expect(report.summary).toContain('The fleet lab-cloud is active.');
+  expect(report.facts.status).toBe('active');
+});
+
+test.each<[string, Exit]>([
+  ['a time limit', { kind: 'timed-out', stillRunning: true }],
+  ['the loss of the process', { kind: 'lost', reason: 'the worker died' }],
+])('a change that was cut off by %s has an unknown outcome, with the state as it is now', async (_what, exit) => {
+  const report = await made(APPLY, { command: 'apply', printed: endedBy('apply-task-created', exit, '') });
+  expect(report.outcome).toBe('unknown');
+  expect(report.summary).toContain('The run lab-task is running.');
+  expect(report.next).toMatch(/ps|fleet|list|get/);
+});
+
+test('a change that was killed after dstack had shown the plan has an unknown outcome, one before it has failed', async () => {
+  const killed = { kind: 'signalled', signal: 'SIGKILL' } as const;
+  const shown = readFixture('apply-task-created').stdout.replace(/Run lab-task submitted.*/, '');
+  const after = await made(APPLY, { command: 'apply', printed: endedBy('apply-task-created', killed, shown) });
+  expect(after.outcome).toBe('unknown');
+  const before = await made(APPLY, { command: 'apply', printed: endedBy('apply-task-created', killed, '') });
+  expect(before.outcome).toBe('failed');
+});
+
+test('a change that was cut off after dstack had confirmed it is done', async () => {
+  const exit = { kind: 'timed-out', stillRunning: true } as const;
+  const report = await made(APPLY, { command: 'apply', printed: endedBy('apply-task-created', exit) });
+  expect(report.outcome).toBe('done');
+});
+
+test('a change whose process never started has failed, and changed nothing', async () => {
+  const exit = { kind: 'not-started', reason: 'spawn ENOENT' } as const;
+  const report = await made(APPLY, { command: 'apply', printed: endedBy('apply-task-created', exit, '') });
+  expect(report.outcome).toBe('failed');
+  expect(report.summary).toContain('spawn ENOENT');
+});
+
+test('a file that was swapped while dstack read it makes the outcome unknown, whatever dstack reported', async () => {
+  const report = await made(APPLY, {
+    command: 'apply',
+    printed: { ...readFixture('apply-task-created'), pinning: 'changed' },
+  });
+  expect(report).toMatchObject({
+    outcome: 'unknown',
+    summary:
+      'The configuration or a profile changed while dstack read it: what was applied may not be what was approved. The run lab-task is running.',
+    next: expect.stringContaining('ask what to do'),
+  });
+});
+
+test.each(['held', 'checked'] as const)('a file that was %s leaves the outcome to dstack', async (pinning) => {
+  const report = await made(APPLY, { command: 'apply', printed: { ...readFixture('apply-task-created'), pinning } });
+  expect(report.outcome).toBe('done');
+});
+
+test.each<[string, (changes: ReturnType<typeof setUpChanges>) => void]>([
+  ['appeared', ({ write }) => void write('.dstack/profiles.yml', 'profiles: []\n')],
+  [
+    'became a link to nowhere',
+    ({ folder, write }) => {
+      rmSync(write('.dstack/profiles.yml', ''));
+      symlinkSync('/nowhere/at/all.yml', path.join(folder, '.dstack', 'profiles.yml'));
+    },
+  ],
+])(
+  'a profile that %s while dstack ran makes the outcome unknown, and the change is in the audit log',
+  async (_what, swap) => {
+    const changes = setUpChanges();
+    changes.world.reads = READS;
+    changes.world.changes['apply'] = () => {
+      swap(changes);
+      return readFixture('apply-task-created');
+    };
+    const report = reportOf(await changes.redeem(await changes.mint(APPLY), 'apply'));
+    expect(report).toMatchObject({ outcome: 'unknown', facts: { status: 'running' } });
+    expect(report.summary).toContain('changed while dstack read it');
+    expect(changes.audited.at(-1)).toMatchObject({ event: 'done', outcome: 'unknown' });
+  },
+);
+
+test('a stop that dstack accepted, of a run that still runs, is looked at again', async () => {
+  const report = await made(STOP, { command: 'stop', printed: 'stop-stopped' });
+  expect(report).toMatchObject({
+    outcome: 'done',
+    facts: { operation: 'stop', status: 'running' },
+    next: expect.stringMatching(/the run is still running\. Look again with get\./),
+  });
+});
+
+test('a stop of a run that has ended is done', async () => {
+  const report = await made(STOP, {
+    command: 'stop',
+    printed: 'stop-stopped',
+    afterwards: (world) => {
+      world.reads['run get'] = 'run-get-stopped';
+    },
+  });
+  expect(report).toMatchObject({ outcome: 'done', facts: { status: 'terminated' } });
+  expect(report.next).not.toContain('Look again');
+});
+
+test.each<[string, ChangeRequest, string, Output, string, Output]>([
+  [
+    'fleet',
+    DELETE_FLEET,
+    'fleet delete',
+    rewritten('volume-delete', ['Volume lab-vol', 'Fleet lab-cloud']),
+    'fleet get',
+    'fleet-get-not-found',
+  ],
+  ['run', DELETE_RUN, 'delete', 'delete-run', 'run get', 'run-get-not-found'],
+  ['run that was stopped', STOP, 'stop', 'stop-stopped', 'run get', 'run-get-not-found'],
+])('a %s that is not found afterwards is gone', async (_what, request, command, printed, get, notFound) => {
+  const report = await made(request, {
+    command,
+    printed,
+    reads: request === DELETE_RUN ? { 'run get': 'run-get-stopped' } : {},
+    afterwards: (world) => {
+      world.reads[get] = notFound;
+    },
+  });
+  expect(report).toMatchObject({ outcome: 'done', facts: { status: 'gone' } });
+  expect(report.summary).toMatch(/The \w+ lab-\w+ is gone\.$/);
+});
+
+test.each<[ChangeRequest, string, Output, string]>([
+  [DELETE_FLEET, 'fleet delete', rewritten('volume-delete', ['Volume lab-vol', 'Fleet lab-cloud']), 'fleet get'],
+  [STOP, 'stop', 'stop-stopped', 'run get'],
+])('what cannot be looked up after its removal is not called gone: %o', async (request, command, printed, get) => {
+  for (const unreadable of ['error-unreachable', { ...readFixture('fleet-get'), stdout: '{"id": ' }]) {
+    const report = await made(request, {
+      command,
+      printed,
+      afterwards: (world) => {
+        world.reads[get] = unreadable;
+      },
+    });
+    expect(report.outcome).toBe('done');
+    expect(report.facts).not.toHaveProperty('status');
+    expect(report.summary).not.toContain('gone');
+  }
+});
+
+test('what is not found after a removal that dstack did not confirm is not called gone', async () => {
+  const report = await made(STOP, {
+    command: 'stop',
+    printed: endedBy('stop-stopped', { kind: 'timed-out', stillRunning: true }, ''),
+    afterwards: (world) => {
+      world.reads['run get'] = 'run-get-not-found';
+    },
+  });
+  expect(report.outcome).toBe('unknown');
+  expect(report.facts).not.toHaveProperty('status');
+});
+
+test('a volume that is being removed is reported with its state, and not looked at again', async () => {
+  const report = await made(
+    { tool: 'delete', kind: 'volume', name: 'lab-vol' },
+    {
+      command: 'volume delete',
+      printed: 'volume-delete',
+      reads: { 'volume get': printedJson({ id: 'v1', name: 'lab-vol', status: 'deleting' }) },
+    },
+  );
+  expect(report).toMatchObject({ outcome: 'done', facts: { status: 'deleting' } });
+  expect(report.next).not.toContain('Look again');
+});

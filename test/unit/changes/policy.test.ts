@@ -1,0 +1,178 @@
+import { expect, test } from 'vitest';
+import type { ChangeRequest } from '../../../src/core/change.ts';
+import { rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import type { ChangesOptions, Output } from '../../support/set-up-changes.ts';
+import { refusal } from '../../support/set-up-gate.ts';
+
+const READS: Record<string, Output> = {
+  apply: 'plan-task-create',
+  'run get': 'run-get-running',
+  'fleet get': 'fleet-get',
+  'volume get': 'volume-get',
+};
+
+function governed(policy: string, reads: Record<string, Output> = {}, options: ChangesOptions = {}) {
+  const changes = setUpChanges({ ...options, policy });
+  changes.world.reads = { ...READS, ...reads };
+  return changes;
+}
+
+const APPLY: ChangeRequest = { tool: 'apply', file: 'task.dstack.yml' };
+const STOP: ChangeRequest = { tool: 'stop', run: 'lab-task', abort: false };
+const DELETE: ChangeRequest = { tool: 'delete', kind: 'fleet', name: 'lab-cloud' };
+const CHANGES: [string, ChangeRequest][] = [
+  ['apply', APPLY],
+  ['stop', STOP],
+  ['delete', DELETE],
+];
+
+test.each(CHANGES)('%s is allowed in a project of the policy, and refused in another one', async (_tool, request) => {
+  expect((await governed('projects: [lab]').preview(request)).facts).toHaveProperty('token');
+  const changes = governed('projects: [lab]', {
+    apply: rewritten('plan-task-create', ['Project        lab ', 'Project        prod']),
+  });
+  expect(await refusal(changes.preview({ ...request, project: 'prod' }))).toMatchObject({
+    code: 'policy',
+    message: expect.stringMatching(/projects lab, not prod/),
+  });
+});
+
+test.each(CHANGES)('%s without a project is checked in the default project of dstack', async (_tool, request) => {
+  const changes = governed('projects: [lab]', {
+    apply: rewritten('plan-task-create', ['Project        lab ', 'Project        prod']),
+  });
+  changes.world.config = { ...changes.world.config, defaultProject: 'prod' };
+  expect(await refusal(changes.preview(request))).toMatchObject({ code: 'policy' });
+});
+
+test.each(CHANGES)("%s without a project is checked in the setting's project", async (_tool, request) => {
+  const changes = governed(
+    'projects: [lab]',
+    { apply: rewritten('plan-task-create', ['Project        lab ', 'Project        prod']) },
+    { defaultProject: 'prod' },
+  );
+  expect(await refusal(changes.preview(request))).toMatchObject({ code: 'policy' });
+});
+
+test('a plan that dstack makes for another project than the requested one is checked in that project', async () => {
+  const changes = governed('projects: [lab]', {
+    apply: rewritten('plan-task-create', ['Project        lab ', 'Project        prod']),
+  });
+  expect(await refusal(changes.preview({ ...APPLY, project: 'lab' }))).toMatchObject({
+    code: 'policy',
+    message: expect.stringContaining('not prod'),
+  });
+});
+
+test('a project that is requested and not allowed is refused before dstack runs', async () => {
+  for (const [, request] of CHANGES) {
+    const changes = governed('projects: [lab]');
+    await refusal(changes.preview({ ...request, project: 'prod' }));
+    expect(changes.ran).toEqual([]);
+  }
+});
+
+test('a type that is not allowed is refused before dstack runs', async () => {
+  const changes = governed('types: [fleet]');
+  expect(await refusal(changes.preview(APPLY))).toMatchObject({
+    code: 'policy',
+    message: expect.stringMatching(/fleet, not task/),
+  });
+  expect(changes.ran).toEqual([]);
+});
+
+test.each<[string, ChangeRequest, string, Record<string, Output>]>([
+  ['create', APPLY, 'update', {}],
+  ['update', APPLY, 'create', { apply: 'plan-task-update' }],
+  ['replace', APPLY, 'create, update', { apply: 'plan-task-replace' }],
+  ['stop', STOP, 'abort', {}],
+  ['abort', { ...STOP, abort: true }, 'stop', {}],
+  ['delete', DELETE, 'stop', {}],
+])('an operation that is not allowed is refused: %s', async (operation, request, others, reads) => {
+  expect(await refusal(governed(`operations: [${others}]`, reads).preview(request))).toMatchObject({
+    code: 'policy',
+    message: expect.stringMatching(new RegExp(`not allow .*${operation}`)),
+  });
+  expect((await governed(`operations: [${operation}]`, reads).preview(request)).facts).toHaveProperty('token');
+});
+
+test.each<[string, ChangeRequest, Record<string, Output>]>([
+  ['updated', APPLY, { apply: 'plan-task-update' }],
+  ['replaced', APPLY, { apply: 'plan-task-replace' }],
+  ['stopped', STOP, {}],
+  ['deleted by name', DELETE, {}],
+  ['deleted by file', { tool: 'delete', file: 'fleet.dstack.yml' }, {}],
+  ['deleted as a run', { tool: 'delete', file: 'task.dstack.yml' }, { 'run get': 'run-get-stopped' }],
+])('what is protected is never %s', async (_what, request, reads) => {
+  expect(await refusal(governed('protected: [LAB-*]', reads).preview(request))).toMatchObject({
+    code: 'policy',
+    message: expect.stringContaining('protected'),
+  });
+  expect((await governed('protected: [prod-*]', reads).preview(request)).facts).toHaveProperty('token');
+});
+
+test('an instance of a protected fleet is protected', async () => {
+  const request: ChangeRequest = { tool: 'delete', kind: 'instance', name: 'lab-cloud', instance: 0 };
+  expect(await refusal(governed('protected: [lab-cloud]').preview(request))).toMatchObject({ code: 'policy' });
+});
+
+test('dstack is restricted to the allowed backends and regions, and the person sees that', async () => {
+  const changes = governed('backends: [cloudrift]\nregions: [us-east-nc-nr-1, eu-1]');
+  const { card } = await changes.preview(
+    { ...APPLY, extraFlags: { '--region': 'us-east-nc-nr-1' } },
+    { canShowCard: true },
+  );
+  expect(changes.ran[0]?.argv.join(' ')).toBe(
+    'apply --file task.dstack.yml --backend cloudrift --region us-east-nc-nr-1',
+  );
+  expect(card?.summary.flags).toEqual([
+    expect.stringMatching(/^--backend cloudrift/),
+    expect.stringMatching(/^--region us-east-nc-nr-1/),
+  ]);
+});
+
+test('what a pattern forbids is found in the offers of the plan', async () => {
+  expect(await refusal(governed('regions: ["eu-*"]').preview(APPLY))).toMatchObject({
+    code: 'policy',
+    message: expect.stringMatching(/regions eu-\*, not us-east-nc-nr-1/),
+  });
+  expect((await governed('regions: ["us-*"]').preview(APPLY)).facts).toHaveProperty('token');
+});
+
+test('a volume and a gateway are checked by the backend and the region of their file', async () => {
+  const volume = (policy: string) =>
+    governed(policy, { apply: 'plan-volume-create' }).preview({ tool: 'apply', file: 'vol.dstack.yml' });
+  expect((await volume('backends: [runpod]\nregions: [EU-RO-1]')).facts).toHaveProperty('token');
+  expect(await refusal(volume('backends: [aws]'))).toMatchObject({ code: 'policy' });
+  expect(await refusal(volume('regions: [eu-west-1]'))).toMatchObject({ code: 'policy' });
+  const gateway = governed('regions: [eu-west-1]', { apply: 'plan-gateway-create' });
+  gateway.write('gw.dstack.yml', 'type: gateway\nname: lab-gw\nbackend: aws\nregion: [eu-west-1]\n');
+  expect((await refusal(gateway.preview({ tool: 'apply', file: 'gw.dstack.yml' }))).message).toMatch(
+    /regions eu-west-1, not .*known/,
+  );
+});
+
+test("a flag of the operator's list may be given by the model", async () => {
+  const request: ChangeRequest = { ...APPLY, extraFlags: { '--env': ['A=1'] } };
+  expect(await refusal(governed('max_price: 9').preview(request))).toMatchObject({ code: 'forbidden-flag' });
+  expect((await governed('flags: [--env]').preview(request)).facts).toHaveProperty('token');
+});
+
+test('while the policy file is not valid nothing is planned, and dstack is not run', async () => {
+  const changes = governed('max_price: 9');
+  changes.writePolicy('max_prise: 9');
+  for (const [, request] of CHANGES) {
+    expect(await refusal(changes.preview(request))).toMatchObject({ code: 'policy-broken' });
+  }
+  expect(changes.ran).toEqual([]);
+});
+
+test('one plan follows one reading of the policy: an edit takes effect with the next one', async () => {
+  const changes = governed('operations: [create]');
+  changes.world.reads['apply'] = () => {
+    changes.writePolicy('operations: [delete]');
+    return rewritten('plan-task-create');
+  };
+  expect((await changes.preview(APPLY)).facts).toHaveProperty('token');
+  expect(await refusal(changes.preview(APPLY))).toMatchObject({ code: 'policy' });
+});

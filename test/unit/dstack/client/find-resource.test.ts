@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import { CommandFailed } from '../../../../src/core/report.ts';
+import { findResource, kindOf } from '../../../../src/dstack/client/find-resource.ts';
+import type { ResourceKind } from '../../../../src/dstack/client/find-resource.ts';
+import { printedJson, setUpChanges } from '../../../support/set-up-changes.ts';
+import type { Output } from '../../../support/set-up-changes.ts';
+
+function find(kind: ResourceKind, output: Output, project?: string) {
+  const changes = setUpChanges();
+  changes.world.reads = { [`${kind} get`]: output };
+  return { changes, found: findResource(changes.openDstack(), { kind, name: 'lab-x', project }) };
+}
+
+test.each([
+  ['task', 'run'],
+  ['service', 'run'],
+  ['dev-environment', 'run'],
+  ['fleet', 'fleet'],
+  ['volume', 'volume'],
+  ['gateway', 'gateway'],
+])('a configuration of the type %s makes a %s', (type, kind) => {
+  expect(kindOf(type)).toBe(kind);
+});
+
+test.each<[ResourceKind, Output, string, string]>([
+  ['run', 'run-get-running', 'da47bb13-9d5b-40ec-9569-f1691f5ed34c', 'running'],
+  ['fleet', 'fleet-get', 'ec5a92de-ea2c-492c-b106-37b4a3fd8dd4', 'active'],
+  ['volume', 'volume-get', '14a7e5f1-153d-4962-be0e-75901e0da132', 'active'],
+  ['gateway', printedJson({ id: 'g1', name: 'lab-x', status: 'running' }), 'g1', 'running'],
+])('a %s is found with its id and state', async (kind, output, id, status) => {
+  const { changes, found } = find(kind, output, 'lab');
+  expect(await found).toMatchObject({ id, name: 'lab-x', status, value: { id } });
+  expect(changes.ran[0]?.argv).toEqual([kind, '--project', 'lab', 'get', '--json', 'lab-x']);
+});
+
+test('a resource without a state is found without one', async () => {
+  expect(await find('gateway', printedJson({ id: 'g1', status: null })).found).toMatchObject({ status: undefined });
+});
+
+test.each<[ResourceKind, Output]>([
+  ['run', 'run-get-not-found'],
+  ['fleet', 'fleet-get-not-found'],
+  ['volume', 'volume-get-not-found'],
+  ['gateway', 'gateway-get-not-found'],
+])('a %s that is not there is undefined, and may be looked for again', async (kind, output) => {
+  const { changes, found } = find(kind, output);
+  expect(await found).toBeUndefined();
+  expect(await findResource(changes.openDstack(), { kind, name: 'lab-x', project: undefined })).toBeUndefined();
+});
+
+test("where dstack can't be asked, the call ends with its words: that is not the same as not found", async () => {
+  await expect(find('run', 'error-unreachable').found).rejects.toThrow(CommandFailed);
+  await expect(find('run', 'error-token').found).rejects.toThrow(CommandFailed);
+});
+
+test.each([{ name: 'lab-x' }, [], 'running', { id: 7 }])(
+  'output that is no resource is an error: %j',
+  async (value) => {
+    await expect(find('run', printedJson(value)).found).rejects.toThrow();
+  },
+);
