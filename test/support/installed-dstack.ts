@@ -3,7 +3,7 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { fixture } from './paths.ts';
 
-/** The dstack that the tests run against: the pinned one of the set-up, or the one that the environment names. */
+/** The dstack under test: the pinned one that the setup installs, or the one that the environment names. */
 export const installedDstack = path.resolve(process.env['DSTACK_TEST_CLI'] ?? '.cache/python/bin/dstack');
 export const installedPython = path.join(path.dirname(realpathSync(installedDstack)), 'python3');
 
@@ -26,7 +26,7 @@ export interface TruePage {
   readonly subcommands: readonly unknown[];
 }
 
-/** What the installed dstack's own parsers say, with each help page printed for this width. */
+/** Describes the installed dstack's own parsers, with each help page printed for this width. */
 export async function describeParsers(columns: number): Promise<Record<string, TruePage>> {
   const script = fixture('python', 'describe_parser.py');
   const env = { COLUMNS: String(columns), NO_COLOR: '1', TERM: 'dumb' };

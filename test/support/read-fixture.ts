@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Transcript } from '../../src/core/transcript.ts';
 import { fixture } from './paths.ts';
 
-/** A transcript that was recorded from a real dstack, by version and name. */
+/** Reads a transcript that was recorded from a real dstack. */
 export function readFixture(name: string, version = '0.22.5'): Transcript {
   const text = readFileSync(fixture('transcripts', version, `${name}.txt`), 'utf8');
   const [, command = '', code = '', stdout = '', stderr = ''] =

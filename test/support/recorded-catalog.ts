@@ -10,7 +10,7 @@ export const silentLog = pino({ level: 'silent' });
 
 export type RecordedVersion = '0.22.5' | '0.19.40';
 
-/** The help pages that a dstack printed, by the words that they were asked for with. */
+/** Returns recorded help pages by the words of their command. */
 export function recordedPages(version: RecordedVersion): Record<string, string> {
   const file = fixture('help', `help-${version}.json`);
   const pages: Record<string, string> = JSON.parse(readFileSync(file, 'utf8'));
@@ -23,7 +23,7 @@ export function settleAtEnd(catalog: Catalog): Catalog {
   return catalog;
 }
 
-/** A catalog over recorded help pages; what it doesn't hold is answered as argparse answers unknown words. */
+/** Creates a catalog from recorded help pages. Other pages fail like unknown words in argparse. */
 export function recordedCatalog(version: RecordedVersion): Catalog {
   const pages = recordedPages(version);
   return settleAtEnd(

@@ -3,7 +3,7 @@ import { execa } from 'execa';
 import { installedPython } from './installed-dstack.ts';
 import { workerFiles } from './warm-fixtures.ts';
 
-/** Runs Python code that may import the worker's modules, and gives what it printed as JSON. */
+/** Runs Python code that can import the worker's modules, and returns the JSON that it prints. */
 export async function runPython(
   code: string,
   options: { cwd?: string; env?: Record<string, string> } = {},

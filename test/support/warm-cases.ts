@@ -1,20 +1,20 @@
-/** One command that is run bare and warm, and has to print the same. */
+/** A command that runs in the bare CLI and warm, and has to print the same. */
 export interface EqualityCase {
-  /** `sandbox`: a server that answers. `none`: no settings at all. `gone`: no server at the address. `denied`: a wrong token. `broken`: settings that are no YAML. */
+  /** `sandbox`: a server that answers. `none`: no settings at all. `gone`: no server at the address. `denied`: a wrong token. `broken`: invalid YAML as settings. */
   readonly home: 'sandbox' | 'none' | 'gone' | 'denied' | 'broken';
   readonly argv: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string;
   /** A folder below the workspace. */
   readonly folder?: string;
-  /** The reason for which the worker steps aside. */
+  /** Why the worker falls back to a plain process. */
   readonly aside?: string;
-  /** It prints ages, or offers as the server finds them now: compared anew when that moved on in between. */
+  /** Whether it prints ages or current offers: compared again if those changed in between. */
   readonly unsteady?: boolean;
 }
 
 const words = (line: string): string[] => (line === '' ? [] : line.split(' '));
-/** Commands whose output depends on the offers of the moment. */
+/** Commands whose output depends on the current offers. */
 const SHOWS_OFFERS = /^(?:offer|apply)\b/;
 
 const on = (home: EqualityCase['home'], lines: readonly string[], more: Partial<EqualityCase> = {}): EqualityCase[] =>
@@ -164,7 +164,7 @@ const plans = [
   .map((name) => `apply -f ${name}.dstack.yml`);
 
 const wide = { COLUMNS: '250' };
-const colour = { FORCE_COLOR: '1', TERM: 'xterm-256color', COLORTERM: 'truecolor' };
+const color = { FORCE_COLOR: '1', TERM: 'xterm-256color', COLORTERM: 'truecolor' };
 
 /** All commands of the comparison. */
 export const EQUALITY_CASES: readonly EqualityCase[] = [
@@ -172,7 +172,7 @@ export const EQUALITY_CASES: readonly EqualityCase[] = [
   ...['20', '44', '60', '80', '120', '250'].flatMap((COLUMNS) =>
     on('none', ['apply -h service', 'run --help'], { env: { COLUMNS } }),
   ),
-  ...on('none', ['--help', 'offer --help'], { env: colour }),
+  ...on('none', ['--help', 'offer --help'], { env: color }),
   ...on('none', ['--version', '-v', 'completion bash']),
   ...on('none', usageErrors),
   ...on('none', ['ps --nonsense', 'run get'], { env: { COLUMNS: '40' } }),
@@ -184,7 +184,7 @@ export const EQUALITY_CASES: readonly EqualityCase[] = [
   ...on('sandbox', reads),
   ...on('sandbox', ['ps', 'ps -a', 'ps -n 1', 'ps -v', 'fleet', 'fleet -v', 'fleet list', 'event'], { unsteady: true }),
   ...on('sandbox', ['ps -a --json', 'run get done-run --json', 'logs done-run']),
-  // A prompt that nobody answers, that is answered with n, and with nonsense first.
+  // A prompt without an answer, answered with n, and with nonsense first.
   ...on('sandbox', plans),
   ...on('sandbox', ['apply -f task.dstack.yml', 'apply -f fleet.dstack.yml', 'apply -f volume.dstack.yml'], {
     input: 'n\n',
@@ -215,7 +215,7 @@ export const EQUALITY_CASES: readonly EqualityCase[] = [
   ...['40', '80', '250'].flatMap((COLUMNS) =>
     on('sandbox', ['offer', 'apply -f gpu.dstack.yml'], { env: { COLUMNS }, input: 'n\n' }),
   ),
-  ...on('sandbox', ['offer', 'apply -f gpu.dstack.yml', 'logs unknown'], { env: { ...colour, ...wide }, input: 'n\n' }),
+  ...on('sandbox', ['offer', 'apply -f gpu.dstack.yml', 'logs unknown'], { env: { ...color, ...wide }, input: 'n\n' }),
   ...on('sandbox', ['offer --json'], { env: { DSTACK_PROJECT: 'main' } }),
   ...on('sandbox', ['offer --json', 'ps'], { env: { DSTACK_PROJECT: 'unknown' } }),
   ...on('sandbox', ['apply -f task.dstack.yml'], { folder: 'profile', env: { DSTACK_NO_PROFILE: '1' }, input: 'n\n' }),

@@ -9,23 +9,23 @@ import { fixture, inRepository } from './paths.ts';
 /** The Python side of the worker. */
 export const workerFiles = inRepository('worker');
 
-/** A stand-in for dstack in a folder of its own, which notes each time that it really ran. */
+/** A stand-in for dstack in its own folder, which keeps a journal of what really ran. */
 export interface FakeDstack {
   readonly folder: string;
   readonly executable: Executable;
-  /** The environment for its commands; `deed` is what it does. */
+  /** Returns the environment for its commands; `deed` is what they do. */
   env(deed?: string, more?: Readonly<Record<string, string>>): Record<string, string>;
-  /** The words that it noted so far, in order, each with the process that noted it. */
+  /** Returns the words in the journal so far, each with the process that wrote it. */
   journal(): Promise<readonly { readonly word: string; readonly pid: number }[]>;
   count(word: string): Promise<number>;
-  /** Waits until it noted the word, and gives the process. */
+  /** Waits for a word in the journal, and returns its entry. */
   noted(word: string | RegExp): Promise<{ readonly word: string; readonly pid: number }>;
-  /** Lets `wait_for_leave` go on. */
+  /** Lets `wait_for_leave` continue. */
   giveLeave(): Promise<void>;
   remove(): Promise<void>;
 }
 
-/** Makes a fake dstack under the interpreter of the installed one. */
+/** Creates a fake dstack with the interpreter of the installed one. */
 export async function makeFakeDstack(): Promise<FakeDstack> {
   const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-warm-'));
   const script = path.join(folder, 'dstack');
@@ -62,18 +62,18 @@ export async function makeFakeDstack(): Promise<FakeDstack> {
   };
 }
 
-/** Whether a process is there and not just uncollected: orphans stay zombies in a container without an init. */
+/** Returns whether a process runs and isn't a zombie, as orphans stay in a container without an init. */
 export async function isRunning(pid: number): Promise<boolean> {
   const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   return status !== undefined && !/\) [ZX] /.test(status);
 }
 
-/** Waits for the end of a process that ends; one that doesn't lets the test run into its time limit. */
+/** Waits for a process to end. If it doesn't, the test times out. */
 export async function untilGone(pid: number): Promise<void> {
   while (await isRunning(pid)) await delay(10);
 }
 
-/** The processes that a process started and that run. */
+/** Returns the running children of a process. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
   const all = text.trim().split(' ').filter(Boolean).map(Number);
@@ -81,7 +81,7 @@ export async function childrenOf(pid: number): Promise<number[]> {
   return all.filter((_, index) => running[index]);
 }
 
-/** Waits until something is so. */
-export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await delay(10);
+/** Waits until a condition holds. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await delay(10);
 }

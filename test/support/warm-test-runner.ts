@@ -17,7 +17,7 @@ import { fixture } from './paths.ts';
 
 export const silentLog = pino({ level: 'silent' });
 
-/** Makes an argv of the given effect, checked against recorded help. Works outside of vitest, too. */
+/** Creates an argv of the given effect, checked against recorded help. Also works outside vitest. */
 export async function checked<E extends Effect>(request: CommandRequest, effect: E): Promise<CheckedArgv<E>> {
   const argv = await checkArgv(request, await openCatalog());
   if (!hasEffect(argv, effect)) throw new Error(`its effect is ${argv.effect}`);
@@ -37,7 +37,7 @@ async function readCatalog(): Promise<Catalog> {
   return createCatalog({
     source: { read: async (command, type) => pages[type === undefined ? command : `${command} -h ${type}`] ?? '' },
     identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version: '0.22.5' },
-    // Nothing can be kept there: a process that a test kills would leave it behind.
+    // Nothing can be stored there: a process that a test kills would leave it behind.
     cacheDir: '/dev/null/catalog',
     log: silentLog,
   });
@@ -51,7 +51,7 @@ export interface TestRunnerOptions extends Partial<Omit<WarmRunnerOptions, 'limi
   readonly limits?: Partial<WarmLimits>;
 }
 
-/** A warm runner over a plain one, as the server has them, with short limits. */
+/** Creates a warm runner over a plain one, as the server does, with short limits. */
 export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
   const env = options.env ?? { PATH: process.env['PATH'], HOME: path.dirname(options.executable.path) };
   const { executable } = options;
@@ -75,7 +75,7 @@ export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
   });
 }
 
-/** The worker's process, which has to be ready. */
+/** Returns the process ID of the worker, which has to be ready. */
 export function workerPid(runner: WarmRunner): number {
   const { pid } = runner.state();
   if (pid === undefined) throw new Error(`the worker is ${runner.state().kind}`);

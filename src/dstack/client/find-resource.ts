@@ -5,16 +5,16 @@ import { readJsonOutput } from '../output/read-json-output.ts';
 import type { DstackClient } from './dstack-client.ts';
 import { commandFailed } from './dstack-client.ts';
 
-/** Kinds of resources that dstack keeps, and the command that shows one. */
+/** The command that shows a resource, by its kind. */
 const GET_COMMANDS = { run: 'run get', fleet: 'fleet get', volume: 'volume get', gateway: 'gateway get' } as const;
 
 export type ResourceKind = keyof typeof GET_COMMANDS;
 
-/** The kind of resource that a configuration of this type makes. */
+/** Returns the kind of resource that a configuration of this type creates. */
 export const kindOf = (type: string): ResourceKind =>
   type === 'fleet' || type === 'volume' || type === 'gateway' ? type : 'run';
 
-/** A resource as it stands now. */
+/** The current state of a resource. */
 export interface FoundResource {
   readonly id: string;
   readonly name: string;
@@ -25,9 +25,9 @@ export interface FoundResource {
 
 const resource = z.looseObject({ id: z.string(), name: z.string().nullish(), status: z.string().nullish() });
 
-/** Asks dstack for one resource; undefined where there is none of that name. @throws CommandFailed when dstack can't be asked */
+/** Looks up a resource; returns undefined if it doesn't exist. @throws CommandFailed if dstack can't be asked */
 export async function findResource(
-  commands: DstackClient,
+  client: DstackClient,
   wanted: { kind: ResourceKind; name: string; project: string | undefined },
 ): Promise<FoundResource | undefined> {
   const request: CommandRequest = {
@@ -35,7 +35,7 @@ export async function findResource(
     flags: { '--json': true, '--project': wanted.project },
     positionals: [wanted.name],
   };
-  const { transcript, failure } = await commands.tryRead(request, { guarded: false });
+  const { transcript, failure } = await client.tryRead(request, { guarded: false });
   if (failure?.code === 'not-found') return undefined;
   if (failure !== undefined) throw commandFailed(transcript, failure);
   const value = resource.parse(readJsonOutput(transcript.stdout));

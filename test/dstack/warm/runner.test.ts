@@ -43,7 +43,7 @@ function start(options: Partial<TestRunnerOptions> = {}): WarmRunner {
 const baseEnv = (): Record<string, string> => ({ PATH: process.env['PATH'] ?? '', HOME: fake.folder });
 
 describe('a warm command', () => {
-  test('runs in a fork of a process that stays, and gives what the command printed', async () => {
+  test('runs in a fork of a persistent process, and returns its output', async () => {
     const runner = start();
     const first = await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
     const pid = workerPid(runner);
@@ -60,7 +60,7 @@ describe('a warm command', () => {
     expect(runner.state()).toMatchObject({ kind: 'ready', warmCommands: 2, plainCommands: {} });
   });
 
-  test('has the working directory and the variables that were asked for, and a session of its own', async () => {
+  test('has the requested working directory and variables, and a new session', async () => {
     const { stdout } = await start().read(ps, {
       timeoutMs: LONG,
       cwd: '/usr',
@@ -71,20 +71,20 @@ describe('a warm command', () => {
     expect(session).toBe(pid);
   });
 
-  test('has no descriptor of the worker', async () => {
+  test('inherits no descriptor of the worker', async () => {
     const { stdout } = await start().read(ps, { timeoutMs: LONG, env: fake.env('show_descriptors') });
-    // The fourth is the one by which it lists them.
+    // The fourth is the one that lists them.
     expect(JSON.parse(stdout)).toEqual([0, 1, 2, 3]);
   });
 
-  test('gets the answer n on its standard input, and an empty one without it', async () => {
+  test('gets the answer n on standard input, or an empty input', async () => {
     const runner = start();
     const options = { timeoutMs: LONG, env: fake.env('echo_input') };
     expect((await runner.read(plan, { ...options, answer: 'n' })).stdout).toBe('n\n');
     expect((await runner.read(plan, options)).stdout).toBe('');
   });
 
-  test('gives 3 MB of output whole', async () => {
+  test('returns 3 MB of output completely', async () => {
     const { stdout, omittedBytes } = await start().read(ps, {
       timeoutMs: LONG,
       env: fake.env('flood', { FAKE_PIECES: '48' }),
@@ -93,7 +93,7 @@ describe('a warm command', () => {
     expect(omittedBytes).toBe(0);
   });
 
-  test("that floods is cut in the middle and doesn't grow the memory by what it wrote", async () => {
+  test('with excessive output is cut in the middle, in bounded memory', async () => {
     const runner = start({ limits: { keepBytes: 100_000 } });
     const { stdout, omittedBytes } = await runner.read(ps, {
       timeoutMs: LONG,
@@ -103,7 +103,7 @@ describe('a warm command', () => {
     expect(stdout.length).toBeLessThan(101_000);
   });
 
-  test('reads the pinned bytes, whatever stands on the disk', async () => {
+  test('reads the pinned bytes, not the file on disk', async () => {
     const file = path.join(fake.folder, 'x.dstack.yml');
     await writeFile(file, 'on the disk');
     const pinnedFile = { path: file, bytes: Buffer.from('apprövéd '.repeat(300_000)) };
@@ -118,28 +118,28 @@ describe('a warm command', () => {
     expect(result.pinning).toBe('held');
   });
 
-  test('ends though a process that it left behind holds its output open', async () => {
+  test('ends although a process that it left behind keeps its output open', async () => {
     const result = await start().read(ps, { timeoutMs: LONG, env: fake.env('leave_a_holder') });
     expect(result).toMatchObject({ stdout: 'the holder stays\n', exit: { kind: 'exited', code: 0 }, ran: 'warm' });
     const holder = (await fake.noted(/^holder-/)).word.slice('holder-'.length);
     process.kill(Number(holder), 'SIGKILL');
   });
 
-  test('prints again what an import prints, as each plain one does', async () => {
+  test('prints the output of imports, like a plain process', async () => {
     const env = { ...baseEnv(), FAKE_IMPORT: 'prints' };
     const result = await start({ env }).read(ps, { timeoutMs: LONG, env: fake.env() });
     expect(result).toMatchObject({ stderr: 'a line of an import\n', stdout: 'the answer to ps\n', ran: 'warm' });
   });
 });
 
-describe('a command steps aside to a plain process', () => {
+describe('a command falls back to a plain process', () => {
   const plainly = async (runner: WarmRunner, env = fake.env()): Promise<void> => {
     const result = await runner.read(ps, { timeoutMs: LONG, env });
     expect(result).toMatchObject({ stdout: 'the answer to ps\n', exit: { kind: 'exited', code: 0 }, ran: 'plain' });
     expect(await fake.count('ran')).toBe(1);
   };
 
-  test('where forks of a used process are not safe, or not there', async () => {
+  test('on platforms without safe forks', async () => {
     for (const platform of ['darwin', 'win32'] as const) {
       const runner = start({ platform });
       const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
@@ -148,20 +148,20 @@ describe('a command steps aside to a plain process', () => {
     }
   });
 
-  test('when the worker is switched off', async () => {
+  test('if the worker is turned off', async () => {
     const runner = start({ enabled: false });
     await plainly(runner);
     expect(runner.state()).toMatchObject({ kind: 'off', plainCommands: { 'it is turned off': 1 } });
   });
 
-  test('when the executable is no Python script', async () => {
+  test('if the executable is not a Python script', async () => {
     const { path: file, tried } = fake.executable;
     const runner = start({ executable: { path: file, tried } });
     await plainly(runner);
     expect(runner.state().why).toMatch(/is not a Python script$/);
   });
 
-  test('when an import starts a thread', async () => {
+  test('if an import starts a thread', async () => {
     const runner = start({ env: { ...baseEnv(), FAKE_IMPORT: 'thread' } });
     await plainly(runner);
     expect(runner.state()).toMatchObject({
@@ -170,20 +170,20 @@ describe('a command steps aside to a plain process', () => {
     });
   });
 
-  test('when a variable differs that is read on import, and says which', async () => {
+  test('if a variable that is read on import differs, and reports which', async () => {
     const runner = start();
     await plainly(runner, fake.env('answer', { FAKE_IMPORT: 'something' }));
     expect(runner.state().plainCommands).toEqual({ 'FAKE_IMPORT is read on import': 1 });
   });
 
-  test('when it holds on, like attach', async () => {
+  test('if it blocks, like attach', async () => {
     const runner = start();
     const result = await runner.change(attach, consentTo(attach), { timeoutMs: LONG, env: fake.env() });
     expect(result).toMatchObject({ stdout: 'the answer to attach my-run\n', ran: 'plain' });
     expect(await fake.count('ran')).toBe(1);
   });
 
-  test('when the working directory is gone, and the plain process says so', async () => {
+  test('if the working directory is missing, which the plain process reports', async () => {
     const result = await start().read(ps, { timeoutMs: LONG, cwd: '/nowhere', env: fake.env() });
     expect(result).toMatchObject({ exit: { kind: 'not-started' }, ran: 'plain' });
     expect(await fake.count('ran')).toBe(0);
@@ -191,7 +191,7 @@ describe('a command steps aside to a plain process', () => {
 });
 
 describe('a change', () => {
-  test('runs once, with a consent that is spent then', async () => {
+  test('runs once and spends its consent', async () => {
     const runner = start();
     const consent = consentTo(apply);
     const result = await runner.change(apply, consent, { timeoutMs: LONG, env: fake.env() });
@@ -212,7 +212,7 @@ describe('a change', () => {
     expect(await fake.count('ran')).toBe(1);
   });
 
-  test('that steps aside spends its consent in the plain process, once', async () => {
+  test('that falls back spends its consent once, in the plain process', async () => {
     const runner = start({ enabled: false });
     const consent = consentTo(apply);
     await runner.change(apply, consent, { timeoutMs: LONG, env: fake.env() });
@@ -222,7 +222,7 @@ describe('a change', () => {
     expect(await fake.count('ran')).toBe(1);
   });
 
-  test('that was cancelled before it ran leaves its consent unspent', async () => {
+  test('that was cancelled before it ran does not spend its consent', async () => {
     const runner = start();
     const consent = consentTo(apply);
     const cancelled = await runner.change(apply, consent, {
@@ -236,7 +236,7 @@ describe('a change', () => {
     expect(result.exit).toEqual({ kind: 'exited', code: 0 });
   });
 
-  test('an apply whose time is over goes on in the background', async () => {
+  test('an apply past its deadline continues in the background', async () => {
     const runner = start();
     await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
     const abort = new AbortController();
@@ -254,7 +254,7 @@ describe('a change', () => {
     expect(await fake.count('done')).toBe(1);
   });
 
-  test('a stop whose time is over is ended with its group', async () => {
+  test('a stop past its deadline is ended with its group', async () => {
     const runner = start();
     const abort = new AbortController();
     const running = runner.change(stop, consentTo(stop), {
@@ -272,7 +272,7 @@ describe('a change', () => {
 });
 
 describe('a deadline or a cancellation', () => {
-  test('ends a read with all that it started, and gives what was printed', async () => {
+  test('ends a read with everything it started, and returns its output', async () => {
     const runner = start();
     const abort = new AbortController();
     const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('hang_with_grandchild'), signal: abort.signal });
@@ -284,7 +284,7 @@ describe('a deadline or a cancellation', () => {
     await untilGone(Number(grandchild.word.slice('grandchild-'.length)));
   });
 
-  test('kills a read that ignores being asked', async () => {
+  test('kills a read that ignores SIGTERM', async () => {
     const runner = start();
     await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
     const result = await runner.read(ps, { timeoutMs: 4_000, env: fake.env('ignore_termination') });
@@ -292,7 +292,7 @@ describe('a deadline or a cancellation', () => {
     await untilGone((await fake.noted('hangs')).pid);
   });
 
-  test('while a command waits for its turn: it never runs', async () => {
+  test('keeps a queued command from running', async () => {
     const runner = start({ limits: { maxConcurrent: 1 } });
     const first = runner.read(ps, { timeoutMs: LONG, env: fake.env('wait_for_leave') });
     await fake.noted('waits');
@@ -311,7 +311,7 @@ describe('a deadline or a cancellation', () => {
 });
 
 describe('the queue', () => {
-  test('lets a few run at once, and answers each', async () => {
+  test('limits concurrency and answers every command', async () => {
     const runner = start({ limits: { maxConcurrent: 2 } });
     const answers = await Promise.all(
       Array.from({ length: 9 }, async (_, index) => {
@@ -322,7 +322,7 @@ describe('the queue', () => {
     expect(answers).toEqual(Array.from({ length: 9 }, (_, index) => `call-${index}`));
   });
 
-  test('is bounded: one more is refused as busy', async () => {
+  test('is bounded: one more command is rejected as busy', async () => {
     const runner = start({ limits: { maxConcurrent: 1, maxQueued: 1 } });
     const first = runner.read(ps, { timeoutMs: LONG, env: fake.env('wait_for_leave') });
     await fake.noted('waits');
@@ -338,7 +338,7 @@ describe('the queue', () => {
 });
 
 describe('the worker', () => {
-  test('is started once for calls that come together', async () => {
+  test('is started once for concurrent calls', async () => {
     const runner = start();
     runner.warmUp();
     const results = await Promise.all([1, 2, 3].map(() => runner.read(ps, { timeoutMs: LONG, env: fake.env() })));
@@ -347,7 +347,7 @@ describe('the worker', () => {
     expect(workers.filter((pid) => pid === workerPid(runner))).toHaveLength(1);
   });
 
-  test("that takes long to start doesn't hold a command up", async () => {
+  test('does not delay a command if it starts slowly', async () => {
     const runner = start({ limits: { patienceMs: 1 } });
     const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
     expect(result).toMatchObject({ stdout: 'the answer to ps\n', ran: 'plain' });
@@ -355,7 +355,7 @@ describe('the worker', () => {
     expect((await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).ran).toBe('warm');
   });
 
-  test('ends when it was idle for its time, and the next command starts it anew', async () => {
+  test('ends when idle, and the next command starts it again', async () => {
     const runner = start({ limits: { idleMs: 200 } });
     await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
     const pid = workerPid(runner);
@@ -365,7 +365,7 @@ describe('the worker', () => {
     expect(workerPid(runner)).not.toBe(pid);
   });
 
-  test('starts anew when dstack is upgraded, and lets what runs in the old one finish', async () => {
+  test('restarts when dstack is upgraded, and lets running commands finish', async () => {
     const runner = start();
     const long = runner.read(ps, { timeoutMs: LONG, env: fake.env('wait_for_leave') });
     await fake.noted('waits');
@@ -384,7 +384,7 @@ describe('the worker', () => {
     expect(await fake.count('waits')).toBe(1);
   });
 
-  test('is given up after it died repeatedly, and commands go on as plain processes', async () => {
+  test('is given up after it died repeatedly, and commands run as plain processes', async () => {
     const runner = start({ env: { ...baseEnv(), FAKE_IMPORT: 'dies' }, limits: { maxDeaths: 2 } });
     for (const kind of ['idle', 'given-up', 'given-up']) {
       const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
@@ -395,7 +395,7 @@ describe('the worker', () => {
     expect(runner.state().why).toBe('the worker ended with exit code 1: this import dies');
   });
 
-  test('that was given up is tried again after some time', async () => {
+  test('is tried again some time after it was given up', async () => {
     const runner = start({ limits: { maxDeaths: 1, giveUpMs: 500 } });
     await runner.read(ps, { timeoutMs: LONG, env: fake.env() });
     process.kill(workerPid(runner), 'SIGKILL');
@@ -404,7 +404,7 @@ describe('the worker', () => {
     expect(runner.state().kind).toBe('ready');
   });
 
-  test('is gone with all its children when the runner is closed', async () => {
+  test('ends with all its children when the runner is closed', async () => {
     const runner = start();
     const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('hang') });
     const { pid } = await fake.noted('hangs');

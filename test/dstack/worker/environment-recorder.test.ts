@@ -7,18 +7,18 @@ const recorded = (code: string): Promise<unknown> =>
     { env: { A: '1', B: '2' } },
   );
 
-test('each variable that is read is noted, in whatever way it is read', async () => {
+test('each variable that is read is recorded, however it is read', async () => {
   const code =
     'os.environ["A"]; os.getenv("B"); "C" in os.environ; os.environ.get("D", "x"); os.environ.setdefault("E", "y")';
   expect(await recorded(code)).toEqual(['A', 'B', 'C', 'D', 'E']);
 });
 
-test('whoever copies the whole environment has read everything', async () => {
+test('a copy of the environment counts as reading everything', async () => {
   expect(await recorded('dict(os.environ)')).toContain('*');
   expect(await recorded('os.environ.copy()')).toEqual(['*']);
 });
 
-test('what is made anew later is not noted, and nothing is after the end', async () => {
+test('muted reads and reads after the end are not recorded', async () => {
   const code =
     'with recorder.muted(): os.environ["A"]\nnames = recorder.stop_recording(); os.environ["B"]; recorder.start_recording()';
   expect(await recorded(code)).toEqual([]);

@@ -6,7 +6,7 @@ import { flagOwner, RUNNABLE_COMMANDS } from '../../../../src/dstack/argv/comman
 import type { DocumentedFlag } from '../../../../src/dstack/argv/catalog.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { recordedCatalog } from '../../../support/recorded-catalog.ts';
-import { propertyRuns } from '../../../support/property-runs.ts';
+import { propertyRuns } from '../../../support/effort.ts';
 
 const catalog = recordedCatalog('0.22.5');
 const TYPES = ['task', 'service', 'dev-environment', 'fleet', 'volume', 'gateway'];
@@ -37,7 +37,7 @@ const anyFlag = fc.constantFrom(...documented);
 async function codeOf(request: CommandRequest, allowedFlags: readonly string[] = []): Promise<string> {
   try {
     await checkArgv(request, catalog, { allowedFlags });
-    return 'let through';
+    return 'accepted';
   } catch (error) {
     if (error instanceof ToolError) return error.code;
     throw error;
@@ -58,7 +58,7 @@ test('there is something to check', () => {
   expect(documented.length).toBeGreaterThan(150);
 });
 
-test('no beginning of a documented flag passes for it, though argparse takes it', async () => {
+test('no prefix of a documented flag is accepted for it, although argparse accepts it', async () => {
   await fc.assert(
     fc.asyncProperty(anyFlag, fc.nat(40), async (one, length) => {
       const short = one.flag.long.slice(0, length % one.flag.long.length);
@@ -69,7 +69,7 @@ test('no beginning of a documented flag passes for it, though argparse takes it'
   );
 });
 
-test('no flag with something in, before or behind its name passes', async () => {
+test('no flag with something in, before or after its name is accepted', async () => {
   const wedge = fc.constantFrom(
     '=',
     ' ',
@@ -97,7 +97,7 @@ test('no flag with something in, before or behind its name passes', async () => 
   );
 });
 
-test('no spelling in other letters passes: upper case, Unicode look-alikes, full width', async () => {
+test('no spelling with other letters is accepted: uppercase, Unicode look-alikes, full width', async () => {
   const looks: Readonly<Record<string, string>> = {
     a: '\u0430',
     e: '\u0435',
@@ -127,32 +127,32 @@ test('no spelling in other letters passes: upper case, Unicode look-alikes, full
   );
 });
 
-test('a flag that is not the model’s to give is refused; those of a tool even with the operator’s leave', async () => {
-  const notTheirs = documented.filter(({ flag }) => flagOwner(flag) !== 'model');
-  expect(notTheirs.length).toBeGreaterThan(50);
+test('a flag that models cannot use is rejected; a tool-owned one even with the operator’s permission', async () => {
+  const reserved = documented.filter(({ flag }) => flagOwner(flag) !== 'model');
+  expect(reserved.length).toBeGreaterThan(50);
   await fc.assert(
     fc.asyncProperty(
-      fc.constantFrom(...notTheirs),
+      fc.constantFrom(...reserved),
       fc.oneof(fc.constant(true), fc.string(), fc.integer()),
       async (one, value) => {
-        const leave = flagOwner(one.flag) === 'tool' ? [one.flag.long] : [];
+        const permitted = flagOwner(one.flag) === 'tool' ? [one.flag.long] : [];
         const request = requestOf(one, { [one.flag.long]: value });
         expect(await codeOf(request)).toMatch(/^(forbidden-flag|invalid-value)$/);
-        expect(await codeOf(request, leave)).toMatch(/^(forbidden-flag|invalid-value)$/);
+        expect(await codeOf(request, permitted)).toMatch(/^(forbidden-flag|invalid-value)$/);
       },
     ),
     { numRuns: propertyRuns(50) },
   );
 });
 
-test('whatever is let through stands in the argv as it was given: one word for the flag, one for each value', async () => {
-  const taken = documented.filter(
+test('an accepted request is in the argv unchanged: one word per flag, one per value', async () => {
+  const usable = documented.filter(
     ({ flag }) => flagOwner(flag) === 'model' && flag.value !== 'none' && flag.choices === undefined,
   );
   let passed = 0;
   await fc.assert(
     fc.asyncProperty(
-      fc.constantFrom(...taken),
+      fc.constantFrom(...usable),
       fc.oneof(fc.string(), fc.stringMatching(/^[a-z0-9.]{1,12}$/), fc.integer()),
       async (one, value) => {
         const request = requestOf(one, { [one.flag.long]: value });

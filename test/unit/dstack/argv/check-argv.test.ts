@@ -6,7 +6,7 @@ import { RUNNABLE_COMMANDS } from '../../../../src/dstack/argv/command-rules.ts'
 import type { ErrorCode } from '../../../../src/core/errors.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { recordedCatalog, recordedPages } from '../../../support/recorded-catalog.ts';
-import { propertyRuns } from '../../../support/property-runs.ts';
+import { propertyRuns } from '../../../support/effort.ts';
 
 const catalog = recordedCatalog('0.22.5');
 const old = recordedCatalog('0.19.40');
@@ -372,7 +372,7 @@ describe('commands that no tool reaches', () => {
     ['login', {}, 'x'],
     ['destroy', { '--file': 'x.dstack.yml', '--yes': true }, 'x'],
     ['', {}, 'x'],
-  ])('%s is never run, whoever requests it and whatever is allowed', async (command, flags, name) => {
+  ])('%s is never run, even if its flags are allowed', async (command, flags, name) => {
     const requests: CommandRequest[] = [
       { command, flags, positionals: [name] },
       { command, extraFlags: flags, positionals: [name] },

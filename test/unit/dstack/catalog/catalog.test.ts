@@ -41,7 +41,7 @@ function open(changes: Partial<CliIdentity> = {}, fail = false): Catalog {
 const cacheFile = async (): Promise<string> =>
   path.join(cacheDir, (await readdir(cacheDir)).find((name) => name.endsWith('.json')) ?? '');
 
-/** Reads a page by a catalog of its own, and has it kept. */
+/** Reads a page with a separate catalog and waits until it is cached. */
 async function readAndKeep(command: string, type?: string): Promise<string> {
   const catalog = open();
   const { text } = await catalog.page(command, type);
@@ -94,7 +94,7 @@ test.each<[string, Partial<CliIdentity>]>([
 });
 
 test.each(['', '{', 'null', '{"format":1}', '{"format":1,"identity":{},"pages":{"ps":"Usage: dstack ps [--evil]"}}'])(
-  'a cache that holds %j is built anew',
+  'a cache that contains %j is rebuilt',
   async (text) => {
     await readAndKeep('ps');
     await writeFile(await cacheFile(), text);

@@ -60,7 +60,7 @@ test.each<[Transcript, string]>([
   [said('', { kind: 'timed-out', stillRunning: false }), 'timed-out'],
   [said('', { kind: 'not-started', reason: 'EACCES' }), 'cli-not-found'],
   [said('', { kind: 'cancelled' }), 'cancelled'],
-])('a help page that could not be read is an error of its own kind: %j', async (transcript, code) => {
+])('a help page that could not be read is a specific error: %j', async (transcript, code) => {
   const source = createHelpSource({ runner: runnerThatSays(transcript) });
   await expect(source.read('ps')).rejects.toMatchObject({ code });
 });

@@ -27,7 +27,7 @@ projects:
 repos: []
 `;
 
-test('the projects and their secrets are read, and which of them is meant without a word', async () => {
+test('projects, their secrets and the default project are read', async () => {
   expect(await readDstackConfig({}, await homeWith(TWO))).toEqual({
     defaultProject: 'main',
     projects: [
@@ -38,7 +38,7 @@ test('the projects and their secrets are read, and which of them is meant withou
   });
 });
 
-test("dstack's own variables come before the file", async () => {
+test("dstack's own variables take precedence over the file", async () => {
   const env = { DSTACK_SERVER_URL: 'http://env.example', DSTACK_TOKEN: 'env-token' };
   const home = await homeWith(TWO);
   expect(await readDstackConfig(env, home)).toMatchObject({
@@ -53,7 +53,7 @@ test("dstack's own variables come before the file", async () => {
   expect((await readDstackConfig({ DSTACK_PROJECT: 'lab' }, home)).defaultProject).toBe('lab');
 });
 
-test('a token in the environment is a secret also where nothing says what it is for', async () => {
+test('a token in the environment is a secret even without a server URL', async () => {
   const read = await readDstackConfig({ DSTACK_TOKEN: 'env-token' }, await homeWith('projects:\n- name: bare\n'));
   expect(read).toEqual({
     defaultProject: undefined,
@@ -63,13 +63,13 @@ test('a token in the environment is a secret also where nothing says what it is 
 });
 
 test.each([
-  ['there is no file', undefined],
-  ['it is empty', ''],
-  ['it has no projects', 'projects:\n'],
-  ['it is no YAML', 'projects: [\n'],
-  ['it is something else', 'projects: 7\n'],
-  ['a project has no name', 'projects:\n- url: http://x\n'],
-])('where %s, no project is known', async (_why, config) => {
+  ['no file', undefined],
+  ['an empty file', ''],
+  ['an empty list', 'projects:\n'],
+  ['invalid YAML', 'projects: [\n'],
+  ['another value', 'projects: 7\n'],
+  ['a project without a name', 'projects:\n- url: http://x\n'],
+])('with %s, no project is known', async (_why, config) => {
   expect(await readDstackConfig({}, await homeWith(config))).toEqual({
     defaultProject: undefined,
     projects: [],

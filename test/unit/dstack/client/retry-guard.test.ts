@@ -60,12 +60,12 @@ test('a transient failure can be retried after a pause that grows up to a minute
   const pauses = Array.from({ length: 9 }, () => {
     guard.record('k', passing);
     let waited = 0;
-    const told = /Wait (\d+) s/.exec(guard.check('k')?.hint ?? '')?.[1];
+    const announced = /Wait (\d+) s/.exec(guard.check('k')?.hint ?? '')?.[1];
     while (guard.check('k') !== undefined) {
       pass(500);
       waited += 500;
     }
-    expect(Number(told) * 1000).toBe(waited);
+    expect(Number(announced) * 1000).toBe(waited);
     return waited;
   });
   expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
@@ -110,8 +110,8 @@ test('a call is rejected until the pause ends, with the remaining time', () => {
   guard.record('k', passing);
   expect(guard.check('k')).toMatchObject({
     code: 'retry-refused',
-    message: 'The same call failed just now: Connection refused',
-    hint: 'Wait 1 s, then try once more. Is the server up?',
+    message: 'The same call has just failed: Connection refused',
+    hint: 'Wait 1 s, then try again. Is the server up?',
   });
   pass(999);
   expect(guard.check('k')?.hint).toContain('Wait 1 s');
@@ -134,11 +134,11 @@ test('a change does not shorten the pause after a transient failure', () => {
   const { guard } = setUp();
   guard.record('k', passing);
   guard.worldChanged();
-  expect(guard.check('k')?.message).toContain('failed just now');
+  expect(guard.check('k')?.message).toContain('has just failed');
 });
 
 test('it defaults to the monotonic clock of the process', () => {
   const guard = createRetryGuard();
   guard.record('k', permanent);
-  expect(guard.check('k')?.message).toContain('failed before, and nothing has changed since');
+  expect(guard.check('k')?.message).toContain('failed before and nothing has changed since');
 });

@@ -48,7 +48,7 @@ describe('a page of a log', () => {
     expect(grown.text).toBe(log(12).split('line 5\n')[1]);
   });
 
-  test('shows each line exactly once while paging back, whatever the sizes', () => {
+  test('shows each line exactly once while paging back, for all sizes', () => {
     const sizes = fc.record({ lines: fc.integer({ min: 1, max: 9 }), maxBytes: fc.integer({ min: 5, max: 200 }) });
     fc.assert(
       fc.property(

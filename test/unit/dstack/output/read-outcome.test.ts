@@ -47,7 +47,7 @@ describe('an apply', () => {
     );
   });
 
-  it('with another exit code is not done, whatever it printed', () => {
+  it('with another exit code is not done, even with the expected line', () => {
     expect(readApplyOutcome({ ...readFixture('apply-task-created'), exit: { kind: 'exited', code: 1 } }).outcome).toBe(
       'failed',
     );

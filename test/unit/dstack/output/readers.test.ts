@@ -19,7 +19,7 @@ import { readAttachOutput } from '../../../../src/attachments/read-attach-output
 import { createRedactor } from '../../../../src/render/redact.ts';
 import { cleanLine, cleanText, fenceUntrusted } from '../../../../src/render/untrusted.ts';
 import { pageLog } from '../../../support/page-log.ts';
-import { inputLength, propertyRuns } from '../../../support/property-runs.ts';
+import { inputLength, propertyRuns } from '../../../support/effort.ts';
 
 const transcript = (stdout: string, stderr = ''): Transcript => ({
   command: 'dstack apply',
@@ -33,7 +33,7 @@ const transcript = (stdout: string, stderr = ''): Transcript => ({
 
 const redactor = createRedactor(['hf_A/b+c"d=9', 'another secret']);
 
-/** Everything that reads what others wrote, by what it reads. */
+/** Everything that parses external text, by what it parses. */
 const READERS: Readonly<Record<string, (text: string) => unknown>> = {
   'a help page': parseHelp,
   'a table': (text) => readTable(text.split('\n')),
@@ -67,7 +67,7 @@ const READERS: Readonly<Record<string, (text: string) => unknown>> = {
   'text with secrets': (text) => redactor.redact(text),
 };
 
-/** What dstack, terminals, programs and YAML are made of, so that a random text comes close to a real one. */
+/** Building blocks of the output of dstack, terminals and programs, and of YAML, so that random texts resemble real ones. */
 const PIECES = [
   ['\n', '\r', '\r\n', '\t', '  ', '    ', ' ', '\u0000', '\u001B[31m', '\u001B]8;;', '\u202E', '\uFEFF', '\uD800'],
   ['usage: dstack apply [-h]', '[--flag VALUE | -x]', 'options:', '  -h, --help', '{a,b}', '...', '[', ']', '(', ')'],
@@ -112,7 +112,7 @@ const texts = fc
   })
   .map((pieces) => pieces.join(''));
 
-/** What a reader gives, or the refusal that it is documented to throw; any other error is a crash. */
+/** Returns the result of a parser, or the code of a documented error; any other error is a crash. */
 function readSafely(read: (text: string) => unknown, text: string): unknown {
   try {
     return read(text);
@@ -122,7 +122,7 @@ function readSafely(read: (text: string) => unknown, text: string): unknown {
   }
 }
 
-/** A configuration is refused beyond a size; the yaml package makes an error object for each damaged place in it. */
+/** A configuration is rejected beyond a size; the yaml package creates an error object for each damaged place in it. */
 const LENGTHS: Readonly<Record<string, number>> = {
   'the places of a configuration': inputLength({ unit: 1_000, nightly: 5_000 }),
 };
@@ -136,8 +136,8 @@ describe.each(Object.entries(READERS))('%s', (what, read) => {
     expect(() => fc.assert(damaged, { numRuns: propertyRuns(50) })).not.toThrow();
   });
 
-  // The test's own limit is the assertion: what grows with the square of this length takes many minutes for all of these.
-  test('that is long and repetitive is parsed in time, whatever it consists of', () => {
+  // The test's timeout is the assertion: quadratic time takes many minutes for all of these.
+  test('that is long and repetitive is parsed in time', () => {
     for (const piece of PIECES) {
       const long = piece.repeat(Math.ceil((LENGTHS[what] ?? USUAL_LENGTH) / piece.length));
       // An end that doesn't fit is what makes a pattern try again from each start.

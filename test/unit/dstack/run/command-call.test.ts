@@ -57,7 +57,7 @@ test('a job that waits leaves the queue when its signal aborts, and never runs',
   expect(await waiting).toBeUndefined();
   // Its place is free again.
   const next = queue.run(never, () => Promise.resolve('next'));
-  // A running job keeps its slot until it ends, whatever its signal says.
+  // A running job keeps its slot until it ends, even if its signal aborts.
   first.abort();
   finish('first');
   expect(await Promise.all([running, next])).toEqual(['first', 'next']);
