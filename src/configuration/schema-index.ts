@@ -1,6 +1,6 @@
 import { ToolError } from '../core/errors.ts';
 import { isRecord } from '../core/is-record.ts';
-import type { Introspection } from '../dstack/warm/introspection.ts';
+import type { ConfigurationSchemas, Introspection } from '../dstack/warm/introspection.ts';
 
 /**
  * dstack's JSON schema, walked by hand. A validator such as ajv reports every branch of a union that doesn't match. The questions here are
@@ -17,21 +17,80 @@ export interface Place {
 }
 
 /** The configuration schema of the installed dstack, by type and property. */
-export interface SchemaIndex {
+export class SchemaIndex {
   readonly version: string;
   readonly types: readonly string[];
   /** Targets of references, by name. */
   readonly definitions: Schema;
+  readonly #roots: ReadonlyMap<string, Schema>;
+
+  constructor({ version, configuration, profiles }: ConfigurationSchemas) {
+    this.version = version;
+    this.definitions = { ...definitionsOf(profiles), ...definitionsOf(configuration) };
+    const mapping = isRecord(configuration['discriminator']) ? configuration['discriminator']['mapping'] : undefined;
+    const references = Object.entries(isRecord(mapping) ? mapping : {});
+    this.types = references.map(([type]) => type);
+    this.#roots = new Map([
+      ...references.map(([type, reference]) => [type, { $ref: reference }] as const),
+      ['profiles', profiles] as const,
+    ]);
+  }
+
   /** Returns the schema of a type; undefined for a type that dstack doesn't know. */
-  root(type: string): Schema | undefined;
+  root(type: string): Schema | undefined {
+    return this.#roots.get(type);
+  }
+
   /** Resolves references and unions to all alternatives, without null. */
-  leaves(schema: Schema): readonly Schema[];
+  leaves(schema: Schema): readonly Schema[] {
+    const resolved = this.#resolve(schema);
+    const branches = ['anyOf', 'oneOf', 'allOf'].flatMap((key) => records(resolved[key]));
+    const found = branches.length === 0 ? [resolved] : branches.flatMap((branch) => this.leaves(branch));
+    return found.filter(({ type }) => type !== 'null');
+  }
+
   /** Returns the branch that a mapping matches: the one with its tag, else the one that has most of its keys. */
-  branchFor(schema: Schema, value: Readonly<Record<string, unknown>>): Schema | undefined;
+  branchFor(schema: Schema, value: Readonly<Record<string, unknown>>): Schema | undefined {
+    const branches = this.leaves(schema).filter((leaf) => isRecord(leaf['properties']));
+    const scored = branches.map((leaf) => {
+      const properties = isRecord(leaf['properties']) ? leaf['properties'] : {};
+      const tags = Object.entries(properties).filter(([, property]) => isRecord(property) && 'const' in property);
+      const tagged = tags.filter(([name, property]) => isRecord(property) && value[name] === property['const']).length;
+      return { leaf, score: tagged * 1000 + Object.keys(value).filter((key) => Object.hasOwn(properties, key)).length };
+    });
+    return scored.sort((a, b) => b.score - a.score)[0]?.leaf;
+  }
+
   /** Returns the properties of all branches, by name. */
-  properties(schema: Schema): ReadonlyMap<string, Place>;
+  properties(schema: Schema): ReadonlyMap<string, Place> {
+    const found = new Map<string, Place>();
+    const itemsOf = (leaf: Schema): readonly Schema[] => (isRecord(leaf['items']) ? this.leaves(leaf['items']) : []);
+    const branches = this.leaves(schema).flatMap((leaf) => (leaf['type'] === 'array' ? itemsOf(leaf) : [leaf]));
+    for (const branch of branches) {
+      const required = strings(branch['required']);
+      for (const [name, property] of Object.entries(isRecord(branch['properties']) ? branch['properties'] : {}))
+        if (isRecord(property) && (!found.has(name) || !('const' in property)))
+          found.set(name, { schema: property, leaves: this.leaves(property), required: required.includes(name) });
+    }
+    return found;
+  }
+
   /** Follows names from a type's root. Skips list items (numbers, `[n]`). */
-  find(type: string, path: readonly string[]): Place | undefined;
+  find(type: string, path: readonly string[]): Place | undefined {
+    const schema = this.root(type);
+    if (schema === undefined) return undefined;
+    let place: Place | undefined = { schema, leaves: this.leaves(schema), required: true };
+    for (const name of path.filter((part) => !/^(?:\d+|n|\*)$/.test(part)))
+      place = place && this.properties(place.schema).get(name);
+    return place;
+  }
+
+  #resolve(schema: Schema): Schema {
+    const reference = schema['$ref'];
+    if (typeof reference !== 'string') return schema;
+    const target = this.definitions[reference.split('/').at(-1) ?? ''];
+    return isRecord(target) ? target : {};
+  }
 }
 
 const records = (value: unknown): Schema[] => (Array.isArray(value) ? value.filter(isRecord) : []);
@@ -46,7 +105,7 @@ export async function readIndex(introspection: Introspection): Promise<SchemaInd
   if (cached !== undefined) return cached;
   const index = introspection
     .schemas()
-    .then((schemas) => (schemas === undefined ? undefined : createSchemaIndex(schemas)));
+    .then((schemas) => (schemas === undefined ? undefined : new SchemaIndex(schemas)));
   indexes.set(introspection, index);
   const found = await index.catch(() => undefined);
   if (found === undefined) indexes.delete(introspection);
@@ -67,73 +126,6 @@ export const parserUnavailable = (): ToolError =>
     "Can't call dstack's own parser: the installed dstack isn't a Python script, or didn't answer.",
     'The plan tool still shows what dstack says about a file. The doctor tool shows which dstack is used.',
   );
-
-/** Creates the index from the schemas that dstack's interpreter returned. */
-export function createSchemaIndex(schemas: {
-  readonly version: string;
-  readonly configuration: Schema;
-  readonly profiles: Schema;
-}): SchemaIndex {
-  const { configuration, profiles } = schemas;
-  const definitions: Schema = { ...definitionsOf(profiles), ...definitionsOf(configuration) };
-  const resolve = (schema: Schema): Schema => {
-    const reference = schema['$ref'];
-    if (typeof reference !== 'string') return schema;
-    const target = definitions[reference.split('/').at(-1) ?? ''];
-    return isRecord(target) ? target : {};
-  };
-  const leaves = (schema: Schema): readonly Schema[] => {
-    const whole = resolve(schema);
-    const branches = ['anyOf', 'oneOf', 'allOf'].flatMap((key) => records(whole[key]));
-    const found = branches.length === 0 ? [whole] : branches.flatMap(leaves);
-    return found.filter(({ type }) => type !== 'null');
-  };
-  const branchFor: SchemaIndex['branchFor'] = (schema, value) => {
-    const branches = leaves(schema).filter((leaf) => isRecord(leaf['properties']));
-    const scored = branches.map((leaf) => {
-      const properties = isRecord(leaf['properties']) ? leaf['properties'] : {};
-      const tags = Object.entries(properties).filter(([, property]) => isRecord(property) && 'const' in property);
-      const tagged = tags.filter(([name, property]) => isRecord(property) && value[name] === property['const']).length;
-      return { leaf, score: tagged * 1000 + Object.keys(value).filter((key) => Object.hasOwn(properties, key)).length };
-    });
-    return scored.sort((a, b) => b.score - a.score)[0]?.leaf;
-  };
-  const properties = (schema: Schema): ReadonlyMap<string, Place> => {
-    const found = new Map<string, Place>();
-    const branches = leaves(schema).flatMap((leaf) => (leaf['type'] === 'array' ? leavesOfItems(leaf) : [leaf]));
-    for (const branch of branches) {
-      const required = strings(branch['required']);
-      for (const [name, property] of Object.entries(isRecord(branch['properties']) ? branch['properties'] : {}))
-        if (isRecord(property) && (!found.has(name) || !('const' in property)))
-          found.set(name, { schema: property, leaves: leaves(property), required: required.includes(name) });
-    }
-    return found;
-  };
-  const leavesOfItems = (leaf: Schema): readonly Schema[] => (isRecord(leaf['items']) ? leaves(leaf['items']) : []);
-  const mapping = isRecord(configuration['discriminator']) ? configuration['discriminator']['mapping'] : undefined;
-  const roots: Record<string, Schema> = {};
-  for (const [type, reference] of Object.entries(isRecord(mapping) ? mapping : {})) roots[type] = { $ref: reference };
-  const root = (type: string): Schema | undefined =>
-    type === 'profiles' ? profiles : Object.hasOwn(roots, type) ? roots[type] : undefined;
-  return {
-    version: schemas.version,
-    types: Object.keys(roots),
-    definitions,
-    root,
-    leaves,
-    branchFor,
-    properties,
-    find(type, path) {
-      const schema = root(type);
-      if (schema === undefined) return undefined;
-      let place: Place | undefined = { schema, leaves: leaves(schema), required: true };
-      for (const name of path.filter((part) => !/^(?:\d+|n|\*)$/.test(part))) {
-        place = place && properties(place.schema).get(name);
-      }
-      return place;
-    },
-  };
-}
 
 function definitionsOf(schema: Schema): Schema {
   const found = schema['$defs'] ?? schema['definitions'];
