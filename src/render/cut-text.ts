@@ -1,30 +1,32 @@
-/** How a text is cut. */
+import { plural } from '../core/format-values.ts';
+
+/** Options for cutting a text. */
 export interface CutOptions {
-  /** As many characters are kept at most; the line that says what was left out comes on top. */
+  /** The maximum number of characters to keep, not counting the line that says what was left out. */
   readonly maxChars: number;
-  /** Which part matters: the start of a table, the end of a log, both ends of an unknown. */
+  /** The part to keep: the start of a table, the end of a log, both ends of anything else. */
   readonly keep: 'start' | 'end' | 'both';
-  /** How the reader gets the rest, as in `use \`last\` for fewer runs`. */
+  /** Says how to get the rest, as in `use \`last\` for fewer runs`. */
   readonly rest?: string;
 }
 
-/** A text, whole or with a visible gap. */
+/** A complete text, or one with a visible gap. */
 export interface CutText {
   readonly text: string;
-  /** Lines left out, a line that was cut in its middle counted as one. 0 where the text is whole. */
+  /** Number of omitted lines; a partly omitted line counts as one. 0 if the text is complete. */
   readonly omittedLines: number;
   readonly omittedChars: number;
 }
 
-/** Without the spaces at the ends of lines: rich pads each line of a table to its full width, which says nothing and costs tokens. */
+/** Removes spaces at the ends of lines: rich pads each line of a table to its full width, which only costs tokens. */
 export function trimLineEnds(text: string): string {
-  // Only from the start of a gap, or a long one in the middle of a line would be tried from each of its spaces.
+  // Matches only from the start of a gap: otherwise a long gap inside a line would be tried from each of its spaces.
   return text.replace(/(?<![ \t\r])[ \t\r]+$/gm, '');
 }
 
 const isLowSurrogate = (text: string, index: number): boolean => /[\uDC00-\uDFFF]/.test(text.charAt(index));
 
-/** The length of the start that is kept: whole lines where at least one fits, else whole characters. */
+/** Returns the length of the start to keep: whole lines if at least one fits, otherwise whole characters. */
 function endOfStart(text: string, maxChars: number): number {
   if (maxChars <= 0) return 0;
   const lineEnd = text.lastIndexOf('\n', maxChars);
@@ -32,7 +34,7 @@ function endOfStart(text: string, maxChars: number): number {
   return isLowSurrogate(text, maxChars) ? maxChars - 1 : maxChars;
 }
 
-/** Where the end that is kept begins: at a line where at least one fits, else at a character. */
+/** Returns the index of the end to keep: the start of a line if at least one fits, otherwise of a character. */
 function startOfEnd(text: string, maxChars: number): number {
   if (maxChars <= 0) return text.length;
   const from = text.length - maxChars;
@@ -41,7 +43,7 @@ function startOfEnd(text: string, maxChars: number): number {
   return isLowSurrogate(text, from) ? from + 1 : from;
 }
 
-/** The first and the last index of the part that is left out. */
+/** Returns the first and the last index of the part to leave out. */
 function findGap(text: string, { maxChars, keep }: CutOptions): { readonly from: number; readonly to: number } {
   switch (keep) {
     case 'start':
@@ -55,13 +57,13 @@ function findGap(text: string, { maxChars, keep }: CutOptions): { readonly from:
   }
 }
 
-/** Words for a gap: how much is missing, and how to get it. */
+/** Describes a gap: how much is missing, and how to get it. */
 function describeGap(omitted: { readonly lines: number; readonly chars: number }, rest?: string): string {
-  const lines = omitted.lines === 1 ? '1 line' : `${omitted.lines} lines`;
-  return `[… ${lines} (${omitted.chars} characters) left out here${rest === undefined ? '' : `; ${rest}`} …]`;
+  const size = `${plural(omitted.lines, 'line')} (${omitted.chars} characters)`;
+  return `[… ${size} left out here${rest === undefined ? '' : `; ${rest}`} …]`;
 }
 
-/** Cuts a text to a size, at line ends where it can, with a line that says what was left out. A text that fits is given back whole. */
+/** Cuts a text to a size, at line ends if possible, and adds a line that says what was left out. Returns a text that fits unchanged. */
 export function cutText(text: string, options: CutOptions): CutText {
   const trimmed = trimLineEnds(text);
   if (trimmed.length <= options.maxChars) return { text: trimmed, omittedLines: 0, omittedChars: 0 };

@@ -2,24 +2,24 @@ import type { Exit, Transcript } from '../core/transcript.ts';
 import { cutText } from './cut-text.ts';
 import type { CutOptions, CutText } from './cut-text.ts';
 
-/** A text between fences that nothing in it can close. */
+/** Puts a text between fences that the text can't close. */
 export function fenceText(text: string): string {
   const longest = Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
   const ticks = '`'.repeat(Math.max(3, longest + 1));
   return `${ticks}\n${text}\n${ticks}`;
 }
 
-/** How a command ended, where that isn't plain: nothing for exit code 0. */
+/** Describes how a command ended; undefined for exit code 0. */
 function describeExit(exit: Exit): string | undefined {
   switch (exit.kind) {
     case 'exited':
       return exit.code === 0 ? undefined : `(exit code ${exit.code})`;
     case 'signalled':
-      return `(ended by ${exit.signal})`;
+      return `(terminated by ${exit.signal})`;
     case 'timed-out':
       return exit.stillRunning
-        ? '(not done within the time limit; it goes on in the background)'
-        : '(not done within the time limit; it was ended)';
+        ? '(not done within the time limit; it continues in the background)'
+        : '(not done within the time limit; it was terminated)';
     case 'cancelled':
       return '(cancelled)';
     case 'not-started':
@@ -31,12 +31,12 @@ function describeExit(exit: Exit): string | undefined {
   }
 }
 
-/** What dstack printed, with its standard error set apart, ready to be cut. */
+/** Joins dstack's standard output and standard error, labeling the latter. */
 function joinStreams(transcript: Transcript): string {
   const omitted =
     transcript.omittedBytes === 0
       ? []
-      : [`[… ${transcript.omittedBytes} bytes in the middle of this output were not kept …]`];
+      : [`[… ${transcript.omittedBytes} bytes in the middle of this output were dropped …]`];
   const stdout = transcript.stdout.trimEnd();
   const stderr = transcript.stderr.trimEnd();
   return [...omitted, stdout, ...(stderr === '' ? [] : [`--- standard error ---\n${stderr}`])]
@@ -44,15 +44,15 @@ function joinStreams(transcript: Transcript): string {
     .join('\n');
 }
 
-/** How a transcript is treated on its way to the reader. */
+/** Options for formatting a transcript. */
 export interface FormatOptions extends CutOptions {
-  /** Masks secrets. It comes before the cut: half a secret wouldn't be recognised. */
+  /** Masks secrets. Runs before the cut: half a secret wouldn't be recognized. */
   readonly redact: (text: string) => string;
-  /** Fences the words of strangers. It comes after the cut, so that the fence stays whole. */
+  /** Fences untrusted output. Runs after the cut, so that the fence stays complete. */
   readonly fence: (text: string) => string;
 }
 
-/** A transcript as it is shown, without fences: the command, what it printed word for word, and how it ended. */
+/** Formats a transcript: the command, its verbatim output, and how it ended. */
 export function formatTranscript(transcript: Transcript, { redact, fence, ...cut }: FormatOptions): CutText {
   const printed = cutText(redact(joinStreams(transcript)), cut);
   const end = describeExit(transcript.exit);

@@ -1,22 +1,23 @@
-/** Masks secrets wherever they turn up. */
+/** Masks secrets in texts. */
 export interface Redactor {
-  /** From now on these values are masked; ones shorter than 6 characters aren't, since they would mask ordinary words. */
+  /** Adds values to mask. Ignores values shorter than 6 characters, which would mask ordinary words. */
   readonly add: (secrets: Iterable<string>) => void;
-  /** The text with every known secret masked: as it is, and in JSON, URL and base 64 spelling. */
+  /** Masks every known secret: the plain value, and its JSON, URL and Base64 encodings. */
   readonly redact: (text: string) => string;
 }
 
 const MIN_LENGTH = 6;
-const MASK = '[masked]';
+/** Replaces a masked value. */
+export const MASK = '[masked]';
 
-/** Creates a redactor. It only ever learns: a secret that was changed may still turn up in an old log. */
+/** Creates a redactor. It never forgets a secret: one that was replaced may still occur in an old log. */
 export function createRedactor(secrets: Iterable<string> = []): Redactor {
-  const spellings = new Set<string>();
+  const encodings = new Set<string>();
   let pattern: RegExp | undefined;
   const add = (more: Iterable<string>): void => {
-    const before = spellings.size;
-    for (const secret of more) for (const spelling of spellingsOf(secret)) spellings.add(spelling);
-    if (spellings.size !== before) pattern = anyOf(spellings);
+    const before = encodings.size;
+    for (const secret of more) for (const encoding of encodingsOf(secret)) encodings.add(encoding);
+    if (encodings.size !== before) pattern = anyOf(encodings);
   };
   add(secrets);
   return {
@@ -25,21 +26,21 @@ export function createRedactor(secrets: Iterable<string> = []): Redactor {
   };
 }
 
-function spellingsOf(secret: string): string[] {
+function encodingsOf(secret: string): string[] {
   const value = secret.trim();
   if (value.length < MIN_LENGTH) return [];
-  // A key of several lines is shown line by line, each with an indentation of its own.
+  // A key of several lines may be printed line by line, with any indentation.
   const lines = value.split(/\r?\n/).filter((line) => line.trim().length >= 16);
   const plain = value.includes('\n') ? [value, ...lines.map((line) => line.trim())] : [value];
   return [
     ...plain,
     ...plain.map((text) => JSON.stringify(text).slice(1, -1)),
     ...plain.map(urlEncode),
-    ...plain.flatMap(base64Spellings),
+    ...plain.flatMap(base64Encodings),
   ];
 }
 
-// A lone surrogate has no URL spelling.
+// A lone surrogate has no URL encoding.
 function urlEncode(text: string): string {
   try {
     return encodeURIComponent(text);
@@ -48,8 +49,8 @@ function urlEncode(text: string): string {
   }
 }
 
-/** How the value looks inside a longer base 64 text (`user:token`): at each of the three offsets, without the mixed letters at its ends. */
-function base64Spellings(text: string): string[] {
+/** Returns the encodings of a value inside a longer Base64 text (`user:token`): one per offset, without the shared letters at the ends. */
+function base64Encodings(text: string): string[] {
   const bytes = Buffer.from(text);
   return [0, 1, 2].flatMap((offset) => {
     const encoded = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64');
@@ -60,7 +61,7 @@ function base64Spellings(text: string): string[] {
   });
 }
 
-/** Longest first, so that a secret that begins like another is masked to its end. */
+/** Returns a pattern that tries the longest text first, so that a secret that begins like another one is masked completely. */
 function anyOf(texts: Iterable<string>): RegExp {
   const sorted = [...texts].sort((a, b) => b.length - a.length);
   return new RegExp(sorted.map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('|'), 'g');

@@ -1,28 +1,29 @@
+import { isRecord } from '../core/is-record.ts';
 import type { Outcome, Printed, Report } from '../core/report.ts';
 import { fenceText, formatTranscript } from './format-transcript.ts';
 
-/** What is done to every text before it is shown; made by the safety layer. */
+/** Filters for every text that is shown. */
 export interface OutputFilters {
   /** Masks the secrets that this server knows. */
   readonly redact: (text: string) => string;
-  /** Fences and labels the words of programs and people that we don't know. */
+  /** Fences and labels output of unknown programs and people. */
   readonly fence: (text: string) => string;
 }
 
-/** A result for both kinds of client: those that show the model the text, and those that show it the structure. */
+/** A result for both kinds of clients: those that show the model the text, and those that show it the structured content. */
 export interface Rendered {
   readonly isError: boolean;
   readonly text: string;
   readonly structured: Record<string, unknown>;
 }
 
-/** About 10,000 tokens: clients refuse results of more than 25,000, and a reader wants far less. */
+/** About 10,000 tokens. Clients reject results of more than 25,000, and readers want far less. */
 const MAX_CHARS = 40_000;
 
-/** Makes both channels from one report; each stands alone. */
-export function renderReport(report: Report<Record<string, unknown>>, treatment: OutputFilters): Rendered {
+/** Renders a report as text and as structured content. Each is complete without the other. */
+export function renderReport(report: Report<Record<string, unknown>>, filters: OutputFilters): Rendered {
   const pieces = report.printed.map((printed) =>
-    showPrinted(printed, treatment, Math.floor(MAX_CHARS / report.printed.length)),
+    showPrinted(printed, filters, Math.floor(MAX_CHARS / report.printed.length)),
   );
   const facts = Object.fromEntries(Object.entries(report.facts).filter(([, value]) => value !== undefined));
   const text = [
@@ -41,32 +42,32 @@ export function renderReport(report: Report<Record<string, unknown>>, treatment:
   };
   return {
     isError: isError(report.outcome),
-    text: treatment.redact(text.join('\n\n')),
-    structured: redactValues(structured, treatment),
+    text: filters.redact(text.join('\n\n')),
+    structured: redactValues(structured, filters),
   };
 }
 
-/** Whether MCP calls such a result an error. */
+/** Whether a result with this outcome is an error in MCP's terms. */
 export const isError = (outcome: Outcome): boolean => outcome === 'failed' || outcome === 'refused';
 
 function showPrinted(
   printed: Printed,
-  treatment: OutputFilters,
+  filters: OutputFilters,
   maxChars: number,
 ): { text: string; omittedChars: number } {
   return formatTranscript(printed.transcript, {
     maxChars: Math.min(maxChars, printed.maxChars ?? maxChars),
     keep: printed.keep ?? 'start',
     ...(printed.rest === undefined ? {} : { rest: printed.rest }),
-    redact: treatment.redact,
-    fence: (text) => (printed.untrusted && text !== '' ? treatment.fence(text) : text),
+    redact: filters.redact,
+    fence: (text) => (printed.untrusted && text !== '' ? filters.fence(text) : text),
   });
 }
 
-/** The facts that fit on a line, those of one nested object with its name before them; lists stand in the output above already. */
+/** Formats the facts that fit on one line, nested ones as `name.inner`. Longer lists are already part of the output above. */
 function describeFacts(facts: Readonly<Record<string, unknown>>): string {
   const words = Object.entries(facts).flatMap(([name, value]) =>
-    isObject(value)
+    isRecord(value)
       ? Object.entries(value).flatMap(([inner, one]) => describeFact(`${name}.${inner}`, one))
       : describeFact(name, value),
   );
@@ -79,21 +80,18 @@ function describeFact(name: string, value: unknown): string[] {
   return isShortList(value) ? [`${name}: ${value.join(', ')}`] : [];
 }
 
-const isObject = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 const isShortList = (value: unknown): value is (string | number)[] =>
   Array.isArray(value) &&
   value.length > 0 &&
   value.length <= 20 &&
   value.every((item) => typeof item === 'string' || typeof item === 'number');
 
-/** A walk over values, not over the JSON text: masking inside the text could break its escapes. */
-function redactValues(record: Record<string, unknown>, treatment: OutputFilters): Record<string, unknown> {
+/** Redacts the values of a record. Redacting its JSON text instead could break escapes. */
+function redactValues(record: Readonly<Record<string, unknown>>, filters: OutputFilters): Record<string, unknown> {
   const walk = (value: unknown): unknown => {
-    if (typeof value === 'string') return treatment.redact(value);
+    if (typeof value === 'string') return filters.redact(value);
     if (Array.isArray(value)) return value.map(walk);
-    if (typeof value === 'object' && value !== null) return redactValues({ ...value }, treatment);
+    if (isRecord(value)) return redactValues(value, filters);
     return value;
   };
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, walk(value)]));

@@ -1,19 +1,20 @@
 import { randomBytes } from 'node:crypto';
+import { plural } from '../core/format-values.ts';
 
-/** A text without anything that a terminal or a reader would not show, and how much of it there was. */
+/** A text without terminal sequences and invisible characters, with their numbers. */
 export interface CleanText {
   readonly text: string;
-  /** ANSI and other escape sequences: removed. */
+  /** Removed ANSI and other escape sequences. */
   readonly sequences: number;
-  /** Control characters: shown as pictures (U+2400 and on). */
+  /** Control characters, replaced by their pictures (from U+2400). */
   readonly controls: number;
-  /** Invisible and bidirectional Unicode: shown as `⟨U+202E⟩`. */
+  /** Invisible and bidirectional Unicode characters, replaced by their names (`⟨U+202E⟩`). */
   readonly invisibles: number;
 }
 
-// Strings (OSC, DCS, SOS, PM, APC) with their terminator, CSI, and the short ones. An unterminated string loses only its
-// introducer: swallowing the rest would let a log hide its own lines. No string reaches over another introducer, so the time it takes
-// grows with the length alone.
+// Strings (OSC, DCS, SOS, PM, APC) with their terminator, CSI sequences, and short ones. An unterminated string loses only its
+// introducer: removing the rest would let a log hide its own lines. No string extends over another introducer, so matching takes
+// linear time.
 const STRING_SEQUENCE =
   '(?:\\u001b[\\]PX^_]|[\\u009d\\u0090\\u0098\\u009e\\u009f])[^\\u0007\\u001b\\u0080-\\u009f]*(?:\\u0007|\\u001b\\\\|\\u009c)';
 const CSI_SEQUENCE = '(?:\\u001b\\[|\\u009b)[0-?]*[ -/]*[@-~]';
@@ -24,7 +25,7 @@ const CONTROLS = /(?![\t\n])\p{Cc}/gu;
 
 const INVISIBLES = /[\p{Default_Ignorable_Code_Point}\p{Cf}\u2028\u2029]/gu;
 
-/** Removes or makes visible everything in a text that a person looking at it would not see. */
+/** Removes or makes visible everything in a text that a reader would not see. */
 export function cleanText(raw: string): CleanText {
   let sequences = 0;
   let controls = 0;
@@ -35,7 +36,7 @@ export function cleanText(raw: string): CleanText {
       sequences += 1;
       return '';
     })
-    // Progress bars overwrite their line; each state becomes a line, so nothing hides behind a carriage return.
+    // Progress bars overwrite their line: each state becomes a line, so that a carriage return can't hide anything.
     .replace(/\r\n?/g, '\n')
     .replace(CONTROLS, (character) => {
       controls += 1;
@@ -49,7 +50,7 @@ export function cleanText(raw: string): CleanText {
   return { text, sequences, controls, invisibles };
 }
 
-// Emoji need U+FE0F and the joiner; only there are they left alone.
+// Emoji need U+FE0F and the zero-width joiner, which are kept only there.
 function isPartOfEmoji(character: string, offset: number, whole: string): boolean {
   if (character !== '\ufe0f' && character !== '\u200d') return false;
   const before = whole.slice(Math.max(0, offset - 3), offset);
@@ -69,15 +70,15 @@ function pictureOf(character: string): string {
   return code === 0x7f ? '␡' : nameOf(character);
 }
 
-/** One line of text that is safe to show to a person, at most `maxLength` characters: names and texts that come from elsewhere. */
+/** Turns a name or text from elsewhere into one line that is safe to show, of at most `maxLength` characters. */
 export function cleanLine(raw: string, maxLength = 500): string {
   const line = cleanText(raw).text.replace(/\s+/g, ' ').trim();
   return line.length > maxLength ? `${line.slice(0, maxLength - 1)}…` : line;
 }
 
 /**
- * Fences the words of programs and people that we don't know: cleaned, labelled as untrusted, between two lines that hold a random
- * boundary, which the text can't know and so can't close.
+ * Fences the output of unknown programs and people: cleans it and labels it as untrusted, between two lines with a random boundary.
+ * The text can't know the boundary, so it can't close the fence.
  */
 export function fenceUntrusted(raw: string): string {
   const clean = cleanText(raw);
@@ -92,12 +93,12 @@ export function fenceUntrusted(raw: string): string {
 
 function describeFindings({ sequences, controls, invisibles }: CleanText): string {
   const found = [
-    count(sequences, 'terminal sequence', 'removed'),
-    count(controls, 'control character', 'made visible'),
-    count(invisibles, 'invisible character', 'made visible'),
-  ].filter((words) => words !== '');
+    ...count(sequences, 'terminal sequence', 'removed'),
+    ...count(controls, 'control character', 'made visible'),
+    ...count(invisibles, 'invisible character', 'made visible'),
+  ];
   return found.length === 0 ? '' : `; ${found.join(', ')}`;
 }
 
-const count = (many: number, what: string, done: string): string =>
-  many === 0 ? '' : `${many} ${what}${many === 1 ? '' : 's'} ${done}`;
+const count = (found: number, noun: string, done: string): string[] =>
+  found === 0 ? [] : [`${plural(found, noun)} ${done}`];

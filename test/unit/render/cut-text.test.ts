@@ -4,8 +4,8 @@ import { cutText, trimLineEnds } from '../../../src/render/cut-text.ts';
 
 const numbered = Array.from({ length: 100 }, (_, index) => `line ${index}`).join('\n');
 
-describe('a text that is cut', () => {
-  it('keeps whole lines at its start, and says how many are missing and how to get them', () => {
+describe('a cut text', () => {
+  it('keeps whole lines at its start, and reports how many are missing and how to get them', () => {
     const cut = cutText(numbered, { maxChars: 50, keep: 'start', rest: 'use `last`' });
     expect(cut.text.split('\n').slice(0, -1)).toEqual(numbered.split('\n').slice(0, 7));
     expect(cut.text.split('\n').at(-1)).toBe(
@@ -25,7 +25,7 @@ describe('a text that is cut', () => {
     expect(text).toMatch(/^line 0\nline 1\n[\s\S]*\[… \d+ lines .*\]\n[\s\S]*line 98\nline 99$/);
   });
 
-  it('that fits is given back whole, without the padding at the ends of its lines', () => {
+  it('is complete if it fits, without the padding at the ends of lines', () => {
     expect(cutText(' NAME   STATUS   \n web    running  \n', { maxChars: 100, keep: 'start' })).toEqual({
       text: ' NAME   STATUS\n web    running\n',
       omittedLines: 0,
@@ -33,12 +33,12 @@ describe('a text that is cut', () => {
     });
   });
 
-  it('of one long line is cut inside it, and never inside a character', () => {
+  it('ends inside a single long line, but never inside a character', () => {
     const { text } = cutText('🚀'.repeat(50), { maxChars: 21, keep: 'both' });
     expect(text).toMatch(/^(?:🚀)+\n\[… 1 line .*\]\n(?:🚀)+$/u);
   });
 
-  it('is never longer than asked, and what is kept and what is left out make the whole', () => {
+  it('is never too long, and its kept and omitted parts add up to the whole', () => {
     const texts = array(string({ unit: 'grapheme', maxLength: 30 }), { maxLength: 40 });
     const sizes = integer({ min: 0, max: 200 });
     const ends = constantFrom('start' as const, 'end' as const, 'both' as const);

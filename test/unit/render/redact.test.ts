@@ -5,24 +5,24 @@ import { createRedactor } from '../../../src/render/redact.ts';
 const SECRET = 'hf_A/b+c"d\\e=ü9';
 
 test.each<[string, string]>([
-  ['as it is', SECRET],
+  ['in plain text', SECRET],
   ['in JSON', JSON.stringify({ token: SECRET })],
   ['in a URL', `https://x.example/?t=${encodeURIComponent(SECRET)}`],
-  ['in base 64', Buffer.from(SECRET).toString('base64')],
+  ['in Base64', Buffer.from(SECRET).toString('base64')],
   ['in a basic authorization', `Basic ${Buffer.from(`me:${SECRET}`).toString('base64')}`],
-  ['behind two letters in base 64', Buffer.from(`ab${SECRET}`).toString('base64')],
-  ['in the middle of base 64', Buffer.from(`a${SECRET}and more`).toString('base64')],
-  ['in base 64 for URLs', Buffer.from(SECRET).toString('base64url')],
+  ['after two letters in Base64', Buffer.from(`ab${SECRET}`).toString('base64')],
+  ['in the middle of Base64', Buffer.from(`a${SECRET}and more`).toString('base64')],
+  ['in Base64 for URLs', Buffer.from(SECRET).toString('base64url')],
   ['twice', `${SECRET} and ${SECRET}`],
 ])('a secret %s is masked', (_what, text) => {
   const masked = createRedactor([SECRET]).redact(text);
   expect(masked).toContain('[masked]');
-  // No part of it that would be worth guessing from.
+  // No part that would help to guess it.
   for (const piece of [SECRET, 'hf_A/b+c', Buffer.from(SECRET).toString('base64').slice(4, 16)])
     expect(masked).not.toContain(piece);
 });
 
-test('a known secret is nowhere in the result, whatever stands around it', () => {
+test('a known secret is never in the result, regardless of the text around it', () => {
   const secret = fc
     .string({ unit: 'grapheme-ascii', minLength: 6, maxLength: 30 })
     .filter((text) => text.trim().length >= 6);
@@ -35,7 +35,7 @@ test('a known secret is nowhere in the result, whatever stands around it', () =>
         const redact = createRedactor(secrets).redact;
         for (const one of secrets) {
           const masked = redact(`${before}${one.trim()}${after}`);
-          // A secret that is a piece of the mask itself can't be told from it.
+          // A secret that is part of the mask can't be distinguished from it.
           expect(
             '[masked]'.includes(one.trim()) ||
               !masked.replaceAll('[masked]', '').includes(one.trim()) ||
@@ -47,13 +47,13 @@ test('a known secret is nowhere in the result, whatever stands around it', () =>
   );
 });
 
-test('of two secrets that begin alike the longer one is masked to its end', () => {
+test('the longer of two secrets with the same beginning is masked completely', () => {
   expect(createRedactor(['secret-1', 'secret-1-and-more']).redact('x secret-1-and-more y secret-1 z')).toBe(
     'x [masked] y [masked] z',
   );
 });
 
-test('a short value is no secret: it would mask ordinary words', () => {
+test('a short value is not masked: it would mask ordinary words', () => {
   expect(createRedactor(['main', 'true', '', '     ', 'abcde']).redact('main true abcde')).toBe('main true abcde');
   expect(createRedactor(['abcdef']).redact('abcdef')).toBe('[masked]');
 });
@@ -65,7 +65,7 @@ test('the lines of a private key are masked one by one', () => {
   expect(createRedactor([key]).redact(key)).not.toContain('MIIE');
 });
 
-test('secrets can be added later, and none is forgotten', () => {
+test('secrets can be added later, and earlier ones stay masked', () => {
   const redactor = createRedactor();
   expect(redactor.redact('first-secret')).toBe('first-secret');
   redactor.add(['first-secret']);
@@ -74,12 +74,12 @@ test('secrets can be added later, and none is forgotten', () => {
   expect(redactor.redact('first-secret other-secret')).toBe('[masked] [masked]');
 });
 
-test('a text of patterns is taken as text', () => {
+test('pattern characters in a secret match literally', () => {
   expect(createRedactor(['a.c[d]*(e)']).redact('abcd aXc[d]*(e) a.c[d]*(e)')).toBe('abcd aXc[d]*(e) [masked]');
 });
 
-test('spellings that only some secrets have are masked too', () => {
-  // Every base 64 letter that the URL alphabet spells otherwise.
+test('encodings that only some secrets have are masked too', () => {
+  // Every Base64 letter that differs in the URL alphabet.
   const odd = 'zz\u00ff\u00ff\u00fe>>>???~~~';
   const { redact } = createRedactor([odd]);
   for (const prefix of ['', 'a', 'ab', 'abc']) {
@@ -91,11 +91,11 @@ test('spellings that only some secrets have are masked too', () => {
   }
   const quoted = createRedactor(['pass"word\\x']);
   expect(quoted.redact('a pass\\"word\\\\x b')).toBe('a [masked] b');
-  // Half a surrogate pair has no URL spelling, and is masked all the same.
+  // Half a surrogate pair has no URL encoding, but is still masked.
   expect(createRedactor(['half\ud800pair']).redact('<half\ud800pair>')).toBe('<[masked]>');
 });
 
-test('of a secret with several lines each long line is masked by itself, and no short one', () => {
+test('each long line of a multi-line secret is masked separately, and short lines are not', () => {
   const { redact } = createRedactor(['-----BEGIN-----\r\n   0123456789abcdef   \n0123456789abcde\nend-of-it\n']);
   expect(redact('x 0123456789abcdef y')).toBe('x [masked] y');
   expect(redact('x 0123456789abcde y')).toBe('x 0123456789abcde y');
@@ -103,7 +103,7 @@ test('of a secret with several lines each long line is masked by itself, and no 
   expect(redact('a\n\nb')).toBe('a\n\nb');
 });
 
-test('nothing is masked before anything is known, and a short value never is', () => {
+test('nothing is masked before a secret is added, and short values never are', () => {
   const redactor = createRedactor();
   const text = 'undefined, [masked]? abcde  abcdef';
   expect(redactor.redact(text)).toBe(text);

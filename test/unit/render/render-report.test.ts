@@ -21,11 +21,11 @@ const printed = (stdout: string, how: Omit<Printed, 'transcript'> = {}): Printed
   return { transcript, ...how };
 };
 
-const render = (report: Partial<Report<Record<string, unknown>>>, treatment = PLAIN) =>
-  renderReport({ outcome: 'done', summary: 'It was done.', printed: [], facts: {}, ...report }, treatment);
+const render = (report: Partial<Report<Record<string, unknown>>>, filters = PLAIN) =>
+  renderReport({ outcome: 'done', summary: 'It was done.', printed: [], facts: {}, ...report }, filters);
 
 describe('a result', () => {
-  it('says the same in its text and in its structure, so that each stands alone', () => {
+  it('has the same content in its text and its structure', () => {
     const { text, structured } = render({
       printed: [printed('one'), printed('two')],
       facts: { status: 'running', count: 2, isFinished: false, absent: undefined },
@@ -51,7 +51,7 @@ describe('a result', () => {
     });
   });
 
-  it('has in its text the facts that fit on a line: short lists, and those of one object with its name before them', () => {
+  it('includes facts that fit on one line in its text: short lists and nested facts', () => {
     const many = Array.from({ length: 21 }, (_, index) => index);
     const { text, structured } = render({
       facts: { gpus: ['A100', 2], run: { name: 'train', jobs: [1], deeper: { x: 1 } }, many, none: [], mixed: [{}] },
@@ -60,11 +60,11 @@ describe('a result', () => {
     expect(structured).toMatchObject({ many, none: [], mixed: [{}] });
   });
 
-  it.each(OUTCOMES)('that is %s is an error only where nothing came of it', (outcome) => {
+  it.each(OUTCOMES)('with the outcome %s is an error only if it failed or was refused', (outcome) => {
     expect(render({ outcome }).isError).toBe(outcome === 'failed' || outcome === 'refused');
   });
 
-  it('is cut where a piece is longer than it may be, and says so', () => {
+  it('is cut and marked as truncated if its output is too long', () => {
     const long = 'x\n'.repeat(30_000);
     const { text, structured } = render({ printed: [printed(long), printed('short')] });
     expect(text.length).toBeLessThan(45_000);
@@ -75,7 +75,7 @@ describe('a result', () => {
     expect(render({ printed: [printed('short')] }).structured).not.toHaveProperty('truncated');
   });
 
-  it('has its secrets masked wherever they stand', () => {
+  it('has its secrets masked everywhere', () => {
     const redact = (text: string): string => text.replaceAll('s3cret', '[masked]');
     const rendered = render(
       { summary: 's3cret', printed: [printed('s3cret')], facts: { list: ['s3cret', 1], deep: { one: 's3cret' } } },
@@ -85,7 +85,7 @@ describe('a result', () => {
     expect(rendered.structured).toMatchObject({ list: ['[masked]', 1], deep: { one: '[masked]' } });
   });
 
-  it('labels the words of strangers, and only those', () => {
+  it('fences untrusted output, and only that', () => {
     const fence = (text: string): string => `<${text}>`;
     const { structured } = render(
       { printed: [printed('log', { untrusted: true }), printed('', { untrusted: true }), printed('table')] },
