@@ -1,4 +1,4 @@
-"""What runs in a forked child: it takes one request, says so, waits for the word to go, and becomes that dstack command."""
+"""Runs in a forked child: takes one request, acknowledges it, waits for the signal to run it, and becomes that dstack command."""
 
 import atexit
 import ctypes
@@ -16,15 +16,17 @@ import traceback
 import environment_recorder
 import introspect
 import rich_consoles
+import wire_gate
 from entry_script import make_main, strip_own_frames
 from pinned_file import pin_file
 
 PARKED = b"p"
 ACKNOWLEDGED = b"a"
 FAILED = b"f"
+WIRE = b"w"
 GO = b"G"
 
-# What a command opens and allocates is a fraction of it.
+# A command needs only a fraction of these.
 NEEDED_DESCRIPTORS = 128
 NEEDED_MEMORY = 64 << 20
 
@@ -33,13 +35,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def set_parent_death_signal(number, parent):
-    """Has the kernel send the signal when the parent ends, however it ends."""
+    """Makes the kernel send the signal when the parent ends, in any way."""
     _libc.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     return os.getppid() == parent
 
 
 class ChildProcess:
-    """The life of a child after the fork. It never returns."""
+    """The child after the fork. It never returns."""
 
     def __init__(self, entry, channel, printed):
         self._script, self._code = entry
@@ -80,7 +82,7 @@ class ChildProcess:
                     pass  # the descriptor of the listing itself
 
     def _park(self):
-        """Arranges that the script stops where it first parses arguments, and takes its request there."""
+        """Makes the script stop where it first parses arguments, and take its request there."""
         import argparse
 
         original = argparse.ArgumentParser.parse_known_args
@@ -97,7 +99,7 @@ class ChildProcess:
         environment_recorder.start_recording()
 
     def _take_request(self):
-        """Waits for a request, acknowledges it and waits for the word to go. Ends the process where it never comes."""
+        """Waits for a request, acknowledges it and waits for the signal to run it. Ends the process if that never comes."""
         request, pinned = self._receive_request()
         try:
             os.chdir(request["cwd"])
@@ -108,7 +110,6 @@ class ChildProcess:
         self._channel.sendall(ACKNOWLEDGED)
         if self._channel.recv(1) != GO:
             os._exit(0)
-        self._channel.close()
         return request, pinned
 
     def _receive_request(self):
@@ -126,7 +127,7 @@ class ChildProcess:
         return bytes(content)
 
     def _begin(self, taken):
-        """Puts the request's argv, environment and pinned file in place. A question is answered here: it needs no command."""
+        """Sets up the argv, environment and pinned file of the request. Answers a question right here, since it needs no command."""
         request, pinned = taken
         rich_consoles.unwatch_consoles()
         if request["env"]:
@@ -137,12 +138,21 @@ class ChildProcess:
         if request.get("pinned"):
             pin_file(request["pinned"], pinned)
         gc.enable()
+        if "task" not in request:
+            self._judge_requests(request.get("wire"))
         if "task" in request:
             end_process(lambda: introspect.answer(request["task"], self._script, self._code))
         for fd, content in self._printed.items():
             if content:
                 os.write(fd, content)
         sys.argv[1:] = request["argv"]
+
+    def _judge_requests(self, rule):
+        """Puts the gate on dstack's requests in place, whose events go to the worker."""
+        if rule is None:
+            self._channel.close()
+            return
+        wire_gate.install(rule, lambda event: self._channel.sendall(WIRE + _with_length(json.dumps(event).encode())))
 
     def _run_script(self, taken):
         namespace = make_main(self._script, [])
@@ -152,7 +162,7 @@ class ChildProcess:
 
 
 def check_room():
-    """Steps aside before anything ran where this process has too little room for a command. @raise OSError saying what lacks."""
+    """Raises OSError, before anything has run, if this process has too few resources for a command."""
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if descriptors != resource.RLIM_INFINITY and descriptors < NEEDED_DESCRIPTORS:
         raise OSError("only %d descriptors may be open" % descriptors)
@@ -164,7 +174,7 @@ def _with_length(content):
 
 
 def end_process(body):
-    """Runs the body and ends the process as the interpreter does: traceback, threads, exit handlers, streams, exit code."""
+    """Runs the body and ends the process like the interpreter: traceback, threads, exit handlers, streams, exit code."""
     code = _run_to_code(body)
     _call_quietly(threading._shutdown)
     _call_quietly(atexit._run_exitfuncs)

@@ -12,11 +12,12 @@ PING = b"?"
 
 # To the server.
 READY = b"r"
-ACKNOWLEDGED = b"a"  # a child holds the whole request and waits for GO
+ACKNOWLEDGED = b"a"  # a child has the complete request and waits for GO
 REFUSED = b"n"  # payload: why; nothing ran
 STDOUT = b"o"
 STDERR = b"e"
 EXIT = b"x"
+WIRE = b"w"  # payload: JSON, one event of the gate on dstack's requests
 PONG = b"!"
 
 
@@ -25,7 +26,7 @@ def encode(kind, request, payload=b""):
 
 
 def take_frames(buffer):
-    """Takes the whole frames off the front of a bytearray."""
+    """Removes complete frames from the front of a bytearray and yields them."""
     while len(buffer) >= HEADER.size:
         length, kind, request = HEADER.unpack_from(buffer)
         end = HEADER.size + length

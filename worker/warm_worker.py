@@ -1,7 +1,7 @@
 """Keeps dstack's modules in memory and forks a child for each command.
 
 Usage: <interpreter> -B warm_worker.py <dstack script>, with the control channel (a stream socket) on descriptor 3.
-The end of the channel is the end of the worker: reading commands are ended, changing ones may finish within a limit.
+When the channel closes, the worker ends: it terminates commands that read, and lets changes finish within a limit.
 """
 
 import gc
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-# With PYTHONSAFEPATH the interpreter doesn't look beside the script that it runs.
+# With PYTHONSAFEPATH, the interpreter doesn't search the folder of the script.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import child_process
@@ -25,14 +25,14 @@ from child_handle import CHUNK, ChildHandle
 from entry_script import compile_entry, use_path_of
 
 CONTROL_FD = 3
-# A new parked child is forked only when the one that was used has had its first slice of the processor.
+# A new parked child is forked only after the one that was used has had its first time slice.
 REFILL_DELAY = 0.03
-# Where parking fails again and again, commands are forked before the entry script runs: slower, and as right.
+# If parking fails repeatedly, commands are forked before the entry script runs: slower, but equally correct.
 PARKING_ATTEMPTS = 3
 HAND_OVER_ATTEMPTS = 3
-# The server may be slower than a command that floods: above this, commands wait in their pipes.
+# The server may be slower than a command's output: above this limit, commands wait in their pipes.
 UNSENT_LIMIT = 4 << 20
-# A replace waits for the old run to end before it submits the new one.
+# A replace waits for the old run to stop before it submits the new one.
 CHANGE_GRACE = 300.0
 TERMINATION_GRACE = 2.0
 
@@ -88,7 +88,7 @@ class Worker:
         os.set_blocking(write, False)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        # Ctrl-C in the server's terminal is the server's affair; the worker ends with it.
+        # Ctrl-C in the server's terminal is for the server; the worker ends with it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._wakeup = read
         self._selector.register(read, selectors.EVENT_READ, (self._on_signal, None))
@@ -195,7 +195,7 @@ class Worker:
             return self._hand_over(request, payload)
         child = self._by_request.get(request)
         if child is None:
-            return None  # it has just ended
+            return None  # it has just exited
         if kind == frames.KILL:
             child.abandoned = True
             return child.send_signal(int(payload))
@@ -237,7 +237,7 @@ class Worker:
 
     def _send_to(self, child):
         if child.channel is None:
-            return  # it died: its end is on the way
+            return  # it died: its exit will be handled
         try:
             while child.unsent:
                 sent = child.channel.send(child.unsent)
@@ -251,14 +251,14 @@ class Worker:
 
     def _on_channel(self, child, events):
         if child.channel is None:
-            return  # its end was noticed in the same round
+            return  # its exit was handled in the same round
         if events & selectors.EVENT_WRITE:
             self._send_to(child)
         if events & selectors.EVENT_READ:
             self._read_channel(child)
 
     def _read_channel(self, child):
-        """Takes what the child said. Gives whether there may be more."""
+        """Reads what the child sent. Returns whether there may be more."""
         try:
             data = child.channel.recv(CHUNK)
         except BlockingIOError:
@@ -288,6 +288,8 @@ class Worker:
             if kind == child_process.PARKED:
                 self._parking_failures = 0
                 self._say_ready(json.loads(content))
+            elif kind == child_process.WIRE:
+                self._put(frames.WIRE, child.request, content)
             else:
                 self._refuse(child, content)
 
@@ -318,7 +320,7 @@ class Worker:
         except BlockingIOError:
             return
         except OSError:
-            child.input = b""  # it doesn't read any more
+            child.input = b""  # it no longer reads
         if not child.input:
             self._selector.unregister(child.stdin)
             self._close_stdin(child)
@@ -357,7 +359,7 @@ class Worker:
             self._refill_at = time.monotonic() + 0.1 * 4**self._parking_failures
         request, going = child.request, child.going
         if request is not None and not going and not child.acknowledged and not child.abandoned:
-            # It died before it said that it had the request: nothing ran, so another may have it.
+            # It died before it acknowledged the request: nothing ran, so another child can take it.
             self._discard(child)
             return self._hand_over(request, child.payload, child.attempt + 1)
         if request is not None:
@@ -365,13 +367,13 @@ class Worker:
             if not child.outlives_server:
                 child.end_group()
         self._discard(child)
-        # Last of all: whoever hears of the end finds nothing of the child open.
+        # Sent last: nothing of the child is open when the server learns of its end.
         if request is not None:
             self._put(frames.EXIT, request, json.dumps(_describe(child, going)).encode())
         return None
 
     def _drain(self, child):
-        """Reads what the child left in its pipes. What it started and left behind may hold them open: that isn't waited for."""
+        """Reads what the child left in its pipes. Doesn't wait for processes that it left behind, which may keep them open."""
         for name in ("stdout", "stderr"):
             fd = getattr(child, name)
             while fd >= 0 and self._read_output(child, name, fd):
@@ -427,7 +429,7 @@ def _describe(child, going):
 
 
 def why_not():
-    """Why this dstack can't be served by forked children."""
+    """Returns why this dstack can't be served by forked children; None if it can."""
     if threading.active_count() > 1:
         return "an import started a thread, which a forked child would lack"
     if preload.is_editable():
@@ -443,7 +445,7 @@ def decline(reason):
 def main(script):
     server = os.getppid()
     gc.disable()
-    # A stopped worker wouldn't notice the end of its server: the kernel wakes it then.
+    # A stopped worker wouldn't notice that its server ended, so the kernel resumes it then.
     child_process.set_parent_death_signal(signal.SIGCONT, server)
     os.set_inheritable(CONTROL_FD, False)
     use_path_of(script)

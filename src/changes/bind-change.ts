@@ -1,6 +1,8 @@
 import type { Binding, ChangeRequest, ConsentSummary, Operation, PendingChange } from '../core/change.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { Endpoint } from '../dstack/client/read-dstack-config.ts';
+import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
+import { bindRequests } from './expected-requests.ts';
 
 /** Everything that consent to a change is bound to, and what the person is shown. */
 export interface ChangeToBind {
@@ -10,6 +12,7 @@ export interface ChangeToBind {
   readonly resource: Binding['resource'];
   readonly endpoint: Endpoint;
   readonly cliVersion: string;
+  readonly requests: readonly ExpectedChange[] | undefined;
   /** The id of the existing resource; null if there is none. */
   readonly present: string | null;
   readonly affected?: readonly string[];
@@ -38,6 +41,7 @@ export function bindChange(change: ChangeToBind): PendingChange {
       affected,
       pricePerHour: pricePerHour ?? null,
       cliVersion: change.cliVersion,
+      requests: bindRequests(change.requests),
     },
     summary: { ...shown, resource, project, server, pricePerHour },
   };

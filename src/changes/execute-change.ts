@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Report } from '../core/report.ts';
 import { findResource } from '../dstack/client/find-resource.ts';
-import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
 import type { Consent } from '../safety/consent/consent.ts';
 import { describeLevel } from '../safety/consent/describe-change.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import type { Execution, PlanScope } from './planned-change.ts';
+import { verifyOutcome } from './verify-outcome.ts';
+import type { VerifiedOutcome } from './verify-outcome.ts';
 
 /** Makes a change that was consented to, once, and looks up the state of its resource afterwards. */
 export async function executeChange(
@@ -13,15 +14,15 @@ export async function executeChange(
   execution: Execution,
   consent: Consent,
 ): Promise<Report<ChangeFacts>> {
-  const { argv, options, resource, facts, profiles, endStates } = execution;
-  const transcript = await dstack.change(argv, consent, options);
+  const { argv, options, resource, facts, profiles, endStates, requests } = execution;
+  const transcript = await dstack.change(argv, consent, { ...options, project: resource.project, requests });
   const reported = execution.readOutcome(transcript);
   const swapped =
     transcript.pinning === 'changed' || (profiles !== undefined && (await haveChanged(workspace, profiles)));
-  const outcome = swapped ? SWAPPED : reported;
+  const outcome = swapped ? SWAPPED : verifyOutcome(reported, transcript, requests);
   const name = reported.name ?? resource.name;
   const found = name === undefined ? undefined : await lookUpStatus(dstack, { ...resource, name });
-  const wasRemoved = endStates !== undefined && reported.outcome === 'done';
+  const wasRemoved = endStates !== undefined && outcome.outcome === 'done';
   const status = found === 'gone' && !wasRemoved ? undefined : found;
   return {
     outcome: outcome.outcome,
@@ -58,11 +59,11 @@ const lookUpStatus = (
     () => undefined,
   );
 
-const describeResult = ({ message }: Pick<ChangeOutcome, 'message'>, state: string | undefined): string =>
+const describeResult = ({ message }: Pick<VerifiedOutcome, 'message'>, state: string | undefined): string =>
   `${message.replace(/\.?$/, '.')}${state === undefined ? '' : ` The ${state}.`}`;
 
 /** A file that was swapped in flight is an incident, whatever dstack reported. */
-const SWAPPED: Pick<ChangeOutcome, 'outcome' | 'message' | 'hint'> = {
+const SWAPPED: VerifiedOutcome = {
   outcome: 'unknown',
   message:
     'The configuration or a profile changed while dstack read it: what was applied may not be what was approved.',

@@ -25,6 +25,7 @@ import {
 import type { ApplyAction, ApplyPlan } from './apply-plan.ts';
 import { bindChange } from './bind-change.ts';
 import { enforcePriceCaps } from './enforce-price-caps.ts';
+import { requestsToApply } from './expected-requests.ts';
 
 /** Plans a configuration by answering `n` to dstack's own question, and binds what would be applied. */
 export async function planApply(scope: PlanScope, request: ApplyRequest): Promise<PlannedChange> {
@@ -40,6 +41,11 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
   const resource = { kind: kindOf(head.type), name, project: request.project };
   const present =
     action === 'create' || name === undefined ? undefined : await findResource(dstack, { ...resource, name });
+  const cli = await dstack.cli();
+  const requests = cli.judgesRequests
+    ? requestsToApply({ type: head.type, name, action }, planned.transcript)
+    : undefined;
+  if (cli.judgesRequests && requests === undefined) return cannotVerify(planned);
   const argv = await dstack.check({ ...command, flags: { ...command.flags, '--yes': true, '--detach': true } });
   if (!hasEffect(argv, 'change', 'destroy')) throw new TypeError('apply --yes must count as a change');
   return {
@@ -55,7 +61,8 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
       argv,
       resource: { kind: head.type, name },
       endpoint,
-      cliVersion: (await dstack.cli()).version,
+      cliVersion: cli.version,
+      requests,
       present: present?.id ?? null,
       affected: action === 'replace' ? [nameOf(planned)] : [],
       files: { cwd: planned.file.folder, hashes: filesOf(planned) },
@@ -72,6 +79,7 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
       argv,
       options,
       resource,
+      requests,
       readOutcome: readApplyOutcome,
       facts: { operation: plan.action, resource: { kind: head.type, name }, project: endpoint.project },
       profiles: { folder: planned.file.folder, hashes: planned.profiles },
@@ -126,6 +134,16 @@ const presetRefused = (file: string): ToolError =>
 function possibleAction({ action, blockers }: PlanFacts): ApplyAction | undefined {
   return action === 'unknown' || action === 'none' || blockers.length > 0 ? undefined : action;
 }
+
+/** A dstack that plans in another way than those that are known: what it would send can't be compared with what was approved. */
+const cannotVerify = (planned: ApplyPlan): PlannedChange => ({
+  kind: 'settled',
+  printed: [planned.transcript],
+  facts: planFacts(planned),
+  outcome: 'unknown',
+  summary: "This server doesn't recognize the requests of the installed dstack, so it can't apply the plan.",
+  next: 'Show the plan to the user. The doctor tool shows which dstack is used; a newer dstack-mcp may know it.',
+});
 
 function settle(planned: ApplyPlan): PlannedChange {
   const { plan, transcript } = planned;

@@ -8,6 +8,7 @@ import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readDeleteOutcome } from '../dstack/output/read-outcome.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
+import { deleteInstanceRequest, deleteRequest } from './expected-requests.ts';
 import { planRemoval } from './plan-removal.ts';
 import type { Inspection } from './plan-removal.ts';
 import type { PlannedChange, PlanScope } from './planned-change.ts';
@@ -42,6 +43,7 @@ function planNamed(
       flags: { '--yes': true, '--instance': instance, '--project': project },
       positionals: [name],
     },
+    sends: instance === undefined ? deleteRequest(`${kind}s`, name) : deleteInstanceRequest(name, instance),
     execution: { options: {}, readOutcome: readDeleteOutcome, endStates: 'any' },
     inspect: (found) => {
       const instances = kind === 'fleet' ? readInstances(found, instance) : [];
@@ -73,6 +75,7 @@ function planRunFile(
       command: 'delete',
       flags: { '--file': file.relativePath, '--yes': true, '--project': request.project },
     },
+    sends: deleteRequest('runs', name),
     files: { cwd: file.folder, hashes: { [file.realPath]: file.sha256 } },
     execution: {
       options: { cwd: file.folder, pinnedFile: { path: file.realPath, bytes: file.bytes } },

@@ -4,6 +4,7 @@ import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
 import { findResource } from '../dstack/client/find-resource.ts';
 import type { FoundResource, ResourceKind } from '../dstack/client/find-resource.ts';
+import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
 import type { Execution, PlannedChange, PlanScope, SettledPlan } from './planned-change.ts';
 import { bindChange } from './bind-change.ts';
 import type { ChangeToBind } from './bind-change.ts';
@@ -18,6 +19,8 @@ export interface Removal {
   /** What the consent names; an instance is a part of the fleet `name`. */
   readonly resource: Binding['resource'];
   readonly command: CommandRequest;
+  /** What dstack sends for it. */
+  readonly sends: ExpectedChange;
   readonly files?: ChangeToBind['files'];
   readonly execution: Pick<Execution, 'options' | 'readOutcome' | 'endStates'>;
   /** Looks at the existing resource: what would be lost, or why there is nothing to consent to. */
@@ -60,6 +63,8 @@ export async function planRemoval({ dstack, policy }: PlanScope, removal: Remova
   const argv = await dstack.check(removal.command);
   if (!hasEffect(argv, 'destroy')) throw new TypeError(`${argv.command} --yes must count as destructive`);
   const { action, losses, moreLosses = [], affected } = inspection;
+  const cli = await dstack.cli();
+  const requests = cli.judgesRequests ? [removal.sends] : undefined;
   return {
     kind: 'ready',
     printed: inspection.showsOutput ? [found.transcript] : [],
@@ -72,14 +77,21 @@ export async function planRemoval({ dstack, policy }: PlanScope, removal: Remova
       argv,
       resource,
       endpoint,
-      cliVersion: (await dstack.cli()).version,
+      cliVersion: cli.version,
+      requests,
       present: found.id,
       ...(affected === undefined ? {} : { affected }),
       ...(removal.files === undefined ? {} : { files: removal.files }),
       shown: { action, losses: [...losses, ...moreLosses], warnings: [] },
     }),
     // Not the state before the change: it's looked up afterwards.
-    execution: { ...removal.execution, argv, resource: wanted, facts: { operation, resource, project } },
+    execution: {
+      ...removal.execution,
+      argv,
+      resource: wanted,
+      facts: { operation, resource, project },
+      requests,
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readStopOutcome } from '../dstack/output/read-outcome.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
+import { stopRequest } from './expected-requests.ts';
 import { planRemoval } from './plan-removal.ts';
 import type { Inspection } from './plan-removal.ts';
 import type { PlannedChange, PlanScope } from './planned-change.ts';
@@ -22,6 +23,7 @@ export function planStop(scope: PlanScope, request: StopRequest): Promise<Planne
       flags: { '--yes': true, '--abort': abort, '--project': project },
       positionals: [name],
     },
+    sends: stopRequest(name, abort),
     execution: { options: {}, readOutcome: readStopOutcome, endStates: STOPPED },
     inspect: (found) => inspectRun(found, request),
   });

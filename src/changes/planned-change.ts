@@ -3,6 +3,7 @@ import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { ResourceKind } from '../dstack/client/find-resource.ts';
 import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
 import type { RunOptions } from '../dstack/run/runner.ts';
+import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
 import type { EnvFiles } from '../configuration/env-files.ts';
 import type { PlanTerms } from '../core/card.ts';
 import type { PendingChange } from '../core/change.ts';
@@ -62,6 +63,8 @@ export interface Execution {
   readonly facts: Partial<ChangeFacts>;
   /** The states that show that a removal took effect; absent for changes that remove nothing. */
   readonly endStates?: ReadonlySet<string> | 'any';
+  /** The change requests that dstack may send; undefined if they can't be judged, because dstack isn't a Python script. */
+  readonly requests: readonly ExpectedChange[] | undefined;
   /** The profile files that dstack read, to see whether they changed while it did. */
   readonly profiles?: { readonly folder: string; readonly hashes: Readonly<Record<string, string>> };
 }

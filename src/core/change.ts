@@ -51,6 +51,8 @@ export interface Binding {
   /** Dollars per hour for all nodes together; null if dstack shows no price. */
   readonly pricePerHour: number | null;
   readonly cliVersion: string;
+  /** SHA-256 of the change requests that dstack may send; null if they can't be judged, because dstack isn't a Python script. */
+  readonly requests: string | null;
 }
 
 /** What the user sees before approving. */

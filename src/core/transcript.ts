@@ -10,6 +10,22 @@ export type Exit =
   /** The worker or its child died after it received the command: what dstack did is unknown. */
   | { readonly kind: 'lost'; readonly reason: string };
 
+/** A request of dstack to its server, as the gate in dstack's process saw it (`worker/wire_gate.py`). `path` is below `/api/`. */
+export type WireEvent =
+  /** A plan was requested for the specification with this SHA-256 (hex, over canonical JSON). */
+  | { readonly event: 'plan'; readonly path: string; readonly sha256: string }
+  | { readonly event: 'sent'; readonly path: string; readonly kind: 'change' | 'hand-over' }
+  | {
+      readonly event: 'answered';
+      readonly path: string;
+      readonly kind: 'change' | 'hand-over';
+      readonly status: number;
+    }
+  /** It was sent, and no response arrived. */
+  | { readonly event: 'lost'; readonly path: string; readonly kind: 'change' | 'hand-over'; readonly why: string }
+  /** It wasn't sent. */
+  | { readonly event: 'denied'; readonly path: string; readonly why: string };
+
 /** The verbatim record of one dstack command: its output and how it ended. */
 export interface Transcript {
   /** The command as a person would type it. */
@@ -21,6 +37,8 @@ export interface Transcript {
   readonly exit: Exit;
   readonly durationMs: number;
   readonly ran: 'plain' | 'warm';
+  /** The requests that matter, in order. Missing if dstack ran without the gate: its executable isn't a Python script. */
+  readonly requests?: readonly WireEvent[];
   /**
    * How the content of a pinned file was ensured. `held`: dstack read it from memory. `checked`: the file was unchanged before and
    * after. `changed`: the file changed during the command, so it is unknown what dstack read.

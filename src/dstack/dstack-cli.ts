@@ -4,45 +4,47 @@ import type { Catalog } from './argv/catalog.ts';
 import { checkArgv } from './argv/check-argv.ts';
 import type { CheckedArgv, CommandRequest } from './argv/command.ts';
 import { findExecutable } from './locate/find-executable.ts';
-import type { Executable, Runner } from './run/runner.ts';
+import type { Executable, Runner, RunOptions } from './run/runner.ts';
 import { createHelpSource, createWholeHelpSource } from './catalog/help-source.ts';
 import { createPlainRunner } from './run/process-runner.ts';
 import { resolveCliIdentity, readInstallationStamp } from './locate/cli-identity.ts';
 import type { Introspection } from './warm/introspection.ts';
 import { createWarmRunner } from './warm/runner.ts';
 import type { WarmRunner, WarmStatus } from './warm/runner.ts';
+import type { ClientCli } from './client/dstack-client.ts';
 import type { Log } from '../core/log.ts';
-import { recordCommands } from './run/record-commands.ts';
 import { spendConsent } from '../safety/consent/consent.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import type { Settings } from '../settings/settings.ts';
 import { workerFolder } from '../settings/bundled-files.ts';
+import type { Transcript } from '../core/transcript.ts';
+import { currentCall } from '../observability/track-calls.ts';
 
-/** How often it is looked whether another dstack was installed. */
-const LOOK_AGAIN_MS = 1_000;
+/** Interval for checking whether another dstack was installed. */
+const RECHECK_MS = 1_000;
 
-/** The installed dstack CLI: found, known and ready to be run. */
-export interface Cli {
+/** The installed dstack CLI: found, identified and ready to run. */
+export interface Cli extends ClientCli {
   readonly executable: Executable;
-  /** Changes when another dstack is installed in its place. */
+  /** Changes if another dstack is installed in its place. */
   readonly stamp: string | undefined;
   readonly version: string;
   readonly catalog: Catalog;
   readonly runner: Runner;
-  /** What dstack's own interpreter tells: schemas, and its parser's verdict. */
+  /** Questions to dstack's own interpreter: schemas, and its parser's verdict. */
   readonly introspection: Introspection;
-  /** The environment that dstack is run in. */
+  /** The environment that dstack runs in. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The one way from a request to an argv that a runner takes. */
+  /** Turns a request into an argv that a runner accepts. This is the only way to get one. */
   check(request: CommandRequest): Promise<CheckedArgv>;
-  /** How the warm worker stands. */
+  /** Returns the state of the warm worker. */
   worker(): WarmStatus;
 }
 
-/** Finds the CLI at its first use, and anew when it was upgraded. A failure isn't kept: dstack may be installed while the server runs. */
+/** Finds the CLI on first use, and again after an upgrade. Failures aren't cached: dstack may be installed while the server runs. */
 export interface CliFinder {
   get(): Promise<Cli>;
-  /** Has the worker start; resolves when it has begun. @throws ToolError `cli-not-found` */
+  /** Starts the worker in the background. @throws ToolError `cli-not-found` */
   warmUp(): Promise<void>;
   close(): Promise<void>;
 }
@@ -60,7 +62,7 @@ export function createCliFinder(options: CliFinderOptions): CliFinder {
   const find = (): Found => {
     const runners = findRunners(options);
     const cli = runners.then((found) => loadCli(found, options));
-    const found = { runners, cli, lookedAt: performance.now() };
+    const found = { runners, cli, checkedAt: performance.now() };
     current = found;
     cli.catch(async () => {
       if (current === found) current = undefined;
@@ -73,18 +75,18 @@ export function createCliFinder(options: CliFinderOptions): CliFinder {
       if (current === undefined) return find().cli;
       const known = current;
       const cli = await known.cli;
-      if (performance.now() - known.lookedAt < LOOK_AGAIN_MS) return cli;
-      known.lookedAt = performance.now();
+      if (performance.now() - known.checkedAt < RECHECK_MS) return cli;
+      known.checkedAt = performance.now();
       if ((await readInstallationStamp(cli.executable)) === cli.stamp) return cli;
       if (current !== known) return (current ?? find()).cli;
-      // Another dstack was installed in its place: what it documents is read anew, and no worker of the old one is left.
+      // Another dstack was installed in its place: its documentation is read again, and the old worker is ended.
       options.log.info({ executable: cli.executable.path }, 'dstack was upgraded');
       const next = find();
       await closeRunner(known);
       return next.cli;
     },
     async warmUp() {
-      // It needn't be known which dstack it is: that may take as long as the worker's start.
+      // Doesn't wait for the identity of dstack: that can take as long as the worker's start.
       const { runner } = await (current ?? find()).runners;
       runner.warmUp();
     },
@@ -97,10 +99,10 @@ export function createCliFinder(options: CliFinderOptions): CliFinder {
 interface Found {
   readonly runners: Promise<Runners>;
   readonly cli: Promise<Cli>;
-  lookedAt: number;
+  checkedAt: number;
 }
 
-/** Ends what was started for a CLI, known or not yet. What was read of it is kept first: the next server needn't ask again. */
+/** Ends what was started for a CLI. The catalog is saved first, so that the next server needn't read it again. */
 async function closeRunner({ runners, cli }: Found): Promise<void> {
   const found = await runners.catch(() => undefined);
   await found?.runner.close();
@@ -120,14 +122,14 @@ async function findRunners({ settings, env, home, log }: CliFinderOptions): Prom
     env,
     homeDir: home,
   });
-  // Left out where it isn't set: dstack takes an empty one, as Claude Desktop hands it over, for a project without a name.
+  // Omitted if not set: dstack treats an empty value, which Claude Desktop passes, as a project without a name.
   const dstackEnv = { ...env, DSTACK_PROJECT: settings.project };
   const worker = workerFolder();
   const plain = createPlainRunner({
     executable,
     env: dstackEnv,
     spendConsent,
-    launcherPath: path.join(worker, 'launch_pinned.py'),
+    launcherPath: path.join(worker, 'launch_dstack.py'),
     log,
   });
   const runner = createWarmRunner({
@@ -159,6 +161,7 @@ async function loadCli(
   });
   return {
     executable,
+    judgesRequests: executable.interpreter !== undefined,
     stamp: await readInstallationStamp(executable),
     version: identity.version,
     catalog,
@@ -167,11 +170,36 @@ async function loadCli(
     env,
     check: (request) =>
       checkArgv(request, catalog, {
-        // Asked for only where such a flag is given: a policy that can't be read doesn't keep anyone from reading.
+        // Read only if such a flag is used: a broken policy doesn't prevent reading.
         get allowedFlags() {
           return policy.allowedFlags();
         },
       }),
     worker: () => runner.state(),
+  };
+}
+
+/** Wraps a runner: records each command in the current call and in the log. */
+function recordCommands(runner: Runner, log: Log): Runner {
+  const record = async <Options extends RunOptions>(
+    { command }: CheckedArgv,
+    options: Options,
+    run: (options: Options) => Promise<Transcript>,
+  ): Promise<Transcript> => {
+    const ongoing = currentCall()?.command(command);
+    if (ongoing === undefined) return run(options);
+    let transcript: Transcript | undefined;
+    try {
+      transcript = await run({ ...options, onBegin: (ran) => ongoing.begin(ran) });
+      return transcript;
+    } finally {
+      const { startedAt: _, waitedMs, durationMs, ...facts } = ongoing.end(transcript?.exit);
+      log.debug({ ...facts, waitedMs: Math.round(waitedMs), durationMs: Math.round(durationMs) }, 'command');
+    }
+  };
+  return {
+    read: (argv, options) => record(argv, options, (recorded) => runner.read(argv, recorded)),
+    change: (argv, consent, options) => record(argv, options, (recorded) => runner.change(argv, consent, recorded)),
+    close: () => runner.close(),
   };
 }

@@ -7,6 +7,7 @@ import type { Consent } from '../../safety/consent/consent.ts';
 import { ownTranscript } from '../../core/transcript.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import type { RunOptions, Runner } from '../run/runner.ts';
+import type { ExpectedChange, WireRule } from '../run/wire-rule.ts';
 import { readFailure } from '../output/read-failure.ts';
 import type { Failure } from '../output/read-failure.ts';
 import { createLogPager } from '../output/page-log.ts';
@@ -28,6 +29,8 @@ export interface ClientCli {
   readonly version: string;
   readonly catalog: Catalog;
   readonly runner: Pick<Runner, 'read' | 'change'>;
+  /** Whether the gate in dstack's process judges its requests: the executable is a Python script. */
+  readonly judgesRequests: boolean;
   /** The environment that dstack runs in. */
   readonly env: Readonly<Record<string, string | undefined>>;
   check(request: CommandRequest): Promise<CheckedArgv>;
@@ -48,6 +51,13 @@ export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' 
   /** False for a look-up of the current state, where "not found" is an answer. Defaults to true. */
   readonly guarded?: boolean;
 };
+
+/** How a change is made. */
+export interface ChangeOptions extends Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> {
+  readonly project: string | undefined;
+  /** The requests that dstack may send; undefined if they can't be judged. */
+  readonly requests: readonly ExpectedChange[] | undefined;
+}
 
 /**
  * The installed dstack CLI for one call or one plan: each command is checked against the catalog, guarded against useless retries and
@@ -104,6 +114,7 @@ export class DstackClient {
     const transcript = await runner.read(argv, {
       timeoutMs: Math.max(1_000, this.deadline.remainingMs() - ANSWER_RESERVE_MS),
       signal: this.deadline.signal,
+      wire: await this.#wireRule(request.flags?.['--project'], { handOver: argv.command === 'apply', changes: [] }),
       ...options,
     });
     const failure = readFailure(transcript);
@@ -138,14 +149,22 @@ export class DstackClient {
   async change(
     argv: CheckedArgv<'change' | 'destroy'>,
     consent: Consent,
-    options: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'>,
+    { project, requests, ...options }: ChangeOptions,
   ): Promise<Transcript> {
     this.deadline.progress(`dstack ${argv.command}`);
     const { runner } = await this.cli();
+    const rule = { handOver: argv.command === 'apply', changes: requests ?? [] };
+    const wire = requests === undefined ? {} : { wire: await this.#wireRule(project, rule) };
     const timeoutMs = Math.max(5_000, this.deadline.remainingMs() - LOOK_UP_MS - ANSWER_RESERVE_MS);
-    const transcript = await runner.change(argv, consent, { ...options, timeoutMs });
+    const transcript = await runner.change(argv, consent, { ...options, ...wire, timeoutMs });
     this.#sources.retryGuard.worldChanged();
     return transcript;
+  }
+
+  async #wireRule(project: unknown, rule: Pick<WireRule, 'handOver' | 'changes'>): Promise<WireRule> {
+    const endpoint = await this.endpoint(typeof project === 'string' ? project : undefined);
+    const isKnown = URL.canParse(endpoint.server);
+    return { ...rule, server: isKnown ? endpoint.server : null, project: isKnown ? endpoint.project : null };
   }
 
   /** Returns how long this call may still wait for a person. */

@@ -23,6 +23,8 @@ export interface DstackConfig {
   readonly defaultProject: string | undefined;
   readonly projects: readonly { readonly name: string; readonly url: string | undefined }[];
   readonly secrets: readonly string[];
+  /** The server of every project, if dstack's own variables name one; they take precedence over the file. */
+  readonly serverOfEnvironment: string | undefined;
 }
 
 /**
@@ -41,6 +43,8 @@ export async function readDstackConfig(
       : [{ name: env['DSTACK_PROJECT'] ?? 'main', url, token: env['DSTACK_TOKEN'], default: true }];
   const all = [...fromEnv, ...file];
   return {
+    // _internal/core/services/api_client.py: the URL counts only together with a token.
+    serverOfEnvironment: env['DSTACK_TOKEN'] === undefined ? undefined : url,
     defaultProject: env['DSTACK_PROJECT'] ?? all.find((project) => project.default === true)?.name,
     projects: all.map((project) => ({ name: project.name, url: project.url })),
     secrets: [
@@ -83,5 +87,5 @@ export function resolveEndpoint(
       `Configured: ${names || 'none'}. The user can add one with \`dstack project add\`.`,
     );
   }
-  return { project, server: found?.url ?? 'a server that is not configured' };
+  return { project, server: config.serverOfEnvironment ?? found?.url ?? 'a server that is not configured' };
 }

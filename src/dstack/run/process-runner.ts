@@ -19,14 +19,14 @@ export interface PlainRunnerOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Spends a consent for exactly this argv; returns false if it isn't one. */
   readonly spendConsent: (consent: unknown, argv: readonly string[]) => boolean;
-  /** The Python file that runs the entry script with one file served from memory. */
+  /** The Python file that runs the entry script with a gate on its requests, and one file served from memory. */
   readonly launcherPath: string;
   readonly log: Log;
   readonly maxConcurrent?: number;
   readonly maxQueued?: number;
-  /** How much of each stream to keep, from both ends. */
+  /** Bytes of each stream to keep, from both ends. */
   readonly keepBytes?: number;
-  /** How long a process has to exit after SIGTERM. */
+  /** Time for a process to exit after SIGTERM. */
   readonly graceMs?: number;
 }
 
@@ -80,8 +80,8 @@ async function runRead(setup: Setup, call: CommandCall): Promise<Transcript> {
   if (typeof how === 'string') await endGroup(started, setup.graceMs);
   // A grandchild that outlives its parent would keep the pipes open.
   else killGroup(started.pid);
-  const printed = await pipes.drain();
-  return finish(call, { exit: toExit(how, printed, pin), printed, ...(await readPinning(pin)) });
+  const [printed, requests] = await Promise.all([pipes.drain(), drainRequests(call, started)]);
+  return finish(call, { exit: toExit(how, printed, started), printed, ...requests, ...(await readPinning(pin)) });
 }
 
 async function runChange(setup: Setup, call: CommandCall, consent: Consent): Promise<Transcript> {
@@ -103,13 +103,24 @@ async function runChange(setup: Setup, call: CommandCall, consent: Consent): Pro
   if (typeof how === 'string' && outlivesCall(call)) {
     const printed = files.read();
     leaveRunning(setup.log, { call, started, files });
-    return finish(call, { exit: { kind: 'timed-out', stillRunning: true }, printed, ...(await readPinning(pin)) });
+    return finish(call, {
+      exit: { kind: 'timed-out', stillRunning: true },
+      printed,
+      ...(call.options.wire === undefined || started.gate === undefined ? {} : { requests: started.gate.sofar() }),
+      ...(await readPinning(pin)),
+    });
   }
   if (typeof how === 'string') await endGroup(started, setup.graceMs);
+  const requests = await drainRequests(call, started);
   const printed = files.read();
   files.close();
-  return finish(call, { exit: toExit(how, printed, pin), printed, ...(await readPinning(pin)) });
+  return finish(call, { exit: toExit(how, printed, started), printed, ...requests, ...(await readPinning(pin)) });
 }
+
+type Started = Extract<Spawned, { kind: 'started' }>;
+
+const drainRequests = async ({ options }: CommandCall, { gate }: Started): Promise<Pick<Transcript, 'requests'>> =>
+  options.wire === undefined || gate === undefined ? {} : { requests: await gate.drain() };
 
 function tryOpenFiles(keepBytes: number): OutputFiles | Error {
   try {
@@ -121,7 +132,7 @@ function tryOpenFiles(keepBytes: number): OutputFiles | Error {
 
 interface BackgroundChange {
   readonly call: CommandCall;
-  readonly started: Extract<Spawned, { kind: 'started' }>;
+  readonly started: Started;
   readonly files: OutputFiles;
 }
 
@@ -141,11 +152,30 @@ const spawnRequest = (setup: Setup, call: CommandCall, pin: PinnedFile): SpawnRe
   argv: call.argv.argv,
   env: { ...setup.baseEnv, ...call.options.env },
   ...(call.options.cwd === undefined ? {} : { cwd: call.options.cwd }),
-  ...(pin.kind === 'held' ? { pinned: pin.pinned } : {}),
+  ...launchOf(setup, call, pin),
 });
 
-const finish = (call: CommandCall, end: Pick<Transcript, 'exit' | 'pinning'> & { readonly printed?: Printed }) =>
-  toTranscript(call, { ...end, ran: 'plain' });
+function launchOf(
+  { executable, launcherPath }: Setup,
+  call: CommandCall,
+  pin: PinnedFile,
+): Pick<SpawnRequest, 'launch'> {
+  const { wire } = call.options;
+  const isGated = wire !== undefined && executable.interpreter !== undefined;
+  if (!isGated && pin.kind !== 'held') return {};
+  return {
+    launch: {
+      launcherPath,
+      ...(pin.kind === 'held' ? { pinned: pin.pinned } : {}),
+      ...(isGated ? { wire } : {}),
+    },
+  };
+}
+
+const finish = (
+  call: CommandCall,
+  end: Pick<Transcript, 'exit' | 'pinning' | 'requests'> & { readonly printed?: Printed },
+) => toTranscript(call, { ...end, ran: 'plain' });
 
 const notStarted = (call: CommandCall, reason: string): Transcript =>
   finish(call, { exit: { kind: 'not-started', reason } });
@@ -156,11 +186,11 @@ const notRun = (call: CommandCall): Transcript =>
 /** The launcher's own exit code if it never ran dstack's script, recognized together with its message. */
 const LAUNCHER_FAILED = 70;
 
-function toExit(how: Ended | AbortReason, printed: Printed, pin: PinnedFile): Exit {
+function toExit(how: Ended | AbortReason, printed: Printed, { gate }: Started): Exit {
   if (how === 'timed-out') return { kind: 'timed-out', stillRunning: false };
   if (typeof how === 'string') return { kind: 'cancelled' };
   if (how.code === null) return { kind: 'signalled', signal: how.signal ?? 'unknown' };
-  if (pin.kind === 'held' && how.code === LAUNCHER_FAILED && printed.stderr.startsWith('dstack was not started:')) {
+  if (gate !== undefined && how.code === LAUNCHER_FAILED && printed.stderr.startsWith('dstack was not started:')) {
     return { kind: 'not-started', reason: printed.stderr.trim() };
   }
   return { kind: 'exited', code: how.code };

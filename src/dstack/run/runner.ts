@@ -1,6 +1,7 @@
 import type { Transcript } from '../../core/transcript.ts';
 import type { Consent } from '../../safety/consent/consent.ts';
 import type { CheckedArgv } from '../argv/command.ts';
+import type { WireRule } from './wire-rule.ts';
 
 /** The dstack executable and, where it is a Python script, its interpreter. */
 export interface Executable {
@@ -28,15 +29,17 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Receives all of standard output, including what the transcript omits. */
   readonly sink?: OutputSink;
-  /** The approved configuration: dstack reads these bytes at this path, whatever the file on disk contains by then. */
+  /** The approved configuration: dstack reads these bytes at this path, even if the file on disk has changed. */
   readonly pinnedFile?: { readonly path: string; readonly bytes: Uint8Array };
+  /** What the command may send to dstack's server. Enforced if the executable is a Python script. */
+  readonly wire?: WireRule;
   /** Called when the command leaves the queue, with where it runs. Called twice if the worker can't run it and a process does. */
   readonly onBegin?: (ran: Transcript['ran']) => void;
 }
 
 /** Runs the dstack CLI, as a plain process or in the warm worker. Both return the same transcript. */
 export interface Runner {
-  /** Runs a read-only command. `answer: 'n'` is the only input ever written to a prompt. Never throws for what dstack does. */
+  /** Runs a read-only command. `answer: 'n'` is the only input ever written to a prompt. Doesn't throw if dstack fails. */
   read(argv: CheckedArgv<'read'>, options: RunOptions & { readonly answer?: 'n' }): Promise<Transcript>;
   /**
    * Runs a command that changes something, once.

@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
-import { Writable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
-import type { Transcript } from '../../core/transcript.ts';
+import type { Transcript, WireEvent } from '../../core/transcript.ts';
 import type { Executable, RunOptions } from './runner.ts';
+import type { WireRule } from './wire-rule.ts';
 
 /** Wide enough that dstack never truncates a table. Tables are as wide as their content, so nothing is padded. */
 const COLUMNS = '1000';
@@ -23,9 +25,15 @@ export function cliEnvironment(env: Readonly<Record<string, string | undefined>>
 
 /** Approved bytes for one file, served by the launcher. */
 interface PinnedBytes {
-  readonly launcherPath: string;
   readonly path: string;
   readonly bytes: Uint8Array;
+}
+
+/** What the launcher does to dstack: it puts a gate on its requests, and serves one file from memory. */
+interface Launch {
+  readonly launcherPath: string;
+  readonly pinned?: PinnedBytes;
+  readonly wire?: WireRule;
 }
 
 export interface SpawnRequest {
@@ -37,8 +45,8 @@ export interface SpawnRequest {
   readonly answer?: 'n';
   /** Open files for the output. Defaults to pipes. */
   readonly output?: { readonly stdout: Writable; readonly stderr: Writable };
-  /** Starts the entry script under its interpreter, with this file served from memory. */
-  readonly pinned?: PinnedBytes;
+  /** Starts the entry script under its interpreter, through the launcher. */
+  readonly launch?: Launch;
 }
 
 export type Spawned =
@@ -50,18 +58,28 @@ export type Spawned =
       /** Null if the output goes to files. */
       readonly stdout: Readable | null;
       readonly stderr: Readable | null;
+      /** The gate on its requests; undefined if it runs without the launcher. */
+      readonly gate?: Gate;
       /** Lets this process end before dstack does. */
       unref(): void;
     };
+
+/** What the gate in dstack's process reports. */
+interface Gate {
+  /** Returns the events so far. */
+  sofar(): readonly WireEvent[];
+  /** Returns all events, once the process has ended. */
+  drain(): Promise<readonly WireEvent[]>;
+}
 
 export interface Ended {
   readonly code: number | null;
   readonly signal: string | null;
 }
 
-/** Starts dstack as the leader of its own process group, without a shell and without any stream of this process. */
+/** Starts dstack as the leader of a new process group, without a shell and without any stream of this process. */
 export async function spawnDstack(request: SpawnRequest): Promise<Spawned> {
-  const { env, cwd, answer, output, pinned } = request;
+  const { env, cwd, answer, output, launch } = request;
   const [file, args] = commandLineOf(request);
   const child = execa(file, args, {
     env: { ...env },
@@ -71,9 +89,9 @@ export async function spawnDstack(request: SpawnRequest): Promise<Spawned> {
       answer === undefined ? 'ignore' : 'pipe',
       output?.stdout ?? 'pipe',
       output?.stderr ?? 'pipe',
-      ...(pinned === undefined ? [] : ['pipe' as const]),
+      ...(launch === undefined ? [] : (['pipe', 'pipe'] as const)),
     ],
-    // Its own group: it can be ended as a whole, and a signal that the client sends to our group doesn't reach it.
+    // A new group can be ended as a whole, and a signal that the client sends to our group doesn't reach it.
     detached: process.platform !== 'win32',
     windowsHide: true,
     reject: false,
@@ -86,26 +104,54 @@ export async function spawnDstack(request: SpawnRequest): Promise<Spawned> {
   }
   const exited = new Promise<Ended>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
   if (answer !== undefined) send(child.stdio[0], Buffer.from(`${answer}\n`));
-  if (pinned !== undefined) send(child.stdio[3], pinnedFrame(pinned));
-  const { pid, stdout, stderr } = child;
-  return { kind: 'started', pid, exited, stdout, stderr, unref: () => child.unref() };
-}
-
-function commandLineOf({ executable, argv, pinned }: SpawnRequest): [string, string[]] {
-  if (pinned === undefined) return [executable.path, [...argv]];
-  if (executable.interpreter === undefined)
-    throw new TypeError('only a Python entry script can be given a pinned file');
-  return [executable.interpreter, ['-B', pinned.launcherPath, executable.path, ...argv]];
-}
-
-/** Encodes a pinned file for the launcher: the path and the content, each preceded by its length. */
-function pinnedFrame({ path: file, bytes }: PinnedBytes): Buffer {
-  const withLength = (content: Uint8Array): Buffer => {
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(content.length);
-    return Buffer.concat([length, content]);
+  if (launch !== undefined) send(child.stdio[3], launchFrame(launch));
+  const events: unknown = launch === undefined ? undefined : child.stdio[4];
+  const gate = events instanceof Readable ? { gate: collectEvents(events) } : {};
+  const unref = (): void => {
+    child.unref();
+    // dstack goes on without a reader: the launcher ignores that.
+    if (events instanceof Readable) events.destroy();
   };
-  return Buffer.concat([withLength(Buffer.from(file)), withLength(bytes)]);
+  const { pid, stdout, stderr } = child;
+  return { kind: 'started', pid, exited, stdout, stderr, ...gate, unref };
+}
+
+function commandLineOf({ executable, argv, launch }: SpawnRequest): [string, string[]] {
+  if (launch === undefined) return [executable.path, [...argv]];
+  if (executable.interpreter === undefined) throw new TypeError('only a Python entry script can be launched');
+  return [executable.interpreter, ['-B', launch.launcherPath, executable.path, ...argv]];
+}
+
+/** How long a process outside the ended group can delay a finished command by keeping the pipe of the gate open. */
+const EVENTS_DRAIN_MS = 500;
+
+/** Collects the events of the gate, one line of JSON each. */
+function collectEvents(stream: Readable): Gate {
+  const events: WireEvent[] = [];
+  let rest = '';
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) events.push(JSON.parse(line));
+  });
+  const ended = finished(stream).catch(() => undefined);
+  return {
+    sofar: () => [...events],
+    async drain() {
+      await Promise.race([ended, delay(EVENTS_DRAIN_MS, undefined, { ref: false })]);
+      stream.destroy();
+      return events;
+    },
+  };
+}
+
+/** Encodes a request to the launcher: the length of its description, the description, and the pinned content. */
+function launchFrame({ pinned, wire }: Launch): Buffer {
+  const bytes = pinned?.bytes ?? new Uint8Array();
+  const description = Buffer.from(JSON.stringify({ wire, pinned: pinned?.path, pinnedLength: bytes.length }));
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(description.length);
+  return Buffer.concat([length, description, bytes]);
 }
 
 function send(stream: unknown, bytes: Uint8Array): void {
@@ -115,7 +161,7 @@ function send(stream: unknown, bytes: Uint8Array): void {
   stream.end(bytes);
 }
 
-/** How a pinned file is enforced. */
+/** The enforcement of a pinned file. */
 export type PinnedFile =
   | { readonly kind: 'none' }
   /** dstack gets the approved bytes from memory. */
@@ -126,16 +172,15 @@ export type PinnedFile =
 
 export interface PinOptions {
   readonly executable: Executable;
-  readonly launcherPath: string;
   readonly options: Pick<RunOptions, 'cwd' | 'pinnedFile'>;
 }
 
 /** Chooses the strongest way to make dstack read the approved bytes of a file. */
-export async function pinFile({ executable, launcherPath, options }: PinOptions): Promise<PinnedFile> {
+export async function pinFile({ executable, options }: PinOptions): Promise<PinnedFile> {
   if (options.pinnedFile === undefined) return { kind: 'none' };
   const { bytes } = options.pinnedFile;
   const file = path.resolve(options.cwd ?? process.cwd(), options.pinnedFile.path);
-  if (executable.interpreter !== undefined) return { kind: 'held', pinned: { launcherPath, path: file, bytes } };
+  if (executable.interpreter !== undefined) return { kind: 'held', pinned: { path: file, bytes } };
   if (await hasBytes(file, bytes)) return { kind: 'checked', file, bytes };
   return { kind: 'differs', reason: `${file} no longer has the content that was approved` };
 }

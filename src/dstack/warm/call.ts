@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { WireEvent } from '../../core/transcript.ts';
 import { createBoundedOutput } from '../run/bounded-output.ts';
 import { toPrinted } from '../run/collect-output.ts';
 import type { Printed } from '../run/collect-output.ts';
@@ -13,6 +14,7 @@ export type Attempt =
       readonly kind: 'ran';
       readonly end: ChildEnd | { readonly kind: 'interrupted'; readonly stillRunning: boolean };
       readonly printed: Printed;
+      readonly requests: readonly WireEvent[];
     }
   /** Nothing ran and nothing will: use a plain process. */
   | { readonly kind: 'fallback'; readonly why: string }
@@ -21,7 +23,7 @@ export type Attempt =
 
 export interface WarmCall {
   readonly argv: readonly string[];
-  readonly options: Pick<RunOptions, 'cwd' | 'onBegin' | 'pinnedFile' | 'sink'>;
+  readonly options: Pick<RunOptions, 'cwd' | 'onBegin' | 'pinnedFile' | 'sink' | 'wire'>;
   readonly input?: Uint8Array;
   readonly task?: string;
   readonly limit: CallLimit;
@@ -44,9 +46,13 @@ export interface WarmCallOptions {
 export async function runWarmCall(call: WarmCall, options: WarmCallOptions): Promise<Attempt> {
   call.options.onBegin?.('warm');
   const kept = { stdout: createBoundedOutput(options.keepBytes), stderr: createBoundedOutput(options.keepBytes) };
-  const request = toRequest(call, options, (stream, piece) => {
-    kept[stream].add(piece);
-    if (stream === 'stdout') call.options.sink?.write(piece);
+  const requests: WireEvent[] = [];
+  const request = toRequest(call, options, {
+    onOutput: (stream, piece) => {
+      kept[stream].add(piece);
+      if (stream === 'stdout') call.options.sink?.write(piece);
+    },
+    onWireEvent: (event) => void requests.push(event),
   });
   const handOver = options.worker.handOver(request, options.handOverMs);
   const taken = await call.limit.race(handOver);
@@ -64,19 +70,24 @@ export async function runWarmCall(call: WarmCall, options: WarmCallOptions): Pro
   }
   child.go();
   const end = await waitForEnd(child, call, options.graceMs);
-  return { kind: 'ran', end, printed: toPrinted(kept.stdout.finish(), kept.stderr.finish()) };
+  return { kind: 'ran', end, printed: toPrinted(kept.stdout.finish(), kept.stderr.finish()), requests };
 }
 
-function toRequest(call: WarmCall, { mode, env }: WarmCallOptions, onOutput: WarmRequest['onOutput']): WarmRequest {
+function toRequest(
+  call: WarmCall,
+  { mode, env }: WarmCallOptions,
+  listeners: Pick<WarmRequest, 'onOutput' | 'onWireEvent'>,
+): WarmRequest {
   const cwd = path.resolve(call.options.cwd ?? '.');
-  const { pinnedFile } = call.options;
+  const { pinnedFile, wire } = call.options;
   return {
     argv: call.argv,
     cwd,
     env,
     mode,
     outlivesServer: call.outlivesCall,
-    onOutput,
+    ...listeners,
+    ...(wire === undefined ? {} : { wire }),
     ...(call.input === undefined ? {} : { input: call.input }),
     ...(call.task === undefined ? {} : { task: call.task }),
     ...(pinnedFile === undefined

@@ -3,19 +3,19 @@ import type { Duplex } from 'node:stream';
 import { createFrameReader, encodeFrame, encodeRequest, endSchema, heldSchema } from './protocol.ts';
 import type { Frame, FrameKind, ChildEnd, HandOver, WarmChild, WarmRequest } from './protocol.ts';
 
-/** The conversation with one worker: requests, and what became of them. */
+/** The connection to one worker: requests and their results. */
 export interface WarmChannel {
-  /** Gives a request to a child. Settles when one acknowledged it, or when it is sure that none will run it. */
+  /** Hands a request to a child. Resolves once a child has acknowledged it, or once it is certain that none will run it. */
   handOver(request: WarmRequest, timeoutMs: number): Promise<HandOver>;
-  /** Asks for a sign of life. */
+  /** Resolves with whether the worker answers in time. */
   ping(timeoutMs: number): Promise<boolean>;
-  /** Requests whose end isn't known yet; `changes` are those of them that change something and were told to go. */
+  /** Number of unfinished requests; `changes` counts those that change something and were started. */
   readonly running: { readonly all: number; readonly changes: number };
-  /** Frames received so far: a worker that sends is alive. */
+  /** Number of frames received so far: a worker that sends is alive. */
   readonly received: number;
-  /** Settles what can be settled when the worker is gone (or, with `keepChanges`, doesn't answer any more). */
+  /** Settles all requests if the worker is gone; with `keepChanges`, all but running changes, if it no longer answers. */
   abandon(reason: string, keepChanges: boolean): void;
-  /** No request can be made after this. */
+  /** Closes the connection. No request can be made afterwards. */
   finish(): void;
 }
 
@@ -34,13 +34,13 @@ interface PromiseWithResolvers<T> {
 export interface ChannelOptions {
   readonly stream: Duplex;
   readonly onReady: (payload: Buffer) => void;
-  /** Called when the number of running requests rises from nothing or falls to it. */
+  /** Called when the first request starts and when the last one ends. */
   readonly onBusy: (busy: boolean) => void;
-  /** Called when a child didn't take its request in time. */
+  /** Called when no child acknowledges a request in time. */
   readonly onSlow: () => void;
 }
 
-/** Speaks with a worker over its control stream. */
+/** Connects to a worker over its control stream. */
 export function createWarmChannel({ stream, onReady, onBusy, onSlow }: ChannelOptions): WarmChannel {
   const entries = new Map<number, Entry>();
   const pings = new Map<number, () => void>();
@@ -56,7 +56,7 @@ export function createWarmChannel({ stream, onReady, onBusy, onSlow }: ChannelOp
   };
   const settle = (id: number, entry: Entry, end: ChildEnd): void => {
     forget(id);
-    // Not held yet: then nothing ran.
+    // Not held yet, so nothing ran.
     entry.held.resolve({ kind: 'refused', reason: 'reason' in end ? end.reason : 'the child ended' });
     entry.ended.resolve(end);
   };
@@ -69,6 +69,7 @@ export function createWarmChannel({ stream, onReady, onBusy, onSlow }: ChannelOp
     if (entry === undefined) return;
     if (kind === 'o') entry.request.onOutput('stdout', Buffer.from(payload));
     else if (kind === 'e') entry.request.onOutput('stderr', Buffer.from(payload));
+    else if (kind === 'w') entry.request.onWireEvent(JSON.parse(payload.toString()));
     else if (kind === 'n') settle(id, entry, { kind: 'not-run', reason: payload.toString() });
     else if (kind === 'x') settle(id, entry, readEnd(payload));
     else if (kind === 'a' && entry.phase === 'handed') {
@@ -80,7 +81,7 @@ export function createWarmChannel({ stream, onReady, onBusy, onSlow }: ChannelOp
     pid: heldSchema.parse(JSON.parse(payload.toString())).pid,
     ended: entry.ended.promise,
     go() {
-      // Given up meanwhile: a worker that wakes up later mustn't run it then.
+      // Abandoned by then: a worker that wakes up later must not run it.
       if (entry.phase !== 'held' || !entries.has(id)) return;
       entry.phase = 'going';
       send('G', id);
@@ -89,7 +90,7 @@ export function createWarmChannel({ stream, onReady, onBusy, onSlow }: ChannelOp
   });
 
   stream.on('data', createFrameReader(onFrame));
-  // A broken pipe is the worker's end, which `abandon` tells the requests.
+  // A broken pipe means that the worker is gone, which `abandon` handles.
   stream.on('error', () => undefined);
 
   return {
@@ -101,9 +102,9 @@ export function createWarmChannel({ stream, onReady, onBusy, onSlow }: ChannelOp
       if (entries.size === 1) onBusy(true);
       send('R', id, encode(request));
       const timer = setTimeout(() => {
-        // It may still be taken, but it never gets the word to go.
+        // A child may still take it, but is never told to start.
         send('K', id, Buffer.from(String(constants.signals.SIGKILL)));
-        settle(id, entry, { kind: 'not-run', reason: `no child took it within ${timeoutMs} ms` });
+        settle(id, entry, { kind: 'not-run', reason: `no child acknowledged it within ${timeoutMs} ms` });
         onSlow();
       }, timeoutMs);
       try {
@@ -147,7 +148,7 @@ export function createWarmChannel({ stream, onReady, onBusy, onSlow }: ChannelOp
 const isRunningChange = (entry: Entry): boolean => entry.phase === 'going' && entry.request.outlivesServer;
 
 function encode(request: WarmRequest): Buffer {
-  const { argv, cwd, env, mode, outlivesServer, task, input, pinnedFile } = request;
+  const { argv, cwd, env, mode, outlivesServer, task, input, pinnedFile, wire } = request;
   const description = {
     argv,
     cwd,
@@ -155,6 +156,7 @@ function encode(request: WarmRequest): Buffer {
     mode,
     outlivesServer,
     task,
+    wire,
     inputLength: input?.length ?? 0,
     pinned: pinnedFile?.path,
   };
@@ -163,7 +165,7 @@ function encode(request: WarmRequest): Buffer {
 
 function readEnd(payload: Buffer): ChildEnd {
   const end = endSchema.parse(JSON.parse(payload.toString()));
-  if (!end.going) return { kind: 'not-run', reason: 'the child ended before it was told to go' };
+  if (!end.going) return { kind: 'not-run', reason: 'the child ended before it was started' };
   return 'code' in end ? { kind: 'exited', code: end.code } : { kind: 'signalled', signal: signalName(end.signal) };
 }
 

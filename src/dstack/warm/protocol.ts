@@ -1,30 +1,35 @@
 import * as z from 'zod';
+import type { WireEvent } from '../../core/transcript.ts';
+import type { WireRule } from '../run/wire-rule.ts';
 
-/** One command (or one question about dstack) for a forked child of the worker. */
+/** A command, or a question about dstack, for a forked child of the worker. */
 export interface WarmRequest {
   readonly argv: readonly string[];
   readonly cwd: string;
   /** The variables that differ from the worker's own. */
   readonly env: Readonly<Record<string, string>>;
-  /** `parked`: a child that has built its parsers already. `shallow`: one forked before the entry script runs. */
+  /** `parked`: a child that has already built its parsers. `shallow`: one forked before the entry script runs. */
   readonly mode: 'parked' | 'shallow';
-  /** A change: it may finish when the server ends. */
+  /** Whether it may finish after the server ends, as a change may. */
   readonly outlivesServer: boolean;
   readonly input?: Uint8Array;
   readonly pinnedFile?: { readonly path: string; readonly bytes: Uint8Array };
-  /** A question of `worker/introspect.py` instead of a command. */
+  /** A task of `worker/introspect.py` instead of a command. */
   readonly task?: string;
+  /** What it may send to dstack's server. */
+  readonly wire?: WireRule;
   readonly onOutput: (stream: 'stdout' | 'stderr', piece: Buffer) => void;
+  readonly onWireEvent: (event: WireEvent) => void;
 }
 
-/** How a child ended. `not-run`: the word to go never reached it, so nothing was done. `lost`: what it did isn't known. */
+/** The end of a child. `not-run`: it was never started, so nothing was done. `lost`: it isn't known what it did. */
 export type ChildEnd =
   | { readonly kind: 'exited'; readonly code: number }
   | { readonly kind: 'signalled'; readonly signal: string }
   | { readonly kind: 'not-run'; readonly reason: string }
   | { readonly kind: 'lost'; readonly reason: string };
 
-/** A child that holds a whole request. It runs when told to go, and not before. */
+/** A child that has a complete request and runs it only once `go` is called. */
 export interface WarmChild {
   readonly pid: number;
   readonly ended: Promise<ChildEnd>;
@@ -33,7 +38,7 @@ export interface WarmChild {
   signal(name: NodeJS.Signals): void;
 }
 
-/** Whether a child took the request. Refused: nothing ran, and nothing will. */
+/** The result of a hand-over. `refused`: nothing ran, and nothing will. */
 export type HandOver =
   | { readonly kind: 'held'; readonly child: WarmChild }
   | { readonly kind: 'refused'; readonly reason: string };
@@ -41,19 +46,19 @@ export type HandOver =
 const infoSchema = z.object({
   version: z.string(),
   python: z.string(),
-  /** Names (or `PREFIX*`) of variables whose values are part of what was imported. */
+  /** Names (or `PREFIX*`) of variables whose values are baked into what was imported. */
   bakedAtImport: z.array(z.string()),
-  /** The same for what a parked child has built. */
+  /** The same for what a parked child built. */
   bakedAtPark: z.array(z.string()),
-  /** State of the files that change with an upgrade, by path. */
+  /** Fingerprints of the files that change with an upgrade, by path. */
   fingerprints: z.record(z.string(), z.string()),
   importMs: z.number(),
 });
 
-/** What a worker says of itself when it is ready. */
+/** A worker's description of itself once it is ready. */
 export type WorkerInfo = z.output<typeof infoSchema>;
 
-/** A worker's first word: that it is ready, or why this dstack can't be served warm. */
+/** A worker's first message: that it is ready, or why it can't serve this dstack. */
 export const readySchema = z.union([z.object({ declined: z.string() }), infoSchema]);
 
 export const heldSchema = z.object({ pid: z.number() });
@@ -63,7 +68,7 @@ export const endSchema = z.union([
   z.object({ signal: z.number(), going: z.boolean() }),
 ]);
 
-/** What a frame says, by its letter. The Python side is `worker/control_frames.py`. */
+/** Frame kinds by letter. The Python side is `worker/control_frames.py`. */
 const MEANINGS = {
   // To the worker.
   R: 'a request',
@@ -72,11 +77,12 @@ const MEANINGS = {
   '?': 'are you alive',
   // From the worker.
   r: 'ready',
-  a: 'a child holds the request and waits for the word to go',
+  a: 'a child has the request and waits for the signal to run it',
   n: 'refused: nothing ran',
   o: 'standard output',
   e: 'standard error',
   x: 'the child ended',
+  w: 'an event of the gate on its requests',
   '!': 'alive',
 } as const;
 
@@ -92,7 +98,7 @@ export interface Frame {
 
 const HEADER_BYTES = 9;
 
-/** One frame on the wire: length (4 bytes), kind (1 byte), request (4 bytes), payload. */
+/** Encodes a frame: length (4 bytes), kind (1 byte), request (4 bytes), payload. */
 export function encodeFrame(kind: FrameKind, request: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt32BE(payload.length, 0);
@@ -101,11 +107,11 @@ export function encodeFrame(kind: FrameKind, request: number, payload: Uint8Arra
   return Buffer.concat([header, payload]);
 }
 
-/** Takes pieces of a stream and calls back for each whole frame, in order. */
+/** Creates a reader of stream chunks that calls back for each complete frame, in order. */
 export function createFrameReader(onFrame: (frame: Frame) => void): (piece: Buffer) => void {
   let pieces: Buffer[] = [];
   let bytes = 0;
-  // Joined only when a frame is whole: joining at each piece would copy a long frame over and over.
+  // Chunks are joined only once a frame is complete: joining each one would copy a long frame repeatedly.
   let wanted = HEADER_BYTES;
   return (piece) => {
     pieces.push(piece);
@@ -126,7 +132,7 @@ export function createFrameReader(onFrame: (frame: Frame) => void): (piece: Buff
   };
 }
 
-/** The payload of a request: the length of its description, the description (JSON), then input and pinned content. */
+/** Encodes the payload of a request: the length of its description, the description (JSON), then input and pinned content. */
 export function encodeRequest(description: object, ...blobs: readonly Uint8Array[]): Buffer {
   const text = Buffer.from(JSON.stringify(description));
   const length = Buffer.alloc(4);

@@ -40,7 +40,7 @@ export interface WarmRunnerOptions {
 /** The state of the worker, as `doctor` shows it. */
 export interface WarmStatus {
   readonly kind: WorkerState['kind'];
-  /** How often a worker was started. */
+  /** Number of workers started so far. */
   readonly starts: number;
   /** Why there is no worker. */
   readonly why?: string;
@@ -100,6 +100,7 @@ export function createWarmRunner(settings: WarmRunnerOptions): WarmRunner {
       printed: attempt.printed,
       ran: 'warm',
       ...(isPinned ? { pinning: 'held' } : {}),
+      ...(call.options.wire === undefined ? {} : { requests: attempt.requests }),
     });
   };
 

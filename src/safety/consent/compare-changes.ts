@@ -38,6 +38,7 @@ export function describeDifferences(shown: PendingChange, now: PendingChange): s
     ...describeAffected(before.affected, after.affected),
     ...describePrice(before.pricePerHour, after.pricePerHour),
     ...differ('the dstack CLI was version', before.cliVersion, after.cliVersion),
+    ...(before.requests === after.requests ? [] : ['dstack would send another request than before']),
   ];
 }
 

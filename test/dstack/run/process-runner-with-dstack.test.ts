@@ -32,7 +32,7 @@ beforeAll(async () => {
   await mkdir(path.join(home, '.cache/.dstack/cli'), { recursive: true });
   await writeFile(path.join(home, '.cache/.dstack/cli/last_check'), '');
   const executable = await findExecutable({ configured: installedDstack, env: process.env, homeDir: home });
-  const launcherPath = inRepository('worker', 'launch_pinned.py');
+  const launcherPath = inRepository('worker', 'launch_dstack.py');
   const env = { PATH: process.env['PATH'], HOME: home };
   runner = createPlainRunner({ executable, env, spendConsent, launcherPath, log: silentLog });
   const identity = await readIdentity(executable.path, runner);
@@ -54,7 +54,7 @@ test('the version and the documented commands are those of the installed dstack'
   );
 });
 
-test('dstack reads the approved bytes, and not what was put into the file since', async () => {
+test('dstack reads the approved bytes, not the current content of the file', async () => {
   await writeFile(path.join(home, 'task.dstack.yml'), 'type: put-in-since\n');
   const pinnedFile = { path: 'task.dstack.yml', bytes: Buffer.from('type: approved-one\n') };
   const transcript = await read({ command: 'apply', flags: { '--file': 'task.dstack.yml' } }, { pinnedFile });
@@ -63,12 +63,12 @@ test('dstack reads the approved bytes, and not what was put into the file since'
   expect(transcript.stdout + transcript.stderr).not.toContain('put-in-since');
 });
 
-test('without a pinned file it reads the disk', async () => {
+test('without a pinned file, dstack reads the disk', async () => {
   await writeFile(path.join(home, 'task.dstack.yml'), 'type: on-the-disk\n');
   const { stdout, stderr } = await read({ command: 'apply', flags: { '--file': 'task.dstack.yml' } });
   expect(stdout + stderr).toContain('on-the-disk');
 });
 
-test('an invented flag never gets as far as dstack', async () => {
+test('an invented flag never reaches dstack', async () => {
   await expect(read({ command: 'ps', extraFlags: { '--gpus': 2 } })).rejects.toMatchObject({ code: 'unknown-flag' });
 });

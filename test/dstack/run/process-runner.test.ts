@@ -16,7 +16,7 @@ import { recordedCatalog, silentLog } from '../../support/recorded-catalog.ts';
 import { fixture, inRepository } from '../../support/paths.ts';
 
 const executables = fixture('executables');
-const launcherPath = inRepository('worker', 'launch_pinned.py');
+const launcherPath = inRepository('worker', 'launch_dstack.py');
 const catalog = recordedCatalog('0.22.5');
 const applyFlags = { '--file': 'x.dstack.yml', '--yes': true, '--detach': true } as const;
 
@@ -71,7 +71,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Gone, or a zombie that nobody has collected yet, as orphans are in a container without an init. */
+/** Returns whether a process is gone or a zombie, as orphans stay in a container without an init. */
 async function isEnded(pid: number): Promise<boolean> {
   if (!isAlive(pid)) return true;
   const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
@@ -79,16 +79,16 @@ async function isEnded(pid: number): Promise<boolean> {
 }
 
 const LONG = { timeoutMs: 30_000 };
-/** A deadline that is met only after the command has begun and printed, also on a busy machine. */
+/** A deadline that passes only after the command has started and printed, even on a busy machine. */
 const SHORT = { timeoutMs: 3_000 };
 
-/** A sink that tells of the first output: the command runs then. */
+/** Creates a sink with a promise for the first output: then the command runs. */
 function firstOutput(): { readonly sink: OutputSink; readonly printed: Promise<void> } {
   const sink = { write: vi.fn<(chunk: Uint8Array) => void>(), reset: () => undefined };
   return { sink, printed: vi.waitFor(() => expect(sink.write).toHaveBeenCalled(), LONG.timeoutMs) };
 }
 
-test('what dstack printed and how it ended is told, with the command as a person would type it', async () => {
+test('a transcript contains the output, the exit and the command as a user would type it', async () => {
   const transcript = await runnerOf('fail.mjs').read(ps, LONG);
   expect(transcript).toMatchObject({
     command: 'dstack ps',
@@ -100,7 +100,7 @@ test('what dstack printed and how it ended is told, with the command as a person
   });
 });
 
-test('dstack gets a clean, wide, colourless environment, an empty standard input and the words of the argv', async () => {
+test('dstack gets a clean, wide environment without color, an empty standard input and the argv', async () => {
   const env = {
     PATH: process.env['PATH'],
     HF_TOKEN: 'kept',
@@ -111,11 +111,11 @@ test('dstack gets a clean, wide, colourless environment, an empty standard input
     LANG: 'C',
   };
   const { stdout } = await runnerOf('echo.mjs', { env }).read(ps, { ...LONG, cwd: folder, env: { EXTRA: 'yes' } });
-  const told: { argv: string[]; env: Record<string, string>; cwd: string; input: string } = JSON.parse(stdout);
-  expect(told.argv).toEqual(['ps']);
-  expect(told.input).toBe('');
-  expect(told.cwd).toBe(folder);
-  expect(told.env).toMatchObject({
+  const received: { argv: string[]; env: Record<string, string>; cwd: string; input: string } = JSON.parse(stdout);
+  expect(received.argv).toEqual(['ps']);
+  expect(received.input).toBe('');
+  expect(received.cwd).toBe(folder);
+  expect(received.env).toMatchObject({
     HF_TOKEN: 'kept',
     EXTRA: 'yes',
     COLUMNS: '1000',
@@ -123,28 +123,28 @@ test('dstack gets a clean, wide, colourless environment, an empty standard input
     TERM: 'dumb',
     LANG: 'C',
   });
-  for (const name of ['FORCE_COLOR', '_ARGCOMPLETE', 'DSTACK_MCP_CLI']) expect(told.env).not.toHaveProperty(name);
+  for (const name of ['FORCE_COLOR', '_ARGCOMPLETE', 'DSTACK_MCP_CLI']) expect(received.env).not.toHaveProperty(name);
 });
 
-test('the one thing that is ever written to dstack is n', async () => {
+test('only n is ever written to dstack', async () => {
   const { stdout } = await runnerOf('echo.mjs').read(ps, { ...LONG, answer: 'n' });
   expect(JSON.parse(stdout)).toMatchObject({ input: 'n\n' });
 });
 
-test('a command that hangs ends at its deadline, and nothing of it is left', async () => {
+test('a command that hangs is ended at its deadline, with all its processes', async () => {
   const { exit, stdout } = await runnerOf('hang.mjs').read(ps, SHORT);
   expect(exit).toEqual({ kind: 'timed-out', stillRunning: false });
   expect(isAlive(Number(stdout))).toBe(false);
 });
 
-test('one that ignores the request to end is killed', async () => {
+test('a command that ignores SIGTERM is killed', async () => {
   const { exit, stdout } = await runnerOf('ignore-sigterm.mjs', { graceMs: 1_000 }).read(ps, SHORT);
   expect(exit).toEqual({ kind: 'timed-out', stillRunning: false });
   expect(stdout).toMatch(/^\d+\nnot yet\n$/);
   expect(isAlive(Number.parseInt(stdout, 10))).toBe(false);
 });
 
-test('a call that is cancelled ends its command', async () => {
+test('cancelling a call ends its command', async () => {
   const cancel = new AbortController();
   const { sink, printed } = firstOutput();
   const running = runnerOf('hang.mjs').read(ps, { ...LONG, sink, signal: cancel.signal });
@@ -154,18 +154,18 @@ test('a call that is cancelled ends its command', async () => {
 });
 
 test('a call that was cancelled before it began starts nothing', async () => {
-  // Starting it would be told as a failure to start.
+  // Starting it would be reported as a failure to start.
   const { exit } = await runnerOf('missing.mjs').read(ps, { ...LONG, signal: AbortSignal.abort() });
   expect(exit).toEqual({ kind: 'cancelled' });
 });
 
-test('death by a signal is told apart from an exit, with what was printed before', async () => {
+test('death by a signal is distinguished from an exit, and keeps the output', async () => {
   const { exit, stdout } = await runnerOf('die-by-signal.mjs').read(ps, LONG);
   expect(exit).toEqual({ kind: 'signalled', signal: 'SIGKILL' });
   expect(stdout).toBe('last words\n');
 });
 
-test('a flood is kept from both ends, cut between characters, and what is missing is counted', async () => {
+test('excess output is cut in the middle, between characters, and the missing bytes are counted', async () => {
   const { stdout, omittedBytes } = await runnerOf('flood.mjs', { keepBytes: 10_000 }).read(ps, LONG);
   const whole = 80_000 * (9 + 90 + 1);
   const [head = '', tail = ''] = stdout.split(`\n[... ${omittedBytes} bytes left out here ...]\n`);
@@ -176,29 +176,29 @@ test('a flood is kept from both ends, cut between characters, and what is missin
   expect(Buffer.byteLength(stdout)).toBeLessThan(10_100);
 });
 
-test('output that is no text is made readable, and a character that comes in two parts stays whole', async () => {
+test('binary output is made readable, and a character that arrives in two parts stays whole', async () => {
   const { stdout } = await runnerOf('binary.mjs').read(ps, LONG);
   expect(stdout).toBe('\ufffd\ufffdA€\n');
 });
 
-test('a child that dstack leaves behind neither holds up the call nor stays', async () => {
+test('a child that dstack leaves behind neither delays the call nor survives it', async () => {
   const { exit, stdout } = await runnerOf('leave-grandchild.mjs').read(ps, LONG);
   expect(exit).toEqual({ kind: 'exited', code: 0 });
   await vi.waitUntil(() => isEnded(Number(stdout)), 10_000);
 });
 
-test('one that left the group can’t be ended with it, but doesn’t hold up the call', async () => {
+test('a child that left the group is not ended with it, but does not delay the call', async () => {
   const { exit, stdout } = await runnerOf('leave-daemon.mjs').read(ps, LONG);
   leftovers.push(Number(stdout));
   expect(exit).toEqual({ kind: 'exited', code: 0 });
 }, 30_000);
 
-test('an executable that cannot be started is told as such', async () => {
+test('an executable that cannot be started is reported as not started', async () => {
   const { exit } = await runnerOf('missing.mjs').read(ps, LONG);
   expect(exit).toMatchObject({ kind: 'not-started', reason: expect.stringContaining('ENOENT') });
 });
 
-test('no more commands run at once than allowed, and all are answered', async () => {
+test('concurrency is limited, and all commands finish', async () => {
   const counting = await mkdtemp(path.join(folder, 'count-'));
   const runner = runnerOf('count-running.mjs', { maxConcurrent: 2 });
   const all = await Promise.all(
@@ -209,18 +209,18 @@ test('no more commands run at once than allowed, and all are answered', async ()
   expect(seen.every((count) => count >= 1)).toBe(true);
 });
 
-test('a full queue refuses at once, and a wait for a turn counts as time', async () => {
+test('a full queue rejects at once, and waiting in the queue counts toward the deadline', async () => {
   const runner = runnerOf('hang.mjs', { maxConcurrent: 1, maxQueued: 1 });
   const running = runner.read(ps, { timeoutMs: 3_000 });
   const waiting = runner.read(ps, { timeoutMs: 300 });
   await expect(runner.read(ps, LONG)).rejects.toMatchObject({ code: 'busy' });
-  // At its own deadline, not when the other one makes room.
+  // At its own deadline, not when the other one frees its slot.
   await expect(Promise.race([running, waiting])).resolves.toMatchObject({ exit: { kind: 'not-started' } });
   expect((await waiting).exit).toMatchObject({ kind: 'not-started' });
   expect((await running).exit).toMatchObject({ kind: 'timed-out' });
 });
 
-test('close ends what runs, and answers what waits', async () => {
+test('close ends running commands and settles waiting ones', async () => {
   const runner = runnerOf('hang.mjs', { maxConcurrent: 1 });
   const { sink, printed } = firstOutput();
   const running = runner.read(ps, { ...LONG, sink });
@@ -233,18 +233,18 @@ test('close ends what runs, and answers what waits', async () => {
   expect((await runner.read(ps, LONG)).exit).toMatchObject({ kind: 'not-started' });
 });
 
-test('an argv that was not checked is not run, whatever its shape', async () => {
+test('an unchecked argv is never run', async () => {
   const forged: CheckedArgv<'read'> = { ...ps };
   await expect(runnerOf('echo.mjs').read(forged, LONG)).rejects.toThrow(TypeError);
 });
 
-test('a change does not pass as a read', async () => {
+test('a change is not accepted as a read', async () => {
   const runner = runnerOf('echo.mjs');
   const disguised: Promise<unknown> = Reflect.apply(runner.read.bind(runner), undefined, [stop, LONG]);
   await expect(disguised).rejects.toThrow(TypeError);
 });
 
-test('a change runs once for its consent, and not at all without one or with one to something else', async () => {
+test('a change runs once per consent, and not without one or with one for another argv', async () => {
   const marker = path.join(folder, 'ran');
   const runner = runnerOf('slow-change.mjs');
   const options = { ...LONG, env: { GO: executables, FINISHED: marker } };
@@ -258,7 +258,7 @@ test('a change runs once for its consent, and not at all without one or with one
   await expect(runner.change(stop, consent, options)).rejects.toMatchObject({ code: 'consent-missing' });
 });
 
-test('an apply past its deadline goes on in the background, even when the runner is closed', async () => {
+test('an apply past its deadline continues in the background, even if the runner is closed', async () => {
   const [go, finished] = [path.join(folder, 'go'), path.join(folder, 'finished')];
   const runner = runnerOf('slow-change.mjs');
   const { exit, stdout } = await runner.change(apply, consentTo(apply), {
@@ -272,7 +272,7 @@ test('an apply past its deadline goes on in the background, even when the runner
   await vi.waitUntil(() => existsSync(finished), 10_000);
 });
 
-test('closing while an apply runs leaves it running too', async () => {
+test('closing the runner leaves a running apply running', async () => {
   const [go, finished] = [path.join(folder, 'go-2'), path.join(folder, 'finished-2')];
   const started = path.join(folder, 'started-2');
   const runner = runnerOf('slow-change.mjs');
@@ -292,7 +292,7 @@ test('another change past its deadline is ended', async () => {
   expect(exit).toEqual({ kind: 'timed-out', stillRunning: false });
 });
 
-test('an entry script reads the approved bytes, whatever stands in the file by then', async () => {
+test('an entry script reads the approved bytes, not the current content of the file', async () => {
   const file = path.join(folder, 'x.dstack.yml');
   await writeFile(file, 'what somebody else wrote');
   const executable = await findExecutable({
@@ -318,7 +318,7 @@ test('an entry script reads the approved bytes, whatever stands in the file by t
   });
 });
 
-test('where the executable is no Python script the file is compared before and after', async () => {
+test('if the executable is not a Python script, the file is compared before and after', async () => {
   const file = path.join(folder, 'y.dstack.yml');
   await writeFile(file, 'approved');
   const runner = runnerOf('echo.mjs');

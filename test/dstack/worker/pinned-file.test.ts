@@ -23,7 +23,7 @@ const pinned = (code: string): Promise<unknown> =>
   );
 
 describe('a pinned file', () => {
-  test('is read from memory in each way in which Python opens files, as often as it is asked for', async () => {
+  test('is served from memory to all ways of opening files in Python, any number of times', async () => {
     const result = await pinned(`
 result = [open("x.yml").read(), open(pathlib.Path("x.yml"), "r").read(), io.open("./x.yml", encoding="utf-8", newline="").read(),
   pathlib.Path("x.yml").read_text(), pathlib.Path("x.yml").read_bytes().decode(), open(b"x.yml", "rb").read().decode(),
@@ -33,7 +33,7 @@ result = [open("x.yml").read(), open(pathlib.Path("x.yml"), "r").read(), io.open
     expect(result).toEqual([text, text, raw, text, raw, raw, ['apprövéd\n', 'x'], raw]);
   });
 
-  test('is the same after the file was changed, replaced or deleted', async () => {
+  test('stays the same after the file was changed, replaced or deleted', async () => {
     const result = await pinned(`
 result = []
 os.unlink("x.yml"); result.append(open("x.yml").read())
@@ -41,13 +41,13 @@ os.symlink("/etc/hostname", "x.yml"); result.append(open("x.yml").read())`);
     expect(result).toEqual(['apprövéd\nx', 'apprövéd\nx']);
   });
 
-  test('has the name that it was opened by, which YAML quotes in its errors', async () => {
+  test('has the name that it was opened with, which YAML quotes in its errors', async () => {
     expect(
       await pinned('result = [open("x.yml").name, str(open(pathlib.Path("x.yml")).name), open("x.yml").mode]'),
     ).toEqual(['x.yml', 'x.yml', 'r']);
   });
 
-  test('leaves other files and all writing alone', async () => {
+  test('does not affect other files and writing', async () => {
     const result = await pinned(`
 open("y.yml", "w").write("other")
 with open("x.yml", "a") as file: file.write(" and more")
@@ -56,7 +56,7 @@ result = open("y.yml").read()`);
     expect(await readFile(path.join(folder, 'x.yml'), 'utf8')).toBe('on the disk and more');
   });
 
-  test('that would be read around the pin is not read at all', async () => {
+  test('cannot be read in a way that bypasses the pin', async () => {
     const result = await pinned(`
 result = []
 for read in (lambda: os.read(os.open("x.yml", os.O_RDONLY), 100), lambda: open("x.yml", "r+").read()):
@@ -66,13 +66,13 @@ for read in (lambda: os.read(os.open("x.yml", os.O_RDONLY), 100), lambda: open("
     expect(result).toEqual([refusal, refusal]);
   });
 
-  test('that was read from memory may be read from the disk then: an upload takes the folder as it is', async () => {
+  test('can be read from disk after it was served from memory, as by an upload of the folder', async () => {
     expect(await pinned('open("x.yml").read(); result = os.read(os.open("x.yml", os.O_RDONLY), 100).decode()')).toBe(
       'on the disk',
     );
   });
 
-  test('is recognised by the real path of a folder that was given by a link', async () => {
+  test('is recognized by the real path of a folder that was given by a link', async () => {
     await symlink(folder, `${folder}-link`);
     const link = JSON.stringify(path.join(`${folder}-link`, 'x.yml'));
     const code = `from pinned_file import pin_file\npin_file(${link}, b"approved")\nprint(json.dumps([open("x.yml").read(), open(${link}).read()]))`;
@@ -96,7 +96,7 @@ describe('the launcher', () => {
       reject: false,
     });
 
-  test('runs the script as the interpreter would: argv, path, name, file and exit code', async () => {
+  test('runs the script like the interpreter: argv, path, name, file and exit code', async () => {
     await script('import sys\nprint(sys.argv, sys.path[0], __name__, __file__, open("x.yml").read())\nsys.exit(7)\n');
     const { stdout, exitCode } = await launch(frame(path.join(folder, 'x.yml'), 'approved'), ['a', '--b']);
     const entry = path.join(folder, 'entry');
@@ -104,7 +104,7 @@ describe('the launcher', () => {
     expect(exitCode).toBe(7);
   });
 
-  test('runs the script without its folder on the path where the interpreter was told so', async () => {
+  test('runs the script without its folder on the path if the interpreter is configured so', async () => {
     await script(
       'import sys\nprint([entry for entry in sys.path if "dstack-mcp" in entry or entry.endswith("worker")])\n',
     );
@@ -114,14 +114,14 @@ describe('the launcher', () => {
     expect({ stdout, stderr }).toEqual({ stdout: bare.stdout, stderr: '' });
   });
 
-  test('shows the traceback that the script itself would have', async () => {
+  test('shows the traceback of the script itself', async () => {
     await script('def fail():\n    raise ValueError("oh")\n\nfail()\n');
     const bare = await execa(installedPython, [path.join(folder, 'entry')], { reject: false });
     const { stderr, exitCode } = await launch(frame(path.join(folder, 'x.yml'), 'approved'));
     expect({ stderr, exitCode }).toEqual({ stderr: bare.stderr, exitCode: 1 });
   });
 
-  test('runs nothing when the pinned file arrives incomplete, or with something after it', async () => {
+  test('runs nothing if the pinned file arrives incomplete, or with extra bytes', async () => {
     await script('open("ran", "w")\n');
     const whole = frame(path.join(folder, 'x.yml'), 'approved');
     for (const input of [whole.subarray(0, 3), whole.subarray(0, -1), Buffer.concat([whole, Buffer.from('x')])]) {

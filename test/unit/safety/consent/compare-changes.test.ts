@@ -1,6 +1,5 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatDollars } from '../../../../src/core/format-values.ts';
 import { describeDifferences, digestChange } from '../../../../src/safety/consent/compare-changes.ts';
 import type { Binding, PendingChange, Operation } from '../../../../src/core/change.ts';
 import { pendingChange } from '../../../support/pending.ts';
@@ -17,6 +16,7 @@ const binding: fc.Arbitrary<Binding> = fc.record({
   affected: fc.array(word, { maxLength: 3 }),
   pricePerHour: fc.option(fc.double({ min: 0, max: 100, noNaN: true }), { nil: null }),
   cliVersion: word,
+  requests: word,
 });
 const change: fc.Arbitrary<PendingChange> = fc.record({
   request: fc.constant(pendingChange().request),
@@ -59,6 +59,7 @@ test('a change of any single field is described', () => {
     ({ affected }) => ({ affected: [...affected, 'one more'] }),
     ({ pricePerHour }) => ({ pricePerHour: (pricePerHour ?? 1) * 1.06 + 0.01 }),
     ({ cliVersion }) => ({ cliVersion: `${cliVersion}x` }),
+    ({ requests }) => ({ requests: `${requests ?? ''}x` }),
   ];
   fc.assert(
     fc.property(change, fc.constantFrom(...mutations), (original, mutate) => {
@@ -90,19 +91,6 @@ test('the digest does not depend on the order of keys', () => {
   const b = pendingChange({ binding: { files: { two: '2', one: '1' } } });
   expect(digestChange(a)).toBe(digestChange(b));
   expect(digestChange(a)).toMatch(/^[0-9a-f]{64}$/);
-});
-
-test.each([
-  [0, '$0.00'],
-  [0.004, '$0.004'],
-  [0.0999, '$0.0999'],
-  [0.1, '$0.10'],
-  [1, '$1.00'],
-  [12.345, '$12.345'],
-  [null, 'an unknown price'],
-  [Number.NaN, 'an unknown price'],
-])('the price %s is formatted as %s', (price, text) => {
-  expect(formatDollars(price)).toBe(text);
 });
 
 function withoutAbsent(files: Binding['files']): Binding['files'] {

@@ -7,7 +7,7 @@ import type { ApprovalContext } from '../../../../src/safety/consent/gate.ts';
 import type { Binding, PendingChange, Operation } from '../../../../src/core/change.ts';
 import { pendingChange } from '../../../support/pending.ts';
 import { TestGate } from '../../../support/set-up-gate.ts';
-import { propertyRuns } from '../../../support/property-runs.ts';
+import { propertyRuns } from '../../../support/effort.ts';
 
 const word = fc.stringMatching(/^[a-z0-9./-]{1,8}$/);
 const change: fc.Arbitrary<PendingChange> = fc
@@ -25,6 +25,7 @@ const change: fc.Arbitrary<PendingChange> = fc
       affected: fc.uniqueArray(word, { maxLength: 3 }),
       pricePerHour: fc.option(fc.double({ min: 0.01, max: 100, noNaN: true }), { nil: null }),
       cliVersion: word,
+      requests: word,
     }),
   })
   .map((options) => pendingChange(options));
@@ -52,6 +53,7 @@ const CHANGES: Readonly<Record<string, (change: PendingChange) => Partial<Pendin
   'a higher price': bound(({ pricePerHour }) => ({ pricePerHour: (pricePerHour ?? 1) * 1.0501 })),
   'an unknown price': bound(({ pricePerHour }) => ({ pricePerHour: pricePerHour === null ? 1 : null })),
   'a price that is no number': bound(() => ({ pricePerHour: Number.NaN })),
+  'requests that dstack may send': bound(({ requests }) => ({ requests: `${requests ?? ''}x` })),
   'version of the CLI': bound(({ cliVersion }) => ({ cliVersion: `${cliVersion}x` })),
   'the name to type': ({ nameToType }) => ({ nameToType: `${nameToType ?? ''}x` }),
 };

@@ -1,0 +1,29 @@
+/** What one command may send to dstack's server. The gate in dstack's own process enforces it (`worker/wire_gate.py`). */
+export interface WireRule {
+  /** The URL of the server: nothing goes to another one. Null if it isn't known; no change is sent then. */
+  readonly server: string | null;
+  /** The project that changes go to. */
+  readonly project: string | null;
+  /** Whether files and repositories may be handed over, as planning a configuration does. */
+  readonly handOver: boolean;
+  /** The change requests that may be sent, each once and in this order. */
+  readonly changes: readonly ExpectedChange[];
+}
+
+/** A change request, with the part of it that consent was given for. `path` is below `/api/project/<project>/`. */
+export type ExpectedChange = { readonly path: string } & (
+  | {
+      /** The whole body. */
+      readonly body: Json;
+    }
+  | {
+      /** Properties that the body must have. */
+      readonly within: Json;
+    }
+  | {
+      /** The specification that the body has to carry: the one whose plan was requested at `path`, with this SHA-256. */
+      readonly plan: { readonly path: string; readonly sha256: string };
+    }
+);
+
+type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };

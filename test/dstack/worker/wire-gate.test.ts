@@ -1,0 +1,230 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import * as z from 'zod';
+import type { WireRule } from '../../../src/dstack/run/wire-rule.ts';
+import { runPython } from '../../support/run-python.ts';
+
+/** What the server received, in order: the path and the body. */
+let received: { readonly path: string; readonly body: unknown }[] = [];
+/** Paths whose response is lost: the connection is cut after the request was received. */
+let cut: ReadonlySet<string> = new Set();
+/** The server's answers by path; `{}` by default. */
+let answers: Readonly<Record<string, unknown>> = {};
+
+const server = createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    const path = request.url ?? '';
+    const text = Buffer.concat(chunks).toString();
+    received.push({ path, body: text === '' ? undefined : JSON.parse(text) });
+    if (cut.has(path)) return void request.socket.destroy();
+    response.end(JSON.stringify(answers[path] ?? {}));
+  });
+});
+let url = '';
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => void server.close());
+beforeEach(() => {
+  received = [];
+  cut = new Set();
+  answers = {};
+});
+
+const MAIN = '/api/project/main';
+const SPEC = { run_name: 'train', configuration: { type: 'task', commands: ['python train.py'], nodes: null } };
+
+interface Sent {
+  readonly path: string;
+  readonly body?: unknown;
+  readonly method?: string;
+  /** A whole URL, instead of a path on the server. */
+  readonly url?: string;
+}
+
+const results = z.object({
+  events: z.array(z.looseObject({ event: z.string(), path: z.string() })),
+  results: z.array(z.string()),
+});
+
+/** Sends requests through `requests`, as dstack does, in one process with the gate. */
+async function send(rule: Partial<WireRule>, requests: readonly Sent[]): Promise<z.output<typeof results>> {
+  const whole = { server: url, project: 'main', handOver: false, changes: [], ...rule };
+  const calls = requests.map(({ path, body, method = 'POST', url: other }) => ({
+    method,
+    url: other ?? `${url}${path}`,
+    body: body === undefined ? null : JSON.stringify(body),
+  }));
+  return results.parse(
+    await runPython(`
+import requests, wire_gate
+events, results = [], []
+wire_gate.install(json.loads(${JSON.stringify(JSON.stringify(whole))}), events.append)
+session = requests.Session()
+for call in json.loads(${JSON.stringify(JSON.stringify(calls))}):
+    try:
+        results.append(str(session.request(call["method"], call["url"], data=call["body"]).status_code))
+    except Exception as error:
+        results.append(type(error).__name__)
+print(json.dumps({"events": events, "results": results}))
+`),
+  );
+}
+
+/** The SHA-256 that the gate reports for a specification. */
+async function digestOf(spec: object): Promise<string> {
+  const { events } = await send({}, [{ path: `${MAIN}/runs/get_plan`, body: { run_spec: spec } }]);
+  received = [];
+  return z.object({ sha256: z.string() }).parse(events[0]).sha256;
+}
+
+const applyRule = async (spec: object): Promise<Partial<WireRule>> => ({
+  changes: [{ path: 'runs/apply', plan: { path: 'runs/get_plan', sha256: await digestOf(spec) } }],
+});
+
+const plan = (spec: object): Sent => ({ path: `${MAIN}/runs/get_plan`, body: { run_spec: spec } });
+const apply = (spec: object, more: object = {}): Sent => ({
+  path: `${MAIN}/runs/apply`,
+  body: { plan: { run_spec: spec, current_resource: null }, force: false, ...more },
+});
+
+test.each(['runs/list', 'runs/get', 'fleets/get', 'logs/poll', 'runs/get_plan', 'volumes/list'])(
+  'a command that may change nothing reads %s',
+  async (path) => {
+    const { results: statuses } = await send({}, [{ path: `${MAIN}/${path}`, body: {} }]);
+    expect(statuses).toEqual(['200']);
+    expect(received).toHaveLength(1);
+  },
+);
+
+test.each([
+  'runs/apply',
+  'runs/stop',
+  'runs/delete',
+  'fleets/apply',
+  'fleets/delete',
+  'volumes/create',
+  'gateways/delete',
+  'secrets/create_or_update',
+  'repos/init',
+  'files/upload_archive',
+  'runs/submit_something_new',
+  'budget',
+])('a command that may change nothing never sends %s', async (path) => {
+  const { events, results: errors } = await send({}, [{ path: `${MAIN}/${path}`, body: { runs_names: ['train'] } }]);
+  expect(received).toEqual([]);
+  expect(errors).toEqual(['Denied']);
+  expect(events).toMatchObject([{ event: 'denied', path }]);
+});
+
+test('nothing goes to another host, port or scheme than those of the server', async () => {
+  const { port } = new URL(url);
+  const others = [
+    `http://localhost:${port}${MAIN}/runs/list`,
+    `http://127.0.0.1:1${MAIN}/runs/list`,
+    'https://get.dstack.ai/stable/latest-version?anonymous_installation_id=1',
+    `http://user@127.0.0.1.nip.example/api/project/main/runs/list`,
+  ];
+  const { results: errors } = await send(
+    {},
+    others.map((other) => ({ path: '', url: other, method: 'GET' })),
+  );
+  expect(errors).toEqual(['Denied', 'Denied', 'Denied', 'Denied']);
+  expect(received).toEqual([]);
+});
+
+test('a plan is reported with the digest of its specification, whatever the order of its keys', async () => {
+  const reordered = Object.fromEntries(Object.entries(SPEC).reverse());
+  expect(await digestOf(reordered)).toBe(await digestOf(SPEC));
+  expect(await digestOf({ ...SPEC, run_name: 'other' })).not.toBe(await digestOf(SPEC));
+});
+
+test('the approved specification is submitted, with what the server filled in', async () => {
+  const filled = { ...SPEC, configuration: { ...SPEC.configuration, nodes: 1 } };
+  answers = { [`${MAIN}/runs/get_plan`]: { run_spec: filled } };
+  const { events, results: statuses } = await send(await applyRule(SPEC), [plan(SPEC), apply(filled)]);
+  expect(statuses).toEqual(['200', '200']);
+  expect(received.map(({ path }) => path)).toEqual([`${MAIN}/runs/get_plan`, `${MAIN}/runs/apply`]);
+  expect(events.map(({ event }) => event)).toEqual(['plan', 'sent', 'answered']);
+});
+
+test.each([
+  ['another command', { ...SPEC, configuration: { ...SPEC.configuration, commands: ['curl evil.example'] } }],
+  ['another name', { ...SPEC, run_name: 'prod' }],
+  ['a property that nobody asked for', { ...SPEC, configuration: { ...SPEC.configuration, privileged: true } }],
+  ['a property that is missing', { run_name: 'train' }],
+])('a submission that differs from its plan by %s is not sent', async (_what, changed) => {
+  answers = { [`${MAIN}/runs/get_plan`]: { run_spec: SPEC } };
+  const { results: errors } = await send(await applyRule(SPEC), [plan(SPEC), apply(changed)]);
+  expect(errors).toEqual(['200', 'Denied']);
+  expect(received.map(({ path }) => path)).toEqual([`${MAIN}/runs/get_plan`]);
+});
+
+test('a plan that differs from the approved one is stopped before it is even requested', async () => {
+  const rule = await applyRule(SPEC);
+  const { results: errors } = await send(rule, [plan({ ...SPEC, run_name: 'prod' }), apply(SPEC)]);
+  expect(errors).toEqual(['Denied', 'Denied']);
+  expect(received).toEqual([]);
+});
+
+test('a submission without its plan, or with force, is not sent', async () => {
+  const rule = await applyRule(SPEC);
+  expect((await send(rule, [apply(SPEC)])).results).toEqual(['Denied']);
+  received = [];
+  expect((await send(rule, [plan(SPEC), apply(SPEC, { force: true })])).results).toEqual(['200', 'Denied']);
+});
+
+test('a change whose response was lost is not sent again', async () => {
+  cut = new Set([`${MAIN}/runs/apply`]);
+  const { events, results: errors } = await send(await applyRule(SPEC), [plan(SPEC), apply(SPEC), apply(SPEC)]);
+  expect(errors).toEqual(['200', 'ConnectionError', 'Denied']);
+  expect(received.filter(({ path }) => path.endsWith('/apply'))).toHaveLength(1);
+  expect(events.map(({ event }) => event)).toEqual(['plan', 'sent', 'lost', 'denied']);
+});
+
+test('a stop goes to the approved run of the approved project, once, and nothing else follows', async () => {
+  const rule = { changes: [{ path: 'runs/stop', body: { runs_names: ['train'], abort: false } }] };
+  const stop = (body: object, project = 'main'): Sent => ({ path: `/api/project/${project}/runs/stop`, body });
+  const approved = { abort: false, runs_names: ['train'] };
+  expect((await send(rule, [stop(approved)])).results).toEqual(['200']);
+  for (const other of [
+    stop({ runs_names: ['prod'], abort: false }),
+    stop({ runs_names: ['train', 'prod'], abort: false }),
+    stop({ runs_names: ['train'], abort: true }),
+    stop(approved, 'other'),
+  ]) {
+    received = [];
+    // After a denial not even the approved request is sent: dstack may be in any state.
+    expect((await send(rule, [other, stop(approved)])).results).toEqual(['Denied', 'Denied']);
+    expect(received).toEqual([]);
+  }
+});
+
+test('a replacement stops first and submits then, never the other way round', async () => {
+  const stop = { path: 'runs/stop', body: { runs_names: ['train'], abort: false } };
+  const { changes = [] } = await applyRule(SPEC);
+  const rule = { changes: [stop, ...changes] };
+  const stopping: Sent = { path: `${MAIN}/runs/stop`, body: stop.body };
+  expect((await send(rule, [plan(SPEC), stopping, apply(SPEC)])).results).toEqual(['200', '200', '200']);
+  expect((await send(rule, [plan(SPEC), apply(SPEC), stopping])).results).toEqual(['200', '200', 'Denied']);
+});
+
+test('files and repositories are handed over only by a command that may', async () => {
+  const init: Sent = { path: `${MAIN}/repos/init`, body: { repo_id: 'none', repo_creds: null } };
+  const { events, results: statuses } = await send({ handOver: true }, [init]);
+  expect(statuses).toEqual(['200']);
+  expect(events).toEqual([
+    { event: 'sent', path: 'repos/init', kind: 'hand-over' },
+    { event: 'answered', path: 'repos/init', kind: 'hand-over', status: 200 },
+  ]);
+});
+
+test('while the server is unknown, no change is sent', async () => {
+  const rule = { server: null, changes: [{ path: 'runs/stop', body: {} }] };
+  expect((await send(rule, [{ path: `${MAIN}/runs/stop`, body: {} }])).results).toEqual(['Denied']);
+});

@@ -1,0 +1,74 @@
+"""Runs dstack's entry script in a plain process, with a gate on its requests and, if given, one file served from memory.
+
+Usage: <interpreter> -B launch_dstack.py <dstack script> <argument>...
+File descriptor 3 carries: the length of a description (4 bytes, big-endian), the description (JSON: `wire`, the rule of the gate, and
+`pinned`, the path of the file), and the content of the file up to the end. Nothing runs unless all of it arrived. Descriptor 4 takes
+the events of the gate, one line of JSON each.
+"""
+
+import json
+import os
+import sys
+
+# With PYTHONSAFEPATH the interpreter doesn't search the folder of the script that it runs.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import wire_gate
+from entry_script import compile_entry, make_main, strip_own_frames, use_path_of
+from pinned_file import pin_file
+
+REQUEST_FD = 3
+EVENTS_FD = 4
+EXIT_NOT_STARTED = 70
+
+
+def read_exactly(stream, length):
+    content = stream.read(length)
+    if len(content) != length:
+        raise EOFError("the request arrived incomplete")
+    return content
+
+
+def read_request():
+    with os.fdopen(REQUEST_FD, "rb") as stream:
+        description = json.loads(read_exactly(stream, int.from_bytes(read_exactly(stream, 4), "big")))
+        content = stream.read()
+    if len(content) != description.get("pinnedLength", 0):
+        raise EOFError("the pinned file arrived incomplete")
+    return description, content
+
+
+def tell(event):
+    try:
+        os.write(EVENTS_FD, json.dumps(event).encode() + b"\n")
+    except OSError:
+        pass  # The server has ended; a change that it left running finishes.
+
+
+def show_without_own_frames(default_hook):
+    def show(kind, error, _traceback):
+        stripped = strip_own_frames(error)
+        default_hook(kind, stripped, stripped.__traceback__)
+
+    return show
+
+
+def launch(script, argv):
+    try:
+        description, content = read_request()
+        code = compile_entry(script)
+        use_path_of(script)
+        if description.get("wire") is not None:
+            os.set_inheritable(EVENTS_FD, False)
+            wire_gate.install(description["wire"], tell)
+    except Exception as error:
+        sys.stderr.write("dstack was not started: %s\n" % (error,))
+        sys.exit(EXIT_NOT_STARTED)
+    namespace = make_main(script, argv)
+    sys.excepthook = show_without_own_frames(sys.excepthook)
+    if description.get("pinned") is not None:
+        pin_file(description["pinned"], content)
+    exec(code, namespace)
+
+
+launch(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,204 @@
+"""Judges each HTTP request that dstack is about to send, in the process that sends it.
+
+dstack's CLI reaches its server through `requests` alone (api/server/__init__.py), so `Session.send` sees every request: after all
+parsing, and before anything leaves. A rule says what this command may send. Reads and plans pass. A change passes only if the rule
+expects exactly this one, and once: dstack's client repeats a request whose response was lost, which would make the change twice.
+Whatever isn't known counts as a change.
+"""
+
+import hashlib
+import json
+import re
+from urllib.parse import urlsplit
+
+_READ = re.compile(r"(?:^|/)(?:get|list|poll)(?:_\w+)?$")
+_HAND_OVER = frozenset(["files/upload_archive", "repos/init", "repos/upload_code"])
+_SPECS = ("run_spec", "spec")
+
+
+class Denied(Exception):
+    """Replaced by a subclass of dstack's own error, which its CLI prints in one line."""
+
+
+def canonical(value):
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def digest(value):
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def covers(sent, asked, answered):
+    """Whether `sent` is what was asked for. The server may have filled in what was left open, and nothing else."""
+    if isinstance(sent, dict) and isinstance(asked, dict):
+        answered = answered if isinstance(answered, dict) else {}
+        missing = object()
+        return all(
+            covers(sent.get(key), asked[key], answered.get(key)) if asked.get(key) is not None
+            # What dstack left open or null may be filled in, exactly as the server answered.
+            else sent.get(key, missing) in (missing, None) or sent[key] == answered.get(key, missing)
+            for key in set(sent) | set(asked)
+        )
+    return sent == asked
+
+
+def contains(value, part):
+    """Whether every property of `part` has the same value in `value`."""
+    if isinstance(part, dict) and isinstance(value, dict):
+        return all(contains(value.get(key), part[key]) for key in part)
+    return value == part
+
+
+class Gate:
+    def __init__(self, rule, tell):
+        self._server = _split(rule["server"]) if rule.get("server") else None
+        self._project = rule.get("project")
+        self._hands_over = rule.get("handOver", False)
+        self._expected = list(rule.get("changes", []))
+        self._tell = tell
+        self._plans = {}
+
+    def judge(self, request):
+        """Returns what kind of request it is: its path, and what to do with the answer. Raises Denied."""
+        path, project = self._locate(request)
+        if path is None:
+            return self._deny(request.url and urlsplit(request.url).hostname, "it goes to another host than dstack's server")
+        if request.method == "GET" or _READ.search(path):
+            return path, self._plan(path, request) if path.endswith("/get_plan") else None
+        if self._project is not None and project not in (None, self._project):
+            return self._deny(path, "it goes to project %s, not to %s" % (project, self._project))
+        if path in _HAND_OVER and self._hands_over:
+            return path, "hand-over"
+        if self._server is None:
+            return self._deny(path, "it isn't known which server it goes to")
+        self._admit_change(path, _body(request))
+        return path, "change"
+
+    def note_plan(self, path, response):
+        """Remembers what the server answered to a plan: what it filled in may be sent back."""
+        key = self._plans[path]["key"]
+        try:
+            answer = response.json()
+        except ValueError:
+            return
+        if isinstance(answer, dict):
+            self._plans[path]["answered"] = answer.get(key)
+
+    def tell(self, event, path, **more):
+        self._tell({"event": event, "path": path, **more})
+
+    def _locate(self, request):
+        """The path below `/api/` (below the project where there is one), and the project."""
+        url = urlsplit(request.url)
+        if self._server is not None and (url.scheme, url.hostname, url.port) != self._server[:3]:
+            return None, None
+        prefix = (self._server[3] if self._server is not None else "") + "/api/"
+        if not url.path.startswith(prefix):
+            return None, None
+        path = url.path[len(prefix) :]
+        parts = path.split("/", 2)
+        if parts[0] == "project" and len(parts) == 3:
+            return parts[2], parts[1]
+        return path, None
+
+    def _plan(self, path, request):
+        body = _body(request)
+        key = next((name for name in _SPECS if isinstance(body, dict) and name in body), None)
+        if key is None or body.get("for_offers_only"):
+            return None
+        found = digest(body[key])
+        for expected in self._expected:
+            wanted = expected.get("plan")
+            if wanted is not None and wanted["path"] == path and wanted["sha256"] != found:
+                self._deny(path, "what would be applied isn't what was approved")
+        self._plans[path] = {"key": key, "asked": body[key], "answered": None}
+        self.tell("plan", path, sha256=found)
+        return "plan"
+
+    def _admit_change(self, path, body):
+        for index, expected in enumerate(self._expected):
+            if expected["path"] == path:
+                why = self._difference(expected, body)
+                if why is not None:
+                    return self._deny(path, why)
+                # Each once and in order: what was skipped can't come later.
+                self._expected = self._expected[index + 1 :]
+                return None
+        return self._deny(path, "no consent covers it, or it was sent before")
+
+    def _difference(self, expected, body):
+        if "body" in expected and canonical(body) != canonical(expected["body"]):
+            return "it isn't the request that was approved"
+        if "within" in expected and not contains(body, expected["within"]):
+            return "it isn't the request that was approved"
+        if "plan" in expected and not self._follows_plan(expected["plan"]["path"], body):
+            return "it isn't the plan that was approved"
+        return None
+
+    def _follows_plan(self, path, body):
+        plan = self._plans.get(path)
+        inner = body.get("plan") if isinstance(body, dict) else None
+        if plan is None or not isinstance(inner, dict) or body.get("force"):
+            return False
+        return covers(inner.get(plan["key"]), plan["asked"], plan["answered"])
+
+    def _deny(self, path, why):
+        # Nothing but reads after a denial: dstack may go on as if it had been an error of the server.
+        self._expected = []
+        self._hands_over = False
+        self.tell("denied", str(path), why=why)
+        raise Denied("dstack-mcp did not send this request (%s): %s." % (path, why))
+
+
+def _split(url):
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port, parts.path.rstrip("/")
+
+
+def _body(request):
+    body = request.body
+    try:
+        return json.loads(body) if isinstance(body, (str, bytes)) and body else None
+    except ValueError:
+        return None
+
+
+def install(rule, tell):
+    """Puts the gate between dstack and its HTTP library. Raises ImportError if a change would be sent by an unknown library."""
+    try:
+        import requests
+    except ImportError:
+        if rule.get("changes"):
+            raise
+        return
+    _adopt_error_of_dstack()
+    gate = Gate(rule, tell)
+    send = requests.Session.send
+
+    def send_judged(session, request, **options):
+        path, kind = gate.judge(request)
+        if kind in ("change", "hand-over"):
+            gate.tell("sent", path, kind=kind)
+        try:
+            response = send(session, request, **options)
+        except BaseException as error:
+            if kind in ("change", "hand-over"):
+                gate.tell("lost", path, kind=kind, why=type(error).__name__)
+            raise
+        if kind == "plan":
+            gate.note_plan(path, response)
+        elif kind is not None:
+            gate.tell("answered", path, kind=kind, status=response.status_code)
+        return response
+
+    requests.Session.send = send_judged
+
+
+def _adopt_error_of_dstack():
+    """Makes a denial an error that dstack's CLI prints in one line, without a traceback."""
+    global Denied
+    try:
+        from dstack._internal.core.errors import CLIError
+    except ImportError:
+        return
+    Denied = type("Denied", (CLIError,), {})
