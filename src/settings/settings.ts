@@ -11,21 +11,21 @@ const onOff = z
   .pipe(z.enum(['on', 'off', 'true', 'false', '1', '0', 'yes', 'no']))
   .transform((value) => value === 'on' || value === 'true' || value === '1' || value === 'yes');
 
-/** One setting: what it means (for `--help` and the documentation), and how its text is read. */
+/** Every setting: its texts for `--help` and the documentation, and the schema of its value. */
 const SETTINGS = {
   cli: {
     option: '--cli',
     value: '<path>',
     env: 'DSTACK_MCP_CLI',
-    meaning: 'the dstack executable',
-    shown: 'found on PATH and in the usual places',
+    meaning: 'path of the dstack executable',
+    shown: 'found on PATH or in common locations',
     read: z.string(),
   },
   project: {
     option: '--project',
     value: '<name>',
     env: 'DSTACK_PROJECT',
-    meaning: "the dstack project, dstack's own variable",
+    meaning: "the dstack project (dstack's own variable)",
     shown: "the CLI's default project",
     read: z.string(),
   },
@@ -33,15 +33,15 @@ const SETTINGS = {
     option: '--workspace',
     value: '<folders>',
     env: 'DSTACK_MCP_WORKSPACE',
-    meaning: 'folders that configurations may be read from and written to (path list)',
-    shown: 'the working directory; ~/dstack where that is the home folder or the root of the disk',
+    meaning: 'folders in which configurations may be read and written (path list)',
+    shown: 'the working directory, or ~/dstack if that is the home folder or the root of the disk',
     read: z.string(),
   },
   stateDir: {
     option: '--state-dir',
     value: '<folder>',
     env: 'DSTACK_MCP_STATE_DIR',
-    meaning: 'folder for attachments, the audit log and what makes the next start quicker',
+    meaning: 'folder for attachments, the audit log and the startup cache',
     shown: "the platform's state directory",
     read: z.string(),
   },
@@ -49,7 +49,7 @@ const SETTINGS = {
     option: '--read-only',
     value: '[on|off]',
     env: 'DSTACK_MCP_READ_ONLY',
-    meaning: 'only tools that change nothing: on, off',
+    meaning: 'disable every tool that changes something: on, off',
     shown: 'off',
     read: onOff,
   },
@@ -57,7 +57,7 @@ const SETTINGS = {
     option: '--confirm',
     value: '<who>',
     env: 'DSTACK_MCP_CONFIRM',
-    meaning: 'who confirms a change: ask (a person where one can be asked, else the token), person, token',
+    meaning: 'approval that a change needs: ask (a person if one can be asked, otherwise the token), person, token',
     shown: 'ask',
     read: z.enum(['ask', 'person', 'token']),
   },
@@ -65,7 +65,7 @@ const SETTINGS = {
     option: '--policy',
     value: '<file>',
     env: 'DSTACK_MCP_POLICY',
-    meaning: 'a YAML file with caps, allowed kinds and protected names',
+    meaning: 'YAML file with price caps, allowed types, protected names and other rules',
     shown: 'none',
     read: z.string(),
   },
@@ -73,15 +73,15 @@ const SETTINGS = {
     option: '--max-price',
     value: '<dollars>',
     env: 'DSTACK_MCP_MAX_PRICE',
-    meaning: 'hard cap in dollars an hour, for all nodes together',
+    meaning: 'maximum price of a run or fleet in dollars per hour, all nodes together',
     shown: 'none',
-    read: z.coerce.number('a number is needed').nonnegative(),
+    read: z.coerce.number('expected a number').nonnegative(),
   },
   dialog: {
     option: '--dialog',
     value: '<mode>',
     env: 'DSTACK_MCP_DIALOG',
-    meaning: "ask in a dialog on the person's desktop where the client can't: auto, off",
+    meaning: "ask in a dialog on the user's desktop if the client can't ask: auto, off",
     shown: 'auto',
     read: z.enum(['auto', 'off']),
   },
@@ -89,7 +89,7 @@ const SETTINGS = {
     option: '--card',
     value: '<mode>',
     env: 'DSTACK_MCP_CARD',
-    meaning: 'ask in a card (MCP Apps) where the client declares that it shows them: auto, off',
+    meaning: 'ask in a card (MCP Apps) if the client supports it: auto, off',
     shown: 'auto',
     read: z.enum(['auto', 'off']),
   },
@@ -97,7 +97,7 @@ const SETTINGS = {
     option: '--warm',
     value: '[on|off]',
     env: 'DSTACK_MCP_WARM',
-    meaning: 'keep a warm dstack process: on, off',
+    meaning: 'keep a warm dstack process for faster calls: on, off',
     shown: 'on',
     read: onOff,
   },
@@ -113,9 +113,9 @@ const SETTINGS = {
     option: '--timeout',
     value: '<seconds>',
     env: 'DSTACK_MCP_TIMEOUT',
-    meaning: 'seconds after which a call returns what it knows',
+    meaning: 'seconds after which a call returns what it has so far',
     shown: '45',
-    read: z.coerce.number('a number is needed').min(5).max(3600),
+    read: z.coerce.number('expected a number').min(5).max(3600),
   },
   logLevel: {
     option: '--log-level',
@@ -136,7 +136,7 @@ type Setting<T> = {
   readonly read: z.ZodType<T>;
 };
 
-/** Everything an operator can set, read once at start. */
+/** Everything that the operator can set. Read once at startup. */
 export interface Settings {
   readonly cli: string | undefined;
   readonly project: string | undefined;
@@ -146,7 +146,7 @@ export interface Settings {
   readonly readOnly: boolean;
   readonly confirm: 'ask' | 'person' | 'token';
   readonly policy: string | undefined;
-  /** Dollars an hour. */
+  /** Dollars per hour. */
   readonly maxPrice: number | undefined;
   readonly dialog: 'auto' | 'off';
   readonly card: 'auto' | 'off';
@@ -179,8 +179,8 @@ export function describeSettings(): readonly SettingDescription[] {
 }
 
 /**
- * Reads the settings. The command line, whose texts are `given` by option, takes precedence over the environment.
- * @throws ToolError `invalid-input` for an invalid value: a start with half-read settings isn't safe.
+ * Reads the settings. The command line, whose values are `given` by option, takes precedence over the environment.
+ * @throws ToolError `invalid-input` for an invalid value: it isn't safe to start without one of the settings.
  */
 export function readSettings(given: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): Settings {
   const read = <T>(setting: Setting<T>): T | undefined => {
@@ -193,7 +193,7 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
     throw new ToolError(
       'invalid-input',
       `${option === undefined ? setting.env : setting.option} is "${text}": ${problem}`,
-      `It means: ${setting.meaning}. Default: ${setting.shown}.`,
+      `Meaning: ${setting.meaning}. Default: ${setting.shown}.`,
     );
   };
   return Object.freeze({
@@ -223,7 +223,7 @@ function readWorkspace(list: string | undefined, env: NodeJS.ProcessEnv): readon
       .filter((folder) => folder.trim() !== '')
       .map(expand);
   const cwd = process.cwd();
-  // Claude Desktop starts servers in / or in the home folder: neither is a project.
+  // Claude Desktop starts servers in / or in the home folder, neither of which is a project.
   const tooWide = cwd === path.parse(cwd).root || cwd === path.resolve(home);
   return [tooWide ? path.join(home, 'dstack') : cwd];
 }
