@@ -113,7 +113,8 @@ export class ApprovalFlow {
     } else if (isApproval(entry.change, answer)) {
       approve(entry, 'person-dialog');
     } else {
-      const how = answer.kind === 'typed' ? 'wrong-name' : answer.kind === 'timed-out' ? 'cancelled' : 'declined';
+      const typed = answer.kind === 'typed' && needsName(entry.change.operation);
+      const how = typed ? 'wrong-name' : answer.kind === 'timed-out' ? 'cancelled' : 'declined';
       this.#parts.journal.close(entry, declined(entry.change, how));
     }
   }
@@ -143,5 +144,5 @@ function isApproval(change: PendingChange, answer: DialogAnswer): boolean {
 function whyNoDialog(asking: Asking, dialog: Dialog | undefined): string {
   if (asking.kind === 'dialog-failed') return `the dialog couldn't be shown (${asking.why})`;
   const availability = dialog?.availability();
-  return availability?.kind === 'unavailable' ? availability.why : 'dialogs are switched off';
+  return availability?.kind === 'unavailable' ? availability.why : 'dialogs are disabled';
 }

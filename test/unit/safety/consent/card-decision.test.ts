@@ -5,13 +5,13 @@ import type { Operation } from '../../../../src/core/change.ts';
 import type { Requirement } from '../../../../src/safety/policy/requirement.ts';
 import { pendingChange } from '../../../support/pending.ts';
 import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
-import { propertyRuns } from '../../../support/property-runs.ts';
+import { propertyRuns } from '../../../support/effort.ts';
 
 const TYPED: readonly Operation[] = ['replace', 'abort', 'delete'];
 const CLICKED: readonly Operation[] = ['create', 'update', 'stop'];
 
 describe('a click on Approve', () => {
-  test.each(CLICKED)('carries a %s out at once, and the token tells the model what came of it', async (operation) => {
+  test.each(CLICKED)('makes a %s immediately, and the token returns the result to the model', async (operation) => {
     const { gate, steps, show, consents, audit } = setUp({ requirementFor: () => 'person' });
     const { token, nonce } = show(pendingChange({ operation }));
     const clicked = await gate.decide({ nonce, decision: 'approve' }, steps);
@@ -27,7 +27,7 @@ describe('a click on Approve', () => {
     ]);
   });
 
-  test('is good once: a second one gets the first result, and nothing is done again', async () => {
+  test('works once: a second one gets the first result, and nothing is repeated', async () => {
     const { gate, steps, show, consents } = setUp();
     const { nonce } = show();
     await gate.decide({ nonce, decision: 'approve' }, steps);
@@ -38,20 +38,20 @@ describe('a click on Approve', () => {
     expect(consents).toHaveLength(1);
   });
 
-  test('is for what was shown: where the world has changed, nothing is done, for good', async () => {
+  test('is for what was shown: if something changed, nothing is done and the token ends', async () => {
     const { gate, steps, show, consents, setWorld } = setUp();
     const { token, nonce } = show();
     setWorld(pendingChange({ binding: { pricePerHour: 2 } }));
     const changed = await refusal(gate.decide({ nonce, decision: 'approve' }, steps));
     expect(changed.code).toBe('plan-changed');
-    expect(changed.message).toMatch(/the price rose from \$1\.00 to \$2\.00/);
+    expect(changed.message).toMatch(/the price rose from \$1\.00\/h to \$2\.00\/h/);
     setWorld(pendingChange());
     expect((await refusal(gate.decide({ nonce, decision: 'approve' }, steps))).code).toBe('plan-changed');
     expect((await refusal(gate.redeem(token, ask(), steps))).code).toBe('plan-changed');
     expect(consents).toEqual([]);
   });
 
-  test('survives a fault that passes: the yes stays, and the next click or token carries it out', async () => {
+  test('survives a passing fault: the approval stays, and the next click or token makes the change', async () => {
     const { gate, steps, show, consents, setWorld } = setUp({ requirementFor: () => 'person' });
     const first = show();
     setWorld(new ToolError('timed-out', 'dstack did not answer.', 'Try again.'));
@@ -61,7 +61,7 @@ describe('a click on Approve', () => {
     expect(consents.map(({ level }) => level)).toEqual(['person-card']);
   });
 
-  test('is not enough where the audit log cannot be written', async () => {
+  test("isn't enough if the audit log can't be written", async () => {
     const { gate, steps, show, consents } = setUp({
       audit: {
         write: () => {
@@ -78,13 +78,13 @@ describe('a click on Approve', () => {
 });
 
 describe('a click on Decline', () => {
-  test('closes the token, for the card and for the model, and stands in the audit log', async () => {
+  test('closes the token for the card and for the model, and is in the audit log', async () => {
     const { gate, steps, show, consents, audit } = setUp({ requirementFor: () => 'allow' });
     const { token, nonce } = show();
     const no = await refusal(gate.decide({ nonce, decision: 'decline' }, steps));
     expect([no.code, no.message]).toEqual([
       'person-declined',
-      'The person declined. Nothing was changed; the token is spent.',
+      'The user declined. Nothing was changed; the token is no longer valid.',
     ]);
     expect(await refusal(gate.decide({ nonce, decision: 'approve' }, steps))).toBe(no);
     expect(await refusal(gate.redeem(token, ask(), steps))).toBe(no);
@@ -96,15 +96,15 @@ describe('a click on Decline', () => {
   });
 });
 
-describe('where a name has to be typed', () => {
-  test.each(TYPED)('a %s is carried out with the name, and not by a click alone', async (operation) => {
+describe('if a name has to be typed', () => {
+  test.each(TYPED)('a %s is made with the name, and not by a click alone', async (operation) => {
     const { gate, steps, show, consents } = setUp();
     const { nonce } = show(pendingChange({ operation }));
     const without = await refusal(gate.decide({ nonce, decision: 'approve' }, steps));
     expect([without.code, without.message, without.hint]).toEqual([
       'wrong-name',
-      "What was typed isn't the name train. Nothing was changed.",
-      'Type that name to agree, or decline; 2 tries are left.',
+      "The typed name isn't train. Nothing was changed.",
+      'Type that name to approve, or decline; 2 tries are left.',
     ]);
     expect(consents).toEqual([]);
     expect(await gate.decide({ nonce, decision: 'approve', name: ' train ' }, steps)).toMatchObject({
@@ -114,21 +114,21 @@ describe('where a name has to be typed', () => {
     expect(consents).toHaveLength(1);
   });
 
-  test('the third wrong name is a no', async () => {
+  test('the third wrong name is a rejection', async () => {
     const { gate, steps, show, consents, audit } = setUp();
     const { token, nonce } = show(pendingChange({ operation: 'delete' }));
     const type = (name: string): Promise<ToolError> =>
       refusal(gate.decide({ nonce, decision: 'approve', name }, steps));
     expect((await type('Train')).code).toBe('wrong-name');
     expect((await type('trai')).hint).toMatch(/one try is left/);
-    expect((await type('')).message).toMatch(/another name than train, which counts as a no/);
+    expect((await type('')).message).toMatch(/a name other than train, which counts as a rejection/);
     expect((await type('train')).code).toBe('person-declined');
     expect((await refusal(gate.redeem(token, ask(), steps))).code).toBe('person-declined');
     expect(consents).toEqual([]);
     expect(audit.map(({ event }) => event)).toEqual(['asked', 'refused', 'refused', 'refused']);
   });
 
-  test('wrong names of one card are no tries of another', async () => {
+  test("wrong names in one card don't count for another", async () => {
     const { gate, steps, show } = setUp();
     const change = pendingChange({ operation: 'delete' });
     const [one, other] = [show(change), show(change)];
@@ -143,7 +143,7 @@ describe('where a name has to be typed', () => {
 });
 
 describe('a nonce', () => {
-  test('is 128 bits, another one for each card, and nothing of the token is in it', () => {
+  test('is 128 bits, differs for each card, and contains nothing of the token', () => {
     const { show } = setUp();
     const shown = Array.from({ length: 50 }, () => show());
     expect(new Set(shown.map(({ nonce }) => nonce)).size).toBe(50);
@@ -153,13 +153,13 @@ describe('a nonce', () => {
     }
   });
 
-  test('is given only for a card', () => {
+  test('is returned only for a card', () => {
     const { gate } = setUp();
     expect(gate.mint(pendingChange())).not.toHaveProperty('nonce');
     expect(gate.mint(pendingChange(), { card: false })).not.toHaveProperty('nonce');
   });
 
-  test('that was forged or changed by a letter decides nothing, nor does a token in its place', async () => {
+  test('that was forged or altered decides nothing, nor does a token in its place', async () => {
     const { gate, steps, show, consents } = setUp();
     const { token, nonce } = show();
     const forged = ['', ' ', '0'.repeat(32), token, nonce.slice(1), `${nonce}0`, nonce.toUpperCase(), ` ${nonce}`];
@@ -168,7 +168,7 @@ describe('a nonce', () => {
         const unknown = await refusal(gate.decide({ nonce: guess, decision }, steps));
         expect([unknown.code, unknown.message]).toEqual([
           'token-unknown',
-          'This card is not known: this server did not show it, or was restarted since. This click changed nothing.',
+          "Unknown card: this server didn't show it, or was restarted since. This click changed nothing.",
         ]);
       }
     }
@@ -178,7 +178,7 @@ describe('a nonce', () => {
     expect(await gate.decide({ nonce, decision: 'approve' }, steps)).toMatchObject({ kind: 'redeemed' });
   });
 
-  test('of one change decides that one, and no other', async () => {
+  test('of one change decides only that one', async () => {
     const { gate, steps, show, consents, setWorld } = setUp();
     const other = show(pendingChange({ argv: ['apply', '-f', 'other.dstack.yml', '-y', '-d'] }));
     const { nonce } = show();
@@ -188,7 +188,7 @@ describe('a nonce', () => {
     expect(await gate.redeem(other.token, ask(), steps)).toMatchObject({ kind: 'waiting-for-person' });
   });
 
-  test('lives as long as its token, and not a moment longer', async () => {
+  test('expires with its token', async () => {
     const { gate, steps, show, pass, consents } = setUp({ lifeMs: 60_000 });
     const [early, late] = [show(), show()];
     pass(59_999);
@@ -203,7 +203,7 @@ describe('a nonce', () => {
     expect(consents).toHaveLength(1);
   });
 
-  test('goes with the server', async () => {
+  test('ends with the server', async () => {
     const { gate, steps, show } = setUp();
     const { nonce } = show();
     await gate.close();
@@ -212,7 +212,7 @@ describe('a nonce', () => {
 });
 
 describe('the token, while the card waits', () => {
-  test.each<Requirement>(['ask', 'person'])('does nothing by itself where the policy says %s', async (requirement) => {
+  test.each<Requirement>(['ask', 'person'])('does nothing on its own if the policy says %s', async (requirement) => {
     const { gate, steps, show, consents } = setUp({
       requirementFor: () => requirement,
       // Not even a dialog is opened beside the card.
@@ -245,7 +245,7 @@ describe('the token, while the card waits', () => {
     expect(await gate.decide({ nonce, decision: 'decline' }, steps)).toMatchObject({ level, repeated: true });
   });
 
-  test('asks in the form where the client has both, and the first of the two answers counts', async () => {
+  test('asks in the form if the client has both, and the first of the two answers counts', async () => {
     const { gate, steps, show, consents } = setUp({ requirementFor: () => 'person' });
     const inForm = ask({ canAskPerson: true });
     const clicked = show();
@@ -276,14 +276,14 @@ describe('the token, while the card waits', () => {
     expect(consents.map(({ level }) => level)).toEqual(['person-card', 'person-form']);
   });
 
-  test('goes the old way where no card was shown with it', async () => {
+  test('needs no click if no card was shown with it', async () => {
     const { gate, steps, mint } = setUp();
     expect(await gate.redeem(mint(), ask(), steps)).toMatchObject({ kind: 'redeemed', level: 'token' });
   });
 });
 
 describe('at the same time', () => {
-  test('fifty clicks carry the change out once, and all get that result', async () => {
+  test('fifty clicks make the change once, and all get that result', async () => {
     const { gate, steps, show, consents } = setUp();
     const { nonce } = show();
     const all = await Promise.all(Array.from({ length: 50 }, () => gate.decide({ nonce, decision: 'approve' }, steps)));
@@ -292,7 +292,7 @@ describe('at the same time', () => {
     expect(all.filter((one) => one.kind === 'redeemed' && !one.repeated)).toHaveLength(1);
   });
 
-  test('whatever mix of clicks and tokens comes: done once by a yes, or never after a no', async () => {
+  test('any mix of clicks and tokens makes the change once after an approval, and never after a rejection', async () => {
     const act = fc.constantFrom('approve', 'decline', 'wrong-name', 'token', 'forged');
     await fc.assert(
       fc.asyncProperty(

@@ -9,7 +9,7 @@ import { pendingChange } from '../../../support/pending.ts';
 import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
 import type { RedeemSteps, Result } from '../../../support/set-up-gate.ts';
 
-test('a token carries a change out once, with a consent to exactly its argv', async () => {
+test('a token makes a change once, with a consent to exactly its argv', async () => {
   const { gate, steps, mint, consents } = setUp();
   const redeemed = await gate.redeem(mint(), ask(), steps);
   expect(redeemed).toMatchObject({
@@ -26,7 +26,7 @@ test('a token carries a change out once, with a consent to exactly its argv', as
   expect(spendConsent(consents[0], pendingChange().argv)).toBe(false);
 });
 
-test('a used token answers with the result of its use, says so, and does nothing again', async () => {
+test('a used token returns the result of its use, says so, and repeats nothing', async () => {
   const { gate, steps, mint, consents } = setUp();
   const token = mint();
   await gate.redeem(token, ask(), steps);
@@ -35,7 +35,7 @@ test('a used token answers with the result of its use, says so, and does nothing
   expect(consents).toHaveLength(1);
 });
 
-test('fifty redemptions at the same time carry the change out once, and all get that result', async () => {
+test('fifty concurrent redemptions make the change once, and all return its result', async () => {
   const { gate, steps, mint, consents } = setUp();
   const token = mint();
   const all = await Promise.all(Array.from({ length: 50 }, () => gate.redeem(token, ask(), steps)));
@@ -44,7 +44,7 @@ test('fifty redemptions at the same time carry the change out once, and all get 
   expect(all.filter((redeemed) => redeemed.kind === 'redeemed' && !redeemed.repeated)).toHaveLength(1);
 });
 
-test('fifty answers to one form at the same time carry the change out once', async () => {
+test('fifty concurrent answers to one form make the change once', async () => {
   const { gate, steps, mint, consents } = setUp();
   const token = mint();
   const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
@@ -54,14 +54,14 @@ test('fifty answers to one form at the same time carry the change out once', asy
   expect(consents).toHaveLength(1);
 });
 
-test('a token is found in any spelling that a reader may give it', async () => {
+test('a token is recognized in any spelling that a reader may give it', async () => {
   const { gate, steps, mint } = setUp();
   const token = mint();
   const typedOff = ` ${token.toUpperCase().replaceAll('-', ' ').replaceAll('0', 'O').replaceAll('1', 'I')} `;
   expect(await gate.redeem(typedOff, ask(), steps)).toMatchObject({ kind: 'redeemed' });
 });
 
-test('wrong, expired and used-up tokens are told apart, and nothing is run', async () => {
+test('unknown, expired and used tokens are distinguished, and nothing is run', async () => {
   const { gate, steps, mint, consents, pass, setWorld } = setUp();
   expect(await refusal(gate.redeem('not-a-token', ask(), steps))).toMatchObject({
     code: 'token-unknown',
@@ -80,19 +80,19 @@ test('wrong, expired and used-up tokens are told apart, and nothing is run', asy
   expect(consents).toHaveLength(0);
 });
 
-test('a token lives for the whole of its ten minutes', async () => {
+test('a token is valid for ten minutes', async () => {
   const { gate, steps, mint, pass } = setUp();
   const token = mint();
   pass(10 * 60_000 - 1);
   expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed' });
 });
 
-test('the expiry that is told is the one that holds', () => {
+test('the reported expiry is the enforced one', () => {
   const { gate } = setUp();
   expect(gate.mint(pendingChange()).expiresAt).toBe(new Date(1_000_000 + 10 * 60_000).toISOString());
 });
 
-test('a token is for the tool it was minted for, and a wrong tool does not use it up', async () => {
+test("a token works only in its own tool, and another tool doesn't spend it", async () => {
   const { gate, steps, mint, consents } = setUp();
   const token = mint();
   expect(await refusal(gate.redeem(token, ask({ tool: 'stop' }), steps))).toMatchObject({
@@ -103,7 +103,7 @@ test('a token is for the tool it was minted for, and a wrong tool does not use i
   expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed' });
 });
 
-test('the number of tokens is bounded: the oldest makes way and says so', async () => {
+test('the number of tokens is bounded: the oldest is evicted and says so', async () => {
   const { gate, steps, mint } = setUp({ maxPending: 3 });
   const tokens = [mint(), mint(), mint(), mint()];
   expect(await refusal(gate.redeem(tokens[0] ?? '', ask(), steps))).toMatchObject({
@@ -113,7 +113,7 @@ test('the number of tokens is bounded: the oldest makes way and says so', async 
   expect(await gate.redeem(tokens[1] ?? '', ask(), steps)).toMatchObject({ kind: 'redeemed' });
 });
 
-test('the results that are kept are bounded: an older use says that it was used', async () => {
+test('the number of kept results is bounded: an older token says that it was used', async () => {
   const { gate, steps, mint, consents } = setUp({ maxResults: 1 });
   const [first, second] = [mint(), mint()];
   await gate.redeem(first, ask(), steps);
@@ -124,7 +124,7 @@ test('the results that are kept are bounded: an older use says that it was used'
   expect(consents).toHaveLength(2);
 });
 
-test('the memory of ended tokens is bounded', async () => {
+test('the number of remembered tokens is bounded', async () => {
   const { gate, steps, mint } = setUp({ maxClosed: 1 });
   const [first, second] = [mint(), mint()];
   await gate.redeem(first, ask(), steps);
@@ -157,9 +157,9 @@ test.each<[string, Parameters<typeof pendingChange>[0], RegExp]>([
     { binding: { files: { '/home/me/gpu/.dstack/profiles.yml': 'absent' } } },
     /train\.dstack\.yml is gone/,
   ],
-  ['a run of the same name started', { binding: { present: 'e2c4' } }, /task train is there now \(e2c4\)/],
+  ['a run of the same name started', { binding: { present: 'e2c4' } }, /a task train exists now \(e2c4\)/],
   ['the action is another', { operation: 'update' }, /the action was create, now it is update/],
-  ['the price rose by more than 5 %', { binding: { pricePerHour: 1.0501 } }, /rose from \$1\.00 to \$1\.05/],
+  ['the price rose by more than 5 %', { binding: { pricePerHour: 1.0501 } }, /rose from \$1\.00\/h to \$1\.0501\/h/],
   ['the price is no longer known', { binding: { pricePerHour: null } }, /now it is unknown/],
   ['the price is no number', { binding: { pricePerHour: Number.NaN } }, /unknown price/],
   ['the price is negative', { binding: { pricePerHour: -1 } }, /price/],
@@ -170,8 +170,8 @@ test.each<[string, Parameters<typeof pendingChange>[0], RegExp]>([
   ['the working directory is another', { binding: { cwd: '/tmp' } }, /working directory/],
   ['the CLI is another', { binding: { cliVersion: '0.22.6' } }, /version 0\.22\.5, now it is 0\.22\.6/],
   ['the resource is another', { binding: { resource: { kind: 'task', name: 'serve' } } }, /resource was task train/],
-  ['more would be hit', { binding: { affected: ['run other'] } }, /would hit more now: run other/],
-])('a token is refused and spent when %s', async (_what, different, words) => {
+  ['more would be hit', { binding: { affected: ['run other'] } }, /would now also affect: run other/],
+])('a token is refused and ended if %s', async (_what, different, words) => {
   const { gate, steps, mint, setWorld, consents } = setUp();
   const token = mint();
   setWorld(pendingChange({ ...different }));
@@ -182,25 +182,25 @@ test.each<[string, Parameters<typeof pendingChange>[0], RegExp]>([
   expect(consents).toHaveLength(0);
 });
 
-test.each([0.5, 1, 1.05])('a price of %f where 1 was shown is within what was agreed to', async (pricePerHour) => {
+test.each([0.5, 1, 1.05])('a price of %f is still approved if 1 was shown', async (pricePerHour) => {
   const { gate, steps, mint, setWorld } = setUp();
   const token = mint();
   setWorld(pendingChange({ binding: { pricePerHour } }));
   expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed' });
 });
 
-test('another run of the same name is not the one that was to be stopped', async () => {
+test('another run of the same name is not the approved one', async () => {
   const { gate, steps, mint, setWorld } = setUp();
   const token = mint(
     pendingChange({ operation: 'stop', binding: { tool: 'stop', affected: ['instance 0', 'instance 1'] } }),
   );
   setWorld(pendingChange({ operation: 'stop', binding: { tool: 'stop', present: '77aa', affected: ['instance 0'] } }));
   const error = await refusal(gate.redeem(token, ask({ tool: 'stop' }), steps));
-  expect(error.message).toMatch(/another one now \(77aa instead of 1f0c\); it would no longer hit: instance 1/);
+  expect(error.message).toMatch(/a different one now \(77aa instead of 1f0c\); it would no longer affect: instance 1/);
   expect(error.hint).toContain('Call stop again without a token');
 });
 
-test('a failed second plan leaves the token good', async () => {
+test('a failed second plan leaves the token valid', async () => {
   const { gate, steps, mint, setWorld } = setUp();
   const token = mint();
   setWorld(new ToolError('timed-out', 'the server did not answer', 'try again'));
@@ -209,7 +209,7 @@ test('a failed second plan leaves the token good', async () => {
   expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed', repeated: false });
 });
 
-test('a command that threw uses the token up: it is never run a second time', async () => {
+test('a command that threw ends the token: it is never run a second time', async () => {
   const { gate, steps, mint, audit } = setUp();
   const token = mint();
   let runs = 0;
@@ -229,7 +229,7 @@ test('a command that threw uses the token up: it is never run a second time', as
   expect(audit.at(-1)).toMatchObject({ event: 'done', outcome: 'unknown' });
 });
 
-test('a client with forms is asked once, and only a yes in the content counts', async () => {
+test('a client with forms is asked once, and only an approval in the content counts', async () => {
   const { gate, steps, mint } = setUp();
   const token = mint(pendingChange({ summary: { losses: [], warnings: ['No fleet is idle'] } }));
   const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
@@ -237,7 +237,7 @@ test('a client with forms is asked once, and only a yes in the content counts', 
   expect(question).toMatchObject({ field: 'approve' });
   expect(question.message).toContain('Submit the run train');
   expect(question.message).toContain('Project: main on http://127.0.0.1:3999');
-  expect(question.message).toContain('$1.00 an hour, no limit in total');
+  expect(question.message).toContain('$1.00/h, no limit in total');
   expect(question.message).toContain('- No fleet is idle');
   const redeemed = await gate.redeem(token, ask({ canAskPerson: true, answer: yes(question.nonce) }), steps);
   expect(redeemed).toMatchObject({ kind: 'redeemed', level: 'person-form' });
@@ -248,7 +248,7 @@ test.each<[string, Record<string, unknown>]>([
   ['nothing', {}],
   ['the text "true"', { approve: 'true' }],
   ['another field', { confirm: true }],
-])('a form that was accepted with %s is a no', async (_what, content) => {
+])('a form accepted with %s is a rejection', async (_what, content) => {
   const { gate, steps, mint, consents } = setUp();
   const token = mint();
   const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
@@ -269,7 +269,7 @@ test.each(['declined', 'cancelled'] as const)(
     const error = await refusal(
       gate.redeem(token, ask({ canAskPerson: true, answer: { kind, nonce: question.nonce } }), steps),
     );
-    expect(error.message).toMatch(kind === 'declined' ? /person declined/ : /closed without an answer/);
+    expect(error.message).toMatch(kind === 'declined' ? /user declined/ : /closed without an answer/);
     await refusal(gate.redeem(token, ask({ canAskPerson: true, answer: yes(question.nonce) }), steps));
     expect(consents).toHaveLength(0);
     expect(audit.map((entry) => entry.event)).toEqual(['asked', 'refused']);
@@ -302,14 +302,14 @@ test.each<Operation>(['replace', 'abort', 'delete'])(
   },
 );
 
-test('a change that needs a name to type and has none gets no token', () => {
+test('a change that needs a typed name and has no name gets no token', () => {
   const { gate } = setUp();
   expect(() => gate.mint(pendingChange({ operation: 'delete', summary: { resource: { kind: 'fleet' } } }))).toThrow(
     TypeError,
   );
 });
 
-test('an answer to another question, or to none, moves nothing and leaves the token good', async () => {
+test('an answer to another question, or to none, has no effect and leaves the token valid', async () => {
   const { gate, steps, mint, consents } = setUp();
   const [mine, other] = [mint(), mint()];
   const foreign = await gate.redeem(other, ask({ canAskPerson: true }), steps);
@@ -327,7 +327,7 @@ test('an answer to another question, or to none, moves nothing and leaves the to
   });
 });
 
-test("a person's yes outlives a failed second plan: nobody is asked twice", async () => {
+test('an approval survives a failed second plan: nobody is asked twice', async () => {
   const { gate, steps, mint, setWorld } = setUp();
   const token = mint();
   const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
@@ -343,7 +343,7 @@ test("a person's yes outlives a failed second plan: nobody is asked twice", asyn
   });
 });
 
-test('where a person is needed and none can be asked, it is refused without a way round, and the token stays', async () => {
+test('if a person is needed and none can be asked, the change is refused without a workaround, and the token stays valid', async () => {
   let requirement: 'person' | 'ask' = 'person';
   const { gate, steps, mint, consents } = setUp({ requirementFor: () => requirement });
   const token = mint();
@@ -355,7 +355,7 @@ test('where a person is needed and none can be asked, it is refused without a wa
   expect(await gate.redeem(token, ask(), steps)).toMatchObject({ level: 'token' });
 });
 
-test('what the operator allows needs no question and says that it was the policy', async () => {
+test('a change that the policy allows needs no question, and the consent names the policy', async () => {
   const { gate, steps, mint } = setUp({ requirementFor: () => 'allow' });
   expect(await gate.redeem(mint(), ask({ canAskPerson: true }), steps)).toMatchObject({
     kind: 'redeemed',
@@ -363,7 +363,7 @@ test('what the operator allows needs no question and says that it was the policy
   });
 });
 
-test('where the token is enough nobody is asked', async () => {
+test('nobody is asked if the token is enough', async () => {
   const { gate, steps, mint } = setUp({ requirementFor: () => 'token' });
   expect(await gate.redeem(mint(), ask({ canAskPerson: true }), steps)).toMatchObject({
     kind: 'redeemed',
@@ -371,7 +371,7 @@ test('where the token is enough nobody is asked', async () => {
   });
 });
 
-test('a price that passes a limit of the policy between plan and redemption needs the stronger consent', async () => {
+test('a price that exceeds a limit of the policy between plan and redemption needs a stronger approval', async () => {
   const { gate, steps, mint, setWorld, consents } = setUp({
     requirementFor: (change) => ((change.binding.pricePerHour ?? 9) < 1.02 ? 'allow' : 'person'),
   });
@@ -384,7 +384,7 @@ test('a price that passes a limit of the policy between plan and redemption need
   expect(consents).toHaveLength(0);
 });
 
-test('while the policy is broken nothing is redeemed, and the token stays good', async () => {
+test('while the policy is broken, nothing is redeemed and the token stays valid', async () => {
   let broken = true;
   const { gate, steps, mint, consents } = setUp({
     requirementFor() {
@@ -399,7 +399,7 @@ test('while the policy is broken nothing is redeemed, and the token stays good',
   expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed' });
 });
 
-test('each change leaves its lines in the audit log, in order and under one id', async () => {
+test('each change has its audit lines in order and under one id', async () => {
   const { gate, steps, mint, audit } = setUp();
   const token = mint();
   await gate.redeem(token, ask(), steps);
@@ -439,7 +439,7 @@ test.each(['asked', 'approved'] as const)(
   },
 );
 
-test('a change whose last line can not be written says so', async () => {
+test("a change whose last audit line can't be written says so", async () => {
   const { gate, steps, mint } = setUp({
     audit: {
       write(entry) {
@@ -468,7 +468,7 @@ function fakeDialog() {
   return { dialog, opened };
 }
 
-test('without forms a dialog asks once, in the background, and the next call gets its answer', async () => {
+test('without forms, a dialog asks once in the background, and the next call gets the answer', async () => {
   const { dialog, opened } = fakeDialog();
   const { gate, steps, mint, consents } = setUp({ dialog });
   const token = mint();
@@ -487,7 +487,7 @@ test('without forms a dialog asks once, in the background, and the next call get
   });
 });
 
-test('a dialog that is answered while calls wait carries the change out once', async () => {
+test('a dialog answered while calls wait makes the change once', async () => {
   const { dialog, opened } = fakeDialog();
   const { gate, steps, mint, consents } = setUp({ dialog });
   const token = mint();
@@ -499,12 +499,12 @@ test('a dialog that is answered while calls wait carries the change out once', a
 });
 
 test.each<[DialogAnswer, Operation, RegExp]>([
-  [{ kind: 'declined' }, 'create', /person declined/],
+  [{ kind: 'declined' }, 'create', /user declined/],
   [{ kind: 'timed-out' }, 'create', /closed without an answer/],
   [{ kind: 'approved' }, 'delete', /declined/],
-  [{ kind: 'typed', name: 'trian' }, 'delete', /another name than train/],
-  [{ kind: 'typed', name: 'train' }, 'create', /another name|declined/],
-])('the dialog answer %o to a %s is a no', async (answer, operation, words) => {
+  [{ kind: 'typed', name: 'trian' }, 'delete', /a name other than train/],
+  [{ kind: 'typed', name: 'train' }, 'create', /declined/],
+])('the dialog answer %o to a %s is a rejection', async (answer, operation, words) => {
   const { dialog, opened } = fakeDialog();
   const { gate, steps, mint, consents } = setUp({ dialog });
   const token = mint(pendingChange({ operation }));
@@ -515,7 +515,7 @@ test.each<[DialogAnswer, Operation, RegExp]>([
   expect(consents).toHaveLength(0);
 });
 
-test('the name typed into the dialog is a yes', async () => {
+test('the name typed into the dialog is an approval', async () => {
   const { dialog, opened } = fakeDialog();
   const { gate, steps, mint } = setUp({ dialog });
   const call = gate.redeem(mint(pendingChange({ operation: 'replace' })), ask({ waitMs: 60_000 }), steps);
@@ -524,7 +524,7 @@ test('the name typed into the dialog is a yes', async () => {
   expect(await call).toMatchObject({ kind: 'redeemed', level: 'person-dialog' });
 });
 
-test('a dialog that could not be shown leaves the token where the operator lets it, and a refusal elsewhere', async () => {
+test("if the dialog can't be shown, the token counts where the operator allows it, and otherwise the change is refused", async () => {
   for (const [requirement, expected] of [
     ['ask', { level: 'token' }],
     ['person', { code: 'person-needed' }],
@@ -538,7 +538,7 @@ test('a dialog that could not be shown leaves the token where the operator lets 
   }
 });
 
-test('an expired token closes its dialog, and a click that comes too late moves nothing', async () => {
+test('an expired token closes its dialog, and a late click has no effect', async () => {
   const { dialog, opened } = fakeDialog();
   const { gate, steps, mint, pass, consents } = setUp({ dialog });
   const token = mint();
@@ -551,7 +551,7 @@ test('an expired token closes its dialog, and a click that comes too late moves 
   expect(consents).toHaveLength(0);
 });
 
-test('closing the gate ends its dialogs and its tokens', async () => {
+test('closing the gate ends its dialogs and tokens', async () => {
   const { dialog, opened } = fakeDialog();
   const { gate, steps, mint } = setUp({ dialog });
   const token = mint();
@@ -561,7 +561,7 @@ test('closing the gate ends its dialogs and its tokens', async () => {
   await refusal(gate.redeem(token, ask(), steps));
 });
 
-test('a click for a token that made way for newer ones does not bring it back', async () => {
+test("a click for an evicted token doesn't bring it back", async () => {
   const { dialog, opened } = fakeDialog();
   const { gate, steps, mint, consents } = setUp({ dialog, maxPending: 1 });
   const old = mint();
@@ -580,7 +580,7 @@ function dialogOf(answer: () => Promise<DialogAnswer>, availability: ReturnType<
 }
 
 test.each<[string, Dialog | undefined, string]>([
-  ['no dialog at all', undefined, 'the client has no forms, and dialogs are switched off'],
+  ['no dialog at all', undefined, 'the client has no forms, and dialogs are disabled'],
   [
     'a dialog that is not to be had',
     dialogOf(() => Promise.reject(new Error('not asked')), { kind: 'unavailable', why: 'there is no display' }),
@@ -591,14 +591,17 @@ test.each<[string, Dialog | undefined, string]>([
     dialogOf(() => Promise.reject(new Error('zenity was ended')), { kind: 'available', tool: 'zenity' }),
     "the client has no forms, and the dialog couldn't be shown (zenity was ended)",
   ],
-])('where a person is needed and there is %s, it is said why nobody can be asked', async (_what, dialog, why) => {
+])('the refusal says why nobody can be asked if a person is needed and there is %s', async (_what, dialog, why) => {
   const { gate, steps, mint, consents } = setUp({ requirementFor: () => 'person', dialog });
   const refused = await refusal(gate.redeem(mint(), ask({ waitMs: 60_000 }), steps));
-  expect(refused).toMatchObject({ code: 'person-needed', message: expect.stringContaining(`asked: ${why}. Nothing`) });
+  expect(refused).toMatchObject({
+    code: 'person-needed',
+    message: expect.stringContaining(`prompted: ${why}. Nothing`),
+  });
   expect(consents).toEqual([]);
 });
 
-test('an answer that comes while the call waits is taken by this very call', async () => {
+test('an answer that arrives while the call waits is used by this call', async () => {
   const dialog = dialogOf(
     async () => {
       for (let turn = 0; turn < 20; turn++) await setImmediate();
@@ -611,7 +614,7 @@ test('an answer that comes while the call waits is taken by this very call', asy
   expect(redeemed).toMatchObject({ kind: 'redeemed', level: 'person-dialog' });
 });
 
-test('the dialog is open as long as the token is good', async () => {
+test('the dialog is open as long as the token is valid', async () => {
   const times: number[] = [];
   const dialog: Dialog = {
     availability: () => ({ kind: 'available', tool: 'zenity' }),
@@ -633,7 +636,7 @@ test.each<[string, DialogAnswer]>([
   ['a click', { kind: 'approved' }],
   ['another name', { kind: 'typed', name: 'trainer' }],
   ['no name', { kind: 'typed', name: '' }],
-])('to replace, %s in the dialog is a no', async (_what, answer) => {
+])('to replace, %s in the dialog is a rejection', async (_what, answer) => {
   const dialog = dialogOf(() => Promise.resolve(answer), { kind: 'available', tool: 'zenity' });
   const { gate, steps, mint, consents } = setUp({ dialog });
   const token = mint(pendingChange({ operation: 'replace' }));
@@ -650,12 +653,12 @@ test.each([undefined, null, 1, true, ['train'], {}, 'trainer', ''])(
     if (question.kind !== 'question') throw new Error('not asked');
     const answer = yes(question.nonce, { name, approve: true });
     const refused = await refusal(gate.redeem(token, ask({ canAskPerson: true, answer }), steps));
-    expect(refused.message).toContain('typed another name than train');
+    expect(refused.message).toContain('typed a name other than train');
     expect(consents).toEqual([]);
   },
 );
 
-test('an answer before any question, or with the nonce of another, is none', async () => {
+test('an answer before any question, or with another nonce, is ignored', async () => {
   const { gate, steps, mint, consents } = setUp();
   const token = mint();
   const early = await refusal(gate.redeem(token, ask({ canAskPerson: true, answer: yes('invented') }), steps));
@@ -667,7 +670,7 @@ test('an answer before any question, or with the nonce of another, is none', asy
   expect(consents).toEqual([]);
 });
 
-test('how long a change took goes into the audit log', async () => {
+test('the audit log has the duration of a change', async () => {
   const { gate, steps, mint, audit, pass } = setUp();
   const slow: RedeemSteps<Result> = {
     ...steps,
@@ -683,14 +686,14 @@ test('how long a change took goes into the audit log', async () => {
   expect(audit.at(-1)).toMatchObject({ event: 'done', outcome: 'unknown', why: 'lost', durationMs: 77 });
 });
 
-test('why something was refused goes into the audit log, with its code', async () => {
+test('the audit log has the reason of a refusal with its code', async () => {
   const { gate, steps, mint, audit, setWorld } = setUp();
   const token = mint();
   setWorld(pendingChange({ binding: { project: 'other' } }));
   await refusal(gate.redeem(token, ask(), steps));
   expect(audit.at(-1)).toMatchObject({
     event: 'refused',
-    why: expect.stringMatching(/^plan-changed: Nothing was changed/),
+    why: expect.stringMatching(/^plan-changed: The plan changed/),
   });
   const waiting = mint();
   const {
@@ -704,7 +707,7 @@ test('why something was refused goes into the audit log, with its code', async (
   expect(waiting).toMatch(/-/);
 });
 
-test('a change that needs a name and has none to type is not minted', () => {
+test('no token is minted for a change that needs a typed name and has none', () => {
   const { gate } = setUp();
   const nameless = pendingChange({ operation: 'replace', summary: { resource: { kind: 'fleet' } } });
   expect(() => gate.mint(nameless)).toThrow('a replace needs a name that a person can type');

@@ -39,7 +39,7 @@ function stateOf(store: ReturnType<typeof setUp>['store'], token: string): strin
   }
 }
 
-test('a token is new: nobody was asked, and its id tells nothing about it', () => {
+test('a new token: nobody was asked, and its id reveals nothing about it', () => {
   const { store } = setUp();
   const { token, entry } = store.add(pendingChange());
   expect(entry.state).toEqual({ kind: 'pending', asking: { kind: 'not-asked' } });
@@ -50,7 +50,7 @@ test('a token is new: nobody was asked, and its id tells nothing about it', () =
   expect(store.find(token)).toBe(entry);
 });
 
-test('a token is good until the very end of its time, and then not any more, whatever else is asked', () => {
+test('a token is valid until the very end of its time, and never afterwards', () => {
   const { store, pass } = setUp();
   const { token } = store.add(pendingChange());
   pass(599_999);
@@ -61,14 +61,14 @@ test('a token is good until the very end of its time, and then not any more, wha
   expect(stateOf(store, token)).toBe(`closed: ${says}`);
 });
 
-test('a token that was used keeps its result when its time is over', () => {
+test('a used token keeps its result after its expiry', () => {
   const { store, pass, use } = setUp();
   const token = use();
   pass(10_000_000);
   expect(stateOf(store, token)).toBe('used');
 });
 
-test('a new token closes those whose time is over, at that very moment', () => {
+test('adding a token closes the expired ones', () => {
   const { store, pass } = setUp();
   const { entry } = store.add(pendingChange());
   pass(599_999);
@@ -82,7 +82,7 @@ test('a new token closes those whose time is over, at that very moment', () => {
   });
 });
 
-test('the oldest makes way where too many wait', () => {
+test('the oldest is evicted if too many are pending', () => {
   const { store } = setUp();
   const tokens = Array.from({ length: 4 }, () => store.add(pendingChange()).token);
   expect(tokens.map((token) => stateOf(store, token))).toEqual([
@@ -93,18 +93,18 @@ test('the oldest makes way where too many wait', () => {
   ]);
 });
 
-test('of results the newest are kept; an older token says that it was used', () => {
+test('the newest results are kept; an older token says that it was used', () => {
   const { store, use } = setUp();
   const tokens = [use(), use(), use()];
   store.add(pendingChange());
   expect(tokens.map((token) => stateOf(store, token))).toEqual([
-    'closed: This token was used already: its result is no longer kept. Nothing was done again.',
+    'closed: This token was already used: its result is no longer kept. Nothing was done again.',
     'used',
     'used',
   ]);
 });
 
-test('of tokens that are over the newest are remembered, closed and used ones alike', () => {
+test('the newest ended tokens are remembered, closed and used ones alike', () => {
   const { store, use } = setUp({ maxResults: 3 });
   const closed = Array.from({ length: 2 }, () => {
     const { token, entry } = store.add(pendingChange());
@@ -121,7 +121,7 @@ test('of tokens that are over the newest are remembered, closed and used ones al
   ]);
 });
 
-test('the end of the server closes what waits, and leaves what was done', () => {
+test('shutting down closes pending tokens and leaves used ones', () => {
   const { store, use } = setUp();
   const used = use();
   const { token } = store.add(pendingChange());
