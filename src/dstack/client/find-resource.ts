@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { CommandRequest } from '../argv/command.ts';
+import { ToolError } from '../../core/errors.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import { readJsonOutput } from '../output/read-json-output.ts';
 import type { DstackClient } from './dstack-client.ts';
@@ -25,7 +26,10 @@ export interface FoundResource {
 
 const resource = z.looseObject({ id: z.string(), name: z.string().nullish(), status: z.string().nullish() });
 
-/** Looks up a resource; returns undefined if it doesn't exist. @throws CommandFailed if dstack can't be asked */
+/**
+ * Looks up a resource; returns undefined if it doesn't exist.
+ * @throws CommandFailed if dstack can't be asked; ToolError `cli-not-understood` if it prints no resource.
+ */
 export async function findResource(
   client: DstackClient,
   wanted: { kind: ResourceKind; name: string; project: string | undefined },
@@ -38,6 +42,14 @@ export async function findResource(
   const { transcript, failure } = await client.tryRead(request, { guarded: false });
   if (failure?.code === 'not-found') return undefined;
   if (failure !== undefined) throw commandFailed(transcript, failure);
-  const value = resource.parse(readJsonOutput(transcript.stdout));
+  const { data: value } = resource.safeParse(readJsonOutput(transcript.stdout));
+  if (value === undefined) throw notUnderstood(wanted.kind);
   return { id: value.id, name: wanted.name, status: value.status ?? undefined, value, transcript };
 }
+
+const notUnderstood = (kind: ResourceKind): ToolError =>
+  new ToolError(
+    'cli-not-understood',
+    `dstack was asked for a ${kind} and printed something without an id.`,
+    'Use doctor to check which version of the CLI is installed.',
+  );

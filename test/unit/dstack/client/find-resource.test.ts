@@ -4,6 +4,7 @@ import { findResource, kindOf } from '../../../../src/dstack/client/find-resourc
 import type { ResourceKind } from '../../../../src/dstack/client/find-resource.ts';
 import { printedJson, setUpChanges } from '../../../support/set-up-changes.ts';
 import type { Output } from '../../../support/set-up-changes.ts';
+import { refusal } from '../../../support/set-up-gate.ts';
 
 function find(kind: ResourceKind, output: Output, project?: string) {
   const changes = setUpChanges();
@@ -53,9 +54,9 @@ test("where dstack can't be asked, the call ends with its words: that is not the
   await expect(find('run', 'error-token').found).rejects.toThrow(CommandFailed);
 });
 
-test.each([{ name: 'lab-x' }, [], 'running', { id: 7 }])(
+test.each([[{ name: 'lab-x' }], [[]], ['running'], [{ id: 7 }]])(
   'output that is no resource is an error: %j',
   async (value) => {
-    await expect(find('run', printedJson(value)).found).rejects.toThrow();
+    expect(await refusal(find('run', printedJson(value)).found)).toMatchObject({ code: 'cli-not-understood' });
   },
 );
