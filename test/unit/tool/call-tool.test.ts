@@ -1,0 +1,261 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import * as z from 'zod';
+import { createApp } from '../../../src/app.ts';
+import type { App } from '../../../src/app.ts';
+import type { CardUse } from '../../../src/core/card.ts';
+import { ToolError } from '../../../src/core/errors.ts';
+import type { ErrorCode } from '../../../src/core/errors.ts';
+import type { Log } from '../../../src/core/log.ts';
+import { CommandFailed } from '../../../src/core/report.ts';
+import type { Effect, Report } from '../../../src/core/report.ts';
+import { readSettings } from '../../../src/settings/settings.ts';
+import { callTool } from '../../../src/tool/call-tool.ts';
+import type { CallContext } from '../../../src/tool/tool-context.ts';
+import { defineTool } from '../../../src/tool/tool.ts';
+import type { AnyTool, Tool } from '../../../src/tool/tool.ts';
+import { readFixture } from '../../support/read-fixture.ts';
+import { silentLog } from '../../support/recorded-catalog.ts';
+import { emptyFolder } from '../../support/temporary-folders.ts';
+
+const DONE: Report<Record<string, never>> = { outcome: 'done', summary: 'It is done.', printed: [], facts: {} };
+
+/** A real app that has found no dstack yet, and what it logged. */
+function setUp(options: readonly string[] = []) {
+  const home = emptyFolder();
+  const lines: { level: keyof Log; fields: unknown }[] = [];
+  const log: Log = {
+    ...silentLog,
+    debug: () => undefined,
+    warn: () => undefined,
+    info: (fields: unknown) => void lines.push({ level: 'info', fields }),
+    error: (fields: unknown) => void lines.push({ level: 'error', fields }),
+  };
+  const env = { HOME: home, PATH: '' };
+  const given = Object.fromEntries(options.map((option) => option.split('=', 2)));
+  const settings = readSettings(
+    { '--state-dir': path.join(home, 'state'), '--workspace': home, '--dialog': 'off', '--warm': 'off', ...given },
+    env,
+  );
+  return { app: createApp({ settings, env, log }), home, lines };
+}
+
+/** A tool that ends in this way. */
+function toolThat(
+  run: Tool<typeof input, typeof facts>['run'],
+  more: { readonly effect?: Effect; readonly card?: CardUse } = {},
+): AnyTool {
+  return defineTool({
+    name: 'example',
+    title: 'An example',
+    description: 'An example.',
+    input,
+    facts,
+    effect: 'read',
+    ...more,
+    run,
+  });
+}
+
+const input = z.strictObject({ name: z.string().optional() });
+const facts = z.object({});
+
+const throwing = (error: unknown, effect?: Effect): AnyTool =>
+  toolThat(
+    async () => {
+      throw error;
+    },
+    effect === undefined ? {} : { effect },
+  );
+
+const context: CallContext = { signal: new AbortController().signal, canAskPerson: false, canShowCard: false };
+
+async function structuredOf(app: App, tool: AnyTool, raw: unknown = {}) {
+  const outcome = await callTool(app, tool, raw, context);
+  if (outcome.kind !== 'result') throw new Error('expected a result');
+  return { ...outcome.structured, isError: outcome.isError, text: outcome.text };
+}
+
+test('a report becomes the same result in text and in structured content', async () => {
+  const { app } = setUp();
+  const report = { ...DONE, printed: [{ transcript: readFixture('ps-running') }], next: 'Call get.' };
+  const result = await structuredOf(
+    app,
+    toolThat(async () => report),
+  );
+  expect(result).toMatchObject({ outcome: 'done', summary: 'It is done.', next: 'Call get.', isError: false });
+  expect(result.text).toContain('lab-task');
+});
+
+test('arguments that are not valid are refused with the fields of the tool, and it is not run', async () => {
+  const { app } = setUp();
+  const ran: unknown[] = [];
+  const tool = toolThat(async (given) => {
+    ran.push(given);
+    return DONE;
+  });
+  const result = await structuredOf(app, tool, { nmae: 'x' });
+  expect(result).toMatchObject({ outcome: 'refused', code: 'invalid-input', isError: true });
+  expect(result).toMatchObject({ summary: expect.stringContaining('"nmae"'), next: expect.stringContaining('name') });
+  expect(await structuredOf(app, tool, { name: 7 })).toMatchObject({ summary: expect.stringContaining('name: ') });
+  expect(ran).toEqual([]);
+});
+
+test('a call without arguments is a call with none', async () => {
+  const { app } = setUp();
+  const result = await callTool(
+    app,
+    toolThat(async () => DONE),
+    undefined,
+    context,
+  );
+  expect(result).toMatchObject({ kind: 'result', isError: false });
+});
+
+test.each<[ErrorCode, string]>([
+  ['policy', 'refused'],
+  ['price-cap', 'refused'],
+  ['plan-changed', 'refused'],
+  ['token-used', 'refused'],
+  ['invalid-value', 'refused'],
+  ['audit-unavailable', 'refused'],
+  ['cli-not-found', 'failed'],
+  ['cli-too-old', 'failed'],
+  ['cli-not-understood', 'failed'],
+  ['timed-out', 'failed'],
+  ['cancelled', 'failed'],
+  ['busy', 'failed'],
+])('the error %s ends a call as %s, with its hint as the next step', async (code, outcome) => {
+  const { app } = setUp();
+  const result = await structuredOf(app, throwing(new ToolError(code, 'What happened.', 'What to do.')));
+  expect(result).toMatchObject({ outcome, summary: 'What happened.', next: 'What to do.', code, isError: true });
+});
+
+test('a command that dstack refused ends a call with its own report', async () => {
+  const { app } = setUp();
+  const transcript = readFixture('error-key');
+  const failed = new CommandFailed({
+    outcome: 'blocked',
+    summary: 'The file is not valid.',
+    printed: [{ transcript }],
+    facts: { code: 'invalid-configuration' },
+    next: 'Fix the file.',
+  });
+  const result = await structuredOf(app, throwing(failed));
+  expect(result).toMatchObject({ outcome: 'blocked', code: 'invalid-configuration', isError: false });
+  expect(result.text).toContain('Extra inputs are not permitted');
+});
+
+test.each<[Effect, string, RegExp]>([
+  ['read', 'failed', /Try once more/],
+  ['change', 'unknown', /isn't known whether anything was changed/],
+  ['destroy', 'unknown', /isn't known whether anything was changed/],
+])('a bug in a tool that may %s ends its call as %s, and is logged', async (effect, outcome, next) => {
+  const { app, lines } = setUp();
+  const result = await structuredOf(app, throwing(new TypeError('x is undefined'), effect));
+  expect(result).toMatchObject({
+    outcome,
+    code: 'internal',
+    summary: expect.stringContaining('x is undefined'),
+    next: expect.stringMatching(next),
+  });
+  expect(lines).toContainEqual({
+    level: 'error',
+    fields: expect.objectContaining({ tool: 'example', err: expect.any(TypeError) }),
+  });
+});
+
+test('what is thrown and is no error is reported as well', async () => {
+  const { app } = setUp();
+  expect(await structuredOf(app, throwing('a text'))).toMatchObject({
+    code: 'internal',
+    summary: expect.stringContaining('a text'),
+  });
+});
+
+test.each<Effect>(['change', 'destroy'])('a server that only reads refuses a tool that may %s', async (effect) => {
+  const { app } = setUp(['--read-only=on']);
+  const result = await structuredOf(app, throwing(new Error('it was run'), effect));
+  expect(result).toMatchObject({ outcome: 'refused', code: 'read-only' });
+  expect(
+    await structuredOf(
+      app,
+      toolThat(async () => DONE),
+    ),
+  ).toMatchObject({ outcome: 'done' });
+});
+
+test('a policy that becomes read-only refuses changes at the call', async () => {
+  const policy = path.join(emptyFolder(), 'policy.yml');
+  writeFileSync(policy, 'read_only: false\n');
+  const { app } = setUp([`--policy=${policy}`]);
+  const change = toolThat(async () => DONE, { effect: 'change' });
+  expect(await structuredOf(app, change)).toMatchObject({ outcome: 'done' });
+  writeFileSync(policy, 'read_only: true\n');
+  expect(await structuredOf(app, change)).toMatchObject({ code: 'read-only' });
+  writeFileSync(policy, 'read_only: perhaps\n');
+  expect(await structuredOf(app, change)).toMatchObject({ code: 'policy-broken' });
+});
+
+test('secrets that the CLI has learned since the last call are masked in this one', async () => {
+  const { app, home } = setUp();
+  const tool = toolThat(async () => ({ ...DONE, summary: 'The token is s3cr3t-token.' }));
+  expect(await structuredOf(app, tool)).toMatchObject({ summary: 'The token is s3cr3t-token.' });
+  mkdirSync(path.join(home, '.dstack'));
+  writeFileSync(
+    path.join(home, '.dstack', 'config.yml'),
+    'projects: [{name: main, url: "http://127.0.0.1:3000", token: s3cr3t-token, default: true}]\n',
+  );
+  const masked = await structuredOf(app, tool);
+  expect(JSON.stringify(masked)).not.toContain('s3cr3t-token');
+});
+
+test('a question ends a call without a result, and the log says that it waits for a person', async () => {
+  const { app, lines } = setUp();
+  const question = { kind: 'question', message: 'Do it?', field: 'approve', nonce: 'n' } as const;
+  expect(
+    await callTool(
+      app,
+      toolThat(async () => question),
+      {},
+      context,
+    ),
+  ).toEqual(question);
+  expect(lines).toContainEqual({
+    level: 'info',
+    fields: expect.objectContaining({ tool: 'example', outcome: 'waiting-for-person' }),
+  });
+});
+
+test('each call is logged and counted with its outcome and code', async () => {
+  const { app, lines } = setUp();
+  await structuredOf(app, throwing(new ToolError('price-cap', 'Too expensive.', 'Choose less.')));
+  expect(lines.at(-1)?.fields).toMatchObject({ tool: 'example', outcome: 'refused', code: 'price-cap' });
+  expect(JSON.stringify(app.counts())).toContain('example');
+});
+
+test('a card goes only to a client that shows one', async () => {
+  const { app } = setUp();
+  const tool = toolThat(async () => DONE, { card: 'change' });
+  expect(await callTool(app, tool, {}, { ...context, canShowCard: true })).toMatchObject({ card: { view: 'none' } });
+  expect(await callTool(app, tool, {}, context)).not.toHaveProperty('card');
+});
+
+test('a tool gets what it may do, bounded by the time of the call', async () => {
+  const { app } = setUp(['--timeout=5']);
+  const progress: string[] = [];
+  const signal = new AbortController().signal;
+  const seen: number[] = [];
+  const tool = toolThat(async (_input, given) => {
+    seen.push(given.deadline.remainingMs());
+    given.deadline.progress('half done');
+    expect(given.deadline.signal).toBe(signal);
+    expect(Object.keys(given).sort()).toEqual(['attachments', 'changes', 'config', 'deadline', 'doctor', 'dstack']);
+    return DONE;
+  });
+  await callTool(app, tool, {}, { ...context, signal, progress: (message) => void progress.push(message) });
+  expect(seen[0]).toBeGreaterThan(4_000);
+  expect(seen[0]).toBeLessThanOrEqual(5_000);
+  expect(progress).toEqual(['half done']);
+});
