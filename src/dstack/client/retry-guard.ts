@@ -69,27 +69,26 @@ export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
       if (refusal !== undefined) throw refusal;
     },
     record(key, fault) {
-      if (fault === undefined) {
-        entries.delete(key);
-      } else if (fault.transient) {
-        const before = entries.get(key);
-        const failures = before?.kind === 'transient' && now() < before.forgetAtMs ? before.failures + 1 : 1;
-        const pauseMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
-        remember(key, {
-          kind: 'transient',
-          fault,
-          failures,
-          untilMs: now() + pauseMs,
-          forgetAtMs: now() + pauseMs + permanentMs,
-        });
-      } else {
-        remember(key, { kind: 'permanent', fault, untilMs: now() + permanentMs });
-      }
+      if (fault === undefined) entries.delete(key);
+      else remember(key, toEntry(fault, { before: entries.get(key), nowMs: now(), permanentMs }));
     },
     worldChanged() {
       for (const [key, entry] of entries) if (entry.kind === 'permanent') entries.delete(key);
     },
   };
+}
+
+interface EntryContext {
+  readonly before: Entry | undefined;
+  readonly nowMs: number;
+  readonly permanentMs: number;
+}
+
+function toEntry(fault: Fault, { before, nowMs, permanentMs }: EntryContext): Entry {
+  if (!fault.transient) return { kind: 'permanent', fault, untilMs: nowMs + permanentMs };
+  const failures = before?.kind === 'transient' && nowMs < before.forgetAtMs ? before.failures + 1 : 1;
+  const untilMs = nowMs + Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
+  return { kind: 'transient', fault, failures, untilMs, forgetAtMs: untilMs + permanentMs };
 }
 
 function refuse(entry: Entry, nowMs: number): ToolError | undefined {

@@ -106,52 +106,31 @@ function readExited(transcript: Transcript, code: number, context: FailureContex
 function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureContext): Failure {
   const outcome = mayHaveActed(context) ? 'unknown' : 'failed';
   const isRead = context.effect === 'read';
+  const describe = (code: FailureCode, message: string, readHint: string, changeHint = CHECK_STATE): Failure => ({
+    code,
+    outcome,
+    message,
+    hint: isRead ? readHint : changeHint,
+    transient: isRead,
+  });
   switch (exit.kind) {
-    case 'not-started':
-      return {
-        code: 'not-started',
-        outcome: 'failed',
-        message: exit.reason,
-        hint: 'Nothing was changed. Use doctor to check that the dstack CLI runs.',
-        transient: false,
-      };
-    case 'timed-out': {
-      const background = exit.stillRunning ? 'It continues in the background. ' : '';
-      const hint = isRead
-        ? 'Try again, or use doctor to check whether the server responds.'
-        : `${background}${CHECK_STATE}`;
-      return {
-        code: 'timed-out',
-        outcome,
-        message: "dstack didn't finish within the time limit.",
-        hint,
-        transient: isRead,
-      };
+    case 'not-started': {
+      const hint = 'Nothing was changed. Use doctor to check that the dstack CLI runs.';
+      return { code: 'not-started', outcome: 'failed', message: exit.reason, hint, transient: false };
     }
+    case 'timed-out':
+      return describe(
+        'timed-out',
+        "dstack didn't finish within the time limit.",
+        'Try again, or use doctor to check whether the server responds.',
+        exit.stillRunning ? `It continues in the background. ${CHECK_STATE}` : CHECK_STATE,
+      );
     case 'cancelled':
-      return {
-        code: 'cancelled',
-        outcome,
-        message: 'The call was cancelled while dstack was running.',
-        hint: isRead ? 'Call again.' : CHECK_STATE,
-        transient: isRead,
-      };
+      return describe('cancelled', 'The call was cancelled while dstack was running.', 'Call again.');
     case 'signalled':
-      return {
-        code: 'interrupted',
-        outcome,
-        message: `dstack was ended by ${exit.signal}.`,
-        hint: isRead ? 'Try again.' : CHECK_STATE,
-        transient: isRead,
-      };
+      return describe('interrupted', `dstack was ended by ${exit.signal}.`, 'Try again.');
     case 'lost':
-      return {
-        code: 'interrupted',
-        outcome,
-        message: exit.reason,
-        hint: isRead ? 'Try again.' : CHECK_STATE,
-        transient: isRead,
-      };
+      return describe('interrupted', exit.reason, 'Try again.');
     default:
       return exit satisfies never;
   }

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from '../../core/log.ts';
 import { WorkerUnsupported } from './worker.ts';
 import type { WarmWorker } from './worker.ts';
@@ -31,135 +32,145 @@ export interface KeeperOptions {
 }
 
 /** Manages at most one worker: starts it once, ends it when idle, replaces it when it dies or when dstack is upgraded. */
-export interface WarmKeeper {
-  readonly state: WorkerState;
+export class WarmKeeper {
+  readonly #options: KeeperOptions;
+  #state: WorkerState;
+  #deaths: number[] = [];
+  #users = 0;
+  #starts = 0;
+  #idleTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+    this.#state = options.off === undefined ? { kind: 'idle' } : { kind: 'off', why: options.off };
+  }
+
+  get state(): WorkerState {
+    return this.#state;
+  }
+
   /** Number of workers started so far. */
-  readonly starts: number;
+  get starts(): number {
+    return this.#starts;
+  }
+
   /** Starts it in the background if it isn't running. */
-  warmUp(): void;
+  warmUp(): void {
+    if (this.#state.kind === 'idle') this.#start();
+  }
+
   /** Resolves with the worker once it is ready; undefined if a plain process is faster or the only option. */
-  acquire(): Promise<WarmWorker | undefined>;
+  async acquire(): Promise<WarmWorker | undefined> {
+    if (this.#state.kind === 'ready') {
+      const { worker } = this.#state;
+      const changed = await findUpgraded(worker.info.fingerprints);
+      if (changed === undefined) return worker;
+      this.#options.log.info({ changed }, 'dstack was upgraded: restarting the warm worker');
+      // Running commands continue; it accepts no new ones.
+      if (this.#isReady(worker)) void this.#stop(worker, `${changed} changed`);
+    }
+    const { kind } = this.#state;
+    const isOver = this.#state.kind === 'given-up' && performance.now() >= this.#state.until;
+    if (isOver || kind === 'stopping' || kind === 'idle') this.#start();
+    const state = this.#state;
+    return state.kind === 'starting' ? waitFor(state.ready, state.giveUpWaitingAt - performance.now()) : undefined;
+  }
+
   /** Marks the worker as in use by a command until `release`. */
-  use(): { release(): void };
-  close(): Promise<void>;
-}
+  use(): { release(): void } {
+    this.#users += 1;
+    return {
+      release: () => {
+        this.#users -= 1;
+        if (this.#users === 0) this.#armIdleTimer();
+      },
+    };
+  }
 
-/** Creates a keeper without a worker yet. */
-export function createWarmKeeper(options: KeeperOptions): WarmKeeper {
-  const { log } = options;
-  let state: WorkerState = options.off === undefined ? { kind: 'idle' } : { kind: 'off', why: options.off };
-  let deaths: number[] = [];
-  let users = 0;
-  let starts = 0;
-  let idleTimer: NodeJS.Timeout | undefined;
+  async close(): Promise<void> {
+    clearTimeout(this.#idleTimer);
+    const before = this.#state;
+    this.#state = { kind: 'off', why: 'the server is shutting down' };
+    if (before.kind === 'ready') await before.worker.end();
+    if (before.kind === 'starting') await before.ready;
+    if (before.kind === 'stopping') await before.done;
+  }
 
-  const start = (): WorkerState => {
-    starts += 1;
-    const ready = options.start().then(onStarted, onStartFailed);
-    state = { kind: 'starting', ready, giveUpWaitingAt: performance.now() + options.patienceMs };
-    return state;
-  };
-  const onStarted = (worker: WarmWorker): WarmWorker | undefined => {
-    if (state.kind !== 'starting') {
+  #isReady(worker: WarmWorker): boolean {
+    return this.#state.kind === 'ready' && this.#state.worker === worker;
+  }
+
+  #start(): void {
+    this.#starts += 1;
+    const ready = this.#options.start().then(
+      (worker) => this.#onStarted(worker),
+      (error: unknown) => this.#onStartFailed(error),
+    );
+    this.#state = { kind: 'starting', ready, giveUpWaitingAt: performance.now() + this.#options.patienceMs };
+  }
+
+  #onStarted(worker: WarmWorker): WarmWorker | undefined {
+    if (this.#state.kind !== 'starting') {
       void worker.end();
       return undefined;
     }
-    state = { kind: 'ready', worker };
-    log.debug({ pid: worker.pid, ...worker.info, fingerprints: undefined }, 'the warm worker is ready');
-    void watch(worker);
-    armIdleTimer();
+    this.#state = { kind: 'ready', worker };
+    this.#options.log.debug({ pid: worker.pid, ...worker.info, fingerprints: undefined }, 'the warm worker is ready');
+    void this.#watch(worker);
+    this.#armIdleTimer();
     return worker;
-  };
-  const watch = async (worker: WarmWorker): Promise<void> => {
+  }
+
+  async #watch(worker: WarmWorker): Promise<void> {
     const why = await worker.ended;
-    if (state.kind === 'ready' && state.worker === worker) onDeath(why);
-  };
-  const onStartFailed = (error: unknown): undefined => {
+    if (this.#isReady(worker)) this.#onDeath(why);
+  }
+
+  #onStartFailed(error: unknown): undefined {
     const why = error instanceof Error ? error.message : String(error);
-    if (state.kind !== 'starting') return;
+    if (this.#state.kind !== 'starting') return;
     if (error instanceof WorkerUnsupported) {
-      state = { kind: 'off', why };
-      log.info({ why }, 'commands run as plain processes');
-    } else onDeath(why);
-  };
-  const onDeath = (why: string): void => {
-    deaths = [...deaths.filter((time) => performance.now() - time < options.deathPeriodMs), performance.now()];
-    const enough = deaths.length >= options.maxDeaths;
-    state = enough ? { kind: 'given-up', why, until: performance.now() + options.giveUpMs } : { kind: 'idle' };
-    log.warn(
-      { why, deaths: deaths.length },
-      enough ? 'the warm worker keeps dying: commands run as plain processes' : 'the warm worker died',
-    );
-  };
+      this.#state = { kind: 'off', why };
+      this.#options.log.info({ why }, 'commands run as plain processes');
+    } else this.#onDeath(why);
+  }
 
-  const stop = async (worker: WarmWorker, why: string): Promise<void> => {
-    log.debug({ why }, 'ending the warm worker');
+  #onDeath(why: string): void {
+    const { deathPeriodMs, maxDeaths, giveUpMs, log } = this.#options;
+    const now = performance.now();
+    this.#deaths = [...this.#deaths.filter((time) => now - time < deathPeriodMs), now];
+    const deaths = this.#deaths.length;
+    if (deaths >= maxDeaths) {
+      this.#state = { kind: 'given-up', why, until: now + giveUpMs };
+      log.warn({ why, deaths }, 'the warm worker keeps dying: commands run as plain processes');
+    } else {
+      this.#state = { kind: 'idle' };
+      log.warn({ why, deaths }, 'the warm worker died');
+    }
+  }
+
+  async #stop(worker: WarmWorker, why: string): Promise<void> {
+    this.#options.log.debug({ why }, 'ending the warm worker');
     const stopping = { kind: 'stopping', done: worker.retire() } as const;
-    state = stopping;
+    this.#state = stopping;
     await stopping.done;
-    if (state === stopping) state = { kind: 'idle' };
-  };
-  const armIdleTimer = (): void => {
-    clearTimeout(idleTimer);
-    idleTimer = setTimeout(() => {
-      if (state.kind === 'ready' && users === 0) void stop(state.worker, 'it was idle');
-    }, options.idleMs).unref();
-  };
+    if (this.#state === stopping) this.#state = { kind: 'idle' };
+  }
 
-  return {
-    get state() {
-      return state;
-    },
-    get starts() {
-      return starts;
-    },
-    warmUp() {
-      if (state.kind === 'idle') start();
-    },
-    async acquire() {
-      if (state.kind === 'ready') {
-        const { worker } = state;
-        const changed = await findUpgraded(worker.info.fingerprints);
-        if (changed === undefined) return worker;
-        log.info({ changed }, 'dstack was upgraded: restarting the warm worker');
-        // Running commands continue; it accepts no new ones.
-        if (state.kind === 'ready' && state.worker === worker) void stop(worker, `${changed} changed`);
-      }
-      const isOver = state.kind === 'given-up' && performance.now() >= state.until;
-      if (isOver || state.kind === 'stopping' || state.kind === 'idle') start();
-      return state.kind === 'starting' ? waitFor(state.ready, state.giveUpWaitingAt - performance.now()) : undefined;
-    },
-    use() {
-      users += 1;
-      return {
-        release() {
-          users -= 1;
-          if (users === 0) armIdleTimer();
-        },
-      };
-    },
-    async close() {
-      clearTimeout(idleTimer);
-      const before = state;
-      state = { kind: 'off', why: 'the server is shutting down' };
-      if (before.kind === 'ready') await before.worker.end();
-      if (before.kind === 'starting') await before.ready;
-      if (before.kind === 'stopping') await before.done;
-    },
-  };
+  #armIdleTimer(): void {
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => {
+      if (this.#state.kind === 'ready' && this.#users === 0) void this.#stop(this.#state.worker, 'it was idle');
+    }, this.#options.idleMs).unref();
+  }
 }
 
 async function waitFor(ready: Promise<WarmWorker | undefined>, limitMs: number): Promise<WarmWorker | undefined> {
   if (limitMs <= 0) return undefined;
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), limitMs);
-  });
-  try {
-    return await Promise.race([ready, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const late = new AbortController();
+  const worker = await Promise.race([ready, delay(limitMs, undefined, { signal: late.signal }).catch(() => undefined)]);
+  late.abort();
+  return worker;
 }
 
 /** Returns the first file that has changed since the worker imported it. */

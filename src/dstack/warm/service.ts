@@ -3,7 +3,7 @@ import { createCommandQueue } from '../run/command-queue.ts';
 import type { Executable } from '../run/runner.ts';
 import { runWarmCall } from './call.ts';
 import type { Attempt, WarmCall } from './call.ts';
-import { createWarmKeeper } from './keeper.ts';
+import { WarmKeeper } from './keeper.ts';
 import type { WorkerState } from './keeper.ts';
 import type { WorkerInfo } from './protocol.ts';
 import { startWarmWorker } from './worker.ts';
@@ -82,7 +82,7 @@ export function createWarmService(options: WarmServiceOptions): WarmService {
     const { path, interpreter = '' } = executable;
     return startWarmWorker({ executable: path, interpreter, workerFiles, env, log, ...limits });
   };
-  const keeper = createWarmKeeper({ ...limits, log, off, start });
+  const keeper = new WarmKeeper({ ...limits, log, off, start });
 
   const attempt = async (call: WarmCall, wantedEnv: Readonly<Record<string, string>>): Promise<Attempt> => {
     const worker = await call.limit.race(keeper.acquire());
