@@ -82,7 +82,8 @@ const client = await connectCardClient({
 });
 const host = await startCardHost(client);
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--no-first-run'] });
-const page = await browser.newPage({ viewport: { width: 800, height: 1_200 } });
+// Playwright evaluates its condition with `eval`, which the card's policy forbids.
+const page = await browser.newPage({ viewport: { width: 800, height: 1_200 }, bypassCSP: true });
 await page.addInitScript(WATCH);
 await page.goto(host.url);
 const times: number[] = [];
