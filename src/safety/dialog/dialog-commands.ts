@@ -1,14 +1,42 @@
-/** A dialog as a process to start: no shell, and no text of ours inside a script. */
+/** A question for a dialog. */
+export interface DialogRequest {
+  readonly message: string;
+  /** `approve`: Approve or Decline. `name`: the name has to be typed. */
+  readonly field: 'approve' | 'name';
+  readonly timeoutMs: number;
+}
+
+/** The user's answer. Only `approved` and the right name are an approval. */
+export type DialogAnswer =
+  | { readonly kind: 'approved' }
+  | { readonly kind: 'typed'; readonly name: string }
+  | { readonly kind: 'declined' }
+  | { readonly kind: 'timed-out' }
+  /** The dialog couldn't be shown, so nobody was asked. */
+  | { readonly kind: 'unavailable'; readonly why: string };
+
+/** Programs that can show a dialog. */
+export type DialogTool = 'osascript' | 'powershell' | 'zenity' | 'kdialog';
+
+/** How the program ended. */
+export interface DialogEnd {
+  /** null if it was terminated by a signal. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The process of a dialog: without a shell, and without the message inside a script. */
 export interface DialogCommand {
   readonly args: readonly string[];
   readonly stdin: string;
-  /** What the person did, by how the process ended. */
+  /** Reads the user's answer from how the process ended. */
   read(ended: DialogEnd): DialogAnswer;
 }
 
 const TITLE = 'dstack: your approval is needed';
 
-/** Builds the command for one of the programs. Declining is the default everywhere. */
+/** Builds the command for one of the programs. All of them decline by default. */
 export function buildDialog(tool: DialogTool, request: DialogRequest): DialogCommand {
   switch (tool) {
     case 'osascript':
@@ -38,7 +66,7 @@ function buildOsascript({ message, field, timeoutMs }: DialogRequest): DialogCom
     'end run',
   ];
   return {
-    // The text comes as arguments of the script. It begins with a word of ours, so it is never taken for an option.
+    // The message is an argument of the script. It starts with a fixed word, so it can't be mistaken for an option.
     args: [...script.flatMap((line) => ['-e', line]), `Approve?\n\n${message}`, TITLE, seconds(timeoutMs)],
     stdin: '',
     read: (ended) =>
@@ -46,8 +74,8 @@ function buildOsascript({ message, field, timeoutMs }: DialogRequest): DialogCom
   };
 }
 
-// Fixed, and with single quotes only: the way in which Windows joins arguments has nothing to escape. The text comes as JSON on
-// standard input, in ASCII, because PowerShell reads that in the console's code page.
+// The script is fixed and has only single quotes, so that nothing has to be escaped when Windows joins arguments. The message comes as
+// ASCII JSON on standard input, because PowerShell reads it in the console's code page.
 const POWERSHELL_SCRIPT = [
   "$ErrorActionPreference = 'Stop'",
   'Add-Type -AssemblyName System.Windows.Forms',
@@ -99,7 +127,7 @@ function buildPowerShell({ message, field }: DialogRequest): DialogCommand {
   };
 }
 
-/** The answer of the two programs that print a word. Anything else that they print is no answer. */
+/** Reads the answer of the programs that print a word. Any other output is not an approval. */
 function readWord({ code, stdout, stderr }: DialogEnd, field: DialogRequest['field']): DialogAnswer {
   if (code === null) return { kind: 'timed-out' };
   if (code !== 0) return unavailable(stderr, code);
@@ -117,7 +145,7 @@ function buildZenity({ message, field, timeoutMs }: DialogRequest): DialogComman
     '--width=480',
     `--timeout=${seconds(timeoutMs)}`,
   ];
-  // The entry takes backslash escapes and underlines for keys, the question (without markup) takes neither.
+  // The entry interprets backslash escapes and underscores (as access keys); the question without markup interprets neither.
   const entryText = message.replaceAll('\\', '\u29f5').replaceAll('_', '__');
   return {
     args:
@@ -133,7 +161,7 @@ function buildZenity({ message, field, timeoutMs }: DialogRequest): DialogComman
           ],
     stdin: '',
     read({ code, stdout, stderr }) {
-      // zenity says 1 for a missing display too, as it does for Decline.
+      // zenity exits with 1 both for Decline and for a missing display.
       if (code === 1 && /display/i.test(stderr) && /open|connect/i.test(stderr)) return unavailable(stderr, code);
       if (code === null || code === 5) return { kind: 'timed-out' };
       if (code === 1) return { kind: 'declined' };
@@ -144,7 +172,7 @@ function buildZenity({ message, field, timeoutMs }: DialogRequest): DialogComman
 }
 
 function buildKdialog({ message, field }: DialogRequest): DialogCommand {
-  // Qt guesses whether a text is HTML; without angle brackets and ampersands it never is. It takes backslash escapes too.
+  // Qt guesses whether a text is HTML; without angle brackets and ampersands it never is. It also interprets backslash escapes.
   const text = message
     .replaceAll('\\', '\u29f5')
     .replaceAll('<', '\u2039')
@@ -176,32 +204,5 @@ function buildKdialog({ message, field }: DialogRequest): DialogCommand {
 
 const unavailable = (stderr: string, code: number): DialogAnswer => ({
   kind: 'unavailable',
-  why: stderr.trim().split('\n').at(-1)?.slice(0, 200) || `it ended with code ${code}`,
+  why: stderr.trim().split('\n').at(-1)?.slice(0, 200) || `it exited with code ${code}`,
 });
-
-/** What a dialog asks. */
-export interface DialogRequest {
-  readonly message: string;
-  /** `approve`: Approve or Decline. `name`: the name has to be typed. */
-  readonly field: 'approve' | 'name';
-  readonly timeoutMs: number;
-}
-
-/** What the person did. Only `approved` and the right name are a yes. */
-export type DialogAnswer =
-  | { readonly kind: 'approved' }
-  | { readonly kind: 'typed'; readonly name: string }
-  | { readonly kind: 'declined' }
-  | { readonly kind: 'timed-out' }
-  /** It couldn't be shown, so nobody was asked. */
-  | { readonly kind: 'unavailable'; readonly why: string };
-
-/** Programs that can show a dialog. */
-export type DialogTool = 'osascript' | 'powershell' | 'zenity' | 'kdialog';
-
-export interface DialogEnd {
-  /** null when it was ended by a signal. */
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}

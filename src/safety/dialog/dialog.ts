@@ -5,13 +5,13 @@ import type { FoundDialog } from './find-dialog.ts';
 import type { DialogRequest, DialogAnswer, DialogEnd } from './dialog-commands.ts';
 
 export type DialogAvailability =
-  | { readonly kind: 'available'; readonly tool: string }
-  | { readonly kind: 'unavailable'; readonly why: string };
+  /** `tool` is for a reader, and says which programs are experimental. */
+  { readonly kind: 'available'; readonly tool: string } | { readonly kind: 'unavailable'; readonly why: string };
 
-/** Asks a person on their own desktop. */
+/** Asks the user on their desktop. */
 export interface Dialog {
   availability(): DialogAvailability;
-  /** Opens the dialog and gives what the person did. Ends it when the signal aborts (`timed-out`). Never rejects. */
+  /** Opens the dialog and returns the user's answer. Closes it if the signal aborts (`timed-out`). Never rejects. */
   ask(request: DialogRequest, signal: AbortSignal): Promise<DialogAnswer>;
 }
 
@@ -21,10 +21,13 @@ export interface DialogOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Creates the dialog of this machine. One is open at a time; the others wait their turn. */
+/** The only program that was tried with real windows. Of the others, only the commands are tested. */
+const TRIED = 'zenity';
+
+/** Creates the dialogs of this machine. One is open at a time; the others wait. */
 export function createDialog({ setting, platform = process.platform, env = process.env }: DialogOptions): Dialog {
   const find = (): FoundDialog =>
-    setting === 'off' ? { kind: 'unavailable', why: 'dialogs are switched off' } : findDialog({ platform, env });
+    setting === 'off' ? { kind: 'unavailable', why: 'dialogs are disabled' } : findDialog({ platform, env });
   let turn: Promise<unknown> = Promise.resolve();
   const show = async (request: DialogRequest, signal: AbortSignal): Promise<DialogAnswer> => {
     const found = find();
@@ -43,7 +46,11 @@ export function createDialog({ setting, platform = process.platform, env = proce
     return command.read(ended);
   };
   return {
-    availability: find,
+    availability() {
+      const found = find();
+      if (found.kind === 'unavailable') return found;
+      return { kind: 'available', tool: found.tool === TRIED ? found.tool : `${found.tool} (experimental)` };
+    },
     ask(request, signal) {
       const answered = turn.then(() => show(request, signal));
       turn = answered;
@@ -76,10 +83,10 @@ function run({ file, args, stdin, env, signal, timeoutMs }: RunOptions): Promise
     const output = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8');
-      // A typed name is short; whatever is longer isn't one.
+      // A typed name is short; longer output isn't a name.
       child[name].on('data', (chunk: string) => (output[name] = (output[name] + chunk).slice(0, 10_000)));
     }
-    // An abort is an error to Node, but the process did run: `close` comes after it and says how it ended.
+    // Node reports an abort as an error, but the process did run: the `close` event follows with how it ended.
     child.on('error', (error) => child.pid === undefined && resolve({ kind: 'not-started', why: error.message }));
     child.on('close', (code) => resolve({ kind: 'ended', code, ...output }));
     // The program may not read its input.
@@ -93,7 +100,7 @@ const DESKTOP_VARIABLES = (
   'XDG_CURRENT_DESKTOP XDG_DATA_DIRS DBUS_SESSION_BUS_ADDRESS SystemRoot windir TEMP TMP USERPROFILE APPDATA LOCALAPPDATA SystemDrive'
 ).split(' ');
 
-/** What a desktop program needs to be shown, and none of the secrets in this process's environment. */
+/** Returns the variables that a desktop program needs, and none of the secrets in this process's environment. */
 export function desktopEnv(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   return Object.fromEntries(DESKTOP_VARIABLES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }

@@ -12,11 +12,11 @@ export interface FindDialogOptions {
   readonly isExecutable?: (file: string) => boolean;
 }
 
-/** Finds the program that can show a dialog to the person who sits at this machine, and says why there is none. */
+/** Finds the program that can show a dialog to the user at this machine, or says why there is none. */
 export function findDialog({ platform, env, isExecutable = canExecute }: FindDialogOptions): FoundDialog {
   const found = (tool: DialogTool, file: string): FoundDialog =>
-    isExecutable(file) ? { kind: 'available', tool, file } : { kind: 'unavailable', why: `${file} is not there` };
-  // Over SSH the desktop, if any, is not that of the person who is asking. An X display that came along with SSH is.
+    isExecutable(file) ? { kind: 'available', tool, file } : { kind: 'unavailable', why: `${file} is missing` };
+  // Over SSH, the desktop of this machine isn't the user's. A forwarded X display is.
   const remote = env['SSH_CONNECTION'] !== undefined;
   if (platform === 'darwin') return remote ? overSsh : found('osascript', '/usr/bin/osascript');
   if (platform === 'win32') {
@@ -27,7 +27,7 @@ export function findDialog({ platform, env, isExecutable = canExecute }: FindDia
   }
   if (!env['DISPLAY'] && !env['WAYLAND_DISPLAY'])
     return { kind: 'unavailable', why: 'there is no desktop (no DISPLAY, no WAYLAND_DISPLAY)' };
-  // The system's own folders first: a program that only calls itself zenity would answer for the person.
+  // System folders first: a program that merely calls itself zenity could answer for the user.
   const inPath = (env['PATH'] ?? '').split(':').filter((folder) => path.posix.isAbsolute(folder));
   for (const tool of ['zenity', 'kdialog'] as const) {
     const file = ['/usr/bin', '/bin', '/usr/local/bin', ...inPath]

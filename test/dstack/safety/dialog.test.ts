@@ -15,9 +15,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const signal = (): AbortSignal => new AbortController().signal;
 
-test('a dialog that is switched off is unavailable, and says so', async () => {
+test('a disabled dialog is unavailable and says why', async () => {
   const dialog = createDialog({ setting: 'off' });
-  expect(dialog.availability()).toEqual({ kind: 'unavailable', why: 'dialogs are switched off' });
+  expect(dialog.availability()).toEqual({ kind: 'unavailable', why: 'dialogs are disabled' });
   expect(await dialog.ask({ message: 'x', field: 'approve', timeoutMs: 1_000 }, signal())).toMatchObject({
     kind: 'unavailable',
   });
@@ -135,7 +135,7 @@ describe.skipIf(missing.length > 0)('on a real display', () => {
       return ['mousemove', '--window', id, '5', '5', 'mousemove', '--window', id, ...button, 'click', '1'];
     });
 
-  test('it is there where there is a display', () => {
+  test('it is available with a display', () => {
     expect(dialog.availability()).toMatchObject({ kind: 'available', tool: 'zenity' });
   });
 
@@ -154,7 +154,7 @@ describe.skipIf(missing.length > 0)('on a real display', () => {
     expect(await clickApprove(answer)).toEqual({ kind: 'approved' });
   });
 
-  test('a name that is typed comes back as it was typed', async () => {
+  test('a typed name is returned unchanged', async () => {
     const { answer } = ask('name');
     expect(await press(answer, 'ctrl+a', 't', 'r', 'a', 'i', 'n', 'Return')).toEqual({ kind: 'typed', name: 'train' });
   });
@@ -166,11 +166,11 @@ describe.skipIf(missing.length > 0)('on a real display', () => {
     expect(await press(second.answer, 'Escape')).toEqual({ kind: 'declined' });
   });
 
-  test('a dialog that nobody answers ends by itself', async () => {
+  test('a dialog without an answer closes automatically', async () => {
     expect(await ask('approve', 1_000).answer).toEqual({ kind: 'timed-out' });
   });
 
-  test('an aborted dialog closes at once, and leaves no window', async () => {
+  test('an aborted dialog closes immediately and leaves no window', async () => {
     const { answer, abort } = ask('approve');
     await windowOf();
     abort.abort();
@@ -179,7 +179,7 @@ describe.skipIf(missing.length > 0)('on a real display', () => {
     expect(windows().filter((id) => id !== '')).toEqual([]);
   });
 
-  test('one dialog is open at a time: the second waits for its turn', async () => {
+  test('one dialog is open at a time: the second one waits', async () => {
     const [first, second] = [ask('approve'), ask('approve')];
     await windowOf();
     expect(windows()).toHaveLength(1);
@@ -194,7 +194,7 @@ describe.skipIf(missing.length > 0)('on a real display', () => {
     expect(await second.answer).toEqual({ kind: 'timed-out' });
   });
 
-  test('a display that is gone is no answer of the person', async () => {
+  test('a missing display does not count as an answer', async () => {
     const gone = createDialog({ setting: 'auto', platform: 'linux', env: { ...env, DISPLAY: ':9999' } });
     expect(await gone.ask({ message: 'x', field: 'approve', timeoutMs: 5_000 }, signal())).toMatchObject({
       kind: 'unavailable',
@@ -203,7 +203,7 @@ describe.skipIf(missing.length > 0)('on a real display', () => {
   });
 });
 
-test('the program sees the desktop and none of the secrets of the server', () => {
+test('the program receives the variables of the desktop, but none of the secrets', () => {
   const env = {
     DISPLAY: ':0',
     HOME: folder,

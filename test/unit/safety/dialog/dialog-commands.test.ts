@@ -17,7 +17,7 @@ const request = (message: string, field: DialogRequest['field'] = 'approve'): Di
   timeoutMs: 90_500,
 });
 
-test.each<DialogTool>(['osascript', 'powershell'])('with %s the script is the same whatever the text says', (tool) => {
+test.each<DialogTool>(['osascript', 'powershell'])('the script for %s does not depend on the message', (tool) => {
   for (const field of ['approve', 'name'] as const) {
     const scripts = ['harmless', ...EVIL].map((message) => {
       const { args } = buildDialog(tool, request(message, field));
@@ -27,7 +27,7 @@ test.each<DialogTool>(['osascript', 'powershell'])('with %s the script is the sa
   }
 });
 
-test('osascript gets the text, the title and the time as arguments of the script, behind it', () => {
+test('osascript receives the message, the title and the time limit as arguments after the script', () => {
   const { args, stdin } = buildDialog('osascript', request('-e nonsense'));
   const [text, title, seconds] = args.slice(-3);
   expect(text).toBe('Approve?\n\n-e nonsense');
@@ -38,7 +38,7 @@ test('osascript gets the text, the title and the time as arguments of the script
   expect(stdin).toBe('');
 });
 
-test('PowerShell gets the text as ASCII JSON on standard input, and a script without a double quote', () => {
+test('PowerShell receives the message as ASCII JSON on standard input, and a script without double quotes', () => {
   for (const message of EVIL) {
     const { args, stdin } = buildDialog('powershell', request(message, 'name'));
     expect(stdin).toMatch(/^[\x20-\x7e]*$/);
@@ -50,7 +50,7 @@ test('PowerShell gets the text as ASCII JSON on standard input, and a script wit
 });
 
 test.each<DialogTool>(['zenity', 'kdialog'])(
-  'with %s the text is one argument, which can not be taken for another',
+  'the message for %s is a single argument that cannot be mistaken for another',
   (tool) => {
     for (const field of ['approve', 'name'] as const) {
       const shape = (message: string): string[] =>
@@ -63,7 +63,7 @@ test.each<DialogTool>(['zenity', 'kdialog'])(
   },
 );
 
-test('zenity declines by default and takes the text without markup', () => {
+test('zenity declines by default and shows the message without markup', () => {
   const { args } = buildDialog('zenity', request('<b>x</b> a_b c\\nd'));
   expect(args).toEqual(
     expect.arrayContaining([
@@ -79,7 +79,7 @@ test('zenity declines by default and takes the text without markup', () => {
   expect(entry).toEqual(expect.arrayContaining(['--entry', '--text=a__b c⧵nd']));
 });
 
-test('kdialog gets no text that Qt could take for HTML or escapes', () => {
+test('kdialog receives no text that Qt could interpret as HTML or escapes', () => {
   const { args } = buildDialog('kdialog', request('<b>x</b> &amp; c\\nd'));
   expect(args).toContain('--warningyesno');
   expect(args.at(-1)).toBe('Approve?\n\n‹b›x‹/b› +amp; c⧵nd');
@@ -118,7 +118,7 @@ test.each<[DialogTool, DialogRequest['field'], number | null, string, string, Di
   ['powershell', 'approve', null, '', '', 'timed-out'],
   ['powershell', 'name', 0, 'typed:train\r\n', '', 'typed'],
   ['powershell', 'name', 0, 'typed:\r\n', '', 'typed'],
-])('%s asking for %s that ends with %s and %j (%j) means %s', (tool, field, code, stdout, stderr, kind) => {
+])('a %s dialog (%s) that exits with %s and prints %j (%j) means %s', (tool, field, code, stdout, stderr, kind) => {
   expect(buildDialog(tool, request('x', field)).read({ code, stdout, stderr }).kind).toBe(kind);
 });
 
@@ -127,14 +127,14 @@ test.each<[DialogTool, string, string]>([
   ['kdialog', '\n', ''],
   ['osascript', 'typed:train\n', 'train'],
   ['powershell', 'typed:typed:x\r\n', 'typed:x'],
-])('%s gives the name as it was typed', (tool, stdout, name) => {
+])('%s returns the name as it was typed', (tool, stdout, name) => {
   expect(buildDialog(tool, request('x', 'name')).read({ code: 0, stdout, stderr: '' })).toEqual({
     kind: 'typed',
     name,
   });
 });
 
-test('the whole of what is started, for a yes and for a name', () => {
+test('the complete commands, for an approval and for a name', () => {
   expect(buildDialog('zenity', request('Submit it', 'approve'))).toMatchObject({
     args: [
       '--question',
@@ -199,7 +199,7 @@ test('the whole of what is started, for a yes and for a name', () => {
   expect(ending('name')).toEqual(asArgs(lines(' default answer ""', 'return "typed:" & (text returned of shown)')));
 });
 
-test('the script for Windows stops at the first error, stays on top, and has Decline as its default', () => {
+test('the Windows script stops at the first error, stays on top, and declines by default', () => {
   const { args } = buildDialog('powershell', request('It'));
   expect(args.slice(0, 5)).toEqual(['-NoLogo', '-NoProfile', '-NonInteractive', '-STA', '-Command']);
   const script = args[5]?.split('; ') ?? [];
@@ -235,11 +235,11 @@ test.each<[DialogTool, DialogRequest['field'], number | null, string, string, Di
   ['zenity', 'approve', 1, '', 'cannot open it', { kind: 'declined' }],
   ['zenity', 'approve', 1, '', '', { kind: 'declined' }],
   ['zenity', 'approve', 0, '', 'cannot open display', { kind: 'approved' }],
-  ['zenity', 'approve', 3, '', '', { kind: 'unavailable', why: 'it ended with code 3' }],
+  ['zenity', 'approve', 3, '', '', { kind: 'unavailable', why: 'it exited with code 3' }],
   ['zenity', 'approve', 3, '', ' first\nthe last \n\n', { kind: 'unavailable', why: 'the last' }],
   ['kdialog', 'approve', 9, '', 'x'.repeat(300), { kind: 'unavailable', why: 'x'.repeat(200) }],
   ['osascript', 'approve', 1, '', 'execution error: User canceled. (-128)', { kind: 'declined' }],
   ['osascript', 'approve', 0, 'approved\n', 'a warning (-128)', { kind: 'approved' }],
-])('%s (%s) that ended with %s, %j and %j', (tool, field, code, stdout, stderr, answer) => {
+])('the answer of %s (%s) that exits with %s, %j and %j', (tool, field, code, stdout, stderr, answer) => {
   expect(buildDialog(tool, request('It', field)).read({ code, stdout, stderr })).toEqual(answer);
 });

@@ -25,28 +25,28 @@ test.each<[string, NodeJS.Platform, Record<string, string>, string[], Partial<Fo
   ],
   ['both', 'linux', { DISPLAY: ':0' }, ['/usr/bin/kdialog', '/usr/bin/zenity'], { tool: 'zenity' }],
   [
-    'one elsewhere on PATH',
+    'a program elsewhere on PATH',
     'linux',
     { DISPLAY: ':0', PATH: '/opt/bin:/run/sw/bin' },
     ['/run/sw/bin/zenity'],
     { file: '/run/sw/bin/zenity' },
   ],
   [
-    'a false one before the real one',
+    'a fake program before the real one',
     'linux',
     { DISPLAY: ':0', PATH: '/home/u/ws' },
     ['/home/u/ws/zenity', '/usr/bin/zenity'],
     { file: '/usr/bin/zenity' },
   ],
   [
-    'one in a relative folder of PATH',
+    'a program in a relative folder of PATH',
     'linux',
     { DISPLAY: ':0', PATH: '.:bin' },
     ['zenity', 'bin/zenity', './zenity'],
     { kind: 'unavailable' },
   ],
   [
-    'none',
+    'no program',
     'linux',
     { DISPLAY: ':0' },
     [],
@@ -79,7 +79,7 @@ test.each<[string, NodeJS.Platform, Record<string, string>, string[], Partial<Fo
   expect(findDialog({ platform, env, isExecutable: (file) => files.includes(file) })).toMatchObject(expected);
 });
 
-test('what is found, and what is said where nothing is', () => {
+test('the found program, or the reason why there is none', () => {
   const none = { isExecutable: () => false };
   const all = { isExecutable: () => true };
   expect(findDialog({ platform: 'darwin', env: {}, ...all })).toEqual({
@@ -89,7 +89,7 @@ test('what is found, and what is said where nothing is', () => {
   });
   expect(findDialog({ platform: 'darwin', env: {}, ...none })).toEqual({
     kind: 'unavailable',
-    why: '/usr/bin/osascript is not there',
+    why: '/usr/bin/osascript is missing',
   });
   expect(findDialog({ platform: 'win32', env: {}, ...all })).toEqual({
     kind: 'available',
@@ -111,7 +111,7 @@ test('what is found, and what is said where nothing is', () => {
   );
 });
 
-test('what may be executed is asked of the disk', async () => {
+test('only executable files are found', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'find-dialog-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const system = ['/usr/bin', '/bin', '/usr/local/bin'].some((place) => existsSync(path.join(place, 'kdialog')));
@@ -124,7 +124,7 @@ test('what may be executed is asked of the disk', async () => {
   await writeFile(file, '', { mode: 0o644 });
   expect(isHere()).toBe(false);
   await chmod(file, 0o755);
-  // Where the system has a dialog of its own, that one goes first.
+  // A program in the system folders takes precedence.
   const own = ['/usr/bin', '/bin', '/usr/local/bin'].some((place) => existsSync(path.join(place, 'zenity')));
   expect(isHere()).toBe(!system && !own);
 });
