@@ -56,10 +56,10 @@ export default defineConfig({
         test: {
           ...sandboxed,
           name: 'nightly',
-          // With the property tests of the other tiers: they try many more values here.
-          include: ['test/nightly/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/dstack/**/*-properties.test.ts'],
-          env: { PROPERTY_RUNS_FACTOR: '20' },
-          setupFiles: [...sandboxed.setupFiles, 'test/support/more-property-runs.ts'],
+          // With the tests of other tiers that try more values here (test/support/effort.ts).
+          include: ['test/{nightly,unit,dstack}/**/*.test.ts', 'test/e2e/warm/equality.test.ts'],
+          env: { DSTACK_TEST_EFFORT: 'nightly' },
+          setupFiles: [...sandboxed.setupFiles, 'test/support/nightly-effort.ts'],
         },
       },
     ],

@@ -40,7 +40,7 @@ async function compare(cli: string): Promise<Row> {
   const python = await firstWord(path.join(path.dirname(cli), 'python3'), ['--version']);
   process.stderr.write(`\ndstack ${version} on Python ${python}: ${cli}\n`);
   process.env['DSTACK_TEST_CLI'] = cli;
-  process.env['DSTACK_TEST_EQUALITY'] = 'all';
+  process.env['DSTACK_TEST_EFFORT'] = 'nightly';
   // The suites start their own sandboxes; the shared one is not needed.
   const vitest = await startVitest('test', [], {
     config: false,

@@ -102,6 +102,17 @@ describe('compared with the parsers of the installed dstack', () => {
       expect(parseHelp(stdout), command).toEqual(parseHelp(wide[key]?.text ?? ''));
     }
   });
+});
+
+describe('recorded pages', () => {
+  const pages = recordedPages('0.22.5');
+  const page = (key: string) => parseHelp(pages[key] ?? '');
+
+  test('a flag without a help text is a flag, not the end of the one before', () => {
+    expect(page('stop').flags.map((flag) => flag.long)).toEqual(['--help', '--project', '--abort', '--yes']);
+    expect(flagOf(page('offer'), '--spot-policy')?.help).toBe('One of spot, on-demand, auto');
+    expect(flagOf(page('offer'), '--no-retry')?.help).toBe('');
+  });
 
   test('a metavar that contains brackets is one word', () => {
     expect(flagOf(page('apply -h task'), '--env')?.value).toEqual({ metavar: 'KEY[=VALUE]', optional: false });

@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import { array, asyncProperty, check, constantFrom } from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parseEnvFile } from '../../../src/configuration/parse-env-file.ts';
-import { propertyRuns } from '../../support/property-runs.ts';
+import { propertyRuns } from '../../support/effort.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 
 const valuesOf = (text: string): Record<string, string> => Object.fromEntries(parseEnvFile(text).values);

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import * as z from 'zod';
 import { workerFolder } from '../../../src/settings/bundled-files.ts';
 import { installedPython } from '../../support/installed-dstack.ts';
+import { propertyRuns } from '../../support/effort.ts';
 
 /** Loads each text with dstack's loader and with the worker's, and prints both results. */
 const COMPARE = `
@@ -95,7 +96,7 @@ test.for(LIBYAML_DIFFERENCES)('%j is loaded as dstack loads it, not as libyaml d
 });
 
 test("the fast loader returns the same values and errors as dstack's loader", async () => {
-  const texts = sample(yamlText, 4_000);
+  const texts = sample(yamlText, propertyRuns(1_000));
   const outcomes = await readByBoth(texts);
   const differing = texts.filter((_, at) => outcomes[at]?.[0] !== outcomes[at]?.[1]);
   expect(outcomes).toHaveLength(texts.length);

@@ -11,6 +11,7 @@ import { isOver, startTestSandbox, testOptions } from '../../support/start-test-
 import type { TestSandbox } from '../../support/start-test-sandbox.ts';
 import { CASE_FILES, EQUALITY_CASES } from '../../support/warm-cases.ts';
 import type { EqualityCase } from '../../support/warm-cases.ts';
+import { isNightly, sample } from '../../support/effort.ts';
 import { workerFiles } from '../../support/warm-fixtures.ts';
 import { silentLog } from '../../support/warm-test-runner.ts';
 
@@ -150,10 +151,8 @@ const describeCase = (each: EqualityCase): string => {
   ].join(' ');
 };
 
-/** All of them take minutes of two cores, most of it for the bare CLI: `npm run equality` asks for them, other runs take a part. */
-const isWhole = process.env['DSTACK_TEST_EQUALITY'] === 'all';
-// Like cases stand together: every fourth is some of each kind.
-const CHOSEN = EQUALITY_CASES.filter((_, index) => isWhole || index % 4 === 0);
+/** All of them take minutes on two cores, most of it for the bare CLI. */
+const CHOSEN = sample(EQUALITY_CASES, 16);
 
 describe('the warm worker prints what the bare CLI prints, byte for byte', () => {
   const cases = CHOSEN.map((each) => ({ name: describeCase(each), each }));
@@ -184,7 +183,7 @@ describe('the warm worker prints what the bare CLI prints, byte for byte', () =>
 });
 
 describe('the comparison', () => {
-  const least = isWhole ? 120 : 30;
+  const least = isNightly ? 120 : 10;
   test(`holds for at least ${least} commands, and the worker steps aside only for what is read on import`, ({
     expect,
   }) => {

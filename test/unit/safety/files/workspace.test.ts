@@ -7,7 +7,7 @@ import { afterAll, expect, test } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { readRegularFile } from '../../../../src/safety/files/read-regular-file.ts';
 import { createWorkspace } from '../../../../src/safety/files/workspace.ts';
-import { propertyRuns } from '../../../support/property-runs.ts';
+import { propertyRuns } from '../../../support/effort.ts';
 
 // The whole of it lies in one folder: allowed, a neighbour whose name begins alike, a home, and things outside.
 const root = realpathSync(mkdtempSync(path.join(tmpdir(), 'workspace-')));

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { propertyRuns } from './property-runs.ts';
+import { propertyRuns } from './effort.ts';
 
 // For the property tests that don't say how often they run.
 fc.configureGlobal({ numRuns: propertyRuns(100) });
