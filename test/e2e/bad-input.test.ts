@@ -138,7 +138,7 @@ const REFUSED: readonly Refused[] = [
     { file: '/etc/hosts.dstack.yml' },
     'outside-workspace',
     /outside the workspace/,
-    /Name a file inside .*workspace/,
+    /Use a path inside .*workspace/,
   ],
   ['a way up', 'plan', { file: 'sub/../../x.dstack.yml' }, 'outside-workspace', /holds `\.\.`/, /without `\.\.`/],
   [
@@ -147,7 +147,7 @@ const REFUSED: readonly Refused[] = [
     { file: 'link.dstack.yml' },
     'outside-workspace',
     /leads to .*other\.dstack\.yml/,
-    /Name a file inside/,
+    /Use a path inside/,
   ],
   [
     'a file of another kind',
@@ -155,7 +155,7 @@ const REFUSED: readonly Refused[] = [
     { file: 'notes.txt' },
     'outside-workspace',
     /only a configuration/,
-    /Name a file inside/,
+    /Use a path inside/,
   ],
   [
     'a file that is missing',

@@ -16,19 +16,48 @@ import {
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
+import { MASK } from '../../render/redact.ts';
 import type { PendingChange, ConsentLevel } from '../../core/change.ts';
 
+/** One line of the audit log. All lines of one change have the same `id`. */
+export interface AuditEntry {
+  readonly id: string;
+  readonly event: 'asked' | 'refused' | 'approved' | 'done';
+  readonly tool: string;
+  /** The id of the call in the log of this process (`pid`). */
+  readonly call?: string | undefined;
+  readonly operation: string;
+  readonly resource: { readonly kind: string; readonly name?: string | undefined };
+  readonly project: string;
+  readonly server: string;
+  readonly argv: readonly string[];
+  /** SHA-256 of the files that affect the change. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly pricePerHour: number | null;
+  readonly totalPrice?: number | undefined;
+  readonly level?: ConsentLevel | undefined;
+  readonly outcome?: string | undefined;
+  readonly why?: string | undefined;
+  readonly durationMs?: number | undefined;
+}
+
+/** Receives the lines of the audit log. */
+export interface AuditSink {
+  /** @throws ToolError `audit-unavailable` if the line can't be written. */
+  write(entry: AuditEntry): void;
+}
+
 export interface AuditLogOptions {
-  /** A folder of its own: it is made if need be, and kept private. */
+  /** A dedicated folder. It is created if necessary and kept private. */
   readonly folder: string;
-  /** Masks the secrets that the server knows. */
+  /** Masks known secrets. */
   readonly redact: (text: string) => string;
   readonly maxBytes?: number | undefined;
   readonly keepFiles?: number | undefined;
   readonly now?: () => Date;
 }
 
-/** Where the lines go, beside what writes them. */
+/** An audit log in a file. */
 export interface AuditLog extends AuditSink {
   readonly file: string;
 }
@@ -37,8 +66,8 @@ const FILE = 'audit.jsonl';
 const FULL_FILE = /^audit-[0-9TZ]+-[0-9a-f-]+\.jsonl$/;
 
 /**
- * Creates the audit log: one line of JSON per event, appended by one write each, so that several servers can share the folder.
- * Written at once and before the change, so what is in the log is never later than what was done.
+ * Creates the audit log: one line of JSON per event, each appended with a single write, so that several servers can share the folder.
+ * Lines are written synchronously and before the change, so the log never lags behind what was done.
  */
 export function createAuditLog({
   folder,
@@ -59,8 +88,8 @@ export function createAuditLog({
         const reason = error instanceof Error ? error.message : String(error);
         throw new ToolError(
           'audit-unavailable',
-          `The line for the audit log can't be written, so nothing was changed: ${redact(reason)}`,
-          'Tell the user; the doctor tool names the folder.',
+          `The audit log can't be written, so nothing was changed: ${redact(reason)}`,
+          'Tell the user; the doctor tool shows the folder.',
           { cause: error },
         );
       }
@@ -71,7 +100,7 @@ export function createAuditLog({
 function toLine(entry: AuditEntry, time: Date, redact: (text: string) => string): Buffer {
   const masked = { time: time.toISOString(), pid: process.pid, ...entry, argv: maskArgv(entry.argv) };
   const json = JSON.stringify(masked, (_key, value: unknown) => (typeof value === 'string' ? redact(value) : value));
-  // ASCII alone: nothing in a line can move a terminal or hide from a reader.
+  // Only ASCII, so that no character can control a terminal or be invisible.
   return Buffer.from(
     `${json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`,
   );
@@ -79,11 +108,11 @@ function toLine(entry: AuditEntry, time: Date, redact: (text: string) => string)
 
 const SECRET_FLAGS = new Set(['-t', '--token', '--password']);
 
-/** The argv without the values of variables and of flags that carry secrets. */
+/** Masks the values of variables and of flags that carry secrets. */
 function maskArgv(argv: readonly string[]): string[] {
   return argv.map((word, index) => {
-    if (SECRET_FLAGS.has(argv[index - 1] ?? '')) return '[masked]';
-    return word.replace(/^((?:--env=|-e)?[A-Za-z_][A-Za-z0-9_]*|--token|--password)=.*$/s, '$1=[masked]');
+    if (SECRET_FLAGS.has(argv[index - 1] ?? '')) return MASK;
+    return word.replace(/^((?:--env=|-e)?[A-Za-z_][A-Za-z0-9_]*|--token|--password)=.*$/s, `$1=${MASK}`);
   });
 }
 
@@ -96,7 +125,7 @@ function makePrivateFolder(folder: string): void {
   if ((found.mode & 0o077) !== 0) chmodSync(folder, 0o700);
 }
 
-/** Appends a line by one write, and gives the size of the file after it. */
+/** Appends a line with a single write, and returns the new size of the file. */
 function append(file: string, line: Buffer): number {
   const flags =
     constants.O_RDWR |
@@ -109,22 +138,23 @@ function append(file: string, line: Buffer): number {
     const found = fstatSync(fd);
     if (!found.isFile()) throw new Error(`${file} is not a regular file`);
     if (process.platform !== 'win32' && (found.mode & 0o077) !== 0) fchmodSync(fd, 0o600);
-    // After a line that was cut short (a full disk), the next one starts on its own. Another server may do so at the same time: an empty line then, never a lost one.
-    const bytes = endsOpen(fd, found.size) ? Buffer.concat([Buffer.from('\n'), line]) : line;
-    if (writeSync(fd, bytes) !== bytes.length) throw new Error(`${file} took only a part of the line`);
+    // After a line that was cut short (disk full), the next one starts on a new line. If another server does the same at the same time,
+    // an empty line results, but never a lost one.
+    const bytes = isCutShort(fd, found.size) ? Buffer.concat([Buffer.from('\n'), line]) : line;
+    if (writeSync(fd, bytes) !== bytes.length) throw new Error(`only a part of the line could be written to ${file}`);
     return found.size + bytes.length;
   } finally {
     closeSync(fd);
   }
 }
 
-function endsOpen(fd: number, size: number): boolean {
+function isCutShort(fd: number, size: number): boolean {
   if (size === 0) return false;
   const last = Buffer.alloc(1);
   return readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
 }
 
-/** Moves the full file aside under a name of its own: no line is ever overwritten. */
+/** Renames the full file to a unique name: no line is ever overwritten. */
 function rotate({
   folder,
   file,
@@ -146,48 +176,20 @@ function rotate({
     for (const old of full.slice(0, Math.max(0, full.length - keepFiles)))
       rmSync(path.join(folder, old), { force: true });
   } catch {
-    // Another server was faster, or the folder doesn't allow it: the line is written, and the file goes on growing.
+    // Another server was faster, or the folder doesn't allow it. The line is written, and the file keeps growing.
   }
 }
 
 const STAMP = /^audit-(\d{4})(\d\d)(\d\d)(T\d\d)(\d\d)(\d\d)(\d{3}Z)-.*$/;
 
-/** The time for the name of a file that is moved aside. After a clock was set back it must not look like the oldest, which goes first. */
+/** Returns the time for the name of a full file. After the clock was set back, it must not sort as the oldest, which is deleted first. */
 function stampAfter(newest: string, now: Date): string {
   const before = Date.parse(newest.replace(STAMP, '$1-$2-$3$4:$5:$6.$7'));
   const time = Number.isNaN(before) ? now.getTime() : Math.max(now.getTime(), before + 1);
   return new Date(time).toISOString().replace(/[^0-9TZ]/g, '');
 }
 
-/** One line of the audit log. `id` is the same for all lines of one change. */
-export interface AuditEntry {
-  readonly id: string;
-  readonly event: 'asked' | 'refused' | 'approved' | 'done';
-  readonly tool: string;
-  /** The call that it happened in, as the log of this process (`pid`) names it. */
-  readonly call?: string | undefined;
-  readonly operation: string;
-  readonly resource: { readonly kind: string; readonly name?: string | undefined };
-  readonly project: string;
-  readonly server: string;
-  readonly argv: readonly string[];
-  /** SHA-256 of the files that decide what happens. */
-  readonly files: Readonly<Record<string, string>>;
-  readonly pricePerHour: number | null;
-  readonly totalPrice?: number | undefined;
-  readonly level?: ConsentLevel | undefined;
-  readonly outcome?: string | undefined;
-  readonly why?: string | undefined;
-  readonly durationMs?: number | undefined;
-}
-
-/** Where the lines of the audit log go. */
-export interface AuditSink {
-  /** @throws ToolError `audit-unavailable` when the line can't be written. */
-  write(entry: AuditEntry): void;
-}
-
-/** The line for something that happened to a change. */
+/** Creates the line for an event of a change. */
 export function auditEntry(
   id: string,
   change: PendingChange,

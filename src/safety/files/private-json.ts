@@ -6,7 +6,7 @@ import { writePrivateFile } from './write-private-file.ts';
 
 const withDigest = z.looseObject({ digest: z.string() });
 
-/** Reads what `writePrivateJson` wrote. Undefined where there is nothing, or nothing whole: a file that was damaged counts as none. */
+/** Reads a file that `writePrivateJson` wrote. Returns undefined if it is missing or damaged. */
 export async function readPrivateJson<S extends z.ZodObject>(
   file: string,
   schema: S,
@@ -19,7 +19,7 @@ export async function readPrivateJson<S extends z.ZodObject>(
   }
 }
 
-/** Writes a JSON file that only this user can read, whole or not at all. What can be made again isn't worth an error: it is logged. */
+/** Writes a JSON file that only this user can read, completely or not at all. Errors are only logged: a cache can be rebuilt. */
 export async function writePrivateJson(
   file: string,
   value: Readonly<Record<string, unknown>>,
@@ -28,7 +28,7 @@ export async function writePrivateJson(
   try {
     await writePrivateFile(file, JSON.stringify({ ...value, digest: digestOf(value) }));
   } catch (error) {
-    log.warn({ err: error, file }, 'a file of the cache could not be written');
+    log.warn({ err: error, file }, 'could not write a cache file');
   }
 }
 

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { open, realpath, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 
-/** Why a file wasn't read. */
+/** The reason why a file wasn't read. */
 export type ReadProblem = 'missing' | 'link' | 'not-regular' | 'too-large' | 'moved' | 'unreadable';
 
 export type RegularFile =
@@ -11,12 +11,12 @@ export type RegularFile =
 
 /**
  * Reads a regular file through one descriptor: never follows a link at its end, never blocks on a pipe, never reads a device, and
- * notices when a folder on the way was swapped for a link. `realPath` must have no links in it.
+ * detects a folder on the way that was replaced by a link. `realPath` must not contain links.
  */
 export async function readRegularFile(realPath: string, maxBytes: number): Promise<RegularFile> {
   let handle: FileHandle;
   try {
-    // O_NONBLOCK: opening a named pipe would wait for a writer. Windows knows neither flag.
+    // O_NONBLOCK: opening a named pipe would wait for a writer. Windows has neither flag.
     handle = await open(realPath, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     return readProblemOf(error);
@@ -26,11 +26,11 @@ export async function readRegularFile(realPath: string, maxBytes: number): Promi
     if (!opened.isFile()) return { kind: 'not-regular', reason: 'it is not a regular file' };
     if (opened.size > BigInt(maxBytes)) return { kind: 'too-large', reason: `it is larger than ${maxBytes} bytes` };
     const bytes = await readAtMost(handle, maxBytes + 1);
-    // A file in /proc, or one that is being written, has more than its size said.
+    // A file in /proc, or one that is being written, may contain more than its reported size.
     if (bytes.length > maxBytes) return { kind: 'too-large', reason: `it is larger than ${maxBytes} bytes` };
-    const there = await stat(realPath, { bigint: true });
-    const same = there.ino === opened.ino && there.dev === opened.dev && (await realpath(realPath)) === realPath;
-    return same ? { kind: 'read', bytes } : { kind: 'moved', reason: 'it was replaced while it was read' };
+    const current = await stat(realPath, { bigint: true });
+    const same = current.ino === opened.ino && current.dev === opened.dev && (await realpath(realPath)) === realPath;
+    return same ? { kind: 'read', bytes } : { kind: 'moved', reason: 'it was replaced while it was being read' };
   } catch (error) {
     return readProblemOf(error);
   } finally {
@@ -46,13 +46,13 @@ async function readAtMost(handle: FileHandle, maxBytes: number): Promise<Buffer>
     if (bytesRead === 0) break;
     length += bytesRead;
   }
-  // A copy: what is kept of a small file must not keep the whole buffer.
+  // A copy, so that the content of a small file doesn't retain the whole buffer.
   return Buffer.from(buffer.subarray(0, length));
 }
 
 function readProblemOf(error: unknown): { kind: ReadProblem; reason: string } {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-  if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing', reason: 'there is no such file' };
+  if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing', reason: 'it does not exist' };
   if (code === 'ELOOP' || code === 'EMLINK') return { kind: 'link', reason: 'it is a link' };
   if (code === 'ENXIO' || code === 'ENODEV' || code === 'EISDIR')
     return { kind: 'not-regular', reason: 'it is not a regular file' };

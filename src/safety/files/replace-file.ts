@@ -4,9 +4,9 @@ import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
 
 /**
- * Writes a file as a whole or not at all: beside it first, then in its place. A new file never takes the place of one that came meanwhile.
- * `realPath` must have no links in it, and `isUnchanged` looks at the old one once more, right before.
- * @throws ToolError `file-not-found` without the folder, `plan-changed` when the file isn't as it was.
+ * Writes a file completely or not at all: to a temporary file first, then in its place. A new file never replaces one that was created
+ * in the meantime. `realPath` must not contain links. `isUnchanged` checks the old file again, right before it is replaced.
+ * @throws ToolError `file-not-found` without the folder, `plan-changed` if the file has changed.
  */
 export async function replaceFile(
   realPath: string,
@@ -14,10 +14,10 @@ export async function replaceFile(
   { exists, isUnchanged }: { readonly exists: boolean; readonly isUnchanged: () => Promise<boolean> },
 ): Promise<void> {
   const folder = path.dirname(realPath);
-  const beside = path.join(folder, `.${path.basename(realPath)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = path.join(folder, `.${path.basename(realPath)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
     const mode = exists ? (await lstat(realPath)).mode & 0o777 : 0o644;
-    const handle = await open(beside, 'wx', mode);
+    const handle = await open(temporary, 'wx', mode);
     try {
       await handle.writeFile(text);
       await handle.sync();
@@ -25,14 +25,14 @@ export async function replaceFile(
       await handle.close();
     }
     if ((await realpath(folder)) !== folder || !(await isUnchanged())) throw changed(realPath);
-    if (exists) await rename(beside, realPath);
-    // A link, other than a rename, fails where something is there already.
-    else await link(beside, realPath);
+    if (exists) await rename(temporary, realPath);
+    // Unlike a rename, a link fails if the file exists.
+    else await link(temporary, realPath);
   } catch (error) {
     throw asToolError(error, realPath);
   } finally {
-    // A failure to tidy up must not hide what came of it.
-    await rm(beside, { force: true }).catch(() => undefined);
+    // A cleanup error must not hide the result.
+    await rm(temporary, { force: true }).catch(() => undefined);
   }
 }
 
@@ -43,7 +43,7 @@ function asToolError(error: unknown, realPath: string): unknown {
   return new ToolError(
     code === 'ENOENT' ? 'file-not-found' : 'invalid-file',
     `${realPath} can't be written (${code}). Nothing was changed.`,
-    'The folder must exist and allow it.',
+    'Check that the folder exists and is writable.',
     { cause: error },
   );
 }
@@ -51,6 +51,6 @@ function asToolError(error: unknown, realPath: string): unknown {
 const changed = (realPath: string): ToolError =>
   new ToolError(
     'plan-changed',
-    `${realPath} was changed by somebody else meanwhile. Nothing was written.`,
-    'Read it again with config (action validate), and repeat the change with its new hash.',
+    `${realPath} was changed by somebody else in the meantime. Nothing was written.`,
+    'Read it again with config (action validate), then repeat the change with its new hash.',
   );

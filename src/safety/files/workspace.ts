@@ -1,24 +1,24 @@
-import { createHash } from 'node:crypto';
 import { lstat, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
+import { sha256 } from '../../core/sha256.ts';
 import { fileKindOf, findPathProblem, isSystemPath } from './path-rules.ts';
 import type { FileKind } from './path-rules.ts';
 import { readRegularFile } from './read-regular-file.ts';
 
-/** A place inside the workspace, with every link resolved. */
+/** A path inside the workspace, with every link resolved. */
 export interface WorkspacePath {
-  /** The path as it was asked for. */
+  /** The path as requested. */
   readonly path: string;
   /** Absolute, without links. */
   readonly realPath: string;
-  /** From `folder`: what the CLI is given, with `folder` as its working directory. */
+  /** Relative to `folder`. The CLI gets this path, with `folder` as its working directory. */
   readonly relativePath: string;
-  /** The allowed folder that holds it, without links. */
+  /** The allowed folder that contains it, without links. */
   readonly folder: string;
 }
 
-/** A file as it was read, once: what is planned, shown and applied are these bytes. */
+/** A file that was read once: these bytes are planned, shown and applied. */
 export interface ConfigurationFile extends WorkspacePath {
   readonly bytes: Buffer;
   readonly sha256: string;
@@ -33,14 +33,14 @@ export interface Workspace {
   readProfile(file: string): Promise<ConfigurationFile>;
   /** Reads a `.env` or `.envrc`. Its bytes are secret. */
   readEnvFile(file: string): Promise<ConfigurationFile>;
-  /** Admits a path for writing a configuration: the file may be missing, its folder may not. */
+  /** Checks a path for writing a configuration. The file may be missing, but its folder may not. */
   resolveForWrite(file: string): Promise<WorkspacePath & { readonly exists: boolean }>;
-  /** SHA-256 of each profile file that changes plans silently: in the working directory and in the home folder. */
+  /** Returns the SHA-256 of each profile file that dstack merges silently: in the working directory and in the home folder. */
   hashProfiles(folder: string): Promise<Readonly<Record<string, string>>>;
 }
 
 export interface WorkspaceOptions {
-  /** Absolute; the first one is where relative paths start. */
+  /** Absolute. New files with a relative path are in the first one. */
   readonly folders: readonly string[];
   readonly home: string;
   readonly platform?: NodeJS.Platform;
@@ -48,34 +48,34 @@ export interface WorkspaceOptions {
 
 const MAX_BYTES: Readonly<Record<FileKind, number>> = { configuration: 1_000_000, profile: 1_000_000, env: 200_000 };
 
-/** Creates the one place that decides which files may be touched. Paths are expanded first and compared then. */
+/** Creates the workspace, which alone decides which files may be touched. Paths are resolved first, then checked. */
 export function createWorkspace(options: WorkspaceOptions): Workspace {
   const platform = options.platform ?? process.platform;
-  const shown = options.folders.join(', ');
+  const allowed = options.folders.join(', ');
 
   const outside = (file: string, why: string): ToolError =>
     new ToolError(
       'outside-workspace',
       `The path ${JSON.stringify(file)} is refused: ${why}. Nothing was read or written.`,
-      `Name a file inside ${shown}, without \`..\`.`,
+      `Use a path inside ${allowed}, without \`..\`.`,
     );
 
-  /** The path with `~` and every link resolved; what doesn't exist yet hangs on its nearest existing parent. */
+  /** Resolves `~` and every link. A path that doesn't exist yet is resolved up to its nearest existing parent. */
   const expand = async (file: string): Promise<{ realPath: string; exists: boolean }> => {
     const problem = findPathProblem(file, platform);
     if (problem !== undefined) throw outside(file, problem);
-    const homely = /^~(?=$|[/\\])/.test(file) ? path.join(options.home, file.slice(1)) : file;
-    if (homely.startsWith('~')) throw outside(file, "another user's home folder is not read");
-    if (path.isAbsolute(homely)) return resolveLinks(homely);
-    // A relative path means the first folder that has such a file.
-    const found = await Promise.all(options.folders.map((folder) => resolveLinks(path.join(folder, homely))));
-    return found.find((candidate) => candidate.exists) ?? found[0] ?? resolveLinks(homely);
+    const expanded = /^~(?=$|[/\\])/.test(file) ? path.join(options.home, file.slice(1)) : file;
+    if (expanded.startsWith('~')) throw outside(file, "another user's home folder is not read");
+    if (path.isAbsolute(expanded)) return resolveLinks(expanded);
+    // A relative path is in the first folder that has such a file.
+    const found = await Promise.all(options.folders.map((folder) => resolveLinks(path.join(folder, expanded))));
+    return found.find((candidate) => candidate.exists) ?? found[0] ?? resolveLinks(expanded);
   };
 
-  const admit = async (file: string): Promise<WorkspacePath & { exists: boolean }> => {
+  const check = async (file: string): Promise<WorkspacePath & { exists: boolean }> => {
     const { realPath, exists } = await expand(file);
     if (isSystemPath(realPath)) throw outside(file, `it leads to ${realPath}, a folder of devices or processes`);
-    for (const folder of await Promise.all(options.folders.map((allowed) => resolveLinks(allowed)))) {
+    for (const folder of await Promise.all(options.folders.map((one) => resolveLinks(one)))) {
       const relativePath = path.relative(folder.realPath, realPath);
       if (isBelow(relativePath)) return { path: file, realPath, relativePath, folder: folder.realPath, exists };
     }
@@ -83,18 +83,18 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
   };
 
   const read = async (file: string, kind: FileKind, expected: string): Promise<ConfigurationFile> => {
-    const { exists: _exists, ...place } = await admit(file);
-    if (fileKindOf(place.relativePath) !== kind) throw outside(file, `only ${expected} is read here`);
-    const found = await readRegularFile(place.realPath, MAX_BYTES[kind]);
+    const { exists: _exists, ...checked } = await check(file);
+    if (fileKindOf(checked.relativePath) !== kind) throw outside(file, `only ${expected} is read here`);
+    const found = await readRegularFile(checked.realPath, MAX_BYTES[kind]);
     if (found.kind === 'missing')
-      throw new ToolError('file-not-found', `There is no file ${file} in ${shown}.`, 'Check the path.');
+      throw new ToolError('file-not-found', `There is no file ${file} in ${allowed}.`, 'Check the path.');
     if (found.kind !== 'read')
       throw new ToolError(
         'invalid-file',
         `${file} was not read: ${found.reason}.`,
-        `It must be a plain file: ${expected}.`,
+        `It must be a regular file: ${expected}.`,
       );
-    return { ...place, bytes: found.bytes, sha256: sha256(found.bytes) };
+    return { ...checked, bytes: found.bytes, sha256: sha256(found.bytes) };
   };
 
   return {
@@ -104,10 +104,10 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     readProfile: (file) => read(file, 'profile', 'profiles (.dstack/profiles.yml)'),
     readEnvFile: (file) => read(file, 'env', 'an env file (.env, .envrc)'),
     async resolveForWrite(file) {
-      const place = await admit(file);
-      if (fileKindOf(place.relativePath) !== 'configuration')
+      const checked = await check(file);
+      if (fileKindOf(checked.relativePath) !== 'configuration')
         throw outside(file, 'only *.dstack.yml, *.dstack.yaml and .dstack.yml are written');
-      return place;
+      return checked;
     },
     async hashProfiles(folder) {
       const files = [folder, options.home].flatMap((base) =>
@@ -118,7 +118,7 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
   };
 }
 
-/** Below, and not the folder itself. On Windows another drive gives an absolute path. */
+/** Whether a path is below the folder, not the folder itself. On Windows, a path to another drive is absolute. */
 const isBelow = (relativePath: string): boolean =>
   relativePath !== '' &&
   relativePath !== '..' &&
@@ -126,8 +126,8 @@ const isBelow = (relativePath: string): boolean =>
   !path.isAbsolute(relativePath);
 
 /**
- * The real path, links resolved and, where the disk ignores case, in the disk's own spelling: so equal paths have equal text.
- * @throws ToolError where a link leads nowhere: writing through it would create a file somewhere else.
+ * Resolves every link, and the case of letters if the file system ignores it, so that equal paths have equal texts.
+ * @throws ToolError for a broken link: writing through it would create a file somewhere else.
  */
 async function resolveLinks(file: string): Promise<{ realPath: string; exists: boolean }> {
   const missing: string[] = [];
@@ -157,19 +157,17 @@ async function isLink(file: string): Promise<boolean> {
   );
 }
 
-/** Profiles are only hashed, never shown; a link is followed as dstack follows it. */
+/** Hashes a profile, which is never shown. Follows a link, as dstack does. */
 async function hashProfile(file: string): Promise<string> {
   const { realPath, exists } = await resolveLinks(file);
   if (!exists) return 'absent';
   const found = await readRegularFile(realPath, MAX_BYTES.profile);
   if (found.kind === 'read') return sha256(found.bytes);
   if (found.kind === 'missing') return 'absent';
-  // What can't be read can't be bound: a plan that depends on it isn't one that can be agreed to.
+  // A token can't bind a file that can't be read, so a plan that depends on it can't be approved.
   throw new ToolError(
     'invalid-file',
     `The profile file ${file} was not read: ${found.reason}.`,
-    'Make it a plain file that can be read.',
+    'Make it a regular, readable file.',
   );
 }
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

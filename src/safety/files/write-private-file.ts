@@ -3,17 +3,17 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 /**
- * Writes a file as a whole or not at all, for this user alone; its folder is made where it isn't there. What was there is replaced.
- * @throws Error where the disk doesn't allow it: nothing is left beside the file then.
+ * Writes a file that only this user can read, completely or not at all. Creates its folder and replaces an existing file.
+ * @throws Error if the file system doesn't allow it. No temporary file is left then.
  */
 export async function writePrivateFile(file: string, content: string | Uint8Array): Promise<void> {
-  const beside = `${file}.${randomUUID()}.tmp`;
+  const temporary = `${file}.${randomUUID()}.tmp`;
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   try {
-    await writeFile(beside, content, { mode: 0o600, flag: 'wx' });
-    await rename(beside, file);
+    await writeFile(temporary, content, { mode: 0o600, flag: 'wx' });
+    await rename(temporary, file);
   } catch (error) {
-    await rm(beside, { force: true });
+    await rm(temporary, { force: true });
     throw error;
   }
 }

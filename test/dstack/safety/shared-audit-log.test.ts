@@ -18,7 +18,7 @@ function readIds(folder: string): string[] {
     .map((line): string => JSON.parse(line).id);
 }
 
-test('two servers that share a folder lose no line and mix none, through many rotations', async () => {
+test('two servers that share a folder lose and mix no lines during many rotations', async () => {
   const root = emptyFolder();
   const folder = path.join(root, 'state');
   const script = path.join(root, 'writer.ts');

@@ -7,15 +7,18 @@ import { readRegularFile } from '../../../src/safety/files/read-regular-file.ts'
 import { createWorkspace } from '../../../src/safety/files/workspace.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 
-test.skipIf(process.platform === 'win32')('a named pipe is refused at once, without waiting for a writer', async () => {
-  const folder = emptyFolder();
-  execFileSync('mkfifo', [path.join(folder, 'pipe.dstack.yml')]);
-  const workspace = createWorkspace({ folders: [folder], home: folder });
-  await expect(workspace.readConfiguration('pipe.dstack.yml')).rejects.toMatchObject({
-    code: 'invalid-file',
-    message: expect.stringContaining('not a regular file'),
-  });
-});
+test.skipIf(process.platform === 'win32')(
+  'a named pipe is refused immediately, without waiting for a writer',
+  async () => {
+    const folder = emptyFolder();
+    execFileSync('mkfifo', [path.join(folder, 'pipe.dstack.yml')]);
+    const workspace = createWorkspace({ folders: [folder], home: folder });
+    await expect(workspace.readConfiguration('pipe.dstack.yml')).rejects.toMatchObject({
+      code: 'invalid-file',
+      message: expect.stringContaining('not a regular file'),
+    });
+  },
+);
 
 test('a socket is not a regular file', async () => {
   const socket = path.join(emptyFolder(), 'socket');

@@ -30,7 +30,7 @@ describe('when the clock', () => {
     vi.spyOn(performance, 'now').mockReturnValue(passed + passedMs);
   };
 
-  test('is set back or forward, or the computer sleeps: time goes on, and by the longer of the two', () => {
+  test('is set back or forward, or the computer sleeps, the monotonic clock follows the faster of the two times', () => {
     let [wall, passed] = [1_000_000, 500];
     const now = createMonotonicClock(
       () => wall,
@@ -49,10 +49,10 @@ describe('when the clock', () => {
 
   test.each([
     ['is set back', -HOUR, 10 * 60_000],
-    ['goes on while the computer sleeps', 10 * 60_000, 0],
+    ['advances while the computer sleeps', 10 * 60_000, 0],
   ])('%s, a token lives no longer than ten minutes', async (_what, wallMs, passedMs) => {
     jump(0);
-    // By the machine's own clocks.
+    // With the machine's own clocks.
     const gate = new TestGate({ policy: { requirementFor: () => 'ask' }, audit: { write: () => undefined } });
     const { token } = gate.mint(pendingChange());
     jump(wallMs, passedMs);
@@ -63,7 +63,7 @@ describe('when the clock', () => {
     expect(await refusal(gate.redeem(token, ask(), steps))).toMatchObject({ code: 'token-expired' });
   });
 
-  test('is set in either direction, a call that failed is refused as long as before', () => {
+  test('is set in either direction, a failed call is refused as long as before', () => {
     const guard = createRetryGuard();
     guard.record('get', { message: 'no such run', hint: 'ps', transient: false });
     jump(-24 * HOUR, 10 * 60_000 - 60_000);
@@ -89,7 +89,7 @@ describe('when the clock', () => {
     expect(texts.map((text): unknown => JSON.parse(text).id)).toEqual(['c', 'd', 'e']);
   });
 
-  test('is set back, a lock is not waited for any longer', async () => {
+  test('is set back, a lock does not wait longer', async () => {
     const lock = path.join(folder, 'web.lock');
     const self = await lookUpProcess(process.pid);
     await writeFile(lock, JSON.stringify({ pid: process.pid, startedAt: self?.startedAt }));
@@ -99,7 +99,7 @@ describe('when the clock', () => {
     expect(await namesIn(folder)).toEqual(['web.lock']);
   });
 
-  test('is set back, an attachment that ended in the future is shown all the same', async () => {
+  test('is set back, an attachment that ended in the future is still shown', async () => {
     const store = createAttachmentStore(folder, silentLog);
     const ended = new Date(Date.now() + 24 * HOUR).toISOString();
     await store.write({

@@ -33,16 +33,16 @@ describe('a file of the catalog that', () => {
   const DAMAGES: readonly (readonly [string, (file: string, text: string) => Promise<unknown>])[] = [
     ['was cut short', (file, text) => writeFile(file, text.slice(0, text.length / 2))],
     ['is empty', replaced('')],
-    ['holds zeros, as after a power failure', (file, text) => writeFile(file, Buffer.alloc(text.length))],
+    ['contains zeros, as after a power failure', (file, text) => writeFile(file, Buffer.alloc(text.length))],
     ['has one letter changed', (file, text) => writeFile(file, text.replace('--all', '--ail'))],
     ['lost a page', (file, text) => writeFile(file, text.replace(/"ps":"[^"]*",/, ''))],
     ['is of another version', (file, text) => writeFile(file, text.replace('"format":1', '"format":2'))],
     ['is of a version without digests', (file, text) => writeFile(file, text.replace(/,"digest":"[^"]+"/, ''))],
     ['is a list', replaced('[1]')],
-    ['leads in a circle', async (file) => (await rm(file), symlink(file, file))],
+    ['is a link to itself', async (file) => (await rm(file), symlink(file, file))],
     ['is a folder', async (file) => (await rm(file), mkdir(file))],
   ];
-  test.each(DAMAGES)('%s counts as none, and nothing is left beside it', async (what, damage) => {
+  test.each(DAMAGES)('%s counts as missing, and no other file is left', async (what, damage) => {
     const cache = open();
     cache.set('ps', PAGE);
     cache.set('logs', 'Usage: dstack logs\n');
@@ -56,7 +56,7 @@ describe('a file of the catalog that', () => {
     next.set('ps', PAGE);
     await next.settled();
     expect(await readdir(folder)).toEqual([name]);
-    // What stands in a folder's place can't be replaced: it is read anew each time.
+    // A folder can't be replaced by a file, so the page is fetched again each time.
     expect(await open().get('ps')).toBe(what === 'is a folder' ? undefined : PAGE);
   });
 });
@@ -85,7 +85,7 @@ describe('a record of an attachment', () => {
     ['was cut short', () => writeFile(place('torn.json'), '{"version":1,"id":"to')],
     ['is empty', () => writeFile(place('torn.json'), '')],
     ['is a folder', () => mkdir(place('torn.json'))],
-    ['says nothing of its version', () => writeFile(place('torn.json'), '{"id":"torn"}')],
+    ['has no version', () => writeFile(place('torn.json'), '{"id":"torn"}')],
   ])('that %s is moved aside and logged, and the others are kept', async (_what, make) => {
     await make();
     expect(await store.list()).toEqual([record]);
@@ -97,7 +97,7 @@ describe('a record of an attachment', () => {
     expect(logged).toHaveLength(1);
   });
 
-  test('of another version is left to the server that made it, told once, and not started a second time', async () => {
+  test('of another version is left to the server that created it, logged once, and not started again', async () => {
     const text = JSON.stringify({ ...record, version: 2, id: 'next', run: 'next', leader: 'in other words' });
     await writeFile(place('next.json'), text);
     expect(await store.list()).toEqual([record]);
@@ -111,13 +111,13 @@ describe('a record of an attachment', () => {
     expect(await readFile(place('next.json'), 'utf8')).toBe(text);
   });
 
-  test('that can’t be opened at the moment is not taken for a broken one', async () => {
+  test('that can’t be opened at the moment does not count as broken', async () => {
     await symlink(place('loop.json'), place('loop.json'));
     await expect(store.list()).rejects.toMatchObject({ code: 'ELOOP' });
     expect(await namesIn(place(''))).toEqual(['loop.json', 'web.json']);
   });
 
-  test('that can’t be written leaves nothing beside it', async () => {
+  test('that can’t be written leaves no other file', async () => {
     await mkdir(place('full.json'));
     await expect(store.write({ ...record, id: 'full' })).rejects.toMatchObject({ code: 'EISDIR' });
     expect(await namesIn(place(''))).toEqual(['full.json', 'web.json']);
@@ -126,7 +126,7 @@ describe('a record of an attachment', () => {
   test.each<[string, () => Promise<unknown>]>([
     ['is a file', () => writeFile(place(''), '')],
     ['can’t be written', () => symlink('/sys/kernel', place(''))],
-  ])('where the folder %s: told as that, and nothing is started', async (_what, make) => {
+  ])('is reported as unavailable if its folder %s, and nothing is started', async (_what, make) => {
     await rm(place(''), { recursive: true });
     await make();
     const started = startFor('web', () => Promise.reject(new Error('it must not be started')));
@@ -157,7 +157,7 @@ const NOTHING_PRINTED: Transcript = {
   ran: 'plain',
 };
 
-test('a configuration that was written, whose last line was not, is told as written', async () => {
+test('a configuration is reported as written even if its last audit line is missing', async () => {
   const full = (): never => {
     throw new ToolError('audit-unavailable', 'The disk is full.', '');
   };

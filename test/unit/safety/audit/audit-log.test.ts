@@ -40,7 +40,7 @@ function linesOf(folder: string): Record<string, unknown>[] {
     .map((line): Record<string, unknown> => JSON.parse(line));
 }
 
-test('a line says when, what, where, with which files, at what price and by whose consent', () => {
+test('a line contains the time, the change, its files, its price and its consent', () => {
   const folder = newFolder();
   open(folder, { now: () => new Date('2026-01-02T03:04:05Z') }).write(entry({ outcome: 'done', durationMs: 7 }));
   expect(linesOf(folder)).toEqual([
@@ -64,32 +64,29 @@ test('a line says when, what, where, with which files, at what price and by whos
   ]);
 });
 
-test.skipIf(process.platform === 'win32')(
-  'the folder and the file are private, also where they were open before',
-  () => {
-    const folder = newFolder();
-    mkdirSync(folder, { recursive: true, mode: 0o755 });
-    const log = open(folder);
-    writeFileSync(log.file, '', { mode: 0o644 });
-    chmodSync(log.file, 0o644);
-    log.write(entry());
-    expect(statSync(folder).mode & 0o777).toBe(0o700);
-    expect(statSync(log.file).mode & 0o777).toBe(0o600);
-    const fresh = newFolder();
-    open(fresh).write(entry());
-    expect(statSync(fresh).mode & 0o777).toBe(0o700);
-    expect(statSync(path.join(fresh, 'audit.jsonl')).mode & 0o777).toBe(0o600);
-  },
-);
+test.skipIf(process.platform === 'win32')('the folder and the file are private, even if they were not before', () => {
+  const folder = newFolder();
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  const log = open(folder);
+  writeFileSync(log.file, '', { mode: 0o644 });
+  chmodSync(log.file, 0o644);
+  log.write(entry());
+  expect(statSync(folder).mode & 0o777).toBe(0o700);
+  expect(statSync(log.file).mode & 0o777).toBe(0o600);
+  const fresh = newFolder();
+  open(fresh).write(entry());
+  expect(statSync(fresh).mode & 0o777).toBe(0o700);
+  expect(statSync(path.join(fresh, 'audit.jsonl')).mode & 0o777).toBe(0o600);
+});
 
-test('lines are added to what is there, and never over it', () => {
+test('lines are appended and never overwritten', () => {
   const folder = newFolder();
   open(folder).write(entry({ id: 'a' }));
   open(folder).write(entry({ id: 'b' }));
   expect(linesOf(folder).map((line) => line['id'])).toEqual(['a', 'b']);
 });
 
-test('after a line that was cut short the next one stands on its own', () => {
+test('the next line after one that was cut short starts on a new line', () => {
   const folder = newFolder();
   const log = open(folder);
   log.write(entry({ id: 'a' }));
@@ -137,7 +134,7 @@ test('secrets are masked: known values everywhere, and the values of variables a
   ]);
 });
 
-test('a line is one line of ASCII, whatever its values hold', () => {
+test('an entry is one line of ASCII, regardless of its values', () => {
   const folder = newFolder();
   open(folder).write(entry({ why: 'a\nb\r\u001b[2J\u009b\u202e\u2028ü👍' }));
   const text = readFileSync(path.join(folder, 'audit.jsonl'), 'latin1');
@@ -168,7 +165,7 @@ test.each<[string, (folder: string) => void]>([
       symlinkSync(`${folder}-other`, folder);
     },
   ],
-])('where %s nothing is written, and the change is refused', (_what, prepare) => {
+])('if %s, nothing is written and the change is refused', (_what, prepare) => {
   const folder = newFolder();
   prepare(folder);
   expect(() => open(folder).write(entry())).toThrow(
@@ -176,7 +173,7 @@ test.each<[string, (folder: string) => void]>([
   );
 });
 
-test('a full file is moved aside whole, and only so many are kept', () => {
+test('a full file is renamed, and only a number of them is kept', () => {
   const folder = newFolder();
   let second = 0;
   const log = open(folder, {
@@ -195,7 +192,7 @@ test('a full file is moved aside whole, and only so many are kept', () => {
   for (const name of names) expect(statSync(path.join(folder, name)).size).toBeLessThan(2_500);
 });
 
-test('other files in the folder are left alone by the rotation', () => {
+test('the rotation does not touch other files in the folder', () => {
   const folder = newFolder();
   mkdirSync(folder, { recursive: true });
   for (const name of ['a-notes.jsonl', 'attachments.json', 'audit-0-notes.jsonl'])
@@ -233,13 +230,13 @@ test.each([
     ['apply', '--file', 'a/b=c.dstack.yml'],
   ],
   [['--token'], ['--token']],
-])('of the words %j the log has %j', (argv, shown) => {
+])('the argv %j is logged as %j', (argv, shown) => {
   const folder = newFolder();
   open(folder).write(entry({ argv }));
   expect(linesOf(folder)[0]?.['argv']).toEqual(shown);
 });
 
-test('each line stands by itself: one that was cut short is ended first, and none is empty', () => {
+test('a line that was cut short is ended first, and no line is empty', () => {
   const folder = newFolder();
   const log = open(folder);
   log.write(entry());
@@ -250,7 +247,7 @@ test('each line stands by itself: one that was cut short is ended first, and non
   expect(readFileSync(log.file, 'utf8')).toMatch(/^\{.+\}\n\{.+\}\n\{"cut":\n\{.+\}\n$/);
 });
 
-test('a file that has just reached its size is moved aside, and others in the folder stay', () => {
+test('a file that has reached its maximum size is renamed', () => {
   const folder = newFolder();
   const first = open(folder);
   first.write(entry());
@@ -262,7 +259,7 @@ test('a file that has just reached its size is moved aside, and others in the fo
   expect(readdirSync(folder).sort()).toEqual(['audit.jsonl', 'notes.txt']);
 });
 
-test('where it can not be written, the refusal says why and keeps the cause', () => {
+test('a refusal because of the log contains the reason and the cause', () => {
   const folder = newFolder();
   mkdirSync(path.dirname(folder), { recursive: true });
   writeFileSync(folder, 'a file');
@@ -271,7 +268,7 @@ test('where it can not be written, the refusal says why and keeps the cause', ()
   expect(write).toThrow(
     expect.objectContaining({
       code: 'audit-unavailable',
-      hint: 'Tell the user; the doctor tool names the folder.',
+      hint: 'Tell the user; the doctor tool shows the folder.',
       cause: expect.any(Error),
     }),
   );

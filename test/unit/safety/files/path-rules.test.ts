@@ -73,11 +73,11 @@ test.each<[string, NodeJS.Platform, string | undefined]>([
   ['C:\\a:b', 'win32', 'it names a drive without a folder, or a data stream'],
   ['/home/proc', 'linux', undefined],
   ['/home/dev/x', 'linux', undefined],
-  ['//proc/self', 'linux', 'it lies in a folder of devices or processes'],
+  ['//proc/self', 'linux', 'it is in a folder of devices or processes'],
   ['//dev//shm/x', 'linux', undefined],
   ['/dev//shm/x', 'linux', undefined],
-  ['/dev/shm', 'linux', 'it lies in a folder of devices or processes'],
-])('at the borders of the rules: %j on %s', (text, platform, problem) => {
+  ['/dev/shm', 'linux', 'it is in a folder of devices or processes'],
+])('an edge case of the rules: %j on %s', (text, platform, problem) => {
   expect(findPathProblem(text, platform)).toBe(problem);
 });
 
@@ -87,6 +87,6 @@ test.each([
   ['.dstack/profiles.yaml', 'profile'],
   ['', undefined],
   ['x.dstack.yml.bak', undefined],
-])('the kind of %j, at the borders of the rules', (file, kind) => {
+])('an edge case of the kinds: %j', (file, kind) => {
   expect(fileKindOf(file)).toBe(kind);
 });

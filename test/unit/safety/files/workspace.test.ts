@@ -9,7 +9,7 @@ import { readRegularFile } from '../../../../src/safety/files/read-regular-file.
 import { createWorkspace } from '../../../../src/safety/files/workspace.ts';
 import { propertyRuns } from '../../../support/effort.ts';
 
-// The whole of it lies in one folder: allowed, a neighbour whose name begins alike, a home, and things outside.
+// One folder contains everything: allowed folders, a sibling with a similar name, a home folder, and files outside.
 const root = realpathSync(mkdtempSync(path.join(tmpdir(), 'workspace-')));
 afterAll(() => rmSync(root, { recursive: true }));
 const at = (...parts: string[]): string => path.join(root, ...parts);
@@ -51,7 +51,7 @@ const workspace = createWorkspace({ folders: [at('ws'), at('home/ws2')], home: a
 
 async function refusal(promise: Promise<unknown>): Promise<ToolError> {
   const error = await promise.then(
-    (value) => new Error(`was let through: ${JSON.stringify(value)}`),
+    (value) => new Error(`was allowed: ${JSON.stringify(value)}`),
     (thrown: unknown) => thrown,
   );
   if (error instanceof ToolError) return error;
@@ -130,18 +130,18 @@ test.each([
 test.each([
   ['folder.dstack.yml', 'not a regular file'],
   ['huge.dstack.yml', 'larger than 1000000 bytes'],
-])('%s is no configuration', async (file, words) => {
+])('%s is not a configuration', async (file, words) => {
   expect(await refusal(workspace.readConfiguration(file))).toMatchObject({
     code: 'invalid-file',
     message: expect.stringContaining(words),
   });
 });
 
-test('a file of just the largest size is read', async () => {
+test('a file of the maximum size is read', async () => {
   expect((await workspace.readConfiguration('just.dstack.yml')).bytes).toHaveLength(1_000_000);
 });
 
-test('a file that is not there is told apart from one that is forbidden', async () => {
+test('a missing file is distinguished from a forbidden one', async () => {
   expect(await refusal(workspace.readConfiguration('missing.dstack.yml'))).toMatchObject({ code: 'file-not-found' });
 });
 
@@ -169,12 +169,12 @@ test.each([
   ['../ws/new.dstack.yml', false, false],
   [at('ws-evil/new.dstack.yml'), false, false],
 ])('writing to %s is allowed: %s', async (file, allowed, exists) => {
-  const place = await workspace.resolveForWrite(file).catch((error: unknown) => error);
-  expect(place instanceof ToolError ? place.code : 'allowed').toBe(allowed ? 'allowed' : 'outside-workspace');
-  expect(typeof place === 'object' && place !== null && 'exists' in place && place.exists).toBe(exists);
+  const resolved = await workspace.resolveForWrite(file).catch((error: unknown) => error);
+  expect(resolved instanceof ToolError ? resolved.code : 'allowed').toBe(allowed ? 'allowed' : 'outside-workspace');
+  expect(typeof resolved === 'object' && resolved !== null && 'exists' in resolved && resolved.exists).toBe(exists);
 });
 
-test('whatever path is given, what is read lies inside the workspace', async () => {
+test('no path reads a file outside the workspace', async () => {
   const part = fc.constantFrom(
     '..',
     '.',
@@ -207,12 +207,12 @@ test('whatever path is given, what is read lies inside the workspace', async () 
   );
 });
 
-test('a link at the end is never followed by the read itself, whoever put it there in the meantime', async () => {
+test('reading never follows a link at the end of the path, even one created in the meantime', async () => {
   expect((await readRegularFile(at('ws/link.dstack.yml'), 1_000)).kind).toBe('link');
   expect((await readRegularFile('/dev/zero', 1_000)).kind).toBe('not-regular');
 });
 
-test('a folder on the way that was swapped for a link is noticed', async () => {
+test('a folder on the way that was replaced by a link is detected', async () => {
   mkdirSync(at('ws/swap'));
   writeFileSync(at('ws/swap/secret.dstack.yml'), TEXT);
   const { realPath } = await workspace.readConfiguration('swap/secret.dstack.yml');
@@ -224,12 +224,12 @@ test('a folder on the way that was swapped for a link is noticed', async () => {
   });
 });
 
-test('a file that says a size of nothing and goes on for ever is cut off by its limit', async () => {
-  // Files in /proc say 0 bytes.
+test('a file with a reported size of 0 is limited by its content', async () => {
+  // Files in /proc report 0 bytes.
   expect((await readRegularFile(`/proc/${process.pid}/environ`, 3)).kind).toMatch(/too-large|missing/);
 });
 
-test('the profiles of the working directory and of the home are hashed, so that each of them binds a plan', async () => {
+test('the profiles of the working directory and of the home folder are hashed, so that a token binds them', async () => {
   const before = await workspace.hashProfiles(at('ws'));
   expect(before).toEqual({
     [at('ws/.dstack/profiles.yml')]: createHash('sha256').update(TEXT).digest('hex'),
@@ -242,12 +242,12 @@ test('the profiles of the working directory and of the home are hashed, so that 
   expect(after[at('home/.dstack/profiles.yml')]).toBe(createHash('sha256').update('profiles: []').digest('hex'));
 });
 
-test('a profile that can not be hashed is refused: it could hold anything', async () => {
+test('a profile that cannot be hashed is refused', async () => {
   mkdirSync(at('ws/sub/.dstack/profiles.yml'), { recursive: true });
   expect(await refusal(workspace.hashProfiles(at('ws/sub')))).toMatchObject({ code: 'invalid-file' });
 });
 
-test('an allowed folder that is itself a link is known by where it leads', async () => {
+test('an allowed folder that is a link is resolved', async () => {
   const linked = createWorkspace({ folders: [at('home/ws-link')], home: at('home') });
   expect(await linked.readConfiguration('train.dstack.yml')).toMatchObject({
     realPath: at('ws/train.dstack.yml'),
@@ -255,21 +255,21 @@ test('an allowed folder that is itself a link is known by where it leads', async
   });
 });
 
-test('a workspace that is not there yet reads nothing and breaks nothing', async () => {
+test('a workspace that does not exist yet has no files', async () => {
   const missing = createWorkspace({ folders: [at('not-there')], home: at('home') });
   expect(await refusal(missing.readConfiguration('train.dstack.yml'))).toMatchObject({ code: 'file-not-found' });
 });
 
 test.each<[string, () => Promise<unknown>, string, string, string]>([
   [
-    'a path that leads out',
+    'a path that leads outside',
     () => workspace.readConfiguration('../x.dstack.yml'),
     'outside-workspace',
-    'The path "../x.dstack.yml" is refused: it holds `..`. Nothing was read or written.',
-    `Name a file inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+    'The path "../x.dstack.yml" is refused: it contains `..`. Nothing was read or written.',
+    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
   ],
   [
-    'a file that is not there',
+    'a missing file',
     () => workspace.readConfiguration('none.dstack.yml'),
     'file-not-found',
     `There is no file none.dstack.yml in ${at('ws')}, ${at('home/ws2')}.`,
@@ -280,60 +280,60 @@ test.each<[string, () => Promise<unknown>, string, string, string]>([
     () => workspace.readConfiguration('folder.dstack.yml'),
     'invalid-file',
     'folder.dstack.yml was not read: it is not a regular file.',
-    'It must be a plain file: a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml).',
+    'It must be a regular file: a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml).',
   ],
   [
     'a file that is too large',
     () => workspace.readConfiguration('huge.dstack.yml'),
     'invalid-file',
     'huge.dstack.yml was not read: it is larger than 1000000 bytes.',
-    'It must be a plain file: a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml).',
+    'It must be a regular file: a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml).',
   ],
   [
     'another file as an env file',
     () => workspace.readEnvFile('notes.txt'),
     'outside-workspace',
     'The path "notes.txt" is refused: only an env file (.env, .envrc) is read here. Nothing was read or written.',
-    `Name a file inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
   ],
   [
     'another file for writing',
     () => workspace.resolveForWrite('notes.txt'),
     'outside-workspace',
     'The path "notes.txt" is refused: only *.dstack.yml, *.dstack.yaml and .dstack.yml are written. Nothing was read or written.',
-    `Name a file inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
   ],
   [
-    'a link in a circle',
+    'a link to itself',
     () => workspace.readConfiguration('loop.dstack.yml'),
     'outside-workspace',
     `The path ${JSON.stringify(at('ws/loop.dstack.yml'))} can't be resolved (ELOOP).`,
     'Check the path.',
   ],
   [
-    'a link that leads nowhere',
+    'a broken link',
     () => workspace.resolveForWrite('dangling.dstack.yml'),
     'outside-workspace',
     `The path ${JSON.stringify(at('ws/dangling.dstack.yml'))} can't be resolved (ENOENT).`,
     'Check the path.',
   ],
-])('%s is refused in words that say what to do', async (_what, read, code, message, hint) => {
+])('%s is refused with the next step', async (_what, read, code, message, hint) => {
   expect(await refusal(read())).toMatchObject({ code, message, hint });
 });
 
-test('a tilde in the middle is a letter like any other', async () => {
+test('a tilde inside a name is an ordinary character', async () => {
   writeFileSync(at('ws/a~.dstack.yml'), TEXT);
   expect(await workspace.readConfiguration('a~.dstack.yml')).toMatchObject({ relativePath: 'a~.dstack.yml' });
 });
 
-test('a folder of the workspace is no place for a configuration, nor is a path below a file', async () => {
+test('an allowed folder or a path below a file is not a configuration', async () => {
   expect((await refusal(workspace.resolveForWrite(at('ws')))).code).toBe('outside-workspace');
   expect((await refusal(workspace.readConfiguration('train.dstack.yml/x.dstack.yml'))).code).toBe('file-not-found');
 });
 
-test('a profile is hashed, absent, or refused: never left out', async () => {
-  const homely = createWorkspace({ folders: [at('ws')], home: at('outside') });
-  expect(await homely.hashProfiles(at('ws'))).toEqual({
+test('a profile is hashed, absent or refused, but never omitted', async () => {
+  const other = createWorkspace({ folders: [at('ws')], home: at('outside') });
+  expect(await other.hashProfiles(at('ws'))).toEqual({
     [at('ws/.dstack/profiles.yml')]: createHash('sha256').update(TEXT).digest('hex'),
     [at('ws/.dstack/profiles.yaml')]: 'absent',
     [at('outside/.dstack/profiles.yml')]: 'absent',
@@ -343,27 +343,31 @@ test('a profile is hashed, absent, or refused: never left out', async () => {
   expect(await refusal(workspace.hashProfiles(at('odd')))).toMatchObject({
     code: 'invalid-file',
     message: `The profile file ${at('odd/.dstack/profiles.yml')} was not read: it is not a regular file.`,
-    hint: 'Make it a plain file that can be read.',
+    hint: 'Make it a regular, readable file.',
   });
 });
 
 test.each<[string, string, { kind: string; reason: string }]>([
-  ['nothing there', 'ws/none', { kind: 'missing', reason: 'there is no such file' }],
-  ['below a file', 'ws/notes.txt/x', { kind: 'missing', reason: 'there is no such file' }],
+  ['a missing file', 'ws/none', { kind: 'missing', reason: 'it does not exist' }],
+  ['a path below a file', 'ws/notes.txt/x', { kind: 'missing', reason: 'it does not exist' }],
   ['a link', 'ws/alias.dstack.yml', { kind: 'link', reason: 'it is a link' }],
   ['a folder', 'ws/sub', { kind: 'not-regular', reason: 'it is not a regular file' }],
-  ['too large', 'ws/huge.dstack.yml', { kind: 'too-large', reason: 'it is larger than 1000000 bytes' }],
+  ['a file that is too large', 'ws/huge.dstack.yml', { kind: 'too-large', reason: 'it is larger than 1000000 bytes' }],
   [
     'a name that is too long',
     `ws/${'x'.repeat(300)}`,
     { kind: 'unreadable', reason: "it can't be read (ENAMETOOLONG)" },
   ],
-  ['through a link', 'home/ws-link/notes.txt', { kind: 'moved', reason: 'it was replaced while it was read' }],
-])('read as a regular file: %s', async (_what, file, found) => {
+  [
+    'a path through a link',
+    'home/ws-link/notes.txt',
+    { kind: 'moved', reason: 'it was replaced while it was being read' },
+  ],
+])('reading a regular file: %s', async (_what, file, found) => {
   expect(await readRegularFile(at(file), 1_000_000)).toEqual(found);
 });
 
-test('a file in /proc is limited by what it contains, not by the size that it reports', async () => {
+test('a file in /proc is limited by its content, not by the size that it reports', async () => {
   expect(await readRegularFile('/proc/version', 5)).toEqual({ kind: 'too-large', reason: 'it is larger than 5 bytes' });
 });
 
@@ -373,7 +377,7 @@ test('a file is read to its last byte, up to the limit', async () => {
   expect((await readRegularFile(at('ws/notes.txt'), bytes.length - 1)).kind).toBe('too-large');
 });
 
-test('what is kept of a small file keeps no more memory than a small file', async () => {
+test('the content of a small file does not retain a large buffer', async () => {
   const read = await readRegularFile(at('ws/train.dstack.yml'), 1_000_000);
   const kept = read.kind === 'read' ? read.bytes.buffer.byteLength : undefined;
   expect(kept).toBeLessThan(20_000);
