@@ -108,9 +108,9 @@ export class DstackClient {
     const { retryGuard } = this.#sources;
     const argv = await this.check(request);
     if (!hasEffect(argv, 'read')) throw new TypeError(`not a read-only command: ${argv.argv.join(' ')}`);
-    const key = guardKey(argv, options);
+    const { runner, version } = await this.cli();
+    const key = guardKey(argv, version, options);
     if (guarded) retryGuard.assertMayRun(key);
-    const { runner } = await this.cli();
     const transcript = await runner.read(argv, {
       timeoutMs: Math.max(1_000, this.deadline.remainingMs() - ANSWER_RESERVE_MS),
       signal: this.deadline.signal,
@@ -118,9 +118,8 @@ export class DstackClient {
       ...options,
     });
     const failure = readFailure(transcript);
-    // A cancelled call says nothing about the next one.
-    if (guarded && failure?.code !== 'cancelled')
-      retryGuard.record(key, failure && { ...failure, transient: mayPass(failure) });
+    // A command that was cut off, or never had its turn, says nothing about the next one.
+    if (guarded && transcript.exit.kind === 'exited') retryGuard.record(key, guardedFailure(failure));
     return { transcript, failure };
   }
 
@@ -174,26 +173,11 @@ export class DstackClient {
 }
 
 /**
- * Failures that depend on the state of the server and not on the request: somebody may start the run, free the fleet, sign in at the
- * proxy or upgrade the server at any moment, and only asking again, after a pause, shows it.
+ * Returns the failures that the same call would meet again: for good, or in the next moments. Any other may be gone by the next call:
+ * somebody adds the missing file, starts the run, frees the fleet or fixes the credentials.
  */
-const DEPENDS_ON_STATE: ReadonlySet<Failure['code']> = new Set([
-  'not-found',
-  'no-fleets',
-  'no-offers',
-  'no-gateway',
-  'in-use',
-  'busy',
-  'finished',
-  'already-exists',
-  'no-project',
-  'unauthorized',
-  'not-dstack',
-  'version-mismatch',
-  'profile-not-found',
-]);
-
-const mayPass = (failure: Failure): boolean => failure.transient || DEPENDS_ON_STATE.has(failure.code);
+const guardedFailure = (failure: Failure | undefined): Failure | undefined =>
+  failure?.permanent === true || failure?.transient === true ? failure : undefined;
 
 /** Turns dstack's refusal into the end of a call: its own words, what they mean, and the next step. */
 export function commandFailed(transcript: Transcript, failure: Failure): CommandFailed {
@@ -206,8 +190,8 @@ export function commandFailed(transcript: Transcript, failure: Failure): Command
   });
 }
 
-function guardKey(argv: CheckedArgv, options: ReadOptions): string {
-  const hash = createHash('sha256').update(JSON.stringify([argv.argv, options.cwd ?? '', options.env ?? {}]));
+function guardKey(argv: CheckedArgv, version: string, options: ReadOptions): string {
+  const hash = createHash('sha256').update(JSON.stringify([version, argv.argv, options.cwd ?? '', options.env ?? {}]));
   if (options.pinnedFile !== undefined) hash.update(options.pinnedFile.bytes);
   return hash.digest('hex');
 }

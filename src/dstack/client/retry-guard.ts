@@ -5,7 +5,7 @@ export interface Fault {
   /** dstack's own message. */
   readonly message: string;
   readonly hint: string;
-  /** Whether the same call may succeed later (server unreachable, timeout). */
+  /** Whether the same call may succeed soon (the server is busy or unreachable). If not, it fails for the same inputs every time. */
   readonly transient: boolean;
 }
 
@@ -15,7 +15,10 @@ export interface RetryGuard {
   check(key: string): ToolError | undefined;
   /** @throws ToolError `retry-refused` */
   assertMayRun(key: string): void;
-  /** Records the result of a call: its failure, or undefined for success. The key identifies the command, its inputs and its file's bytes. */
+  /**
+   * Records the result of a call: a failure that the same call would meet again, or undefined. The key identifies the command, its inputs
+   * and its file's bytes.
+   */
   record(key: string, fault: Fault | undefined): void;
   /** Records that something was changed (a fleet created, a run stopped), so that failed calls may succeed now. */
   worldChanged(): void;
@@ -39,7 +42,8 @@ type Entry =
     };
 
 const FIRST_PAUSE_MS = 1_000;
-const MAX_PAUSE_MS = 60_000;
+/** Short: a call must not be refused long after the server is well again. */
+const MAX_PAUSE_MS = 10_000;
 
 /** Creates a guard that remembers a bounded number of calls. */
 export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
@@ -104,7 +108,7 @@ function refuse(entry: Entry, nowMs: number): ToolError | undefined {
   }
   return new ToolError(
     'retry-refused',
-    `The same call failed before and nothing has changed since, so it was not repeated. dstack said: ${fault.message}`,
-    `${fault.hint} The same call is allowed again once the file, the flags or something in dstack has changed.`,
+    `The same call failed before, and it fails every time with the same flags and file, so it was not repeated. dstack said: ${fault.message}`,
+    `${fault.hint} Change the flags or the file before you call again.`,
   );
 }

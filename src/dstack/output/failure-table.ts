@@ -45,6 +45,8 @@ export interface FailureKind {
   readonly hint: string;
   /** Whether the same command may succeed if it is simply repeated. */
   readonly transient: boolean;
+  /** Set if the same command with the same file fails every time: nothing outside of them decides. Everything else may be fixed at any moment. */
+  readonly permanent?: true;
   /** Set if dstack may report this after it began to act, so that a change may have been made. */
   readonly midway?: true;
 }
@@ -141,6 +143,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     outcome: 'blocked',
     hint: 'Choose a name of 2 to 41 characters from a-z, 0-9 and `-` that starts with a letter. Change it with write_config, then plan again.',
     transient: false,
+    permanent: true,
   },
   {
     code: 'version-mismatch', // pydantic on the server's response, as a traceback: a field that this CLI doesn't know, or a missing one
@@ -156,6 +159,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     outcome: 'blocked',
     hint: `${CHECK_FILE} config also describes each property.`,
     transient: false,
+    permanent: true,
   },
   {
     code: 'invalid-file', // yaml, as a traceback
@@ -274,6 +278,7 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     outcome: 'failed',
     hint: 'Use help to see what this command accepts.',
     transient: false,
+    permanent: true,
   },
   {
     code: 'no-answer', // rich's prompt on a closed standard input, as a traceback

@@ -17,6 +17,8 @@ export interface Failure {
   readonly hint: string;
   /** Whether repeating the same command may help. Never a reason to repeat a change: see `outcome`. */
   readonly transient: boolean;
+  /** Set if repeating the same command with the same file is pointless. */
+  readonly permanent?: true;
 }
 
 /** The intent of a command, which determines what an unclear end means. */
@@ -62,11 +64,12 @@ function recognize(text: string, context: FailureContext, exception: string | un
     const message = kind.pattern.exec(text)?.[0].trim();
     if (message !== undefined) {
       const unclear = kind.midway === true && mayHaveActed(context);
-      const { code, hint, transient } = kind;
+      const { code, hint, transient, permanent } = kind;
       return {
         code,
         message,
         transient,
+        ...(permanent === undefined ? {} : { permanent }),
         outcome: unclear ? 'unknown' : kind.outcome,
         hint: unclear ? `${CHECK_STATE} ${hint}` : hint,
       };

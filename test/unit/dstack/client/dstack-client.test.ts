@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { hasEffect } from '../../../../src/dstack/argv/check-argv.ts';
 import type { CheckedArgv } from '../../../../src/dstack/argv/command.ts';
 import type { DstackClient } from '../../../../src/dstack/client/dstack-client.ts';
+import { FAILURE_TABLE } from '../../../../src/dstack/output/failure-table.ts';
+import type { FailureCode } from '../../../../src/dstack/output/failure-table.ts';
 import { createRetryGuard } from '../../../../src/dstack/client/retry-guard.ts';
 import type { Fault, RetryGuard } from '../../../../src/dstack/client/retry-guard.ts';
 import { CommandFailed } from '../../../../src/core/report.ts';
@@ -39,6 +41,8 @@ function setUp(reads: Record<string, Output> = {}, options: Pick<ChangesOptions,
 const PS = { command: 'ps' } as const;
 
 const endedBy = (exit: Exit): Output => ({ ...readFixture('ps-running'), stdout: '', exit });
+
+const printed = (stdout: string, stderr = ''): Output => ({ ...readFixture('error-env'), stdout, stderr });
 
 /** The argv that stops a run. Consent comes from the gate alone; a test of the client stands in for it. */
 async function argvToStop(client: DstackClient): Promise<CheckedArgv<'destroy'>> {
@@ -108,33 +112,100 @@ test("dstack's refusal ends a call with its own words, and their code and hint",
   });
 });
 
-test('a failure that cannot pass by itself is not repeated: the first one is returned', async () => {
-  const { client, ran, recorded } = setUp({ apply: 'error-key' });
-  const plan = { command: 'apply', configurationType: 'task', flags: { '--file': 'a.dstack.yml' } };
-  await expect(client.read(plan)).rejects.toThrow(CommandFailed);
+const PLAN = { command: 'apply', configurationType: 'task', flags: { '--file': 'a.dstack.yml' } } as const;
+
+test.each<[string, Output]>([
+  ['a configuration that the schema rejects', 'error-key'],
+  ['a name that no resource may have', 'error-name'],
+  ['arguments that the command does not accept', 'error-usage'],
+])('is not repeated with the same flags and file: %s', async (_what, output) => {
+  const { client, ran, recorded } = setUp({ apply: output });
+  await expect(client.read(PLAN)).rejects.toThrow(CommandFailed);
   expect(recorded).toMatchObject([{ transient: false }]);
-  expect(await refusal(client.read(plan))).toMatchObject({ code: 'retry-refused' });
+  expect(await refusal(client.read(PLAN))).toMatchObject({ code: 'retry-refused' });
   expect(ran).toHaveLength(1);
 });
 
+test('after an upgrade of dstack, the same command is another call', async () => {
+  const { client, ran, world, openDstack } = setUp({ apply: 'error-usage' });
+  await client.tryRead(PLAN);
+  world.version = '0.23.0';
+  await openDstack().tryRead(PLAN);
+  expect(ran).toHaveLength(2);
+});
+
+const SERVER_IS_BUSY = printed('Fleet lab-cloud is being processed currently. Try again later.');
+
 test.each<[string, Output]>([
   ['the server cannot be reached', 'error-unreachable'],
-  ['there is no such run', 'run-get-not-found'],
-  ['the token is refused', 'error-token'],
-  ['the time was up', endedBy({ kind: 'timed-out', stillRunning: false })],
-])('a failure that may pass is remembered as one: %s', async (_what, output) => {
+  ['the server fails', 'error-html-502'],
+  ['the server is busy', SERVER_IS_BUSY],
+])('is repeated only after a short pause: %s', async (_what, output) => {
   const { client, recorded } = setUp({ ps: output });
   await client.tryRead(PS);
   expect(recorded).toMatchObject([{ transient: true }]);
   expect((await refusal(client.read(PS))).hint).toContain('Wait 1 s');
 });
 
-test('a cancelled call says nothing about the next one', async () => {
-  const { client, recorded, world } = setUp({ ps: endedBy({ kind: 'cancelled' }) });
-  expect((await client.tryRead(PS)).failure).toMatchObject({ code: 'cancelled' });
-  expect(recorded).toEqual([]);
+/** Failures that anybody may fix from one moment to the next, by their code. */
+const FIXABLE: Readonly<Partial<Record<FailureCode, Output>>> = {
+  'no-fleets': printed('The project has no fleets. Create one before submitting a run.'),
+  'no-gateway': printed('The service requires a gateway, but there is none.'),
+  'missing-file': 'error-file-missing',
+  'outside-folder': 'error-file-outside',
+  'missing-variable': 'error-env',
+  'not-found': 'run-get-not-found',
+  'already-exists': printed('Resource exists'),
+  'in-use': 'fleet-delete-in-use',
+  finished: 'error-attach-finished',
+  'port-in-use': printed('Failed to attach: port 8000 is already in use.'),
+  'not-supported': 'export-list',
+  'profile-not-found': 'error-profile',
+  'git-credentials': printed('No valid default Git credentials found for the repo.'),
+  'no-project': 'error-no-default-project',
+  unauthorized: 'error-token',
+  'not-dstack': 'error-html',
+  'version-mismatch': printed('Status code 404 when requesting http://127.0.0.1:3999/api/x'),
+  'no-answer': 'stop-eof',
+  traceback: printed('', 'Traceback (most recent call last):\n  File "a.py"\nKeyError: 1'),
+  interrupted: endedBy({ kind: 'signalled', signal: 'SIGTERM' }),
+  'not-started': endedBy({ kind: 'not-started', reason: 'timed out waiting for other dstack commands' }),
+  'timed-out': endedBy({ kind: 'timed-out', stillRunning: false }),
+  cancelled: endedBy({ kind: 'cancelled' }),
+  'unknown-error': printed('Quota exceeded in region eu-north'),
+};
+
+test.each(Object.entries(FIXABLE))('is repeated at once, since it may have been fixed: %s', async (code, output) => {
+  const { client, world } = setUp({ ps: output });
+  expect((await client.tryRead(PS)).failure).toMatchObject({ code });
   world.reads['ps'] = 'ps-running';
   expect((await client.read(PS)).stdout).toContain('lab-task');
+});
+
+test.each<[string, Output]>([
+  ['a file that `files` names was added', 'error-files'],
+  ['the repository was created', 'error-repo'],
+  ['the file of another program was corrected', 'error-yaml'],
+  ['a port was freed', printed('Port 8000 is already in use')],
+  ['the server was configured', printed('Server validation error: the backend is not configured')],
+  ['whatever a server in unknown words refused', printed('Unexpected error: status code 400 when requesting http://x')],
+  ['the server is one process that was lost', endedBy({ kind: 'lost', reason: 'the worker died' })],
+])('a plan is made again at once after %s', async (_what, output) => {
+  const { client, world } = setUp({ apply: output });
+  expect((await client.tryRead(PLAN)).failure).toBeDefined();
+  world.reads['apply'] = 'plan-task-create';
+  expect((await client.read(PLAN)).stdout).toContain('lab-task');
+});
+
+test('every failure that dstack reports is either fixed by its inputs alone, passes soon, or can be fixed by somebody', () => {
+  const known = new Set([
+    ...FAILURE_TABLE.filter(({ permanent, transient }) => permanent === true || transient).map(({ code }) => code),
+    ...Object.keys(FIXABLE),
+  ]);
+  expect(FAILURE_TABLE.filter(({ code }) => !known.has(code))).toEqual([]);
+  expect(FAILURE_TABLE.filter(({ permanent, transient }) => permanent === true && transient)).toEqual([]);
+  const permanent = FAILURE_TABLE.filter((kind) => kind.permanent === true).map(({ code }) => code);
+  expect(permanent).toEqual(['name-invalid', 'invalid-file', 'usage']);
 });
 
 test('a look-up of the current state is neither refused nor remembered', async () => {
