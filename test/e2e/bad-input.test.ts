@@ -188,7 +188,7 @@ const REFUSED: readonly Refused[] = [
     { file: 'preset.dstack.yml' },
     'invalid-file',
     /is a preset, which dstack can't create detached.*Nothing was run/,
-    /A person can run `dstack apply -f preset\.dstack\.yml`.*presets/,
+    /The user can run `dstack apply -f preset\.dstack\.yml`.*presets/,
   ],
   ['no token', 'apply', {}, 'invalid-input', /token: Invalid input/, /apply takes: token/],
   ['a token of nobody', 'apply', { token: 'abcdefg-abcdefg' }, 'token-unknown', /didn't issue it/, /call plan/],
@@ -197,10 +197,10 @@ const REFUSED: readonly Refused[] = [
     'stop',
     { token: 'abcdefg-abcdefg', abort: true },
     'invalid-input',
-    /Give either `run` \(preview\) or `token`/,
-    /the token alone/,
+    /Pass either `run` \(to preview\) or `token`/,
+    /only the token/,
   ],
-  ['neither run nor token', 'stop', {}, 'invalid-input', /needs `run` or `token`/, /ps lists the runs/],
+  ['neither run nor token', 'stop', {}, 'invalid-input', /needs `run` or `token`/, /ps lists runs/],
   ['a kind without a name', 'delete', { kind: 'fleet' }, 'invalid-input', /needs `kind` and `name`/, /fleet, or list/],
   [
     'an instance of a volume',
@@ -208,9 +208,9 @@ const REFUSED: readonly Refused[] = [
     { kind: 'volume', name: 'vol', instance: 1 },
     'invalid-input',
     /`instance` is for/,
-    /fleet tool/,
+    /fleet shows the instances/,
   ],
-  ['no run to attach to', 'attach', {}, 'invalid-input', /`run` is needed/, /ps lists the runs/],
+  ['no run to attach to', 'attach', {}, 'invalid-input', /Set `run`/, /ps lists the runs/],
   [
     'a command that is none',
     'help',
@@ -332,7 +332,7 @@ describe('what no longer fits the world is refused, and nothing is changed', () 
       expectRefusal(await client.call(tool, input), {
         code: 'policy',
         says: /No project nosuch is configured/,
-        next: /Configured: main\. A person adds one/,
+        next: /Configured: main\. The user can add one/,
       });
       expect(await recorder.calls()).toEqual(before);
     }
@@ -462,7 +462,7 @@ describe('what is wrong with the set-up is said, with its mend', () => {
     }
     // What it does document still works.
     expect((await old.call('ps')).facts['outcome']).toBe('done');
-    expect((await old.call('doctor')).text).toMatch(/0\.16\.5 doesn't document .*\bevent\b.*\n.*mend: Upgrade/);
+    expect((await old.call('doctor')).text).toMatch(/0\.16\.5 doesn't document .*\bevent\b.*\n.*fix: Upgrade/);
   });
 
   /** Documents `ps` and `stop` alone, in the form of argparse. */

@@ -244,8 +244,8 @@ describe('what can be asked', () => {
     expect(facts['healthy'], text).toBe(true);
     expect(text).toContain(`at ${inject('sandbox').cli}`);
     expect(text).toMatch(/dstack: 0\.\d+\.\d+ at /);
-    expect(text).toMatch(/project main on http:.* answers/);
-    expect(text).toMatch(/can't ask a person/);
+    expect(text).toMatch(/project main on http:.* responds in/);
+    expect(text).toMatch(/can't ask the user/);
   });
 
   test('every tool lists a schema of its results, and annotations that say what it does', async () => {

@@ -144,5 +144,5 @@ test('where dstack is not there, completions are empty, reading says what to do,
   expect(await complete(client, 'dstack://fleets/{name}', 'name', '')).toEqual([]);
   expect(await complete(client, 'dstack://help/{command}', 'command', '')).toEqual([]);
   await expect(client.features.readResource({ uri: 'dstack://runs' })).rejects.toThrow(/DSTACK_MCP_CLI/);
-  expect(client.stderr()).toContain('no names to complete');
+  expect(client.stderr()).toContain('completions failed');
 });
