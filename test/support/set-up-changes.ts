@@ -14,6 +14,7 @@ import type { CheckedArgv } from '../../src/dstack/argv/command.ts';
 import { DstackClient } from '../../src/dstack/client/dstack-client.ts';
 import type { ClientCli, DstackSources } from '../../src/dstack/client/dstack-client.ts';
 import type { DstackConfig } from '../../src/dstack/client/read-dstack-config.ts';
+import type { LoadedYaml } from '../../src/dstack/warm/introspection.ts';
 import { createRetryGuard } from '../../src/dstack/client/retry-guard.ts';
 import type { RunOptions } from '../../src/dstack/run/runner.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
@@ -61,7 +62,9 @@ export interface World {
   changes: Record<string, Output>;
   version: string;
   /** Whether dstack runs with the gate that judges its requests. */
-  judgesRequests: boolean;
+  isPython: boolean;
+  /** What dstack's own YAML loader reads; by default it isn't asked. */
+  loaded: LoadedYaml | undefined;
   /** The version whose help pages the CLI prints. */
   documented: RecordedVersion;
   config: DstackConfig;
@@ -108,12 +111,13 @@ export function setUpChanges(options: ChangesOptions = {}) {
     changes: {},
     version: '0.22.5',
     documented: '0.22.5',
-    judgesRequests: false,
+    isPython: false,
+    loaded: undefined,
     config: configOf('lab', 'prod', 'out-empty'),
     env: {},
     canAudit: () => true,
   };
-  const { sources, ran, progress, openDstack } = fakeDstack(world, options, () => policy.allowedFlags());
+  const { sources, ran, progress, openDstack } = fakeDstack(world, options, () => policy.snapshot().allowedFlags());
 
   const audited: AuditEntry[] = [];
   const audit = {
@@ -238,7 +242,8 @@ export function fakeDstack(
       const catalog = catalogOf(world.documented);
       return {
         version: world.version,
-        judgesRequests: world.judgesRequests,
+        isPython: world.isPython,
+        introspection: { load: async () => world.loaded },
         catalog,
         env: world.env,
         check: (request) => checkArgv(request, catalog, { allowedFlags: allowedFlags() }),

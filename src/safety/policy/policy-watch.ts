@@ -25,9 +25,11 @@ export interface PolicySnapshot {
  * The operator's policy. An edit of the file takes effect with the next snapshot. While the file isn't valid, everything but `state`
  * and calls of tools that only read throws `policy-broken`.
  */
-export interface PolicyWatch extends PolicySnapshot {
+export interface PolicyWatch {
   /** Reads the file once, for all questions about one plan. @throws ToolError `policy-broken` */
   snapshot(): PolicySnapshot;
+  /** Returns the requirement by the current file: it may have been edited since the plan. */
+  requirementFor(change: PendingChange): Requirement;
   /** @throws ToolError `read-only` for a tool that changes something, even if the client got it from an older list. */
   assertToolAllowed(tool: { readonly name: string; readonly effect: Effect }): void;
   /** Size at which the audit log starts a new file, and how many full ones it keeps. Read at startup. */
@@ -58,12 +60,7 @@ export function createPolicyWatch(settings: PolicyWatchOptions): PolicyWatch {
   const snapshot = (): PolicySnapshot => createSnapshot(read(), settings);
   return {
     snapshot,
-    assertResourceAllowed: (resource) => snapshot().assertResourceAllowed(resource),
-    assertBackendsAllowed: (locations) => snapshot().assertBackendsAllowed(locations),
     requirementFor: (change) => snapshot().requirementFor(change),
-    caps: () => snapshot().caps(),
-    limits: () => snapshot().limits(),
-    allowedFlags: () => snapshot().allowedFlags(),
     assertToolAllowed(tool) {
       if (tool.effect === 'read') return;
       // The file is read even if the setting alone refuses: a broken policy is reported as broken.

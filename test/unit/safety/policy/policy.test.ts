@@ -5,6 +5,7 @@ import * as fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { createPolicyWatch } from '../../../../src/safety/policy/policy-watch.ts';
+import type { WantedResource } from '../../../../src/safety/policy/policy-rules.ts';
 import type { PolicyWatchOptions } from '../../../../src/safety/policy/policy-watch.ts';
 import { parsePolicy, policyJsonSchema, policySchema } from '../../../../src/safety/policy/policy.ts';
 import { pendingChange } from '../../../support/pending.ts';
@@ -110,12 +111,12 @@ test.each<[string, (file: string) => void]>([
   const questions: (() => unknown)[] = [
     () => policy.assertToolAllowed({ name: 'apply', effect: 'change' }),
     () => policy.assertToolAllowed({ name: 'delete', effect: 'destroy' }),
-    () => policy.assertResourceAllowed({ kind: 'task', name: 'a', project: 'main', operation: 'create' }),
-    () => policy.assertBackendsAllowed([{ backend: 'aws' }]),
+    () => policy.snapshot().assertResourceAllowed({ kind: 'task', name: 'a', project: 'main', operation: 'create' }),
+    () => policy.snapshot().assertBackendsAllowed([{ backend: 'aws' }]),
     () => policy.requirementFor(pendingChange()),
-    () => policy.caps(),
-    () => policy.limits(),
-    () => policy.allowedFlags(),
+    () => policy.snapshot().caps(),
+    () => policy.snapshot().limits(),
+    () => policy.snapshot().allowedFlags(),
     () => policy.snapshot(),
   ];
   for (const question of questions) expect(refusalOf(question)).toMatchObject({ code: 'policy-broken' });
@@ -123,7 +124,7 @@ test.each<[string, (file: string) => void]>([
   expect(policy.state()).toMatchObject({ kind: 'broken' });
   writeFileSync(file, 'max_price: 7');
   for (const question of questions) expect(refusalOf(question)).toBeUndefined();
-  expect(policy.caps().maxPrice).toBe(7);
+  expect(policy.snapshot().caps().maxPrice).toBe(7);
 });
 
 test('a snapshot keeps its rules; an edit takes effect with the next snapshot', () => {
@@ -156,10 +157,10 @@ test('a stricter policy takes effect immediately, even with the size and timesta
   const file = policyFile('max_price: 9');
   utimesSync(file, 1_000, 1_000);
   const policy = watch(undefined, { policy: file });
-  expect(policy.caps().maxPrice).toBe(9);
+  expect(policy.snapshot().caps().maxPrice).toBe(9);
   writeFileSync(file, 'max_price: 1');
   utimesSync(file, 1_000, 1_000);
-  expect(policy.caps().maxPrice).toBe(1);
+  expect(policy.snapshot().caps().maxPrice).toBe(1);
 });
 
 test.each<[string | undefined, boolean, boolean]>([
@@ -177,7 +178,7 @@ test.each<[string | undefined, boolean, boolean]>([
   expect(refusalOf(() => policy.assertToolAllowed({ name: 'ps', effect: 'read' }))).toBeUndefined();
 });
 
-test.each<[string, Parameters<ReturnType<typeof watch>['assertResourceAllowed']>[0], RegExp | undefined]>([
+test.each<[string, WantedResource, RegExp | undefined]>([
   ['types: [task]', { kind: 'task' }, undefined],
   ['types: [task]', { kind: 'fleet' }, /allows task, not fleet/],
   ['types: [task]', { kind: 'fleet', operation: 'create', name: 'f', project: 'main' }, /not fleet/],
@@ -202,7 +203,7 @@ test.each<[string, Parameters<ReturnType<typeof watch>['assertResourceAllowed']>
   ['protected: ["a*b*c"]', { kind: 'run', name: 'a1c2b', operation: 'abort' }, undefined],
   ['protected: ["ab*ba"]', { kind: 'run', name: 'aba', operation: 'abort' }, undefined],
 ])('the policy "%s" is checked for the resource %o', (text, resource, words) => {
-  const error = refusalOf(() => watch(text).assertResourceAllowed(resource));
+  const error = refusalOf(() => watch(text).snapshot().assertResourceAllowed(resource));
   expect(error?.message ?? '').toMatch(words ?? /^$/);
   expect(error?.code).toBe(words && 'policy');
 });
@@ -216,7 +217,7 @@ test.each<[string, { backend: string; region?: string }[], RegExp | undefined]>(
   ['regions: ["eu-*"]', [{ backend: 'aws', region: 'us-east-1' }], /not us-east-1/],
   ['regions: ["eu-*"]', [{ backend: 'aws' }], /not an unknown one/],
 ])('the policy "%s" is checked for the locations %o', (text, locations, words) => {
-  const error = refusalOf(() => watch(text).assertBackendsAllowed(locations));
+  const error = refusalOf(() => watch(text).snapshot().assertBackendsAllowed(locations));
   expect(error?.message ?? '').toMatch(words ?? /^$/);
   expect(error?.code).toBe(words && 'policy');
 });
@@ -239,21 +240,29 @@ test('the policy sets the required consent of each operation, optionally by pric
 });
 
 test('the lower of two price caps applies', () => {
-  expect(watch('max_price: 5', { maxPrice: 3 }).caps().maxPrice).toBe(3);
-  expect(watch('max_price: 2', { maxPrice: 3 }).caps().maxPrice).toBe(2);
-  expect(watch('max_price: 0', { maxPrice: 3 }).caps().maxPrice).toBe(0);
-  expect(watch(undefined, { maxPrice: 3 }).caps()).toEqual({ maxPrice: 3, maxTotal: undefined, maxActive: undefined });
-  expect(watch('max_total: 7\nmax_active: 8').caps()).toEqual({ maxPrice: undefined, maxTotal: 7, maxActive: 8 });
+  expect(watch('max_price: 5', { maxPrice: 3 }).snapshot().caps().maxPrice).toBe(3);
+  expect(watch('max_price: 2', { maxPrice: 3 }).snapshot().caps().maxPrice).toBe(2);
+  expect(watch('max_price: 0', { maxPrice: 3 }).snapshot().caps().maxPrice).toBe(0);
+  expect(watch(undefined, { maxPrice: 3 }).snapshot().caps()).toEqual({
+    maxPrice: 3,
+    maxTotal: undefined,
+    maxActive: undefined,
+  });
+  expect(watch('max_total: 7\nmax_active: 8').snapshot().caps()).toEqual({
+    maxPrice: undefined,
+    maxTotal: 7,
+    maxActive: 8,
+  });
 });
 
 test('limits, flags and the size of the audit log come from the policy', () => {
   const policy = watch('backends: [aws]\nflags: [--env]\naudit: {max_megabytes: 2, keep_files: 3}');
-  expect(policy.limits()).toEqual({ backends: ['aws'], regions: undefined });
-  expect(policy.allowedFlags()).toEqual(['--env']);
+  expect(policy.snapshot().limits()).toEqual({ backends: ['aws'], regions: undefined });
+  expect(policy.snapshot().allowedFlags()).toEqual(['--env']);
   expect(policy.auditLimits()).toEqual({ maxBytes: 2_000_000, keepFiles: 3 });
   expect(policy.state()).toMatchObject({ kind: 'in-force', policy: { backends: ['aws'] } });
   expect(watch(undefined).state()).toEqual({ kind: 'none' });
-  expect(watch(undefined).allowedFlags()).toEqual([]);
+  expect(watch(undefined).snapshot().allowedFlags()).toEqual([]);
 });
 
 const docs = inRepository('docs');
@@ -287,28 +296,28 @@ test.each(readdirSync(path.join(docs, 'policies')))('the example %s is valid and
 test.each<[string, (policy: ReturnType<typeof watch>) => unknown, string, string, string]>([
   [
     'types: [task, fleet]',
-    (policy) => policy.assertResourceAllowed({ kind: 'volume' }),
+    (policy) => policy.snapshot().assertResourceAllowed({ kind: 'volume' }),
     'policy',
     "The operator's policy forbids this: it allows task, fleet, not volume. Nothing was changed.",
     'Tell the user what the policy says; the doctor tool shows the whole policy.',
   ],
   [
     'projects: [main, dev-*]',
-    (policy) => policy.assertResourceAllowed({ kind: 'task', project: 'prod' }),
+    (policy) => policy.snapshot().assertResourceAllowed({ kind: 'task', project: 'prod' }),
     'policy',
     "The operator's policy forbids this: it allows the projects main, dev-*, not prod. Nothing was changed.",
     'Tell the user what the policy says; the doctor tool shows the whole policy.',
   ],
   [
     'backends: [aws, gcp]',
-    (policy) => policy.assertBackendsAllowed([{ backend: 'azure' }]),
+    (policy) => policy.snapshot().assertBackendsAllowed([{ backend: 'azure' }]),
     'policy',
     "The operator's policy forbids this: it allows the backends aws, gcp, not azure. Nothing was changed.",
     'Narrow the choice to aws, gcp; the doctor tool shows the whole policy.',
   ],
   [
     'regions: [eu-*, uk-*]',
-    (policy) => policy.assertBackendsAllowed([{ backend: 'aws', region: 'us-1' }]),
+    (policy) => policy.snapshot().assertBackendsAllowed([{ backend: 'aws', region: 'us-1' }]),
     'policy',
     "The operator's policy forbids this: it allows the regions eu-*, uk-*, not us-1. Nothing was changed.",
     'Narrow the choice to eu-*, uk-*; the doctor tool shows the whole policy.',
@@ -382,7 +391,7 @@ test.each([
 ])('the pattern %j matches %j: %s', (pattern, name, matching) => {
   // Next to a pattern that never matches: one matching pattern is enough.
   const policy = watch(`protected: ["never-this", "${pattern}"]`);
-  const error = refusalOf(() => policy.assertResourceAllowed({ kind: 'run', name, operation: 'stop' }));
+  const error = refusalOf(() => policy.snapshot().assertResourceAllowed({ kind: 'run', name, operation: 'stop' }));
   expect(error !== undefined).toBe(matching);
 });
 
