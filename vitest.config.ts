@@ -19,7 +19,7 @@ const processes = {
   // Real processes spend most of a test waiting: run more of them than there are cores.
   maxWorkers: 4,
   // After the unit tests: vitest requires it where the number of workers differs, and a failed unit test shows first.
-  sequence: { groupOrder: 1, sequencer: LongFilesFirst },
+  sequence: { groupOrder: 1 },
 };
 
 /** For tests that share the sandbox. */
@@ -33,6 +33,7 @@ export default defineConfig({
   test: {
     pool: 'forks',
     restoreMocks: true,
+    sequence: { sequencer: LongFilesFirst },
     // A failure that occurs once in many runs has to be explained by its message: print what arrays and objects contain.
     chaiConfig: { truncateThreshold: 1_000 },
     projects: [

@@ -5,7 +5,6 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { expect, onTestFinished, test } from 'vitest';
 import * as z from 'zod';
-import { CLIENTS, connect } from '../support/connect.ts';
 import { createTestHome } from '../support/test-home.ts';
 import { builtServer } from '../support/paths.ts';
 
@@ -34,16 +33,6 @@ function readUntil(stream: Readable, words: string): Promise<string> {
     stream.once('end', () => reject(new Error(`It ended before "${words}":\n${text}`)));
   });
 }
-
-const clientSettings = z.object({
-  mcpServers: z.object({
-    'dstack-sandbox': z.object({
-      command: z.string(),
-      args: z.array(z.string()),
-      env: z.record(z.string(), z.string()),
-    }),
-  }),
-});
 
 test('the demo runs end to end, prints its duration, and leaves nothing behind', async () => {
   const temporary = await makeTemporary();
@@ -84,34 +73,6 @@ test('the demo runs end to end, prints its duration, and leaves nothing behind',
   expect(await processesOf(temporary)).toEqual([]);
   expect(await readdir(temporary)).toEqual([]);
 });
-
-test('the sandbox prints a client configuration and leaves nothing behind when interrupted', async () => {
-  const temporary = await makeTemporary();
-  const sandbox = execa(process.execPath, [builtServer, 'sandbox'], {
-    env: { TMPDIR: temporary },
-    stdin: 'ignore',
-    reject: false,
-  });
-  onTestFinished(async () => {
-    sandbox.kill('SIGTERM');
-    await sandbox;
-  });
-  const printed = await readUntil(sandbox.stdout, 'Press Ctrl+C');
-  const start = clientSettings.parse(JSON.parse(/^\{[\s\S]*^\}/m.exec(printed)?.[0] ?? '{}')).mcpServers[
-    'dstack-sandbox'
-  ];
-  expect(start).toMatchObject({ command: process.execPath, args: [builtServer] });
-  const client = await connect({ env: start.env, kind: CLIENTS[0] });
-  const planned = await client.call('plan', { file: 'train.dstack.yml' });
-  expect(planned.facts).toMatchObject({ outcome: 'done', operation: 'create' });
-  await client.close();
-
-  sandbox.kill('SIGINT');
-  expect((await sandbox).exitCode).toBe(130);
-  expect(await processesOf(temporary)).toEqual([]);
-  expect(await readdir(temporary)).toEqual([]);
-});
-
 test('setup adds the running server to a client and reports errors with its exit code', async () => {
   const home = await makeTemporary();
   const setUp = (...args: string[]) =>

@@ -1,16 +1,33 @@
 import path from 'node:path';
 import { BaseSequencer } from 'vitest/node';
 import type { TestSpecification } from 'vitest/node';
+import { repositoryRoot } from './paths.ts';
 
-/** The folders whose tests run real processes for minutes. The others take seconds. */
-const LONG = new Set(['e2e', 'ui', 'runs', 'sandbox', 'faults', 'cli', 'config', 'versions']);
+/** The files of `npm test` that take longest, the longest first. */
+const LONGEST = [
+  'ui/plan-card',
+  'e2e/card-consent',
+  'e2e/attachments',
+  'e2e/faults/server-faults',
+  'e2e/consent',
+  'e2e/process',
+  'e2e/bad-input',
+  'e2e/commands',
+  'e2e/actions',
+  'dstack/configuration/corpus',
+  'dstack/warm/faults',
+  'dstack/warm/runner',
+].map((name) => path.join(repositoryRoot, 'test', `${name}.test.ts`));
 
-const isLong = ({ moduleId }: TestSpecification): boolean => LONG.has(path.basename(path.dirname(moduleId)));
+const rank = ({ moduleId }: TestSpecification): number => {
+  const at = LONGEST.indexOf(path.normalize(moduleId));
+  return at === -1 ? LONGEST.length : at;
+};
 
-/** The long files first: a fresh clone knows no durations, and one that begins last is waited for alone. */
+/** Starts the longest files first: a fresh clone knows no durations, and the other workers would wait for one that starts last. */
 export class LongFilesFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+    return sorted.toSorted((a, b) => rank(a) - rank(b));
   }
 }

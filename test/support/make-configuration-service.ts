@@ -26,7 +26,7 @@ export function makeConfigurationService({
     workspace,
     envFiles: createEnvFiles({ allowed: false, workspace, learn: () => undefined }),
     audit: { write: (entry) => audited.push(entry) },
-    cli: () => Promise.resolve({ introspection, env }),
+    cli: () => Promise.resolve({ introspection, env, isPython: true }),
   });
   return Object.assign(service, { audited });
 }

@@ -87,3 +87,46 @@ describe('a client that', () => {
     expect(server.messages().map(({ id }) => id)).toEqual([1, 2]);
   });
 });
+
+describe('SIGTERM', () => {
+  const phases: readonly (readonly [string, (server: RawServer, home: TestHome) => Promise<unknown>])[] = [
+    ['before a word was said', () => Promise.resolve()],
+    ['while it answers the first request', (server) => Promise.resolve(server.request(1, 'initialize', INITIALIZE))],
+    [
+      'while dstack is looked for',
+      async (server) => {
+        server.request(1, 'initialize', INITIALIZE);
+        await answered(server, 1);
+      },
+    ],
+    [
+      'while a call is at work',
+      async (server, home) => {
+        server.request(1, 'initialize', INITIALIZE);
+        server.request(2, 'tools/call', ps);
+        await until(
+          () => processesIn(home.home),
+          (found) => found.length > 1,
+        );
+      },
+    ],
+    [
+      'when all is quiet',
+      async (server) => {
+        server.request(1, 'initialize', INITIALIZE);
+        server.request(2, 'tools/call', ps);
+        await answered(server, 2);
+      },
+    ],
+  ];
+  test.each(phases)('%s: it ends, and nothing of it is left', async (_when, reach) => {
+    const home = await createTestHome();
+    const server = startRawServer(home.env);
+    await reach(server, home);
+    server.signal('SIGTERM');
+    const { code, signal } = await server.ended;
+    // Before it listens for signals, the system ends it.
+    expect(code ?? signal).toBeOneOf([143, 'SIGTERM']);
+    await nobodyLeft(home);
+  });
+});

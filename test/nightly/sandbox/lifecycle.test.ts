@@ -73,7 +73,7 @@ test('another home has its own CLI configuration', async () => {
 });
 
 test('a killed sandbox leaves no process and no folder behind', async () => {
-  const script = inRepository('test', 'e2e', 'sandbox', 'run-sandbox.ts');
+  const script = inRepository('test', 'nightly', 'sandbox', 'run-sandbox.ts');
   const parent = execaNode(script, [JSON.stringify(testOptions)], { nodeOptions: ['--import', 'tsx'], reject: false });
   const first: IteratorResult<string> = await parent.iterable().next();
   const line = first.done === true ? '' : first.value;

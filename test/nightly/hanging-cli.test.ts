@@ -1,0 +1,75 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, inject, onTestFinished, test } from 'vitest';
+import { writeExecutable } from '../support/fake-cli.ts';
+import { processesIn } from '../support/processes.ts';
+import type { Process } from '../support/processes.ts';
+import { INITIALIZE, startRawServer } from '../support/raw-server.ts';
+import type { RawServer } from '../support/raw-server.ts';
+import { createTestHome } from '../support/test-home.ts';
+import { until } from '../support/wait.ts';
+
+const ENDS: readonly (readonly [
+  string,
+  (server: RawServer) => void,
+  { code: number | null; signal: string | null },
+])[] = [
+  ['the end of its input', (server) => server.endInput(), { code: 0, signal: null }],
+  ['SIGINT', (server) => server.signal('SIGINT'), { code: 130, signal: null }],
+  ['SIGTERM', (server) => server.signal('SIGTERM'), { code: 143, signal: null }],
+  ['SIGKILL', (server) => server.signal('SIGKILL'), { code: null, signal: 'SIGKILL' }],
+];
+
+/** A CLI that never ends, with a child of its own; it may be deaf to a polite request. */
+async function hangingCli(deaf: boolean): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-cli-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const { cli } = inject('sandbox');
+  return writeExecutable(folder, 'dstack', [
+    '#!/bin/sh',
+    ...(deaf ? ["trap '' TERM INT"] : []),
+    'case "$*" in \'ps\') sleep 1000 & while :; do wait; sleep 1; done ;; esac',
+    `exec ${cli} "$@"`,
+  ]);
+}
+
+async function startHanging(home: Awaited<ReturnType<typeof createTestHome>>, deaf: boolean): Promise<RawServer> {
+  const DSTACK_MCP_CLI = await hangingCli(deaf);
+  const server = startRawServer({ ...home.env, DSTACK_MCP_CLI, DSTACK_MCP_WARM: 'off', DSTACK_MCP_LOG_LEVEL: 'info' });
+  server.request(1, 'initialize', INITIALIZE);
+  server.request(2, 'tools/call', { name: 'ps', arguments: {} });
+  await until(
+    () => processesIn(home.home),
+    (found) => found.some(({ command }) => command === 'sleep 1000'),
+  );
+  return server;
+}
+
+const untilNobody = (home: string): Promise<readonly Process[]> =>
+  until(
+    () => processesIn(home),
+    (found) => found.length === 0,
+  );
+
+test.each(ENDS.slice(0, 3))('%s ends a dstack process that hangs, and its child', async (_how, end, code) => {
+  const home = await createTestHome();
+  const server = await startHanging(home, false);
+  end(server);
+  expect(await server.ended).toEqual(code);
+  expect(await processesIn(home.home)).toEqual([]);
+});
+
+test('a second signal ends it at once, and still leaves no process', async () => {
+  const home = await createTestHome();
+  const server = await startHanging(home, true);
+  server.signal('SIGTERM');
+  // Two signals that come together would be one.
+  await until(
+    () => Promise.resolve(server.stderr()),
+    (text) => text.includes('ending'),
+  );
+  server.signal('SIGTERM');
+  expect(await server.ended).toEqual({ code: 143, signal: null });
+  await untilNobody(home.home);
+});
