@@ -172,7 +172,7 @@ async function loadCli(
       checkArgv(request, catalog, {
         // Read only if such a flag is used: a broken policy doesn't prevent reading.
         get allowedFlags() {
-          return policy.allowedFlags();
+          return policy.snapshot().allowedFlags();
         },
       }),
     worker: () => runner.state(),
