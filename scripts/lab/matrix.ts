@@ -1,7 +1,7 @@
 // Runs the end-to-end tests with several dstack releases: each CLI with its own server, and with adjacent releases.
 //   npm run lab -- matrix                                        every pair, about 45 minutes on two cores
 //   npm run lab -- matrix --cli 0.21 --server 0.22               one pair
-//   npm run lab -- matrix --cli 0.20,0.21 --tests round,actions
+//   npm run lab -- matrix --cli 0.20,0.21 --tests run-lifecycle,resource-changes
 // Each release is installed into its own environment in .cache/matrix, once. Prints a table and exits with 1 if anything failed.
 import path from 'node:path';
 import { parseArgs } from 'node:util';

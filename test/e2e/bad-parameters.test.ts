@@ -4,8 +4,8 @@ import { badValues, parametersOf } from '../support/bad-values.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { connect } from '../support/connect.ts';
 import type { TestClient } from '../support/connect.ts';
-import { createRecorder } from '../support/recorder.ts';
-import type { Recorder } from '../support/recorder.ts';
+import { createRecorder } from '../support/call-recorder.ts';
+import type { Recorder } from '../support/call-recorder.ts';
 import { createTestHome, task } from '../support/test-home.ts';
 
 const atEnd = collectEnds(afterAll);

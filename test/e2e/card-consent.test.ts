@@ -7,7 +7,7 @@ import { runNames, stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, agreeing, connect } from '../support/connect.ts';
 import type { Answer, ClientKind, TestClient } from '../support/connect.ts';
-import { createRecorder } from '../support/recorder.ts';
+import { createRecorder } from '../support/call-recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
 import { waitForRun } from '../support/wait.ts';

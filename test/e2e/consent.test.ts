@@ -7,7 +7,7 @@ import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, agreeing, connect } from '../support/connect.ts';
 import type { Answer, Person, TestClient } from '../support/connect.ts';
 import { startRawServer } from '../support/raw-server.ts';
-import { createRecorder } from '../support/recorder.ts';
+import { createRecorder } from '../support/call-recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
 

@@ -4,7 +4,7 @@ import { processesIn } from '../support/processes.ts';
 import type { Process } from '../support/processes.ts';
 import { INITIALIZE, startRawServer } from '../support/raw-server.ts';
 import type { RawServer } from '../support/raw-server.ts';
-import { createRecorder } from '../support/recorder.ts';
+import { createRecorder } from '../support/call-recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import { until } from '../support/wait.ts';
 

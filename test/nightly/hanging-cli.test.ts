@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, inject, onTestFinished, test } from 'vitest';
-import { writeExecutable } from '../support/fake-cli.ts';
+import { writeExecutable } from '../support/write-executable.ts';
 import { processesIn } from '../support/processes.ts';
 import type { Process } from '../support/processes.ts';
 import { INITIALIZE, startRawServer } from '../support/raw-server.ts';

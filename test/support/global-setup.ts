@@ -3,7 +3,7 @@ import type { TestProject } from 'vitest/node';
 import { preparePythonEnvironment } from '../../sandbox/python-environment.ts';
 import { startSandbox } from '../../sandbox/sandbox.ts';
 import { prepareState } from './prepare-state.ts';
-import { writeRecorder } from './write-recorder.ts';
+import { writeRecorder } from './write-call-recorder.ts';
 import { buildIfStale } from './build-if-stale.ts';
 import { inRepository } from './paths.ts';
 
@@ -13,7 +13,7 @@ export interface SharedSandbox {
   readonly token: string;
   readonly home: string;
   readonly cli: string;
-  /** A CLI that records its calls (support/write-recorder.ts), and a state folder that was prepared for it. */
+  /** A CLI that records its calls (support/write-call-recorder.ts), and a state folder that was prepared for it. */
   readonly recorder: { readonly cli: string; readonly preparedState: string };
   readonly env: Readonly<Record<string, string>>;
   /** A state folder with a warm cache of help pages. Tests copy it. */

@@ -13,7 +13,7 @@ const LONGEST = [
   'e2e/process',
   'e2e/bad-input',
   'e2e/commands',
-  'e2e/actions',
+  'e2e/resource-changes',
   'dstack/configuration/corpus',
   'dstack/warm/faults',
   'dstack/warm/runner',

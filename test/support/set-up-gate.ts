@@ -8,7 +8,7 @@ import type { Consent } from '../../src/safety/consent/consent.ts';
 import { Gate } from '../../src/safety/consent/gate.ts';
 import type { ApprovalContext, Begun, GateOptions } from '../../src/safety/consent/gate.ts';
 import type { Used } from '../../src/safety/consent/token-store.ts';
-import { pendingChange } from './pending.ts';
+import { pendingChange } from './pending-change.ts';
 
 export interface Result {
   readonly outcome: string;

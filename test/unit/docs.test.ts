@@ -110,7 +110,7 @@ const COMMANDS: Readonly<Record<string, RunBy>> = {
     reason: 'needs several versions of dstack; warm/equality.test.ts compares the pinned one',
   },
   'npm run lab -- matrix': { reason: 'takes most of an hour; the nightly workflow runs a part of it' },
-  'npm run lab -- matrix --cli 0.21 --server 0.22 --tests round,actions': {
+  'npm run lab -- matrix --cli 0.21 --server 0.22 --tests run-lifecycle,resource-changes': {
     reason: 'installs releases of dstack; test/nightly covers one run with an older release',
   },
   'npm run ui': { reason: 'waits for a person with a browser; test/ui uses the same page in Chromium' },

@@ -6,7 +6,7 @@ import { checkArgv } from '../../../src/dstack/argv/check-argv.ts';
 import { createAttachments } from '../../../src/attachments/attachments.ts';
 import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
 import { recordedCatalog, silentLog } from '../../support/recorded-catalog.ts';
-import { writeExecutable } from '../../support/fake-cli.ts';
+import { writeExecutable } from '../../support/write-executable.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 
 test('dstack is ended if the record can’t be written after its start, because nobody would find it', async () => {

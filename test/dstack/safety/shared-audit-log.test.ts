@@ -5,7 +5,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { auditEntry } from '../../../src/safety/audit/audit-log.ts';
 import { inRepository, repositoryRoot } from '../../support/paths.ts';
-import { pendingChange } from '../../support/pending.ts';
+import { pendingChange } from '../../support/pending-change.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 
 const entry = auditEntry('id1', pendingChange(), { event: 'approved', level: 'token' });

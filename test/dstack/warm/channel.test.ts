@@ -30,13 +30,14 @@ const request = (more: Partial<WarmRequest> = {}): WarmRequest => ({
   mode: 'parked',
   outlivesServer: false,
   onOutput: () => undefined,
+  onWireEvent: () => undefined,
   ...more,
 });
 
-test('a child that holds a request runs it only when it is told to go', async () => {
+test('a child with a request runs it only on `go`', async () => {
   const handOver = await worker.handOver(request(), LONG);
   if (handOver.kind !== 'held') throw new Error(handOver.reason);
-  // A second request goes all the way meanwhile: the first one isn't just slow.
+  // A second request completes in the meantime, so the first one isn't just slow.
   const second = await worker.handOver(request(), LONG);
   if (second.kind !== 'held') throw new Error(second.reason);
   second.child.go();
@@ -51,7 +52,7 @@ test('a child that holds a request runs it only when it is told to go', async ()
   expect(await fake.count('ran')).toBe(2);
 });
 
-test('a child that dies with its request, before it may run, has not run, and the worker lives on', async () => {
+test('a child that dies with its request before it may run it has not run, and the worker survives', async () => {
   const handOver = await worker.handOver(request(), LONG);
   if (handOver.kind !== 'held') throw new Error(handOver.reason);
   process.kill(handOver.child.pid, 'SIGKILL');
@@ -63,11 +64,11 @@ test('a child that dies with its request, before it may run, has not run, and th
   expect(await fake.count('ran')).toBe(0);
 });
 
-test('a hand-over that is too late is refused, and its child never runs', async () => {
+test('a late hand-over is refused, and its child never runs', async () => {
   process.kill(worker.pid, 'SIGSTOP');
   const late = await worker.handOver(request(), 20);
   process.kill(worker.pid, 'SIGCONT');
-  expect(late).toEqual({ kind: 'refused', reason: 'no child took it within 20 ms' });
+  expect(late).toEqual({ kind: 'refused', reason: 'no child acknowledged it within 20 ms' });
   const next = await worker.handOver(request(), LONG);
   if (next.kind !== 'held') throw new Error(next.reason);
   next.child.go();
@@ -75,13 +76,13 @@ test('a hand-over that is too late is refused, and its child never runs', async 
   expect(await fake.count('ran')).toBe(1);
 });
 
-test('a worker that ends takes no request any more', async () => {
+test('a worker that is ending accepts no requests', async () => {
   await worker.end();
   expect(await worker.handOver(request(), LONG)).toEqual({ kind: 'refused', reason: 'the worker is ending' });
   expect(await worker.ended).toBe('it was ended');
 });
 
-test('two parked children after each other leave no descriptor open in the worker', async () => {
+test('commands leave no descriptor open in the worker', async () => {
   const { readdir } = await import('node:fs/promises');
   const count = async (): Promise<number> => (await readdir(`/proc/${worker.pid}/fd`)).length;
   const run = async (): Promise<void> => {

@@ -5,7 +5,7 @@ import * as z from 'zod';
 import type { WireRule } from '../../../src/dstack/run/wire-rule.ts';
 import { runPython } from '../../support/run-python.ts';
 
-/** What the server received, in order: the path and the body. */
+/** The requests that the server received, in order: path and body. */
 let received: { readonly path: string; readonly body: unknown }[] = [];
 /** Paths whose response is lost: the connection is cut after the request was received. */
 let cut: ReadonlySet<string> = new Set();
@@ -138,7 +138,7 @@ test('nothing goes to another host, port or scheme than those of the server', as
   expect(received).toEqual([]);
 });
 
-test('a plan is reported with the digest of its specification, whatever the order of its keys', async () => {
+test('a plan is reported with the digest of its specification, independent of the order of its keys', async () => {
   const reordered = Object.fromEntries(Object.entries(SPEC).reverse());
   expect(await digestOf(reordered)).toBe(await digestOf(SPEC));
   expect(await digestOf({ ...SPEC, run_name: 'other' })).not.toBe(await digestOf(SPEC));

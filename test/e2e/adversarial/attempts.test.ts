@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from '../../support/connect.ts';
 import type { TestClient } from '../../support/connect.ts';
-import { createRecorder } from '../../support/recorder.ts';
-import type { Recorder } from '../../support/recorder.ts';
+import { createRecorder } from '../../support/call-recorder.ts';
+import type { Recorder } from '../../support/call-recorder.ts';
 import { createTestHome, task } from '../../support/test-home.ts';
-import { ATTEMPTS, HARMLESS } from './cases.ts';
+import { ATTEMPTS, HARMLESS } from './attempts.ts';
 import { writeHostileFiles } from './hostile-files.ts';
 
 const ends: (() => Promise<void>)[] = [];

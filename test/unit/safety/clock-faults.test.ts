@@ -11,7 +11,7 @@ import type { PendingChange } from '../../../src/core/change.ts';
 import { createRetryGuard } from '../../../src/dstack/client/retry-guard.ts';
 import { createMonotonicClock } from '../../../src/core/deadline.ts';
 import { silentLog } from '../../support/recorded-catalog.ts';
-import { pendingChange } from '../../support/pending.ts';
+import { pendingChange } from '../../support/pending-change.ts';
 import { TestGate, ask, refusal } from '../../support/set-up-gate.ts';
 
 let folder: string;

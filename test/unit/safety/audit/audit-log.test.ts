@@ -15,7 +15,7 @@ import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { createAuditLog, auditEntry } from '../../../../src/safety/audit/audit-log.ts';
 import type { AuditLogOptions, AuditEntry } from '../../../../src/safety/audit/audit-log.ts';
-import { pendingChange } from '../../../support/pending.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'audit-'));
 afterAll(() => rmSync(root, { recursive: true }));

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
 import type { Operation } from '../../../../src/core/change.ts';
 import type { Requirement } from '../../../../src/safety/policy/requirement.ts';
-import { pendingChange } from '../../../support/pending.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
 import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
 import { propertyRuns } from '../../../support/effort.ts';
 

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { describeDifferences, digestChange } from '../../../../src/safety/consent/compare-changes.ts';
 import type { Binding, PendingChange, Operation } from '../../../../src/core/change.ts';
-import { pendingChange } from '../../../support/pending.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
 
 const word = fc.stringMatching(/^[a-z0-9./-]{1,8}$/);
 const binding: fc.Arbitrary<Binding> = fc.record({

@@ -12,7 +12,7 @@ import {
   wrongName,
   wrongTool,
 } from '../../../../src/safety/consent/consent-errors.ts';
-import { pendingChange } from '../../../support/pending.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
 
 const applied = pendingChange();
 const stopped = pendingChange({ operation: 'abort', binding: { tool: 'stop' } });

@@ -6,7 +6,7 @@ import {
   isNameToType,
   nameToType,
 } from '../../../../src/safety/consent/describe-change.ts';
-import { pendingChange } from '../../../support/pending.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
 
 test('the user sees the action, the project, the price, the losses and the warnings', () => {
   const text = describeChange(

@@ -5,7 +5,7 @@ import { spendConsent } from '../../../../src/safety/consent/consent.ts';
 import type { Operation } from '../../../../src/core/change.ts';
 import type { DialogAnswer } from '../../../../src/safety/dialog/dialog-commands.ts';
 import type { Dialog } from '../../../../src/safety/dialog/dialog.ts';
-import { pendingChange } from '../../../support/pending.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
 import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
 import type { RedeemSteps, Result } from '../../../support/set-up-gate.ts';
 

@@ -5,7 +5,7 @@ import type { AuditEntry } from '../../../../src/safety/audit/audit-log.ts';
 import { spendConsent } from '../../../../src/safety/consent/consent.ts';
 import type { ApprovalContext } from '../../../../src/safety/consent/gate.ts';
 import type { Binding, PendingChange, Operation } from '../../../../src/core/change.ts';
-import { pendingChange } from '../../../support/pending.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
 import { TestGate } from '../../../support/set-up-gate.ts';
 import { propertyRuns } from '../../../support/effort.ts';
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { closeEntry, TokenStore } from '../../../../src/safety/consent/token-store.ts';
 import type { TokenStoreOptions } from '../../../../src/safety/consent/token-store.ts';
-import { pendingChange } from '../../../support/pending.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
 
 function setUp(options: Partial<TokenStoreOptions> = {}) {
   let clock = 0;

@@ -8,7 +8,7 @@ import { createPolicyWatch } from '../../../../src/safety/policy/policy-watch.ts
 import type { WantedResource } from '../../../../src/safety/policy/policy-rules.ts';
 import type { PolicyWatchOptions } from '../../../../src/safety/policy/policy-watch.ts';
 import { parsePolicy, policyJsonSchema, policySchema } from '../../../../src/safety/policy/policy.ts';
-import { pendingChange } from '../../../support/pending.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
 import { inRepository } from '../../../support/paths.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'policy-'));

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { inject } from 'vitest';
 import * as z from 'zod';
 import type { TestHome } from './test-home.ts';
-import { CALL_LOG } from './write-recorder.ts';
+import { CALL_LOG } from './write-call-recorder.ts';
 
 /** A dstack executable that writes down what it is called with, and then is the real one. */
 export interface Recorder {

@@ -1,5 +1,5 @@
-import { CODES } from './codes.ts';
-import type { Code } from './codes.ts';
+import { CODES } from './refusal-codes.ts';
+import type { Code } from './refusal-codes.ts';
 
 /** One attempt to get something past the server: it must be refused with one of these codes, and dstack must not hear of it. */
 export interface Attempt {
