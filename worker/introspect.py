@@ -76,6 +76,33 @@ def validate(_script, _code):
     return {"verdict": "valid", "text": "", "problems": []}
 
 
+def load(_script, _code):
+    """Returns what dstack's loader reads from a text (a JSON string on standard input), for comparison with another reader."""
+    text = json.loads(sys.stdin.buffer.read())
+    try:
+        value = load_yaml(text)
+    except Exception as error:
+        return {"error": str(error)}
+    return {"value": _comparable(value)}
+
+
+def _comparable(value):
+    """Replaces what JSON doesn't have. Keys keep their type, so that `1:` and `"1":` stay different."""
+    if isinstance(value, dict):
+        return {_key(key): _comparable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_comparable(item) for item in value]
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float) and value == value and value not in (float("inf"), float("-inf")):
+        return value
+    return "<%s>" % type(value).__name__
+
+
+def _key(key):
+    return key if isinstance(key, str) else "<%s> %s" % (type(key).__name__, key)
+
+
 def load_yaml(text):
     """Parses a text like dstack's loader, `yaml.safe_load`.
 
@@ -91,7 +118,7 @@ def load_yaml(text):
     return yaml.safe_load(text)
 
 
-TASKS = {"catalog": catalog, "schema": schema, "validate": validate}
+TASKS = {"catalog": catalog, "schema": schema, "validate": validate, "load": load}
 
 
 def _root_parser(script, code):

@@ -1,5 +1,5 @@
 import { explainUnsetVariables, environmentFor } from '../configuration/env-files.ts';
-import { readConfigurationHead } from '../configuration/read-configuration.ts';
+import { readJudgedConfiguration } from '../configuration/read-configuration.ts';
 import type { ApplyRequest } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import { hasEffect } from '../dstack/argv/check-argv.ts';
@@ -42,10 +42,8 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
   const present =
     action === 'create' || name === undefined ? undefined : await findResource(dstack, { ...resource, name });
   const cli = await dstack.cli();
-  const requests = cli.judgesRequests
-    ? requestsToApply({ type: head.type, name, action }, planned.transcript)
-    : undefined;
-  if (cli.judgesRequests && requests === undefined) return cannotVerify(planned);
+  const requests = cli.isPython ? requestsToApply({ type: head.type, name, action }, planned.transcript) : undefined;
+  if (cli.isPython && requests === undefined) return cannotVerify(planned);
   const argv = await dstack.check({ ...command, flags: { ...command.flags, '--yes': true, '--detach': true } });
   if (!hasEffect(argv, 'change', 'destroy')) throw new TypeError('apply --yes must count as a change');
   return {
@@ -93,12 +91,12 @@ async function makePlan(
   request: ApplyRequest,
 ): Promise<{ planned: ApplyPlan; command: CommandRequest; options: Execution['options'] }> {
   const file = await workspace.readConfiguration(request.file);
-  const head = readConfigurationHead(file.bytes, file.relativePath);
+  const cli = await dstack.cli();
+  const head = await readJudgedConfiguration(cli, file);
   const { type: kind, name } = head;
   if (kind === 'preset') throw presetRefused(file.relativePath);
   policy.assertResourceAllowed({ kind, name, project: request.project });
-  const { catalog } = await dstack.cli();
-  const { command, flags } = await applyCommand({ catalog, policy }, request, { file, head });
+  const { command, flags } = await applyCommand({ catalog: cli.catalog, policy }, request, { file, head });
   const environment = await environmentFor({ envFiles, cli: () => dstack.cli() }, file, {
     head,
     extraFlags: request.extraFlags,

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { readConfigurationHead } from '../configuration/read-configuration.ts';
+import { readJudgedConfiguration } from '../configuration/read-configuration.ts';
 import type { DeleteByFile, DeleteByName, DeleteRequest } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import { plural } from '../core/format-values.ts';
@@ -17,7 +17,7 @@ import type { PlannedChange, PlanScope } from './planned-change.ts';
 export async function planDelete(scope: PlanScope, request: DeleteRequest): Promise<PlannedChange> {
   if (!('file' in request)) return planNamed(scope, request, request);
   const file = await scope.workspace.readConfiguration(request.file);
-  const { type, name } = readConfigurationHead(file.bytes, file.relativePath);
+  const { type, name } = await readJudgedConfiguration(await scope.dstack.cli(), file);
   if (name === undefined) throw noName(file.relativePath);
   const kind = kindOf(type);
   if (kind === 'run') return planRunFile(scope, request, { file, name });

@@ -64,7 +64,7 @@ export async function planRemoval({ dstack, policy }: PlanScope, removal: Remova
   if (!hasEffect(argv, 'destroy')) throw new TypeError(`${argv.command} --yes must count as destructive`);
   const { action, losses, moreLosses = [], affected } = inspection;
   const cli = await dstack.cli();
-  const requests = cli.judgesRequests ? [removal.sends] : undefined;
+  const requests = cli.isPython ? [removal.sends] : undefined;
   return {
     kind: 'ready',
     printed: inspection.showsOutput ? [found.transcript] : [],

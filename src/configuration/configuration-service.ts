@@ -45,7 +45,7 @@ export interface ConfigurationSources {
   readonly workspace: Workspace;
   readonly envFiles: EnvFiles;
   readonly audit: AuditSink;
-  cli(): Promise<Pick<Cli, 'introspection' | 'env'>>;
+  cli(): Promise<Pick<Cli, 'introspection' | 'env' | 'isPython'>>;
 }
 
 const MAX_FILES = 200;
@@ -124,7 +124,8 @@ export class ConfigurationService {
   /** Writes a configuration if dstack's parser finds it valid. */
   write(request: WriteRequest): Promise<WriteResult> {
     const { workspace, audit } = this.#sources;
-    return writeConfiguration({ workspace, audit, check: (checked) => this.check(checked) }, request);
+    const sources = { workspace, audit, check: this.check.bind(this), reader: () => this.#sources.cli() };
+    return writeConfiguration(sources, request);
   }
 
   async #index(): Promise<SchemaIndex> {

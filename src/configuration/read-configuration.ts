@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
+import { assertOneReading } from './compare-readings.ts';
+import type { DstackReader } from './compare-readings.ts';
 import { codeFrame, decodeText, parseText, positionAt } from './parse-text.ts';
 
 /** The properties that plans need before dstack reads the file. dstack's parser, not this one, decides whether it is valid. */
@@ -41,6 +43,23 @@ export function readConfigurationHead(bytes: Uint8Array, shownPath: string): Con
   }
   const { type, name } = result.data;
   return { type, name: name ?? undefined, copies: countCopies(result.data), value: result.data };
+}
+
+/**
+ * Reads the same, and makes sure that dstack reads the same values from these bytes.
+ * @throws ToolError as `readConfigurationHead` and `assertOneReading` do
+ */
+export async function readJudgedConfiguration(
+  reader: DstackReader,
+  { bytes, relativePath }: { readonly bytes: Uint8Array; readonly relativePath: string },
+): Promise<ConfigurationHead> {
+  const found = readConfigurationHead(bytes, relativePath);
+  await assertOneReading(reader, {
+    text: decodeText(bytes, relativePath),
+    value: found.value,
+    shownPath: relativePath,
+  });
+  return found;
 }
 
 function countCopies(value: Readonly<Record<string, unknown>>): number | undefined {

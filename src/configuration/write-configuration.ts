@@ -8,7 +8,9 @@ import type { Workspace } from '../safety/files/workspace.ts';
 import type { CheckConfiguration, CheckResult } from './check-configuration.ts';
 import { diffTexts, editText } from './edit-text.ts';
 import type { Edit } from './edit-text.ts';
-import { decodeText } from './parse-text.ts';
+import { assertOneReading } from './compare-readings.ts';
+import type { DstackReader } from './compare-readings.ts';
+import { decodeText, parseText } from './parse-text.ts';
 import { readConfigurationHead } from './read-configuration.ts';
 
 /** A configuration to write: the whole text, or edits of the existing file. */
@@ -35,11 +37,12 @@ export interface WriteSources {
   readonly workspace: Workspace;
   readonly audit: AuditSink;
   readonly check: CheckConfiguration;
+  reader(): Promise<DstackReader>;
 }
 
 /** Writes a configuration in the workspace. @throws ToolError if the existing file changed since it was read, or isn't a configuration. */
 export async function writeConfiguration(
-  { workspace, audit, check }: WriteSources,
+  { workspace, audit, check, reader }: WriteSources,
   request: WriteRequest,
 ): Promise<WriteResult> {
   const { file, expectedHash } = request;
@@ -51,6 +54,7 @@ export async function writeConfiguration(
   const hash = sha256(text);
   const result = { checked, diff: diffTexts(file, previous?.text, text), hash, previous, unrecorded: false };
   if (checked.verdict !== 'valid') return { kind: 'invalid', ...result };
+  await assertOneReading(await reader(), { text, value: parseText(text, file).value, shownPath: file });
   if (previous?.hash === hash) return { kind: 'unchanged', ...result };
   const id = randomUUID();
   const record = (event: 'approved' | 'done', outcome?: string): void =>

@@ -161,7 +161,7 @@ async function loadCli(
   });
   return {
     executable,
-    judgesRequests: executable.interpreter !== undefined,
+    isPython: executable.interpreter !== undefined,
     stamp: await readInstallationStamp(executable),
     version: identity.version,
     catalog,

@@ -7,6 +7,7 @@ import type { Consent } from '../../safety/consent/consent.ts';
 import { ownTranscript } from '../../core/transcript.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import type { RunOptions, Runner } from '../run/runner.ts';
+import type { Introspection } from '../warm/introspection.ts';
 import type { ExpectedChange, WireRule } from '../run/wire-rule.ts';
 import { readFailure } from '../output/read-failure.ts';
 import type { Failure } from '../output/read-failure.ts';
@@ -29,14 +30,15 @@ export interface ClientCli {
   readonly version: string;
   readonly catalog: Catalog;
   readonly runner: Pick<Runner, 'read' | 'change'>;
-  /** Whether the gate in dstack's process judges its requests: the executable is a Python script. */
-  readonly judgesRequests: boolean;
+  /** Whether the executable is a Python script: its requests are judged, and its own parser is asked. */
+  readonly isPython: boolean;
+  readonly introspection: Pick<Introspection, 'load'>;
   /** The environment that dstack runs in. */
   readonly env: Readonly<Record<string, string | undefined>>;
   check(request: CommandRequest): Promise<CheckedArgv>;
 }
 
-/** What a client is made from. */
+/** The services that a client uses. */
 export interface DstackSources {
   readonly retryGuard: RetryGuard;
   /** The project of the settings; undefined if none is set. */
@@ -52,7 +54,7 @@ export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' 
   readonly guarded?: boolean;
 };
 
-/** How a change is made. */
+/** Options for a change. */
 export interface ChangeOptions extends Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> {
   readonly project: string | undefined;
   /** The requests that dstack may send; undefined if they can't be judged. */
@@ -85,7 +87,7 @@ export class DstackClient {
     return resolveEndpoint(await this.#config, { project, defaultProject: this.#sources.defaultProject });
   }
 
-  /** Turns a request into an argv that a runner accepts. @throws ToolError for whatever the CLI doesn't document. */
+  /** Turns a request into an argv that a runner accepts. @throws ToolError for anything that the CLI doesn't document. */
   async check(request: CommandRequest): Promise<CheckedArgv> {
     const project = request.flags?.['--project'];
     // A project that a model made up is never passed on.
@@ -144,7 +146,7 @@ export class DstackClient {
     return { transcript: ownTranscript(showCommand(argv), text) };
   }
 
-  /** Runs a command that changes something, once; whatever failed before may work afterwards. */
+  /** Runs a command that changes something, once. Calls that failed before may succeed afterwards. */
   async change(
     argv: CheckedArgv<'change' | 'destroy'>,
     consent: Consent,

@@ -18,10 +18,14 @@ const verdictSchema = z.object({
   problems: z.array(z.object({ path: z.array(z.string()), message: z.string(), kind: z.string() })),
 });
 
+const loadedSchema = z.union([z.object({ value: z.unknown() }), z.object({ error: z.string() })]);
+
 /** The help of every command (`''`, `apply`, `apply -h task`, `run get`, ...), byte for byte as the CLI prints it. */
 export type HelpTexts = z.output<typeof helpSchema>;
 export type ConfigurationSchemas = z.output<typeof configurationSchemas>;
 export type Verdict = z.output<typeof verdictSchema>;
+/** What dstack's YAML loader reads: the value, in which `<type>` stands for what JSON doesn't have, or its error. */
+export type LoadedYaml = z.output<typeof loadedSchema>;
 
 /** Questions to dstack's own interpreter. All return undefined if dstack isn't a Python script or doesn't answer. */
 export interface Introspection {
@@ -33,6 +37,8 @@ export interface Introspection {
     readonly kind: 'configuration' | 'profiles';
     readonly text: string;
   }): Promise<Verdict | undefined>;
+  /** Returns what dstack's own YAML loader reads from a text. */
+  load(text: string): Promise<LoadedYaml | undefined>;
 }
 
 export interface IntrospectionOptions {
@@ -43,6 +49,8 @@ export interface IntrospectionOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly log: Log;
   readonly timeoutMs: number;
+  /** Ends what was started, and starts nothing anymore. */
+  readonly closing: AbortSignal;
 }
 
 /** Creates the introspection. It asks the worker if there is one, and otherwise starts a process for each question. */
@@ -53,6 +61,7 @@ export function createIntrospection({
   env,
   log,
   timeoutMs,
+  closing,
 }: IntrospectionOptions): Introspection {
   const runScript = (interpreter: string, task: string, input: Uint8Array) =>
     execa(interpreter, ['-B', path.join(workerFiles, 'introspect.py'), executable.path, task], {
@@ -62,13 +71,14 @@ export function createIntrospection({
       reject: false,
       timeout: timeoutMs,
       forceKillAfterDelay: 1000,
+      cancelSignal: closing,
     });
   const askPlain = async (task: string, input: Uint8Array): Promise<string | undefined> => {
     const { interpreter } = executable;
-    if (interpreter === undefined) return undefined;
+    if (interpreter === undefined || closing.aborted) return undefined;
     let result = await runScript(interpreter, task, input);
     // Ended from outside, as by a system that is out of memory. A question changes nothing, so it is asked once more.
-    if (result.signal !== undefined && !result.timedOut) result = await runScript(interpreter, task, input);
+    if (result.signal !== undefined && !result.timedOut && !result.isCanceled) result = await runScript(interpreter, task, input);
     if (result.exitCode === 0) return result.stdout;
     log.warn({ task, stderr: result.stderr.slice(-1000) }, "dstack's interpreter didn't answer");
     return undefined;
@@ -89,5 +99,6 @@ export function createIntrospection({
     helpTexts: () => ask('catalog', helpSchema),
     schemas: () => ask('schema', configurationSchemas),
     validate: (question) => ask('validate', verdictSchema, question),
+    load: (text) => ask('load', loadedSchema, text),
   };
 }
