@@ -114,26 +114,34 @@ function createPageKeeper(request: LogPageRequest, place: Place) {
     }
     add(selected);
   };
-  const finish = (totals: Totals): LogPage => {
-    const text = joinLines(kept);
-    const first = kept[0]?.line;
-    const last = kept.at(-1)?.line;
-    return {
-      text,
-      total: { lines: totals.lines, bytes: totals.bytes },
-      foldedStates: totals.foldedStates,
-      cutLines: kept.filter(({ line }) => line.cut).length,
-      ...(totals.matches === undefined ? {} : { matches: totals.matches }),
-      ...(first === undefined || last === undefined
-        ? {}
-        : {
-            shown: { first: first.number, last: last.number, lines: kept.length, bytes: Buffer.byteLength(text) },
-            ...(before > 0 ? { older: writeCursor(request, { kind: 'before', line: first.number }) } : {}),
-            ...(after > 0 ? { newer: writeCursor(request, { kind: 'after', line: last.number }) } : {}),
-          }),
-    };
+  return { take, finish: (totals: Totals) => toPage(request, { kept, before, after }, totals) };
+}
+
+interface Selection {
+  readonly kept: readonly Selected[];
+  /** Number of selected lines before and after those of the page. */
+  readonly before: number;
+  readonly after: number;
+}
+
+function toPage(request: LogPageRequest, { kept, before, after }: Selection, totals: Totals): LogPage {
+  const text = joinLines(kept);
+  const first = kept[0]?.line;
+  const last = kept.at(-1)?.line;
+  return {
+    text,
+    total: { lines: totals.lines, bytes: totals.bytes },
+    foldedStates: totals.foldedStates,
+    cutLines: kept.filter(({ line }) => line.cut).length,
+    ...(totals.matches === undefined ? {} : { matches: totals.matches }),
+    ...(first === undefined || last === undefined
+      ? {}
+      : {
+          shown: { first: first.number, last: last.number, lines: kept.length, bytes: Buffer.byteLength(text) },
+          ...(before > 0 ? { older: writeCursor(request, { kind: 'before', line: first.number }) } : {}),
+          ...(after > 0 ? { newer: writeCursor(request, { kind: 'after', line: last.number }) } : {}),
+        }),
   };
-  return { take, finish };
 }
 
 /** Marks omitted lines with `--`, as grep does. */

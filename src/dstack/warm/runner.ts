@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Log } from '../../core/log.ts';
 import type { Exit, Transcript } from '../../core/transcript.ts';
+import type { Consent } from '../../safety/consent/consent.ts';
 import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
 import {
@@ -12,7 +13,7 @@ import {
   toTranscript,
 } from '../run/command-call.ts';
 import type { CallLimit, CommandCall } from '../run/command-call.ts';
-import type { Executable, Runner } from '../run/runner.ts';
+import type { Executable, Runner, RunOptions } from '../run/runner.ts';
 import { cliEnvironment } from '../run/spawn-dstack.ts';
 import type { Attempt } from './call.ts';
 import { createIntrospection } from './introspection.ts';
@@ -65,34 +66,114 @@ export interface WarmRunner extends Runner {
 const ALWAYS_PLAIN: ReadonlySet<string> = new Set(['attach', 'server', 'login']);
 
 /** Creates the runner that runs commands in a warm dstack process, and in the plain runner whenever that isn't possible. */
-export function createWarmRunner(settings: WarmRunnerOptions): WarmRunner {
-  const { executable, workerFiles, plain, log, enabled = true, platform = process.platform } = settings;
-  const env = cliEnvironment(settings.env);
-  const limits = { ...DEFAULT_WARM_LIMITS, ...settings.limits };
-  const service = createWarmService({ executable, workerFiles, env, log, enabled, platform, limits });
-  const closing = new AbortController();
-  const active = new Set<Promise<unknown>>();
-  const plainCommands = new Map<string, number>();
-  let warmCommands = 0;
+export const createWarmRunner = (options: WarmRunnerOptions): WarmRunner => new WarmDstackRunner(options);
 
-  const tryWarm = async (call: CommandCall, beforeGo: () => void): Promise<Attempt> => {
+class WarmDstackRunner implements WarmRunner {
+  readonly introspection: Introspection;
+  readonly #options: WarmRunnerOptions;
+  readonly #limits: WarmLimits;
+  readonly #service: WarmService;
+  readonly #closing = new AbortController();
+  readonly #active = new Set<Promise<unknown>>();
+  readonly #plainCommands = new Map<string, number>();
+  #warmCommands = 0;
+
+  constructor(options: WarmRunnerOptions) {
+    const { executable, workerFiles, log, enabled = true, platform = process.platform } = options;
+    const env = cliEnvironment(options.env);
+    this.#options = options;
+    this.#limits = { ...DEFAULT_WARM_LIMITS, ...options.limits };
+    this.#service = createWarmService({ executable, workerFiles, env, log, enabled, platform, limits: this.#limits });
+    this.introspection = createIntrospection({
+      askWarm: (task, input) => this.#askWarm(task, input),
+      executable,
+      workerFiles,
+      env,
+      log,
+      timeoutMs: this.#limits.introspectionMs,
+      closing: this.#closing.signal,
+    });
+  }
+
+  read(argv: CheckedArgv<'read'>, options: CommandCall['options']): Promise<Transcript> {
+    return this.#track(argv, options, async (call) => {
+      if (argv.effect !== 'read') throw new TypeError(`not a read-only command: ${showCommand(argv.argv)}`);
+      const { plain } = this.#options;
+      const attempt = await this.#tryWarm(call, () => undefined);
+      if (attempt.kind === 'fallback') return plain.read(argv, this.#fallBack(call, attempt.why));
+      // A read whose worker was lost changed nothing: run it again, in its own process.
+      if (attempt.kind === 'ran' && 'reason' in attempt.end) {
+        options.sink?.reset();
+        return plain.read(argv, this.#fallBack(call, attempt.end.reason));
+      }
+      return this.#finish(call, attempt);
+    });
+  }
+
+  change(argv: CheckedArgv<'change' | 'destroy'>, consent: Consent, options: RunOptions): Promise<Transcript> {
+    return this.#track(argv, options, async (call) => {
+      const { plain, spendConsent } = this.#options;
+      const attempt = await this.#tryWarm(call, () => {
+        if (!spendConsent(consent, argv.argv)) throw consentMissing(argv);
+      });
+      if (attempt.kind !== 'fallback') return this.#finish(call, attempt);
+      return plain.change(argv, consent, this.#fallBack(call, attempt.why));
+    });
+  }
+
+  state(): WarmStatus {
+    return describeState(this.#service, this.#warmCommands, this.#plainCommands);
+  }
+
+  warmUp(): void {
+    this.#service.warmUp();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    // Started first: commands of this runner wait for those of the plain one.
+    const plain = this.#options.plain.close();
+    await Promise.allSettled(this.#active);
+    await this.#service.close();
+    await plain;
+  }
+
+  async #track(
+    argv: CheckedArgv,
+    options: CommandCall['options'],
+    run: (call: CommandCall) => Promise<Transcript>,
+  ): Promise<Transcript> {
+    const running = run(startCall(argv, options, this.#closing.signal));
+    this.#active.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#active.delete(running);
+    }
+  }
+
+  async #tryWarm(call: CommandCall, beforeGo: () => void): Promise<Attempt> {
     const { argv, options, limit } = call;
     if (ALWAYS_PLAIN.has(argv.command)) return { kind: 'fallback', why: `${argv.command} blocks` };
     const input = options.answer === undefined ? {} : { input: Buffer.from(`${options.answer}\n`) };
-    const request = { argv: argv.argv, options, limit, outlivesCall: outlivesCall(call), beforeGo, ...input };
-    return service.attempt(request, options.env ?? {});
-  };
+    const time =
+      argv.effect === 'read' ? {} : { changeLimitMs: Math.max(this.#limits.changeLimitMs, options.timeoutMs) };
+    const request = { argv: argv.argv, options, limit, outlivesCall: outlivesCall(call), beforeGo, ...time, ...input };
+    return this.#service.attempt(request, options.env ?? {});
+  }
+
   /** Counts the fallback and returns the options for the plain process, which gets the remaining time. */
-  const fallBack = (call: CommandCall, why: string): CommandCall['options'] => {
-    plainCommands.set(why, (plainCommands.get(why) ?? 0) + 1);
-    log.debug({ command: call.argv.command, why }, 'this command runs as a plain process');
+  #fallBack(call: CommandCall, why: string): CommandCall['options'] {
+    this.#plainCommands.set(why, (this.#plainCommands.get(why) ?? 0) + 1);
+    this.#options.log.debug({ command: call.argv.command, why }, 'this command runs as a plain process');
     const elapsedMs = performance.now() - call.startedAt;
     return { ...call.options, timeoutMs: Math.max(1, call.options.timeoutMs - elapsedMs) };
-  };
-  const finish = (call: CommandCall, attempt: Exclude<Attempt, { kind: 'fallback' }>): Transcript => {
+  }
+
+  #finish(call: CommandCall, attempt: Exclude<Attempt, { kind: 'fallback' }>): Transcript {
     const reason = call.limit.reason() ?? 'cancelled';
     if (attempt.kind === 'interrupted') return toTranscript(call, { exit: exitBeforeStart(reason), ran: 'warm' });
-    warmCommands += 1;
+    this.#warmCommands += 1;
     const exit = toExit(attempt.end, call.limit);
     const isPinned = call.options.pinnedFile !== undefined && exit.kind !== 'not-started';
     return toTranscript(call, {
@@ -102,65 +183,12 @@ export function createWarmRunner(settings: WarmRunnerOptions): WarmRunner {
       ...(isPinned ? { pinning: 'held' } : {}),
       ...(call.options.wire === undefined ? {} : { requests: attempt.requests }),
     });
-  };
+  }
 
-  const track = async (
-    argv: CheckedArgv,
-    options: CommandCall['options'],
-    run: (call: CommandCall) => Promise<Transcript>,
-  ): Promise<Transcript> => {
-    const running = run(startCall(argv, options, closing.signal));
-    active.add(running);
-    try {
-      return await running;
-    } finally {
-      active.delete(running);
-    }
-  };
-
-  return {
-    read: (argv, options) =>
-      track(argv, options, async (call) => {
-        if (argv.effect !== 'read') throw new TypeError(`not a read-only command: ${showCommand(argv.argv)}`);
-        const attempt = await tryWarm(call, () => undefined);
-        if (attempt.kind === 'fallback') return plain.read(argv, fallBack(call, attempt.why));
-        // A read whose worker was lost changed nothing: run it again, in its own process.
-        if (attempt.kind === 'ran' && 'reason' in attempt.end) {
-          options.sink?.reset();
-          return plain.read(argv, fallBack(call, attempt.end.reason));
-        }
-        return finish(call, attempt);
-      }),
-    change: (argv, consent, options) =>
-      track(argv, options, async (call) => {
-        const attempt = await tryWarm(call, () => {
-          if (!settings.spendConsent(consent, argv.argv)) throw consentMissing(argv);
-        });
-        if (attempt.kind !== 'fallback') return finish(call, attempt);
-        return plain.change(argv, consent, fallBack(call, attempt.why));
-      }),
-    async close() {
-      closing.abort();
-      await Promise.allSettled(active);
-      await service.close();
-      await plain.close();
-    },
-    introspection: createIntrospection({
-      askWarm,
-      executable,
-      workerFiles,
-      env,
-      log,
-      timeoutMs: limits.introspectionMs,
-    }),
-    state: () => describeState(service, warmCommands, plainCommands),
-    warmUp: () => service.warmUp(),
-  };
-
-  async function askWarm(task: string, input: Uint8Array): Promise<string | undefined> {
-    const limit = createCallLimit({ timeoutMs: limits.introspectionMs }, closing.signal);
+  async #askWarm(task: string, input: Uint8Array): Promise<string | undefined> {
+    const limit = createCallLimit({ timeoutMs: this.#limits.introspectionMs }, this.#closing.signal);
     const call = { argv: [], options: {}, input, task, limit, outlivesCall: false, beforeGo: () => undefined };
-    const attempt = await service.attempt(call, {});
+    const attempt = await this.#service.attempt(call, {});
     const answered = attempt.kind === 'ran' && attempt.end.kind === 'exited' && attempt.end.code === 0;
     return answered && attempt.printed.omittedBytes === 0 ? attempt.printed.stdout : undefined;
   }

@@ -84,8 +84,10 @@ for read in (lambda: os.read(os.open("x.yml", os.O_RDONLY), 100), lambda: open("
 describe('the launcher', () => {
   const script = (text: string): Promise<void> => writeFile(path.join(folder, 'entry'), text);
   const frame = (file: string, content: string): Buffer => {
-    const word = (length: number): Buffer => Buffer.from([length >> 24, length >> 16, length >> 8, length]);
-    return Buffer.concat([word(file.length), Buffer.from(file), word(content.length), Buffer.from(content)]);
+    const description = Buffer.from(JSON.stringify({ pinned: file, pinnedLength: content.length }));
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(description.length);
+    return Buffer.concat([length, description, Buffer.from(content)]);
   };
   const launch = (input: Buffer, args: readonly string[] = [], env: NodeJS.ProcessEnv = process.env) =>
     execa(installedPython, ['-B', path.join(workerFiles, 'launch_dstack.py'), path.join(folder, 'entry'), ...args], {
