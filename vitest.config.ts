@@ -29,6 +29,18 @@ const sandboxed = {
   setupFiles: [removesFolders, 'test/support/stop-left-runs.ts'],
 };
 
+/** Tests that start nothing. Their files share a process and its modules, since loading them would take half of the time. */
+const unit = {
+  setupFiles: ['test/support/start-nothing.ts', removesFolders],
+  testTimeout: UNIT_TIMEOUT_MS,
+  isolate: false,
+  maxWorkers: 2,
+};
+
+// Stryker runs all projects, so give its workers only the tests of the code that it mutates.
+const isMutationRun = process.env['STRYKER_MUTATOR_WORKER'] !== undefined;
+const MUTATION_TESTS = ['test/unit/safety/**/*.test.ts', 'test/unit/dstack/argv/*.test.ts'];
+
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -36,34 +48,25 @@ export default defineConfig({
     sequence: { sequencer: LongFilesFirst },
     // A failure that occurs once in many runs has to be explained by its message: print what arrays and objects contain.
     chaiConfig: { truncateThreshold: 1_000 },
-    projects: [
-      {
-        extends: true,
-        test: {
-          name: 'unit',
-          include: ['test/unit/**/*.test.ts'],
-          setupFiles: ['test/support/start-nothing.ts', removesFolders],
-          testTimeout: UNIT_TIMEOUT_MS,
-          // Test files share a process and its modules: half the time of the tier goes into loading them otherwise.
-          isolate: false,
-          maxWorkers: 2,
-        },
-      },
-      { extends: true, test: { ...processes, name: 'dstack', include: ['test/dstack/**/*.test.ts'] } },
-      { extends: true, test: { ...sandboxed, name: 'e2e', include: ['test/e2e/**/*.test.ts'] } },
-      { extends: true, test: { ...sandboxed, name: 'ui', include: ['test/ui/**/*.test.ts'] } },
-      {
-        extends: true,
-        test: {
-          ...sandboxed,
-          name: 'nightly',
-          // With the tests of other tiers that try more values here (test/support/effort.ts).
-          include: ['test/{nightly,unit,dstack}/**/*.test.ts', 'test/e2e/warm/equality.test.ts'],
-          env: { DSTACK_TEST_EFFORT: 'nightly' },
-          setupFiles: [...sandboxed.setupFiles, 'test/support/nightly-effort.ts'],
-        },
-      },
-    ],
+    projects: isMutationRun
+      ? [{ extends: true, test: { ...unit, name: 'mutation', include: MUTATION_TESTS } }]
+      : [
+          { extends: true, test: { ...unit, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+          { extends: true, test: { ...processes, name: 'dstack', include: ['test/dstack/**/*.test.ts'] } },
+          { extends: true, test: { ...sandboxed, name: 'e2e', include: ['test/e2e/**/*.test.ts'] } },
+          { extends: true, test: { ...sandboxed, name: 'ui', include: ['test/ui/**/*.test.ts'] } },
+          {
+            extends: true,
+            test: {
+              ...sandboxed,
+              name: 'nightly',
+              // With the tests of other tiers that try more values here (test/support/effort.ts).
+              include: ['test/{nightly,unit,dstack}/**/*.test.ts', 'test/e2e/warm/equality.test.ts'],
+              env: { DSTACK_TEST_EFFORT: 'nightly' },
+              setupFiles: [...sandboxed.setupFiles, 'test/support/nightly-effort.ts'],
+            },
+          },
+        ],
     coverage: {
       provider: 'v8',
       // The folders where a mistake costs money or data.

@@ -437,9 +437,9 @@ describe('any request', () => {
         expect(hasEffect(argv, 'destroy')).toBe(false);
         expect(argv.effect === 'read' || asked.command === 'attach').toBe(true);
       }),
-      { numRuns: propertyRuns(300) },
+      { numRuns: propertyRuns(1_000) },
     );
-    expect(passed).toBeGreaterThan(5);
+    expect(passed).toBeGreaterThan(0);
   });
 });
 
