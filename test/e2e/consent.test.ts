@@ -45,7 +45,7 @@ describe.each(CLIENTS)('with the %s', (kind) => {
     ['sends it without a yes', () => ({ action: 'accept', content: { approve: false } }), /The user declined/],
   ];
 
-  test('a person who declines, closes the form or sends it without a yes: nothing is done, for good', async () => {
+  test('if a person declines, closes the form or sends it without approval, nothing is ever done', async () => {
     let person: Person = agreeing;
     const asked: string[] = [];
     const client = await connect({
@@ -88,7 +88,7 @@ describe('what the operator has set', () => {
     expect(await runNames()).not.toContain(name);
   });
 
-  test('a person is needed and can be asked: their yes is enough', async () => {
+  test('a person is required and can be asked: their approval is sufficient', async () => {
     const client = await connect({ env: { ...home.env, DSTACK_MCP_CONFIRM: 'person' }, person: agreeing });
     const [, plan] = await planRun(client);
     const applied = await apply(client, plan);
@@ -109,7 +109,7 @@ describe('what the operator has set', () => {
     ] as const) {
       const refused = await client.call(tool, input);
       expect(refused.facts, tool).toMatchObject({ outcome: 'refused', code: 'read-only' });
-      expect(refused.facts['next']).toMatch(/only reads/);
+      expect(refused.facts['next']).toMatch(/is read-only/);
     }
     expect(await recorder.calls()).toEqual([]);
     expect((await client.call('ps')).facts['outcome']).toBe('done');
@@ -163,7 +163,7 @@ describe('what the operator has set', () => {
   });
 });
 
-test('of twenty redemptions of one token at once, one submits a run, and all are told what came of it', async () => {
+test('of twenty redemptions of one token at once, one submits a run, and all return its result', async () => {
   const recorder = await createRecorder(home);
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli } });
   const [name, plan] = await planRun(client);
