@@ -17,7 +17,7 @@ import type { TestHome } from '../support/test-home.ts';
 import { until, waitForLog } from '../support/wait.ts';
 
 type Input = Readonly<Record<string, unknown>>;
-/** What was asked, the code and the words of the refusal, and the words of the next step. */
+/** The call, the code and message of the error, and the text of the next step. */
 type Refused = readonly [what: string, tool: string, input: Input, code: string, says: RegExp, next: RegExp];
 
 const atEnd = collectEnds(afterAll);
@@ -140,7 +140,7 @@ const REFUSED: readonly Refused[] = [
     /outside the workspace/,
     /Use a path inside .*workspace/,
   ],
-  ['a way up', 'plan', { file: 'sub/../../x.dstack.yml' }, 'outside-workspace', /holds `\.\.`/, /without `\.\.`/],
+  ['a way up', 'plan', { file: 'sub/../../x.dstack.yml' }, 'outside-workspace', /contains `\.\.`/, /without `\.\.`/],
   [
     'a link that leads out',
     'plan',
@@ -166,7 +166,7 @@ const REFUSED: readonly Refused[] = [
     /Check the path/,
   ],
   [
-    'a file that is no YAML',
+    'a file that is not YAML',
     'plan',
     { file: 'broken.dstack.yml' },
     'invalid-file',
@@ -193,7 +193,7 @@ const REFUSED: readonly Refused[] = [
   ['no token', 'apply', {}, 'invalid-input', /token: Invalid input/, /apply takes: token/],
   ['a token of nobody', 'apply', { token: 'abcdefg-abcdefg' }, 'token-unknown', /didn't issue it/, /call plan/],
   [
-    'a token with something beside it',
+    'a token with another argument',
     'stop',
     { token: 'abcdefg-abcdefg', abort: true },
     'invalid-input',
@@ -273,7 +273,7 @@ describe('what no longer fits the world is refused, and nothing is changed', () 
     expect(applied.facts).toMatchObject({ outcome: 'done', operation: 'create' });
     const before = await recorder.calls();
     const again = await client.call('apply', { token });
-    // It answers with what came of it, and does nothing.
+    // It returns the result, and does nothing.
     expect(again.facts).toMatchObject({ outcome: 'done', output: applied.facts['output'] });
     expect(again.facts['summary']).toMatch(/used before; nothing was done again/);
     expect(await recorder.calls()).toEqual(before);
@@ -290,7 +290,7 @@ describe('what no longer fits the world is refused, and nothing is changed', () 
       next: /Call plan again/,
     };
     expectRefusal(await client.call('apply', { token: planned.facts['token'] }), refusal);
-    // Undoing the edit doesn't bring it back.
+    // Undoing the edit doesn't make it valid again.
     await home.write('edited.dstack.yml', task(name));
     expectRefusal(await client.call('apply', { token: planned.facts['token'] }), refusal);
     await expectNoChange(name);
@@ -366,7 +366,7 @@ describe('what no longer fits the world is refused, and nothing is changed', () 
   }
 });
 
-describe('what is wrong with the set-up is said, with its mend', () => {
+describe('problems of the setup are reported with a fix', () => {
   const CALLS = [
     ['ps', {}],
     ['plan', { file: FILE }],
@@ -483,7 +483,7 @@ test('a call that is cancelled half-way leaves no process, and the server answer
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const begun = path.join(folder, 'begun');
   const real = inject('sandbox').cli;
-  // Holds on before `ps --all`, with a child of its own.
+  // Blocks before `ps --all`, with a child process.
   const cli = await writeExecutable(folder, 'dstack', [
     '#!/bin/sh',
     `case "$*" in 'ps --all') sleep 1000 & echo $$ > ${begun}; wait ;; esac`,
