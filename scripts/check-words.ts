@@ -7,7 +7,7 @@ import { WORD_RULES } from './words.ts';
 const root = path.resolve(import.meta.dirname, '..');
 const CHECKED = /\.(?:md|ts|mjs|py|ya?ml|css|html)$|^(?:package|manifest|server)\.json$/;
 /** Texts of others, recorded output, and the rules. */
-const SKIPPED = /^(?:test\/fixtures\/|docs\/demo\.txt|scripts\/words\.ts|LICENSE)/;
+const SKIPPED = /^(?:test\/fixtures\/|docs\/demo\.txt|scripts\/words\.ts|test\/unit\/scripts\/words|LICENSE)/;
 
 /** Lines between these comments are not checked. */
 const [OFF, ON] = ['<!-- words: off -->', '<!-- words: on -->'];

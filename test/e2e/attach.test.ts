@@ -59,7 +59,7 @@ beforeAll(async () => {
   await start(task(run, { ports: [PORT], commands: ['python -m http.server 8000'] }), run);
 });
 
-/** What is left in the home folder beside the servers that tests talk to. */
+/** Returns what is left in the home folder, without the servers that tests talk to. */
 const others = async (client?: TestClient): Promise<readonly string[]> =>
   (await processesIn(home.home))
     .filter(({ pid, command }) => pid !== client?.pid && !command.includes('warm_worker'))

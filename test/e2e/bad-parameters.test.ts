@@ -33,8 +33,8 @@ const GOOD: Readonly<Record<string, unknown>> = {
   nonce: '0123456789abcdef0123456789abcdef',
 };
 
-/** What a parameter that is left out by its schema needs beside it all the same. */
-const BESIDE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+/** Other parameters that an optional parameter needs. */
+const REQUIRED_WITH: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'delete.project': { kind: 'fleet', name: 'good' },
   'stop.project': { run: 'good' },
   'attach.project': { run: 'good' },
@@ -42,10 +42,10 @@ const BESIDE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'write_config.file': { text: 'type: task\n' },
 };
 
-/** What some refusals call a parameter. */
+/** Names of parameters in error messages. */
 const CALLED: Readonly<Record<string, string>> = { file: 'path', command: "doesn't document" };
 
-/** Texts that are never a word of a command line: each is looked for, or compared, as it is. */
+/** Texts that are never part of a command line: each is searched for, or compared, unchanged. */
 const NEVER_A_WORD: Readonly<Record<string, string>> = {
   'write_config.expected_hash': 'a text that is compared with what the file has',
   'logs.filter': 'a literal text that is looked for in what was printed',
@@ -73,7 +73,7 @@ const cases = parameters.flatMap(({ tool, name, label, bad }) =>
 describe('each parameter of each tool refuses, before dstack is asked,', () => {
   test.each(cases)('$label: $what', async ({ tool, name, label, value, refusedBy }) => {
     const before = await recorder.calls();
-    const answer = await client.call(tool.name, { ...required(tool.input), ...BESIDE[label], [name]: value });
+    const answer = await client.call(tool.name, { ...required(tool.input), ...REQUIRED_WITH[label], [name]: value });
     expect(answer.isError, answer.text).toBe(true);
     expect(answer.facts['outcome'], answer.text).toBe('refused');
     expect(answer.facts['code'] === 'invalid-input' || refusedBy === 'rules', answer.text).toBe(true);
@@ -92,7 +92,7 @@ describe('flags that are handed on', () => {
   const FLAGS: readonly (readonly [what: string, flags: Readonly<Record<string, unknown>>])[] = [
     ['one that is not documented', { '--nosuchflag': true }],
     ['one without its dashes', { project: 'main' }],
-    ['a word that is no flag', { 'rm -rf': true }],
+    ['a word that is not a flag', { 'rm -rf': true }],
     ['a value that is a flag', { '--project': '--yes' }],
     ['a value with a control character', { '--project': 'a\u0007b' }],
     ['a value that is too long', { '--project': 'a'.repeat(5_000) }],
@@ -118,7 +118,7 @@ describe('the table', () => {
     const needed = tools.flatMap(({ input }) => Object.entries(required(input)));
     expect(needed.filter(([, value]) => value === undefined)).toEqual([]);
     const labels = parameters.map(({ label }) => label);
-    const exceptions = [...Object.keys(BESIDE), ...Object.keys(NEVER_A_WORD)];
+    const exceptions = [...Object.keys(REQUIRED_WITH), ...Object.keys(NEVER_A_WORD)];
     const present = exceptions.filter((label) => tools.some(({ name }) => label.startsWith(`${name}.`)));
     for (const label of present) expect(labels).toContain(label);
   });

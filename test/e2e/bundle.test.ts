@@ -25,7 +25,7 @@ async function unpackInEmptyFolder(): Promise<{ folder: string; file: string }> 
   return { folder: outputDir, file };
 }
 
-/** What Claude Desktop makes of the manifest: its own folder and the person's settings in the places of the placeholders. */
+/** Expands the manifest as Claude Desktop does: its folder and the user's settings replace the placeholders. */
 function fillIn(text: string, folder: string, settings: Readonly<Record<string, string>>): string {
   return text
     .replace('${__dirname}', folder)

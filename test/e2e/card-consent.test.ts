@@ -46,7 +46,7 @@ function cardClient(kind: ClientKind = CLIENTS[0]): Promise<TestClient> {
   return client;
 }
 
-/** What a client was given for its card, and for nobody else. */
+/** The data that a client received only for its card. */
 function cardOf(preview: Answer): z.output<typeof changeCard> {
   const card = changeCard.parse(preview.card);
   for (const read of [preview.text, JSON.stringify(preview.facts)]) expect(read).not.toContain(card.nonce);
@@ -64,7 +64,7 @@ const decide = (client: TestClient, preview: Answer, input: Record<string, unkno
   client.call('decide', { nonce: cardOf(preview).nonce, ...input });
 
 describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
-  test('a click on Approve submits the run, once; until then the token waits, and after it tells what came of it', async () => {
+  test('a click on Approve submits the run, once; until then the token waits, and afterwards it returns the result', async () => {
     const client = await cardClient(kind);
     const { name, plan, token } = await planRun(client);
     const card = cardOf(plan);
@@ -89,12 +89,10 @@ describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
 
     const again = await decide(client, plan, { decision: 'approve' });
     expect(again).toMatchObject({ isError: false, facts: { outcome: 'done' } });
-    expect(again.facts['summary']).toMatch(
-      /^This was agreed to before; nothing was done again\. What came of it then:/,
-    );
-    const told = await client.call('apply', { token });
-    expect(told.facts['consent']).toBe(approved.facts['consent']);
-    expect(told.facts['summary']).toMatch(/^This token was used before; nothing was done again/);
+    expect(again.facts['summary']).toMatch(/^This was approved before; nothing was done again\. The result then:/);
+    const repeated = await client.call('apply', { token });
+    expect(repeated.facts['consent']).toBe(approved.facts['consent']);
+    expect(repeated.facts['summary']).toMatch(/^This token was used before; nothing was done again/);
   });
 
   test('a click on Decline closes it for good', async () => {
@@ -230,7 +228,7 @@ test('a client that shows forms as well is asked in a form when the token comes 
   const applied = await client.call('apply', { token });
   expect(applied.facts['consent']).toMatch(/^person-form/);
   const late = await decide(client, plan, { decision: 'decline' });
-  expect(late.facts['summary']).toMatch(/^This was agreed to before; nothing was done again/);
+  expect(late.facts['summary']).toMatch(/^This was approved before; nothing was done again/);
 });
 
 test('of twenty clicks and ten tokens at once, one submits a run', async () => {
@@ -242,15 +240,15 @@ test('of twenty clicks and ten tokens at once, one submits a run', async () => {
   const { name, plan, token } = await planRun(client);
   const clicks = Array.from({ length: 20 }, () => decide(client, plan, { decision: 'approve' }));
   const calls = Array.from({ length: 10 }, () => client.call('apply', { token }));
-  const [clicked, told] = await Promise.all([Promise.all(clicks), Promise.all(calls)]);
+  const [clicked, called] = await Promise.all([Promise.all(clicks), Promise.all(calls)]);
   expect((await recorder.calls()).filter((argv) => argv.includes('--yes'))).toEqual([
     ['apply', '--file', `${name}.dstack.yml`, '--yes', '--detach'],
   ]);
   expect(clicked.map(({ facts }) => facts['outcome'])).toEqual(Array(20).fill('done'));
   const first = clicked.filter(({ facts }) => !String(facts['summary']).startsWith('This was agreed to before'));
   expect(first).toHaveLength(1);
-  // A token that came before every click waits; later ones are told what came of it.
-  for (const { facts } of told) expect(['done', 'waiting-for-person']).toContain(facts['outcome']);
+  // A token that arrived before every click waits; later ones return the result.
+  for (const { facts } of called) expect(['done', 'waiting-for-person']).toContain(facts['outcome']);
   expect((await runNames()).filter((other) => other === name)).toHaveLength(1);
 });
 

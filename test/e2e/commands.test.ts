@@ -102,7 +102,7 @@ test('setup adds the running server to a client and reports errors with its exit
 
 test('in a terminal, the server says that it is waiting for a client and names the other commands', async () => {
   const home = await makeTemporary();
-  // `script` gives the server a terminal.
+  // `script` provides a terminal.
   const server = execa('script', ['-qec', `'${process.execPath}' '${builtServer}'`, '/dev/null'], {
     env: { HOME: home },
     reject: false,

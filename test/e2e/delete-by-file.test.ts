@@ -93,7 +93,7 @@ test('any other resource is deleted as by its kind and name', async () => {
   ]);
 });
 
-test('a file without a name, and a file beside a name, say what to give instead', async () => {
+test('a file without a name, and a file together with a name, are rejected with the correct arguments', async () => {
   const { name: _name, ...nameless } = task('nameless');
   const file = await home.write('nameless.dstack.yml', nameless);
   expect((await client.call('delete', { file })).facts).toMatchObject({ outcome: 'refused', code: 'invalid-file' });

@@ -51,13 +51,13 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
     expect(checked.facts).toMatchObject({ verdict: 'valid', unsetVariables: [] });
     const plan = await client.call('plan', { file });
     expect(plan.facts, plan.text).toMatchObject({ outcome: 'done', operation: 'create' });
-    const told = 'the run gets the values of SECRET_WORD from .envrc, PLAIN_WORD from .env';
-    expect(plan.facts['warnings']).toContain(told);
-    expect(plan.text).toContain(told);
+    const warning = 'the run gets the values of SECRET_WORD from .envrc, PLAIN_WORD from .env';
+    expect(plan.facts['warnings']).toContain(warning);
+    expect(plan.text).toContain(warning);
     const applied = await client.call('apply', { token: plan.facts['token'] });
     expect(applied.facts, applied.text).toMatchObject({ outcome: 'done' });
     atEnd(() => stopRuns(name));
-    expect(questions.at(-1)).toContain(told);
+    expect(questions.at(-1)).toContain(warning);
     const logs = await waitForLog(client, name, 'it was given');
     expect(logs.text).toContain('it was given [masked] and abc');
     const audit = await readFile(path.join(home.stateDir, 'audit/audit.jsonl'), 'utf8');

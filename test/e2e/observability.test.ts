@@ -50,7 +50,7 @@ test('what a call led to is found by its id in the log, and its one last line sa
   ]);
   for (const { durationMs = 0, stepsMs = {} } of calls) {
     const sum = Object.values(stepsMs).reduce((total, ms) => total + ms, 0);
-    // Each is rounded by itself.
+    // Each is rounded separately.
     expect(Math.abs(sum - durationMs)).toBeLessThanOrEqual(Object.keys(stepsMs).length);
   }
 });
@@ -66,7 +66,7 @@ test('the audit log names the call that a line was written in', async () => {
   expect(audited.map((one) => z.looseObject({ call: z.string() }).parse(JSON.parse(one)).call)).toEqual([call, call]);
 });
 
-test('doctor tells what the calls of this server came to, and not those of others', async () => {
+test('doctor counts the calls of this server, and not those of others', async () => {
   const home = await createTestHome();
   const client = await connect({ env: home.env });
   const first = await client.call('doctor');

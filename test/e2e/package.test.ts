@@ -42,16 +42,16 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
 
-test('the package holds the bundles, what lies beside them and the pages, and nothing else', () => {
+test('the package contains the bundles, their files and the pages, and nothing else', () => {
   const bundles = ['dstack-mcp.mjs', 'server.cjs', 'sandbox.cjs', 'setup.cjs', 'traces.cjs'];
-  const beside = ['card.html', 'worker/preload.py', 'licenses.txt', 'sbom.cdx.json'];
-  for (const file of [...bundles, ...beside]) expect(files).toContain(`dist/${file}`);
+  const others = ['card.html', 'worker/preload.py', 'licenses.txt', 'sbom.cdx.json'];
+  for (const file of [...bundles, ...others]) expect(files).toContain(`dist/${file}`);
   expect(files).toContain('dist/skills/dstack/SKILL.md');
   const allowed = /^(?:dist\/(?!\.)|docs\/|(?:README|CHANGELOG|SECURITY)\.md$|LICENSE$|package\.json$)/;
   expect(files.filter((file) => !allowed.test(file) || file.includes('__pycache__'))).toEqual([]);
 });
 
-test('publint finds nothing to mend', async () => {
+test('publint reports nothing', async () => {
   const { buffer } = new Uint8Array(await readFile(tarball));
   const { messages } = await publint({ strict: true, pack: { tarball: buffer } });
   expect(messages).toEqual([]);
@@ -79,7 +79,7 @@ test('npx runs it from the tarball, in an empty folder', async () => {
   });
   expect(run.stdout).toBe(VERSION);
 });
-test('what the MCP registry is told fits the package: name, version, description', async () => {
+test('the entry in the MCP registry matches the package: name, version, description', async () => {
   const project = await readProject(root);
   const entry = z
     .looseObject({

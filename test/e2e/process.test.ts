@@ -81,7 +81,7 @@ const untilNobody = (home: string): Promise<readonly Process[]> =>
 test('standard output holds nothing but the protocol, whatever comes in', async () => {
   const home = await createTestHome();
   const server = startRawServer({ ...home.env, DSTACK_MCP_LOG_LEVEL: 'trace' });
-  server.write('this is no JSON\n');
+  server.write('this is not JSON\n');
   server.write('{"jsonrpc":"2.0","id":0,"method":\n');
   server.request(1, 'initialize', INITIALIZE);
   server.request(2, 'no/such/method');
@@ -102,7 +102,7 @@ test('standard output holds nothing but the protocol, whatever comes in', async 
     (all) => all.some(({ id }) => id === 6),
   );
   for (const id of [1, 2, 3, 4, 5, 6]) expect(messages.filter((message) => message.id === id)).toHaveLength(1);
-  // And one that never comes to its end is none.
+  // A line that never ends is not a message.
   server.write(request.slice(0, 20));
   server.endInput();
   expect(await server.ended).toEqual({ code: 0, signal: null });

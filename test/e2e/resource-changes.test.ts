@@ -12,7 +12,7 @@ const atEnd = collectEnds(afterAll);
 const NO_FLEETS = uniqueName('bare');
 let home: TestHome;
 let client: TestClient;
-/** What the person of `client` was asked, and how they answer. */
+/** The questions to the person of `client`, and the answers. */
 const asked: string[] = [];
 let answer: (message: string, field: 'approve' | 'name') => PersonAnswer = agreeing;
 
@@ -61,7 +61,7 @@ function expectBlocked(plan: Answer, { says, next }: { says: RegExp; next: RegEx
 }
 
 describe('a run', () => {
-  test('is created, left as it is, updated in place, and replaced only by its typed name', async () => {
+  test('is created, left unchanged, updated in place, and replaced only by its typed name', async () => {
     const name = uniqueName('life');
     const first = task(name, { priority: 10 });
     await start(name, first);

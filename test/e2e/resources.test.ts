@@ -51,7 +51,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     client = await connect({ env: home.env, kind, atEnd });
   });
 
-  test('what there is to read is listed without asking dstack', async () => {
+  test('resources are listed without asking dstack', async () => {
     const listed = [await client.features.listResources(), await client.features.listResourceTemplates()];
     const text = JSON.stringify(listed);
     for (const { uri, title } of RESOURCES) {
@@ -84,7 +84,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     ['dstack://runs/no-such-run-here', /not found|no run/i],
     ['dstack://secrets/all', /not found/i],
     ['nonsense', /invalid/i],
-  ])('%s gives an error of the protocol that says why', async (uri, why) => {
+  ])('%s returns a protocol error with the reason', async (uri, why) => {
     await expect(client.features.readResource({ uri })).rejects.toMatchObject({
       message: expect.stringMatching(why),
       code: -32602,

@@ -9,7 +9,7 @@ import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
 import { previewAndDelete, until, waitForLog, waitForRun } from '../support/wait.ts';
 
-/** What one client has to work with. */
+/** The environment of one client. */
 interface Stage {
   readonly home: TestHome;
   readonly client: TestClient;

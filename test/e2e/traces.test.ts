@@ -75,11 +75,11 @@ test('a call is a span in the trace of its client, and its dstack commands are s
     expect(command.startTimeUnixNano >= (call?.startTimeUnixNano ?? 0n)).toBe(true);
     expect(command.endTimeUnixNano <= (call?.endTimeUnixNano ?? 0n)).toBe(true);
   }
-  // Neither what was asked for, nor what dstack said of it.
+  // Neither the arguments, nor dstack's output.
   expect(collector.sent.map(({ body }) => body.toString()).join()).not.toContain(name);
 });
 
-test('spans travel as protobuf unless told otherwise', async () => {
+test('spans are sent as protobuf by default', async () => {
   const collector = await startTraceCollector();
   const server = await start({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/own/path` });
   server.request(2, 'tools/call', REFUSED);

@@ -21,7 +21,7 @@ beforeAll(async () => {
   corpus = readCorpus(/\d+\.\d+\S*/.exec(stdout)?.[0] ?? '');
 });
 
-test('`dstack apply` in a process of its own agrees with the corpus', async () => {
+test('`dstack apply` in a separate process agrees with the corpus', async () => {
   const cases = sampleCorpus(corpus, 1).filter((_case, at) => at % 4 < 2 && at < 8);
   expect([cases.length, cases.filter(({ valid }) => valid).length]).toEqual([4, 2]);
   expect(await findMisjudged(apply, cases)).toEqual([]);

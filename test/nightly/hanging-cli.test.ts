@@ -21,7 +21,7 @@ const ENDS: readonly (readonly [
   ['SIGKILL', (server) => server.signal('SIGKILL'), { code: null, signal: 'SIGKILL' }],
 ];
 
-/** A CLI that never ends, with a child of its own; it may be deaf to a polite request. */
+/** A CLI that never exits, with a child process; it may ignore SIGTERM. */
 async function hangingCli(deaf: boolean): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-cli-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));

@@ -11,7 +11,7 @@ const atEnd = collectEnds(afterAll);
 const NO_FLEETS = uniqueName('bare');
 let home: TestHome;
 let client: TestClient;
-/** What the person of `client` was asked, and how they answer. */
+/** The questions to the person of `client`, and the answers. */
 const asked: string[] = [];
 let answer: (message: string, field: 'approve' | 'name') => PersonAnswer = agreeing;
 
@@ -63,11 +63,11 @@ describe('a run', () => {
   test('on several nodes is priced and shown as a whole', async () => {
     const name = uniqueName('nodes');
     const plan = await planOf(task(name, { nodes: 2, resources: { gpu: 'RTX4090' }, fleets: ['cloud'] }));
-    // The cloud fleet is no cluster.
+    // The cloud fleet is not a cluster.
     expectBlocked(plan, { says: /No matching instance offers/, next: /placement: cluster/ });
 
     const configuration = task(name, { nodes: 2, fleets: ['cluster'] });
-    // Runs of the tests beside this one may be on the two machines of the cluster for a while, or be faster to one of them.
+    // Runs of concurrent tests may occupy one or both machines of the cluster for a while.
     await until(
       async () => {
         await until(

@@ -15,7 +15,7 @@ const MEGABYTE = 1_000_000;
 const LOG_LINES = 1_000_000;
 const RUNS = 5_000;
 const SECRETS = 5_000;
-/** What clients take at most: 25,000 tokens, about 80 KB, of which the reader is to have most for itself. */
+/** The limit of clients: 25,000 tokens, about 80 KB. */
 const LARGEST_RESULT = 80_000;
 
 const atEnd = collectEnds(afterAll);

@@ -24,7 +24,7 @@ const toolSchema = z.looseObject({
 
 /** A value that a parameter must not take. */
 export interface BadValue {
-  /** What is wrong with it, in words. */
+  /** Description of the problem. */
   readonly what: string;
   readonly value: unknown;
   /** `schema`: the parameter's own schema refuses it. `rules`: it fits the schema, and the rules for words of a command line refuse it. */
@@ -50,7 +50,7 @@ export function parametersOf(input: z.ZodObject): {
 /** Longer texts hold a document, not a word of a command line. */
 const LONGEST_WORD = 4096;
 
-/** Wrong types, lengths and ranges; for texts also what could be taken for a flag, or can't be seen. @throws Error for a kind of schema that it doesn't know */
+/** Wrong types, lengths and ranges; for texts also what could be treated as a flag, or is invisible. @throws Error for an unknown kind of schema */
 export function badValues(schema: unknown): readonly BadValue[] {
   const { type, enum: choices, ...limits } = parameter.parse(schema);
   const bySchema = (what: string, value: unknown): BadValue => ({ what, value, refusedBy: 'schema' });
@@ -83,7 +83,7 @@ export function badValues(schema: unknown): readonly BadValue[] {
   }
 }
 
-/** Of an object with properties of its own: one that is unknown, a needed one that is missing, and each with a bad value beside good ones. */
+/** For an object with properties: an unknown one, a missing required one, and a bad value for each, with good values for the others. */
 function badProperties(limits: {
   properties?: Readonly<Record<string, unknown>> | undefined;
   required?: readonly string[] | undefined;
@@ -106,7 +106,7 @@ function badProperties(limits: {
   ];
 }
 
-/** Nothing is said of it, or each kind of value that there is, one by one. */
+/** Omits the value, or uses each kind of value in turn. */
 const takesAnything = (schema: unknown): boolean => Object.keys(Object(schema)).every((word) => word === 'anyOf');
 
 function badTexts(limits: {

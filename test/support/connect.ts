@@ -12,7 +12,7 @@ import { builtServer } from './paths.ts';
 export const CLIENTS = ['current SDK, 2026-07-28', 'current SDK, 2025-11-25', 'older SDK, 2025-11-25'] as const;
 export type ClientKind = (typeof CLIENTS)[number];
 
-/** What a person answers when the client shows a form; `undefined` for a client that can't show one. */
+/** The person's answer to a form; `undefined` for a client that can't show one. */
 export type Person = (message: string, field: 'approve' | 'name') => PersonAnswer;
 export type PersonAnswer =
   | { action: 'accept'; content: Record<string, string | boolean> }
@@ -30,7 +30,7 @@ export interface Answer {
   readonly isError: boolean;
   readonly text: string;
   readonly facts: Readonly<Record<string, unknown>>;
-  /** What came for the card alone. */
+  /** Data for the card alone. */
   readonly card: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -41,11 +41,11 @@ export interface CallOptions {
 
 export interface TestClient {
   readonly pid: number;
-  /** What the server wrote to standard error so far. */
+  /** Returns the standard error of the server so far. */
   readonly stderr: () => string;
   call(tool: string, input?: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<Answer>;
   listTools(): Promise<readonly Record<string, unknown>[]>;
-  /** What there is beside tools. */
+  /** Everything except tools. */
   readonly features: McpFeatures;
   instructions(): string | undefined;
   protocolVersion(): string | undefined;
@@ -60,7 +60,7 @@ export interface McpFeatures {
   readResource(params: { uri: string }): Promise<unknown>;
   getPrompt(params: { name: string; arguments: Record<string, string> }): Promise<unknown>;
   complete(params: CompleteParams): Promise<unknown>;
-  /** Gives what ends the subscription; `onUpdate` is told the URI. */
+  /** Returns a function that ends the subscription; `onUpdate` receives the URI. */
   subscribe(uri: string, onUpdate: (uri: string) => void): Promise<() => Promise<void>>;
 }
 
@@ -76,9 +76,9 @@ export interface ConnectOptions {
   /** The client declares that it shows cards (MCP Apps). */
   readonly showsCards?: boolean;
   readonly args?: readonly string[];
-  /** The server's file: the one that was built unless given. */
+  /** Path of the server. Defaults to the built one. */
   readonly server?: string;
-  /** Where the end of it is registered: the test's own end unless given. */
+  /** Registers the cleanup. Defaults to the end of the test. */
   readonly atEnd?: AtEnd;
 }
 
@@ -102,7 +102,7 @@ export async function connect({
   return client;
 }
 
-/** Where results carry what is for the card alone. */
+/** Key of the card's data in results. */
 const CARD_META = 'dstack-mcp/card';
 
 /** As hosts with MCP Apps declare it. */

@@ -4,7 +4,7 @@ import getPort from 'get-port';
 import { onTestFinished } from 'vitest';
 import type { AtEnd } from './connect.ts';
 
-/** What goes wrong with a request: before the server hears of it, or after it has done what it was asked. */
+/** A fault of a request: before it reaches the server, or after the server has processed it. */
 export type Fault =
   | { readonly kind: 'status'; readonly status: number; readonly body: string; readonly type?: string }
   | { readonly kind: 'redirect'; readonly to: string }

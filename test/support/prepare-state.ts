@@ -10,7 +10,7 @@ export async function prepareState(env: Readonly<Record<string, string>>, stateD
     env: { ...env, DSTACK_MCP_STATE_DIR: stateDir },
     stderr: 'ignore',
   });
-  const client = new Client({ name: 'test-set-up', version: '1.0.0' });
+  const client = new Client({ name: 'test-setup', version: '1.0.0' });
   await client.connect(transport);
   await client.callTool({ name: 'help', arguments: { command: 'apply' } }, { timeout: 120_000 });
   await client.close();

@@ -11,7 +11,7 @@ export interface RawServer {
   /** Everything that came on standard output. */
   readonly stdout: () => string;
   readonly stderr: () => string;
-  /** The lines of standard output as messages. @throws for a line that is no protocol. */
+  /** The lines of standard output as messages. @throws for a line that is not a protocol message. */
   readonly messages: () => readonly z.output<typeof message>[];
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>;
   write(text: string): void;

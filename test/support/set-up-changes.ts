@@ -29,7 +29,7 @@ import { recordedCatalog } from './recorded-catalog.ts';
 import type { RecordedVersion } from './recorded-catalog.ts';
 import { emptyFolder } from './temporary-folders.ts';
 
-/** What dstack prints: a recorded transcript by name, a transcript, or a function that returns one. */
+/** Output of dstack: a recorded transcript by name, a transcript, or a function that returns one. */
 export type Output = string | Transcript | ((argv: readonly string[], options: RunOptions) => Transcript);
 
 /** One command that the code under test ran. */
@@ -63,7 +63,7 @@ export interface World {
   version: string;
   /** Whether dstack runs with the gate that judges its requests. */
   isPython: boolean;
-  /** What dstack's own YAML loader reads; by default it isn't asked. */
+  /** The value that dstack's own YAML loader reads. By default it isn't asked. */
   loaded: LoadedYaml | undefined;
   /** The version whose help pages the CLI prints. */
   documented: RecordedVersion;

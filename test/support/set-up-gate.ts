@@ -15,7 +15,7 @@ export interface Result {
   readonly run: number;
 }
 
-/** How a test carries a redemption out. */
+/** Steps of a redemption in a test. */
 export interface RedeemSteps<R> {
   replan(shown: PendingChange): Promise<PendingChange>;
   execute(consent: Consent): Promise<R>;

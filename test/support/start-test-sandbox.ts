@@ -44,7 +44,7 @@ export type Run = z.output<typeof run>;
 export interface TestSandbox extends Sandbox {
   /** Runs the real CLI in the workspace; both outputs are put together. */
   dstack(...args: string[]): Promise<{ readonly exitCode: number | undefined; readonly output: string }>;
-  /** Starts the real CLI and leaves it running, in a process group of its own. */
+  /** Starts the real CLI in its own process group, and leaves it running. */
   spawnDstack(...args: string[]): ChildProcess;
   /** Writes a configuration and applies it, detached. Without resources it runs on a CPU host. */
   apply(configuration: {
@@ -53,7 +53,7 @@ export interface TestSandbox extends Sandbox {
     readonly [key: string]: unknown;
   }): Promise<string>;
   run(name: string): Promise<Run>;
-  /** Waits until the run is as wanted, and gives it. A run that never is ends the test by its time limit. */
+  /** Waits for the run to match, and returns it. If it never does, the test times out. */
   waitFor(name: string, isWanted: (run: Run) => boolean): Promise<Run>;
 }
 

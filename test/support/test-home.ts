@@ -14,7 +14,7 @@ export interface TestHome {
   readonly stateDir: string;
   /** The environment of an MCP server in this home. */
   readonly env: Readonly<Record<string, string>>;
-  /** Writes a configuration into the workspace and gives its name. */
+  /** Writes a configuration into the workspace and returns its name. */
   write(name: string, configuration: Readonly<Record<string, unknown>> | string): Promise<string>;
 }
 

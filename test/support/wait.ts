@@ -35,7 +35,7 @@ export interface Deletion {
 }
 
 /**
- * Deletes by the token of a preview, and does both again where nothing was deleted because dstack's server was at work on it just then:
+ * Deletes by the token of a preview, and does both again where nothing was deleted because dstack's server was just processing it:
  * it says so, or what was previewed is no longer what is there, as an instance that was ending.
  */
 export function previewAndDelete(client: TestClient, what: Readonly<Record<string, unknown>>): Promise<Deletion> {

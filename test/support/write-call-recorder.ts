@@ -4,7 +4,7 @@ import path from 'node:path';
 /** In the home folder of who calls it: all tests share one executable, so that what it documents is read once. */
 export const CALL_LOG = 'calls.jsonl';
 
-/** Writes the executable, once for all tests, and gives its path. */
+/** Writes the executable, once for all tests, and returns its path. */
 export async function writeRecorder(folder: string, real: string): Promise<string> {
   const cli = path.join(folder, 'dstack');
   // It notes what argparse is about to parse: a warm worker starts the script long before there are arguments. It goes on in the same
@@ -16,7 +16,7 @@ def note(event):
     with open(os.path.join(os.environ["HOME"], "${CALL_LOG}"), "a") as log:
         log.write(json.dumps({"event": event, "argv": sys.argv[1:]}) + "\\n")
 
-# A process of its own for one command: most of its life is what it loads now.
+# A separate process for one command: most of its time is spent on these imports.
 if sys.argv[1:]:
     note("load")
 from dstack._internal.cli.main import main

@@ -145,7 +145,7 @@ test('the sandbox imports nothing of the server but the lock, which runs without
   expect(lock?.imports.filter(({ to }) => !to.startsWith('node:'))).toEqual([]);
 });
 
-test('imports of a value, of a type and of what is loaded later are told apart', () => {
+test('imports of values, of types and at run time are distinguished', () => {
   expect([...new Set(imports.map(({ kind }) => kind))].sort()).toEqual(['lazy', 'type', 'value']);
   const server = sources.find(({ file }) => file === 'src/mcp/register-tools.ts');
   // A statement over several lines, and one for types, of the same package.

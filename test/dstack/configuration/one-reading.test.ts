@@ -36,7 +36,7 @@ test.each([
   ['a paragraph separator in a comment', 'type: task\n# a comment\u2029name: prod\n', 'name'],
   ['a directive of another YAML version', '%YAML 1.2\n---\ntype: task\nname: yes\n', 'name'],
   ['a number with an exponent', 'type: task\nname: a\nnodes: 1e1\n', 'nodes'],
-  ['a letter that only one reader takes for a boolean', 'type: task\nname: y\n', 'name'],
+  ['a letter that only one reader treats as a boolean', 'type: task\nname: y\n', 'name'],
   ['a key that is a number', 'type: task\nenv:\n  1: x\n', 'env'],
 ])('%s is refused, with the place', async (_what, text, place) => {
   expect(await refusalOf(text)).toMatch(new RegExp(`two ways: .* at \`(?:${place}\\b|\\(the whole file\\))`));

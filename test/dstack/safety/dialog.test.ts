@@ -43,7 +43,7 @@ describe.skipIf(missing.length > 0)('on a real display', () => {
   const openAsks: AbortController[] = [];
 
   beforeAll(async () => {
-    // The X server finds a free display itself and writes its number to descriptor 3. Without -noreset it begins anew when its last
+    // The X server finds a free display itself and writes its number to descriptor 3. Without -noreset it restarts when its last
     // window closes, and a dialog that opens at that moment is lost.
     server = spawn(
       '/usr/bin/Xvfb',
@@ -87,7 +87,7 @@ describe.skipIf(missing.length > 0)('on a real display', () => {
     for (;;) {
       const [id] = windows();
       if (id !== undefined && id !== '') return id;
-      // X has no event that a test could wait for without a window of its own.
+      // X has no event that a test without a window could wait for.
       await delay(50);
     }
   }

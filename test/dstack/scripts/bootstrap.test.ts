@@ -1,5 +1,4 @@
 import { execa } from 'execa';
-import type { ResultPromise } from 'execa';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
@@ -10,13 +9,15 @@ import { repositoryRoot } from '../../support/paths.ts';
 
 const repository = repositoryRoot;
 
+type RunningSetup = Promise<{ exitCode?: number; stderr: string }> & { kill(signal: NodeJS.Signals): boolean };
+
 interface Clone {
   readonly folder: string;
   readonly bin: string;
   /** Returns how often npm was called to install. */
   npmCalls(): Promise<number>;
   setUp(options?: { nodeOptions?: string[] }): Promise<{ exitCode: number | undefined; said: string }>;
-  start(nodeOptions?: string[]): ResultPromise<{ cwd: string; extendEnv: false; reject: false; stdin: 'ignore' }>;
+  start(nodeOptions?: string[]): RunningSetup;
 }
 
 /** Creates a copy of the repository, and a PATH that has only the given programs. */

@@ -26,7 +26,7 @@ afterAll(async () => {
   for (const end of ends) await end();
 });
 
-test('there are at least 200 attempts, each with a title of its own', () => {
+test('there are at least 200 attempts, each with a unique title', () => {
   expect(ATTEMPTS.length).toBeGreaterThanOrEqual(200);
   expect(new Set(ATTEMPTS.map(({ title }) => title)).size).toBe(ATTEMPTS.length);
 });

@@ -16,7 +16,7 @@ const attempt = (title: string, tool: string, input: Record<string, unknown>, ..
   codes,
 });
 
-/** The file that the attempts plan: harmless by itself. */
+/** The file that the attempts plan: harmless. */
 export const HARMLESS = 'harmless.dstack.yml';
 
 const withFlag = (title: string, flags: Record<string, unknown>, ...codes: Code[]): Attempt =>
@@ -225,7 +225,7 @@ const ARGUMENTS: readonly Attempt[] = [
   attempt('an unknown field', 'ps', { watch: true }, CODES.invalidInput),
   attempt('confirm, as other servers have it', 'apply', { confirm: true }, CODES.invalidInput),
   attempt('a token with a file', 'apply', { token: 'x', file: HARMLESS }, CODES.invalidInput),
-  attempt('a yes beside the name', 'stop', { run: 'train', yes: true }, CODES.invalidInput),
+  attempt('an approval next to the name', 'stop', { run: 'train', yes: true }, CODES.invalidInput),
   attempt('a run and a token', 'stop', { run: 'train', token: '0000000-0000000-0000000-0000000' }, CODES.invalidInput),
   attempt('a command in help', 'help', { command: 'apply; touch /tmp/pwned' }, CODES.unknownCommand),
   attempt('a flag in help', 'help', { command: '--version' }, CODES.unknownCommand),

@@ -49,9 +49,9 @@ const FORGED: readonly (readonly [string, () => Record<string, unknown>, 'token-
   ['a decision in other words', () => ({ nonce, decision: 'yes' }), 'invalid-input'],
   ['a decision that is true', () => ({ nonce, decision: true }), 'invalid-input'],
   ['no decision', () => ({ nonce }), 'invalid-input'],
-  ['a file beside it', () => ({ nonce, decision: 'approve', file: 'other.dstack.yml' }), 'invalid-input'],
-  ['the token beside it', () => ({ nonce, decision: 'approve', token: plan.facts['token'] }), 'invalid-input'],
-  ['flags beside it', () => ({ nonce, decision: 'approve', flags: { '--max-price': 99 } }), 'invalid-input'],
+  ['a file next to it', () => ({ nonce, decision: 'approve', file: 'other.dstack.yml' }), 'invalid-input'],
+  ['the token next to it', () => ({ nonce, decision: 'approve', token: plan.facts['token'] }), 'invalid-input'],
+  ['flags next to it', () => ({ nonce, decision: 'approve', flags: { '--max-price': 99 } }), 'invalid-input'],
 ];
 
 describe('refused before dstack hears of it, and without harm to the card', () => {

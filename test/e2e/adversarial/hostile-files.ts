@@ -29,7 +29,7 @@ const CONTENTS: Readonly<Record<string, string | Buffer>> = {
   tabs: 'type: task\n\tcommands: x\n',
 };
 
-/** Fills a workspace with hostile files, links and a pipe; what lies outside of it is beside it. */
+/** Fills a workspace with hostile files, links and a pipe; targets outside of the workspace are next to it. */
 export async function writeHostileFiles(workspace: string): Promise<void> {
   const outside = path.join(path.dirname(workspace), 'outside');
   await mkdir(outside, { recursive: true });

@@ -58,7 +58,7 @@ test('a configuration that is swapped as the command starts: what was approved i
   expect(await commandsOf(name)).toEqual(['echo the first line', 'sleep infinity']);
 });
 
-test('a profile that is swapped as the command starts: told as an incident, to the model and in the audit log', async () => {
+test('a profile that is swapped as the command starts: reported as an incident, to the model and in the audit log', async () => {
   const name = uniqueName('profile');
   onTestFinished(() => stopRuns(name));
   const { home, client } = await createSwapping('.dstack/profiles.yml', profiles('long'));

@@ -11,7 +11,7 @@ import { until } from '../../support/wait.ts';
 import { createFaultyCli } from '../../support/faulty-cli.ts';
 import type { CliFault, FaultyCli } from '../../support/faulty-cli.ts';
 
-/** What is kept of both streams is 8 MB; the rest is what Node takes. */
+/** 8 MB of both streams are kept; the rest is Node's own memory. */
 const MOST_BYTES = 600_000_000;
 const atEnd = collectEnds(afterAll);
 let home: TestHome;
@@ -39,14 +39,14 @@ const flood = (bytes: string, megabytes: number): readonly string[] => [
   `for _ in range(${megabytes}): os.write(1, piece)`,
   'os._exit(0)',
 ];
-/** dstack's own notice, by its own code: as if the internet had told it of another version today. */
+/** Prints dstack's own update notice, with its own code, as if a new version had been published today. */
 const NOTICE = [
   'import dstack._internal.cli.utils.updates as updates',
   'updates._is_last_check_time_outdated = lambda: True',
   'updates.get_latest_version = lambda: "99.0.0"',
 ];
 
-/** The first plan, made by the real dstack, which tells of another version before it. The run is never made: each plan is this one. */
+/** The first plan of the real dstack, after an update notice. No run is created: every plan is this one. */
 let plan: Readonly<Record<string, unknown>>;
 let client: TestClient;
 const name = uniqueName('midway');
@@ -60,7 +60,7 @@ beforeAll(async () => {
 
 const say = (text: string): string => `os.write(1, ${JSON.stringify(text)}.encode())`;
 
-/** An apply that goes wrong once the plan is printed; what it was planned by is told again, as it was printed. */
+/** An apply that fails after it has printed the plan, which is the recorded one. */
 function breakApply(python: readonly string[]): readonly CliFault[] {
   const printed = String(plan['output']).replace(/^\$.*\n/, '');
   const [beforeIt = ''] = printed.split('Submit the run');
@@ -76,7 +76,7 @@ describe('a dstack that', () => {
   /** Another call each time: one that failed just now is not made again at once. */
   const ps = (): Promise<Answer> => client.call('ps', { last: (reads += 1) });
 
-  test('tells of a newer version before everything: what comes behind is read as ever', async () => {
+  test('an update notice before the output: the rest is parsed as usual', async () => {
     expect(plan).toMatchObject({ outcome: 'done', operation: 'create', token: expect.any(String) });
     const fleet = await client.call('fleet', { name: 'cloud' });
     expect(fleet.facts).toMatchObject({ outcome: 'done', fleet: { name: 'cloud' } });
@@ -109,7 +109,7 @@ describe('a dstack that', () => {
     ['is killed', DIE, 'interrupted', /ended by SIGKILL/],
     ['asks what nobody has asked for', ASK, 'no-answer', /EOFError/],
     ['breaks off', ["raise RuntimeError('out of luck')"], 'traceback', /out of luck/],
-  ])('%s while it reads: told in its words, started once', async (_what, python, code, says) => {
+  ])('%s during a read: reported verbatim, started once', async (_what, python, code, says) => {
     await faulty.breakWith({ words: ['ps'], python });
     const { facts } = await ps();
     expect(facts).toMatchObject({ outcome: 'failed', code });
@@ -117,7 +117,7 @@ describe('a dstack that', () => {
     expect(await faulty.starts('ps')).toBe(1);
   });
 
-  test('prints what is no text: made readable, and not taken for an empty list', async () => {
+  test('binary output: made readable, and not treated as an empty list', async () => {
     await faulty.breakWith({ words: ['ps'], python: BINARY });
     const { facts } = await ps();
     expect(facts['output']).toMatch(/\ufffd/);
@@ -129,9 +129,9 @@ describe('a dstack that', () => {
     ['asks what nobody has asked for', ASK, /EOFError/],
     ['breaks off', ["raise RuntimeError('out of luck')"], /out of luck/],
     ['ends without a word', ['os._exit(0)'], /./],
-    ['prints what is no text', BINARY, /./],
+    ['prints binary output', BINARY, /./],
     ['floods', flood("b'0123456789abcd\\xff\\n'", 100), /./],
-  ])('%s in the middle of an apply: unknown, told where to look, and never repeated', async (_what, python, says) => {
+  ])('%s during an apply: unknown, with the call to check, and never repeated', async (_what, python, says) => {
     await faulty.breakWith(...breakApply(python));
     const { token } = (await client.call('plan', { file })).facts;
     const { facts } = await client.call('apply', { token });
@@ -178,7 +178,7 @@ test('a dstack that hangs: reads are ended in time, deaf or not; an apply is lef
   await until(sleeping, (found) => found.length === 0);
 });
 
-test('a dstack that says Stopped and stops nothing: the run is told to be as it was, and can be stopped again', async () => {
+test('a dstack that prints Stopped and stops nothing: the run is reported as unchanged, and can be stopped again', async () => {
   const running = uniqueName('kept');
   atEnd(() => stopRuns(running));
   await home.write(`${running}.dstack.yml`, task(running));

@@ -45,7 +45,7 @@ describe('a client that', () => {
     await nobodyLeft(home);
   });
 
-  test('reads no more, and stays: no answer reaches it, and the server ends by itself', async () => {
+  test('stops reading, but stays connected: no answer reaches it, and the server exits', async () => {
     const { home, server } = await start();
     server.closeOutput();
     server.request(2, 'tools/call', ps);

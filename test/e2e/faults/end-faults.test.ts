@@ -96,7 +96,7 @@ async function auditOf(run: string): Promise<readonly string[]> {
     .map(({ event, outcome }) => outcome ?? event);
 }
 
-/** The answer of dstack's server to a submission is held back until it is let go. */
+/** Delays the response of dstack's server to a submission until it is released. */
 function holdSubmission(): () => void {
   let release = (): void => undefined;
   const untilReleased = new Promise<void>((resolve) => {
@@ -185,7 +185,7 @@ describe.each(ENDS)('%s', (how, end, code) => {
   });
 });
 
-test('standard output closed in an apply: it is made once and recorded, and the server ends by itself', async () => {
+test('standard output closed in an apply: it is executed once and recorded, and the server exits', async () => {
   const server = start();
   const token = await planWith(server);
   const release = holdSubmission();

@@ -44,7 +44,7 @@ test.each(MODES)('a fleet is submitted once, although the response was lost, wit
   const applied = await client.call('apply', { token: facts['token'] });
   server.breakWith(undefined);
   expect(submissions()).toBe(1);
-  // Before the request was judged, dstack's refusal of its own repetition was reported as a failure.
+  // Before the request was judged, dstack's refusal of the repeated request was reported as a failure.
   expect(applied.facts['outcome']).toBe('unknown');
   const preview = await client.call('delete', { kind: 'fleet', name });
   expect((await client.call('delete', { token: preview.facts['token'] })).facts['outcome']).toBe('done');

@@ -27,7 +27,7 @@ describe('an apply', () => {
   test.each([
     ['whose answer is lost', { kind: 'lose-answer' }],
     ['whose answer breaks off', { kind: 'half-answer' }],
-  ] as const)('%s: unknown, and the run that is there is never submitted again', async (_what, fault) => {
+  ] as const)('%s: unknown, and the existing run is never submitted again', async (_what, fault) => {
     const { server, client, name, token, applied } = await applyWith(fault, SUBMIT);
     expect(applied.facts).toMatchObject({ outcome: 'unknown' });
     expect(applied.facts['next']).toMatch(/ps|get/);
@@ -61,17 +61,17 @@ describe('an apply', () => {
     expect(applied.facts).toMatchObject({ outcome: 'failed', code: 'server-error' });
     expect(server.seen.some(({ path }) => SUBMIT.test(path))).toBe(false);
     server.breakWith(undefined);
-    const mended = await until(
+    const retried = await until(
       () => client.call('apply', { token }),
       ({ facts }) => facts['code'] !== 'retry-refused',
     );
-    expect(mended.facts['outcome']).toBe('done');
+    expect(retried.facts['outcome']).toBe('done');
     expect(await runNames()).toContain(name);
     await client.call('stop', { token: (await client.call('stop', { run: name })).facts['token'] });
   });
 });
 
-test('a stop whose answer is lost: unknown, told where to look, and the run does stop', async () => {
+test('a stop whose response is lost: unknown, with the call to check, and the run does stop', async () => {
   const { home, server, client } = await connectThroughFaultyServer();
   const name = uniqueName('stopped');
   const file = await home.write(`${name}.dstack.yml`, task(name));

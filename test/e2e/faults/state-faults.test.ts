@@ -61,7 +61,7 @@ async function apply(client: TestClient, token: unknown): Promise<Readonly<Recor
   return (await client.call('apply', { token })).facts;
 }
 
-/** Breaks the state folder of a server that runs, and gives what mends it. */
+/** Breaks the state folder of a running server, and returns a function that repairs it. */
 type Break = (client: TestClient, stateDir: string) => Promise<() => Promise<unknown>>;
 
 const inPlaceOf = (make: (place: string) => Promise<unknown>): Break => {
@@ -87,12 +87,8 @@ const BREAKS: readonly (readonly [what: string, can: boolean, breakIt: Break])[]
   ],
   // Nobody can make a folder there, whoever runs the tests.
   ['the state folder can’t be written', existsSync('/sys/kernel'), inPlaceOf((place) => symlink('/sys/kernel', place))],
-  ['a file stands in the place of the state folder', true, inPlaceOf((place) => writeFile(place, ''))],
-  [
-    'a folder stands in the place of the audit log',
-    true,
-    inPlaceOf((place) => mkdir(auditFile(place), { recursive: true })),
-  ],
+  ['a file has the path of the state folder', true, inPlaceOf((place) => writeFile(place, ''))],
+  ['a folder has the path of the audit log', true, inPlaceOf((place) => mkdir(auditFile(place), { recursive: true }))],
 ];
 
 let home: TestHome;
@@ -112,10 +108,10 @@ beforeAll(async () => {
 describe('while a server runs and', () => {
   for (const [what, can, breakIt] of BREAKS) {
     test.skipIf(!can)(
-      `${what}: reads and plans go on, nothing is changed, and the same token is good once that is mended`,
+      `${what}: reads and plans work, nothing is changed, and the same token is valid after the repair`,
       async () => {
         const before = await readFile(auditFile(home.stateDir), 'utf8');
-        const mend = await breakIt(client, home.stateDir);
+        const repair = await breakIt(client, home.stateDir);
         const { name, token } = await plan(home, client);
         expect((await client.call('ps', { last: 1 })).facts['outcome']).toBe('done');
         expect((await client.call('help', { command: 'event' })).facts['outcome']).toBe('done');
@@ -129,7 +125,7 @@ describe('while a server runs and', () => {
         expect(written.facts).toMatchObject({ outcome: 'refused', code: 'audit-unavailable' });
         expect(existsSync(path.join(home.workspace, 'new.dstack.yml'))).toBe(false);
         expect(await runNames()).not.toContain(name);
-        await mend();
+        await repair();
         expect(await apply(client, token)).toMatchObject({ outcome: 'done' });
         expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
         expect((await readFile(auditFile(home.stateDir), 'utf8')).startsWith(before)).toBe(true);
@@ -156,7 +152,7 @@ describe('while a server runs and', () => {
   );
 
   test.skipIf(!canLimitFiles)(
-    'the disk fills up while a change is made: it is told as made, with its line missing, and no other is made until there is room (needs prlimit)',
+    'the disk fills up during a change: the change is reported as done, with its audit line missing, and no other is executed until there is space (needs prlimit)',
     async () => {
       const [whole, cutShort] = [await plan(home, client), await plan(home, client)];
       await apply(client, whole.token);

@@ -14,7 +14,7 @@ const BOTH = REVISIONS;
 const NEWER = ['2026-07-28'] as const;
 const OLDER = ['2025-11-25'] as const;
 
-const TEXT_ONLY = 'no tool gives anything but text and structured content';
+const TEXT_ONLY = 'tools return only text and structured content';
 const OWN_RESOURCES = 'the resource is one of the suite; test/e2e/resources.test.ts reads those that there are';
 const OWN_PROMPTS = 'the prompt is one of the suite; test/e2e/prompts.test.ts gets those that there are';
 const NO_SAMPLING = 'this server asks no model';
@@ -24,7 +24,7 @@ const OWN_QUESTION =
   'the one question of this server is whether a change is agreed to; test/e2e/consent.test.ts answers it';
 const NO_HEADERS = 'no tool takes an argument from an HTTP header, since there is no HTTP';
 
-/** What doesn't apply, and why. One that applies after all, or is met, has to go from this list. */
+/** Rules that don't apply, and why. A rule that applies after all, or is met, must be removed from this list. */
 export const NOT_APPLYING: readonly NotApplying[] = [
   { check: 'tools-call-image:tools-call-image', revisions: BOTH, why: TEXT_ONLY },
   { check: 'tools-call-audio:tools-call-audio', revisions: BOTH, why: TEXT_ONLY },

@@ -20,12 +20,12 @@ const preload = new URL('./fs-with-glob.mjs', import.meta.url).href;
 const written = z.array(z.object({ id: z.string(), status: z.string(), errorMessage: z.string().optional() }));
 const VERDICTS: Readonly<Record<string, Check['verdict']>> = { SUCCESS: 'met', FAILURE: 'unmet', WARNING: 'unmet' };
 
-/** Runs the official conformance suite against a server and gives what each check came to. Needs no network. */
+/** Runs the official conformance suite against a server and returns the result of each check. Needs no network. */
 export async function runConformance(url: string, selection: readonly string[]): Promise<readonly Check[]> {
   const results = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-conformance-'));
   try {
     const args = ['--import', preload, suite, 'server', '--url', url, ...selection, '--output-dir', results];
-    // Its exit code says that something isn't met; what that is stands in the results.
+    // Its exit code says only that a check failed; the results say which one.
     const { all } = await execa(process.execPath, args, {
       reject: false,
       all: true,

@@ -10,7 +10,7 @@ type Run = (powers: ToolContext) => Promise<Report<object> | Question>;
 const done: Report<object> = { outcome: 'done', summary: 'The suite was answered.', printed: [], facts: {} };
 const question: Question = { kind: 'question', message: 'Shall it go on?', field: 'approve', nonce: 'a-nonce' };
 
-/** What the suite calls by names of its own, each answered in the way in which the tools of this server answer. */
+/** Tools, resources and prompts that the suite calls by its names. They answer like this server's own. */
 const RUNS: Readonly<Record<string, Run>> = {
   test_simple_text: async () => done,
   test_error_handling: async () => {

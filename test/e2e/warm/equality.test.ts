@@ -46,7 +46,7 @@ const aside: string[] = [];
 let sandbox: TestSandbox;
 
 beforeAll(async () => {
-  // One fleet of one backend: dstack gives the offers of several in an order that changes from call to call.
+  // One fleet with one backend: dstack returns the offers of several in an order that changes between calls.
   sandbox = await startTestSandbox({ fleets: 'none' });
   await sandbox.apply({ type: 'fleet', name: 'cloud', nodes: '0..2', backends: ['cloudrift'], idle_duration: '0s' });
   await sandbox.apply({ type: 'task', name: 'done-run', commands: ['echo hello'] });
@@ -166,7 +166,7 @@ describe('the warm worker prints what the bare CLI prints, byte for byte', () =>
         task.meta.steppedAside = warm;
         return;
       }
-      // Two spinners hardly ever turn alike on a busy machine: where they alone differ, another look would tell no more.
+      // Two spinners hardly ever turn alike on a busy machine: if only they differ, comparing again would not help.
       const same = isSame(bare, warm) || (each.unsteady === true && isSame(withoutSpinner(bare), withoutSpinner(warm)));
       if (!same && each.unsteady === true && attempt < 10) continue;
       expect({ code: warm.code, stdout: warm.stdout.toString(), stderr: warm.stderr.toString() }).toEqual({

@@ -45,7 +45,7 @@ async function made(
   return reportOf(await changes.redeem(await changes.mint(request), request.tool));
 }
 
-/** What dstack printed up to an end of another kind. */
+/** Output of dstack up to another kind of end. */
 const endedBy = (name: string, exit: Exit, stdout = readFixture(name).stdout): Output => ({
   ...readFixture(name),
   stdout,

@@ -86,7 +86,7 @@ test.each<[string, string, Output, Record<string, Output>, string, string]>([
   ['a volume', 'vol.dstack.yml', 'plan-volume-create', {}, 'create', 'Create volume lab-vol from vol.dstack.yml.'],
   ['a gateway', 'gw.dstack.yml', 'plan-gateway-create', {}, 'create', 'Create gateway lab-gw from gw.dstack.yml.'],
   [
-    'a task that is there',
+    'an existing task',
     'task.dstack.yml',
     'plan-task-update',
     { 'run get': 'run-get-running' },
@@ -94,7 +94,7 @@ test.each<[string, string, Output, Record<string, Output>, string, string]>([
     'Update in place task lab-task from task.dstack.yml (changes: priority)',
   ],
   [
-    'a fleet that is there',
+    'an existing fleet',
     'fleet.dstack.yml',
     'plan-fleet-update',
     { 'fleet get': 'fleet-get' },
@@ -194,7 +194,7 @@ test('to replace something, the person is shown what is lost and types its name'
   });
 });
 
-test('to replace a volume, the person is told that its data is lost', async () => {
+test('replacing a volume warns that its data is lost', async () => {
   const changes = plannedAs('plan-volume-replace', { 'volume get': 'volume-get' });
   const card = await shown(changes, apply('vol.dstack.yml'));
   expect(card.summary.losses).toEqual([

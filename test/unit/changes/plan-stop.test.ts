@@ -49,7 +49,7 @@ test('the preview of a stop runs nothing that stops', async () => {
   ]);
 });
 
-test('to abort a run, a person types its name and is told that nothing can be saved', async () => {
+test('aborting a run requires its typed name and warns that nothing can be saved', async () => {
   const { card, facts } = await withRun('run-get-running').preview(ABORT, { canShowCard: true });
   expect(facts.operation).toBe('abort');
   expect(card).toMatchObject({ operation: 'abort', nameToType: 'lab-task', summary: { action: 'Abort run lab-task' } });

@@ -3,7 +3,7 @@ import { restrictBackends } from '../../../src/changes/restrict-backends.ts';
 
 const allowed = { backends: ['aws', 'runpod'], regions: undefined };
 
-test('dstack is told the allowed backends where nothing was asked for', () => {
+test('the allowed backends are passed to dstack if none were requested', () => {
   expect(restrictBackends(allowed, {}, { '--spot': true })).toEqual({
     flags: { '--backend': ['aws', 'runpod'] },
     extraFlags: { '--spot': true },

@@ -115,13 +115,13 @@ export const HOST_RULES: readonly HostRule[] = [
   },
   {
     host: 'Gemini',
-    rule: 'no keyword in an input outside of its own subset',
+    rule: 'no keyword in an input outside of the subset',
     source: 'https://ai.google.dev/api/caching#Schema',
     isBrokenBy: isOf('input', (schema) => Object.keys(schema).some((key) => !GEMINI_KEYWORDS.has(key))),
   },
   {
     host: 'Gemini',
-    rule: 'only the formats of its own subset',
+    rule: 'only the formats of the subset',
     source: 'https://github.com/google-gemini/gemini-cli/issues/2237',
     isBrokenBy: ({ schema }) => Object.hasOwn(schema, 'format') && !GEMINI_FORMATS.has(schema['format']),
   },

@@ -166,7 +166,7 @@ test.each<[Effect, string, RegExp]>([
   });
 });
 
-test('what is thrown and is no error is reported as well', async () => {
+test('a thrown value that is not an Error is reported as well', async () => {
   const { app } = setUp();
   expect(await structuredOf(app, throwing('a text'))).toMatchObject({
     code: 'internal',

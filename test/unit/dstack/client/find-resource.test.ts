@@ -55,7 +55,7 @@ test("where dstack can't be asked, the call ends with its words: that is not the
 });
 
 test.each([[{ name: 'lab-x' }], [[]], ['running'], [{ id: 7 }]])(
-  'output that is no resource is an error: %j',
+  'output without a resource is an error: %j',
   async (value) => {
     expect(await refusal(find('run', printedJson(value)).found)).toMatchObject({ code: 'cli-not-understood' });
   },

@@ -17,8 +17,8 @@ describe('a click on Approve', () => {
     const clicked = await gate.decide({ nonce, decision: 'approve' }, steps);
     expect(clicked).toMatchObject({ kind: 'redeemed', level: 'person-card', repeated: false, result: { run: 1 } });
     expect(consents.map(({ level }) => level)).toEqual(['person-card']);
-    const told = await gate.redeem(token, ask(), steps);
-    expect(told).toMatchObject({ kind: 'redeemed', level: 'person-card', repeated: true, result: { run: 1 } });
+    const repeated = await gate.redeem(token, ask(), steps);
+    expect(repeated).toMatchObject({ kind: 'redeemed', level: 'person-card', repeated: true, result: { run: 1 } });
     expect(consents).toHaveLength(1);
     expect(audit.map(({ event, level, outcome }) => [event, level, outcome])).toEqual([
       ['asked', undefined, undefined],
@@ -72,7 +72,7 @@ describe('a click on Approve', () => {
     const { nonce } = show();
     expect((await refusal(gate.decide({ nonce, decision: 'approve' }, steps))).code).toBe('audit-unavailable');
     expect(consents).toEqual([]);
-    // A no needs no line: nothing is done by it.
+    // A rejection needs no line: it changes nothing.
     expect((await refusal(gate.decide({ nonce, decision: 'decline' }, steps))).code).toBe('person-declined');
   });
 });
@@ -215,7 +215,7 @@ describe('the token, while the card waits', () => {
   test.each<Requirement>(['ask', 'person'])('does nothing on its own if the policy says %s', async (requirement) => {
     const { gate, steps, show, consents } = setUp({
       requirementFor: () => requirement,
-      // Not even a dialog is opened beside the card.
+      // Not even a dialog is opened in addition to the card.
       dialog: {
         availability: () => ({ kind: 'available', tool: 'zenity' }),
         ask: () => Promise.reject(new Error('asked in a dialog')),

@@ -161,7 +161,7 @@ test.each<[string, Parameters<typeof pendingChange>[0], RegExp]>([
   ['the action is another', { operation: 'update' }, /the action was create, now it is update/],
   ['the price rose by more than 5 %', { binding: { pricePerHour: 1.0501 } }, /rose from \$1\.00\/h to \$1\.0501\/h/],
   ['the price is no longer known', { binding: { pricePerHour: null } }, /now it is unknown/],
-  ['the price is no number', { binding: { pricePerHour: Number.NaN } }, /unknown price/],
+  ['the price is not a number', { binding: { pricePerHour: Number.NaN } }, /unknown price/],
   ['the price is negative', { binding: { pricePerHour: -1 } }, /price/],
   ['the project is another', { binding: { project: 'prod' } }, /project was main, now it is prod/],
   ['the server is another', { binding: { server: 'https://evil.example' } }, /server was/],
@@ -260,7 +260,7 @@ test.each<[string, Record<string, unknown>]>([
 });
 
 test.each(['declined', 'cancelled'] as const)(
-  'a question that was %s spends the token, and is told apart',
+  'a question that was %s invalidates the token, with its own error',
   async (kind) => {
     const { gate, steps, mint, audit, consents } = setUp();
     const token = mint();
@@ -561,7 +561,7 @@ test('closing the gate ends its dialogs and tokens', async () => {
   await refusal(gate.redeem(token, ask(), steps));
 });
 
-test("a click for an evicted token doesn't bring it back", async () => {
+test("a click for an evicted token doesn't restore it", async () => {
   const { dialog, opened } = fakeDialog();
   const { gate, steps, mint, consents } = setUp({ dialog, maxPending: 1 });
   const old = mint();
@@ -582,7 +582,7 @@ function dialogOf(answer: () => Promise<DialogAnswer>, availability: ReturnType<
 test.each<[string, Dialog | undefined, string]>([
   ['no dialog at all', undefined, 'the client has no forms, and dialogs are disabled'],
   [
-    'a dialog that is not to be had',
+    'an unavailable dialog',
     dialogOf(() => Promise.reject(new Error('not asked')), { kind: 'unavailable', why: 'there is no display' }),
     'the client has no forms, and there is no display',
   ],

@@ -52,7 +52,7 @@ const CHANGES: Readonly<Record<string, (change: PendingChange) => Partial<Pendin
   'more that is hit': bound(({ affected }) => ({ affected: [...affected, 'one more'] })),
   'a higher price': bound(({ pricePerHour }) => ({ pricePerHour: (pricePerHour ?? 1) * 1.0501 })),
   'an unknown price': bound(({ pricePerHour }) => ({ pricePerHour: pricePerHour === null ? 1 : null })),
-  'a price that is no number': bound(() => ({ pricePerHour: Number.NaN })),
+  'a price that is not a number': bound(() => ({ pricePerHour: Number.NaN })),
   'requests that dstack may send': bound(({ requests }) => ({ requests: `${requests ?? ''}x` })),
   'version of the CLI': bound(({ cliVersion }) => ({ cliVersion: `${cliVersion}x` })),
   'the name to type': ({ nameToType }) => ({ nameToType: `${nameToType ?? ''}x` }),

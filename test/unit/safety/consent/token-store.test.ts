@@ -28,7 +28,7 @@ function setUp(options: Partial<TokenStoreOptions> = {}) {
   };
 }
 
-/** How the store answers for a token: its state, or why it isn't to be had. */
+/** Returns the state of a token, or why it is unavailable. */
 function stateOf(store: ReturnType<typeof setUp>['store'], token: string): string {
   try {
     const { state } = store.find(token);
