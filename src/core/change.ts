@@ -55,7 +55,7 @@ export interface Binding {
   readonly requests: string | null;
 }
 
-/** What the user sees before approving. */
+/** The part of a plan that the user sees before approving. */
 export interface ConsentSummary {
   /** One sentence that says what would be done. */
   readonly action: string;
@@ -67,7 +67,7 @@ export interface ConsentSummary {
   readonly totalPrice?: number | undefined;
   /** Every flag passed to dstack in addition to the file, with its value and documentation, one per line. */
   readonly flags?: readonly string[] | undefined;
-  /** What would be stopped or lost, one per line. */
+  /** Work and data that would be stopped or lost, one per line. */
   readonly losses: readonly string[];
   readonly warnings: readonly string[];
 }
@@ -88,5 +88,5 @@ export interface PendingChange {
 /** The kind of a change. The policy sets the consent that each needs. */
 export type Operation = 'create' | 'update' | 'replace' | 'stop' | 'abort' | 'delete';
 
-/** How a change was approved, strongest first. */
+/** The way in which a change was approved, strongest first. */
 export type ConsentLevel = 'person-card' | 'person-form' | 'person-dialog' | 'token' | 'policy';

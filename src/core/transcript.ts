@@ -1,4 +1,4 @@
-/** How a dstack process ended. */
+/** The end of a dstack process. */
 export type Exit =
   | { readonly kind: 'exited'; readonly code: number }
   | { readonly kind: 'signalled'; readonly signal: string }

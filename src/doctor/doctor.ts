@@ -31,7 +31,7 @@ const NEEDED: Readonly<Record<string, string>> = {
 
 type CheckedCli = Pick<Cli, 'executable' | 'version' | 'catalog' | 'worker'>;
 
-/** What doctor checks. */
+/** The services that doctor checks. */
 export interface DoctorSources {
   readonly settings: Pick<Settings, 'warm' | 'maxPrice' | 'confirm' | 'readOnly' | 'workspace' | 'stateDir'>;
   readonly policy: Pick<PolicyWatch, 'state'>;
@@ -41,7 +41,7 @@ export interface DoctorSources {
   counts(): Counts;
 }
 
-/** What the client of this call can show its user. */
+/** The prompts that the client of this call can show. */
 export interface ClientCapabilities {
   readonly canAskPerson: boolean;
   readonly canShowCard: boolean;

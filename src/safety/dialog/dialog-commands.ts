@@ -18,7 +18,7 @@ export type DialogAnswer =
 /** Programs that can show a dialog. */
 export type DialogTool = 'osascript' | 'powershell' | 'zenity' | 'kdialog';
 
-/** How the program ended. */
+/** The end of the program. */
 export interface DialogEnd {
   /** null if it was terminated by a signal. */
   readonly code: number | null;

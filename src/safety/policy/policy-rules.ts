@@ -13,7 +13,7 @@ export interface WantedResource {
   readonly operation?: Operation | undefined;
 }
 
-/** Where something would run. */
+/** A backend and region in which a run would start. */
 export interface Location {
   readonly backend: string;
   readonly region?: string | undefined;
