@@ -11,7 +11,7 @@ import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import type { Location } from '../safety/policy/policy-rules.ts';
 import type { ChangeFacts } from './change-facts.ts';
 
-/** What a plan was made from, and what it says. */
+/** A plan with the request and the file that it was made from. */
 export interface ApplyPlan {
   readonly request: ApplyRequest;
   readonly file: ConfigurationFile;
@@ -26,7 +26,7 @@ export interface ApplyPlan {
   readonly flags: readonly string[];
 }
 
-/** What applying a plan can do. */
+/** The possible effects of applying a plan. */
 export type ApplyAction = 'create' | 'update' | 'replace';
 
 /** Returns how a person knows the resource, as in `task train-1`. */

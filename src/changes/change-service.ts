@@ -14,7 +14,7 @@ import { planStop } from './plan-stop.ts';
 import type { PlannedChange, PlanScope } from './planned-change.ts';
 import { reportPlan, reportPreview } from './preview-report.ts';
 
-/** What changes are made with. */
+/** Dependencies of the service. */
 export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles'> {
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly policy: Pick<PolicyWatch, 'snapshot'>;
@@ -23,7 +23,7 @@ export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles'>
   openDstack(): DstackClient;
 }
 
-/** What the client of one call can show a person, and the person's answer. */
+/** The prompts that the client of one call can show, and the person's answer. */
 export interface ChangeContext {
   readonly canAskPerson: boolean;
   readonly canShowCard: boolean;

@@ -16,10 +16,10 @@ export interface Removal {
   /** The resource that dstack keeps, and that the policy decides on. */
   readonly kind: ResourceKind;
   readonly name: string;
-  /** What the consent names; an instance is a part of the fleet `name`. */
+  /** The resource that the consent names; an instance is a part of the fleet `name`. */
   readonly resource: Binding['resource'];
   readonly command: CommandRequest;
-  /** What dstack sends for it. */
+  /** The request that dstack sends for it. */
   readonly sends: ExpectedChange;
   readonly files?: ChangeToBind['files'];
   readonly execution: Pick<Execution, 'options' | 'readOutcome' | 'endStates'>;

@@ -12,7 +12,7 @@ import type { Workspace } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import type { ChangeFacts } from './change-facts.ts';
 
-/** What one plan is made with: a client, the policy as it is now, and the files. */
+/** The inputs of one plan: a client, the current policy, and the files. */
 export interface PlanScope {
   readonly dstack: DstackClient;
   readonly policy: PolicySnapshot;
@@ -24,7 +24,7 @@ export interface PlanScope {
 export type PlannedChange = ReadyChange | SettledPlan;
 
 interface Plan {
-  /** What dstack printed about it. */
+  /** dstack's output about it. */
   readonly printed: readonly Transcript[];
   readonly summary: string;
   readonly facts: Partial<ChangeFacts>;
@@ -34,11 +34,11 @@ interface Plan {
 /** A change that can be made once there is consent. */
 export interface ReadyChange extends Plan {
   readonly kind: 'ready';
-  /** What the consent is for. */
+  /** The change that needs the consent. */
   readonly pending: PendingChange;
-  /** What is run once it is given. */
+  /** The command that runs with the consent. */
   readonly execution: Execution;
-  /** What it would cost, offer by offer, for the card. */
+  /** The cost of each offer, for the card. */
   readonly terms?: PlanTerms;
 }
 

@@ -44,7 +44,7 @@ export function verifyOutcome(
 
 const isChange = (event: WireEvent): event is ChangeEvent => 'kind' in event && event.kind === 'change';
 
-/** What claims to be done, and sent nothing, wasn't done. */
+/** Corrects an outcome that claims to be done although no request was sent. */
 const withoutRequest = (reported: ChangeOutcome): VerifiedOutcome =>
   reported.outcome === 'done'
     ? {

@@ -10,9 +10,9 @@ import { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { CallStart } from '../observability/call-record.ts';
 import type { Answer } from '../core/report.ts';
 
-/** What the client sent with a call, in addition to its arguments. */
+/** Data that the client sent with a call, in addition to its arguments. */
 export interface CallContext {
-  /** How the client's own records identify the call. */
+  /** Identification of the call in the client's own records. */
   readonly origin?: Omit<CallStart, 'tool'>;
   readonly signal: AbortSignal;
   /** Present if the client asked for progress. */
@@ -25,7 +25,7 @@ export interface CallContext {
   readonly answer?: Answer;
 }
 
-/** What a tool may do: read through the dstack CLI, have a change previewed, and redeem a token for one. */
+/** The services that a tool may use: read through the dstack CLI, preview a change, and redeem a token for one. */
 export interface ToolContext {
   readonly dstack: Pick<DstackClient, 'read' | 'readLog' | 'helpPage' | 'endpoint'>;
   readonly deadline: Deadline;

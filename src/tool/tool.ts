@@ -59,7 +59,7 @@ function describeIssue(issue: z.core.$ZodIssue): string {
   return `${where}${issue.message}`;
 }
 
-/** What every result contains in addition to the tool's own facts. */
+/** Fields of every result, in addition to the tool's facts. */
 const everyResult = z.object({
   outcome: z.enum(OUTCOMES),
   summary: z.string(),

@@ -17,7 +17,7 @@ export interface Waiting {
   readonly next: string;
 }
 
-/** What a call returns while a person has a question in front of them. */
+/** The results of a call while a person is being asked. */
 export const WAITING = {
   dialog: {
     kind: 'waiting-for-person',

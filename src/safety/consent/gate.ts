@@ -16,7 +16,7 @@ import { Redemption } from './redemption.ts';
 import { TokenStore } from './token-store.ts';
 import type { TokenEntry, Used } from './token-store.ts';
 
-/** Who redeems a token, and whom this server can ask for approval. */
+/** The caller that redeems a token, and the prompts that it supports. */
 export interface ApprovalContext {
   /** A token is valid only for the tool that it was minted for. */
   readonly tool: 'apply' | 'stop' | 'delete';
@@ -37,7 +37,7 @@ export type Begun<R extends { readonly outcome: string }> =
   /** The change is approved, and this call alone carries it out. */
   | { readonly kind: 'approved'; readonly redemption: Redemption<R> };
 
-/** What a preview receives for its change. */
+/** The token that a preview receives for its change. */
 export interface Minted {
   readonly token: string;
   readonly expiresAt: string;

@@ -12,7 +12,7 @@ export type TokenState<R> =
   /** Can't be redeemed anymore: declined, cancelled, changed, failed, expired. */
   | { readonly kind: 'closed'; readonly why: ToolError };
 
-/** How far asking a person has progressed. */
+/** The progress of asking a person. */
 export type Asking =
   | { readonly kind: 'not-asked' }
   | { readonly kind: 'form'; readonly nonce: string }
