@@ -5,6 +5,7 @@ import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { Transcript, WireEvent } from '../../core/transcript.ts';
+import { hardenGit } from './harden-git.ts';
 import type { Executable, RunOptions } from './runner.ts';
 import type { WireRule } from './wire-rule.ts';
 
@@ -15,12 +16,13 @@ const COLUMNS = '1000';
 const LEFT_OUT =
   /^(?:COLUMNS|LINES|FORCE_COLOR|CLICOLOR\w*|COLORTERM|TTY_\w+|_ARGCOMPLETE\w*|COMP_LINE|COMP_POINT|PYTHONIOENCODING|NODE_\w+|DSTACK_MCP_\w+)$/i;
 
-/** Returns the environment that dstack runs in: the given one, set up for plain, wide, UTF-8 output. */
+/** Returns the environment that dstack runs in: the given one, set up for plain, wide, UTF-8 output and a hardened git. */
 export function cliEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const result: Record<string, string> = {};
   for (const [name, value] of Object.entries(env))
     if (value !== undefined && !LEFT_OUT.test(name)) result[name] = value;
-  return { ...result, COLUMNS, NO_COLOR: '1', TERM: 'dumb', PYTHONIOENCODING: 'utf-8', PYTHONUTF8: '1' };
+  const output = { COLUMNS, NO_COLOR: '1', TERM: 'dumb', PYTHONIOENCODING: 'utf-8', PYTHONUTF8: '1' };
+  return { ...result, ...hardenGit(result), ...output };
 }
 
 /** Approved bytes for one file, served by the launcher. */
