@@ -308,6 +308,14 @@ test('another error about the help pages is passed on unchanged', async () => {
   await expect(changes.preview(apply('task.dstack.yml'))).rejects.toThrow('the help page is empty');
 });
 
+test('a requested project is passed on to dstack, for the plan, the change and the look-up', async () => {
+  const changes = plannedAs('plan-task-create', { 'run get': 'run-get-running' });
+  changes.world.changes = { apply: 'apply-task-created' };
+  await changes.redeem(await changes.mint(apply('task.dstack.yml', { project: 'lab' })), 'apply');
+  expect(changes.ran).toHaveLength(4);
+  for (const { argv } of changes.ran) expect(argv.join(' ')).toContain('--project lab');
+});
+
 test('the project is the one that dstack planned for, not the one that was asked for', async () => {
   const changes = plannedAs(rewritten('plan-task-create', ['Project        lab ', 'Project        prod']));
   const report = await changes.preview(apply('task.dstack.yml'));

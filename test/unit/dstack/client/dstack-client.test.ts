@@ -19,7 +19,8 @@ function setUp(reads: Record<string, Output> = {}, options: Pick<ChangesOptions,
     reads,
     changes: { stop: 'stop-stopped' },
     version: '0.22.5',
-    judgesRequests: false,
+    isPython: false,
+    loaded: undefined,
     documented: '0.22.5',
     config: configOf('lab', 'prod'),
     env: {},
@@ -44,7 +45,7 @@ const endedBy = (exit: Exit): Output => ({ ...readFixture('ps-running'), stdout:
 
 const printed = (stdout: string, stderr = ''): Output => ({ ...readFixture('error-env'), stdout, stderr });
 
-/** The argv that stops a run. Consent comes from the gate alone; a test of the client stands in for it. */
+/** The argv that stops a run. Consent comes from the gate alone; a test of the client replaces it. */
 async function argvToStop(client: DstackClient): Promise<CheckedArgv<'destroy'>> {
   const argv = await client.check({ command: 'stop', flags: { '--yes': true }, positionals: ['lab-task'] });
   if (!hasEffect(argv, 'destroy')) throw new Error('a stop must count as destructive');
