@@ -16,6 +16,7 @@ import traceback
 import environment_recorder
 import introspect
 import rich_consoles
+import time_limit
 import wire_gate
 from entry_script import make_main, strip_own_frames
 from pinned_file import pin_file
@@ -137,6 +138,8 @@ class ChildProcess:
             rich_consoles.remake_consoles()
         if request.get("pinned"):
             pin_file(request["pinned"], pinned)
+        if request.get("limitSeconds") is not None:
+            time_limit.end_after(request["limitSeconds"])
         gc.enable()
         if "task" not in request:
             self._judge_requests(request.get("wire"))

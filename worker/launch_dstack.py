@@ -1,9 +1,9 @@
 """Runs dstack's entry script in a plain process, with a gate on its requests and, if given, one file served from memory.
 
 Usage: <interpreter> -B launch_dstack.py <dstack script> <argument>...
-File descriptor 3 carries: the length of a description (4 bytes, big-endian), the description (JSON: `wire`, the rule of the gate, and
-`pinned`, the path of the file), and the content of the file up to the end. Nothing runs unless all of it arrived. Descriptor 4 takes
-the events of the gate, one line of JSON each.
+File descriptor 3 carries: the length of a description (4 bytes, big-endian), the description (JSON: `wire`, the rule of the gate,
+`limitSeconds`, after which the process ends, and `pinned`, the path of the file), and the content of the file up to the end. Nothing
+runs unless all of it arrived. Descriptor 4 takes the events of the gate, one line of JSON each.
 """
 
 import json
@@ -13,6 +13,7 @@ import sys
 # With PYTHONSAFEPATH the interpreter doesn't search the folder of the script that it runs.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import time_limit
 import wire_gate
 from entry_script import compile_entry, make_main, strip_own_frames, use_path_of
 from pinned_file import pin_file
@@ -56,6 +57,8 @@ def show_without_own_frames(default_hook):
 def launch(script, argv):
     try:
         description, content = read_request()
+        if description.get("limitSeconds") is not None:
+            time_limit.end_after(description["limitSeconds"])
         code = compile_entry(script)
         use_path_of(script)
         if description.get("wire") is not None:

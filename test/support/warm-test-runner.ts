@@ -49,14 +49,17 @@ export const consentTo = (argv: CheckedArgv): Consent =>
 export interface TestRunnerOptions extends Partial<Omit<WarmRunnerOptions, 'limits'>> {
   readonly executable: WarmRunnerOptions['executable'];
   readonly limits?: Partial<WarmLimits>;
+  /** For plain processes and the worker. */
+  readonly changeLimitMs?: number;
 }
 
 /** Creates a warm runner over a plain one, as the server does, with short limits. */
 export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
   const env = options.env ?? { PATH: process.env['PATH'], HOME: path.dirname(options.executable.path) };
-  const { executable } = options;
+  const { executable, changeLimitMs } = options;
+  const both = { graceMs: options.limits?.graceMs ?? 300, ...(changeLimitMs === undefined ? {} : { changeLimitMs }) };
   const launcherPath = path.join(workerFiles, 'launch_dstack.py');
-  const plain = createPlainRunner({ executable, env, spendConsent, launcherPath, log: silentLog, graceMs: 300 });
+  const plain = createPlainRunner({ executable, env, spendConsent, launcherPath, log: silentLog, ...both });
   return createWarmRunner({
     workerFiles,
     plain,
@@ -65,7 +68,7 @@ export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
     ...options,
     env,
     limits: {
-      graceMs: 300,
+      ...both,
       patienceMs: 30_000,
       handOverMs: 20_000,
       silenceMs: 20_000,

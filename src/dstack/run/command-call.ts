@@ -65,6 +65,9 @@ export function startCall(argv: CheckedArgv, options: CommandCall['options'], cl
 export const outlivesCall = ({ argv }: Pick<CommandCall, 'argv'>): boolean =>
   argv.effect !== 'read' && argv.command === 'apply';
 
+/** Time for a change to finish, also after its call or this server has ended. dstack itself sets no limit on a request. */
+export const CHANGE_LIMIT_MS = 300_000;
+
 /** The exit of a command whose limit was reached before it began. */
 export function exitBeforeStart(reason: AbortReason): Exit {
   if (reason === 'cancelled') return { kind: 'cancelled' };

@@ -5,7 +5,14 @@ import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
 import { collectPipes, openOutputFiles } from './collect-output.ts';
 import type { OutputFiles, Printed } from './collect-output.ts';
-import { consentMissing, exitBeforeStart, outlivesCall, startCall, toTranscript } from './command-call.ts';
+import {
+  CHANGE_LIMIT_MS,
+  consentMissing,
+  exitBeforeStart,
+  outlivesCall,
+  startCall,
+  toTranscript,
+} from './command-call.ts';
 import type { AbortReason, CommandCall } from './command-call.ts';
 import { createCommandQueue } from './command-queue.ts';
 import { endGroup, killGroup, killOnExit } from './process-group.ts';
@@ -28,6 +35,8 @@ export interface PlainRunnerOptions {
   readonly keepBytes?: number;
   /** Time for a process to exit after SIGTERM. */
   readonly graceMs?: number;
+  /** Time for a change to finish, even after this process has ended. */
+  readonly changeLimitMs?: number;
 }
 
 type Setup = Required<Omit<PlainRunnerOptions, 'maxConcurrent' | 'maxQueued' | 'env'>> & {
@@ -36,7 +45,13 @@ type Setup = Required<Omit<PlainRunnerOptions, 'maxConcurrent' | 'maxQueued' | '
 
 /** Creates the runner that starts one dstack process per command. */
 export function createPlainRunner(options: PlainRunnerOptions): Runner {
-  const setup: Setup = { keepBytes: 4_194_304, graceMs: 2_000, ...options, baseEnv: cliEnvironment(options.env) };
+  const setup: Setup = {
+    keepBytes: 4_194_304,
+    graceMs: 2_000,
+    changeLimitMs: CHANGE_LIMIT_MS,
+    ...options,
+    baseEnv: cliEnvironment(options.env),
+  };
   const queue = createCommandQueue(options.maxConcurrent ?? 4, options.maxQueued ?? 256);
   const closing = new AbortController();
 
@@ -77,7 +92,7 @@ async function runRead(setup: Setup, call: CommandCall): Promise<Transcript> {
   killOnExit(started);
   const pipes = collectPipes(started, setup.keepBytes, call.options.sink);
   const how = await call.limit.race(started.exited);
-  if (typeof how === 'string') await endGroup(started, setup.graceMs);
+  if (typeof how === 'string') await endGroup(started, how === 'closing' ? 0 : setup.graceMs);
   // A grandchild that outlives its parent would keep the pipes open.
   else killGroup(started.pid);
   const [printed, requests] = await Promise.all([pipes.drain(), drainRequests(call, started)]);
@@ -100,9 +115,9 @@ async function runChange(setup: Setup, call: CommandCall, consent: Consent): Pro
     return notStarted(call, started.reason);
   }
   const how = await call.limit.race(started.exited);
-  if (typeof how === 'string' && outlivesCall(call)) {
+  if (how === 'closing' || (typeof how === 'string' && outlivesCall(call))) {
     const printed = files.read();
-    leaveRunning(setup.log, { call, started, files });
+    leaveRunning(setup, { call, started, files });
     return finish(call, {
       exit: { kind: 'timed-out', stillRunning: true },
       printed,
@@ -136,11 +151,15 @@ interface BackgroundChange {
   readonly files: OutputFiles;
 }
 
-function leaveRunning(log: Log, { call, started, files }: BackgroundChange): void {
+function leaveRunning(setup: Setup, { call, started, files }: BackgroundChange): void {
+  const { log } = setup;
   const details = { command: showCommand(call.argv.argv), pid: started.pid };
-  log.warn(details, 'a change exceeded the time limit of its call and continues in the background');
+  log.warn(details, 'a change continues in the background, after the end of its call');
   started.unref();
+  // A process that wasn't launched knows no limit.
+  const end = setTimeout(() => void endGroup(started, setup.graceMs), timeOf(setup, call)).unref();
   const onEnd = (ended: Ended): void => {
+    clearTimeout(end);
     log.warn({ ...details, ...ended }, 'the change in the background has ended');
     files.close();
   };
@@ -155,19 +174,22 @@ const spawnRequest = (setup: Setup, call: CommandCall, pin: PinnedFile): SpawnRe
   ...launchOf(setup, call, pin),
 });
 
-function launchOf(
-  { executable, launcherPath }: Setup,
-  call: CommandCall,
-  pin: PinnedFile,
-): Pick<SpawnRequest, 'launch'> {
+/** Returns the time that a change has for finishing, from its start. */
+const timeOf = ({ changeLimitMs }: Setup, { options }: CommandCall): number =>
+  Math.max(changeLimitMs, options.timeoutMs);
+
+function launchOf(setup: Setup, call: CommandCall, pin: PinnedFile): Pick<SpawnRequest, 'launch'> {
+  const { executable, launcherPath } = setup;
   const { wire } = call.options;
   const isGated = wire !== undefined && executable.interpreter !== undefined;
-  if (!isGated && pin.kind !== 'held') return {};
+  const isLimited = call.argv.effect !== 'read' && executable.interpreter !== undefined;
+  if (!isGated && !isLimited && pin.kind !== 'held') return {};
   return {
     launch: {
       launcherPath,
       ...(pin.kind === 'held' ? { pinned: pin.pinned } : {}),
       ...(isGated ? { wire } : {}),
+      ...(isLimited ? { limitMs: timeOf(setup, call) } : {}),
     },
   };
 }

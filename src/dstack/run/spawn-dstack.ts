@@ -31,11 +31,13 @@ interface PinnedBytes {
   readonly bytes: Uint8Array;
 }
 
-/** What the launcher does to dstack: it puts a gate on its requests, and serves one file from memory. */
+/** Instructions for the launcher: a gate on dstack's requests, and a file to serve from memory. */
 interface Launch {
   readonly launcherPath: string;
   readonly pinned?: PinnedBytes;
   readonly wire?: WireRule;
+  /** The process ends itself after this time, whether or not this server still runs. */
+  readonly limitMs?: number;
 }
 
 export interface SpawnRequest {
@@ -66,7 +68,7 @@ export type Spawned =
       unref(): void;
     };
 
-/** What the gate in dstack's process reports. */
+/** A report of the gate in dstack's process. */
 interface Gate {
   /** Returns the events so far. */
   sofar(): readonly WireEvent[];
@@ -148,9 +150,10 @@ function collectEvents(stream: Readable): Gate {
 }
 
 /** Encodes a request to the launcher: the length of its description, the description, and the pinned content. */
-function launchFrame({ pinned, wire }: Launch): Buffer {
+function launchFrame({ pinned, wire, limitMs }: Launch): Buffer {
   const bytes = pinned?.bytes ?? new Uint8Array();
-  const description = Buffer.from(JSON.stringify({ wire, pinned: pinned?.path, pinnedLength: bytes.length }));
+  const limit = limitMs === undefined ? {} : { limitSeconds: limitMs / 1000 };
+  const description = Buffer.from(JSON.stringify({ wire, ...limit, pinned: pinned?.path, pinnedLength: bytes.length }));
   const length = Buffer.alloc(4);
   length.writeUInt32BE(description.length);
   return Buffer.concat([length, description, bytes]);

@@ -29,6 +29,8 @@ export interface WarmCall {
   readonly limit: CallLimit;
   /** Whether it continues in the background past its limit. */
   readonly outlivesCall: boolean;
+  /** For a change: its time, after which its process ends itself. Until then it may outlive this server. */
+  readonly changeLimitMs?: number;
   /** Called when a child has the request, right before it may run. Throws to prevent that. */
   readonly beforeGo: () => void;
 }
@@ -85,7 +87,9 @@ function toRequest(
     cwd,
     env,
     mode,
-    outlivesServer: call.outlivesCall,
+    outlivesServer: call.changeLimitMs !== undefined,
+    outlivesCall: call.outlivesCall,
+    ...(call.changeLimitMs === undefined ? {} : { limitMs: call.changeLimitMs }),
     ...listeners,
     ...(wire === undefined ? {} : { wire }),
     ...(call.input === undefined ? {} : { input: call.input }),
@@ -103,13 +107,16 @@ function killHolder(handOver: HandOver): void {
 
 async function waitForEnd(
   child: WarmChild,
-  { limit, outlivesCall }: WarmCall,
+  { limit, outlivesCall, changeLimitMs }: WarmCall,
   graceMs: number,
 ): Promise<ChildEnd | { kind: 'interrupted'; stillRunning: boolean }> {
   const end = await limit.race(child.ended);
   if (typeof end !== 'string') return end;
-  if (outlivesCall) return { kind: 'interrupted', stillRunning: true };
-  child.signal('SIGTERM');
+  const isClosing = end === 'closing';
+  if (outlivesCall || (isClosing && changeLimitMs !== undefined)) return { kind: 'interrupted', stillRunning: true };
+  child.signal(isClosing ? 'SIGKILL' : 'SIGTERM');
+  // The end of the worker ends the rest.
+  if (isClosing) return { kind: 'interrupted', stillRunning: false };
   const kill = setTimeout(() => child.signal('SIGKILL'), graceMs);
   const last = await child.ended;
   clearTimeout(kill);

@@ -1,23 +1,7 @@
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { createFrameReader, encodeFrame, encodeRequest, endSchema, heldSchema } from './protocol.ts';
-import type { Frame, FrameKind, ChildEnd, HandOver, WarmChild, WarmRequest } from './protocol.ts';
-
-/** The connection to one worker: requests and their results. */
-export interface WarmChannel {
-  /** Hands a request to a child. Resolves once a child has acknowledged it, or once it is certain that none will run it. */
-  handOver(request: WarmRequest, timeoutMs: number): Promise<HandOver>;
-  /** Resolves with whether the worker answers in time. */
-  ping(timeoutMs: number): Promise<boolean>;
-  /** Number of unfinished requests; `changes` counts those that change something and were started. */
-  readonly running: { readonly all: number; readonly changes: number };
-  /** Number of frames received so far: a worker that sends is alive. */
-  readonly received: number;
-  /** Settles all requests if the worker is gone; with `keepChanges`, all but running changes, if it no longer answers. */
-  abandon(reason: string, keepChanges: boolean): void;
-  /** Closes the connection. No request can be made afterwards. */
-  finish(): void;
-}
+import type { ChildEnd, Frame, FrameKind, HandOver, WarmChild, WarmRequest } from './protocol.ts';
 
 interface Entry {
   readonly request: WarmRequest;
@@ -40,115 +24,138 @@ export interface ChannelOptions {
   readonly onSlow: () => void;
 }
 
-/** Connects to a worker over its control stream. */
-export function createWarmChannel({ stream, onReady, onBusy, onSlow }: ChannelOptions): WarmChannel {
-  const entries = new Map<number, Entry>();
-  const pings = new Map<number, () => void>();
-  let last = 0;
-  let received = 0;
-  let open = true;
+/** The connection to one worker over its control stream: requests and their results. */
+export class WarmChannel {
+  readonly #options: ChannelOptions;
+  readonly #entries = new Map<number, Entry>();
+  readonly #pings = new Map<number, () => void>();
+  #lastId = 0;
+  #received = 0;
+  #isOpen = true;
 
-  const send = (kind: FrameKind, request: number, payload?: Uint8Array): void => {
-    if (open) stream.write(encodeFrame(kind, request, payload));
-  };
-  const forget = (id: number): void => {
-    if (entries.delete(id) && entries.size === 0) onBusy(false);
-  };
-  const settle = (id: number, entry: Entry, end: ChildEnd): void => {
-    forget(id);
+  constructor(options: ChannelOptions) {
+    this.#options = options;
+    const { stream } = options;
+    stream.on(
+      'data',
+      createFrameReader((frame) => this.#onFrame(frame)),
+    );
+    // A broken pipe means that the worker is gone, which `abandon` handles.
+    stream.on('error', () => undefined);
+  }
+
+  /** Number of unfinished requests; of those that were started, `changes` may outlive the server, and `lasting` their calls. */
+  get running(): { readonly all: number; readonly changes: number; readonly lasting: number } {
+    const all = [...this.#entries.values()];
+    const changes = all.filter(({ phase, request }) => phase === 'going' && request.outlivesServer).length;
+    return { all: all.length, changes, lasting: all.filter(isLasting).length };
+  }
+
+  /** Number of frames received so far: a worker that sends is alive. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Hands a request to a child. Resolves once a child has acknowledged it, or once it is certain that none will run it. */
+  async handOver(request: WarmRequest, timeoutMs: number): Promise<HandOver> {
+    const id = (this.#lastId += 1);
+    const entry: Entry = { request, phase: 'handed', held: withResolvers(), ended: withResolvers() };
+    if (!this.#isOpen) return { kind: 'refused', reason: 'the worker is ending' };
+    this.#entries.set(id, entry);
+    if (this.#entries.size === 1) this.#options.onBusy(true);
+    this.#send('R', id, encode(request));
+    const timer = setTimeout(() => {
+      // A child may still take it, but never gets `go`.
+      this.#signal(id, 'SIGKILL');
+      this.#settle(id, entry, { kind: 'not-run', reason: `no child acknowledged it within ${timeoutMs} ms` });
+      this.#options.onSlow();
+    }, timeoutMs);
+    try {
+      return await entry.held.promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Resolves with whether the worker answers in time. */
+  async ping(timeoutMs: number): Promise<boolean> {
+    const id = (this.#lastId += 1);
+    const { promise, resolve } = withResolvers<boolean>();
+    const timer = setTimeout(() => resolve(false), timeoutMs);
+    this.#pings.set(id, () => resolve(true));
+    this.#send('?', id);
+    const alive = await promise;
+    clearTimeout(timer);
+    this.#pings.delete(id);
+    return alive;
+  }
+
+  /** Settles all requests if the worker is gone; with `keepLasting`, all but those that outlive their calls, if it no longer answers. */
+  abandon(reason: string, keepLasting: boolean): void {
+    for (const [id, entry] of this.#entries) {
+      if (keepLasting && isLasting(entry)) continue;
+      this.#settle(id, entry, { kind: entry.phase === 'going' ? 'lost' : 'not-run', reason });
+    }
+    if (!keepLasting) this.#isOpen = false;
+  }
+
+  /** Closes the connection. No request can be made afterwards. */
+  finish(): void {
+    this.#isOpen = false;
+    this.#options.stream.end();
+  }
+
+  #send(kind: FrameKind, request: number, payload?: Uint8Array): void {
+    if (this.#isOpen) this.#options.stream.write(encodeFrame(kind, request, payload));
+  }
+
+  #signal(request: number, name: NodeJS.Signals): void {
+    this.#send('K', request, Buffer.from(String(constants.signals[name])));
+  }
+
+  #settle(id: number, entry: Entry, end: ChildEnd): void {
+    if (this.#entries.delete(id) && this.#entries.size === 0) this.#options.onBusy(false);
     // Not held yet, so nothing ran.
     entry.held.resolve({ kind: 'refused', reason: 'reason' in end ? end.reason : 'the child ended' });
     entry.ended.resolve(end);
-  };
+  }
 
-  const onFrame = ({ kind, request: id, payload }: Frame): void => {
-    received += 1;
-    if (kind === 'r') return onReady(payload);
-    if (kind === '!') return pings.get(id)?.();
-    const entry = entries.get(id);
+  #onFrame({ kind, request: id, payload }: Frame): void {
+    this.#received += 1;
+    if (kind === 'r') return this.#options.onReady(payload);
+    if (kind === '!') return this.#pings.get(id)?.();
+    const entry = this.#entries.get(id);
     if (entry === undefined) return;
     if (kind === 'o') entry.request.onOutput('stdout', Buffer.from(payload));
     else if (kind === 'e') entry.request.onOutput('stderr', Buffer.from(payload));
     else if (kind === 'w') entry.request.onWireEvent(JSON.parse(payload.toString()));
-    else if (kind === 'n') settle(id, entry, { kind: 'not-run', reason: payload.toString() });
-    else if (kind === 'x') settle(id, entry, readEnd(payload));
+    else if (kind === 'n') this.#settle(id, entry, { kind: 'not-run', reason: payload.toString() });
+    else if (kind === 'x') this.#settle(id, entry, readEnd(payload));
     else if (kind === 'a' && entry.phase === 'handed') {
       entry.phase = 'held';
-      entry.held.resolve({ kind: 'held', child: asChild(id, entry, payload) });
+      entry.held.resolve({ kind: 'held', child: this.#toChild(id, entry, payload) });
     }
-  };
-  const asChild = (id: number, entry: Entry, payload: Buffer): WarmChild => ({
-    pid: heldSchema.parse(JSON.parse(payload.toString())).pid,
-    ended: entry.ended.promise,
-    go() {
-      // Abandoned by then: a worker that wakes up later must not run it.
-      if (entry.phase !== 'held' || !entries.has(id)) return;
-      entry.phase = 'going';
-      send('G', id);
-    },
-    signal: (name) => send('K', id, Buffer.from(String(constants.signals[name]))),
-  });
+  }
 
-  stream.on('data', createFrameReader(onFrame));
-  // A broken pipe means that the worker is gone, which `abandon` handles.
-  stream.on('error', () => undefined);
-
-  return {
-    async handOver(request, timeoutMs) {
-      const id = (last += 1);
-      const entry: Entry = { request, phase: 'handed', held: withResolvers(), ended: withResolvers() };
-      if (!open) return { kind: 'refused', reason: 'the worker is ending' };
-      entries.set(id, entry);
-      if (entries.size === 1) onBusy(true);
-      send('R', id, encode(request));
-      const timer = setTimeout(() => {
-        // A child may still take it, but is never told to start.
-        send('K', id, Buffer.from(String(constants.signals.SIGKILL)));
-        settle(id, entry, { kind: 'not-run', reason: `no child acknowledged it within ${timeoutMs} ms` });
-        onSlow();
-      }, timeoutMs);
-      try {
-        return await entry.held.promise;
-      } finally {
-        clearTimeout(timer);
-      }
-    },
-    async ping(timeoutMs) {
-      const id = (last += 1);
-      const { promise, resolve } = withResolvers<boolean>();
-      const timer = setTimeout(() => resolve(false), timeoutMs);
-      pings.set(id, () => resolve(true));
-      send('?', id);
-      const alive = await promise;
-      clearTimeout(timer);
-      pings.delete(id);
-      return alive;
-    },
-    get running() {
-      const all = [...entries.values()];
-      return { all: all.length, changes: all.filter(isRunningChange).length };
-    },
-    get received() {
-      return received;
-    },
-    abandon(reason, keepChanges) {
-      for (const [id, entry] of entries) {
-        if (keepChanges && isRunningChange(entry)) continue;
-        settle(id, entry, { kind: entry.phase === 'going' ? 'lost' : 'not-run', reason });
-      }
-      if (!keepChanges) open = false;
-    },
-    finish() {
-      open = false;
-      stream.end();
-    },
-  };
+  #toChild(id: number, entry: Entry, payload: Buffer): WarmChild {
+    return {
+      pid: heldSchema.parse(JSON.parse(payload.toString())).pid,
+      ended: entry.ended.promise,
+      go: () => {
+        // Abandoned by then: a worker that wakes up later must not run it.
+        if (entry.phase !== 'held' || !this.#entries.has(id)) return;
+        entry.phase = 'going';
+        this.#send('G', id);
+      },
+      signal: (name) => this.#signal(id, name),
+    };
+  }
 }
 
-const isRunningChange = (entry: Entry): boolean => entry.phase === 'going' && entry.request.outlivesServer;
+const isLasting = (entry: Entry): boolean => entry.phase === 'going' && entry.request.outlivesCall;
 
 function encode(request: WarmRequest): Buffer {
-  const { argv, cwd, env, mode, outlivesServer, task, input, pinnedFile, wire } = request;
+  const { argv, cwd, env, mode, outlivesServer, task, input, pinnedFile, wire, limitMs } = request;
   const description = {
     argv,
     cwd,
@@ -157,6 +164,7 @@ function encode(request: WarmRequest): Buffer {
     outlivesServer,
     task,
     wire,
+    limitSeconds: limitMs === undefined ? undefined : limitMs / 1000,
     inputLength: input?.length ?? 0,
     pinned: pinnedFile?.path,
   };
@@ -174,6 +182,7 @@ function signalName(number: number): string {
   return found?.[0] ?? `signal ${number}`;
 }
 
+// Promise.withResolvers needs Node 22.
 function withResolvers<T>(): PromiseWithResolvers<T> {
   let resolve: (value: T) => void = () => undefined;
   const promise = new Promise<T>((done) => {

@@ -24,7 +24,7 @@ const loadedSchema = z.union([z.object({ value: z.unknown() }), z.object({ error
 export type HelpTexts = z.output<typeof helpSchema>;
 export type ConfigurationSchemas = z.output<typeof configurationSchemas>;
 export type Verdict = z.output<typeof verdictSchema>;
-/** What dstack's YAML loader reads: the value, in which `<type>` stands for what JSON doesn't have, or its error. */
+/** The result of dstack's YAML loader: the value, in which `<type>` stands for what JSON doesn't have, or its error. */
 export type LoadedYaml = z.output<typeof loadedSchema>;
 
 /** Questions to dstack's own interpreter. All return undefined if dstack isn't a Python script or doesn't answer. */
@@ -78,7 +78,8 @@ export function createIntrospection({
     if (interpreter === undefined || closing.aborted) return undefined;
     let result = await runScript(interpreter, task, input);
     // Ended from outside, as by a system that is out of memory. A question changes nothing, so it is asked once more.
-    if (result.signal !== undefined && !result.timedOut && !result.isCanceled) result = await runScript(interpreter, task, input);
+    if (result.signal !== undefined && !result.timedOut && !result.isCanceled)
+      result = await runScript(interpreter, task, input);
     if (result.exitCode === 0) return result.stdout;
     log.warn({ task, stderr: result.stderr.slice(-1000) }, "dstack's interpreter didn't answer");
     return undefined;

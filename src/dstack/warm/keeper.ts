@@ -17,7 +17,8 @@ export type WorkerState =
   | { readonly kind: 'given-up'; readonly why: string; readonly until: number };
 
 export interface KeeperOptions {
-  readonly start: () => Promise<WarmWorker>;
+  /** Starts a worker; the signal kills it while it isn't ready. */
+  readonly start: (closing: AbortSignal) => Promise<WarmWorker>;
   /** Why there can't be a worker at all, if that is known in advance. */
   readonly off?: string | undefined;
   readonly log: Log;
@@ -39,6 +40,7 @@ export class WarmKeeper {
   #users = 0;
   #starts = 0;
   #idleTimer: NodeJS.Timeout | undefined;
+  readonly #closing = new AbortController();
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -89,6 +91,7 @@ export class WarmKeeper {
 
   async close(): Promise<void> {
     clearTimeout(this.#idleTimer);
+    this.#closing.abort();
     const before = this.#state;
     this.#state = { kind: 'off', why: 'the server is shutting down' };
     if (before.kind === 'ready') await before.worker.end();
@@ -102,7 +105,7 @@ export class WarmKeeper {
 
   #start(): void {
     this.#starts += 1;
-    const ready = this.#options.start().then(
+    const ready = this.#options.start(this.#closing.signal).then(
       (worker) => this.#onStarted(worker),
       (error: unknown) => this.#onStartFailed(error),
     );

@@ -12,11 +12,15 @@ export interface WarmRequest {
   readonly mode: 'parked' | 'shallow';
   /** Whether it may finish after the server ends, as a change may. */
   readonly outlivesServer: boolean;
+  /** Whether it may finish after its call has ended. */
+  readonly outlivesCall: boolean;
+  /** The child ends itself after this time, whether or not the server still runs. */
+  readonly limitMs?: number;
   readonly input?: Uint8Array;
   readonly pinnedFile?: { readonly path: string; readonly bytes: Uint8Array };
   /** A task of `worker/introspect.py` instead of a command. */
   readonly task?: string;
-  /** What it may send to dstack's server. */
+  /** Limits what it may send to dstack's server. */
   readonly wire?: WireRule;
   readonly onOutput: (stream: 'stdout' | 'stderr', piece: Buffer) => void;
   readonly onWireEvent: (event: WireEvent) => void;

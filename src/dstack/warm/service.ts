@@ -1,4 +1,5 @@
 import type { Log } from '../../core/log.ts';
+import { CHANGE_LIMIT_MS } from '../run/command-call.ts';
 import { createCommandQueue } from '../run/command-queue.ts';
 import type { Executable } from '../run/runner.ts';
 import { runWarmCall } from './call.ts';
@@ -25,6 +26,8 @@ export interface WarmLimits {
   readonly handOverMs: number;
   /** A busy worker that is silent for this long is pinged, and has as long to answer. */
   readonly silenceMs: number;
+  /** Time for a change to finish, even after this server has ended. */
+  readonly changeLimitMs: number;
   /** Time for dstack to answer a question about itself (help, schemas, validation), in the worker or a process. */
   readonly introspectionMs: number;
   /** After this many deaths within the period, no worker is started for a while. */
@@ -43,6 +46,7 @@ export const DEFAULT_WARM_LIMITS: WarmLimits = {
   patienceMs: 15_000,
   handOverMs: 3_000,
   silenceMs: 5_000,
+  changeLimitMs: CHANGE_LIMIT_MS,
   introspectionMs: 30_000,
   maxDeaths: 3,
   deathPeriodMs: 120_000,
@@ -78,9 +82,9 @@ export function createWarmService(options: WarmServiceOptions): WarmService {
   const { executable, env, log, limits, workerFiles } = options;
   const queue = createCommandQueue(limits.maxConcurrent, limits.maxQueued);
   const off = whyOff(options);
-  const start = async (): ReturnType<typeof startWarmWorker> => {
+  const start = async (closing: AbortSignal): ReturnType<typeof startWarmWorker> => {
     const { path, interpreter = '' } = executable;
-    return startWarmWorker({ executable: path, interpreter, workerFiles, env, log, ...limits });
+    return startWarmWorker({ executable: path, interpreter, workerFiles, env, log, ...limits }, closing);
   };
   const keeper = new WarmKeeper({ ...limits, log, off, start });
 

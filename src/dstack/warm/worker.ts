@@ -1,5 +1,4 @@
-import { createWarmChannel } from './channel.ts';
-import type { WarmChannel } from './channel.ts';
+import { WarmChannel } from './channel.ts';
 import { readySchema } from './protocol.ts';
 import type { HandOver, WarmRequest, WorkerInfo } from './protocol.ts';
 import { spawn } from 'node:child_process';
@@ -43,22 +42,26 @@ type ShutdownPhase =
   /** It was ended and lets a change finish. */
   | 'lingering';
 
-const END_TIMEOUT_MS = 4000;
+/** A worker that isn't stuck ends in milliseconds. */
+const END_TIMEOUT_MS = 1_000;
 
 /**
- * Starts a worker and resolves when it is ready.
+ * Starts a worker and resolves when it is ready. Until then, the signal kills it.
  * @throws WorkerUnsupported if it can't serve this dstack; Error if the start failed.
  */
-export async function startWarmWorker(options: WorkerOptions): Promise<WarmWorker> {
+export async function startWarmWorker(options: WorkerOptions, closing: AbortSignal): Promise<WarmWorker> {
   const process = spawnWorker(options);
+  const kill = (): void => process.kill();
+  closing.addEventListener('abort', kill);
   let onReady: (payload: Buffer) => void = () => undefined;
   const ready = new Promise<Buffer>((resolve) => {
     onReady = resolve;
   });
-  const { worker, ended } = superviseWorker(process, onReady, options.silenceMs);
-  const timer = setTimeout(() => process.kill(), options.startTimeoutMs);
-  const first = await Promise.race([ready, ended, process.exited]);
+  const supervised = new SupervisedWorker(process, onReady, options.silenceMs);
+  const timer = setTimeout(kill, options.startTimeoutMs);
+  const first = await Promise.race([ready, supervised.ended, process.exited]);
   clearTimeout(timer);
+  closing.removeEventListener('abort', kill);
   if (typeof first === 'string') throw new Error(first);
   const info = readySchema.safeParse(JSON.parse(first.toString())).data;
   if (info === undefined || 'declined' in info) {
@@ -66,71 +69,85 @@ export async function startWarmWorker(options: WorkerOptions): Promise<WarmWorke
     throw new WorkerUnsupported(info?.declined ?? 'the worker uses another protocol');
   }
   process.keepAlive(false);
-  return { ...worker, info };
+  return {
+    pid: process.pid,
+    info,
+    ended: supervised.ended,
+    handOver: (request, timeoutMs) => supervised.channel.handOver(request, timeoutMs),
+    end: () => supervised.end(),
+    retire: () => supervised.retire(),
+  };
 }
 
-/** Connects the process with its channel: settles requests when it dies, pings it when it is silent, and shuts it down. */
-function superviseWorker(
-  process: WorkerProcess,
-  onReady: (payload: Buffer) => void,
-  silenceMs: number,
-): { worker: Omit<WarmWorker, 'info'>; ended: Promise<string> } {
-  let shutdown: ShutdownPhase = 'none';
-  let markEnded: (reason: string) => void = () => undefined;
-  const ended = new Promise<string>((resolve) => {
-    markEnded = resolve;
-  });
+/** A process with its channel: settles requests when it dies, pings it when it is silent, and shuts it down. */
+class SupervisedWorker {
+  readonly channel: WarmChannel;
+  readonly ended: Promise<string>;
+  readonly #process: WorkerProcess;
+  readonly #watch: (on: boolean) => void;
+  #shutdown: ShutdownPhase = 'none';
+  #markEnded: (reason: string) => void = () => undefined;
 
-  const end = async (): Promise<void> => {
-    shutdown = channel.running.changes > 0 ? 'lingering' : 'none';
-    channel.finish();
-    markEnded('it was ended');
-    if (shutdown === 'lingering') return;
-    process.keepAlive(true);
-    const kill = setTimeout(() => process.kill(), END_TIMEOUT_MS);
-    await process.exited;
+  constructor(process: WorkerProcess, onReady: (payload: Buffer) => void, silenceMs: number) {
+    this.#process = process;
+    this.ended = new Promise((resolve) => {
+      this.#markEnded = resolve;
+    });
+    this.channel = new WarmChannel({
+      stream: process.control,
+      onReady,
+      onBusy: (busy) => this.#onBusy(busy),
+      onSlow: () => void listen(),
+    });
+    const { watch, listen } = listenForLife(this.channel, silenceMs, () => this.#onSilence());
+    this.#watch = watch;
+    // Not at the process's exit: earlier frames may still be unread then.
+    process.control.once('close', () => void this.#onClose());
+  }
+
+  async end(): Promise<void> {
+    this.#shutdown = this.channel.running.changes > 0 ? 'lingering' : 'none';
+    this.channel.finish();
+    this.#markEnded('it was ended');
+    if (this.#shutdown === 'lingering') return;
+    this.#process.keepAlive(true);
+    const kill = setTimeout(() => this.#process.kill(), END_TIMEOUT_MS);
+    await this.#process.exited;
     clearTimeout(kill);
-  };
-  const onSilence = (): void => {
+  }
+
+  async retire(): Promise<void> {
+    this.#markEnded('it was retired');
+    if (this.channel.running.all === 0) await this.end();
+    else this.#shutdown = 'when-idle';
+  }
+
+  #onSilence(): void {
     const reason = 'the worker stopped answering';
     // A change in a child of a stopped worker may continue: ending the worker would end it halfway.
-    channel.abandon(reason, true);
-    markEnded(reason);
-    if (channel.running.changes > 0) shutdown = 'condemned';
-    else process.kill();
-  };
-  const onBusy = (busy: boolean): void => {
-    process.keepAlive(busy);
-    watch(busy);
-    if (busy) return;
-    if (shutdown === 'condemned') process.kill();
-    if (shutdown === 'when-idle') void end();
-  };
-  const onClose = async (): Promise<void> => {
-    // Without its channel, the process is useless, whoever closed it.
-    const kill = shutdown === 'lingering' ? undefined : setTimeout(() => process.kill(), END_TIMEOUT_MS).unref();
-    const reason = await process.exited;
-    clearTimeout(kill);
-    channel.abandon(reason, false);
-    markEnded(reason);
-  };
+    this.channel.abandon(reason, true);
+    this.#markEnded(reason);
+    if (this.channel.running.lasting > 0) this.#shutdown = 'condemned';
+    else this.#process.kill();
+  }
 
-  const channel = createWarmChannel({ stream: process.control, onReady, onBusy, onSlow: () => void listen() });
-  const { watch, listen } = listenForLife(channel, silenceMs, onSilence);
-  // Not at the process's exit: earlier frames may still be unread then.
-  process.control.once('close', () => void onClose());
-  const worker = {
-    pid: process.pid,
-    ended,
-    handOver: (request: WarmRequest, timeoutMs: number) => channel.handOver(request, timeoutMs),
-    end,
-    async retire(): Promise<void> {
-      markEnded('it was retired');
-      if (channel.running.all === 0) await end();
-      else shutdown = 'when-idle';
-    },
-  };
-  return { worker, ended };
+  #onBusy(busy: boolean): void {
+    this.#process.keepAlive(busy);
+    this.#watch(busy);
+    if (busy) return;
+    if (this.#shutdown === 'condemned') this.#process.kill();
+    if (this.#shutdown === 'when-idle') void this.end();
+  }
+
+  async #onClose(): Promise<void> {
+    // Without its channel, the process is useless, whoever closed it.
+    const kill =
+      this.#shutdown === 'lingering' ? undefined : setTimeout(() => this.#process.kill(), END_TIMEOUT_MS).unref();
+    const reason = await this.#process.exited;
+    clearTimeout(kill);
+    this.channel.abandon(reason, false);
+    this.#markEnded(reason);
+  }
 }
 
 /** Pings a silent worker and reports if it doesn't answer. */

@@ -233,6 +233,15 @@ test('close ends running commands and settles waiting ones', async () => {
   expect((await runner.read(ps, LONG)).exit).toMatchObject({ kind: 'not-started' });
 });
 
+test('close kills a read at once, even if it ignores SIGTERM', async () => {
+  const runner = runnerOf('ignore-sigterm.mjs', { graceMs: 600_000 });
+  const { sink, printed } = firstOutput();
+  const running = runner.read(ps, { ...LONG, sink });
+  await printed;
+  await runner.close();
+  expect((await running).exit).toEqual({ kind: 'cancelled' });
+});
+
 test('an unchecked argv is never run', async () => {
   const forged: CheckedArgv<'read'> = { ...ps };
   await expect(runnerOf('echo.mjs').read(forged, LONG)).rejects.toThrow(TypeError);
@@ -272,11 +281,22 @@ test('an apply past its deadline continues in the background, even if the runner
   await vi.waitUntil(() => existsSync(finished), 10_000);
 });
 
-test('closing the runner leaves a running apply running', async () => {
-  const [go, finished] = [path.join(folder, 'go-2'), path.join(folder, 'finished-2')];
-  const started = path.join(folder, 'started-2');
+test('a change in the background that is not a Python script is ended by this process at its limit', async () => {
+  const runner = runnerOf('slow-change.mjs', { changeLimitMs: 1 });
+  const { stdout } = await runner.change(apply, consentTo(apply), {
+    ...SHORT,
+    env: { GO: path.join(folder, 'never') },
+  });
+  await vi.waitUntil(() => isEnded(Number(stdout.split(' ')[1])), 20_000);
+});
+
+test.each(['apply', 'stop'])('closing the runner leaves a running %s running', async (command) => {
+  const [go, finished, started] = [`go-${command}`, `finished-${command}`, `started-${command}`].map((name) =>
+    path.join(folder, name),
+  ) as [string, string, string];
+  const argv = command === 'apply' ? apply : stop;
   const runner = runnerOf('slow-change.mjs');
-  const running = runner.change(apply, consentTo(apply), {
+  const running = runner.change(argv, consentTo(argv), {
     ...LONG,
     env: { STARTED: started, GO: go, FINISHED: finished },
   });

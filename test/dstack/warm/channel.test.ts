@@ -16,7 +16,8 @@ beforeEach(async () => {
   const { path: executable, interpreter = '' } = fake.executable;
   const env = cliEnvironment({ PATH: process.env['PATH'], HOME: fake.folder });
   const limits = { startTimeoutMs: LONG, silenceMs: LONG };
-  worker = await startWarmWorker({ executable, interpreter, workerFiles, env, log: silentLog, ...limits });
+  const options = { executable, interpreter, workerFiles, env, log: silentLog, ...limits };
+  worker = await startWarmWorker(options, new AbortController().signal);
 });
 afterEach(async () => {
   await worker.end();
@@ -29,6 +30,7 @@ const request = (more: Partial<WarmRequest> = {}): WarmRequest => ({
   env: fake.env(),
   mode: 'parked',
   outlivesServer: false,
+  outlivesCall: false,
   onOutput: () => undefined,
   onWireEvent: () => undefined,
   ...more,
