@@ -74,13 +74,20 @@ export async function checkSetup(sources: DoctorSources, client?: ClientCapabili
 async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorCheck; found: CheckedCli | undefined }> {
   try {
     const found = await sources.cli();
-    const { path, tried } = found.executable;
-    const before = tried.slice(0, -1);
-    const details = before.length === 0 ? {} : { details: `Not found at: ${before.join(', ')}` };
+    const { path, tried, passedOver } = found.executable;
+    const before = tried.slice(0, -1).filter((file) => !passedOver.includes(file));
+    const searched = [
+      ...(before.length === 0 ? [] : [`Not found at: ${before.join(', ')}`]),
+      ...passedOver.map(
+        (file) =>
+          `Not used: ${file}, because it is in the workspace or the working directory. To use it, set DSTACK_MCP_CLI to it`,
+      ),
+    ];
+    const details = searched.length === 0 ? {} : { details: searched.join('; ') };
     return { check: { name: 'dstack', state: 'ok', found: `${found.version} at ${path}`, ...details }, found };
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
-    const [found = '', places] = error.message.split(/ (?=Looked for: )/);
+    const [found = '', places] = error.message.split(/ (?=Searched: )/);
     const details = places === undefined ? {} : { details: places };
     return { check: { name: 'dstack', state: 'error', found, fix: error.hint, ...details }, found: undefined };
   }

@@ -4,7 +4,8 @@ import type { Catalog } from './argv/catalog.ts';
 import { checkArgv } from './argv/check-argv.ts';
 import type { CheckedArgv, CommandRequest } from './argv/command.ts';
 import { findExecutable } from './locate/find-executable.ts';
-import type { Executable, Runner, RunOptions } from './run/runner.ts';
+import type { FoundExecutable } from './locate/find-executable.ts';
+import type { Runner, RunOptions } from './run/runner.ts';
 import { createHelpSource, createWholeHelpSource } from './catalog/help-source.ts';
 import { createPlainRunner } from './run/process-runner.ts';
 import { resolveCliIdentity, readInstallationStamp } from './locate/cli-identity.ts';
@@ -25,7 +26,7 @@ const RECHECK_MS = 1_000;
 
 /** The installed dstack CLI: found, identified and ready to run. */
 export interface Cli extends ClientCli {
-  readonly executable: Executable;
+  readonly executable: FoundExecutable;
   /** Changes if another dstack is installed in its place. */
   readonly stamp: string | undefined;
   readonly version: string;
@@ -111,7 +112,7 @@ async function closeRunner({ runners, cli }: Found): Promise<void> {
 }
 
 interface Runners {
-  readonly executable: Executable;
+  readonly executable: FoundExecutable;
   readonly runner: WarmRunner;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -121,6 +122,7 @@ async function findRunners({ settings, env, home, log }: CliFinderOptions): Prom
     ...(settings.cli === undefined ? {} : { configured: settings.cli }),
     env,
     homeDir: home,
+    workspace: settings.workspace,
   });
   // Omitted if not set: dstack treats an empty value, which Claude Desktop passes, as a project without a name.
   const dstackEnv = { ...env, DSTACK_PROJECT: settings.project };

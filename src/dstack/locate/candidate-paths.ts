@@ -4,13 +4,11 @@ export interface PlacesOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly platform: NodeJS.Platform;
   readonly homeDir: string;
-  readonly cwd: string;
 }
 
 /**
  * Returns the files that may be the dstack executable, in the order to try them: PATH, then where common installers put it. A `*`
- * stands for one folder name. Virtual environments in the working directory come last: anyone who can write there could otherwise
- * choose what is run.
+ * stands for one folder name.
  */
 export function candidatePaths(options: PlacesOptions): string[] {
   const paths = options.platform === 'win32' ? path.win32 : path.posix;
@@ -32,9 +30,15 @@ export function foldersOnPath({ env, platform }: Pick<PlacesOptions, 'env' | 'pl
   return value.split(paths.delimiter).filter((folder) => paths.isAbsolute(folder));
 }
 
+/** Returns where a project usually keeps the executables of its virtual environment. */
+export function projectPaths(folder: string, platform: NodeJS.Platform): string[] {
+  const files = platform === 'win32' ? ['Scripts/dstack.exe'] : ['bin/dstack'];
+  return ['.venv', 'venv'].flatMap((name) => files.map((file) => path.join(folder, name, file)));
+}
+
 const CONDA_FOLDERS = ['miniconda3', 'anaconda3', 'miniforge3', 'mambaforge'];
 
-function unixFolders({ env, platform, homeDir, cwd }: PlacesOptions): string[] {
+function unixFolders({ env, platform, homeDir }: PlacesOptions): string[] {
   const inHome = (...parts: string[]): string => path.posix.join(homeDir, ...parts);
   const data = env['XDG_DATA_HOME'] ?? inHome('.local/share');
   const pyenv = env['PYENV_ROOT'] ?? inHome('.pyenv');
@@ -64,12 +68,10 @@ function unixFolders({ env, platform, homeDir, cwd }: PlacesOptions): string[] {
     `${pyenv}/versions/*/bin`,
     `${pyenv}/shims`,
     env['VIRTUAL_ENV'] === undefined ? undefined : `${env['VIRTUAL_ENV']}/bin`,
-    path.posix.join(cwd, '.venv/bin'),
-    path.posix.join(cwd, 'venv/bin'),
   ]);
 }
 
-function windowsFolders({ env, homeDir, cwd }: PlacesOptions): string[] {
+function windowsFolders({ env, homeDir }: PlacesOptions): string[] {
   const inHome = (...parts: string[]): string => path.win32.join(homeDir, ...parts);
   const roaming = env['APPDATA'] ?? inHome('AppData', 'Roaming');
   const local = env['LOCALAPPDATA'] ?? inHome('AppData', 'Local');
@@ -91,8 +93,6 @@ function windowsFolders({ env, homeDir, cwd }: PlacesOptions): string[] {
     join(pyenv, 'versions', '*', 'Scripts'),
     join(pyenv, 'shims'),
     env['VIRTUAL_ENV'] === undefined ? undefined : join(env['VIRTUAL_ENV'], 'Scripts'),
-    join(cwd, '.venv', 'Scripts'),
-    join(cwd, 'venv', 'Scripts'),
   ]);
 }
 

@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
-import { access, open, readdir, stat } from 'node:fs/promises';
+import { access, open, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
-import { candidatePaths, foldersOnPath } from './candidate-paths.ts';
+import { candidatePaths, foldersOnPath, projectPaths } from './candidate-paths.ts';
 import type { Executable } from '../run/runner.ts';
 
 export interface FindOptions {
@@ -12,6 +12,14 @@ export interface FindOptions {
   readonly platform?: NodeJS.Platform;
   readonly homeDir: string;
   readonly cwd?: string;
+  /** The folders of the workspace. Nothing in them is run, nor in the working directory, unless `configured` is its path. */
+  readonly workspace?: readonly string[];
+}
+
+/** The executable, and those that were not used because of where they are. */
+export interface FoundExecutable extends Executable {
+  /** Executables in the workspace or the working directory, where anyone who writes files could put one. */
+  readonly passedOver: readonly string[];
 }
 
 const INSTALL =
@@ -21,35 +29,79 @@ const INSTALL =
  * Finds the dstack executable: the configured one, or the first on PATH or in the usual install locations.
  * @throws ToolError `cli-not-found` listing the places searched. A configured executable that is missing is never replaced by another.
  */
-export async function findExecutable(options: FindOptions): Promise<Executable> {
-  const { configured, env, homeDir, platform = process.platform, cwd = process.cwd() } = options;
+export async function findExecutable(options: FindOptions): Promise<FoundExecutable> {
+  const { configured, env, homeDir, platform = process.platform, cwd = process.cwd(), workspace = [] } = options;
   const places =
     configured === undefined
-      ? candidatePaths({ env, platform, homeDir, cwd })
+      ? candidatePaths({ env, platform, homeDir })
       : configuredPlaces(configured, { env, platform, homeDir, cwd });
+  const writable = await foldersOfProjects([cwd, ...workspace], homeDir);
   const tried: string[] = [];
+  const passedOver: string[] = [];
   for (const place of places) {
     for (const file of await expandFolder(place)) {
       tried.push(file);
       if (!(await isExecutable(file, platform))) continue;
-      const interpreter = await readInterpreter(file, foldersOnPath({ env, platform }));
-      return { path: file, ...(interpreter === undefined ? {} : { interpreter }), tried };
+      if (!isPath(configured) && (await isInside(path.dirname(file), writable))) {
+        passedOver.push(file);
+        continue;
+      }
+      const pathFolders = await outside(foldersOnPath({ env, platform }), writable);
+      const interpreter = await readInterpreter(file, pathFolders);
+      return { path: file, ...(interpreter === undefined ? {} : { interpreter }), tried, passedOver };
     }
     if (place.includes('*')) tried.push(place);
   }
-  if (configured !== undefined) {
-    throw new ToolError(
-      'cli-not-found',
-      `DSTACK_MCP_CLI is ${configured}, but there is no executable file at ${tried.join(', ')}.`,
-      INSTALL,
-    );
-  }
-  throw new ToolError('cli-not-found', `The dstack CLI was not found. Searched: ${tried.join(', ')}.`, INSTALL);
+  for (const file of writable.flatMap((folder) => projectPaths(folder, platform)))
+    if (!passedOver.includes(file) && (await isExecutable(file, platform))) passedOver.push(file);
+  throw notFound(configured, tried, passedOver);
+}
+
+function notFound(configured: string | undefined, tried: readonly string[], passedOver: readonly string[]): ToolError {
+  const places = tried.join(', ');
+  const message =
+    configured === undefined
+      ? `The dstack CLI was not found. Searched: ${places}.`
+      : `DSTACK_MCP_CLI is ${configured}, but there is no executable file at ${places}.`;
+  const [first] = passedOver;
+  if (first === undefined) return new ToolError('cli-not-found', message, INSTALL);
+  return new ToolError(
+    'cli-not-found',
+    `${message} Not used, because it is in the workspace or the working directory: ${passedOver.join(', ')}.`,
+    `If the user trusts it, they can set DSTACK_MCP_CLI to ${first}. Otherwise: ${INSTALL}`,
+  );
+}
+
+const isPath = (configured: string | undefined): boolean => configured !== undefined && /[/\\]/.test(configured);
+
+/**
+ * Returns the folders in which nothing is run, as written and with links resolved. A folder that contains the home folder isn't one
+ * of them: desktop apps start servers in the home folder or at the root, above every installation.
+ */
+async function foldersOfProjects(folders: readonly string[], homeDir: string): Promise<string[]> {
+  const home = await realpath(homeDir).catch(() => homeDir);
+  const both = await Promise.all(folders.map(async (folder) => [folder, await realpath(folder).catch(() => folder)]));
+  return [...new Set(both.flat())].filter((folder) => !contains(folder, home) && !contains(folder, homeDir));
+}
+
+async function isInside(folder: string, folders: readonly string[]): Promise<boolean> {
+  const real = await realpath(folder).catch(() => folder);
+  return folders.some((one) => contains(one, folder) || contains(one, real));
+}
+
+async function outside(wanted: readonly string[], folders: readonly string[]): Promise<string[]> {
+  const inside = await Promise.all(wanted.map((folder) => isInside(folder, folders)));
+  return wanted.filter((_, at) => inside[at] === false);
+}
+
+function contains(folder: string, file: string): boolean {
+  const relative = path.relative(folder, file);
+  return relative === '' || (!relative.startsWith('..') && !path.isAbsolute(relative));
 }
 
 function configuredPlaces(
   configured: string,
-  { env, platform, homeDir, cwd }: Required<Omit<FindOptions, 'configured'>>,
+  { env, platform, homeDir, cwd }: Required<Omit<FindOptions, 'configured' | 'workspace'>>,
 ): string[] {
   const expanded = configured.replace(/^~(?=$|[/\\])/, homeDir);
   if (expanded.includes('/') || expanded.includes('\\')) return [path.resolve(cwd, expanded)];

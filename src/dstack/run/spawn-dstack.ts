@@ -16,11 +16,22 @@ const COLUMNS = '1000';
 const LEFT_OUT =
   /^(?:COLUMNS|LINES|FORCE_COLOR|CLICOLOR\w*|COLORTERM|TTY_\w+|_ARGCOMPLETE\w*|COMP_LINE|COMP_POINT|PYTHONIOENCODING|NODE_\w+|DSTACK_MCP_\w+)$/i;
 
+/** Lists of folders from which dstack, and what it starts, loads code. */
+const SEARCH_PATHS = /^(?:PATH|PYTHONPATH)$/i;
+
+/** Removes the empty and relative entries, which mean the working directory: anyone could put code there. */
+const absoluteEntries = (list: string): string =>
+  list
+    .split(path.delimiter)
+    .filter((folder) => path.isAbsolute(folder))
+    .join(path.delimiter);
+
 /** Returns the environment that dstack runs in: the given one, set up for plain, wide, UTF-8 output and a hardened git. */
 export function cliEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const result: Record<string, string> = {};
   for (const [name, value] of Object.entries(env))
-    if (value !== undefined && !LEFT_OUT.test(name)) result[name] = value;
+    if (value !== undefined && !LEFT_OUT.test(name))
+      result[name] = SEARCH_PATHS.test(name) ? absoluteEntries(value) : value;
   const output = { COLUMNS, NO_COLOR: '1', TERM: 'dumb', PYTHONIOENCODING: 'utf-8', PYTHONUTF8: '1' };
   return { ...result, ...hardenGit(result), ...output };
 }

@@ -16,7 +16,7 @@ type Cli = Awaited<ReturnType<DoctorSources['cli']>>;
 const COMMANDS = { warmCommands: 0, plainCommands: {} };
 
 const cliOf = (version: '0.22.5' | '0.19.40', more: Partial<Cli> = {}): Cli => ({
-  executable: { path: '/bin/dstack', tried: ['/venv/dstack', '/bin/dstack'] },
+  executable: { path: '/bin/dstack', tried: ['/venv/dstack', '/bin/dstack'], passedOver: [] },
   version,
   catalog: recordedCatalog(version),
   worker: () => ({ kind: 'ready', starts: 1, ...COMMANDS }),
@@ -62,13 +62,13 @@ describe('a setup', () => {
   });
 
   test('without dstack reports that, and checks nothing that needs it', async () => {
-    const error = new ToolError('cli-not-found', 'There is no dstack. Looked for: /a, /b', 'Install it.');
+    const error = new ToolError('cli-not-found', 'There is no dstack. Searched: /a, /b', 'Install it.');
     const checks = await checksOf(sourcesOf({ cli: () => Promise.reject(error) }), FORM);
     expect(checks['dstack']).toEqual({
       name: 'dstack',
       state: 'error',
       found: 'There is no dstack.',
-      details: 'Looked for: /a, /b',
+      details: 'Searched: /a, /b',
       fix: 'Install it.',
     });
     expect(Object.keys(checks)).not.toContain('server');

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { candidatePaths } from '../../../../src/dstack/locate/candidate-paths.ts';
 import { findExecutable, interpreterNamedIn } from '../../../../src/dstack/locate/find-executable.ts';
+import type { FoundExecutable } from '../../../../src/dstack/locate/find-executable.ts';
 import { emptyFolder } from '../../../support/temporary-folders.ts';
 
 describe('candidate paths', () => {
@@ -11,9 +12,9 @@ describe('candidate paths', () => {
     return places.indexOf(file);
   };
 
-  test('start with PATH, continue with install locations, and end with environments in the working directory', () => {
+  test('start with PATH and continue with install locations', () => {
     const env = { PATH: '/opt/mine:/usr/bin' };
-    const places = candidatePaths({ env, platform: 'linux', homeDir: '/home/me', cwd: '/home/me/project' });
+    const places = candidatePaths({ env, platform: 'linux', homeDir: '/home/me' });
     expect(places.slice(0, 2)).toEqual(['/opt/mine/dstack', '/usr/bin/dstack']);
     const order = [
       '/home/me/.local/bin/dstack',
@@ -24,11 +25,8 @@ describe('candidate paths', () => {
       '/home/me/miniconda3/envs/*/bin/dstack',
       '/home/me/.pyenv/versions/*/bin/dstack',
       '/home/me/.pyenv/shims/dstack',
-      '/home/me/project/.venv/bin/dstack',
-      '/home/me/project/venv/bin/dstack',
     ].map((file) => indexOf(places, file));
     expect(order).toEqual(order.toSorted((a, b) => a - b));
-    expect(places.at(-1)).toBe('/home/me/project/venv/bin/dstack');
   });
 
   test('omit empty and relative entries of PATH, which mean the working directory', () => {
@@ -36,11 +34,9 @@ describe('candidate paths', () => {
       env: { PATH: ':.:bin:/a' },
       platform: 'linux',
       homeDir: '/home/me',
-      cwd: '/home/me/project',
     });
     expect(places[0]).toBe('/a/dstack');
     expect(places.filter((file) => !path.posix.isAbsolute(file))).toEqual([]);
-    expect(places).not.toContain('/home/me/project/dstack');
   });
 
   test('include Homebrew, Python’s own installers and pipx on macOS with the minimal PATH of a desktop app', () => {
@@ -48,7 +44,6 @@ describe('candidate paths', () => {
       env: { PATH: '/usr/bin:/bin' },
       platform: 'darwin',
       homeDir: '/Users/me',
-      cwd: '/',
     });
     expect(places).toEqual(
       expect.arrayContaining([
@@ -67,7 +62,6 @@ describe('candidate paths', () => {
       env,
       platform: 'win32',
       homeDir: String.raw`C:\Users\me`,
-      cwd: String.raw`C:\work`,
     });
     expect(places[0]).toBe(String.raw`C:\Tools\dstack.exe`);
     indexOf(places, String.raw`D:\x ä\dstack.cmd`);
@@ -75,7 +69,6 @@ describe('candidate paths', () => {
     indexOf(places, String.raw`C:\Users\me\AppData\Roaming\uv\tools\dstack\Scripts\dstack.exe`);
     indexOf(places, String.raw`C:\Users\me\AppData\Roaming\Python\*\Scripts\dstack.exe`);
     indexOf(places, String.raw`C:\Users\me\.pyenv\pyenv-win\shims\dstack.bat`);
-    indexOf(places, String.raw`C:\work\.venv\Scripts\dstack.exe`);
   });
 
   test('follow the environment variables of installers', () => {
@@ -87,7 +80,7 @@ describe('candidate paths', () => {
       UV_TOOL_BIN_DIR: '/uvbin',
       VIRTUAL_ENV: '/v',
     };
-    const places = candidatePaths({ env, platform: 'linux', homeDir: '/home/me', cwd: '/home/me/project' });
+    const places = candidatePaths({ env, platform: 'linux', homeDir: '/home/me' });
     const wanted = [
       '/uvbin',
       '/uv/dstack/bin',
@@ -125,6 +118,7 @@ describe('finding the executable', () => {
     const found = await findExecutable({ env, homeDir: home, cwd: home });
     expect(found).toEqual({
       path: wanted,
+      passedOver: [],
       tried: [path.join(other, 'dstack'), path.join(home, 'third/dstack'), wanted],
     });
   });
@@ -178,6 +172,69 @@ describe('finding the executable', () => {
       code: 'cli-not-found',
       message: expect.stringContaining(path.join(home, '.local/share/uv/tools/dstack/bin/dstack')),
       hint: expect.stringMatching(/uv tool install dstack -U.*pip install dstack -U.*DSTACK_MCP_CLI/),
+    });
+  });
+
+  describe('in the workspace', () => {
+    let project: string;
+    let planted: string;
+    beforeEach(async () => {
+      project = path.join(home, 'project');
+      planted = await program(path.join(project, '.venv/bin/dstack'));
+    });
+
+    const find = (more: Partial<Parameters<typeof findExecutable>[0]>): Promise<FoundExecutable> =>
+      findExecutable({ env: {}, homeDir: home, cwd: project, ...more });
+
+    test('a planted executable is not run, and the error names it', async () => {
+      for (const more of [
+        {},
+        { env: { VIRTUAL_ENV: path.join(project, '.venv') } },
+        { cwd: bin, workspace: [project] },
+      ])
+        await expect(find(more)).rejects.toMatchObject({
+          code: 'cli-not-found',
+          message: expect.stringContaining(
+            `Not used, because it is in the workspace or the working directory: ${planted}`,
+          ),
+          hint: expect.stringContaining(`set DSTACK_MCP_CLI to ${planted}`),
+        });
+    });
+
+    test('an entry of PATH in the workspace is passed over, also behind a link and for a configured name', async () => {
+      const link = path.join(home, 'link');
+      await symlink(project, link);
+      const own = await program(path.join(bin, 'dstack'));
+      for (const folder of [project, link]) {
+        const first = path.join(folder, '.venv/bin');
+        const env = { PATH: `${first}:${bin}` };
+        for (const configured of [undefined, 'dstack']) {
+          const found = await find({ env, ...(configured === undefined ? {} : { configured }) });
+          expect(found).toMatchObject({ path: own, passedOver: [path.join(first, 'dstack')] });
+        }
+      }
+    });
+
+    test('an interpreter is not taken from it', async () => {
+      await program(path.join(project, '.venv/bin/python3'));
+      const script = await program(path.join(bin, 'dstack'), '#!/usr/bin/env python3\n');
+      const env = { PATH: `${path.join(project, '.venv/bin')}:${bin}` };
+      for (const configured of [undefined, script]) {
+        const found = await find({ env, ...(configured === undefined ? {} : { configured }) });
+        expect(found).toMatchObject({ path: script });
+        expect(found).not.toHaveProperty('interpreter');
+      }
+    });
+
+    test('the operator can name its path', async () => {
+      for (const configured of [planted, './.venv/bin/dstack', '~/project/.venv/bin/dstack'])
+        expect((await find({ configured })).path).toBe(planted);
+    });
+
+    test('a working directory above the home folder forbids nothing', async () => {
+      const own = await program(path.join(bin, 'dstack'));
+      for (const cwd of ['/', home, path.dirname(home)])
+        expect((await find({ cwd, env: { PATH: bin } })).path).toBe(own);
     });
   });
 
