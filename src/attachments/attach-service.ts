@@ -6,7 +6,10 @@ import type { Attachments } from './attachments.ts';
 import type { AttachStart } from './start-attachment.ts';
 import type { AttachStop } from './stop-attachment.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import { checkConnection } from './check-connection.ts';
+import { waitFor } from '../core/poll.ts';
 import { findResource } from '../dstack/client/find-resource.ts';
+import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import { CommandFailed } from '../core/report.ts';
@@ -27,6 +30,10 @@ export interface AttachSources {
   readonly dstack: DstackClient;
 }
 
+const POLL_MS = 2_000;
+/** Reserved for attaching after waiting for an instance. */
+const ATTACH_MS = 12_000;
+
 /** Attaches to runs. Changes nothing but this machine's ports and SSH configuration. */
 export class AttachService {
   readonly #attachments: Attachments;
@@ -37,18 +44,16 @@ export class AttachService {
     this.#dstack = dstack;
   }
 
-  /** Attaches to a run. @throws ToolError `invalid-name` for an unknown run; CommandFailed for a finished run. */
+  /**
+   * Attaches to a run, once it has an instance whose address is safe to hand to ssh.
+   * @throws ToolError `invalid-name` for an unknown run, `invalid-value` for an unsafe address; CommandFailed for a finished run, and
+   * for one that has no instance yet.
+   */
   async start(request: AttachRequest): Promise<AttachStart> {
     const { deadline } = this.#dstack;
-    const found = await findResource(this.#dstack, { kind: 'run', name: request.run, project: request.project });
-    if (found === undefined)
-      throw new ToolError(
-        'invalid-name',
-        `There is no run ${request.run}. Nothing was attached.`,
-        'ps lists the runs.',
-      );
-    const run = readRun(found.value);
+    const { found, run } = await this.#findConnection(request);
     if (run.isFinished) throw runIsOver(run, found.transcript);
+    if (checkConnection(found.value, request) === 'not-yet') throw hasNoInstance(run, found.transcript);
     const argv = await attachArgv(this.#dstack, request);
     return this.#attachments.start(argv, {
       ...request,
@@ -59,6 +64,28 @@ export class AttachService {
       expectIdeLink: run.kind === 'dev-environment',
       knownPorts: portsOf(request, run),
     });
+  }
+
+  /** Reads the run until its address is known or the call's time is almost over. */
+  async #findConnection(request: AttachRequest): Promise<{ found: FoundResource; run: RunFacts }> {
+    const { deadline } = this.#dstack;
+    const poll = async () => {
+      const found = await findResource(this.#dstack, { kind: 'run', name: request.run, project: request.project });
+      if (found === undefined)
+        throw new ToolError(
+          'invalid-name',
+          `There is no run ${request.run}. Nothing was attached.`,
+          'ps lists the runs.',
+        );
+      return { found, run: readRun(found.value) };
+    };
+    const first = await poll();
+    const isKnown = ({ found, run }: typeof first): boolean =>
+      run.isFinished || checkConnection(found.value, request) === 'known';
+    if (isKnown(first)) return first;
+    const deadlineMs = deadline.remainingMs() - ATTACH_MS;
+    const waited = await waitFor({ poll, done: isKnown, intervalMs: POLL_MS, deadlineMs, signal: deadline.signal });
+    return waited.value ?? first;
   }
 
   status(idOrRun: string): Promise<readonly Attachment[]> {
@@ -82,6 +109,16 @@ const runIsOver = (run: RunFacts, transcript: Transcript): CommandFailed =>
     printed: [{ transcript, maxChars: 1_000 }],
     facts: { code: 'finished' },
     next: 'Read its output with logs, and see why it ended with get.',
+  });
+
+/** dstack would wait for an instance, and then hand an address to ssh that nobody has checked. */
+const hasNoInstance = (run: RunFacts, transcript: Transcript): CommandFailed =>
+  new CommandFailed({
+    outcome: 'blocked',
+    summary: `Run ${run.name} is ${run.status} and has no address to attach to yet. Nothing was attached.`,
+    printed: [{ transcript, maxChars: 1_000 }],
+    facts: { code: 'no-instance' },
+    next: 'Call get with wait_for "running", then attach.',
   });
 
 /** Maps local ports to ports in the job: the requested mappings, then those in the run's configuration. */

@@ -124,8 +124,9 @@ const report = z.object({
   ),
 });
 
+// Not in the repository's folder, which has the dstack of the tests: nothing in the working directory is run.
 function doctor(env: Readonly<Record<string, string>>, ...args: string[]) {
-  return execa(process.execPath, [builtServer, 'doctor', ...args], { env, stdin: 'ignore', reject: false });
+  return execa(process.execPath, [builtServer, 'doctor', ...args], { env, cwd: '/', stdin: 'ignore', reject: false });
 }
 
 test('doctor reports a working setup line by line and exits with 0', async () => {
