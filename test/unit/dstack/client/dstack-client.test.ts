@@ -65,6 +65,7 @@ test('a project that is not configured is refused before anything runs', async (
     message: expect.stringContaining('Nothing was run.'),
     hint: expect.stringContaining('lab, prod'),
   });
+  expect(await refusal(client.check({ ...PS, flags: { '--project': 'made-up' } }))).toMatchObject({ code: 'policy' });
   expect(ran).toEqual([]);
 });
 
