@@ -95,7 +95,9 @@ async function makePlan(
   const head = await readJudgedConfiguration(cli, file);
   const { type: kind, name } = head;
   if (kind === 'preset') throw presetRefused(file.relativePath);
-  policy.assertResourceAllowed({ kind, name, project: request.project });
+  // Before dstack runs: even a plan hands files over to the project.
+  const { project } = await dstack.endpoint(request.project);
+  policy.assertResourceAllowed({ kind, name, project });
   const { command, flags } = await applyCommand({ catalog: cli.catalog, policy }, request, { file, head });
   const environment = await environmentFor({ envFiles, cli: () => dstack.cli() }, file, {
     head,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ChangeRequest } from '../../../src/core/change.ts';
-import { rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { configOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
 import type { ChangesOptions, Output } from '../../support/set-up-changes.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
@@ -64,10 +64,12 @@ test('a plan that dstack makes for another project than the requested one is che
   });
 });
 
-test('a project that is requested and not allowed is refused before dstack runs', async () => {
+test('a project that is not allowed is refused before dstack runs, be it requested or the default one', async () => {
   for (const [, request] of CHANGES) {
     const changes = governed('projects: [lab]');
     await refusal(changes.preview({ ...request, project: 'prod' }));
+    changes.world.config = configOf('prod', 'lab');
+    await refusal(changes.preview(request));
     expect(changes.ran).toEqual([]);
   }
 });
