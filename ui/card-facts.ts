@@ -45,7 +45,11 @@ export interface ChangeCard {
   readonly server?: string;
   readonly pricePerHour?: number;
   readonly priceRange?: readonly [number, number];
+  /** What it can cost, in the words of the plan. */
+  readonly price?: string;
+  readonly mostPerHour?: number;
   readonly totalPrice?: number;
+  readonly hasNoLimit: boolean;
   readonly machines?: { readonly min: number; readonly max?: number };
   readonly maxDurationHours?: number;
   readonly flags: readonly string[];
@@ -94,6 +98,9 @@ export function readChange(result: ToolResult): ChangeCard {
     ...optional('project', textOf(summary, 'project') ?? textOf(facts, 'project')),
     ...optional('server', textOf(summary, 'server')),
     ...optional('pricePerHour', numberOf(summary, 'pricePerHour') ?? numberOf(facts, 'pricePerHour')),
+    ...optional('price', textOf(summary, 'price')),
+    ...optional('mostPerHour', numberOf(facts, 'mostPerHour')),
+    hasNoLimit: textOf(summary, 'totalPrice') === 'unlimited',
     ...optional('totalPrice', numberOf(summary, 'totalPrice') ?? numberOf(facts, 'totalPrice')),
     ...(typeof low === 'number' && typeof high === 'number' ? { priceRange: [low, high] as const } : {}),
     ...(min === undefined ? {} : { machines: { min, ...optional('max', numberOf(machines, 'max')) } }),

@@ -2,7 +2,7 @@ import type { ChangeCard } from './card-facts.ts';
 import { createConsentPanel } from './consent-panel.ts';
 import type { DecisionResult } from './consent-panel.ts';
 import { data, el, fill, lines } from './dom.ts';
-import { describePrice, formatDollars, formatPriceRange } from './format.ts';
+import { formatDollars, formatPriceRange } from './format.ts';
 import type { ToolResult } from './tool-result.ts';
 import { createOffersTable } from './offers-table.ts';
 import { describeOutcome, reportDecision } from './outcome.ts';
@@ -61,9 +61,7 @@ export function createChangePage(card: Card, change: ChangeCard, result: ToolRes
 }
 
 /** Asks for approval with the price in the same words as the plan. */
-function askForApproval({ operation, pricePerHour, totalPrice }: ChangeCard): readonly (HTMLElement | undefined)[] {
-  const needsPrice = operation === 'create' || operation === 'replace';
-  const price = pricePerHour === undefined && !needsPrice ? undefined : describePrice(pricePerHour, totalPrice);
+function askForApproval({ price }: ChangeCard): readonly (HTMLElement | undefined)[] {
   return [
     price === undefined ? undefined : el('p', 'price-question', 'Approve at ', el('strong', {}, price), '?'),
     el('p', 'quiet', 'Nothing is changed until you approve.'),
@@ -100,21 +98,23 @@ function section(title: string, content: HTMLElement | undefined): HTMLElement |
 }
 
 function describeCosts({ formats }: Card, change: ChangeCard): HTMLElement | undefined {
-  const { pricePerHour, priceRange, totalPrice, machines, maxDurationHours, offers, operation } = change;
+  const { pricePerHour, mostPerHour, priceRange, totalPrice, hasNoLimit, machines, maxDurationHours, offers } = change;
   if (pricePerHour === undefined && offers.length === 0) return undefined;
   const many = machines === undefined || machines.max === 1 ? undefined : machines;
   const count =
     many === undefined ? '' : many.max === many.min ? `${many.min}` : `${many.min} – ${many.max ?? 'no limit'}`;
-  const isEndless = totalPrice === undefined && (operation === 'create' || operation === 'replace');
   const note = maxDurationHours === undefined ? 'for the maximum duration' : `for ${formats.hours(maxDurationHours)}`;
   return figures([
     {
       label: 'Per hour',
       value: pricePerHour === undefined ? 'Unknown' : formatDollars(pricePerHour),
-      note: many === undefined ? 'first available offer' : 'all nodes together',
+      note: [
+        many === undefined ? 'first available offer' : 'all nodes together',
+        ...(mostPerHour === undefined || mostPerHour === pricePerHour ? [] : [`up to ${formatDollars(mostPerHour)}`]),
+      ].join(', '),
     },
     totalPrice === undefined ? undefined : { label: 'At most in total', value: formatDollars(totalPrice), note },
-    isEndless ? { label: 'In total', value: 'No limit', note: 'until it ends or is stopped' } : undefined,
+    hasNoLimit ? { label: 'In total', value: 'No limit', note: 'until it ends or is stopped' } : undefined,
     priceRange === undefined
       ? undefined
       : { label: 'Offers', value: formatPriceRange(...priceRange), note: 'per hour and node' },

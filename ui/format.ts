@@ -40,12 +40,6 @@ export function formatDollars(dollars: number): string {
 export const formatPriceRange = (low: number, high: number): string =>
   low === high ? formatDollars(low) : `${formatDollars(low)} – ${formatDollars(high)}`;
 
-/** Describes a price in the words of the plan: `$0.39/h, at most $1.56 in total`. */
-export function describePrice(perHour = Number.NaN, total?: number): string {
-  const price = `${formatDollars(perHour)}${Number.isFinite(perHour) ? '/h' : ''}`;
-  return total === undefined ? price : `${price}, at most ${formatDollars(total)} in total`;
-}
-
 /** Returns a count with its noun: `1 line`, `2 lines`. */
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 

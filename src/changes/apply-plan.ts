@@ -1,6 +1,7 @@
 import type { PlanTerms } from '../core/card.ts';
 import type { ApplyRequest } from '../core/change.ts';
-import { formatDollars, formatPrice } from '../core/format-values.ts';
+import { describeCost } from '../core/cost.ts';
+import type { Cost } from '../core/cost.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { NamedEnvironment } from '../configuration/env-files.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
@@ -21,6 +22,8 @@ export interface ApplyPlan {
   readonly endpoint: Endpoint;
   /** SHA-256 of the profile files right before dstack read them. */
   readonly profiles: Readonly<Record<string, string>>;
+  /** The texts of the profile files that exist. */
+  readonly profileTexts: readonly string[];
   readonly environment: NamedEnvironment;
   /** The flags in addition to the file, with their values and what dstack documents about them. */
   readonly flags: readonly string[];
@@ -39,10 +42,6 @@ export function locationsOf({ plan, head: { type, value } }: ApplyPlan): readonl
   const { backend, region } = value;
   return [{ backend: String(backend), region: typeof region === 'string' ? region : undefined }];
 }
-
-/** Returns the USD per hour of everything that the plan may run at once, at the offer that would be taken. */
-export const hourlyPrice = ({ price }: PlanFacts): number | undefined =>
-  price.isWhole ? (price.perHourAll ?? price.perHourAtStart ?? price.perHour) : undefined;
 
 /** Returns the warnings that the person sees. */
 export function warningsOf({ plan: { warnings, price }, environment: { given } }: ApplyPlan): string[] {
@@ -74,30 +73,26 @@ export function describeApplyLosses(
 }
 
 /** Summarizes the plan in one sentence. */
-export function summarizePlan(planned: ApplyPlan, action: ApplyAction): string {
+export function summarizePlan(planned: ApplyPlan, action: ApplyAction, cost: Cost): string {
   const { plan } = planned;
-  const perHour = hourlyPrice(plan);
-  const { totalAtMost } = plan.price;
-  const total = totalAtMost === undefined ? '' : `, at most ${formatDollars(totalAtMost)} in total`;
-  const money = perHour === undefined ? '' : `, ${formatPrice(perHour)}${total}`;
   const changes = plan.changes.length === 0 ? '' : ` (changes: ${plan.changes.join(', ')})`;
-  return `${describeAction(planned, action)}${changes}${money}. Nothing was changed yet.`;
+  return `${describeAction(planned, action)}${changes}, ${describeCost(cost)}. Nothing was changed yet.`;
 }
 
 const MAX_LISTED_OFFERS = 20;
 
 /** Returns the facts of the plan. */
-export function planFacts(planned: ApplyPlan): Partial<ChangeFacts> {
+export function planFacts(planned: ApplyPlan, cost: Cost): Partial<ChangeFacts> {
   const { plan, head, endpoint } = planned;
-  const { perHourMin, perHourMax, totalAtMost } = plan.price;
-  const pricePerHour = hourlyPrice(plan);
+  const { perHourMin, perHourMax } = plan.price;
   return {
     operation: plan.action,
     resource: { kind: head.type, name: plan.name ?? head.name },
     project: endpoint.project,
-    ...(pricePerHour === undefined ? {} : { pricePerHour }),
+    ...(cost.pricePerHour === undefined ? {} : { pricePerHour: cost.pricePerHour }),
+    ...(typeof cost.mostPerHour === 'number' ? { mostPerHour: cost.mostPerHour } : {}),
     ...(perHourMin === undefined || perHourMax === undefined ? {} : { priceRange: [perHourMin, perHourMax] }),
-    ...(totalAtMost === undefined ? {} : { totalPrice: totalAtMost }),
+    ...(typeof cost.mostInTotal === 'number' ? { totalPrice: cost.mostInTotal } : {}),
     offers: plan.offers
       .slice(0, MAX_LISTED_OFFERS)
       .map(({ backend, region, gpu, pricePerHour: price, availability }) => ({

@@ -1,4 +1,6 @@
 import type { Binding, ChangeRequest, ConsentSummary, Operation, PendingChange } from '../core/change.ts';
+import { describeCost } from '../core/cost.ts';
+import type { Cost } from '../core/cost.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { Endpoint } from '../dstack/client/read-dstack-config.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
@@ -18,13 +20,14 @@ export interface ChangeToBind {
   readonly affected?: readonly string[];
   /** The working directory and the hashes of the files that decide what happens. */
   readonly files?: { readonly cwd: string; readonly hashes: Readonly<Record<string, string>> };
-  readonly pricePerHour?: number | undefined;
-  readonly shown: Pick<ConsentSummary, 'action' | 'losses' | 'warnings' | 'totalPrice' | 'flags'>;
+  /** Absent for a change that costs nothing. */
+  readonly cost?: Cost;
+  readonly shown: Pick<ConsentSummary, 'action' | 'losses' | 'warnings' | 'flags'>;
 }
 
 /** Binds a change: the one place that decides what a token stands for. */
 export function bindChange(change: ChangeToBind): PendingChange {
-  const { request, operation, argv, resource, endpoint, present, affected = [], files, pricePerHour, shown } = change;
+  const { request, operation, argv, resource, endpoint, present, affected = [], files, cost, shown } = change;
   const { project, server } = endpoint;
   return {
     request,
@@ -39,10 +42,19 @@ export function bindChange(change: ChangeToBind): PendingChange {
       files: files?.hashes ?? {},
       present,
       affected,
-      pricePerHour: pricePerHour ?? null,
+      pricePerHour: cost?.pricePerHour ?? null,
+      mostPerHour: typeof cost?.mostPerHour === 'number' ? cost.mostPerHour : null,
       cliVersion: change.cliVersion,
       requests: bindRequests(change.requests),
     },
-    summary: { ...shown, resource, project, server, pricePerHour },
+    summary: {
+      ...shown,
+      resource,
+      project,
+      server,
+      ...(cost === undefined
+        ? {}
+        : { price: describeCost(cost), pricePerHour: cost.pricePerHour, totalPrice: cost.mostInTotal }),
+    },
   };
 }

@@ -1,16 +1,14 @@
 import * as z from 'zod';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/is-record.ts';
+import type { Cost } from '../core/cost.ts';
 import { readFleets, sumPrices } from '../dstack/output/read-listings.ts';
-import { checkCaps } from '../safety/policy/price-caps.ts';
+import { checkCaps, hasCaps } from '../safety/policy/price-caps.ts';
 import type { Caps } from '../safety/policy/price-caps.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import type { PlanScope } from './planned-change.ts';
 import type { ApplyPlan } from './apply-plan.ts';
-
-/** The types that occupy machines by the hour: the caps apply to them. */
-const RUNS: ReadonlySet<string> = new Set(['task', 'service', 'dev-environment']);
+import { isRun } from './bound-cost.ts';
+import type { PlanScope } from './planned-change.ts';
 
 /**
  * Returns the price cap that dstack enforces as well, in USD per hour for one node: the lowest of the cap's share, the file's own
@@ -50,18 +48,15 @@ function readRequestedPrice(value: unknown): number {
  */
 export async function enforcePriceCaps(
   { dstack, policy }: Pick<PlanScope, 'dstack' | 'policy'>,
-  { plan, head, request }: ApplyPlan,
+  { head, request }: Pick<ApplyPlan, 'head' | 'request'>,
+  cost: Cost,
 ): Promise<void> {
   const caps = policy.caps();
-  if (caps.maxPrice === undefined && caps.maxTotal === undefined && caps.maxActive === undefined) return;
-  const isRun = RUNS.has(head.type);
-  if (!isRun && head.type !== 'fleet') return;
-  const total = !isRun ? 'not-a-run' : plan.maxDurationHours === undefined ? 'unbounded' : plan.price.totalAtMost;
+  if (!hasCaps(caps)) return;
   const refusal = checkCaps(
     {
-      // An SSH fleet's own machines cost nothing through dstack.
-      hourly: plan.price.perHourAtMost ?? (isRecord(head.value['ssh_config']) ? 0 : undefined),
-      total,
+      hourly: cost.mostPerHour,
+      total: isRun(head.type) ? cost.mostInTotal : 'not-a-run',
       activeHourly: caps.maxActive === undefined ? undefined : await readActivePrice(dstack, request.project),
     },
     caps,

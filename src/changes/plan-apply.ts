@@ -14,7 +14,6 @@ import { applyCommand } from './apply-command.ts';
 import {
   describeAction,
   describeApplyLosses,
-  hourlyPrice,
   locationsOf,
   nameOf,
   planFacts,
@@ -24,6 +23,7 @@ import {
 } from './apply-plan.ts';
 import type { ApplyAction, ApplyPlan } from './apply-plan.ts';
 import { bindChange } from './bind-change.ts';
+import { boundCost } from './bound-cost.ts';
 import { enforcePriceCaps } from './enforce-price-caps.ts';
 import { requestsToApply } from './expected-requests.ts';
 
@@ -37,7 +37,8 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
   const name = plan.name ?? head.name;
   policy.assertResourceAllowed({ kind: head.type, name, project: endpoint.project, operation: action });
   policy.assertBackendsAllowed(locationsOf(planned));
-  await enforcePriceCaps(scope, planned);
+  const cost = boundCost(planned, action);
+  await enforcePriceCaps(scope, planned, cost);
   const resource = { kind: kindOf(head.type), name, project: request.project };
   const present =
     action === 'create' || name === undefined ? undefined : await findResource(dstack, { ...resource, name });
@@ -49,8 +50,8 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
   return {
     kind: 'ready',
     printed: [planned.transcript],
-    summary: summarizePlan(planned, action),
-    facts: planFacts(planned),
+    summary: summarizePlan(planned, action, cost),
+    facts: planFacts(planned, cost),
     next: 'Show this plan to the user. Only after they approve, call apply with the token.',
     terms: planTerms(plan),
     pending: bindChange({
@@ -64,10 +65,9 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
       present: present?.id ?? null,
       affected: action === 'replace' ? [nameOf(planned)] : [],
       files: { cwd: planned.file.folder, hashes: filesOf(planned) },
-      pricePerHour: hourlyPrice(plan),
+      cost,
       shown: {
         action: describeAction(planned, action),
-        totalPrice: plan.price.totalAtMost,
         flags: planned.flags,
         losses: describeApplyLosses(planned, action, present),
         warnings: warningsOf(planned),
@@ -108,12 +108,12 @@ async function makePlan(
     env: environment.values,
     pinnedFile: { path: file.realPath, bytes: file.bytes },
   };
-  const profiles = await workspace.hashProfiles(file.folder);
+  const { hashes: profiles, texts: profileTexts } = await workspace.readProfiles(file.folder);
   const { transcript, failure } = await dstack.tryRead(command, { ...options, answer: 'n' });
   if (failure !== undefined) throw explainUnsetVariables(commandFailed(transcript, failure), environment, envFiles);
   const plan = readPlan(transcript, head.value);
   const endpoint = await dstack.endpoint(plan.project ?? request.project);
-  const planned = { request, file, head, transcript, plan, endpoint, profiles, environment, flags };
+  const planned = { request, file, head, transcript, plan, endpoint, profiles, profileTexts, environment, flags };
   return { planned, command, options };
 }
 
@@ -139,7 +139,7 @@ function possibleAction({ action, blockers }: PlanFacts): ApplyAction | undefine
 const cannotVerify = (planned: ApplyPlan): PlannedChange => ({
   kind: 'settled',
   printed: [planned.transcript],
-  facts: planFacts(planned),
+  facts: planFacts(planned, boundCost(planned, 'create')),
   outcome: 'unknown',
   summary: "This server doesn't recognize the requests of the installed dstack, so it can't apply the plan.",
   next: 'Show the plan to the user. The doctor tool shows which dstack is used; a newer dstack-mcp may know it.',
@@ -148,7 +148,11 @@ const cannotVerify = (planned: ApplyPlan): PlannedChange => ({
 function settle(planned: ApplyPlan): PlannedChange {
   const { plan, transcript } = planned;
   const [blocker] = plan.blockers;
-  const common = { kind: 'settled', printed: [transcript], facts: planFacts(planned) } as const;
+  const common = {
+    kind: 'settled',
+    printed: [transcript],
+    facts: planFacts(planned, boundCost(planned, 'create')),
+  } as const;
   const next = blocker?.hint ?? 'Show the output to the user.';
   switch (plan.action) {
     case 'none':

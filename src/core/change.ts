@@ -1,3 +1,5 @@
+import type { Limit } from './cost.ts';
+
 /** A requested change. */
 export type ChangeRequest = ApplyRequest | StopRequest | DeleteRequest;
 
@@ -50,6 +52,8 @@ export interface Binding {
   readonly affected: readonly string[];
   /** Dollars per hour for all nodes together; null if dstack shows no price. */
   readonly pricePerHour: number | null;
+  /** The most that it can cost per hour, in dollars; null if that is unknown or has no limit. */
+  readonly mostPerHour: number | null;
   readonly cliVersion: string;
   /** SHA-256 of the change requests that dstack may send; null if they can't be judged, because dstack isn't a Python script. */
   readonly requests: string | null;
@@ -62,9 +66,11 @@ export interface ConsentSummary {
   readonly resource: { readonly kind: string; readonly name?: string | undefined };
   readonly project: string;
   readonly server: string;
+  /** What it can cost, in the words of the plan; absent for a change that costs nothing. */
+  readonly price?: string | undefined;
   readonly pricePerHour?: number | undefined;
-  /** Maximum cost in dollars; absent without a `max_duration`. */
-  readonly totalPrice?: number | undefined;
+  /** The most that it can cost in total, in dollars. */
+  readonly totalPrice?: Limit | undefined;
   /** Every flag passed to dstack in addition to the file, with its value and documentation, one per line. */
   readonly flags?: readonly string[] | undefined;
   /** Work and data that would be stopped or lost, one per line. */

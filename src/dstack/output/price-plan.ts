@@ -19,10 +19,6 @@ export interface PlanPrice {
   readonly perHourAtStart?: number;
   /** The maximum number of machines, at `perHour`. */
   readonly perHourAll?: number;
-  /** The maximum number of machines, at the highest price: the upper limit of spending per hour. */
-  readonly perHourAtMost?: number;
-  /** `perHourAtMost` for the maximum duration. */
-  readonly totalAtMost?: number;
   /** False if parts of the plan have separate offers that dstack doesn't show (groups of replicas or nodes). */
   readonly isWhole: boolean;
 }
@@ -102,34 +98,22 @@ export function hasGroups(configuration: unknown): boolean {
 export interface PriceBasis {
   readonly offers: Offers;
   readonly count: Count | undefined;
-  readonly maxDurationHours: number | undefined;
   readonly isWhole: boolean;
 }
 
-/** Calculates the price of a plan from its offers, number of machines and maximum duration. */
-export function pricePlan({
-  offers: { offers, maxPriceOfAll },
-  count,
-  maxDurationHours,
-  isWhole,
-}: PriceBasis): PlanPrice {
+/** Calculates the price of a plan from its offers and number of machines. */
+export function pricePlan({ offers: { offers, maxPriceOfAll }, count, isWhole }: PriceBasis): PlanPrice {
   const perHour = offers.find(isAvailable)?.pricePerHour;
   const prices = offers.map((offer) => offer.pricePerHour);
   if (prices.length === 0) return { isWhole };
-  const perHourMax = Math.max(...prices, maxPriceOfAll ?? 0);
-  const atMost = count?.max === undefined || !isWhole ? undefined : round(perHourMax * count.max);
   return {
     ...(perHour === undefined ? {} : { perHour }),
     perHourMin: Math.min(...prices),
-    perHourMax,
+    perHourMax: Math.max(...prices, maxPriceOfAll ?? 0),
     ...(perHour === undefined || count === undefined || !isWhole ? {} : { perHourAtStart: round(perHour * count.min) }),
     ...(perHour === undefined || count?.max === undefined || !isWhole
       ? {}
       : { perHourAll: round(perHour * count.max) }),
-    ...(atMost === undefined ? {} : { perHourAtMost: atMost }),
-    ...(atMost === undefined || maxDurationHours === undefined
-      ? {}
-      : { totalAtMost: round(atMost * maxDurationHours) }),
     isWhole,
   };
 }

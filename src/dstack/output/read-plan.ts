@@ -232,7 +232,7 @@ export function readPlan(printed: string | Printed, parsedConfiguration?: unknow
     changes: reading.changes,
     ...(count === undefined ? {} : { count }),
     ...(maxDurationHours === undefined ? {} : { maxDurationHours }),
-    price: pricePlan({ offers: known, count, maxDurationHours, isWhole: !hasGroups(parsedConfiguration) }),
+    price: pricePlan({ offers: known, count, isWhole: !hasGroups(parsedConfiguration) }),
     blockers: reading.action === 'unknown' ? [explainUnknown(source, reading.unrecognizedLine)] : blockers,
     warnings,
     notes: lines

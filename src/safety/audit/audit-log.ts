@@ -18,6 +18,7 @@ import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
 import { MASK } from '../../render/redact.ts';
 import type { PendingChange, ConsentLevel } from '../../core/change.ts';
+import type { Limit } from '../../core/cost.ts';
 
 /** One line of the audit log. All lines of one change have the same `id`. */
 export interface AuditEntry {
@@ -26,6 +27,8 @@ export interface AuditEntry {
   readonly tool: string;
   /** The id of the call in the log of this process (`pid`). */
   readonly call?: string | undefined;
+  /** The start of the process that wrote the line: later processes can have its `pid`. */
+  readonly processStartedAt?: string | undefined;
   readonly operation: string;
   readonly resource: { readonly kind: string; readonly name?: string | undefined };
   readonly project: string;
@@ -34,7 +37,7 @@ export interface AuditEntry {
   /** SHA-256 of the files that affect the change. */
   readonly files: Readonly<Record<string, string>>;
   readonly pricePerHour: number | null;
-  readonly totalPrice?: number | undefined;
+  readonly totalPrice?: Limit | undefined;
   readonly level?: ConsentLevel | undefined;
   readonly outcome?: string | undefined;
   readonly why?: string | undefined;
@@ -62,8 +65,10 @@ export interface AuditLog extends AuditSink {
   readonly file: string;
 }
 
-const FILE = 'audit.jsonl';
-const FULL_FILE = /^audit-[0-9TZ]+-[0-9a-f-]+\.jsonl$/;
+/** The file that lines are appended to. */
+export const AUDIT_FILE = 'audit.jsonl';
+/** The files that were full, oldest first by name. */
+export const FULL_AUDIT_FILE = /^audit-[0-9TZ]+-[0-9a-f-]+\.jsonl$/;
 
 /**
  * Creates the audit log: one line of JSON per event, each appended with a single write, so that several servers can share the folder.
@@ -76,7 +81,7 @@ export function createAuditLog({
   keepFiles = 10,
   now = (): Date => new Date(),
 }: AuditLogOptions): AuditLog {
-  const file = path.join(folder, FILE);
+  const file = path.join(folder, AUDIT_FILE);
   return {
     file,
     write(entry) {
@@ -168,7 +173,7 @@ function rotate({
 }): void {
   try {
     const full = readdirSync(folder)
-      .filter((name) => FULL_FILE.test(name))
+      .filter((name) => FULL_AUDIT_FILE.test(name))
       .sort();
     const name = `audit-${stampAfter(full.at(-1) ?? '', now)}-${process.pid}-${randomBytes(3).toString('hex')}.jsonl`;
     renameSync(file, path.join(folder, name));

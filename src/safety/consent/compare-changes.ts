@@ -36,7 +36,8 @@ export function describeDifferences(shown: PendingChange, now: PendingChange): s
     ...describeFiles(before.files, after.files),
     ...describePresent(before, after),
     ...describeAffected(before.affected, after.affected),
-    ...describePrice(before.pricePerHour, after.pricePerHour),
+    ...describePrice('price', before.pricePerHour, after.pricePerHour),
+    ...describePrice('highest possible price', before.mostPerHour, after.mostPerHour),
     ...differ('the dstack CLI was version', before.cliVersion, after.cliVersion),
     ...(before.requests === after.requests ? [] : ['dstack would send another request than before']),
   ];
@@ -79,11 +80,11 @@ function describeAffected(before: readonly string[], after: readonly string[]): 
   ];
 }
 
-function describePrice(before: number | null, after: number | null): string[] {
+function describePrice(what: string, before: number | null, after: number | null): string[] {
   if (before === after) return [];
-  if (before === null) return [`the price was unknown, now it is ${formatPrice(after)}`];
-  if (after === null) return [`the price was ${formatPrice(before)}, now it is unknown`];
+  if (before === null) return [`the ${what} was unknown, now it is ${formatPrice(after)}`];
+  if (after === null) return [`the ${what} was ${formatPrice(before)}, now it is unknown`];
   // The comparison is this way round so that NaN counts as a difference.
   if (after <= before * PRICE_TOLERANCE && after >= 0) return [];
-  return [`the price rose from ${formatPrice(before)} to ${formatPrice(after)}`];
+  return [`the ${what} rose from ${formatPrice(before)} to ${formatPrice(after)}`];
 }

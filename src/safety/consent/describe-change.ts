@@ -1,4 +1,3 @@
-import { formatDollars, formatPrice } from '../../core/format-values.ts';
 import type { ConsentSummary, PendingChange, ConsentLevel, Operation } from '../../core/change.ts';
 import { cleanLine } from '../../render/untrusted.ts';
 
@@ -54,10 +53,9 @@ export function describeChange(change: PendingChange): string {
 }
 
 function describeMoney({ summary, operation }: PendingChange): string[] {
-  const { pricePerHour, totalPrice } = summary;
-  if (pricePerHour === undefined) return operation === 'create' || operation === 'replace' ? ['Price: unknown'] : [];
-  const total = totalPrice === undefined ? 'no limit in total' : `at most ${formatDollars(totalPrice)} in total`;
-  return [`Price: ${formatPrice(pricePerHour)}, ${total}`];
+  const { price } = summary;
+  if (price === undefined) return operation === 'create' || operation === 'replace' ? ['Price: unknown'] : [];
+  return [`Price: ${cleanLine(price)}`];
 }
 
 const MAX_LINES = 12;

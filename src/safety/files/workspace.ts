@@ -37,6 +37,15 @@ export interface Workspace {
   resolveForWrite(file: string): Promise<WorkspacePath & { readonly exists: boolean }>;
   /** Returns the SHA-256 of each profile file that dstack merges silently: in the working directory and in the home folder. */
   hashProfiles(folder: string): Promise<Readonly<Record<string, string>>>;
+  /** Returns the same with the texts of the files that exist. They are only judged, never shown. */
+  readProfiles(folder: string): Promise<Profiles>;
+}
+
+/** The profile files that dstack merges silently. */
+export interface Profiles {
+  /** SHA-256 by path; `absent` for a missing file. */
+  readonly hashes: Readonly<Record<string, string>>;
+  readonly texts: readonly string[];
 }
 
 export interface WorkspaceOptions {
@@ -97,6 +106,19 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     return { ...checked, bytes: found.bytes, sha256: sha256(found.bytes) };
   };
 
+  const readProfiles = async (folder: string): Promise<Profiles> => {
+    const files = [folder, options.home].flatMap((base) =>
+      ['profiles.yml', 'profiles.yaml'].map((name) => path.join(base, '.dstack', name)),
+    );
+    const found = await Promise.all(files.map(async (file) => ({ file, bytes: await readProfileBytes(file) })));
+    return {
+      hashes: Object.fromEntries(
+        found.map(({ file, bytes }) => [file, bytes === undefined ? 'absent' : sha256(bytes)] as const),
+      ),
+      texts: found.flatMap(({ bytes }) => (bytes === undefined ? [] : [Buffer.from(bytes).toString('utf8')])),
+    };
+  };
+
   return {
     folders: options.folders,
     readConfiguration: (file) =>
@@ -109,17 +131,13 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
         throw outside(file, 'only *.dstack.yml, *.dstack.yaml and .dstack.yml are written');
       return checked;
     },
-    async hashProfiles(folder) {
-      const files = [folder, options.home].flatMap((base) =>
-        ['profiles.yml', 'profiles.yaml'].map((name) => path.join(base, '.dstack', name)),
-      );
-      return Object.fromEntries(await Promise.all(files.map(async (file) => [file, await hashProfile(file)] as const)));
-    },
+    hashProfiles: async (folder) => (await readProfiles(folder)).hashes,
+    readProfiles,
   };
 }
 
 /** Whether a path is below the folder, not the folder itself. On Windows, a path to another drive is absolute. */
-const isBelow = (relativePath: string): boolean =>
+export const isBelow = (relativePath: string): boolean =>
   relativePath !== '' &&
   relativePath !== '..' &&
   !relativePath.startsWith(`..${path.sep}`) &&
@@ -129,7 +147,7 @@ const isBelow = (relativePath: string): boolean =>
  * Resolves every link, and the case of letters if the file system ignores it, so that equal paths have equal texts.
  * @throws ToolError for a broken link: writing through it would create a file somewhere else.
  */
-async function resolveLinks(file: string): Promise<{ realPath: string; exists: boolean }> {
+export async function resolveLinks(file: string): Promise<{ realPath: string; exists: boolean }> {
   const missing: string[] = [];
   for (let current = path.resolve(file); ; current = path.dirname(current)) {
     try {
@@ -157,13 +175,13 @@ async function isLink(file: string): Promise<boolean> {
   );
 }
 
-/** Hashes a profile, which is never shown. Follows a link, as dstack does. */
-async function hashProfile(file: string): Promise<string> {
+/** Reads a profile; undefined if there is none. Follows a link, as dstack does. */
+async function readProfileBytes(file: string): Promise<Uint8Array | undefined> {
   const { realPath, exists } = await resolveLinks(file);
-  if (!exists) return 'absent';
+  if (!exists) return undefined;
   const found = await readRegularFile(realPath, MAX_BYTES.profile);
-  if (found.kind === 'read') return sha256(found.bytes);
-  if (found.kind === 'missing') return 'absent';
+  if (found.kind === 'read') return found.bytes;
+  if (found.kind === 'missing') return undefined;
   // A token can't bind a file that can't be read, so a plan that depends on it can't be approved.
   throw new ToolError(
     'invalid-file',

@@ -64,13 +64,13 @@ export function assertBackendsAllowed(policy: Policy, locations: readonly Locati
   }
 }
 
-/** Returns the requirement of a rule at this price. An unknown price counts as too high. */
+/** Returns the requirement of a rule for a change that costs at most this much per hour. An unknown or open limit is too high. */
 export function resolveRule(
   rule: Requirement | { readonly allow_below: number; readonly otherwise: Requirement } | undefined,
-  pricePerHour: number | null,
+  mostPerHour: number | null,
 ): Requirement | undefined {
   if (rule === undefined || typeof rule === 'string') return rule;
-  return pricePerHour !== null && pricePerHour >= 0 && pricePerHour < rule.allow_below ? 'allow' : rule.otherwise;
+  return mostPerHour !== null && mostPerHour >= 0 && mostPerHour < rule.allow_below ? 'allow' : rule.otherwise;
 }
 
 /** Returns the lower of two optional limits. */

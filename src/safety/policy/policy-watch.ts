@@ -88,7 +88,7 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
     assertBackendsAllowed: (locations) => assertBackendsAllowed(policy, locations),
     requirementFor(change) {
       const rule = policy.consent?.[change.operation];
-      return combineRequirements(settings.confirm, resolveRule(rule, change.binding.pricePerHour));
+      return combineRequirements(settings.confirm, resolveRule(rule, change.binding.mostPerHour));
     },
     caps: () => ({
       maxPrice: lower(settings.maxPrice, policy.max_price),

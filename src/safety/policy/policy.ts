@@ -16,7 +16,7 @@ const requirement = z
 const requirementByPrice = z
   .strictObject({
     allow_below: dollars.describe(
-      'Dollars per hour. Below this price, no approval is needed. An unknown price counts as too high',
+      'Dollars per hour. If the change can never cost this much per hour, no approval is needed. An unknown or open limit counts as too high',
     ),
     otherwise: requirement,
   })
@@ -30,11 +30,13 @@ export const policySchema = z
     read_only: z.boolean().optional().describe('true disables every change'),
     max_price: dollars
       .optional()
-      .describe('Maximum price of one run or fleet in dollars per hour, all nodes or replicas together'),
+      .describe(
+        'Maximum price of one run or fleet in dollars per hour, all nodes or replicas together up to the end of their range, at the highest offer. Volumes and gateways are refused: dstack shows no price for them',
+      ),
     max_total: dollars
       .optional()
       .describe(
-        'Maximum total cost of one run in dollars: price times max_duration. A run without max_duration is refused',
+        'Maximum total cost of one run in dollars: the highest price per hour for max_duration, stop_duration and idle_duration. A run without a limit is refused: no max_duration, schedule, retry, a range of replicas',
       ),
     max_active: dollars
       .optional()

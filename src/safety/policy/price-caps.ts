@@ -1,4 +1,5 @@
 import { ToolError } from '../../core/errors.ts';
+import type { Limit } from '../../core/cost.ts';
 import { formatDollars, formatPrice } from '../../core/format-values.ts';
 
 /** The three limits on cost. */
@@ -11,30 +12,29 @@ export interface Caps {
   readonly maxActive?: number | undefined;
 }
 
-/** The cost of a change. `undefined` means that it couldn't be read. */
-export interface Cost {
-  readonly hourly: number | undefined;
-  /** Price times `max_duration`; `unbounded` without one; `not-a-run` for fleets, volumes and gateways. */
-  readonly total: number | 'unbounded' | 'not-a-run' | undefined;
-  /** Dollars per hour of what is active and stays active. */
+/** The upper limits of a change's cost, in dollars. */
+export interface CappedCost {
+  readonly hourly: Limit;
+  /** `not-a-run` for fleets, volumes and gateways, which stay until they are deleted. */
+  readonly total: Limit | 'not-a-run';
+  /** Dollars per hour of what is active and stays active; undefined if that couldn't be read. */
   readonly activeHourly: number | undefined;
 }
 
 /** Returns the refusal of a change that exceeds a cap. If a cap is set, a price that can't be read is refused as well. */
-export function checkCaps(cost: Cost, caps: Caps): ToolError | undefined {
+export function checkCaps(cost: CappedCost, caps: Caps): ToolError | undefined {
   const hourly = asPrice(cost.hourly);
-  if (
-    hourly === undefined &&
-    (caps.maxPrice !== undefined || caps.maxTotal !== undefined || caps.maxActive !== undefined)
-  ) {
-    return unreadable('The hourly price');
-  }
+  if (hourly === undefined && hasCaps(caps))
+    return cost.hourly === 'unlimited' ? openEnd() : unreadable('The hourly price');
   return (
     checkHourly(hourly, caps.maxPrice) ??
     checkTotal(cost.total, caps.maxTotal) ??
     checkActive(hourly, cost.activeHourly, caps.maxActive)
   );
 }
+
+/** Whether anything is limited. */
+export const hasCaps = (caps: Caps): boolean => Object.values(caps).some((cap) => cap !== undefined);
 
 function checkHourly(hourly: number | undefined, cap: number | undefined): ToolError | undefined {
   if (cap === undefined || hourly === undefined || hourly <= cap) return undefined;
@@ -44,12 +44,12 @@ function checkHourly(hourly: number | undefined, cap: number | undefined): ToolE
   );
 }
 
-function checkTotal(total: Cost['total'], cap: number | undefined): ToolError | undefined {
+function checkTotal(total: CappedCost['total'], cap: number | undefined): ToolError | undefined {
   if (cap === undefined || total === 'not-a-run') return undefined;
-  if (total === 'unbounded') {
+  if (total === 'unlimited') {
     return tooHigh(
-      `The cap for the total cost of one run is ${formatDollars(cap)}, but this run has no max_duration, so its cost has no limit`,
-      'Set max_duration',
+      `The cap for the total cost of one run is ${formatDollars(cap)}, but the total cost of this run has no limit`,
+      'Set max_duration, limit idle_duration and stop_duration, fix the number of replicas, and set neither schedule nor retry',
     );
   }
   const price = asPrice(total);
@@ -77,15 +77,21 @@ function checkActive(
 }
 
 /** Returns a valid price; undefined for NaN, infinity and negative numbers. */
-const asPrice = (value: number | undefined): number | undefined =>
-  value !== undefined && Number.isFinite(value) && value >= 0 ? value : undefined;
+const asPrice = (value: Limit | undefined): number | undefined =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
 
 const tooHigh = (what: string, next: string): ToolError =>
   new ToolError('price-cap', `${what}. Nothing was submitted.`, `${next}, then plan again.`);
+
+const openEnd = (): ToolError =>
+  tooHigh(
+    'The number of machines has no upper limit, so neither has the price, and a cap is set',
+    'Set an upper limit for nodes or replicas',
+  );
 
 const unreadable = (what: string): ToolError =>
   new ToolError(
     'price-cap',
     `${what} can't be read from dstack's output, and a cap is set. Nothing was submitted.`,
-    'Choose resources for which dstack shows a price, then plan again.',
+    'Choose resources for which dstack shows a price, then plan again. It shows none for volumes and gateways, nor what a profile adds with schedule or stop_duration.',
   );

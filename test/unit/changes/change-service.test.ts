@@ -350,7 +350,7 @@ test('a change leaves three lines in the audit log, in order, under one id', asy
     server: 'http://127.0.0.1:3999',
     argv: ['apply', '--file', 'task.dstack.yml', '--yes', '--detach'],
     pricePerHour: 0.39,
-    totalPrice: 0.78,
+    totalPrice: 0.85,
     level: 'token',
     outcome: 'done',
     durationMs: expect.any(Number),

@@ -66,12 +66,19 @@ test("the setting's cap counts as the policy's does, whichever is lower", async 
   expect(changes.ran[0]?.argv).toContain('0.5');
 });
 
-test.each(['volume', 'gateway'])('a %s has no price cap: dstack documents none for it', async (type) => {
-  const changes = limited('max_price: 0.01\nmax_active: 0.01', `plan-${type}-create`);
+test.each(['volume', 'gateway'])('a %s is refused under any price cap: dstack shows no price for it', async (type) => {
   const file = type === 'volume' ? 'vol.dstack.yml' : 'gw.dstack.yml';
-  const report = await changes.preview(plan(file));
-  expect(report.facts).toHaveProperty('token');
-  expect(changes.ran.map(({ argv }) => argv)).toEqual([['apply', '--file', file]]);
+  for (const policy of ['max_price: 0.01', 'max_total: 9', 'max_active: 9']) {
+    const changes = limited(policy, `plan-${type}-create`);
+    changes.world.reads['fleet'] = 'fleet';
+    changes.write('vol.dstack.yml', FILES['vol.dstack.yml'].replace('100GB', '10TB'));
+    expect(await refusal(changes.preview(plan(file))), policy).toMatchObject({
+      code: 'price-cap',
+      message: expect.stringContaining("can't be read"),
+    });
+    // dstack documents no `--max-price` for it.
+    expect(changes.ran[0]?.argv).toEqual(['apply', '--file', file]);
+  }
 });
 
 test.each<[string, unknown]>([
@@ -136,11 +143,11 @@ test('an empty ssh_config makes no fleet of own machines: a fleet without an upp
 });
 
 test('the cap for the whole of a run refuses one that costs more', async () => {
-  // Two hours at $0.39.
-  expect((await limited('max_total: 0.78').preview(plan())).facts).toHaveProperty('token');
-  expect(await refusal(limited('max_total: 0.77').preview(plan()))).toMatchObject({
+  // $0.39 for two hours, five minutes of stopping and five minutes of idling.
+  expect((await limited('max_total: 0.85').preview(plan())).facts).toHaveProperty('token');
+  expect(await refusal(limited('max_total: 0.84').preview(plan()))).toMatchObject({
     code: 'price-cap',
-    message: expect.stringMatching(/\$0\.78.*\$0\.77/),
+    message: expect.stringMatching(/\$0\.85.*\$0\.84/),
   });
 });
 

@@ -2,15 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as server from '../../../src/core/format-values.ts';
 import { barsOf, readChange, readView } from '../../../ui/card-facts.ts';
-import {
-  createFormats,
-  describeGpu,
-  describePrice,
-  formatAge,
-  formatClock,
-  formatDollars,
-  plural,
-} from '../../../ui/format.ts';
+import { createFormats, describeGpu, formatAge, formatClock, formatDollars, plural } from '../../../ui/format.ts';
 import { readHistories, readShare } from '../../../ui/metrics-history.ts';
 import { isOver, readEvents, readPull, readRunRows, toneOf } from '../../../ui/run-facts.ts';
 import { sortRows } from '../../../ui/sort-rows.ts';
@@ -137,12 +129,6 @@ describe('formatted values', () => {
     [Number.POSITIVE_INFINITY, 'an unknown price'],
   ])('the amount %d is %s in the card and on the server', (amount, text) => {
     expect([formatDollars(amount), server.formatDollars(amount)]).toEqual([text, text]);
-    expect(describePrice(amount, undefined)).toBe(server.formatPrice(amount));
-  });
-
-  test('a price is described in the words of the plan', () => {
-    expect(describePrice(0.39, 1.56)).toBe('$0.39/h, at most $1.56 in total');
-    expect(describePrice(undefined, undefined)).toBe('an unknown price');
   });
 
   test('times follow the host’s locale and time zone, and those of the browser if they are unknown', () => {

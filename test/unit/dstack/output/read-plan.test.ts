@@ -230,19 +230,19 @@ describe('the price of a plan', () => {
     });
   });
 
-  it('includes offers that are not shown in the upper limit', () => {
+  it('includes offers that are not shown in the highest price', () => {
     const plan = readPlan(readFixture('plan-task-more-offers'));
-    expect(plan).toMatchObject({ offersTotal: 4, price: { perHourMax: 1.3, perHourAtMost: 1.3 } });
+    expect(plan).toMatchObject({ offersTotal: 4, price: { perHourMax: 1.3 } });
     expect(plan.offers).toHaveLength(1);
   });
 
-  it('is multiplied by the nodes of a task and its maximum duration', () => {
+  it('is multiplied by the nodes of a task', () => {
     const { stdout } = readFixture('plan-task-create');
     const plan = readPlan(stdout.replace('task (nodes=1)', 'task (nodes=3)'));
     expect(plan).toMatchObject({
       count: { min: 3, max: 3 },
       maxDurationHours: 2,
-      price: { perHourAll: 1.17, perHourAtMost: 1.17, totalAtMost: 2.34 },
+      price: { perHourAll: 1.17 },
     });
   });
 
@@ -268,10 +268,10 @@ describe('the price of a plan', () => {
   it('of a fleet covers its maximum number of nodes, and has no upper limit without one', () => {
     expect(readPlan(readFixture('plan-fleet-create'))).toMatchObject({
       count: { min: 0, max: 4 },
-      price: { perHourAtStart: 0, perHourAtMost: 5.2 },
+      price: { perHourAtStart: 0, perHourAll: 1.56 },
     });
     const { stdout } = readFixture('plan-fleet-create');
-    expect(readPlan(stdout.replace('target=0 max=4', 'target=0 max=None')).price).not.toHaveProperty('perHourAtMost');
+    expect(readPlan(stdout.replace('target=0 max=4', 'target=0 max=None')).price).not.toHaveProperty('perHourAll');
   });
 
   it("is unknown if an offer can't be parsed", () => {

@@ -15,6 +15,7 @@ const binding: fc.Arbitrary<Binding> = fc.record({
   present: fc.option(word, { nil: null }),
   affected: fc.array(word, { maxLength: 3 }),
   pricePerHour: fc.option(fc.double({ min: 0, max: 100, noNaN: true }), { nil: null }),
+  mostPerHour: fc.option(fc.double({ min: 0, max: 100, noNaN: true }), { nil: null }),
   cliVersion: word,
   requests: word,
 });
@@ -29,7 +30,8 @@ const change: fc.Arbitrary<PendingChange> = fc.record({
 test('the described differences are exactly those that the digest sees, except for prices', () => {
   fc.assert(
     fc.property(change, change, (a, b) => {
-      const samePrice = { ...b, binding: { ...b.binding, pricePerHour: a.binding.pricePerHour } };
+      const { pricePerHour, mostPerHour } = a.binding;
+      const samePrice = { ...b, binding: { ...b.binding, pricePerHour, mostPerHour } };
       // Affected resources are compared as a set; the digest depends on their order.
       const same = (one: PendingChange): string =>
         digestChange({
@@ -58,6 +60,7 @@ test('a change of any single field is described', () => {
     ({ present }) => ({ present: `${present ?? ''}x` }),
     ({ affected }) => ({ affected: [...affected, 'one more'] }),
     ({ pricePerHour }) => ({ pricePerHour: (pricePerHour ?? 1) * 1.06 + 0.01 }),
+    ({ mostPerHour }) => ({ mostPerHour: (mostPerHour ?? 1) * 1.06 + 0.01 }),
     ({ cliVersion }) => ({ cliVersion: `${cliVersion}x` }),
     ({ requests }) => ({ requests: `${requests ?? ''}x` }),
   ];
@@ -153,6 +156,12 @@ test.each<[string, Parameters<typeof pendingChange>[0], Parameters<typeof pendin
     { binding: { pricePerHour: 2 } },
     { binding: { pricePerHour: null } },
     'the price was $2.00/h, now it is unknown',
+  ],
+  [
+    'a higher limit of the price',
+    { binding: { mostPerHour: 2 } },
+    { binding: { mostPerHour: 3 } },
+    'the highest possible price rose from $2.00/h to $3.00/h',
   ],
 ])('the difference is described: %s', (_what, before, after, words) => {
   expect(describeDifferences(pendingChange(before), pendingChange(after))).toEqual([words]);

@@ -14,8 +14,7 @@ test('the user sees the action, the project, the price, the losses and the warni
       operation: 'replace',
       summary: {
         action: 'Stop the run train and submit a new one in its place',
-        pricePerHour: 2.5,
-        totalPrice: 20,
+        price: '$2.50/h, at most $20.00 in total',
         losses: ['run train (running since 3 h)'],
         warnings: ['No offers are free at the moment'],
       },
@@ -39,10 +38,8 @@ test('the user sees the action, the project, the price, the losses and the warni
 });
 
 test('an unknown price is reported for operations that cost money, and only for those', () => {
-  expect(describeChange(pendingChange({ summary: { pricePerHour: undefined } }))).toContain('Price: unknown');
-  expect(describeChange(pendingChange({ operation: 'stop', summary: { pricePerHour: undefined } }))).not.toContain(
-    'Price',
-  );
+  expect(describeChange(pendingChange({ summary: { price: undefined } }))).toContain('Price: unknown');
+  expect(describeChange(pendingChange({ operation: 'stop', summary: { price: undefined } }))).not.toContain('Price');
 });
 
 test('a name cannot add lines to the question, or hide or reverse text', () => {
@@ -90,7 +87,7 @@ test('the user sees every flag, no matter how many, each on its own line', () =>
 });
 
 test('the question omits empty sections', () => {
-  const plain = { pricePerHour: undefined, losses: [], warnings: [] };
+  const plain = { price: undefined, losses: [], warnings: [] };
   expect(describeChange(pendingChange({ operation: 'update', summary: plain })).split('\n')).toEqual([
     'Submit the run train',
     '',
@@ -154,6 +151,7 @@ test('the card receives the whole summary, cleaned and redacted', () => {
     resource: { kind: clean, name: clean },
     project: clean,
     server: clean,
+    price: '$1.00/h, no limit in total',
     pricePerHour: 1,
     totalPrice: 20,
     flags: [clean],

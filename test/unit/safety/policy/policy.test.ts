@@ -226,11 +226,11 @@ test('the policy sets the required consent of each operation, optionally by pric
   const policy = watch('consent:\n  create: {allow_below: 1, otherwise: person}\n  stop: token\n  delete: person');
   const needs = (operation: Parameters<typeof pendingChange>[0] & object) =>
     policy.requirementFor(pendingChange(operation));
-  expect(needs({ operation: 'create', binding: { pricePerHour: 0.99 } })).toBe('allow');
-  expect(needs({ operation: 'create', binding: { pricePerHour: 1 } })).toBe('person');
-  expect(needs({ operation: 'create', binding: { pricePerHour: null } })).toBe('person');
-  expect(needs({ operation: 'create', binding: { pricePerHour: Number.NaN } })).toBe('person');
-  expect(needs({ operation: 'create', binding: { pricePerHour: -1 } })).toBe('person');
+  expect(needs({ operation: 'create', binding: { mostPerHour: 0.99 } })).toBe('allow');
+  expect(needs({ operation: 'create', binding: { mostPerHour: 1 } })).toBe('person');
+  expect(needs({ operation: 'create', binding: { mostPerHour: null } })).toBe('person');
+  expect(needs({ operation: 'create', binding: { mostPerHour: Number.NaN } })).toBe('person');
+  expect(needs({ operation: 'create', binding: { mostPerHour: -1 } })).toBe('person');
   expect(needs({ operation: 'stop' })).toBe('token');
   expect(needs({ operation: 'delete' })).toBe('person');
   expect(needs({ operation: 'update' })).toBe('ask');
@@ -396,7 +396,7 @@ test.each([
 });
 
 test('a free run is below every price except zero', () => {
-  const free = pendingChange({ binding: { pricePerHour: 0 } });
+  const free = pendingChange({ binding: { mostPerHour: 0 } });
   expect(watch('consent: {create: {allow_below: 1, otherwise: person}}').requirementFor(free)).toBe('allow');
   expect(watch('consent: {create: {allow_below: 0, otherwise: person}}').requirementFor(free)).toBe('person');
 });

@@ -1,0 +1,34 @@
+import { formatDollars, formatPrice } from './format-values.ts';
+
+/** An upper limit in dollars. `unknown` is never treated as a small amount. */
+export type Limit = number | 'unlimited' | 'unknown';
+
+/** What a change can cost. */
+export interface Cost {
+  /** Dollars per hour of all machines at the offer that would be used now; absent if that isn't known. */
+  readonly pricePerHour?: number;
+  /** The most that it can cost per hour: all machines at the highest price. */
+  readonly mostPerHour: Limit;
+  /** The most that it can cost until it ends. */
+  readonly mostInTotal: Limit;
+}
+
+const UNKNOWN = 'unknown price';
+
+/** Describes a cost in the words of the plan, the question and the card: `$0.39/h (up to $0.78/h), at most $1.56 in total`. */
+export function describeCost({ pricePerHour, mostPerHour, mostInTotal }: Cost): string {
+  if (pricePerHour === undefined && mostPerHour === 'unknown')
+    return mostInTotal === 'unlimited' ? `${UNKNOWN}, no limit in total` : UNKNOWN;
+  const total = { unlimited: 'no limit in total', unknown: 'unknown in total' };
+  return [
+    describeHour(pricePerHour, mostPerHour),
+    typeof mostInTotal === 'number' ? `at most ${formatDollars(mostInTotal)} in total` : total[mostInTotal],
+  ].join(', ');
+}
+
+function describeHour(pricePerHour: number | undefined, most: Limit): string {
+  const words = { unlimited: 'no limit per hour', unknown: 'unknown maximum' };
+  const limit = typeof most === 'number' ? `up to ${formatPrice(most)}` : words[most];
+  if (pricePerHour === undefined) return limit;
+  return pricePerHour === most ? formatPrice(most) : `${formatPrice(pricePerHour)} (${limit})`;
+}
