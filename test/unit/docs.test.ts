@@ -82,6 +82,9 @@ test('every npm script and experiment that a page or a workflow mentions exists'
 /** The test that covers a documented command, by file and title, or the reason why there is none. */
 type RunBy = { readonly file: string; readonly title: string } | { readonly reason: string };
 
+const NEW_RELEASE = { reason: 'a step of the work on a new dstack release' };
+const ONE_TEST = { reason: 'runs tests, as this one is run' };
+
 const COMMANDS: Readonly<Record<string, RunBy>> = {
   'npm run setup': { file: 'dstack/scripts/bootstrap', title: 'a failed setup is repaired by the next run' },
   'npm test': { reason: 'this test is part of it' },
@@ -113,6 +116,15 @@ const COMMANDS: Readonly<Record<string, RunBy>> = {
   'npm run lab -- matrix --cli 0.21 --server 0.22 --tests run-lifecycle,resource-changes': {
     reason: 'installs releases of dstack; test/nightly covers one run with an older release',
   },
+  "python3 -m venv /tmp/dstack-0.23 && /tmp/dstack-0.23/bin/pip install 'dstack[server]==0.23.0'": NEW_RELEASE,
+  'npm run lab -- equality /tmp/dstack-0.23/bin/dstack': NEW_RELEASE,
+  'npm run lab -- record-transcripts --all': NEW_RELEASE,
+  'npm run lab -- corpus': NEW_RELEASE,
+  'npm run lab -- protocol': NEW_RELEASE,
+  'npm run test:nightly': { reason: 'takes about an hour; the nightly workflow runs it' },
+  'npx vitest run --project unit test/unit/render/redact.test.ts': ONE_TEST,
+  "npx vitest run --project e2e test/e2e/consent.test.ts -t 'a token'": ONE_TEST,
+  'npm run dev': ONE_TEST,
   'npm run ui': { reason: 'waits for a person with a browser; test/ui uses the same page in Chromium' },
 };
 
