@@ -45,7 +45,7 @@ export interface ChangeCard {
   readonly server?: string;
   readonly pricePerHour?: number;
   readonly priceRange?: readonly [number, number];
-  /** What it can cost, in the words of the plan. */
+  /** Its maximum cost, in the words of the plan. */
   readonly price?: string;
   readonly mostPerHour?: number;
   readonly totalPrice?: number;

@@ -66,7 +66,7 @@ export interface ConsentSummary {
   readonly resource: { readonly kind: string; readonly name?: string | undefined };
   readonly project: string;
   readonly server: string;
-  /** What it can cost, in the words of the plan; absent for a change that costs nothing. */
+  /** Its maximum cost, in the words of the plan; absent for a change that costs nothing. */
   readonly price?: string | undefined;
   readonly pricePerHour?: number | undefined;
   /** The most that it can cost in total, in dollars. */

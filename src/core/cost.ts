@@ -3,7 +3,7 @@ import { formatDollars, formatPrice } from './format-values.ts';
 /** An upper limit in dollars. `unknown` is never treated as a small amount. */
 export type Limit = number | 'unlimited' | 'unknown';
 
-/** What a change can cost. */
+/** The maximum cost of a change. */
 export interface Cost {
   /** Dollars per hour of all machines at the offer that would be used now; absent if that isn't known. */
   readonly pricePerHour?: number;

@@ -99,7 +99,7 @@ describe('attaching is refused', () => {
     for (const parts of cases) expect(() => check(parts), JSON.stringify(parts)).toThrow("isn't plain");
   });
 
-  test('for another job of the run, and for data that is no run; the error quotes no value', () => {
+  test('for another job of the run, and for data that is not a run; the error quotes no value', () => {
     const other = run({ provisioning: provisioned({ hostname: INJECTED }) }).jobs;
     const both = { ...run(), jobs: [...run().jobs, ...other] };
     expect(() => checkConnection(both, { run: 'train' })).toThrow(

@@ -146,7 +146,7 @@ test('a second plan of another specification refuses the change', async () => {
   expect(changes.changed()).toEqual([]);
 });
 
-test('a dstack that is no Python script runs without a rule for its requests', async () => {
+test('a dstack that is not a Python script runs without a rule for its requests', async () => {
   const changes = judged({ apply: 'plan-task-create' });
   changes.world.isPython = false;
   const report = reportOf(await changes.redeem(await changes.mint(apply('task.dstack.yml')), 'apply'));
