@@ -2,6 +2,8 @@ import type { CommandRequest } from '../dstack/argv/command.ts';
 import type { DocumentedFlag } from '../dstack/argv/catalog.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
 import type { Catalog } from '../dstack/argv/catalog.ts';
+import type { ClientCli } from '../dstack/client/dstack-client.ts';
+import { backendNames, readIndex } from '../configuration/schema-index.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import { ToolError } from '../core/errors.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
@@ -9,9 +11,13 @@ import { maxPriceFlag } from './enforce-price-caps.ts';
 import { restrictBackends } from './restrict-backends.ts';
 import type { ApplyRequest } from '../core/change.ts';
 
+interface Sources extends Pick<ClientCli, 'catalog' | 'introspection'> {
+  readonly policy: PolicySnapshot;
+}
+
 /** Returns the command that plans; the one that applies differs only by `--yes --detach`. */
 export async function applyCommand(
-  { catalog, policy }: { catalog: Catalog; policy: PolicySnapshot },
+  { catalog, introspection, policy }: Sources,
   request: ApplyRequest,
   { file, head }: { file: ConfigurationFile; head: ConfigurationHead },
 ): Promise<{ command: CommandRequest; flags: readonly string[] }> {
@@ -20,9 +26,14 @@ export async function applyCommand(
   const priced = documented.has('--max-price')
     ? maxPriceFlag(policy.caps(), head, extraFlags)
     : { extraFlags, priceFlag: undefined };
-  const placed = documented.has('--backend')
-    ? restrictBackends(policy.limits(), head.value, priced.extraFlags)
-    : { flags: {}, extraFlags: priced.extraFlags };
+  const placed = await restrictBackends({
+    allowed: policy.limits(),
+    type: head.type,
+    configuration: head.value,
+    extraFlags: priced.extraFlags,
+    documented,
+    backendNames: async () => backendNames(await readIndex(introspection)),
+  });
   const limits = { '--max-price': priced.priceFlag, ...placed.flags };
   return {
     command: {

@@ -98,7 +98,7 @@ async function makePlan(
   // Before dstack runs: even a plan hands files over to the project.
   const { project } = await dstack.endpoint(request.project);
   policy.assertResourceAllowed({ kind, name, project });
-  const { command, flags } = await applyCommand({ catalog: cli.catalog, policy }, request, { file, head });
+  const { command, flags } = await applyCommand({ ...cli, policy }, request, { file, head });
   const environment = await environmentFor({ envFiles, cli: () => dstack.cli() }, file, {
     head,
     extraFlags: request.extraFlags,

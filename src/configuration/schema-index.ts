@@ -97,10 +97,12 @@ const records = (value: unknown): Schema[] => (Array.isArray(value) ? value.filt
 export const strings = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 
-const indexes = new WeakMap<Introspection, Promise<SchemaIndex | undefined>>();
+type Source = Pick<Introspection, 'schemas'>;
+
+const indexes = new WeakMap<Source, Promise<SchemaIndex | undefined>>();
 
 /** Reads the schema of the installed dstack once; a failure isn't cached. Undefined if dstack doesn't provide a schema. */
-export async function readIndex(introspection: Introspection): Promise<SchemaIndex | undefined> {
+export async function readIndex(introspection: Source): Promise<SchemaIndex | undefined> {
   const cached = indexes.get(introspection);
   if (cached !== undefined) return cached;
   const index = introspection
@@ -113,10 +115,17 @@ export async function readIndex(introspection: Introspection): Promise<SchemaInd
 }
 
 /** Reads the schema. @throws ToolError `cli-not-understood` if dstack doesn't provide one. */
-export async function requireIndex(introspection: Introspection): Promise<SchemaIndex> {
+export async function requireIndex(introspection: Source): Promise<SchemaIndex> {
   const index = await readIndex(introspection);
   if (index === undefined) throw parserUnavailable();
   return index;
+}
+
+/** Returns the backends that dstack knows, by the names that it takes; undefined if its schema doesn't list them. */
+export function backendNames(index: SchemaIndex | undefined): readonly string[] | undefined {
+  const type = index?.definitions['BackendType'];
+  const names = isRecord(type) ? strings(type['enum']) : [];
+  return names.length === 0 ? undefined : names;
 }
 
 /** Creates the error for a dstack whose parser can't be called. */

@@ -14,7 +14,7 @@ import type { CheckedArgv } from '../../src/dstack/argv/command.ts';
 import { DstackClient } from '../../src/dstack/client/dstack-client.ts';
 import type { ClientCli, DstackSources } from '../../src/dstack/client/dstack-client.ts';
 import type { DstackConfig } from '../../src/dstack/client/read-dstack-config.ts';
-import type { LoadedYaml } from '../../src/dstack/warm/introspection.ts';
+import type { ConfigurationSchemas, LoadedYaml } from '../../src/dstack/warm/introspection.ts';
 import { createRetryGuard } from '../../src/dstack/client/retry-guard.ts';
 import type { RunOptions } from '../../src/dstack/run/runner.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
@@ -65,6 +65,8 @@ export interface World {
   isPython: boolean;
   /** The value that dstack's own YAML loader reads. By default it isn't asked. */
   loaded: LoadedYaml | undefined;
+  /** The schemas of dstack's configurations. By default there are none. */
+  schemas?: ConfigurationSchemas;
   /** The version whose help pages the CLI prints. */
   documented: RecordedVersion;
   config: DstackConfig;
@@ -243,7 +245,10 @@ export function fakeDstack(
       return {
         version: world.version,
         isPython: world.isPython,
-        introspection: { load: async () => world.loaded },
+        introspection: {
+          load: async () => world.loaded,
+          schemas: async () => world.schemas,
+        },
         catalog,
         env: world.env,
         check: (request) => checkArgv(request, catalog, { allowedFlags: allowedFlags() }),

@@ -49,7 +49,7 @@ export function assertBackendsAllowed(policy: Policy, locations: readonly Locati
   if (backends === undefined && regions === undefined) return;
   if (locations.length === 0) throw forbidden('it limits backends or regions, and it is unknown where this would run');
   for (const { backend, region } of locations) {
-    if (backends !== undefined && !matches(backend, backends)) {
+    if (backends !== undefined && !matchesPlace('backends', backend, backends)) {
       throw forbidden(
         `it allows the backends ${backends.join(', ')}, not ${backend}`,
         `Narrow the choice to ${backends.join(', ')}`,
@@ -86,6 +86,12 @@ export const readOnlyRefusal = (tool: string): ToolError =>
     `This server is read-only, so ${tool} is not available. Nothing was changed.`,
     'Tell the user that this server is read-only.',
   );
+
+/** Whether the policy's patterns allow a backend or region. dstack prints `ssh` for the backend `remote`. */
+export function matchesPlace(property: 'backends' | 'regions', name: string, patterns: readonly string[]): boolean {
+  const isOwnMachine = property === 'backends' && (name === 'remote' || name === 'ssh');
+  return (isOwnMachine ? ['remote', 'ssh'] : [name]).some((one) => matches(one, patterns));
+}
 
 /** Whether a text matches one of the patterns: exactly, or with `*` for any characters. Ignores case. */
 function matches(text: string | undefined, patterns: readonly string[]): boolean {

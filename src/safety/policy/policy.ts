@@ -41,8 +41,16 @@ export const policySchema = z
     max_active: dollars
       .optional()
       .describe('Maximum price of everything active in the project in dollars per hour, the new one included'),
-    backends: patterns.optional().describe("Allowed backends, by dstack's names (aws, gcp, runpod). Defaults to all"),
-    regions: patterns.optional().describe('Allowed regions. * matches any characters (eu-*). Defaults to all'),
+    backends: patterns
+      .optional()
+      .describe(
+        "Allowed backends, by dstack's names (aws, gcp, runpod). * matches any characters. dstack is restricted to them; a fleet has to name its backends in its file. Defaults to all",
+      ),
+    regions: patterns
+      .optional()
+      .describe(
+        'Allowed regions. * matches any characters (eu-*), but then each configuration or call has to name its regions. Defaults to all',
+      ),
     projects: patterns
       .optional()
       .describe('dstack projects in which changes are allowed. Defaults to all configured projects'),

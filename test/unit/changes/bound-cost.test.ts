@@ -116,7 +116,7 @@ const PRICES = {
   unknown: 'Price: unknown',
 };
 
-test.each<[string, string, Output, string | undefined]>([
+test.each<[string, string, Output, string]>([
   ['the first offer is below the price, but not the dearest one', task, 'plan-task-more-offers', PRICES.dearer],
   [
     'the fleet starts with nothing, but has no upper limit',
@@ -131,7 +131,7 @@ test.each<[string, string, Output, string | undefined]>([
     PRICES.open,
   ],
   ['the volume has an unknown price', FILES['vol.dstack.yml'], 'plan-volume-create', PRICES.unknown],
-  ['the dearest offer is below the price', task, 'plan-task-create', undefined],
+  ['the dearest offer is below the price', task, 'plan-task-create', 'allowed'],
 ])('allow_below compares the limit per hour: %s', async (_what, text, plan, price) => {
   const changes = setUpChanges({
     policy: 'consent: {create: {allow_below: 1, otherwise: person}}',
@@ -142,6 +142,5 @@ test.each<[string, string, Output, string | undefined]>([
   changes.write('some.dstack.yml', text);
   const token = await changes.mint({ tool: 'apply', file: 'some.dstack.yml' });
   const answer = await changes.redeem(token, 'apply', { canAskPerson: true });
-  const asked = 'kind' in answer ? answer.message : undefined;
-  expect(asked).toEqual(price === undefined ? undefined : expect.stringContaining(price));
+  expect('kind' in answer ? answer.message : 'allowed').toContain(price);
 });

@@ -133,12 +133,55 @@ test('dstack is restricted to the allowed backends and regions, and the person s
   ]);
 });
 
-test('what a pattern forbids is found in the offers of the plan', async () => {
-  expect(await refusal(governed('regions: ["eu-*"]').preview(APPLY))).toMatchObject({
+test('a pattern is expanded into the backends that dstack knows, and never judged by the offers that it shows', async () => {
+  const changes = governed('backends: ["cloud*"]');
+  expect(await refusal(changes.preview(APPLY))).toMatchObject({
+    code: 'policy',
+    message: expect.stringContaining('cloud*'),
+  });
+  expect(changes.ran).toEqual([]);
+  changes.world.schemas = {
+    version: '0.22.5',
+    configuration: { $defs: { BackendType: { enum: ['aws', 'cloudrift', 'gcp'] } } },
+    profiles: {},
+  };
+  expect((await changes.preview({ ...APPLY, extraFlags: { '--max-offers': 1 } })).facts).toHaveProperty('token');
+  expect(changes.ran[0]?.argv.join(' ')).toContain('--backend cloudrift');
+});
+
+test('a pattern of regions is refused unless the call or the file names regions', async () => {
+  const changes = governed('regions: ["us-*"]');
+  expect(await refusal(changes.preview(APPLY))).toMatchObject({
+    code: 'policy',
+    message: expect.stringContaining('us-*'),
+  });
+  expect(changes.ran).toEqual([]);
+  const named: ChangeRequest = { ...APPLY, extraFlags: { '--region': ['us-east-nc-nr-1', 'eu-1'] } };
+  expect((await changes.preview(named)).facts).toHaveProperty('token');
+  expect(changes.ran[0]?.argv.join(' ')).toBe('apply --file task.dstack.yml --region us-east-nc-nr-1');
+});
+
+test('a place that dstack shows although it was restricted is refused', async () => {
+  const named: ChangeRequest = { ...APPLY, extraFlags: { '--region': 'eu-1' } };
+  expect(await refusal(governed('regions: ["eu-*"]').preview(named))).toMatchObject({
     code: 'policy',
     message: expect.stringMatching(/regions eu-\*, not us-east-nc-nr-1/),
   });
-  expect((await governed('regions: ["us-*"]').preview(APPLY)).facts).toHaveProperty('token');
+});
+
+test('a fleet has to name its places in its file', async () => {
+  const changes = governed('backends: [cloudrift]', { apply: 'plan-fleet-create' });
+  expect((await changes.preview({ tool: 'apply', file: 'fleet.dstack.yml' })).facts).toHaveProperty('token');
+  changes.write('open.dstack.yml', 'type: fleet\nname: lab-cloud\nnodes: 0..4\n');
+  expect(await refusal(changes.preview({ tool: 'apply', file: 'open.dstack.yml' }))).toMatchObject({ code: 'policy' });
+  expect(changes.ran).toHaveLength(1);
+});
+
+test.each(['-b', '--back', '--backends'])('the flag %s cannot add a backend', async (flag) => {
+  const changes = governed('backends: [cloudrift]');
+  const { code } = await refusal(changes.preview({ ...APPLY, extraFlags: { [flag]: 'aws' } }));
+  expect(code).toMatch(/flag/);
+  expect(changes.ran).toEqual([]);
 });
 
 test('a volume and a gateway are checked by the backend and the region of their file', async () => {
