@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { maskConfiguration } from '../src/configuration/mask-configuration.ts';
 import { configurationFile } from '../src/core/fields.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
@@ -61,10 +62,12 @@ export const writeConfig = defineTool({
     const undo =
       previous === undefined
         ? { how: `Delete the new file ${file}.` }
-        : {
-            how: 'write_config with the previous text, and this hash as expected_hash',
-            call: { file, text: previous.text, expected_hash: hash },
-          };
+        : maskConfiguration(previous.text).text !== previous.text
+          ? { how: "The previous text has secrets, so it isn't repeated here: undo the change with `edits`." }
+          : {
+              how: 'write_config with the previous text, and this hash as expected_hash',
+              call: { file, text: previous.text, expected_hash: hash },
+            };
     const unrecorded = written.unrecorded ? " Its last audit log entry couldn't be written." : '';
     return {
       outcome: 'done',

@@ -9,6 +9,7 @@ import { diagnose, findIgnored, withFixedNames } from './diagnose.ts';
 import type { DiagnosisInput, Problem } from './diagnose.ts';
 import { namedVariables, readNamedEnvironment } from './env-files.ts';
 import type { NamedEnvironment, VariableSources } from './env-files.ts';
+import { maskConfiguration } from './mask-configuration.ts';
 import { codeFrame, isPlainText, parseText } from './parse-text.ts';
 import { parserUnavailable, readIndex } from './schema-index.ts';
 
@@ -53,6 +54,8 @@ export async function checkConfiguration(
   early?.catch(() => undefined);
   await nextTurn();
   const parsed = parseText(text, shownPath);
+  const masked = maskConfiguration(text);
+  sources.envFiles.learn(masked.secrets);
   const kind = kindOf(parsed.value);
   const index = await readIndex(introspection);
   // A misspelled property hides other problems from dstack's parser, so it checks the text with fixed names, too.
@@ -74,7 +77,7 @@ export async function checkConfiguration(
     transcript: ownTranscript(
       `config validate ${shownPath}`,
       [
-        problems.map((problem) => formatProblem(text, shownPath, problem)).join('\n\n'),
+        problems.map((problem) => formatProblem(masked.text, shownPath, problem)).join('\n\n'),
         advice.map(({ line, id, why, how }) => `${shownPath}:${line}: advice (${id}): ${why}\n  ${how}`).join('\n'),
         formatEnvironment(environment),
         verdict.text === '' ? '' : `dstack's output:\n${verdict.text}`,

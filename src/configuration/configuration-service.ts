@@ -9,6 +9,7 @@ import type { Workspace } from '../safety/files/workspace.ts';
 import { checkConfiguration } from './check-configuration.ts';
 import type { CheckRequest, CheckResult } from './check-configuration.ts';
 import type { EnvFiles } from './env-files.ts';
+import { maskConfiguration } from './mask-configuration.ts';
 import { decodeText, parseText } from './parse-text.ts';
 import { describe, formatSchema, typesOf } from './reference.ts';
 import { requireIndex } from './schema-index.ts';
@@ -71,6 +72,14 @@ export class ConfigurationService {
     const isProfiles = /(?:^|[\\/])\.dstack[\\/]profiles\.ya?ml$/.test(file);
     const found = await (isProfiles ? workspace.readProfile(file) : workspace.readConfiguration(file));
     return { text: decodeText(found.bytes, file), hash: found.sha256, folder: path.dirname(found.realPath) };
+  }
+
+  /** Reads the same for showing: without literal secrets, whose places are listed. */
+  async readMasked(file: string): Promise<ReadFile & { readonly masked: readonly string[] }> {
+    const found = await this.read(file);
+    const { text, places, secrets } = maskConfiguration(found.text);
+    this.#sources.envFiles.learn(secrets);
+    return { ...found, text, masked: places };
   }
 
   /** Describes a type or property, or lists the types. @throws ToolError `invalid-input` with the nearest names. */

@@ -26,6 +26,8 @@ export interface EnvFiles {
   readonly allowed: boolean;
   /** Returns the values of the named variables from the folder's `.env` and `.envrc`; `.envrc` takes precedence. */
   readFor(folder: string, names: readonly string[]): Promise<NamedValues>;
+  /** Masks these values in every output from now on. */
+  learn(secrets: Iterable<string>): void;
   /** Masks the current values of the env files in the workspace's folders and in all folders read before. */
   mask(): Promise<void>;
 }
@@ -62,6 +64,7 @@ export function createEnvFiles({ allowed, workspace, learn }: EnvFilesOptions): 
 
   return {
     allowed,
+    learn,
     async readFor(folder, names) {
       if (!allowed || names.length === 0) return { values: {}, files: {}, given: [], skipped: [] };
       folders.add(folder);
@@ -145,7 +148,14 @@ export interface VariableSources {
   cli(): Promise<Pick<Cli, 'env'>>;
 }
 
-/** Looks up the named variables, first in the env files of a folder, then in the environment of dstack. */
+/** Variables whose values are part of ordinary output, such as paths. */
+const NO_SECRETS =
+  /^(?:PATH|HOME|USERPROFILE|PWD|OLDPWD|TMP|TEMP|TMPDIR|USER|LOGNAME|HOSTNAME|SHELL|LANG|LANGUAGE|LC_\w*|TZ|TERM|EDITOR|VISUAL|PAGER|DISPLAY|XDG_\w*)$/i;
+
+/**
+ * Looks up the named variables, first in the env files of a folder, then in the environment of dstack. Their values are masked from then
+ * on: the job may print them.
+ */
 export async function readNamedEnvironment(
   sources: VariableSources,
   folder: string | undefined,
@@ -156,7 +166,13 @@ export async function readNamedEnvironment(
     folder === undefined
       ? { values: {}, files: {}, given: [], skipped: [] }
       : await sources.envFiles.readFor(folder, names);
-  return { ...found, unset: names.filter((name) => found.values[name] === undefined && env[name] === undefined) };
+  const others = names.filter((name) => found.values[name] === undefined);
+  sources.envFiles.learn(others.filter((name) => !NO_SECRETS.test(name)).flatMap((name) => env[name] ?? []));
+  return {
+    ...found,
+    unset: others.filter((name) => env[name] === undefined),
+    inherited: others.filter((name) => env[name] !== undefined),
+  };
 }
 
 /** Returns the environment for a plan of the file: for the variables that it names, and those in `--env NAME`. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { sha256 } from '../core/sha256.ts';
+import { MASK } from '../render/mask-places.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
 import { replaceFile } from '../safety/files/replace-file.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
@@ -10,6 +11,7 @@ import { diffTexts, editText } from './edit-text.ts';
 import type { Edit } from './edit-text.ts';
 import { assertOneReading } from './compare-readings.ts';
 import type { DstackReader } from './compare-readings.ts';
+import { maskConfiguration } from './mask-configuration.ts';
 import { decodeText, parseText } from './parse-text.ts';
 import { readConfigurationHead } from './read-configuration.ts';
 
@@ -52,7 +54,7 @@ export async function writeConfiguration(
   const text = newText(request, previous?.text);
   const checked = await check({ text, shownPath: file, folder: path.dirname(place.realPath) });
   const hash = sha256(text);
-  const result = { checked, diff: diffTexts(file, previous?.text, text), hash, previous, unrecorded: false };
+  const result = { checked, diff: diffMasked(file, previous?.text, text), hash, previous, unrecorded: false };
   if (checked.verdict !== 'valid') return { kind: 'invalid', ...result };
   await assertOneReading(await reader(), { text, value: parseText(text, file).value, shownPath: file });
   if (previous?.hash === hash) return { kind: 'unchanged', ...result };
@@ -81,6 +83,13 @@ export async function writeConfiguration(
     },
   });
   return { kind: 'written', ...result, unrecorded: !succeeds(() => record('done', 'done')) };
+}
+
+/** Returns the diff without secrets. One that only changes a secret says so. */
+function diffMasked(file: string, before: string | undefined, after: string): string {
+  const old = before === undefined ? undefined : maskConfiguration(before).text;
+  const shown = maskConfiguration(after).text;
+  return old === shown && before !== after ? `Only masked values of ${file} change.` : diffTexts(file, old, shown);
 }
 
 function succeeds(act: () => void): boolean {
@@ -138,6 +147,3 @@ function newText({ text, edits }: WriteRequest, previous: string | undefined): s
     );
   return editText(previous, edits ?? []);
 }
-
-/** The replacement for a secret in outputs. */
-const MASK = '[masked]';

@@ -1,6 +1,7 @@
 import type { Exit, Transcript } from '../core/transcript.ts';
 import { cutText } from './cut-text.ts';
 import type { CutOptions, CutText } from './cut-text.ts';
+import { maskOutput } from './mask-places.ts';
 
 /** Puts a text between fences that the text can't close. */
 export function fenceText(text: string): string {
@@ -37,8 +38,8 @@ function joinStreams(transcript: Transcript): string {
     transcript.omittedBytes === 0
       ? []
       : [`[… ${transcript.omittedBytes} bytes in the middle of this output were dropped …]`];
-  const stdout = transcript.stdout.trimEnd();
-  const stderr = transcript.stderr.trimEnd();
+  const stdout = maskOutput(transcript.stdout).trimEnd();
+  const stderr = maskOutput(transcript.stderr).trimEnd();
   return [...omitted, stdout, ...(stderr === '' ? [] : [`--- standard error ---\n${stderr}`])]
     .filter((part) => part !== '')
     .join('\n');

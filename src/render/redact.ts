@@ -1,14 +1,14 @@
+import { MASK, maskText } from './mask-places.ts';
+
 /** Masks secrets in texts. */
 export interface Redactor {
   /** Adds values to mask. Ignores values shorter than 6 characters, which would mask ordinary words. */
   readonly add: (secrets: Iterable<string>) => void;
-  /** Masks every known secret: the plain value, and its JSON, URL and Base64 encodings. */
+  /** Masks every known secret: the plain value, and its JSON, URL and Base64 encodings. Masks private keys and users in URLs, too. */
   readonly redact: (text: string) => string;
 }
 
 const MIN_LENGTH = 6;
-/** Replaces a masked value. */
-export const MASK = '[masked]';
 
 /** Creates a redactor. It never forgets a secret: one that was replaced may still occur in an old log. */
 export function createRedactor(secrets: Iterable<string> = []): Redactor {
@@ -22,7 +22,7 @@ export function createRedactor(secrets: Iterable<string> = []): Redactor {
   add(secrets);
   return {
     add,
-    redact: (text) => (pattern === undefined ? text : text.replace(pattern, MASK)),
+    redact: (text) => maskText(pattern === undefined ? text : text.replace(pattern, MASK)),
   };
 }
 

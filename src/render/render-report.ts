@@ -1,6 +1,7 @@
 import { isRecord } from '../core/is-record.ts';
 import type { Outcome, Printed, Report } from '../core/report.ts';
 import { fenceText, formatTranscript } from './format-transcript.ts';
+import { maskPlaces, secretPlace } from './mask-places.ts';
 
 /** Filters for every text that is shown. */
 export interface OutputFilters {
@@ -25,7 +26,7 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
   const pieces = report.printed.map((printed) =>
     showPrinted(printed, filters, Math.floor(MAX_CHARS / report.printed.length)),
   );
-  const facts = Object.fromEntries(Object.entries(report.facts).filter(([, value]) => value !== undefined));
+  const facts = maskFacts(report.facts);
   const text = [
     report.summary,
     ...pieces.map((piece) => fenceText(piece.text)),
@@ -45,6 +46,14 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
     text: filters.redact(text.join('\n\n')),
     structured: redactValues(structured, filters),
   };
+}
+
+/** Masks secrets in the facts that come from dstack's JSON. The confirmation token is this server's own, and has to be shown. */
+function maskFacts(facts: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const known = Object.entries(facts).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(
+    known.map(([name, value]) => [name, name === 'token' ? value : maskPlaces(value, secretPlace(name))]),
+  );
 }
 
 /** Whether a result with this outcome is an error in MCP's terms. */

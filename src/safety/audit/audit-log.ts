@@ -16,7 +16,7 @@ import {
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
-import { MASK } from '../../render/redact.ts';
+import { MASK } from '../../render/mask-places.ts';
 import type { PendingChange, ConsentLevel } from '../../core/change.ts';
 import type { Limit } from '../../core/cost.ts';
 

@@ -54,6 +54,26 @@ describe('write_config', () => {
     await rm(path.join(home, 'new.dstack.yml'));
   });
 
+  test('literal secrets are masked in what is shown, and stay in the file', async () => {
+    const text = `${TEXT}env:\n  - HF_TOKEN=hf_0123456789\nregistry_auth: {username: me, password: passw0rd}\n`;
+    const { diff, hash } = await service.write({ file: 'secret.dstack.yml', text });
+    expect(await read('secret.dstack.yml')).toBe(text);
+    const shown = await service.readMasked('secret.dstack.yml');
+    expect(shown).toMatchObject({ hash, masked: ['env.HF_TOKEN', 'registry_auth.username', 'registry_auth.password'] });
+    const next = { file: 'secret.dstack.yml', expectedHash: hash };
+    await expect(service.write({ ...next, text: shown.text })).rejects.toMatchObject({ code: 'invalid-input' });
+    const changed = await service.write({ ...next, edits: [{ path: 'registry_auth.password', value: 'an0ther' }] });
+    expect(changed).toMatchObject({ kind: 'written', diff: expect.stringMatching(/^Only masked values of/) });
+    const broken = await service.check({
+      text: text.replace('- HF', '- 7HF').replace('username', 'user'),
+      shownPath: 'x',
+    });
+    expect(broken.verdict).toBe('invalid');
+    for (const seen of [diff, shown.text, broken.transcript.stdout.split("dstack's output")[0]])
+      expect(seen).not.toMatch(/hf_0|passw0rd/);
+    await rm(path.join(home, 'secret.dstack.yml'));
+  });
+
   test('edits properties and keeps comments, order and formatting', async () => {
     const { hash } = await service.read(FILE);
     const edits = [
