@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import type { CardUse } from '../core/card.ts';
 import { ToolError } from '../core/errors.ts';
+import { isRecord } from '../core/is-record.ts';
+import { describeIssue } from './describe-issue.ts';
 import type { ToolContext } from './tool-context.ts';
 import type { Effect, Report, Question } from '../core/report.ts';
 import { OUTCOMES } from '../core/report.ts';
@@ -33,30 +35,39 @@ export function defineTool<Input extends z.ZodObject, Facts extends z.ZodObject>
   return {
     ...tool,
     prepare(raw) {
-      const parsed = tool.input.safeParse(raw ?? {});
-      if (!parsed.success) throw invalidInput(tool, parsed.error.issues);
+      const given = withoutFillers(tool.input, raw ?? {});
+      const parsed = tool.input.safeParse(given);
+      if (!parsed.success) throw invalidInput(tool, parsed.error.issues, given);
       return (context) => tool.run(parsed.data, context);
     },
   };
 }
 
+/** Gemini CLI adds this key to the schema of every tool, and passes it on. */
+const HOST_KEY = 'wait_for_previous';
+
+/** Drops what a host adds, and optional arguments that a model filled with an empty string. */
+function withoutFillers(input: z.ZodObject, raw: unknown): unknown {
+  if (!isRecord(raw)) return raw;
+  const fields: Readonly<Record<string, z.ZodType>> = input.shape;
+  const isFiller = (name: string, value: unknown): boolean => {
+    const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    return field === undefined ? name === HOST_KEY : value === '' && field.safeParse(undefined).success;
+  };
+  return Object.fromEntries(Object.entries(raw).filter(([name, value]) => !isFiller(name, value)));
+}
+
 function invalidInput(
   { name, input }: { name: string; input: z.ZodObject },
   issues: readonly z.core.$ZodIssue[],
+  given: unknown,
 ): ToolError {
   const fields = Object.keys(input.shape);
   return new ToolError(
     'invalid-input',
-    `The arguments of ${name} aren't valid, nothing was run: ${issues.map(describeIssue).join('; ')}.`,
+    `The arguments of ${name} aren't valid, nothing was run: ${issues.map((issue) => describeIssue(issue, given)).join('; ')}.`,
     `${name} takes: ${fields.join(', ') || 'no arguments'}. Correct them and call it again.`,
   );
-}
-
-function describeIssue(issue: z.core.$ZodIssue): string {
-  const where = issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
-  if (issue.code === 'unrecognized_keys')
-    return `${where}unknown ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
-  return `${where}${issue.message}`;
 }
 
 /** Fields of every result, in addition to the tool's facts. */

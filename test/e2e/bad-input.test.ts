@@ -112,7 +112,14 @@ const REFUSED: readonly Refused[] = [
     /No project --all is configured/,
     /Configured: main/,
   ],
-  ['a name that is a flag', 'get', { name: '-rf' }, 'invalid-input', /name: a dstack name/, /get takes: name, kind/],
+  [
+    'a name that is a flag',
+    'get',
+    { name: '-rf' },
+    'invalid-input',
+    /name: must be a dstack name/,
+    /get takes: name, kind/,
+  ],
   [
     'a switch with a value',
     'plan',
@@ -190,7 +197,7 @@ const REFUSED: readonly Refused[] = [
     /is a preset, which dstack can't create detached.*Nothing was run/,
     /The user can run `dstack apply -f preset\.dstack\.yml`.*presets/,
   ],
-  ['no token', 'apply', {}, 'invalid-input', /token: Invalid input/, /apply takes: token/],
+  ['no token', 'apply', {}, 'invalid-input', /token: missing; it must be a string/, /apply takes: token/],
   ['a token of nobody', 'apply', { token: 'abcdefg-abcdefg' }, 'token-unknown', /didn't issue it/, /call plan/],
   [
     'a token with another argument',

@@ -1,7 +1,25 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import * as z from 'zod';
 import { annotationsOf, defineTool, outputSchema } from '../../../src/tool/tool.ts';
+import type { AnyTool } from '../../../src/tool/tool.ts';
+import type { Report } from '../../../src/core/report.ts';
 import { tools } from '../../../tools/index.ts';
+
+const definition = () => ({
+  name: 'example',
+  title: 'An example',
+  description: 'An example.',
+  facts: z.object({}),
+  effect: 'read' as const,
+  run: async () => ({ outcome: 'done' as const, summary: 'It is done.', printed: [], facts: {} }),
+});
+
+/** Runs a tool that needs nothing of its context; returns the input that it got. */
+function inputOf(input: z.ZodObject, given: unknown): unknown {
+  const run = vi.fn<(input: unknown) => Promise<Report<object>>>(definition().run);
+  void Reflect.apply(defineTool({ ...definition(), input, run }).prepare(given), undefined, []);
+  return run.mock.calls[0]?.[0];
+}
 
 const tool = defineTool({
   name: 'example',
@@ -28,6 +46,85 @@ test('an unknown key of a part is named with the part', () => {
   expect(() => strict.prepare({ part: { x: 1 } })).toThrow(/part: unknown "x"/);
 });
 
+const limits = defineTool({
+  ...definition(),
+  input: z.strictObject({
+    name: z
+      .string()
+      .min(2)
+      .max(4)
+      .regex(/^[a-z]+$/, 'lowercase letters'),
+    mode: z.enum(['on', 'off']),
+    count: z.int().min(1).max(9).optional(),
+    price: z.number().positive().optional(),
+    list: z.array(z.string()).min(1).max(2).optional(),
+    flags: z.record(z.string(), z.unknown()).optional(),
+    full: z.boolean().optional(),
+  }),
+});
+
+test.for([
+  [{ name: 'aaaaa', mode: 'on' }, 'name: must have at most 4 characters'],
+  [{ name: 'a', mode: 'on' }, 'name: must have at least 2 characters'],
+  [{ name: 'AA', mode: 'on' }, 'name: must be lowercase letters'],
+  [{ mode: 'on' }, 'name: missing; it must be a string'],
+  [{ name: null, mode: 'on' }, 'name: must be a string, not null'],
+  [{ name: 'ab' }, 'mode: missing; it must be one of "on", "off"'],
+  [{ name: 'ab', mode: 'ON' }, 'mode: must be one of "on", "off"'],
+  [{ name: 'ab', mode: 'on', count: 1.5 }, 'count: must be a whole number, not 1.5'],
+  [{ name: 'ab', mode: 'on', count: '3' }, 'count: must be a number, not a string'],
+  [{ name: 'ab', mode: 'on', count: 0 }, 'count: must be at least 1'],
+  [{ name: 'ab', mode: 'on', count: 10 }, 'count: must be at most 9'],
+  [{ name: 'ab', mode: 'on', price: 0 }, 'price: must be more than 0'],
+  [{ name: 'ab', mode: 'on', list: [] }, 'list: must have at least 1 item'],
+  [{ name: 'ab', mode: 'on', list: ['a', 'b', 'c'] }, 'list: must have at most 2 items'],
+  [{ name: 'ab', mode: 'on', list: ['a', 7] }, 'list.1: must be a string, not 7'],
+  [{ name: 'ab', mode: 'on', flags: [] }, 'flags: must be an object, not a list'],
+  [{ name: 'ab', mode: 'on', full: 'yes' }, 'full: must be true or false, not a string'],
+  ['text', 'must be an object, not a string'],
+] as const)('the problem of %j is described in words of this server', ([given, problem]) => {
+  expect(() => limits.prepare(given)).toThrow(`nothing was run: ${problem}.`);
+});
+
+test('no problem is described in the words of the validator, whichever tool has it', () => {
+  const bad = [7, 'x'.repeat(10_001), {}, [], null, -1];
+  const problems = tools.flatMap((one) =>
+    Object.keys(one.input.shape).flatMap((field) => bad.map((value) => problemOf(one, { [field]: value }))),
+  );
+  expect(problems.filter((problem) => /Invalid|Too (?:big|small)|expected (?!hash)/.test(problem))).toEqual([]);
+});
+
+function problemOf(one: AnyTool, given: unknown): string {
+  try {
+    one.prepare(given);
+    return '';
+  } catch (error) {
+    return `${one.name}: ${String(error)}`;
+  }
+}
+
+test('a key that Gemini CLI adds to every tool is dropped, and no other one', () => {
+  const named = z.strictObject({ name: z.string() });
+  expect(inputOf(named, { name: 'a', wait_for_previous: true })).toEqual({ name: 'a' });
+  expect(() => inputOf(named, { name: 'a', wait_for_next: true })).toThrow(/unknown "wait_for_next"/);
+  const own = z.strictObject({ wait_for_previous: z.boolean() });
+  expect(inputOf(own, { wait_for_previous: true })).toEqual({ wait_for_previous: true });
+});
+
+test('an empty string is absent where it is optional, and a problem where it is required', () => {
+  const input = z.strictObject({
+    name: z.string().min(1),
+    project: z.string().min(1).optional(),
+    mode: z.enum(['a']).optional(),
+    count: z.int().optional(),
+    edits: z.array(z.object({ value: z.string().optional() })).optional(),
+  });
+  const given = { name: 'a', project: '', mode: '', count: '', edits: [{ value: '' }] };
+  expect(inputOf(input, given)).toEqual({ name: 'a', edits: [{ value: '' }] });
+  expect(() => inputOf(input, { name: '' })).toThrow(/name: must have at least 1 character\./);
+  expect(() => inputOf(input, { name: 'a', project: ' ', mode: ' ' })).toThrow(/mode: must be "a"/);
+});
+
 test('a tool without arguments says that it takes none', () => {
   const none = defineTool({ ...definition(), input: z.strictObject({}) });
   expect(() => none.prepare({ x: 1 })).toThrow(
@@ -49,13 +146,4 @@ test('the annotations of every tool follow from its effect', () => {
   for (const effect of ['change', 'destroy'] as const)
     expect(annotationsOf({ effect })).toEqual({ readOnlyHint: false, destructiveHint: true });
   for (const one of tools) expect(annotationsOf(one).readOnlyHint, one.name).toBe(one.effect === 'read');
-});
-
-const definition = () => ({
-  name: 'example',
-  title: 'An example',
-  description: 'An example.',
-  facts: z.object({}),
-  effect: 'read' as const,
-  run: async () => ({ outcome: 'done' as const, summary: 'It is done.', printed: [], facts: {} }),
 });
