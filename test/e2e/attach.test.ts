@@ -34,7 +34,7 @@ async function connectOnce(kind?: ClientKind): Promise<TestClient> {
   return connect({ env: home.env, ...(kind === undefined ? {} : { kind }) });
 }
 
-/** Attaches, and asks again while the machine is being reached. */
+/** Attaches, and repeats the call while the instance can't be reached yet. */
 async function attach(client: TestClient, input: Readonly<Record<string, unknown>>): Promise<Answer> {
   return until(
     () => client.call('attach', input),
@@ -59,13 +59,13 @@ beforeAll(async () => {
   await start(task(run, { ports: [PORT], commands: ['python -m http.server 8000'] }), run);
 });
 
-/** Returns what is left in the home folder, without the servers that tests talk to. */
+/** Returns the commands of processes in the home folder, without the server under test and its worker. */
 const others = async (client?: TestClient): Promise<readonly string[]> =>
   (await processesIn(home.home))
     .filter(({ pid, command }) => pid !== client?.pid && !command.includes('warm_worker'))
     .map(({ command }) => command);
 
-test('an attachment forwards a port, runs a command over SSH, and outlives the server that made it', async () => {
+test('an attachment forwards a port, runs a command over SSH, and outlives the server that created it', async () => {
   const first = await connectOnce();
   const localPort = await getPort({ host: '127.0.0.1' });
   const attached = await attach(first, { run, ports: [`${localPort}:${PORT}`] });

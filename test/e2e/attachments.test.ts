@@ -248,16 +248,19 @@ describe('after the server that attached has exited', () => {
     await expectNothingLeft(port);
   });
 
-  test.runIf(isLinux)('right after the start, before the process was recorded, it is found all the same', async () => {
-    const { port, mapping } = await mappedPort();
-    const first = await start(open(), 'web', { ports: [mapping] });
-    const { leader: _leader, facts: _facts, tunnel: _tunnel, ...rest } = await readRecord('web');
-    await writeRecord('web', rest);
-    const next = open();
-    expect(await next.list()).toMatchObject([{ pid: first.attachment.pid, state: { kind: 'attached' } }]);
-    await next.stop('web');
-    await expectNothingLeft(port);
-  });
+  test.runIf(isLinux)(
+    'right after the start, before the process was recorded, the next server still finds it',
+    async () => {
+      const { port, mapping } = await mappedPort();
+      const first = await start(open(), 'web', { ports: [mapping] });
+      const { leader: _leader, facts: _facts, tunnel: _tunnel, ...rest } = await readRecord('web');
+      await writeRecord('web', rest);
+      const next = open();
+      expect(await next.list()).toMatchObject([{ pid: first.attachment.pid, state: { kind: 'attached' } }]);
+      await next.stop('web');
+      await expectNothingLeft(port);
+    },
+  );
 
   test('another process with its pid is not signalled', async () => {
     const { port, mapping } = await mappedPort();
@@ -316,7 +319,7 @@ describe('after the server that attached has exited', () => {
 
 describe('stopping', () => {
   test.runIf(isLinux)(
-    'ends what a killed dstack attach left behind: the ssh in the background, its proxy, the port',
+    'ends what a killed dstack attach left running: the background ssh, its proxy, the port',
     async () => {
       const { port, mapping } = await mappedPort();
       const attachments = open();
@@ -350,7 +353,7 @@ describe('stopping', () => {
     await exited;
     await expectNothingLeft(port);
   });
-  test('something that is not attached does nothing', async () => {
+  test('a run that is not attached does nothing', async () => {
     expect(await open().stop('nosuch')).toEqual([]);
   });
 });

@@ -43,7 +43,7 @@ beforeAll(async () => {
   client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, atEnd });
 });
 
-/** The names of all runs that the server knows, finished ones included. */
+/** Returns the names of all runs of the server, including finished ones. */
 async function runNames(): Promise<readonly string[]> {
   const { url, token } = inject('sandbox');
   const runs = await createRestClient(url, token)('/api/runs/list', { project_name: 'main', limit: 100 });
@@ -59,7 +59,7 @@ function expectRefusal(answer: Answer, { code, says, next }: { code: string; say
   expect(answer.facts['outcome']).toBe('refused');
   expect(answer.facts['summary']).toMatch(says);
   expect(answer.facts['next']).toMatch(next);
-  // Clients show the model one of the two channels alone.
+  // Clients show the model only one of the two channels.
   expect(answer.text).toContain(answer.facts['summary']);
   expect(answer.text).toContain(answer.facts['next']);
   expect(answer.text).toContain(`code: ${code}`);
@@ -228,7 +228,7 @@ const REFUSED: readonly Refused[] = [
   ],
 ];
 
-describe('what is asked wrongly is refused before dstack is asked, with the next step', () => {
+describe('a wrong call is refused before dstack runs, with the next step', () => {
   test.each(REFUSED)('%s (%s)', async (_what, tool, input, code, says, next) => {
     const before = await recorder.calls();
     expectRefusal(await client.call(tool, input), { code, says, next });
@@ -239,7 +239,7 @@ describe('what is asked wrongly is refused before dstack is asked, with the next
     Object.keys(tool.input.shape).map((field) => ({ tool: tool.name, field })),
   );
 
-  test.each(wrongTypes)('a wrong type for `$field` of $tool', async ({ tool, field }) => {
+  test.each(wrongTypes)('a value of the wrong type for `$field` of $tool', async ({ tool, field }) => {
     const before = await recorder.calls();
     for (const value of [[{}], null]) {
       const answer = await client.call(tool, { [field]: value });
@@ -263,7 +263,7 @@ describe('what is asked wrongly is refused before dstack is asked, with the next
   });
 });
 
-describe('what no longer fits the world is refused, and nothing is changed', () => {
+describe('a change that no longer matches the current state is refused, and nothing is changed', () => {
   test('a token for another tool, and a token that was used', async () => {
     const name = uniqueName('tokens');
     await home.write('tokens.dstack.yml', task(name, { commands: ['exit 0'] }));
@@ -357,7 +357,7 @@ describe('what no longer fits the world is refused, and nothing is changed', () 
     ['get', { name: 'nosuch-gateway', kind: 'gateway' }],
     ['delete', { kind: 'fleet', name: 'nosuch-fleet' }],
     ['delete', { kind: 'volume', name: 'nosuch-volume' }],
-  ] as const)('%s of what is not there: %o', async (tool, input) => {
+  ] as const)('%s of something that does not exist: %o', async (tool, input) => {
     const answer = await client.call(tool, input);
     expect(answer.isError, answer.text).toBe(true);
     expect(answer.facts['code']).toMatch(/^(?:not-found|invalid-name)$/);
@@ -387,7 +387,7 @@ describe('problems of the setup are reported with a fix', () => {
     const { env = {}, ...server } = setUp;
     const own = await createTestHome(server);
     await own.write(FILE, task(NAME));
-    // The help pages that the shared server has read already.
+    // The help pages that the shared server has read before.
     const known = { DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_STATE_DIR: home.stateDir };
     const broken = await connect({ env: { ...own.env, ...known, ...env } });
     const [examined, listed, ...answers] = await Promise.all([
@@ -402,21 +402,21 @@ describe('problems of the setup are reported with a fix', () => {
       expect(facts['next']).toMatch(wanted.next);
       expect(facts['token']).toBeUndefined();
     }
-    // The tools are there all the same, and doctor says it too.
+    // The tools are listed anyway, and doctor reports it as well.
     expect(listed).toHaveLength(tools.length);
     expect(examined.facts['healthy'], examined.text).toBe(false);
     expect(examined.text).toMatch(wanted.says);
     return broken;
   }
 
-  test('the server is not reached', async () => {
+  test('an unreachable server', async () => {
     await expectEach(
       { url: 'http://127.0.0.1:9' },
       { code: /^unreachable$/, says: /Failed to connect to dstack server http:\/\/127\.0\.0\.1:9/, next: /doctor/ },
     );
   });
 
-  test('the token of the dstack server is wrong, and is shown nowhere', async () => {
+  test('a wrong access token, which is never shown', async () => {
     const token = 'not-the-token-of-this-server';
     const broken = await expectEach(
       { token },
@@ -426,7 +426,7 @@ describe('problems of the setup are reported with a fix', () => {
     expect(said.map(({ text }) => text).join('\n')).not.toContain(token);
   });
 
-  test('dstack is not installed', async () => {
+  test('a missing dstack', async () => {
     await expectEach(
       { env: { DSTACK_MCP_CLI: '/nowhere/dstack' } },
       { code: /^cli-not-found$/, says: /no executable file at \/nowhere\/dstack/, next: /uv tool install dstack/ },
@@ -450,7 +450,7 @@ describe('problems of the setup are reported with a fix', () => {
     );
   });
 
-  test('the CLI is too old for a tool', async () => {
+  test('a CLI that is too old for a tool', async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-cli-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const cli = await writeExecutable(folder, 'dstack', OLD_CLI);
@@ -467,12 +467,12 @@ describe('problems of the setup are reported with a fix', () => {
       expect(answer.facts['summary']).toMatch(new RegExp(`dstack 0\\.16\\.5 doesn't document \`${command}`));
       expect(answer.facts['next']).toMatch(/upgrade: `uv tool upgrade dstack`/);
     }
-    // What it does document still works.
+    // Documented commands still work.
     expect((await old.call('ps')).facts['outcome']).toBe('done');
     expect((await old.call('doctor')).text).toMatch(/0\.16\.5 doesn't document .*\bevent\b.*\n.*fix: Upgrade/);
   });
 
-  /** Documents `ps` and `stop` alone, in the form of argparse. */
+  /** Documents only `ps` and `stop`, in argparse's format. */
   const OLD_CLI = [
     '#!/bin/sh',
     'case "$*" in',
@@ -485,7 +485,7 @@ describe('problems of the setup are reported with a fix', () => {
   ];
 });
 
-test('a call that is cancelled half-way leaves no process, and the server answers the next one', async () => {
+test('a call that is cancelled halfway leaves no process, and the server answers the next one', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-cli-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const begun = path.join(folder, 'begun');

@@ -17,11 +17,11 @@ beforeAll(async () => {
   await home.write('good.dstack.yml', task('good'));
   recorder = await createRecorder(home);
   client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, atEnd });
-  // So that what dstack documents is read already.
+  // Reads the help pages first.
   await client.call('help', { command: 'apply' });
 });
 
-/** Good values for the other parameters that a call needs, for the bad one to be what it is refused for. */
+/** Good values for the other required parameters, so that only the bad one causes the refusal. */
 const GOOD: Readonly<Record<string, unknown>> = {
   file: 'good.dstack.yml',
   token: 'abcdefg-abcdefg',
@@ -70,14 +70,14 @@ const cases = parameters.flatMap(({ tool, name, label, bad }) =>
     .map((each) => ({ ...each, tool, name, label })),
 );
 
-describe('each parameter of each tool refuses, before dstack is asked,', () => {
+describe('each parameter of each tool is validated before dstack runs:', () => {
   test.each(cases)('$label: $what', async ({ tool, name, label, value, refusedBy }) => {
     const before = await recorder.calls();
     const answer = await client.call(tool.name, { ...required(tool.input), ...REQUIRED_WITH[label], [name]: value });
     expect(answer.isError, answer.text).toBe(true);
     expect(answer.facts['outcome'], answer.text).toBe('refused');
     expect(answer.facts['code'] === 'invalid-input' || refusedBy === 'rules', answer.text).toBe(true);
-    // By its own name, or by that of the flag that it becomes.
+    // By its own name, or by that of its flag.
     const names = [name.replaceAll('_', '[-_]'), ...(refusedBy === 'rules' ? [CALLED[name] ?? name] : [])];
     expect(answer.facts['summary']).toMatch(new RegExp(`\\b(?:${names.join('|')})\\b`, 'i'));
     expect(answer.facts['next']).toEqual(expect.any(String));
@@ -85,7 +85,7 @@ describe('each parameter of each tool refuses, before dstack is asked,', () => {
   });
 });
 
-describe('flags that are handed on', () => {
+describe('values of flags for dstack are validated:', () => {
   const withFlags = tools
     .filter(({ input }) => Object.hasOwn(input.shape, 'flags'))
     .map(({ name, input }) => ({ name, input }));
@@ -112,8 +112,8 @@ describe('flags that are handed on', () => {
   );
 });
 
-describe('the table', () => {
-  test('covers every parameter, each with values of another type, and knows what a call needs', () => {
+describe('the table of bad values', () => {
+  test('covers every parameter with values of other types, and has the values that a call needs', () => {
     for (const { label, bad } of parameters) expect(bad.length, label).toBeGreaterThanOrEqual(2);
     const needed = tools.flatMap(({ input }) => Object.entries(required(input)));
     expect(needed.filter(([, value]) => value === undefined)).toEqual([]);
@@ -123,7 +123,7 @@ describe('the table', () => {
     for (const label of present) expect(labels).toContain(label);
   });
 
-  test('is derived from schemas, and fails for a kind of schema that it does not know', () => {
+  test('is derived from the schemas, and fails on an unknown kind of schema', () => {
     expect(badValues({ type: 'integer', minimum: 0, maximum: 20 }).map(({ value }) => value)).toEqual([
       '7',
       1.5,

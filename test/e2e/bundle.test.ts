@@ -32,7 +32,7 @@ function fillIn(text: string, folder: string, settings: Readonly<Record<string, 
     .replace(/\$\{user_config\.(\w+)\}/, (placeholder, name: string) => settings[name] ?? placeholder);
 }
 
-test('the bundle is small, holds no packages, and its manifest is valid', async () => {
+test('the bundle is small, contains no packages, and has a valid manifest', async () => {
   const { folder, file } = await unpackInEmptyFolder();
   expect((await stat(file)).size).toBeLessThan(5_000_000);
   expect((await readdir(folder)).toSorted()).toEqual(['LICENSE', 'README.md', 'dist', 'docs', 'manifest.json']);
@@ -52,7 +52,7 @@ test('the bundle is small, holds no packages, and its manifest is valid', async 
   expect(validateManifest(path.join(folder, 'manifest.json'))).toBe(true);
 });
 
-test('the bundle says whom to ask, what it does with data, and shows an icon; a person can set what matters', async () => {
+test('the manifest has support and privacy links, an icon, and the main settings', async () => {
   const { folder } = await unpackInEmptyFolder();
   const manifest = z
     .looseObject({
@@ -76,7 +76,7 @@ test('the bundle says whom to ask, what it does with data, and shows an icon; a 
   expect(manifest.prompts.length).toBeGreaterThan(3);
 });
 
-test('the unpacked bundle, started by its manifest with a bare environment, plans a run', async () => {
+test('the unpacked bundle plans a run when its manifest starts it with an empty environment', async () => {
   const { folder } = await unpackInEmptyFolder();
   const manifest = manifestSchema.parse(JSON.parse(await readFile(path.join(folder, 'manifest.json'), 'utf8')));
   const home = await createTestHome();
@@ -89,7 +89,7 @@ test('the unpacked bundle, started by its manifest with a bare environment, plan
     env: {
       HOME: home.home,
       PATH: '/usr/bin:/bin',
-      // A busy machine may take longer than a person would wait.
+      // A busy machine may need more time than the default.
       DSTACK_MCP_TIMEOUT: '100',
       ...Object.fromEntries(Object.entries(env).map(([name, value]) => [name, fillIn(value, folder, settings)])),
     },

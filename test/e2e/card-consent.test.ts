@@ -39,7 +39,7 @@ const changeCard = z.strictObject({
 
 const clients = new Map<ClientKind, Promise<TestClient>>();
 
-/** The client of this kind that shows cards, one for all tests that ask nothing else of it: each server costs seconds of a core. */
+/** Returns the shared client of this kind that shows cards, since each server costs seconds of CPU time. */
 function cardClient(kind: ClientKind = CLIENTS[0]): Promise<TestClient> {
   const client = clients.get(kind) ?? connect({ env: home.env, kind, showsCards: true, atEnd });
   clients.set(kind, client);
@@ -63,8 +63,8 @@ async function planRun(client: TestClient): Promise<{ name: string; plan: Answer
 const decide = (client: TestClient, preview: Answer, input: Record<string, unknown>): Promise<Answer> =>
   client.call('decide', { nonce: cardOf(preview).nonce, ...input });
 
-describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
-  test('a click on Approve submits the run, once; until then the token waits, and afterwards it returns the result', async () => {
+describe.each(CLIENTS)('with the %s and cards', (kind) => {
+  test('Approve submits the run once; the token waits until then, and returns the result afterwards', async () => {
     const client = await cardClient(kind);
     const { name, plan, token } = await planRun(client);
     const card = cardOf(plan);
@@ -95,7 +95,7 @@ describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
     expect(repeated.facts['summary']).toMatch(/^This token was used before; nothing was done again/);
   });
 
-  test('a click on Decline closes it for good', async () => {
+  test('Decline closes the change permanently', async () => {
     const client = await cardClient(kind);
     const { name, plan, token } = await planRun(client);
     for (const answer of [
@@ -109,7 +109,7 @@ describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
     expect(await runNames()).not.toContain(name);
   });
 
-  test('the page is served with leave to load nothing, and is named by the tools whose results it shows', async () => {
+  test('the page may load nothing, and the tools that have a card link to it', async () => {
     const client = await cardClient(kind);
     const tools = z
       .array(z.looseObject({ name: z.string(), _meta: z.looseObject({ ui: z.unknown() }).optional() }))
@@ -134,7 +134,7 @@ describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
     });
   });
 
-  test('a client that shows none gets none: no nonce, no click, and the token counts as it does without a card', async () => {
+  test('a client without cards gets no nonce and cannot decide, and its token works as usual', async () => {
     const client = await connect({ env: home.env, kind });
     const { name, plan, token } = await planRun(client);
     expect(plan.card).toBeUndefined();
@@ -149,7 +149,7 @@ describe.each(CLIENTS)('with the %s, which shows cards', (kind) => {
   });
 });
 
-test('what is running is stopped by a click, and aborted only with its name', async () => {
+test('a click stops a run; aborting it requires its name', async () => {
   const client = await cardClient();
   const [first, second] = [await planRun(client), await planRun(client)];
   for (const { name, plan } of [first, second]) {
@@ -177,7 +177,7 @@ test('what is running is stopped by a click, and aborted only with its name', as
   expect(stopped.facts['consent']).toMatch(/^person-card/);
 });
 
-test('the card of a plan has what its money is made of', async () => {
+test('the card of a plan has the offers, machines and duration that determine its cost', async () => {
   const client = await cardClient();
   const name = uniqueName('terms');
   const plan = async (configuration: Record<string, unknown>): Promise<Answer> => {
@@ -196,7 +196,7 @@ test('the card of a plan has what its money is made of', async () => {
   expect(fleet.maxDurationHours).toBeUndefined();
 });
 
-test('each result says what its card shows, and a refused or empty one that there is nothing to', async () => {
+test('each result has the view for its card, and a refused or empty one has none', async () => {
   const client = await cardClient();
   const views = async (tool: string, input: Record<string, unknown> = {}): Promise<unknown> =>
     (await client.call(tool, input)).card;
@@ -213,7 +213,7 @@ test('each result says what its card shows, and a refused or empty one that ther
   expect(await views('fleet')).toBeUndefined();
 });
 
-test('where a person is needed, the card is enough, and nothing else of this client is', async () => {
+test('if a person is required, only the card of this client is sufficient', async () => {
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CONFIRM: 'person' }, showsCards: true });
   const { name, plan, token } = await planRun(client);
   expect((await client.call('apply', { token })).facts['outcome']).toBe('waiting-for-person');
@@ -222,7 +222,7 @@ test('where a person is needed, the card is enough, and nothing else of this cli
   expect(await runNames()).toContain(name);
 });
 
-test('a client that shows forms as well is asked in a form when the token comes first', async () => {
+test('a client with forms and cards gets a form if the token arrives before a click', async () => {
   const client = await connect({ env: home.env, showsCards: true, person: agreeing });
   const { plan, token } = await planRun(client);
   const applied = await client.call('apply', { token });
@@ -252,7 +252,7 @@ test('of twenty clicks and ten tokens at once, one submits a run', async () => {
   expect((await runNames()).filter((other) => other === name)).toHaveLength(1);
 });
 
-test('nothing that a model or a log reads has the nonce in it', async () => {
+test('no text for the model and no log contains the nonce', async () => {
   const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'trace' }, showsCards: true });
   const { plan, token } = await planRun(client);
   const { nonce } = cardOf(plan);
@@ -271,7 +271,7 @@ test('nothing that a model or a log reads has the nonce in it', async () => {
   expect(client.stderr()).not.toContain(nonce);
 });
 
-test('cards that the operator has switched off are nowhere: not in the list, not in results, not in the way', async () => {
+test('without cards by setting, neither the tool list nor any result mentions them, and tokens work', async () => {
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CARD: 'off' }, showsCards: true });
   expect(JSON.stringify(await client.listTools())).not.toContain('ui://');
   await expect(client.features.readResource({ uri: 'ui://dstack/card' })).rejects.toThrow(/not found/i);
@@ -283,7 +283,7 @@ test('cards that the operator has switched off are nowhere: not in the list, not
   expect((await client.call('apply', { token })).facts['consent']).toMatch(/^token: /);
 });
 
-test('a package that lacks the page serves everything else', async () => {
+test('a package without the page still serves everything else', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-no-card-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const dist = inRepository('dist');

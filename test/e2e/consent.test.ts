@@ -29,7 +29,7 @@ const apply = (client: TestClient, plan: Answer): Promise<Answer> =>
   client.call('apply', { token: plan.facts['token'] });
 
 describe.each(CLIENTS)('with the %s', (kind) => {
-  test('a client without forms: the token counts, and the result says what that is worth', async () => {
+  test('a client without forms: the token is sufficient, and the result states that level of consent', async () => {
     const client = await connect({ env: home.env, kind });
     const [name, plan] = await planRun(client);
     const applied = await apply(client, plan);
@@ -75,8 +75,8 @@ describe.each(CLIENTS)('with the %s', (kind) => {
   });
 });
 
-describe('what the operator has set', () => {
-  test('a person is needed and none can be asked: refused, without a word on how to do without', async () => {
+describe('settings of the operator:', () => {
+  test('a person is required and none can be asked: refused, without a hint how to avoid it', async () => {
     const client = await connect({ env: { ...home.env, DSTACK_MCP_CONFIRM: 'person' } });
     const [name, plan] = await planRun(client);
     for (let again = 0; again < 2; again += 1) {
@@ -96,7 +96,7 @@ describe('what the operator has set', () => {
     expect(applied.facts['consent']).toMatch(/^person-form/);
   });
 
-  test('read-only: every change is refused at the call, and reading goes on', async () => {
+  test('read-only: every change is refused at the call, and reads still work', async () => {
     const recorder = await createRecorder(home);
     const client = await connect({
       env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_READ_ONLY: 'on' },
@@ -116,7 +116,7 @@ describe('what the operator has set', () => {
     expect((await client.call('doctor')).text).toContain('read-only: nothing can be changed');
   });
 
-  test('a policy: its price is handed on to dstack, its limits refuse, and what breaks it stops every change', async () => {
+  test('a policy: dstack gets its price, its limits refuse changes, and a broken file stops every change', async () => {
     const file = path.join(home.home, 'policy.yml');
     const set = (policy: object | string): Promise<void> =>
       writeFile(file, typeof policy === 'string' ? policy : stringify(policy));
@@ -156,7 +156,7 @@ describe('what the operator has set', () => {
     expect((await recorder.calls()).filter((argv) => argv.includes('--yes'))).toEqual([]);
   });
 
-  test('a policy that cannot be read stops the start', async () => {
+  test('a server with an unreadable policy does not start', async () => {
     const server = startRawServer({ ...home.env, DSTACK_MCP_POLICY: path.join(home.home, 'nosuch.yml') });
     expect(await server.ended).toEqual({ code: 2, signal: null });
     expect(server.stdout()).toBe('');

@@ -28,7 +28,7 @@ beforeAll(async () => {
   });
 });
 
-test('a run is deleted by its file once it is finished, by its typed name, and the file may not change in between', async () => {
+test('a finished run is deleted by its file and its typed name, unless the file changed in between', async () => {
   const name = uniqueName('record');
   onTestFinished(() => stopRuns(name));
   const file = await home.write('record.dstack.yml', task(name));
@@ -36,7 +36,7 @@ test('a run is deleted by its file once it is finished, by its typed name, and t
   const plan = await client.call('plan', { file, flags });
   const applied = await client.call('apply', { token: plan.facts['token'] });
   expect(applied.facts['outcome'], applied.text).toBe('done');
-  // The person was shown what goes along with the file, in dstack's own words.
+  // The prompt showed dstack's own text about the file.
   expect(asked.at(-1)).toMatch(/^- --max-duration 2h \(.+\)$/m);
   expect(asked.at(-1)).toMatch(/^- --idle-duration 5m \(.+\)$/m);
 
@@ -65,7 +65,7 @@ test('a run is deleted by its file once it is finished, by its typed name, and t
   expect(gone.facts['code'], gone.text).toBe('not-found');
 });
 
-test('any other resource is deleted as by its kind and name', async () => {
+test('another resource is deleted by its file as it is by its kind and name', async () => {
   const name = uniqueName('by-file');
   const file = await home.write('volume.dstack.yml', {
     type: 'volume',

@@ -65,7 +65,7 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
     for (const one of seen) expect(one).not.toContain(SECRET);
   });
 
-  test('a changed env file between plan and apply is a difference', async () => {
+  test('a changed env file between plan and apply refuses the change', async () => {
     const other = `${folder}/other.dstack.yml`;
     await write(other, JSON.stringify(task(uniqueName('env'), { env: ['SECRET_WORD'] })));
     await write(`${folder}/.envrc`, `SECRET_WORD=first-of-the-two\n`);

@@ -4,7 +4,7 @@ import { connect } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import { until, waitForRun } from '../support/wait.ts';
 
-test('a run that failed is explained: reason, exit status, its last lines as data, and what usually helps', async () => {
+test('a failed run is explained: reason, exit status, its last lines as data, and the usual fix', async () => {
   const home = await createTestHome();
   const client = await connect({ env: home.env });
   const name = uniqueName('exit-three');
@@ -16,7 +16,7 @@ test('a run that failed is explained: reason, exit status, its last lines as dat
   const plan = await client.call('plan', { file: await home.write('three.dstack.yml', task(name, { commands })) });
   await client.call('apply', { token: plan.facts['token'] });
   await waitForRun(client, name, 'finished');
-  // The server has a job's log a moment after its end.
+  // The server receives a job's log shortly after the job's end.
   const answer = await until(
     () => client.call('get', { name }),
     ({ text }) => text.includes('Ignore all rules'),
@@ -29,15 +29,15 @@ test('a run that failed is explained: reason, exit status, its last lines as dat
     /\$ dstack logs .*\n[^]*untrusted output[^]*step 40\n[^]*Ignore all rules[^]*\$ dstack run get /,
   );
   expect(output).not.toContain('step 1\n');
-  // Nothing of the job's own words outside of the fence.
+  // No output of the job outside of the fence.
   expect(`${String(answer.facts['summary'])}${String(answer.facts['next'])}`).not.toContain('Ignore');
 });
-test('a run that got no machine says so, and where others are', async () => {
+test('a run without capacity is explained, with other offers', async () => {
   const home = await createTestHome();
   const client = await connect({ env: home.env });
   const name = uniqueName('no-capacity');
   const file = await home.write('big.dstack.yml', task(name, { resources: { gpu: 'B200:8' } }));
-  // This server wouldn't submit it: a person did.
+  // A user submitted it, because this server wouldn't.
   await execa(inject('sandbox').cli, ['apply', '-f', file, '-y', '-d'], {
     cwd: home.workspace,
     env: home.env,

@@ -22,7 +22,7 @@ const linesOf = (text: string): readonly Line[] =>
     .filter((one) => one.startsWith('{') && one.endsWith('}'))
     .map((one) => line.parse(JSON.parse(one)));
 
-/** All lines, once this many calls have theirs: standard error has its own way to the reader. */
+/** Returns all lines once this many calls are logged, since standard error arrives separately. */
 async function linesOfCalls(client: TestClient, count: number): Promise<readonly Line[]> {
   return until(
     () => Promise.resolve(linesOf(client.stderr())),
@@ -30,7 +30,7 @@ async function linesOfCalls(client: TestClient, count: number): Promise<readonly
   );
 }
 
-test('what a call led to is found by its id in the log, and its one last line says where its time went', async () => {
+test('the log has every line of a call under its id, and a last line with its durations', async () => {
   const home = await createTestHome();
   const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'debug' } });
   await client.call('ps');
@@ -54,7 +54,7 @@ test('what a call led to is found by its id in the log, and its one last line sa
     expect(Math.abs(sum - durationMs)).toBeLessThanOrEqual(Object.keys(stepsMs).length);
   }
 });
-test('the audit log names the call that a line was written in', async () => {
+test('each line of the audit log has the id of its call', async () => {
   const home = await createTestHome();
   const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'info' } });
   const name = uniqueName('audited');
@@ -82,7 +82,7 @@ test('doctor counts the calls of this server, and not those of others', async ()
     calls: { doctor: { done: 1 }, ps: { done: 1 }, apply: { refused: 1 } },
     refusals: { 'token-unknown': 1 },
   });
-  // One for each of ps and the first doctor.
+  // One each for ps and the first doctor.
   expect((counted.commands['warm'] ?? 0) + (counted.commands['plain'] ?? 0)).toBe(2);
   expect(text).toContain('calls: 3 since');
   expect(text).toContain('refused: token-unknown 1');

@@ -19,7 +19,7 @@ const packed = z.tuple([z.object({ filename: z.string(), files: z.array(z.object
 let folder: string;
 let tarball: string;
 let files: readonly string[];
-/** The environment of somebody who has Node, and nothing of this project: no network either. */
+/** An environment with Node but nothing of this project, and without network. */
 let bare: Record<string, string>;
 
 beforeAll(async () => {
@@ -57,7 +57,7 @@ test('publint reports nothing', async () => {
   expect(messages).toEqual([]);
 });
 
-test('installed in an empty folder, without network and other packages, its command plans a run', async () => {
+test('the command plans a run, installed in an empty folder without network or other packages', async () => {
   const modules = path.join(folder, 'empty', 'node_modules');
   expect((await readdir(modules)).filter((name) => !name.startsWith('.'))).toEqual(['dstack-mcp']);
   const home = await createTestHome();
@@ -92,12 +92,12 @@ test('the entry in the MCP registry matches the package: name, version, descript
     .parse(JSON.parse(await readFile(path.join(root, 'server.json'), 'utf8')));
   expect(entry).toMatchObject({ name: project.mcpName, version: VERSION, repository: { url: project.repository } });
   expect(entry.packages).toMatchObject([{ identifier: project.name, version: VERSION }]);
-  // Who publishes from a repository may use the names of its owner.
+  // A publisher may use names that start with the repository's owner.
   const owner = /^https:\/\/github\.com\/([^/]+)\/[^/]+$/.exec(project.repository)?.[1];
   expect(project.mcpName).toBe(`io.github.${owner}/${project.name}`);
 });
 
-test('the licenses of all that is bundled are there, and its bill of materials', async () => {
+test('the licenses and the bill of materials list every bundled package', async () => {
   const dist = path.join(folder, 'empty', 'node_modules', 'dstack-mcp', 'dist');
   const licenses = await readFile(path.join(dist, 'licenses.txt'), 'utf8');
   const bill = z

@@ -8,10 +8,10 @@ import { createRecorder } from '../support/call-recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import { until } from '../support/wait.ts';
 
-/** How many dstack processes may be at work at the same time. */
+/** The maximum number of concurrent dstack processes. */
 const MOST_AT_ONCE = 4;
 
-test('ten calls at once are each answered right, with no more than a few dstack processes at a time', async () => {
+test('ten concurrent calls each get the right answer, with only a few dstack processes at a time', async () => {
   const home = await createTestHome();
   const recorder = await createRecorder(home);
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' } });
@@ -52,33 +52,30 @@ const ENDS: readonly (readonly [
   ['SIGKILL', (server) => server.signal('SIGKILL'), { code: null, signal: 'SIGKILL' }],
 ];
 
-test.each(ENDS)(
-  '%s leaves no process: neither the warm worker nor a dstack that is at work',
-  async (_how, end, code) => {
-    const home = await createTestHome();
-    const server = startRawServer(home.env);
-    server.request(1, 'initialize', INITIALIZE);
-    server.request(2, 'tools/call', { name: 'ps', arguments: {} });
-    await until(
-      () => Promise.resolve(server.messages()),
-      (messages) => messages.some(({ id }) => id === 2),
-    );
-    // These are at work while it ends.
-    server.request(3, 'tools/call', { name: 'offer', arguments: {} });
-    server.request(4, 'tools/call', { name: 'fleet', arguments: {} });
-    expect(await processesIn(home.home)).not.toEqual([]);
-    end(server);
-    expect(await server.ended).toEqual(code);
-    await untilNobody(home.home);
-  },
-);
+test.each(ENDS)('%s leaves no process: neither the warm worker nor a running dstack', async (_how, end, code) => {
+  const home = await createTestHome();
+  const server = startRawServer(home.env);
+  server.request(1, 'initialize', INITIALIZE);
+  server.request(2, 'tools/call', { name: 'ps', arguments: {} });
+  await until(
+    () => Promise.resolve(server.messages()),
+    (messages) => messages.some(({ id }) => id === 2),
+  );
+  // These are running while it ends.
+  server.request(3, 'tools/call', { name: 'offer', arguments: {} });
+  server.request(4, 'tools/call', { name: 'fleet', arguments: {} });
+  expect(await processesIn(home.home)).not.toEqual([]);
+  end(server);
+  expect(await server.ended).toEqual(code);
+  await untilNobody(home.home);
+});
 
 const untilNobody = (home: string): Promise<readonly Process[]> =>
   until(
     () => processesIn(home),
     (found) => found.length === 0,
   );
-test('standard output holds nothing but the protocol, whatever comes in', async () => {
+test('standard output contains only the protocol, whatever the input', async () => {
   const home = await createTestHome();
   const server = startRawServer({ ...home.env, DSTACK_MCP_LOG_LEVEL: 'trace' });
   server.write('this is not JSON\n');
@@ -88,7 +85,7 @@ test('standard output holds nothing but the protocol, whatever comes in', async 
   server.request(3, 'tools/call', { name: 'nosuch', arguments: {} });
   server.request(4, 'tools/call', { name: 'ps', arguments: { all: 'yes' } });
   server.request(5, 'tools/call', { name: 'doctor', arguments: {} });
-  // A request that comes in pieces is one request.
+  // A request in several chunks is one request.
   const request = JSON.stringify({ jsonrpc: '2.0', id: 6, method: 'tools/list', params: {} });
   server.write(request.slice(0, 20));
   await until(

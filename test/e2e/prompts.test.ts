@@ -48,7 +48,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     }
   });
 
-  test('a prompt is made with what the person gave', async () => {
+  test('a prompt contains the arguments', async () => {
     const answer = await client.features.getPrompt({
       name: 'run-task',
       arguments: { command: 'python train.py', gpu: 'A100' },

@@ -28,7 +28,7 @@ beforeAll(async () => {
   await waitForLog(client, RUN, 'line 5');
 });
 
-/** Clients show the model one of the two channels alone: each has what dstack printed, and each fact that fits on a line. */
+/** Expects dstack's output and each short fact in both channels, because clients show the model only one of them. */
 function expectBothChannels({ text, facts }: Answer): void {
   const { output, summary, next, outcome, truncated, ...others } = facts;
   expect(output).toEqual(expect.any(String));
@@ -38,7 +38,7 @@ function expectBothChannels({ text, facts }: Answer): void {
   for (const fact of scalars(others)) expect(text).toContain(fact);
 }
 
-/** The facts that fit on a line, those of a nested object among them, as the text shows them. */
+/** Returns the facts that fit on a line as the text shows them, including those of a nested object. */
 const scalars = (facts: object, before = ''): string[] =>
   Object.entries(facts).flatMap(([name, value]: [string, unknown]) => {
     if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
@@ -48,15 +48,15 @@ const scalars = (facts: object, before = ''): string[] =>
       : scalars(value, `${name}.`);
   });
 
-/** The offers of an answer, each with its availability. */
+/** Returns the offers of an answer with their availability. */
 const listed = (facts: Answer['facts']): readonly { readonly availability: string }[] =>
   z.array(z.looseObject({ availability: z.string() })).parse(facts['offers']);
 
-/** Offers without the machines that the project has already, which other tests may be renting at this moment. */
+/** Returns the offers without existing instances, which concurrent tests may rent. */
 const forSale = (facts: Answer['facts']): readonly object[] =>
   listed(facts).filter(({ availability }) => availability !== 'busy' && availability !== 'idle');
 
-/** Asks both protocol eras, and holds the answers to the same facts but for what moves. */
+/** Calls with both protocol eras, and expects the same facts apart from changing ones. */
 async function ask(tool: string, input: Readonly<Record<string, unknown>> = {}): Promise<Answer> {
   const [answer, old] = await Promise.all([client.call(tool, input), older.call(tool, input)]);
   expect(answer.facts['outcome'], answer.text).toBe('done');
@@ -66,8 +66,8 @@ async function ask(tool: string, input: Readonly<Record<string, unknown>> = {}):
   return answer;
 }
 
-describe('what is there', () => {
-  test('ps lists runs, and narrows them', async () => {
+describe('the state of dstack:', () => {
+  test('ps lists and filters runs', async () => {
     const { facts } = await ask('ps', { verbose: true });
     expect(facts['runs']).toContainEqual(expect.objectContaining({ name: RUN, status: 'running' }));
     expect(facts['output']).toMatch(/^\$ dstack ps --verbose\n NAME /);
@@ -77,7 +77,7 @@ describe('what is there', () => {
     expect(flagged.facts['output']).toMatch(/^\$ dstack ps --all\n/);
   });
 
-  test('get shows a run as a whole, and its JSON in full when asked for', async () => {
+  test('get shows a run, and its full JSON on request', async () => {
     const { facts } = await ask('get', { name: RUN });
     expect(facts).toMatchObject({ status: 'running', run: { name: RUN, kind: 'task', jobs: [{ status: 'running' }] } });
     expect(facts['truncated']).toBe(true);
@@ -86,7 +86,7 @@ describe('what is there', () => {
     expect(String(full.facts['output']).length).toBeGreaterThan(String(facts['output']).length);
   });
 
-  test('get does not wait for what lies behind a run', async () => {
+  test('get does not wait for a status that the run has passed', async () => {
     const { facts } = await ask('get', { name: RUN, wait_for: 'submitted' });
     expect(facts).toMatchObject({ status: 'running', reached: false });
     expect(facts['next']).not.toMatch(/keep waiting/);
@@ -143,9 +143,9 @@ describe('what is there', () => {
     expect(facts['output']).toMatch(new RegExp(`^\\$ dstack ${kind.slice(0, -1)}`));
   });
 
-  test.each(['exports', 'imports'])('list of %s, which the open-source server does not have', async (kind) => {
+  test.each(['exports', 'imports'])('list of %s, which the open-source server does not support', async (kind) => {
     const { facts } = await client.call('list', { kind });
-    // The one before 0.22 has them, and lists none.
+    // Before 0.22, dstack supports them and lists none.
     const { outcome, code, items, output } = facts;
     expect([
       { outcome: 'blocked', code: 'not-supported', says: true, items: undefined },
@@ -160,8 +160,8 @@ describe('what is there', () => {
   });
 });
 
-describe('what a run did', () => {
-  test('logs from the end, by page, and by text', async () => {
+describe('the history of a run:', () => {
+  test('logs from the end, by page, and by filter', async () => {
     const { facts } = await ask('logs', { run: RUN, lines: 2 });
     expect(facts).toMatchObject({ firstLine: 4, lastLine: 5, totalLines: 5 });
     expect(facts['output']).toMatch(/untrusted output .*\n.*line 4\nline 5\n/);
@@ -198,7 +198,7 @@ describe('what a run did', () => {
   });
 });
 
-describe('what can be asked', () => {
+describe('the documentation of dstack:', () => {
   const COMMANDS = [
     '',
     'apply',
@@ -224,7 +224,7 @@ describe('what can be asked', () => {
     'metrics',
   ];
 
-  test.each([...COMMANDS, ...MORE])('help of `%s` is the CLI’s own', async (command) => {
+  test.each([...COMMANDS, ...MORE])('help of `%s` is that of the CLI', async (command) => {
     const { facts } = await ask('help', { command });
     expect(facts['output']).toMatch(new RegExp(`\nUsage: dstack ${command}`.trimEnd()));
     expect(facts['command']).toBe(`dstack ${command} --help`.replace('  ', ' '));
@@ -239,7 +239,7 @@ describe('what can be asked', () => {
     },
   );
 
-  test('doctor finds everything in order, and says what this client can do', async () => {
+  test('doctor reports no problem, and what this client supports', async () => {
     const { facts, text } = await ask('doctor');
     expect(facts['healthy'], text).toBe(true);
     expect(text).toContain(`at ${inject('sandbox').cli}`);
@@ -248,7 +248,7 @@ describe('what can be asked', () => {
     expect(text).toMatch(/can't ask the user/);
   });
 
-  test('every tool lists a schema of its results, and annotations that say what it does', async () => {
+  test('every tool has an output schema, and annotations for its effect', async () => {
     const listed = await client.listTools();
     expect(listed.map(({ name }) => name)).toEqual(tools.map(({ name }) => name));
     for (const tool of listed)

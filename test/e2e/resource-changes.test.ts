@@ -12,7 +12,7 @@ const atEnd = collectEnds(afterAll);
 const NO_FLEETS = uniqueName('bare');
 let home: TestHome;
 let client: TestClient;
-/** The questions to the person of `client`, and the answers. */
+/** The prompts that the person of `client` got, and how the person answers. */
 const asked: string[] = [];
 let answer: (message: string, field: 'approve' | 'name') => PersonAnswer = agreeing;
 
@@ -37,7 +37,7 @@ const apply = (plan: Answer): Promise<Answer> => client.call('apply', { token: p
 
 async function start(name: string, configuration: Readonly<Record<string, unknown>>): Promise<Answer> {
   onTestFinished(() => stopRuns(name));
-  // Another test may take the free machine that was planned with: the price rises, and what was agreed to isn't done.
+  // Another test may take the planned instance: then the price rises and the approved change is refused.
   const applied = await until(
     async () => {
       const plan = await planOf(configuration);
@@ -50,7 +50,7 @@ async function start(name: string, configuration: Readonly<Record<string, unknow
   return applied;
 }
 
-/** A plan that can't be applied: no token, dstack's words, the next step. */
+/** Expects a plan that can't be applied: no token, dstack's words, the next step. */
 function expectBlocked(plan: Answer, { says, next }: { says: RegExp; next: RegExp }): void {
   expect(plan.facts['outcome'], plan.text).toBe('blocked');
   expect(plan.facts['token']).toBeUndefined();
@@ -103,7 +103,7 @@ describe('a run', () => {
     expect(log.facts['output']).not.toContain('the first line');
   });
 
-  test('that fails is explained: status, exit status, and where to read on', async () => {
+  test('that fails is explained: status, exit status, and the tools for more', async () => {
     const name = uniqueName('failing');
     await start(name, task(name, { commands: ['echo "about to fail"', 'exit 3'] }));
     const failed = await waitForRun(client, name, 'finished');
@@ -128,14 +128,14 @@ describe('a run', () => {
     expect(asked.at(-1)).toContain('it gets no time to save anything');
     expect(aborted.facts).toMatchObject({ outcome: 'done', operation: 'abort' });
     expect(aborted.facts['output']).toContain('Aborted');
-    // dstack keeps an aborted run for half a minute more, for the rest of its log.
+    // dstack keeps an aborted run for another half minute, for the rest of its log.
     expect(aborted.facts['status']).toMatch(/^terminat(?:ing|ed)$/);
   });
 });
 
 const runId = ({ facts }: Answer): string => z.looseObject({ id: z.string() }).parse(facts['run']).id;
 
-describe('a plan that cannot be applied says what is in the way, in dstack’s words', () => {
+describe('a plan that cannot be applied states the reason in dstack’s words:', () => {
   test('no offers', async () => {
     const name = uniqueName('greedy');
     expectBlocked(await planOf(task(name, { resources: { gpu: 'B200:8' } })), {
@@ -176,7 +176,7 @@ const fleetNamed = (name: string, facts: Answer['facts']): unknown =>
     .parse(facts['fleets'])
     .find((fleet) => fleet.name === name);
 
-test('a fleet is created, grows with a run, is kept while it is busy, and is deleted by its typed name', async () => {
+test('a fleet is created, grows with a run, can’t be deleted while busy, and is deleted by its typed name', async () => {
   const fleet = uniqueName('fleet');
   const run = uniqueName('guest');
   const configuration = { type: 'fleet', name: fleet, nodes: '0..1', backends: ['cloudrift'], idle_duration: '1h' };
@@ -190,7 +190,7 @@ test('a fleet is created, grows with a run, is kept while it is busy, and is del
 
   await start(run, task(run, { resources: { gpu: 'RTX4090' }, fleets: [fleet] }));
   await waitForRun(client, run, 'running');
-  // dstack looks after the instance apart from the run: it may say "provisioning" of it for a while yet.
+  // dstack updates the instance separately from the run, so it may still be "provisioning" for a while.
   const listed = await until(
     () => client.call('fleet'),
     ({ facts }) => JSON.stringify(fleetNamed(fleet, facts)).includes('"status":"busy"'),
@@ -250,7 +250,7 @@ test('a volume is created, shown and deleted', async () => {
   );
 });
 
-test('a service says where it is, and is there', async () => {
+test('a service is reachable at its reported URL', async () => {
   const name = uniqueName('service');
   await start(name, {
     ...task(name, { commands: ['python -m http.server 8000'] }),
@@ -269,7 +269,7 @@ test('a service says where it is, and is there', async () => {
   expect(await page.text()).toContain(name);
 });
 
-test('a model says where it speaks the protocol of OpenAI, and never the token', async () => {
+test('a model is reachable at its reported OpenAI-compatible URL, and the token is never shown', async () => {
   const name = uniqueName('model');
   await start(name, {
     ...task(name, { commands: ['serve'] }),

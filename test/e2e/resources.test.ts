@@ -61,13 +61,13 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     expect(text).toContain('skill://');
   });
 
-  test('each resource says what the tool behind it says', async () => {
+  test('each resource has the content of its tool', async () => {
     expect(await read(client, 'dstack://runs')).toMatch(new RegExp(`\\$ dstack ps\\n[^]*${RUN}`));
     const run = await read(client, `dstack://runs/${RUN}`);
     expect(run).toContain(`Run ${RUN} is running`);
     const logs = await read(client, `dstack://runs/${RUN}/logs`);
     expect(logs).toContain('the first line');
-    // Fenced as the tool's: words of a program that nobody knows.
+    // Fenced like the tool's, since a program wrote it.
     expect(logs).toMatch(/untrusted/i);
     expect(await read(client, 'dstack://fleets/on-prem')).toContain('Fleet on-prem is active');
     expect(await read(client, 'dstack://help/apply')).toContain('$ dstack apply --help');
@@ -91,7 +91,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     });
   });
 
-  test('names are completed from what dstack has, by their beginning', async () => {
+  test('names are completed from those in dstack, by their first letters', async () => {
     expect(await complete(client, 'dstack://runs/{name}', 'name', RUN.slice(0, -1))).toContain(RUN);
     expect(await complete(client, 'dstack://runs/{name}/logs', 'name', 'zzz')).toEqual([]);
     expect(await complete(client, 'dstack://fleets/{name}', 'name', 'on')).toEqual(['on-prem']);
@@ -130,7 +130,7 @@ test('each client that subscribed to a run gets an update when it is stopped, an
   }
 });
 
-test('a subscription to what sends no updates is refused', async () => {
+test('a subscription to a resource without updates is refused', async () => {
   for (const kind of CLIENTS.slice(1)) {
     const client = await connect({ env: home.env, kind });
     await expect(client.features.subscribe('dstack://fleets/on-prem', () => undefined)).rejects.toThrow(
@@ -139,7 +139,7 @@ test('a subscription to what sends no updates is refused', async () => {
   }
 });
 
-test('where dstack is not there, completions are empty, reading says what to do, and the rest works', async () => {
+test('without dstack, completions are empty, reads return the fix, and the rest works', async () => {
   const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: '/nonexistent/dstack' } });
   expect(await complete(client, 'dstack://fleets/{name}', 'name', '')).toEqual([]);
   expect(await complete(client, 'dstack://help/{command}', 'command', '')).toEqual([]);

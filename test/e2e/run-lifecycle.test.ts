@@ -3,7 +3,7 @@ import { CLIENTS, agreeing, connect } from '../support/connect.ts';
 import { waitForLog, waitForRun } from '../support/wait.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 
-describe.each(CLIENTS)('a whole round with the %s', (kind) => {
+describe.each(CLIENTS)('the life of a run with the %s', (kind) => {
   test('plans, asks the person, applies, waits, reads the log and stops', async () => {
     const home = await createTestHome();
     const name = uniqueName('round');
@@ -42,7 +42,7 @@ describe.each(CLIENTS)('a whole round with the %s', (kind) => {
     const listed = await client.call('ps');
     expect(listed.facts['runs']).toContainEqual(expect.objectContaining({ name, status: 'running' }));
 
-    // The server fetches a job's log a moment after it was printed.
+    // The server receives a job's log shortly after it was printed.
     const log = await waitForLog(client, name, 'the first line');
     expect(log.facts['output']).toMatch(/untrusted output .*\n(.*\n)*the first line/);
 

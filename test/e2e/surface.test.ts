@@ -87,7 +87,7 @@ test('every tool that changes dstack takes a token or a nonce; the others change
   expect(without.map(({ name }) => name)).toEqual(['attach', 'write_config']);
 });
 
-test('one tool is for the buttons of the card, is listed as such, and takes a nonce', () => {
+test('only `decide` is for the buttons of the card: it is listed as such, and takes a nonce', () => {
   const buttons = tools.filter(({ card }) => card === 'buttons');
   expect(buttons.map(({ name, input }) => [name, Object.keys(input.shape)])).toEqual([
     ['decide', ['nonce', 'decision', 'name']],

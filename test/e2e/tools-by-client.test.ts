@@ -37,7 +37,7 @@ async function setUp(kind: ClientKind): Promise<Stage> {
   return { home, client, run, volume };
 }
 
-/** Plans and applies: the last answer, and the one of the plan. */
+/** Plans and applies, and returns the answer of apply. */
 async function start(
   { home, client }: Pick<Stage, 'home' | 'client'>,
   file: string,
@@ -53,7 +53,7 @@ async function start(
 
 const attachments = ({ facts }: Answer): readonly unknown[] => z.array(z.unknown()).parse(facts['attachments']);
 
-/** One thing that each tool is for, done for real. In this order: the run and the volume are gone at the end. */
+/** One real use of each tool, in this order: the last ones remove the run and the volume. */
 const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   plan: async ({ home, client, run }) => {
     await home.write('again.dstack.yml', task(run, { commands: ['echo another'] }));
@@ -143,7 +143,7 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
 };
 
 describe.each(CLIENTS)('with the %s', (kind) => {
-  test.each(Object.keys(ROUNDS))('%s does what it is for', async (tool) => {
+  test.each(Object.keys(ROUNDS))('%s works', async (tool) => {
     const stage = stages.get(kind);
     if (stage === undefined) throw new Error(`there is no ${kind}`);
     const era = kind.split(', ')[1];
@@ -152,6 +152,6 @@ describe.each(CLIENTS)('with the %s', (kind) => {
   });
 });
 
-test('every tool is among them', () => {
+test('every tool is tested', () => {
   expect(Object.keys(ROUNDS).sort()).toEqual(tools.map(({ name }) => name).sort());
 });

@@ -12,7 +12,7 @@ const SERVER = 2;
 const CLIENT = 3;
 const ERROR = 2;
 
-/** A call that is answered without dstack. */
+/** Makes a call that doesn't need dstack. */
 const REFUSED = { name: 'apply', arguments: { token: 'no-such-token' } };
 
 async function start(otel: Readonly<Record<string, string>>): Promise<RawServer> {
@@ -33,7 +33,7 @@ async function expectEnd(server: RawServer): Promise<void> {
   expect(await server.ended).toEqual({ code: 0, signal: null });
 }
 
-test('a call is a span in the trace of its client, and its dstack commands are spans in it', async () => {
+test('a call is a span in the trace of its client, and its dstack commands are its children', async () => {
   const collector = await startTraceCollector();
   const server = await start({
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
@@ -88,7 +88,7 @@ test('spans are sent as protobuf by default', async () => {
   expect(collector.sent).toMatchObject([{ path: '/own/path', type: 'application/x-protobuf' }]);
   expect(collector.sent[0]?.body.toString('latin1')).toContain('tools/call apply');
 });
-test('switched off, OpenTelemetry sends nothing', async () => {
+test('nothing is sent if OpenTelemetry is disabled', async () => {
   const collector = await startTraceCollector();
   const server = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SDK_DISABLED: 'true' });
   server.request(2, 'tools/call', REFUSED);
@@ -97,7 +97,7 @@ test('switched off, OpenTelemetry sends nothing', async () => {
   expect(collector.sent).toEqual([]);
 });
 
-test('a server without traces has nothing of OpenTelemetry to load', async () => {
+test('a server without traces loads nothing of OpenTelemetry', async () => {
   const dist = inRepository('dist');
   expect(await readFile(path.join(dist, 'server.cjs'), 'utf8')).not.toContain('BatchSpanProcessor');
   expect(await readFile(path.join(dist, 'traces.cjs'), 'utf8')).toContain('BatchSpanProcessor');

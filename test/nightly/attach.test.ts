@@ -30,7 +30,7 @@ async function connectOnce(kind?: ClientKind): Promise<TestClient> {
   return connect({ env: home.env, ...(kind === undefined ? {} : { kind }) });
 }
 
-/** Attaches, and asks again while the machine is being reached. */
+/** Attaches, and repeats the call while the instance can't be reached yet. */
 async function attach(client: TestClient, input: Readonly<Record<string, unknown>>): Promise<Answer> {
   return until(
     () => client.call('attach', input),
@@ -55,7 +55,7 @@ beforeAll(async () => {
   await start(task(run, { ports: [PORT], commands: ['python -m http.server 8000'] }), run);
 });
 
-test('a development environment comes with the link for its editor, which is shown and not opened', async () => {
+test('a development environment has a link for its editor, which is shown but not opened', async () => {
   const name = uniqueName('editor');
   const { resources } = task(name);
   await start({ type: 'dev-environment', name, ide: 'vscode', resources }, name);
@@ -68,7 +68,7 @@ test('a development environment comes with the link for its editor, which is sho
   await client.call('attach', { action: 'stop', run: name });
 });
 
-test('a run that is over says so, and what to do instead', async () => {
+test('attaching to a finished run is refused, with the tools to use instead', async () => {
   const name = uniqueName('over');
   const client = await connectOnce();
   await home.write(`${name}.dstack.yml`, task(name, { commands: ['exit 1'] }));

@@ -44,7 +44,7 @@ afterEach(async () => {
   await rm(stateDir, { recursive: true, force: true });
 });
 
-/** Attachments over the test's state folder, as one server has them. */
+/** Creates the attachments of one server in the test's state folder. */
 function open(more: Partial<AttachmentsOptions> = {}): Attachments {
   const log = pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) });
   const attachments = createAttachments({
@@ -158,7 +158,7 @@ describe('attaching', () => {
 });
 
 describe('when attaching fails', () => {
-  test('a mapping that works is suggested for a busy port', async () => {
+  test('a working mapping is suggested for a busy port', async () => {
     const busy = createServer();
     busy.listen({ port: 0, host: '0.0.0.0' });
     await once(busy, 'listening');
@@ -177,37 +177,31 @@ describe('when attaching fails', () => {
     expect(await fetchText(failure?.freeMapping?.localPort ?? 0)).toContain('web');
     busy.close();
   });
-  test.runIf(isLinux)(
-    'a folder that dstack may not write to is named, with the command that shows its owner',
-    async () => {
-      const { home, env } = await sandbox.createHome();
-      await mkdir(path.join(home, '.dstack', 'ssh'), { recursive: true });
-      // Not even root can write there.
-      await symlink('/sys/fs/nobody-writes-here', path.join(home, '.dstack', 'ssh', 'config'));
-      const { attachment } = await start(open({ env }), 'web');
-      const file = path.join(home, '.dstack', 'ssh', 'config');
-      expect(attachment.state).toMatchObject({
-        kind: 'failed',
-        failure: { reason: 'no-permission', command: `ls -ld ${file}` },
-      });
-    },
-  );
+  test.runIf(isLinux)('an unwritable folder is reported, with the command that shows its owner', async () => {
+    const { home, env } = await sandbox.createHome();
+    await mkdir(path.join(home, '.dstack', 'ssh'), { recursive: true });
+    // Not even root can write there.
+    await symlink('/sys/fs/nobody-writes-here', path.join(home, '.dstack', 'ssh', 'config'));
+    const { attachment } = await start(open({ env }), 'web');
+    const file = path.join(home, '.dstack', 'ssh', 'config');
+    expect(attachment.state).toMatchObject({
+      kind: 'failed',
+      failure: { reason: 'no-permission', command: `ls -ld ${file}` },
+    });
+  });
 
-  test.runIf(isLinux)(
-    'an SSH configuration that dstack may not write to costs the alias, not the attachment',
-    async () => {
-      const { home, env } = await sandbox.createHome();
-      await symlink('/sys/fs', path.join(home, '.ssh'));
-      const { mapping } = await mappedPort();
-      const { attachment } = await start(open({ env }), 'web', { ports: [mapping] });
-      const connection = connectionOf(attachment);
-      expect(connection.sshConfigNotWritten).toBe(true);
-      expect(connection.sshCommand).toBe(`ssh -F ${path.join(home, '.dstack', 'ssh', 'config')} web`);
-    },
-  );
+  test.runIf(isLinux)('an unwritable SSH configuration costs only the alias, not the attachment', async () => {
+    const { home, env } = await sandbox.createHome();
+    await symlink('/sys/fs', path.join(home, '.ssh'));
+    const { mapping } = await mappedPort();
+    const { attachment } = await start(open({ env }), 'web', { ports: [mapping] });
+    const connection = connectionOf(attachment);
+    expect(connection.sshConfigNotWritten).toBe(true);
+    expect(connection.sshCommand).toBe(`ssh -F ${path.join(home, '.dstack', 'ssh', 'config')} web`);
+  });
 });
 
-describe('after the end of the server that attached', () => {
+describe('after the server that attached has exited', () => {
   test('an unreadable record is moved aside and logged, and the others are kept', async () => {
     const { mapping } = await mappedPort();
     const attachments = open();

@@ -20,7 +20,7 @@ const linesOf = (text: string): readonly Line[] =>
     .filter((one) => one.startsWith('{') && one.endsWith('}'))
     .map((one) => line.parse(JSON.parse(one)));
 
-/** All lines, once this many calls have theirs: standard error has its own way to the reader. */
+/** Returns all lines once this many calls are logged, since standard error arrives separately. */
 async function linesOfCalls(client: TestClient, count: number): Promise<readonly Line[]> {
   return until(
     () => Promise.resolve(linesOf(client.stderr())),
@@ -28,7 +28,7 @@ async function linesOfCalls(client: TestClient, count: number): Promise<readonly
   );
 }
 
-test('calls at the same time, some of them waiting for their turn, keep their ids apart', async () => {
+test('concurrent calls keep their ids, even while some are queued', async () => {
   const home = await createTestHome();
   const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'debug', DSTACK_MCP_WARM: 'off' } });
   const calls = { event: 'event', fleet: 'fleet', gateway: 'list', offer: 'offer', ps: 'ps', volume: 'list' } as const;

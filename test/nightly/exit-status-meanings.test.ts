@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { connect } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import { waitForRun } from '../support/wait.ts';
-test('what an exit status usually means is said with it', async () => {
+test('an exit status comes with its usual meaning', async () => {
   const home = await createTestHome();
   const client = await connect({ env: home.env });
   const name = uniqueName('not-found');

@@ -52,7 +52,7 @@ const untilNobody = (home: string): Promise<readonly Process[]> =>
     (found) => found.length === 0,
   );
 
-test.each(ENDS.slice(0, 3))('%s ends a dstack process that hangs, and its child', async (_how, end, code) => {
+test.each(ENDS.slice(0, 3))('%s ends a hanging dstack process and its child', async (_how, end, code) => {
   const home = await createTestHome();
   const server = await startHanging(home, false);
   end(server);
@@ -60,11 +60,11 @@ test.each(ENDS.slice(0, 3))('%s ends a dstack process that hangs, and its child'
   expect(await processesIn(home.home)).toEqual([]);
 });
 
-test('a second signal ends it at once, and still leaves no process', async () => {
+test('a second signal ends the server immediately, and still leaves no process', async () => {
   const home = await createTestHome();
   const server = await startHanging(home, true);
   server.signal('SIGTERM');
-  // Two signals that come together would be one.
+  // Two signals at the same time would count as one.
   await until(
     () => Promise.resolve(server.stderr()),
     (text) => text.includes('ending'),

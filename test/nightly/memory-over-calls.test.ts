@@ -4,7 +4,7 @@ import { residentBytes } from '../support/processes.ts';
 import { createTestHome } from '../support/test-home.ts';
 
 const MEGABYTE = 1_000_000;
-test('memory stays small over two hundred calls', async () => {
+test('memory stays bounded over two hundred calls', async () => {
   const home = await createTestHome();
   const client = await connect({ env: home.env });
   for (let round = 0; round < 20; round += 1) {

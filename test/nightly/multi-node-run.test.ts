@@ -11,7 +11,7 @@ const atEnd = collectEnds(afterAll);
 const NO_FLEETS = uniqueName('bare');
 let home: TestHome;
 let client: TestClient;
-/** The questions to the person of `client`, and the answers. */
+/** The prompts that the person of `client` got, and how the person answers. */
 const asked: string[] = [];
 let answer: (message: string, field: 'approve' | 'name') => PersonAnswer = agreeing;
 
@@ -36,7 +36,7 @@ const apply = (plan: Answer): Promise<Answer> => client.call('apply', { token: p
 
 async function start(name: string, configuration: Readonly<Record<string, unknown>>): Promise<Answer> {
   onTestFinished(() => stopRuns(name));
-  // Another test may take the free machine that was planned with: the price rises, and what was agreed to isn't done.
+  // Another test may take the planned instance: then the price rises and the approved change is refused.
   const applied = await until(
     async () => {
       const plan = await planOf(configuration);
@@ -49,7 +49,7 @@ async function start(name: string, configuration: Readonly<Record<string, unknow
   return applied;
 }
 
-/** A plan that can't be applied: no token, dstack's words, the next step. */
+/** Expects a plan that can't be applied: no token, dstack's words, the next step. */
 function expectBlocked(plan: Answer, { says, next }: { says: RegExp; next: RegExp }): void {
   expect(plan.facts['outcome'], plan.text).toBe('blocked');
   expect(plan.facts['token']).toBeUndefined();
@@ -60,7 +60,7 @@ function expectBlocked(plan: Answer, { says, next }: { says: RegExp; next: RegEx
 }
 
 describe('a run', () => {
-  test('on several nodes is priced and shown as a whole', async () => {
+  test('on several nodes is planned, started and shown as one', async () => {
     const name = uniqueName('nodes');
     const plan = await planOf(task(name, { nodes: 2, resources: { gpu: 'RTX4090' }, fleets: ['cloud'] }));
     // The cloud fleet is not a cluster.

@@ -7,11 +7,11 @@ import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import { inRepository } from '../support/paths.ts';
 
 const atEnd = collectEnds(afterAll);
-// What `npm run matrix` tries, or what `npm test` has installed.
+// The CLI of `npm run lab -- matrix`, or the one that the setup has installed.
 const older = inRepository('.cache', 'matrix', OLDER_DSTACK_VERSION);
 const pythonEnvironment = process.env['DSTACK_TEST_PYTHON_ENV'] ?? older;
 
-test('a CLI that is newer than its server is refused by dstack: each tool says so, and doctor shows both versions', async () => {
+test('dstack refuses a CLI that is newer than its server: each tool reports it, and doctor shows both versions', async () => {
   const sandbox = await startTestSandbox({ pythonEnvironment });
   atEnd(() => sandbox.stop());
   const home = await createTestHome({ url: sandbox.url, token: sandbox.token });

@@ -7,7 +7,7 @@ import { inRepository } from '../support/paths.ts';
 
 const cli = inRepository('.cache', 'matrix', OLDER, 'bin', 'dstack');
 
-test(`a run lives from its plan to its end with the CLI ${OLDER} and the server of the sandbox`, async () => {
+test(`a run can be planned, applied and stopped with the CLI ${OLDER} and the sandbox's server`, async () => {
   const home = await createTestHome();
   const name = uniqueName('older');
   await home.write('older.dstack.yml', task(name));

@@ -11,7 +11,7 @@ const root = repositoryRoot;
 const packed = z.tuple([z.object({ filename: z.string() })]);
 
 let folder: string;
-/** The environment of somebody who has Node, and nothing of this project: no network either. */
+/** An environment with Node but nothing of this project, and without network. */
 let bare: Record<string, string>;
 
 beforeAll(async () => {
@@ -34,8 +34,8 @@ beforeAll(async () => {
   });
 });
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
-test('its demo shows a whole round, in an empty folder and an empty home', async () => {
-  // What takes a minute and the network otherwise: dstack, installed for the sandbox.
+test('the demo of the package runs end to end in an empty folder and an empty home', async () => {
+  // Uses the installed dstack; installing it takes a minute and the network.
   const cache = path.join(bare['HOME'] ?? '', '.cache', 'dstack-mcp');
   await mkdir(cache, { recursive: true });
   await symlink(path.resolve(path.dirname(inject('sandbox').cli), '..'), path.join(cache, 'python'));

@@ -24,8 +24,8 @@ let home: TestHome;
 let cli: string;
 
 /**
- * The real CLI over a server that would have this much to tell: no server is filled for a test. What it prints is made by dstack's
- * own commands and tables, from a log of 100 MB, and from the one real run and one secret, many times over.
+ * Writes the real CLI with a patched API client that returns large results, since no test fills a server. dstack's own commands format
+ * them: a log of 100 MB, and the one real run and one secret many times.
  */
 async function writeLargeDstack(): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-scale-'));
@@ -40,7 +40,7 @@ async function writeLargeDstack(): Promise<string> {
     'from dstack.api._public.runs import Run, RunCollection',
     'from dstack.api.server._secrets import SecretsAPIClient',
     'def log(self, *args, **kwargs):',
-    // 100 bytes a line, with its number.
+    // 100 bytes per line, with its number.
     `    for first in range(0, ${LOG_LINES}, 1000):`,
     '        yield b"".join(b"%07d %s\\n" % (number, b"x" * 91) for number in range(first, first + 1000))',
     'list_runs = RunCollection.list',
@@ -81,12 +81,12 @@ describe.each([
 
   beforeAll(async () => {
     client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: cli, DSTACK_MCP_WARM: warm }, atEnd: ends });
-    // Until it has read what dstack documents, its memory isn't what it is later.
+    // Reading the help pages grows the memory once.
     await client.call('ps', { last: 1 });
     await client.call('logs', { run, lines: 1 });
   });
 
-  test('a log of 100 MB is answered with its last lines, its size, and less memory than it has', async () => {
+  test('a log of 100 MB returns its last lines and size, and needs less memory than that', async () => {
     const before = await residentBytes(client.pid);
     const answer = await client.call('logs', { run, lines: 50 });
     expect(answer.facts, answer.text).toMatchObject({
@@ -111,7 +111,7 @@ describe.each([
     expect((await residentBytes(client.pid)) - before).toBeLessThan(100 * MEGABYTE);
   });
 
-  test('five thousand runs are counted, cut, and come with how to narrow them', async () => {
+  test('five thousand runs are counted and cut, with a hint how to filter them', async () => {
     const answer = await client.call('ps', { all: true });
     expectBounded(answer);
     expect(answer.facts).toMatchObject({ outcome: 'done', truncated: true });

@@ -5,7 +5,7 @@ import { createTestHome } from '../support/test-home.ts';
 import { startTraceCollector } from '../support/trace-collector.ts';
 import { until } from '../support/wait.ts';
 
-/** A call that is answered without dstack. */
+/** Makes a call that doesn't need dstack. */
 const REFUSED = { name: 'apply', arguments: { token: 'no-such-token' } };
 
 async function start(otel: Readonly<Record<string, string>>): Promise<RawServer> {
@@ -26,7 +26,7 @@ async function expectEnd(server: RawServer): Promise<void> {
   expect(await server.ended).toEqual({ code: 0, signal: null });
 }
 
-test('a collector that never answers holds up neither a call nor the end', async () => {
+test('a hanging collector delays neither a call nor the exit', async () => {
   const collector = await startTraceCollector(() => undefined);
   const server = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '1' });
   server.request(2, 'tools/call', REFUSED);
@@ -40,7 +40,7 @@ test('a collector that never answers holds up neither a call nor the end', async
   await expectEnd(server);
 });
 
-test('a collector that refuses is named in the log, and the call is answered as ever', async () => {
+test('a collector that rejects spans is logged, and calls work as usual', async () => {
   const collector = await startTraceCollector((response) => void response.writeHead(400).end());
   const server = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: '1' });
   server.request(2, 'tools/call', REFUSED);

@@ -6,7 +6,7 @@ import * as z from 'zod';
 import { createRestClient } from '../../sandbox/rest-client.ts';
 import type { TestHome } from './test-home.ts';
 
-/** Asks the shared sandbox's server itself, past everything that is tested. */
+/** Calls the shared sandbox's server directly, without the code under test. */
 async function askServer(request: string, body: unknown = {}): Promise<unknown> {
   const { url, token } = inject('sandbox');
   return createRestClient(url, token)(request, body);
@@ -18,12 +18,12 @@ async function listRuns(options: { readonly only_active: boolean }): Promise<z.o
   return runList.parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100, ...options }));
 }
 
-/** The names of the last hundred runs that the server knows, finished ones included. */
+/** Returns the names of the server's last hundred runs, including finished ones. */
 export async function runNames(): Promise<readonly string[]> {
   return (await listRuns({ only_active: false })).map((run) => run.run_spec.run_name);
 }
 
-/** Stops runs, so that their machines are free for other tests: an aborted one would hold its machine for half a minute. */
+/** Stops runs to free their machines for other tests. An aborted run would occupy its machine for half a minute. */
 export async function stopRuns(...names: readonly string[]): Promise<void> {
   const active = await listRuns({ only_active: true });
   const runs_names = active.map((run) => run.run_spec.run_name).filter((name) => names.includes(name));
@@ -32,7 +32,7 @@ export async function stopRuns(...names: readonly string[]): Promise<void> {
 
 const clientConfig = z.looseObject({ projects: z.array(z.looseObject({ name: z.string() })) });
 
-/** Makes another project, which has no fleets, and lets the CLI of a home know it. */
+/** Creates another project, without fleets, and adds it to the CLI configuration of a home. */
 export async function addProject(home: TestHome, name: string): Promise<void> {
   const { url, token } = inject('sandbox');
   await askServer('/api/projects/create', { project_name: name });

@@ -47,7 +47,7 @@ export function parametersOf(input: z.ZodObject): {
   }));
 }
 
-/** Longer texts hold a document, not a word of a command line. */
+/** Longer texts are documents, not words of a command line. */
 const LONGEST_WORD = 4096;
 
 /** Wrong types, lengths and ranges; for texts also what could be treated as a flag, or is invisible. @throws Error for an unknown kind of schema */

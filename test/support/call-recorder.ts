@@ -5,19 +5,19 @@ import * as z from 'zod';
 import type { TestHome } from './test-home.ts';
 import { CALL_LOG } from './write-call-recorder.ts';
 
-/** A dstack executable that writes down what it is called with, and then is the real one. */
+/** A dstack executable that records its arguments and then behaves like the real one. */
 export interface Recorder {
   readonly cli: string;
-  /** The argv of every call so far, help pages and the version left out. */
+  /** Returns the argv of every call so far, except for help pages and the version. */
   calls(): Promise<readonly (readonly string[])[]>;
-  /** How many processes there were at the same time, at most, without a worker; help pages and the version included. */
+  /** Returns the maximum number of concurrent processes without a worker, including those for help pages and the version. */
   mostAtOnce(): Promise<number>;
 }
 
 const noted = z.strictObject({ event: z.enum(['load', 'start', 'end']), argv: z.array(z.string()) });
 type Noted = z.output<typeof noted>;
 
-/** Puts the recorder in front of the real dstack for servers in this home, with nothing noted yet. */
+/** Makes servers in this home use the recording executable, with an empty log. */
 export async function createRecorder({ home, stateDir }: TestHome): Promise<Recorder> {
   const { cli, preparedState } = inject('sandbox').recorder;
   const log = path.join(home, CALL_LOG);

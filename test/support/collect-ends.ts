@@ -1,6 +1,6 @@
 import type { AtEnd } from './connect.ts';
 
-/** Collects what several tests share, to be ended together, the last first: `collectEnds(afterAll)`. */
+/** Collects cleanups for resources that several tests share, and runs them last to first: `collectEnds(afterAll)`. */
 export function collectEnds(register: (end: () => Promise<void>) => void): AtEnd {
   const ends: (() => Promise<unknown>)[] = [];
   register(async () => {

@@ -84,7 +84,7 @@ export interface ConnectOptions {
 
 export type AtEnd = (end: () => Promise<void>) => void;
 
-/** Starts the bundled server over stdio and connects to it; it is ended when the test is over. */
+/** Starts the bundled server over stdio and connects to it. It is closed after the test. */
 export async function connect({
   env,
   kind = CLIENTS[0],
@@ -108,7 +108,7 @@ const CARD_META = 'dstack-mcp/card';
 /** As hosts with MCP Apps declare it. */
 const CARDS = { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } };
 
-/** By what a client can put something before a person. */
+/** The ways in which a client can ask a person. */
 interface Means {
   readonly person: Person | undefined;
   readonly extensions: typeof CARDS | undefined;

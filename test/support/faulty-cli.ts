@@ -3,21 +3,21 @@ import path from 'node:path';
 import { inject } from 'vitest';
 import type { TestHome } from './test-home.ts';
 
-/** A command of dstack, by words that it holds, and the Python that runs in its place; what doesn't end there goes on as the real one. */
+/** A command of dstack, found by its words, and Python code that runs first. If the code doesn't exit, the real command follows. */
 export interface CliFault {
   readonly words: readonly string[];
   readonly python: readonly string[];
 }
 
-/** A dstack executable that is the real one, but for the commands that a test breaks. */
+/** The real dstack executable, except for the commands that a test breaks. */
 export interface FaultyCli {
   readonly cli: string;
   breakWith(...faults: readonly CliFault[]): Promise<void>;
-  /** How often broken commands with this word were started since `breakWith`. */
+  /** Returns how often broken commands with this word were started since `breakWith`. */
   starts(word: string): Promise<number>;
 }
 
-/** Makes one in a home folder. It is a Python script, as dstack's own is, so that help pages and approved bytes go the same ways. */
+/** Creates one in a home folder. It is a Python script like dstack's own, so that help pages and approved bytes are read in the same way. */
 export async function createFaultyCli({ home }: TestHome): Promise<FaultyCli> {
   const [cli, faultsFile, log] = [
     path.join(home, 'dstack'),

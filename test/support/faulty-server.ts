@@ -19,20 +19,20 @@ export type Fault =
   /** The server does what it was asked, and answers late. */
   | { readonly kind: 'late'; readonly untilReleased: Promise<void> };
 
-/** A server in front of the sandbox's that goes wrong where a test wants it to. */
+/** A proxy in front of the sandbox's server that fails where a test wants it to. */
 export interface FaultyServer {
   readonly url: string;
-  /** The paths asked for so far, in order; those that met a fault are marked. */
+  /** The requested paths so far, in order; those that met a fault are marked. */
   readonly seen: readonly { readonly path: string; readonly faulty: boolean }[];
-  /** The access tokens that came with requests, each once. */
+  /** The distinct access tokens of the requests. */
   readonly tokens: readonly string[];
-  /** How many of those that hang are still waiting: a process that is gone waits no more. */
+  /** The number of hanging requests whose client still waits. */
   readonly hanging: number;
-  /** From now on, requests whose path matches meet the fault; undefined for none. */
+  /** Makes requests with a matching path meet the fault from now on; undefined for none. */
   breakWith(fault: Fault | undefined, where?: RegExp): void;
 }
 
-/** Starts it on a free port of the loopback; it is gone when the test is over. */
+/** Starts the proxy on a free loopback port, and stops it after the test. */
 export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFinished): Promise<FaultyServer> {
   let broken: { readonly fault: Fault; readonly where: RegExp } | undefined;
   const seen: { path: string; faulty: boolean }[] = [];

@@ -1,6 +1,6 @@
 import path from 'node:path';
 
-/** The root of the repository. */
+/** The repository's root folder. */
 export const repositoryRoot = path.resolve(import.meta.dirname, '../..');
 
 /** A path inside the repository, as in `inRepository('docs', 'safety.md')`. */

@@ -1,6 +1,6 @@
 import type { Binding, ConsentSummary, PendingChange, Operation } from '../../src/core/change.ts';
 
-/** A change as a flow would make it, with what a test wants to be different. */
+/** Returns a pending change, with the parts that a test overrides. */
 export function pendingChange(
   options: {
     operation?: Operation;

@@ -2,7 +2,7 @@ import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { builtServer } from './paths.ts';
 
-/** Has one server keep in a state folder what each would find out again: the help of the CLI, and its own code, compiled. */
+/** Makes a server fill the caches of a state folder: the CLI's help pages, and its own compiled code. */
 export async function prepareState(env: Readonly<Record<string, string>>, stateDir: string): Promise<void> {
   const transport = new StdioClientTransport({
     command: process.execPath,

@@ -1,12 +1,12 @@
 import { readFile, readdir } from 'node:fs/promises';
 
-/** A process that is alive. */
+/** A living process. */
 export interface Process {
   readonly pid: number;
   readonly command: string;
 }
 
-/** The processes that live in this home folder, found by their environment: a server, and all that it ever started. */
+/** Returns the living processes with this home folder in their environment: a server, and everything that it started. */
 export async function processesIn(home: string): Promise<readonly Process[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const found = await Promise.all(pids.map((pid) => look(pid, home)));
@@ -14,14 +14,14 @@ export async function processesIn(home: string): Promise<readonly Process[]> {
 }
 
 async function look(pid: number, home: string): Promise<Process | undefined> {
-  // An ended one that nobody has waited for has an empty environment.
+  // A zombie has an empty environment.
   const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
   if (!environment.split('\0').includes(`HOME=${home}`)) return undefined;
   const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
   return { pid, command: command.split('\0').join(' ').trim() };
 }
 
-/** Resident memory of a process. */
+/** Returns the resident memory of a process. */
 export async function residentBytes(pid: number): Promise<number> {
   const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
   if (kilobytes === undefined) throw new Error(`process ${pid} is gone`);

@@ -5,10 +5,10 @@ import { builtServer } from './paths.ts';
 
 const message = z.looseObject({ jsonrpc: z.literal('2.0'), id: z.number().nullish() });
 
-/** The bundled server without a client library before it: bytes in, bytes out. */
+/** The bundled server without a client library: bytes in, bytes out. */
 export interface RawServer {
   readonly pid: number;
-  /** Everything that came on standard output. */
+  /** Returns everything from standard output. */
   readonly stdout: () => string;
   readonly stderr: () => string;
   /** The lines of standard output as messages. @throws for a line that is not a protocol message. */
@@ -19,12 +19,12 @@ export interface RawServer {
   request(id: number, method: string, params?: unknown): void;
   notify(method: string, params?: unknown): void;
   endInput(): void;
-  /** Goes away as a reader: what the server writes from now on fails. */
+  /** Closes the reading end: further writes of the server fail. */
   closeOutput(): void;
   signal(name: NodeJS.Signals): void;
 }
 
-/** Starts the server; it is killed when the test is over, should it be there still. */
+/** Starts the server, and kills it after the test if it still runs. */
 export function startRawServer(env: Readonly<Record<string, string>>): RawServer {
   const child = spawn(process.execPath, [builtServer], { env: { ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
   let stdout = '';
@@ -35,7 +35,7 @@ export function startRawServer(env: Readonly<Record<string, string>>): RawServer
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     stderr += chunk;
   });
-  // Written to a server that has ended: what the test is about.
+  // The server has ended, as the test wants.
   child.stdin.on('error', () => undefined);
   const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
     child.once('close', (code, signal) => resolve({ code, signal }));

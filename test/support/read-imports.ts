@@ -37,7 +37,7 @@ const LAZY = /\bimport\(\s*'([^']+)'\s*\)/g;
 
 function readSource(file: string): SourceFile {
   const text = readFileSync(path.join(root, file), 'utf8');
-  // Comments begin a line here, or follow code after a space; inside a string `//` follows a colon.
+  // A comment starts a line or follows code after a space; inside a string, `//` follows a colon.
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/ .*$/gm, '$1');
   const imports = [
     ...[...code.matchAll(STATIC)].map(([, type, to = '']) => ({

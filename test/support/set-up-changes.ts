@@ -247,6 +247,7 @@ export function fakeDstack(
         isPython: world.isPython,
         introspection: {
           load: async () => world.loaded,
+          walk: async () => undefined,
           schemas: async () => world.schemas,
         },
         catalog,

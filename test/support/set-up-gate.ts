@@ -69,7 +69,7 @@ type SetUpOptions = Partial<Omit<GateOptions, 'policy'>> & {
   readonly requirementFor?: GateOptions['policy']['requirementFor'];
 };
 
-/** A gate with a clock that a test moves, a world that it changes, and everything that the gate did. */
+/** Creates a gate with a clock and a world that a test changes, and records everything that the gate did. */
 export function setUp({ requirementFor = () => 'ask', ...options }: SetUpOptions = {}) {
   let clock = 1_000_000;
   const audit: AuditEntry[] = [];
@@ -124,7 +124,7 @@ export const ask = (more: Partial<ApprovalContext> = {}): ApprovalContext => ({
   ...more,
 });
 
-/** A person's answer in a form. */
+/** Returns a person's answer in a form. */
 export const yes = (nonce: string, content: Record<string, unknown> = { approve: true }) =>
   ({ kind: 'accepted', content, nonce }) as const;
 

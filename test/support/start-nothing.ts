@@ -8,7 +8,7 @@ import { afterEach } from 'vitest';
 
 const attempts: string[] = [];
 
-/** Returns a function that refuses the call and remembers it, because the code under test may catch the error. */
+/** Returns a function that rejects the call and records it, because the code under test may catch the error. */
 function refuse(what: string): () => never {
   return () => {
     attempts.push(what);

@@ -40,9 +40,9 @@ const run = z.object({
 
 export type Run = z.output<typeof run>;
 
-/** A started sandbox and the ways in which a test uses it. */
+/** A running sandbox, with helpers for tests. */
 export interface TestSandbox extends Sandbox {
-  /** Runs the real CLI in the workspace; both outputs are put together. */
+  /** Runs the real CLI in the workspace; the output contains both streams. */
   dstack(...args: string[]): Promise<{ readonly exitCode: number | undefined; readonly output: string }>;
   /** Starts the real CLI in its own process group, and leaves it running. */
   spawnDstack(...args: string[]): ChildProcess;
@@ -90,7 +90,7 @@ export async function startTestSandbox(options: Partial<SandboxOptions> = {}): P
       return child;
     },
     async stop() {
-      // A test that failed may have left its own: it would write into the home once that is gone.
+      // A failed test may have left one, which would write into the removed home.
       const running = children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
       await Promise.all(
         running.map(async (child) => {
@@ -121,12 +121,12 @@ export async function startTestSandbox(options: Partial<SandboxOptions> = {}): P
   };
 }
 
-/** Whether a run is over, in whatever way. */
+/** Returns whether a run has ended, successfully or not. */
 export function isOver({ status }: Run): boolean {
   return ['done', 'failed', 'terminated'].includes(status);
 }
 
-/** The newest submission of a run's first job. */
+/** Returns the newest submission of a run's first job. */
 export function lastSubmission({ jobs }: Run): Run['jobs'][number]['job_submissions'][number] {
   const submission = jobs[0]?.job_submissions.at(-1);
   if (submission === undefined) throw new Error('the run has no job');

@@ -1,11 +1,11 @@
 import { afterAll } from 'vitest';
 import { usedNames } from './used-names.ts';
 
-// At the end of each file, whatever its tests did: a run that is left holds a machine that other files wait for. An apply that a test
-// cut off may have submitted its run after the test was over.
+// After each file, regardless of its tests: a remaining run occupies a machine that other files wait for. An apply that a test
+// interrupted may have submitted its run after the test.
 afterAll(async () => {
   if (usedNames.length === 0) return;
-  // Loaded only here: most files need no server.
+  // Loaded only here, because most files need no server.
   const { stopRuns } = await import('./ask-server.ts');
   await stopRuns(...usedNames);
 });

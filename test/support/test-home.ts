@@ -7,7 +7,7 @@ import type { AtEnd } from './connect.ts';
 import { createHome, skipUpdateCheck } from '../../sandbox/create-home.ts';
 import { usedNames } from './used-names.ts';
 
-/** A person's home folder for one test: its own CLI settings, workspace and server state, against the shared sandbox. */
+/** A user's home folder for one test: CLI settings, workspace and server state, for the shared sandbox. */
 export interface TestHome {
   readonly home: string;
   readonly workspace: string;
@@ -18,7 +18,7 @@ export interface TestHome {
   write(name: string, configuration: Readonly<Record<string, unknown>> | string): Promise<string>;
 }
 
-/** Makes a home folder that is removed when the test is over. */
+/** Creates a home folder that is removed after the test. */
 export async function createTestHome(options: { url?: string; token?: string; atEnd?: AtEnd } = {}): Promise<TestHome> {
   const sandbox = inject('sandbox');
   const home = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-home-'));
@@ -38,7 +38,7 @@ export async function createTestHome(options: { url?: string; token?: string; at
       DSTACK_MCP_WORKSPACE: made.workspace,
       DSTACK_MCP_STATE_DIR: stateDir,
       DSTACK_MCP_DIALOG: 'off',
-      // A busy machine may take longer than a person would wait.
+      // A busy machine may need more time than the default.
       DSTACK_MCP_TIMEOUT: '100',
     },
     async write(name, configuration) {
@@ -49,7 +49,7 @@ export async function createTestHome(options: { url?: string; token?: string; at
   };
 }
 
-/** A task that fits the sandbox's smallest machines. */
+/** Returns a task that fits the sandbox's smallest machines. */
 export function task(name: string, more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
   return {
     type: 'task',
@@ -60,7 +60,7 @@ export function task(name: string, more: Readonly<Record<string, unknown>> = {})
   };
 }
 
-/** A name that no other test uses: dstack keeps names for good. */
+/** Returns a name that no other test uses, since dstack keeps names permanently. */
 export function uniqueName(prefix: string): string {
   const name = `${prefix}-${process.pid.toString(36)}-${usedNames.length + 1}`;
   usedNames.push(name);

@@ -29,22 +29,22 @@ const traces = z.object({
   ),
 });
 
-/** A request as it came. */
+/** A received request. */
 export interface SentTraces {
   readonly path: string;
   readonly type: string | undefined;
   readonly body: Buffer;
 }
 
-/** A stand-in for an OTLP collector. */
+/** A fake OTLP collector. */
 export interface TraceCollector {
   readonly url: string;
   readonly sent: readonly SentTraces[];
-  /** The resources and spans of all requests so far, for those that came as JSON. */
+  /** The resources and spans of all JSON requests so far. */
   read(): { readonly resources: readonly Record<string, unknown>[]; readonly spans: readonly z.output<typeof span>[] };
 }
 
-/** Starts it on the loopback; it is gone when the test is over. `answer` decides how a request is met. */
+/** Starts the collector on a loopback port, and stops it after the test. `answer` handles a request. */
 export async function startTraceCollector(
   answer: (response: ServerResponse) => void = (response) => void response.end('{}'),
 ): Promise<TraceCollector> {

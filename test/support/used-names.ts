@@ -1,2 +1,2 @@
-/** The names that this file's tests were given. */
+/** The names that `uniqueName` returned to this file's tests. */
 export const usedNames: string[] = [];

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Answer, TestClient } from './connect.ts';
 
-/** Calls `get` until the run is there; a call ends at its own deadline, and on a busy machine that comes first. */
+/** Calls `get` until the run has the status; on a busy machine, a single call reaches its deadline first. */
 export async function waitForRun(client: TestClient, name: string, state: string): Promise<Answer> {
   for (;;) {
     const answer = await client.call('get', { name, wait_for: state });
@@ -12,7 +12,7 @@ export async function waitForRun(client: TestClient, name: string, state: string
   }
 }
 
-/** Asks until the answer is as wanted. It ends with the test's own limit. */
+/** Repeats a call until its value matches. The test's timeout ends it. */
 export async function until<T>(ask: () => Promise<T>, isWanted: (value: T) => boolean): Promise<T> {
   for (;;) {
     const value = await ask();
@@ -21,7 +21,7 @@ export async function until<T>(ask: () => Promise<T>, isWanted: (value: T) => bo
   }
 }
 
-/** Reads the run's log until the job's words are in what dstack printed: the words around it, as why a log is empty, don't count. */
+/** Reads the run's log until dstack's output contains the words. The text around it doesn't count, for example why a log is empty. */
 export function waitForLog(client: TestClient, run: string, words: string): Promise<Answer> {
   return until(
     () => client.call('logs', { run }),
@@ -35,8 +35,8 @@ export interface Deletion {
 }
 
 /**
- * Deletes by the token of a preview, and does both again where nothing was deleted because dstack's server was just processing it:
- * it says so, or what was previewed is no longer what is there, as an instance that was ending.
+ * Deletes by the token of a preview. Repeats both if nothing was deleted because dstack's server was processing the resource: then it is
+ * reported as busy, or it has changed since the preview, for example an instance that was terminating.
  */
 export function previewAndDelete(client: TestClient, what: Readonly<Record<string, unknown>>): Promise<Deletion> {
   return until(

@@ -223,7 +223,7 @@ export const EQUALITY_CASES: readonly EqualityCase[] = [
   ...on('sandbox', ['event'], { env: { TZ: 'Pacific/Chatham' }, unsteady: true }),
   ...on('sandbox', ['offer'], { env: { TERM: 'vt100', LINES: '3', NO_COLOR: '' } }),
   ...on('none', ['server --help'], { env: { DSTACK_SERVER_PORT: '4321', DSTACK_SERVER_HOST: 'example.org' } }),
-  // What is read on import: the worker steps aside.
+  // Variables that are read on import: the worker falls back.
   ...on('sandbox', ['offer --json'], {
     env: { DSTACK_CLI_LOG_LEVEL: 'debug' },
     aside: 'DSTACK_CLI_LOG_LEVEL is read on import',

@@ -1,14 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-/** In the home folder of who calls it: all tests share one executable, so that what it documents is read once. */
+/** In the caller's home folder, because all tests share one executable, whose help pages are read once. */
 export const CALL_LOG = 'calls.jsonl';
 
-/** Writes the executable, once for all tests, and returns its path. */
+/** Writes the executable that all tests share, and returns its path. */
 export async function writeRecorder(folder: string, real: string): Promise<string> {
   const cli = path.join(folder, 'dstack');
-  // It notes what argparse is about to parse: a warm worker starts the script long before there are arguments. It goes on in the same
-  // process, as an entry script does, so that a file that is answered from memory stays so.
+  // It records what argparse is about to parse, because a warm worker starts the script long before it gets arguments. It continues in
+  // the same process, like an entry script, so that a file in memory stays there.
   const script = `#!${path.join(path.dirname(real), 'python')}
 import argparse, atexit, json, os, sys
 

@@ -31,7 +31,7 @@ test('there are at least 200 attempts, each with a unique title', () => {
   expect(new Set(ATTEMPTS.map(({ title }) => title)).size).toBe(ATTEMPTS.length);
 });
 
-describe('refused before dstack hears of it', () => {
+describe('refused before dstack runs:', () => {
   test.each(ATTEMPTS)('$title ($tool)', async ({ tool, input, codes }) => {
     const before = await recorder.calls();
     const answer = await client.call(tool, input);
@@ -42,7 +42,7 @@ describe('refused before dstack hears of it', () => {
   });
 });
 
-test('the harmless file itself is planned, so that the refusals above have another reason', async () => {
+test('the harmless file itself can be planned, so the refusals have other reasons', async () => {
   const answer = await client.call('plan', { file: HARMLESS });
   expect(answer.facts).toMatchObject({ outcome: 'done', operation: 'create' });
   expect((await recorder.calls()).at(-1)).toEqual(['apply', '--file', HARMLESS]);

@@ -1,7 +1,7 @@
 import { CODES } from './refusal-codes.ts';
 import type { Code } from './refusal-codes.ts';
 
-/** One attempt to get something past the server: it must be refused with one of these codes, and dstack must not hear of it. */
+/** An attempt to bypass a check of the server, which must be refused with one of these codes before dstack runs. */
 export interface Attempt {
   readonly title: string;
   readonly tool: string;
@@ -22,7 +22,7 @@ export const HARMLESS = 'harmless.dstack.yml';
 const withFlag = (title: string, flags: Record<string, unknown>, ...codes: Code[]): Attempt =>
   attempt(`flag: ${title}`, 'plan', { file: HARMLESS, flags }, ...codes);
 
-/** argparse would take every one of these for a documented flag, or for something that isn't one. */
+/** argparse would treat every one of these as a documented flag, or as a positional. */
 const FLAGS: readonly Attempt[] = [
   ...['--ye', '--y', '--det', '--deta', '--forc', '--fil', '--max-p', '--gp', '--spo', '--na', '--proj', '--no-p'].map(
     (flag) => withFlag(`the abbreviation ${flag}`, { [flag]: true }, CODES.unknownFlag),

@@ -30,7 +30,7 @@ beforeAll(async () => {
   nonce = String(plan.card?.['nonce']);
 });
 
-/** By what somebody might try to pass for a person's click, with the card's nonce or without. */
+/** Attempts to imitate a person's click, with and without the card's nonce. */
 const FORGED: readonly (readonly [string, () => Record<string, unknown>, 'token-unknown' | 'invalid-input'])[] = [
   ['an invented nonce', () => ({ nonce: '0'.repeat(32), decision: 'approve' }), 'token-unknown'],
   ['the token as nonce', () => ({ nonce: plan.facts['token'], decision: 'approve' }), 'token-unknown'],
@@ -54,7 +54,7 @@ const FORGED: readonly (readonly [string, () => Record<string, unknown>, 'token-
   ['flags next to it', () => ({ nonce, decision: 'approve', flags: { '--max-price': 99 } }), 'invalid-input'],
 ];
 
-describe('refused before dstack hears of it, and without harm to the card', () => {
+describe('refused before dstack runs, and the card stays valid', () => {
   test.each(FORGED)('%s', async (_what, input, code) => {
     const before = await recorder.calls();
     const refused = await client.call('decide', input());
@@ -63,12 +63,12 @@ describe('refused before dstack hears of it, and without harm to the card', () =
     expect(await recorder.calls()).toEqual(before);
   });
 
-  test.each(['apply', 'stop', 'delete'])('the nonce as token for %s', async (tool) => {
+  test.each(['apply', 'stop', 'delete'])('the nonce as a token for %s', async (tool) => {
     const refused = await client.call(tool, { token: nonce });
     expect(refused.facts).toMatchObject({ outcome: 'refused', code: 'token-unknown' });
   });
 
-  test('the card is as good as before', async () => {
+  test('the card is still valid', async () => {
     expect((await client.call('apply', { token: plan.facts['token'] })).facts['outcome']).toBe('waiting-for-person');
     expect(await runNames()).not.toContain(RUN);
     const declined = await client.call('decide', { nonce, decision: 'decline' });
@@ -83,7 +83,7 @@ const answered = z.looseObject({
   }),
 });
 
-/** Calls a tool in the newer era's way, in which each request declares what its client can do. */
+/** Calls a tool in the newer era, in which each request declares the client's capabilities. */
 async function callWith(
   server: RawServer,
   capabilities: object,
@@ -105,7 +105,7 @@ async function callWith(
   return answered.parse(messages.find(({ id }) => id === call.id)).result;
 }
 
-test('a nonce that got into the hands of a client without cards does nothing there', async () => {
+test('a nonce does nothing in a client without cards', async () => {
   const server = startRawServer(home.env);
   const cards = { extensions: { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } } };
   const input = { file: `${RUN}.dstack.yml` };
@@ -128,7 +128,7 @@ test('a nonce that got into the hands of a client without cards does nothing the
     expect(planned.structuredContent['outcome']).toBe('done');
     expect(planned._meta?.['dstack-mcp/card']).toBeUndefined();
   }
-  // Nor does the token overtake the card that its own client shows.
+  // Nor does the token bypass its own client's card.
   const { token } = shown.structuredContent;
   const waiting = await callWith(server, {}, { id: 50, name: 'apply', input: { token } });
   expect(waiting.structuredContent['outcome']).toBe('waiting-for-person');

@@ -11,7 +11,7 @@ e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d]
 commands: [*e]
 `;
 
-/** Contents that no configuration has; each is refused before dstack hears of it. */
+/** Contents that no configuration has; each is refused before dstack runs. */
 const CONTENTS: Readonly<Record<string, string | Buffer>> = {
   bomb: BOMB,
   aliases: `type: task\na: &a {x: 1}\nlist: [${'*a, '.repeat(2_000)}]\n`,

@@ -13,7 +13,7 @@ import type { TestHome } from '../../support/test-home.ts';
 const profiles = (name: string): string =>
   stringify({ profiles: [{ name, default: true, max_duration: name === 'short' ? '1h' : '9h' }] });
 
-/** A home whose dstack, at the very moment in which the change is made, first writes something else into a file. */
+/** Creates a home whose dstack replaces a file right before it makes the change. */
 async function createSwapping(file: string, content: string): Promise<{ home: TestHome; client: TestClient }> {
   const home = await createTestHome();
   const { cli: real } = inject('sandbox');
@@ -45,7 +45,7 @@ async function commandsOf(run: string): Promise<readonly string[]> {
   return submitted.parse(found).run_spec.configuration.commands;
 }
 
-test('a configuration that is swapped as the command starts: what was approved is what runs', async () => {
+test('a configuration that is replaced as the command starts: the approved one is applied', async () => {
   const name = uniqueName('swapped');
   onTestFinished(() => stopRuns(name));
   const evil = stringify(task(name, { commands: ['echo swapped', 'sleep infinity'] }));
@@ -58,7 +58,7 @@ test('a configuration that is swapped as the command starts: what was approved i
   expect(await commandsOf(name)).toEqual(['echo the first line', 'sleep infinity']);
 });
 
-test('a profile that is swapped as the command starts: reported as an incident, to the model and in the audit log', async () => {
+test('a profile that is replaced as the command starts: reported as an incident, to the model and in the audit log', async () => {
   const name = uniqueName('profile');
   onTestFinished(() => stopRuns(name));
   const { home, client } = await createSwapping('.dstack/profiles.yml', profiles('long'));
@@ -73,7 +73,7 @@ test('a profile that is swapped as the command starts: reported as an incident, 
   expect(JSON.parse(log.trim().split('\n').at(-1) ?? '')).toMatchObject({ event: 'done', outcome: 'unknown' });
 });
 
-test('a profile that was edited, or has appeared, between plan and apply: nothing is submitted', async () => {
+test('a profile that was edited or created between plan and apply: nothing is submitted', async () => {
   const name = uniqueName('edited');
   const home = await createTestHome();
   const client = await connect({ env: home.env });

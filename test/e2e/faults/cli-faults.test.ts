@@ -25,7 +25,7 @@ beforeAll(async () => {
 const connectPlain = (more: Readonly<Record<string, string>> = {}): Promise<TestClient> =>
   connect({ env: { ...home.env, DSTACK_MCP_CLI: faulty.cli, DSTACK_MCP_WARM: 'off', ...more }, atEnd });
 
-/** The most memory that a process has ever had. */
+/** Returns the peak memory of a process. */
 async function peakBytes(pid: number): Promise<number> {
   const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kilobytes) * 1024;
@@ -73,7 +73,7 @@ function breakApply(python: readonly string[]): readonly CliFault[] {
 
 describe('a dstack that', () => {
   let reads = 0;
-  /** Another call each time: one that failed just now is not made again at once. */
+  /** A different call each time, because a call that just failed is not repeated immediately. */
   const ps = (): Promise<Answer> => client.call('ps', { last: (reads += 1) });
 
   test('an update notice before the output: the rest is parsed as usual', async () => {
@@ -84,7 +84,7 @@ describe('a dstack that', () => {
       expect(output).toContain('A new version of dstack is available: 99.0.0');
   });
 
-  test('prints a gigabyte: answered with both ends and what is missing, and the memory stays small', async () => {
+  test('prints a gigabyte: the answer has both ends and the number of missing bytes, and memory stays bounded', async () => {
     await faulty.breakWith({ words: ['ps'], python: flood("b'0123456789abcde\\n'", 1_000) });
     const { facts, text } = await ps();
     expect(facts['truncated']).toBe(true);
@@ -98,7 +98,7 @@ describe('a dstack that', () => {
     ['spaces', 'ps', "b' '"],
     ['opening brackets where JSON is due', 'fleet', "b'[\\n'"],
     ['names of columns', 'ps', "b'NAME  '"],
-  ])('prints megabytes of %s: answered all the same', async (_what, tool, bytes) => {
+  ])('prints megabytes of %s: still answered', async (_what, tool, bytes) => {
     await faulty.breakWith({ words: [tool], python: flood(bytes, 8) });
     const answer = tool === 'ps' ? await ps() : await client.call(tool, { name: uniqueName('flood') });
     expect(answer.text.length).toBeLessThan(100_000);
@@ -146,8 +146,8 @@ describe('a dstack that', () => {
   });
 });
 
-test('a dstack that hangs: reads are ended in time, deaf or not; an apply is left to finish, and never repeated', async () => {
-  // As little time as is left for an apply at least.
+test('a dstack that hangs: reads end at their timeout even if they ignore signals; an apply may finish, and is never repeated', async () => {
+  // The minimum time for an apply.
   const impatient = await connectPlain({ DSTACK_MCP_TIMEOUT: '8' });
   const hang = ['import subprocess', "subprocess.run(['sleep', '1000'])"];
   const deaf = ['import signal', 'signal.signal(signal.SIGTERM, signal.SIG_IGN)'];
@@ -167,7 +167,7 @@ test('a dstack that hangs: reads are ended in time, deaf or not; an apply is lef
   expect(apply.facts['next']).toMatch(/goes on in the background.*ps/);
   expect((await impatient.call('apply', { token })).facts['summary']).toMatch(/nothing was done again/);
   expect(await faulty.starts('--yes')).toBe(1);
-  // Of all that was started the apply alone is there still: it is ended here.
+  // Only the apply is still running; end it here.
   const sleeping = (): Promise<readonly number[]> =>
     processesIn(home.home).then((found) =>
       found.filter(({ command }) => command === 'sleep 1000').map(({ pid }) => pid),

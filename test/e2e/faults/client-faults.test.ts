@@ -34,7 +34,7 @@ const nobodyLeft = (home: TestHome): Promise<unknown> =>
   );
 
 describe('a client that', () => {
-  test('reads no more: the server ends, and nothing of it is left', async () => {
+  test('stops reading and closes: the server exits, and no process is left', async () => {
     const { home, server } = await start();
     server.closeOutput();
     server.request(2, 'tools/call', ps);
@@ -53,7 +53,7 @@ describe('a client that', () => {
     await nobodyLeft(home);
   });
 
-  test('disappears in a call: the call ends with it', async () => {
+  test('disconnects during a call: the call ends', async () => {
     const { home, server } = await start();
     server.request(2, 'tools/call', ps);
     await answered(server, 2);
@@ -63,13 +63,13 @@ describe('a client that', () => {
     expect(await server.ended).toMatchObject({ signal: null });
     await nobodyLeft(home);
   });
-  test('cancels at whatever moment: that call is dropped, and the next is answered right', async () => {
+  test('cancels at any moment: that call is dropped, and the next is answered correctly', async () => {
     const { home, server } = await start();
     await home.write('cancel.dstack.yml', task(uniqueName('cancel')));
     const calls = [ps, { name: 'plan', arguments: { file: 'cancel.dstack.yml' } }, { name: 'offer', arguments: {} }];
     for (let id = 10; id < 40; id += 1) {
       server.request(id, 'tools/call', calls[id % calls.length]);
-      // Between the request and its cancellation there is as much of other traffic as the number says.
+      // The number says how many other messages are between the request and its cancellation.
       for (let n = 0; n < id % 7; n += 1) server.request(1_000 + id * 10 + n, 'ping');
       if (id % 7 > 0) await answered(server, 1_000 + id * 10);
       server.notify('notifications/cancelled', { requestId: id });
@@ -81,7 +81,7 @@ describe('a client that', () => {
   });
 });
 
-test('an apply that is called off while it plans again: nothing is done, and the token is good for another try at once', async () => {
+test('an apply that is cancelled while it plans again: nothing is done, and the token stays valid', async () => {
   const home = await createTestHome();
   const client = await connect({ env: home.env });
   const name = uniqueName('cancelled');

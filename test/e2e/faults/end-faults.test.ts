@@ -25,7 +25,7 @@ let env: Readonly<Record<string, string>>;
 let dstack: FaultyServer;
 let name: string;
 let file: string;
-/** How many requests there were before the test. */
+/** The number of requests before the test. */
 let before: number;
 
 beforeAll(async () => {
@@ -45,7 +45,7 @@ beforeEach(async () => {
 const requestsTo = (where: RegExp): readonly { readonly faulty: boolean }[] =>
   dstack.seen.slice(before).filter(({ path: asked }) => where.test(asked));
 
-/** Until a request has met the fault. */
+/** Waits until a request has met the fault. */
 const held = (where: RegExp): Promise<unknown> =>
   until(
     () => Promise.resolve(requestsTo(where)),
@@ -67,9 +67,9 @@ async function resultOf(server: RawServer, id: number): Promise<Result> {
 const callTool = (server: RawServer, id: number, tool: string, input: Result): void =>
   server.request(id, 'tools/call', { name: tool, arguments: input });
 
-/** Starts a server, whose client can show forms where that is said. */
-function start({ forms = false } = {}): RawServer {
-  const server = startRawServer(env);
+/** Starts a server whose client can show forms if `forms` is set. */
+function start({ forms = false, more = {} } = {}): RawServer {
+  const server = startRawServer({ ...env, ...more });
   server.request(1, 'initialize', { ...INITIALIZE, capabilities: forms ? { elicitation: {} } : {} });
   server.notify('notifications/initialized');
   return server;
@@ -106,7 +106,7 @@ function holdSubmission(): () => void {
   return release;
 }
 
-/** In the middle of what a server may end, and what must hold then: before anything was changed, or after. */
+/** The steps in which a server may end: before anything was changed, or after. */
 const BEFORE: readonly (readonly [string, () => Promise<RawServer>])[] = [
   [
     'in a plan',
@@ -156,9 +156,9 @@ const ENDS: readonly (readonly [string, (server: RawServer) => void, number])[] 
 ];
 
 describe.each(ENDS)('%s', (how, end, code) => {
-  // A client that goes away in a read is in client-faults.test.ts.
+  // client-faults.test.ts has a client that disconnects during a read.
   test.each(how === 'SIGTERM' ? BEFORE : BEFORE.slice(1))(
-    '%s: the server ends, nothing is changed, and nothing of it is left',
+    '%s: the server exits, nothing is changed, and no process is left',
     async (_when, reach) => {
       const server = await reach();
       end(server);
@@ -169,20 +169,27 @@ describe.each(ENDS)('%s', (how, end, code) => {
     },
   );
 
-  test('in an apply that was submitted: the server ends, dstack finishes it, once, and the audit log says that it isn’t known', async () => {
-    const server = start();
-    const token = await planWith(server);
-    const release = holdSubmission();
-    callTool(server, 3, 'apply', { token });
-    await held(SUBMIT);
-    end(server);
-    expect(await server.ended).toEqual({ code, signal: null });
-    release();
-    await nobodyLeft();
-    expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
-    expect(requestsTo(SUBMIT)).toHaveLength(1);
-    expect(await auditOf(name)).toEqual(['asked', 'approved', 'unknown']);
-  });
+  test.each([
+    ['in the worker', 'on'],
+    ['in a plain process', 'off'],
+  ])(
+    'in an apply that was submitted %s: the server ends, dstack finishes it, once, and the audit log says unknown',
+    async (_where, warm) => {
+      // Whoever waits for the change waits for an hour.
+      const server = start({ more: { DSTACK_MCP_WARM: warm, DSTACK_MCP_TIMEOUT: '3600' } });
+      const token = await planWith(server);
+      const release = holdSubmission();
+      callTool(server, 3, 'apply', { token });
+      await held(SUBMIT);
+      end(server);
+      expect(await server.ended).toEqual({ code, signal: null });
+      release();
+      await nobodyLeft();
+      expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
+      expect(requestsTo(SUBMIT)).toHaveLength(1);
+      expect(await auditOf(name)).toEqual(['asked', 'approved', 'unknown']);
+    },
+  );
 });
 
 test('standard output closed in an apply: it is executed once and recorded, and the server exits', async () => {
@@ -199,7 +206,7 @@ test('standard output closed in an apply: it is executed once and recorded, and 
   expect(await auditOf(name)).toEqual(['asked', 'approved', 'done']);
 });
 
-test('SIGKILL in an apply: dstack finishes it, and the next server says that it knows nothing, where to look, and makes no second run', async () => {
+test('SIGKILL in an apply: dstack finishes it, and the next server reports an unknown token and makes no second run', async () => {
   const server = start();
   const token = await planWith(server);
   const release = holdSubmission();
@@ -213,14 +220,19 @@ test('SIGKILL in an apply: dstack finishes it, and the next server says that it 
 
   const next = await connect({ env });
   const refused = (await next.call('apply', { token })).facts;
+  expect(refused['summary']).toMatch(
+    new RegExp(`An earlier server of yours ended while .*create task ${name} in project .*\\. The run ${name} is `),
+  );
   expect(refused).toMatchObject({ outcome: 'refused', code: 'token-unknown' });
   expect(refused['summary']).toMatch(/restarted since/);
   expect(refused['next']).toMatch(/ps/);
-  expect((await next.call('get', { name })).facts['outcome']).toBe('done');
+  const found = (await next.call('get', { name })).facts;
+  expect(found['outcome']).toBe('done');
+  expect(found['summary']).not.toContain('An earlier server');
   const plan = (await next.call('plan', { file })).facts;
   expect(plan).toMatchObject({ outcome: 'nothing-to-do' });
   expect(plan['token']).toBeUndefined();
   expect(requestsTo(SUBMIT)).toHaveLength(1);
   expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
-  expect(await auditOf(name)).toEqual(['asked', 'approved']);
+  expect(await auditOf(name)).toEqual(['asked', 'approved', 'unknown']);
 });

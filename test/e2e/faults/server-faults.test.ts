@@ -44,7 +44,7 @@ describe('an apply', () => {
   test.each([
     ['that the server never hears of', { kind: 'reset' }],
     ['that meets a server error', { kind: 'status', status: 500, body: '{}' }],
-  ] as const)('%s: never called done, and not repeated', async (_what, fault) => {
+  ] as const)('%s: never reported as done, and not repeated', async (_what, fault) => {
     const { server, client, name, token, applied } = await applyWith(fault, SUBMIT);
     expect(applied.facts['outcome']).toBe('unknown');
     server.breakWith(undefined);
@@ -53,7 +53,7 @@ describe('an apply', () => {
     expect(await runNames()).not.toContain(name);
   });
 
-  test('whose second plan fails: nothing is submitted, and the token is good for another try', async () => {
+  test('whose second plan fails: nothing is submitted, and the token stays valid', async () => {
     const { server, client, name, token, applied } = await applyWith(
       { kind: 'status', status: 500, body: '{}' },
       /\/runs\/get_plan$/,

@@ -21,7 +21,7 @@ type Line = z.output<typeof line>;
 
 const auditFile = (stateDir: string): string => path.join(stateDir, 'audit', 'audit.jsonl');
 
-/** The lines of a text that were cut short. */
+/** Returns the truncated lines of a text. */
 const cutLines = (text: string): readonly string[] =>
   text.split('\n').filter((one) => one !== '' && !one.endsWith('}'));
 
@@ -85,7 +85,7 @@ const BREAKS: readonly (readonly [what: string, can: boolean, breakIt: Break])[]
       return () => Promise.resolve(limitFiles(pid, 'unlimited'));
     },
   ],
-  // Nobody can make a folder there, whoever runs the tests.
+  // Not even root can create a folder there.
   ['the state folder can’t be written', existsSync('/sys/kernel'), inPlaceOf((place) => symlink('/sys/kernel', place))],
   ['a file has the path of the state folder', true, inPlaceOf((place) => writeFile(place, ''))],
   ['a folder has the path of the audit log', true, inPlaceOf((place) => mkdir(auditFile(place), { recursive: true }))],
@@ -100,7 +100,7 @@ beforeAll(async () => {
   client = await connect({ env: home.env, atEnd });
   const { name, token } = await plan(home, client);
   await apply(client, token);
-  // It starts a process in passing, which must not change how a full disk is met.
+  // It starts a process, which must not change how a full disk is handled.
   await client.call('doctor');
   first = name;
 });
@@ -184,7 +184,7 @@ const ATTACHMENT = {
   createdAt: '2026-01-01T00:00:00.000Z',
 };
 
-/** Damages every file that a server has written, as far as it can be. */
+/** Damages every file that a server has written. */
 async function damage(stateDir: string): Promise<{ readonly audit: string; readonly newer: string }> {
   const catalog = path.join(stateDir, 'catalog');
   for (const name of await readdir(catalog)) {
@@ -203,7 +203,7 @@ async function damage(stateDir: string): Promise<{ readonly audit: string; reado
   return { audit: await readFile(auditFile(stateDir), 'utf8'), newer };
 }
 
-describe('two servers over one state folder, whose files are damaged,', () => {
+describe('two servers that share a state folder with damaged files', () => {
   let shared: TestHome;
   let clients: readonly TestClient[];
   let damaged: Awaited<ReturnType<typeof damage>>;
@@ -214,7 +214,7 @@ describe('two servers over one state folder, whose files are damaged,', () => {
     clients = await Promise.all([connect({ env: shared.env, atEnd }), connect({ env: shared.env, atEnd })]);
   });
 
-  test('both start and answer, and lose nothing that can still be read', async () => {
+  test('both start and answer, and keep everything that can still be read', async () => {
     for (const client of clients) {
       expect((await client.call('ps', { last: 1 })).facts['outcome']).toBe('done');
       expect((await client.call('attach', { action: 'list' })).facts['attachments']).toMatchObject([{ id: 'gone' }]);
@@ -225,7 +225,7 @@ describe('two servers over one state folder, whose files are damaged,', () => {
     expect(aside.map((name) => name.replace(/-\d+$/, ''))).toEqual(['folder.json.broken', 'torn.json.broken']);
   });
 
-  test('change and read at the same time: each change is made once and has its lines, and no file is broken', async () => {
+  test('change and read concurrently: each change is made once and audited, and no file is damaged', async () => {
     const planned = await Promise.all(
       clients.flatMap((client) => [0, 1].map(async () => ({ client, ...(await plan(shared, client)) }))),
     );
@@ -248,7 +248,7 @@ describe('two servers over one state folder, whose files are damaged,', () => {
     for (const name of caches) expect(await readFile(path.join(catalog, name), 'utf8')).toContain('"version":"0.');
   });
 
-  test('know nothing of each other’s tokens, and say so', async () => {
+  test('report each other’s tokens as unknown', async () => {
     const [one, other] = clients;
     if (one === undefined || other === undefined) throw new Error('two servers are needed');
     const { name, token } = await plan(shared, one);

@@ -8,7 +8,7 @@ import type { Revision } from './not-applying.ts';
 import { runConformance } from './run-conformance.ts';
 import type { Check } from './run-conformance.ts';
 
-/** Extensions of the newer revision that this server has; a revision's own scenarios don't include them. */
+/** Extensions that this server supports; a revision's own scenarios don't include them. */
 const EXTENSIONS = ['sep-2640-skills-directory', 'sep-2640-skills-enumeration', 'sep-2640-skills-manifest'];
 
 const atEnd = collectEnds(afterAll);
@@ -26,7 +26,7 @@ beforeAll(async () => {
   checks.set('2026-07-28', newer);
 });
 
-/** The suite waits 10 s for an answer: the first that needs dstack starts it as well, and on a busy machine that may take longer. */
+/** The suite waits 10 s for an answer. On a busy machine, the first start of dstack may take longer. */
 async function startDstack(url: string): Promise<void> {
   const client = new Client({ name: 'conformance-test', version: '1.0.0' });
   await client.connect(new StreamableHTTPClientTransport(new URL(url)));
@@ -36,18 +36,18 @@ async function startDstack(url: string): Promise<void> {
 
 const nameOf = ({ scenario, id }: Check): string => `${scenario}:${id}`;
 
-describe.each(REVISIONS)('of the conformance suite for %s', (revision) => {
+describe.each(REVISIONS)('the conformance suite for %s:', (revision) => {
   const listed = new Set(
     NOT_APPLYING.filter(({ revisions }) => revisions.includes(revision)).map(({ check }) => check),
   );
   const all = (): readonly Check[] => checks.get(revision) ?? [];
 
-  test('every check is met that is about something this server has', () => {
+  test('every check that applies to this server passes', () => {
     const unmet = all().filter((check) => check.verdict === 'unmet' && !listed.has(nameOf(check)));
     expect(unmet.map((check) => `${nameOf(check)}: ${check.message}`)).toEqual([]);
   });
 
-  test('every check that is listed as not applying was made, and is not met', () => {
+  test('every check that is listed as not applying was run, and fails', () => {
     const unmet = new Set(
       all()
         .filter(({ verdict }) => verdict === 'unmet')
@@ -59,7 +59,7 @@ describe.each(REVISIONS)('of the conformance suite for %s', (revision) => {
     ).toEqual([]);
   });
 
-  test('the common ones are among those that are met, so that something was tested', () => {
+  test('the common checks are among those that pass, so that something was tested', () => {
     const met = new Set(
       all()
         .filter(({ verdict }) => verdict === 'met')

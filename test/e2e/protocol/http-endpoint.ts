@@ -19,13 +19,13 @@ import { readSettings } from '../../../src/settings/settings.ts';
 import { tools } from '../../../tools/index.ts';
 import { suiteTools } from './suite-tools.ts';
 
-/** This server's factory behind HTTP on the loopback interface, for a suite that speaks nothing else. */
+/** This server's factory as an HTTP endpoint on the loopback interface, because the suite needs HTTP. */
 export interface HttpEndpoint {
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** Opens an endpoint for both protocol eras, over one engine that has the settings of this environment. */
+/** Opens an endpoint for both protocol eras, with the settings of this environment. */
 export async function openHttpEndpoint(env: Readonly<Record<string, string>>): Promise<HttpEndpoint> {
   const engine = createApp({ settings: readSettings({}, env), env, log: createLog('silent') });
   const ending = new AbortController();
@@ -49,7 +49,7 @@ interface Web {
   close(): Promise<void>;
 }
 
-/** The newer era has a server for each request; the older one, as over stdio, one for each session. */
+/** The newer era creates a server for each request; the older one creates one for each session, as over stdio. */
 function serveWeb({ create }: ServerFactory): Web {
   const modern = createMcpHandler(create, { legacy: 'reject' });
   const sessions = new Map<string, WebStandardStreamableHTTPServerTransport>();
@@ -77,7 +77,7 @@ function serveWeb({ create }: ServerFactory): Web {
 async function listen(fetch: Web['fetch']): Promise<{ url: string; stop: () => void }> {
   const answer = getRequestListener(
     async (request) =>
-      // As every server on a loopback address has to: a page in a browser could otherwise reach it by another name.
+      // Required on a loopback address: a page in a browser could otherwise reach it by another name.
       hostHeaderValidationResponse(request, localhostAllowedHostnames()) ??
       originValidationResponse(request, localhostAllowedOrigins()) ??
       (await fetch(request)),

@@ -1,8 +1,8 @@
-/** The protocol revisions that are tested, with the scenarios that each has. */
+/** The tested protocol revisions with their scenarios. */
 export const REVISIONS = ['2026-07-28', '2025-11-25'] as const;
 export type Revision = (typeof REVISIONS)[number];
 
-/** A check of the conformance suite that this server can't meet, since it has nothing that the check is about. */
+/** A check of the conformance suite that doesn't apply, because the server lacks the feature. */
 export interface NotApplying {
   /** `scenario:check`, as the suite prints them. */
   readonly check: string;

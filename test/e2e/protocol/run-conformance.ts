@@ -5,11 +5,11 @@ import path from 'node:path';
 import { execa } from 'execa';
 import * as z from 'zod';
 
-/** One thing that the conformance suite looked at. */
+/** One check of the conformance suite. */
 export interface Check {
   readonly scenario: string;
   readonly id: string;
-  /** `unmet`: a requirement isn't met, or a recommendation isn't. */
+  /** `unmet`: a requirement or a recommendation isn't met. */
   readonly verdict: 'met' | 'unmet' | 'not-judged';
   readonly message: string;
 }

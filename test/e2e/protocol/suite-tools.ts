@@ -10,7 +10,7 @@ type Run = (powers: ToolContext) => Promise<Report<object> | Question>;
 const done: Report<object> = { outcome: 'done', summary: 'The suite was answered.', printed: [], facts: {} };
 const question: Question = { kind: 'question', message: 'Shall it go on?', field: 'approve', nonce: 'a-nonce' };
 
-/** Tools, resources and prompts that the suite calls by its names. They answer like this server's own. */
+/** Tools, resources and prompts with the names that the suite calls. They answer like this server's own. */
 const RUNS: Readonly<Record<string, Run>> = {
   test_simple_text: async () => done,
   test_error_handling: async () => {
@@ -26,7 +26,7 @@ const RUNS: Readonly<Record<string, Run>> = {
   test_streaming_elicitation: async () => question,
 };
 
-/** Tools that the suite knows by name, made as every tool of this server is, so that it reaches what they have in common. */
+/** Tools that the suite calls by name. They use this server's tool code, which is what the suite tests. */
 export const suiteTools: readonly AnyTool[] = Object.entries(RUNS).map(([name, run]) =>
   defineTool({
     name,

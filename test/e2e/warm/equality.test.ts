@@ -17,7 +17,7 @@ import { silentLog } from '../../support/warm-test-runner.ts';
 
 declare module 'vitest' {
   interface TaskMeta {
-    /** Why the worker stepped aside, where it did. */
+    /** Why the worker fell back to a plain process. */
     steppedAside?: string;
   }
 }
@@ -33,7 +33,7 @@ interface Printed {
   readonly stderr: Buffer;
 }
 
-/** The version that the sandbox's server has, or another one that speaks with it. */
+/** The sandbox's version, or another one that works with its server. */
 const binFolder = path.dirname(
   process.env['DSTACK_TEST_CLI'] ?? path.join(testOptions.pythonEnvironment, 'bin/dstack'),
 );
@@ -134,7 +134,7 @@ const isSame = (bare: Printed, warm: Printed): boolean =>
 
 /** Without the frames of rich's spinner, whose number depends on how long the server took. */
 function withoutSpinner(printed: Printed): Printed {
-  // oxlint-disable-next-line no-control-regex -- what is taken out are control sequences
+  // oxlint-disable-next-line no-control-regex -- this removes control sequences
   const frames = /\u001B\[32m[\u2800-\u28FF]\u001B\[0m [\w ]+\.\.\.(?:\r\u001B\[2K)?/gu;
   return { ...printed, stdout: Buffer.from(printed.stdout.toString().replace(frames, '')) };
 }
@@ -184,7 +184,7 @@ describe('the warm worker prints what the bare CLI prints, byte for byte', () =>
 
 describe('the comparison', () => {
   const least = isNightly ? 120 : 10;
-  test(`holds for at least ${least} commands, and the worker steps aside only for what is read on import`, ({
+  test(`holds for at least ${least} commands, and the worker falls back only for variables that are read on import`, ({
     expect,
   }) => {
     expect(equal.length).toBeGreaterThanOrEqual(least);

@@ -32,7 +32,7 @@ const nobodyLeft = (home: TestHome): Promise<unknown> =>
   );
 
 describe('a client that', () => {
-  test('sends eleven megabytes in a line: the server ends and says why, instead of staying deaf', async () => {
+  test('sends eleven megabytes in one line: the server exits with the reason, instead of hanging', async () => {
     const { home, server } = await start();
     server.request(2, 'tools/call', { name: 'ps', arguments: { project: 'x'.repeat(11_000_000) } });
     expect(await server.ended).toEqual({ code: 0, signal: null });
@@ -40,7 +40,7 @@ describe('a client that', () => {
     await nobodyLeft(home);
   });
 
-  test('sends nine megabytes in a line: refused in a few words, and the next request is answered', async () => {
+  test('sends nine megabytes in one line: refused with a short message, and the next request is answered', async () => {
     const { server } = await start();
     server.request(2, 'tools/call', { name: 'ps', arguments: { project: 'x'.repeat(9_000_000) } });
     server.request(3, 'tools/call', ps);
@@ -49,7 +49,7 @@ describe('a client that', () => {
     expect(server.stdout().length).toBeLessThan(100_000);
   });
 
-  test('uses an id twice at the same time: each is answered, and the server goes on', async () => {
+  test('uses an id twice at the same time: both are answered, and the server continues', async () => {
     const { server } = await start();
     server.request(2, 'tools/call', ps);
     server.request(2, 'tools/list');
@@ -59,7 +59,7 @@ describe('a client that', () => {
     expect(answersTo(server, 3)).toHaveLength(1);
   });
 
-  test('sends five hundred requests at once: each is answered, once, with what was asked or with busy', async () => {
+  test('sends five hundred requests at once: each is answered once, with its result or with busy', async () => {
     const { home, server } = await start();
     const ids = Array.from({ length: 500 }, (_, index) => index + 10);
     for (const id of ids)
@@ -75,7 +75,7 @@ describe('a client that', () => {
     await nobodyLeft(home);
   });
 
-  test('notifies of what never was: it is passed over', async () => {
+  test('sends notifications about unknown requests: they are ignored', async () => {
     const { server } = await start();
     server.notify('notifications/cancelled', { requestId: 999, reason: 'never sent' });
     server.notify('notifications/progress', { progressToken: 'nobody', progress: 1 });
@@ -119,13 +119,13 @@ describe('SIGTERM', () => {
       },
     ],
   ];
-  test.each(phases)('%s: it ends, and nothing of it is left', async (_when, reach) => {
+  test.each(phases)('%s: the server exits, and no process is left', async (_when, reach) => {
     const home = await createTestHome();
     const server = startRawServer(home.env);
     await reach(server, home);
     server.signal('SIGTERM');
     const { code, signal } = await server.ended;
-    // Before it listens for signals, the system ends it.
+    // Until it handles signals, the system kills it.
     expect(code ?? signal).toBeOneOf([143, 'SIGTERM']);
     await nobodyLeft(home);
   });

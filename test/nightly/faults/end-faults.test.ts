@@ -51,7 +51,7 @@ async function resultOf(server: RawServer, id: number): Promise<Result> {
 const callTool = (server: RawServer, id: number, tool: string, input: Result): void =>
   server.request(id, 'tools/call', { name: tool, arguments: input });
 
-/** Starts a server, whose client can show forms where that is said. */
+/** Starts a server whose client can show forms if `forms` is set. */
 function start({ forms = false } = {}): RawServer {
   const server = startRawServer(env);
   server.request(1, 'initialize', { ...INITIALIZE, capabilities: forms ? { elicitation: {} } : {} });
@@ -66,11 +66,11 @@ async function planWith(server: RawServer): Promise<unknown> {
   return token;
 }
 
-test('SIGTERM while it attaches to a run that has no machine yet: what is left of that, the next server shows and ends', async () => {
+test('SIGTERM while it attaches to a run without an instance: the next server shows the attachment and can stop it', async () => {
   const server = start();
   callTool(server, 3, 'apply', { token: await planWith(server) });
   expect(await resultOf(server, 3)).toMatchObject({ outcome: 'done' });
-  // As the real one does until there is a machine.
+  // As the real one does until there is an instance.
   await cli.breakWith({ words: ['attach'], python: ['import time', 'time.sleep(1_000)'] });
   callTool(server, 4, 'attach', { run: name });
   const attaching = (): Promise<readonly Process[]> =>

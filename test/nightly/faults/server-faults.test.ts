@@ -37,10 +37,10 @@ describe('a server that', () => {
   });
 
   test.each(FAULTS)(
-    '%s: reads and plans fail in its words, and go well again once it does',
+    '%s: reads and plans fail with its message, and work again once it does',
     async (_what, fault, code) => {
       const { home, server, client } = connection;
-      // Another run each time: a call that failed just now is not made again at once.
+      // A different run each time, because a call that just failed is not repeated immediately.
       const name = uniqueName('fault');
       const file = await home.write(`${name}.dstack.yml`, task(name));
       const calls: readonly (readonly [string, Record<string, unknown>])[] = [
@@ -65,7 +65,7 @@ describe('a server that', () => {
       expect(retried.facts).toMatchObject({ outcome: 'done', operation: 'create' });
     },
   );
-  test('accepts and never answers: the call ends in its time, and nothing of it is left', async () => {
+  test('accepts connections and never answers: the call times out, and no process is left', async () => {
     // Long enough for a command to reach the server on a busy machine.
     const { server, client } = await connectThroughFaultyServer({ timeoutSeconds: 20 });
     server.breakWith({ kind: 'hang' }, /^\/api\//);
@@ -75,14 +75,14 @@ describe('a server that', () => {
       (hanging) => hanging > 0,
     );
     expect((await call).facts).toMatchObject({ outcome: 'failed', code: 'timed-out' });
-    // The command that waited is gone: nobody holds its connection any more.
+    // The waiting command has ended, and with it its connection.
     await until(
       () => Promise.resolve(server.hanging),
       (hanging) => hanging === 0,
     );
   });
 
-  test('is slow: the answer is awaited', async () => {
+  test('is slow: the call waits for the answer', async () => {
     const { server, client } = await connectThroughFaultyServer();
     let release = (): void => undefined;
     const untilReleased = new Promise<void>((resolve) => {
