@@ -9,6 +9,8 @@ import { readDstackConfig } from './dstack/client/read-dstack-config.ts';
 import type { DstackConfig } from './dstack/client/read-dstack-config.ts';
 import { countCall, noCounts } from './observability/counters.ts';
 import type { Counts } from './observability/counters.ts';
+import { within } from './core/deadline.ts';
+import { startTimeOf } from './core/exclusive-lock.mjs';
 import type { Log } from './core/log.ts';
 import type { OutputFilters } from './render/render-report.ts';
 import type { ChangeFacts } from './changes/change-facts.ts';
@@ -18,6 +20,7 @@ import { createAttachments } from './attachments/attachments.ts';
 import type { Attachments } from './attachments/attachments.ts';
 import type { AuditSink } from './safety/audit/audit-log.ts';
 import { createAuditLog } from './safety/audit/audit-log.ts';
+import { UnfinishedChanges } from './safety/audit/unfinished-changes.ts';
 import { createDialog } from './safety/dialog/dialog.ts';
 import type { Dialog } from './safety/dialog/dialog.ts';
 import { Gate } from './safety/consent/gate.ts';
@@ -42,6 +45,8 @@ export interface App {
   readonly envFiles: EnvFiles;
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly audit: AuditSink;
+  /** The changes that an earlier server left without a result. */
+  readonly unfinished: UnfinishedChanges;
   readonly retryGuard: RetryGuard;
   readonly filters: OutputFilters;
   readonly dialog: Dialog;
@@ -63,6 +68,9 @@ export interface App {
   close(): Promise<void>;
 }
 
+/** How long the exit of this process may wait for what it started. */
+const CLOSE_MS = 1_500;
+
 export interface AppOptions {
   readonly settings: Settings;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -78,13 +86,21 @@ export function createApp({ settings, env, log }: AppOptions): App {
   const policy = createPolicyWatch(settings);
   const redactor = createRedactor();
   const dialog = createDialog({ setting: settings.dialog, env });
+  const auditFolder = path.join(settings.stateDir, 'audit');
   const auditLog = createAuditLog({
     ...policy.auditLimits(),
     // A separate folder: it is kept private and rotated.
-    folder: path.join(settings.stateDir, 'audit'),
+    folder: auditFolder,
     redact: redactor.redact,
   });
-  const audit: AuditSink = { write: (entry) => auditLog.write({ ...entry, call: currentCall()?.id }) };
+  let processStartedAt: string | undefined;
+  const learnStart = async (): Promise<void> => {
+    processStartedAt = await startTimeOf(process.pid);
+  };
+  void learnStart();
+  const audit: AuditSink = {
+    write: (entry) => auditLog.write({ processStartedAt, ...entry, call: currentCall()?.id }),
+  };
   const gate = new Gate<Report<ChangeFacts>>({ policy, audit, dialog });
   const cli = createCliFinder({ settings, env, home, log, policy });
 
@@ -119,6 +135,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
     policy,
     gate,
     audit,
+    unfinished: new UnfinishedChanges({ folder: auditFolder, audit }),
     dialog,
     attachments,
     defaultProject: settings.project,
@@ -138,11 +155,10 @@ export function createApp({ settings, env, log }: AppOptions): App {
       await cli.warmUp().catch((error: unknown) => log.warn({ err: error }, 'dstack'));
     },
     async close() {
-      // An interrupted change gets its audit line, too: the process must not end before that.
-      const recorded = gate.close();
       attachments.close();
-      await cli.close();
-      await recorded;
+      // An interrupted change gets its audit line, too. What takes longer is left: clients kill a server that doesn't end, and the next
+      // server closes the lines of this one.
+      await within(CLOSE_MS, Promise.all([gate.close(), cli.close()]));
       await telemetry.close();
     },
   };

@@ -50,7 +50,7 @@ const haveChanged = (
   );
 
 /** Returns the status of a resource: `gone` if there is none of that name, undefined if dstack can't be asked. */
-const lookUpStatus = (
+export const lookUpStatus = (
   dstack: PlanScope['dstack'],
   wanted: Parameters<typeof findResource>[1],
 ): Promise<string | undefined> =>

@@ -1,3 +1,15 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Settles as the promise does, or resolves with undefined once the time is up. */
+export async function within<T>(timeMs: number, promise: Promise<T>): Promise<T | undefined> {
+  const settled = new AbortController();
+  try {
+    return await Promise.race([promise, delay(timeMs, undefined, { signal: settled.signal })]);
+  } finally {
+    settled.abort();
+  }
+}
+
 /** Creates the deadline of one call. */
 export function createDeadline(options: {
   timeoutMs: number;

@@ -3,6 +3,8 @@ import { formatPrice, plural } from '../core/format-values.ts';
 import { describeCounts } from '../observability/counters.ts';
 import type { Counts } from '../observability/counters.ts';
 import type { Dialog } from '../safety/dialog/dialog.ts';
+import { describeUnfinished } from '../safety/audit/unfinished-changes.ts';
+import type { UnfinishedChanges } from '../safety/audit/unfinished-changes.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ToolError } from '../core/errors.ts';
@@ -36,6 +38,7 @@ export interface DoctorSources {
   readonly settings: Pick<Settings, 'warm' | 'maxPrice' | 'confirm' | 'readOnly' | 'workspace' | 'stateDir'>;
   readonly policy: Pick<PolicyWatch, 'state'>;
   readonly dialog: Pick<Dialog, 'availability'>;
+  readonly unfinished: Pick<UnfinishedChanges, 'find'>;
   readonly dstack: Pick<DstackClient, 'endpoint' | 'tryRead'>;
   cli(): Promise<CheckedCli>;
   counts(): Counts;
@@ -63,6 +66,7 @@ export async function checkSetup(sources: DoctorSources, client?: ClientCapabili
       ...rest.flat(),
       checkWorker(sources, found),
       checkPolicy(sources),
+      ...(await checkUnfinished(sources)),
       ...(client === undefined
         ? [checkConfirmation(sources)]
         : [checkConsent(sources, client), checkClient(client), checkCalls(sources)]),
@@ -183,6 +187,20 @@ function checkPolicy(sources: DoctorSources): DoctorCheck {
   if (state.kind === 'broken') return { name: 'policy', state: 'error', found: state.why, fix: `Fix ${state.file}` };
   if (state.kind === 'none') return { name: 'policy', state: 'ok', found: `no file${cap}` };
   return { name: 'policy', state: 'ok', found: `${state.file}${cap}: ${JSON.stringify(state.policy)}` };
+}
+
+/** Warns of changes whose server ended before it knew their result. Without any, there is no check. */
+async function checkUnfinished({ unfinished }: DoctorSources): Promise<readonly DoctorCheck[]> {
+  const found = await unfinished.find();
+  if (found.length === 0) return [];
+  return [
+    {
+      name: 'changes',
+      state: 'warning',
+      found: `an earlier server ended before it knew the result of ${plural(found.length, 'change')}: ${found.map(describeUnfinished).join('; ')}`,
+      fix: 'Check the current state with get, ps, fleet or list. The first call of the next server closes this in the audit log.',
+    },
+  ];
 }
 
 function checkConsent(sources: DoctorSources, client: ClientCapabilities): DoctorCheck {

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { CallRecord } from './call-record.ts';
+import { within } from '../core/deadline.ts';
 import type { Log } from '../core/log.ts';
 import type { TraceProtocol, Traces } from './traces.ts';
 import { VERSION } from '../settings/version.ts';
@@ -47,10 +47,10 @@ export function createTelemetry(env: Environment, log: Log): Telemetry {
   return {
     report: (record) => void tryWith((loaded) => loaded.add(record)),
     async close() {
-      const sent = new AbortController();
-      const timedOut = delay(LAST_SEND_MS, undefined, { signal: sent.signal }).catch(() => undefined);
-      await Promise.race([tryWith((loaded) => loaded.close()), timedOut]);
-      sent.abort();
+      await within(
+        LAST_SEND_MS,
+        tryWith((loaded) => loaded.close()),
+      );
     },
   };
 }

@@ -2,8 +2,11 @@ import type { CallEnd } from '../observability/call-record.ts';
 import { cardOf } from '../core/card.ts';
 import type { Card } from '../core/card.ts';
 import type { App } from '../app.ts';
+import { describeUnfinishedState } from '../changes/describe-unfinished-state.ts';
+import { createDeadline } from '../core/deadline.ts';
 import { ToolError } from '../core/errors.ts';
 import type { ErrorCode } from '../core/errors.ts';
+import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
 import { CommandFailed } from '../core/report.ts';
@@ -30,18 +33,46 @@ export async function callTool(app: App, tool: AnyTool, raw: unknown, context: C
       const card = context.canShowCard ? cardOf(tool.card, answer) : undefined;
       return { kind: 'result', ...renderReport(answer, app.filters), ...(card === undefined ? {} : { card }) };
     };
-    try {
-      // Secrets are masked from the first call on, including those that the CLI learned since the last call.
-      await app.learnSecrets();
-      const run = tool.prepare(raw);
-      app.policy.assertToolAllowed(tool);
-      // From here on everything the tool may do is guarded: each argv is checked against the catalog, each change needs a consent
-      // from the gate, a permanent failure isn't retried, and every change is in the audit log before it runs.
-      return finish(await run(createToolContext(app, context)));
-    } catch (error) {
-      return finish(reportError(app, tool, error));
-    }
+    // A read for a resource or a completion has no answer that a person sees.
+    const closed = context.origin === undefined ? undefined : closeUnfinished(app);
+    const answer = await runTool(app, tool, { raw, context });
+    await closed;
+    return finish('kind' in answer || closed === undefined ? answer : withNotes(answer, app.unfinished.takeNotes()));
   });
+}
+
+async function runTool(
+  app: App,
+  tool: AnyTool,
+  { raw, context }: { readonly raw: unknown; readonly context: CallContext },
+): Promise<Report<Record<string, unknown>> | Question> {
+  try {
+    // Secrets are masked from the first call on, including those that the CLI learned since the last call.
+    await app.learnSecrets();
+    const run = tool.prepare(raw);
+    app.policy.assertToolAllowed(tool);
+    // From here on everything the tool may do is guarded: each argv is checked against the catalog, each change needs a consent
+    // from the gate, a permanent failure isn't retried, and every change is in the audit log before it runs.
+    return await run(createToolContext(app, context));
+  } catch (error) {
+    return reportError(app, tool, error);
+  }
+}
+
+/** How long the first answer may wait for what an earlier server left unfinished: dstack's own start is a part of it. */
+const MAX_LOOK_UP_MS = 20_000;
+
+/** Closes the changes that an earlier server left without a result. Only their look-ups need dstack, and usually there are none. */
+function closeUnfinished(app: App): Promise<void> {
+  const timeoutMs = Math.min(app.settings.timeoutMs, MAX_LOOK_UP_MS);
+  const deadline = createDeadline({ timeoutMs, signal: new AbortController().signal, progress: undefined });
+  const dstack = new DstackClient(app, deadline);
+  return app.unfinished.close((change) => describeUnfinishedState(dstack, change));
+}
+
+function withNotes(report: Report<Record<string, unknown>>, notes: readonly string[]): Report<Record<string, unknown>> {
+  const separator = report.summary.includes('\n') ? '\n\n' : ' ';
+  return { ...report, summary: [report.summary, ...notes].join(separator) };
 }
 
 function endOf(answer: Report<Record<string, unknown>> | Question): CallEnd {

@@ -6,6 +6,8 @@ import { checkSetup } from '../../../src/doctor/doctor.ts';
 import type { ClientCapabilities, DoctorSources } from '../../../src/doctor/doctor.ts';
 import type { DoctorCheck } from '../../../src/doctor/report.ts';
 import { noCounts } from '../../../src/observability/counters.ts';
+import { auditEntry } from '../../../src/safety/audit/audit-log.ts';
+import { pendingChange } from '../../support/pending-change.ts';
 import { recordedCatalog } from '../../support/recorded-catalog.ts';
 
 // It starts ssh.
@@ -34,6 +36,7 @@ function sourcesOf(more: Partial<DoctorSources> = {}, transcript = ownTranscript
     settings: { warm: true, maxPrice: undefined, confirm: 'ask', readOnly: false, workspace: [], stateDir: '/state' },
     policy: { state: () => ({ kind: 'none' }) },
     dialog: { availability: () => ({ kind: 'unavailable', why: 'no desktop' }) },
+    unfinished: { find: async () => [] },
     dstack: {
       endpoint: async () => ({ project: 'main', server: 'http://localhost:3000' }),
       tryRead: async () => ({ transcript, failure: undefined }),
@@ -110,6 +113,18 @@ describe('a setup', () => {
     expect((await checksOf(broken))['policy']).toMatchObject({ state: 'error', found: 'no YAML', fix: 'Fix /p.yml' });
     const capped = sourcesOf({ settings: { ...settings, maxPrice: 2 } });
     expect((await checksOf(capped))['policy']?.found).toBe('no file, at most $2.00/h');
+  });
+});
+
+test('a change whose server ended before its result is a warning', async () => {
+  expect(await checksOf(sourcesOf())).not.toHaveProperty('changes');
+  const entry = auditEntry('id1', pendingChange(), { event: 'approved', level: 'token' });
+  const unfinished = { find: async () => [{ entry, approvedAt: new Date('2026-01-02T03:04:05Z') }] };
+  expect((await checksOf(sourcesOf({ unfinished })))['changes']).toMatchObject({
+    state: 'warning',
+    found:
+      'an earlier server ended before it knew the result of 1 change: create task train in project main, approved at 2026-01-02T03:04:05.000Z',
+    fix: expect.stringContaining('ps'),
   });
 });
 

@@ -1,6 +1,6 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { createApp } from '../../../src/app.ts';
 import type { App } from '../../../src/app.ts';
@@ -15,6 +15,8 @@ import { callTool } from '../../../src/tool/call-tool.ts';
 import type { CallContext } from '../../../src/tool/tool-context.ts';
 import { defineTool } from '../../../src/tool/tool.ts';
 import type { AnyTool, Tool } from '../../../src/tool/tool.ts';
+import { auditEntry } from '../../../src/safety/audit/audit-log.ts';
+import { pendingChange } from '../../support/pending-change.ts';
 import { readFixture } from '../../support/read-fixture.ts';
 import { silentLog } from '../../support/recorded-catalog.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
@@ -233,6 +235,65 @@ test('each call is logged and counted with its outcome and code', async () => {
   await structuredOf(app, throwing(new ToolError('price-cap', 'Too expensive.', 'Choose less.')));
   expect(lines.at(-1)?.fields).toMatchObject({ tool: 'example', outcome: 'refused', code: 'price-cap' });
   expect(JSON.stringify(app.counts())).toContain('example');
+});
+
+describe('a change that an earlier server left without a result', () => {
+  /** A server that was killed between the lines `approved` and `done`. */
+  function setUpAfterCrash() {
+    const made = setUp();
+    const folder = path.join(made.home, 'state', 'audit');
+    const entry = auditEntry('id1', pendingChange(), { event: 'approved', level: 'token' });
+    mkdirSync(folder, { recursive: true });
+    const line = { time: new Date(), pid: 2 ** 22 + 1, ...entry };
+    writeFileSync(path.join(folder, 'audit.jsonl'), `${JSON.stringify(line)}\n`);
+    const log = (): string => readFileSync(path.join(folder, 'audit.jsonl'), 'utf8');
+    return { ...made, log };
+  }
+  const call = (app: App, run: AnyTool, more: Partial<CallContext> = {}) =>
+    callTool(app, run, {}, { ...context, origin: { request: '1' }, ...more });
+  const NOTE = /An earlier server of yours ended while .*create task train in project main.*couldn't be looked up/;
+
+  test('is reported once, at the end of the first answer, and closed in the audit log', async () => {
+    const { app, log } = setUpAfterCrash();
+    const tool = toolThat(async () => DONE);
+    expect(await call(app, tool)).toMatchObject({
+      structured: { summary: expect.stringMatching(new RegExp(`^It is done\\. ${NOTE.source}`)) },
+    });
+    expect(await call(app, tool)).toMatchObject({ structured: { summary: 'It is done.' } });
+    expect(log()).toMatch(/"event":"done".*"outcome":"unknown".*the server ended before it knew the result/);
+    expect(log().trim().split('\n')).toHaveLength(2);
+  });
+
+  test('is reported by a call that fails, too', async () => {
+    const { app } = setUpAfterCrash();
+    const result = await call(app, throwing(new ToolError('policy', 'Refused.', 'Stop.')));
+    expect(result).toMatchObject({ structured: { code: 'policy', summary: expect.stringMatching(NOTE) } });
+  });
+
+  test('is not reported by a question, or by a read for a resource, but by the next answer', async () => {
+    const { app } = setUpAfterCrash();
+    const question = { kind: 'question', message: 'Do it?', field: 'approve', nonce: 'n' } as const;
+    expect(
+      await callTool(
+        app,
+        toolThat(async () => DONE),
+        {},
+        context,
+      ),
+    ).toMatchObject({ structured: { summary: 'It is done.' } });
+    expect(
+      await call(
+        app,
+        toolThat(async () => question),
+      ),
+    ).toEqual(question);
+    expect(
+      await call(
+        app,
+        toolThat(async () => DONE),
+      ),
+    ).toMatchObject({ structured: { summary: expect.stringMatching(NOTE) } });
+  });
 });
 
 test('a card goes only to a client that shows one', async () => {
