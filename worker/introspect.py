@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import enum
 import io
+import itertools
 import json
 import os
 import re
@@ -118,7 +119,26 @@ def load_yaml(text):
     return yaml.safe_load(text)
 
 
-TASKS = {"catalog": catalog, "schema": schema, "validate": validate, "load": load}
+def walk(_script, _code):
+    """Returns the files that dstack would put into the archive of a folder (utils/files.py), at most `limit` and one more."""
+    import ignore
+    import ignore.overrides
+
+    question = json.loads(sys.stdin.buffer.read())
+    root = question["root"]
+    walker = (
+        ignore.WalkBuilder(root)
+        .overrides(ignore.overrides.OverrideBuilder(root).add("!/.git/").build())
+        .hidden(False)
+        .require_git(False)
+        .add_custom_ignore_filename(".dstackignore")
+        .build()
+    )
+    paths = [str(entry.path()) for entry in itertools.islice(walker, question["limit"] + 1)]
+    return {"paths": paths}
+
+
+TASKS = {"catalog": catalog, "schema": schema, "validate": validate, "load": load, "walk": walk}
 
 
 def _root_parser(script, code):

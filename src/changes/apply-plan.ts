@@ -4,6 +4,7 @@ import { describeCost } from '../core/cost.ts';
 import type { Cost } from '../core/cost.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { NamedEnvironment } from '../configuration/env-files.ts';
+import type { JudgedHandOver } from '../configuration/judge-hand-over.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';
 import type { Endpoint } from '../dstack/client/read-dstack-config.ts';
@@ -25,6 +26,7 @@ export interface ApplyPlan {
   /** The texts of the profile files that exist. */
   readonly profileTexts: readonly string[];
   readonly environment: NamedEnvironment;
+  readonly handOver: JudgedHandOver;
   /** The flags in addition to the file, with their values and what dstack documents about them. */
   readonly flags: readonly string[];
 }
@@ -44,13 +46,14 @@ export function locationsOf({ plan, head: { type, value } }: ApplyPlan): readonl
 }
 
 /** Returns the warnings that the person sees. */
-export function warningsOf({ plan: { warnings, price }, environment: { given } }: ApplyPlan): string[] {
+export function warningsOf({ plan: { warnings, price }, environment: { given }, handOver }: ApplyPlan): string[] {
   return [
     ...warnings.map((warning) => warning.message),
     ...(price.isWhole
       ? []
       : ['dstack shows the offers of the first group only: the other groups cost extra, and how much is not known']),
     ...(given.length === 0 ? [] : [`the run gets the values of ${given.join(', ')}`]),
+    ...handOver.warnings,
   ];
 }
 

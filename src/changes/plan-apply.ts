@@ -1,4 +1,5 @@
 import { explainUnsetVariables, environmentFor } from '../configuration/env-files.ts';
+import { judgeHandOver } from '../configuration/judge-hand-over.ts';
 import { readJudgedConfiguration } from '../configuration/read-configuration.ts';
 import type { ApplyRequest } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
@@ -103,6 +104,8 @@ async function makePlan(
     head,
     extraFlags: request.extraFlags,
   });
+  const scope = { cli, folders: workspace.folders, readOnly: policy.readOnly };
+  const handOver = await judgeHandOver(scope, { file, value: head.value, environment });
   const options = {
     cwd: file.folder,
     env: environment.values,
@@ -114,10 +117,11 @@ async function makePlan(
   const plan = readPlan(transcript, head.value);
   const endpoint = await dstack.endpoint(plan.project ?? request.project);
   const planned = { request, file, head, transcript, plan, endpoint, profiles, profileTexts, environment, flags };
-  return { planned, command, options };
+  return { planned: { ...planned, handOver }, command, options };
 }
 
-const filesOf = ({ file, profiles, environment }: ApplyPlan): Readonly<Record<string, string>> => ({
+const filesOf = ({ file, profiles, environment, handOver }: ApplyPlan): Readonly<Record<string, string>> => ({
+  ...handOver.hashes,
   [file.realPath]: file.sha256,
   ...profiles,
   ...environment.files,

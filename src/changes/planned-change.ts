@@ -16,7 +16,7 @@ import type { ChangeFacts } from './change-facts.ts';
 export interface PlanScope {
   readonly dstack: DstackClient;
   readonly policy: PolicySnapshot;
-  readonly workspace: Pick<Workspace, 'readConfiguration' | 'hashProfiles' | 'readProfiles'>;
+  readonly workspace: Pick<Workspace, 'folders' | 'readConfiguration' | 'hashProfiles' | 'readProfiles'>;
   readonly envFiles: EnvFiles;
 }
 

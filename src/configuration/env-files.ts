@@ -140,6 +140,8 @@ function entriesOf(
 export interface NamedEnvironment extends NamedValues {
   /** Variables that aren't set anywhere: dstack would fail on the first of them. */
   readonly unset: readonly string[];
+  /** Variables whose values dstack takes from its own environment, which is this server's. */
+  readonly inherited: readonly string[];
 }
 
 /** Sources of variables. */
@@ -212,5 +214,9 @@ export function namedVariables(value: unknown): readonly string[] {
   if (!isRecord(value)) return [];
   const { env } = value;
   if (Array.isArray(env)) return env.filter((item) => typeof item === 'string' && /^\w+$/.test(item)).map(String);
-  return isRecord(env) ? Object.keys(env).filter((name) => env[name] === null) : [];
+  if (!isRecord(env)) return [];
+  // dstack takes the value of `NAME: {key: OTHER}` from the variable OTHER (core/models/envs.py).
+  return Object.entries(env).flatMap(([name, given]) =>
+    given === null ? [name] : isRecord(given) && typeof given['key'] === 'string' ? [given['key']] : [],
+  );
 }

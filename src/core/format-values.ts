@@ -40,3 +40,9 @@ export function formatDuration(durationMs: number): string {
 
 /** Returns a count with its noun: `1 run`, `2 runs`. */
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+/** Returns a size as bytes, KB or MB, whichever fits. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 1024) return plural(bytes, 'byte');
+  return bytes < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KB` : `${(bytes / 1024 ** 2).toFixed(1)} MB`;
+}

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { ToolError } from '../../core/errors.ts';
-import { plural } from '../../core/format-values.ts';
+import { formatBytes, plural } from '../../core/format-values.ts';
 import { sha256 } from '../../core/sha256.ts';
 import { createLineSplitter } from './split-lines.ts';
 import type { LogLine } from './split-lines.ts';
@@ -227,9 +227,4 @@ export function describeLogPage(page: LogPage): string {
   const folded = page.foldedStates === 0 ? '' : ` ${plural(page.foldedStates, 'overwritten progress state')} omitted.`;
   const cut = page.cutLines === 0 ? '' : ` ${plural(page.cutLines, 'overlong line')} cut in the middle.`;
   return `${range} of ${total}${matches}.${folded}${cut}`;
-}
-
-function formatBytes(bytes: number): string {
-  if (bytes < 1024) return plural(bytes, 'byte');
-  return bytes < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KB` : `${(bytes / 1024 ** 2).toFixed(1)} MB`;
 }

@@ -19,6 +19,7 @@ const verdictSchema = z.object({
 });
 
 const loadedSchema = z.union([z.object({ value: z.unknown() }), z.object({ error: z.string() })]);
+const walkedSchema = z.object({ paths: z.array(z.string()) });
 
 /** The help of every command (`''`, `apply`, `apply -h task`, `run get`, ...), byte for byte as the CLI prints it. */
 export type HelpTexts = z.output<typeof helpSchema>;
@@ -39,6 +40,8 @@ export interface Introspection {
   }): Promise<Verdict | undefined>;
   /** Returns what dstack's own YAML loader reads from a text. */
   load(text: string): Promise<LoadedYaml | undefined>;
+  /** Returns the paths that dstack would send for a folder in `files`, by its own rules of what to ignore: up to `limit`, and one more. */
+  walk(question: { readonly root: string; readonly limit: number }): Promise<readonly string[] | undefined>;
 }
 
 export interface IntrospectionOptions {
@@ -101,5 +104,6 @@ export function createIntrospection({
     schemas: () => ask('schema', configurationSchemas),
     validate: (question) => ask('validate', verdictSchema, question),
     load: (text) => ask('load', loadedSchema, text),
+    walk: async (question) => (await ask('walk', walkedSchema, question))?.paths,
   };
 }

@@ -19,6 +19,8 @@ export interface PolicySnapshot {
   /** Lists that are also passed to dstack, so that it narrows its own choice. */
   limits(): { readonly backends: readonly string[] | undefined; readonly regions: readonly string[] | undefined };
   allowedFlags(): readonly string[];
+  /** Whether nothing may be changed. */
+  readonly readOnly: boolean;
 }
 
 /**
@@ -97,6 +99,7 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
     }),
     limits: () => ({ backends: policy.backends, regions: policy.regions }),
     allowedFlags: () => policy.flags ?? [],
+    readOnly: policy.read_only === true || settings.readOnly,
   };
 }
 

@@ -1,0 +1,59 @@
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { ToolError } from '../../core/errors.ts';
+import { isSystemPath } from './path-rules.ts';
+import { isBelow, resolveLinks } from './workspace.ts';
+
+/** The folders that resolve the paths in a configuration. */
+export interface PathScope {
+  /** The folder that relative paths start from. */
+  readonly base: string;
+  /** The folders of the workspace. */
+  readonly folders: readonly string[];
+  /** The home folder of dstack's process. */
+  readonly home: string;
+}
+
+/** A path that a configuration names, resolved as dstack does. */
+export interface ResolvedPath {
+  /** As dstack opens it. */
+  readonly path: string;
+  /** Without links. */
+  readonly realPath: string;
+}
+
+/**
+ * Resolves a path that dstack is about to read, as dstack does: `~`, relative paths, and every link.
+ * @throws ToolError `outside-workspace` if it isn't in the workspace, or could be read in two ways
+ */
+export async function resolveNamedPath(text: string, { base, folders, home }: PathScope): Promise<ResolvedPath> {
+  const expanded = expandHome(text, home);
+  if (expanded === undefined) throw outside(text, "another user's home folder is not read", folders);
+  const named = path.isAbsolute(expanded) ? expanded : `${base}${path.sep}${expanded}`;
+  const { realPath } = await resolveLinks(named);
+  // After a link, `..` is a different folder for the kernel than for string operations, and dstack uses both.
+  const byKernel = await realpath(named).catch(() => undefined);
+  if (byKernel !== undefined && byKernel !== realPath)
+    throw outside(text, 'its `..` after a link leads to two different places', folders);
+  if (isSystemPath(realPath)) throw outside(text, `it leads to ${realPath}, a folder of devices or processes`, folders);
+  const allowed = await Promise.all(folders.map((folder) => resolveLinks(folder)));
+  if (!allowed.some((folder) => folder.realPath === realPath || isBelow(path.relative(folder.realPath, realPath))))
+    throw outside(text, `it leads to ${realPath}, which is outside the workspace`, folders);
+  return { path: path.resolve(named), realPath };
+}
+
+/** Expands a leading `~`, which Python's `Path` recognizes after `./` as well. Undefined for the home folder of another user. */
+function expandHome(text: string, home: string): string | undefined {
+  if (path.isAbsolute(text)) return text;
+  const [first, ...rest] = text.split(path.sep === '\\' ? /[\\/]/ : '/').filter((part) => part !== '' && part !== '.');
+  if (first === '~') return [home, ...rest].join(path.sep);
+  return first?.startsWith('~') === true ? undefined : text;
+}
+
+/** Creates the refusal of a path that dstack would read. */
+export const outside = (text: string, why: string, folders: readonly string[]): ToolError =>
+  new ToolError(
+    'outside-workspace',
+    `The configuration names ${JSON.stringify(text)}: ${why}. Nothing was run or sent.`,
+    `dstack may read only from ${folders.join(', ')}. Use a path inside, or ask the user to add the folder to DSTACK_MCP_WORKSPACE.`,
+  );

@@ -1,0 +1,92 @@
+import { expect, test } from 'vitest';
+import { namedVariables } from '../../../src/configuration/env-files.ts';
+import { hostOf, listHandOver } from '../../../src/configuration/hand-over.ts';
+
+const pathsOf = (value: Readonly<Record<string, unknown>>) =>
+  listHandOver(value).paths.map(({ property, path, kind }) => [property, path, kind]);
+
+test('a configuration without such properties hands nothing over', () => {
+  const value = {
+    type: 'task',
+    commands: ['cat /etc/passwd'],
+    env: { A: 'b' },
+    volumes: ['/a:/b'],
+    registry_auth: null,
+  };
+  expect(listHandOver(value)).toEqual({ paths: [], remotes: [], hasRegistryPassword: false });
+});
+
+test.each([
+  ['a.txt', 'a.txt'],
+  ['.', '.'],
+  ['/anywhere/secret.txt:/x', '/anywhere/secret.txt'],
+  ['~/.ssh', '~/.ssh'],
+  ['~/.ssh:keys', '~/.ssh'],
+  ['../../x', '../../x'],
+  ['C:/a/b:/c', 'C:/a/b'],
+  [String.raw`c:\a:/c`, String.raw`c:\a`],
+  ['a:b:c', 'a'],
+  [7, '7'],
+  [{ local_path: '/etc/passwd', path: '/x' }, '/etc/passwd'],
+])('%j in files is the local path %s', (item, path) => {
+  expect(pathsOf({ files: [item] })).toEqual([['files[0]', path, 'files']]);
+});
+
+test('files that are not a list, and files without a local path, are read as far as possible', () => {
+  expect(pathsOf({ files: 'a:b' })).toEqual([['files[0]', 'a', 'files']]);
+  expect(pathsOf({ files: [{ path: '/x' }, null, true] })).toEqual([]);
+});
+
+test.each([
+  ['.', '.'],
+  ['/other/repo', '/other/repo'],
+  ['/other/repo:/x', '/other/repo'],
+  ['../x:y', '../x'],
+  ['C:/a:/b', 'C:/a'],
+  [{ local_path: '~/code' }, '~/code'],
+  [{ local_path: 'https://host/x' }, 'https://host/x'],
+])('%j in repos is the local repository %s', (item, path) => {
+  expect(pathsOf({ repos: [item] })).toEqual([['repos[0]', path, 'repository']]);
+});
+
+test.each([
+  ['https://any.host/DATA.git', 'any.host'],
+  [{ url: 'https://user:password@any.host/DATA.git' }, 'any.host'],
+  ['ssh://git@some.host/x', 'some.host'],
+  ['git@github.com:a/b', 'github.com'],
+  ['git@github.com:a/b:path', 'github.com'],
+  [{ url: 'ssh://git@some.host:22/x' }, 'some.host'],
+  [{ url: 'no-url' }, 'an unknown host'],
+])('%j in repos contacts %s', (item, host) => {
+  const { paths, remotes } = listHandOver({ repos: [item] });
+  expect(paths).toEqual([]);
+  expect(remotes.map(hostOf)).toEqual([host]);
+});
+
+test('every private key of an SSH fleet is listed', () => {
+  const proxy = { hostname: 'p', user: 'u', identity_file: '~/.ssh/proxy' };
+  const hosts = ['plain', { hostname: 'h', identity_file: 'host-key', proxy_jump: { ...proxy, identity_file: '/k' } }];
+  expect(
+    pathsOf({ type: 'fleet', ssh_config: { user: 'u', identity_file: '~/.ssh/id_rsa', proxy_jump: proxy, hosts } }),
+  ).toEqual([
+    ['ssh_config.identity_file', '~/.ssh/id_rsa', 'private-key'],
+    ['ssh_config.proxy_jump.identity_file', '~/.ssh/proxy', 'private-key'],
+    ['ssh_config.hosts[1].identity_file', 'host-key', 'private-key'],
+    ['ssh_config.hosts[1].proxy_jump.identity_file', '/k', 'private-key'],
+  ]);
+});
+
+test.each([
+  ['hunter2', true],
+  [1234, true],
+  ['a${{ secrets.token }}', true],
+  ['${{ secrets.token }}', false],
+])('the registry password %j is a credential: %s', (password, expected) => {
+  expect(listHandOver({ registry_auth: { username: 'me', password } }).hasRegistryPassword).toBe(expected);
+});
+
+test('a variable that takes its value from another one counts as that other one', () => {
+  expect(namedVariables({ env: { A: { key: 'AWS_SECRET_ACCESS_KEY' }, B: 'x', C: { key: 7 } } })).toEqual([
+    'AWS_SECRET_ACCESS_KEY',
+  ]);
+});
