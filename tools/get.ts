@@ -5,6 +5,7 @@ import { project, resourceName } from '../src/core/fields.ts';
 import { formatDollars } from '../src/core/format-values.ts';
 import { explainEnd } from '../src/dstack/output/explain-end.ts';
 import type { EndExplanation } from '../src/dstack/output/explain-end.ts';
+import { explainWaiting } from '../src/dstack/output/explain-waiting.ts';
 import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
 import { readRun, runFacts } from '../src/dstack/output/read-run.ts';
 import type { RunFacts } from '../src/dstack/output/read-run.ts';
@@ -198,12 +199,18 @@ function describeJobs({ jobs }: RunFacts): string[] {
 }
 
 function nextStep(run: RunFacts, isOver: boolean): string {
-  if (!isOver) return `Still ${run.status}: call get again with the same arguments to keep waiting.`;
+  const waiting = explainWaiting(run);
+  if (!isOver)
+    return `${waiting ?? `Still ${run.status}:`} ${waiting === undefined ? 'call' : 'Call'} get again with the same arguments to keep waiting.`;
   if (run.isFinished) return 'logs shows its output.';
   if (run.serviceUrl !== undefined) {
     const base = run.model === undefined ? run.serviceUrl : `${run.serviceUrl.replace(/\/$/, '')}/v1`;
-    return `Service at ${base}, with the header "Authorization: Bearer <the user's dstack token>" unless it has \`auth: false\`.`;
+    if (run.auth === false) return `Service at ${base}, open to everyone who can reach it (\`auth: false\`).`;
+    // A token goes only to the server that the user configured, never to an address that the server chose.
+    if (run.isServiceOnServer !== true)
+      return `Service at ${base}. It isn't on the configured server: only the user can decide whether this address gets their token (list with kind "gateways" shows the domains of the gateways).`;
+    return `Service at ${base}, with the header "Authorization: Bearer <the user's dstack token>".`;
   }
   if (run.status === 'running') return 'logs shows its output; attach returns ports, the SSH command and the IDE link.';
-  return 'To wait for it, call get with wait_for "running".';
+  return `${waiting === undefined ? '' : `${waiting} `}To wait for it, call get with wait_for "running".`;
 }

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { plural } from '../src/core/format-values.ts';
 import { extraFlags, project } from '../src/core/fields.ts';
 import { readRuns, runRow } from '../src/dstack/output/read-listings.ts';
+import type { RunRow } from '../src/dstack/output/read-listings.ts';
 import { unrecognized } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
@@ -41,9 +42,16 @@ export const ps = defineTool({
           : `${plural(runs.length, 'run')}${shown.length < runs.length ? `; \`runs\` has the first ${shown.length}, use \`last\` for fewer` : ''}.`,
       printed: [{ transcript, rest: 'use `last` for fewer runs' }],
       facts: { runs: shown },
-      ...(runs.length === 0
-        ? { next: 'To start one: offer for GPUs and prices, then plan with a configuration file.' }
-        : {}),
+      ...nextStep(shown),
     };
   },
 });
+
+function nextStep(runs: readonly RunRow[]): { readonly next?: string } {
+  if (runs.length === 0)
+    return { next: 'To start one: offer for GPUs and prices, then plan with a configuration file.' };
+  const waiting = runs.filter(({ status }) => /^(?:pending|submitted|retrying|waiting)/.test(status));
+  if (waiting.length === 0) return {};
+  const names = waiting.slice(0, 5).map(({ name }) => name);
+  return { next: `get says what a run that hasn't started waits for: ${names.join(', ')}.` };
+}

@@ -79,7 +79,9 @@ export function describeApplyLosses(
 export function summarizePlan(planned: ApplyPlan, action: ApplyAction, cost: Cost): string {
   const { plan } = planned;
   const changes = plan.changes.length === 0 ? '' : ` (changes: ${plan.changes.join(', ')})`;
-  return `${describeAction(planned, action)}${changes}, ${describeCost(cost)}. Nothing was changed yet.`;
+  // A model may see the summary alone, and it must know that the run won't start right away.
+  const waiting = action === 'create' ? plan.warnings.map(({ message }) => ` ${message.replace(/\.$/, '')}.`) : [];
+  return `${describeAction(planned, action)}${changes}, ${describeCost(cost)}.${waiting.join('')} Nothing was changed yet.`;
 }
 
 const MAX_LISTED_OFFERS = 20;

@@ -15,7 +15,7 @@ import type { Properties } from './read-table.ts';
 /** Something that blocks a plan or that matters before it is applied. */
 interface Obstacle {
   readonly code: FailureCode | 'offers-taken';
-  /** dstack's own words, verbatim. */
+  /** dstack's own words, verbatim, where it says something about it. */
   readonly message: string;
   /** The next step. */
   readonly hint: string;
@@ -154,29 +154,43 @@ function readKind(properties: Properties | undefined): string | undefined {
 
 /**
  * Returns the obstacles that the plan itself names. A lack of offers blocks only what starts new machines: an update needs none, a
- * replacement frees its own, and a fleet of 0 or more nodes grows later.
+ * replacement frees its own, and a fleet of 0 or more nodes grows later. A run with a retry for it is submitted, and waits.
  */
 function readObstacles(
   lines: readonly string[],
   startsMachines: boolean,
-  offers: Offers,
+  { offers, retry }: { readonly offers: Offers; readonly retry: string | undefined },
 ): { blockers: Obstacle[]; warnings: Obstacle[] } {
   const blockers: Obstacle[] = [];
   const warnings: Obstacle[] = [];
+  // dstack prints the policy with its defaults, and with those of the profile: `1h[no-capacity, error]`.
+  const patience = /^(\S+)\[(?:.*, )?no-capacity(?:, .*)?\]$/.exec(retry ?? '')?.[1];
+  const waiting = patience === undefined ? '' : `: the run waits up to ${patience} for capacity`;
   for (const { line, code, hint } of PLAN_WARNINGS) {
     const message = lines.find((candidate) => line.test(candidate))?.trim();
-    if (message !== undefined) (startsMachines ? blockers : warnings).push({ code, message, hint });
+    if (message === undefined) continue;
+    if (startsMachines && code === 'no-offers' && waiting !== '')
+      warnings.push({ code, message: `No offer is available now${waiting}`, hint });
+    else
+      (startsMachines ? blockers : warnings).push({
+        code,
+        message,
+        hint: code === 'no-offers' && retry !== undefined ? `${hint} ${HOW_TO_WAIT}` : hint,
+      });
   }
   if (offers.offers.length > 0 && !offers.offers.some(isAvailable)) {
-    const message = `None of the offers shown is available now: ${[...new Set(offers.offers.map((offer) => offer.availability))].join(', ')}.`;
+    const states = [...new Set(offers.offers.map((offer) => offer.availability))].join(', ');
     warnings.push({
       code: 'offers-taken',
-      message,
+      message: `None of the offers shown is available now (${states})${waiting}`,
       hint: 'Wait, set `retry` in the file, or use offer to find alternatives.',
     });
   }
   return { blockers, warnings };
 }
+
+const HOW_TO_WAIT =
+  'To submit it now and wait for capacity, add `retry: {on_events: [no-capacity], duration: 1h}` to the file.';
 
 function explainUnknown(printed: Printed, unrecognizedLine: string | undefined): Obstacle {
   const {
@@ -219,7 +233,10 @@ export function readPlan(printed: string | Printed, parsedConfiguration?: unknow
   const count = kind === undefined ? undefined : countMachines(kind, properties, parsedConfiguration);
   const maxDurationHours = readDurationHours(properties['Max duration']);
   const known = offers ?? { offers: [], total: 0 };
-  const { blockers, warnings } = readObstacles(after, reading.action === 'create' && count?.min !== 0, known);
+  const { blockers, warnings } = readObstacles(after, reading.action === 'create' && count?.min !== 0, {
+    offers: known,
+    retry: properties['Retry policy'],
+  });
   return {
     ...(kind === undefined ? {} : { kind }),
     ...(reading.name === undefined ? {} : { name: reading.name }),

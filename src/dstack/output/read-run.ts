@@ -48,6 +48,9 @@ export const runFacts = z.object({
   deployment: z.number().optional(),
   configurationPath: z.string().optional(),
   serviceUrl: z.string().optional(),
+  /** The service is on the configured server itself, which knows the user's token anyway. */
+  isServiceOnServer: z.boolean().optional(),
+  auth: z.boolean().optional(),
   model: z.string().optional(),
   modelUrl: z.string().optional(),
   ideUrl: z.string().optional(),
@@ -139,6 +142,12 @@ function resolveUrl(url: string | null | undefined, serverUrl: string | undefine
   return url.startsWith('/') && serverUrl !== undefined ? `${serverUrl.replace(/\/+$/, '')}${url}` : url;
 }
 
+function hasSameOrigin(url: string, serverUrl: string | undefined): boolean {
+  if (serverUrl === undefined || !URL.canParse(url) || !URL.canParse(serverUrl)) return false;
+  const [service, server] = [new URL(url), new URL(serverUrl)];
+  return service.origin === server.origin && /^https?:$/.test(service.protocol) && service.username === server.username;
+}
+
 function readPorts(job: JobJson | undefined): RunFacts['ports'] {
   const ports = (job?.job_spec.app_specs ?? []).map((app) =>
     omitAbsent({ port: app.port, localPort: app.map_to_port }),
@@ -149,8 +158,11 @@ function readPorts(job: JobJson | undefined): RunFacts['ports'] {
 /** Returns the URLs and the SSH command of a run. */
 function readAccess(run: RunJson, serverUrl: string | undefined): Partial<RunFacts> {
   const connection = run.jobs[0]?.job_connection_info;
+  const serviceUrl = resolveUrl(run.service?.url, serverUrl);
   return omitAbsent({
-    serviceUrl: resolveUrl(run.service?.url, serverUrl),
+    serviceUrl,
+    isServiceOnServer: serviceUrl === undefined ? undefined : hasSameOrigin(serviceUrl, serverUrl),
+    auth: run.run_spec.configuration?.auth,
     model: run.service?.model?.name,
     modelUrl: resolveUrl(run.service?.model?.base_url, serverUrl),
     ideUrl: connection?.proxied_ide_url ?? connection?.attached_ide_url,

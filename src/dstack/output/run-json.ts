@@ -82,7 +82,7 @@ export const runJson = z.looseObject({
   run_spec: z.looseObject({
     run_name: text,
     configuration_path: text,
-    configuration: z.looseObject({ type: text }).nullish(),
+    configuration: z.looseObject({ type: text, auth: z.boolean().nullish() }).nullish(),
   }),
   jobs: z.array(job).default([]),
   cost: amount,

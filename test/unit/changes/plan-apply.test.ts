@@ -154,6 +154,15 @@ test.each([
   expect(report.facts).not.toHaveProperty('token');
 });
 
+test('a run that waits for capacity gets a token, and the person sees how long it waits', async () => {
+  const changes = plannedAs(rewritten('plan-task-no-offers', ['Retry policy   off', 'Retry policy   2h[no-capacity]']));
+  const report = await changes.preview(apply('task.dstack.yml'), { canShowCard: true });
+  const warning = 'No offer is available now: the run waits up to 2h for capacity';
+  expect(report.facts).toMatchObject({ token: expect.any(String), blockers: [], warnings: [warning] });
+  expect(report.summary).toContain(warning);
+  expect(report.card?.summary.warnings).toContain(warning);
+});
+
 test('a plan in words that are not known gets no token', async () => {
   const changed = rewritten('plan-task-create', ['Submit the run lab-task?', 'Erase everything and submit lab-task?']);
   const report = await plannedAs(changed).preview(apply('task.dstack.yml'));

@@ -187,6 +187,33 @@ describe('the obstacles of a plan', () => {
     },
   );
 
+  const queued = (retry: string) =>
+    readPlan(readFixture('plan-task-no-offers').stdout.replace(/(Retry policy +)off/, `$1${retry}`));
+
+  it.each(['1h[no-capacity]', '1h[no-capacity, interruption, error]', '1h[error, no-capacity]'])(
+    'include only a warning if no offer matches and the run retries: %s',
+    (retry) => {
+      const { blockers, warnings } = queued(retry);
+      expect(blockers).toEqual([]);
+      expect(warnings).toMatchObject([
+        { code: 'no-offers', message: 'No offer is available now: the run waits up to 1h for capacity' },
+      ]);
+    },
+  );
+
+  it.each(['off', '1h[error]', '1h[interruption, error]'])(
+    'block a run without a retry for lack of capacity, and say how to wait: %s',
+    (retry) => {
+      expect(queued(retry).blockers).toMatchObject([
+        { code: 'no-offers', hint: expect.stringContaining('`retry: {on_events: [no-capacity], duration: 1h}`') },
+      ]);
+    },
+  );
+
+  it('block a fleet without naming a property that it does not have', () => {
+    expect(readPlan(readFixture('plan-fleet-no-offers')).blockers[0]?.hint).not.toContain('retry');
+  });
+
   it.each(['plan-task-update', 'plan-task-replace'])('include only a warning if %s has no offers', (fixture) => {
     const { stdout } = readFixture(fixture);
     const warning = 'No matching instance offers available. Possible reasons: https://example.com\n\n';

@@ -66,6 +66,7 @@ describe('a run', () => {
       model: 'foo/bar',
       modelUrl: 'https://dstack.example.com/proxy/services/lab/lab-svc/v1',
     });
+    expect(readRun(json('run-get-service')).auth).toBe(true);
     expect(readRun(json('run-get-service')).serviceUrl).toBe('/proxy/services/lab/lab-svc/');
   });
 
