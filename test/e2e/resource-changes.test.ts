@@ -1,101 +1,59 @@
-import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import * as z from 'zod';
-import { stopRuns, addProject, runNames } from '../support/ask-server.ts';
+import { addProject, runNames, stopRuns } from '../support/ask-server.ts';
+import { connectChangeClient, expectBlocked } from '../support/change-client.ts';
+import type { ChangeClient } from '../support/change-client.ts';
 import { collectEnds } from '../support/collect-ends.ts';
-import { agreeing, connect } from '../support/connect.ts';
-import type { Answer, PersonAnswer, TestClient } from '../support/connect.ts';
-import { createTestHome, task, uniqueName } from '../support/test-home.ts';
-import type { TestHome } from '../support/test-home.ts';
+import type { Answer, TestClient } from '../support/connect.ts';
+import { task, uniqueName } from '../support/test-home.ts';
 import { previewAndDelete, until, waitForLog, waitForRun } from '../support/wait.ts';
 
 const atEnd = collectEnds(afterAll);
 const NO_FLEETS = uniqueName('bare');
-let home: TestHome;
+let changes: ChangeClient;
 let client: TestClient;
-/** The prompts that the person of `client` got, and how the person answers. */
-const asked: string[] = [];
-let answer: (message: string, field: 'approve' | 'name') => PersonAnswer = agreeing;
 
 beforeAll(async () => {
-  home = await createTestHome({ atEnd });
-  await addProject(home, NO_FLEETS);
-  client = await connect({
-    env: home.env,
-    atEnd,
-    person: (message, field) => {
-      asked.push(message);
-      return answer(message, field);
-    },
-  });
+  changes = await connectChangeClient(atEnd);
+  ({ client } = changes);
+  await addProject(changes.home, NO_FLEETS);
 });
-
-async function planOf(configuration: Readonly<Record<string, unknown>> | string, more = {}): Promise<Answer> {
-  return client.call('plan', { file: await home.write('this.dstack.yml', configuration), ...more });
-}
-
-const apply = (plan: Answer): Promise<Answer> => client.call('apply', { token: plan.facts['token'] });
-
-async function start(name: string, configuration: Readonly<Record<string, unknown>>): Promise<Answer> {
-  onTestFinished(() => stopRuns(name));
-  // Another test may take the planned instance: then the price rises and the approved change is refused.
-  const applied = await until(
-    async () => {
-      const plan = await planOf(configuration);
-      expect(plan.facts['outcome'], plan.text).toBe('done');
-      return apply(plan);
-    },
-    ({ facts }) => facts['code'] !== 'plan-changed',
-  );
-  expect(applied.facts['outcome'], applied.text).toBe('done');
-  return applied;
-}
-
-/** Expects a plan that can't be applied: no token, dstack's words, the next step. */
-function expectBlocked(plan: Answer, { says, next }: { says: RegExp; next: RegExp }): void {
-  expect(plan.facts['outcome'], plan.text).toBe('blocked');
-  expect(plan.facts['token']).toBeUndefined();
-  expect(plan.text).not.toContain('token:');
-  expect(plan.facts['summary']).toMatch(says);
-  expect(plan.facts['output']).toMatch(says);
-  expect(plan.facts['next']).toMatch(next);
-}
 
 describe('a run', () => {
   test('is created, left unchanged, updated in place, and replaced only by its typed name', async () => {
     const name = uniqueName('life');
     const first = task(name, { priority: 10 });
-    await start(name, first);
+    await changes.start(name, first);
     const running = await waitForRun(client, name, 'running');
     const created = runId(running);
 
-    const same = await planOf(first);
+    const same = await changes.plan(first);
     expect(same.facts).toMatchObject({ outcome: 'nothing-to-do', operation: 'none' });
     expect(same.facts['token']).toBeUndefined();
     expect(same.facts['next']).toMatch(/Nothing has to be applied/);
 
-    const updated = await planOf(task(name, { priority: 20 }));
+    const updated = await changes.plan(task(name, { priority: 20 }));
     expect(updated.facts).toMatchObject({ outcome: 'done', operation: 'update', changes: ['priority'] });
     expect(updated.text).toMatch(/Update in place task .*changes: priority/);
-    const update = await apply(updated);
+    const update = await changes.apply(updated);
     expect(update.facts, update.text).toMatchObject({ outcome: 'done', operation: 'update' });
     expect(update.facts['output']).toContain(`Run ${name} updated, detaching...`);
     expect(runId(await client.call('get', { name }))).toBe(created);
 
     const other = task(name, { priority: 20, commands: ['echo second', 'sleep infinity'] });
-    const replacing = await planOf(other);
+    const replacing = await changes.plan(other);
     expect(replacing.facts).toMatchObject({ outcome: 'done', operation: 'replace' });
     expect(replacing.text).toMatch(/Stop and replace/);
-    answer = () => ({ action: 'accept', content: { name: `${name}x` } });
-    const wrong = await apply(replacing);
-    answer = agreeing;
-    expect(asked.at(-1)).toMatch(new RegExp(`Would be stopped or lost:\\n- task ${name}, now running`));
-    expect(asked.at(-1)).toContain(`Type the name ${name} to approve.`);
+    changes.answerNext({ action: 'accept', content: { name: `${name}x` } });
+    const wrong = await changes.apply(replacing);
+    expect(changes.prompts.at(-1)).toMatch(new RegExp(`Would be stopped or lost:\\n- task ${name}, now running`));
+    expect(changes.prompts.at(-1)).toContain(`Type the name ${name} to approve.`);
     expect(wrong.facts).toMatchObject({ outcome: 'refused', code: 'person-declined' });
     expect(wrong.text).toMatch(/typed a name other than .*token is no longer valid/);
-    expect((await apply(replacing)).facts['code']).toBe('person-declined');
+    expect((await changes.apply(replacing)).facts['code']).toBe('person-declined');
     expect(runId(await client.call('get', { name }))).toBe(created);
 
-    const replaced = await apply(await planOf(other));
+    const replaced = await changes.apply(await changes.plan(other));
     expect(replaced.facts, replaced.text).toMatchObject({ outcome: 'done', operation: 'replace' });
     expect(replaced.facts['consent']).toMatch(/^person-form/);
     expect(runId(await waitForRun(client, name, 'running'))).not.toBe(created);
@@ -105,7 +63,7 @@ describe('a run', () => {
 
   test('that fails is explained: status, exit status, and the tools for more', async () => {
     const name = uniqueName('failing');
-    await start(name, task(name, { commands: ['echo "about to fail"', 'exit 3'] }));
+    await changes.start(name, task(name, { commands: ['echo "about to fail"', 'exit 3'] }));
     const failed = await waitForRun(client, name, 'finished');
     expect(failed.facts).toMatchObject({ status: 'failed', run: { exitStatus: 3, isFinished: true } });
     expect(failed.text).toMatch(/is failed \(.*exit status 3/);
@@ -119,13 +77,13 @@ describe('a run', () => {
   });
   test('that stops is stopped once, by the preview token', async () => {
     const name = uniqueName('stopping');
-    await start(name, task(name));
+    await changes.start(name, task(name));
     await waitForRun(client, name, 'running');
     const preview = await client.call('stop', { run: name, abort: true });
     expect(preview.facts).toMatchObject({ outcome: 'done', operation: 'abort' });
     expect(preview.text).toMatch(/Abort run .* is running.*Nothing was stopped yet/);
     const aborted = await client.call('stop', { token: preview.facts['token'] });
-    expect(asked.at(-1)).toContain('it gets no time to save anything');
+    expect(changes.prompts.at(-1)).toContain('it gets no time to save anything');
     expect(aborted.facts).toMatchObject({ outcome: 'done', operation: 'abort' });
     expect(aborted.facts['output']).toContain('Aborted');
     // dstack keeps an aborted run for another half minute, for the rest of its log.
@@ -138,7 +96,7 @@ const runId = ({ facts }: Answer): string => z.looseObject({ id: z.string() }).p
 describe('a plan that cannot be applied states the reason in dstack’s words:', () => {
   test('no offers', async () => {
     const name = uniqueName('greedy');
-    expectBlocked(await planOf(task(name, { resources: { gpu: 'B200:8' } })), {
+    expectBlocked(await changes.plan(task(name, { resources: { gpu: 'B200:8' } })), {
       says: /No matching instance offers available/,
       next: /fleet.*offer/,
     });
@@ -146,27 +104,30 @@ describe('a plan that cannot be applied states the reason in dstack’s words:',
   });
 
   test('no fleets', async () => {
-    expectBlocked(await planOf(task(uniqueName('fleetless')), { project: NO_FLEETS }), {
+    expectBlocked(await changes.plan(task(uniqueName('fleetless')), { project: NO_FLEETS }), {
       says: /The project has no fleets\. Create one before submitting a run/,
-      next: /Make a fleet first.*type: fleet/,
+      next: /Create a fleet first.*type: fleet/,
     });
   });
 
   test('a property that dstack does not know', async () => {
-    const plan = await planOf(task(uniqueName('typing-error'), { comands: ['echo'] }));
+    const plan = await changes.plan(task(uniqueName('typing-error'), { comands: ['echo'] }));
     expectBlocked(plan, { says: /1 validation error for \w+[\s\S]*comands/, next: /config/ });
     expect(plan.facts['code']).toBe('invalid-file');
     expect(plan.text).toContain('(exit code 1)');
   });
 
   test('a variable that is not set', async () => {
-    const plan = await planOf(task(uniqueName('lacking'), { env: ['NOBODY_SETS_THIS'] }));
+    const plan = await changes.plan(task(uniqueName('lacking'), { env: ['NOBODY_SETS_THIS'] }));
     expectBlocked(plan, { says: /Environment variable NOBODY_SETS_THIS is not set/, next: /set the variable/ });
     expect(plan.facts['code']).toBe('missing-variable');
   });
 
   test('a name that dstack does not take', async () => {
-    expectBlocked(await planOf(task('Not_A_Name')), { says: /Resource name should match regex/, next: /a-z, 0-9/ });
+    expectBlocked(await changes.plan(task('Not_A_Name')), {
+      says: /Resource name should match regex/,
+      next: /a-z, 0-9/,
+    });
   });
 });
 
@@ -180,15 +141,15 @@ test('a fleet is created, grows with a run, can’t be deleted while busy, and i
   const fleet = uniqueName('fleet');
   const run = uniqueName('guest');
   const configuration = { type: 'fleet', name: fleet, nodes: '0..1', backends: ['cloudrift'], idle_duration: '1h' };
-  await start(fleet, configuration);
+  await changes.start(fleet, configuration);
   const shown = await until(
     () => client.call('fleet', { name: fleet }),
     ({ facts }) => JSON.stringify(facts['fleet']).includes('"status":"active"'),
   );
   expect(shown.text).toContain(`Fleet ${fleet} is active`);
-  expect((await planOf(configuration)).facts['outcome']).toBe('nothing-to-do');
+  expect((await changes.plan(configuration)).facts['outcome']).toBe('nothing-to-do');
 
-  await start(run, task(run, { resources: { gpu: 'RTX4090' }, fleets: [fleet] }));
+  await changes.start(run, task(run, { resources: { gpu: 'RTX4090' }, fleets: [fleet] }));
   await waitForRun(client, run, 'running');
   // dstack updates the instance separately from the run, so it may still be "provisioning" for a while.
   const listed = await until(
@@ -199,11 +160,11 @@ test('a fleet is created, grows with a run, can’t be deleted while busy, and i
     instances: [{ instance: 0, status: 'busy', pricePerHour: 0.39 }],
   });
 
-  const { preview: busy, deleted: kept } = await previewAndDelete(client, { kind: 'fleet', name: fleet });
-  expect(busy.facts['summary']).toMatch(/1 instance\(s\): 0 is busy.*runs are on it/);
-  expect(kept.facts['outcome'], kept.text).toBe('blocked');
-  expect(kept.text).toContain('in use');
-  expect(kept.facts['next']).toMatch(/\bps\b.*stop/);
+  const busy = await client.call('delete', { kind: 'fleet', name: fleet });
+  expect(busy.facts, busy.text).toMatchObject({ outcome: 'blocked', operation: 'delete' });
+  expect(busy.facts).not.toHaveProperty('token');
+  expect(busy.facts['summary']).toContain(`busy: ${fleet}-0`);
+  expect(busy.facts['next']).toMatch(/\bps\b.*stop/);
 
   await stopRuns(run);
   await until(
@@ -218,7 +179,7 @@ test('a fleet is created, grows with a run, can’t be deleted while busy, and i
   expect((await client.call('fleet', { name: fleet })).facts['outcome']).toBe('done');
 
   const { deleted } = await previewAndDelete(client, { kind: 'fleet', name: fleet });
-  expect(asked.at(-1)).toContain(`Type the name ${fleet} to approve.`);
+  expect(changes.prompts.at(-1)).toContain(`Type the name ${fleet} to approve.`);
   expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', operation: 'delete' });
   await until(
     () => client.call('fleet'),
@@ -229,9 +190,9 @@ test('a fleet is created, grows with a run, can’t be deleted while busy, and i
 test('a volume is created, shown and deleted', async () => {
   const name = uniqueName('volume');
   const configuration = { type: 'volume', name, backend: 'runpod', region: 'EU-RO-1', size: '100GB' };
-  const plan = await planOf(configuration);
+  const plan = await changes.plan(configuration);
   expect(plan.facts).toMatchObject({ outcome: 'done', operation: 'create', resource: { kind: 'volume', name } });
-  const applied = await apply(plan);
+  const applied = await changes.apply(plan);
   expect(applied.facts).toMatchObject({ outcome: 'done', operation: 'create' });
   const active = await until(
     () => client.call('get', { name, kind: 'volume' }),
@@ -252,7 +213,7 @@ test('a volume is created, shown and deleted', async () => {
 
 test('a service is reachable at its reported URL', async () => {
   const name = uniqueName('service');
-  await start(name, {
+  await changes.start(name, {
     ...task(name, { commands: ['python -m http.server 8000'] }),
     type: 'service',
     port: 8000,
@@ -271,7 +232,7 @@ test('a service is reachable at its reported URL', async () => {
 
 test('a model is reachable at its reported OpenAI-compatible URL, and the token is never shown', async () => {
   const name = uniqueName('model');
-  await start(name, {
+  await changes.start(name, {
     ...task(name, { commands: ['serve'] }),
     type: 'service',
     port: 8000,
