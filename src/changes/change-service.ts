@@ -3,6 +3,7 @@ import { ToolError } from '../core/errors.ts';
 import type { Answer, Question, Report } from '../core/report.ts';
 import type { CardDecision } from '../safety/consent/card-decision.ts';
 import type { Begun, Gate } from '../safety/consent/gate.ts';
+import type { Redemption } from '../safety/consent/redemption.ts';
 import type { Used } from '../safety/consent/token-store.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
@@ -11,13 +12,16 @@ import { executeChange } from './execute-change.ts';
 import { planApply } from './plan-apply.ts';
 import { planDelete } from './plan-delete.ts';
 import { planStop } from './plan-stop.ts';
-import type { PlannedChange, PlanScope } from './planned-change.ts';
+import type { PlannedChange, PlanScope, ReadyChange } from './planned-change.ts';
 import { reportPlan, reportPreview } from './preview-report.ts';
+import { assertRoom, withRoom } from './reserve-room.ts';
+import type { RoomScope } from './reserve-room.ts';
 
 /** Dependencies of the service. */
 export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles'> {
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly policy: Pick<PolicyWatch, 'snapshot'>;
+  readonly settings: Pick<RoomScope, 'stateDir'>;
   readonly filters: { readonly redact: (text: string) => string };
   /** Returns a client that resolves the CLI and dstack's configuration again: a plan never uses what an earlier one resolved. */
   openDstack(): DstackClient;
@@ -43,8 +47,10 @@ export class ChangeService {
   /** Plans a change and returns the plan with the token for it. Changes nothing. */
   async preview(request: ChangeRequest): Promise<Report<ChangeFacts>> {
     const { gate, filters } = this.#sources;
-    const planned = await planChange(this.#openScope(), request);
+    const scope = this.#openScope();
+    const planned = await planChange(scope, request);
     if (planned.kind === 'settled') return reportPlan(planned);
+    await assertRoom(scope, planned);
     const minted = gate.mint(planned.pending, { card: this.#context.canShowCard });
     return reportPreview(planned, minted, filters.redact);
   }
@@ -74,17 +80,37 @@ export class ChangeService {
       scope.dstack.deadline.progress('planning again, to see whether anything has changed');
       const planned = await planChange(scope, redemption.change.request);
       if (planned.kind === 'settled') throw noLongerPossible(planned);
-      const consent = redemption.grant(planned.pending);
-      return reportUsed(redemption.finish(await executeChange(scope, planned.execution, consent)));
+      return reportUsed(redemption.finish(await makeChange(scope, planned, redemption)));
     } catch (error) {
       throw redemption.fail(error);
     }
   }
 
-  #openScope(): PlanScope {
-    const { policy, workspace, envFiles } = this.#sources;
-    return { dstack: this.#sources.openDstack(), policy: policy.snapshot(), workspace, envFiles };
+  #openScope(): PlanScope & RoomScope {
+    const { policy, workspace, envFiles, settings } = this.#sources;
+    const { stateDir } = settings;
+    return { dstack: this.#sources.openDstack(), policy: policy.snapshot(), workspace, envFiles, stateDir };
   }
+}
+
+/** Has the gate compare the new plan with the approved one, and makes the change while it has room under `max_active`. */
+function makeChange(
+  scope: PlanScope & RoomScope,
+  planned: ReadyChange,
+  redemption: Redemption<Report<ChangeFacts>>,
+): Promise<Report<ChangeFacts>> {
+  return withRoom(scope, planned, async (release) => {
+    let consent;
+    try {
+      consent = redemption.grant(planned.pending);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    const report = await executeChange(scope, planned.execution, consent);
+    if (report.outcome !== 'done' && report.outcome !== 'unknown') release();
+    return report;
+  });
 }
 
 function planChange(scope: PlanScope, request: ChangeRequest): Promise<PlannedChange> {

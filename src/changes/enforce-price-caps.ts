@@ -2,13 +2,9 @@ import * as z from 'zod';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Cost } from '../core/cost.ts';
-import { readFleets, sumPrices } from '../dstack/output/read-listings.ts';
-import { checkCaps, hasCaps } from '../safety/policy/price-caps.ts';
+import { checkCaps } from '../safety/policy/price-caps.ts';
 import type { Caps } from '../safety/policy/price-caps.ts';
-import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import type { ApplyPlan } from './apply-plan.ts';
 import { isRun } from './bound-cost.ts';
-import type { PlanScope } from './planned-change.ts';
 
 /**
  * Returns the price cap that dstack enforces as well, in USD per hour for one node: the lowest of the cap's share, the file's own
@@ -43,30 +39,17 @@ function readRequestedPrice(value: unknown): number {
 }
 
 /**
- * Enforces the operator's price caps on a plan.
+ * Enforces the operator's price caps on a plan, except for `max_active`, which depends on other changes (`assertRoom`).
  * @throws ToolError `price-cap`, also if a cap is set and the price can't be read.
  */
-export async function enforcePriceCaps(
-  { dstack, policy }: Pick<PlanScope, 'dstack' | 'policy'>,
-  { head, request }: Pick<ApplyPlan, 'head' | 'request'>,
-  cost: Cost,
-): Promise<void> {
-  const caps = policy.caps();
-  if (!hasCaps(caps)) return;
+export function enforcePriceCaps({ maxPrice, maxTotal }: Caps, { type }: ConfigurationHead, cost: Cost): void {
   const refusal = checkCaps(
     {
       hourly: cost.mostPerHour,
-      total: isRun(head.type) ? cost.mostInTotal : 'not-a-run',
-      activeHourly: caps.maxActive === undefined ? undefined : await readActivePrice(dstack, request.project),
+      total: isRun(type) ? cost.mostInTotal : 'not-a-run',
+      activeHourly: undefined,
     },
-    caps,
+    { maxPrice, maxTotal },
   );
   if (refusal !== undefined) throw refusal;
-}
-
-/** Returns the USD per hour of all existing instances; undefined if that can't be read. */
-async function readActivePrice(dstack: DstackClient, project: string | undefined): Promise<number | undefined> {
-  const transcript = await dstack.read({ command: 'fleet', flags: { '--project': project } }, { guarded: false });
-  const fleets = readFleets(transcript.stdout);
-  return fleets === undefined ? undefined : sumPrices(fleets);
 }

@@ -39,7 +39,7 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
   policy.assertResourceAllowed({ kind: head.type, name, project: endpoint.project, operation: action });
   policy.assertBackendsAllowed(locationsOf(planned));
   const cost = boundCost(planned, action);
-  await enforcePriceCaps(scope, planned, cost);
+  enforcePriceCaps(policy.caps(), head, cost);
   const resource = { kind: kindOf(head.type), name, project: request.project };
   const present =
     action === 'create' || name === undefined ? undefined : await findResource(dstack, { ...resource, name });
@@ -55,6 +55,7 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
     facts: planFacts(planned, cost),
     next: 'Show this plan to the user. Only after they approve, call apply with the token.',
     terms: planTerms(plan),
+    cost,
     pending: bindChange({
       request,
       operation: action,

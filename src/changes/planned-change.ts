@@ -7,6 +7,7 @@ import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
 import type { EnvFiles } from '../configuration/env-files.ts';
 import type { PlanTerms } from '../core/card.ts';
 import type { PendingChange } from '../core/change.ts';
+import type { Cost } from '../core/cost.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
@@ -40,6 +41,8 @@ export interface ReadyChange extends Plan {
   readonly execution: Execution;
   /** The cost of each offer, for the card. */
   readonly terms?: PlanTerms;
+  /** The limits of its cost; absent for a change that costs nothing. */
+  readonly cost?: Cost;
 }
 
 /** A plan with nothing to consent to. */

@@ -80,6 +80,8 @@ export interface ChangesOptions {
   readonly policy?: string;
   readonly settings?: Partial<Omit<PolicyWatchOptions, 'policy'>>;
   readonly defaultProject?: string;
+  /** The state folder. Defaults to one of its own. */
+  readonly stateDir?: string;
   readonly envFiles?: boolean;
   readonly dialog?: Dialog;
   readonly timeoutMs?: number;
@@ -129,6 +131,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
     },
   };
   const gate = new Gate<Report<ChangeFacts>>({ policy, audit, dialog: options.dialog });
+  const stateDir = options.stateDir ?? path.join(home, 'state');
   const workspace = createWorkspace({ folders: [folder], home });
   const learned = new Set<string>();
   const envFiles = createEnvFiles({
@@ -145,12 +148,13 @@ export function setUpChanges(options: ChangesOptions = {}) {
 
   const service = (context: Partial<ChangeContext> = {}): ChangeService =>
     new ChangeService(
-      { gate, policy, filters, workspace, envFiles, openDstack },
+      { gate, policy, settings: { stateDir }, filters, workspace, envFiles, openDstack },
       { canAskPerson: false, canShowCard: false, ...context },
     );
   return {
     folder,
     home,
+    stateDir,
     world,
     /** Every command that was run, in order. */
     ran,
@@ -209,6 +213,9 @@ export function rewritten(name: string, ...replacements: readonly [from: string,
   }
   return { ...transcript, stdout };
 }
+
+/** The recorded fleet without a run on it: dstack refuses to delete a busy one. */
+export const idleFleet = (): Transcript => rewritten('fleet-get', ['"status": "busy"', '"status": "idle"']);
 
 /** The output of `get NAME --json` for a resource that wasn't recorded. */
 export const printedJson = (value: unknown): Transcript => ({

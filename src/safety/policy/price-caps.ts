@@ -34,7 +34,7 @@ export function checkCaps(cost: CappedCost, caps: Caps): ToolError | undefined {
 }
 
 /** Whether anything is limited. */
-export const hasCaps = (caps: Caps): boolean => Object.values(caps).some((cap) => cap !== undefined);
+const hasCaps = (caps: Caps): boolean => Object.values(caps).some((cap) => cap !== undefined);
 
 function checkHourly(hourly: number | undefined, cap: number | undefined): ToolError | undefined {
   if (cap === undefined || hourly === undefined || hourly <= cap) return undefined;
