@@ -47,6 +47,11 @@ function planNamed(
     execution: { options: {}, readOutcome: readDeleteOutcome, endStates: 'any' },
     inspect: (found) => {
       const instances = kind === 'fleet' ? readInstances(found, instance) : [];
+      const inUse =
+        kind === 'fleet'
+          ? instances.filter(({ status }) => status === 'busy').map(({ instance_num: number }) => `${name}-${number}`)
+          : [];
+      if (inUse.length > 0 || isAttached(kind, found)) return inUseInspection(what, found, inUse);
       return {
         kind: 'removable',
         action: `Delete ${what}`,
@@ -134,6 +139,23 @@ function readInstances(fleet: FoundResource, wanted: number | undefined): readon
   );
 }
 
+const attachedVolume = z.looseObject({ attachments: z.array(z.unknown()).min(1) });
+
+const isAttached = (kind: string, found: FoundResource): boolean =>
+  kind === 'volume' && attachedVolume.safeParse(found.value).success;
+
+/** dstack's server refuses to delete what jobs are on (is_fleet_in_use, services/fleets.py; delete_volumes, services/volumes.py). */
+function inUseInspection(what: string, { status }: FoundResource, instances: readonly string[]): Inspection {
+  const where = instances.length === 0 ? '' : ` (busy: ${instances.join(', ')})`;
+  return {
+    kind: 'settled',
+    facts: status === undefined ? {} : { status },
+    outcome: 'blocked',
+    summary: `Runs are using ${what}${where}: dstack refuses to delete what is in use. Nothing was deleted.`,
+    next: 'ps shows the runs. If the user wants that, stop them first, then delete again.',
+  };
+}
+
 function describeLosses(kind: string, found: FoundResource, instances: readonly Instance[]): string[] {
   const status = found.status === undefined ? '' : `, now ${found.status}`;
   if (kind === 'volume') return [`volume ${found.name}${status}: the data on it is lost`];
@@ -141,8 +163,5 @@ function describeLosses(kind: string, found: FoundResource, instances: readonly 
   return [
     `${kind} ${found.name}${status}`,
     ...(instances.length === 0 ? [] : [`${plural(instances.length, 'instance')}: ${states}`]),
-    ...(instances.some((one) => one.status === 'busy')
-      ? ['runs are using it: dstack refuses to delete what is in use']
-      : []),
   ];
 }

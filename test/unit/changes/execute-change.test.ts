@@ -6,7 +6,7 @@ import type { Report } from '../../../src/core/report.ts';
 import type { ChangeFacts } from '../../../src/changes/change-facts.ts';
 import type { Exit } from '../../../src/core/transcript.ts';
 import { readFixture } from '../../support/read-fixture.ts';
-import { printedJson, reportOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { idleFleet, printedJson, reportOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
 import type { Output, World } from '../../support/set-up-changes.ts';
 
 const APPLY: ChangeRequest = { tool: 'apply', file: 'task.dstack.yml' };
@@ -17,7 +17,7 @@ const DELETE_RUN: ChangeRequest = { tool: 'delete', file: 'task.dstack.yml' };
 const READS: Record<string, Output> = {
   apply: 'plan-task-create',
   'run get': 'run-get-running',
-  'fleet get': 'fleet-get',
+  'fleet get': idleFleet(),
 };
 
 /** Makes a change in a world where dstack prints this while it is made. `afterwards` changes what dstack prints from then on. */

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { ChangeRequest } from '../../../src/core/change.ts';
 import type { Transcript, WireEvent } from '../../../src/core/transcript.ts';
 import { readFixture } from '../../support/read-fixture.ts';
-import { configOf, printedJson, reportOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { configOf, idleFleet, printedJson, reportOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
 import type { Output } from '../../support/set-up-changes.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
@@ -17,7 +17,7 @@ function judged(reads: Record<string, Output>) {
   Object.assign(changes.world, { isPython: true, loaded: { error: 'not compared here' } });
   changes.world.reads = {
     'run get': 'run-get-running',
-    'fleet get': 'fleet-get',
+    'fleet get': idleFleet(),
     'volume get': 'volume-get',
     ...reads,
   };

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { DeleteByName, DeleteRequest } from '../../../src/core/change.ts';
-import { FILES, printedJson, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { FILES, idleFleet, printedJson, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
 import type { Output } from '../../support/set-up-changes.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
@@ -25,7 +25,7 @@ function withResources(reads: Record<string, Output>) {
 }
 
 test('a fleet is deleted with its instances, and the person types its name', async () => {
-  const changes = withResources({ 'fleet get': 'fleet-get' });
+  const changes = withResources({ 'fleet get': idleFleet() });
   const report = await changes.preview(byName('fleet', 'lab-cloud'), { canShowCard: true });
   expect(report).toMatchObject({
     outcome: 'done',
@@ -35,11 +35,7 @@ test('a fleet is deleted with its instances, and the person types its name', asy
       nameToType: 'lab-cloud',
       summary: {
         action: 'Delete fleet lab-cloud',
-        losses: [
-          'fleet lab-cloud, now active',
-          '1 instance: lab-cloud-0 (busy)',
-          'runs are using it: dstack refuses to delete what is in use',
-        ],
+        losses: ['fleet lab-cloud, now active', '1 instance: lab-cloud-0 (idle)'],
       },
     },
   });
@@ -48,7 +44,36 @@ test('a fleet is deleted with its instances, and the person types its name', asy
   expect(report.printed[0]?.transcript.command).toContain('fleet --project lab get');
 });
 
-test('an idle fleet is not said to be in use, and an empty one has no instances to lose', async () => {
+test.each<[string, DeleteByName, Output, string]>([
+  ['a fleet', byName('fleet', 'lab-cloud'), 'fleet-get', 'fleet lab-cloud (busy: lab-cloud-0)'],
+  [
+    'one of its instances',
+    byName('instance', 'lab-cloud', 1),
+    fleetOf({ instance_num: 0, status: 'idle' }, { instance_num: 1, status: 'busy' }),
+    'instance 1 of fleet lab-cloud (busy: lab-cloud-1)',
+  ],
+  [
+    'a volume',
+    byName('volume', 'lab-vol'),
+    rewritten('volume-get', ['"attachments": []', '"attachments": [{}]']),
+    'volume lab-vol',
+  ],
+])(
+  '%s that is in use gets no token, but the way out: dstack refuses to delete it',
+  async (_what, request, get, what) => {
+    const changes = withResources({ [`${request.kind === 'volume' ? 'volume' : 'fleet'} get`]: get });
+    const report = await changes.preview(request);
+    expect(report).toMatchObject({
+      outcome: 'blocked',
+      summary: `Runs are using ${what}: dstack refuses to delete what is in use. Nothing was deleted.`,
+      facts: { operation: 'delete', status: 'active' },
+      next: expect.stringMatching(/ps .*stop them first/),
+    });
+    expect(report.facts).not.toHaveProperty('token');
+  },
+);
+
+test('an idle fleet lists its instances, and an empty one has none to lose', async () => {
   const idle = withResources({
     'fleet get': fleetOf({ instance_num: 0, status: 'idle' }, { instance_num: 3, status: 'idle' }),
   });
@@ -99,7 +124,7 @@ test('an instance that has become busy since the plan is not deleted', async () 
   changes.world.reads['fleet get'] = fleetOf({ instance_num: 0, status: 'busy' });
   expect(await refusal(changes.redeem(token, 'delete'))).toMatchObject({
     code: 'plan-changed',
-    message: expect.stringContaining('0:busy'),
+    message: expect.stringContaining('busy: lab-cloud-0'),
   });
   expect(changes.changed()).toEqual([]);
 });
@@ -120,7 +145,7 @@ test('a gateway is deleted by its name', async () => {
 });
 
 test.each<[string, string, Output, string, string]>([
-  ['fleet', 'fleet.dstack.yml', 'fleet-get', 'lab-cloud', 'fleet-delete-instance'],
+  ['fleet', 'fleet.dstack.yml', idleFleet(), 'lab-cloud', 'fleet-delete-instance'],
   ['volume', 'vol.dstack.yml', 'volume-get', 'lab-vol', 'volume-delete'],
   ['gateway', 'gw.dstack.yml', GATEWAY, 'lab-gw', 'volume-delete'],
 ])(

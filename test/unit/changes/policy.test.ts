@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import type { ChangeRequest } from '../../../src/core/change.ts';
-import { configOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { configOf, idleFleet, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
 import type { ChangesOptions, Output } from '../../support/set-up-changes.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
 const READS: Record<string, Output> = {
   apply: 'plan-task-create',
   'run get': 'run-get-running',
-  'fleet get': 'fleet-get',
+  'fleet get': idleFleet(),
   'volume get': 'volume-get',
 };
 
