@@ -8,8 +8,10 @@ import { findCardFile } from '../settings/bundled-files.ts';
 import { VERSION } from '../settings/version.ts';
 import { callTool } from '../tool/call-tool.ts';
 import type { AnyTool } from '../tool/tool.ts';
+import type { Log } from '../core/log.ts';
 import { createCompletions } from './completions.ts';
 import type { Completions } from './completions.ts';
+import { LineLimit } from './line-limit.ts';
 import { createReadThroughTool, toRunSnapshot } from './read-through-tool.ts';
 import type { ReadThroughTool } from './read-through-tool.ts';
 import { registerPrompts } from './register-prompts.ts';
@@ -43,7 +45,7 @@ Rules:
 /** Serves MCP over standard input and output until the client disconnects or the signal aborts. */
 export async function serve(app: App, tools: readonly AnyTool[], signal: AbortSignal): Promise<void> {
   const factory = createServerFactory(app, tools, signal);
-  const transport = createStdioTransport(factory.listener);
+  const transport = createStdioTransport(factory.listener, app.log);
   const handle = serveStdio(factory.create, {
     transport,
     onerror: (error) => app.log.warn({ err: error }, 'protocol'),
@@ -66,13 +68,28 @@ export async function serve(app: App, tools: readonly AnyTool[], signal: AbortSi
 }
 
 interface StdioTransport extends Transport {
-  /** Resolves once the transport is closed, by either side: the SDK itself closes it at a line of over 10 MB. */
+  /** Resolves once the transport is closed, by either side. */
   readonly closed: Promise<void>;
 }
 
+/** The SDK closes the connection at a message of more than its buffer, so such a message never reaches it. */
+const MAX_MESSAGE_BYTES = 10_000_000;
+
+/** JSON-RPC's answer to a message that wasn't read, whose id is therefore unknown. */
+const TOO_LONG = {
+  jsonrpc: '2.0',
+  id: null,
+  error: { code: -32_700, message: 'The message is longer than 10 MB. It was not read, and nothing was run.' },
+} as const;
+
 /** Creates the transport over standard input and output; it shows each message to the listener. */
-function createStdioTransport(listener: SubscriptionListener): StdioTransport {
-  const inner = new StdioServerTransport();
+function createStdioTransport(listener: SubscriptionListener, log: Log): StdioTransport {
+  const input = new LineLimit(MAX_MESSAGE_BYTES, () => {
+    log.warn({ limit: MAX_MESSAGE_BYTES }, 'a message was too long and was dropped');
+    process.stdout.write(`${JSON.stringify(TOO_LONG)}\n`);
+  });
+  process.stdin.on('error', (error) => input.destroy(error)).pipe(input);
+  const inner = new StdioServerTransport(input, process.stdout, { maxBufferSize: 2 * MAX_MESSAGE_BYTES });
   let resolveClosed = (): void => undefined;
   const closed = new Promise<void>((resolve) => {
     resolveClosed = resolve;

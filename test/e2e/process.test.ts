@@ -75,6 +75,26 @@ const untilNobody = (home: string): Promise<readonly Process[]> =>
     () => processesIn(home),
     (found) => found.length === 0,
   );
+test('a message of more than 10 MB is answered with an error, and every other call goes on', async () => {
+  const home = await createTestHome();
+  const server = startRawServer(home.env);
+  server.request(1, 'initialize', INITIALIZE);
+  server.request(2, 'tools/call', { name: 'ps', arguments: {} });
+  server.request(3, 'tools/call', { name: 'help', arguments: { command: 'x'.repeat(11_000_000) } });
+  server.request(4, 'tools/list');
+  const messages = await until(
+    () => Promise.resolve(server.messages()),
+    (all) => [2, 4].every((id) => all.some((message) => message.id === id)),
+  );
+  expect(messages.filter(({ id }) => id === null)).toEqual([
+    { jsonrpc: '2.0', id: null, error: { code: -32_700, message: expect.stringContaining('longer than 10 MB') } },
+  ]);
+  expect(messages.filter(({ id }) => id === 2 || id === 4).every((message) => 'result' in message)).toBe(true);
+  expect(messages.filter(({ id }) => id === 3)).toEqual([]);
+  server.endInput();
+  expect(await server.ended).toEqual({ code: 0, signal: null });
+});
+
 test('standard output contains only the protocol, whatever the input', async () => {
   const home = await createTestHome();
   const server = startRawServer({ ...home.env, DSTACK_MCP_LOG_LEVEL: 'trace' });
