@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findTunnels } from '../../../sandbox/end-tunnels.ts';
 import { isOver, startTestSandbox, testOptions } from '../../support/start-test-sandbox.ts';
 import type { TestSandbox } from '../../support/start-test-sandbox.ts';
-import { inRepository } from '../../support/paths.ts';
+import { fixture } from '../../support/paths.ts';
 
 let shared: TestSandbox;
 
@@ -73,7 +73,7 @@ test('another home has its own CLI configuration', async () => {
 });
 
 test('a killed sandbox leaves no process and no folder behind', async () => {
-  const script = inRepository('test', 'nightly', 'sandbox', 'run-sandbox.ts');
+  const script = fixture('executables', 'run-sandbox.ts');
   const parent = execaNode(script, [JSON.stringify(testOptions)], { nodeOptions: ['--import', 'tsx'], reject: false });
   const first: IteratorResult<string> = await parent.iterable().next();
   const line = first.done === true ? '' : first.value;
