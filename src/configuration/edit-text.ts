@@ -2,6 +2,7 @@ import { createTwoFilesPatch } from 'diff';
 import { isCollection, isMap, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 import { ToolError } from '../core/errors.ts';
+import { readFloatsAsDstack } from './parse-text.ts';
 
 /** A change to one property: its dotted path and new value. Without a value, the property is removed. */
 export interface Edit {
@@ -14,7 +15,12 @@ export interface Edit {
  * @throws ToolError `invalid-file` for a text that isn't YAML, `invalid-input` for a path that can't be resolved.
  */
 export function editText(text: string, edits: readonly Edit[]): string {
-  const document = parseDocument(text, { version: '1.1', uniqueKeys: false, logLevel: 'error' });
+  const document = parseDocument(text, {
+    version: '1.1',
+    customTags: readFloatsAsDstack,
+    uniqueKeys: false,
+    logLevel: 'error',
+  });
   if (document.errors[0] !== undefined)
     throw new ToolError(
       'invalid-file',

@@ -1,5 +1,5 @@
 import { LineCounter, isAlias, isMap, isNode, isPair, isScalar, isSeq, parseDocument } from 'yaml';
-import type { Document } from 'yaml';
+import type { Document, ScalarTag, Tags } from 'yaml';
 import { ToolError } from '../core/errors.ts';
 
 /** More than any hand-written configuration has; dstack's own loader takes seconds for more. */
@@ -53,6 +53,7 @@ export function parseText(
   try {
     document = parseDocument(text, {
       version: '1.1',
+      customTags: readFloatsAsDstack,
       uniqueKeys,
       lineCounter: lines,
       prettyErrors: false,
@@ -67,6 +68,16 @@ export function parseText(
   if (errors.length > 0) return { text, document, lines, errors, value: undefined };
   return { text, document, lines, ...toValue(document, shownPath) };
 }
+
+/** What dstack's loader reads as a number with a point: `.` and `-.5` are texts to it (yaml/resolver.py). */
+const FLOAT = /^(?:[-+]?[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)$/;
+
+/** Replaces the rule for floating-point numbers by the one of dstack's loader. */
+export const readFloatsAsDstack = (tags: Tags): Tags =>
+  tags.map((tag) => (isFloatTag(tag) ? { ...tag, test: FLOAT } : tag));
+
+const isFloatTag = (tag: Tags[number]): tag is ScalarTag =>
+  typeof tag === 'object' && tag.tag === 'tag:yaml.org,2002:float' && tag.test instanceof RegExp && tag.test.test('1.');
 
 function checkLimits(text: string, shownPath: string): void {
   if (text.length > MAX_CHARS)

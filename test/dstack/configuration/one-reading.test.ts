@@ -46,6 +46,7 @@ test.each([
   ['plain properties', 'type: task\nname: train\ncommands:\n  - python train.py\nresources:\n  gpu: 24GB..\n'],
   ['an anchor and its alias', 'type: task\nfirst: &a [1, 2]\nsecond: *a\n'],
   ['quoted texts, block texts and empty values', 'type: task\nname: "010"\nenv:\ncommands:\n  - |\n    a\n    b\n'],
+  ['the current folder, and texts that start with a point', 'files: [., ./a, .b]\nc: [-., ._1, -.5, .5, 1., 1.5]\n'],
   ['booleans, numbers and octal numbers', 'a: yes\nb: off\nc: 1.5\nd: -3\ne: 010\nf: 0x1f\n'],
 ])('%s are read the same by both', async (_what, text) => {
   expect(await refusalOf(text)).toBeUndefined();
