@@ -158,12 +158,34 @@ async function checkServer({ dstack }: DoctorSources): Promise<readonly DoctorCh
     state: 'ok',
     found: `${where} responds in ${Math.round(performance.now() - startedAt)} ms`,
   };
-  if (failure === undefined)
-    return [responds, { name: 'project', state: 'ok', found: `${project}: its token is valid` }];
+  if (failure === undefined) return [responds, await checkProject(dstack, { project, server })];
   const { code, message, hint } = failure;
   const error = { state: 'error', found: `${where}: ${message}`, fix: hint, code } as const;
   if (!PROJECT_FAILURES.has(code)) return [{ name: 'server', ...error }];
   return [...(code === 'unauthorized' ? [responds] : []), { name: 'project', ...error }];
+}
+
+/** An API of a project that every server has. */
+const PROJECT_NOT_FOUND = /Status code 404 when requesting \S+\/api\/project\/[^/\s]+\/fleets\/list/;
+
+/** Asks for the project itself: dstack lists the runs of a project that the server doesn't have as none. */
+async function checkProject(
+  dstack: DoctorSources['dstack'],
+  { project, server }: { readonly project: string; readonly server: string },
+): Promise<DoctorCheck> {
+  const { transcript } = await dstack.tryRead({ command: 'fleet' }, { guarded: false });
+  const failure = readFailure(transcript);
+  if (failure === undefined) return { name: 'project', state: 'ok', found: `${project}: its token is valid` };
+  const { code, message, hint } = failure;
+  if (!PROJECT_NOT_FOUND.test(`${transcript.stdout}\n${transcript.stderr}`))
+    return { name: 'project', state: 'error', found: `project ${project} on ${server}: ${message}`, fix: hint, code };
+  return {
+    name: 'project',
+    state: 'error',
+    found: `${server} has no project ${project}`,
+    fix: `\`dstack project list\` shows the configured projects. To add another one, the user can run: dstack project add --name <project> --url ${server} --token <token>`,
+    code: 'unknown-project',
+  };
 }
 
 function checkWorker(sources: DoctorSources, cli: CheckedCli | undefined): DoctorCheck {

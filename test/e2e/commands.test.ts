@@ -165,6 +165,16 @@ test('doctor reports problems with fixes, exits with 1, and prints JSON with --j
   expect(stdout).not.toContain('not-the-token');
 });
 
+test('doctor asks for the project itself, and says how to add one', async () => {
+  const home = await createTestHome();
+  const file = path.join(home.home, '.dstack', 'config.yml');
+  await writeFile(file, (await readFile(file, 'utf8')).replace('name: main', 'name: nowhere'));
+  const { exitCode, stdout } = await doctor(home.env);
+  expect(exitCode, stdout).toBe(1);
+  expect(stdout).toMatch(/^✗ project +http:\S+ has no project nowhere$/m);
+  expect(stdout).toMatch(/Fix: .*dstack project list.*dstack project add/);
+});
+
 test('doctor --verbose lists where it looked for dstack', async () => {
   const home = await makeTemporary();
   const bin = path.join(home, 'bin');

@@ -97,6 +97,22 @@ describe('a setup', () => {
     expect(checks['server']?.state).toBe(name === 'server' ? 'error' : 'ok');
   });
 
+  test('whose project is not on the server has an error, although dstack lists its runs as none', async () => {
+    const missing = failed('Status code 404 when requesting http://localhost:3000/api/project/main/fleets/list');
+    const { dstack } = sourcesOf();
+    const tryRead: typeof dstack.tryRead = async ({ command }) => ({
+      transcript: command === 'fleet' ? missing : ownTranscript(command, ''),
+      failure: undefined,
+    });
+    const checks = await checksOf(sourcesOf({ dstack: { ...dstack, tryRead } }));
+    expect(checks['server']?.state).toBe('ok');
+    expect(checks['project']).toMatchObject({
+      state: 'error',
+      found: 'http://localhost:3000 has no project main',
+      fix: expect.stringMatching(/dstack project list.*dstack project add .*http:\/\/localhost:3000/),
+    });
+  });
+
   test('with a worker that keeps failing says how to turn it off', async () => {
     const cli = cliOf('0.22.5', { worker: () => ({ kind: 'given-up', why: 'it exited', starts: 3, ...COMMANDS }) });
     const checks = await checksOf(sourcesOf({ cli: async () => cli }));
