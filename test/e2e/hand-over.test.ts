@@ -1,0 +1,86 @@
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { execa } from 'execa';
+import { expect, inject, test } from 'vitest';
+import { connect } from '../support/connect.ts';
+import { startFaultyServer } from '../support/faulty-server.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+
+const HANDED_OVER = /\/(?:upload_archive|upload_code|init|get_plan)$/;
+
+/** A client whose requests to the sandbox are recorded. */
+async function connectRecorded(env: Readonly<Record<string, string>> = {}) {
+  const server = await startFaultyServer(inject('sandbox').url);
+  const home = await createTestHome({ url: server.url });
+  const client = await connect({ env: { ...home.env, ...env } });
+  return { home, client, handedOver: () => server.seen.map((one) => one.path).filter((one) => HANDED_OVER.test(one)) };
+}
+
+test('nothing outside of the workspace reaches the server, however a configuration names it', async () => {
+  const { home, client, handedOver } = await connectRecorded();
+  const secret = path.join(home.home, '.ssh', 'secret');
+  await mkdir(path.dirname(secret), { recursive: true });
+  await writeFile(secret, 'never sent');
+  await mkdir(path.join(home.workspace, 'folder'));
+  await symlink(secret, path.join(home.workspace, 'folder', 'link'));
+  await symlink(home.home, path.join(home.workspace, 'up'));
+  const fleet = { type: 'fleet', name: uniqueName('ssh') };
+  const configurations = [
+    ...[secret, '~/.ssh', './/~/.ssh', '../.ssh', 'folder', 'folder/link', 'up/.ssh', '.'].map((local) =>
+      task(uniqueName('outside'), { files: [`${local}:/x`] }),
+    ),
+    task(uniqueName('outside'), { files: [{ local_path: secret, path: '/x' }] }),
+    task(uniqueName('outside'), { repos: ['~'] }),
+    { ...fleet, ssh_config: { user: 'u', identity_file: secret, hosts: ['127.0.0.1'] } },
+    { ...fleet, ssh_config: { user: 'u', hosts: [{ hostname: '127.0.0.1', identity_file: '~/.ssh/secret' }] } },
+  ];
+  for (const configuration of configurations) {
+    const file = await home.write('outside.dstack.yml', configuration);
+    const { facts, text } = await client.call('plan', { file });
+    expect(facts, text).toMatchObject({ outcome: 'refused', code: 'outside-workspace' });
+    expect(text).toContain('DSTACK_MCP_WORKSPACE');
+  }
+  expect(handedOver()).toEqual([]);
+});
+
+test('a repository in the workspace that would run a program is refused, and the program is not run', async () => {
+  const { home, client, handedOver } = await connectRecorded();
+  const repository = path.join(home.workspace, 'vendor', 'lib');
+  const program = path.join(home.home, 'program.sh');
+  await mkdir(repository, { recursive: true });
+  await writeFile(program, `#!/bin/sh\ntouch ${home.home}/ran\n`);
+  await chmod(program, 0o755);
+  await execa('git', ['init', '--quiet'], { cwd: repository });
+  await execa('git', ['config', 'core.fsmonitor', program], { cwd: repository });
+  const file = await home.write('repository.dstack.yml', task(uniqueName('repository'), { repos: ['vendor/lib'] }));
+  const { facts, text } = await client.call('plan', { file });
+  expect(facts, text).toMatchObject({ outcome: 'refused', code: 'invalid-file' });
+  expect(text).toContain('core.fsmonitor');
+  expect(existsSync(path.join(home.home, 'ran'))).toBe(false);
+  expect(handedOver()).toEqual([]);
+});
+
+test('a task with files and a variable is planned in one call, which says what was sent', async () => {
+  const { home, client, handedOver } = await connectRecorded({ HF_TOKEN: 'never-shown-value' });
+  await writeFile(path.join(home.workspace, 'data.txt'), 'x'.repeat(2048));
+  const file = await home.write('sends.dstack.yml', task(uniqueName('sends'), { files: ['.'], env: ['HF_TOKEN'] }));
+  const { facts, text } = await client.call('plan', { file });
+  expect(facts, text).toMatchObject({ outcome: 'done', operation: 'create', token: expect.any(String) });
+  expect(text).toMatch(
+    /planning sent \d+ files \([\d.]+ KB\) from \. and the values of HF_TOKEN from this server's environment/,
+  );
+  expect(text).not.toContain('never-shown-value');
+  expect(handedOver().filter((one) => one.endsWith('/upload_archive'))).toHaveLength(1);
+});
+
+test('a read-only server plans what sends nothing else, and refuses to send anything', async () => {
+  const { home, client, handedOver } = await connectRecorded({ DSTACK_MCP_READ_ONLY: 'true' });
+  const name = uniqueName('read-only');
+  const sends = await home.write('sends.dstack.yml', task(name, { files: ['.'] }));
+  const refused = await client.call('plan', { file: sends });
+  expect(refused.facts, refused.text).toMatchObject({ outcome: 'refused', code: 'read-only' });
+  expect(handedOver()).toEqual([]);
+  const planned = await client.call('plan', { file: await home.write('plain.dstack.yml', task(name)) });
+  expect(planned.facts, planned.text).toMatchObject({ outcome: 'done' });
+});
