@@ -24,6 +24,7 @@ export type FailureCode =
   | 'unreachable'
   | 'server-error'
   | 'not-dstack'
+  | 'not-sent'
   | 'version-mismatch'
   | 'usage'
   | 'no-answer'
@@ -83,6 +84,20 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /Access to \S+ is denied\. Please check your access token/,
     outcome: 'blocked',
     hint: 'The token is wrong or has no access to this project. `dstack project add` (or `dstack login`) fixes it; only the user can run it. Check with doctor.',
+    transient: false,
+  },
+  {
+    code: 'not-dstack', // worker/wire_gate.py: a redirect
+    pattern: /dstack-mcp did not send this request \(\S+\): it goes to another host.*/,
+    outcome: 'failed',
+    hint: 'The server at that address redirects to another host (perhaps a sign-in page or a proxy). Check the URL with doctor.',
+    transient: false,
+  },
+  {
+    code: 'not-sent', // worker/wire_gate.py
+    pattern: /dstack-mcp did not send this request .*/,
+    outcome: 'blocked',
+    hint: 'The installed dstack sends requests that this server does not know. Check with doctor which dstack is used; a newer dstack-mcp may know it.',
     transient: false,
   },
   {
