@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { backendNames, SchemaIndex } from '../../../src/configuration/schema-index.ts';
 import { cliEnvironment } from '../../../src/dstack/run/spawn-dstack.ts';
 import type { Introspection } from '../../../src/dstack/warm/introspection.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
@@ -57,6 +58,9 @@ describe('introspection', () => {
     for (const type of ['task', 'service', 'dev-environment', 'fleet', 'volume', 'gateway'])
       expect(types).toContain(`"${type}"`);
     expect(JSON.stringify(schemas?.profiles)).toContain('"max_price"');
+    expect(schemas && backendNames(new SchemaIndex(schemas))).toEqual(
+      expect.arrayContaining(['aws', 'gcp', 'kubernetes', 'remote', 'runpod']),
+    );
     expect(JSON.stringify(schemas)).not.toContain('secret-0.99');
   });
 
