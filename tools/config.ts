@@ -1,7 +1,6 @@
 import * as z from 'zod';
 import type { ConfigurationService } from '../src/configuration/configuration-service.ts';
 import { plural } from '../src/core/format-values.ts';
-import { MASK } from '../src/render/mask-places.ts';
 import { refuse } from '../src/core/report.ts';
 import { ownTranscript } from '../src/core/transcript.ts';
 import { defineTool } from '../src/tool/tool.ts';
@@ -75,14 +74,10 @@ async function find(service: ConfigurationService) {
 }
 
 async function read(service: ConfigurationService, file: string) {
-  const { text, masked, hash } = await service.readMasked(file);
-  const note =
-    masked.length === 0
-      ? ''
-      : ` Masked here, not in the file: ${masked.join(', ')}. A text with ${MASK} can't be written: change other properties with \`edits\` of write_config.`;
+  const { text, note, hash } = await service.readMasked(file);
   return {
     outcome: 'done' as const,
-    summary: `Content of ${file}.${note}`,
+    summary: `Content of ${file}.${note === '' ? '' : ` ${note}`}`,
     printed: [{ transcript: ownTranscript(`config read ${file}`, text) }],
     facts: { hash },
   };

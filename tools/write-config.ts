@@ -1,5 +1,4 @@
 import * as z from 'zod';
-import { maskConfiguration } from '../src/configuration/mask-configuration.ts';
 import { configurationFile } from '../src/core/fields.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
@@ -62,8 +61,10 @@ export const writeConfig = defineTool({
     const undo =
       previous === undefined
         ? { how: `Delete the new file ${file}.` }
-        : maskConfiguration(previous.text).text !== previous.text
-          ? { how: "The previous text has secrets, so it isn't repeated here: undo the change with `edits`." }
+        : !written.isRepeatable
+          ? {
+              how: "The previous text is long, or has secrets or hidden characters, so it isn't repeated here: undo the change with `edits`.",
+            }
           : {
               how: 'write_config with the previous text, and this hash as expected_hash',
               call: { file, text: previous.text, expected_hash: hash },

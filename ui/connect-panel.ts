@@ -35,10 +35,11 @@ const PLAIN_ADDRESS = /^https?:\/\/[\w.:/?&=%~+-]+$/;
 
 function connectionRows({ host }: Card, run: RunDetails | undefined): readonly HTMLElement[] {
   if (run === undefined) return [];
-  const { serviceUrl, model, modelUrl, ideUrl, sshCommand, ports } = run;
+  const { serviceUrl, isServiceOnServer, model, modelUrl, ideUrl, sshCommand, ports } = run;
+  // Whoever runs the example must not send the token to an address that only the server vouches for.
   const call =
     serviceUrl !== undefined && PLAIN_ADDRESS.test(serviceUrl)
-      ? `curl -H "Authorization: Bearer $DSTACK_TOKEN" '${serviceUrl}'`
+      ? `curl ${isServiceOnServer === true ? '-H "Authorization: Bearer $DSTACK_TOKEN" ' : ''}'${serviceUrl}'`
       : undefined;
   const addresses: readonly (readonly [string, string | undefined])[] = [
     ['Service', serviceUrl],

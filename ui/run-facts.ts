@@ -27,6 +27,7 @@ export interface RunDetails extends RunRow {
   readonly pull?: PullProgress;
   readonly jobs: readonly { readonly name: string; readonly status: string; readonly note?: string }[];
   readonly serviceUrl?: string;
+  readonly isServiceOnServer?: boolean;
   readonly model?: string;
   readonly modelUrl?: string;
   readonly ideUrl?: string;
@@ -102,6 +103,7 @@ function readRunDetails(run: Facts): RunDetails | undefined {
       ...optional('note', textOf(job, 'error') ?? textOf(job, 'terminationReason')),
     })),
     ...optional('serviceUrl', textOf(run, 'serviceUrl')),
+    ...optional('isServiceOnServer', run['isServiceOnServer'] === true ? true : undefined),
     ...optional('model', textOf(run, 'model')),
     ...optional('modelUrl', textOf(run, 'modelUrl')),
     ...optional('ideUrl', textOf(run, 'ideUrl')),

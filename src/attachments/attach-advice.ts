@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { joinWords } from '../core/shell-words.ts';
+import { showCommand } from '../dstack/argv/command.ts';
 import type { AttachFailure } from './read-attach-output.ts';
 
 /** Why attaching failed and what to do, for the model and its user. */
@@ -30,17 +32,8 @@ export async function adviseOnAttach(
 ): Promise<AttachAdvice> {
   const reported = { reason: failure.reason, message };
   if (failure.reason === 'port-in-use') return { ...reported, ...(await adviseOnPort(failure.port, context)) };
-  const command = commandLine(context.argv);
+  const command = showCommand(context.argv);
   return { ...reported, hint: hintFor(failure, context.run), command: commandFor(failure, context.run) ?? command };
-}
-
-/** Returns the command as typed in a shell. */
-export function commandLine(argv: readonly string[]): string {
-  return ['dstack', ...argv].map(quoteWord).join(' ');
-}
-
-function quoteWord(word: string): string {
-  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function hintFor(failure: Exclude<AttachFailure, { reason: 'port-in-use' }>, run: string): string {
@@ -79,8 +72,8 @@ function hintFor(failure: Exclude<AttachFailure, { reason: 'port-in-use' }>, run
 }
 
 function commandFor(failure: AttachFailure, run: string): string | undefined {
-  if (failure.reason === 'no-permission') return `ls -ld ${quoteWord(failure.path)}`;
-  if (failure.reason === 'run-ended') return `dstack logs ${run}`;
+  if (failure.reason === 'no-permission') return joinWords(['ls', '-ld', failure.path]);
+  if (failure.reason === 'run-ended') return showCommand(['logs', run]);
   if (failure.reason === 'ssh-missing' || failure.reason === 'ssh-unsupported') return 'ssh -V';
   if (failure.reason === 'git-missing') return 'git --version';
   return failure.reason === 'run-not-found' ? 'dstack ps -a' : undefined;
@@ -92,14 +85,14 @@ async function adviseOnPort(port: number, { argv, run, knownPorts }: AdviceConte
   if (localPort === undefined) {
     return {
       hint: `Port ${port} is in use on this computer. Stop the program that uses it, then attach again.`,
-      command: commandLine(argv),
+      command: showCommand(argv),
     };
   }
   const mapping = `${localPort}:${remotePort}`;
   return {
     freeMapping: { localPort, remotePort },
     hint: `Port ${port} is in use on this computer (a port stays in use for about a minute after it is released). Attach again with the port mapping "${mapping}", or stop what uses ${port}: it may be another attachment to ${run}, or another program.`,
-    command: commandLine([...withoutMapping(argv, remotePort), '--port', mapping]),
+    command: showCommand([...withoutMapping(argv, remotePort), '--port', mapping]),
   };
 }
 

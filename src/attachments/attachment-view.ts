@@ -1,6 +1,7 @@
 import { homedir, userInfo } from 'node:os';
 import path from 'node:path';
-import { adviseOnAttach, commandLine } from './attach-advice.ts';
+import { showCommand } from '../dstack/argv/command.ts';
+import { adviseOnAttach } from './attach-advice.ts';
 import type { AttachAdvice } from './attach-advice.ts';
 import { viewOutput } from './attachment-store.ts';
 import type { AttachmentFacts, AttachmentRecord, AttachmentStore, OutputView } from './attachment-store.ts';
@@ -78,7 +79,7 @@ export async function viewAttachment(
   const attachment: Attachment = {
     id: record.id,
     run: record.run,
-    command: commandLine(record.argv),
+    command: showCommand(record.argv),
     startedAt: record.createdAt,
     outputFile: context.store.outputFile(record.id),
     outputBytes: view.bytes,

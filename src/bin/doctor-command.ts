@@ -3,6 +3,7 @@ import { createDeadline } from '../core/deadline.ts';
 import { plural } from '../core/format-values.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { checkSetup } from '../doctor/doctor.ts';
+import { cleanBlock } from '../render/untrusted.ts';
 import type { DoctorCheck } from '../doctor/report.ts';
 
 export interface DoctorOptions {
@@ -16,8 +17,21 @@ export async function runDoctor(app: App, { json, verbose, print }: DoctorOption
   const { signal } = new AbortController();
   const deadline = createDeadline({ timeoutMs: app.settings.timeoutMs, signal, progress: undefined });
   const { checks } = await checkSetup({ ...app, dstack: new DstackClient(app, deadline) });
-  print(json ? JSON.stringify({ checks }, null, 2) : renderChecks(checks, verbose));
+  const shown = checks.map((check) => cleanCheck(check, app));
+  print(json ? JSON.stringify({ checks: shown }, null, 2) : renderChecks(shown, verbose));
   return checks.some((check) => check.state === 'error') ? 1 : 0;
+}
+
+/** A terminal would act on control characters in an error of the server. */
+function cleanCheck(check: DoctorCheck, { filters }: Pick<App, 'filters'>): DoctorCheck {
+  const clean = (text: string): string => cleanBlock(filters.redact(text), 20_000);
+  const { fix, details } = check;
+  return {
+    ...check,
+    found: clean(check.found),
+    ...(fix === undefined ? {} : { fix: clean(fix) }),
+    ...(details === undefined ? {} : { details: clean(details) }),
+  };
 }
 
 const MARKS = { ok: '✓', warning: '!', error: '✗' } as const;

@@ -5,6 +5,8 @@ import { isRecord } from '../core/is-record.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
+import { MASK } from '../render/mask-places.ts';
+import { cleanLine, cleanText } from '../render/untrusted.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import { checkConfiguration } from './check-configuration.ts';
 import type { CheckRequest, CheckResult } from './check-configuration.ts';
@@ -75,11 +77,15 @@ export class ConfigurationService {
   }
 
   /** Reads the same for showing: without literal secrets, whose places are listed. */
-  async readMasked(file: string): Promise<ReadFile & { readonly masked: readonly string[] }> {
+  async readMasked(file: string): Promise<ReadFile & { readonly note: string }> {
     const found = await this.read(file);
     const { text, places, secrets } = maskConfiguration(found.text);
     this.#sources.envFiles.learn(secrets);
-    return { ...found, text, masked: places };
+    const note =
+      places.length === 0
+        ? ''
+        : `Masked here, not in the file: ${places.join(', ')}. A text with ${MASK} can't be written: change other properties with \`edits\` of write_config.`;
+    return { ...found, text, note };
   }
 
   /** Describes a type or property, or lists the types. @throws ToolError `invalid-input` with the nearest names. */
@@ -113,7 +119,9 @@ export class ConfigurationService {
   /** Finds the workspace's configurations. */
   async find(): Promise<readonly FoundConfiguration[]> {
     const { workspace } = this.#sources;
-    const files = (await Promise.all(workspace.folders.map(listFiles))).flat().slice(0, MAX_FILES);
+    const all = (await Promise.all(workspace.folders.map(listFiles))).flat();
+    // Files with hidden characters in their path can't be read either.
+    const files = all.filter((file) => cleanText(file).text === file && !file.includes('\n')).slice(0, MAX_FILES);
     return Promise.all(
       files.map(async (file) => {
         const value = await workspace.readConfiguration(file).then(
@@ -123,8 +131,8 @@ export class ConfigurationService {
         const { type, name } = isRecord(value) ? value : {};
         return {
           path: shorten(file, workspace.folders[0]),
-          type: typeof type === 'string' ? type : 'unreadable',
-          name: typeof name === 'string' ? name : '',
+          type: typeof type === 'string' ? cleanLine(type, 200) : 'unreadable',
+          name: typeof name === 'string' ? cleanLine(name, 200) : '',
         };
       }),
     );

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { sha256 } from '../core/sha256.ts';
 import { MASK } from '../render/mask-places.ts';
+import { cleanText } from '../render/untrusted.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
 import { replaceFile } from '../safety/files/replace-file.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
@@ -31,6 +32,8 @@ export interface WriteResult {
   readonly diff: string;
   readonly hash: string;
   readonly previous: { readonly text: string; readonly hash: string } | undefined;
+  /** The previous text can be shown as it is, to undo the change: it is short, and has no secrets or hidden characters. */
+  readonly isRepeatable: boolean;
   /** The file was written, but its last audit log entry wasn't. */
   readonly unrecorded: boolean;
 }
@@ -54,7 +57,14 @@ export async function writeConfiguration(
   const text = newText(request, previous?.text);
   const checked = await check({ text, shownPath: file, folder: path.dirname(place.realPath) });
   const hash = sha256(text);
-  const result = { checked, diff: diffMasked(file, previous?.text, text), hash, previous, unrecorded: false };
+  const result = {
+    checked,
+    diff: diffMasked(file, previous?.text, text),
+    hash,
+    previous,
+    isRepeatable: isRepeatable(previous?.text ?? ''),
+    unrecorded: false,
+  };
   if (checked.verdict !== 'valid') return { kind: 'invalid', ...result };
   await assertOneReading(await reader(), { text, value: parseText(text, file).value, shownPath: file });
   if (previous?.hash === hash) return { kind: 'unchanged', ...result };
@@ -84,6 +94,11 @@ export async function writeConfiguration(
   });
   return { kind: 'written', ...result, unrecorded: !succeeds(() => record('done', 'done')) };
 }
+
+const MAX_REPEATED_CHARS = 20_000;
+
+const isRepeatable = (text: string): boolean =>
+  text.length <= MAX_REPEATED_CHARS && cleanText(text).text === text && maskConfiguration(text).text === text;
 
 /** Returns the diff without secrets. One that only changes a secret says so. */
 function diffMasked(file: string, before: string | undefined, after: string): string {

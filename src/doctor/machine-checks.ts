@@ -2,6 +2,7 @@ import { execa } from 'execa';
 import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { joinWords } from '../core/shell-words.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { DoctorCheck } from './report.ts';
 
@@ -38,7 +39,7 @@ async function checkSshFiles(home: string): Promise<DoctorCheck> {
     name: 'ssh config',
     state: 'warning',
     found: `${blockers.join(' and ')} can't be written: attach won't work`,
-    fix: `Make it writable for your user. To see its owner: ls -ld ${blockers.join(' ')}`,
+    fix: `Make it writable for your user. To see its owner: ${joinWords(['ls', '-ld', ...blockers])}`,
   };
 }
 

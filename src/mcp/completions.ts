@@ -1,4 +1,5 @@
 import type { Log } from '../core/log.ts';
+import { cleanLine } from '../render/untrusted.ts';
 
 /** The kinds of names that can be completed. */
 export const NAME_KINDS = ['run', 'fleet', 'volume', 'gateway', 'gpu', 'command', 'type', 'configuration'] as const;
@@ -29,6 +30,7 @@ export interface Completions {
 const FRESH_MS = 10_000;
 /** The protocol's limit for one response. */
 const MAX_NAMES = 100;
+const MAX_NAME_CHARS = 300;
 
 /** The tool that lists each kind, where the list is in its result, and the key of the name; '' if the items are the names. */
 const LISTS: Readonly<
@@ -80,7 +82,9 @@ export function createCompletions({ call, commands, log, now }: CompletionsOptio
     async complete(kind, prefix) {
       try {
         const wanted = prefix.toLowerCase();
-        return (await names(kind, prefix)).filter((name) => name.toLowerCase().startsWith(wanted)).slice(0, MAX_NAMES);
+        return (await names(kind, prefix))
+          .filter((name) => isPlain(name) && name.toLowerCase().startsWith(wanted))
+          .slice(0, MAX_NAMES);
       } catch (error) {
         log.warn({ err: error, kind }, 'completions failed');
         return [];
@@ -88,6 +92,10 @@ export function createCompletions({ call, commands, log, now }: CompletionsOptio
     },
   };
 }
+
+/** The client shows the name, and it has to be the real one: a name that has to be cleaned isn't offered. */
+const isPlain = (name: string): boolean =>
+  name === cleanLine(name, MAX_NAME_CHARS) && !/⟨U\+|[\u2400-\u2421]/.test(name);
 
 function readNames(rows: unknown, key: string): string[] {
   if (!Array.isArray(rows)) return [];

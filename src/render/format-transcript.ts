@@ -2,6 +2,9 @@ import type { Exit, Transcript } from '../core/transcript.ts';
 import { cutText } from './cut-text.ts';
 import type { CutOptions, CutText } from './cut-text.ts';
 import { maskOutput } from './mask-places.ts';
+import { cleanBlock, cleanLine } from './untrusted.ts';
+
+const MAX_COMMAND_CHARS = 4_000;
 
 /** Puts a text between fences that the text can't close. */
 export function fenceText(text: string): string {
@@ -49,7 +52,7 @@ function joinStreams(transcript: Transcript): string {
 export interface FormatOptions extends CutOptions {
   /** Masks secrets. Runs before the cut: half a secret wouldn't be recognized. */
   readonly redact: (text: string) => string;
-  /** Fences untrusted output. Runs after the cut, so that the fence stays complete. */
+  /** Cleans the output, and fences what is untrusted. Runs after the cut, so that the fence stays complete. */
   readonly fence: (text: string) => string;
 }
 
@@ -57,6 +60,10 @@ export interface FormatOptions extends CutOptions {
 export function formatTranscript(transcript: Transcript, { redact, fence, ...cut }: FormatOptions): CutText {
   const printed = cutText(redact(joinStreams(transcript)), cut);
   const end = describeExit(transcript.exit);
-  const lines = [`$ ${transcript.command}`, fence(printed.text), ...(end === undefined ? [] : [end])];
+  const lines = [
+    `$ ${cleanBlock(transcript.command, MAX_COMMAND_CHARS)}`,
+    fence(printed.text),
+    ...(end === undefined ? [] : [cleanLine(end)]),
+  ];
   return { ...printed, text: lines.filter((line) => line !== '').join('\n') };
 }

@@ -1,7 +1,9 @@
 import { isRecord } from '../core/is-record.ts';
 import type { Outcome, Printed, Report } from '../core/report.ts';
 import { fenceText, formatTranscript } from './format-transcript.ts';
+import { cleanFacts } from './clean-facts.ts';
 import { maskPlaces, secretPlace } from './mask-places.ts';
+import { cleanBlock, cleanLine } from './untrusted.ts';
 
 /** Filters for every text that is shown. */
 export interface OutputFilters {
@@ -20,24 +22,31 @@ export interface Rendered {
 
 /** About 10,000 tokens. Clients reject results of more than 25,000, and readers want far less. */
 const MAX_CHARS = 40_000;
+/** A list of hundreds of files or checks fits; what dstack or its server prints as an error doesn't have to. */
+const MAX_SUMMARY_CHARS = 20_000;
+const MAX_NEXT_CHARS = 4_000;
+/** On the line of facts; the structured content has all of it. */
+const MAX_FACT_CHARS = 2_000;
 
 /** Renders a report as text and as structured content. Each is complete without the other. */
 export function renderReport(report: Report<Record<string, unknown>>, filters: OutputFilters): Rendered {
   const pieces = report.printed.map((printed) =>
     showPrinted(printed, filters, Math.floor(MAX_CHARS / report.printed.length)),
   );
-  const facts = maskFacts(report.facts);
+  const facts = maskFacts(cleanFacts(report.facts));
+  const summary = cleanBlock(report.summary, MAX_SUMMARY_CHARS);
+  const next = report.next === undefined ? undefined : cleanBlock(report.next, MAX_NEXT_CHARS);
   const text = [
-    report.summary,
+    summary,
     ...pieces.map((piece) => fenceText(piece.text)),
     `outcome: ${report.outcome}${describeFacts(facts)}`,
-    ...(report.next === undefined ? [] : [`Next: ${report.next}`]),
+    ...(next === undefined ? [] : [`Next: ${next}`]),
   ];
   const structured = {
     outcome: report.outcome,
-    summary: report.summary,
+    summary,
     output: pieces.map((piece) => piece.text).join('\n\n'),
-    ...(report.next === undefined ? {} : { next: report.next }),
+    ...(next === undefined ? {} : { next }),
     ...(pieces.some((piece) => piece.omittedChars > 0) ? { truncated: true } : {}),
     ...facts,
   };
@@ -69,7 +78,7 @@ function showPrinted(
     keep: printed.keep ?? 'start',
     ...(printed.rest === undefined ? {} : { rest: printed.rest }),
     redact: filters.redact,
-    fence: (text) => (printed.untrusted && text !== '' ? filters.fence(text) : text),
+    fence: (text) => (printed.untrusted && text !== '' ? filters.fence(text) : cleanBlock(text, 2 * maxChars)),
   });
 }
 
@@ -85,8 +94,8 @@ function describeFacts(facts: Readonly<Record<string, unknown>>): string {
 
 function describeFact(name: string, value: unknown): string[] {
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
-    return [`${name}: ${value}`];
-  return isShortList(value) ? [`${name}: ${value.join(', ')}`] : [];
+    return [`${name}: ${cleanLine(String(value), MAX_FACT_CHARS)}`];
+  return isShortList(value) ? [`${name}: ${cleanLine(value.join(', '), MAX_FACT_CHARS)}`] : [];
 }
 
 const isShortList = (value: unknown): value is (string | number)[] =>

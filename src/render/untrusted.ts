@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { plural } from '../core/format-values.ts';
+import { maskText } from './mask-places.ts';
 
 /** A text without terminal sequences and invisible characters, with their numbers. */
 export interface CleanText {
@@ -72,9 +73,23 @@ function pictureOf(character: string): string {
 
 /** Turns a name or text from elsewhere into one line that is safe to show, of at most `maxLength` characters. */
 export function cleanLine(raw: string, maxLength = 500): string {
-  const line = cleanText(raw).text.replace(/\s+/g, ' ').trim();
+  const line = maskText(cleanText(bound(raw, maxLength * 20)).text)
+    .replace(/\s+/g, ' ')
+    .trim();
   return line.length > maxLength ? `${line.slice(0, maxLength - 1)}…` : line;
 }
+
+/** Makes a text of any origin safe to show, of at most about `maxLength` characters. Keeps its lines. */
+export function cleanBlock(raw: string, maxLength: number): string {
+  const { text } = cleanText(bound(raw, maxLength));
+  return bound(text, 2 * maxLength);
+}
+
+/** Cuts a text, and says by how much. */
+const bound = (text: string, maxLength: number): string =>
+  text.length <= maxLength
+    ? text
+    : `${text.slice(0, maxLength)}… [${text.length - maxLength} characters left out here]`;
 
 /**
  * Fences the output of unknown programs and people: cleans it and labels it as untrusted, between two lines with a random boundary.

@@ -9,6 +9,7 @@ import type { DoctorReport } from '../doctor/report.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { CallStart } from '../observability/call-record.ts';
 import type { Answer } from '../core/report.ts';
+import { cleanLine } from '../render/untrusted.ts';
 
 /** Data that the client sent with a call, in addition to its arguments. */
 export interface CallContext {
@@ -40,7 +41,7 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
   const deadline = createDeadline({
     timeoutMs: app.settings.timeoutMs,
     signal: call.signal,
-    progress: call.progress,
+    progress: (message) => call.progress?.(cleanLine(app.filters.redact(message))),
   });
   const openDstack = (): DstackClient => new DstackClient(app, deadline);
   const dstack = openDstack();

@@ -1,4 +1,5 @@
 import type { Effect } from '../../core/report.ts';
+import { joinWords } from '../../core/shell-words.ts';
 
 /** The value of a flag: `true` for a switch, a string or number for a flag with a value, a list for a repeatable flag. */
 export type FlagValue = true | string | number | readonly (string | number)[];
@@ -29,12 +30,5 @@ export interface CheckedArgv<E extends Effect = Effect> {
   readonly effect: E;
 }
 
-const PLAIN_WORD = /^[\w@%+=:,./-]+$/;
-
-/** Formats a command as it would be typed into a shell, quoted where necessary. */
-export function showCommand(argv: readonly string[]): string {
-  return ['dstack', ...argv.map(quoteWord)].join(' ');
-}
-
-const quoteWord = (word: string): string =>
-  PLAIN_WORD.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+/** Formats a dstack command as it would be typed into a shell. */
+export const showCommand = (argv: readonly string[]): string => joinWords(['dstack', ...argv]);

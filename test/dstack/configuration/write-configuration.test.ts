@@ -59,11 +59,16 @@ describe('write_config', () => {
     const { diff, hash } = await service.write({ file: 'secret.dstack.yml', text });
     expect(await read('secret.dstack.yml')).toBe(text);
     const shown = await service.readMasked('secret.dstack.yml');
-    expect(shown).toMatchObject({ hash, masked: ['env.HF_TOKEN', 'registry_auth.username', 'registry_auth.password'] });
+    expect(shown.hash).toBe(hash);
+    expect(shown.note).toContain('env.HF_TOKEN, registry_auth.username, registry_auth.password.');
     const next = { file: 'secret.dstack.yml', expectedHash: hash };
     await expect(service.write({ ...next, text: shown.text })).rejects.toMatchObject({ code: 'invalid-input' });
     const changed = await service.write({ ...next, edits: [{ path: 'registry_auth.password', value: 'an0ther' }] });
-    expect(changed).toMatchObject({ kind: 'written', diff: expect.stringMatching(/^Only masked values of/) });
+    expect(changed).toMatchObject({
+      kind: 'written',
+      isRepeatable: false,
+      diff: expect.stringMatching(/^Only masked values of/),
+    });
     const broken = await service.check({
       text: text.replace('- HF', '- 7HF').replace('username', 'user'),
       shownPath: 'x',

@@ -64,3 +64,9 @@ test.each([[undefined], ['text'], [[null, 1, { name: 5 }, { name: '' }]]])(
     expect(await names.complete('run', '')).toEqual([]);
   },
 );
+
+test('offers no name that would have to be cleaned or is too long', async () => {
+  const odd = ['a\u202Eb', 'a⟨U+202E⟩b', 'a\nb', 'a\u001b[31m', 'a␛', 'a'.repeat(400)];
+  const { names } = create(() => Promise.resolve(answer({ runs: ['a-good', ...odd].map((name) => ({ name })) })));
+  expect(await names.complete('run', 'a')).toEqual(['a-good']);
+});

@@ -67,7 +67,24 @@ describe('a run', () => {
       modelUrl: 'https://dstack.example.com/proxy/services/lab/lab-svc/v1',
     });
     expect(readRun(json('run-get-service')).auth).toBe(true);
+    expect(run.isServiceOnServer).toBe(true);
     expect(readRun(json('run-get-service')).serviceUrl).toBe('/proxy/services/lab/lab-svc/');
+  });
+
+  it.each([
+    ['https://llm.gateway.example.com/', false],
+    ['https://dstack.example.com:8443/x', false],
+    ['https://dstack.example.com@evil.example/x', false],
+    ['//evil.example/x', true],
+    ['/proxy/x', true],
+    ['javascript:x', false],
+  ])('that is a service at %s is on the configured server: %s', (url, expected) => {
+    const value: unknown = json('run-get-service');
+    const run = { ...(value as object), service: { url } };
+    const read = readRun(run, { serverUrl: 'https://dstack.example.com' });
+    expect(read.isServiceOnServer).toBe(expected);
+    if (expected) expect(read.serviceUrl).toMatch(/^https:\/\/dstack\.example\.com\//);
+    expect(readRun(run).isServiceOnServer).toBe(false);
   });
 
   it('that is a dev environment has the URL of its IDE and the SSH command', () => {
