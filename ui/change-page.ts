@@ -103,7 +103,8 @@ function describeCosts({ formats }: Card, change: ChangeCard): HTMLElement | und
   const many = machines === undefined || machines.max === 1 ? undefined : machines;
   const count =
     many === undefined ? '' : many.max === many.min ? `${many.min}` : `${many.min} – ${many.max ?? 'no limit'}`;
-  const note = maxDurationHours === undefined ? 'for the maximum duration' : `for ${formats.hours(maxDurationHours)}`;
+  const duration = maxDurationHours === undefined ? 'the maximum duration' : formats.hours(maxDurationHours);
+  const note = `for ${duration}, stopping and idling`;
   return figures([
     {
       label: 'Per hour',

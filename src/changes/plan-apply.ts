@@ -159,22 +159,19 @@ function settle(planned: ApplyPlan): PlannedChange {
     facts: planFacts(planned, boundCost(planned, 'create')),
   } as const;
   const next = blocker?.hint ?? 'Show the output to the user.';
-  switch (plan.action) {
-    case 'none':
-      return {
-        ...common,
-        outcome: 'nothing-to-do',
-        summary: `${nameOf(planned)} already matches the configuration.`,
-        next: 'Nothing has to be applied. See its state with get.',
-      };
-    case 'unknown':
-      return {
-        ...common,
-        outcome: 'unknown',
-        summary: `This server doesn't recognize what the plan would do, so it can't be applied: ${blocker?.message ?? ''}`,
-        next,
-      };
-    default:
-      return { ...common, outcome: 'blocked', summary: `It can't run right now: ${blocker?.message ?? ''}`, next };
-  }
+  if (plan.action === 'none')
+    return {
+      ...common,
+      outcome: 'nothing-to-do',
+      summary: `${nameOf(planned)} already matches the configuration.`,
+      next: 'Nothing has to be applied. See its state with get.',
+    };
+  if (plan.action === 'unknown')
+    return {
+      ...common,
+      outcome: 'unknown',
+      summary: `This server doesn't recognize what the plan would do, so it can't be applied: ${blocker?.message ?? ''}`,
+      next,
+    };
+  return { ...common, outcome: 'blocked', summary: `It can't run right now: ${blocker?.message ?? ''}`, next };
 }
