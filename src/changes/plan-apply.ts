@@ -1,5 +1,5 @@
 import { explainUnsetVariables, environmentFor } from '../configuration/env-files.ts';
-import { judgeHandOver } from '../configuration/judge-hand-over.ts';
+import { judgeHandOver, reportHandOver } from '../configuration/judge-hand-over.ts';
 import { readJudgedConfiguration } from '../configuration/read-configuration.ts';
 import type { ApplyRequest } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
@@ -114,7 +114,10 @@ async function makePlan(
   };
   const { hashes: profiles, texts: profileTexts } = await workspace.readProfiles(file.folder);
   const { transcript, failure } = await dstack.tryRead(command, { ...options, answer: 'n' });
-  if (failure !== undefined) throw explainUnsetVariables(commandFailed(transcript, failure), environment, envFiles);
+  if (failure !== undefined) {
+    const failed = explainUnsetVariables(commandFailed(transcript, failure), environment, envFiles);
+    throw reportHandOver(failed, transcript, handOver);
+  }
   const plan = readPlan(transcript, head.value);
   const endpoint = await dstack.endpoint(plan.project ?? request.project);
   const planned = { request, file, head, transcript, plan, endpoint, profiles, profileTexts, environment, flags };

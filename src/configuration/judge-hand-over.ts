@@ -3,7 +3,9 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes, plural } from '../core/format-values.ts';
+import { CommandFailed } from '../core/report.ts';
 import { sha256 } from '../core/sha256.ts';
+import type { Transcript } from '../core/transcript.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 import { outside, resolveNamedPath } from '../safety/files/named-path.ts';
@@ -180,6 +182,18 @@ function describeFiles(judged: readonly JudgedPath[]): string[] {
   const count = files.reduce((sum, one) => sum + one.count, 0);
   const bytes = files.reduce((sum, one) => sum + one.bytes, 0);
   return [`${plural(count, 'file')} (${formatBytes(bytes)}) from ${files.map(({ from }) => from).join(', ')}`];
+}
+
+/** Adds to the error of a failed plan what was sent before it failed, if the requests show that files were. */
+export function reportHandOver(
+  failed: CommandFailed,
+  { requests = [] }: Pick<Transcript, 'requests'>,
+  { warnings: [sent] }: JudgedHandOver,
+): CommandFailed {
+  const uploaded = requests.some((one) => one.event === 'sent' && one.path === 'files/upload_archive');
+  if (!uploaded || sent === undefined) return failed;
+  const { report } = failed;
+  return new CommandFailed({ ...report, summary: `${report.summary} Before that, ${sent}.` });
 }
 
 const joinParts = (parts: readonly string[]): string =>

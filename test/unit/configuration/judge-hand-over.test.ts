@@ -1,7 +1,8 @@
 import { mkdirSync, realpathSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { judgeHandOver } from '../../../src/configuration/judge-hand-over.ts';
+import { CommandFailed } from '../../../src/core/report.ts';
+import { judgeHandOver, reportHandOver } from '../../../src/configuration/judge-hand-over.ts';
 import type { HandOverScope, PlannedFile } from '../../../src/configuration/judge-hand-over.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 import { refusal } from '../../support/set-up-gate.ts';
@@ -230,4 +231,20 @@ test.each<[string, Readonly<Record<string, unknown>>, Partial<PlannedFile['envir
   const error = await refusal(judge(value, { readOnly: true, ...environment }));
   expect(error).toMatchObject({ code: 'read-only', message: expect.stringContaining(said) });
   expect(error.message).toContain('planning run.dstack.yml would send');
+});
+
+test('the error of a failed plan says what was sent before it failed', () => {
+  const failed = new CommandFailed({
+    outcome: 'failed',
+    summary: 'It failed.',
+    printed: [],
+    facts: {},
+  });
+  const handOver = { warnings: ['planning sent 2 files (2 bytes) from sub to the dstack server'], hashes: {} };
+  const uploaded = { event: 'sent', kind: 'hand-over', path: 'files/upload_archive' } as const;
+  expect(reportHandOver(failed, { requests: [uploaded] }, handOver).report.summary).toBe(
+    'It failed. Before that, planning sent 2 files (2 bytes) from sub to the dstack server.',
+  );
+  expect(reportHandOver(failed, { requests: [] }, handOver)).toBe(failed);
+  expect(reportHandOver(failed, {}, handOver)).toBe(failed);
 });
