@@ -98,6 +98,12 @@ export const EXPERIMENTS: readonly Experiment[] = [
     setup: ['--browser'],
   },
   {
+    name: 'record-transcripts',
+    what: 'Records what dstack prints, for the tests of its readers',
+    time: '5 min',
+    network: false,
+  },
+  {
     name: 'record-demo',
     what: 'Runs the demo and writes its output to docs/demo.txt',
     time: '1 min',
