@@ -109,7 +109,9 @@ async function validate(
   const { verdict, problems, advice, unsetVariables, transcript } = checked;
   const isValid = verdict === 'valid';
   const summary = [
-    isValid ? `${shownPath} is valid.` : `${shownPath} is ${verdict}: ${plural(problems.length, 'problem')}.`,
+    isValid
+      ? `${shownPath} is valid.`
+      : `${shownPath} is ${verdict}: ${plural(problems.length + checked.omitted, 'problem')}.`,
     ...(advice.length === 0 ? [] : [`Advice: ${advice.length}.`]),
     ...(unsetVariables.length === 0 ? [] : [`Set these variables before applying: ${unsetVariables.join(', ')}.`]),
   ];

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { plural } from '../core/format-values.ts';
 import { isRecord } from '../core/is-record.ts';
 import { ownTranscript } from '../core/transcript.ts';
 import type { Transcript } from '../core/transcript.ts';
@@ -6,7 +7,7 @@ import type { Introspection, Verdict } from '../dstack/warm/introspection.ts';
 import { advise } from './advise.ts';
 import type { Advice } from './advise.ts';
 import { diagnose, findIgnored, withFixedNames } from './diagnose.ts';
-import type { DiagnosisInput, Problem } from './diagnose.ts';
+import type { Diagnosis, DiagnosisInput, Problem } from './diagnose.ts';
 import { namedVariables, readNamedEnvironment } from './env-files.ts';
 import type { NamedEnvironment, VariableSources } from './env-files.ts';
 import { maskConfiguration } from './mask-configuration.ts';
@@ -17,6 +18,8 @@ import { parserUnavailable, readIndex } from './schema-index.ts';
 export interface CheckResult {
   readonly verdict: 'valid' | 'invalid' | 'unreadable';
   readonly problems: readonly Problem[];
+  /** The number of further problems, if there are very many. */
+  readonly omitted: number;
   readonly advice: readonly Advice[];
   /** Variables that the configuration names and that aren't set anywhere dstack looks. */
   readonly unsetVariables: readonly string[];
@@ -67,17 +70,19 @@ export async function checkConfiguration(
   ]);
   if (verdict === undefined) throw parserUnavailable();
   const input: DiagnosisInput = { parsed, verdict, index, kind };
-  const problems = withHidden(input, hidden);
+  const { problems, omitted } = withHidden(input, hidden);
   const advice = verdict.verdict === 'unreadable' ? [] : [...advise(parsed), ...ignoredAdvice(input)];
   return {
     verdict: verdict.verdict,
     problems,
+    omitted,
     advice,
     unsetVariables: environment.unset,
     transcript: ownTranscript(
       `config validate ${shownPath}`,
       [
         problems.map((problem) => formatProblem(masked.text, shownPath, problem)).join('\n\n'),
+        omitted === 0 ? '' : `And ${plural(omitted, 'more problem')}: fix these first.`,
         advice.map(({ line, id, why, how }) => `${shownPath}:${line}: advice (${id}): ${why}\n  ${how}`).join('\n'),
         formatEnvironment(environment),
         verdict.text === '' ? '' : `dstack's output:\n${verdict.text}`,
@@ -95,14 +100,14 @@ const kindOf = (value: unknown): Kind =>
   isRecord(value) && 'profiles' in value && !('type' in value) ? 'profiles' : 'configuration';
 
 /** Returns the problems of a configuration, including those that its misspelled names hid. */
-function withHidden(input: DiagnosisInput, hidden: Verdict | undefined): readonly Problem[] {
-  const problems = diagnose(input);
-  if (input.verdict.verdict !== 'invalid' || hidden?.verdict !== 'invalid') return problems;
+function withHidden(input: DiagnosisInput, hidden: Verdict | undefined): Diagnosis {
+  const { problems, omitted } = diagnose(input);
+  if (input.verdict.verdict !== 'invalid' || hidden?.verdict !== 'invalid') return { problems, omitted };
   const paths = new Set(problems.map((problem) => problem.path));
-  const more = diagnose({ ...input, verdict: hidden }).filter(
+  const more = diagnose({ ...input, verdict: hidden }).problems.filter(
     ({ path, dstack }) => dstack !== undefined && !paths.has(path),
   );
-  return [...problems, ...more].sort((a, b) => a.position.line - b.position.line);
+  return { problems: [...problems, ...more].sort((a, b) => a.position.line - b.position.line), omitted };
 }
 
 function ignoredAdvice(input: DiagnosisInput): readonly Advice[] {

@@ -35,23 +35,37 @@ export interface DiagnosisInput {
   readonly kind?: 'configuration' | 'profiles';
 }
 
-/** Returns every problem of an invalid configuration, in file order. */
-export function diagnose(input: DiagnosisInput): readonly Problem[] {
-  if (input.verdict.verdict === 'valid') return [];
-  if (input.verdict.verdict === 'unreadable') return [diagnoseText(input)];
+/** More help nobody, and each takes a search of the file. */
+const MAX_PROBLEMS = 50;
+
+/** The problems of an invalid configuration, in file order. */
+export interface Diagnosis {
+  readonly problems: readonly Problem[];
+  /** The number of further problems, which aren't described. */
+  readonly omitted: number;
+}
+
+/** Returns the problems of an invalid configuration: all of them, unless there are very many. */
+export function diagnose(input: DiagnosisInput): Diagnosis {
+  if (input.verdict.verdict === 'valid') return { problems: [], omitted: 0 };
+  if (input.verdict.verdict === 'unreadable') return { problems: [diagnoseText(input)], omitted: 0 };
   const type = typeOf(input);
   const { index } = input;
   const value = input.parsed.value;
   const deviations = index === undefined || !isRecord(value) ? [] : findDeviations(index, type, value);
-  const reported = input.verdict.problems.map((problem) => diagnoseOne(input, problem, deviations));
-  const reportedPaths = new Set(reported.map(({ path }) => path));
-  const others = deviations
-    .filter(({ path }) => !reportedPaths.has(path.join('.')))
-    .map((deviation) => diagnoseDeviation(input, deviation));
+  const byPath = new Map(deviations.toReversed().map((one) => [one.path.join('.'), one]));
+  const all = input.verdict.problems;
+  const reported = all.slice(0, MAX_PROBLEMS).map((problem) => diagnoseOne(input, problem, byPath));
+  const known = new Set([...reported.map(({ path }) => path), ...all.map(({ path }) => path.join('.'))]);
+  const more = deviations.filter(({ path }) => !known.has(path.join('.')));
+  const others = more.slice(0, MAX_PROBLEMS - reported.length).map((deviation) => diagnoseDeviation(input, deviation));
   const problems = [...reported, ...others];
-  return (problems.length > 0 ? problems : [diagnoseWhole(input)]).sort(
-    (a, b) => a.position.line - b.position.line || a.position.column - b.position.column,
-  );
+  return {
+    problems: (problems.length > 0 ? problems : [diagnoseWhole(input)]).sort(
+      (a, b) => a.position.line - b.position.line || a.position.column - b.position.column,
+    ),
+    omitted: all.length + more.length - problems.length,
+  };
 }
 
 /** Returns the unknown properties of a valid configuration, which dstack's parser ignores. */
@@ -60,6 +74,7 @@ export function findIgnored(input: DiagnosisInput): readonly Problem[] {
   if (index === undefined || !isRecord(parsed.value)) return [];
   return findDeviations(index, typeOf(input), parsed.value)
     .filter(({ kind }) => kind === 'unknown')
+    .slice(0, MAX_PROBLEMS)
     .map((deviation) => diagnoseDeviation(input, deviation));
 }
 
@@ -105,7 +120,7 @@ function diagnoseWhole({ parsed, verdict, index }: DiagnosisInput): Problem {
 function diagnoseOne(
   input: DiagnosisInput,
   { path, message, kind }: ParserVerdict['problems'][number],
-  deviations: readonly Deviation[],
+  deviations: ReadonlyMap<string, Deviation>,
 ): Problem {
   const { parsed, index } = input;
   const type = typeOf(input);
@@ -116,7 +131,7 @@ function diagnoseOne(
     ...place.path,
     ...(kind === 'missing' ? place.missing.slice(-1) : tagged === null ? [] : place.missing),
   ];
-  const deviation = deviations.find((one) => one.path.join('.') === dotted.join('.'));
+  const deviation = deviations.get(dotted.join('.'));
   if (deviation !== undefined) return { ...diagnoseDeviation(input, deviation), dstack: message };
   const found = index?.find(type, dotted);
   const known = tagged !== null && dotted.at(-1) === 'type' ? (index?.types ?? []) : tagsOf(message);
@@ -225,9 +240,11 @@ export function withFixedNames({
     (one) => one.kind === 'unknown' && one.path.length === 1,
   );
   if (unknown.length === 0) return undefined;
+  const byName = new Map(unknown.map((one, at) => [one.path[0], { ...one, isNear: at < MAX_PROBLEMS }]));
   const entries = Object.entries(value).flatMap(([name, item]) => {
-    const deviation = unknown.find(({ path }) => path[0] === name);
+    const deviation = byName.get(name);
     if (deviation === undefined) return [[name, item] as const];
+    if (!deviation.isNear) return [];
     const near = nearestNames(name, deviation.known).find((one) => !Object.hasOwn(value, one));
     return near === undefined ? [] : [[near, item] as const];
   });

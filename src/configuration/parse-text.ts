@@ -8,6 +8,8 @@ const MAX_DEPTH = 60;
 /** Also counts brackets in strings, such as the color codes of a script, so it is larger than the depth. */
 const MAX_OPEN_BRACKETS = 1_000;
 const MAX_ALIASES = 100;
+/** Lines and list items: parsing takes time for each. */
+const MAX_PARTS = 10_000;
 // oxlint-disable-next-line no-control-regex -- these are what makes a text binary
 const BINARY = /[\0-\x08\x0b\x0c\x0e-\x1f]/;
 
@@ -25,8 +27,6 @@ export interface ParsedText {
 export interface ParseOptions {
   /** Reports duplicate keys as errors. dstack's loader uses the last one. Defaults to false. */
   readonly uniqueKeys?: boolean;
-  /** Rejects a text by size, control characters and open brackets before it is parsed. Defaults to true. */
-  readonly limited?: boolean;
 }
 
 /** Decodes a file as UTF-8. @throws ToolError `invalid-file` if it isn't UTF-8. */
@@ -42,12 +42,8 @@ export function decodeText(bytes: Uint8Array, shownPath: string): string {
  * Parses a YAML text and keeps the position of every node. Limits size, nesting and aliases.
  * @throws ToolError `invalid-file` if a limit is exceeded, so that such a text never reaches dstack's parser.
  */
-export function parseText(
-  text: string,
-  shownPath: string,
-  { uniqueKeys = false, limited = true }: ParseOptions = {},
-): ParsedText {
-  if (limited) checkLimits(text, shownPath);
+export function parseText(text: string, shownPath: string, { uniqueKeys = false }: ParseOptions = {}): ParsedText {
+  checkLimits(text, shownPath);
   const lines = new LineCounter();
   let document: Document.Parsed;
   try {
@@ -88,6 +84,12 @@ function checkLimits(text: string, shownPath: string): void {
     );
   if (BINARY.test(text))
     throw new ToolError('invalid-file', `${shownPath} is binary: it has control characters.`, 'Name a text file.');
+  if (countParts(text) > MAX_PARTS)
+    throw new ToolError(
+      'invalid-file',
+      `${shownPath} has too many lines or properties: the limit is ${MAX_PARTS.toLocaleString('en')}.`,
+      'Move scripts and data to separate files (`files`, `repos`), and keep the configuration small.',
+    );
   if (countOpenBrackets(text) > MAX_OPEN_BRACKETS) throw tooDeep(shownPath);
 }
 
@@ -96,6 +98,7 @@ export function isPlainText(text: string): boolean {
   const anchorsOrDepth = /(?:^|[\s,[{])&[^\s&]|^ {60}/m;
   return (
     text.length <= MAX_CHARS / 4 &&
+    countParts(text) <= MAX_PARTS &&
     !BINARY.test(text) &&
     !anchorsOrDepth.test(text) &&
     countOpenBrackets(text) <= MAX_DEPTH
@@ -113,6 +116,14 @@ function toValue(document: Document.Parsed, shownPath: string): Pick<ParsedText,
       cause: error,
     });
   }
+}
+
+/** Counts lines and commas: at least as many as there are properties and items. */
+function countParts(text: string): number {
+  let parts = 1;
+  for (let at = 0; at < text.length; at += 1)
+    if (text[at] === '\n' || text[at] === ',' || text[at] === '\r') parts += 1;
+  return parts;
 }
 
 /** Returns the most brackets open at once, including those in comments and strings: the parser recurses for each one. */

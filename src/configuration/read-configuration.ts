@@ -22,8 +22,7 @@ const head = z.looseObject({ type: z.string(), name: z.string().nullish() });
  */
 export function readConfigurationHead(bytes: Uint8Array, shownPath: string): ConfigurationHead {
   const text = decodeText(bytes, shownPath);
-  // The workspace limits the size of files; dstack may accept what the limits for checked texts reject.
-  const parsed = parseText(text, shownPath, { uniqueKeys: true, limited: false });
+  const parsed = parseText(text, shownPath, { uniqueKeys: true });
   const [problem] = parsed.errors;
   if (problem !== undefined) {
     const position = positionAt(parsed, problem.offset);
@@ -62,6 +61,8 @@ export async function readJudgedConfiguration(
   return found;
 }
 
+const MAX_COUNT_CHARS = 100;
+
 function countCopies(value: Readonly<Record<string, unknown>>): number | undefined {
   const counted =
     value['type'] === 'task' ? value['nodes'] : value['type'] === 'service' ? value['replicas'] : (value['nodes'] ?? 1);
@@ -69,9 +70,8 @@ function countCopies(value: Readonly<Record<string, unknown>>): number | undefin
   if (typeof counted === 'number') return counted;
   const range = z.object({ max: z.number() }).safeParse(counted);
   if (range.success) return range.data.max;
-  if (typeof counted === 'string') {
-    const most = /^\s*(?:\d+\s*\.\.)?\s*(\d+)\s*$/.exec(counted)?.[1];
-    return most === undefined ? undefined : Number(most);
-  }
-  return undefined;
+  // Longer ones are no count, and would be searched in quadratic time.
+  if (typeof counted !== 'string' || counted.length > MAX_COUNT_CHARS) return undefined;
+  const most = /^\s*(?:\d+\s*\.\.)?\s*(\d+)\s*$/.exec(counted)?.[1];
+  return most === undefined ? undefined : Number(most);
 }

@@ -159,6 +159,7 @@ test('a configuration is reported as written even if its last audit line is miss
         Promise.resolve({
           verdict: 'valid',
           problems: [],
+          omitted: 0,
           advice: [],
           unsetVariables: [],
           transcript: ownTranscript('', ''),
