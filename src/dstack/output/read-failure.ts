@@ -91,7 +91,11 @@ function readExited(transcript: Transcript, code: number, context: FailureContex
   const exception = readException(transcript.stderr) ?? readException(transcript.stdout);
   const stderr = exception ?? transcript.stderr.trim();
   const stdout = readException(transcript.stdout) === undefined ? withoutPlan(transcript.stdout) : '';
-  const text = [stdout, stderr].filter((part) => part !== '').join('\n');
+  // To a pattern, each carriage return starts a line: a run of them would be searched in quadratic time.
+  const text = [stdout, stderr]
+    .filter((part) => part !== '')
+    .join('\n')
+    .replace(/\r+/g, '\n');
   return (
     recognize(text, context, exception) ?? {
       code: 'unknown-error',
