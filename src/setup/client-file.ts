@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { copyFile, lstat, mkdir, readFile, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { replaceFile } from '../safety/files/replace-file.ts';
+import { asToolError, assertWritable, replaceFile } from '../safety/files/replace-file.ts';
 import type { FileChange, FileTexts } from './plan-setup.ts';
 
 /** A client's configuration file on disk, and the backup next to it. */
@@ -27,6 +27,18 @@ export async function applyFileChange(
   change: FileChange,
 ): Promise<void> {
   if (change.kind === 'none') return;
+  try {
+    await writeChange({ path: file, backupPath, texts }, change);
+  } catch (error) {
+    throw asToolError(error, file);
+  }
+}
+
+async function writeChange(
+  { path: file, backupPath, texts }: ClientFile,
+  change: Exclude<FileChange, { kind: 'none' }>,
+): Promise<void> {
+  if (texts.current !== undefined) await assertWritable(file);
   const isUnchanged = async (): Promise<boolean> => (await readText(file)) === texts.current;
   if (change.kind === 'remove') {
     if (!(await isUnchanged())) throw changedSince(file);

@@ -86,6 +86,8 @@ export interface SetupClient {
   readonly key: string;
   /** The client starts servers without the PATH of the user's shell. */
   readonly barePath: boolean;
+  /** The client starts servers in no project: without a setting, the workspace would be `~/dstack`. */
+  readonly hasNoProject?: true;
   readonly entry: (name: string, start: ServerStart) => Readonly<Record<string, unknown>>;
   /** The next step for the user. */
   readonly next: string;
@@ -107,6 +109,7 @@ export const CLIENTS: readonly SetupClient[] = [
     trace: inAppSettings('Claude'),
     key: 'mcpServers',
     barePath: true,
+    hasNoProject: true,
     entry: plain,
     next: 'Quit and reopen Claude Desktop.',
   },

@@ -1,4 +1,4 @@
-import { confirm } from '@clack/prompts';
+import { confirm, isCancel, text } from '@clack/prompts';
 import { listClients, runSetup } from './setup-command.ts';
 import type { SetupOptions, SetupOrder } from './setup-command.ts';
 
@@ -8,10 +8,19 @@ export async function runSetupCommand(
   options: Omit<SetupOptions, 'ask'> & { readonly isTerminal: boolean },
 ): Promise<number> {
   if (order === 'list') return listClients(options);
-  return runSetup(order, { ...options, ask: options.isTerminal ? askOnTerminal : undefined });
+  return runSetup(order, {
+    ...options,
+    ask: options.isTerminal ? askOnTerminal : undefined,
+    askFolder: options.isTerminal ? askFolderOnTerminal : undefined,
+  });
 }
 
 /** Asks the person at the terminal; a question that is interrupted counts as declined. */
 async function askOnTerminal(question: string): Promise<boolean> {
   return (await confirm({ message: question, initialValue: false })) === true;
+}
+
+async function askFolderOnTerminal(message: string, suggested: string): Promise<string | undefined> {
+  const answer = await text({ message, initialValue: suggested });
+  return isCancel(answer) ? undefined : answer;
 }

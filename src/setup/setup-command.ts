@@ -2,6 +2,8 @@ import { access } from 'node:fs/promises';
 import { diffTexts } from '../configuration/edit-text.ts';
 import { ToolError } from '../core/errors.ts';
 import { applyFileChange, readClientFile } from './client-file.ts';
+import { chooseSettings, missingFolders } from './choose-settings.ts';
+import type { AskFolder } from './choose-settings.ts';
 import type { ClientFile } from './client-file.ts';
 import { CLIENTS, pathsOf } from './clients.ts';
 import type { Format, Places, ServerStart, SetupClient } from './clients.ts';
@@ -42,6 +44,8 @@ export interface SetupOptions {
   readonly print: (text: string) => void;
   /** Asks the person; undefined if no one can be asked. */
   readonly ask: ((question: string) => Promise<boolean>) | undefined;
+  /** Asks the person for a folder; undefined if the question was interrupted. */
+  readonly askFolder?: AskFolder | undefined;
 }
 
 /** The editor of each format. */
@@ -60,7 +64,8 @@ export const EDITORS: Readonly<Record<Format, ConfigEditor>> = {
 export async function runSetup(order: SetupOrder, options: SetupOptions): Promise<number> {
   const { print, ask } = options;
   const file = await readClientFile(order.file ?? order.client.file(options.places));
-  const change = planChange(order, file, options.installation);
+  const completed = await withSettings(order, file, options);
+  const change = planChange(completed, file, options.installation);
   if (change.kind === 'none') {
     print(`${file.path}: ${change.why} Nothing was changed.`);
     return 0;
@@ -80,8 +85,32 @@ export async function runSetup(order: SetupOrder, options: SetupOptions): Promis
   await applyFileChange(file, change);
   print(`${change.kind === 'remove' ? 'Removed' : 'Wrote'} ${file.path}.`);
   if (change.kind === 'write' && change.backUp) print(`Backup: ${file.backupPath}`);
+  for (const folder of await missingFolders(completed.settings, options.places))
+    print(`Create the workspace ${folder}: it doesn't exist yet.`);
   print(order.undo ? 'Restart the client.' : `${order.client.next} To remove the server, run setup with --undo.`);
   return 0;
+}
+
+/** Completes the settings of the order, as the entry needs them. */
+async function withSettings(order: SetupOrder, file: ClientFile, options: SetupOptions): Promise<SetupOrder> {
+  const { client, settings, undo, yes, dryRun } = order;
+  if (undo) return order;
+  const askFolder = yes || dryRun ? undefined : options.askFolder;
+  const hasWorkspace = mentionsWorkspace(order, file);
+  return {
+    ...order,
+    settings: await chooseSettings({ client, settings, hasWorkspace, places: options.places, askFolder }),
+  };
+}
+
+/** Whether the existing entry sets a workspace, which stays. A file that can't be read is reported when it is edited. */
+function mentionsWorkspace({ client, name }: SetupOrder, { texts }: ClientFile): boolean {
+  try {
+    const entry = EDITORS[client.format].get(texts.current ?? '', { key: client.key, name });
+    return JSON.stringify(entry ?? '').includes('"DSTACK_MCP_WORKSPACE"');
+  } catch {
+    return false;
+  }
 }
 
 function planChange(order: SetupOrder, file: ClientFile, installation: Installation): FileChange {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, lstat, open, realpath, rename, rm } from 'node:fs/promises';
+import { access, constants, link, lstat, open, realpath, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
 
@@ -16,6 +16,7 @@ export async function replaceFile(
   const folder = path.dirname(realPath);
   const temporary = path.join(folder, `.${path.basename(realPath)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
+    if (exists) await assertWritable(realPath);
     const mode = exists ? (await lstat(realPath)).mode & 0o777 : 0o644;
     const handle = await open(temporary, 'wx', mode);
     try {
@@ -36,7 +37,19 @@ export async function replaceFile(
   }
 }
 
-function asToolError(error: unknown, realPath: string): unknown {
+/** Replacing a file needs no permission for the file itself, so one that somebody made read-only has to be checked. @throws ToolError */
+export async function assertWritable(realPath: string): Promise<void> {
+  // The access check always succeeds for root.
+  if (((await lstat(realPath)).mode & 0o222) !== 0) return access(realPath, constants.W_OK);
+  throw new ToolError(
+    'invalid-file',
+    `${realPath} is read-only. Nothing was changed.`,
+    'If the user wants it changed, they can make it writable first.',
+  );
+}
+
+/** Converts an error of the file system. */
+export function asToolError(error: unknown, realPath: string): unknown {
   if (error instanceof ToolError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
   if (code === 'EEXIST') return changed(realPath);

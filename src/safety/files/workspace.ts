@@ -66,7 +66,7 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     new ToolError(
       'outside-workspace',
       `The path ${JSON.stringify(file)} is refused: ${why}. Nothing was read or written.`,
-      `Use a path inside ${allowed}, without \`..\`.`,
+      `Use a path inside ${allowed}, without \`..\`. The user can set other folders with DSTACK_MCP_WORKSPACE.`,
     );
 
   /** Resolves `~` and every link. A path that doesn't exist yet is resolved up to its nearest existing parent. */
@@ -96,7 +96,7 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     if (fileKindOf(checked.relativePath) !== kind) throw outside(file, `only ${expected} is read here`);
     const found = await readRegularFile(checked.realPath, MAX_BYTES[kind]);
     if (found.kind === 'missing')
-      throw new ToolError('file-not-found', `There is no file ${file} in ${allowed}.`, 'Check the path.');
+      throw new ToolError('file-not-found', `There is no file ${file} in ${allowed}.`, NOT_THERE);
     if (found.kind !== 'read')
       throw new ToolError(
         'invalid-file',
@@ -135,6 +135,8 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     readProfiles,
   };
 }
+
+const NOT_THERE = 'Check the path. The folders are set with DSTACK_MCP_WORKSPACE.';
 
 /** Whether a path is below the folder, not the folder itself. On Windows, a path to another drive is absolute. */
 export const isBelow = (relativePath: string): boolean =>

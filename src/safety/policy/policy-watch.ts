@@ -1,9 +1,10 @@
+import { ToolError } from '../../core/errors.ts';
 import type { Effect } from '../../core/report.ts';
 import type { Caps } from './price-caps.ts';
 import type { PendingChange } from '../../core/change.ts';
 import { assertBackendsAllowed, assertResourceAllowed, lower, readOnlyRefusal, resolveRule } from './policy-rules.ts';
 import type { Location, WantedResource } from './policy-rules.ts';
-import { parsePolicy, readPolicyText } from './policy.ts';
+import { parsePolicy, PolicyBroken, readPolicyText } from './policy.ts';
 import type { Policy } from './policy.ts';
 import { combineRequirements } from './requirement.ts';
 import type { Requirement } from './requirement.ts';
@@ -58,7 +59,11 @@ export interface PolicyWatchOptions {
  */
 export function createPolicyWatch(settings: PolicyWatchOptions): PolicyWatch {
   const read = createReader(settings.policy);
-  read();
+  try {
+    read();
+  } catch (error) {
+    throw error instanceof PolicyBroken ? cannotStart(error, settings.policy) : error;
+  }
   const snapshot = (): PolicySnapshot => createSnapshot(read(), settings);
   return {
     snapshot,
@@ -83,6 +88,14 @@ export function createPolicyWatch(settings: PolicyWatchOptions): PolicyWatch {
     },
   };
 }
+
+const cannotStart = (cause: PolicyBroken, file: string | undefined): ToolError =>
+  new ToolError(
+    'policy-broken',
+    `The policy file ${file} can't be used, so the server doesn't start: ${cause.why}.`,
+    'Fix the file, or the setting that names it (DSTACK_MCP_POLICY, --policy), then start the server again.',
+    { cause },
+  );
 
 function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySnapshot {
   return {

@@ -121,7 +121,7 @@ export function readPolicyText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw broken(
+    throw new PolicyBroken(
       file,
       `it can't be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'})`,
       error,
@@ -136,25 +136,32 @@ export function readPolicyText(file: string): string {
 export function parsePolicy(text: string, file: string): Policy {
   const document = parseDocument(text, { uniqueKeys: true, prettyErrors: true });
   const problem = document.errors[0] ?? document.warnings[0];
-  if (problem !== undefined) throw broken(file, problem.message);
+  if (problem !== undefined) throw new PolicyBroken(file, problem.message);
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw broken(file, error instanceof Error ? error.message : String(error), error);
+    throw new PolicyBroken(file, error instanceof Error ? error.message : String(error), error);
   }
   const parsed = policySchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw broken(
+  throw new PolicyBroken(
     file,
     parsed.error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`).join('; '),
   );
 }
 
-const broken = (file: string, why: string, cause?: unknown): ToolError =>
-  new ToolError(
-    'policy-broken',
-    `The policy file ${file} is not valid, so no change is allowed: ${why}.`,
-    'Tell the operator; the doctor tool reports this too. Tools that only read still work.',
-    { cause },
-  );
+/** The policy file can't be read or isn't valid, while the server runs. */
+export class PolicyBroken extends ToolError {
+  readonly why: string;
+
+  constructor(file: string, why: string, cause?: unknown) {
+    super(
+      'policy-broken',
+      `The policy file ${file} is not valid, so no change is allowed: ${why}.`,
+      'Tell the operator; the doctor tool reports this too. Tools that only read still work.',
+      { cause },
+    );
+    this.why = why;
+  }
+}

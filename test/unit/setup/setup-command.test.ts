@@ -18,17 +18,20 @@ afterEach(() => rm(home, { recursive: true, force: true }));
 
 interface Person {
   readonly says: boolean;
+  /** The answer to the question for a folder; by default the suggestion. */
+  readonly folder?: string;
 }
 
 /** Runs `dstack-mcp setup …` in an empty home; without a person, as in a pipe. */
-function setUp(words: string, person?: Person): Promise<number> {
+function setUp(words: string, person?: Person, cwd = home): Promise<number> {
   const line = readCommandLine(['setup', ...words.split(' ')]);
   if (line.command !== 'setup') throw new Error(`not setup: ${line.command}`);
   const options: SetupOptions = {
-    places: { platform: 'linux', env: {}, home, cwd: home },
+    places: { platform: 'linux', env: {}, home, cwd },
     installation: { platform: 'linux', node: '/opt/node', server: '/opt/dstack-mcp.mjs' },
     print: (text) => printed.push(text),
     ask: person === undefined ? undefined : () => Promise.resolve(person.says),
+    askFolder: person === undefined ? undefined : (_question, suggested) => Promise.resolve(person.folder ?? suggested),
   };
   return line.order === 'list' ? listClients(options) : runSetup(line.order, options);
 }
@@ -126,6 +129,81 @@ describe('adding the server', () => {
     await writeCursor('');
     await writeFile(cursor(), Buffer.from([0x7b, 0xff, 0x7d]));
     await expect(setUp('cursor --yes')).rejects.toMatchObject({ code: 'invalid-file' });
+  });
+});
+
+describe('the workspace of a client without a project', () => {
+  const desktop = async (): Promise<string> =>
+    readFile(path.join(home, '.config', 'Claude', 'claude_desktop_config.json'), 'utf8');
+
+  test.each<[string, string, Person | undefined, string]>([
+    ['is the current folder by default', 'claude-desktop', { says: true }, 'runs'],
+    ['is the folder that the person names', 'claude-desktop', { says: true, folder: '~/other' }, 'other'],
+    ['is absolute', 'claude-desktop', { says: true, folder: 'deeper' }, 'runs/deeper'],
+    ['is not asked for with --workspace', 'claude-desktop --workspace ../b', { says: true, folder: '/no' }, 'b'],
+    ['is the current folder with --yes', 'claude-desktop --yes', { says: false, folder: '/no' }, 'runs'],
+  ])('%s', async (_what, words, person, expected) => {
+    await mkdir(path.join(home, 'runs'));
+    expect(await setUp(words, person, path.join(home, 'runs'))).toBe(0);
+    expect(await desktop()).toContain(`"DSTACK_MCP_WORKSPACE": "${path.join(home, expected)}"`);
+    expect(printed.some((text) => text.startsWith('Create the workspace'))).toBe(expected !== 'runs');
+  });
+
+  test('is kept, and not asked for again', async () => {
+    await setUp('claude-desktop --yes --workspace /my/runs');
+    await setUp('claude-desktop --confirm person', { says: true, folder: '/no' });
+    expect(await desktop()).toContain('"DSTACK_MCP_WORKSPACE": "/my/runs"');
+  });
+
+  test('is a folder of its own if the current one is the home folder, and nothing is written without an answer', async () => {
+    await expect(setUp('claude-desktop', { says: true, folder: ' ' })).rejects.toMatchObject({
+      message: 'No folder was chosen. Nothing was changed.',
+      hint: expect.stringContaining('--workspace'),
+    });
+    expect(await setUp('claude-desktop', { says: true })).toBe(0);
+    expect(await desktop()).toContain(`"DSTACK_MCP_WORKSPACE": "${path.join(home, 'dstack')}"`);
+  });
+
+  test('is left to a client that starts the server in a project', async () => {
+    await setUp('cursor', { says: true, folder: '/no' });
+    expect(await readFile(cursor(), 'utf8')).not.toContain('WORKSPACE');
+  });
+});
+
+describe('a policy file', () => {
+  test('is written with its absolute path', async () => {
+    await writeFile(path.join(home, 'rules.yml'), 'max_price: 3\n');
+    expect(await setUp('cursor --yes --policy rules.yml')).toBe(0);
+    expect(await readFile(cursor(), 'utf8')).toContain(`"DSTACK_MCP_POLICY": "${path.join(home, 'rules.yml')}"`);
+  });
+
+  test.each([
+    ['is missing', undefined, /nope\.yml can't be used: it can't be read \(ENOENT\)\. Nothing was changed/],
+    ['is not valid', 'max_prise: 3\n', /nope\.yml can't be used: .*max_prise.* Nothing was changed/],
+  ])('that %s is refused, and nothing is written', async (_what, text, message) => {
+    if (text !== undefined) await writeFile(path.join(home, 'nope.yml'), text);
+    await expect(setUp('cursor --yes --policy nope.yml')).rejects.toThrow(message);
+    expect(await readdir(home)).not.toContain('.cursor');
+  });
+});
+
+describe('a file that may not be written', () => {
+  test('is refused if it is read-only, and stays as it is', async () => {
+    await writeCursor(OLD, 0o444);
+    await expect(setUp('cursor --yes')).rejects.toMatchObject({
+      code: 'invalid-file',
+      message: `${cursor()} is read-only. Nothing was changed.`,
+    });
+    expect(await readFile(cursor(), 'utf8')).toBe(OLD);
+    expect(await readdir(path.dirname(cursor()))).toEqual(['mcp.json']);
+  });
+
+  test('is refused in one sentence if its folder is a file', async () => {
+    await writeFile(path.join(home, '.cursor'), '');
+    await expect(setUp('cursor --yes')).rejects.toMatchObject({
+      code: 'invalid-file',
+      message: expect.stringContaining('Nothing was changed.'),
+    });
   });
 });
 

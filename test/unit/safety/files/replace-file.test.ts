@@ -45,6 +45,17 @@ async function refusalOf(promise: Promise<void>): Promise<ToolError> {
   throw error;
 }
 
+test('a read-only file is refused, and stays as it is', async () => {
+  writeFileSync(file, 'type: task\n');
+  chmodSync(file, 0o444);
+  expect(await refusalOf(replaceFile(file, 'new', { exists: true, isUnchanged: unchanged }))).toMatchObject({
+    code: 'invalid-file',
+    message: `${file} is read-only. Nothing was changed.`,
+  });
+  expect(read()).toBe('type: task\n');
+  expect(readdirSync(folder)).toEqual(['web.dstack.yml']);
+});
+
 describe('a new file', () => {
   test('is complete and readable for others, without a temporary file left', async () => {
     await replaceFile(file, 'type: task\n', { exists: false, isUnchanged: unchanged });

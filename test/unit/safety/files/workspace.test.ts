@@ -266,14 +266,14 @@ test.each<[string, () => Promise<unknown>, string, string, string]>([
     () => workspace.readConfiguration('../x.dstack.yml'),
     'outside-workspace',
     'The path "../x.dstack.yml" is refused: it contains `..`. Nothing was read or written.',
-    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`. The user can set other folders with DSTACK_MCP_WORKSPACE.`,
   ],
   [
     'a missing file',
     () => workspace.readConfiguration('none.dstack.yml'),
     'file-not-found',
     `There is no file none.dstack.yml in ${at('ws')}, ${at('home/ws2')}.`,
-    'Check the path.',
+    'Check the path. The folders are set with DSTACK_MCP_WORKSPACE.',
   ],
   [
     'a folder',
@@ -294,14 +294,14 @@ test.each<[string, () => Promise<unknown>, string, string, string]>([
     () => workspace.readEnvFile('notes.txt'),
     'outside-workspace',
     'The path "notes.txt" is refused: only an env file (.env, .envrc) is read here. Nothing was read or written.',
-    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`. The user can set other folders with DSTACK_MCP_WORKSPACE.`,
   ],
   [
     'another file for writing',
     () => workspace.resolveForWrite('notes.txt'),
     'outside-workspace',
     'The path "notes.txt" is refused: only *.dstack.yml, *.dstack.yaml and .dstack.yml are written. Nothing was read or written.',
-    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`.`,
+    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`. The user can set other folders with DSTACK_MCP_WORKSPACE.`,
   ],
   [
     'a link to itself',

@@ -342,7 +342,12 @@ test('an invalid policy is refused with every error and with whom to tell', () =
   );
   expect(error?.hint).toBe('Tell the operator; the doctor tool reports this too. Tools that only read still work.');
   const missing = refusalOf(() => watch(undefined, { policy: path.join(folder, 'none.yml') }));
-  expect(missing?.message).toContain("it can't be read (ENOENT)");
+  expect(missing?.message).toMatch(
+    /none\.yml can't be used, so the server doesn't start: it can't be read \(ENOENT\)\.$/,
+  );
+  expect(missing?.hint).toBe(
+    'Fix the file, or the setting that names it (DSTACK_MCP_POLICY, --policy), then start the server again.',
+  );
   expect(missing?.cause).toBeInstanceOf(Error);
 });
 
