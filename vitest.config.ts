@@ -37,7 +37,8 @@ const unit = {
   maxWorkers: 2,
 };
 
-// Stryker runs all projects, so give its workers only the tests of the code that it mutates.
+// Stryker runs all projects, so give its workers only the tests of the code that it mutates. Isolated, because a mutant seems to
+// survive if tests share its module.
 const isMutationRun = process.env['STRYKER_MUTATOR_WORKER'] !== undefined;
 const MUTATION_TESTS = ['test/unit/safety/**/*.test.ts', 'test/unit/dstack/argv/*.test.ts'];
 
@@ -49,7 +50,7 @@ export default defineConfig({
     // A failure that occurs once in many runs has to be explained by its message: print what arrays and objects contain.
     chaiConfig: { truncateThreshold: 1_000 },
     projects: isMutationRun
-      ? [{ extends: true, test: { ...unit, name: 'mutation', include: MUTATION_TESTS } }]
+      ? [{ extends: true, test: { ...unit, name: 'mutation', include: MUTATION_TESTS, isolate: true } }]
       : [
           { extends: true, test: { ...unit, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
           { extends: true, test: { ...processes, name: 'dstack', include: ['test/dstack/**/*.test.ts'] } },
