@@ -244,8 +244,9 @@ function checkConsent(sources: DoctorSources, client: ClientCapabilities): Docto
   }
   return {
     name: 'consent',
-    state: 'ok',
+    state: 'warning',
     found: `${confirm}: the client can't ask the user, so the confirmation token is enough`,
+    fix: 'To make a person necessary, set DSTACK_MCP_CONFIRM=person, and use a client that can ask (Claude Code, Cursor, VS Code)',
   };
 }
 

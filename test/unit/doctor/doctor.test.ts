@@ -148,11 +148,15 @@ describe('consent', () => {
   const { settings } = sourcesOf();
   test.for([
     ['ask', FORM, 'ok', /the user is asked with the client's form/],
-    ['ask', NOTHING, 'ok', /the confirmation token is enough/],
+    ['ask', NOTHING, 'warning', /the confirmation token is enough/],
     ['person', NOTHING, 'warning', /every change is refused/],
   ] as const)('with %s and %o is %s', async ([confirm, client, state, found]) => {
     const checks = await checksOf(sourcesOf({ settings: { ...settings, confirm } }), client);
     expect(checks['consent']).toMatchObject({ state, found: expect.stringMatching(found) });
+  });
+
+  test('without a person names the setting that makes one necessary', async () => {
+    expect((await checksOf(sourcesOf(), NOTHING))['consent']?.fix).toContain('DSTACK_MCP_CONFIRM=person');
   });
 
   test('with a dialog is asked there', async () => {
