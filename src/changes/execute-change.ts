@@ -19,7 +19,9 @@ export async function executeChange(
   const reported = execution.readOutcome(transcript);
   const swapped =
     transcript.pinning === 'changed' || (profiles !== undefined && (await haveChanged(workspace, profiles)));
-  const outcome = swapped ? SWAPPED : verifyOutcome(reported, transcript, requests);
+  const verified = verifyOutcome(reported, transcript, requests);
+  // What the gate stopped changed nothing, swapped or not.
+  const outcome = swapped && verified.outcome !== 'refused' ? SWAPPED : verified;
   const name = reported.name ?? resource.name;
   const found = name === undefined ? undefined : await lookUpStatus(dstack, { ...resource, name });
   const wasRemoved = endStates !== undefined && outcome.outcome === 'done';

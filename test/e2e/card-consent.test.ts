@@ -75,7 +75,7 @@ describe.each(CLIENTS)('with the %s and cards', (kind) => {
     });
     expect(card.nameToType).toBeUndefined();
     expect(card.expiresAt > card.now).toBe(true);
-    expect(plan.facts['next']).toMatch(/in a card with Approve and Decline.*then call apply with the token/);
+    expect(plan.facts['next']).toMatch(/in a card with Approve and Decline.*then call apply with only the token/);
 
     const early = await client.call('apply', { token });
     expect(early).toMatchObject({ isError: false, facts: { outcome: 'waiting-for-person' } });
@@ -245,7 +245,7 @@ test('of twenty clicks and ten tokens at once, one submits a run', async () => {
     ['apply', '--file', `${name}.dstack.yml`, '--yes', '--detach'],
   ]);
   expect(clicked.map(({ facts }) => facts['outcome'])).toEqual(Array(20).fill('done'));
-  const first = clicked.filter(({ facts }) => !String(facts['summary']).startsWith('This was agreed to before'));
+  const first = clicked.filter(({ facts }) => !String(facts['summary']).startsWith('This was approved before'));
   expect(first).toHaveLength(1);
   // A token that arrived before every click waits; later ones return the result.
   for (const { facts } of called) expect(['done', 'waiting-for-person']).toContain(facts['outcome']);

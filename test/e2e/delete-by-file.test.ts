@@ -43,7 +43,7 @@ test('a finished run is deleted by its file and its typed name, unless the file 
   const active = await client.call('delete', { file });
   expect(active.facts).toMatchObject({ outcome: 'blocked' });
   expect(active.facts['token']).toBeUndefined();
-  expect(active.facts['summary']).toContain('dstack deletes finished runs only');
+  expect(active.facts['summary']).toContain('dstack deletes only finished runs');
 
   await stopRuns(name);
   await waitForRun(client, name, 'finished');

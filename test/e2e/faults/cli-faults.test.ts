@@ -161,7 +161,7 @@ test('a dstack that hangs: reads end at their timeout even if they ignore signal
   ]);
   for (const { facts } of [ps, offer]) expect(facts).toMatchObject({ outcome: 'failed', code: 'timed-out' });
   expect(apply.facts).toMatchObject({ outcome: 'unknown' });
-  expect(apply.facts['next']).toMatch(/goes on in the background.*ps/);
+  expect(apply.facts['next']).toMatch(/continues in the background.*ps/);
   expect((await impatient.call('apply', { token })).facts['summary']).toMatch(/nothing was done again/);
   expect(await faulty.starts('--yes')).toBe(1);
   // Only the apply is still running; end it here.

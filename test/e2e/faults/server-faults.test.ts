@@ -19,8 +19,8 @@ test('a server that redirects to a sign-in page is reported as not a dstack serv
   server.breakWith({ kind: 'redirect', to: `${elsewhere.url}/sign-in` }, /^\/api\//);
   const answer = await client.call('ps');
   expect(answer.facts).toMatchObject({ outcome: 'failed', code: 'not-dstack' });
-  expect(elsewhere.seen).not.toEqual([]);
-  expect(elsewhere.tokens).toEqual([]);
+  // The gate in dstack's process sends nothing to another address: neither the request nor its token.
+  expect(elsewhere.seen).toEqual([]);
 });
 
 describe('an apply', () => {
