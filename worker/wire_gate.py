@@ -3,7 +3,7 @@
 dstack's CLI reaches its server through `requests` alone (api/server/__init__.py), so `Session.send` sees every request: after all
 parsing, and before anything leaves. A rule says what this command may send. Reads and plans pass. A change passes only if the rule
 expects exactly this one, and once: dstack's client repeats a request whose response was lost, which would make the change twice.
-Whatever isn't known counts as a change.
+Anything unknown counts as a change.
 """
 
 import hashlib

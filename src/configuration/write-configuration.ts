@@ -42,7 +42,7 @@ export interface WriteSources {
   readonly workspace: Workspace;
   readonly audit: AuditSink;
   readonly check: CheckConfiguration;
-  reader(): Promise<DstackReader>;
+  readonly reader: () => Promise<DstackReader>;
 }
 
 /** Writes a configuration in the workspace. @throws ToolError if the existing file changed since it was read, or isn't a configuration. */

@@ -217,9 +217,6 @@ export function rewritten(name: string, ...replacements: readonly [from: string,
 /** The recorded fleet without a run on it: dstack refuses to delete a busy one. */
 export const idleFleet = (): Transcript => rewritten('fleet-get', ['"status": "busy"', '"status": "idle"']);
 
-/** The recorded fleet without a run on it: dstack refuses to delete a busy one. */
-export const idleFleet = (): Transcript => rewritten('fleet-get', ['"status": "busy"', '"status": "idle"']);
-
 /** The output of `get NAME --json` for a resource that wasn't recorded. */
 export const printedJson = (value: unknown): Transcript => ({
   ...readFixture('fleet-get'),

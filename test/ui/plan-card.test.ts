@@ -62,7 +62,9 @@ describeInChromium('the plan card', () => {
       expect(await card.getByRole('table', { name: 'Offers' }).isVisible()).toBe(true);
       expect(await card.getByRole('timer').textContent()).toMatch(/^Expires in (?:9:\d\d|10:00)$/);
       const [, price] =
-        /, (\$[\d.]+\/h(?: \(up to \$[\d.]+\/h\))?, at most \$[\d.]+ in total)\. /.exec(String(plan.structuredContent['summary'])) ?? [];
+        /, (\$[\d.]+\/h(?: \(up to \$[\d.]+\/h\))?, at most \$[\d.]+ in total)\. /.exec(
+          String(plan.structuredContent['summary']),
+        ) ?? [];
       expect(await card.getByText('Approve at').textContent()).toBe(`Approve at ${price}?`);
       expect(JSON.stringify(plan.structuredContent)).not.toContain(String(plan.card?.['nonce']));
       expect(await runNames()).not.toContain(name);

@@ -31,7 +31,7 @@ export interface RunOptions {
   readonly sink?: OutputSink;
   /** The approved configuration: dstack reads these bytes at this path, even if the file on disk has changed. */
   readonly pinnedFile?: { readonly path: string; readonly bytes: Uint8Array };
-  /** What the command may send to dstack's server. Enforced if the executable is a Python script. */
+  /** Limits what the command may send to dstack's server. Enforced if the executable is a Python script. */
   readonly wire?: WireRule;
   /** Called when the command leaves the queue, with where it runs. Called twice if the worker can't run it and a process does. */
   readonly onBegin?: (ran: Transcript['ran']) => void;

@@ -288,12 +288,12 @@ test('a change in the background that is not a Python script is ended by this pr
     env: { GO: path.join(folder, 'never') },
   });
   await vi.waitUntil(() => isEnded(Number(stdout.split(' ')[1])), 20_000);
+  expect(isEnded(Number(stdout.split(' ')[1]))).toBe(true);
 });
 
 test.each(['apply', 'stop'])('closing the runner leaves a running %s running', async (command) => {
-  const [go, finished, started] = [`go-${command}`, `finished-${command}`, `started-${command}`].map((name) =>
-    path.join(folder, name),
-  ) as [string, string, string];
+  const fileOf = (event: string): string => path.join(folder, `${event}-${command}`);
+  const [go, finished, started] = [fileOf('go'), fileOf('finished'), fileOf('started')];
   const argv = command === 'apply' ? apply : stop;
   const runner = runnerOf('slow-change.mjs');
   const running = runner.change(argv, consentTo(argv), {

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import getPort from 'get-port';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as z from 'zod';
 import type { WireRule } from '../../../src/dstack/run/wire-rule.ts';
@@ -19,15 +19,16 @@ const server = createServer((request, response) => {
     const path = request.url ?? '';
     const text = Buffer.concat(chunks).toString();
     received.push({ path, body: text === '' ? undefined : JSON.parse(text) });
-    if (cut.has(path)) return void request.socket.destroy();
-    response.end(JSON.stringify(answers[path] ?? {}));
+    if (cut.has(path)) request.socket.destroy();
+    else response.end(JSON.stringify(answers[path] ?? {}));
   });
 });
 let url = '';
 
 beforeAll(async () => {
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const port = await getPort({ host: '127.0.0.1' });
+  await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${port}`;
 });
 afterAll(() => void server.close());
 beforeEach(() => {
@@ -93,16 +94,17 @@ const apply = (spec: object, more: object = {}): Sent => ({
   body: { plan: { run_spec: spec, current_resource: null }, force: false, ...more },
 });
 
-test.each(['runs/list', 'runs/get', 'fleets/get', 'logs/poll', 'runs/get_plan', 'volumes/list'])(
-  'a command that may change nothing reads %s',
-  async (path) => {
-    const { results: statuses } = await send({}, [{ path: `${MAIN}/${path}`, body: {} }]);
-    expect(statuses).toEqual(['200']);
-    expect(received).toHaveLength(1);
-  },
-);
+test('a command that may change nothing reads and plans', async () => {
+  const paths = ['runs/list', 'runs/get', 'fleets/get', 'logs/poll', 'runs/get_plan', 'volumes/list'];
+  const { results: statuses } = await send(
+    {},
+    paths.map((path) => ({ path: `${MAIN}/${path}`, body: {} })),
+  );
+  expect(statuses).toEqual(paths.map(() => '200'));
+  expect(received).toHaveLength(paths.length);
+});
 
-test.each([
+const CHANGES = [
   'runs/apply',
   'runs/stop',
   'runs/delete',
@@ -115,11 +117,16 @@ test.each([
   'files/upload_archive',
   'runs/submit_something_new',
   'budget',
-])('a command that may change nothing never sends %s', async (path) => {
-  const { events, results: errors } = await send({}, [{ path: `${MAIN}/${path}`, body: { runs_names: ['train'] } }]);
+];
+
+test('a command that may change nothing never sends a change, known or not', async () => {
+  const { events, results: errors } = await send(
+    {},
+    CHANGES.map((path) => ({ path: `${MAIN}/${path}`, body: { runs_names: ['train'] } })),
+  );
   expect(received).toEqual([]);
-  expect(errors).toEqual(['Denied']);
-  expect(events).toMatchObject([{ event: 'denied', path }]);
+  expect(errors).toEqual(CHANGES.map(() => 'Denied'));
+  expect(events).toMatchObject(CHANGES.map((path) => ({ event: 'denied', path })));
 });
 
 test('nothing goes to another host, port or scheme than those of the server', async () => {

@@ -20,11 +20,7 @@ test.each([
     { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://127.0.0.1:4318/v1/traces' },
     'http/protobuf',
   ],
-  [
-    'only the exporter is named, with the default collector',
-    { OTEL_TRACES_EXPORTER: 'otlp' },
-    'http/protobuf',
-  ],
+  ['only the exporter is named, with the default collector', { OTEL_TRACES_EXPORTER: 'otlp' }, 'http/protobuf'],
   ['OpenTelemetry is explicitly not disabled', { ...ENDPOINT, OTEL_SDK_DISABLED: 'false' }, 'http/protobuf'],
   ['JSON is requested', { ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, 'http/json'],
   [
