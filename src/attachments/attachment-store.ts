@@ -156,7 +156,7 @@ export function isSystemError(error: unknown): error is Error & { readonly code:
 }
 
 /** Returns true for the error of a missing file. */
-export function isMissing(error: unknown): boolean {
+function isMissing(error: unknown): boolean {
   return isSystemError(error) && error.code === 'ENOENT';
 }
 

@@ -18,7 +18,7 @@ const CHANGE_MS = 10_000;
 const submissions = z.array(z.object({ at: z.number(), hourly: z.number() }));
 type Submissions = z.output<typeof submissions>;
 
-/** What the room under `max_active` is judged by. */
+/** Decides how much room `max_active` leaves. */
 export interface RoomScope extends Pick<PlanScope, 'dstack' | 'policy'> {
   readonly stateDir: string;
 }

@@ -65,7 +65,7 @@ export function parseText(text: string, shownPath: string, { uniqueKeys = false 
   return { text, document, lines, ...toValue(document, shownPath) };
 }
 
-/** What dstack's loader reads as a number with a point: `.` and `-.5` are texts to it (yaml/resolver.py). */
+/** Matches what dstack's loader reads as a number with a point: `.` and `-.5` are texts to it (yaml/resolver.py). */
 const FLOAT = /^(?:[-+]?[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)$/;
 
 /** Replaces the rule for floating-point numbers by the one of dstack's loader. */

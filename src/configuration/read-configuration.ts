@@ -70,7 +70,7 @@ function countCopies(value: Readonly<Record<string, unknown>>): number | undefin
   if (typeof counted === 'number') return counted;
   const range = z.object({ max: z.number() }).safeParse(counted);
   if (range.success) return range.data.max;
-  // Longer ones are no count, and would be searched in quadratic time.
+  // A longer one isn't a count, and would be searched in quadratic time.
   if (typeof counted !== 'string' || counted.length > MAX_COUNT_CHARS) return undefined;
   const most = /^\s*(?:\d+\s*\.\.)?\s*(\d+)\s*$/.exec(counted)?.[1];
   return most === undefined ? undefined : Number(most);

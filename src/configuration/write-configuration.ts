@@ -32,7 +32,7 @@ export interface WriteResult {
   readonly diff: string;
   readonly hash: string;
   readonly previous: { readonly text: string; readonly hash: string } | undefined;
-  /** The previous text can be shown as it is, to undo the change: it is short, and has no secrets or hidden characters. */
+  /** The previous text can be shown unchanged, to undo the change: it is short, and has no secrets or hidden characters. */
   readonly isRepeatable: boolean;
   /** The file was written, but its last audit log entry wasn't. */
   readonly unrecorded: boolean;

@@ -1,7 +1,7 @@
 const PLAIN_WORD = /^[\w@%+=:,./-]+$/;
 
 /** Quotes a word for a POSIX shell, if necessary. Every command that a person is advised to run is quoted by it. */
-export const quoteWord = (word: string): string =>
+const quoteWord = (word: string): string =>
   PLAIN_WORD.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 
 /** Formats a command as it would be typed into a shell. */

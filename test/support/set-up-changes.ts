@@ -80,7 +80,7 @@ export interface ChangesOptions {
   readonly policy?: string;
   readonly settings?: Partial<Omit<PolicyWatchOptions, 'policy'>>;
   readonly defaultProject?: string;
-  /** The state folder. Defaults to one of its own. */
+  /** The state folder. Defaults to a new one. */
   readonly stateDir?: string;
   readonly envFiles?: boolean;
   readonly dialog?: Dialog;

@@ -24,7 +24,7 @@ export interface RedeemSteps<R> {
 export type Redeemed<R> = Question | Waiting | ({ readonly kind: 'redeemed'; readonly repeated: boolean } & Used<R>);
 
 /** The end of a redemption that was begun, in the order of the change service: plan again, grant, execute, finish. */
-export async function carryOut<R extends { readonly outcome: string }>(
+async function carryOut<R extends { readonly outcome: string }>(
   begun: Begun<R>,
   steps: RedeemSteps<R>,
 ): Promise<Redeemed<R>> {

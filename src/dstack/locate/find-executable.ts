@@ -138,7 +138,7 @@ const FIRST_BYTES = 4096;
  * Returns the Python interpreter named in the first lines of an entry script; undefined if the file isn't a Python script or the
  * interpreter is missing. Links aren't resolved: the python of a virtual environment is a link, and works because of its location.
  */
-export async function readInterpreter(file: string, pathFolders: readonly string[]): Promise<string | undefined> {
+async function readInterpreter(file: string, pathFolders: readonly string[]): Promise<string | undefined> {
   const named = interpreterNamedIn(await readStart(file).catch(() => ''));
   if (named === undefined || !PYTHON.test(path.basename(named))) return undefined;
   const places = path.isAbsolute(named) ? [named] : pathFolders.map((folder) => path.join(folder, named));

@@ -205,7 +205,7 @@ export interface ProcessOptions {
 const MAX_STDERR_CHARS = 2000;
 
 /** Starts the process of a worker. If the start fails, `exited` resolves. */
-export function spawnWorker({ executable, interpreter, workerFiles, env, log }: ProcessOptions): WorkerProcess {
+function spawnWorker({ executable, interpreter, workerFiles, env, log }: ProcessOptions): WorkerProcess {
   const script = path.join(workerFiles, 'warm_worker.py');
   // Pipes on 0, 1 and 2, as for a command: Python chooses its buffering and encodings by them.
   const child = spawn(interpreter, ['-B', script, executable], {

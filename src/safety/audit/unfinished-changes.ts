@@ -65,7 +65,7 @@ export class UnfinishedChanges {
     try {
       this.#notes = await this.#close(describeState);
     } catch {
-      // The lines stay as they are, for the next server.
+      // The lines stay unchanged, for the next server.
     }
   }
 

@@ -29,7 +29,7 @@ afterAll(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-/** Returns the longest time for which the event loop stood. */
+/** Returns the longest time for which the event loop was blocked. */
 async function delayOf(work: () => Promise<unknown>): Promise<number> {
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
@@ -65,7 +65,7 @@ test.each([
   expect(await delayOf(check)).toBeLessThan(MAX_DELAY_MS);
 });
 
-test('a count of nodes with very many spaces is no count', async () => {
+test('a count of nodes with very many spaces isn’t a count', async () => {
   for (const spaces of [150_000, 199_000]) {
     const text = `type: task\nnodes: "${' '.repeat(spaces)}x"\n`;
     const read = (): Promise<unknown> => Promise.resolve(readConfigurationHead(Buffer.from(text), 'x').copies);

@@ -34,6 +34,6 @@ test.each<[string, readonly string[]]>([
   expect(await sendThrough(...chunks)).toEqual({ lines: ['a\n', 'b\n'], dropped: 1 });
 });
 
-test('a line without its end is no message', async () => {
+test('a line without its end isn’t a message', async () => {
   expect(await sendThrough('a\n', 'b')).toEqual({ lines: ['a\n'], dropped: 0 });
 });

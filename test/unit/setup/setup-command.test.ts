@@ -155,7 +155,7 @@ describe('the workspace of a client without a project', () => {
     expect(await desktop()).toContain('"DSTACK_MCP_WORKSPACE": "/my/runs"');
   });
 
-  test('is a folder of its own if the current one is the home folder, and nothing is written without an answer', async () => {
+  test('is a separate folder if the current one is the home folder, and nothing is written without an answer', async () => {
     await expect(setUp('claude-desktop', { says: true, folder: ' ' })).rejects.toMatchObject({
       message: 'No folder was chosen. Nothing was changed.',
       hint: expect.stringContaining('--workspace'),
@@ -188,7 +188,7 @@ describe('a policy file', () => {
 });
 
 describe('a file that may not be written', () => {
-  test('is refused if it is read-only, and stays as it is', async () => {
+  test('is refused if it is read-only, and stays unchanged', async () => {
     await writeCursor(OLD, 0o444);
     await expect(setUp('cursor --yes')).rejects.toMatchObject({
       code: 'invalid-file',

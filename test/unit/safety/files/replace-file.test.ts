@@ -45,7 +45,7 @@ async function refusalOf(promise: Promise<void>): Promise<ToolError> {
   throw error;
 }
 
-test('a read-only file is refused, and stays as it is', async () => {
+test('a read-only file is refused, and stays unchanged', async () => {
   writeFileSync(file, 'type: task\n');
   chmodSync(file, 0o444);
   expect(await refusalOf(replaceFile(file, 'new', { exists: true, isUnchanged: unchanged }))).toMatchObject({
