@@ -35,6 +35,8 @@ type CheckedCli = Pick<Cli, 'executable' | 'version' | 'catalog' | 'worker'>;
 
 /** The services that doctor checks. */
 export interface DoctorSources {
+  /** Checks this computer. Defaults to `checkMachine`. */
+  readonly machine?: typeof checkMachine;
   readonly settings: Pick<Settings, 'warm' | 'maxPrice' | 'confirm' | 'readOnly' | 'workspace' | 'stateDir'>;
   readonly policy: Pick<PolicyWatch, 'state'>;
   readonly dialog: Pick<Dialog, 'availability'>;
@@ -58,7 +60,7 @@ export async function checkSetup(sources: DoctorSources, client?: ClientCapabili
   const { check, found } = await checkExecutable(sources);
   const rest = await Promise.all([
     ...(found === undefined ? [] : [checkCommands(found), checkCatalog(found), checkServer(sources)]),
-    ...checkMachine(sources),
+    ...(sources.machine ?? checkMachine)(sources),
   ]);
   return {
     checks: [

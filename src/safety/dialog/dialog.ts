@@ -19,15 +19,22 @@ export interface DialogOptions {
   readonly setting: 'auto' | 'off';
   readonly platform?: NodeJS.Platform;
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Defaults to a search for the platform's dialog program. */
+  readonly search?: typeof findDialog;
 }
 
 /** The only program that was tried with real windows. Of the others, only the commands are tested. */
 const TRIED = 'zenity';
 
 /** Creates the dialogs of this machine. One is open at a time; the others wait. */
-export function createDialog({ setting, platform = process.platform, env = process.env }: DialogOptions): Dialog {
+export function createDialog({
+  setting,
+  platform = process.platform,
+  env = process.env,
+  search = findDialog,
+}: DialogOptions): Dialog {
   const find = (): FoundDialog =>
-    setting === 'off' ? { kind: 'unavailable', why: 'dialogs are disabled' } : findDialog({ platform, env });
+    setting === 'off' ? { kind: 'unavailable', why: 'dialogs are disabled' } : search({ platform, env });
   let turn: Promise<unknown> = Promise.resolve();
   const show = async (request: DialogRequest, signal: AbortSignal): Promise<DialogAnswer> => {
     const found = find();

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ToolError } from '../../../src/core/errors.ts';
 import { ownTranscript } from '../../../src/core/transcript.ts';
 import type { Transcript } from '../../../src/core/transcript.ts';
@@ -9,9 +9,6 @@ import { noCounts } from '../../../src/observability/counters.ts';
 import { auditEntry } from '../../../src/safety/audit/audit-log.ts';
 import { pendingChange } from '../../support/pending-change.ts';
 import { recordedCatalog } from '../../support/recorded-catalog.ts';
-
-// It starts ssh.
-vi.mock('../../../src/doctor/machine-checks.ts', () => ({ checkMachine: () => [] }));
 
 type Cli = Awaited<ReturnType<DoctorSources['cli']>>;
 
@@ -33,6 +30,8 @@ const failed = (stderr: string): Transcript => ({
 
 function sourcesOf(more: Partial<DoctorSources> = {}, transcript = ownTranscript('ps', '')): DoctorSources {
   return {
+    // The real one starts ssh.
+    machine: () => [],
     settings: { warm: true, maxPrice: undefined, confirm: 'ask', readOnly: false, workspace: [], stateDir: '/state' },
     policy: { state: () => ({ kind: 'none' }) },
     dialog: { availability: () => ({ kind: 'unavailable', why: 'no desktop' }) },

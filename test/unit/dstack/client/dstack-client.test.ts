@@ -167,6 +167,9 @@ const FIXABLE: Readonly<Partial<Record<FailureCode, Output>>> = {
   'no-project': 'error-no-default-project',
   unauthorized: 'error-token',
   'not-dstack': 'error-html',
+  'not-sent': printed(
+    'dstack-mcp did not send this request (runs/archive): no consent covers it, or it was sent before.',
+  ),
   'version-mismatch': printed('Status code 404 when requesting http://127.0.0.1:3999/api/x'),
   'no-answer': 'stop-eof',
   traceback: printed('', 'Traceback (most recent call last):\n  File "a.py"\nKeyError: 1'),

@@ -1,9 +1,9 @@
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import type { DialogTool } from '../../../../src/safety/dialog/dialog-commands.ts';
 import { createDialog } from '../../../../src/safety/dialog/dialog.ts';
-import { findDialog } from '../../../../src/safety/dialog/find-dialog.ts';
+import type { FoundDialog } from '../../../../src/safety/dialog/find-dialog.ts';
 
-vi.mock('../../../../src/safety/dialog/find-dialog.ts', () => ({ findDialog: vi.fn<typeof findDialog>() }));
+const unavailable: FoundDialog = { kind: 'unavailable', why: 'no desktop' };
 
 test.each<[DialogTool, string]>([
   ['zenity', 'zenity'],
@@ -11,12 +11,15 @@ test.each<[DialogTool, string]>([
   ['osascript', 'osascript (experimental)'],
   ['powershell', 'powershell (experimental)'],
 ])('the availability of a dialog by %s is reported as %s', (tool, shown) => {
-  vi.mocked(findDialog).mockReturnValue({ kind: 'available', tool, file: `/usr/bin/${tool}` });
-  expect(createDialog({ setting: 'auto' }).availability()).toEqual({ kind: 'available', tool: shown });
+  const search = (): FoundDialog => ({ kind: 'available', tool, file: `/usr/bin/${tool}` });
+  expect(createDialog({ setting: 'auto', search }).availability()).toEqual({ kind: 'available', tool: shown });
 });
 
 test('an unavailable dialog is reported with the reason', () => {
-  vi.mocked(findDialog).mockReturnValue({ kind: 'unavailable', why: 'no desktop' });
-  expect(createDialog({ setting: 'auto' }).availability()).toEqual({ kind: 'unavailable', why: 'no desktop' });
-  expect(createDialog({ setting: 'off' }).availability()).toEqual({ kind: 'unavailable', why: 'dialogs are disabled' });
+  const search = (): FoundDialog => unavailable;
+  expect(createDialog({ setting: 'auto', search }).availability()).toEqual(unavailable);
+  expect(createDialog({ setting: 'off', search }).availability()).toEqual({
+    kind: 'unavailable',
+    why: 'dialogs are disabled',
+  });
 });
