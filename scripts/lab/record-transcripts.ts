@@ -80,6 +80,7 @@ async function prepare(): Promise<Place> {
     onProgress: say,
   });
   ends.push(() => sandbox.stop());
+  await limitOffers(sandbox);
   await createProjects(sandbox);
   const folder = await mkdtemp(path.join(tmpdir(), 'record-'));
   ends.push(() => rm(folder, { recursive: true, force: true }));
@@ -103,6 +104,16 @@ async function prepareEnvironment(version: string): Promise<string> {
   const folder = version === DSTACK_VERSION ? path.join(cache, 'python') : path.join(cache, 'matrix', version);
   await preparePythonEnvironment({ folder, version, onProgress: say });
   return folder;
+}
+
+/** Leaves the offers that the tests of the readers name: two available ones, and one that is sold out. */
+async function limitOffers({ controls: { cloud } }: Sandbox): Promise<void> {
+  const offers = cloud.offers.filter(({ instanceType }) =>
+    ['rtx4090.1', 'rtx5090.1', 'rtx5090.2'].includes(instanceType),
+  );
+  await cloud.setOffers(
+    offers.map((offer) => (offer.instanceType === 'rtx5090.2' ? { ...offer, available: 0 } : offer)),
+  );
 }
 
 /** Creates the project of the recordings and one without fleets. */

@@ -28,14 +28,11 @@ export const SERVICE = {
   model: 'foo/bar',
   resources: GPU,
 };
-/** Of the sandbox's offers, those that the tests of the readers name. */
-const TYPES = ['rtx4090.1', 'rtx5090.1', 'rtx5090.2'];
 export const FLEET = {
   type: 'fleet',
   name: 'lab-cloud',
   nodes: '0..4',
   backends: ['cloudrift'],
-  instance_types: TYPES,
   idle_duration: '5m',
 };
 export const VOLUME = { type: 'volume', name: 'lab-vol', backend: 'runpod', region: 'EU-RO-1', size: '100GB' };
@@ -50,6 +47,7 @@ export const FILES: Readonly<Record<string, object | string>> = {
   'any.dstack.yml': {
     type: 'task',
     name: 'any',
+    image: 'alpine',
     commands: ['sleep infinity'],
     resources: { ...SMALL, gpu: '1..2' },
     max_price: 1.5,
@@ -78,7 +76,6 @@ export const FILES: Readonly<Record<string, object | string>> = {
     type: 'fleet',
     nodes: 1,
     backends: ['cloudrift'],
-    instance_types: TYPES,
     resources: { gpu: 'RTX4090' },
   },
   'fleet3.dstack.yml': {
@@ -104,7 +101,6 @@ export const FILES: Readonly<Record<string, object | string>> = {
     max_ttft: 1,
     min_context_length: 1024,
     concurrency: 1,
-    fleets: ['lab-cloud'],
   },
   // Configurations that dstack rejects.
   'env.dstack.yml': { ...TASK, name: 'lab-env', env: ['HF_TOKEN'] },

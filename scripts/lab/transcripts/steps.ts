@@ -46,6 +46,18 @@ const FLEETS: readonly Step[] = [
   record('fleet-get-not-found', 'fleet --project lab get no-such-fleet --json'),
 ];
 
+/** Before any run: its idle instance would be an offer, too. */
+const OFFERS: readonly Step[] = [
+  record('offer', 'offer --max-offers 5'),
+  record('offer-gpu', 'offer --gpu RTX4090,RTX5090'),
+  record('offer-none', 'offer --gpu H200:8'),
+  record('offer-json', 'offer --json --max-offers 2 --gpu 1..'),
+  record('offer-group-gpu', 'offer --group-by gpu'),
+  record('offer-group-backend', 'offer --group-by gpu,backend --gpu 1..'),
+  record('offer-group-region', 'offer --group-by gpu,backend,region --gpu 1..'),
+  record('offer-group-json', 'offer --group-by gpu --json --gpu 1..'),
+];
+
 const TASKS: readonly Step[] = [
   plan('task-create', 'task'),
   record('plan-task-no-fleets', 'apply -f any.dstack.yml --project out-empty'),
@@ -92,10 +104,6 @@ const TASKS: readonly Step[] = [
   record('ps-failed', 'ps -a'),
   record('ps-failed-verbose', 'ps -a -v'),
   record('run-get-no-offers', 'run --project lab get big --json'),
-  run('apply -f task.dstack.yml -y -d'),
-  wait('lab-task', 'running'),
-  record('stop-aborted', 'stop -x -y lab-task'),
-  wait('lab-task', 'terminated'),
 ];
 
 const OTHER_RUNS: readonly Step[] = [
@@ -141,6 +149,10 @@ const OTHER_RUNS: readonly Step[] = [
   wait('lab-fail', 'failed'),
   record('run-get-failed', 'run --project lab get lab-fail --json'),
   record('ps-mixed', 'ps -a -v'),
+  run('apply -f task.dstack.yml -y -d'),
+  wait('lab-task', 'running'),
+  record('stop-aborted', 'stop -x -y lab-task'),
+  wait('lab-task', 'terminated'),
   record('delete-run', 'delete -f task.dstack.yml -y'),
   record('delete-run-not-found', 'delete -f any.dstack.yml -y'),
 ];
@@ -167,19 +179,11 @@ const VOLUMES_AND_GATEWAYS: readonly Step[] = [
 ];
 
 const LISTS: readonly Step[] = [
-  record('offer', 'offer --max-offers 5'),
-  record('offer-gpu', 'offer --gpu RTX4090,RTX5090'),
-  record('offer-none', 'offer --gpu H200:8'),
-  record('offer-json', 'offer --json --max-offers 2 --gpu 1..'),
-  record('offer-group-gpu', 'offer --group-by gpu'),
-  record('offer-group-backend', 'offer --group-by gpu,backend --gpu 1..'),
-  record('offer-group-region', 'offer --group-by gpu,backend,region --gpu 1..'),
-  record('offer-group-json', 'offer --group-by gpu --json --gpu 1..'),
   plan('preset-create', 'preset'),
   record('plan-preset-no-fleets', 'apply -f preset.dstack.yml --project out-empty'),
   record('preset-list', 'preset list'),
   record('project-list', 'project list'),
-  run('secret set lab_token hunter2 -y'),
+  run('secret set lab_token hunter2'),
   record('secret-list', 'secret list'),
   record('export-list', 'export list'),
   record('import-list', 'import list'),
@@ -216,6 +220,7 @@ const ERRORS: readonly Step[] = [
 /** All steps, in an order in which each finds the state that it needs. */
 export const STEPS: readonly Step[] = [
   ...FLEETS,
+  ...OFFERS,
   ...TASKS,
   ...OTHER_RUNS,
   ...VOLUMES_AND_GATEWAYS,
