@@ -288,7 +288,7 @@ test('a change in the background that is not a Python script is ended by this pr
     env: { GO: path.join(folder, 'never') },
   });
   await vi.waitUntil(() => isEnded(Number(stdout.split(' ')[1])), 20_000);
-  expect(isEnded(Number(stdout.split(' ')[1]))).toBe(true);
+  expect(await isEnded(Number(stdout.split(' ')[1]))).toBe(true);
 });
 
 test.each(['apply', 'stop'])('closing the runner leaves a running %s running', async (command) => {
