@@ -8,6 +8,7 @@ import type { UnfinishedChanges } from '../safety/audit/unfinished-changes.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ToolError } from '../core/errors.ts';
+import type { Transcript } from '../core/transcript.ts';
 import { readFailure } from '../dstack/output/read-failure.ts';
 import type { FailureCode } from '../dstack/output/failure-table.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
@@ -175,9 +176,17 @@ async function checkProject(
   dstack: DoctorSources['dstack'],
   { project, server }: { readonly project: string; readonly server: string },
 ): Promise<DoctorCheck> {
-  const { transcript } = await dstack.tryRead({ command: 'fleet' }, { guarded: false });
+  const valid: DoctorCheck = { name: 'project', state: 'ok', found: `${project}: its token is valid` };
+  let transcript: Transcript;
+  try {
+    ({ transcript } = await dstack.tryRead({ command: 'fleet' }, { guarded: false }));
+  } catch (error) {
+    // A CLI that doesn't document the command: the check of commands reports it.
+    if (error instanceof ToolError) return valid;
+    throw error;
+  }
   const failure = readFailure(transcript);
-  if (failure === undefined) return { name: 'project', state: 'ok', found: `${project}: its token is valid` };
+  if (failure === undefined) return valid;
   const { code, message, hint } = failure;
   if (!PROJECT_NOT_FOUND.test(`${transcript.stdout}\n${transcript.stderr}`))
     return { name: 'project', state: 'error', found: `project ${project} on ${server}: ${message}`, fix: hint, code };

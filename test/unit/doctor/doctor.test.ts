@@ -83,6 +83,17 @@ describe('a setup', () => {
     expect(checks['commands']?.found).toContain('run get (get, stop, attach, delete)');
   });
 
+  test('with a dstack too old for fleets is still checked to the end', async () => {
+    const { dstack } = sourcesOf();
+    const tooOld = new ToolError('cli-too-old', 'dstack 0.16.5 documents no `fleet`.', 'Upgrade it.');
+    const tryRead: typeof dstack.tryRead = async (request) => {
+      if (request.command === 'fleet') throw tooOld;
+      return dstack.tryRead(request);
+    };
+    const checks = await checksOf(sourcesOf({ dstack: { ...dstack, tryRead } }));
+    expect(checks['project']?.state).toBe('ok');
+  });
+
   test.for([
     [
       'a rejected token',
