@@ -43,7 +43,7 @@ const GROUPS: readonly Folder[] = [{ folder: 'src/safety', what: 'consent, polic
 
 /** Folders outside of the server. */
 const OTHERS: readonly Folder[] = [
-  { folder: 'worker', what: 'the Python side of src/dstack/warm' },
+  { folder: 'worker', what: 'the Python side of src/dstack: warm worker, launcher, gate on requests' },
   { folder: 'ui', what: 'the card, a page that MCP hosts show (MCP Apps)' },
   { folder: 'sandbox', what: 'a real dstack server with simulated machines, for the demo and the tests' },
   { folder: 'skills', what: 'instructions for agents, served as a resource' },
