@@ -14,7 +14,7 @@ export const config = defineTool({
   input: z.strictObject({
     action: z.enum(['validate', 'describe', 'schema', 'start', 'find', 'read']),
     file: z.string().min(1).max(4096).optional(),
-    text: z.string().max(10_000_000).optional(),
+    text: z.string().max(1_000_000).optional(),
     property: z.string().min(1).max(200).optional().describe('Or type'),
   }),
   facts: z.object({

@@ -53,8 +53,17 @@ const NEVER_A_WORD: Readonly<Record<string, string>> = {
   'decide.name': 'a text that is compared with the name that has to be typed',
 };
 
+const isOptional = ({ input }: (typeof tools)[number], name: string): boolean =>
+  input.shape[name]?.safeParse(undefined).success === true;
+
 const parameters = tools.flatMap((tool) =>
-  parametersOf(tool.input).map(({ name, bad }) => ({ tool, name, label: `${tool.name}.${name}`, bad })),
+  parametersOf(tool.input).map(({ name, bad }) => ({
+    tool,
+    name,
+    label: `${tool.name}.${name}`,
+    // Models often fill optional parameters with an empty text: it counts as absent.
+    bad: bad.filter(({ what }) => what !== 'an empty text' || !isOptional(tool, name)),
+  })),
 );
 
 const required = (input: (typeof tools)[number]['input']): Record<string, unknown> =>
