@@ -69,7 +69,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
   });
 
   test.each([
-    ['run-task', 'fleet', 'on', ['on-prem']],
+    ['run-task', 'fleet', 'on-pr', ['on-prem']],
     ['run-task', 'volume', 'zzz', []],
     ['deploy-model', 'gateway', 'zzz', []],
     ['open-dev-environment', 'ide', 'c', ['cursor']],
