@@ -1,67 +1,18 @@
 import { execa } from 'execa';
 import getPort from 'get-port';
 import { createServer } from 'node:net';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import * as z from 'zod';
-import { stopRuns } from '../support/ask-server.ts';
-import { collectEnds } from '../support/collect-ends.ts';
-import { CLIENTS, connect } from '../support/connect.ts';
-import type { Answer, ClientKind, TestClient } from '../support/connect.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import { CLIENTS } from '../support/connect.ts';
+import type { TestClient } from '../support/connect.ts';
 import { processesIn } from '../support/processes.ts';
-import { createTestHome, task, uniqueName } from '../support/test-home.ts';
-import type { TestHome } from '../support/test-home.ts';
-import { until, waitForRun } from '../support/wait.ts';
+import { until } from '../support/wait.ts';
+import { attach, attachmentsOf, PORT, setUpAttach } from '../support/set-up-attach.ts';
 
-const PORT = 8000;
-const atEnd = collectEnds(afterAll);
-let home: TestHome;
-let run: string;
-
-const attachments = z.array(
-  z.looseObject({
-    id: z.string(),
-    run: z.string(),
-    state: z.string(),
-    sshCommand: z.string().optional(),
-    ideLink: z.string().optional(),
-    ports: z.array(z.object({ localPort: z.number(), remotePort: z.number() })).optional(),
-  }),
-);
-
-const attachmentsOf = ({ facts }: Answer): z.output<typeof attachments> => attachments.parse(facts['attachments']);
-
-async function connectOnce(kind?: ClientKind): Promise<TestClient> {
-  return connect({ env: home.env, ...(kind === undefined ? {} : { kind }) });
-}
-
-/** Attaches, and repeats the call while the instance can't be reached yet. */
-async function attach(client: TestClient, input: Readonly<Record<string, unknown>>): Promise<Answer> {
-  return until(
-    () => client.call('attach', input),
-    (answer) => attachmentsOf(answer)[0]?.state !== 'waiting',
-  );
-}
-
-async function start(configuration: Readonly<Record<string, unknown>>, name: string): Promise<void> {
-  atEnd(() => stopRuns(name));
-  const client = await connect({ env: home.env, atEnd });
-  await home.write(`${name}.dstack.yml`, configuration);
-  const plan = await client.call('plan', { file: `${name}.dstack.yml` });
-  const applied = await client.call('apply', { token: plan.facts['token'] });
-  expect(applied.facts['outcome'], applied.text).toBe('done');
-  await waitForRun(client, name, 'running');
-  await client.close();
-}
-
-beforeAll(async () => {
-  home = await createTestHome({ atEnd });
-  run = uniqueName('attached');
-  await start(task(run, { ports: [PORT], commands: ['python -m http.server 8000'] }), run);
-});
+const { connectOnce, home, run } = setUpAttach();
 
 /** Returns the commands of processes in the home folder, without the server under test and its worker. */
 const others = async (client?: TestClient): Promise<readonly string[]> =>
-  (await processesIn(home.home))
+  (await processesIn(home().home))
     .filter(({ pid, command }) => pid !== client?.pid && !command.includes('warm_worker'))
     .map(({ command }) => command);
 
@@ -77,7 +28,7 @@ test('an attachment forwards a port, runs a command over SSH, and outlives the s
 
   const [ssh = '', ...words] = (attachment?.sshCommand ?? '').split(' ');
   expect(attached.text).toContain(attachment?.sshCommand);
-  const said = await execa(ssh, ['-o', 'BatchMode=yes', ...words, 'hostname'], { env: home.env, extendEnv: false });
+  const said = await execa(ssh, ['-o', 'BatchMode=yes', ...words, 'hostname'], { env: home().env, extendEnv: false });
   expect(said.stdout).toContain(run);
 
   const again = await first.call('attach', { run, ports: [`${localPort}:${PORT}`] });

@@ -1,41 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { runNames } from '../../support/ask-server.ts';
 import { connect } from '../../support/connect.ts';
-import { processesIn } from '../../support/processes.ts';
-import { INITIALIZE, startRawServer } from '../../support/raw-server.ts';
-import type { RawServer } from '../../support/raw-server.ts';
 import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
-import type { TestHome } from '../../support/test-home.ts';
-import { until } from '../../support/wait.ts';
-
-const answered = (server: RawServer, id: number): Promise<unknown> =>
-  until(
-    () => Promise.resolve(server.messages()),
-    (messages) => messages.some((message) => message.id === id),
-  );
-
-const answersTo = (server: RawServer, id: number): readonly unknown[] =>
-  server.messages().filter((message) => message.id === id);
-
-async function start(): Promise<{ home: TestHome; server: RawServer }> {
-  const home = await createTestHome();
-  const server = startRawServer(home.env);
-  server.request(1, 'initialize', INITIALIZE);
-  server.notify('notifications/initialized');
-  await answered(server, 1);
-  return { home, server };
-}
-
-const ps = { name: 'ps', arguments: { last: 1 } };
-const nobodyLeft = (home: TestHome): Promise<unknown> =>
-  until(
-    () => processesIn(home.home),
-    (found) => found.length === 0,
-  );
+import { answered, answersTo, nobodyLeft, ps, startInitialized } from '../../support/initialized-server.ts';
 
 describe('a client that', () => {
   test('stops reading and closes: the server exits, and no process is left', async () => {
-    const { home, server } = await start();
+    const { home, server } = await startInitialized();
     server.closeOutput();
     server.request(2, 'tools/call', ps);
     server.endInput();
@@ -46,7 +17,7 @@ describe('a client that', () => {
   });
 
   test('stops reading, but stays connected: no answer reaches it, and the server exits', async () => {
-    const { home, server } = await start();
+    const { home, server } = await startInitialized();
     server.closeOutput();
     server.request(2, 'tools/call', ps);
     expect(await server.ended).toMatchObject({ signal: null });
@@ -54,7 +25,7 @@ describe('a client that', () => {
   });
 
   test('disconnects during a call: the call ends', async () => {
-    const { home, server } = await start();
+    const { home, server } = await startInitialized();
     server.request(2, 'tools/call', ps);
     await answered(server, 2);
     server.request(3, 'tools/call', { name: 'offer', arguments: {} });
@@ -64,7 +35,7 @@ describe('a client that', () => {
     await nobodyLeft(home);
   });
   test('cancels at any moment: that call is dropped, and the next is answered correctly', async () => {
-    const { home, server } = await start();
+    const { home, server } = await startInitialized();
     await home.write('cancel.dstack.yml', task(uniqueName('cancel')));
     const calls = [ps, { name: 'plan', arguments: { file: 'cancel.dstack.yml' } }, { name: 'offer', arguments: {} }];
     for (let id = 10; id < 40; id += 1) {

@@ -5,35 +5,11 @@ import type { RawServer } from '../../support/raw-server.ts';
 import { createTestHome } from '../../support/test-home.ts';
 import type { TestHome } from '../../support/test-home.ts';
 import { until } from '../../support/wait.ts';
-
-const answered = (server: RawServer, id: number): Promise<unknown> =>
-  until(
-    () => Promise.resolve(server.messages()),
-    (messages) => messages.some((message) => message.id === id),
-  );
-
-const answersTo = (server: RawServer, id: number): readonly unknown[] =>
-  server.messages().filter((message) => message.id === id);
-
-async function start(): Promise<{ home: TestHome; server: RawServer }> {
-  const home = await createTestHome();
-  const server = startRawServer(home.env);
-  server.request(1, 'initialize', INITIALIZE);
-  server.notify('notifications/initialized');
-  await answered(server, 1);
-  return { home, server };
-}
-
-const ps = { name: 'ps', arguments: { last: 1 } };
-const nobodyLeft = (home: TestHome): Promise<unknown> =>
-  until(
-    () => processesIn(home.home),
-    (found) => found.length === 0,
-  );
+import { answered, answersTo, nobodyLeft, ps, startInitialized } from '../../support/initialized-server.ts';
 
 describe('a client that', () => {
   test('sends eleven megabytes in one line: the server exits with the reason, instead of hanging', async () => {
-    const { home, server } = await start();
+    const { home, server } = await startInitialized();
     server.request(2, 'tools/call', { name: 'ps', arguments: { project: 'x'.repeat(11_000_000) } });
     expect(await server.ended).toEqual({ code: 0, signal: null });
     expect(server.stderr()).toMatch(/exceeded maximum size/);
@@ -41,7 +17,7 @@ describe('a client that', () => {
   });
 
   test('sends nine megabytes in one line: refused with a short message, and the next request is answered', async () => {
-    const { server } = await start();
+    const { server } = await startInitialized();
     server.request(2, 'tools/call', { name: 'ps', arguments: { project: 'x'.repeat(9_000_000) } });
     server.request(3, 'tools/call', ps);
     await answered(server, 3);
@@ -50,7 +26,7 @@ describe('a client that', () => {
   });
 
   test('uses an id twice at the same time: both are answered, and the server continues', async () => {
-    const { server } = await start();
+    const { server } = await startInitialized();
     server.request(2, 'tools/call', ps);
     server.request(2, 'tools/list');
     await answered(server, 2);
@@ -60,7 +36,7 @@ describe('a client that', () => {
   });
 
   test('sends five hundred requests at once: each is answered once, with its result or with busy', async () => {
-    const { home, server } = await start();
+    const { home, server } = await startInitialized();
     const ids = Array.from({ length: 500 }, (_, index) => index + 10);
     for (const id of ids)
       server.request(id, 'tools/call', id % 5 === 0 ? ps : { name: 'help', arguments: { command: 'apply' } });
@@ -76,7 +52,7 @@ describe('a client that', () => {
   });
 
   test('sends notifications about unknown requests: they are ignored', async () => {
-    const { server } = await start();
+    const { server } = await startInitialized();
     server.notify('notifications/cancelled', { requestId: 999, reason: 'never sent' });
     server.notify('notifications/progress', { progressToken: 'nobody', progress: 1 });
     server.notify('notifications/no-such-thing', { a: 1 });

@@ -13,6 +13,7 @@ import { createFaultyCli } from '../../support/faulty-cli.ts';
 import type { FaultyCli } from '../../support/faulty-cli.ts';
 import { startFaultyServer } from '../../support/faulty-server.ts';
 import type { FaultyServer } from '../../support/faulty-server.ts';
+import { callTool, resultOf } from '../../support/raw-results.ts';
 
 const atEnd = collectEnds(afterAll);
 
@@ -35,21 +36,6 @@ beforeEach(async () => {
   file = await home.write(`${name}.dstack.yml`, task(name));
   return () => stopRuns(name);
 });
-
-type Result = Readonly<Record<string, unknown>>;
-
-async function resultOf(server: RawServer, id: number): Promise<Result> {
-  const messages = await until(
-    () => Promise.resolve(server.messages()),
-    (all) => all.some((message) => message.id === id && 'result' in message),
-  );
-  const found = messages.find((message) => message.id === id)?.['result'];
-  const content = Object(found)['structuredContent'] ?? {};
-  return content;
-}
-
-const callTool = (server: RawServer, id: number, tool: string, input: Result): void =>
-  server.request(id, 'tools/call', { name: tool, arguments: input });
 
 /** Starts a server whose client can show forms if `forms` is set. */
 function start({ forms = false } = {}): RawServer {
