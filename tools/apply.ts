@@ -7,7 +7,7 @@ export const apply = defineTool({
   name: 'apply',
   title: 'Apply a plan',
   description:
-    'Execute a plan using its confirmation token: submit or update the run, create the fleet, volume or gateway. Call only after the user approves. Plans again first and refuses if anything changed. Returns immediately; follow with get and logs.',
+    'Start or submit the approved job, run, cluster or volume, using the confirmation token of its plan. Call only after the user approves. Refuses if anything changed. Returns immediately; follow with get and logs.',
   effect: 'change',
   input: z.strictObject({ token: confirmationToken }),
   facts: appliedFacts,

@@ -25,7 +25,7 @@ export const attach = defineTool({
   name: 'attach',
   title: 'Attach to a run',
   description:
-    "Connect this computer to a run in the background: forwards its ports to localhost, sets up `ssh <run>`, and returns the link that opens it in VS Code or Cursor. Also shows, lists and stops attachments. Stopping one doesn't stop the run.",
+    'Connect to a run: SSH into the machine, forward its ports to localhost (Jupyter notebook, web UI), open it in VS Code (vscode) or Cursor. Also lists and stops attachments, not runs.',
   effect: 'change',
   input: z.strictObject({
     action: z.enum(['start', 'status', 'stop', 'list']).optional().describe('Defaults to start'),

@@ -9,7 +9,7 @@ export const config = defineTool({
   name: 'config',
   title: 'Validate and scaffold configurations',
   description:
-    "Validate a *.dstack.yml, profiles.yml or text with dstack's own parser: each problem with its line and a fix, plus advice. Describe a type or property (`task`, `service.scaling`); never guess YAML keys. Start from a commented file of a type. Find and read files.",
+    "Check and validate YAML configuration (*.dstack.yml, profiles.yml or text) with dstack's own parser. Describe a type or property (`service.scaling`); never guess YAML keys. Start from a commented example. Find and read files.",
   effect: 'read',
   input: z.strictObject({
     action: z.enum(['validate', 'describe', 'schema', 'start', 'find', 'read']),

@@ -8,7 +8,7 @@ export const deleteTool = defineTool({
   name: 'delete',
   title: 'Delete a fleet, instance, volume, gateway or finished run',
   description:
-    'Delete a fleet, one instance of a fleet, a volume, a gateway or a finished run in two calls: call with `kind` and `name`, or with its `file` (the only way for a run), to preview what would be lost and get a token; after the user approves, call again with only `token` to delete it.',
+    'Delete, remove or shut down a fleet, one instance (machine) of it, a volume, a gateway or a finished run in two calls: with `kind` and `name`, or with `file` (the only way for a run), to preview what would be lost and get a token; after the user approves, with only `token`.',
   effect: 'destroy',
   card: 'change',
   input: z.strictObject({

@@ -6,8 +6,7 @@ import { defineTool } from '../src/tool/tool.ts';
 export const event = defineTool({
   name: 'event',
   title: 'List events',
-  description:
-    'List events: what happened and when, to runs, jobs, fleets, instances and volumes, and who did it. Explains how a run or machine got into its state.',
+  description: 'List events: what happened and when, to runs, jobs, fleets, instances and volumes, and who did it.',
   effect: 'read',
   input: z.strictObject({
     run: resourceName.optional().describe('Events of this run and its jobs'),

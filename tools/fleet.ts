@@ -11,7 +11,7 @@ export const fleet = defineTool({
   name: 'fleet',
   title: 'List fleets',
   description:
-    'List fleets and their instances (machines): cloud and on-prem SSH fleets, idle or busy, with prices. With `name`, one fleet in detail. A run needs a fleet with matching resources.',
+    'List fleets (clusters) and their instances (machines, nodes): cloud and on-prem SSH fleets, idle or busy, with prices. With `name`, one in detail.',
   effect: 'read',
   input: z.strictObject({ name: resourceName.optional(), verbose: z.boolean().optional(), project }),
   facts: z.object({ fleets: z.array(fleetRow), fleet: resourceFacts }),

@@ -51,7 +51,7 @@ export const get = defineTool({
   name: 'get',
   title: 'Get a run, volume or gateway',
   description:
-    "Get one run in detail: status, why it isn't running or failed, price and cost so far, jobs, service URL. Can wait until it is running or finished. Also volumes and gateways, by `kind`.",
+    "Show one run or job in detail: status, why it failed or isn't running, cost so far, service URL. Can wait until it is running or finished. Also volumes and gateways.",
   effect: 'read',
   card: 'run',
   input,

@@ -4,8 +4,7 @@ import { defineTool } from '../src/tool/tool.ts';
 export const help = defineTool({
   name: 'help',
   title: 'Show command help',
-  description:
-    "Show the installed dstack CLI's --help for any command, verbatim: its flags, and for apply the flags of a configuration type. Use it before passing `flags` to another tool.",
+  description: "Show the dstack CLI's --help for any command, verbatim. Use it before passing `flags` to another tool.",
   effect: 'read',
   input: z.strictObject({
     command: z.string().max(100).optional().describe('For example "fleet delete". Lists all commands if omitted'),

@@ -24,8 +24,7 @@ const WITHOUT_PROJECT: ReadonlySet<Kind> = new Set(['projects']);
 export const list = defineTool({
   name: 'list',
   title: 'List volumes, gateways and more',
-  description:
-    'List volumes, gateways, secrets (names only), presets, exports, imports or configured projects. For runs use ps, for fleets fleet, for GPUs offer.',
+  description: 'List volumes, gateways, secrets (names only), presets, exports, imports or configured projects.',
   effect: 'read',
   input: z.strictObject({ kind: z.enum(KINDS), verbose: z.boolean().optional(), project }),
   facts: z.object({ items: z.array(z.record(z.string(), z.string())) }),

@@ -6,7 +6,7 @@ import { defineTool } from '../src/tool/tool.ts';
 export const metrics = defineTool({
   name: 'metrics',
   title: 'Show utilization',
-  description: "Show a run's CPU, memory and GPU utilization: busy, idle or about to run out of memory.",
+  description: "Show a run's GPU utilization, CPU and memory usage: busy, idle or about to run out of memory.",
   effect: 'read',
   input: z.strictObject({ run: resourceName, project }),
   facts: z.object({ rows: z.array(metricsRow) }),

@@ -26,7 +26,7 @@ export const offer = defineTool({
   name: 'offer',
   title: 'List GPU offers',
   description:
-    'List available GPU offers with prices per hour, cheapest first: A100, H100, RTX and others, where, idle or busy. Filter by GPU, memory, spot, price, backend or region; group by gpu for a short overview.',
+    'Find cheap GPU offers with prices per hour, cheapest first: A100, H100, RTX and others, what they cost, spot or on-demand, available or idle. Group by gpu for a short overview.',
   effect: 'read',
   card: 'offers',
   input: z.strictObject({

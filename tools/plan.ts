@@ -7,7 +7,7 @@ export const plan = defineTool({
   name: 'plan',
   title: 'Plan a configuration',
   description:
-    'Run, train, deploy or launch something: the first step. Shows what applying a dstack configuration would do, without doing it: create, update or replace, offers with prices, and what blocks it. For tasks, dev environments, services, fleets, volumes and gateways. Returns the confirmation token required by apply.',
+    'Run, train, fine-tune, deploy or serve on a GPU: a training job, Python script, Docker container, Jupyter notebook, dev environment, service or cluster. A dry run: shows what applying a dstack configuration would do and cost, and returns the token for apply.',
   effect: 'read',
   card: 'change',
   input: z.strictObject({ file: configurationFile, project, flags: extraFlags }),

@@ -13,7 +13,7 @@ export const ps = defineTool({
   name: 'ps',
   title: 'List runs',
   description:
-    'List runs with status, backend, GPU and price: running, pending or finished. Without `all`, finished runs are hidden while any run is active. For one run in detail, use get.',
+    'List runs (jobs) with status, GPU and price: running, pending in the queue or finished. Without `all`, finished runs are hidden while any run is active.',
   effect: 'read',
   card: 'runs',
   input: z.strictObject({

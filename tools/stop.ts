@@ -8,7 +8,7 @@ export const stop = defineTool({
   name: 'stop',
   title: 'Stop a run',
   description:
-    'Stop a run in two calls: call with `run` to preview what would be stopped and get a token; after the user approves, call again with only `token` to stop it. `abort` stops it without a graceful shutdown.',
+    'Stop, cancel, kill or terminate a run or job in two calls: with `run`, to preview and get a token; after the user approves, with only `token`. `abort` skips the graceful shutdown.',
   effect: 'destroy',
   card: 'change',
   input: z.strictObject({

@@ -14,7 +14,7 @@ export const writeConfig = defineTool({
   name: 'write_config',
   title: 'Write a configuration file',
   description:
-    'Create or change a *.dstack.yml with its whole text, or with edits that keep comments. Writes only what dstack finds valid; shows the diff.',
+    'Write, create or edit a YAML configuration file (*.dstack.yml): its whole text, or edits that keep comments. Writes only what dstack finds valid.',
   effect: 'change',
   input: z.strictObject({
     file: configurationFile,
