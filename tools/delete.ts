@@ -8,13 +8,13 @@ export const deleteTool = defineTool({
   name: 'delete',
   title: 'Delete a fleet, instance, volume, gateway or finished run',
   description:
-    'Delete, remove or shut down a fleet, one instance (machine) of it, a volume, a gateway or a finished run in two calls: with `kind` and `name`, or with `file` (the only way for a run), to preview what would be lost and get a token; after the user approves, with only `token`.',
+    'Delete, remove or shut down a fleet, one instance (machine) of it, a volume, a gateway or a finished run in two calls: with `type` and `name`, or with `file` (the only way for a run), to preview what would be lost and get a token; after the user approves, with only `token`.',
   effect: 'destroy',
   card: 'change',
   input: z.strictObject({
-    kind: z.enum(['fleet', 'instance', 'volume', 'gateway']).optional(),
+    type: z.enum(['fleet', 'instance', 'volume', 'gateway']).optional(),
     name: resourceName.optional().describe('Resource name; for an instance, the fleet name'),
-    file: configurationFile.optional().describe('A *.dstack.yml, instead of kind and name'),
+    file: configurationFile.optional().describe('A *.dstack.yml, instead of type and name'),
     instance: z.int().min(0).optional().describe('Instance number in the fleet'),
     project,
     token: confirmationToken.optional(),
@@ -31,24 +31,24 @@ export const deleteTool = defineTool({
         );
       return changes.redeem(token, 'delete');
     }
-    const { kind, name, instance, file } = input;
+    const { type, name, instance, file } = input;
     if (file !== undefined) {
-      if ([kind, name, instance].some((value) => value !== undefined))
-        refuse('`file` already says what to delete.', 'Pass either `file`, or `kind` and `name`.');
+      if ([type, name, instance].some((value) => value !== undefined))
+        refuse('`file` already says what to delete.', 'Pass either `file`, or `type` and `name`.');
       return changes.preview({ tool: 'delete', file, project: input.project });
     }
-    if (kind === undefined || name === undefined) {
+    if (type === undefined || name === undefined) {
       refuse(
-        'Without a `token`, delete needs `kind` and `name`, or a `file`.',
-        'fleet, or list with `kind`, returns the names.',
+        'Without a `token`, delete needs `type` and `name`, or a `file`.',
+        'fleet, or list with `type`, returns the names.',
       );
     }
-    if ((kind === 'instance') !== (instance !== undefined)) {
+    if ((type === 'instance') !== (instance !== undefined)) {
       refuse(
-        '`instance` is for `kind: "instance"`, which requires it.',
+        '`instance` is for `type: "instance"`, which requires it.',
         'fleet shows the instances with their numbers.',
       );
     }
-    return changes.preview({ tool: 'delete', kind, name, instance, project: input.project });
+    return changes.preview({ tool: 'delete', kind: type, name, instance, project: input.project });
   },
 });

@@ -29,7 +29,7 @@ const STATUSES = ['submitted', 'provisioning', 'running', 'terminating', 'termin
 
 const input = z.strictObject({
   name: resourceName,
-  kind: z.enum(['run', 'volume', 'gateway']).optional().describe('Defaults to run'),
+  type: z.enum(['run', 'volume', 'gateway']).optional().describe('Defaults to run'),
   wait_for: z
     .enum(['running', 'finished', ...STATUSES.filter((status) => status !== 'running')])
     .optional()
@@ -57,17 +57,17 @@ export const get = defineTool({
   input,
   facts,
   run: (request, context) => {
-    const { kind = 'run' } = request;
-    return kind === 'run' ? getRun(request, context) : getResource(kind, request, context);
+    const { type = 'run' } = request;
+    return type === 'run' ? getRun(request, context) : getResource(type, request, context);
   },
 });
 
-async function getResource(kind: 'volume' | 'gateway', request: Input, { dstack }: ToolContext): Promise<Result> {
-  const transcript = await readResource(kind, request, dstack);
-  const resource = (kind === 'volume' ? readVolume : readGateway)(readJsonOutput(transcript.stdout));
+async function getResource(type: 'volume' | 'gateway', request: Input, { dstack }: ToolContext): Promise<Result> {
+  const transcript = await readResource(type, request, dstack);
+  const resource = (type === 'volume' ? readVolume : readGateway)(readJsonOutput(transcript.stdout));
   return {
     outcome: 'done',
-    summary: `${kind} ${resource.name} is ${resource.status}.`,
+    summary: `${type} ${resource.name} is ${resource.status}.`,
     printed: [show(transcript, request)],
     facts: { resource, status: resource.status },
   };
@@ -113,8 +113,8 @@ async function waitForRun(request: Input, { dstack, deadline }: ToolContext) {
   return waited.value ?? first;
 }
 
-const readResource = (kind: string, { name, project: of }: Input, dstack: ToolContext['dstack']): Promise<Transcript> =>
-  dstack.read({ command: `${kind} get`, flags: { '--json': true, '--project': of }, positionals: [name] });
+const readResource = (type: string, { name, project: of }: Input, dstack: ToolContext['dstack']): Promise<Transcript> =>
+  dstack.read({ command: `${type} get`, flags: { '--json': true, '--project': of }, positionals: [name] });
 
 // The facts have what matters; the JSON of a run is ten times as long.
 const show = (transcript: Transcript, { full }: Input): Printed => ({
@@ -208,7 +208,7 @@ function nextStep(run: RunFacts, isOver: boolean): string {
     if (run.auth === false) return `Service at ${base}, open to everyone who can reach it (\`auth: false\`).`;
     // A token goes only to the server that the user configured, never to an address that the server chose.
     if (run.isServiceOnServer !== true)
-      return `Service at ${base}. It isn't on the configured server: only the user can decide whether this address gets their token (list with kind "gateways" shows the domains of the gateways).`;
+      return `Service at ${base}. It isn't on the configured server: only the user can decide whether this address gets their token (list with type "gateways" shows the domains of the gateways).`;
     return `Service at ${base}, with the header "Authorization: Bearer <the user's dstack token>".`;
   }
   if (run.status === 'running') return 'logs shows its output; attach returns ports, the SSH command and the IDE link.';

@@ -4,11 +4,11 @@ import { readTable } from '../src/dstack/output/read-table.ts';
 import { unrecognized } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
-const KINDS = ['volumes', 'gateways', 'secrets', 'presets', 'exports', 'imports', 'projects'] as const;
-type Kind = (typeof KINDS)[number];
+const TYPES = ['volumes', 'gateways', 'secrets', 'presets', 'exports', 'imports', 'projects'] as const;
+type ListedType = (typeof TYPES)[number];
 
-/** The command that lists each kind. */
-const COMMANDS: Readonly<Record<Kind, string>> = {
+/** The command that lists each type. */
+const COMMANDS: Readonly<Record<ListedType, string>> = {
   volumes: 'volume',
   gateways: 'gateway',
   secrets: 'secret list',
@@ -19,21 +19,21 @@ const COMMANDS: Readonly<Record<Kind, string>> = {
 };
 
 /** Projects are local to the CLI: their command has no --project. */
-const WITHOUT_PROJECT: ReadonlySet<Kind> = new Set(['projects']);
+const WITHOUT_PROJECT: ReadonlySet<ListedType> = new Set(['projects']);
 
 export const list = defineTool({
   name: 'list',
   title: 'List volumes, gateways and more',
   description: 'List volumes, gateways, secrets (names only), presets, exports, imports or configured projects.',
   effect: 'read',
-  input: z.strictObject({ kind: z.enum(KINDS), verbose: z.boolean().optional(), project }),
+  input: z.strictObject({ type: z.enum(TYPES), verbose: z.boolean().optional(), project }),
   facts: z.object({ items: z.array(z.record(z.string(), z.string())) }),
   async run(input, { dstack }) {
     const transcript = await dstack.read({
-      command: COMMANDS[input.kind],
+      command: COMMANDS[input.type],
       flags: {
         '--verbose': input.verbose,
-        '--project': WITHOUT_PROJECT.has(input.kind) ? undefined : input.project,
+        '--project': WITHOUT_PROJECT.has(input.type) ? undefined : input.project,
       },
     });
     const table = readTable(transcript.stdout.split('\n'));
@@ -42,7 +42,7 @@ export const list = defineTool({
     const items = rows.slice(0, 200).map(({ cells }) => cells);
     return {
       outcome: 'done',
-      summary: `${rows.length === 0 ? 'No' : rows.length} ${input.kind}.`,
+      summary: `${rows.length === 0 ? 'No' : rows.length} ${input.type}.`,
       printed: [{ transcript, rest: 'get shows one volume or gateway by name' }],
       facts: { items },
     };

@@ -115,7 +115,7 @@ const noName = (file: string): ToolError =>
   new ToolError(
     'invalid-file',
     `${file} has no \`name\`, so it doesn't say what to delete. Nothing was deleted.`,
-    'Pass `kind` and `name` instead; fleet, ps, or list with `kind` returns the names.',
+    'Pass `type` and `name` instead; fleet, ps, or list with `type` returns the names.',
   );
 
 const fleetInstances = z.looseObject({

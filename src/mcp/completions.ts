@@ -41,8 +41,8 @@ const LISTS: Readonly<
 > = {
   run: { tool: 'ps', input: { last: 100 }, at: 'runs', key: 'name' },
   fleet: { tool: 'fleet', input: {}, at: 'fleets', key: 'name' },
-  volume: { tool: 'list', input: { kind: 'volumes' }, at: 'items', key: 'NAME' },
-  gateway: { tool: 'list', input: { kind: 'gateways' }, at: 'items', key: 'NAME' },
+  volume: { tool: 'list', input: { type: 'volumes' }, at: 'items', key: 'NAME' },
+  gateway: { tool: 'list', input: { type: 'gateways' }, at: 'items', key: 'NAME' },
   type: { tool: 'config', input: { action: 'describe' }, at: 'types', key: '' },
   configuration: { tool: 'config', input: { action: 'find' }, at: 'files', key: 'path' },
   gpu: { tool: 'offer', input: { group_by: ['gpu'], max_offers: 500 }, at: 'gpus', key: 'gpu' },

@@ -126,7 +126,7 @@ export const PROMPTS: readonly Prompt[] = [
         [...given('model', values['model']), ...given('GPU', values['gpu']), ...given('gateway', values['gateway'])],
         [
           'Estimate how much GPU memory the model needs, and explain how. offer with that for prices; fleet for a fleet with matching resources.',
-          'list with kind "gateways": without one, dstack serves the model through its own server, and it cannot scale automatically.',
+          'list with type "gateways": without one, dstack serves the model through its own server, and it cannot scale automatically.',
           `${WRITE} Its type is service, with \`port\` and \`model\`.`,
           `plan with that file. ${SHOW_AND_ASK}`,
           'get with wait_for "running": show me the address and an example request, with a placeholder for the token. logs shows whether the model has loaded.',
@@ -138,7 +138,7 @@ export const PROMPTS: readonly Prompt[] = [
     title: 'Create a fleet',
     description: 'Make machines available to runs: from a cloud on demand, or your own over SSH.',
     arguments: {
-      kind: {
+      type: {
         description: 'cloud (rented when needed) or ssh (your own machines)',
         schema: z.enum(['cloud', 'ssh']),
         required: true,
@@ -149,11 +149,11 @@ export const PROMPTS: readonly Prompt[] = [
     },
     write: (values) =>
       compose(
-        values['kind'] === 'ssh'
+        values['type'] === 'ssh'
           ? 'Create a dstack fleet of my own machines (SSH):'
           : 'Create a dstack fleet of cloud machines:',
         [...given('GPU', values['gpu']), ...given('hosts', values['hosts'])],
-        values['kind'] === 'ssh'
+        values['type'] === 'ssh'
           ? [
               'fleet: check the existing fleets, so that none is created twice.',
               'Ask me for what is missing: addresses, user and the path of the private key. Never ask for the key itself, and never read it.',
@@ -195,7 +195,7 @@ export const PROMPTS: readonly Prompt[] = [
     arguments: { fleet: name('fleet to check; defaults to all of them', 'fleet') },
     write: (values) =>
       compose('Find out how to spend less on dstack:', given('fleet', values['fleet']), [
-        'ps and fleet with `verbose`: what each run and instance costs per hour, and what is idle. list with kind "volumes" and "gateways": what costs money without being used.',
+        'ps and fleet with `verbose`: what each run and instance costs per hour, and what is idle. list with type "volumes" and "gateways": what costs money without being used.',
         'metrics for each run that has been running for a while: idle GPUs, unneeded memory.',
         'offer with the resources of those runs: cheaper offers, and spot for tasks that can be restarted.',
         'Show me a list, largest saving first: the resource, dollars per hour, what would be lost.',

@@ -118,7 +118,7 @@ const REFUSED: readonly Refused[] = [
     { name: '-rf' },
     'invalid-input',
     /name: must be a dstack name/,
-    /get takes: name, kind/,
+    /get takes: name, type/,
   ],
   [
     'a switch with a value',
@@ -208,11 +208,11 @@ const REFUSED: readonly Refused[] = [
     /only the token/,
   ],
   ['neither run nor token', 'stop', {}, 'invalid-input', /needs `run` or `token`/, /ps lists runs/],
-  ['a kind without a name', 'delete', { kind: 'fleet' }, 'invalid-input', /needs `kind` and `name`/, /fleet, or list/],
+  ['a type without a name', 'delete', { type: 'fleet' }, 'invalid-input', /needs `type` and `name`/, /fleet, or list/],
   [
     'an instance of a volume',
     'delete',
-    { kind: 'volume', name: 'vol', instance: 1 },
+    { type: 'volume', name: 'vol', instance: 1 },
     'invalid-input',
     /`instance` is for/,
     /fleet shows the instances/,
@@ -353,10 +353,10 @@ describe('a change that no longer matches the current state is refused, and noth
     ['metrics', { run: 'nosuch-run' }],
     ['event', { run: 'nosuch-run' }],
     ['fleet', { name: 'nosuch-fleet' }],
-    ['get', { name: 'nosuch-volume', kind: 'volume' }],
-    ['get', { name: 'nosuch-gateway', kind: 'gateway' }],
-    ['delete', { kind: 'fleet', name: 'nosuch-fleet' }],
-    ['delete', { kind: 'volume', name: 'nosuch-volume' }],
+    ['get', { name: 'nosuch-volume', type: 'volume' }],
+    ['get', { name: 'nosuch-gateway', type: 'gateway' }],
+    ['delete', { type: 'fleet', name: 'nosuch-fleet' }],
+    ['delete', { type: 'volume', name: 'nosuch-volume' }],
   ] as const)('%s of something that does not exist: %o', async (tool, input) => {
     const answer = await client.call(tool, input);
     expect(answer.isError, answer.text).toBe(true);

@@ -35,7 +35,7 @@ const GOOD: Readonly<Record<string, unknown>> = {
 
 /** Other parameters that an optional parameter needs. */
 const REQUIRED_WITH: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
-  'delete.project': { kind: 'fleet', name: 'good' },
+  'delete.project': { type: 'fleet', name: 'good' },
   'stop.project': { run: 'good' },
   'attach.project': { run: 'good' },
   'config.property': { action: 'describe' },

@@ -205,7 +205,7 @@ test('each result has the view for its card, and a refused or empty one has none
   expect(await views('offer', { group_by: ['gpu'] })).toEqual({ view: 'offers' });
   const none = { view: 'none' };
   expect(await views('get', { name: 'nothing-here' })).toEqual(none);
-  expect(await views('get', { name: 'nothing-here', kind: 'volume' })).toEqual(none);
+  expect(await views('get', { name: 'nothing-here', type: 'volume' })).toEqual(none);
   expect(await views('stop', { run: 'nothing-here' })).toEqual(none);
   expect(await views('ps', { last: 0 })).toEqual(none);
   expect(await views('plan', { file: await home.write('blocked.dstack.yml', { type: 'task' }) })).toEqual(none);

@@ -104,7 +104,7 @@ describe('settings of the operator:', () => {
     for (const [tool, input] of [
       ['apply', { token: 'abcdefg-abcdefg' }],
       ['stop', { run: 'anything' }],
-      ['delete', { kind: 'fleet', name: 'cloud' }],
+      ['delete', { type: 'fleet', name: 'cloud' }],
       ['attach', { run: 'anything' }],
     ] as const) {
       const refused = await client.call(tool, input);

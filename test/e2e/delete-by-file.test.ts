@@ -54,14 +54,14 @@ test('a finished run is deleted by its file and its typed name, unless the file 
 
   const preview = await client.call('delete', { file });
   expect(preview.facts).toMatchObject({ outcome: 'done', operation: 'delete', resource: { kind: 'run', name } });
-  expect((await client.call('get', { name, kind: 'run' })).isError).toBe(false);
+  expect((await client.call('get', { name, type: 'run' })).isError).toBe(false);
   const deleted = await client.call('delete', { token: preview.facts['token'] });
   expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', status: 'gone' });
   expect(asked.at(-1)).toContain(`Type the name ${name} to approve.`);
   expect((await recorder.calls()).filter(([command]) => command === 'delete')).toEqual([
     ['delete', '--file', file, '--yes'],
   ]);
-  const gone = await client.call('get', { name, kind: 'run' });
+  const gone = await client.call('get', { name, type: 'run' });
   expect(gone.facts['code'], gone.text).toBe('not-found');
 });
 
@@ -79,7 +79,7 @@ test('another resource is deleted by its file as it is by its kind and name', as
   const plan = await client.call('plan', { file });
   await client.call('apply', { token: plan.facts['token'] });
   await until(
-    () => client.call('get', { name, kind: 'volume' }),
+    () => client.call('get', { name, type: 'volume' }),
     ({ facts }) => facts['status'] === 'active',
   );
   const { preview, deleted } = await previewAndDelete(client, { file });
@@ -97,7 +97,7 @@ test('a file without a name, and a file together with a name, are rejected with 
   const { name: _name, ...nameless } = task('nameless');
   const file = await home.write('nameless.dstack.yml', nameless);
   expect((await client.call('delete', { file })).facts).toMatchObject({ outcome: 'refused', code: 'invalid-file' });
-  const both = await client.call('delete', { file, kind: 'fleet', name: 'some-fleet' });
+  const both = await client.call('delete', { file, type: 'fleet', name: 'some-fleet' });
   expect(both.facts).toMatchObject({ outcome: 'refused', code: 'invalid-input' });
   const withToken = await client.call('delete', { file, token: '0000000-0000000-0000000-0000000' });
   expect(withToken.facts).toMatchObject({ outcome: 'refused', code: 'invalid-input' });

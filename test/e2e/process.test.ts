@@ -26,7 +26,7 @@ test('ten concurrent calls each get the right answer, with only a few dstack pro
     ['offer', { gpu: 'RTX5090', fleet: ['cloud'] }, /RTX5090/],
     ['plan', { file: `${names[0]}.dstack.yml` }, new RegExp(`Submit the run ${names[0]}\\?`)],
     ['plan', { file: `${names[1]}.dstack.yml` }, new RegExp(`Submit the run ${names[1]}\\?`)],
-    ['list', { kind: 'projects' }, /main/],
+    ['list', { type: 'projects' }, /main/],
     ['help', { command: 'logs' }, /dstack logs/],
   ] as const;
   const answers = await Promise.all(

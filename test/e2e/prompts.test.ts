@@ -61,7 +61,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
   test.each([
     ['run-task', {}],
     ['explain-run', { run: 'Not A Name' }],
-    ['create-fleet', { kind: 'moon' }],
+    ['create-fleet', { type: 'moon' }],
     ['run-task', { command: 'one\ntwo' }],
     ['invented', {}],
   ])('%s refuses %j', async (name, args) => {
@@ -73,7 +73,7 @@ describe.each(CLIENTS)('for the %s', (kind) => {
     ['run-task', 'volume', 'zzz', []],
     ['deploy-model', 'gateway', 'zzz', []],
     ['open-dev-environment', 'ide', 'c', ['cursor']],
-    ['create-fleet', 'kind', '', ['cloud', 'ssh']],
+    ['create-fleet', 'type', '', ['cloud', 'ssh']],
     ['run-task', 'gpu', 'rtx4090', [expect.stringMatching(/^RTX4090/)]],
   ])('%s completes %s from %j', async (name, argument, value, names) => {
     const answer = await client.features.complete({

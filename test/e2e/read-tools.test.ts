@@ -154,7 +154,7 @@ describe('the state of dstack:', () => {
   });
 
   test('list of projects, without their tokens', async () => {
-    const { facts, text } = await ask('list', { kind: 'projects' });
+    const { facts, text } = await ask('list', { type: 'projects' });
     expect(facts['items']).toEqual([expect.objectContaining({ PROJECT: 'main' })]);
     expect(text).not.toContain(inject('sandbox').token);
   });

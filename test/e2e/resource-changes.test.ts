@@ -160,7 +160,7 @@ test('a fleet is created, grows with a run, can’t be deleted while busy, and i
     instances: [{ instance: 0, status: 'busy', pricePerHour: 0.39 }],
   });
 
-  const busy = await client.call('delete', { kind: 'fleet', name: fleet });
+  const busy = await client.call('delete', { type: 'fleet', name: fleet });
   expect(busy.facts, busy.text).toMatchObject({ outcome: 'blocked', operation: 'delete' });
   expect(busy.facts).not.toHaveProperty('token');
   expect(busy.facts['summary']).toContain(`busy: ${fleet}-0`);
@@ -171,14 +171,14 @@ test('a fleet is created, grows with a run, can’t be deleted while busy, and i
     () => client.call('fleet', { name: fleet }),
     ({ text }) => /"status": "idle"/.test(text),
   );
-  const wrong = await client.call('delete', { kind: 'instance', name: fleet, instance: 7 });
+  const wrong = await client.call('delete', { type: 'instance', name: fleet, instance: 7 });
   expect(wrong.facts).toMatchObject({ outcome: 'refused', code: 'invalid-value' });
-  const one = await previewAndDelete(client, { kind: 'instance', name: fleet, instance: 0 });
+  const one = await previewAndDelete(client, { type: 'instance', name: fleet, instance: 0 });
   expect(one.preview.facts['summary']).toContain(`Delete instance 0 of fleet ${fleet}?`);
   expect(one.deleted.facts['output'], one.deleted.text).toContain(`Fleet ${fleet} instances deleted`);
   expect((await client.call('fleet', { name: fleet })).facts['outcome']).toBe('done');
 
-  const { deleted } = await previewAndDelete(client, { kind: 'fleet', name: fleet });
+  const { deleted } = await previewAndDelete(client, { type: 'fleet', name: fleet });
   expect(changes.prompts.at(-1)).toContain(`Type the name ${fleet} to approve.`);
   expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', operation: 'delete' });
   await until(
@@ -195,18 +195,18 @@ test('a volume is created, shown and deleted', async () => {
   const applied = await changes.apply(plan);
   expect(applied.facts).toMatchObject({ outcome: 'done', operation: 'create' });
   const active = await until(
-    () => client.call('get', { name, kind: 'volume' }),
+    () => client.call('get', { name, type: 'volume' }),
     ({ facts }) => facts['status'] === 'active',
   );
   expect(active.facts['resource']).toMatchObject({ kind: 'volume', name });
-  const volumes = await client.call('list', { kind: 'volumes' });
+  const volumes = await client.call('list', { type: 'volumes' });
   expect(volumes.facts['items']).toContainEqual(expect.objectContaining({ NAME: name }));
 
-  const { preview, deleted } = await previewAndDelete(client, { kind: 'volume', name });
+  const { preview, deleted } = await previewAndDelete(client, { type: 'volume', name });
   expect(preview.facts['summary']).toContain('the data on it is lost');
   expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', operation: 'delete' });
   await until(
-    () => client.call('list', { kind: 'volumes' }),
+    () => client.call('list', { type: 'volumes' }),
     ({ text }) => !text.includes(name),
   );
 });

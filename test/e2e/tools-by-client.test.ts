@@ -110,7 +110,7 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     expect(facts['offers']).toContainEqual(expect.objectContaining({ gpu: expect.stringContaining('RTX4090') }));
   },
   list: async ({ client, volume }) => {
-    const { facts } = await client.call('list', { kind: 'volumes' });
+    const { facts } = await client.call('list', { type: 'volumes' });
     expect(facts['items']).toContainEqual(expect.objectContaining({ NAME: volume }));
   },
   help: async ({ client }) => {
@@ -129,10 +129,10 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   },
   delete: async ({ client, volume }) => {
     await until(
-      () => client.call('get', { name: volume, kind: 'volume' }),
+      () => client.call('get', { name: volume, type: 'volume' }),
       ({ facts }) => facts['status'] === 'active',
     );
-    const { deleted } = await previewAndDelete(client, { kind: 'volume', name: volume });
+    const { deleted } = await previewAndDelete(client, { type: 'volume', name: volume });
     expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', operation: 'delete' });
   },
   stop: async ({ client, run }) => {

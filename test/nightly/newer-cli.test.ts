@@ -31,7 +31,7 @@ test('dstack refuses a CLI that is newer than its server: each tool reports it, 
     ['attach', { run: name }],
     ['plan', { file }],
     ['stop', { run: name }],
-    ['delete', { kind: 'fleet', name: 'cloud' }],
+    ['delete', { type: 'fleet', name: 'cloud' }],
   ] as const) {
     const { facts } = await client.call(tool, input);
     expect(facts, tool).toMatchObject({

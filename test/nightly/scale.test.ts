@@ -124,7 +124,7 @@ describe.each([
   });
 
   test('a list of five thousand is counted and cut', async () => {
-    const answer = await client.call('list', { kind: 'secrets' });
+    const answer = await client.call('list', { type: 'secrets' });
     expectBounded(answer);
     expect(answer.facts).toMatchObject({ summary: `${SECRETS} secrets.`, truncated: true });
     expect(answer.facts['output']).toMatch(/left out here; /);

@@ -27,7 +27,7 @@ test.skipIf(!existsSync(cli))(
       ['attach', { run: name }, 'run'],
       ['event', {}, 'event'],
       ['fleet', { name: 'cloud' }, 'fleet get'],
-      ['delete', { kind: 'fleet', name: 'cloud' }, 'fleet get'],
+      ['delete', { type: 'fleet', name: 'cloud' }, 'fleet get'],
     ] as const) {
       const { facts } = await client.call(tool, input);
       expect(facts, tool).toMatchObject({ outcome: 'failed', code: 'cli-too-old' });

@@ -9,7 +9,7 @@ const EXAMPLES: readonly (readonly [label: string, tool: string, input: Record<s
   ['Runs', 'ps', {}],
   ['Run train', 'get', { name: 'train' }],
   ['Stop train', 'stop', { run: 'train' }],
-  ['Delete fleet', 'delete', { kind: 'fleet', name: 'cluster' }],
+  ['Delete fleet', 'delete', { type: 'fleet', name: 'cluster' }],
 ];
 
 /** Creates the toolbar above the cards: example calls, a field for any call, and the host's appearance. */

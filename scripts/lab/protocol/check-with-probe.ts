@@ -22,7 +22,7 @@ export async function checkWithProbe({ cacheFolder, serverFile, env, workspace, 
     config: { action: 'validate', file },
     write_config: { file: 'written.dstack.yml', text: 'type: task\ncommands: [echo written]\n' },
     stop: { run },
-    delete: { kind: 'fleet', name: 'cloud' },
+    delete: { type: 'fleet', name: 'cloud' },
   };
   const argsFile = path.join(workspace, 'probe-arguments.json');
   await writeFile(argsFile, JSON.stringify(args));

@@ -22,7 +22,7 @@ const MIX: readonly (readonly [tool: string, input: Record<string, unknown>, out
   ['offer', { gpu: 'H100', max_offers: 3 }, 'done', /H100/],
   ['fleet', {}, 'done', /cloud/],
   ['fleet', { name: 'on-prem' }, 'done', /"name": "on-prem"/],
-  ['list', { kind: 'volumes' }, 'done', /^\$ dstack volume/],
+  ['list', { type: 'volumes' }, 'done', /^\$ dstack volume/],
   ['get', { name: 'no-such-run' }, 'failed', /no-such-run/],
   ['plan', { file: 'soak.dstack.yml' }, 'done', /Submit the run soak\?/],
   ['plan', { file: 'missing.dstack.yml' }, 'refused', /^$/],

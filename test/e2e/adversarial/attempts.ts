@@ -137,7 +137,7 @@ const NAMES: readonly Attempt[] = NAMES_TO_REFUSE.flatMap(([title, name]) => [
   attempt(
     `name of a fleet to delete: ${title}`,
     'delete',
-    { kind: 'fleet', name },
+    { type: 'fleet', name },
     CODES.invalidInput,
     CODES.invalidName,
   ),

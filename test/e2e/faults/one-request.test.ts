@@ -46,7 +46,7 @@ test.each(MODES)('a fleet is submitted once, although the response was lost, wit
   expect(submissions()).toBe(1);
   // Before the request was judged, dstack's refusal of the repeated request was reported as a failure.
   expect(applied.facts['outcome']).toBe('unknown');
-  const preview = await client.call('delete', { kind: 'fleet', name });
+  const preview = await client.call('delete', { type: 'fleet', name });
   expect((await client.call('delete', { token: preview.facts['token'] })).facts['outcome']).toBe('done');
 });
 
@@ -67,7 +67,7 @@ test('a file that dstack reads differently than this server is neither planned n
   const file = await home.write(`${name}.dstack.yml`, task(name, { commands: ['echo done'] }));
   const { facts } = await client.call('plan', { file });
   await client.call('apply', { token: facts['token'] });
-  await client.call('get', { kind: 'run', name, wait_for: 'finished' });
+  await client.call('get', { type: 'run', name, wait_for: 'finished' });
   // dstack's parser ends the comment at the line separator, and so reads the name of the other run.
   const hostile = await home.write(
     'junk.dstack.yml',

@@ -27,6 +27,8 @@ const GEMINI_KEYWORDS = words(
 );
 const GEMINI_FORMATS = words('enum date-time float double int32 int64');
 const OPENAI_FORMATS = words('date-time time date duration email hostname ipv4 ipv6 uuid');
+/** The discriminator of its actions, their only field, and what it adds to every tool. */
+const OPENHANDS_FIELDS = words('kind data security_risk summary');
 
 function words(text: string): ReadonlySet<unknown> {
   return new Set(text.split(' '));
@@ -152,6 +154,15 @@ export const HOST_RULES: readonly HostRule[] = [
       Object.hasOwn(schema, 'definitions') ||
       typeof schema['exclusiveMinimum'] === 'boolean' ||
       typeof schema['exclusiveMaximum'] === 'boolean',
+  },
+  {
+    host: 'OpenHands',
+    rule: "no argument has the name of a field of OpenHands' actions, which ends the agent before its first turn",
+    source: 'https://github.com/OpenHands/software-agent-sdk/blob/main/openhands-sdk/openhands/sdk/mcp/tool.py',
+    isBrokenBy: isOf(
+      'input',
+      (schema, { isRoot }) => isRoot && namesOf(schema).some((name) => OPENHANDS_FIELDS.has(name)),
+    ),
   },
   {
     host: 'every client with the TypeScript SDK',

@@ -39,7 +39,12 @@ const BROKEN = placesOf({
     type: 'array',
     anyOf: [{ $ref: '#' }],
     oneOf: [],
-    properties: { 'a name': {}, format: { type: 'string', format: 'uri' }, choice: { type: 'integer', enum: [1] } },
+    properties: {
+      'a name': {},
+      kind: { type: 'string' },
+      format: { type: 'string', format: 'uri' },
+      choice: { type: 'integer', enum: [1] },
+    },
     items: [],
   },
   outputSchema: { type: 'array', $ref: '#' },
