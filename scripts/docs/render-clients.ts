@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { CLIENTS } from '../../src/setup/clients.ts';
-import type { Places, SetupClient } from '../../src/setup/clients.ts';
+import { CLIENTS, placeOf } from '../../src/setup/clients.ts';
+import type { Places } from '../../src/setup/client-places.ts';
+import type { SetupClient } from '../../src/setup/clients.ts';
 import { EDITORS } from '../../src/setup/setup-command.ts';
 import type { Project } from './project.ts';
 import { writeTable } from './write-table.ts';
@@ -83,7 +84,7 @@ export function renderEntries(project: Project): string {
   const blocks = new Map<string, SetupClient[]>();
   for (const client of CLIENTS) {
     const block = EDITORS[client.format]
-      .show({ key: client.key, name: NAME }, client.entry(NAME, startOf(project)))
+      .show(placeOf(client, NAME), client.entry(NAME, { ...startOf(project), env: client.settings ?? {} }))
       .trim();
     const text = ['```' + client.format.replace('jsonc', 'json'), block, '```'].join('\n');
     blocks.set(text, [...(blocks.get(text) ?? []), client]);

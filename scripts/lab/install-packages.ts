@@ -14,9 +14,13 @@ export async function installNode(folder: string, packages: readonly string[]): 
 }
 
 /** Installs Python packages into their own virtual environment, once, and returns its `bin` folder. */
-export async function installPython(folder: string, packages: readonly string[]): Promise<string> {
+export async function installPython(
+  folder: string,
+  packages: readonly string[],
+  interpreter = 'python3',
+): Promise<string> {
   const made = await once(folder, packages, async () => {
-    await execa('python3', ['-m', 'venv', folder]);
+    await execa(interpreter, ['-m', 'venv', folder]);
     await execa(path.join(folder, 'bin/python'), [
       '-m',
       'pip',

@@ -1,8 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { ToolError } from '../core/errors.ts';
 import { parsePolicy, PolicyBroken, readPolicyText } from '../safety/policy/policy.ts';
-import { pathsOf } from './clients.ts';
-import type { Places, SetupClient } from './clients.ts';
+import { pathsOf } from './client-places.ts';
+import type { Places } from './client-places.ts';
+import type { SetupClient } from './clients.ts';
 
 export type AskFolder = (question: string, suggested: string) => Promise<string | undefined>;
 

@@ -1,68 +1,6 @@
-import path from 'node:path';
-
-/** The folders that clients' files are found from. The platform is a parameter, so that each can be tested on any. */
-export interface Places {
-  readonly platform: NodeJS.Platform;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly home: string;
-  /** The working directory, for a project's own configuration. */
-  readonly cwd: string;
-}
-
-/** Returns the path of a client's file. */
-type FindFile = (places: Places) => string;
-
-/** A file in the working directory. */
-const inProject =
-  (...names: readonly string[]): FindFile =>
-  (places) =>
-    pathsOf(places).join(places.cwd, ...names);
-
-/** A file in the home folder, on every platform. */
-const inHome =
-  (...names: readonly string[]): FindFile =>
-  (places) =>
-    pathsOf(places).join(places.home, ...names);
-
-/** A file below the folder named by a variable, or else below a folder in the home folder. */
-const inFolderOf =
-  (variable: string, fallback: string, ...names: readonly string[]): FindFile =>
-  (places) =>
-    pathsOf(places).join(folderIn(places, variable) ?? pathsOf(places).join(places.home, fallback), ...names);
-
-/** A file in the settings folder of desktop programs: Application Support, `%APPDATA%` or `$XDG_CONFIG_HOME`. */
-const inAppSettings =
-  (...names: readonly string[]): FindFile =>
-  (places) =>
-    pathsOf(places).join(appSettings(places), ...names);
-
-/** A file below `%APPDATA%` on Windows, and below `$XDG_CONFIG_HOME` everywhere else, macOS included. */
-const inConfigOrRoaming =
-  (config: readonly string[], roaming: readonly string[]): FindFile =>
-  (places) =>
-    places.platform === 'win32'
-      ? pathsOf(places).join(appSettings(places), ...roaming)
-      : pathsOf(places).join(configFolder(places), ...config);
-
-/** Returns the path functions of a platform. */
-export const pathsOf = ({ platform }: Pick<Places, 'platform'>): path.PlatformPath =>
-  platform === 'win32' ? path.win32 : path.posix;
-
-function appSettings(places: Places): string {
-  const paths = pathsOf(places);
-  if (places.platform === 'darwin') return paths.join(places.home, 'Library', 'Application Support');
-  if (places.platform === 'win32') return folderIn(places, 'APPDATA') ?? paths.join(places.home, 'AppData', 'Roaming');
-  return configFolder(places);
-}
-
-const configFolder = (places: Places): string =>
-  folderIn(places, 'XDG_CONFIG_HOME') ?? pathsOf(places).join(places.home, '.config');
-
-/** Returns an absolute folder from the environment; an empty or relative one counts as not set. */
-function folderIn(places: Places, variable: string): string | undefined {
-  const folder = places.env[variable];
-  return folder !== undefined && pathsOf(places).isAbsolute(folder) ? folder : undefined;
-}
+import { inAppSettings, inConfigFolder, inConfigOrRoaming, inFolderOf, inHome, inProject } from './client-places.ts';
+import type { FindFile } from './client-places.ts';
+import type { EntryPlace } from './config-editor.ts';
 
 /** A configuration format; `jsonc` is JSON with comments. */
 export type Format = 'json' | 'jsonc' | 'yaml' | 'toml';
@@ -80,14 +18,20 @@ export interface SetupClient {
   readonly title: string;
   readonly format: Format;
   readonly file: FindFile;
+  /** Files that the client reads instead if they exist, the first one first. */
+  readonly otherFiles?: readonly FindFile[];
   /** Exists if the client is installed; its configuration file may not exist yet. */
   readonly trace: FindFile;
-  /** The key of the object with the servers, by name. */
-  readonly key: string;
+  /** The keys that lead to the section with the servers. */
+  readonly section: readonly string[];
+  /** The section is a list of entries with a `name`, instead of an object by name. */
+  readonly isList?: boolean;
   /** The client starts servers without the PATH of the user's shell. */
   readonly barePath: boolean;
   /** The client starts servers in no project: without a setting, the workspace would be `~/dstack`. */
   readonly hasNoProject?: true;
+  /** Settings that this client needs. */
+  readonly settings?: Readonly<Record<string, string>>;
   readonly entry: (name: string, start: ServerStart) => Readonly<Record<string, unknown>>;
   /** The next step for the user. */
   readonly next: string;
@@ -99,6 +43,24 @@ const plain = (_name: string, { command, args, env }: ServerStart): Readonly<Rec
   ...(Object.keys(env).length === 0 ? {} : { env }),
 });
 
+/** Adds fields that a client expects next to the command. */
+const withFields =
+  (fields: Readonly<Record<string, unknown>>): SetupClient['entry'] =>
+  (name, start) => ({ ...fields, ...plain(name, start) });
+
+/** For clients that end a server that isn't ready within 10 seconds, and a call after 60. */
+const PATIENCE = { startup_timeout_sec: 30, tool_timeout_sec: 120 };
+
+/** For clients that don't put the server's name before the names of its tools: `list` or `delete` alone would say too little. */
+const OWN_PREFIX = { DSTACK_MCP_TOOL_PREFIX: 'dstack_' };
+
+/** Returns the location of a server's entry in the client's file. */
+export const placeOf = ({ section, isList = false }: SetupClient, name: string): EntryPlace => ({
+  section,
+  name,
+  isList,
+});
+
 /** Every supported client, in the order of the list. */
 export const CLIENTS: readonly SetupClient[] = [
   {
@@ -107,7 +69,7 @@ export const CLIENTS: readonly SetupClient[] = [
     format: 'json',
     file: inAppSettings('Claude', 'claude_desktop_config.json'),
     trace: inAppSettings('Claude'),
-    key: 'mcpServers',
+    section: ['mcpServers'],
     barePath: true,
     hasNoProject: true,
     entry: plain,
@@ -119,7 +81,7 @@ export const CLIENTS: readonly SetupClient[] = [
     format: 'json',
     file: inProject('.mcp.json'),
     trace: inHome('.claude'),
-    key: 'mcpServers',
+    section: ['mcpServers'],
     barePath: false,
     entry: plain,
     next: 'Start claude in this folder and approve the server; /mcp shows it.',
@@ -130,7 +92,7 @@ export const CLIENTS: readonly SetupClient[] = [
     format: 'jsonc',
     file: inHome('.cursor', 'mcp.json'),
     trace: inHome('.cursor'),
-    key: 'mcpServers',
+    section: ['mcpServers'],
     barePath: false,
     entry: plain,
     next: 'Turn it on in Cursor: Settings, MCP.',
@@ -141,9 +103,9 @@ export const CLIENTS: readonly SetupClient[] = [
     format: 'jsonc',
     file: inAppSettings('Code', 'User', 'mcp.json'),
     trace: inAppSettings('Code'),
-    key: 'servers',
+    section: ['servers'],
     barePath: false,
-    entry: (name, start) => ({ type: 'stdio', ...plain(name, start) }),
+    entry: withFields({ type: 'stdio' }),
     next: 'Run "MCP: List Servers" in VS Code and start it.',
   },
   {
@@ -152,7 +114,7 @@ export const CLIENTS: readonly SetupClient[] = [
     format: 'json',
     file: inHome('.codeium', 'windsurf', 'mcp_config.json'),
     trace: inHome('.codeium', 'windsurf'),
-    key: 'mcpServers',
+    section: ['mcpServers'],
     barePath: false,
     entry: plain,
     next: 'Press refresh in Windsurf: Settings, Cascade, MCP servers.',
@@ -163,7 +125,7 @@ export const CLIENTS: readonly SetupClient[] = [
     format: 'jsonc',
     file: inConfigOrRoaming(['zed', 'settings.json'], ['Zed', 'settings.json']),
     trace: inConfigOrRoaming(['zed'], ['Zed']),
-    key: 'context_servers',
+    section: ['context_servers'],
     barePath: false,
     entry: plain,
     next: 'Zed starts it automatically; see the settings of its agent panel.',
@@ -174,9 +136,9 @@ export const CLIENTS: readonly SetupClient[] = [
     format: 'toml',
     file: inFolderOf('CODEX_HOME', '.codex', 'config.toml'),
     trace: inFolderOf('CODEX_HOME', '.codex'),
-    key: 'mcp_servers',
+    section: ['mcp_servers'],
     barePath: false,
-    entry: plain,
+    entry: (name, start) => ({ ...plain(name, start), ...PATIENCE }),
     next: 'Restart codex; /mcp shows it.',
   },
   {
@@ -185,7 +147,7 @@ export const CLIENTS: readonly SetupClient[] = [
     format: 'jsonc',
     file: inHome('.gemini', 'settings.json'),
     trace: inHome('.gemini'),
-    key: 'mcpServers',
+    section: ['mcpServers'],
     barePath: false,
     entry: plain,
     next: 'Restart gemini; /mcp shows it.',
@@ -196,7 +158,7 @@ export const CLIENTS: readonly SetupClient[] = [
     format: 'yaml',
     file: inConfigOrRoaming(['goose', 'config.yaml'], ['Block', 'goose', 'config', 'config.yaml']),
     trace: inConfigOrRoaming(['goose'], ['Block', 'goose']),
-    key: 'extensions',
+    section: ['extensions'],
     barePath: false,
     entry: (name, { command, args, env }) => ({
       enabled: true,
@@ -209,5 +171,105 @@ export const CLIENTS: readonly SetupClient[] = [
       timeout: 300,
     }),
     next: 'Start a new session in Goose.',
+  },
+  {
+    id: 'opencode',
+    title: 'opencode',
+    format: 'jsonc',
+    file: inConfigFolder('opencode', 'opencode.json'),
+    otherFiles: [inConfigFolder('opencode', 'opencode.jsonc')],
+    trace: inConfigFolder('opencode'),
+    section: ['mcp'],
+    barePath: false,
+    entry: (_name, { command, args, env }) => ({
+      type: 'local',
+      command: [command, ...args],
+      ...(Object.keys(env).length === 0 ? {} : { environment: env }),
+      enabled: true,
+    }),
+    next: 'Restart opencode; opencode mcp list shows it.',
+  },
+  {
+    id: 'copilot',
+    title: 'Copilot CLI',
+    format: 'json',
+    file: inFolderOf('COPILOT_HOME', '.copilot', 'mcp-config.json'),
+    trace: inFolderOf('COPILOT_HOME', '.copilot'),
+    section: ['mcpServers'],
+    barePath: false,
+    entry: withFields({ type: 'local', tools: ['*'] }),
+    next: 'Restart copilot; /mcp shows it.',
+  },
+  {
+    id: 'qwen',
+    title: 'Qwen Code',
+    format: 'jsonc',
+    file: inHome('.qwen', 'settings.json'),
+    trace: inHome('.qwen'),
+    section: ['mcpServers'],
+    barePath: false,
+    entry: plain,
+    next: 'Restart qwen; /mcp shows it.',
+  },
+  {
+    id: 'cline',
+    title: 'Cline CLI',
+    format: 'json',
+    file: inFolderOf('CLINE_DIR', '.cline', 'data', 'settings', 'cline_mcp_settings.json'),
+    trace: inFolderOf('CLINE_DIR', '.cline'),
+    section: ['mcpServers'],
+    barePath: false,
+    entry: (name, start) => ({ transport: { type: 'stdio', ...plain(name, start) } }),
+    next: 'Start cline; cline mcp list shows it.',
+  },
+  {
+    id: 'continue',
+    title: 'Continue',
+    format: 'yaml',
+    file: inFolderOf('CONTINUE_GLOBAL_DIR', '.continue', 'config.yaml'),
+    trace: inFolderOf('CONTINUE_GLOBAL_DIR', '.continue'),
+    section: ['mcpServers'],
+    isList: true,
+    barePath: false,
+    settings: OWN_PREFIX,
+    entry: (name, start) => ({ name, ...plain(name, start) }),
+    next: 'Restart cn or reload the extension; /mcp shows it.',
+  },
+  {
+    id: 'vibe',
+    title: 'Mistral Vibe',
+    format: 'toml',
+    file: inFolderOf('VIBE_HOME', '.vibe', 'config.toml'),
+    trace: inFolderOf('VIBE_HOME', '.vibe'),
+    section: ['mcp_servers'],
+    isList: true,
+    barePath: false,
+    entry: (name, start) => ({ name, transport: 'stdio', ...plain(name, start), ...PATIENCE }),
+    next: 'Restart vibe; /mcp shows it.',
+  },
+  {
+    id: 'openhands',
+    title: 'OpenHands CLI',
+    format: 'json',
+    file: inHome('.openhands', 'mcp.json'),
+    trace: inHome('.openhands'),
+    section: ['mcpServers'],
+    barePath: false,
+    settings: OWN_PREFIX,
+    entry: plain,
+    next: 'Restart openhands; openhands mcp list shows it.',
+  },
+  {
+    id: 'fast-agent',
+    title: 'fast-agent (this project)',
+    format: 'yaml',
+    file: inProject('fast-agent.yaml'),
+    // It refuses a folder with two of its configurations, and reads its own folder first.
+    otherFiles: [inProject('.fast-agent', 'fast-agent.yaml'), inProject('fastagent.config.yaml')],
+    trace: inProject('fast-agent.yaml'),
+    section: ['mcp', 'servers'],
+    barePath: false,
+    entry: plain,
+    next: 'Name the server in your agent: servers=["dstack"].',
   },
 ];

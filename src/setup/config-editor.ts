@@ -1,7 +1,10 @@
-/** The location of an entry in a client's configuration: the key of the servers, and the server's name. */
+/** The location of an entry in a client's configuration: the section with the servers, and the server's name. */
 export interface EntryPlace {
-  readonly key: string;
+  /** The keys that lead to the section. */
+  readonly section: readonly string[];
   readonly name: string;
+  /** The section is a list of entries with a `name`, instead of an object by name. */
+  readonly isList?: boolean;
 }
 
 /** Reads and changes one entry of a text, and keeps the rest exactly as written. */

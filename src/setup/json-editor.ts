@@ -8,7 +8,7 @@ import type { ConfigEditor, EntryPlace } from './config-editor.ts';
  * around the entry.
  */
 export function createJsonEditor({ comments }: { comments: boolean }): ConfigEditor {
-  const read = (text: string, { key }: EntryPlace): Node => {
+  const read = (text: string, { section: [key = ''] }: EntryPlace): Node => {
     const errors: ParseError[] = [];
     const root = parseTree(text, errors, { disallowComments: !comments, allowTrailingComma: comments });
     const [error] = errors;
@@ -23,7 +23,7 @@ export function createJsonEditor({ comments }: { comments: boolean }): ConfigEdi
   return {
     get(text, place) {
       if (text.trim() === '') return undefined;
-      const node = findNodeAtLocation(read(text, place), [place.key, place.name]);
+      const node = findNodeAtLocation(read(text, place), [...place.section, place.name]);
       const value: unknown = node === undefined ? undefined : getNodeValue(node);
       return value;
     },
@@ -32,10 +32,10 @@ export function createJsonEditor({ comments }: { comments: boolean }): ConfigEdi
       return applyEdits(whole, insert(whole, { root: read(whole, place), place, entry }));
     },
     remove: (text, place) =>
-      findNodeAtLocation(read(text, place), [place.key, place.name]) === undefined
+      findNodeAtLocation(read(text, place), [...place.section, place.name]) === undefined
         ? text
-        : applyEdits(text, modify(text, [place.key, place.name], undefined, {})),
-    show: ({ key, name }, entry) => JSON.stringify({ [key]: { [name]: entry } }, undefined, 2),
+        : applyEdits(text, modify(text, [...place.section, place.name], undefined, {})),
+    show: ({ section: [key = ''], name }, entry) => JSON.stringify({ [key]: { [name]: entry } }, undefined, 2),
   };
 }
 
@@ -45,7 +45,17 @@ interface Insertion {
   readonly entry: Readonly<Record<string, unknown>>;
 }
 
-function insert(text: string, { root, place: { key, name }, entry }: Insertion): Edit[] {
+function insert(
+  text: string,
+  {
+    root,
+    place: {
+      section: [key = ''],
+      name,
+    },
+    entry,
+  }: Insertion,
+): Edit[] {
   const indent = /\n([ \t]+)\S/.exec(text)?.[1] ?? '  ';
   const lineEnd = lineEndOf(text);
   const write = (value: unknown, depth: number): string =>

@@ -51,13 +51,11 @@ export function planUndo({ current, backup }: FileTexts, { editor, place }: Plan
   return { kind: 'write', before: current, after, backUp: false };
 }
 
+/** Keeps what only the present entry has, for example earlier environment variables, at any depth. */
 function mergeEntries(present: unknown, entry: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   if (!isRecord(present)) return structuredClone(entry);
   const merged: Record<string, unknown> = structuredClone({ ...present, ...entry });
-  for (const [name, value] of Object.entries(entry)) {
-    const old = present[name];
-    // Earlier environment variables stay next to the new ones.
-    if (isRecord(value) && isRecord(old)) merged[name] = structuredClone({ ...old, ...value });
-  }
+  for (const [name, value] of Object.entries(entry))
+    if (isRecord(value)) merged[name] = mergeEntries(present[name], value);
   return merged;
 }

@@ -5,8 +5,10 @@ import { applyFileChange, readClientFile } from './client-file.ts';
 import { chooseSettings, missingFolders } from './choose-settings.ts';
 import type { AskFolder } from './choose-settings.ts';
 import type { ClientFile } from './client-file.ts';
-import { CLIENTS, pathsOf } from './clients.ts';
-import type { Format, Places, ServerStart, SetupClient } from './clients.ts';
+import { pathsOf } from './client-places.ts';
+import { CLIENTS, placeOf } from './clients.ts';
+import type { Places } from './client-places.ts';
+import type { Format, ServerStart, SetupClient } from './clients.ts';
 import { UneditableText, UnreadableText } from './config-editor.ts';
 import type { ConfigEditor } from './config-editor.ts';
 import { createJsonEditor } from './json-editor.ts';
@@ -63,7 +65,7 @@ export const EDITORS: Readonly<Record<Format, ConfigEditor>> = {
  */
 export async function runSetup(order: SetupOrder, options: SetupOptions): Promise<number> {
   const { print, ask } = options;
-  const file = await readClientFile(order.file ?? order.client.file(options.places));
+  const file = await readClientFile(order.file ?? (await findFile(order.client, options.places)));
   const completed = await withSettings(order, file, options);
   const change = planChange(completed, file, options.installation);
   if (change.kind === 'none') {
@@ -91,10 +93,17 @@ export async function runSetup(order: SetupOrder, options: SetupOptions): Promis
   return 0;
 }
 
+/** Returns the file that the client reads, or would read. */
+async function findFile({ file, otherFiles = [] }: SetupClient, places: Places): Promise<string> {
+  for (const find of otherFiles) if (await exists(find(places))) return find(places);
+  return file(places);
+}
+
 /** Completes the settings of the order, as the entry needs them. */
 async function withSettings(order: SetupOrder, file: ClientFile, options: SetupOptions): Promise<SetupOrder> {
-  const { client, settings, undo, yes, dryRun } = order;
+  const { client, undo, yes, dryRun } = order;
   if (undo) return order;
+  const settings = { ...client.settings, ...order.settings };
   const askFolder = yes || dryRun ? undefined : options.askFolder;
   const hasWorkspace = mentionsWorkspace(order, file);
   return {
@@ -106,7 +115,7 @@ async function withSettings(order: SetupOrder, file: ClientFile, options: SetupO
 /** Whether the existing entry sets a workspace, which stays. A file that can't be read is reported when it is edited. */
 function mentionsWorkspace({ client, name }: SetupOrder, { texts }: ClientFile): boolean {
   try {
-    const entry = EDITORS[client.format].get(texts.current ?? '', { key: client.key, name });
+    const entry = EDITORS[client.format].get(texts.current ?? '', placeOf(client, name));
     return JSON.stringify(entry ?? '').includes('"DSTACK_MCP_WORKSPACE"');
   } catch {
     return false;
@@ -116,7 +125,7 @@ function mentionsWorkspace({ client, name }: SetupOrder, { texts }: ClientFile):
 function planChange(order: SetupOrder, file: ClientFile, installation: Installation): FileChange {
   const { client, name, settings } = order;
   const editor = EDITORS[client.format];
-  const place = { key: client.key, name };
+  const place = placeOf(client, name);
   const entry = client.entry(name, describeStart(installation, { settings, barePath: client.barePath }));
   try {
     return order.undo ? planUndo(file.texts, { editor, place }) : planSetup(file.texts, { editor, place, entry });
@@ -132,7 +141,9 @@ function planChange(order: SetupOrder, file: ClientFile, installation: Installat
       throw new ToolError(
         'invalid-file',
         `${file.path} can't be edited without touching your own entries: ${error.message}. Nothing was changed.`,
-        order.undo ? `Remove ${client.key}.${name} yourself.` : `Add this yourself:\n\n${editor.show(place, entry)}`,
+        order.undo
+          ? `Remove ${client.section.join('.')}.${name} yourself.`
+          : `Add this yourself:\n\n${editor.show(place, entry)}`,
         { cause: error },
       );
     throw error;
@@ -164,9 +175,10 @@ function showChange(file: ClientFile, change: Exclude<FileChange, { kind: 'none'
 
 /** Prints every client with its configuration file. Returns the exit code. */
 export async function listClients({ places, print }: Pick<SetupOptions, 'places' | 'print'>): Promise<number> {
-  for (const { id, title, file, trace } of CLIENTS) {
-    const isInstalled = await exists(trace(places));
-    print(`${isInstalled ? '✓' : ' '} ${id.padEnd(15)} ${title.padEnd(28)} ${file(places)}`);
+  for (const client of CLIENTS) {
+    const isInstalled = await exists(client.trace(places));
+    const file = await findFile(client, places);
+    print(`${isInstalled ? '✓' : ' '} ${client.id.padEnd(15)} ${client.title.padEnd(28)} ${file}`);
   }
   print('\n✓ installed here. To add this server, run: dstack-mcp setup <client>');
   return 0;

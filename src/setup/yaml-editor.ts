@@ -1,39 +1,63 @@
-import { isMap, isScalar, parseDocument, stringify } from 'yaml';
+import { isMap, isScalar, isSeq, parseDocument, stringify } from 'yaml';
 import type { Document } from 'yaml';
 import { UnreadableText, lineEndOf, lineOf } from './config-editor.ts';
 import type { ConfigEditor, EntryPlace } from './config-editor.ts';
 
 /** Edits YAML; keeps comments, order and quotes. */
 export const yamlEditor: ConfigEditor = {
-  get(text, { key, name }) {
-    const value: unknown = read(text, { key, name }).toJS();
-    const section = typeof value === 'object' && value !== null && key in value ? Reflect.get(value, key) : undefined;
-    return typeof section === 'object' && section !== null ? Reflect.get(section, name) : undefined;
+  get(text, place) {
+    const document = read(text, place);
+    const value: unknown = document.toJS();
+    return pathOf(document, place)?.reduce<unknown>(
+      (so, key) => (typeof so === 'object' && so !== null ? Reflect.get(so, key) : undefined),
+      value,
+    );
   },
-  set(text, { key, name }, entry) {
-    const document = read(text, { key, name });
-    document.setIn([key, name], document.createNode(entry));
+  set(text, place, entry) {
+    const document = read(text, place);
+    const path = pathOf(document, place);
+    if (path !== undefined) document.setIn(path, document.createNode(entry));
+    else if (document.hasIn(place.section)) document.addIn(place.section, document.createNode(entry));
+    else document.setIn(place.section, document.createNode([entry]));
     return write(document, text);
   },
-  remove(text, { key, name }) {
-    const document = read(text, { key, name });
-    document.deleteIn([key, name]);
+  remove(text, place) {
+    const document = read(text, place);
+    const path = pathOf(document, place);
+    if (path !== undefined) document.deleteIn(path);
     return write(document, text);
   },
-  show: ({ key, name }, entry) => stringify({ [key]: { [name]: entry } }, { lineWidth: 0 }),
+  show: ({ section, name, isList }, entry) =>
+    stringify(
+      section.reduceRight<unknown>((inner, key) => ({ [key]: inner }), isList === true ? [entry] : { [name]: entry }),
+      { lineWidth: 0 },
+    ),
 };
 
-function read(text: string, { key }: EntryPlace): Document.Parsed {
+/** Returns the path of the entry; undefined if a list doesn't contain it. */
+function pathOf(document: Document.Parsed, { section, name, isList }: EntryPlace): (string | number)[] | undefined {
+  if (isList !== true) return [...section, name];
+  const list = document.getIn(section);
+  const index = isSeq(list) ? list.items.findIndex((item) => isMap(item) && item.get('name') === name) : -1;
+  return index < 0 ? undefined : [...section, String(index)];
+}
+
+function read(text: string, { section, isList }: EntryPlace): Document.Parsed {
   const document = parseDocument(text, { logLevel: 'error' });
   const [error] = document.errors;
   if (error !== undefined) throw new UnreadableText(lineOf(text, error.pos[0]), firstLine(error.message));
   const { contents } = document;
   if (contents === null || (isScalar(contents) && contents.value === null)) return document;
   if (!isMap(contents)) throw new UnreadableText(1, 'it is not a mapping');
-  const section: unknown = contents.get(key, true);
-  // `extensions:` without a value is an empty section.
-  if (isScalar(section) && section.value === null) document.delete(key);
-  else if (section !== undefined && !isMap(section)) throw new UnreadableText(1, `${key} is not a mapping`);
+  for (const depth of section.keys()) {
+    const path = section.slice(0, depth + 1);
+    const node: unknown = document.getIn(path, true);
+    const isListHere = isList === true && path.length === section.length;
+    // `extensions:` without a value is an empty section.
+    if (isScalar(node) && node.value === null) document.deleteIn(path);
+    else if (node !== undefined && !(isListHere ? isSeq(node) : isMap(node)))
+      throw new UnreadableText(1, `${path.join('.')} is not a ${isListHere ? 'list' : 'mapping'}`);
+  }
   return document;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CLIENTS } from '../../../src/setup/clients.ts';
-import type { Places } from '../../../src/setup/clients.ts';
+import type { Places } from '../../../src/setup/client-places.ts';
 
 const LINUX: Places = { platform: 'linux', env: {}, home: '/home/jörg müller', cwd: '/home/me/gpu/my project' };
 const MAC: Places = { platform: 'darwin', env: {}, home: '/Users/jörg müller', cwd: '/home/me/gpu/my project' };
@@ -26,6 +26,14 @@ describe('configuration file of each client', () => {
       codex: '/home/jörg müller/.codex/config.toml',
       gemini: '/home/jörg müller/.gemini/settings.json',
       goose: '/home/jörg müller/.config/goose/config.yaml',
+      opencode: '/home/jörg müller/.config/opencode/opencode.json',
+      copilot: '/home/jörg müller/.copilot/mcp-config.json',
+      qwen: '/home/jörg müller/.qwen/settings.json',
+      cline: '/home/jörg müller/.cline/data/settings/cline_mcp_settings.json',
+      continue: '/home/jörg müller/.continue/config.yaml',
+      vibe: '/home/jörg müller/.vibe/config.toml',
+      openhands: '/home/jörg müller/.openhands/mcp.json',
+      'fast-agent': '/home/me/gpu/my project/fast-agent.yaml',
     });
   });
 
@@ -49,6 +57,14 @@ describe('configuration file of each client', () => {
       codex: String.raw`C:\Users\Jörg Müller\.codex\config.toml`,
       gemini: String.raw`C:\Users\Jörg Müller\.gemini\settings.json`,
       goose: String.raw`D:\Roaming Ä\Block\goose\config\config.yaml`,
+      opencode: String.raw`C:\Users\Jörg Müller\.config\opencode\opencode.json`,
+      copilot: String.raw`C:\Users\Jörg Müller\.copilot\mcp-config.json`,
+      qwen: String.raw`C:\Users\Jörg Müller\.qwen\settings.json`,
+      cline: String.raw`C:\Users\Jörg Müller\.cline\data\settings\cline_mcp_settings.json`,
+      continue: String.raw`C:\Users\Jörg Müller\.continue\config.yaml`,
+      vibe: String.raw`C:\Users\Jörg Müller\.vibe\config.toml`,
+      openhands: String.raw`C:\Users\Jörg Müller\.openhands\mcp.json`,
+      'fast-agent': String.raw`C:\my project\fast-agent.yaml`,
     });
   });
 

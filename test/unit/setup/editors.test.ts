@@ -1,34 +1,63 @@
 import { describe, expect, test } from 'vitest';
 import { UneditableText, UnreadableText } from '../../../src/setup/config-editor.ts';
-import type { ConfigEditor } from '../../../src/setup/config-editor.ts';
+import type { ConfigEditor, EntryPlace } from '../../../src/setup/config-editor.ts';
 import { createJsonEditor } from '../../../src/setup/json-editor.ts';
 import { tomlEditor } from '../../../src/setup/toml-editor.ts';
 import { yamlEditor } from '../../../src/setup/yaml-editor.ts';
 
 const json = createJsonEditor({ comments: false });
 const jsonc = createJsonEditor({ comments: true });
-const place = { key: 'servers', name: 'dstack' };
-const entry = { command: '/my node/bin/node', args: ['/ä/server.mjs'], env: { DSTACK_PROJECT: 'main' } };
-const other = { command: 'npx', args: ['-y', 'dstack-mcp'] };
+const place: EntryPlace = { section: ['servers'], name: 'dstack' };
+const ENTRY = { command: '/my node/bin/node', args: ['/ä/server.mjs'], env: { DSTACK_PROJECT: 'main' } };
 
-const WITH_COMMENTS: Readonly<Record<string, { editor: ConfigEditor; text: string }>> = {
+interface Sample {
+  readonly editor: ConfigEditor;
+  readonly text: string;
+  readonly place: EntryPlace;
+}
+
+const WITH_COMMENTS: Readonly<Record<string, Sample>> = {
   jsonc: {
     editor: jsonc,
+    place,
     text: `// mine\n{\n\t"theme": "dark", // so\n\t"servers": {\n\t\t// an older one\n\t\t"files": { "command": "files" },\n\t},\n}\n`,
   },
   yaml: {
     editor: yamlEditor,
+    place,
     text: `# mine\nGOOSE_MODEL: 'x' # so\nservers:\n  # an older one\n  files:\n    command: files\n    args: ["a b", 'c']\n\n# the end\nlast: ~\n`,
+  },
+  'yaml, in a list': {
+    editor: yamlEditor,
+    place: { ...place, isList: true },
+    text: `# mine\nname: x # so\nservers:\n  # an older one\n  - name: files\n    command: files\n    args: ["a b", 'c']\n\n# the end\nlast: ~\n`,
+  },
+  'yaml, deeper': {
+    editor: yamlEditor,
+    place: { ...place, section: ['mcp', 'servers'] },
+    text: `# mine\nmcp:\n  # an older one\n  servers:\n    files:\n      command: files\n  other: 1\n\n# the end\nlast: ~\n`,
+  },
+  'toml, in a list': {
+    editor: tomlEditor,
+    place: { ...place, isList: true },
+    text: `# mine\nmodel = "x" # so\n\n[[servers]] # an older one\nname = "files"\ncommand = 'files'\n\n[servers.env]\nA = "1"\n\n# the last one\n[tui]\ntheme = "dark"\n`,
   },
   toml: {
     editor: tomlEditor,
+    place,
     text: `# mine\nmodel = "x" # so\n\n[servers.files] # an older one\ncommand = 'files'\n\n# the last one\n[tui]\ntheme = "dark"\n`,
   },
 };
 
 const remnant = (text: string): readonly string[] => text.split(/\r?\n/).filter((line) => line.trim() !== '');
 
-describe.each(Object.entries(WITH_COMMENTS))('%s', (_format, { editor, text }) => {
+describe.each(Object.entries(WITH_COMMENTS))('%s', (_format, { editor, text, place }) => {
+  // In a list, the name is a part of the entry.
+  const named = (fields: object): Readonly<Record<string, unknown>> =>
+    place.isList === true ? { name: place.name, ...fields } : { ...fields };
+  const entry = named(ENTRY);
+  const other = named({ command: 'npx', args: ['-y', 'dstack-mcp'] });
+
   test('adds an entry and keeps every existing line', () => {
     const after = editor.set(text, place, entry);
     expect(editor.get(after, place)).toEqual(entry);
@@ -68,7 +97,7 @@ test.each([
   expect(jsonc.set(text, place, {})).toBe(after);
 });
 
-test.each([
+test.each<[string, ConfigEditor, string, number, RegExp, EntryPlace?]>([
   ['a missing comma', json, '{\n  "a": 1\n  "b": 2\n}', 3, /comma expected/],
   ['a comment in plain JSON', json, '{\n  // mine\n  "a": 1\n}', 2, /comments are not allowed/],
   ['a list', json, '[]', 1, /not an object/],
@@ -77,20 +106,29 @@ test.each([
   ['a list in YAML', yamlEditor, '- a\n', 1, /not a mapping/],
   ['servers that are a list', yamlEditor, 'servers:\n  - a\n', 1, /servers is not a mapping/],
   ['an unquoted value', tomlEditor, 'a = 1\nb = x\n', 2, /./],
-])('refuses %s and reports the line', (_what, editor, text, line, words) => {
-  for (const act of [() => editor.set(text, place, entry), () => editor.get(text, place)]) {
+  [
+    'a list that is a mapping',
+    yamlEditor,
+    'servers:\n  a: 1\n',
+    1,
+    /servers is not a list/,
+    { ...place, isList: true },
+  ],
+])('refuses %s and reports the line', (_what, editor, text, line, words, at = place) => {
+  for (const act of [() => editor.set(text, at, ENTRY), () => editor.get(text, at)]) {
     const error = caught(act);
     expect(error).toBeInstanceOf(UnreadableText);
     expect(error).toMatchObject({ line, message: expect.stringMatching(words) });
   }
 });
 
-test.each([
+test.each<[string, string, EntryPlace?]>([
+  ['a list in one line', 'servers = [{ name = "files" }]\n', { ...place, isList: true }],
   ['an inline table', 'servers = { files = { command = "files" } }\n'],
   ['dotted keys', '[servers]\ndstack.command = "old"\n'],
   ['text that looks like a table', '[servers.dstack]\ncommand = """\n[servers.x]\n"""\nargs = []\n'],
-])('leaves TOML with %s to the user: other entries would change', (_what, text) => {
-  expect(caught(() => tomlEditor.set(text, place, entry))).toBeInstanceOf(UneditableText);
+])('leaves TOML with %s to the user: other entries would change', (_what, text, at = place) => {
+  expect(caught(() => tomlEditor.set(text, at, ENTRY))).toBeInstanceOf(UneditableText);
 });
 
 function caught(act: () => unknown): unknown {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readCommandLine } from '../../../src/bin/command-line.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { CLIENTS } from '../../../src/setup/clients.ts';
+import type { SetupClient } from '../../../src/setup/clients.ts';
 import { listClients, runSetup } from '../../../src/setup/setup-command.ts';
 import type { SetupOptions } from '../../../src/setup/setup-command.ts';
 
@@ -45,6 +46,26 @@ async function writeCursor(text: string, mode = 0o600): Promise<void> {
   await chmod(cursor(), mode);
 }
 
+/** A file of a client with another server and, where the format has them, comments. */
+function otherServers({ format, section, isList = false }: SetupClient): string {
+  const [key = '', inner] = section;
+  if (format === 'toml')
+    return `# mine\n${isList ? `[[${key}]]\nname = "files"` : `[${key}.files]`}\ncommand = "files" # so\n`;
+  if (format === 'yaml') {
+    const lines = isList ? ['- name: files', '  command: files # so'] : ['files:', '  command: files # so'];
+    const depth = inner === undefined ? '  ' : '    ';
+    return [
+      `# mine`,
+      `${key}:`,
+      ...(inner === undefined ? [] : [`  ${inner}:`]),
+      ...lines.map((line) => depth + line),
+      '',
+    ].join('\n');
+  }
+  const comment = format === 'jsonc' ? '  // mine\n' : '';
+  return `{\n${comment}  "${key}": {\n    "files": { "command": "files" }\n  }\n}\n`;
+}
+
 describe('adding the server', () => {
   test.each(CLIENTS)('$id: creates a missing file, and --undo deletes it', async ({ id, file }) => {
     expect(await setUp(`${id} --yes`)).toBe(0);
@@ -56,6 +77,51 @@ describe('adding the server', () => {
     expect(
       await readdir(path.dirname(made)).then((names) => names.filter((name) => name === path.basename(made))),
     ).toEqual([]);
+  });
+
+  test.each(CLIENTS)('$id: --undo restores the bytes of a file with comments and other servers', async (client) => {
+    const made = client.file({ platform: 'linux', env: {}, home, cwd: home });
+    await mkdir(path.dirname(made), { recursive: true });
+    const before = otherServers(client);
+    await writeFile(made, before);
+    expect(await setUp(`${client.id} --yes`)).toBe(0);
+    const after = await readFile(made, 'utf8');
+    for (const line of before.split('\n').filter((text) => /#|\/\/|files/.test(text))) expect(after).toContain(line);
+    expect(await setUp(`${client.id} --undo --yes`)).toBe(0);
+    expect(await readFile(made, 'utf8')).toBe(before);
+  });
+
+  test.each(['continue', 'openhands'])('%s gets names with a prefix, because it adds none', async (id) => {
+    await setUp(`${id} --yes`);
+    const client = CLIENTS.find((one) => one.id === id);
+    const text = await readFile(client?.file({ platform: 'linux', env: {}, home, cwd: home }) ?? '', 'utf8');
+    expect(text).toMatch(/DSTACK_MCP_TOOL_PREFIX"?: "?dstack_/);
+  });
+
+  test.each([
+    ['opencode', '.config/opencode/opencode.jsonc', '// mine\n{}\n'],
+    ['fast-agent', 'fastagent.config.yaml', '# mine\n'],
+  ])('%s: another file that it reads is changed, if it exists', async (id, name, text) => {
+    const file = path.join(home, name);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, text);
+    await setUp(`${id} --yes`);
+    expect(await readFile(file, 'utf8')).toContain('/opt/dstack-mcp.mjs');
+    expect(await readdir(path.dirname(file))).not.toContain(id === 'opencode' ? 'opencode.json' : 'fast-agent.yaml');
+  });
+
+  test('codex waits for the server and for its answers longer than by default', async () => {
+    await setUp('codex --yes');
+    const text = await readFile(path.join(home, '.codex', 'config.toml'), 'utf8');
+    expect(text).toMatch(/startup_timeout_sec = 30\ntool_timeout_sec = 120/);
+  });
+
+  test('keeps earlier settings in an entry with deeper parts', async () => {
+    await setUp('cline --yes --read-only on');
+    await setUp('cline --yes --confirm person');
+    const text = await readFile(path.join(home, '.cline/data/settings/cline_mcp_settings.json'), 'utf8');
+    for (const words of ['"DSTACK_MCP_READ_ONLY": "on"', '"DSTACK_MCP_CONFIRM": "person"'])
+      expect(text).toContain(words);
   });
 
   test('shows the change and asks; once approved, writes it with a backup and the same file mode', async () => {
