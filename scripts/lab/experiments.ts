@@ -70,9 +70,16 @@ export const EXPERIMENTS: readonly Experiment[] = [
     setup: ['--browser', '--older'],
   },
   {
+    name: 'evals',
+    what: 'Lets a model carry out everyday requests with these tools and with a shell, and judges the results',
+    time: '1 min each',
+    network: true,
+    command: ['tsx', 'evals/main.ts'],
+  },
+  {
     name: 'coverage',
-    what: 'Reports the coverage of the unit tests; fails below 90 % of the branches',
-    time: '1 min',
+    what: 'Reports the coverage of the tests without a sandbox; fails below 90 % of the branches',
+    time: '3 min',
     network: false,
     command: ['vitest', 'run', '--project', 'unit', '--project', 'dstack', '--coverage'],
   },
