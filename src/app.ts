@@ -21,6 +21,7 @@ import type { Attachments } from './attachments/attachments.ts';
 import type { AuditSink } from './safety/audit/audit-log.ts';
 import { createAuditLog } from './safety/audit/audit-log.ts';
 import { UnfinishedChanges } from './safety/audit/unfinished-changes.ts';
+import { Agreements } from './safety/consent/agreements.ts';
 import { createDialog } from './safety/dialog/dialog.ts';
 import type { Dialog } from './safety/dialog/dialog.ts';
 import { Gate } from './safety/consent/gate.ts';
@@ -45,6 +46,8 @@ export interface App {
   readonly envFiles: EnvFiles;
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly audit: AuditSink;
+  /** The remembered consents to send something with plans. */
+  readonly agreements: Agreements;
   /** The changes that an earlier server left without a result. */
   readonly unfinished: UnfinishedChanges;
   readonly retryGuard: RetryGuard;
@@ -135,6 +138,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
     policy,
     gate,
     audit,
+    agreements: new Agreements(settings.stateDir),
     unfinished: new UnfinishedChanges({ folder: auditFolder, audit }),
     dialog,
     attachments,

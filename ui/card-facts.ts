@@ -54,6 +54,8 @@ export interface ChangeCard {
   readonly maxDurationHours?: number;
   readonly flags: readonly string[];
   readonly losses: readonly string[];
+  /** The effects of planning after approval; empty for any other change. */
+  readonly sends: readonly string[];
   readonly warnings: readonly string[];
   readonly changes: readonly string[];
   readonly blockers: readonly { readonly message: string; readonly hint?: string }[];
@@ -90,8 +92,9 @@ export function readChange(result: ToolResult): ChangeCard {
   const machines = toFacts(card['machines']);
   const min = numberOf(machines, 'min');
   const consent = readConsent(card);
+  const operation = textOf(card, 'operation') ?? textOf(facts, 'operation') ?? 'unknown';
   return {
-    operation: textOf(card, 'operation') ?? textOf(facts, 'operation') ?? 'unknown',
+    operation,
     action: textOf(summary, 'action') ?? textOf(facts, 'summary') ?? '',
     kind: textOf(resource, 'kind') ?? 'resource',
     ...optional('name', textOf(resource, 'name')),
@@ -107,6 +110,7 @@ export function readChange(result: ToolResult): ChangeCard {
     ...optional('maxDurationHours', numberOf(card, 'maxDurationHours')),
     flags: textsOf(summary, 'flags'),
     losses: textsOf(summary, 'losses'),
+    sends: operation === 'send' ? textsOf(summary, 'sends') : [],
     warnings: [...new Set([...textsOf(summary, 'warnings'), ...textsOf(facts, 'warnings')])],
     changes: textsOf(facts, 'changes'),
     blockers: factsListOf(facts, 'blockers').map((blocker) => ({

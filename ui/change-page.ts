@@ -23,6 +23,7 @@ const VERBS: ReadonlyMap<string, string> = new Map([
   ['stop', 'Stop'],
   ['abort', 'Abort'],
   ['delete', 'Delete'],
+  ['send', 'Consent'],
   ['none', 'No change'],
 ]);
 
@@ -79,10 +80,11 @@ function changeHeading({ operation, kind, name, project, server, action }: Chang
 }
 
 function describeChange(card: Card, change: ChangeCard): readonly HTMLElement[] {
-  const { losses, warnings, changes, flags, offers } = change;
+  const { losses, sends, warnings, changes, flags, offers } = change;
   const table = offers.length === 0 ? undefined : createOffersTable({ ...change, pageSize: INITIAL_OFFERS });
   const sections = [
     noticeList('bad', 'Will be stopped or lost', losses),
+    noticeList('careful', 'Planning would', sends),
     describeCosts(card, change),
     noticeList('careful', 'Warnings', warnings),
     section('Differences from the existing resource', lines(changes)),

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 _READ = re.compile(r"(?:^|/)(?:get|list|poll)(?:_\w+)?$")
 _HAND_OVER = frozenset(["files/upload_archive", "repos/init", "repos/upload_code"])
 _SPECS = ("run_spec", "spec")
+# Properties of dstack's requests that carry a private key or a token: `ssh_key.private`, `repo_creds` of `repos/init`.
+_CREDENTIALS = frozenset(["private", "private_key", "oauth_token"])
 
 
 class Denied(Exception):
@@ -49,12 +51,27 @@ def contains(value, part):
     return value == part
 
 
+def credentials_in(value, clone_url=None):
+    """Yields each credential in a body, with the repository that it is for. Variables may have any name, so they don't count."""
+    if isinstance(value, list):
+        for item in value:
+            yield from credentials_in(item, clone_url)
+    elif isinstance(value, dict):
+        clone_url = value.get("clone_url", clone_url)
+        for name, item in value.items():
+            if name in _CREDENTIALS and isinstance(item, str) and item:
+                yield item, clone_url
+            elif name != "env":
+                yield from credentials_in(item, clone_url)
+
+
 class Gate:
     def __init__(self, rule, tell):
         self._server = _split(rule["server"]) if rule.get("server") else None
         self._project = rule.get("project")
         self._hands_over = rule.get("handOver", False)
         self._expected = list(rule.get("changes", []))
+        self._credentials = list(rule.get("credentials", []))
         self._tell = tell
         self._plans = {}
 
@@ -63,6 +80,7 @@ class Gate:
         path, project = self._locate(request)
         if path is None:
             return self._deny(request.url and urlsplit(request.url).hostname, "it goes to another host than dstack's server")
+        self._admit_credentials(path, request)
         if request.method == "GET" or _READ.search(path):
             return path, self._plan(path, request) if path.endswith("/get_plan") else None
         if self._project is not None and project not in (None, self._project):
@@ -115,6 +133,17 @@ class Gate:
         self.tell("plan", path, sha256=found)
         return "plan"
 
+    def _admit_credentials(self, path, request):
+        if "/upload_" in path:  # files and code, in another form than JSON
+            return
+        for text, clone_url in credentials_in(_body(request)):
+            found = hashlib.sha256(text.encode()).hexdigest()
+            if not any(
+                one["sha256"] == found and (clone_url is None or clone_url in one.get("cloneUrls", []))
+                for one in self._credentials
+            ):
+                self._deny(path, "it carries a credential that nobody agreed to send", credential=True)
+
     def _admit_change(self, path, body):
         for index, expected in enumerate(self._expected):
             if expected["path"] == path:
@@ -142,11 +171,11 @@ class Gate:
             return False
         return covers(inner.get(plan["key"]), plan["asked"], plan["answered"])
 
-    def _deny(self, path, why):
+    def _deny(self, path, why, **more):
         # Nothing but reads after a denial: dstack may go on as if it had been an error of the server.
         self._expected = []
         self._hands_over = False
-        self.tell("denied", str(path), why=why)
+        self.tell("denied", str(path), why=why, **more)
         raise Denied("dstack-mcp did not send this request (%s): %s." % (path, why))
 
 

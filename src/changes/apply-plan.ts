@@ -6,6 +6,7 @@ import type { Transcript } from '../core/transcript.ts';
 import type { NamedEnvironment } from '../configuration/env-files.ts';
 import type { JudgedHandOver } from '../configuration/judge-hand-over.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
+import type { CommandRequest } from '../dstack/argv/command.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';
 import type { Endpoint } from '../dstack/client/read-dstack-config.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
@@ -13,22 +14,29 @@ import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import type { Location } from '../safety/policy/policy-rules.ts';
 import type { ChangeFacts } from './change-facts.ts';
 
-/** A plan with the request and the file that it was made from. */
-export interface ApplyPlan {
+/** A plan that dstack may be asked for: everything that was judged before it is started. */
+export interface PreparedPlan {
   readonly request: ApplyRequest;
   readonly file: ConfigurationFile;
   readonly head: ConfigurationHead;
+  readonly endpoint: Endpoint;
+  readonly cliVersion: string;
+  readonly environment: NamedEnvironment;
+  readonly handOver: JudgedHandOver;
+  /** The command that plans. */
+  readonly command: CommandRequest;
+  /** The flags in addition to the file, with their values and what dstack documents about them. */
+  readonly flags: readonly string[];
+}
+
+/** A plan with the request and the file that it was made from. */
+export interface ApplyPlan extends Omit<PreparedPlan, 'command'> {
   readonly transcript: Transcript;
   readonly plan: PlanFacts;
-  readonly endpoint: Endpoint;
   /** SHA-256 of the profile files right before dstack read them. */
   readonly profiles: Readonly<Record<string, string>>;
   /** The texts of the profile files that exist. */
   readonly profileTexts: readonly string[];
-  readonly environment: NamedEnvironment;
-  readonly handOver: JudgedHandOver;
-  /** The flags in addition to the file, with their values and what dstack documents about them. */
-  readonly flags: readonly string[];
 }
 
 /** The possible effects of applying a plan. */

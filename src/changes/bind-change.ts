@@ -22,7 +22,7 @@ export interface ChangeToBind {
   readonly files?: { readonly cwd: string; readonly hashes: Readonly<Record<string, string>> };
   /** Absent for a change that costs nothing. */
   readonly cost?: Cost;
-  readonly shown: Pick<ConsentSummary, 'action' | 'losses' | 'warnings' | 'flags'>;
+  readonly shown: Pick<ConsentSummary, 'action' | 'losses' | 'warnings' | 'flags' | 'sends'>;
 }
 
 /** Binds a change: the one place that decides what a token stands for. */

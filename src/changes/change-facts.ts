@@ -2,7 +2,7 @@ import * as z from 'zod';
 
 /** The facts of a change, the same for its preview and its result. */
 export const changeFacts = z.object({
-  operation: z.enum(['create', 'update', 'replace', 'none', 'stop', 'abort', 'delete', 'unknown']),
+  operation: z.enum(['create', 'update', 'replace', 'none', 'stop', 'abort', 'delete', 'send', 'unknown']),
   resource: z.object({ kind: z.string(), name: z.string().optional() }),
   project: z.string(),
   token: z.string().describe('Confirmation token'),
@@ -15,6 +15,7 @@ export const changeFacts = z.object({
   changes: z.array(z.string()).describe('Properties that differ from the existing resource'),
   blockers: z.array(z.object({ code: z.string(), message: z.string(), hint: z.string() })),
   warnings: z.array(z.string()),
+  sends: z.array(z.string()).describe('What needs consent before planning'),
   consent: z.string().describe('How it was approved'),
   status: z.string(),
 });

@@ -9,6 +9,7 @@ import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import { executeChange } from './execute-change.ts';
+import { rememberAgreement } from './plan-agreement.ts';
 import { planApply } from './plan-apply.ts';
 import { planDelete } from './plan-delete.ts';
 import { planStop } from './plan-stop.ts';
@@ -18,10 +19,10 @@ import { assertRoom, withRoom } from './reserve-room.ts';
 import type { RoomScope } from './reserve-room.ts';
 
 /** Dependencies of the service. */
-export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles'> {
+export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles' | 'agreements' | 'audit'> {
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly policy: Pick<PolicyWatch, 'snapshot'>;
-  readonly settings: Pick<RoomScope, 'stateDir'>;
+  readonly settings: Pick<RoomScope, 'stateDir'> & Pick<PlanScope, 'maxUploadBytes'>;
   readonly filters: { readonly redact: (text: string) => string };
   /** Returns a client that resolves the CLI and dstack's configuration again: a plan never uses what an earlier one resolved. */
   openDstack(): DstackClient;
@@ -50,7 +51,7 @@ export class ChangeService {
     const scope = this.#openScope();
     const planned = await planChange(scope, request);
     if (planned.kind === 'settled') return reportPlan(planned);
-    await assertRoom(scope, planned);
+    if (planned.kind === 'ready') await assertRoom(scope, planned);
     const minted = gate.mint(planned.pending, { card: this.#context.canShowCard });
     return reportPreview(planned, minted, filters.redact);
   }
@@ -80,6 +81,10 @@ export class ChangeService {
       scope.dstack.deadline.progress('planning again, to see whether anything has changed');
       const planned = await planChange(scope, redemption.change.request);
       if (planned.kind === 'settled') throw noLongerPossible(planned);
+      if (planned.kind === 'agreement') {
+        const consent = redemption.grant(planned.pending);
+        return reportUsed(redemption.finish(await rememberAgreement(scope, planned, consent)));
+      }
       return reportUsed(redemption.finish(await makeChange(scope, planned, redemption)));
     } catch (error) {
       throw redemption.fail(error);
@@ -87,9 +92,8 @@ export class ChangeService {
   }
 
   #openScope(): PlanScope & RoomScope {
-    const { policy, workspace, envFiles, settings } = this.#sources;
-    const { stateDir } = settings;
-    return { dstack: this.#sources.openDstack(), policy: policy.snapshot(), workspace, envFiles, stateDir };
+    const { policy, settings, ...sources } = this.#sources;
+    return { ...sources, ...settings, dstack: this.#sources.openDstack(), policy: policy.snapshot() };
   }
 }
 

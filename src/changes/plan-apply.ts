@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { explainUnsetVariables, environmentFor } from '../configuration/env-files.ts';
 import { judgeHandOver, reportHandOver } from '../configuration/judge-hand-over.ts';
 import { readJudgedConfiguration } from '../configuration/read-configuration.ts';
 import type { ApplyRequest } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
+import type { Transcript } from '../core/transcript.ts';
 import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
 import { commandFailed } from '../dstack/client/dstack-client.ts';
@@ -22,15 +24,21 @@ import {
   summarizePlan,
   warningsOf,
 } from './apply-plan.ts';
-import type { ApplyAction, ApplyPlan } from './apply-plan.ts';
+import type { ApplyAction, ApplyPlan, PreparedPlan } from './apply-plan.ts';
 import { bindChange } from './bind-change.ts';
+import { planAgreement } from './plan-agreement.ts';
 import { boundCost } from './bound-cost.ts';
 import { enforcePriceCaps } from './enforce-price-caps.ts';
 import { requestsToApply } from './expected-requests.ts';
 
 /** Plans a configuration by answering `n` to dstack's own question, and binds what would be applied. */
 export async function planApply(scope: PlanScope, request: ApplyRequest): Promise<PlannedChange> {
-  const { planned, command, options } = await makePlan(scope, request);
+  const prepared = await prepare(scope, request);
+  const { handOver } = prepared;
+  if (handOver.mustAsk || request.agreement === true) return planAgreement(prepared);
+  const made = await makePlan(scope, prepared);
+  if (made === 'kept-credential') return planAgreement(prepared);
+  const { planned, command, options } = made;
   const { plan, head, endpoint } = planned;
   const action = possibleAction(plan);
   if (action === undefined) return settle(planned);
@@ -72,6 +80,7 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
         action: describeAction(planned, action),
         flags: planned.flags,
         losses: describeApplyLosses(planned, action, present),
+        sends: handOver.sends,
         warnings: warningsOf(planned),
       },
     }),
@@ -87,41 +96,80 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
   };
 }
 
-/** Has dstack plan the configuration. @throws CommandFailed if dstack refuses it; ToolError if the policy does */
-async function makePlan(
-  { dstack, policy, workspace, envFiles }: PlanScope,
+/** Everything that is decided before dstack is started. @throws ToolError if the policy or the hand-over forbids the plan */
+async function prepare(
+  { dstack, policy, workspace, envFiles, agreements, maxUploadBytes }: PlanScope,
   request: ApplyRequest,
-): Promise<{ planned: ApplyPlan; command: CommandRequest; options: Execution['options'] }> {
+): Promise<PreparedPlan> {
   const file = await workspace.readConfiguration(request.file);
   const cli = await dstack.cli();
   const head = await readJudgedConfiguration(cli, file);
   const { type: kind, name } = head;
   if (kind === 'preset') throw presetRefused(file.relativePath);
   // Before dstack runs: even a plan hands files over to the project.
-  const { project } = await dstack.endpoint(request.project);
-  policy.assertResourceAllowed({ kind, name, project });
+  const endpoint = await dstack.endpoint(request.project);
+  policy.assertResourceAllowed({ kind, name, project: endpoint.project });
   const { command, flags } = await applyCommand({ ...cli, policy }, request, { file, head });
   const environment = await environmentFor({ envFiles, cli: () => dstack.cli() }, file, {
     head,
     extraFlags: request.extraFlags,
   });
-  const scope = { cli, folders: workspace.folders, readOnly: policy.readOnly };
-  const handOver = await judgeHandOver(scope, { file, value: head.value, environment });
+  const handOver = await judgeHandOver(
+    { cli, folders: workspace.folders, policy, agreements, server: endpoint.server, maxUploadBytes },
+    { file, value: head.value, environment },
+  );
+  return { request, file, head, endpoint, cliVersion: cli.version, environment, handOver, command, flags };
+}
+
+/**
+ * Has dstack plan the configuration. `kept-credential`: it needs a credential that nobody agreed to send, which the gate kept here.
+ * @throws CommandFailed if dstack refuses it
+ */
+async function makePlan(
+  scope: PlanScope,
+  { endpoint: expected, command, ...prepared }: PreparedPlan,
+): Promise<{ planned: ApplyPlan; command: CommandRequest; options: Execution['options'] } | 'kept-credential'> {
+  const { dstack, workspace, envFiles } = scope;
+  const { request, file, head, environment, handOver } = prepared;
+  await recordSent(scope, { ...prepared, endpoint: expected, command });
   const options = {
     cwd: file.folder,
     env: environment.values,
     pinnedFile: { path: file.realPath, bytes: file.bytes },
+    credentials: handOver.credentials,
   };
   const { hashes: profiles, texts: profileTexts } = await workspace.readProfiles(file.folder);
   const { transcript, failure } = await dstack.tryRead(command, { ...options, answer: 'n' });
   if (failure !== undefined) {
+    if (handOver.open.length > 0 && keptCredential(transcript)) return 'kept-credential';
     const failed = explainUnsetVariables(commandFailed(transcript, failure), environment, envFiles);
     throw reportHandOver(failed, transcript, handOver);
   }
   const plan = readPlan(transcript, head.value);
   const endpoint = await dstack.endpoint(plan.project ?? request.project);
-  const planned = { request, file, head, transcript, plan, endpoint, profiles, profileTexts, environment, flags };
-  return { planned: { ...planned, handOver }, command, options };
+  return { planned: { ...prepared, transcript, plan, endpoint, profiles, profileTexts }, command, options };
+}
+
+const keptCredential = ({ requests = [] }: Transcript): boolean =>
+  requests.some((one) => one.event === 'denied' && one.credential === true);
+
+/** Records what a plan sends before it does. @throws ToolError `audit-unavailable`: nothing is sent then */
+async function recordSent({ dstack, audit }: PlanScope, prepared: PreparedPlan): Promise<void> {
+  const { handOver, head, endpoint, command, file } = prepared;
+  if (handOver.sends.length === 0) return;
+  const { argv } = await dstack.check(command);
+  audit.write({
+    id: randomBytes(4).toString('hex'),
+    event: 'planned',
+    tool: 'plan',
+    operation: 'plan',
+    resource: { kind: head.type, name: head.name },
+    ...endpoint,
+    argv,
+    files: { ...handOver.hashes, [file.realPath]: file.sha256 },
+    pricePerHour: null,
+    sends: handOver.sends,
+  });
 }
 
 const filesOf = ({ file, profiles, environment, handOver }: ApplyPlan): Readonly<Record<string, string>> => ({

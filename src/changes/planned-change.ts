@@ -1,5 +1,5 @@
 import type { CheckedArgv } from '../dstack/argv/command.ts';
-import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import type { DstackClient, ReadOptions } from '../dstack/client/dstack-client.ts';
 import type { ResourceKind } from '../dstack/client/find-resource.ts';
 import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
 import type { RunOptions } from '../dstack/run/runner.ts';
@@ -9,6 +9,8 @@ import type { PlanTerms } from '../core/card.ts';
 import type { PendingChange } from '../core/change.ts';
 import type { Cost } from '../core/cost.ts';
 import type { Transcript } from '../core/transcript.ts';
+import type { AuditSink } from '../safety/audit/audit-log.ts';
+import type { Agreements, ServerDisclosures } from '../safety/consent/agreements.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import type { ChangeFacts } from './change-facts.ts';
@@ -19,10 +21,14 @@ export interface PlanScope {
   readonly policy: PolicySnapshot;
   readonly workspace: Pick<Workspace, 'folders' | 'readConfiguration' | 'hashProfiles' | 'readProfiles'>;
   readonly envFiles: EnvFiles;
+  readonly agreements: Agreements;
+  readonly audit: AuditSink;
+  /** Most bytes of files that one plan may send. */
+  readonly maxUploadBytes: number;
 }
 
 /** The result of planning a change. */
-export type PlannedChange = ReadyChange | SettledPlan;
+export type PlannedChange = ReadyChange | AgreementPlan | SettledPlan;
 
 interface Plan {
   /** dstack's output about it. */
@@ -45,6 +51,13 @@ export interface ReadyChange extends Plan {
   readonly cost?: Cost;
 }
 
+/** The consent that a plan needs before it may be made: it would send a credential, or contact another host. */
+export interface AgreementPlan extends Plan {
+  readonly kind: 'agreement';
+  readonly pending: PendingChange;
+  readonly disclosed: ServerDisclosures;
+}
+
 /** A plan with nothing to consent to. */
 export interface SettledPlan extends Plan {
   readonly kind: 'settled';
@@ -54,7 +67,7 @@ export interface SettledPlan extends Plan {
 /** One command that makes a change, and how its result is verified. */
 export interface Execution {
   readonly argv: CheckedArgv<'change' | 'destroy'>;
-  readonly options: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'>;
+  readonly options: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> & Pick<ReadOptions, 'credentials'>;
   /** Reads dstack's own words about what it did. */
   readonly readOutcome: (transcript: Transcript) => ChangeOutcome;
   /** The resource to look up afterwards; dstack may choose the name. */

@@ -3,12 +3,12 @@ import type { Report } from '../core/report.ts';
 import { cleanSummary, nameToType } from '../safety/consent/describe-change.ts';
 import type { Minted } from '../safety/consent/gate.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import type { PlannedChange, ReadyChange } from './planned-change.ts';
+import type { AgreementPlan, PlannedChange, ReadyChange } from './planned-change.ts';
 
 /** Reports a plan. */
 export function reportPlan(planned: PlannedChange): Report<ChangeFacts> {
   return {
-    outcome: planned.kind === 'ready' ? 'done' : planned.outcome,
+    outcome: planned.kind === 'settled' ? planned.outcome : 'done',
     summary: planned.summary,
     printed: planned.printed.map((transcript) => ({ transcript })),
     facts: planned.facts,
@@ -18,13 +18,13 @@ export function reportPlan(planned: PlannedChange): Report<ChangeFacts> {
 
 /** Reports a plan with the token for its change, and with a card if there is a nonce for its buttons. */
 export function reportPreview(
-  planned: ReadyChange,
+  planned: ReadyChange | AgreementPlan,
   { token, nonce, expiresAt }: Minted,
   redact: (text: string) => string,
 ): Report<ChangeFacts> {
   const report = { ...reportPlan(planned), facts: { ...planned.facts, token, expiresAt } };
   if (nonce === undefined) return report;
-  const { pending, terms } = planned;
+  const { pending } = planned;
   const name = nameToType(pending);
   const { tool } = pending.binding;
   const card: ChangeCard = {
@@ -36,7 +36,7 @@ export function reportPreview(
     operation: pending.operation,
     summary: cleanSummary(pending.summary, redact),
     ...(name === undefined ? {} : { nameToType: name }),
-    ...terms,
+    ...(planned.kind === 'ready' ? planned.terms : {}),
   };
   const next = `The user sees this in a card with Approve and Decline. Show it, and wait for their click or their approval; then call ${tool} with only the token, which returns the result.`;
   return { ...report, card, next };

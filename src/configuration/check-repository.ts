@@ -6,12 +6,11 @@ import { resolveNamedPath } from '../safety/files/named-path.ts';
 import type { PathScope } from '../safety/files/named-path.ts';
 import { isRisky, readGitConfig } from './git-config.ts';
 import type { GitVariable } from './git-config.ts';
-import { hostOf } from './hand-over.ts';
 
 /** A local repository that dstack's git may read. */
 export interface CheckedRepository {
-  /** The hosts of its remotes, which dstack contacts. */
-  readonly hosts: readonly string[];
+  /** The URLs of its remotes, one of which dstack contacts. */
+  readonly remotes: readonly string[];
   /** Hashes of its configuration and of what is checked out. */
   readonly sha256: string;
 }
@@ -27,14 +26,15 @@ export async function checkRepository(folder: string, scope: PathScope): Promise
   const parts = await Promise.all(['HEAD', 'objects', 'refs'].map((name) => exists(path.join(folder, name))));
   if (parts.every(Boolean)) throw risky(folder, 'it is a bare repository, kept as plain files');
   const texts: string[] = [];
-  const hosts = new Set<string>();
+  const remotes = new Set<string>();
   for (const repository of await findRepositories(folder))
-    for (const { text, variables } of await readConfigurations(repository, scope)) {
+    for (const { text, variables, isSubmodule } of await readConfigurations(repository, scope)) {
       texts.push(text);
-      for (const { key, value } of variables) if (key === 'remote.url') hosts.add(hostOf(value));
+      if (repository !== folder || isSubmodule) continue;
+      for (const { key, value } of variables) if (key === 'remote.url') remotes.add(value);
     }
   const head = await readFile(path.join(folder, '.git', 'HEAD'), 'utf8').catch(() => '');
-  return { hosts: [...hosts], sha256: sha256(JSON.stringify([head, ...texts])) };
+  return { remotes: [...remotes], sha256: sha256(JSON.stringify([head, ...texts])) };
 }
 
 /** Returns the folder, and every folder in it that has a `.git`, in a fixed order. */
@@ -56,6 +56,7 @@ async function findRepositories(folder: string): Promise<readonly string[]> {
 interface ReadConfiguration {
   readonly text: string;
   readonly variables: readonly GitVariable[];
+  readonly isSubmodule: boolean;
 }
 
 /** Reads the configurations that git would read in a work tree: its own, those of its work trees, and of its submodules. */
@@ -76,7 +77,7 @@ async function readConfigurations(folder: string, scope: PathScope): Promise<rea
       if (bad !== undefined) throw risky(file, `${shownName(bad)} could run a program or read other files`);
       for (const { key, value } of variables)
         if (key === 'core.worktree') await inside(path.resolve(path.dirname(file), value));
-      return [{ text, variables }];
+      return [{ text, variables, isSubmodule: ![own, shared].includes(path.dirname(file)) }];
     }),
   );
   return read.flat();

@@ -1,27 +1,35 @@
-import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { formatBytes, plural } from '../core/format-values.ts';
+import { joinParts } from '../core/format-values.ts';
 import { CommandFailed } from '../core/report.ts';
-import { sha256 } from '../core/sha256.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
-import { outside, resolveNamedPath } from '../safety/files/named-path.ts';
-import type { PathScope, ResolvedPath } from '../safety/files/named-path.ts';
+import type { Agreements } from '../safety/consent/agreements.ts';
+import { isInside, outside, resolveAnywhere, resolveNamedPath } from '../safety/files/named-path.ts';
+import type { PathScope } from '../safety/files/named-path.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
+import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import { checkRepository } from './check-repository.ts';
 import type { NamedEnvironment } from './env-files.ts';
-import { hostOf, listHandOver } from './hand-over.ts';
+import { listHandOver } from './hand-over.ts';
 import type { NamedPath } from './hand-over.ts';
+import { judgeCredentials } from './judge-credentials.ts';
+import type { JudgedCredentials, NamedKey } from './judge-credentials.ts';
+import { assertSize, describeFiles, measureFiles } from './measure-files.ts';
+import type { MeasuredFiles } from './measure-files.ts';
 
-/** Inputs of the judgment: dstack's own rules of what it ignores, its home folder, and the operator's limits. */
+/** Inputs of the judgment: dstack's own rules, its home folder, the operator's limits, and what was agreed to before. */
 export interface HandOverScope {
-  readonly cli: Pick<Cli, 'env'> & { readonly introspection: Pick<Introspection, 'walk'> };
+  readonly cli: Pick<Cli, 'env'> & { readonly introspection: Pick<Introspection, 'walk' | 'credentials'> };
   /** The folders of the workspace. */
   readonly folders: readonly string[];
-  readonly readOnly: boolean;
+  readonly policy: Pick<PolicySnapshot, 'readOnly' | 'handOver'>;
+  readonly agreements: Pick<Agreements, 'covers'>;
+  /** The dstack server. */
+  readonly server: string;
+  readonly maxUploadBytes: number;
 }
 
 /** A configuration that is about to be planned. */
@@ -32,20 +40,20 @@ export interface PlannedFile {
 }
 
 /** Everything that planning hands over to dstack's server, in addition to the configuration. */
-export interface JudgedHandOver {
+export interface JudgedHandOver extends Pick<JudgedCredentials, 'open' | 'mustAsk' | 'credentials'> {
+  /** Everything that planning sends. Applying may send more. */
+  readonly sends: readonly string[];
   /** Sentences without their end. Empty if only the configuration is sent. */
   readonly warnings: readonly string[];
   /** Hashes that a token binds, by path. */
   readonly hashes: Readonly<Record<string, string>>;
 }
 
-/** More entries can't be checked in a reasonable time. dstack's server accepts a few megabytes. */
-const MAX_ENTRIES = 20_000;
-
 /**
  * Judges what dstack would read and send for a configuration, before dstack is started.
- * @throws ToolError `outside-workspace` for a path that leads outside, `invalid-file` for a repository that could run a program,
- * `read-only` if this server is read-only and anything but the configuration would be sent
+ * @throws ToolError `outside-workspace` for a path that leads outside, `invalid-file` for a repository that could run a program and for
+ * too many bytes, `policy` for what is never sent, `read-only` if this server is read-only and anything but the configuration would be
+ * sent
  */
 export async function judgeHandOver(scope: HandOverScope, planned: PlannedFile): Promise<JudgedHandOver> {
   const { file, value, environment } = planned;
@@ -53,51 +61,79 @@ export async function judgeHandOver(scope: HandOverScope, planned: PlannedFile):
   if (paths.length > 0 && file.relativePath.startsWith('~'))
     throw outside(file.relativePath, 'dstack takes its `~` for a home folder', scope.folders);
   const judged = await Promise.all(paths.map((named) => judgePath(scope, planned, named)));
-  const hosts = [...new Set([...judged.flatMap((one) => one.hosts), ...remotes.map(hostOf)])];
+  const files = judged.flatMap((one) => one.files ?? []);
+  assertSize(files, scope.maxUploadBytes);
+  const keys = judged.flatMap((one) => one.key ?? []);
+  const confidential = await judgeCredentials(
+    { ...scope, ...scope.cli, lists: scope.policy.handOver() },
+    {
+      remotes: [...new Set([...remotes, ...judged.flatMap((one) => one.remotes)])],
+      keys,
+      variables: [...environment.inherited, ...environment.given.map((one) => one.split(' ', 1)[0] ?? one)],
+    },
+  );
+  const { hosts } = confidential;
   const sent = [
-    ...describeFiles(judged),
+    ...describeFiles(files),
     ...judged.flatMap((one) => one.sent),
+    ...keys.map(({ shown }) => `the private SSH key ${shown}`),
     ...(hosts.length === 0 ? [] : [`the Git credentials that dstack finds for ${hosts.join(', ')}`]),
     ...(hasRegistryPassword ? ['the registry password in the configuration'] : []),
     ...(environment.inherited.length === 0
       ? []
       : [`the values of ${environment.inherited.join(', ')} from this server's environment`]),
   ];
-  const all = [...sent, ...(environment.given.length === 0 ? [] : [`the values of ${environment.given.join(', ')}`])];
-  if (scope.readOnly && all.length > 0) throw readOnly(file.relativePath, joinParts(all));
+  const sends = [...sent, ...(environment.given.length === 0 ? [] : [`the values of ${environment.given.join(', ')}`])];
+  if (scope.policy.readOnly && sends.length > 0) throw readOnly(file.relativePath, joinParts(sends));
   const contact = hosts.length === 0 ? '' : `, and contacted ${hosts.join(', ')}`;
-  const later = judged.flatMap((one) => one.later);
+  const { open, mustAsk, credentials } = confidential;
   return {
+    open,
+    mustAsk,
+    credentials,
+    sends,
     warnings: [
       ...(sent.length === 0 ? [] : [`planning sent ${joinParts(sent)} to the dstack server${contact}`]),
-      ...later,
+      ...judged.flatMap((one) => one.later),
     ],
-    hashes: Object.assign({}, ...judged.map((one) => one.hashes)),
+    hashes: Object.assign({}, ...judged.map((one) => one.hashes), confidential.hashes),
   };
 }
 
 interface JudgedPath {
-  readonly files?: { readonly from: string; readonly count: number; readonly bytes: number };
+  readonly files?: MeasuredFiles;
+  readonly key?: NamedKey;
   readonly sent: readonly string[];
   /** The part that is sent only when the plan is applied. */
   readonly later: readonly string[];
-  readonly hosts: readonly string[];
+  /** URLs of the remotes of a repository. */
+  readonly remotes: readonly string[];
   readonly hashes: Readonly<Record<string, string>>;
 }
 
 async function judgePath(scope: HandOverScope, { file }: PlannedFile, named: NamedPath): Promise<JudgedPath> {
+  const home = scope.cli.env[process.platform === 'win32' ? 'USERPROFILE' : 'HOME'] ?? homedir();
+  const { allow = [], never = [] } = scope.policy.handOver().folders ?? {};
+  const expand = (folder: string): string => folder.replace(/^~(?=$|[\\/])/, home);
   const pathScope: PathScope = {
     // dstack resolves keys in its working directory, and everything else next to the configuration.
     base: named.kind === 'private-key' ? file.folder : path.dirname(file.realPath),
-    folders: scope.folders,
-    home: scope.cli.env[process.platform === 'win32' ? 'USERPROFILE' : 'HOME'] ?? homedir(),
+    folders: [...scope.folders, ...allow.map(expand)],
+    never: never.map(expand),
+    home,
   };
+  const nothing = { sent: [], later: [], remotes: [], hashes: {} };
+  if (named.kind === 'private-key') {
+    // A key needs consent wherever it is, and nothing but a key can be sent from its place.
+    const { path: key, ...resolved } = await resolveAnywhere(named.path, pathScope);
+    const isInWorkspace = await isInside({ path: key, ...resolved }, pathScope.folders);
+    return { ...nothing, key: { shown: named.path, path: key, isInWorkspace } };
+  }
   const resolved = await resolveNamedPath(named.path, pathScope);
-  const nothing = { sent: [], later: [], hosts: [] };
   switch (named.kind) {
     case 'files': {
-      const { count, bytes, hash } = await measure(scope, resolved, pathScope);
-      return { ...nothing, files: { from: named.path, count, bytes }, hashes: { [resolved.realPath]: hash } };
+      const files = await measureFiles(scope.cli.introspection, resolved, { ...pathScope, from: named.path });
+      return { ...nothing, files, hashes: { [resolved.realPath]: files.hash } };
     }
     case 'repository': {
       // GitPython expands variables in the path (git/repo/base.py).
@@ -106,105 +142,26 @@ async function judgePath(scope: HandOverScope, { file }: PlannedFile, named: Nam
       return {
         sent: [`the branch, commit and author of the Git repository ${named.path}`],
         later: [`applying sends the uncommitted changes in the Git repository ${named.path}`],
-        hosts: repository.hosts,
+        remotes: repository.remotes,
         hashes: { [path.join(resolved.realPath, '.git')]: repository.sha256 },
       };
-    }
-    case 'private-key': {
-      // dstack sends the file next to it as the public key, unread.
-      await resolveNamedPath(`${named.path}.pub`, pathScope);
-      const found = await stat(resolved.realPath).catch(() => undefined);
-      const hash = found === undefined ? 'absent' : sha256(`${found.size} ${found.mtimeMs}`);
-      return { ...nothing, sent: [`the private SSH key ${named.path}`], hashes: { [resolved.realPath]: hash } };
     }
     default:
       return named.kind satisfies never;
   }
 }
 
-interface Measured {
-  readonly count: number;
-  readonly bytes: number;
-  readonly hash: string;
-}
-
-/** Counts the files that dstack would send for a path in `files`. It replaces a link that leads out of the folder with its file. */
-async function measure({ cli, folders }: HandOverScope, root: ResolvedPath, scope: PathScope): Promise<Measured> {
-  const listed = await cli.introspection.walk({ root: root.path, limit: MAX_ENTRIES });
-  const paths = listed ?? (await listAll(root.path));
-  if (paths.length > MAX_ENTRIES) throw tooMany(root.path);
-  const entries = await Promise.all(
-    paths.map(async (file) => {
-      const found = await lstat(file).catch(() => undefined);
-      // A name that isn't valid UTF-8, or a file that was just removed.
-      if (found === undefined) throw outside(file, "it can't be checked", folders);
-      if (!found.isSymbolicLink()) return { file, size: found.isFile() ? found.size : 0, found };
-      if ((await realpath(file).catch(() => undefined)) === undefined) return { file, size: 0, found };
-      const { realPath } = await resolveNamedPath(file, scope);
-      const target = await stat(realPath);
-      return { file, size: target.isFile() ? target.size : 0, found: target };
-    }),
-  );
-  const facts = entries.map(({ file, size, found }) => [
-    path.relative(root.path, file),
-    size,
-    found.mtimeMs,
-    found.mode,
-  ]);
-  return {
-    count: entries.filter(({ found }) => !found.isDirectory()).length,
-    bytes: entries.reduce((sum, { size }) => sum + size, 0),
-    hash: sha256(JSON.stringify(facts.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)))),
-  };
-}
-
-/** Lists everything below a path but its `.git`, ignored or not: for a dstack that can't be asked. */
-async function listAll(root: string): Promise<readonly string[]> {
-  const paths: string[] = [];
-  const open = [root];
-  for (let next = open.pop(); next !== undefined && paths.length <= MAX_ENTRIES; next = open.pop()) {
-    paths.push(next);
-    const isFolder = next === root ? (await stat(next).catch(() => undefined))?.isDirectory() : true;
-    if (isFolder !== true) continue;
-    for (const entry of await readdir(next, { withFileTypes: true }).catch(() => [])) {
-      const file = path.join(next, entry.name);
-      if (!entry.isDirectory()) paths.push(file);
-      else if (file !== path.join(root, '.git')) open.push(file);
-    }
-  }
-  // dstack reports a missing path itself.
-  return paths.length === 1 && (await lstat(root).catch(() => undefined)) === undefined ? [] : paths;
-}
-
-function describeFiles(judged: readonly JudgedPath[]): string[] {
-  const files = judged.flatMap((one) => one.files ?? []);
-  if (files.length === 0) return [];
-  const count = files.reduce((sum, one) => sum + one.count, 0);
-  const bytes = files.reduce((sum, one) => sum + one.bytes, 0);
-  return [`${plural(count, 'file')} (${formatBytes(bytes)}) from ${files.map(({ from }) => from).join(', ')}`];
-}
-
 /** Adds to the error of a failed plan what was sent before it failed, if the requests show that files were. */
 export function reportHandOver(
   failed: CommandFailed,
   { requests = [] }: Pick<Transcript, 'requests'>,
-  { warnings: [sent] }: JudgedHandOver,
+  { warnings: [sent] }: Pick<JudgedHandOver, 'warnings'>,
 ): CommandFailed {
   const uploaded = requests.some((one) => one.event === 'sent' && one.path === 'files/upload_archive');
   if (!uploaded || sent === undefined) return failed;
   const { report } = failed;
   return new CommandFailed({ ...report, summary: `${report.summary} Before that, ${sent}.` });
 }
-
-const joinParts = (parts: readonly string[]): string =>
-  parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`;
-
-const tooMany = (folder: string): ToolError =>
-  new ToolError(
-    'invalid-file',
-    `\`files\` names ${folder}, which has more than ${MAX_ENTRIES} files. Nothing was run or sent.`,
-    'Name only the files that the run needs, or leave others out with a .dstackignore next to them.',
-  );
 
 const readOnly = (file: string, what: string): ToolError =>
   new ToolError(

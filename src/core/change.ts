@@ -8,6 +8,8 @@ export interface ApplyRequest {
   readonly file: string;
   readonly project?: string | undefined;
   readonly extraFlags?: Readonly<Record<string, unknown>> | undefined;
+  /** Asks for the consent to what planning would send, instead of the plan. */
+  readonly agreement?: true;
 }
 
 export interface StopRequest {
@@ -75,6 +77,8 @@ export interface ConsentSummary {
   readonly flags?: readonly string[] | undefined;
   /** Work and data that would be stopped or lost, one per line. */
   readonly losses: readonly string[];
+  /** Everything that planning sent to the dstack server in addition to the configuration, or (for `send`) what it would do. */
+  readonly sends?: readonly string[] | undefined;
   readonly warnings: readonly string[];
 }
 
@@ -89,10 +93,12 @@ export interface PendingChange {
   readonly summary: ConsentSummary;
   /** The name that a person has to type for replace, abort and delete. Defaults to the resource's name. */
   readonly nameToType?: string | undefined;
+  /** Whether it starts something that can reach the dstack server, and so may change more than this. */
+  readonly reachesServer?: boolean | undefined;
 }
 
-/** The kind of a change. The policy sets the consent that each needs. */
-export type Operation = 'create' | 'update' | 'replace' | 'stop' | 'abort' | 'delete';
+/** The kind of a change. The policy sets the consent that each needs. `send` changes nothing in dstack: it permits plans to send something. */
+export type Operation = 'create' | 'update' | 'replace' | 'stop' | 'abort' | 'delete' | 'send';
 
 /** The way in which a change was approved, strongest first. */
 export type ConsentLevel = 'person-card' | 'person-form' | 'person-dialog' | 'token' | 'policy';

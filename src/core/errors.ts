@@ -29,7 +29,8 @@ export type ErrorCode =
   | 'busy'
   | 'cancelled'
   | 'timed-out'
-  | 'consent-missing';
+  | 'consent-missing'
+  | 'not-agreed';
 
 /**
  * An expected failure: `message` says what happened and what was not changed, `hint` is the next step. Any other thrown error is a

@@ -41,6 +41,10 @@ export function formatDuration(durationMs: number): string {
 /** Returns a count with its noun: `1 run`, `2 runs`. */
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
+/** Joins parts of a sentence: `a`, `a and b`, `a, b and c`. */
+export const joinParts = (parts: readonly string[]): string =>
+  parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`;
+
 /** Returns a size as bytes, KB or MB, whichever fits. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1024) return plural(bytes, 'byte');

@@ -24,7 +24,7 @@ export type WireEvent =
   /** It was sent, and no response arrived. */
   | { readonly event: 'lost'; readonly path: string; readonly kind: 'change' | 'hand-over'; readonly why: string }
   /** It wasn't sent. */
-  | { readonly event: 'denied'; readonly path: string; readonly why: string };
+  | { readonly event: 'denied'; readonly path: string; readonly why: string; readonly credential?: true };
 
 /** The verbatim record of one dstack command: its output and how it ended. */
 export interface Transcript {

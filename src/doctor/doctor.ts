@@ -5,6 +5,7 @@ import type { Counts } from '../observability/counters.ts';
 import type { Dialog } from '../safety/dialog/dialog.ts';
 import { describeUnfinished } from '../safety/audit/unfinished-changes.ts';
 import type { UnfinishedChanges } from '../safety/audit/unfinished-changes.ts';
+import type { Agreements } from '../safety/consent/agreements.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ToolError } from '../core/errors.ts';
@@ -12,6 +13,7 @@ import type { Transcript } from '../core/transcript.ts';
 import { readFailure } from '../dstack/output/read-failure.ts';
 import type { FailureCode } from '../dstack/output/failure-table.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import { checkAgreements } from './check-agreements.ts';
 import { checkMachine } from './machine-checks.ts';
 import type { DoctorCheck, DoctorReport } from './report.ts';
 
@@ -42,6 +44,7 @@ export interface DoctorSources {
   readonly policy: Pick<PolicyWatch, 'state'>;
   readonly dialog: Pick<Dialog, 'availability'>;
   readonly unfinished: Pick<UnfinishedChanges, 'find'>;
+  readonly agreements: Pick<Agreements, 'list'>;
   readonly dstack: Pick<DstackClient, 'endpoint' | 'tryRead'>;
   cli(): Promise<CheckedCli>;
   counts(): Counts;
@@ -70,6 +73,7 @@ export async function checkSetup(sources: DoctorSources, client?: ClientCapabili
       checkWorker(sources, found),
       checkPolicy(sources),
       ...(await checkUnfinished(sources)),
+      ...(await checkAgreements(sources.agreements)),
       ...(client === undefined
         ? [checkConfirmation(sources)]
         : [checkConsent(sources, client), checkClient(client), checkCalls(sources)]),

@@ -117,6 +117,14 @@ const SETTINGS = {
     shown: '45',
     read: z.coerce.number('expected a number').min(5).max(3600),
   },
+  maxUpload: {
+    option: '--max-upload',
+    value: '<megabytes>',
+    env: 'DSTACK_MCP_MAX_UPLOAD',
+    meaning: 'most megabytes of files that one plan may send to the dstack server, before compression',
+    shown: '20',
+    read: z.coerce.number('expected a number').positive(),
+  },
   logLevel: {
     option: '--log-level',
     value: '<level>',
@@ -153,6 +161,8 @@ export interface Settings {
   readonly warm: boolean;
   readonly envFiles: boolean;
   readonly timeoutMs: number;
+  /** Most bytes of files that one plan may send. */
+  readonly maxUploadBytes: number;
   readonly logLevel: string;
 }
 
@@ -210,6 +220,7 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
     warm: read(SETTINGS.warm) ?? true,
     envFiles: read(SETTINGS.envFiles) ?? false,
     timeoutMs: (read(SETTINGS.timeout) ?? 45) * 1000,
+    maxUploadBytes: Math.floor((read(SETTINGS.maxUpload) ?? 20) * 1024 ** 2),
     logLevel: read(SETTINGS.logLevel) ?? 'warn',
   });
 }

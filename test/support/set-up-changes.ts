@@ -14,10 +14,11 @@ import type { CheckedArgv } from '../../src/dstack/argv/command.ts';
 import { DstackClient } from '../../src/dstack/client/dstack-client.ts';
 import type { ClientCli, DstackSources } from '../../src/dstack/client/dstack-client.ts';
 import type { DstackConfig } from '../../src/dstack/client/read-dstack-config.ts';
-import type { ConfigurationSchemas, LoadedYaml } from '../../src/dstack/warm/introspection.ts';
+import type { ConfigurationSchemas, LoadedYaml, NamedCredentials } from '../../src/dstack/warm/introspection.ts';
 import { createRetryGuard } from '../../src/dstack/client/retry-guard.ts';
 import type { RunOptions } from '../../src/dstack/run/runner.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
+import { Agreements } from '../../src/safety/consent/agreements.ts';
 import { spendConsent } from '../../src/safety/consent/consent.ts';
 import { Gate } from '../../src/safety/consent/gate.ts';
 import type { Dialog } from '../../src/safety/dialog/dialog.ts';
@@ -67,6 +68,8 @@ export interface World {
   loaded: LoadedYaml | undefined;
   /** The schemas of dstack's configurations. By default there are none. */
   schemas?: ConfigurationSchemas;
+  /** The credentials that dstack finds. By default it can't be asked. */
+  credentials?: NamedCredentials;
   /** The version whose help pages the CLI prints. */
   documented: RecordedVersion;
   config: DstackConfig;
@@ -83,6 +86,7 @@ export interface ChangesOptions {
   /** The state folder. Defaults to a new one. */
   readonly stateDir?: string;
   readonly envFiles?: boolean;
+  readonly maxUploadBytes?: number;
   readonly dialog?: Dialog;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -132,6 +136,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
   };
   const gate = new Gate<Report<ChangeFacts>>({ policy, audit, dialog: options.dialog });
   const stateDir = options.stateDir ?? path.join(home, 'state');
+  const agreements = new Agreements(stateDir);
   const workspace = createWorkspace({ folders: [folder], home });
   const learned = new Set<string>();
   const envFiles = createEnvFiles({
@@ -148,7 +153,17 @@ export function setUpChanges(options: ChangesOptions = {}) {
 
   const service = (context: Partial<ChangeContext> = {}): ChangeService =>
     new ChangeService(
-      { gate, policy, settings: { stateDir }, filters, workspace, envFiles, openDstack },
+      {
+        gate,
+        policy,
+        settings: { stateDir, maxUploadBytes: options.maxUploadBytes ?? 1024 ** 2 },
+        filters,
+        workspace,
+        envFiles,
+        agreements,
+        audit,
+        openDstack,
+      },
       { canAskPerson: false, canShowCard: false, ...context },
     );
   return {
@@ -165,6 +180,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
     progress,
     policy,
     gate,
+    agreements,
     workspace,
     sources,
     openDstack,
@@ -256,6 +272,7 @@ export function fakeDstack(
           load: async () => world.loaded,
           walk: async () => undefined,
           schemas: async () => world.schemas,
+          credentials: async () => world.credentials,
         },
         catalog,
         env: world.env,

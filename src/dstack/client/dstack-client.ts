@@ -8,7 +8,7 @@ import { ownTranscript } from '../../core/transcript.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import type { RunOptions, Runner } from '../run/runner.ts';
 import type { Introspection } from '../warm/introspection.ts';
-import type { ExpectedChange, WireRule } from '../run/wire-rule.ts';
+import type { AdmittedCredential, ExpectedChange, WireRule } from '../run/wire-rule.ts';
 import { readFailure } from '../output/read-failure.ts';
 import type { Failure } from '../output/read-failure.ts';
 import { createLogPager } from '../output/page-log.ts';
@@ -32,7 +32,7 @@ export interface ClientCli {
   readonly runner: Pick<Runner, 'read' | 'change'>;
   /** Whether the executable is a Python script: its requests are judged, and its own parser is asked. */
   readonly isPython: boolean;
-  readonly introspection: Pick<Introspection, 'load' | 'walk' | 'schemas'>;
+  readonly introspection: Pick<Introspection, 'load' | 'walk' | 'schemas' | 'credentials'>;
   /** The environment that dstack runs in. */
   readonly env: Readonly<Record<string, string | undefined>>;
   check(request: CommandRequest): Promise<CheckedArgv>;
@@ -50,6 +50,8 @@ export interface DstackSources {
 
 export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' | 'sink'>> & {
   readonly answer?: 'n';
+  /** The credentials that may be sent. Defaults to none. */
+  readonly credentials?: readonly AdmittedCredential[];
   /** False for a look-up of the current state, where "not found" is an answer. Defaults to true. */
   readonly guarded?: boolean;
 };
@@ -59,6 +61,7 @@ export interface ChangeOptions extends Pick<RunOptions, 'cwd' | 'env' | 'pinnedF
   readonly project: string | undefined;
   /** The requests that dstack may send; undefined if they can't be judged. */
   readonly requests: readonly ExpectedChange[] | undefined;
+  readonly credentials?: readonly AdmittedCredential[];
 }
 
 /**
@@ -105,7 +108,7 @@ export class DstackClient {
   /** Runs a read-only command and returns dstack's refusal next to the transcript instead of throwing it. */
   async tryRead(
     request: CommandRequest,
-    { guarded = true, ...options }: ReadOptions = {},
+    { guarded = true, credentials = [], ...options }: ReadOptions = {},
   ): Promise<{ transcript: Transcript; failure: Failure | undefined }> {
     const { retryGuard } = this.#sources;
     const argv = await this.check(request);
@@ -116,7 +119,11 @@ export class DstackClient {
     const transcript = await runner.read(argv, {
       timeoutMs: Math.max(1_000, this.deadline.remainingMs() - ANSWER_RESERVE_MS),
       signal: this.deadline.signal,
-      wire: await this.#wireRule(request.flags?.['--project'], { handOver: argv.command === 'apply', changes: [] }),
+      wire: await this.#wireRule(request.flags?.['--project'], {
+        handOver: argv.command === 'apply',
+        changes: [],
+        credentials,
+      }),
       ...options,
     });
     const failure = readFailure(transcript);
@@ -150,11 +157,11 @@ export class DstackClient {
   async change(
     argv: CheckedArgv<'change' | 'destroy'>,
     consent: Consent,
-    { project, requests, ...options }: ChangeOptions,
+    { project, requests, credentials = [], ...options }: ChangeOptions,
   ): Promise<Transcript> {
     this.deadline.progress(`dstack ${argv.command}`);
     const { runner } = await this.cli();
-    const rule = { handOver: argv.command === 'apply', changes: requests ?? [] };
+    const rule = { handOver: argv.command === 'apply', changes: requests ?? [], credentials };
     const wire = requests === undefined ? {} : { wire: await this.#wireRule(project, rule) };
     const timeoutMs = Math.max(5_000, this.deadline.remainingMs() - LOOK_UP_MS - ANSWER_RESERVE_MS);
     const transcript = await runner.change(argv, consent, { ...options, ...wire, timeoutMs });
@@ -162,10 +169,12 @@ export class DstackClient {
     return transcript;
   }
 
-  async #wireRule(project: unknown, rule: Pick<WireRule, 'handOver' | 'changes'>): Promise<WireRule> {
+  async #wireRule(project: unknown, rule: Pick<WireRule, 'handOver' | 'changes' | 'credentials'>): Promise<WireRule> {
     const endpoint = await this.endpoint(typeof project === 'string' ? project : undefined);
     const isKnown = URL.canParse(endpoint.server);
-    return { ...rule, server: isKnown ? endpoint.server : null, project: isKnown ? endpoint.project : null };
+    const { credentials = [], ...others } = rule;
+    const admitted = credentials.length === 0 ? others : rule;
+    return { ...admitted, server: isKnown ? endpoint.server : null, project: isKnown ? endpoint.project : null };
   }
 
   /** Returns how long this call may still wait for a person. */

@@ -8,6 +8,16 @@ export interface WireRule {
   readonly handOver: boolean;
   /** The change requests that may be sent, each once and in this order. */
   readonly changes: readonly ExpectedChange[];
+  /** The private keys and tokens that may be sent. Defaults to none. */
+  readonly credentials?: readonly AdmittedCredential[];
+}
+
+/** A private key or a token that somebody agreed to send. */
+export interface AdmittedCredential {
+  /** Of its text, in hex. */
+  readonly sha256: string;
+  /** The repositories that it may be sent for, as dstack writes their URLs; missing for the key of a fleet. */
+  readonly cloneUrls?: readonly string[];
 }
 
 /** A change request, with the part of it that consent was given for. `path` is below `/api/project/<project>/`. */

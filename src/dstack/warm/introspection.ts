@@ -20,6 +20,19 @@ const verdictSchema = z.object({
 
 const loadedSchema = z.union([z.object({ value: z.unknown() }), z.object({ error: z.string() })]);
 const walkedSchema = z.object({ paths: z.array(z.string()) });
+const repositorySchema = z.object({
+  host: z.string(),
+  /** Without user and password. */
+  url: z.string(),
+  /** The same in each form that dstack may send with a credential. */
+  cloneUrls: z.array(z.string()),
+  /** The credentials that dstack tries, each with the file that has it and the SHA-256 of its text. */
+  credentials: z.array(z.object({ kind: z.enum(['key', 'token']), path: z.string(), sha256: z.string() })),
+});
+const credentialsSchema = z.object({
+  repositories: z.array(repositorySchema.nullable()),
+  keys: z.array(z.string().nullable()),
+});
 
 /** The help of every command (`''`, `apply`, `apply -h task`, `run get`, ...), byte for byte as the CLI prints it. */
 export type HelpTexts = z.output<typeof helpSchema>;
@@ -27,6 +40,9 @@ export type ConfigurationSchemas = z.output<typeof configurationSchemas>;
 export type Verdict = z.output<typeof verdictSchema>;
 /** The result of dstack's YAML loader: the value, in which `<type>` stands for what JSON doesn't have, or its error. */
 export type LoadedYaml = z.output<typeof loadedSchema>;
+
+/** The answers for repositories (null if dstack rejects the URL) and for SSH keys (the SHA-256 of what is sent; null if it isn't a key). */
+export type NamedCredentials = z.output<typeof credentialsSchema>;
 
 /** Questions to dstack's own interpreter. All return undefined if dstack isn't a Python script or doesn't answer. */
 export interface Introspection {
@@ -42,6 +58,11 @@ export interface Introspection {
   load(text: string): Promise<LoadedYaml | undefined>;
   /** Returns the paths that dstack would send for a folder in `files`, by its own rules of what to ignore: up to `limit`, and one more. */
   walk(question: { readonly root: string; readonly limit: number }): Promise<readonly string[] | undefined>;
+  /** Returns the credentials that dstack may send for repositories, by URL, and for the keys of SSH fleets, by absolute path. */
+  credentials(question: {
+    readonly repositories: readonly string[];
+    readonly keys: readonly string[];
+  }): Promise<NamedCredentials | undefined>;
 }
 
 export interface IntrospectionOptions {
@@ -105,5 +126,6 @@ export function createIntrospection({
     validate: (question) => ask('validate', verdictSchema, question),
     load: (text) => ask('load', loadedSchema, text),
     walk: async (question) => (await ask('walk', walkedSchema, question))?.paths,
+    credentials: (question) => ask('credentials', credentialsSchema, question),
   };
 }

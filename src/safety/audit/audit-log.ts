@@ -23,7 +23,8 @@ import type { Limit } from '../../core/cost.ts';
 /** One line of the audit log. All lines of one change have the same `id`. */
 export interface AuditEntry {
   readonly id: string;
-  readonly event: 'asked' | 'refused' | 'approved' | 'done';
+  /** `planned`: a plan that sends more than the configuration. It is written before anything is sent. */
+  readonly event: 'planned' | 'asked' | 'refused' | 'approved' | 'done';
   readonly tool: string;
   /** The id of the call in the log of this process (`pid`). */
   readonly call?: string | undefined;
@@ -38,6 +39,8 @@ export interface AuditEntry {
   readonly files: Readonly<Record<string, string>>;
   readonly pricePerHour: number | null;
   readonly totalPrice?: Limit | undefined;
+  /** Everything that planning sent to the dstack server; names, never values. */
+  readonly sends?: readonly string[] | undefined;
   readonly level?: ConsentLevel | undefined;
   readonly outcome?: string | undefined;
   readonly why?: string | undefined;
@@ -213,5 +216,6 @@ export function auditEntry(
     files: binding.files,
     pricePerHour: binding.pricePerHour,
     totalPrice: change.summary.totalPrice,
+    sends: change.summary.sends,
   };
 }

@@ -12,6 +12,8 @@ export interface PathScope {
   readonly folders: readonly string[];
   /** The home folder of dstack's process. */
   readonly home: string;
+  /** Folders that nothing is read from, even in the workspace. */
+  readonly never?: readonly string[];
 }
 
 /** A path that a configuration names, resolved as dstack does. */
@@ -24,9 +26,26 @@ export interface ResolvedPath {
 
 /**
  * Resolves a path that dstack is about to read, as dstack does: `~`, relative paths, and every link.
- * @throws ToolError `outside-workspace` if it isn't in the workspace, or could be read in two ways
+ * @throws ToolError `outside-workspace` if it isn't in the workspace, or could be read in two ways; `policy` if it is never read
  */
-export async function resolveNamedPath(text: string, { base, folders, home }: PathScope): Promise<ResolvedPath> {
+export async function resolveNamedPath(text: string, scope: PathScope): Promise<ResolvedPath> {
+  const resolved = await resolveAnywhere(text, scope);
+  if (await isInside(resolved, scope.folders)) return resolved;
+  throw outside(text, `it leads to ${resolved.realPath}, which is outside the workspace`, scope.folders);
+}
+
+/** Whether a path is one of the folders, or in one of them. */
+export async function isInside({ realPath }: ResolvedPath, folders: readonly string[]): Promise<boolean> {
+  const resolved = await Promise.all(folders.map((folder) => resolveLinks(folder)));
+  return resolved.some((folder) => folder.realPath === realPath || isBelow(path.relative(folder.realPath, realPath)));
+}
+
+/**
+ * Resolves the same, wherever it leads: for what needs consent anyway.
+ * @throws ToolError `outside-workspace` if it could be read in two ways, or is in a folder of devices; `policy` if it is never read
+ */
+export async function resolveAnywhere(text: string, scope: PathScope): Promise<ResolvedPath> {
+  const { base, folders, home, never = [] } = scope;
   const expanded = expandHome(text, home);
   if (expanded === undefined) throw outside(text, "another user's home folder is not read", folders);
   const named = path.isAbsolute(expanded) ? expanded : `${base}${path.sep}${expanded}`;
@@ -36,10 +55,9 @@ export async function resolveNamedPath(text: string, { base, folders, home }: Pa
   if (byKernel !== undefined && byKernel !== realPath)
     throw outside(text, 'its `..` after a link leads to two different places', folders);
   if (isSystemPath(realPath)) throw outside(text, `it leads to ${realPath}, a folder of devices or processes`, folders);
-  const allowed = await Promise.all(folders.map((folder) => resolveLinks(folder)));
-  if (!allowed.some((folder) => folder.realPath === realPath || isBelow(path.relative(folder.realPath, realPath))))
-    throw outside(text, `it leads to ${realPath}, which is outside the workspace`, folders);
-  return { path: path.resolve(named), realPath };
+  const resolved = { path: path.resolve(named), realPath };
+  if (await isInside(resolved, never)) throw neverSent(realPath);
+  return resolved;
 }
 
 /** Expands a leading `~`, which Python's `Path` recognizes after `./` as well. Undefined for the home folder of another user. */
@@ -56,4 +74,12 @@ export const outside = (text: string, why: string, folders: readonly string[]): 
     'outside-workspace',
     `The configuration names ${JSON.stringify(text)}: ${why}. Nothing was run or sent.`,
     `dstack may read only from ${folders.join(', ')}. Use a path inside, or ask the user to add the folder to DSTACK_MCP_WORKSPACE.`,
+  );
+
+/** Creates the refusal of something that planning would send or contact. */
+export const neverSent = (what: string): ToolError =>
+  new ToolError(
+    'policy',
+    `The operator's policy never sends or contacts ${what}. Nothing was run or sent.`,
+    'Use a configuration without it, or tell the user what the policy says; the doctor tool shows the whole policy.',
   );

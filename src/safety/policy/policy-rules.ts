@@ -10,7 +10,7 @@ export interface WantedResource {
   readonly name?: string | undefined;
   readonly project?: string | undefined;
   /** Absent while it isn't known yet: then only the rules for every operation are checked. */
-  readonly operation?: Operation | undefined;
+  readonly operation?: Exclude<Operation, 'send'> | undefined;
 }
 
 /** A backend and region in which a run would start. */
@@ -91,6 +91,15 @@ export const readOnlyRefusal = (tool: string): ToolError =>
 export function matchesPlace(property: 'backends' | 'regions', name: string, patterns: readonly string[]): boolean {
   const isOwnMachine = property === 'backends' && (name === 'remote' || name === 'ssh');
   return (isOwnMachine ? ['remote', 'ssh'] : [name]).some((one) => matches(one, patterns));
+}
+
+/** Returns what lists of the policy say about a host or a variable. */
+export function ruleOn(
+  name: string,
+  { allow, never }: { readonly allow?: readonly string[] | undefined; readonly never?: readonly string[] | undefined },
+): 'allowed' | 'forbidden' | 'unlisted' {
+  if (never !== undefined && matches(name, never)) return 'forbidden';
+  return allow !== undefined && matches(name, allow) ? 'allowed' : 'unlisted';
 }
 
 /** Whether a text matches one of the patterns: exactly, or with `*` for any characters. Ignores case. */

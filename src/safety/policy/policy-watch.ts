@@ -6,7 +6,7 @@ import { assertBackendsAllowed, assertResourceAllowed, lower, readOnlyRefusal, r
 import type { Location, WantedResource } from './policy-rules.ts';
 import { parsePolicy, PolicyBroken, readPolicyText } from './policy.ts';
 import type { Policy } from './policy.ts';
-import { combineRequirements } from './requirement.ts';
+import { combineRequirements, strictest } from './requirement.ts';
 import type { Requirement } from './requirement.ts';
 
 /** The policy as one reading of its file found it: one for each plan, so that all parts of a plan follow the same rules. */
@@ -20,6 +20,8 @@ export interface PolicySnapshot {
   /** Lists that are also passed to dstack, so that it narrows its own choice. */
   limits(): { readonly backends: readonly string[] | undefined; readonly regions: readonly string[] | undefined };
   allowedFlags(): readonly string[];
+  /** Lists of what planning may send or contact, and what never. */
+  handOver(): NonNullable<Policy['hand_over']>;
   /** Whether nothing may be changed. */
   readonly readOnly: boolean;
 }
@@ -102,8 +104,9 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
     assertResourceAllowed: (resource) => assertResourceAllowed(policy, resource),
     assertBackendsAllowed: (locations) => assertBackendsAllowed(policy, locations),
     requirementFor(change) {
-      const rule = policy.consent?.[change.operation];
-      return combineRequirements(settings.confirm, resolveRule(rule, change.binding.mostPerHour));
+      const rule = resolveRule(policy.consent?.[change.operation], change.binding.mostPerHour);
+      const required = combineRequirements(settings.confirm, rule);
+      return change.reachesServer === true ? strictest(required, policy.consent?.server_access ?? 'person') : required;
     },
     caps: () => ({
       maxPrice: lower(settings.maxPrice, policy.max_price),
@@ -112,6 +115,7 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
     }),
     limits: () => ({ backends: policy.backends, regions: policy.regions }),
     allowedFlags: () => policy.flags ?? [],
+    handOver: () => policy.hand_over ?? {},
     readOnly: policy.read_only === true || settings.readOnly,
   };
 }

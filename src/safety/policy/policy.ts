@@ -7,6 +7,16 @@ import { REQUIREMENTS } from './requirement.ts';
 const dollars = z.number().nonnegative();
 const patterns = z.array(z.string().regex(/^[a-z0-9*][a-z0-9*_.-]*$/i, 'a name, with * for any characters')).min(1);
 
+const names = patterns.optional();
+const variables = z
+  .array(z.string().regex(/^[A-Za-z_*][\w*]*$/, 'the name of a variable, with * for any characters'))
+  .min(1)
+  .optional();
+const folders = z
+  .array(z.string().regex(/^(?:~(?:[\\/]|$)|[\\/]|[A-Za-z]:[\\/])/, 'an absolute folder, or one that starts with ~'))
+  .min(1)
+  .optional();
+
 const requirement = z
   .enum(REQUIREMENTS)
   .describe(
@@ -86,11 +96,49 @@ export const policySchema = z
         stop: consentRule.optional().describe('Stop a run'),
         abort: consentRule.optional().describe('Stop a run immediately, without a graceful shutdown'),
         delete: consentRule.optional().describe('Delete a fleet, an instance, a volume, a gateway or a finished run'),
+        send: requirement
+          .optional()
+          .describe(
+            'Let plans contact the host of a repository, or send a credential to the dstack server; it is remembered',
+          ),
+        server_access: requirement
+          .optional()
+          .describe(
+            'A run with `dstack: true`, which can reach the dstack server, in addition to the rule of its operation. Defaults to person',
+          ),
       })
       .optional()
       .describe(
         'The approval that each operation needs. Defaults to DSTACK_MCP_CONFIRM; if that is person, ask and token count as person as well',
       ),
+    hand_over: z
+      .strictObject({
+        hosts: z
+          .strictObject({
+            allow: names.describe('Hosts that dstack may contact for repositories without asking'),
+            never: names.describe('Hosts that dstack may not contact'),
+          })
+          .optional()
+          .describe('Hosts of repositories. Those in neither list need consent'),
+        env: z
+          .strictObject({
+            allow: variables.describe(
+              'Variables whose values may be sent without asking. Defaults to all that a configuration names; with this list, others need consent',
+            ),
+            never: variables.describe('Variables whose values are never sent'),
+          })
+          .optional()
+          .describe("Variables that a configuration names, with values from this server's environment or an env file"),
+        folders: z
+          .strictObject({
+            allow: folders.describe('Folders outside of the workspace from which files may be sent'),
+            never: folders.describe('Folders from which nothing is sent'),
+          })
+          .optional()
+          .describe('Folders that a configuration names. Those in neither list have to be in the workspace'),
+      })
+      .optional()
+      .describe('What planning may send to the dstack server. `never` takes precedence over `allow`'),
     audit: z
       .strictObject({
         max_megabytes: z

@@ -13,6 +13,10 @@ export function combineRequirements(setting: 'ask' | 'person' | 'token', policy:
   return setting === 'person' && wanted !== 'allow' ? 'person' : wanted;
 }
 
+/** Returns the stricter of two requirements. */
+export const strictest = (a: Requirement, b: Requirement): Requirement =>
+  REQUIREMENTS.indexOf(a) <= REQUIREMENTS.indexOf(b) ? a : b;
+
 const SATISFIES: Readonly<Record<ConsentLevel, readonly Requirement[]>> = {
   'person-card': REQUIREMENTS,
   'person-form': REQUIREMENTS,

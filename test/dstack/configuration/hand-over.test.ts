@@ -46,7 +46,10 @@ const judge = (value: Readonly<Record<string, unknown>>) =>
     {
       cli: { env: { HOME: root }, introspection: runner.introspection },
       folders: [at('ws'), at('more')],
-      readOnly: false,
+      policy: { readOnly: false, handOver: () => ({}) },
+      agreements: { covers: async () => false },
+      server: 'https://dstack.example',
+      maxUploadBytes: 1024 ** 2,
     },
     {
       file: { realPath: at('ws/run.dstack.yml'), relativePath: 'run.dstack.yml', folder: at('ws') },

@@ -3,6 +3,7 @@ import getPort from 'get-port';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as z from 'zod';
 import type { WireRule } from '../../../src/dstack/run/wire-rule.ts';
+import { sha256 } from '../../../src/core/sha256.ts';
 import { runPython } from '../../support/run-python.ts';
 
 /** The requests that the server received, in order: path and body. */
@@ -234,4 +235,49 @@ test('files and repositories are handed over only by a command that may', async 
 test('while the server is unknown, no change is sent', async () => {
   const rule = { server: null, changes: [{ path: 'runs/stop', body: {} }] };
   expect((await send(rule, [{ path: `${MAIN}/runs/stop`, body: {} }])).results).toEqual(['Denied']);
+});
+
+const KEY = '-----BEGIN KEY-----\nabc';
+const CLONE_URL = 'https://git.example/team/code';
+const ADMITTED = { sha256: sha256(KEY) };
+const initWith = (creds: object): Sent => ({ path: `${MAIN}/repos/init`, body: { repo_id: 'x', repo_creds: creds } });
+const fleetWith = (key: string): Sent => ({
+  path: `${MAIN}/fleets/get_plan`,
+  body: {
+    spec: { configuration: { ssh_config: { hosts: [{ ssh_key: { public: 'ssh-rsa x', private: key } }] } } },
+  },
+});
+
+test.each<[string, Sent]>([
+  ['the key of a repository', initWith({ clone_url: CLONE_URL, private_key: KEY, oauth_token: null })],
+  ['the token of a repository', initWith({ clone_url: CLONE_URL, private_key: null, oauth_token: KEY })],
+  ['the key of a fleet, in a request that only plans', fleetWith(KEY)],
+  ['a key in a request that only reads', { path: `${MAIN}/fleets/get`, body: { private: KEY } }],
+])('%s is not sent unless somebody agreed to it', async (_what, request) => {
+  const { events, results: errors } = await send({ handOver: true }, [request]);
+  expect(errors).toEqual(['Denied']);
+  expect(events).toMatchObject([{ event: 'denied', credential: true }]);
+  expect(JSON.stringify(events)).not.toContain('abc');
+  expect(received).toEqual([]);
+  const rule = { handOver: true, credentials: [{ ...ADMITTED, cloneUrls: [CLONE_URL] }] };
+  expect((await send(rule, [request])).results).toEqual(['200']);
+});
+
+test('a credential that somebody agreed to is not sent for another repository, nor another one for that', async () => {
+  const rule = { handOver: true, credentials: [{ ...ADMITTED, cloneUrls: [CLONE_URL] }] };
+  for (const creds of [
+    { clone_url: 'https://evil.example/x', private_key: KEY },
+    { clone_url: CLONE_URL, private_key: `${KEY}d` },
+  ])
+    expect((await send(rule, [initWith(creds)])).results).toEqual(['Denied']);
+  // The key of a fleet is for no repository.
+  const fleet = { handOver: true, credentials: [ADMITTED] };
+  expect((await send(fleet, [initWith({ clone_url: CLONE_URL, private_key: KEY })])).results).toEqual(['Denied']);
+  expect(received).toEqual([]);
+});
+
+test('variables may have any name, and a public repository has no credential', async () => {
+  const named = plan({ configuration: { env: { private_key: KEY } } });
+  const init = initWith({ clone_url: CLONE_URL, private_key: null, oauth_token: null });
+  expect((await send({ handOver: true }, [named, init])).results).toEqual(['200', '200']);
 });

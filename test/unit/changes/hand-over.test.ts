@@ -46,6 +46,7 @@ test('a path outside of the workspace is refused before dstack is started', asyn
     'files: [data]\nssh_config: {identity_file: ~/.ssh/id}',
   ]) {
     const changes = setUp(more);
+    changes.world.credentials = { repositories: [], keys: [null] };
     expect(await refusal(changes.preview(apply))).toMatchObject({ code: 'outside-workspace' });
     expect(changes.ran).toEqual([]);
   }

@@ -1,4 +1,13 @@
-import { mkdirSync, realpathSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { CommandFailed } from '../../../src/core/report.ts';
@@ -21,15 +30,42 @@ beforeEach(() => {
     write(file);
 });
 
-const judge = (
-  value: Readonly<Record<string, unknown>>,
-  { readOnly = false, ...environment }: Partial<PlannedFile['environment'] & HandOverScope> = {},
-) =>
-  judgeHandOver(
+interface Given extends Partial<PlannedFile['environment']> {
+  readonly readOnly?: boolean;
+  readonly lists?: ReturnType<HandOverScope['policy']['handOver']>;
+  readonly agreed?: readonly string[];
+  readonly maxUploadBytes?: number;
+}
+
+/** dstack's answers for credentials: each repository has a token, and each file that has "key" in its text is a key. */
+async function credentials({
+  repositories,
+  keys,
+}: Parameters<HandOverScope['cli']['introspection']['credentials']>[0]) {
+  return {
+    repositories: repositories.map((text) => {
+      if (!URL.canParse(text)) return null;
+      const { hostname: host, pathname } = new URL(text);
+      const url = `https://${host}${pathname}`;
+      return { host, url, cloneUrls: [url], credentials: [{ kind: 'token' as const, path: '~/.gh', sha256: 'a1' }] };
+    }),
+    keys: keys.map((file) => (existsSync(file) && readFileSync(file, 'utf8').includes('key') ? 'b2' : null)),
+  };
+}
+
+const judge = (value: Readonly<Record<string, unknown>>, given: Given = {}) => {
+  const { readOnly = false, lists = {}, agreed = [], maxUploadBytes = 1024 ** 2, ...environment } = given;
+  return judgeHandOver(
     {
-      cli: { env: { HOME: at('home'), USERPROFILE: at('home') }, introspection: { walk: async () => undefined } },
+      cli: {
+        env: { HOME: at('home'), USERPROFILE: at('home') },
+        introspection: { walk: async () => undefined, credentials },
+      },
       folders: [at('ws')],
-      readOnly,
+      policy: { readOnly, handOver: () => lists },
+      agreements: { covers: async (_server, { subject }) => agreed.includes(subject) },
+      server: 'https://dstack.example',
+      maxUploadBytes,
     },
     {
       file: { realPath: at('ws/run.dstack.yml'), relativePath: 'run.dstack.yml', folder: at('ws') },
@@ -37,6 +73,7 @@ const judge = (
       environment: { given: [], inherited: [], ...environment },
     },
   );
+};
 
 /** A repository with one more line in its configuration. */
 function repository(folder: string, more = ''): void {
@@ -48,7 +85,7 @@ function repository(folder: string, more = ''): void {
 }
 
 test('a configuration alone hands nothing over, and nothing is said', async () => {
-  const nothing = { warnings: [], hashes: {} };
+  const nothing = { warnings: [], sends: [], hashes: {}, open: [], mustAsk: false, credentials: [] };
   expect(await judge({ commands: ['x'], env: { A: 'b' } })).toEqual(nothing);
   expect(await judge({}, { readOnly: true })).toEqual(nothing);
 });
@@ -141,14 +178,42 @@ test.each([
     expect(await refusal(judge({ type: 'fleet', ssh_config: ssh }))).toMatchObject({ code });
 });
 
-test('a private key in the workspace is named, and the file next to it must be inside, too', async () => {
-  write('ws/key');
-  const fleet = { type: 'fleet', ssh_config: { identity_file: 'key', hosts: [] } };
-  const { warnings, hashes } = await judge(fleet);
-  expect(warnings).toEqual(['planning sent the private SSH key key to the dstack server']);
-  expect(Object.keys(hashes)).toEqual([at('ws/key')]);
-  symlinkSync(at('outside/secret.txt'), at('ws/key.pub'));
-  expect(await refusal(judge(fleet))).toMatchObject({ code: 'outside-workspace' });
+test('the private key of a fleet needs consent, in the workspace and outside of it, and is then admitted alone', async () => {
+  write('ws/key', 'a key');
+  write('home/.ssh/id_rsa', 'a key');
+  for (const [file, full] of [
+    ['key', at('ws/key')],
+    ['~/.ssh/id_rsa', at('home/.ssh/id_rsa')],
+  ] as const)
+    for (const ssh of [
+      { identity_file: file, hosts: [] },
+      { hosts: [{ hostname: 'h', identity_file: file }] },
+      { hosts: [], proxy_jump: { identity_file: file } },
+      { hosts: [{ hostname: 'h', proxy_jump: { identity_file: file } }] },
+    ]) {
+      const fleet = { type: 'fleet', ssh_config: ssh };
+      const asked = await judge(fleet);
+      expect(asked).toMatchObject({ mustAsk: true, credentials: [], hashes: { [full]: 'b2' } });
+      expect(asked.open).toEqual([
+        {
+          kind: 'ssh-key',
+          subject: full,
+          action: `send the private SSH key ${file} to the dstack server https://dstack.example`,
+          credentials: ['b2'],
+        },
+      ]);
+      const agreed = await judge(fleet, { agreed: [full] });
+      expect(agreed).toMatchObject({ open: [], mustAsk: false, credentials: [{ sha256: 'b2' }] });
+      expect(agreed.warnings).toEqual([`planning sent the private SSH key ${file} to the dstack server`]);
+    }
+});
+
+test('a file in the workspace that is not a private key is not sent as one', async () => {
+  write('ws/key', 'text');
+  for (const file of ['key', 'missing'])
+    expect(await refusal(judge({ type: 'fleet', ssh_config: { identity_file: file, hosts: [] } }))).toMatchObject({
+      code: 'invalid-file',
+    });
 });
 
 test('a local repository is said with the hosts of its remotes, without the password in their URLs', async () => {
@@ -163,10 +228,81 @@ test('a local repository is said with the hosts of its remotes, without the pass
   expect((await judge({ repos: ['code'] })).hashes).not.toEqual(hashes);
 });
 
-test('a repository by its URL is said with its host', async () => {
-  expect((await judge({ repos: ['https://any.host/DATA.git'] })).warnings).toEqual([
+test('a repository by its URL needs consent, and its credentials are then admitted for it alone', async () => {
+  const value = { repos: [{ url: 'https://user:word@any.host/DATA.git' }] };
+  const asked = await judge(value);
+  expect(asked).toMatchObject({ mustAsk: true, credentials: [] });
+  expect(asked.open).toEqual([
+    {
+      kind: 'repository',
+      subject: 'https://any.host/DATA.git',
+      action:
+        'contact any.host for the Git repository https://any.host/DATA.git and, unless it is public, send the first of these that opens it to the dstack server https://dstack.example: the token in ~/.gh',
+      credentials: ['a1'],
+    },
+  ]);
+  const agreed = await judge(value, { agreed: ['https://any.host/DATA.git'] });
+  expect(agreed).toMatchObject({
+    mustAsk: false,
+    open: [],
+    credentials: [{ sha256: 'a1', cloneUrls: ['https://any.host/DATA.git'] }],
+  });
+  expect(agreed.warnings).toEqual([
     'planning sent the Git credentials that dstack finds for any.host to the dstack server, and contacted any.host',
   ]);
+});
+
+test('a URL that no question shows in full is refused', async () => {
+  const long = `https://any.host/${'x'.repeat(300)}`;
+  expect(await refusal(judge({ repos: [long] }))).toMatchObject({ code: 'invalid-file' });
+});
+
+test('a host of the policy is contacted without asking or never, and its credentials stay here until somebody agrees', async () => {
+  const value = { repos: ['https://git.example.com/x'] };
+  expect(await judge(value, { lists: { hosts: { allow: ['*.example.com'] } } })).toMatchObject({
+    mustAsk: false,
+    open: [{ subject: 'https://git.example.com/x' }],
+    credentials: [],
+  });
+  const lists = { hosts: { allow: ['*'], never: ['*.example.com'] } };
+  expect(await refusal(judge(value, { lists }))).toMatchObject({
+    code: 'policy',
+    message: expect.stringContaining('git.example.com'),
+  });
+});
+
+test('a variable of the policy is sent without asking, or never; others need consent once there is a list', async () => {
+  const environment = { inherited: ['HF_TOKEN'], given: ['AWS_SECRET_ACCESS_KEY from .envrc'] };
+  expect((await judge({}, environment)).open).toEqual([]);
+  const allowed = await judge({}, { ...environment, lists: { env: { allow: ['HF_*'] } } });
+  expect(allowed.open.map(({ subject }) => subject)).toEqual(['AWS_SECRET_ACCESS_KEY']);
+  expect(allowed.mustAsk).toBe(true);
+  expect(await refusal(judge({}, { ...environment, lists: { env: { never: ['AWS_*'] } } }))).toMatchObject({
+    code: 'policy',
+    message: expect.stringContaining('AWS_SECRET_ACCESS_KEY'),
+  });
+});
+
+test('a folder of the policy may be outside of the workspace, or is never read', async () => {
+  const allow = { folders: { allow: [at('outside')] } };
+  expect((await judge({ files: ['../outside/folder'] }, { lists: allow })).sends).toEqual([
+    '0 files (0 bytes) from ../outside/folder',
+  ]);
+  for (const files of [['sub/b'], ['sub/b/c.txt'], ['.'], ['sub']])
+    expect(await refusal(judge({ files }, { lists: { folders: { never: [at('ws/sub/b')] } } }))).toMatchObject({
+      code: 'policy',
+    });
+  expect(
+    await refusal(judge({ files: ['~/.ssh'] }, { lists: { folders: { allow: ['~'], never: ['~/.ssh'] } } })),
+  ).toMatchObject({ code: 'policy' });
+});
+
+test('more bytes than the limit are refused, and the error names the largest files', async () => {
+  write('ws/sub/large.bin', 'x'.repeat(3000));
+  const error = await refusal(judge({ files: ['sub'] }, { maxUploadBytes: 2048 }));
+  expect(error).toMatchObject({ code: 'invalid-file', message: expect.stringContaining('large.bin (2.9 KB)') });
+  expect(error.message).toContain('2.0 KB');
+  expect(error.hint).toContain('DSTACK_MCP_MAX_UPLOAD');
 });
 
 test.each([
@@ -240,7 +376,7 @@ test('the error of a failed plan says what was sent before it failed', () => {
     printed: [],
     facts: {},
   });
-  const handOver = { warnings: ['planning sent 2 files (2 bytes) from sub to the dstack server'], hashes: {} };
+  const handOver = { warnings: ['planning sent 2 files (2 bytes) from sub to the dstack server'] };
   const uploaded = { event: 'sent', kind: 'hand-over', path: 'files/upload_archive' } as const;
   expect(reportHandOver(failed, { requests: [uploaded] }, handOver).report.summary).toBe(
     'It failed. Before that, planning sent 2 files (2 bytes) from sub to the dstack server.',

@@ -36,6 +36,7 @@ function sourcesOf(more: Partial<DoctorSources> = {}, transcript = ownTranscript
     policy: { state: () => ({ kind: 'none' }) },
     dialog: { availability: () => ({ kind: 'unavailable', why: 'no desktop' }) },
     unfinished: { find: async () => [] },
+    agreements: { list: async () => [] },
     dstack: {
       endpoint: async () => ({ project: 'main', server: 'http://localhost:3000' }),
       tryRead: async () => ({ transcript, failure: undefined }),

@@ -1,0 +1,114 @@
+import { lstat, readdir, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ToolError } from '../core/errors.ts';
+import { formatBytes, plural } from '../core/format-values.ts';
+import { sha256 } from '../core/sha256.ts';
+import type { Introspection } from '../dstack/warm/introspection.ts';
+import { neverSent, outside, resolveNamedPath } from '../safety/files/named-path.ts';
+import type { PathScope, ResolvedPath } from '../safety/files/named-path.ts';
+import { isBelow, resolveLinks } from '../safety/files/workspace.ts';
+
+/** The files that dstack would send for one path in `files`. */
+export interface MeasuredFiles {
+  /** The path as written. */
+  readonly from: string;
+  readonly count: number;
+  readonly bytes: number;
+  readonly hash: string;
+  /** The largest files, with their sizes. */
+  readonly largest: readonly { readonly file: string; readonly size: number }[];
+}
+
+/** More entries can't be checked in a reasonable time. */
+const MAX_ENTRIES = 20_000;
+const SHOWN_LARGEST = 3;
+
+/** Counts the files that dstack would send for a path. It replaces a link that leads out of the folder with its file. */
+export async function measureFiles(
+  introspection: Pick<Introspection, 'walk'>,
+  root: ResolvedPath,
+  scope: PathScope & { readonly from: string },
+): Promise<MeasuredFiles> {
+  const listed = await introspection.walk({ root: root.path, limit: MAX_ENTRIES });
+  const paths = listed ?? (await listAll(root.path));
+  if (paths.length > MAX_ENTRIES) throw tooMany(root.path);
+  const never = await Promise.all((scope.never ?? []).map(async (folder) => (await resolveLinks(folder)).realPath));
+  const entries = await Promise.all(
+    paths.map(async (file) => {
+      const found = await lstat(file).catch(() => undefined);
+      // A name that isn't valid UTF-8, or a file that was just removed.
+      if (found === undefined) throw outside(file, "it can't be checked", scope.folders);
+      const real = path.join(root.realPath, path.relative(root.path, file));
+      if (never.some((folder) => isBelow(path.relative(folder, real)))) throw neverSent(file);
+      if (!found.isSymbolicLink()) return { file, size: found.isFile() ? found.size : 0, found };
+      if ((await realpath(file).catch(() => undefined)) === undefined) return { file, size: 0, found };
+      const { realPath } = await resolveNamedPath(file, scope);
+      const target = await stat(realPath);
+      return { file, size: target.isFile() ? target.size : 0, found: target };
+    }),
+  );
+  const facts = entries.map(({ file, size, found }) => [
+    path.relative(root.path, file),
+    size,
+    found.mtimeMs,
+    found.mode,
+  ]);
+  return {
+    from: scope.from,
+    count: entries.filter(({ found }) => !found.isDirectory()).length,
+    bytes: entries.reduce((sum, { size }) => sum + size, 0),
+    hash: sha256(JSON.stringify(facts.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)))),
+    largest: entries.toSorted((a, b) => b.size - a.size).slice(0, SHOWN_LARGEST),
+  };
+}
+
+/** Lists everything below a path but its `.git`, ignored or not: for a dstack that can't be asked. */
+async function listAll(root: string): Promise<readonly string[]> {
+  const paths: string[] = [];
+  const open = [root];
+  for (let next = open.pop(); next !== undefined && paths.length <= MAX_ENTRIES; next = open.pop()) {
+    paths.push(next);
+    const isFolder = next === root ? (await stat(next).catch(() => undefined))?.isDirectory() : true;
+    if (isFolder !== true) continue;
+    for (const entry of await readdir(next, { withFileTypes: true }).catch(() => [])) {
+      const file = path.join(next, entry.name);
+      if (!entry.isDirectory()) paths.push(file);
+      else if (file !== path.join(root, '.git')) open.push(file);
+    }
+  }
+  // dstack reports a missing path itself.
+  return paths.length === 1 && (await lstat(root).catch(() => undefined)) === undefined ? [] : paths;
+}
+
+/** Describes all files that would be sent. Returns nothing if there are none. */
+export function describeFiles(files: readonly MeasuredFiles[]): string[] {
+  if (files.length === 0) return [];
+  const count = files.reduce((sum, one) => sum + one.count, 0);
+  return [
+    `${plural(count, 'file')} (${formatBytes(sumBytes(files))}) from ${files.map(({ from }) => from).join(', ')}`,
+  ];
+}
+
+const sumBytes = (files: readonly MeasuredFiles[]): number => files.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** @throws ToolError `invalid-file` if there is more to send than the operator allows, with the largest files */
+export function assertSize(files: readonly MeasuredFiles[], maxBytes: number): void {
+  if (sumBytes(files) <= maxBytes) return;
+  const largest = files
+    .flatMap((one) => one.largest)
+    .sort((a, b) => b.size - a.size)
+    .slice(0, SHOWN_LARGEST)
+    .map(({ file, size }) => `${file} (${formatBytes(size)})`);
+  throw new ToolError(
+    'invalid-file',
+    `\`files\` names ${describeFiles(files).join('')}, more than the ${formatBytes(maxBytes)} that one plan may send. The largest: ${largest.join(', ')}. Nothing was run or sent.`,
+    'Leave what the run does not need out with a .dstackignore next to the files, and load large data in the run itself. The operator sets the limit with DSTACK_MCP_MAX_UPLOAD.',
+  );
+}
+
+const tooMany = (folder: string): ToolError =>
+  new ToolError(
+    'invalid-file',
+    `\`files\` names ${folder}, which has more than ${MAX_ENTRIES} files. Nothing was run or sent.`,
+    'Name only the files that the run needs, or leave others out with a .dstackignore next to them.',
+  );
