@@ -56,6 +56,8 @@ export interface ChangeCard {
   readonly losses: readonly string[];
   /** The effects of planning after approval; empty for any other change. */
   readonly sends: readonly string[];
+  /** Access that a run gets in addition to its own container. */
+  readonly access: readonly string[];
   readonly warnings: readonly string[];
   readonly changes: readonly string[];
   readonly blockers: readonly { readonly message: string; readonly hint?: string }[];
@@ -110,6 +112,7 @@ export function readChange(result: ToolResult): ChangeCard {
     ...optional('maxDurationHours', numberOf(card, 'maxDurationHours')),
     flags: textsOf(summary, 'flags'),
     losses: textsOf(summary, 'losses'),
+    access: textsOf(summary, 'access'),
     sends: operation === 'send' ? textsOf(summary, 'sends') : [],
     warnings: [...new Set([...textsOf(summary, 'warnings'), ...textsOf(facts, 'warnings')])],
     changes: textsOf(facts, 'changes'),

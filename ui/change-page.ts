@@ -80,11 +80,12 @@ function changeHeading({ operation, kind, name, project, server, action }: Chang
 }
 
 function describeChange(card: Card, change: ChangeCard): readonly HTMLElement[] {
-  const { losses, sends, warnings, changes, flags, offers } = change;
+  const { losses, access, sends, warnings, changes, flags, offers } = change;
   const table = offers.length === 0 ? undefined : createOffersTable({ ...change, pageSize: INITIAL_OFFERS });
   const sections = [
     noticeList('bad', 'Will be stopped or lost', losses),
     noticeList('careful', 'Planning would', sends),
+    noticeList('careful', 'Access', access),
     describeCosts(card, change),
     noticeList('careful', 'Warnings', warnings),
     section('Differences from the existing resource', lines(changes)),

@@ -2,6 +2,7 @@ import type { PlanTerms } from '../core/card.ts';
 import type { ApplyRequest } from '../core/change.ts';
 import { describeCost } from '../core/cost.ts';
 import type { Cost } from '../core/cost.ts';
+import { describeAccess } from '../configuration/describe-access.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { NamedEnvironment } from '../configuration/env-files.ts';
 import type { JudgedHandOver } from '../configuration/judge-hand-over.ts';
@@ -118,6 +119,7 @@ export function planFacts(planned: ApplyPlan, cost: Cost): Partial<ChangeFacts> 
     changes: [...plan.changes],
     blockers: [...plan.blockers],
     warnings: warningsOf(planned),
+    access: [...describeAccess(head.value).says],
   };
 }
 

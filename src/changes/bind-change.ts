@@ -22,7 +22,9 @@ export interface ChangeToBind {
   readonly files?: { readonly cwd: string; readonly hashes: Readonly<Record<string, string>> };
   /** Absent for a change that costs nothing. */
   readonly cost?: Cost;
-  readonly shown: Pick<ConsentSummary, 'action' | 'losses' | 'warnings' | 'flags' | 'sends'>;
+  readonly shown: Pick<ConsentSummary, 'action' | 'losses' | 'warnings' | 'flags' | 'access' | 'sends'>;
+  /** Whether it starts something that can reach the dstack server. */
+  readonly reachesServer?: boolean;
 }
 
 /** Binds a change: the one place that decides what a token stands for. */
@@ -33,6 +35,7 @@ export function bindChange(change: ChangeToBind): PendingChange {
     request,
     operation,
     argv: argv.argv,
+    ...(change.reachesServer === true ? { reachesServer: true } : {}),
     binding: {
       tool: request.tool,
       resource,

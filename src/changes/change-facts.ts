@@ -15,6 +15,7 @@ export const changeFacts = z.object({
   changes: z.array(z.string()).describe('Properties that differ from the existing resource'),
   blockers: z.array(z.object({ code: z.string(), message: z.string(), hint: z.string() })),
   warnings: z.array(z.string()),
+  access: z.array(z.string()).describe('Access of the run outside of its container'),
   sends: z.array(z.string()).describe('What needs consent before planning'),
   consent: z.string().describe('How it was approved'),
   status: z.string(),

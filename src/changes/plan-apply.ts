@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { describeAccess } from '../configuration/describe-access.ts';
 import { explainUnsetVariables, environmentFor } from '../configuration/env-files.ts';
 import { judgeHandOver, reportHandOver } from '../configuration/judge-hand-over.ts';
 import { readJudgedConfiguration } from '../configuration/read-configuration.ts';
@@ -47,6 +48,7 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
   policy.assertResourceAllowed({ kind: head.type, name, project: endpoint.project, operation: action });
   policy.assertBackendsAllowed(locationsOf(planned));
   const cost = boundCost(planned, action);
+  const access = describeAccess(head.value);
   enforcePriceCaps(policy.caps(), head, cost);
   const resource = { kind: kindOf(head.type), name, project: request.project };
   const present =
@@ -76,10 +78,12 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
       affected: action === 'replace' ? [nameOf(planned)] : [],
       files: { cwd: planned.file.folder, hashes: filesOf(planned) },
       cost,
+      reachesServer: access.reachesServer,
       shown: {
         action: describeAction(planned, action),
         flags: planned.flags,
         losses: describeApplyLosses(planned, action, present),
+        access: access.says,
         sends: handOver.sends,
         warnings: warningsOf(planned),
       },

@@ -77,6 +77,8 @@ export interface ConsentSummary {
   readonly flags?: readonly string[] | undefined;
   /** Work and data that would be stopped or lost, one per line. */
   readonly losses: readonly string[];
+  /** Access that a run gets in addition to its own container, one per line. */
+  readonly access?: readonly string[] | undefined;
   /** Everything that planning sent to the dstack server in addition to the configuration, or (for `send`) what it would do. */
   readonly sends?: readonly string[] | undefined;
   readonly warnings: readonly string[];

@@ -31,6 +31,7 @@ export function cleanSummary(summary: ConsentSummary, redact: (text: string) => 
     server: clean(summary.server),
     flags: summary.flags?.map(clean),
     losses: summary.losses.map(clean),
+    access: summary.access?.map(clean),
     sends: summary.sends?.map(clean),
     warnings: summary.warnings.map(clean),
   };
@@ -48,6 +49,7 @@ export function describeChange(change: PendingChange): string {
     ...describeMoney(change),
     ...listAll('With these flags, which override the file:', summary.flags ?? []),
     ...listUnder('Would be stopped or lost:', summary.losses),
+    ...listAll('Access:', summary.access ?? []),
     ...(change.operation === 'send' ? listAll('Planning would:', summary.sends ?? []) : []),
     ...listUnder('Warnings:', summary.warnings),
     ...(name === undefined ? [] : ['', `Type the name ${cleanLine(name)} to approve.`]),
