@@ -1,9 +1,8 @@
 import { ToolError } from '../core/errors.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { kindOf } from '../dstack/client/find-resource.ts';
+import { findResource, kindOf } from '../dstack/client/find-resource.ts';
 import { CHANGE_LIMIT_MS } from '../dstack/run/command-call.ts';
 import type { UnfinishedChange } from '../safety/audit/unfinished-changes.ts';
-import { lookUpStatus } from './execute-change.ts';
 
 /** Looks up the resource of a change that an earlier server left without a result, and says what is known of it by now. */
 export async function describeUnfinishedState(
@@ -31,3 +30,10 @@ async function lookUp(dstack: DstackClient, { resource, project, server }: Unfin
   if (status === undefined) return `The ${kind} ${name} couldn't be looked up.`;
   return status === 'gone' ? `There is no ${kind} ${name} now.` : `The ${kind} ${name} is ${status} now.`;
 }
+
+/** Returns the status of a resource: `gone` if there is none of that name, undefined if dstack can't be asked. */
+const lookUpStatus = (dstack: DstackClient, wanted: Parameters<typeof findResource>[1]): Promise<string | undefined> =>
+  findResource(dstack, wanted).then(
+    (found) => (found === undefined ? 'gone' : found.status),
+    () => undefined,
+  );

@@ -10,6 +10,7 @@ import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
 import { commandFailed } from '../dstack/client/dstack-client.ts';
 import { findResource, kindOf } from '../dstack/client/find-resource.ts';
+import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readApplyOutcome } from '../dstack/output/read-outcome.ts';
 import { readPlan } from '../dstack/output/read-plan.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
@@ -31,6 +32,7 @@ import { planAgreement } from './plan-agreement.ts';
 import { boundCost } from './bound-cost.ts';
 import { enforcePriceCaps } from './enforce-price-caps.ts';
 import { requestsToApply } from './expected-requests.ts';
+import type { Effect } from './judge-effect.ts';
 
 /** Plans a configuration by answering `n` to dstack's own question, and binds what would be applied. */
 export async function planApply(scope: PlanScope, request: ApplyRequest): Promise<PlannedChange> {
@@ -94,10 +96,16 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
       resource,
       requests,
       readOutcome: readApplyOutcome,
+      effect: effectOf(action, present),
       facts: { operation: plan.action, resource: { kind: head.type, name }, project: endpoint.project },
       profiles: { folder: planned.file.folder, hashes: planned.profiles },
     },
   };
+}
+
+function effectOf(action: ApplyAction, before: FoundResource | undefined): Effect {
+  if (action === 'create') return { kind: 'created' };
+  return action === 'update' ? { kind: 'updated', before } : { kind: 'replaced', before: before?.id };
 }
 
 /** Everything that is decided before dstack is started. @throws ToolError if the policy or the hand-over forbids the plan */

@@ -44,7 +44,8 @@ function planNamed(
       positionals: [name],
     },
     sends: instance === undefined ? deleteRequest(`${kind}s`, name) : deleteInstanceRequest(name, instance),
-    execution: { options: {}, readOutcome: readDeleteOutcome, endStates: 'any' },
+    execution: { options: {}, readOutcome: readDeleteOutcome },
+    instance,
     inspect: (found) => {
       const instances = kind === 'fleet' ? readInstances(found, instance) : [];
       const inUse =
@@ -85,7 +86,6 @@ function planRunFile(
     execution: {
       options: { cwd: file.folder, pinnedFile: { path: file.realPath, bytes: file.bytes } },
       readOutcome: readDeleteOutcome,
-      endStates: 'any',
     },
     inspect: (found) => inspectFinishedRun(found, name),
   });

@@ -22,7 +22,9 @@ export interface Removal {
   /** The request that dstack sends for it. */
   readonly sends: ExpectedChange;
   readonly files?: ChangeToBind['files'];
-  readonly execution: Pick<Execution, 'options' | 'readOutcome' | 'endStates'>;
+  readonly execution: Pick<Execution, 'options' | 'readOutcome'>;
+  /** The instance that is deleted, if it isn't the whole fleet. */
+  readonly instance?: number | undefined;
   /** Looks at the existing resource: what would be lost, or why there is nothing to consent to. */
   readonly inspect: (found: FoundResource) => Inspection;
 }
@@ -89,6 +91,10 @@ export async function planRemoval({ dstack, policy }: PlanScope, removal: Remova
       ...removal.execution,
       argv,
       resource: wanted,
+      effect:
+        operation === 'delete'
+          ? { kind: 'deleted', id: found.id, instance: removal.instance }
+          : { kind: 'stopped', id: found.id },
       facts: { operation, resource, project },
       requests,
     },

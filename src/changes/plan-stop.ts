@@ -24,13 +24,10 @@ export function planStop(scope: PlanScope, request: StopRequest): Promise<Planne
       positionals: [name],
     },
     sends: stopRequest(name, abort),
-    execution: { options: {}, readOutcome: readStopOutcome, endStates: STOPPED },
+    execution: { options: {}, readOutcome: readStopOutcome },
     inspect: (found) => inspectRun(found, request),
   });
 }
-
-/** The states of a run after it was stopped; `gone` is one that was deleted since. */
-const STOPPED: ReadonlySet<string> = new Set(['terminating', 'terminated', 'failed', 'done', 'gone']);
 
 function inspectRun(found: FoundResource, { run: name, abort }: StopRequest): Inspection {
   const run = readRun(found.value);

@@ -14,6 +14,7 @@ import type { Agreements, ServerDisclosures } from '../safety/consent/agreements
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import type { ChangeFacts } from './change-facts.ts';
+import type { Effect } from './judge-effect.ts';
 
 /** The inputs of one plan: a client, the current policy, and the files. */
 export interface PlanScope {
@@ -77,8 +78,8 @@ export interface Execution {
     readonly project: string | undefined;
   };
   readonly facts: Partial<ChangeFacts>;
-  /** The states that show that a removal took effect; absent for changes that remove nothing. */
-  readonly endStates?: ReadonlySet<string> | 'any';
+  /** What shows in the resource that the change took effect. */
+  readonly effect: Effect;
   /** The change requests that dstack may send; undefined if they can't be judged, because dstack isn't a Python script. */
   readonly requests: readonly ExpectedChange[] | undefined;
   /** The profile files that dstack read, to see whether they changed while it did. */

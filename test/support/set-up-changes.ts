@@ -53,6 +53,9 @@ export const FILES = {
   'gw.dstack.yml': 'type: gateway\nname: lab-gw\nbackend: aws\nregion: eu-west-1\ndomain: "*.gw.example.com"\n',
 } as const;
 
+/** The time of a call in which the state after a change is looked at a few times only. */
+export const SHORT_MS = 2_000;
+
 const SERVER = 'http://127.0.0.1:3999';
 
 /** dstack as a test describes it. A test may change every part while it runs. */

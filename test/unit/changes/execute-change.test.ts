@@ -6,7 +6,7 @@ import type { Report } from '../../../src/core/report.ts';
 import type { ChangeFacts } from '../../../src/changes/change-facts.ts';
 import type { Exit } from '../../../src/core/transcript.ts';
 import { readFixture } from '../../support/read-fixture.ts';
-import { idleFleet, printedJson, reportOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { idleFleet, printedJson, reportOf, rewritten, setUpChanges, SHORT_MS } from '../../support/set-up-changes.ts';
 import type { Output, World } from '../../support/set-up-changes.ts';
 
 const APPLY: ChangeRequest = { tool: 'apply', file: 'task.dstack.yml' };
@@ -34,8 +34,9 @@ async function made(
     reads?: Record<string, Output>;
     afterwards?: (world: World, changes: ReturnType<typeof setUpChanges>) => void;
   },
+  timeoutMs = 60_000,
 ): Promise<Report<ChangeFacts>> {
-  const changes = setUpChanges();
+  const changes = setUpChanges({ timeoutMs });
   changes.world.reads = { ...READS, ...reads };
   changes.world.changes[command] = (argv, options) => {
     afterwards?.(changes.world, changes);
@@ -77,13 +78,11 @@ test('a change after which the state cannot be looked up is done all the same, a
   expect(report.facts).not.toHaveProperty('status');
 });
 
-test('a change after which nothing of that name is there claims no state', async () => {
-  const report = await made(APPLY, {
-    command: 'apply',
-    printed: 'apply-task-created',
-    reads: { 'run get': 'run-get-not-found' },
-  });
-  expect(report.outcome).toBe('done');
+test('a change after which nothing of that name is there is unknown, and claims no state', async () => {
+  const change = { command: 'apply', printed: 'apply-task-created', reads: { 'run get': 'run-get-not-found' } };
+  const report = await made(APPLY, change, SHORT_MS);
+  expect(report.outcome).toBe('unknown');
+  expect(report.summary).toContain("dstack doesn't show it yet.");
   expect(report.facts).not.toHaveProperty('status');
 });
 
@@ -130,17 +129,25 @@ test("dstack's refusal of a change is a failure in its own words, and the state 
 test.each<[string, Exit]>([
   ['a time limit', { kind: 'timed-out', stillRunning: true }],
   ['the loss of the process', { kind: 'lost', reason: 'the worker died' }],
-])('a change that was cut off by %s has an unknown outcome, with the state as it is now', async (_what, exit) => {
-  const report = await made(APPLY, { command: 'apply', printed: endedBy('apply-task-created', exit, '') });
-  expect(report.outcome).toBe('unknown');
-  expect(report.summary).toContain('The run lab-task is running.');
-  expect(report.next).toMatch(/ps|fleet|list|get/);
+])('a change that was cut off by %s is done if it is seen, and else unknown', async (_what, exit) => {
+  const change = { command: 'apply', printed: endedBy('apply-task-created', exit, '') };
+  const seen = await made(APPLY, change);
+  expect(seen.outcome).toBe('done');
+  expect(seen.summary).toContain('It was made: dstack shows it. The run lab-task is running.');
+  const unseen = await made(APPLY, { ...change, reads: { 'run get': 'run-get-not-found' } }, SHORT_MS);
+  expect(unseen.outcome).toBe('unknown');
+  expect(unseen.next).toMatch(/ps|fleet|list|get/);
 });
 
 test('a change that was killed after dstack had shown the plan has an unknown outcome, one before it has failed', async () => {
   const killed = { kind: 'signalled', signal: 'SIGKILL' } as const;
   const shown = readFixture('apply-task-created').stdout.replace(/Run lab-task submitted.*/, '');
-  const after = await made(APPLY, { command: 'apply', printed: endedBy('apply-task-created', killed, shown) });
+  const reads = { 'run get': 'run-get-not-found' };
+  const after = await made(
+    APPLY,
+    { command: 'apply', printed: endedBy('apply-task-created', killed, shown), reads },
+    SHORT_MS,
+  );
   expect(after.outcome).toBe('unknown');
   const before = await made(APPLY, { command: 'apply', printed: endedBy('apply-task-created', killed, '') });
   expect(before.outcome).toBe('failed');
@@ -202,12 +209,13 @@ test.each<[string, (changes: ReturnType<typeof setUpChanges>) => void]>([
   },
 );
 
-test('a stop that dstack accepted, of a run that still runs, is looked at again', async () => {
+test('a stop that dstack accepted, of a run that still runs, was taken back', async () => {
   const report = await made(STOP, { command: 'stop', printed: 'stop-stopped' });
   expect(report).toMatchObject({
-    outcome: 'done',
+    outcome: 'failed',
+    summary: expect.stringMatching(/then took it back: the run continues.*The run lab-task is running\./),
     facts: { operation: 'stop', status: 'running' },
-    next: expect.stringMatching(/the run is still running\. Look again with get\./),
+    next: expect.stringMatching(/Stop it again/),
   });
 });
 
@@ -220,7 +228,6 @@ test('a stop of a run that has ended is done', async () => {
     },
   });
   expect(report).toMatchObject({ outcome: 'done', facts: { status: 'terminated' } });
-  expect(report.next).not.toContain('Look again');
 });
 
 test.each<[string, ChangeRequest, string, Output, string, Output]>([
@@ -252,20 +259,18 @@ test.each<[ChangeRequest, string, Output, string]>([
   [STOP, 'stop', 'stop-stopped', 'run get'],
 ])('what cannot be looked up after its removal is not called gone: %o', async (request, command, printed, get) => {
   for (const unreadable of ['error-unreachable', { ...readFixture('fleet-get'), stdout: '{"id": ' }]) {
-    const report = await made(request, {
-      command,
-      printed,
-      afterwards: (world) => {
-        world.reads[get] = unreadable;
-      },
-    });
-    expect(report.outcome).toBe('done');
+    const afterwards = (world: World): void => {
+      world.reads[get] = unreadable;
+    };
+    const report = await made(request, { command, printed, afterwards }, SHORT_MS);
+    expect(report.outcome).toBe('unknown');
+    expect(report.summary).toContain("couldn't be seen in time");
     expect(report.facts).not.toHaveProperty('status');
     expect(report.summary).not.toContain('gone');
   }
 });
 
-test('what is not found after a removal that dstack did not confirm is not called gone', async () => {
+test('what is not found after a stop that dstack did not confirm is gone', async () => {
   const report = await made(STOP, {
     command: 'stop',
     printed: endedBy('stop-stopped', { kind: 'timed-out', stillRunning: true }, ''),
@@ -273,19 +278,25 @@ test('what is not found after a removal that dstack did not confirm is not calle
       world.reads['run get'] = 'run-get-not-found';
     },
   });
-  expect(report.outcome).toBe('unknown');
-  expect(report.facts).not.toHaveProperty('status');
+  expect(report).toMatchObject({ outcome: 'done', facts: { status: 'gone' } });
 });
 
-test('a volume that is being removed is reported with its state, and not looked at again', async () => {
-  const report = await made(
-    { tool: 'delete', kind: 'volume', name: 'lab-vol' },
-    {
-      command: 'volume delete',
-      printed: 'volume-delete',
-      reads: { 'volume get': printedJson({ id: 'v1', name: 'lab-vol', status: 'deleting' }) },
+test('a volume whose deletion was accepted is done once it is gone, and unknown before', async () => {
+  const request: ChangeRequest = { tool: 'delete', kind: 'volume', name: 'lab-vol' };
+  const active = printedJson({ id: 'v1', name: 'lab-vol', status: 'active' });
+  const change = { command: 'volume delete', printed: 'volume-delete', reads: { 'volume get': active } };
+  const slow = await made(request, change, SHORT_MS);
+  expect(slow).toMatchObject({
+    outcome: 'unknown',
+    facts: { status: 'active' },
+    next: expect.stringContaining('list'),
+  });
+  let looks = 0;
+  const report = await made(request, {
+    ...change,
+    afterwards: (world) => {
+      world.reads['volume get'] = () => (looks++ === 0 ? active : readFixture('volume-get-not-found'));
     },
-  );
-  expect(report).toMatchObject({ outcome: 'done', facts: { status: 'deleting' } });
-  expect(report.next).not.toContain('Look again');
+  });
+  expect(report).toMatchObject({ outcome: 'done', facts: { status: 'gone' } });
 });

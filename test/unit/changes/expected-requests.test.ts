@@ -2,7 +2,15 @@ import { expect, test } from 'vitest';
 import type { ChangeRequest } from '../../../src/core/change.ts';
 import type { Transcript, WireEvent } from '../../../src/core/transcript.ts';
 import { readFixture } from '../../support/read-fixture.ts';
-import { configOf, idleFleet, printedJson, reportOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import {
+  configOf,
+  idleFleet,
+  printedJson,
+  reportOf,
+  rewritten,
+  setUpChanges,
+  SHORT_MS,
+} from '../../support/set-up-changes.ts';
 import type { Output } from '../../support/set-up-changes.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
@@ -13,7 +21,7 @@ const withPlan = (name: string, ...requests: readonly WireEvent[]): Transcript =
 
 /** A world in which the gate in dstack's process judges its requests. */
 function judged(reads: Record<string, Output>) {
-  const changes = setUpChanges();
+  const changes = setUpChanges({ timeoutMs: SHORT_MS });
   Object.assign(changes.world, { isPython: true, loaded: { error: 'not compared here' } });
   changes.world.reads = {
     'run get': 'run-get-running',

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { DeleteByName, DeleteRequest } from '../../../src/core/change.ts';
-import { FILES, idleFleet, printedJson, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { FILES, idleFleet, printedJson, rewritten, setUpChanges, SHORT_MS } from '../../support/set-up-changes.ts';
 import type { Output } from '../../support/set-up-changes.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
@@ -19,7 +19,7 @@ const fleetOf = (...instances: readonly { instance_num: number; status: string }
   printedJson({ id: 'f1', name: 'lab-cloud', status: 'active', instances });
 
 function withResources(reads: Record<string, Output>) {
-  const changes = setUpChanges();
+  const changes = setUpChanges({ timeoutMs: SHORT_MS });
   changes.world.reads = reads;
   return changes;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { verifyOutcome } from '../../../src/changes/verify-outcome.ts';
-import type { WireEvent } from '../../../src/core/transcript.ts';
+import type { Exit, WireEvent } from '../../../src/core/transcript.ts';
 import type { ExpectedChange } from '../../../src/dstack/run/wire-rule.ts';
 import type { ChangeOutcome } from '../../../src/dstack/output/read-outcome.ts';
 
@@ -21,57 +21,99 @@ const other: readonly WireEvent[] = [
   { event: 'answered', path: 'files/upload', kind: 'hand-over', status: 500 },
 ];
 
-test.each([DONE, FAILED, UNKNOWN])('without the requests, what dstack reported counts: %o', (reported) => {
-  expect(verifyOutcome(reported, {}, [APPLY])).toBe(reported);
-  expect(verifyOutcome(reported, { requests: [denied] }, undefined)).toBe(reported);
+const ENDED = { kind: 'exited', code: 0 } as const;
+const GOES_ON = { kind: 'timed-out', stillRunning: true } as const;
+
+const verify = (reported: ChangeOutcome, requests?: readonly WireEvent[], exit: Exit = ENDED) =>
+  verifyOutcome(reported, { exit, ...(requests === undefined ? {} : { requests }) }, [APPLY]);
+
+test.each<[ChangeOutcome, string]>([
+  [DONE, 'yes'],
+  [FAILED, 'no'],
+  [UNKNOWN, 'open'],
+])('without the requests, what dstack reported counts: %o', (reported, accepted) => {
+  expect(verify(reported)).toEqual({ ...reported, accepted });
+  expect(verifyOutcome(reported, { exit: ENDED, requests: [denied] }, undefined)).toEqual({ ...reported, accepted });
 });
 
 test('a change that the server accepted and dstack reports is done', () => {
-  expect(verifyOutcome(DONE, { requests: [...other, sent('runs/apply'), answered('runs/apply')] }, [APPLY])).toBe(DONE);
+  const requests = [...other, sent('runs/apply'), answered('runs/apply')];
+  expect(verify(DONE, requests)).toEqual({ ...DONE, accepted: 'yes' });
 });
 
 test("a change that the server refused is dstack's failure", () => {
   const requests = [sent('runs/apply'), answered('runs/apply', 400)];
-  expect(verifyOutcome(FAILED, { requests }, [APPLY])).toBe(FAILED);
+  expect(verify(FAILED, requests)).toEqual({ ...FAILED, accepted: 'no' });
+});
+
+test('a server that failed may have made the change, whatever dstack reports', () => {
+  const requests = [sent('runs/apply'), answered('runs/apply', 502)];
+  expect(verify(FAILED, requests)).toMatchObject({ outcome: 'unknown', accepted: 'open' });
 });
 
 test('a request that was not approved is not sent: nothing was changed', () => {
-  expect(verifyOutcome(FAILED, { requests: [...other, denied] }, [APPLY])).toMatchObject({
+  expect(verify(FAILED, [...other, denied])).toMatchObject({
     outcome: 'refused',
     message: expect.stringMatching(/it was not approved\. Nothing was changed\./),
+    accepted: 'no',
   });
 });
 
 test('what claims to be done, and sent no change, was not done', () => {
-  expect(verifyOutcome(DONE, { requests: other }, [APPLY])).toMatchObject({
+  expect(verify(DONE, other)).toMatchObject({
     outcome: 'nothing-to-do',
     message: expect.stringContaining('sent no change'),
+    accepted: 'no',
   });
-  expect(verifyOutcome(UNKNOWN, { requests: [] }, [APPLY])).toBe(UNKNOWN);
 });
 
-test.each([
-  ['was lost', [sent('runs/apply'), lost('runs/apply')]],
-  ['has not arrived', [sent('runs/apply')]],
-])('a change whose response %s is unknown, even if dstack reports a failure', (_what, requests) => {
-  expect(verifyOutcome(FAILED, { requests }, [APPLY])).toMatchObject({
+test('a dstack that ended in any other way without sending a change has failed', () => {
+  expect(verify(UNKNOWN, [])).toMatchObject({
+    outcome: 'failed',
+    message: expect.stringMatching(/sent no change to its server\. Nothing was changed\.$/),
+    accepted: 'no',
+  });
+});
+
+test.each<[Exit, string]>([
+  [GOES_ON, 'under-way'],
+  [{ kind: 'lost', reason: 'the worker died' }, 'open'],
+])('a dstack that was cut off may still have sent one: %o', (exit, accepted) => {
+  expect(verify(UNKNOWN, [], exit)).toEqual({ ...UNKNOWN, accepted });
+});
+
+test.each<[string, readonly WireEvent[], Exit, string]>([
+  ['was lost', [sent('runs/apply'), lost('runs/apply')], ENDED, 'open'],
+  ['has not arrived', [sent('runs/apply')], GOES_ON, 'under-way'],
+])('a change whose response %s is unknown, even if dstack reports a failure', (_what, requests, exit, accepted) => {
+  expect(verify(FAILED, requests, exit)).toMatchObject({
     outcome: 'unknown',
     message: expect.stringContaining('runs/apply'),
+    accepted,
   });
 });
 
-test('a change that the server accepted and dstack calls a failure is unknown', () => {
-  const requests = [sent('runs/apply'), answered('runs/apply')];
-  expect(verifyOutcome(FAILED, { requests }, [APPLY])).toMatchObject({
+test('a change that the server accepted and dstack calls a failure is unknown until it is seen', () => {
+  expect(verify(FAILED, [sent('runs/apply'), answered('runs/apply')])).toMatchObject({
     outcome: 'unknown',
     message: expect.stringMatching(/accepted the change\. Run train already exists\.$/),
+    accepted: 'yes',
   });
 });
 
 test('a replacement that ended after its first step says what is gone', () => {
-  const requests = [sent('runs/stop'), answered('runs/stop')];
-  expect(verifyOutcome(FAILED, { requests: [...requests, denied] }, [STOP, APPLY])).toMatchObject({
+  const requests = [sent('runs/stop'), answered('runs/stop'), denied];
+  expect(verifyOutcome(FAILED, { requests, exit: ENDED }, [STOP, APPLY])).toMatchObject({
     outcome: 'failed',
     message: expect.stringMatching(/Only the first step was made \(runs\/stop\).*nothing new was submitted/),
+    accepted: 'no',
+  });
+});
+
+test('a replacement that goes on after its first step is unknown', () => {
+  const requests = [sent('runs/stop'), answered('runs/stop')];
+  expect(verifyOutcome(UNKNOWN, { requests, exit: GOES_ON }, [STOP, APPLY])).toEqual({
+    ...UNKNOWN,
+    accepted: 'under-way',
   });
 });

@@ -1,0 +1,73 @@
+import { isDeepStrictEqual } from 'node:util';
+import * as z from 'zod';
+import type { FoundResource, ResourceKind } from '../dstack/client/find-resource.ts';
+import { readRun } from '../dstack/output/read-run.ts';
+
+/** What shows in a resource that a change took effect. */
+export type Effect =
+  | { readonly kind: 'created' }
+  | { readonly kind: 'updated'; readonly before: FoundResource | undefined }
+  /** `before` is the id of what was replaced. */
+  | { readonly kind: 'replaced'; readonly before: string | undefined }
+  | { readonly kind: 'stopped'; readonly id: string }
+  | { readonly kind: 'deleted'; readonly id: string; readonly instance?: number | undefined };
+
+/** What a look at the resource shows: the change took effect for good, may have, or nothing of it is there. */
+export type Sight = 'effective' | 'unclear' | 'nothing';
+
+/** Judges whether a change of a resource took effect. Undefined stands for a resource that isn't there. */
+export function judgeEffect(effect: Effect, kind: ResourceKind, found: FoundResource | undefined): Sight {
+  switch (effect.kind) {
+    case 'created':
+      if (found === undefined) return 'nothing';
+      // dstack keeps finished runs, and their names can be used again.
+      return kind === 'run' && readRun(found.value).isFinished ? 'unclear' : 'effective';
+    case 'updated':
+      if (found === undefined || found.id !== effect.before?.id) return 'unclear';
+      return isDeepStrictEqual(specOf(found), specOf(effect.before)) ? 'nothing' : 'effective';
+    case 'replaced':
+      return found === undefined || found.id === effect.before ? 'nothing' : 'effective';
+    case 'stopped':
+      return found === undefined || found.id !== effect.id ? 'effective' : judgeStop(found);
+    case 'deleted':
+      return found === undefined || found.id !== effect.id || isBeingDeleted(effect, kind, found)
+        ? 'effective'
+        : 'nothing';
+    default:
+      return effect satisfies never;
+  }
+}
+
+const specOf = ({ value }: FoundResource): unknown => value['run_spec'] ?? value['spec'] ?? value['configuration'];
+
+const BY_USER: ReadonlySet<string | undefined> = new Set(['terminated_by_user', 'aborted_by_user']);
+
+/**
+ * dstack accepts a stop while it works on the run, and can then overwrite the status `terminating`. That can't happen anymore once it
+ * has passed the stop on to a job (server/background/pipeline_tasks/runs/terminating.py).
+ */
+function judgeStop({ value }: FoundResource): Sight {
+  const { status, isFinished, jobs } = readRun(value);
+  if (isFinished) return 'effective';
+  if (status !== 'terminating') return 'nothing';
+  return jobs.some(({ terminationReason }) => BY_USER.has(terminationReason)) ? 'effective' : 'unclear';
+}
+
+const GOING: ReadonlySet<string | undefined> = new Set(['terminating', 'terminated']);
+
+const instancesOf = z.looseObject({
+  instances: z.array(z.looseObject({ instance_num: z.number(), status: z.string() })).default([]),
+});
+
+/** A fleet and its instances have a status for it; a volume or a gateway is only gone at the end. */
+function isBeingDeleted(
+  { instance }: Extract<Effect, { kind: 'deleted' }>,
+  kind: ResourceKind,
+  { status, value }: FoundResource,
+): boolean {
+  if (kind !== 'fleet') return false;
+  if (GOING.has(status)) return true;
+  if (instance === undefined) return false;
+  const { instances } = instancesOf.parse(value);
+  return instances.every((one) => one.instance_num !== instance || GOING.has(one.status));
+}
