@@ -2,11 +2,10 @@
 
 The server exits when standard input closes, however its parent ended, and removes the folder in DSTACK_SANDBOX_REMOVE. Each line
 on standard input is a command, answered on file descriptor 3 with `done` or `failed ...`. DSTACK_SANDBOX_SPEED=fast shortens the
-background intervals and works around two races that short intervals make likely. All changes are made in memory; README.md in the
+background intervals and works around a race that short intervals make likely. All changes are made in memory; README.md in the
 parent folder lists them with their reasons.
 """
 
-import asyncio
 import importlib.util
 import os
 import shutil
@@ -88,7 +87,6 @@ def shorten_intervals():
     if importlib.util.find_spec("dstack._internal.server.background.pipeline_tasks"):
         shorten_pipelines()
         shorten_grace()
-        repeat_lost_stops()
         delay_task_removal()
 
 
@@ -142,41 +140,6 @@ def shorten_grace():
         return changes
 
     jobs_terminating._stop_job_gracefully = stop
-
-
-def repeat_lost_stops():
-    """Repeats a stop that was lost. This hides a defect of dstack.
-
-    dstack's periodic update of a run can overwrite a stop that arrives during the update. Short intervals make this likely. Here a
-    stop waits until no update of its runs is in progress, then checks whether they are stopping, and repeats the stop if they aren't.
-    """
-    from dstack._internal.core.models.runs import RunStatus
-    from dstack._internal.server.models import RunModel
-    from dstack._internal.server.services import runs
-    from sqlalchemy import select
-
-    original = runs.stop_runs
-    ending = [RunStatus.TERMINATING, *RunStatus.finished_statuses()]
-
-    async def stop(**kwargs):
-        session = kwargs["session"]
-
-        async def is_any(condition):
-            stopped = [RunModel.project_id == kwargs["project"].id, RunModel.run_name.in_(kwargs["runs_names"])]
-            found = (await session.execute(select(RunModel.id).where(*stopped, condition))).first()
-            await session.commit()
-            return found is not None
-
-        for _ in range(10):
-            await original(**kwargs)
-            for _ in range(40):
-                await asyncio.sleep(0.05)
-                if not await is_any(RunModel.lock_token.is_not(None)):
-                    break
-            if not await is_any(RunModel.status.not_in(ending)):
-                break
-
-    runs.stop_runs = stop
 
 
 def delay_task_removal():

@@ -14,7 +14,7 @@ import { createRecorder } from '../support/call-recorder.ts';
 import type { Recorder } from '../support/call-recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { until, waitForLog } from '../support/wait.ts';
+import { previewAndStop, until, waitForLog } from '../support/wait.ts';
 
 type Input = Readonly<Record<string, unknown>>;
 /** The call, the code and message of the error, and the text of the next step. */
@@ -324,8 +324,7 @@ describe('a change that no longer matches the current state is refused, and noth
     ).toEqual([]);
     const log = await waitForLog(rival, name, 'other');
     expect(log.isError).toBe(false);
-    const preview = await rival.call('stop', { run: name });
-    await rival.call('stop', { token: preview.facts['token'] });
+    await previewAndStop(rival, name);
   });
 
   test('a project that is not configured', async () => {

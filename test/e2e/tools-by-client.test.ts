@@ -7,7 +7,7 @@ import { CLIENTS, agreeing, connect } from '../support/connect.ts';
 import type { Answer, ClientKind, TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { previewAndDelete, until, waitForLog, waitForRun } from '../support/wait.ts';
+import { previewAndDelete, previewAndStop, until, waitForLog, waitForRun } from '../support/wait.ts';
 
 /** The environment of one client. */
 interface Stage {
@@ -136,8 +136,7 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', operation: 'delete' });
   },
   stop: async ({ client, run }) => {
-    const preview = await client.call('stop', { run });
-    const stopped = await client.call('stop', { token: preview.facts['token'] });
+    const stopped = await previewAndStop(client, run);
     expect(stopped.facts, stopped.text).toMatchObject({ outcome: 'done', operation: 'stop' });
   },
 };

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { OLDER_DSTACK_VERSION as OLDER } from '../../sandbox/python-environment.ts';
 import { agreeing, connect } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
-import { waitForLog, waitForRun } from '../support/wait.ts';
+import { previewAndStop, waitForLog, waitForRun } from '../support/wait.ts';
 import { inRepository } from '../support/paths.ts';
 
 const cli = inRepository('.cache', 'matrix', OLDER, 'bin', 'dstack');
@@ -25,8 +25,7 @@ test(`a run can be planned, applied and stopped with the CLI ${OLDER} and the sa
   expect(listed.facts['runs']).toContainEqual(expect.objectContaining({ name, status: 'running' }));
   await waitForLog(client, name, 'the first line');
 
-  const preview = await client.call('stop', { run: name });
-  const stopped = await client.call('stop', { token: preview.facts['token'] });
+  const stopped = await previewAndStop(client, name);
   expect(stopped.facts, stopped.text).toMatchObject({ outcome: 'done', operation: 'stop' });
   expect((await waitForRun(client, name, 'finished')).facts).toMatchObject({ status: 'terminated' });
 });

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { inject } from 'vitest';
 import { parse, stringify } from 'yaml';
 import * as z from 'zod';
@@ -12,9 +13,19 @@ async function askServer(request: string, body: unknown = {}): Promise<unknown> 
   return createRestClient(url, token)(request, body);
 }
 
-const runList = z.array(z.looseObject({ status: z.string(), run_spec: z.looseObject({ run_name: z.string() }) }));
+const runList = z.array(
+  z.looseObject({
+    status: z.string(),
+    run_spec: z.looseObject({ run_name: z.string() }),
+    jobs: z.array(
+      z.looseObject({ job_submissions: z.array(z.looseObject({ termination_reason: z.string().nullish() })) }),
+    ),
+  }),
+);
 
-async function listRuns(options: { readonly only_active: boolean }): Promise<z.output<typeof runList>> {
+type ListedRun = z.output<typeof runList>[number];
+
+async function listRuns(options: { readonly only_active: boolean }): Promise<readonly ListedRun[]> {
   return runList.parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100, ...options }));
 }
 
@@ -23,12 +34,25 @@ export async function runNames(): Promise<readonly string[]> {
   return (await listRuns({ only_active: false })).map((run) => run.run_spec.run_name);
 }
 
-/** Stops runs to free their machines for other tests. An aborted run would occupy its machine for half a minute. */
+/**
+ * Stops runs to free their machines for other tests, and stops them again while dstack takes that back. An aborted run would occupy its
+ * machine for half a minute.
+ */
 export async function stopRuns(...names: readonly string[]): Promise<void> {
-  const active = await listRuns({ only_active: true });
-  const runs_names = active.map((run) => run.run_spec.run_name).filter((name) => names.includes(name));
-  if (runs_names.length > 0) await askServer('/api/project/main/runs/stop', { runs_names, abort: false });
+  for (;;) {
+    const active = await listRuns({ only_active: true });
+    const left = active.filter((run) => names.includes(run.run_spec.run_name) && !isStopping(run));
+    if (left.length === 0) return;
+    const runs_names = left.filter(({ status }) => status !== 'terminating').map((run) => run.run_spec.run_name);
+    if (runs_names.length > 0) await askServer('/api/project/main/runs/stop', { runs_names, abort: false });
+    await delay(100);
+  }
 }
+
+/** Whether a job has received the stop: until then, dstack may take it back. */
+const isStopping = ({ status, jobs }: ListedRun): boolean =>
+  status === 'terminating' &&
+  jobs.some(({ job_submissions: all }) => all.at(-1)?.termination_reason?.endsWith('_by_user') === true);
 
 const clientConfig = z.looseObject({ projects: z.array(z.looseObject({ name: z.string() })) });
 

@@ -47,3 +47,11 @@ export function previewAndDelete(client: TestClient, what: Readonly<Record<strin
     ({ deleted }) => !['busy', 'plan-changed'].includes(String(deleted.facts['code'])),
   );
 }
+
+/** Stops a run by the token of a preview. Repeats both if dstack took the stop back, as a user would. */
+export function previewAndStop(client: TestClient, run: string): Promise<Answer> {
+  return until(
+    async () => client.call('stop', { token: (await client.call('stop', { run })).facts['token'] }),
+    ({ facts }) => !String(facts['summary']).includes('took it back'),
+  );
+}

@@ -7,7 +7,7 @@ import type { Answer, TestClient } from '../../support/connect.ts';
 import { processesIn } from '../../support/processes.ts';
 import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
 import type { TestHome } from '../../support/test-home.ts';
-import { until } from '../../support/wait.ts';
+import { previewAndStop, until } from '../../support/wait.ts';
 import { createFaultyCli } from '../../support/faulty-cli.ts';
 import type { CliFault, FaultyCli } from '../../support/faulty-cli.ts';
 
@@ -128,15 +128,16 @@ describe('a dstack that', () => {
     ['ends without a word', ['os._exit(0)'], /./],
     ['prints binary output', BINARY, /./],
     ['floods', flood("b'0123456789abcd\\xff\\n'", 100), /./],
-  ])('%s during an apply: unknown, with the call to check, and never repeated', async (_what, python, says) => {
+  ])('%s during an apply, before it sends anything: failed, and never repeated', async (_what, python, says) => {
     await faulty.breakWith(...breakApply(python));
     const { token } = (await client.call('plan', { file })).facts;
     const { facts } = await client.call('apply', { token });
-    expect(facts).toMatchObject({ outcome: 'unknown' });
+    expect(facts).toMatchObject({ outcome: 'failed' });
     expect(facts['summary']).toMatch(says);
+    expect(facts['summary']).toMatch(/sent no change to its server\. Nothing was changed/);
     expect(facts['next']).toMatch(/ps|get/);
     const again = (await client.call('apply', { token })).facts;
-    expect(again).toMatchObject({ outcome: 'unknown' });
+    expect(again).toMatchObject({ outcome: 'failed' });
     expect(again['summary']).toMatch(/nothing was done again/);
     expect(await faulty.starts('--yes')).toBe(1);
     expect(await peakBytes(client.pid)).toBeLessThan(MOST_BYTES);
@@ -191,7 +192,7 @@ test('a dstack that prints Stopped and stops nothing: the run is reported as unc
   expect(kept.facts['outcome']).toBe('nothing-to-do');
   expect(kept.facts['summary']).toMatch(/dstack sent no change to its server/);
   await faulty.breakWith();
-  const stopped = await stop();
+  const stopped = await previewAndStop(client, running);
   expect(stopped.facts['status'], stopped.text).toMatch(/^terminat(?:ing|ed)$/);
   expect(stopped.facts['next']).toMatch(/stopping/);
 });

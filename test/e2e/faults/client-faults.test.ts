@@ -3,6 +3,7 @@ import { runNames } from '../../support/ask-server.ts';
 import { connect } from '../../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
 import { answered, answersTo, nobodyLeft, ps, startInitialized } from '../../support/initialized-server.ts';
+import { previewAndStop } from '../../support/wait.ts';
 
 describe('a client that', () => {
   test('stops reading and closes: the server exits, and no process is left', async () => {
@@ -65,5 +66,5 @@ test('an apply that is cancelled while it plans again: nothing is done, and the 
   const { facts } = await client.call('apply', { token });
   expect(facts['outcome'], String(facts['summary'])).toBe('done');
   expect((await runNames()).filter((other) => other === name)).toHaveLength(1);
-  await client.call('stop', { token: (await client.call('stop', { run: name })).facts['token'] });
+  await previewAndStop(client, name);
 });

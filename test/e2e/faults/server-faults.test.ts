@@ -8,7 +8,7 @@ import {
 } from '../../support/faulty-connection.ts';
 import { startFaultyServer } from '../../support/faulty-server.ts';
 import { task, uniqueName } from '../../support/test-home.ts';
-import { until, waitForRun } from '../../support/wait.ts';
+import { previewAndStop, until, waitForRun } from '../../support/wait.ts';
 
 const SIGN_IN = '<!DOCTYPE html><html><body>Please sign in</body></html>';
 
@@ -27,26 +27,26 @@ describe('an apply', () => {
   test.each([
     ['whose answer is lost', { kind: 'lose-answer' }],
     ['whose answer breaks off', { kind: 'half-answer' }],
-  ] as const)('%s: unknown, and the existing run is never submitted again', async (_what, fault) => {
+  ] as const)('%s: looked up and reported as done, and never submitted again', async (_what, fault) => {
     const { server, client, name, token, applied } = await applyWith(fault, SUBMIT);
-    expect(applied.facts).toMatchObject({ outcome: 'unknown' });
-    expect(applied.facts['next']).toMatch(/ps|get/);
+    expect(applied.facts).toMatchObject({ outcome: 'done' });
+    expect(applied.facts['summary']).toMatch(/It was made: dstack shows it/);
     expect(await runNames()).toContain(name);
     server.breakWith(undefined);
     const again = await client.call('apply', { token });
     expect(again.facts['summary']).toMatch(/nothing was done again/);
     expectNothingSubmittedSince(server);
     expect((await client.call('get', { name })).facts['outcome']).toBe('done');
-    const stopping = await client.call('stop', { run: name });
-    await client.call('stop', { token: stopping.facts['token'] });
+    await previewAndStop(client, name);
   });
 
   test.each([
     ['that the server never hears of', { kind: 'reset' }],
     ['that meets a server error', { kind: 'status', status: 500, body: '{}' }],
-  ] as const)('%s: never reported as done, and not repeated', async (_what, fault) => {
+  ] as const)('%s: looked up, reported as failed, and not repeated', async (_what, fault) => {
     const { server, client, name, token, applied } = await applyWith(fault, SUBMIT);
-    expect(applied.facts['outcome']).toBe('unknown');
+    expect(applied.facts['outcome']).toBe('failed');
+    expect(applied.facts['summary']).toMatch(/It was not made.*Nothing was changed/);
     server.breakWith(undefined);
     expect((await client.call('apply', { token })).facts['summary']).toMatch(/nothing was done again/);
     expectNothingSubmittedSince(server);
@@ -67,11 +67,11 @@ describe('an apply', () => {
     );
     expect(retried.facts['outcome']).toBe('done');
     expect(await runNames()).toContain(name);
-    await client.call('stop', { token: (await client.call('stop', { run: name })).facts['token'] });
+    await previewAndStop(client, name);
   });
 });
 
-test('a stop whose response is lost: unknown, with the call to check, and the run does stop', async () => {
+test('a stop whose response is lost is looked up, sent once, and the run does stop', async () => {
   const { home, server, client } = await connectThroughFaultyServer();
   const name = uniqueName('stopped');
   const file = await home.write(`${name}.dstack.yml`, task(name));
@@ -79,7 +79,9 @@ test('a stop whose response is lost: unknown, with the call to check, and the ru
   await waitForRun(client, name, 'running');
   const { token } = (await client.call('stop', { run: name })).facts;
   server.breakWith({ kind: 'lose-answer' }, /\/runs\/stop$/);
-  expect((await client.call('stop', { token })).facts['outcome']).toBe('unknown');
+  const { facts } = await client.call('stop', { token });
+  expect(facts['outcome']).toBe('done');
+  expect(facts['summary']).toMatch(/the response of dstack's server was lost\. It was made/);
   server.breakWith(undefined);
   await client.call('stop', { token });
   expect(server.seen.filter(({ path, faulty }) => path.endsWith('/runs/stop') && !faulty)).toEqual([]);

@@ -50,16 +50,14 @@ async function settle(
     { timeoutMs: 60_000 },
   );
   const settling = settleOutcome(openDstack(), { kind: 'run', name: 'lab', project: undefined, effect }, verified);
-  let isSettled = false;
-  const end = settling.finally(() => {
-    isSettled = true;
-  });
+  const ended: SettledOutcome[] = [];
+  void settling.then((one) => ended.push(one));
   // Between two steps of the clock, files are read.
-  while (!isSettled) {
+  while (ended.length === 0) {
     await setImmediate();
     vi.advanceTimersByTime(5);
   }
-  return { ...(await end), looks: count };
+  return { ...(await settling), looks: count };
 }
 
 const STOP: Effect = { kind: 'stopped', id: 'it' };
