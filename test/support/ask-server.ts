@@ -16,7 +16,10 @@ async function askServer(request: string, body: unknown = {}): Promise<unknown> 
 const runList = z.array(
   z.looseObject({
     status: z.string(),
-    run_spec: z.looseObject({ run_name: z.string() }),
+    run_spec: z.looseObject({
+      run_name: z.string(),
+      configuration: z.looseObject({ commands: z.array(z.string()).nullish() }),
+    }),
     jobs: z.array(
       z.looseObject({ job_submissions: z.array(z.looseObject({ termination_reason: z.string().nullish() })) }),
     ),
@@ -32,6 +35,12 @@ async function listRuns(options: { readonly only_active: boolean }): Promise<rea
 /** Returns the names of the server's last hundred runs, including finished ones. */
 export async function runNames(): Promise<readonly string[]> {
   return (await listRuns({ only_active: false })).map((run) => run.run_spec.run_name);
+}
+
+/** Returns the number of runs with this first command, whatever their names are. */
+export async function countRuns(command: string): Promise<number> {
+  const runs = await listRuns({ only_active: false });
+  return runs.filter((run) => run.run_spec.configuration.commands?.[0] === command).length;
 }
 
 /**

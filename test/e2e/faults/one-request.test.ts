@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, inject, test } from 'vitest';
-import { runNames } from '../../support/ask-server.ts';
+import { countRuns, runNames } from '../../support/ask-server.ts';
 import { connect } from '../../support/connect.ts';
 import { startFaultyServer } from '../../support/faulty-server.ts';
 import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
@@ -22,14 +22,14 @@ test.each(MODES)(
   'a run without a name is submitted once, although the response was lost, with the worker %s',
   async (warm) => {
     const { server, home, client, submissions } = await connectInMode(warm);
-    const { name: _unnamed, ...configuration } = task('unnamed');
-    const file = await home.write('unnamed.dstack.yml', { ...configuration, commands: ['echo done'] });
+    const command = `echo ${uniqueName('unnamed')}`;
+    const { name: _unnamed, ...configuration } = task('unnamed', { commands: [command] });
+    const file = await home.write('unnamed.dstack.yml', configuration);
     const { facts } = await client.call('plan', { file });
-    const before = await runNames();
     server.breakWith({ kind: 'lose-answer' }, SUBMIT);
     const applied = await client.call('apply', { token: facts['token'] });
     expect(submissions()).toBe(1);
-    expect((await runNames()).length - before.length).toBe(1);
+    expect(await countRuns(command)).toBe(1);
     expect(applied.facts['outcome']).toBe('unknown');
     expect(applied.text).toMatch(/was sent once, and the response of dstack's server was lost/);
   },
