@@ -3,7 +3,7 @@ import * as z from 'zod';
 import type { FoundResource, ResourceKind } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 
-/** What shows in a resource that a change took effect. */
+/** The sign in a resource that a change took effect. */
 export type Effect =
   | { readonly kind: 'created' }
   | { readonly kind: 'updated'; readonly before: FoundResource | undefined }
@@ -12,7 +12,7 @@ export type Effect =
   | { readonly kind: 'stopped'; readonly id: string }
   | { readonly kind: 'deleted'; readonly id: string; readonly instance?: number | undefined };
 
-/** What a look at the resource shows: the change took effect for good, may have, or nothing of it is there. */
+/** The effect of a change as its resource shows it: it took effect for good, it may have, or there is no trace of it. */
 export type Sight = 'effective' | 'unclear' | 'nothing';
 
 /** Judges whether a change of a resource took effect. Undefined stands for a resource that isn't there. */

@@ -78,7 +78,7 @@ export interface Execution {
     readonly project: string | undefined;
   };
   readonly facts: Partial<ChangeFacts>;
-  /** What shows in the resource that the change took effect. */
+  /** The sign in the resource that the change took effect. */
   readonly effect: Effect;
   /** The change requests that dstack may send; undefined if they can't be judged, because dstack isn't a Python script. */
   readonly requests: readonly ExpectedChange[] | undefined;

@@ -22,7 +22,7 @@ export interface SettledOutcome {
   readonly status: string | undefined;
 }
 
-/** One look at the resource. `unavailable`: dstack couldn't be asked; `ended`: nor can it be asked again in this call. */
+/** A reading of the resource. `unavailable`: dstack couldn't be asked; `ended`: nor can it be asked again in this call. */
 interface Look {
   readonly sight: Sight | 'unavailable' | 'ended';
   readonly status: string | undefined;
@@ -90,7 +90,7 @@ function isEnough({ sight }: Look, { changed: { effect }, verified: { accepted }
   return effect.kind === 'stopped' ? sight === 'nothing' : isProvenByResponse(effect) && sight !== 'nothing';
 }
 
-/** What dstack's server has created or updated, it doesn't take back. */
+/** dstack's server doesn't take back a resource that it has created or updated. */
 const isProvenByResponse = ({ kind }: Effect): boolean =>
   kind === 'created' || kind === 'updated' || kind === 'replaced';
 

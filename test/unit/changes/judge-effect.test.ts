@@ -31,7 +31,7 @@ const instances = (...statuses: readonly string[]): FoundResource =>
   found({ status: 'active', instances: statuses.map((status, at) => ({ instance_num: at, status })) });
 
 test.each<[string, Effect, ResourceKind, FoundResource | undefined, Sight]>([
-  ['a created run that is there', CREATED, 'run', run('submitted'), 'effective'],
+  ['a created run that exists', CREATED, 'run', run('submitted'), 'effective'],
   ['a created run that is finished: it may be an earlier one', CREATED, 'run', run('done'), 'unclear'],
   ['a created run that is not there', CREATED, 'run', undefined, 'nothing'],
   ['a created volume that failed', CREATED, 'volume', found({ status: 'failed' }), 'effective'],
@@ -47,9 +47,9 @@ test.each<[string, Effect, ResourceKind, FoundResource | undefined, Sight]>([
     run('terminating', 'container_exited_with_error'),
     'unclear',
   ],
-  ['a stopped run whose jobs are told', STOPPED, 'run', run('terminating', null, 'terminated_by_user'), 'effective'],
-  ['an aborted run whose jobs are told', STOPPED, 'run', run('terminating', 'aborted_by_user'), 'effective'],
-  ['a deleted run that is there, terminated', DELETED, 'run', run('terminated'), 'nothing'],
+  ['a stopped run whose jobs know it', STOPPED, 'run', run('terminating', null, 'terminated_by_user'), 'effective'],
+  ['an aborted run whose jobs know it', STOPPED, 'run', run('terminating', 'aborted_by_user'), 'effective'],
+  ['a deleted run that exists, terminated', DELETED, 'run', run('terminated'), 'nothing'],
   ['a deleted fleet that is terminating', DELETED, 'fleet', found({ status: 'terminating' }), 'effective'],
   ['a deleted fleet that is active', DELETED, 'fleet', instances('terminating'), 'nothing'],
   ['a deleted volume that is listed', DELETED, 'volume', found({ status: 'active' }), 'nothing'],
@@ -57,7 +57,7 @@ test.each<[string, Effect, ResourceKind, FoundResource | undefined, Sight]>([
   ['a deleted instance that is idle', { ...DELETED, instance: 1 }, 'fleet', instances('idle', 'idle'), 'nothing'],
   ['a deleted instance that ends', { ...DELETED, instance: 1 }, 'fleet', instances('idle', 'terminating'), 'effective'],
   ['a deleted instance that is gone', { ...DELETED, instance: 1 }, 'fleet', instances('idle'), 'effective'],
-  ['a replaced run that is there', { kind: 'replaced', before: 'it' }, 'run', run('terminated'), 'nothing'],
+  ['a replaced run that still exists', { kind: 'replaced', before: 'it' }, 'run', run('terminated'), 'nothing'],
   ['a replaced run that is a new one', { kind: 'replaced', before: 'older' }, 'run', run('submitted'), 'effective'],
   ['a replaced run that is not there', { kind: 'replaced', before: 'it' }, 'run', undefined, 'nothing'],
 ])('%s', (_what, effect, kind, resource, sight) => {

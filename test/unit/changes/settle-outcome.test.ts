@@ -36,7 +36,7 @@ const CLOSING: Transcript = {
   exit: { kind: 'not-started', reason: 'this server is shutting down' },
 };
 
-/** Settles the outcome of a change whose resource looks like this, one look after the other; the last look repeats. */
+/** Settles the outcome of a change whose resource reads like this, one reading after the other; the last one repeats. */
 async function settle(
   verified: VerifiedOutcome,
   effect: Effect,
