@@ -93,7 +93,9 @@ export class ChangeService {
 
   #openScope(): PlanScope & RoomScope {
     const { policy, settings, ...sources } = this.#sources;
-    return { ...sources, ...settings, dstack: this.#sources.openDstack(), policy: policy.snapshot() };
+    // One by one: the settings have a `workspace`, too.
+    const { stateDir, maxUploadBytes } = settings;
+    return { ...sources, stateDir, maxUploadBytes, dstack: this.#sources.openDstack(), policy: policy.snapshot() };
   }
 }
 

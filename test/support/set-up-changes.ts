@@ -154,12 +154,14 @@ export function setUpChanges(options: ChangesOptions = {}) {
       [...learned].reduce((masked, secret) => masked.replaceAll(secret, '[masked]'), text),
   };
 
+  // The real settings have more, such as the paths of the workspace.
+  const settings = { stateDir, maxUploadBytes: options.maxUploadBytes ?? 1024 ** 2, workspace: [folder] };
   const service = (context: Partial<ChangeContext> = {}): ChangeService =>
     new ChangeService(
       {
         gate,
         policy,
-        settings: { stateDir, maxUploadBytes: options.maxUploadBytes ?? 1024 ** 2 },
+        settings,
         filters,
         workspace,
         envFiles,
