@@ -1,5 +1,6 @@
 """Length-prefixed frames between the server and the worker: length (4 bytes), kind (1 byte), request (4 bytes), payload."""
 
+import json
 import struct
 
 HEADER = struct.Struct(">IcI")
@@ -23,6 +24,24 @@ PONG = b"!"
 
 def encode(kind, request, payload=b""):
     return HEADER.pack(len(payload), kind, request) + payload
+
+
+def to_json(value):
+    return json.dumps(value).encode()
+
+
+def from_json(payload):
+    return json.loads(payload)
+
+
+def split_request(payload):
+    """Returns the description in the payload of a request, and what follows it."""
+    end = 4 + int.from_bytes(payload[:4], "big")
+    return payload[4:end], payload[end:]
+
+
+def join_request(description, rest):
+    return len(description).to_bytes(4, "big") + description + rest
 
 
 def take_frames(buffer):

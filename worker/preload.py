@@ -108,6 +108,9 @@ def ssh_client():
     return None if path is None else str(path)
 
 
+EDITABLE = "dstack is installed from a source tree, which may change at any time"
+
+
 def is_editable():
     """Returns whether dstack runs from a source tree, which can change at any time without notice."""
     try:
