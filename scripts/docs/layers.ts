@@ -20,7 +20,7 @@ export const LAYERS: readonly Folder[] = [
   { folder: 'src/observability', what: 'log, call records, counters, OpenTelemetry traces' },
   { folder: 'src/dstack/argv', what: 'checks a command against the catalog and returns a CheckedArgv' },
   { folder: 'src/dstack/run', what: 'runs a command as a process' },
-  { folder: 'src/dstack/warm', what: 'runs a command in the warm worker' },
+  { folder: 'src/dstack/warm', what: 'runs a command in a warm process' },
   { folder: 'src/dstack/locate', what: 'finds the executable, its interpreter and version' },
   { folder: 'src/dstack/catalog', what: 'the commands and flags that the installed CLI documents' },
   { folder: 'src/dstack/output', what: 'parses what dstack printed into typed facts' },
@@ -43,7 +43,7 @@ const GROUPS: readonly Folder[] = [{ folder: 'src/safety', what: 'consent, polic
 
 /** Folders outside of the server. */
 const OTHERS: readonly Folder[] = [
-  { folder: 'worker', what: 'the Python side of src/dstack: warm worker, launcher, gate on requests' },
+  { folder: 'worker', what: 'the Python side of src/dstack: warm processes, launcher, gate on requests' },
   { folder: 'ui', what: 'the card, a page that MCP hosts show (MCP Apps)' },
   { folder: 'sandbox', what: 'a real dstack server with simulated machines, for the demo and the tests' },
   { folder: 'skills', what: 'instructions for agents, served as a resource' },

@@ -57,7 +57,7 @@ async function compare(cli: string): Promise<Row> {
   await vitest.close();
   const cases = (suite: keyof typeof SUITES): TestCase[] =>
     modules.filter(({ moduleId }) => moduleId.endsWith(SUITES[suite])).flatMap(casesOf);
-  const compared = cases('equality').filter(({ parent }) => parent.type === 'suite' && / prints /.test(parent.name));
+  const compared = cases('equality').filter(({ parent }) => parent.type === 'suite' && / print /.test(parent.name));
   const passed = compared.filter((test) => test.ok());
   const aside = passed.filter((test) => test.meta().steppedAside !== undefined).length;
   return {

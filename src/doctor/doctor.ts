@@ -204,7 +204,7 @@ async function checkProject(
 }
 
 function checkWorker(sources: DoctorSources, cli: CheckedCli | undefined): DoctorCheck {
-  if (!sources.settings.warm) return { name: 'warm worker', state: 'ok', found: 'off (DSTACK_MCP_WARM)' };
+  if (sources.settings.warm === 'off') return { name: 'warm worker', state: 'ok', found: 'off (DSTACK_MCP_WARM)' };
   if (cli === undefined) return { name: 'warm worker', state: 'ok', found: 'not started' };
   const { kind, why, starts } = cli.worker();
   const found = `${kind}${why === undefined ? '' : `: ${why}`}; started ${plural(starts, 'time')}`;

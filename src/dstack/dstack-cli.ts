@@ -141,7 +141,7 @@ async function findRunners({ settings, env, home, log }: CliFinderOptions): Prom
     plain,
     spendConsent,
     log,
-    enabled: settings.warm,
+    mode: settings.warm,
   });
   return { executable, runner, env: dstackEnv };
 }

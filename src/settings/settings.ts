@@ -4,12 +4,11 @@ import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
 import { givenText, stateFolder } from './state-folder.ts';
 
-const onOff = z
-  .string()
-  .trim()
-  .toLowerCase()
+const word = z.string().trim().toLowerCase();
+const onOff = word
   .pipe(z.enum(['on', 'off', 'true', 'false', '1', '0', 'yes', 'no']))
   .transform((value) => value === 'on' || value === 'true' || value === '1' || value === 'yes');
+const warmMode = z.union([word.pipe(z.literal('spare')), onOff.transform((on) => (on ? 'on' : 'off'))]);
 
 /** Every setting: its texts for `--help` and the documentation, and the schema of its value. */
 const SETTINGS = {
@@ -97,9 +96,9 @@ const SETTINGS = {
     option: '--warm',
     value: '[on|off]',
     env: 'DSTACK_MCP_WARM',
-    meaning: 'keep a warm dstack process for faster calls: on, off',
+    meaning: 'keep a warm dstack process for faster calls: on, off, spare (the way of macOS and Windows, on Linux too)',
     shown: 'on',
-    read: onOff,
+    read: warmMode,
   },
   envFiles: {
     option: '--env-files',
@@ -158,7 +157,7 @@ export interface Settings {
   readonly maxPrice: number | undefined;
   readonly dialog: 'auto' | 'off';
   readonly card: 'auto' | 'off';
-  readonly warm: boolean;
+  readonly warm: 'on' | 'off' | 'spare';
   readonly envFiles: boolean;
   readonly timeoutMs: number;
   /** Most bytes of files that one plan may send. */
@@ -217,7 +216,7 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
     maxPrice: read(SETTINGS.maxPrice),
     dialog: read(SETTINGS.dialog) ?? 'auto',
     card: read(SETTINGS.card) ?? 'auto',
-    warm: read(SETTINGS.warm) ?? true,
+    warm: read(SETTINGS.warm) ?? 'on',
     envFiles: read(SETTINGS.envFiles) ?? false,
     timeoutMs: (read(SETTINGS.timeout) ?? 45) * 1000,
     maxUploadBytes: Math.floor((read(SETTINGS.maxUpload) ?? 20) * 1024 ** 2),

@@ -80,7 +80,7 @@ export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
 
 /** Returns the process ID of the worker, which has to be ready. */
 export function workerPid(runner: WarmRunner): number {
-  const { pid } = runner.state();
+  const [pid] = runner.state().pids ?? [];
   if (pid === undefined) throw new Error(`the worker is ${runner.state().kind}`);
   return pid;
 }

@@ -48,12 +48,13 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/dstack/run/process-group.ts',
       'src/dstack/run/spawn-dstack.ts',
       'src/dstack/warm/introspection.ts',
+      'src/dstack/warm/spare-process.ts',
       'src/dstack/warm/worker.ts',
       'src/safety/dialog/dialog.ts',
     ],
   },
   {
-    // The server itself talks to nobody: the CLI does. The last two speak to the worker and look for a free port.
+    // The server itself talks to nobody: the CLI does. The last three look for a free port, and speak to the warm processes.
     what: 'open a connection',
     code: /'node:(?:net|tls|dgram|http|https|http2)'|\bfetch\(|\bWebSocket\b/,
     files: [
@@ -68,6 +69,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'sandbox/machines/ssh-server.ts',
       'sandbox/rest-client.ts',
       'src/attachments/attach-advice.ts',
+      'src/dstack/warm/spare-process.ts',
       'src/dstack/warm/worker.ts',
     ],
   },

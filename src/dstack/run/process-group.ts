@@ -22,11 +22,6 @@ export function killOnExit({ pid, exited }: GroupLeader): void {
 
 /** Ends a process and everything it started: SIGTERM first, SIGKILL after the grace period. Resolves when the leader is gone. */
 export async function endGroup(leader: GroupLeader, graceMs: number): Promise<void> {
-  if (process.platform === 'win32') {
-    await execa('taskkill', ['/pid', String(leader.pid), '/T', '/F'], { reject: false });
-    await leader.exited;
-    return;
-  }
   signalGroup(leader.pid, 'SIGTERM');
   const grace = new AbortController();
   await Promise.race([leader.exited, delay(graceMs, undefined, { signal: grace.signal }).catch(() => undefined)]);
@@ -37,10 +32,18 @@ export async function endGroup(leader: GroupLeader, graceMs: number): Promise<vo
 
 /** Kills what remains of a group. Safe after the leader's exit: its ID isn't reused while the group has members. */
 export function killGroup(pid: number): void {
+  // Windows has no groups, and without its leader a tree of processes can't be found.
   if (process.platform !== 'win32') signalGroup(pid, 'SIGKILL');
 }
 
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
+/** Signals a group. On Windows, which has neither groups nor signals, every signal kills the process and those that it started. */
+export function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  // 0 would be this process's own group: a process that couldn't be started has no ID.
+  if (pid <= 1) return;
+  if (process.platform === 'win32') {
+    void execa('taskkill', ['/pid', String(pid), '/T', '/F'], { reject: false, windowsHide: true });
+    return;
+  }
   try {
     process.kill(-pid, signal);
   } catch (error) {

@@ -90,6 +90,7 @@ function toRequest(
     outlivesServer: call.changeLimitMs !== undefined,
     outlivesCall: call.outlivesCall,
     ...(call.changeLimitMs === undefined ? {} : { limitMs: call.changeLimitMs }),
+    abandoned: call.limit.signal,
     ...listeners,
     ...(wire === undefined ? {} : { wire }),
     ...(call.input === undefined ? {} : { input: call.input }),

@@ -1,5 +1,7 @@
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
+import { promiseWithResolvers } from '../../core/promise-with-resolvers.ts';
+import type { PromiseWithResolvers } from '../../core/promise-with-resolvers.ts';
 import { createFrameReader, encodeFrame, encodeRequest, endSchema, heldSchema } from './protocol.ts';
 import type { ChildEnd, Frame, FrameKind, HandOver, WarmChild, WarmRequest } from './protocol.ts';
 
@@ -8,11 +10,6 @@ interface Entry {
   phase: 'handed' | 'held' | 'going';
   readonly held: PromiseWithResolvers<HandOver>;
   readonly ended: PromiseWithResolvers<ChildEnd>;
-}
-
-interface PromiseWithResolvers<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
 }
 
 export interface ChannelOptions {
@@ -59,11 +56,11 @@ export class WarmChannel {
   /** Hands a request to a child. Resolves once a child has acknowledged it, or once it is certain that none will run it. */
   async handOver(request: WarmRequest, timeoutMs: number): Promise<HandOver> {
     const id = (this.#lastId += 1);
-    const entry: Entry = { request, phase: 'handed', held: withResolvers(), ended: withResolvers() };
+    const entry: Entry = { request, phase: 'handed', held: promiseWithResolvers(), ended: promiseWithResolvers() };
     if (!this.#isOpen) return { kind: 'refused', reason: 'the worker is ending' };
     this.#entries.set(id, entry);
     if (this.#entries.size === 1) this.#options.onBusy(true);
-    this.#send('R', id, encode(request));
+    this.#send('R', id, encodeRequest(request, request.input));
     const timer = setTimeout(() => {
       // A child may still take it, but never gets `go`.
       this.#signal(id, 'SIGKILL');
@@ -80,7 +77,7 @@ export class WarmChannel {
   /** Resolves with whether the worker answers in time. */
   async ping(timeoutMs: number): Promise<boolean> {
     const id = (this.#lastId += 1);
-    const { promise, resolve } = withResolvers<boolean>();
+    const { promise, resolve } = promiseWithResolvers<boolean>();
     const timer = setTimeout(() => resolve(false), timeoutMs);
     this.#pings.set(id, () => resolve(true));
     this.#send('?', id);
@@ -154,23 +151,6 @@ export class WarmChannel {
 
 const isLasting = (entry: Entry): boolean => entry.phase === 'going' && entry.request.outlivesCall;
 
-function encode(request: WarmRequest): Buffer {
-  const { argv, cwd, env, mode, outlivesServer, task, input, pinnedFile, wire, limitMs } = request;
-  const description = {
-    argv,
-    cwd,
-    env,
-    mode,
-    outlivesServer,
-    task,
-    wire,
-    limitSeconds: limitMs === undefined ? undefined : limitMs / 1000,
-    inputLength: input?.length ?? 0,
-    pinned: pinnedFile?.path,
-  };
-  return encodeRequest(description, input ?? new Uint8Array(), pinnedFile?.bytes ?? new Uint8Array());
-}
-
 function readEnd(payload: Buffer): ChildEnd {
   const end = endSchema.parse(JSON.parse(payload.toString()));
   if (!end.going) return { kind: 'not-run', reason: 'the child ended before it was started' };
@@ -180,13 +160,4 @@ function readEnd(payload: Buffer): ChildEnd {
 function signalName(number: number): string {
   const found = Object.entries(constants.signals).find(([, value]) => value === number);
   return found?.[0] ?? `signal ${number}`;
-}
-
-// Promise.withResolvers needs Node 22.
-function withResolvers<T>(): PromiseWithResolvers<T> {
-  let resolve: (value: T) => void = () => undefined;
-  const promise = new Promise<T>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }

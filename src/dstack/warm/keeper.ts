@@ -118,7 +118,7 @@ export class WarmKeeper {
       return undefined;
     }
     this.#state = { kind: 'ready', worker };
-    this.#options.log.debug({ pid: worker.pid, ...worker.info, fingerprints: undefined }, 'the warm worker is ready');
+    this.#options.log.debug({ pids: worker.pids, ...worker.info, fingerprints: undefined }, 'the warm worker is ready');
     void this.#watch(worker);
     this.#armIdleTimer();
     return worker;

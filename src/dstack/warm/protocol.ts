@@ -2,13 +2,13 @@ import * as z from 'zod';
 import type { WireEvent } from '../../core/transcript.ts';
 import type { WireRule } from '../run/wire-rule.ts';
 
-/** A command, or a question about dstack, for a forked child of the worker. */
+/** A command, or a question about dstack, for a warm process: a forked child of the worker, or a spare one. */
 export interface WarmRequest {
   readonly argv: readonly string[];
   readonly cwd: string;
   /** The variables that differ from the worker's own. */
   readonly env: Readonly<Record<string, string>>;
-  /** `parked`: a child that has already built its parsers. `shallow`: one forked before the entry script runs. */
+  /** `parked`: in a process that has already built its parsers. `shallow`: they are built in the environment of the request. */
   readonly mode: 'parked' | 'shallow';
   /** Whether it may finish after the server ends, as a change may. */
   readonly outlivesServer: boolean;
@@ -22,6 +22,8 @@ export interface WarmRequest {
   readonly task?: string;
   /** Limits what it may send to dstack's server. */
   readonly wire?: WireRule;
+  /** Aborts when nobody waits for it anymore. */
+  readonly abandoned: AbortSignal;
   readonly onOutput: (stream: 'stdout' | 'stderr', piece: Buffer) => void;
   readonly onWireEvent: (event: WireEvent) => void;
 }
@@ -136,10 +138,26 @@ export function createFrameReader(onFrame: (frame: Frame) => void): (piece: Buff
   };
 }
 
-/** Encodes the payload of a request: the length of its description, the description (JSON), then input and pinned content. */
-export function encodeRequest(description: object, ...blobs: readonly Uint8Array[]): Buffer {
+/**
+ * Encodes the payload of a request: the length of its description, the description (JSON), then input and pinned content. A process whose
+ * standard input is connected to this one gets no input this way.
+ */
+export function encodeRequest(request: WarmRequest, input: Uint8Array = new Uint8Array()): Buffer {
+  const { argv, cwd, env, mode, outlivesServer, task, pinnedFile, wire, limitMs } = request;
+  const description = {
+    argv,
+    cwd,
+    env,
+    mode,
+    outlivesServer,
+    task,
+    wire,
+    limitSeconds: limitMs === undefined ? undefined : limitMs / 1000,
+    inputLength: input.length,
+    pinned: pinnedFile?.path,
+  };
   const text = Buffer.from(JSON.stringify(description));
   const length = Buffer.alloc(4);
   length.writeUInt32BE(text.length);
-  return Buffer.concat([length, text, ...blobs]);
+  return Buffer.concat([length, text, input, pinnedFile?.bytes ?? new Uint8Array()]);
 }

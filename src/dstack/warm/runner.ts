@@ -20,7 +20,7 @@ import { createIntrospection } from './introspection.ts';
 import type { Introspection } from './introspection.ts';
 import type { WorkerState } from './keeper.ts';
 import { createWarmService, DEFAULT_WARM_LIMITS } from './service.ts';
-import type { WarmLimits, WarmService } from './service.ts';
+import type { WarmLimits, WarmService, WarmSetting } from './service.ts';
 
 export interface WarmRunnerOptions {
   readonly executable: Executable;
@@ -33,7 +33,8 @@ export interface WarmRunnerOptions {
   /** Spends a consent for exactly this argv; returns false if it isn't one. */
   readonly spendConsent: (consent: unknown, argv: readonly string[]) => boolean;
   readonly log: Log;
-  readonly enabled?: boolean;
+  /** Defaults to `on`. */
+  readonly mode?: WarmSetting;
   readonly platform?: NodeJS.Platform;
   readonly limits?: Partial<WarmLimits>;
 }
@@ -45,7 +46,7 @@ export interface WarmStatus {
   readonly starts: number;
   /** Why there is no worker. */
   readonly why?: string;
-  readonly pid?: number;
+  readonly pids?: readonly number[];
   /** The version of dstack that it imported. */
   readonly version?: string;
   readonly python?: string;
@@ -79,11 +80,11 @@ class WarmDstackRunner implements WarmRunner {
   #warmCommands = 0;
 
   constructor(options: WarmRunnerOptions) {
-    const { executable, workerFiles, log, enabled = true, platform = process.platform } = options;
+    const { executable, workerFiles, log, mode = 'on', platform = process.platform } = options;
     const env = cliEnvironment(options.env);
     this.#options = options;
     this.#limits = { ...DEFAULT_WARM_LIMITS, ...options.limits };
-    this.#service = createWarmService({ executable, workerFiles, env, log, enabled, platform, limits: this.#limits });
+    this.#service = createWarmService({ executable, workerFiles, env, log, mode, platform, limits: this.#limits });
     this.introspection = createIntrospection({
       askWarm: (task, input) => this.#askWarm(task, input),
       executable,
@@ -209,6 +210,6 @@ function describeState(
   const counts = { kind: state.kind, starts, warmCommands, plainCommands: Object.fromEntries(plainCommands) };
   if ('why' in state) return { ...counts, why: state.why };
   if (state.kind !== 'ready') return counts;
-  const { pid, info } = state.worker;
-  return { ...counts, pid, version: info.version, python: info.python };
+  const { pids, info } = state.worker;
+  return { ...counts, pids, version: info.version, python: info.python };
 }

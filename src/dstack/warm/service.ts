@@ -7,7 +7,9 @@ import type { Attempt, WarmCall } from './call.ts';
 import { WarmKeeper } from './keeper.ts';
 import type { WorkerState } from './keeper.ts';
 import type { WorkerInfo } from './protocol.ts';
+import { startSparePool } from './spare-pool.ts';
 import { startWarmWorker } from './worker.ts';
+import type { WarmWorker } from './worker.ts';
 
 /** The limits of the worker. All have defaults. */
 export interface WarmLimits {
@@ -53,13 +55,19 @@ export const DEFAULT_WARM_LIMITS: WarmLimits = {
   giveUpMs: 10 * 60_000,
 };
 
+/** `spare`: spare processes where forks would be possible, too. */
+export type WarmSetting = 'on' | 'off' | 'spare';
+
+/** The most commands that run in spare processes at a time. Each has all of dstack in its own memory. */
+const MAX_SPARES = 4;
+
 export interface WarmServiceOptions {
   readonly executable: Executable;
   readonly workerFiles: string;
   /** The environment of the commands. */
   readonly env: Readonly<Record<string, string>>;
   readonly log: Log;
-  readonly enabled: boolean;
+  readonly mode: WarmSetting;
   readonly platform: NodeJS.Platform;
   readonly limits: WarmLimits;
 }
@@ -80,13 +88,15 @@ export interface WarmService {
 /** Creates the service. The worker starts with the first call that needs it. */
 export function createWarmService(options: WarmServiceOptions): WarmService {
   const { executable, env, log, limits, workerFiles } = options;
-  const queue = createCommandQueue(limits.maxConcurrent, limits.maxQueued);
-  const off = whyOff(options);
-  const start = async (closing: AbortSignal): ReturnType<typeof startWarmWorker> => {
+  const kind = chooseWorker(options);
+  const start = async (closing: AbortSignal): Promise<WarmWorker> => {
     const { path, interpreter = '' } = executable;
-    return startWarmWorker({ executable: path, interpreter, workerFiles, env, log, ...limits }, closing);
+    const startWorker = kind.kind === 'fork' ? startWarmWorker : startSparePool;
+    return startWorker({ executable: path, interpreter, workerFiles, env, log, ...limits }, closing);
   };
-  const keeper = new WarmKeeper({ ...limits, log, off, start });
+  const maxConcurrent = kind.kind === 'fork' ? limits.maxConcurrent : Math.min(limits.maxConcurrent, MAX_SPARES);
+  const queue = createCommandQueue(maxConcurrent, limits.maxQueued);
+  const keeper = new WarmKeeper({ ...limits, log, off: kind.kind === 'none' ? kind.why : undefined, start });
 
   const attempt = async (call: WarmCall, wantedEnv: Readonly<Record<string, string>>): Promise<Attempt> => {
     const worker = await call.limit.race(keeper.acquire());
@@ -116,12 +126,19 @@ export function createWarmService(options: WarmServiceOptions): WarmService {
   };
 }
 
-function whyOff({ enabled, platform, executable }: WarmServiceOptions): string | undefined {
-  if (!enabled) return 'it is turned off';
+/** The way in which commands run warm: forks of one worker, or spare processes. */
+export type WorkerKind = { readonly kind: 'fork' | 'spare' } | { readonly kind: 'none'; readonly why: string };
+
+/** Chooses how commands run warm on this system. */
+export function chooseWorker({
+  mode,
+  platform,
+  executable,
+}: Pick<WarmServiceOptions, 'mode' | 'platform' | 'executable'>): WorkerKind {
+  if (mode === 'off') return { kind: 'none', why: 'it is turned off' };
+  if (executable.interpreter === undefined) return { kind: 'none', why: `${executable.path} is not a Python script` };
   // macOS: its system libraries can't be used in a fork of a process that has used them. Windows has no fork.
-  if (platform !== 'linux') return `it requires Linux, and this is ${platform}`;
-  if (executable.interpreter === undefined) return `${executable.path} is not a Python script`;
-  return undefined;
+  return { kind: mode === 'spare' || platform !== 'linux' ? 'spare' : 'fork' };
 }
 
 function describeAbsence(state: WorkerState): string {

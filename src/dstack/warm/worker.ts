@@ -6,9 +6,10 @@ import { Socket } from 'node:net';
 import path from 'node:path';
 import type { Log } from '../../core/log.ts';
 
-/** A running worker. */
+/** A running worker: one process that forks a child for each command, or a pool of spare processes. */
 export interface WarmWorker {
-  readonly pid: number;
+  /** The processes that a command may meet: the worker, or the spares. */
+  readonly pids: readonly number[];
   readonly info: WorkerInfo;
   /** Resolves with the reason once it can no longer be used. */
   readonly ended: Promise<string>;
@@ -70,7 +71,7 @@ export async function startWarmWorker(options: WorkerOptions, closing: AbortSign
   }
   process.keepAlive(false);
   return {
-    pid: process.pid,
+    pids: [process.pid],
     info,
     ended: supervised.ended,
     handOver: (request, timeoutMs) => supervised.channel.handOver(request, timeoutMs),

@@ -28,7 +28,7 @@ beforeAll(async () => {
   const env = { HOME: home, PATH: process.env['PATH'] ?? '' };
   const executable = { path: installedDstack, interpreter: installedPython, tried: [] };
   warm = makeWarmRunner({ executable, env });
-  plain = makeWarmRunner({ executable, env, enabled: false });
+  plain = makeWarmRunner({ executable, env, mode: 'off' });
   validator = openPlainValidator(env);
   const serviceFor = (introspection: WarmRunner['introspection']) =>
     makeConfigurationService({ home, introspection, env });

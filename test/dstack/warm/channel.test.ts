@@ -10,6 +10,7 @@ import { silentLog } from '../../support/warm-test-runner.ts';
 const LONG = 60_000;
 let fake: FakeDstack;
 let worker: WarmWorker;
+let pid: number;
 
 beforeEach(async () => {
   fake = await makeFakeDstack();
@@ -18,6 +19,7 @@ beforeEach(async () => {
   const limits = { startTimeoutMs: LONG, silenceMs: LONG };
   const options = { executable, interpreter, workerFiles, env, log: silentLog, ...limits };
   worker = await startWarmWorker(options, new AbortController().signal);
+  [pid = 0] = worker.pids;
 });
 afterEach(async () => {
   await worker.end();
@@ -31,6 +33,7 @@ const request = (more: Partial<WarmRequest> = {}): WarmRequest => ({
   mode: 'parked',
   outlivesServer: false,
   outlivesCall: false,
+  abandoned: new AbortController().signal,
   onOutput: () => undefined,
   onWireEvent: () => undefined,
   ...more,
@@ -67,9 +70,9 @@ test('a child that dies with its request before it may run it has not run, and t
 });
 
 test('a late hand-over is refused, and its child never runs', async () => {
-  process.kill(worker.pid, 'SIGSTOP');
+  process.kill(pid, 'SIGSTOP');
   const late = await worker.handOver(request(), 20);
-  process.kill(worker.pid, 'SIGCONT');
+  process.kill(pid, 'SIGCONT');
   expect(late).toEqual({ kind: 'refused', reason: 'no child acknowledged it within 20 ms' });
   const next = await worker.handOver(request(), LONG);
   if (next.kind !== 'held') throw new Error(next.reason);
@@ -86,7 +89,7 @@ test('a worker that is ending accepts no requests', async () => {
 
 test('commands leave no descriptor open in the worker', async () => {
   const { readdir } = await import('node:fs/promises');
-  const count = async (): Promise<number> => (await readdir(`/proc/${worker.pid}/fd`)).length;
+  const count = async (): Promise<number> => (await readdir(`/proc/${pid}/fd`)).length;
   const run = async (): Promise<void> => {
     const handOver = await worker.handOver(request({ mode: 'shallow' }), LONG);
     if (handOver.kind !== 'held') throw new Error(handOver.reason);

@@ -32,10 +32,10 @@ afterEach(async () => {
   await fake.remove();
 });
 
-function start(ran: string, { limits, ...options }: Partial<TestRunnerOptions> = {}): WarmRunner {
+function start(mode: string, { limits, ...options }: Partial<TestRunnerOptions> = {}): WarmRunner {
   const runner = makeWarmRunner({
     executable: fake.executable,
-    enabled: ran === 'warm',
+    mode: mode === 'plain' ? 'off' : mode === 'spare' ? 'spare' : 'on',
     limits: { graceMs: NEVER, startTimeoutMs: NEVER, introspectionMs: NEVER, ...limits },
     ...options,
   });
@@ -43,11 +43,13 @@ function start(ran: string, { limits, ...options }: Partial<TestRunnerOptions> =
   return runner;
 }
 
-describe.each(['warm', 'plain'])('a runner that is closed while a %s command runs', (ran) => {
+describe.each(['warm', 'spare', 'plain'])('a runner that is closed while a %s command runs', (mode) => {
+  const ran = mode === 'spare' ? 'warm' : mode;
+
   test.each(['apply', 'stop'])('leaves a %s running, and does not wait for it', async (command) => {
     const argv = changes[command];
     if (argv === undefined) throw new Error(command);
-    const runner = start(ran);
+    const runner = start(mode);
     const running = runner.change(argv, consentTo(argv), { timeoutMs: NEVER, env: fake.env('wait_for_leave') });
     const { pid } = await fake.noted('waits');
     await runner.close();
@@ -60,7 +62,7 @@ describe.each(['warm', 'plain'])('a runner that is closed while a %s command run
   });
 
   test('kills a read, even if it ignores SIGTERM', async () => {
-    const runner = start(ran);
+    const runner = start(mode);
     const running = runner.read(ps, { timeoutMs: NEVER, env: fake.env('ignore_termination') });
     const { pid } = await fake.noted('hangs');
     await runner.close();
@@ -72,7 +74,7 @@ describe.each(['warm', 'plain'])('a runner that is closed while a %s command run
     const argv = changes['apply'];
     if (argv === undefined) throw new Error('apply');
     const limitMs = 5_000;
-    const runner = start(ran, { changeLimitMs: limitMs });
+    const runner = start(mode, { changeLimitMs: limitMs });
     await runner.read(ps, { timeoutMs: NEVER, env: fake.env() });
     void runner.change(argv, consentTo(argv), { timeoutMs: limitMs, env: fake.env('hang_with_grandchild') });
     const { pid } = await fake.noted('hangs');

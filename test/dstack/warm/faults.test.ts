@@ -42,12 +42,12 @@ afterEach(async () => {
   await fake.remove();
 });
 
-/** Starts a runner whose worker is ready and has a parked child. */
+/** Starts a runner that is ready and has a process that waits for a command. */
 async function startReady(options: Partial<TestRunnerOptions> = {}): Promise<WarmRunner> {
   const runner = makeWarmRunner({ executable: fake.executable, ...options });
   runners.push(runner);
   expect(await runner.read(ps, { timeoutMs: LONG })).toMatchObject({ ...ANSWER, ran: 'warm' });
-  await parkedChild(runner);
+  await (options.mode === 'spare' ? idleSpare(runner) : parkedChild(runner));
   return runner;
 }
 
@@ -62,6 +62,27 @@ async function parkedChild(runner: WarmRunner): Promise<number> {
   return parked ?? 0;
 }
 
+/** Returns the spare process that waits for the next command. */
+async function idleSpare(runner: WarmRunner): Promise<number> {
+  await until(() => runner.state().pids?.length === 1);
+  return workerPid(runner);
+}
+
+/** Starts a process with a warm runner. Returns the parent of its warm processes once it is ready: the worker, or with spares itself. */
+async function startServer(
+  mode: 'on' | 'spare',
+  run: { read?: object; change?: object },
+): Promise<{ server: ChildProcess; worker: number }> {
+  const argument = JSON.stringify({ executable: fake.executable, mode, folder: fake.folder, ...run });
+  const script = fixture('warm', 'server.ts');
+  const server = spawn(process.execPath, ['--import', 'tsx', script, argument], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  servers.push(server);
+  const [line] = await once(server.stdout, 'data');
+  return { server, worker: Number(String(line)) };
+}
+
 /** Resumes a stopped process, if it still exists. */
 function resume(pid: number): void {
   try {
@@ -71,19 +92,22 @@ function resume(pid: number): void {
   }
 }
 
-describe('a child that is killed', () => {
-  test('while it waits for a command: the next command gets another child', async () => {
-    const runner = await startReady();
-    const parked = await parkedChild(runner);
+describe.each(['on', 'spare'] as const)('with DSTACK_MCP_WARM=%s, a process that is killed', (mode) => {
+  const waitingProcess = (runner: WarmRunner): Promise<number> =>
+    mode === 'on' ? parkedChild(runner) : idleSpare(runner);
+
+  test('while it waits for a command: the next command gets another one', async () => {
+    const runner = await startReady({ mode });
+    const parked = await waitingProcess(runner);
     process.kill(parked, 'SIGKILL');
     expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran: 'warm' });
     await untilGone(parked);
     expect(await fake.count('ran')).toBe(1);
   });
 
-  test('after it was stopped and handed a command: a plain process answers, and the child never runs it', async () => {
-    const runner = await startReady({ limits: { handOverMs: 2_000 } });
-    const parked = await parkedChild(runner);
+  test('after it was stopped and handed a command: a plain process answers, and it never runs it', async () => {
+    const runner = await startReady({ mode, limits: { handOverMs: 2_000 } });
+    const parked = await waitingProcess(runner);
     process.kill(parked, 'SIGSTOP');
     expect(await runner.read(ps, { timeoutMs: LONG, env: fake.env() })).toMatchObject({ ...ANSWER, ran: 'plain' });
     await untilGone(parked);
@@ -96,8 +120,8 @@ describe('a child that is killed', () => {
       process.kill(held, 'SIGKILL');
       return spendConsent(consent, argv);
     };
-    const runner = await startReady({ spendConsent: spendAndKill });
-    const held = await parkedChild(runner);
+    const runner = await startReady({ mode, spendConsent: spendAndKill });
+    const held = await waitingProcess(runner);
     const result = await runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env() });
     // Killed before or just as it was to run: never an answer, and never a second attempt.
     expect(['not-started', 'signalled']).toContain(result.exit.kind);
@@ -107,7 +131,7 @@ describe('a child that is killed', () => {
   });
 
   test('while it runs: its output is kept, with the signal', async () => {
-    const runner = await startReady();
+    const runner = await startReady({ mode });
     const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('hang') });
     process.kill((await fake.noted('hangs')).pid, 'SIGKILL');
     expect(await running).toMatchObject({
@@ -119,7 +143,7 @@ describe('a child that is killed', () => {
   });
 
   test('in the middle of writing 6 MB: all its output is kept', async () => {
-    const runner = await startReady({ limits: { keepBytes: 20_000_000 } });
+    const runner = await startReady({ mode, limits: { keepBytes: 20_000_000 } });
     const running = runner.read(ps, { timeoutMs: LONG, env: fake.env('write_and_hang', { FAKE_PIECES: '96' }) });
     process.kill((await fake.noted('hangs')).pid, 'SIGKILL');
     const { stdout, exit } = await running;
@@ -128,7 +152,7 @@ describe('a child that is killed', () => {
   });
 
   test('by its own signal right after writing: its output is kept', async () => {
-    const runner = await startReady();
+    const runner = await startReady({ mode });
     const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env('kill_itself') });
     expect(result).toMatchObject({ stdout: 'then it dies\n', exit: { kind: 'signalled', signal: 'SIGKILL' } });
     expect(await fake.count('ran')).toBe(1);
@@ -247,6 +271,16 @@ describe('a worker that is stopped', () => {
     await untilGone(worker);
     expect(await fake.count('done')).toBe(1);
   });
+
+  test('when its server is killed: no process is left', async () => {
+    const { server, worker } = await startServer('on', { read: fake.env('hang') });
+    await fake.noted('hangs');
+    const children = await childrenOf(worker);
+    process.kill(worker, 'SIGSTOP');
+    server.kill('SIGKILL');
+    for (const pid of [worker, ...children]) await untilGone(pid);
+    expect(await fake.count('ended')).toBe(0);
+  });
 });
 
 describe('a worker without resources', () => {
@@ -290,48 +324,23 @@ describe('a worker without resources', () => {
   });
 });
 
-describe('a server that ends', () => {
-  /** Starts a process with a warm runner, and returns the worker's process once it is ready. */
-  async function startServer(run: {
-    read?: object;
-    change?: object;
-  }): Promise<{ server: ChildProcess; worker: number }> {
-    const argument = JSON.stringify({ executable: fake.executable, folder: fake.folder, ...run });
-    const script = fixture('warm', 'server.ts');
-    const server = spawn(process.execPath, ['--import', 'tsx', script, argument], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    servers.push(server);
-    const [line] = await once(server.stdout, 'data');
-    return { server, worker: Number(String(line)) };
-  }
-
-  test('by SIGKILL: worker, parked child and running command are gone', async () => {
-    const { server, worker } = await startServer({ read: fake.env('hang') });
+describe.each(['on', 'spare'] as const)('with DSTACK_MCP_WARM=%s, a server that ends', (mode) => {
+  test('by SIGKILL: every warm process is gone, waiting or running', async () => {
+    const { server, worker } = await startServer(mode, { read: fake.env('hang') });
     await fake.noted('hangs');
-    await until(async () => (await childrenOf(worker)).length === 2);
+    await until(async () => (await childrenOf(worker)).length >= 2);
     const children = await childrenOf(worker);
-    server.kill('SIGKILL');
-    for (const pid of [worker, ...children]) await untilGone(pid);
-    expect(await fake.count('ended')).toBe(0);
-  });
-
-  test('by SIGKILL while the worker is stopped: no process is left', async () => {
-    const { server, worker } = await startServer({ read: fake.env('hang') });
-    await fake.noted('hangs');
-    const children = await childrenOf(worker);
-    process.kill(worker, 'SIGSTOP');
     server.kill('SIGKILL');
     for (const pid of [worker, ...children]) await untilGone(pid);
     expect(await fake.count('ended')).toBe(0);
   });
 
   test('by SIGKILL while a change runs: the change finishes once, then no process is left', async () => {
-    const { server, worker } = await startServer({ change: fake.env('wait_for_leave') });
+    const { server, worker } = await startServer(mode, { change: fake.env('wait_for_leave') });
     const { pid } = await fake.noted('waits');
     server.kill('SIGKILL');
     await once(server, 'exit');
-    await until(async () => (await childrenOf(worker)).length === 1);
+    if (mode === 'on') await until(async () => (await childrenOf(worker)).length === 1);
     expect(await isRunning(pid)).toBe(true);
     await fake.giveLeave();
     await fake.noted('ended');
@@ -340,7 +349,7 @@ describe('a server that ends', () => {
   });
 
   test('normally while a change runs: it does not wait, and the change finishes', async () => {
-    const { server, worker } = await startServer({ change: fake.env('wait_for_leave') });
+    const { server, worker } = await startServer(mode, { change: fake.env('wait_for_leave') });
     const { pid } = await fake.noted('waits');
     server.stdin?.write('end\n');
     expect((await once(server, 'exit'))[0]).toBe(0);

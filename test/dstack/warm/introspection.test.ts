@@ -24,7 +24,7 @@ beforeAll(async () => {
   const executable = { path: installedDstack, interpreter: installedPython, tried: [] };
   runner = makeWarmRunner({ executable, env: secret });
   warm = runner.introspection;
-  plain = makeWarmRunner({ executable, env: secret, enabled: false }).introspection;
+  plain = makeWarmRunner({ executable, env: secret, mode: 'off' }).introspection;
 });
 afterAll(async () => {
   await runner.close();
@@ -101,7 +101,7 @@ describe('introspection', () => {
       const text = `#!/bin/sh\necho >> ${asked}\n[ $(wc -l < ${asked}) -le ${killed} ] && kill -KILL $$\nexec ${installedPython} "$@"\n`;
       await writeFile(interpreter, text, { mode: 0o700 });
       const executable = { path: installedDstack, interpreter, tried: [] };
-      const { introspection } = makeWarmRunner({ executable, env, enabled: false });
+      const { introspection } = makeWarmRunner({ executable, env, mode: 'off' });
       const verdict = await introspection.validate({ kind: 'configuration', text: 'type: task\ncommands: [a]\n' });
       return { verdict: verdict?.verdict, times: (await readFile(asked, 'utf8')).length };
     };

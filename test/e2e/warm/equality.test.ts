@@ -25,7 +25,8 @@ declare module 'vitest' {
 interface Home {
   readonly env: Record<string, string>;
   readonly workspace: string;
-  readonly service: WarmService;
+  /** A worker that forks, and spare processes. */
+  readonly services: readonly WarmService[];
 }
 interface Printed {
   readonly code: number | string | undefined;
@@ -62,7 +63,7 @@ beforeAll(async () => {
   await addHome('denied', await sandbox.createHome({ token: 'wrong' }));
   await sandbox.waitFor('done-run', isOver);
   return async () => {
-    await Promise.all([...homes.values()].map(({ service }) => service.close()));
+    await Promise.all([...homes.values()].flatMap(({ services }) => services).map((service) => service.close()));
     await sandbox.stop();
   };
 });
@@ -79,16 +80,10 @@ async function addHome(
   const env = cliEnvironment(home.env);
   const executable = { path: cli, interpreter: path.join(binFolder, 'python3'), tried: [] };
   const limits = { ...DEFAULT_WARM_LIMITS, patienceMs: 60_000, handOverMs: 30_000 };
-  const service = createWarmService({
-    executable,
-    workerFiles,
-    env,
-    log: silentLog,
-    enabled: true,
-    platform: 'linux',
-    limits,
-  });
-  homes.set(name, { env, workspace: home.workspace, service });
+  const services = (['on', 'spare'] as const).map((mode) =>
+    createWarmService({ executable, workerFiles, env, log: silentLog, mode, platform: 'linux', limits }),
+  );
+  homes.set(name, { env, workspace: home.workspace, services });
 }
 
 function homeOf({ home }: EqualityCase): Home {
@@ -115,8 +110,8 @@ async function runBare(each: EqualityCase): Promise<Printed> {
   };
 }
 
-async function runWarm(each: EqualityCase): Promise<Printed | string> {
-  const { workspace, service } = homeOf(each);
+async function runWarm(each: EqualityCase, service: WarmService): Promise<Printed | string> {
+  const { workspace } = homeOf(each);
   const limit = createCallLimit({ timeoutMs: 100_000 }, never);
   const options = { cwd: path.join(workspace, each.folder ?? '') };
   const input = each.input === undefined ? {} : { input: Buffer.from(each.input) };
@@ -161,23 +156,28 @@ const describeCase = (each: EqualityCase): string => {
 /** All of them take minutes on two cores, most of it for the bare CLI. */
 const CHOSEN = sample(EQUALITY_CASES, 16);
 
-describe('the warm worker prints what the bare CLI prints, byte for byte', () => {
+describe('warm processes print what the bare CLI prints, byte for byte', () => {
   const cases = CHOSEN.map((each) => ({ name: describeCase(each), each }));
 
   test.concurrent.for(cases)('$name', async ({ name, each }, { expect, task }) => {
     for (let attempt = 1; ; attempt++) {
-      const [bare, warm] = await Promise.all([runBare(each), runWarm(each)]);
-      if (typeof warm === 'string') {
-        expect(warm).toBe(each.aside);
-        aside.push(warm);
-        task.meta.steppedAside = warm;
+      const warmRuns = homeOf(each).services.map((service) => runWarm(each, service));
+      const [bare, ...warm] = await Promise.all([runBare(each), ...warmRuns]);
+      const [why] = warm.filter((run) => typeof run === 'string');
+      if (why !== undefined) {
+        expect(warm).toEqual([each.aside, each.aside]);
+        aside.push(why);
+        task.meta.steppedAside = why;
         return;
       }
       // On a busy machine, spinners and ages hardly ever match: if only they differ, comparing again would not help.
-      const [expected, received] = each.unsteady === true ? [withoutTimes(bare), withoutTimes(warm)] : [bare, warm];
-      if (!isSame(expected, received) && each.unsteady === true && attempt < 10) continue;
-      expect(readable(received)).toEqual(readable(expected));
-      expect(isSame(expected, received)).toBe(true);
+      const steady = (printed: Printed): Printed => (each.unsteady === true ? withoutTimes(printed) : printed);
+      const expected = steady(bare);
+      const received = warm.filter((run) => typeof run !== 'string').map(steady);
+      const isEqual = received.every((run) => isSame(expected, run));
+      if (!isEqual && each.unsteady === true && attempt < 10) continue;
+      expect(received.map(readable)).toEqual([readable(expected), readable(expected)]);
+      expect(isEqual).toBe(true);
       expect(each.aside).toBeUndefined();
       equal.push(name);
       return;

@@ -63,7 +63,7 @@ describe('settings', () => {
 
   test('a switch without a value is on, whatever follows it', () => {
     expect(settingsOf('--read-only').readOnly).toBe(true);
-    expect(settingsOf('--read-only --warm off')).toMatchObject({ readOnly: true, warm: false });
+    expect(settingsOf('--read-only --warm off')).toMatchObject({ readOnly: true, warm: 'off' });
     expect(settingsOf('--read-only doctor').readOnly).toBe(true);
     expect(settingsOf('--read-only off').readOnly).toBe(false);
     expect(readCommandLine(['setup', '--read-only', 'cursor'])).toMatchObject({

@@ -32,7 +32,7 @@ function sourcesOf(more: Partial<DoctorSources> = {}, transcript = ownTranscript
   return {
     // The real one starts ssh.
     machine: () => [],
-    settings: { warm: true, maxPrice: undefined, confirm: 'ask', readOnly: false, workspace: [], stateDir: '/state' },
+    settings: { warm: 'on', maxPrice: undefined, confirm: 'ask', readOnly: false, workspace: [], stateDir: '/state' },
     policy: { state: () => ({ kind: 'none' }) },
     dialog: { availability: () => ({ kind: 'unavailable', why: 'no desktop' }) },
     unfinished: { find: async () => [] },

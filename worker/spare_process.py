@@ -1,0 +1,86 @@
+"""Imports dstack, waits, and becomes one command: the warm process of systems where a fork isn't safe.
+
+Usage: <interpreter> -B spare_process.py <dstack script>. Descriptor 3 carries frames from the server and stays open while the server
+runs; descriptor 4 carries frames to it. The standard streams are those of the command.
+"""
+
+import io
+import os
+import signal
+import sys
+import threading
+
+# With PYTHONSAFEPATH, the interpreter doesn't search the folder of the script.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import control_frames as frames
+import preload
+from command_process import CommandProcess
+from loaded_dstack import LoadedDstack
+from process_link import ProcessLink
+
+REQUEST_FD = 3
+EVENTS_FD = 4
+
+
+class SpareProcess(CommandProcess):
+    def on_go(self, request):
+        if request["outlivesServer"]:
+            keep_writing()
+        else:
+            threading.Thread(target=self._end_with_server, daemon=True).start()
+
+    def tell(self, event):
+        try:
+            super().tell(event)
+        except OSError:
+            pass  # The server has ended; a change that it left running finishes.
+
+    def _end_with_server(self):
+        self._link.wait_for_end()
+        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os._exit(1)
+
+
+class _SteadyOutput(io.FileIO):
+    """Goes on without a reader."""
+
+    def write(self, content):
+        try:
+            return super().write(content)
+        except OSError:
+            return len(content)
+
+
+def keep_writing():
+    """Keeps a change from failing halfway because the server that reads its output has ended."""
+    sys.stdout = _rewrapped(sys.stdout)
+    sys.stderr = _rewrapped(sys.stderr)
+
+
+def _rewrapped(stream):
+    raw = _SteadyOutput(stream.fileno(), "wb", closefd=False)
+    # Like the interpreter: no translation of line ends, on any system.
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), stream.encoding, stream.errors, "\n", stream.line_buffering, stream.write_through
+    )
+
+
+def main(script):
+    for fd in (REQUEST_FD, EVENTS_FD):
+        os.set_inheritable(fd, False)
+    link = ProcessLink(REQUEST_FD, EVENTS_FD)
+    dstack = LoadedDstack(script)
+
+    def say_ready(baked):
+        link.send(frames.READY, frames.to_json({**dstack.description, "bakedAtPark": baked}))
+
+    if preload.is_editable():
+        link.send(frames.READY, frames.to_json({"declined": preload.EDITABLE}))
+        return
+    SpareProcess(dstack, link, say_ready).run(park=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
