@@ -66,8 +66,8 @@ export interface App {
   readConfig(): Promise<DstackConfig>;
   /** Reads the CLI's current secrets, so that they are masked. */
   learnSecrets(): Promise<void>;
-  /** Starts what the first call would otherwise wait for; resolves once that has begun or isn't possible. */
-  warmUp(): Promise<void>;
+  /** Starts a warm dstack process in the background: a call has arrived that will probably need one. */
+  warmUp(): void;
   close(): Promise<void>;
 }
 
@@ -155,8 +155,9 @@ export function createApp({ settings, env, log }: AppOptions): App {
     async learnSecrets() {
       await Promise.all([readConfig(), envFiles.mask()]);
     },
-    async warmUp() {
-      await cli.warmUp().catch((error: unknown) => log.warn({ err: error }, 'dstack'));
+    warmUp() {
+      // The call itself reports why dstack isn't found.
+      cli.warmUp().catch((error: unknown) => log.debug({ err: error }, 'no warm process'));
     },
     async close() {
       attachments.close();

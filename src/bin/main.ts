@@ -1,5 +1,4 @@
 import { homedir } from 'node:os';
-import { setTimeout } from 'node:timers/promises';
 import { createApp } from '../app.ts';
 import type { App } from '../app.ts';
 import { ToolError } from '../core/errors.ts';
@@ -10,9 +9,6 @@ import type { CommandLine } from './command-line.ts';
 
 /** Signals that end the process, and the exit codes that shells use for them. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-
-/** How long the server's own start may wait for the worker to begin. */
-const HEAD_START_MS = 100;
 
 const stopping = new AbortController();
 
@@ -106,9 +102,6 @@ async function runServer(app: App): Promise<void> {
       'dstack-mcp is an MCP server and is waiting for a client on standard input. Press Ctrl+C to stop it.\n' +
         'To add it to a client: dstack-mcp setup --list. To check your setup: dstack-mcp doctor. For help: dstack-mcp --help.\n',
     );
-  // The worker starts first, so that dstack and the protocol's parts load at the same time. A disk that doesn't answer must not keep a
-  // client waiting.
-  await Promise.race([app.warmUp(), setTimeout(HEAD_START_MS)]);
   const [{ serve }, { tools }] = await Promise.all([import('../mcp/server.ts'), import('../../tools/index.ts')]);
   await serve(app, tools, stopping.signal);
 }

@@ -10,6 +10,7 @@ import { createHelpSource, createWholeHelpSource } from './catalog/help-source.t
 import { createPlainRunner } from './run/process-runner.ts';
 import { resolveCliIdentity, readInstallationStamp } from './locate/cli-identity.ts';
 import type { Introspection } from './warm/introspection.ts';
+import { createLastUsed } from './warm/last-used.ts';
 import { createWarmRunner } from './warm/runner.ts';
 import type { WarmRunner, WarmStatus } from './warm/runner.ts';
 import type { ClientCli } from './client/dstack-client.ts';
@@ -141,6 +142,7 @@ async function findRunners({ settings, env, home, log }: CliFinderOptions): Prom
     plain,
     spendConsent,
     log,
+    lastUsed: createLastUsed(path.join(settings.stateDir, 'last-used.json'), log),
     mode: settings.warm,
   });
   return { executable, runner, env: dstackEnv };

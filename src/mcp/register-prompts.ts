@@ -5,8 +5,8 @@ import { PROMPTS } from './prompt-definitions.ts';
 import type { PromptArgument, PromptValues } from './prompt-definitions.ts';
 import type { Completions } from './completions.ts';
 
-/** Registers every prompt, with completions for the names that dstack knows. */
-export function registerPrompts(server: McpServer, completions: Completions): void {
+/** Registers every prompt, with completions for the names that dstack knows. `warmUp` is called when one is used. */
+export function registerPrompts(server: McpServer, completions: Completions, warmUp: () => void): void {
   for (const prompt of PROMPTS) {
     const fields = Object.entries(prompt.arguments).map(
       ([name, argument]) => [name, toField(argument, completions)] as const,
@@ -18,10 +18,14 @@ export function registerPrompts(server: McpServer, completions: Completions): vo
         description: prompt.description,
         argsSchema: z.object(Object.fromEntries(fields)),
       },
-      (values: PromptValues) => ({
-        description: prompt.description,
-        messages: [{ role: 'user', content: { type: 'text', text: prompt.write(values) } }],
-      }),
+      (values: PromptValues) => {
+        // Calls will follow.
+        warmUp();
+        return {
+          description: prompt.description,
+          messages: [{ role: 'user', content: { type: 'text', text: prompt.write(values) } }],
+        };
+      },
     );
   }
 }

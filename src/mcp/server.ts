@@ -163,6 +163,7 @@ export function createServerFactory(app: App, tools: readonly AnyTool[], signal:
     cardFile: app.settings.card === 'off' ? undefined : findCardFile(),
     // Shared by all servers: an answer may arrive at another server than the one that asked.
     states: createRequestStateCodec<QuestionState>({ key: randomBytes(32), ttlSeconds: ANSWER_TTL_SECONDS }),
+    warmUp: () => app.warmUp(),
     log,
   };
   return {
@@ -182,6 +183,7 @@ interface ServerServices extends Pick<App, 'log'> {
   readonly call: CallTool;
   readonly tools: readonly AnyTool[];
   readonly completions: Completions;
+  readonly warmUp: () => void;
   readonly read: ReadThroughTool;
   readonly watch: RunWatch;
   readonly cardFile: string | undefined;
@@ -206,7 +208,7 @@ async function createServer(services: ServerServices): Promise<McpServer> {
   for (const tool of services.tools) registerTool(tool, { ...services, server, cardIsServed: cardFile !== undefined });
   registerResources(server, completions, services.read);
   if (cardFile !== undefined) registerCard(server, cardFile);
-  registerPrompts(server, completions);
+  registerPrompts(server, completions, services.warmUp);
   server.server.onclose = registerSubscriptions(server, services.watch);
   await registerSkills(server, services.log);
   return server;

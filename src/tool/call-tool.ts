@@ -26,6 +26,8 @@ interface CallResult extends Rendered {
 
 /** Handles one tool call end to end. Expected failures become results; never throws for caller errors. */
 export async function callTool(app: App, tool: AnyTool, raw: unknown, context: CallContext): Promise<CallOutcome> {
+  // dstack loads while the arguments are checked. A conversation without any call never pays for it.
+  app.warmUp();
   return app.calls.follow({ ...context.origin, tool: tool.name }, async (call) => {
     const finish = (answer: Report<Record<string, unknown>> | Question): CallOutcome => {
       call.answer(endOf(answer));

@@ -8,12 +8,16 @@ import type { CheckedArgv, CommandRequest } from '../../src/dstack/argv/command.
 import { createPlainRunner } from '../../src/dstack/run/process-runner.ts';
 import { createWarmRunner } from '../../src/dstack/warm/runner.ts';
 import type { WarmRunner, WarmRunnerOptions } from '../../src/dstack/warm/runner.ts';
+import type { LastUsed } from '../../src/dstack/warm/last-used.ts';
 import type { WarmLimits } from '../../src/dstack/warm/service.ts';
 import { grantConsent, spendConsent } from '../../src/safety/consent/consent.ts';
 import type { Consent } from '../../src/safety/consent/consent.ts';
 import type { Effect } from '../../src/core/report.ts';
 import { workerFiles } from './warm-fixtures.ts';
 import { fixture } from './paths.ts';
+
+/** A record of the last used server in which there is only one. */
+export const onlyServer: LastUsed = { claim: () => undefined, isOurs: async () => true };
 
 export const silentLog = pino({ level: 'silent' });
 
@@ -65,6 +69,7 @@ export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
     plain,
     spendConsent,
     log: silentLog,
+    lastUsed: onlyServer,
     ...options,
     env,
     limits: {

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from '../../core/log.ts';
+import type { LastUsed } from './last-used.ts';
 import { WorkerUnsupported } from './worker.ts';
 import type { WarmWorker } from './worker.ts';
 
@@ -22,7 +23,11 @@ export interface KeeperOptions {
   /** Why there can't be a worker at all, if that is known in advance. */
   readonly off?: string | undefined;
   readonly log: Log;
+  /** The worker ends after this long without a command. */
   readonly idleMs: number;
+  /** It ends after this long if another server of this user has run a command since. */
+  readonly idleElsewhereMs: number;
+  readonly lastUsed: LastUsed;
   /** How long commands wait for a starting worker before they run as plain processes. */
   readonly patienceMs: number;
   /** After this many deaths within the period, no more workers are started. */
@@ -81,6 +86,7 @@ export class WarmKeeper {
   /** Marks the worker as in use by a command until `release`. */
   use(): { release(): void } {
     this.#users += 1;
+    this.#options.lastUsed.claim();
     return {
       release: () => {
         this.#users -= 1;
@@ -90,7 +96,7 @@ export class WarmKeeper {
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#idleTimer);
+    clearInterval(this.#idleTimer);
     this.#closing.abort();
     const before = this.#state;
     this.#state = { kind: 'off', why: 'the server is shutting down' };
@@ -154,19 +160,37 @@ export class WarmKeeper {
 
   async #stop(worker: WarmWorker, why: string): Promise<void> {
     this.#options.log.debug({ why }, 'ending the warm worker');
+    clearInterval(this.#idleTimer);
     const stopping = { kind: 'stopping', done: worker.retire() } as const;
     this.#state = stopping;
     await stopping.done;
     if (this.#state === stopping) this.#state = { kind: 'idle' };
   }
 
+  /** Starts the time without a command. */
   #armIdleTimer(): void {
-    clearTimeout(this.#idleTimer);
-    this.#idleTimer = setTimeout(() => {
-      if (this.#state.kind === 'ready' && this.#users === 0) void this.#stop(this.#state.worker, 'it was idle');
-    }, this.#options.idleMs).unref();
+    const since = performance.now();
+    const check = async (): Promise<void> => {
+      const isOurs = await this.#options.lastUsed.isOurs();
+      if (this.#idleTimer !== timer || this.#users > 0 || this.#state.kind !== 'ready') return;
+      if (isIdleForLong(performance.now() - since, isOurs, this.#options))
+        await this.#stop(this.#state.worker, isOurs ? 'it was idle' : 'another server runs commands now');
+    };
+    clearInterval(this.#idleTimer);
+    const timer = setInterval(
+      () => void check(),
+      Math.min(this.#options.idleElsewhereMs, this.#options.idleMs),
+    ).unref();
+    this.#idleTimer = timer;
   }
 }
+
+/** Decides whether an idle worker is ended. */
+export const isIdleForLong = (
+  idleForMs: number,
+  isOurs: boolean,
+  { idleMs, idleElsewhereMs }: Pick<KeeperOptions, 'idleMs' | 'idleElsewhereMs'>,
+): boolean => idleForMs >= (isOurs ? idleMs : Math.min(idleElsewhereMs, idleMs));
 
 async function waitFor(ready: Promise<WarmWorker | undefined>, limitMs: number): Promise<WarmWorker | undefined> {
   if (limitMs <= 0) return undefined;

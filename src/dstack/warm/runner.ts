@@ -18,6 +18,7 @@ import { cliEnvironment } from '../run/spawn-dstack.ts';
 import type { Attempt } from './call.ts';
 import { createIntrospection } from './introspection.ts';
 import type { Introspection } from './introspection.ts';
+import type { LastUsed } from './last-used.ts';
 import type { WorkerState } from './keeper.ts';
 import { createWarmService, DEFAULT_WARM_LIMITS } from './service.ts';
 import type { WarmLimits, WarmService, WarmSetting } from './service.ts';
@@ -33,6 +34,8 @@ export interface WarmRunnerOptions {
   /** Spends a consent for exactly this argv; returns false if it isn't one. */
   readonly spendConsent: (consent: unknown, argv: readonly string[]) => boolean;
   readonly log: Log;
+  /** Shared with the other servers of this user. */
+  readonly lastUsed: LastUsed;
   /** Defaults to `on`. */
   readonly mode?: WarmSetting;
   readonly platform?: NodeJS.Platform;
@@ -80,11 +83,20 @@ class WarmDstackRunner implements WarmRunner {
   #warmCommands = 0;
 
   constructor(options: WarmRunnerOptions) {
-    const { executable, workerFiles, log, mode = 'on', platform = process.platform } = options;
+    const { executable, workerFiles, log, lastUsed, mode = 'on', platform = process.platform } = options;
     const env = cliEnvironment(options.env);
     this.#options = options;
     this.#limits = { ...DEFAULT_WARM_LIMITS, ...options.limits };
-    this.#service = createWarmService({ executable, workerFiles, env, log, mode, platform, limits: this.#limits });
+    this.#service = createWarmService({
+      executable,
+      workerFiles,
+      env,
+      log,
+      lastUsed,
+      mode,
+      platform,
+      limits: this.#limits,
+    });
     this.introspection = createIntrospection({
       askWarm: (task, input) => this.#askWarm(task, input),
       executable,

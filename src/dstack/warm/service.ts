@@ -4,6 +4,7 @@ import { createCommandQueue } from '../run/command-queue.ts';
 import type { Executable } from '../run/runner.ts';
 import { runWarmCall } from './call.ts';
 import type { Attempt, WarmCall } from './call.ts';
+import type { LastUsed } from './last-used.ts';
 import { WarmKeeper } from './keeper.ts';
 import type { WorkerState } from './keeper.ts';
 import type { WorkerInfo } from './protocol.ts';
@@ -15,6 +16,8 @@ import type { WarmWorker } from './worker.ts';
 export interface WarmLimits {
   /** The worker ends after this long without a command. */
   readonly idleMs: number;
+  /** It ends after this long if another server of this user has run a command since. */
+  readonly idleElsewhereMs: number;
   readonly maxConcurrent: number;
   readonly maxQueued: number;
   /** Bytes of each stream to keep, from both ends. */
@@ -39,7 +42,8 @@ export interface WarmLimits {
 }
 
 export const DEFAULT_WARM_LIMITS: WarmLimits = {
-  idleMs: 15 * 60_000,
+  idleMs: 5 * 60_000,
+  idleElsewhereMs: 30_000,
   maxConcurrent: 8,
   maxQueued: 256,
   keepBytes: 4_194_304,
@@ -67,6 +71,7 @@ export interface WarmServiceOptions {
   /** The environment of the commands. */
   readonly env: Readonly<Record<string, string>>;
   readonly log: Log;
+  readonly lastUsed: LastUsed;
   readonly mode: WarmSetting;
   readonly platform: NodeJS.Platform;
   readonly limits: WarmLimits;
@@ -96,7 +101,13 @@ export function createWarmService(options: WarmServiceOptions): WarmService {
   };
   const maxConcurrent = kind.kind === 'fork' ? limits.maxConcurrent : Math.min(limits.maxConcurrent, MAX_SPARES);
   const queue = createCommandQueue(maxConcurrent, limits.maxQueued);
-  const keeper = new WarmKeeper({ ...limits, log, off: kind.kind === 'none' ? kind.why : undefined, start });
+  const keeper = new WarmKeeper({
+    ...limits,
+    log,
+    lastUsed: options.lastUsed,
+    off: kind.kind === 'none' ? kind.why : undefined,
+    start,
+  });
 
   const attempt = async (call: WarmCall, wantedEnv: Readonly<Record<string, string>>): Promise<Attempt> => {
     const worker = await call.limit.race(keeper.acquire());

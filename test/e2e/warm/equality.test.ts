@@ -13,7 +13,7 @@ import { CASE_FILES, EQUALITY_CASES } from '../../support/warm-cases.ts';
 import type { EqualityCase } from '../../support/warm-cases.ts';
 import { isNightly, sample } from '../../support/effort.ts';
 import { workerFiles } from '../../support/warm-fixtures.ts';
-import { silentLog } from '../../support/warm-test-runner.ts';
+import { onlyServer, silentLog } from '../../support/warm-test-runner.ts';
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -81,7 +81,16 @@ async function addHome(
   const executable = { path: cli, interpreter: path.join(binFolder, 'python3'), tried: [] };
   const limits = { ...DEFAULT_WARM_LIMITS, patienceMs: 60_000, handOverMs: 30_000 };
   const services = (['on', 'spare'] as const).map((mode) =>
-    createWarmService({ executable, workerFiles, env, log: silentLog, mode, platform: 'linux', limits }),
+    createWarmService({
+      executable,
+      workerFiles,
+      env,
+      log: silentLog,
+      lastUsed: onlyServer,
+      mode,
+      platform: 'linux',
+      limits,
+    }),
   );
   homes.set(name, { env, workspace: home.workspace, services });
 }
