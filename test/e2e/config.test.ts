@@ -25,11 +25,11 @@ beforeAll(async () => {
   home = await createTestHome({ atEnd });
   await home.write('good.dstack.yml', task('config-e2e'));
   await home.write('bad.dstack.yml', 'type: task\nname: x\ncomands: [a]\nenv: [NOBODY_SETS_ME]\n');
-  for (const warm of ['on', 'off'])
+  for (const warm of ['on', 'spare', 'off'])
     clients.set(warm, await connect({ env: { ...home.env, DSTACK_MCP_WARM: warm }, atEnd }));
 });
 
-describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
+describe.each(['on', 'spare', 'off'])('with DSTACK_MCP_WARM=%s', (warm) => {
   test('a file is validated, and each problem has its line, a fix and dstack’s message in both channels', async () => {
     const good = await clientOf(warm).call('config', { action: 'validate', file: 'good.dstack.yml' });
     expect(good.facts).toMatchObject({ outcome: 'done', verdict: 'valid' });

@@ -52,23 +52,28 @@ const ENDS: readonly (readonly [
   ['SIGKILL', (server) => server.signal('SIGKILL'), { code: null, signal: 'SIGKILL' }],
 ];
 
-test.each(ENDS)('%s leaves no process: neither the warm worker nor a running dstack', async (_how, end, code) => {
-  const home = await createTestHome();
-  const server = startRawServer(home.env);
-  server.request(1, 'initialize', INITIALIZE);
-  server.request(2, 'tools/call', { name: 'ps', arguments: {} });
-  await until(
-    () => Promise.resolve(server.messages()),
-    (messages) => messages.some(({ id }) => id === 2),
-  );
-  // These are running while it ends.
-  server.request(3, 'tools/call', { name: 'offer', arguments: {} });
-  server.request(4, 'tools/call', { name: 'fleet', arguments: {} });
-  expect(await processesIn(home.home)).not.toEqual([]);
-  end(server);
-  expect(await server.ended).toEqual(code);
-  await untilNobody(home.home);
-});
+const ENDS_BY_MODE = (['on', 'spare'] as const).flatMap((warm) => ENDS.map((end) => [warm, ...end] as const));
+
+test.each(ENDS_BY_MODE)(
+  'with DSTACK_MCP_WARM=%s, %s leaves no process, warm or running',
+  async (warm, _how, end, code) => {
+    const home = await createTestHome();
+    const server = startRawServer({ ...home.env, DSTACK_MCP_WARM: warm });
+    server.request(1, 'initialize', INITIALIZE);
+    server.request(2, 'tools/call', { name: 'ps', arguments: {} });
+    await until(
+      () => Promise.resolve(server.messages()),
+      (messages) => messages.some(({ id }) => id === 2),
+    );
+    // These are running while it ends.
+    server.request(3, 'tools/call', { name: 'offer', arguments: {} });
+    server.request(4, 'tools/call', { name: 'fleet', arguments: {} });
+    expect(await processesIn(home.home)).not.toEqual([]);
+    end(server);
+    expect(await server.ended).toEqual(code);
+    await untilNobody(home.home);
+  },
+);
 
 const untilNobody = (home: string): Promise<readonly Process[]> =>
   until(

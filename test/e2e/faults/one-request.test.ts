@@ -6,7 +6,7 @@ import { connect } from '../../support/connect.ts';
 import { startFaultyServer } from '../../support/faulty-server.ts';
 import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
 
-const MODES = ['on', 'off'] as const;
+const MODES = ['on', 'spare', 'off'] as const;
 const SUBMIT = /\/(?:runs|fleets)\/apply$/;
 
 /** A client whose dstack reaches the sandbox through a proxy that can lose responses; warm, or as plain processes. */

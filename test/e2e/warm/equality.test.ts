@@ -172,7 +172,7 @@ describe('warm processes print what the bare CLI prints, byte for byte', () => {
     for (let attempt = 1; ; attempt++) {
       const warmRuns = homeOf(each).services.map((service) => runWarm(each, service));
       const [bare, ...warm] = await Promise.all([runBare(each), ...warmRuns]);
-      const [why] = warm.filter((run) => typeof run === 'string');
+      const why = warm.find((run) => typeof run === 'string');
       if (why !== undefined) {
         expect(warm).toEqual([each.aside, each.aside]);
         aside.push(why);
