@@ -1,6 +1,7 @@
 import * as z from 'zod';
-import { confirmationToken } from '../src/core/fields.ts';
+import { awaitedState, confirmationToken } from '../src/core/fields.ts';
 import { appliedFacts } from '../src/changes/change-facts.ts';
+import { isRunType } from '../src/core/run-state.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 export const apply = defineTool({
@@ -9,7 +10,19 @@ export const apply = defineTool({
   description:
     'Start or submit the approved job, run, cluster or volume, using the confirmation token of its plan. Call only after the user approves. Refuses if anything changed. Returns immediately; follow with get and logs.',
   effect: 'change',
-  input: z.strictObject({ token: confirmationToken }),
-  facts: appliedFacts,
-  run: (input, { changes }) => changes.redeem(input.token, 'apply'),
+  input: z.strictObject({
+    token: confirmationToken,
+    wait_for: awaitedState.describe('Then wait for this state of the run, and return what get does'),
+  }),
+  facts: z.object({ ...appliedFacts.shape, run: z.looseObject({ name: z.string() }), reached: z.boolean() }),
+  async run({ token, wait_for: wanted }, context) {
+    const applied = await context.changes.redeem(token, 'apply');
+    if (wanted === undefined || 'kind' in applied) return applied;
+    const { outcome, facts, summary } = applied;
+    const { name, kind } = facts.resource ?? {};
+    // Called again with the same token, it continues to wait: the change itself isn't made again.
+    if (outcome !== 'done' || name === undefined || !isRunType(kind ?? '')) return applied;
+    const waited = await context.runs.report({ name, project: facts.project, wanted });
+    return { ...waited, summary: `${summary}\n${waited.summary}`, facts: { ...facts, ...waited.facts } };
+  },
 });

@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import { project, resourceName } from '../src/core/fields.ts';
+import { formatDuration } from '../src/core/format-values.ts';
+import type { RunFacts } from '../src/dstack/output/read-run.ts';
 import type { Attachment } from '../src/attachments/attachment-view.ts';
 import { refuse } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
@@ -51,14 +53,14 @@ export const attach = defineTool({
       case 'start': {
         const run = resourceName.safeParse(input.run);
         if (!run.success) refuse(`${JSON.stringify(input.run)} isn't a valid run name.`, 'ps lists the runs.');
-        const { attachment } = await attachments.start({
+        const { attachment, run: attachedTo } = await attachments.start({
           run: run.data,
           project: input.project,
           replica: input.replica,
           job: input.job,
           ports: input.ports,
         });
-        return report([attachment], 'attachment');
+        return report([attachment], 'attachment', describeInactivity(attachedTo));
       }
       case 'status':
         return report(await attachments.status(input.run), `attachment of ${input.run}`);
@@ -69,7 +71,7 @@ export const attach = defineTool({
           summary:
             stopped.length === 0
               ? `There is no attachment of ${input.run}.`
-              : `Detached from ${stopped.map(({ attachment }) => attachment.id).join(', ')}. The run continues.`,
+              : `Detached from ${stopped.map(({ attachment }) => attachment.id).join(', ')}. The run continues, and so does its cost.`,
           printed: [],
           facts: {
             attachments: stopped.map(({ attachment }) =>
@@ -84,7 +86,7 @@ export const attach = defineTool({
   },
 });
 
-function report(attachments: readonly Attachment[], what: string): Report<Facts> {
+function report(attachments: readonly Attachment[], what: string, notes: readonly string[] = []): Report<Facts> {
   if (attachments.length === 0) {
     return {
       outcome: 'done',
@@ -99,15 +101,20 @@ function report(attachments: readonly Attachment[], what: string): Report<Facts>
   return {
     outcome: failed ? 'failed' : 'done',
     summary: attachments.map(describe).join('\n'),
-    printed: attachments.slice(0, 5).map((attachment) => ({
-      transcript: ownTranscript(
-        attachment.command,
-        [attachment.dstackOutput, attachment.jobOutput].filter((text) => text !== '').join('\n'),
-      ),
-      untrusted: true,
-      keep: 'start',
-      maxChars: 3_000,
-    })),
+    details: [...attachments.flatMap(describeConnection), ...notes],
+    // The details have what dstack prints about an attachment that works.
+    printed: attachments
+      .filter(({ state, jobOutput }) => state.kind !== 'attached' || (notes.length === 0 && jobOutput !== ''))
+      .slice(0, 5)
+      .map((attachment) => ({
+        transcript: ownTranscript(
+          attachment.command,
+          [attachment.dstackOutput, attachment.jobOutput].filter((text) => text !== '').join('\n'),
+        ),
+        untrusted: true,
+        keep: 'start',
+        maxChars: 3_000,
+      })),
     facts: { attachments: attachments.map(toFacts) },
     ...(next === undefined ? {} : { next }),
   };
@@ -131,15 +138,8 @@ function describe({ id, state }: Attachment): string {
   switch (state.kind) {
     case 'waiting':
       return `${id}: waiting for the run to get an instance.`;
-    case 'attached': {
-      const { ports, sshCommand, ideLink } = state.connection;
-      const parts = [
-        ...(sshCommand === undefined ? [] : [sshCommand]),
-        ...ports.map(({ localPort, remotePort }) => `localhost:${localPort} is port ${remotePort}`),
-        ...(ideLink === undefined ? [] : [ideLink.url]),
-      ];
-      return `${id}: attached. ${parts.join('; ')}`;
-    }
+    case 'attached':
+      return `${id} is attached.`;
     case 'ended':
       return `${id}: ended (${state.message ?? state.how}).`;
     case 'failed':
@@ -147,6 +147,32 @@ function describe({ id, state }: Attachment): string {
     default:
       return state satisfies never;
   }
+}
+
+/** Describes how to reach the job of an attachment, and how to end the attachment. */
+function describeConnection({ run, state }: Attachment): string[] {
+  if (state.kind !== 'attached') return [];
+  const { ports, sshAlias, sshCommand, ideLink, reusedTunnel } = state.connection;
+  const isPlain = sshCommand === `ssh ${sshAlias ?? ''}`;
+  return [
+    ...(ideLink === undefined ? [] : [`IDE: ${ideLink.url}`]),
+    ...(sshCommand === undefined
+      ? []
+      : [
+          `SSH: ${sshCommand}${isPlain ? '' : ` (plain \`ssh ${sshAlias ?? run}\` does not find it on this computer)`}`,
+        ]),
+    ...ports.map(({ localPort, remotePort }) => `port: localhost:${localPort} is port ${remotePort} of the run`),
+    ...(reusedTunnel ? ['It uses a connection that already existed, with its ports.'] : []),
+    `to end it: attach with action "stop" and run "${run}"; the run continues`,
+  ];
+}
+
+/** An attachment counts as activity: a forgotten one keeps a dev environment alive, and its cost. */
+function describeInactivity({ inactivitySeconds }: RunFacts): string[] {
+  if (inactivitySeconds === undefined) return [];
+  return [
+    `inactivity_duration: ${formatDuration(inactivitySeconds * 1_000)} without a connection ends the run; this attachment counts as one until it is ended`,
+  ];
 }
 
 function nextStep({ state }: Attachment): string | undefined {

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { ConfigurationService } from '../src/configuration/configuration-service.ts';
 import { plural } from '../src/core/format-values.ts';
-import { refuse } from '../src/core/report.ts';
+import { refuse, WHOLE_CHARS } from '../src/core/report.ts';
 import { ownTranscript } from '../src/core/transcript.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
@@ -35,7 +35,12 @@ export const config = defineTool({
         return describe(service, property);
       case 'schema': {
         const transcript = await service.schema(property ?? refuseWithout('schema', 'property', 'task'));
-        return { outcome: 'done', summary: `Schema of ${property}.`, printed: [{ transcript }], facts: {} };
+        return {
+          outcome: 'done',
+          summary: `Schema of ${property}.`,
+          printed: [{ transcript, maxChars: WHOLE_CHARS }],
+          facts: {},
+        };
       }
       case 'start':
         return start(service, property ?? refuseWithout('start', 'property', 'task'));
@@ -57,7 +62,7 @@ async function describe(service: ConfigurationService, property: string | undefi
   return {
     outcome: 'done' as const,
     summary: property === undefined ? 'Configuration types of the installed dstack.' : `Reference of ${property}.`,
-    printed: [{ transcript }],
+    printed: [{ transcript, maxChars: WHOLE_CHARS }],
     facts: property === undefined ? { types: [...(await service.types())] } : {},
   };
 }
@@ -78,7 +83,7 @@ async function read(service: ConfigurationService, file: string) {
   return {
     outcome: 'done' as const,
     summary: `Content of ${file}.${note === '' ? '' : ` ${note}`}`,
-    printed: [{ transcript: ownTranscript(`config read ${file}`, text) }],
+    printed: [{ transcript: ownTranscript(`config read ${file}`, text), maxChars: WHOLE_CHARS }],
     facts: { hash },
   };
 }

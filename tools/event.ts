@@ -25,9 +25,7 @@ export const event = defineTool({
     return {
       outcome: 'done',
       summary: `${plural(events, 'event')}.`,
-      printed: [
-        { transcript, keep: 'end', untrusted: true, maxChars: 20_000, rest: 'narrow it down with `run` or `fleet`' },
-      ],
+      printed: [{ transcript, keep: 'end', untrusted: true, rest: 'narrow it down with `run` or `fleet`' }],
       facts: { events },
     };
   },

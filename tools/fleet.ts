@@ -3,8 +3,9 @@ import { plural } from '../src/core/format-values.ts';
 import { project, resourceName } from '../src/core/fields.ts';
 import { fleetRow, readFleets } from '../src/dstack/output/read-listings.ts';
 import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
+import { describeResource, describeResourceStatus } from '../src/dstack/output/describe-resource.ts';
 import { readFleet, resourceFacts } from '../src/dstack/output/read-resource.ts';
-import { unrecognized } from '../src/core/report.ts';
+import { unrecognized, WHOLE_CHARS } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 export const fleet = defineTool({
@@ -13,7 +14,12 @@ export const fleet = defineTool({
   description:
     'List fleets (clusters) and their instances (machines, nodes): cloud and on-prem SSH fleets, idle or busy, with prices. With `name`, one in detail.',
   effect: 'read',
-  input: z.strictObject({ name: resourceName.optional(), verbose: z.boolean().optional(), project }),
+  input: z.strictObject({
+    name: resourceName.optional(),
+    verbose: z.boolean().optional(),
+    full: z.boolean().optional().describe("With `name`: all of dstack's JSON"),
+    project,
+  }),
   facts: z.object({ fleets: z.array(fleetRow), fleet: resourceFacts }),
   async run(input, { dstack }) {
     if (input.name !== undefined) {
@@ -25,8 +31,9 @@ export const fleet = defineTool({
       const found = readFleet(readJsonOutput(transcript.stdout));
       return {
         outcome: 'done',
-        summary: `Fleet ${found.name} is ${found.status}.`,
-        printed: [{ transcript }],
+        summary: describeResourceStatus(found),
+        details: describeResource(found),
+        printed: input.full === true ? [{ transcript, maxChars: WHOLE_CHARS }] : [],
         facts: { fleet: found },
       };
     }

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { WHOLE_CHARS } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 export const help = defineTool({
@@ -16,7 +17,7 @@ export const help = defineTool({
     return {
       outcome: 'done',
       summary: `Help for \`${page.transcript.command}\`.`,
-      printed: [{ transcript: page.transcript }],
+      printed: [{ transcript: page.transcript, maxChars: WHOLE_CHARS }],
       facts: { command: page.transcript.command },
     };
   },

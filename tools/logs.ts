@@ -1,10 +1,12 @@
 import * as z from 'zod';
 import { project, resourceName } from '../src/core/fields.ts';
 import { describeLogPage } from '../src/dstack/output/page-log.ts';
+import { WHOLE_CHARS } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
-/** About 20 KB of text: a fifth of what clients accept in one result. */
-const PAGE_BYTES = 20_000;
+/** A page fits into a result of 8 KB, unless a number of lines was asked for. */
+const PAGE_BYTES = 6_000;
+const ASKED_PAGE_BYTES = 20_000;
 
 export const logs = defineTool({
   name: 'logs',
@@ -48,7 +50,7 @@ export const logs = defineTool({
       },
       {
         lines: input.lines ?? 200,
-        maxBytes: PAGE_BYTES,
+        maxBytes: input.lines === undefined ? PAGE_BYTES : ASKED_PAGE_BYTES,
         logKey: JSON.stringify([input.run, input.project, input.replica, input.job, input.since, input.diagnose]),
         ...(input.cursor === undefined ? {} : { cursor: input.cursor }),
         ...(input.filter === undefined
@@ -59,7 +61,14 @@ export const logs = defineTool({
     return {
       outcome: 'done',
       summary: describeLogPage(page),
-      printed: [{ transcript: { ...transcript, stdout: page.text, omittedBytes: 0 }, untrusted: true, keep: 'end' }],
+      printed: [
+        {
+          transcript: { ...transcript, stdout: page.text, omittedBytes: 0 },
+          untrusted: true,
+          keep: 'end',
+          maxChars: WHOLE_CHARS,
+        },
+      ],
       facts: {
         ...(page.shown === undefined ? {} : { firstLine: page.shown.first, lastLine: page.shown.last }),
         totalLines: page.total.lines,

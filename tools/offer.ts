@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { plural } from '../src/core/format-values.ts';
-import { extraFlags, project, resourceName } from '../src/core/fields.ts';
+import { choiceFlags, choices, extraFlags, project } from '../src/core/fields.ts';
 import { readGpuGroups, readOffers, saysNoOffers } from '../src/dstack/output/read-offers.ts';
 import { unrecognized } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
@@ -30,18 +30,15 @@ export const offer = defineTool({
   effect: 'read',
   card: 'offers',
   input: z.strictObject({
-    gpu: z.string().max(200).optional().describe('NAME:COUNT:MEMORY: "A100", "H100:8", "24GB.."'),
+    ...choices,
     group_by: z
       .array(z.enum(['gpu', 'backend', 'region', 'count']))
       .min(1)
       .max(4)
       .optional()
       .describe('Must include "gpu"'),
-    spot: z.enum(['spot', 'on-demand', 'auto']).optional(),
-    max_price: z.number().positive().optional().describe('Dollars per hour'),
     backend: z.array(z.string().max(100)).max(20).optional(),
     region: z.array(z.string().max(100)).max(20).optional(),
-    fleet: z.array(resourceName).max(20).optional().describe('Only offers of these fleets'),
     max_offers: z.int().min(1).max(500).optional().describe('Defaults to 50'),
     project,
     flags: extraFlags,
@@ -55,13 +52,10 @@ export const offer = defineTool({
     const transcript = await dstack.read({
       command: 'offer',
       flags: {
-        '--gpu': input.gpu,
+        ...choiceFlags(input),
         '--group-by': input.group_by?.join(','),
-        '--spot-policy': input.spot,
-        '--max-price': input.max_price,
         '--backend': input.backend,
         '--region': input.region,
-        '--fleet': input.fleet,
         '--max-offers': input.max_offers,
         '--project': input.project,
       },

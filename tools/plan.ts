@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { configurationFile, extraFlags, project } from '../src/core/fields.ts';
+import { choiceFlags, choices, configurationFile, extraFlags, project, withChoices } from '../src/core/fields.ts';
 import { changeFacts } from '../src/changes/change-facts.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
@@ -10,8 +10,19 @@ export const plan = defineTool({
     'Run, train, fine-tune, deploy or serve on a GPU: a training job, Python script, Docker container, Jupyter notebook, dev environment, service or cluster. A dry run: shows what applying a dstack configuration would do and cost, and returns the token for apply.',
   effect: 'read',
   card: 'change',
-  input: z.strictObject({ file: configurationFile, project, flags: extraFlags }),
+  input: z.strictObject({
+    file: configurationFile,
+    ...choices,
+    max_duration: z.string().max(20).optional().describe('For example 2h'),
+    project,
+    flags: extraFlags,
+  }),
   facts: changeFacts,
   run: (input, { changes }) =>
-    changes.preview({ tool: 'apply', file: input.file, project: input.project, extraFlags: input.flags }),
+    changes.preview({
+      tool: 'apply',
+      file: input.file,
+      project: input.project,
+      extraFlags: withChoices(input.flags, { ...choiceFlags(input), '--max-duration': input.max_duration }),
+    }),
 });

@@ -3,7 +3,9 @@ import { plural } from '../src/core/format-values.ts';
 import { extraFlags, project } from '../src/core/fields.ts';
 import { readRuns, runRow } from '../src/dstack/output/read-listings.ts';
 import type { RunRow } from '../src/dstack/output/read-listings.ts';
+import { selectRows } from '../src/dstack/output/select-rows.ts';
 import { unrecognized } from '../src/core/report.ts';
+import type { Report } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 /** More would not fit into a result. */
@@ -20,6 +22,7 @@ export const ps = defineTool({
     all: z.boolean().optional().describe('Include finished runs'),
     // dstack's server rejects more than a hundred.
     last: z.int().min(1).max(100).optional().describe('Only the last N runs, including finished ones'),
+    name: z.string().min(1).max(60).optional().describe('Only runs whose name contains this'),
     verbose: z.boolean().optional().describe('Include resources, replicas, jobs and errors'),
     project,
     flags: extraFlags,
@@ -31,20 +34,36 @@ export const ps = defineTool({
       flags: { '--all': input.all, '--last': input.last, '--verbose': input.verbose, '--project': input.project },
       extraFlags: input.flags,
     });
-    const runs = readRuns(transcript.stdout);
-    if (runs === undefined) return unrecognized(transcript);
+    const all = readRuns(transcript.stdout);
+    if (all === undefined) return unrecognized(transcript);
+    const { name = '' } = input;
+    const runs = all.filter((run) => run.name.includes(name));
+    if (runs.length === 0 && all.length > 0) return noneNamed(name, all.length);
     const shown = runs.slice(0, MAX_ROWS);
     return {
       outcome: 'done',
       summary:
         runs.length === 0
           ? 'No runs.'
-          : `${plural(runs.length, 'run')}${shown.length < runs.length ? `; \`runs\` has the first ${shown.length}, use \`last\` for fewer` : ''}.`,
-      printed: [{ transcript, rest: 'use `last` for fewer runs' }],
+          : `${plural(runs.length, 'run')}${name === '' ? '' : ` of ${all.length} listed`}${shown.length < runs.length ? `; \`runs\` has the first ${shown.length}, use \`last\` for fewer` : ''}.`,
+      printed: [
+        {
+          transcript: { ...transcript, stdout: selectRows(transcript.stdout, name).text },
+          rest: 'use `last` for fewer runs, or `name`',
+        },
+      ],
       facts: { runs: shown },
       ...nextStep(shown),
     };
   },
+});
+
+const noneNamed = (name: string, others: number): Report<{ runs: RunRow[] }> => ({
+  outcome: 'done',
+  summary: `No run whose name contains ${JSON.stringify(name)} (${plural(others, 'other run')} listed).`,
+  printed: [],
+  facts: { runs: [] },
+  next: 'With `all`, finished runs are looked through, too.',
 });
 
 function nextStep(runs: readonly RunRow[]): { readonly next?: string } {

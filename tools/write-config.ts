@@ -20,11 +20,17 @@ export const writeConfig = defineTool({
     file: configurationFile,
     text: z.string().max(1_000_000).optional(),
     edits: z
-      .array(z.strictObject({ path: z.string().min(1).max(500), value: anyValue.optional() }))
+      .array(
+        z.strictObject({
+          path: z.string().min(1).max(500),
+          value: anyValue.optional(),
+          rename: z.string().min(1).max(200).optional(),
+        }),
+      )
       .min(1)
       .max(100)
       .optional()
-      .describe('{path:"resources.gpu", value}; no value removes it'),
+      .describe('{path:"resources.gpu", value} sets, {path, rename} renames, {path} removes'),
     expected_hash: z.string().max(64).optional().describe('From config, for an existing file'),
   }),
   facts: z.object({
@@ -72,7 +78,8 @@ export const writeConfig = defineTool({
     const unrecorded = written.unrecorded ? " Its last audit log entry couldn't be written." : '';
     return {
       outcome: 'done',
-      summary: `${file} was ${previous === undefined ? 'created' : 'changed'}. Nothing was applied.${unrecorded}`,
+      summary: `${file} was ${previous === undefined ? 'created' : 'changed'}, and dstack's parser finds it valid. Nothing was applied.${unrecorded}`,
+      details: [`undo: ${undo.how}`],
       printed,
       facts: { problems, hash, undo },
       next: 'plan shows what applying it would do.',

@@ -14,6 +14,7 @@ const TITLES: ReadonlyMap<string, Title> = new Map<string, Title>([
   ['refused', ['bad', 'Refused']],
   ['failed', ['bad', 'Failed']],
   ['unknown', ['careful', 'Outcome unknown']],
+  ['waiting', ['plain', 'Still waiting']],
   ['waiting-for-person', ['plain', 'Waiting for approval']],
 ]);
 

@@ -29,6 +29,7 @@ Unknown facts are omitted.
 - \`blocked\`: dstack can't do it right now.
 - \`refused\`: this server rejected the call before anything was run.
 - \`failed\`
+- \`waiting\`: the state that was waited for isn't reached yet; call again to keep waiting.
 - \`waiting-for-person\`: call again with the same token for the result.
 - \`unknown\`: the change was requested, but its result is not known.
 

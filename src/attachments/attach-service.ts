@@ -1,6 +1,5 @@
 import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
-import type { Transcript } from '../core/transcript.ts';
 import type { Attachment } from './attachment-view.ts';
 import type { Attachments } from './attachments.ts';
 import type { AttachStart } from './start-attachment.ts';
@@ -49,13 +48,13 @@ export class AttachService {
    * @throws ToolError `invalid-name` for an unknown run, `invalid-value` for an unsafe address; CommandFailed for a finished run, and
    * for one that has no instance yet.
    */
-  async start(request: AttachRequest): Promise<AttachStart> {
+  async start(request: AttachRequest): Promise<AttachStart & { readonly run: RunFacts }> {
     const { deadline } = this.#dstack;
     const { found, run } = await this.#findConnection(request);
-    if (run.isFinished) throw runIsOver(run, found.transcript);
-    if (checkConnection(found.value, request) === 'not-yet') throw hasNoInstance(run, found.transcript);
+    if (run.isFinished) throw runIsOver(run);
+    if (checkConnection(found.value, request) === 'not-yet') throw hasNoInstance(run);
     const argv = await attachArgv(this.#dstack, request);
-    return this.#attachments.start(argv, {
+    const start = await this.#attachments.start(argv, {
       ...request,
       // The default project may change: an attachment belongs to the current one.
       project: (await this.#dstack.endpoint(request.project)).project,
@@ -64,6 +63,7 @@ export class AttachService {
       expectIdeLink: run.kind === 'dev-environment',
       knownPorts: portsOf(request, run),
     });
+    return { ...start, run };
   }
 
   /** Reads the run until its address is known or the call's time is almost over. */
@@ -102,21 +102,21 @@ export class AttachService {
 }
 
 /** dstack itself looks for the instance for ten seconds before it reports this. */
-const runIsOver = (run: RunFacts, transcript: Transcript): CommandFailed =>
+const runIsOver = (run: RunFacts): CommandFailed =>
   new CommandFailed({
     outcome: 'blocked',
     summary: `Run ${run.name} is ${run.status}: there is nothing to attach to.`,
-    printed: [{ transcript, maxChars: 1_000 }],
+    printed: [],
     facts: { code: 'finished' },
     next: 'Read its output with logs, and see why it ended with get.',
   });
 
 /** dstack would wait for an instance, and then hand an address to ssh that nobody has checked. */
-const hasNoInstance = (run: RunFacts, transcript: Transcript): CommandFailed =>
+const hasNoInstance = (run: RunFacts): CommandFailed =>
   new CommandFailed({
     outcome: 'blocked',
     summary: `Run ${run.name} is ${run.status} and has no address to attach to yet. Nothing was attached.`,
-    printed: [{ transcript, maxChars: 1_000 }],
+    printed: [],
     facts: { code: 'no-instance' },
     next: 'Call get with wait_for "running", then attach.',
   });

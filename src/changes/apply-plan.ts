@@ -14,6 +14,7 @@ import type { PlanFacts } from '../dstack/output/read-plan.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import type { Location } from '../safety/policy/policy-rules.ts';
 import type { ChangeFacts } from './change-facts.ts';
+import { describeReplaced } from './describe-replaced.ts';
 
 /** A plan that dstack may be asked for: everything that was judged before it is started. */
 export interface PreparedPlan {
@@ -55,8 +56,15 @@ export function locationsOf({ plan, head: { type, value } }: ApplyPlan): readonl
 }
 
 /** Returns the warnings that the person sees. */
-export function warningsOf({ plan: { warnings, price }, environment: { given }, handOver }: ApplyPlan): string[] {
+export function warningsOf({
+  request,
+  head,
+  plan: { warnings, price },
+  environment: { given },
+  handOver,
+}: ApplyPlan): string[] {
   return [
+    ...describeReplaced(head.value, request.extraFlags),
     ...warnings.map((warning) => warning.message),
     ...(price.isWhole
       ? []

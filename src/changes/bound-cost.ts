@@ -1,13 +1,9 @@
 import type { Cost, Limit } from '../core/cost.ts';
 import { readDurationHours } from '../core/format-values.ts';
+import { isRunType } from '../core/run-state.ts';
 import { isRecord } from '../core/is-record.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
 import type { ApplyAction, ApplyPlan } from './apply-plan.ts';
-
-const RUNS: ReadonlySet<string> = new Set(['task', 'service', 'dev-environment']);
-
-/** Whether the type is that of a run, which can end without being deleted. */
-export const isRun = (type: string): boolean => RUNS.has(type);
 
 type Plan = Pick<ApplyPlan, 'plan' | 'head' | 'profileTexts'>;
 
@@ -54,7 +50,7 @@ function limitTotal(perHour: Limit, hours: Limit): Limit {
 
 /** Returns how long the machines of a run can be paid for; fleets, volumes and gateways stay until they are deleted. */
 function limitHours({ plan, head: { type, value }, profileTexts }: Plan): Limit {
-  if (!isRun(type)) return 'unlimited';
+  if (!isRunType(type)) return 'unlimited';
   const { properties, maxDurationHours, count } = plan;
   const repeats = new Set([
     isUnset(value['schedule']) ? 'once' : 'unlimited',

@@ -50,7 +50,7 @@ export class ChangeService {
     const { gate, filters } = this.#sources;
     const scope = this.#openScope();
     const planned = await planChange(scope, request);
-    if (planned.kind === 'settled') return reportPlan(planned);
+    if (planned.kind === 'settled') return reportPlan((await planned.explain?.()) ?? planned);
     if (planned.kind === 'ready') await assertRoom(scope, planned);
     const minted = gate.mint(planned.pending, { card: this.#context.canShowCard });
     return reportPreview(planned, minted, filters.redact);

@@ -1,10 +1,10 @@
 import * as z from 'zod';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
 import { ToolError } from '../core/errors.ts';
+import { isRunType } from '../core/run-state.ts';
 import type { Cost } from '../core/cost.ts';
 import { checkCaps } from '../safety/policy/price-caps.ts';
 import type { Caps } from '../safety/policy/price-caps.ts';
-import { isRun } from './bound-cost.ts';
 
 /**
  * Returns the price cap that dstack enforces as well, in USD per hour for one node: the lowest of the cap's share, the file's own
@@ -46,7 +46,7 @@ export function enforcePriceCaps({ maxPrice, maxTotal }: Caps, { type }: Configu
   const refusal = checkCaps(
     {
       hourly: cost.mostPerHour,
-      total: isRun(type) ? cost.mostInTotal : 'not-a-run',
+      total: isRunType(type) ? cost.mostInTotal : 'not-a-run',
       activeHourly: undefined,
     },
     { maxPrice, maxTotal },

@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Report } from '../core/report.ts';
+import type { Printed, Report } from '../core/report.ts';
+import type { Transcript } from '../core/transcript.ts';
+import { withoutPlan } from '../dstack/output/trim-plan.ts';
 import type { Consent } from '../safety/consent/consent.ts';
 import { describeLevel } from '../safety/consent/describe-change.ts';
 import type { ChangeFacts } from './change-facts.ts';
@@ -30,7 +32,11 @@ export async function executeChange(
   return {
     outcome: outcome.outcome,
     summary: describeResult(outcome, status === undefined ? undefined : `${resource.kind} ${name} is ${status}`),
-    printed: [{ transcript, keep: 'end' }],
+    details: [
+      ...(facts.project === undefined ? [] : [`project: ${facts.project}`]),
+      `approved by ${consent.level}: ${describeLevel(consent.level)}`,
+    ],
+    printed: showResult(transcript, outcome),
     facts: {
       ...facts,
       ...(facts.resource === undefined || name === undefined ? {} : { resource: { ...facts.resource, name } }),
@@ -39,6 +45,15 @@ export async function executeChange(
     },
     next: outcome.hint,
   };
+}
+
+/** The plan was shown before. What is left of the output of a change that was made is usually the line that proves it. */
+function showResult(transcript: Transcript, { outcome, message }: VerifiedOutcome): Printed[] {
+  if (outcome !== 'done') return [{ transcript, keep: 'end' }];
+  const rest = withoutPlan(transcript.stdout);
+  return rest === message && transcript.stderr.trim() === ''
+    ? []
+    : [{ transcript: { ...transcript, stdout: rest }, keep: 'end' }];
 }
 
 /** Profiles that can't be read anymore have changed, too: the change is made by now, so this must not throw. */
@@ -52,7 +67,8 @@ const haveChanged = (
   );
 
 const describeResult = ({ message }: Pick<VerifiedOutcome, 'message'>, state: string | undefined): string =>
-  `${message.replace(/\.?$/, '.')}${state === undefined ? '' : ` The ${state}.`}`;
+  // "Run x submitted" says it already.
+  `${message.replace(/\.?$/, '.')}${state === undefined || (/submitted/.test(message) && / is submitted$/.test(state)) ? '' : ` The ${state}.`}`;
 
 /** A file that was swapped in flight is an incident, whatever dstack reported. */
 const SWAPPED: VerifiedOutcome = {

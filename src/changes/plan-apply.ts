@@ -6,6 +6,8 @@ import { readJudgedConfiguration } from '../configuration/read-configuration.ts'
 import type { ApplyRequest } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Transcript } from '../core/transcript.ts';
+import { formatPrice } from '../core/format-values.ts';
+import { isRunType } from '../core/run-state.ts';
 import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
 import { commandFailed } from '../dstack/client/dstack-client.ts';
@@ -13,8 +15,9 @@ import { findResource, kindOf } from '../dstack/client/find-resource.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readApplyOutcome } from '../dstack/output/read-outcome.ts';
 import { readPlan } from '../dstack/output/read-plan.ts';
+import { withoutQuestion } from '../dstack/output/trim-plan.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
-import type { Execution, PlannedChange, PlanScope } from './planned-change.ts';
+import type { Execution, PlannedChange, PlanScope, SettledPlan } from './planned-change.ts';
 import { applyCommand } from './apply-command.ts';
 import {
   describeAction,
@@ -29,6 +32,8 @@ import {
 import type { ApplyAction, ApplyPlan, PreparedPlan } from './apply-plan.ts';
 import { bindChange } from './bind-change.ts';
 import { planAgreement } from './plan-agreement.ts';
+import { explainNoOffers } from './explain-no-offers.ts';
+import { explainInvalidFile } from './explain-invalid-file.ts';
 import { boundCost } from './bound-cost.ts';
 import { enforcePriceCaps } from './enforce-price-caps.ts';
 import { requestsToApply } from './expected-requests.ts';
@@ -44,7 +49,10 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
   const { planned, command, options } = made;
   const { plan, head, endpoint } = planned;
   const action = possibleAction(plan);
-  if (action === undefined) return settle(planned);
+  if (action === undefined) {
+    const settled = settle(planned);
+    return { ...settled, explain: () => withReasons(scope, planned, settled) };
+  }
   const { dstack, policy } = scope;
   const name = plan.name ?? head.name;
   policy.assertResourceAllowed({ kind: head.type, name, project: endpoint.project, operation: action });
@@ -62,7 +70,7 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
   if (!hasEffect(argv, 'change', 'destroy')) throw new TypeError('apply --yes must count as a change');
   return {
     kind: 'ready',
-    printed: [planned.transcript],
+    printed: [withoutQuestion(planned.transcript)],
     summary: summarizePlan(planned, action, cost),
     facts: planFacts(planned, cost),
     next: 'Show this plan to the user. Only after they approve, call apply with the token.',
@@ -154,7 +162,8 @@ async function makePlan(
   const { transcript, failure } = await dstack.tryRead(command, { ...options, answer: 'n' });
   if (failure !== undefined) {
     if (handOver.open.length > 0 && keptCredential(transcript)) return 'kept-credential';
-    const failed = explainUnsetVariables(commandFailed(transcript, failure), environment, envFiles);
+    const invalid = await explainInvalidFile({ dstack, envFiles }, file, commandFailed(transcript, failure));
+    const failed = explainUnsetVariables(invalid, environment, envFiles);
     throw reportHandOver(failed, transcript, handOver);
   }
   const plan = readPlan(transcript, head.value);
@@ -213,12 +222,44 @@ const cannotVerify = (planned: ApplyPlan): PlannedChange => ({
   next: 'Show the plan to the user. The doctor tool shows which dstack is used; a newer dstack-mcp may know it.',
 });
 
-function settle(planned: ApplyPlan): PlannedChange {
+/** Adds to a plan without offers which constraint excludes them, and the best offer without it. */
+async function withReasons(
+  { dstack, policy }: PlanScope,
+  planned: ApplyPlan,
+  settled: SettledPlan,
+): Promise<SettledPlan> {
+  const { plan, head, request, file } = planned;
+  if (!isRunType(head.type) || !plan.blockers.some(({ code }) => code === 'no-offers')) return settled;
+  const { extraFlags = {}, project } = request;
+  const { maxPrice } = policy.caps();
+  const own = [head.value['max_price'], extraFlags['--max-price']].map(Number).filter(Number.isFinite);
+  const isCapped = maxPrice !== undefined && !own.some((price) => price <= maxPrice);
+  const reasons = await explainNoOffers(dstack, {
+    properties: plan.properties,
+    configuration: head.value,
+    flags: extraFlags,
+    project,
+    cwd: file.folder,
+    cap: isCapped
+      ? `this server's price cap of ${formatPrice(maxPrice)} (DSTACK_MCP_MAX_PRICE, or max_price in its policy), which only the user can change`
+      : undefined,
+  });
+  if (reasons === undefined) return settled;
+  return {
+    ...settled,
+    summary: "It can't run right now: no offer of the fleets fits. The best offer without one of its constraints:",
+    details: reasons.map((reason) => `- ${reason}`),
+    next: 'Tell the user what would fit, and plan again with what they choose: max_price, spot, gpu or fleet as arguments, anything else in the file. A `retry` with on_events [no-capacity] lets the run wait instead.',
+  };
+}
+
+function settle(planned: ApplyPlan): SettledPlan {
   const { plan, transcript } = planned;
   const [blocker] = plan.blockers;
   const common = {
     kind: 'settled',
-    printed: [transcript],
+    // A question in unknown words is what the user should see.
+    printed: [plan.action === 'unknown' ? transcript : withoutQuestion(transcript)],
     facts: planFacts(planned, boundCost(planned, 'create')),
   } as const;
   const next = blocker?.hint ?? 'Show the output to the user.';

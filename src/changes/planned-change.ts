@@ -35,6 +35,8 @@ interface Plan {
   /** dstack's output about it. */
   readonly printed: readonly Transcript[];
   readonly summary: string;
+  /** Labeled lines with what dstack's output doesn't say. */
+  readonly details?: readonly string[];
   readonly facts: Partial<ChangeFacts>;
   readonly next: string;
 }
@@ -63,6 +65,8 @@ export interface AgreementPlan extends Plan {
 export interface SettledPlan extends Plan {
   readonly kind: 'settled';
   readonly outcome: 'nothing-to-do' | 'blocked' | 'unknown';
+  /** Explains it at the price of several more commands: for a preview, not for a plan that is only compared. */
+  readonly explain?: () => Promise<SettledPlan>;
 }
 
 /** One command that makes a change, and how its result is verified. */

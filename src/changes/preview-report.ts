@@ -10,10 +10,17 @@ export function reportPlan(planned: PlannedChange): Report<ChangeFacts> {
   return {
     outcome: planned.kind === 'settled' ? planned.outcome : 'done',
     summary: planned.summary,
+    details: describePlan(planned),
     printed: planned.printed.map((transcript) => ({ transcript })),
     facts: planned.facts,
     next: planned.next,
   };
+}
+
+/** Returns what dstack's output doesn't say. The place is in a plan's own table, which a removal doesn't have. */
+function describePlan({ printed, details = [], facts: { project, warnings = [] } }: PlannedChange): string[] {
+  const place = printed.length > 0 || project === undefined ? [] : [`project: ${project}`];
+  return [...place, ...details, ...warnings.map((warning) => `warning: ${warning}`)];
 }
 
 /** Reports a plan with the token for its change, and with a card if there is a nonce for its buttons. */

@@ -81,6 +81,12 @@ const RULES: readonly Rule[] = [
     how: 'Move the comment out of the string, put this command last, or move it to a script.',
   },
   {
+    id: 'unquoted-version',
+    at: (value) => when(value['python'] === 3.1, 'python'),
+    why: 'YAML reads an unquoted 3.10 as the number 3.1, which only some releases of dstack treat as 3.10.',
+    how: 'Quote it: `python: "3.10"`.',
+  },
+  {
     id: 'python-with-image',
     at: (value) => when(isRun(value) && Boolean(value['image']) && value['python'] !== undefined, 'python'),
     why: '`python` is for dstack’s default image and has no effect with a custom `image`.',
@@ -96,17 +102,6 @@ const RULES: readonly Rule[] = [
       ),
     why: 'this looks like an OpenAI-compatible server, and without `model` it is missing from the gateway’s model endpoint.',
     how: 'Add `model:` with the name of the model that the server serves.',
-  },
-  {
-    id: 'no-max-duration',
-    at: (value) =>
-      when(
-        (value['type'] === 'task' || value['type'] === 'dev-environment') &&
-          value['max_duration'] === undefined &&
-          value['schedule'] === undefined,
-      ),
-    why: 'without `max_duration` a run that hangs or is forgotten costs money until someone stops it.',
-    how: 'Add `max_duration: 8h`, or `max_duration: off` if that is intended.',
   },
   {
     id: 'no-idle-duration',
@@ -141,9 +136,12 @@ function isNetworkVolume(volume: unknown): boolean {
   return isRecord(volume) && 'name' in volume;
 }
 
-/** Returns the advice on a configuration, in file order. Never includes values of variables. */
-export function advise(parsed: ParsedText): readonly Advice[] {
-  const { value } = parsed;
+/**
+ * Returns the advice on a configuration, in file order. Never includes values of variables. `fixed` is the configuration without its
+ * misspelled names: a property isn't missing because its name is misspelled.
+ */
+export function advise(parsed: ParsedText, fixed?: Value): readonly Advice[] {
+  const value = fixed ?? parsed.value;
   if (!isRecord(value)) return [];
   return RULES.flatMap(({ id, at, why, how }) =>
     at(value).map((path) => {

@@ -39,7 +39,10 @@ export type CheckConfiguration = (request: CheckRequest) => Promise<CheckResult>
 
 /** dstack's interpreter, and the sources of variables. */
 export interface CheckSources extends VariableSources {
-  cli(): Promise<{ readonly introspection: Introspection; readonly env: Readonly<Record<string, string | undefined>> }>;
+  cli(): Promise<{
+    readonly introspection: Pick<Introspection, 'validate' | 'schemas'>;
+    readonly env: Readonly<Record<string, string | undefined>>;
+  }>;
 }
 
 /**
@@ -71,7 +74,7 @@ export async function checkConfiguration(
   if (verdict === undefined) throw parserUnavailable();
   const input: DiagnosisInput = { parsed, verdict, index, kind };
   const { problems, omitted } = withHidden(input, hidden);
-  const advice = verdict.verdict === 'unreadable' ? [] : [...advise(parsed), ...ignoredAdvice(input)];
+  const advice = verdict.verdict === 'unreadable' ? [] : [...advise(parsed, fixed), ...ignoredAdvice(input)];
   return {
     verdict: verdict.verdict,
     problems,
@@ -85,7 +88,10 @@ export async function checkConfiguration(
         omitted === 0 ? '' : `And ${plural(omitted, 'more problem')}: fix these first.`,
         advice.map(({ line, id, why, how }) => `${shownPath}:${line}: advice (${id}): ${why}\n  ${how}`).join('\n'),
         formatEnvironment(environment),
-        verdict.text === '' ? '' : `dstack's output:\n${verdict.text}`,
+        // Each problem has dstack's own message.
+        verdict.text === '' || (problems.length > 0 && problems.every(({ dstack }) => dstack !== undefined))
+          ? ''
+          : `dstack's output:\n${verdict.text}`,
       ]
         .filter(Boolean)
         .join('\n\n'),

@@ -1,3 +1,4 @@
+import { isScalar } from 'yaml';
 import { isRecord } from '../core/is-record.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import { findDeviations } from './find-deviations.ts';
@@ -57,7 +58,7 @@ export function diagnose(input: DiagnosisInput): Diagnosis {
   const all = input.verdict.problems;
   const reported = all.slice(0, MAX_PROBLEMS).map((problem) => diagnoseOne(input, problem, byPath));
   const known = new Set([...reported.map(({ path }) => path), ...all.map(({ path }) => path.join('.'))]);
-  const more = deviations.filter(({ path }) => !known.has(path.join('.')));
+  const more = deviations.filter(({ kind, path }) => !known.has(path.join('.')) && !isConverted(input, { kind, path }));
   const others = more.slice(0, MAX_PROBLEMS - reported.length).map((deviation) => diagnoseDeviation(input, deviation));
   const problems = [...reported, ...others];
   return {
@@ -66,6 +67,11 @@ export function diagnose(input: DiagnosisInput): Diagnosis {
     ),
     omitted: all.length + more.length - problems.length,
   };
+}
+
+/** Returns whether dstack's parser may convert a value that its schema doesn't list, as it does with `python: 3.10`. */
+function isConverted({ parsed }: DiagnosisInput, { kind, path }: Pick<Deviation, 'kind' | 'path'>): boolean {
+  return kind === 'not-allowed' && readText(parsed, path) === '';
 }
 
 /** Returns the unknown properties of a valid configuration, which dstack's parser ignores. */
@@ -140,7 +146,7 @@ function diagnoseOne(
     position: kind === 'extra_forbidden' || kind === 'missing' ? place.key : positionOfValue(place),
     path: dotted.join('.'),
     dstack: message,
-    fix: describeFix({ message, kind, known, near, found, index, dotted }),
+    fix: describeQuoting(parsed, dotted, known) ?? describeFix({ message, kind, known, near, found, index, dotted }),
     about: found === undefined || dotted.length === 0 ? undefined : descriptionOf(found) || undefined,
     reference: referenceLink(type, dotted),
   };
@@ -166,6 +172,27 @@ function readText({ document }: ParsedText, path: readonly string[]): string {
   const value: unknown =
     path.length === 0 ? undefined : document.getIn(path.map((part) => (/^\d+$/.test(part) ? Number(part) : part)));
   return typeof value === 'string' ? value : '';
+}
+
+/** Says what YAML makes of an unquoted text, as in `off`, which is false. Undefined if it reads the same, or isn't an allowed text. */
+function describeQuoting(
+  { document }: ParsedText,
+  path: readonly string[],
+  known: readonly string[],
+): string | undefined {
+  const node: unknown =
+    path.length === 0
+      ? undefined
+      : document.getIn(
+          path.map((part) => (/^\d+$/.test(part) ? Number(part) : part)),
+          true,
+        );
+  if (!isScalar(node) || typeof node.source !== 'string') return undefined;
+  const { value, source } = node;
+  if ((typeof value !== 'number' && typeof value !== 'boolean') || String(value) === source) return undefined;
+  if (known.length > 0 && !known.includes(source)) return undefined;
+  const name = path.at(-1) ?? '';
+  return `Quote it: \`${/^\d+$/.test(name) ? '-' : `${name}:`} "${source}"\`. Without quotes, YAML reads ${source} as ${typeof value === 'number' ? 'the number ' : ''}${String(value)}.`;
 }
 
 interface FixInput {
@@ -220,7 +247,7 @@ function diagnoseDeviation(input: DiagnosisInput, { kind, path, known, expected 
     position: kind === 'unknown' || kind === 'missing' ? place.key : place.value,
     path: path.join('.'),
     dstack: undefined,
-    fix: fixes[kind],
+    fix: (kind === 'not-allowed' ? describeQuoting(parsed, path, known) : undefined) ?? fixes[kind],
     about: found === undefined ? undefined : descriptionOf(found) || undefined,
     reference: referenceLink(type, target),
   };

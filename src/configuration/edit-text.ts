@@ -4,10 +4,11 @@ import type { Document } from 'yaml';
 import { ToolError } from '../core/errors.ts';
 import { readFloatsAsDstack } from './parse-text.ts';
 
-/** A change to one property: its dotted path and new value. Without a value, the property is removed. */
+/** A change to one property: its dotted path, and its new value or name. Without either, the property is removed. */
 export interface Edit {
   readonly path: string;
   readonly value?: unknown;
+  readonly rename?: string | undefined;
 }
 
 /**
@@ -36,7 +37,7 @@ export function editText(text: string, edits: readonly Edit[]): string {
   return text.includes('\r\n') ? edited.replaceAll(/\r?\n/g, '\r\n') : edited;
 }
 
-function applyEdit(document: Document.Parsed, { path, value }: Edit): void {
+function applyEdit(document: Document.Parsed, { path, value, rename }: Edit): void {
   const names = path.split('.').filter((name) => name !== '');
   if (names.length === 0) throw invalidPath(path, 'it is empty');
   const steps: (string | number)[] = [];
@@ -56,7 +57,11 @@ function applyEdit(document: Document.Parsed, { path, value }: Edit): void {
     if (!isLast && node !== undefined && node !== null && !isMap(node) && !isSeq(node))
       throw invalidPath(path, `\`${steps.join('.')}\` is a plain value or an alias`);
   }
-  if (value === undefined) {
+  if (rename !== undefined) {
+    renameProperty(document, steps, rename);
+    // Its new value, if there is one, replaces that of the new name.
+    if (value !== undefined) applyEdit(document, { path: [...names.slice(0, -1), rename].join('.'), value });
+  } else if (value === undefined) {
     if (!document.hasIn(steps)) throw invalidPath(path, 'it is not in the file');
     document.deleteIn(steps);
   } else if (isScalar(node) && (typeof value !== 'object' || value === null)) {
@@ -65,6 +70,16 @@ function applyEdit(document: Document.Parsed, { path, value }: Edit): void {
   } else {
     document.setIn(steps, document.createNode(value));
   }
+}
+
+/** Renames a property in its place: its value and its comments stay. */
+function renameProperty(document: Document.Parsed, steps: readonly (string | number)[], rename: string): void {
+  const path = steps.join('.');
+  const parent: unknown = steps.length === 1 ? document.contents : document.getIn(steps.slice(0, -1), true);
+  if (!isMap(parent) || !parent.has(steps.at(-1))) throw invalidPath(path, 'it is not in the file');
+  if (parent.has(rename)) throw invalidPath(path, `\`${rename}\` is in the file already`);
+  const pair = parent.items.find(({ key }) => isScalar(key) && key.value === steps.at(-1));
+  if (pair !== undefined && isScalar(pair.key)) pair.key.value = rename;
 }
 
 /** Returns the unified diff of two versions of a file. */

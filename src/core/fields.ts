@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import { ToolError } from './errors.ts';
+import { AWAITED } from './run-state.ts';
 
 /** Input fields shared by several tools, so that each has one name and one meaning. */
 
@@ -17,6 +19,40 @@ export const extraFlags = z
   .record(z.string(), z.unknown())
   .optional()
   .describe('Other documented flags, for example {"--spot":true}; help shows them');
+
+/** Fields for what a user says about the machine, alike for plan and offer. */
+export const choices = {
+  gpu: z.string().max(200).optional().describe('NAME:COUNT:MEMORY: "A100", "H100:8", "24GB.."'),
+  spot: z.enum(['spot', 'on-demand', 'auto']).optional(),
+  max_price: z.number().positive().optional().describe('Dollars per hour'),
+  fleet: z.array(resourceName).max(20).optional(),
+};
+
+type Choices = z.output<z.ZodObject<typeof choices>>;
+type Flags = Readonly<Record<string, unknown>>;
+
+/** Returns dstack's flags for what a user says about the machine. */
+export const choiceFlags = ({ gpu, spot, max_price: price, fleet }: Choices) => ({
+  '--gpu': gpu,
+  '--spot-policy': spot,
+  '--max-price': price,
+  '--fleet': fleet,
+});
+
+/** Adds the flags of named arguments to other flags. @throws ToolError `invalid-input` if one is given twice */
+export function withChoices(flags: Flags | undefined, chosen: Flags): Flags | undefined {
+  const given = Object.entries(chosen).filter(([, value]) => value !== undefined);
+  const twice = given.map(([name]) => name).filter((name) => flags !== undefined && Object.hasOwn(flags, name));
+  if (twice.length > 0)
+    throw new ToolError(
+      'invalid-input',
+      `${twice.join(', ')} is in \`flags\`, and so is an argument for it. Nothing was run.`,
+      'Pass each only once.',
+    );
+  return given.length === 0 ? flags : { ...flags, ...Object.fromEntries(given) };
+}
+
+export const awaitedState = z.enum(AWAITED).optional();
 
 export const configurationFile = z.string().min(1).max(4096).describe('Path of a *.dstack.yml in the workspace');
 

@@ -7,7 +7,8 @@ export type Effect = 'read' | 'change' | 'destroy';
 
 /**
  * What actually happened, which dstack's exit code doesn't say. `blocked`: dstack can't do it in the current state (no offers, no
- * fleets, invalid file). `refused`: this server didn't allow it. `unknown`: it was requested, but may or may not have happened.
+ * fleets, invalid file). `refused`: this server didn't allow it. `waiting`: the state that was waited for isn't reached yet. `unknown`:
+ * it was requested, but may or may not have happened.
  */
 export const OUTCOMES = [
   'done',
@@ -16,6 +17,7 @@ export const OUTCOMES = [
   'refused',
   'failed',
   'waiting-for-person',
+  'waiting',
   'unknown',
 ] as const;
 
@@ -26,7 +28,7 @@ export interface Printed {
   readonly transcript: Transcript;
   /** The end to keep if the output is too long for a result. Defaults to `start`. */
   readonly keep?: 'start' | 'end';
-  /** The length at which it is cut. Defaults to its share of the result's maximum. */
+  /** The length at which it is cut: larger than the default only if the call asked for it. Defaults to its share of the result's maximum. */
   readonly maxChars?: number;
   /** Says how to get the part that was left out. */
   readonly rest?: string;
@@ -34,11 +36,16 @@ export interface Printed {
   readonly untrusted?: boolean;
 }
 
+/** For output that was asked for as a whole. */
+export const WHOLE_CHARS = 40_000;
+
 /** The result of a call, from which both its text and its structured content are rendered. */
 export interface Report<Facts> {
   readonly outcome: Outcome;
   /** One sentence for a person: what happened. */
   readonly summary: string;
+  /** The facts that a reader needs, in labeled lines. With them, the text repeats only those facts that another call needs. */
+  readonly details?: readonly string[];
   readonly printed: readonly Printed[];
   readonly facts: Partial<Facts>;
   /** The next step; names the tool to call. */

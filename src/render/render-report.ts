@@ -20,31 +20,34 @@ export interface Rendered {
   readonly structured: Record<string, unknown>;
 }
 
-/** About 10,000 tokens. Clients reject results of more than 25,000, and readers want far less. */
-const MAX_CHARS = 40_000;
+/** All output of a result together, unless more was asked for: about 1,800 tokens, which leaves room for the facts within 8 KB. */
+const MAX_CHARS = 7_000;
+/** The limit of what can be asked for: about 10,000 tokens. Clients reject results of more than 25,000. */
+const MAX_ASKED_CHARS = 40_000;
 /** A list of hundreds of files or checks fits; what dstack or its server prints as an error doesn't have to. */
 const MAX_SUMMARY_CHARS = 20_000;
+/** A list of hundreds of jobs or instances is cut by its own limit. */
+const MAX_DETAILS_CHARS = 8_000;
 const MAX_NEXT_CHARS = 4_000;
 /** On the line of facts; the structured content has all of it. */
 const MAX_FACT_CHARS = 2_000;
 
 /** Renders a report as text and as structured content. Each is complete without the other. */
 export function renderReport(report: Report<Record<string, unknown>>, filters: OutputFilters): Rendered {
-  const pieces = report.printed.map((printed) =>
-    showPrinted(printed, filters, Math.floor(MAX_CHARS / report.printed.length)),
-  );
+  const pieces = report.printed.map((printed) => showPrinted(printed, filters, report.printed.length));
   const facts = maskFacts(cleanFacts(report.facts));
   const summary = cleanBlock(report.summary, MAX_SUMMARY_CHARS);
+  const details = cleanBlock((report.details ?? []).join('\n'), MAX_DETAILS_CHARS);
   const next = report.next === undefined ? undefined : cleanBlock(report.next, MAX_NEXT_CHARS);
   const text = [
-    summary,
+    [summary, details].filter((part) => part !== '').join('\n'),
     ...pieces.map((piece) => fenceText(piece.text)),
-    `outcome: ${report.outcome}${describeFacts(facts)}`,
+    `outcome: ${report.outcome}${describeFacts(facts, report.details !== undefined)}`,
     ...(next === undefined ? [] : [`Next: ${next}`]),
   ];
   const structured = {
     outcome: report.outcome,
-    summary,
+    summary: [summary, details].filter((part) => part !== '').join('\n'),
     output: pieces.map((piece) => piece.text).join('\n\n'),
     ...(next === undefined ? {} : { next }),
     ...(pieces.some((piece) => piece.omittedChars > 0) ? { truncated: true } : {}),
@@ -68,13 +71,10 @@ function maskFacts(facts: Readonly<Record<string, unknown>>): Record<string, unk
 /** Whether a result with this outcome is an error in MCP's terms. */
 export const isError = (outcome: Outcome): boolean => outcome === 'failed' || outcome === 'refused';
 
-function showPrinted(
-  printed: Printed,
-  filters: OutputFilters,
-  maxChars: number,
-): { text: string; omittedChars: number } {
+function showPrinted(printed: Printed, filters: OutputFilters, pieces: number): { text: string; omittedChars: number } {
+  const maxChars = Math.min(printed.maxChars ?? Math.floor(MAX_CHARS / pieces), Math.floor(MAX_ASKED_CHARS / pieces));
   return formatTranscript(printed.transcript, {
-    maxChars: Math.min(maxChars, printed.maxChars ?? maxChars),
+    maxChars,
     keep: printed.keep ?? 'start',
     ...(printed.rest === undefined ? {} : { rest: printed.rest }),
     redact: filters.redact,
@@ -82,13 +82,13 @@ function showPrinted(
   });
 }
 
-/** Formats the facts that fit on one line, nested ones as `name.inner`. Longer lists are already part of the output above. */
-function describeFacts(facts: Readonly<Record<string, unknown>>): string {
-  const words = Object.entries(facts).flatMap(([name, value]) =>
-    isRecord(value)
-      ? Object.entries(value).flatMap(([inner, one]) => describeFact(`${name}.${inner}`, one))
-      : describeFact(name, value),
-  );
+/** The facts that another call needs, or that say why there is no result. */
+const HANDLES: ReadonlySet<string> = new Set(['code', 'token', 'expiresAt', 'hash', 'older', 'newer', 'reached']);
+
+/** Formats the facts that fit on one line. What is nested or longer is part of the text above, and so is the rest if it has details. */
+function describeFacts(facts: Readonly<Record<string, unknown>>, hasDetails: boolean): string {
+  const shown = Object.entries(facts).filter(([name]) => !hasDetails || HANDLES.has(name));
+  const words = shown.flatMap(([name, value]) => describeFact(name, value));
   return words.length === 0 ? '' : ` | ${words.join(' | ')}`;
 }
 

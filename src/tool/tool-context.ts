@@ -7,8 +7,10 @@ import type { Deadline } from '../core/deadline.ts';
 import { checkSetup } from '../doctor/doctor.ts';
 import type { DoctorReport } from '../doctor/report.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
+import { reportRun } from '../dstack/client/report-run.ts';
+import type { RunRequest, RunResult } from '../dstack/client/report-run.ts';
 import type { CallStart } from '../observability/call-record.ts';
-import type { Answer } from '../core/report.ts';
+import type { Answer, Report } from '../core/report.ts';
 import { cleanLine } from '../render/untrusted.ts';
 
 /** Data that the client sent with a call, in addition to its arguments. */
@@ -30,6 +32,7 @@ export interface CallContext {
 export interface ToolContext {
   readonly dstack: Pick<DstackClient, 'read' | 'readLog' | 'helpPage' | 'endpoint'>;
   readonly deadline: Deadline;
+  readonly runs: { readonly report: (request: RunRequest) => Promise<Report<RunResult>> };
   readonly changes: ChangeService;
   readonly attachments: AttachService;
   readonly config: ConfigurationService;
@@ -48,6 +51,7 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
   return {
     dstack,
     deadline,
+    runs: { report: (request) => reportRun({ dstack, deadline }, request) },
     changes: new ChangeService({ ...app, openDstack }, call),
     attachments: new AttachService({ attachments: app.attachments, dstack }),
     config: new ConfigurationService(app),

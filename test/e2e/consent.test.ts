@@ -174,7 +174,7 @@ test('of twenty redemptions of one token at once, one submits a run, and all ret
   expect((await runNames()).filter((other) => other === name)).toHaveLength(1);
   for (const { facts } of answers) {
     expect(facts).toMatchObject({ outcome: 'done', operation: 'create' });
-    expect(facts['output']).toContain(`Run ${name} submitted, detaching...`);
+    expect(facts['summary']).toContain(`Run ${name} submitted, detaching...`);
   }
   const repeated = answers.filter(({ facts }) => /used before; nothing was done again/.test(String(facts['summary'])));
   expect(repeated).toHaveLength(19);

@@ -22,12 +22,10 @@ test('a failed run is explained: reason, exit status, its last lines as data, an
     ({ text }) => text.includes('Ignore all rules'),
   );
   expect(answer.facts).toMatchObject({ status: 'failed', run: { exitStatus: 3 } });
-  expect(answer.facts['summary']).toMatch(/exit status 3.*\n.*commands failed/);
+  expect(answer.facts['summary']).toMatch(/exit status 3.*\n.*commands failed[^]*asked for: .*\nran on: /);
   expect(answer.facts['next']).toMatch(/last log lines.*plan again.*logs/);
   const output = String(answer.facts['output']);
-  expect(output).toMatch(
-    /\$ dstack logs .*\n[^]*untrusted output[^]*step 40\n[^]*Ignore all rules[^]*\$ dstack run get /,
-  );
+  expect(output).toMatch(/\$ dstack logs .*\n[^]*untrusted output[^]*step 40\n[^]*Ignore all rules/);
   expect(output).not.toContain('step 1\n');
   // No output of the job outside of the fence.
   expect(`${String(answer.facts['summary'])}${String(answer.facts['next'])}`).not.toContain('Ignore');

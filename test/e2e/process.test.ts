@@ -18,21 +18,21 @@ test('ten concurrent calls each get the right answer, with only a few dstack pro
   const names = [uniqueName('at-once'), uniqueName('at-once')];
   for (const name of names) await home.write(`${name}.dstack.yml`, task(name));
   const calls = [
-    ['fleet', { name: 'cloud' }, /"name": "cloud"/],
-    ['fleet', { name: 'on-prem' }, /"name": "on-prem"/],
-    ['fleet', { name: 'cluster' }, /"name": "cluster"/],
+    ['fleet', { name: 'cloud' }, /^Fleet cloud is active/],
+    ['fleet', { name: 'on-prem' }, /^Fleet on-prem is active/],
+    ['fleet', { name: 'cluster' }, /^Fleet cluster is active/],
     ['fleet', { name: 'nosuch' }, /nosuch/],
     ['offer', { gpu: 'H100', fleet: ['cloud'] }, /H100/],
     ['offer', { gpu: 'RTX5090', fleet: ['cloud'] }, /RTX5090/],
-    ['plan', { file: `${names[0]}.dstack.yml` }, new RegExp(`Submit the run ${names[0]}\\?`)],
-    ['plan', { file: `${names[1]}.dstack.yml` }, new RegExp(`Submit the run ${names[1]}\\?`)],
+    ['plan', { file: `${names[0]}.dstack.yml` }, new RegExp(`Create task ${names[0]} `)],
+    ['plan', { file: `${names[1]}.dstack.yml` }, new RegExp(`Create task ${names[1]} `)],
     ['list', { type: 'projects' }, /main/],
     ['help', { command: 'logs' }, /dstack logs/],
   ] as const;
   const answers = await Promise.all(
     calls.map(async ([tool, input, wanted]) => ({
       wanted,
-      output: String((await client.call(tool, input)).facts['output']),
+      output: (await client.call(tool, input)).text,
     })),
   );
   expect(answers).toHaveLength(10);

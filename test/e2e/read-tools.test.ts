@@ -38,15 +38,11 @@ function expectBothChannels({ text, facts }: Answer): void {
   for (const fact of scalars(others)) expect(text).toContain(fact);
 }
 
-/** Returns the facts that fit on a line as the text shows them, including those of a nested object. */
-const scalars = (facts: object, before = ''): string[] =>
-  Object.entries(facts).flatMap(([name, value]: [string, unknown]) => {
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
-      return [`${before}${name}: ${value}`];
-    return before !== '' || typeof value !== 'object' || value === null || Array.isArray(value)
-      ? []
-      : scalars(value, `${name}.`);
-  });
+/** Returns the facts that fit on a line. */
+const scalars = (facts: object): string[] =>
+  Object.values(facts)
+    .filter((value) => ['string', 'number', 'boolean'].includes(typeof value))
+    .map(String);
 
 /** Returns the offers of an answer with their availability. */
 const listed = (facts: Answer['facts']): readonly { readonly availability: string }[] =>
@@ -71,6 +67,10 @@ describe('the state of dstack:', () => {
     const { facts } = await ask('ps', { verbose: true });
     expect(facts['runs']).toContainEqual(expect.objectContaining({ name: RUN, status: 'running' }));
     expect(facts['output']).toMatch(/^\$ dstack ps --verbose\n NAME /);
+    const named = await ask('ps', { name: RUN.slice(0, -1) });
+    expect(named.facts['output']).toContain(RUN);
+    const none = await client.call('ps', { name: 'no-such-name' });
+    expect(none.text).toMatch(/^No run whose name contains "no-such-name" \(\d+ others? listed\)/);
     const last = await ask('ps', { last: 1 });
     expect(last.facts['runs']).toHaveLength(1);
     const flagged = await ask('ps', { flags: { '--all': true } });
@@ -80,15 +80,16 @@ describe('the state of dstack:', () => {
   test('get shows a run, and its full JSON on request', async () => {
     const { facts } = await ask('get', { name: RUN });
     expect(facts).toMatchObject({ status: 'running', run: { name: RUN, kind: 'task', jobs: [{ status: 'running' }] } });
-    expect(facts['truncated']).toBe(true);
+    expect(facts['output']).toBe('');
+    expect(facts['summary']).toMatch(/asked for: .*cpu=x86:1\.\..*\nruns on: .*\ncost so far: /);
     const full = await ask('get', { name: RUN, full: true });
     expect(String(full.facts['output'])).toContain('"run_spec"');
     expect(String(full.facts['output']).length).toBeGreaterThan(String(facts['output']).length);
   });
 
   test('get does not wait for a status that the run has passed', async () => {
-    const { facts } = await ask('get', { name: RUN, wait_for: 'submitted' });
-    expect(facts).toMatchObject({ status: 'running', reached: false });
+    const { facts } = await client.call('get', { name: RUN, wait_for: 'submitted' });
+    expect(facts).toMatchObject({ outcome: 'blocked', status: 'running', reached: false });
     expect(facts['next']).not.toMatch(/keep waiting/);
   });
 
@@ -105,7 +106,10 @@ describe('the state of dstack:', () => {
     );
     const one = await ask('fleet', { name: 'on-prem' });
     expect(one.facts['fleet']).toMatchObject({ kind: 'fleet', name: 'on-prem', status: 'active' });
-    expect(one.facts['output']).toMatch(/^\$ dstack fleet get --json on-prem\n\{/);
+    expect(one.facts['summary']).toMatch(/^Fleet on-prem is active\.[^]*\n3 instances[^]*gpu=A100:80GB:1/);
+    expect(one.facts['output']).toBe('');
+    const full = await ask('fleet', { name: 'on-prem', full: true });
+    expect(full.facts['output']).toMatch(/^\$ dstack fleet get --json on-prem\n\{/);
   });
 
   test('offers, filtered, counted, and grouped', async () => {
@@ -138,13 +142,13 @@ describe('the state of dstack:', () => {
   });
 
   test.each(['volumes', 'gateways', 'secrets', 'presets'])('list of %s', async (kind) => {
-    const { facts } = await ask('list', { kind });
+    const { facts } = await ask('list', { type: kind });
     expect(facts['items']).toEqual(expect.any(Array));
     expect(facts['output']).toMatch(new RegExp(`^\\$ dstack ${kind.slice(0, -1)}`));
   });
 
   test.each(['exports', 'imports'])('list of %s, which the open-source server does not support', async (kind) => {
-    const { facts } = await client.call('list', { kind });
+    const { facts } = await client.call('list', { type: kind });
     // Before 0.22, dstack supports them and lists none.
     const { outcome, code, items, output } = facts;
     expect([

@@ -25,15 +25,18 @@ describe.each(CLIENTS)('the life of a run with the %s', (kind) => {
       project: 'main',
       resource: { kind: 'task', name },
     });
-    expect(plan.text).toContain(`Submit the run ${name}?`);
-    expect(plan.facts['output']).toContain(`Submit the run ${name}?`);
+    expect(plan.text).toContain(`Create task ${name} from round.dstack.yml`);
+    expect(plan.facts['output']).toMatch(/\n Project +main\n/);
+    // dstack's question was answered already.
+    expect(plan.text).not.toContain('[y/n]');
     expect(plan.text).toContain(String(plan.facts['token']));
     expect(questions).toEqual([]);
 
     const applied = await client.call('apply', { token: plan.facts['token'] });
     expect(applied.facts).toMatchObject({ outcome: 'done', operation: 'create' });
     expect(applied.facts['consent']).toMatch(/^person-form/);
-    expect(applied.facts['output']).toContain(`Run ${name} submitted, detaching...`);
+    expect(applied.facts['summary']).toContain(`Run ${name} submitted, detaching...`);
+    expect(applied.text).not.toContain('Project ');
     expect(questions).toHaveLength(1);
     expect(questions[0]).toContain(name);
 

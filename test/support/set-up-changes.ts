@@ -14,7 +14,12 @@ import type { CheckedArgv } from '../../src/dstack/argv/command.ts';
 import { DstackClient } from '../../src/dstack/client/dstack-client.ts';
 import type { ClientCli, DstackSources } from '../../src/dstack/client/dstack-client.ts';
 import type { DstackConfig } from '../../src/dstack/client/read-dstack-config.ts';
-import type { ConfigurationSchemas, LoadedYaml, NamedCredentials } from '../../src/dstack/warm/introspection.ts';
+import type {
+  ConfigurationSchemas,
+  LoadedYaml,
+  NamedCredentials,
+  Verdict,
+} from '../../src/dstack/warm/introspection.ts';
 import { createRetryGuard } from '../../src/dstack/client/retry-guard.ts';
 import type { RunOptions } from '../../src/dstack/run/runner.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
@@ -69,6 +74,8 @@ export interface World {
   isPython: boolean;
   /** The value that dstack's own YAML loader reads. By default it isn't asked. */
   loaded: LoadedYaml | undefined;
+  /** The verdict of dstack's own parser. By default it isn't asked. */
+  verdict?: Verdict;
   /** The schemas of dstack's configurations. By default there are none. */
   schemas?: ConfigurationSchemas;
   /** The credentials that dstack finds. By default it can't be asked. */
@@ -278,6 +285,7 @@ export function fakeDstack(
           walk: async () => undefined,
           schemas: async () => world.schemas,
           credentials: async () => world.credentials,
+          validate: async () => world.verdict,
         },
         catalog,
         env: world.env,

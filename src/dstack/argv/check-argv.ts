@@ -40,6 +40,7 @@ export async function checkArgv(
       .map(([name, value]) => ({ name, value, by: 'tool' as const })),
     ...Object.entries(request.extraFlags ?? {}).map(([name, value]) => ({ name, value, by: 'model' as const })),
   ];
+  assertDocumented(asked, where);
   const given = asked.map((one) => checkFlag(one, where, rules));
   const rule = ruleOf(command, new Set(given.map(({ flag }) => flag.long)));
   if (rule === undefined) throw notRunnable(command);
@@ -125,10 +126,23 @@ interface RequestedFlag {
   readonly by: 'tool' | 'model';
 }
 
+/** @throws ToolError `unknown-flag` that names all flags of the model that aren't documented: each call would find one more. */
+function assertDocumented(asked: readonly RequestedFlag[], where: FlagContext): void {
+  const { own, parent } = where.places;
+  const unknown = asked.filter(({ name, by }) => by === 'model' && !own.has(name) && !parent.has(name));
+  const [first, ...others] = unknown.map(({ name }) => unknownFlag(name, where));
+  if (first === undefined) return;
+  if (others.length === 0) throw first;
+  const all = [first, ...others];
+  const said = all.map(({ message }) => message.replace(/ Nothing was run\.$/, ''));
+  const hints = [...new Set(all.map(({ hint }) => hint))];
+  throw new ToolError('unknown-flag', `${said.join(' ')} Nothing was run.`, hints.join(' '));
+}
+
 function checkFlag({ name, value, by }: RequestedFlag, where: FlagContext, rules: ArgvRules): CheckedFlag {
   const own = where.places.own.get(name);
   const flag = own ?? where.places.parent.get(name);
-  if (flag === undefined) throw by === 'model' ? unknownFlag(name, where) : toolFlagMissing(name, where);
+  if (flag === undefined) throw toolFlagMissing(name, where);
   if (by === 'model') assertModelMayUse(flag, rules);
   return { flag, place: own === undefined ? 'parent' : 'own', values: checkValues(flag, value) };
 }

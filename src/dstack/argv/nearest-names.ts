@@ -1,8 +1,39 @@
 import { distance } from 'fastest-levenshtein';
 
+/** Words that people and models use, with dstack's own. */
+const MEANT: Readonly<Record<string, string>> = {
+  cost: 'price',
+  budget: 'price',
+  spend: 'price',
+  time: 'duration',
+  timeout: 'duration',
+  runtime: 'duration',
+  zone: 'region',
+  location: 'region',
+  provider: 'backend',
+  cloud: 'backend',
+  ram: 'memory',
+  mem: 'memory',
+  storage: 'disk',
+  gpus: 'gpu',
+  accelerator: 'gpu',
+  cpus: 'cpu',
+  preemptible: 'spot',
+  interruptible: 'spot',
+  environment: 'env',
+  cluster: 'fleet',
+};
+
+/** Returns a name with each of its words replaced by dstack's. */
+const meantBy = (name: string): string =>
+  name.replace(/[a-z]+/g, (word) => (Object.hasOwn(MEANT, word) ? (MEANT[word] ?? word) : word));
+
 /** Returns the documented names that a mistaken one most likely means, nearest first; none if nothing is near. */
 export function nearestNames(wanted: string, documented: readonly string[], maxNames = 3): string[] {
-  const word = wanted.toLowerCase().slice(0, 80);
+  const typed = wanted.toLowerCase().slice(0, 80);
+  const meant = meantBy(typed);
+  if (meant !== typed && documented.includes(meant)) return [meant];
+  const word = meant;
   const bare = word.replace(/^-+/, '');
   const parts = bare.split(/[-_]/);
   return documented

@@ -2,9 +2,7 @@ import type { Exit, Transcript } from '../../core/transcript.ts';
 import type { Effect, Outcome } from '../../core/report.ts';
 import { CHECK_STATE, FAILURE_TABLE } from './failure-table.ts';
 import type { FailureCode } from './failure-table.ts';
-import { findOffersTable } from './read-offers.ts';
-import { isPlanSentence } from './plan-phrases.ts';
-import { readProperties } from './read-table.ts';
+import { withoutPlan } from './trim-plan.ts';
 
 /** Why a command failed, in dstack's own words. */
 export interface Failure {
@@ -38,25 +36,6 @@ export function readException(text: string): string | undefined {
   // Frames are indented; the exception isn't, but may continue over indented lines.
   const first = lines.findIndex((line) => /^\S/.test(line));
   return first === -1 ? undefined : lines.slice(first).join('\n').trim();
-}
-
-/** Returns what dstack printed apart from the tables and sentences of a plan. */
-function withoutPlan(stdout: string): string {
-  const lines = stdout.split('\n');
-  const properties = readProperties(lines);
-  const offers = properties === undefined ? undefined : findOffersTable(lines, properties.endLine);
-  const after = lines.slice(offers?.endLine ?? properties?.endLine ?? 0);
-  const before = lines.slice(0, properties?.startLine ?? 0).filter((line) => !isNotice(line));
-  return [...before, ...after.filter((line) => !isPlanSentence(line) && !/^ *- |^ Shown \d+ of \d+ offers/.test(line))]
-    .join('\n')
-    .trim();
-}
-
-/** Returns whether a line is a notice that can precede any output: cli/utils/updates.py, run.py on a missing editor. */
-function isNotice(line: string): boolean {
-  return /^(?:A new version of dstack is available: |Unable to detect the .+ version and pre-install extensions\. )/.test(
-    line,
-  );
 }
 
 function recognize(text: string, context: FailureContext, exception: string | undefined): Failure | undefined {

@@ -1,5 +1,7 @@
 import * as z from 'zod';
+import { describeGpus, describeHardware } from './describe-requirements.ts';
 import { omitAbsent } from './read-json-output.ts';
+import { instanceTypeJson } from './run-json.ts';
 
 // The parts of core/models/fleets.py, volumes.py and gateways.py in 0.22.5 that are read. Other fields are ignored, and fields that a
 // version may lack are optional.
@@ -33,7 +35,7 @@ const fleetJson = z.looseObject({
         termination_reason: text,
         termination_reason_message: text,
         job_name: text,
-        instance_type: z.looseObject({ name: text }).nullish(),
+        instance_type: instanceTypeJson.nullish(),
         ...place,
       }),
     )
@@ -91,6 +93,8 @@ export const resourceFacts = z.object({
       z.object({
         instance: z.number(),
         status: z.string(),
+        gpu: z.string().optional(),
+        hardware: z.string().optional(),
         pricePerHour: z.number().optional(),
         job: z.string().optional(),
         error: z.string().optional(),
@@ -143,6 +147,8 @@ export function readFleet(value: unknown): ResourceFacts {
     omitAbsent({
       instance: instance.instance_num ?? 0,
       status: instance.unreachable === true ? `${instance.status} (unreachable)` : instance.status,
+      gpu: describeGpus(instance.instance_type),
+      hardware: describeHardware(instance.instance_type),
       pricePerHour: instance.price,
       job: instance.job_name,
       error: instance.termination_reason_message ?? instance.termination_reason,

@@ -1,7 +1,8 @@
 import * as z from 'zod';
+import { describeGpus, describeHardware, describeRequirements } from './describe-requirements.ts';
 import { omitAbsent } from './read-json-output.ts';
 import { runJson } from './run-json.ts';
-import type { InstanceTypeJson, JobJson, JobSubmissionJson, RunJson } from './run-json.ts';
+import type { JobJson, JobSubmissionJson, RunJson } from './run-json.ts';
 
 /** The final statuses of a run (core/models/runs.py, RunStatus.finished_statuses). */
 const FINAL_STATUSES: ReadonlySet<string> = new Set(['terminated', 'failed', 'done']);
@@ -19,6 +20,8 @@ const jobFacts = z.object({
   error: z.string().optional(),
   pricePerHour: z.number().optional(),
   imagePullProgress: z.string().optional(),
+  /** Whether all its probes pass; absent if it has none, or isn't running. */
+  isReady: z.boolean().optional(),
 });
 
 export const runFacts = z.object({
@@ -45,6 +48,14 @@ export const runFacts = z.object({
   instanceType: z.string().optional(),
   gpu: z.string().optional(),
   spot: z.boolean().optional(),
+  /** The CPUs, memory and disk of the instance. */
+  hardware: z.string().optional(),
+  /** The hardware that the first job asked for. */
+  requested: z.string().optional(),
+  /** Whether an instance of it has a price, so that it costs something. */
+  isPaid: z.boolean().optional(),
+  maxDurationSeconds: z.number().optional(),
+  inactivitySeconds: z.number().optional(),
   deployment: z.number().optional(),
   configurationPath: z.string().optional(),
   serviceUrl: z.string().optional(),
@@ -68,15 +79,6 @@ export interface RunSurroundings {
   readonly serverUrl?: string;
 }
 
-/** Describes GPUs as dstack does: `RTX4090:24GB:1`. */
-function describeGpus(instance: InstanceTypeJson | null | undefined): string | undefined {
-  const gpus = instance?.resources?.gpus ?? [];
-  const [gpu] = gpus;
-  if (gpu === undefined) return undefined;
-  const memory = gpu.memory_mib ?? 0;
-  return [gpu.name, ...(memory > 0 ? [`${Number((memory / 1024).toFixed(2))}GB`] : []), gpus.length].join(':');
-}
-
 /** Describes an image pull with the sizes that `dstack ps` prints: extracted, downloaded and total. */
 function describePull(progress: JobSubmissionJson['image_pull_progress']): string | undefined {
   if (progress === null || progress === undefined) return undefined;
@@ -91,6 +93,7 @@ interface Place {
   readonly instanceType?: string;
   readonly gpu?: string;
   readonly spot?: boolean;
+  readonly hardware?: string;
   readonly pricePerHour?: number;
 }
 
@@ -107,6 +110,7 @@ function readPlace(submission: JobSubmissionJson | undefined): Place {
     instanceType: instance?.name,
     gpu: describeGpus(instance),
     spot: instance?.resources?.spot,
+    hardware: describeHardware(instance),
     pricePerHour: isShared ? part?.price : machine.price,
   });
 }
@@ -124,7 +128,17 @@ function readJob({ job_spec: spec }: JobJson, submission: JobSubmissionJson): Jo
     error: submission.error,
     pricePerHour: readPlace(submission).pricePerHour,
     imagePullProgress: describePull(submission.image_pull_progress),
+    isReady: readReadiness(spec, submission),
   });
+}
+
+/** Returns whether all probes of a running job pass, as `dstack ps` shows them; undefined if it has none. */
+function readReadiness(
+  { probes: specs }: JobJson['job_spec'],
+  { status, probes }: JobSubmissionJson,
+): boolean | undefined {
+  if (status !== 'running' || (probes ?? []).length === 0) return undefined;
+  return probes?.every(({ success_streak: streak }, index) => streak >= (specs?.[index]?.ready_after ?? 1));
 }
 
 /** Returns the total price of the jobs that occupy an instance now; undefined if there are none. */
@@ -189,6 +203,9 @@ function readEnd(
   });
 }
 
+const describeRequested = (spec: JobJson['job_spec'] | undefined): string | undefined =>
+  spec?.requirements === null || spec?.requirements === undefined ? undefined : describeRequirements(spec.requirements);
+
 function toFacts(run: RunJson, { serverUrl }: RunSurroundings): RunFacts {
   const latest = run.jobs.flatMap((job) => job.job_submissions.at(-1) ?? []);
   const jobs = run.jobs.flatMap((job) => {
@@ -196,6 +213,8 @@ function toFacts(run: RunJson, { serverUrl }: RunSurroundings): RunFacts {
     return submission === undefined ? [] : [readJob(job, submission)];
   });
   const { pricePerHour: _one, ...place } = readPlace(latest[0]);
+  const spec = run.jobs[0]?.job_spec;
+  const inactivity = run.run_spec.configuration?.inactivity_duration;
   return {
     name: run.run_spec.run_name ?? '',
     id: run.id,
@@ -210,6 +229,10 @@ function toFacts(run: RunJson, { serverUrl }: RunSurroundings): RunFacts {
       nextStartAt: run.next_triggered_at,
       costUsd: run.cost,
       pricePerHour: addPrices(jobs),
+      isPaid: jobs.some((job) => (job.pricePerHour ?? 0) > 0) || undefined,
+      requested: describeRequested(spec),
+      maxDurationSeconds: spec?.max_duration,
+      inactivitySeconds: typeof inactivity === 'number' ? inactivity : undefined,
       fleet: run.fleet?.name,
       deployment: run.deployment_num,
       configurationPath: run.run_spec.configuration_path,

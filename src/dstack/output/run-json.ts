@@ -10,10 +10,34 @@ const text = z
   .transform((value) => (value === null || value === '' ? undefined : value));
 const amount = z.number().nullish();
 
-const instanceType = z.looseObject({
+const range = z.looseObject({ min: amount, max: amount });
+
+/** The hardware that a job asks for (core/models/resources.py, ResourcesSpec). */
+const requirements = z.looseObject({
+  resources: z.looseObject({
+    cpu: z.looseObject({ arch: text, count: range.nullish() }).nullish(),
+    memory: range.nullish(),
+    disk: z.looseObject({ size: range.nullish() }).nullish(),
+    gpu: z
+      .looseObject({
+        name: z.array(z.string()).nullish(),
+        count: range.nullish(),
+        memory: range.nullish(),
+        total_memory: range.nullish(),
+      })
+      .nullish(),
+  }),
+  max_price: amount,
+  spot: z.boolean().nullish(),
+});
+
+export const instanceTypeJson = z.looseObject({
   name: text,
   resources: z
     .looseObject({
+      cpus: amount,
+      memory_mib: amount,
+      disk: z.looseObject({ size_mib: amount }).nullish(),
       gpus: z.array(z.looseObject({ name: z.string(), memory_mib: amount })).nullish(),
       spot: z.boolean().nullish(),
     })
@@ -32,6 +56,7 @@ const jobSubmission = z.looseObject({
   exit_status: amount,
   error: text,
   inactivity_secs: amount,
+  probes: z.array(z.looseObject({ success_streak: z.number() })).nullish(),
   image_pull_progress: z
     .looseObject({
       downloaded_bytes: z.number(),
@@ -41,12 +66,18 @@ const jobSubmission = z.looseObject({
     })
     .nullish(),
   job_provisioning_data: z
-    .looseObject({ backend: text, region: text, price: amount, hostname: text, instance_type: instanceType.nullish() })
+    .looseObject({
+      backend: text,
+      region: text,
+      price: amount,
+      hostname: text,
+      instance_type: instanceTypeJson.nullish(),
+    })
     .nullish(),
   job_runtime_data: z
     .looseObject({
       offer: z
-        .looseObject({ price: amount, total_blocks: amount, blocks: amount, instance: instanceType.nullish() })
+        .looseObject({ price: amount, total_blocks: amount, blocks: amount, instance: instanceTypeJson.nullish() })
         .nullish(),
     })
     .nullish(),
@@ -57,6 +88,9 @@ const job = z.looseObject({
     replica_num: amount,
     job_num: amount,
     job_name: text,
+    max_duration: amount,
+    requirements: requirements.nullish(),
+    probes: z.array(z.looseObject({ ready_after: amount })).nullish(),
     app_specs: z.array(z.looseObject({ port: z.number(), map_to_port: amount })).nullish(),
   }),
   job_submissions: z.array(jobSubmission),
@@ -82,7 +116,14 @@ export const runJson = z.looseObject({
   run_spec: z.looseObject({
     run_name: text,
     configuration_path: text,
-    configuration: z.looseObject({ type: text, auth: z.boolean().nullish() }).nullish(),
+    configuration: z
+      .looseObject({
+        type: text,
+        auth: z.boolean().nullish(),
+        replicas: z.unknown().optional(),
+        inactivity_duration: z.union([z.number(), z.string(), z.boolean()]).nullish(),
+      })
+      .nullish(),
   }),
   jobs: z.array(job).default([]),
   cost: amount,
@@ -95,7 +136,8 @@ export const runJson = z.looseObject({
   next_triggered_at: text,
 });
 
+export type RequirementsJson = z.output<typeof requirements>;
 export type RunJson = z.output<typeof runJson>;
 export type JobJson = z.output<typeof job>;
 export type JobSubmissionJson = z.output<typeof jobSubmission>;
-export type InstanceTypeJson = z.output<typeof instanceType>;
+export type InstanceTypeJson = z.output<typeof instanceTypeJson>;

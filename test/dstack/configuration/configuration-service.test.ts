@@ -40,6 +40,29 @@ describe('a verdict', () => {
     ]);
   });
 
+  test.for([
+    ['commands: [off]', 'commands.0', 'Quote it: `- "off"`. Without quotes, YAML reads off as false.'],
+    [
+      'commands: [a]\nshell: 1_0',
+      'shell',
+      'Quote it: `shell: "1_0"`. Without quotes, YAML reads 1_0 as the number 10.',
+    ],
+  ] as const)('of %s says what YAML makes of it', async ([lines, property, fix]) => {
+    const { problems } = await check(`type: task\n${lines}\n`);
+    expect(problems.find(({ path: place }) => place === property)?.fix).toBe(fix);
+  });
+
+  test('takes python: 3.10 as dstack does, also next to a problem, and advises to quote it', async () => {
+    const { problems, advice } = await check('type: task\nname: x\npython: 3.10\nmax_duraton: 2h\ncommands: [a]\n');
+    expect(problems.map(({ path: place }) => place)).toEqual(['max_duraton']);
+    expect(advice).toMatchObject([{ id: 'unquoted-version', line: 3 }]);
+  });
+
+  test('does not advise to add a property whose name is misspelled', async () => {
+    const { advice } = await check('type: fleet\nname: f\nnodes: 0..2\nidle_duraton: 10m\n');
+    expect(advice).toEqual([]);
+  });
+
   test("lists only the variables that aren't set", async () => {
     const text = 'type: task\ncommands: [a]\nenv: [SET_VARIABLE, MISSING_ONE, WITH=value]\n';
     expect((await check(text)).unsetVariables).toEqual(['MISSING_ONE']);

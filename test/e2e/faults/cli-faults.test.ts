@@ -62,10 +62,8 @@ const say = (text: string): string => `os.write(1, ${JSON.stringify(text)}.encod
 
 /** An apply that fails after it has printed the plan, and before it has sent anything. The plan itself is dstack's own. */
 function breakApply(python: readonly string[]): readonly CliFault[] {
-  const [beforeIt = ''] = String(plan['output'])
-    .replace(/^\$.*\n/, '')
-    .split('Submit the run');
-  return [{ words: ['apply', '--yes'], python: [say(beforeIt), ...python] }];
+  const beforeIt = String(plan['output']).replace(/^\$.*\n/, '');
+  return [{ words: ['apply', '--yes'], python: [say(`${beforeIt}\n`), ...python] }];
 }
 
 describe('a dstack that', () => {
@@ -75,7 +73,7 @@ describe('a dstack that', () => {
 
   test('an update notice before the output: the rest is parsed as usual', async () => {
     expect(plan).toMatchObject({ outcome: 'done', operation: 'create', token: expect.any(String) });
-    const fleet = await client.call('fleet', { name: 'cloud' });
+    const fleet = await client.call('fleet', { name: 'cloud', full: true });
     expect(fleet.facts).toMatchObject({ outcome: 'done', fleet: { name: 'cloud' } });
     for (const output of [plan['output'], fleet.facts['output']])
       expect(output).toContain('A new version of dstack is available: 99.0.0');

@@ -6,6 +6,7 @@ import { CommandFailed } from '../../../src/core/report.ts';
 import type { ApplyRequest } from '../../../src/core/change.ts';
 import { FILES, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
 import type { ChangesOptions, Output } from '../../support/set-up-changes.ts';
+import { readFixture } from '../../support/read-fixture.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
 const apply = (file: string, more: Partial<ApplyRequest> = {}): ApplyRequest => ({ tool: 'apply', file, ...more });
@@ -46,7 +47,7 @@ test('a plan shows what dstack would create, where, at what price, and that noth
     next: 'Show this plan to the user. Only after they approve, call apply with the token.',
   });
   expect(report.printed.map(({ transcript }) => transcript.stdout)).toEqual([
-    expect.stringContaining('Submit the run lab-task? [y/n]'),
+    expect.stringMatching(/^ Project +lab[^]*rtx4090\.1 +\$0\.39 *\n$/),
   ]);
   expect(report.facts.token).toMatch(/^[0-9a-z]{7}(?:-[0-9a-z]{7}){3}$/);
   expect(Date.parse(report.facts.expiresAt ?? '')).toBeGreaterThan(Date.now());
@@ -142,13 +143,37 @@ test('where nothing differs there is nothing to apply, and no token', async () =
   expect(report.facts).not.toHaveProperty('token');
 });
 
-test.each([
-  ['no offer matches', 'plan-task-no-offers', 'No matching instance offers available.'],
-  ['the project has no fleets', 'plan-task-no-fleets', 'The project has no fleets.'],
-] as const)('a plan is blocked, without a token, where %s', async (_what, plan, message) => {
-  const report = await plannedAs(plan).preview(apply('task.dstack.yml'));
+test('a plan without offers is blocked, and says which one constraint excludes them, with the best offer without it', async () => {
+  const changes = plannedAs('plan-task-no-offers');
+  changes.world.reads['fleet'] = 'fleet';
+  // Only the searches on spot and outside of the fleets find something.
+  changes.world.reads['offer'] = (argv) => {
+    const isOnSpot = argv.includes('spot') || !argv.includes('--fleet');
+    return isOnSpot ? readFixture('offer-json') : { ...readFixture('offer-json'), stdout: '{"offers": []}\n' };
+  };
+  const report = await changes.preview(apply('task.dstack.yml'));
+  expect(report).toMatchObject({ outcome: 'blocked', facts: { blockers: [{ code: 'no-offers' }] } });
+  expect(report.facts).not.toHaveProperty('token');
+  expect(report.summary).toMatch(/^It can't run right now: no offer of the fleets fits\./);
+  expect(report.details).toEqual([
+    '- on spot, which can be interrupted: RTX4090:24GB:1 at $0.39/h (cloudrift us-east-nc-nr-1)',
+    '- outside of your fleets (a fleet that allows it has to be created): RTX4090:24GB:1 at $0.39/h (cloudrift us-east-nc-nr-1)',
+  ]);
+  expect(report.next).toMatch(/plan again.*spot/);
+});
+
+test('a plan without offers is blocked in dstack’s own words if it cannot be asked for others', async () => {
+  const changes = plannedAs('plan-task-no-offers');
+  changes.world.reads['fleet'] = 'error-unreachable';
+  const report = await changes.preview(apply('task.dstack.yml'));
+  expect(report.summary).toContain("It can't run right now: No matching instance offers available.");
+  expect(report.next).toBe(report.facts.blockers?.[0]?.hint);
+});
+
+test('a plan is blocked, without a token, where the project has no fleets', async () => {
+  const report = await plannedAs('plan-task-no-fleets').preview(apply('task.dstack.yml'));
   expect(report.outcome).toBe('blocked');
-  expect(report.summary).toContain(`It can't run right now: ${message}`);
+  expect(report.summary).toContain("It can't run right now: The project has no fleets.");
   expect(report.facts.blockers).toHaveLength(1);
   expect(report.next).toBe(report.facts.blockers?.[0]?.hint);
   expect(report.facts).not.toHaveProperty('token');

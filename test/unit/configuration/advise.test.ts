@@ -10,7 +10,6 @@ describe('advice', () => {
   test.for([
     ['nothing on a good file', GOOD, []],
     ['a missing name', 'type: task\nmax_duration: 1h\ncommands: [a]\n', ['no-name:1']],
-    ['a missing max_duration', 'type: task\nname: x\ncommands: [a]\n', ['no-max-duration:1']],
     ['a missing idle_duration', 'type: fleet\nname: f\nnodes: 0..2\n', ['no-idle-duration:1']],
     ['nothing on an SSH fleet', 'type: fleet\nname: f\nssh_config: {hosts: [a]}\n', []],
     ['a secret in a mapping', `${GOOD}env:\n  HF_TOKEN: abc\n  MODE: x\n`, ['literal-secret:6']],

@@ -51,13 +51,25 @@ describe('a result', () => {
     });
   });
 
-  it('includes facts that fit on one line in its text: short lists and nested facts', () => {
+  it('includes facts that fit on one line in its text, and short lists', () => {
     const many = Array.from({ length: 21 }, (_, index) => index);
     const { text, structured } = render({
       facts: { gpus: ['A100', 2], run: { name: 'train', jobs: [1], deeper: { x: 1 } }, many, none: [], mixed: [{}] },
     });
-    expect(text).toMatch(/\noutcome: done \| gpus: A100, 2 \| run\.name: train \| run\.jobs: 1$/);
+    expect(text).toMatch(/\noutcome: done \| gpus: A100, 2$/);
     expect(structured).toMatchObject({ many, none: [], mixed: [{}] });
+  });
+
+  it('with details repeats only the facts that another call needs', () => {
+    const { text, structured } = render({
+      details: ['asked for: gpu=A100', 'cost: $0.39'],
+      printed: [printed('one')],
+      facts: { status: 'running', token: 'abc', pricePerHour: 0.39 },
+    });
+    expect(text).toBe(
+      'It was done.\nasked for: gpu=A100\ncost: $0.39\n\n```\n$ dstack ps\none\n```\n\noutcome: done | token: abc',
+    );
+    expect(structured).toMatchObject({ summary: 'It was done.\nasked for: gpu=A100\ncost: $0.39', pricePerHour: 0.39 });
   });
 
   it.each(OUTCOMES)('with the outcome %s is an error only if it failed or was refused', (outcome) => {

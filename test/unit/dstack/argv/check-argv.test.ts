@@ -153,6 +153,17 @@ describe('commands', () => {
     expect(await check({ command: 'event' }, [], old)).toBe('cli-too-old');
   });
 
+  test("that aren't documented are all named at once, each with its nearest, also by meaning", async () => {
+    const said = await refusal({
+      command: 'apply',
+      configurationType: 'task',
+      extraFlags: { '--max-cost': 1, '--zone': 'x', '--gpu': 'A100', '--frobnicate': true },
+    });
+    expect(said).toMatch(/"--max-cost".*"--zone".*"--frobnicate".*Nothing was run\. .*--max-price\?.*--region\?/);
+    expect(said).not.toMatch(/"--gpu"/);
+    expect(said.match(/Nothing was run/g)).toHaveLength(1);
+  });
+
   test('an undocumented configuration type is rejected', async () => {
     expect(await check({ command: 'apply', configurationType: 'taks', flags: { '--file': 'a.yml' } })).toBe(
       'unknown-command',

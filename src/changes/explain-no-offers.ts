@@ -1,0 +1,133 @@
+import * as z from 'zod';
+import { formatPrice } from '../core/format-values.ts';
+import { isRecord } from '../core/is-record.ts';
+import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import { describeGpus } from '../dstack/output/describe-requirements.ts';
+import { readJsonOutput } from '../dstack/output/read-json-output.ts';
+import { readFleets } from '../dstack/output/read-listings.ts';
+import { instanceTypeJson } from '../dstack/output/run-json.ts';
+import { offerFlags, relaxConstraints } from './relax-constraints.ts';
+import type { Constraints, OfferFlags, Relaxed } from './relax-constraints.ts';
+
+/** A plan that found no offers. */
+interface FruitlessPlan {
+  readonly properties: Readonly<Record<string, string>>;
+  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly project: string | undefined;
+  /** The folder whose default profile dstack reads. */
+  readonly cwd: string;
+  /** Names the operator's price cap if that is the limit. */
+  readonly cap: string | undefined;
+}
+
+const offersJson = z.looseObject({
+  offers: z.array(
+    z.looseObject({
+      backend: z.string(),
+      region: z.string().nullish(),
+      price: z.number(),
+      availability: z.string().nullish(),
+      instance: instanceTypeJson,
+    }),
+  ),
+});
+type FoundOffer = z.output<typeof offersJson>['offers'][number];
+
+/** The explanation takes several searches: it is left out if the call has less time. */
+const MIN_MS = 8_000;
+
+/**
+ * Says which single constraint excludes every offer, and the best offer without it. Undefined if dstack can't be asked, or there is too
+ * little time.
+ */
+export async function explainNoOffers(dstack: DstackClient, plan: FruitlessPlan): Promise<string[] | undefined> {
+  if (dstack.deadline.remainingMs() < MIN_MS) return undefined;
+  const constraints = await readConstraints(dstack, plan);
+  if (constraints === undefined) return undefined;
+  const search = (flags: OfferFlags): Promise<FoundOffer | undefined> => findCheapest(dstack, plan, flags);
+  const [same, ...found] = await Promise.all([
+    search(offerFlags(constraints)),
+    ...relaxConstraints(constraints).map(async (relaxed) => ({ relaxed, offer: await search(relaxed.flags) })),
+  ]);
+  // One machine could be found: several together need more than that.
+  if (same !== undefined) return [...describeNodes(plan, same), ...describeFound(found)];
+  const lines = describeFound(found);
+  return lines.length > 0
+    ? lines
+    : ['No single change finds an offer: several of its constraints exclude everything (GPU, price, place, fleets).'];
+}
+
+function describeNodes({ configuration }: FruitlessPlan, offer: FoundOffer): string[] {
+  const nodes = Number(configuration['nodes'] ?? 1);
+  return nodes > 1
+    ? [
+        `one node fits (${describeOffer(offer)}), but ${nodes} nodes need a fleet with \`placement: cluster\` and as many machines`,
+      ]
+    : [`${describeOffer(offer)} fits, but it is taken now: wait, or see who uses it with ps`];
+}
+
+const describeFound = (found: readonly { relaxed: Relaxed; offer: FoundOffer | undefined }[]): string[] =>
+  found.flatMap(({ relaxed, offer }) => (offer === undefined ? [] : [`${relaxed.label}: ${describeOffer(offer)}`]));
+
+function describeOffer({ backend, region, price, instance, availability }: FoundOffer): string {
+  const place = backend === 'remote' || backend === 'ssh' ? 'ssh' : [backend, region].filter(Boolean).join(' ');
+  const machine = describeGpus(instance) ?? instance.name ?? 'a machine without a GPU';
+  const state =
+    availability === 'busy' || availability === 'not_available' ? `, ${availability.replace('_', ' ')} now` : '';
+  return `${machine} at ${formatPrice(price)} (${place}${state})`;
+}
+
+async function findCheapest(
+  dstack: DstackClient,
+  { project, cwd }: FruitlessPlan,
+  flags: OfferFlags,
+): Promise<FoundOffer | undefined> {
+  const { transcript, failure } = await dstack.tryRead(
+    { command: 'offer', flags: { '--json': true, '--max-offers': 20, '--project': project, ...flags } },
+    { cwd, guarded: false },
+  );
+  if (failure !== undefined) return undefined;
+  const { data } = offersJson.safeParse(readJsonOutput(transcript.stdout));
+  const offers = (data?.offers ?? []).toSorted((a, b) => a.price - b.price);
+  const isFree = ({ availability }: FoundOffer): boolean => availability !== 'busy' && availability !== 'not_available';
+  return offers.find(isFree) ?? offers[0];
+}
+
+async function readConstraints(dstack: DstackClient, plan: FruitlessPlan): Promise<Constraints | undefined> {
+  const { properties, configuration, flags, project } = plan;
+  const namesOf = (flag: string, property: string): readonly string[] =>
+    toNames(flags[flag]) ?? toNames(configuration[property]) ?? [];
+  const named = namesOf('--fleet', 'fleets');
+  const listed = named.length > 0 ? named : await listFleets(dstack, project);
+  if (listed === undefined) return undefined;
+  const price = /^\$(\d+(?:\.\d+)?)$/.exec(properties['Max price'] ?? '')?.[1];
+  return {
+    resources: properties['Resources'] ?? '',
+    spotPolicy: properties['Spot policy'],
+    maxPrice: price === undefined ? undefined : Number(price),
+    cap: plan.cap,
+    backends: namesOf('--backend', 'backends'),
+    regions: namesOf('--region', 'regions'),
+    instanceTypes: namesOf('--instance-type', 'instance_types'),
+    fleets: listed,
+    namesFleets: named.length > 0,
+  };
+}
+
+async function listFleets(dstack: DstackClient, project: string | undefined): Promise<readonly string[] | undefined> {
+  const { transcript, failure } = await dstack.tryRead(
+    { command: 'fleet', flags: { '--project': project } },
+    { guarded: false },
+  );
+  return failure === undefined ? readFleets(transcript.stdout)?.map(({ name }) => name) : undefined;
+}
+
+/** Returns names, also of `{name, project}`; undefined for none. */
+function toNames(value: unknown): readonly string[] | undefined {
+  if (value === undefined || value === null) return undefined;
+  const names = (Array.isArray(value) ? value : [value]).flatMap((one: unknown) =>
+    isRecord(one) ? (typeof one['name'] === 'string' ? [one['name']] : []) : [String(one)],
+  );
+  return names.length === 0 ? undefined : names;
+}

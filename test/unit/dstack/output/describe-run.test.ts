@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { describeRun, describeStatus } from '../../../../src/dstack/output/describe-run.ts';
+import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
+import { readRun } from '../../../../src/dstack/output/read-run.ts';
+import type { RunFacts } from '../../../../src/dstack/output/read-run.ts';
+import { readFixture } from '../../../support/read-fixture.ts';
+
+const json = (name: string): unknown => readJsonOutput(readFixture(name).stdout);
+const recorded = (name: string, serverUrl = 'http://127.0.0.1:3999'): RunFacts => readRun(json(name), { serverUrl });
+
+describe('a run in labeled lines', () => {
+  it('that failed: why, what it asked for, what it ran on, its cost', () => {
+    const run = recorded('run-get-failed');
+    expect(describeStatus(run)).toBe('Run lab-fail is failed (exit status 3; reason: container_exited_with_error).');
+    expect(describeRun(run)).toEqual([
+      'task from fail.dstack.yml, submitted by admin at 2026-11-25T01:32:52Z, finished after 8s',
+      'asked for: gpu=RTX4090:1.. cpu=x86:1.. mem=1GB.. disk=1GB.., on-demand',
+      'ran on: rtx4090.1 gpu=RTX4090:24GB:1 cpu=8 mem=48GB disk=500GB; cloudrift us-east-nc-nr-1; fleet lab-cloud; $0.39/h',
+      'cost: $0.0009',
+    ]);
+  });
+
+  it('that found no capacity names no machine', () => {
+    const lines = describeRun(recorded('run-get-no-offers'));
+    expect(lines.join('\n')).toMatch(/asked for: gpu=/);
+    expect(lines.join('\n')).not.toMatch(/ran on/);
+  });
+
+  it('that still runs: its cost so far, its price and its end', () => {
+    const run = { ...recorded('run-get-running'), maxDurationSeconds: 7200 };
+    expect(describeRun(run)).toContainEqual(
+      expect.stringMatching(/^cost so far: \$0\.\d+, \$0\.39\/h now, ends after 2h$/),
+    );
+  });
+
+  it.each([
+    [0, true, 'cost: < $0.01'],
+    [0, undefined, 'cost: $0.00'],
+    [0.0009, true, 'cost: $0.0009'],
+  ])('that cost %s on a machine with a price (%s) is never shown as free', (costUsd, isPaid, line) => {
+    expect(describeRun({ ...recorded('run-get-failed'), costUsd, isPaid })).toContain(line);
+  });
+
+  it('with many jobs shows those that failed first, and counts the others', () => {
+    const run = recorded('run-get-running');
+    const [job] = run.jobs;
+    if (job === undefined) throw new Error('the recorded run has no job');
+    const jobs = Array.from({ length: 30 }, (_, index) => ({
+      ...job,
+      name: `j-${index}`,
+      status: index === 29 ? 'failed' : 'running',
+    }));
+    const lines = describeRun({ ...run, jobs });
+    expect(lines).toContain('30 jobs:');
+    expect(lines[lines.indexOf('30 jobs:') + 1]).toBe('- j-29 is failed');
+    expect(lines.at(-1)).toBe('- and 10 more: get with `full`');
+  });
+});
+
+describe('a service in labeled lines', () => {
+  it('has a complete call of its model, whether it answers, and where its token is', () => {
+    expect(describeRun(recorded('run-get-service')).slice(-4)).toEqual([
+      'ready: yes (1 of 1 replica; probes pass)',
+      'URL: http://127.0.0.1:3999/proxy/services/lab/lab-svc/v1',
+      `call it: curl http://127.0.0.1:3999/proxy/services/lab/lab-svc/v1/chat/completions -H 'Content-Type: application/json' -d '{"model":"foo/bar","messages":[{"role":"user","content":"Hello"}]}' -H "Authorization: Bearer $DSTACK_TOKEN"`,
+      expect.stringMatching(/^auth: on\. DSTACK_TOKEN is .* project lab, in ~\/\.dstack\/config\.yml/),
+    ]);
+  });
+
+  it('whose probes do not pass yet is not ready', () => {
+    const raw = JSON.stringify(json('run-get-service')).replaceAll('"success_streak":1', '"success_streak":0');
+    const run = readRun(z.unknown().parse(JSON.parse(raw)));
+    expect(describeRun(run)).toContain('ready: not yet (0 of 1 replica; its probes do not pass yet)');
+  });
+
+  it('without probes says that only the start of its container is known', () => {
+    const run = recorded('run-get-service');
+    const jobs = run.jobs.map(({ isReady: _probes, ...job }) => job);
+    expect(describeRun({ ...run, jobs }).join('\n')).toContain('ready: yes (1 of 1 replica; it has no probes');
+  });
+
+  it('elsewhere than on the configured server gets no token', () => {
+    const lines = describeRun(recorded('run-get-service', 'https://other.example.com')).join('\n');
+    expect(lines).toMatch(/DSTACK_TOKEN/);
+    const elsewhere = describeRun({ ...recorded('run-get-service'), isServiceOnServer: false }).join('\n');
+    expect(elsewhere).not.toContain('DSTACK_TOKEN');
+    expect(elsewhere).toContain('only the user can decide');
+  });
+
+  it('that is open, without a model, is called by its URL alone; one that ended is not called', () => {
+    const { model: _model, modelUrl: _url, ...run } = recorded('run-get-service');
+    expect(describeRun({ ...run, auth: false }).slice(-2)).toEqual([
+      'call it: curl http://127.0.0.1:3999/proxy/services/lab/lab-svc/',
+      'auth: off, open to everyone who can reach it',
+    ]);
+    expect(describeRun({ ...run, isFinished: true }).join('\n')).not.toContain('curl');
+  });
+});
