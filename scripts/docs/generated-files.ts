@@ -8,13 +8,16 @@ import {
   renderClientFiles,
   renderEntries,
   renderFrameworks,
+  renderHosts,
   renderOneClick,
   renderOwnLinks,
 } from './render-clients.ts';
+import { readResults } from '../hosts/results.ts';
 import { EXPERIMENTS } from '../lab/experiments.ts';
 import { renderLayout } from './layers.ts';
 import { readProject } from './project.ts';
 import type { Project } from './project.ts';
+import { renderPlugins } from './render-plugins.ts';
 import { renderServerJson } from './render-server-json.ts';
 import { listForManifest, listPromptsForManifest, renderToolTable, renderToolsPage } from './render-tools.ts';
 import { writeTable } from './write-table.ts';
@@ -29,7 +32,7 @@ export interface GeneratedFile {
 /** Renders every generated file from the code and its hand-written parts. */
 export async function renderGeneratedFiles(root: string): Promise<readonly GeneratedFile[]> {
   const read = (file: string): Promise<string> => readFile(path.join(root, file), 'utf8');
-  const [project, readme, clients, architecture, lab, manifest, frameworks] = await Promise.all([
+  const [project, readme, clients, architecture, lab, manifest, frameworks, hosts] = await Promise.all([
     readProject(root),
     read('README.md'),
     read('docs/clients.md'),
@@ -37,6 +40,7 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
     read('scripts/lab/README.md'),
     read('manifest.json'),
     renderFrameworks(root),
+    readResults(),
   ]);
   const oneClick = renderOneClick(project);
   const parts = {
@@ -50,6 +54,7 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
     files: renderClientFiles(),
     entries: renderEntries(project),
     frameworks,
+    hosts: renderHosts(hosts),
   };
   return [
     { file: 'docs/tools.md', text: renderToolsPage(tools, RESOURCES, PROMPTS) },
@@ -58,6 +63,7 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
     { file: 'docs/architecture.md', text: replacePart(architecture, 'layout', renderLayout()) },
     { file: 'scripts/lab/README.md', text: replacePart(lab, 'experiments', renderExperiments()) },
     { file: 'manifest.json', text: renderManifest(manifest, project) },
+    ...renderPlugins(project),
     { file: 'server.json', text: renderServerJson(project, describeSettings()) },
   ];
 }

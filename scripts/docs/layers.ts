@@ -49,6 +49,7 @@ const OTHERS: readonly Folder[] = [
   { folder: 'skills', what: 'instructions for agents, served as a resource' },
   { folder: 'scripts', what: 'setup, build, generated pages, release' },
   { folder: 'scripts/docs', what: 'renders the generated pages' },
+  { folder: 'scripts/hosts', what: 'drives real agent hosts with a scripted model' },
   { folder: 'scripts/lab', what: 'benchmarks and long-running checks' },
   { folder: 'evals', what: 'everyday requests that a model carries out, and their judges' },
   { folder: 'test', what: 'unit, dstack, e2e, ui and nightly tests; unit mirrors src' },

@@ -4,6 +4,8 @@ import { CLIENTS, placeOf } from '../../src/setup/clients.ts';
 import type { Places } from '../../src/setup/client-places.ts';
 import type { SetupClient } from '../../src/setup/clients.ts';
 import { EDITORS } from '../../src/setup/setup-command.ts';
+import { HOSTS } from '../hosts/hosts.ts';
+import type { HostResults } from '../hosts/results.ts';
 import type { Project } from './project.ts';
 import { writeTable } from './write-table.ts';
 
@@ -92,6 +94,26 @@ export function renderEntries(project: Project): string {
   return [...blocks]
     .map(([text, clients]) => `${clients.map(({ title }) => title).join(', ')}:\n\n${text}`)
     .join('\n\n');
+}
+
+/** Renders what `npm run hosts` found in each host, and what its person sees at a change. */
+export function renderHosts(results: HostResults): string {
+  return writeTable(
+    [
+      'Host',
+      'Version',
+      'Tools for the model',
+      'A change without a person',
+      'At a change in its terminal, its person sees',
+    ],
+    HOSTS.flatMap(({ id, title, asks }) => {
+      const result = results[id];
+      if (result === undefined) return [];
+      const { version, tools, unattended, failed } = result;
+      const round = failed.length === 0 ? `\`${unattended}\`` : `doesn't hold: ${failed.join('; ')}`;
+      return [[title, version, tools === 0 ? 'by search' : String(tools), round, asks]];
+    }),
+  );
 }
 
 const FRAMEWORKS = [

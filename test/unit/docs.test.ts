@@ -7,6 +7,7 @@ import { renderGeneratedFiles } from '../../scripts/docs/generated-files.ts';
 import { layoutFolders } from '../../scripts/docs/layers.ts';
 import { readProject } from '../../scripts/docs/project.ts';
 import { installLinks, webLinks } from '../../scripts/docs/render-clients.ts';
+import { DSTACK_VERSION } from '../../sandbox/python-environment.ts';
 import { readCommandLine } from '../../src/bin/command-line.ts';
 import { CLIENTS } from '../../src/setup/clients.ts';
 import { describeSettings } from '../../src/settings/settings.ts';
@@ -45,6 +46,12 @@ test('the manifest sets only existing settings, from its own fields', async () =
   expect(Object.keys(env).filter((name) => !known.has(name))).toEqual([]);
   const asked = Object.values(env).map((value) => /^\$\{user_config\.(\w+)\}$/.exec(value)?.[1] ?? value);
   expect(new Set(asked)).toEqual(new Set(Object.keys(manifest.user_config)));
+});
+
+test('the container image has the tested dstack and the name of the registry entry', async () => {
+  const [dockerfile, { mcpName }] = await Promise.all([read('Dockerfile'), readProject(root)]);
+  expect(dockerfile).toContain(`ARG DSTACK_VERSION=${DSTACK_VERSION}\n`);
+  expect(dockerfile).toContain(`io.modelcontextprotocol.server.name="${mcpName}"`);
 });
 
 test('links between pages lead to existing files and headings', async () => {
