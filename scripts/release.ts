@@ -8,7 +8,7 @@ import { publint } from 'publint';
 import { bundle } from './bundle.mjs';
 import { readChangelog } from './docs/read-changelog.ts';
 import { renderGeneratedFiles } from './docs/generated-files.ts';
-import { readProject } from './docs/project.ts';
+import { IS_PUBLISHED, readProject } from './docs/project.ts';
 import { runNpm } from './run-npm.mjs';
 
 // Verifies the release preconditions and creates the tag; .github/workflows/release.yml publishes it.
@@ -31,6 +31,7 @@ interface Step {
 
 const STEPS: readonly Step[] = [
   { title: 'the changelog has this version', run: checkChangelog },
+  { title: 'the pages lead with the published package', run: checkPublished },
   { title: 'generated files are up to date', run: checkGenerated },
   { title: 'the lockfile has this version', run: checkLock },
   { title: 'everything is committed, and origin is the repository in package.json', run: checkGit },
@@ -65,6 +66,13 @@ async function checkChangelog(): Promise<string> {
   if (release === undefined) throw new Error(`CHANGELOG.md has no section "## [${project.version}] - <date>"`);
   if (release.date === 'unreleased' && !dryRun) throw new Error('its heading needs the release date');
   return `${release.date}, with ${release.kinds.join(', ')}`;
+}
+
+async function checkPublished(): Promise<string | { warning: string }> {
+  if (IS_PUBLISHED) return 'npx';
+  const problem = 'set IS_PUBLISHED in scripts/docs/project.ts, then npm run generate';
+  if (dryRun) return { warning: problem };
+  throw new Error(problem);
 }
 
 async function checkGenerated(): Promise<string> {

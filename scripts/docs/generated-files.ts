@@ -11,6 +11,8 @@ import {
   renderHosts,
   renderOneClick,
   renderOwnLinks,
+  renderSandboxCommand,
+  renderSetupCommands,
 } from './render-clients.ts';
 import { readResults } from '../hosts/results.ts';
 import { EXPERIMENTS } from '../lab/experiments.ts';
@@ -47,9 +49,11 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
     'one-click': oneClick,
     tools: renderToolTable(tools, 'docs/tools.md'),
     settings: renderSettings(),
+    sandbox: renderSandboxCommand(project),
   };
   const clientParts = {
     'one-click': oneClick,
+    setup: renderSetupCommands(project),
     links: renderOwnLinks(project),
     files: renderClientFiles(),
     entries: renderEntries(project),

@@ -18,6 +18,9 @@ export interface Project {
   readonly privacyPolicy: string;
 }
 
+/** Whether the package is on npm. Set it with the first release: until then, all pages lead with what works from a clone. */
+export const IS_PUBLISHED: boolean = false;
+
 const packageFile = z.object({
   name: z.string(),
   mcpName: z.string(),

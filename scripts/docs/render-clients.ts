@@ -6,12 +6,19 @@ import type { SetupClient } from '../../src/setup/clients.ts';
 import { EDITORS } from '../../src/setup/setup-command.ts';
 import { HOSTS } from '../hosts/hosts.ts';
 import type { HostResults } from '../hosts/results.ts';
+import { IS_PUBLISHED } from './project.ts';
 import type { Project } from './project.ts';
 import { writeTable } from './write-table.ts';
 
 /** The server's name in the clients. */
 const NAME = 'dstack';
 const startOf = ({ name }: Project) => ({ command: 'npx', args: ['-y', name], env: {} });
+
+/** The start from a clone, with a path to replace. */
+const CLONE_START = { command: 'node', args: ['/path/to/dstack-mcp/dist/dstack-mcp.mjs'], env: {} };
+
+/** Returns the command that runs the server's own program in a terminal, for example with `setup`. */
+const programOf = ({ name }: Project): string => (IS_PUBLISHED ? `npx -y ${name}` : 'node dist/dstack-mcp.mjs');
 
 /** Returns install links with the clients' own URL schemes. */
 export function installLinks(project: Project): Readonly<Record<'cursor' | 'vscode' | 'goose', string>> {
@@ -43,9 +50,13 @@ export function webLinks(project: Project): Readonly<Record<'cursor' | 'vscode',
 
 /** Renders the shortest way to install the server in each client. */
 export function renderOneClick(project: Project): string {
+  return IS_PUBLISHED ? renderPublished(project) : renderClone(project);
+}
+
+function renderPublished(project: Project): string {
   const web = webLinks(project);
   const own = installLinks(project);
-  const start = `npx -y ${project.name}`;
+  const start = programOf(project);
   return writeTable(
     ['Client', 'Install'],
     [
@@ -55,16 +66,46 @@ export function renderOneClick(project: Project): string {
       ['VS Code', `[Add to VS Code](${web.vscode})`],
       ['Goose', `\`${own.goose}\``],
       ['Codex', `\`codex mcp add ${NAME} -- ${start}\``],
-      ['Windsurf', `\`${start} setup windsurf\``],
-      ['Zed', `\`${start} setup zed\``],
-      ['Gemini CLI', `\`${start} setup gemini\``],
+      ['Gemini CLI', `\`gemini extensions install ${project.repository}\``],
+      ['Others', `\`${start} setup <client>\`, with one of: ${clientIds()}`],
     ],
   );
 }
 
+function renderClone(project: Project): string {
+  const clone = ['```sh', `git clone ${project.repository}`, `cd ${project.name}`, 'npm ci && npm run build', '```'];
+  const start = 'node "$PWD/dist/dstack-mcp.mjs"';
+  const table = writeTable(
+    ['Client', 'Install, in the clone'],
+    [
+      ['Claude Code', `\`claude mcp add --scope user ${NAME} -- ${start}\``],
+      ['Codex', `\`codex mcp add ${NAME} -- ${start}\``],
+      ['Others', `\`${programOf(project)} setup <client>\`, with one of: ${clientIds()}`],
+    ],
+  );
+  return ['The package is not published yet, so install it from a clone:', '', ...clone, '', table].join('\n');
+}
+
+const clientIds = (): string => CLIENTS.map(({ id }) => `\`${id}\``).join(', ');
+
+/** Renders the commands that add the server to a client's configuration. */
+export function renderSetupCommands(project: Project): string {
+  const start = `${programOf(project)} setup`;
+  const options = ['--list', 'cursor --dry-run', 'cursor --workspace ~/gpu --confirm person', 'cursor --undo'];
+  return ['```sh', ...options.map((words) => `${start} ${words}`), '```'].join('\n');
+}
+
+/** Renders the command that starts the sandbox. */
+export const renderSandboxCommand = (project: Project): string =>
+  ['```sh', IS_PUBLISHED ? `${programOf(project)} sandbox` : 'npm run sandbox', '```'].join('\n');
+
+/** Marks what needs the published package. */
+const UNPUBLISHED_NOTE = IS_PUBLISHED ? [] : ['They need the package, which is not published yet.', ''];
+
 /** Renders the links with the clients' own URL schemes, to paste into an address bar. */
 export function renderOwnLinks(project: Project): string {
-  return ['```text', ...Object.values(installLinks(project)), '```'].join('\n');
+  const links = ['```text', ...Object.values(installLinks(project)), '```'];
+  return [...UNPUBLISHED_NOTE, ...links].join('\n');
 }
 
 const PLATFORMS: readonly { readonly title: string; readonly places: Places }[] = [
@@ -86,7 +127,10 @@ export function renderEntries(project: Project): string {
   const blocks = new Map<string, SetupClient[]>();
   for (const client of CLIENTS) {
     const block = EDITORS[client.format]
-      .show(placeOf(client, NAME), client.entry(NAME, { ...startOf(project), env: client.settings ?? {} }))
+      .show(
+        placeOf(client, NAME),
+        client.entry(NAME, { ...(IS_PUBLISHED ? startOf(project) : CLONE_START), env: client.settings ?? {} }),
+      )
       .trim();
     const text = ['```' + client.format.replace('jsonc', 'json'), block, '```'].join('\n');
     blocks.set(text, [...(blocks.get(text) ?? []), client]);
@@ -134,5 +178,5 @@ export async function renderFrameworks(root: string): Promise<string> {
       return `### ${title}\n\n\`${install}\`\n\n\`\`\`${language}\n${text.trim()}\n\`\`\``;
     }),
   );
-  return parts.join('\n\n');
+  return [...UNPUBLISHED_NOTE, ...parts].join('\n\n');
 }

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import * as z from 'zod';
 import { renderGeneratedFiles } from '../../scripts/docs/generated-files.ts';
 import { layoutFolders } from '../../scripts/docs/layers.ts';
-import { readProject } from '../../scripts/docs/project.ts';
+import { IS_PUBLISHED, readProject } from '../../scripts/docs/project.ts';
 import { installLinks, webLinks } from '../../scripts/docs/render-clients.ts';
 import { DSTACK_VERSION } from '../../sandbox/python-environment.ts';
 import { readCommandLine } from '../../src/bin/command-line.ts';
@@ -92,26 +92,39 @@ type RunBy = { readonly file: string; readonly title: string } | { readonly reas
 const NEW_RELEASE = { reason: 'a step of the work on a new dstack release' };
 const ONE_TEST = { reason: 'runs tests, as this one is run' };
 
+const SANDBOX = {
+  file: 'nightly/sandbox/sandbox-command',
+  title: 'the sandbox prints a client configuration and leaves nothing behind',
+};
+
+const PROGRAM = IS_PUBLISHED ? 'npx -y dstack-mcp' : 'node dist/dstack-mcp.mjs';
+
+/** The commands that install and try the server, before and after the first release. */
+const INSTALL: Readonly<Record<string, RunBy>> = IS_PUBLISHED
+  ? { 'npx -y dstack-mcp sandbox': SANDBOX }
+  : {
+      'git clone https://github.com/dstack-mcp/dstack-mcp': { reason: 'needs the network' },
+      'cd dstack-mcp': { reason: 'changes the folder' },
+      'npm ci && npm run build': { reason: 'part of the setup' },
+      'npm run sandbox': SANDBOX,
+    };
+
 const COMMANDS: Readonly<Record<string, RunBy>> = {
+  ...INSTALL,
   'npm run setup': { file: 'dstack/scripts/bootstrap', title: 'a failed setup is repaired by the next run' },
   'npm test': { reason: 'this test is part of it' },
   'npm run demo': { file: 'e2e/commands', title: 'the demo runs end to end, prints its duration' },
-  'npm ci && npm run build': { reason: 'part of the setup' },
-  'node dist/dstack-mcp.mjs setup claude-desktop': {
-    file: 'unit/setup/setup-command',
-    title: '$id: creates a missing file',
-  },
   'node dist/dstack-mcp.mjs doctor': { file: 'e2e/commands', title: 'doctor reports a working setup' },
-  'npx -y dstack-mcp setup --list': { file: 'unit/setup/setup-command', title: 'lists the clients with their files' },
-  'npx -y dstack-mcp setup cursor --dry-run': {
+  [`${PROGRAM} setup --list`]: { file: 'unit/setup/setup-command', title: 'lists the clients with their files' },
+  [`${PROGRAM} setup cursor --dry-run`]: {
     file: 'unit/setup/setup-command',
     title: 'writes nothing if %s',
   },
-  'npx -y dstack-mcp setup cursor --workspace ~/gpu --confirm person': {
+  [`${PROGRAM} setup cursor --workspace ~/gpu --confirm person`]: {
     file: 'unit/setup/setup-command',
     title: 'shows the change and asks',
   },
-  'npx -y dstack-mcp setup cursor --undo': {
+  [`${PROGRAM} setup cursor --undo`]: {
     file: 'unit/setup/setup-command',
     title: 'restores an otherwise unchanged file',
   },
@@ -169,7 +182,7 @@ test('the install links use the package name of package.json', async () => {
   expect(JSON.parse(new URL(web.vscode).searchParams.get('config') ?? '')).toEqual(entry);
   expect(new URL(own.goose).searchParams.getAll('arg')).toEqual(entry.args);
   const page = await read('docs/clients.md');
-  for (const link of [...Object.values(own), ...Object.values(web)]) expect(page).toContain(link);
+  for (const link of [...Object.values(own), ...(IS_PUBLISHED ? Object.values(web) : [])]) expect(page).toContain(link);
   for (const { id } of CLIENTS) expect(page).toContain(`\`${id}\``);
 });
 
