@@ -26,6 +26,8 @@ export interface FaultyServer {
   readonly seen: readonly { readonly path: string; readonly faulty: boolean }[];
   /** The distinct access tokens of the requests. */
   readonly tokens: readonly string[];
+  /** Returns the bodies of all requests so far, as one text. */
+  received(): string;
   /** The number of hanging requests whose client still waits. */
   readonly hanging: number;
   /** Makes requests with a matching path meet the fault from now on; undefined for none. */
@@ -37,11 +39,13 @@ export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFin
   let broken: { readonly fault: Fault; readonly where: RegExp } | undefined;
   const seen: { path: string; faulty: boolean }[] = [];
   const tokens = new Set<string>();
+  const bodies: Buffer[] = [];
   let hanging = 0;
   const server = createServer((incoming, outgoing) => {
     const path = incoming.url ?? '/';
     const fault = broken?.where.test(path) === true ? broken.fault : undefined;
     seen.push({ path, faulty: fault !== undefined });
+    incoming.on('data', (chunk: Buffer) => bodies.push(chunk));
     if (incoming.headers.authorization !== undefined) tokens.add(incoming.headers.authorization);
     if (fault?.kind === 'hang') {
       hanging += 1;
@@ -65,6 +69,7 @@ export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFin
   return {
     url: `http://127.0.0.1:${port}`,
     seen,
+    received: () => Buffer.concat(bodies).toString('latin1'),
     get tokens() {
       return [...tokens];
     },
