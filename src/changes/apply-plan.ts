@@ -8,6 +8,7 @@ import type { NamedEnvironment } from '../configuration/env-files.ts';
 import type { JudgedHandOver } from '../configuration/judge-hand-over.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
+import { kindOf } from '../dstack/client/find-resource.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';
 import type { Endpoint } from '../dstack/client/read-dstack-config.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
@@ -23,6 +24,8 @@ export interface PreparedPlan {
   readonly head: ConfigurationHead;
   readonly endpoint: Endpoint;
   readonly cliVersion: string;
+  /** The command that this CLI would need to stop or delete what is created; undefined if it has it. */
+  readonly missingLookUp: string | undefined;
   readonly environment: NamedEnvironment;
   readonly handOver: JudgedHandOver;
   /** The command that plans. */
@@ -56,13 +59,9 @@ export function locationsOf({ plan, head: { type, value } }: ApplyPlan): readonl
 }
 
 /** Returns the warnings that the person sees. */
-export function warningsOf({
-  request,
-  head,
-  plan: { warnings, price },
-  environment: { given },
-  handOver,
-}: ApplyPlan): string[] {
+export function warningsOf({ request, head, environment: { given }, handOver, ...planned }: ApplyPlan): string[] {
+  const { missingLookUp, cliVersion } = planned;
+  const { warnings, price } = planned.plan;
   return [
     ...describeReplaced(head.value, request.extraFlags),
     ...warnings.map((warning) => warning.message),
@@ -71,6 +70,11 @@ export function warningsOf({
       : ['dstack shows the offers of the first group only: the other groups cost extra, and how much is not known']),
     ...(given.length === 0 ? [] : [`the run gets the values of ${given.join(', ')}`]),
     ...handOver.warnings,
+    ...(missingLookUp === undefined
+      ? []
+      : [
+          `this server can't ${kindOf(head.type) === 'run' ? 'stop' : 'delete'} it again: dstack ${cliVersion} doesn't document \`${missingLookUp}\`; in a terminal, dstack itself can`,
+        ]),
   ];
 }
 

@@ -11,7 +11,7 @@ import { isRunType } from '../core/run-state.ts';
 import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
 import { commandFailed } from '../dstack/client/dstack-client.ts';
-import { findResource, kindOf } from '../dstack/client/find-resource.ts';
+import { findResource, kindOf, missingLookUp } from '../dstack/client/find-resource.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readApplyOutcome } from '../dstack/output/read-outcome.ts';
 import { readPlan } from '../dstack/output/read-plan.ts';
@@ -138,7 +138,9 @@ async function prepare(
     { cli, folders: workspace.folders, policy, agreements, server: endpoint.server, maxUploadBytes },
     { file, value: head.value, environment },
   );
-  return { request, file, head, endpoint, cliVersion: cli.version, environment, handOver, command, flags };
+  const missing = await missingLookUp(cli.catalog, kindOf(head.type));
+  const known = { request, file, head, endpoint, cliVersion: cli.version, missingLookUp: missing };
+  return { ...known, environment, handOver, command, flags };
 }
 
 /**

@@ -45,6 +45,9 @@ test.skipIf(!existsSync(cli))(
     expect((await client.call('offer', { gpu: 'RTX4090' })).facts['total']).toBeGreaterThan(0);
     const plan = await client.call('plan', { file: 'old.dstack.yml' });
     expect(plan.facts, plan.text).toMatchObject({ outcome: 'done', operation: 'create' });
+    expect(plan.facts['warnings']).toContainEqual(
+      expect.stringContaining("this server can't stop it again: dstack 0.19.40 doesn't document `run get`"),
+    );
     const applied = await client.call('apply', { token: plan.facts['token'] });
     try {
       expect(applied.facts, applied.text).toMatchObject({ outcome: 'done', operation: 'create' });

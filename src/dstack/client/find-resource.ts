@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { Catalog } from '../argv/catalog.ts';
 import type { CommandRequest } from '../argv/command.ts';
 import { ToolError } from '../../core/errors.ts';
 import type { Transcript } from '../../core/transcript.ts';
@@ -14,6 +15,20 @@ export type ResourceKind = keyof typeof GET_COMMANDS;
 /** Returns the kind of resource that a configuration of this type creates. */
 export const kindOf = (type: string): ResourceKind =>
   type === 'fleet' || type === 'volume' || type === 'gateway' ? type : 'run';
+
+/** Returns the command that shows a resource if the CLI doesn't document it: then nothing of that kind is changed or removed. */
+export async function missingLookUp(
+  catalog: Pick<Catalog, 'flagsOf'>,
+  kind: ResourceKind,
+): Promise<string | undefined> {
+  try {
+    await catalog.flagsOf(GET_COMMANDS[kind]);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ToolError) return GET_COMMANDS[kind];
+    throw error;
+  }
+}
 
 /** The current state of a resource. */
 export interface FoundResource {

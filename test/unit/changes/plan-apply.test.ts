@@ -370,3 +370,16 @@ test('the project is the one that dstack planned for, not the one that was asked
   const report = await changes.preview(apply('task.dstack.yml'));
   expect(report.facts.project).toBe('prod');
 });
+
+test('a dstack that can not be asked about a run says in the plan that the run is not stopped from here', async () => {
+  const changes = plannedAs('plan-task-create');
+  changes.world.documented = '0.19.40';
+  changes.world.version = '0.19.40';
+  const said =
+    "this server can't stop it again: dstack 0.19.40 doesn't document `run get`; in a terminal, dstack itself can";
+  expect((await changes.preview(apply('task.dstack.yml'))).facts).toMatchObject({
+    token: expect.any(String),
+    warnings: [said],
+  });
+  expect((await shown(changes, apply('task.dstack.yml'))).summary.warnings).toEqual([said]);
+});
