@@ -109,7 +109,11 @@ export function createApp({ settings, env, log }: AppOptions): App {
 
   const attachments = createAttachments({
     stateDir: settings.stateDir,
-    executable: async () => (await cli.get()).executable.path,
+    executable: async () => {
+      const { path: script, wrapper } = (await cli.get()).executable;
+      // The wrapper sets its variables itself.
+      return wrapper?.path ?? script;
+    },
     env: cliEnvironment(env),
     log,
   });

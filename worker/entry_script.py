@@ -3,12 +3,22 @@
 import os
 import sys
 import types
+import zipfile
+
+
+def read_entry(script):
+    """Returns the source of the entry script, and the name of its file. A launcher of Windows contains it in an archive."""
+    if script.lower().endswith(".exe") and zipfile.is_zipfile(script):
+        with zipfile.ZipFile(script) as archive:
+            return archive.read("__main__.py"), os.path.join(script, "__main__.py")
+    with open(script, "rb") as file:
+        return file.read(), script
 
 
 def compile_entry(script):
     """Compiles the entry script, which is read once."""
-    with open(script, "rb") as file:
-        return compile(file.read(), script, "exec", dont_inherit=True)
+    source, name = read_entry(script)
+    return compile(source, name, "exec", dont_inherit=True)
 
 
 OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -18,7 +28,9 @@ def use_path_of(script):
     """Replaces our folder on the module path with the script's, where the interpreter puts it (nowhere with PYTHONSAFEPATH)."""
     sys.path[:] = [folder for folder in sys.path if folder != OWN_FOLDER]
     if not getattr(sys.flags, "safe_path", False):
-        sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
+        # Of a launcher, the interpreter puts the archive itself there.
+        in_archive = script.lower().endswith(".exe")
+        sys.path.insert(0, script if in_archive else os.path.dirname(os.path.realpath(script)))
 
 
 def make_main(script, argv):

@@ -12,6 +12,7 @@ from importlib import metadata
 
 import environment_recorder
 import rich_consoles
+from entry_script import read_entry
 
 # Imported lazily by dstack, requests and rich, but needed by nearly every command.
 LAZY_MODULES = (
@@ -58,8 +59,8 @@ def freeze():
 
 
 def _import_like(script):
-    with open(script, "rb") as file:
-        tree = ast.parse(file.read(), script)
+    source, name = read_entry(script)
+    tree = ast.parse(source, name)
     for statement in tree.body:
         if isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
             importlib.import_module(statement.module)

@@ -85,7 +85,7 @@ export async function checkSetup(sources: DoctorSources, client?: ClientCapabili
 async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorCheck; found: CheckedCli | undefined }> {
   try {
     const found = await sources.cli();
-    const { path, tried, passedOver } = found.executable;
+    const { path, wrapper, tried, passedOver } = found.executable;
     const before = tried.slice(0, -1).filter((file) => !passedOver.includes(file));
     const searched = [
       ...(before.length === 0 ? [] : [`Not found at: ${before.join(', ')}`]),
@@ -95,7 +95,8 @@ async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorC
       ),
     ];
     const details = searched.length === 0 ? {} : { details: searched.join('; ') };
-    return { check: { name: 'dstack', state: 'ok', found: `${found.version} at ${path}`, ...details }, found };
+    const via = wrapper === undefined ? '' : `, to which ${wrapper.path} leads`;
+    return { check: { name: 'dstack', state: 'ok', found: `${found.version} at ${path}${via}`, ...details }, found };
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
     const [found = '', places] = error.message.split(/ (?=Searched: )/);
@@ -208,6 +209,13 @@ function checkWorker(sources: DoctorSources, cli: CheckedCli | undefined): Docto
   if (cli === undefined) return { name: 'warm worker', state: 'ok', found: 'not started' };
   const { kind, why, starts } = cli.worker();
   const found = `${kind}${why === undefined ? '' : `: ${why}`}; started ${plural(starts, 'time')}`;
+  if (cli.executable.notPython !== undefined)
+    return {
+      name: 'warm worker',
+      state: 'warning',
+      found: `${found}. Calls take as long as the dstack command itself, and what dstack sends is not checked`,
+      fix: 'Set DSTACK_MCP_CLI to the dstack script in the environment where dstack is installed (`pyenv which dstack`, `asdf which dstack`, `mise which dstack`, or the path in the wrapper)',
+    };
   if (kind !== 'given-up') return { name: 'warm worker', state: 'ok', found };
   return {
     name: 'warm worker',

@@ -126,7 +126,7 @@ async function findRunners({ settings, env, home, log }: CliFinderOptions): Prom
     workspace: settings.workspace,
   });
   // Omitted if not set: dstack treats an empty value, which Claude Desktop passes, as a project without a name.
-  const dstackEnv = { ...env, DSTACK_PROJECT: settings.project };
+  const dstackEnv = { ...env, ...executable.wrapper?.env, DSTACK_PROJECT: settings.project };
   const worker = workerFolder();
   const plain = createPlainRunner({
     executable,

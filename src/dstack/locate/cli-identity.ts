@@ -102,8 +102,9 @@ export async function readInstallationStamp({ path: file, interpreter }: Executa
 async function findPackageInfo(libraries: string): Promise<string | undefined> {
   const found: string[] = [];
   for (const python of await readdir(libraries)) {
-    if (!python.startsWith('python3')) continue;
-    const packages = path.join(libraries, python, 'site-packages');
+    // Windows has no folder for the version.
+    if (!python.startsWith('python3') && python !== 'site-packages') continue;
+    const packages = path.join(libraries, python === 'site-packages' ? '' : python, 'site-packages');
     const names = await readdir(packages).catch(() => []);
     found.push(
       ...names.filter((name) => /^dstack-[\d.].*\.dist-info$/.test(name)).map((name) => path.join(packages, name)),

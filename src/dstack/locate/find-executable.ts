@@ -1,9 +1,11 @@
 import { constants } from 'node:fs';
-import { access, open, readdir, realpath, stat } from 'node:fs/promises';
+import { access, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
 import { candidatePaths, foldersOnPath, projectPaths } from './candidate-paths.ts';
 import type { Executable } from '../run/runner.ts';
+import { resolveScript } from './resolve-script.ts';
+import type { Resolution } from './resolve-script.ts';
 
 export interface FindOptions {
   /** DSTACK_MCP_CLI: a path, or a name on PATH. */
@@ -42,19 +44,42 @@ export async function findExecutable(options: FindOptions): Promise<FoundExecuta
     for (const file of await expandFolder(place)) {
       tried.push(file);
       if (!(await isExecutable(file, platform))) continue;
-      if (!isPath(configured) && (await isInside(path.dirname(file), writable))) {
+      const isChosen = isPath(configured);
+      if (!isChosen && (await isInside(file, writable))) {
         passedOver.push(file);
         continue;
       }
       const pathFolders = await outside(foldersOnPath({ env, platform }), writable);
-      const interpreter = await readInterpreter(file, pathFolders);
-      return { path: file, ...(interpreter === undefined ? {} : { interpreter }), tried, passedOver };
+      const resolution = await resolveScript(file, { env, homeDir, platform, pathFolders });
+      // A wrapper that leads into the workspace would run what is there.
+      if (!isChosen && (await leadsInto(resolution, writable))) {
+        passedOver.push(file);
+        continue;
+      }
+      return { ...describe(file, resolution), tried, passedOver };
     }
     if (place.includes('*')) tried.push(place);
   }
   for (const file of writable.flatMap((folder) => projectPaths(folder, platform)))
     if (!passedOver.includes(file) && (await isExecutable(file, platform))) passedOver.push(file);
   throw notFound(configured, tried, passedOver);
+}
+
+async function leadsInto(resolution: Resolution, folders: readonly string[]): Promise<boolean> {
+  if (resolution.kind === 'unresolved') return false;
+  return (
+    (await isInside(resolution.script, folders)) || (await isInside(path.dirname(resolution.interpreter), folders))
+  );
+}
+
+function describe(
+  file: string,
+  resolution: Resolution,
+): Pick<Executable, 'path' | 'interpreter' | 'wrapper' | 'notPython'> {
+  if (resolution.kind === 'unresolved') return { path: file, notPython: resolution.why };
+  const { script, interpreter, env } = resolution;
+  const wrapper = script === file ? {} : { wrapper: { path: file, env } };
+  return { path: script, interpreter, ...wrapper };
 }
 
 function notFound(configured: string | undefined, tried: readonly string[], passedOver: readonly string[]): ToolError {
@@ -84,6 +109,7 @@ async function foldersOfProjects(folders: readonly string[], homeDir: string): P
   return [...new Set(both.flat())].filter((folder) => !contains(folder, home) && !contains(folder, homeDir));
 }
 
+/** Whether a file or folder is in one of the folders, as written or with links resolved. */
 async function isInside(folder: string, folders: readonly string[]): Promise<boolean> {
   const real = await realpath(folder).catch(() => folder);
   return folders.some((one) => contains(one, folder) || contains(one, real));
@@ -128,47 +154,5 @@ async function isExecutable(file: string, platform: NodeJS.Platform): Promise<bo
     return (await stat(file)).isFile();
   } catch {
     return false;
-  }
-}
-
-const PYTHON = /^(?:python|pypy)[\d.]*$/;
-const FIRST_BYTES = 4096;
-
-/**
- * Returns the Python interpreter named in the first lines of an entry script; undefined if the file isn't a Python script or the
- * interpreter is missing. Links aren't resolved: the python of a virtual environment is a link, and works because of its location.
- */
-async function readInterpreter(file: string, pathFolders: readonly string[]): Promise<string | undefined> {
-  const named = interpreterNamedIn(await readStart(file).catch(() => ''));
-  if (named === undefined || !PYTHON.test(path.basename(named))) return undefined;
-  const places = path.isAbsolute(named) ? [named] : pathFolders.map((folder) => path.join(folder, named));
-  for (const place of places) {
-    const runs = await access(place, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (runs) return place;
-  }
-  return undefined;
-}
-
-/** Parses the interpreter from a script: `#!/path/python`, `#!/usr/bin/env python3`, or the form that installers use for long paths. */
-export function interpreterNamedIn(text: string): string | undefined {
-  const [first = '', second = ''] = text.split(/\r?\n/, 2);
-  const viaShell = /^'''exec' (?:"([^"]+)"|(\S+)) "\$0" "\$@"$/.exec(second);
-  if (/^#! ?\/bin\/sh$/.test(first) && viaShell !== null) return viaShell[1] ?? viaShell[2];
-  const viaEnv = /^#! ?\/usr\/bin\/env (?:-S )?([\w.]+)$/.exec(first);
-  if (viaEnv !== null) return viaEnv[1];
-  // Flags after the interpreter (`-I`) would be lost, so such a script is only run directly.
-  return /^#! ?(\/\S+)$/.exec(first)?.[1];
-}
-
-async function readStart(file: string): Promise<string> {
-  const handle = await open(file, 'r');
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(FIRST_BYTES), 0, FIRST_BYTES, 0);
-    return buffer.toString('utf8', 0, bytesRead);
-  } finally {
-    await handle.close();
   }
 }

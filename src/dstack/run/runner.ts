@@ -8,6 +8,10 @@ export interface Executable {
   readonly path: string;
   /** The Python interpreter of the entry script; missing if the executable isn't a Python script. */
   readonly interpreter?: string;
+  /** The shim or wrapper that was found and leads to this script, with the variables that it sets. */
+  readonly wrapper?: { readonly path: string; readonly env: Readonly<Record<string, string>> };
+  /** Why no Python script is known. */
+  readonly notPython?: string;
   /** The places that were searched, in order, up to the one where it was found. */
   readonly tried: readonly string[];
 }

@@ -147,7 +147,11 @@ export function chooseWorker({
   executable,
 }: Pick<WarmServiceOptions, 'mode' | 'platform' | 'executable'>): WorkerKind {
   if (mode === 'off') return { kind: 'none', why: 'it is turned off' };
-  if (executable.interpreter === undefined) return { kind: 'none', why: `${executable.path} is not a Python script` };
+  if (executable.interpreter === undefined)
+    return {
+      kind: 'none',
+      why: `no Python script is known: ${executable.path}: ${executable.notPython ?? 'it is a program'}`,
+    };
   // macOS: its system libraries can't be used in a fork of a process that has used them. Windows has no fork.
   return { kind: mode === 'spare' || platform !== 'linux' ? 'spare' : 'fork' };
 }

@@ -154,7 +154,7 @@ describe.each(['on', 'spare'] as const)('with DSTACK_MCP_WARM=%s', (mode) => {
       const { path: file, tried } = fake.executable;
       const runner = start({ executable: { path: file, tried } });
       await plainly(runner);
-      expect(runner.state().why).toMatch(/is not a Python script$/);
+      expect(runner.state().why).toMatch(/^no Python script is known: /);
     });
 
     test('if a variable that is read on import differs, and reports which', async () => {

@@ -134,6 +134,19 @@ describe('a setup', () => {
     expect(checks['warm worker']?.found).toMatch(/^given-up: it exited; started 3 times: /);
   });
 
+  test('whose dstack is not known to be a Python script says why, and what to set', async () => {
+    const notPython = 'it is a shim of pyenv, and no version that pyenv is set to has dstack';
+    const executable = { path: '/shims/dstack', notPython, tried: ['/shims/dstack'], passedOver: [] };
+    const why = `no Python script is known: /shims/dstack: ${notPython}`;
+    const cli = cliOf('0.22.5', { executable, worker: () => ({ kind: 'off', why, starts: 0, ...COMMANDS }) });
+    const checks = await checksOf(sourcesOf({ cli: async () => cli }));
+    expect(checks['warm worker']).toMatchObject({
+      state: 'warning',
+      found: expect.stringContaining(notPython),
+      fix: expect.stringMatching(/DSTACK_MCP_CLI.*pyenv which dstack/),
+    });
+  });
+
   test('with a broken policy is an error, and the price cap is shown as a price', async () => {
     const { settings } = sourcesOf();
     const broken = sourcesOf({ policy: { state: () => ({ kind: 'broken', file: '/p.yml', why: 'no YAML' }) } });

@@ -15,8 +15,14 @@ test.each([
 test('nothing is kept warm if that is turned off, or if dstack is not a Python script', () => {
   const off = { kind: 'none', why: 'it is turned off' };
   expect(chooseWorker({ platform: 'linux', mode: 'off', executable: script })).toEqual(off);
-  expect(chooseWorker({ platform: 'linux', mode: 'spare', executable: { path: '/x', tried: [] } })).toEqual({
+  expect(
+    chooseWorker({
+      platform: 'linux',
+      mode: 'spare',
+      executable: { path: '/x', notPython: 'it is a program', tried: [] },
+    }),
+  ).toEqual({
     kind: 'none',
-    why: '/x is not a Python script',
+    why: 'no Python script is known: /x: it is a program',
   });
 });
