@@ -8,8 +8,8 @@ import { unrecognized } from '../src/core/report.ts';
 import type { Report } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
-/** More would not fit into a result. */
-const MAX_ROWS = 100;
+/** dstack lists at most this many runs, the latest ones, and doesn't say how many there are. */
+const MOST_LISTED = 100;
 
 export const ps = defineTool({
   name: 'ps',
@@ -39,13 +39,14 @@ export const ps = defineTool({
     const { name = '' } = input;
     const runs = all.filter((run) => run.name.includes(name));
     if (runs.length === 0 && all.length > 0) return noneNamed(name, all.length);
-    const shown = runs.slice(0, MAX_ROWS);
+    const shown = runs.slice(0, MOST_LISTED);
+    const more = all.length >= MOST_LISTED ? `; dstack lists only the latest ${MOST_LISTED}, so there may be more` : '';
     return {
       outcome: 'done',
       summary:
         runs.length === 0
           ? 'No runs.'
-          : `${plural(runs.length, 'run')}${name === '' ? '' : ` of ${all.length} listed`}${shown.length < runs.length ? `; \`runs\` has the first ${shown.length}, use \`last\` for fewer` : ''}.`,
+          : `${plural(runs.length, 'run')}${name === '' ? '' : ` of ${all.length} listed`}${more}.`,
       printed: [
         {
           transcript: { ...transcript, stdout: selectRows(transcript.stdout, name).text },

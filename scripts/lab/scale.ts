@@ -1,5 +1,5 @@
 // Measures how time and memory of a call grow with the number of runs, instances, offers, log lines and attachments:
-//   npm run lab -- scale [--rounds 5] [--json scale.json]
+//   npm run lab -- scale [--rounds 5] [--only runs,offers] [--json scale.json]
 // It uses the sandbox and sends traffic to the loopback interface only. Memory is measured on Linux only.
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,11 @@ import type { Sizes } from './scale/large-dstack.ts';
 import { readProcess } from './read-process.ts';
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '3' }, json: { type: 'string', default: '' } },
+  options: {
+    rounds: { type: 'string', default: '3' },
+    only: { type: 'string', default: '' },
+    json: { type: 'string', default: '' },
+  },
 });
 
 /** The call for each kind of resource, and the sizes to measure. */
@@ -48,13 +52,13 @@ const rows: Row[] = [];
 try {
   await submitRun();
   const large = await writeLargeDstack(folder, sandbox.cli);
-  for (const { what, tool, input, sizes } of SERIES) {
+  for (const { what, tool, input, sizes } of SERIES.filter(isWanted)) {
     for (const count of sizes) {
       await large.resize({ [what]: count });
       rows.push(await measure({ what, count, tool, input, cli: large.cli, stateDir: path.join(folder, 'state') }));
     }
   }
-  for (const count of ATTACHMENTS) {
+  for (const count of isWanted({ what: 'attachments' }) ? ATTACHMENTS : []) {
     const stateDir = path.join(folder, `attachments-${count}`);
     await mkdir(stateDir);
     const end = await makeAttachments(stateDir, count);
@@ -68,6 +72,10 @@ try {
 }
 console.table(rows);
 if (values.json !== '') await writeFile(values.json, `${JSON.stringify(rows, undefined, 2)}\n`);
+
+function isWanted({ what }: { readonly what: string }): boolean {
+  return values.only === '' || values.only.split(',').includes(what);
+}
 
 /** Submits the run that the large dstack repeats. */
 async function submitRun(): Promise<void> {

@@ -21,7 +21,7 @@ import os
 import sys
 
 from dstack._internal.cli.main import main
-from dstack.api._public.runs import Run, RunCollection
+from dstack.api._public.runs import Run
 from dstack.api.server._fleets import FleetsAPIClient
 from dstack.api.server._runs import RunsAPIClient
 
@@ -42,13 +42,14 @@ def logs(self, *args, **kwargs):
         yield b"".join(b"%07d %s\\n" % (number, b"x" * 91) for number in range(first, first + 1000))
 
 
-list_runs = RunCollection.list
+list_runs = RunsAPIClient.list
 list_fleets = FleetsAPIClient.list
 get_plan = RunsAPIClient.get_plan
 
 
-def many_runs(self, all=False, limit=None):
-    return repeated(list_runs(self, all=True, limit=1), min(limit or size("runs"), size("runs")))
+# Like the server: no more than the command asks for.
+def many_runs(self, *args, limit=100, only_active=False, **kwargs):
+    return repeated(list_runs(self, *args, limit=1, **kwargs), min(limit, size("runs")))
 
 
 def many_instances(self, *args, **kwargs):
@@ -58,16 +59,16 @@ def many_instances(self, *args, **kwargs):
     return fleets
 
 
-def many_offers(self, *args, **kwargs):
-    plan = get_plan(self, *args, **kwargs)
+def many_offers(self, *args, max_offers=None, **kwargs):
+    plan = get_plan(self, *args, max_offers=max_offers, **kwargs)
     for job in plan.job_plans:
-        job.offers = repeated(job.offers, size("offers"))
+        job.offers = repeated(job.offers, min(max_offers or size("offers"), size("offers")))
         job.total_offers = size("offers")
     return plan
 
 
 Run.logs = logs
-RunCollection.list = many_runs
+RunsAPIClient.list = many_runs
 FleetsAPIClient.list = many_instances
 RunsAPIClient.get_plan = many_offers
 
