@@ -104,7 +104,12 @@ export function createApp({ settings, env, log }: AppOptions): App {
   const audit: AuditSink = {
     write: (entry) => auditLog.write({ processStartedAt, ...entry, call: currentCall()?.id }),
   };
-  const gate = new Gate<Report<ChangeFacts>>({ policy, audit, dialog });
+  const gate = new Gate<Report<ChangeFacts>>({
+    policy,
+    audit,
+    dialog,
+    tokenFolder: path.join(settings.stateDir, 'tokens'),
+  });
   const cli = createCliFinder({ settings, env, home, log, policy });
 
   const attachments = createAttachments({

@@ -1,11 +1,8 @@
 import {
-  chmodSync,
   closeSync,
   constants,
   fchmodSync,
   fstatSync,
-  lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -16,6 +13,7 @@ import {
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
+import { makePrivateFolder } from '../files/private-folder.ts';
 import { MASK } from '../../render/mask-places.ts';
 import type { PendingChange, ConsentLevel } from '../../core/change.ts';
 import type { Limit } from '../../core/cost.ts';
@@ -122,15 +120,6 @@ function maskArgv(argv: readonly string[]): string[] {
     if (SECRET_FLAGS.has(argv[index - 1] ?? '')) return MASK;
     return word.replace(/^((?:--env=|-e)?[A-Za-z_][A-Za-z0-9_]*|--token|--password)=.*$/s, `$1=${MASK}`);
   });
-}
-
-function makePrivateFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const found = lstatSync(folder);
-  if (!found.isDirectory()) throw new Error(`${folder} is not a folder`);
-  if (process.platform === 'win32') return;
-  if (found.uid !== process.getuid?.()) throw new Error(`${folder} belongs to another user`);
-  if ((found.mode & 0o077) !== 0) chmodSync(folder, 0o700);
 }
 
 /** Appends a line with a single write, and returns the new size of the file. */

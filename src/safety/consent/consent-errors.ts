@@ -75,6 +75,14 @@ export const usedUp = (reason: string): ToolError =>
     'Check the current state with ps, get, fleet or list before anything else.',
   );
 
+/** Another process of this user has used the token, or the user declined there. */
+export const tokenEndedElsewhere = (): ToolError =>
+  new ToolError(
+    'token-used',
+    'This token is no longer valid: another dstack-mcp process has used it, or the user declined there. This call changed nothing.',
+    'Check the current state with ps, get, fleet or list before anything else.',
+  );
+
 /** The token can no longer be redeemed. */
 export const tokenExpired = (change: PendingChange, why: string): ToolError =>
   new ToolError('token-expired', `${why} Nothing was changed.`, previewAgain(change));
@@ -91,10 +99,10 @@ export const nonceUnknown = (): ToolError =>
     `${CHECK_FIRST} Then ask for a new plan, and approve or decline it in its card.`,
   );
 
-/** This process didn't issue the token. */
+/** No process of this user issued the token in the last minutes, or it couldn't be stored for this one. */
 export const tokenUnknown = (): ToolError =>
   new ToolError(
     'token-unknown',
-    "Unknown token: this server didn't issue it, or was restarted since. This call changed nothing.",
+    "Unknown token: this server didn't issue it, or your client starts a new server for each call and the token couldn't be stored between them. This call changed nothing.",
     `${CHECK_FIRST} Otherwise copy the token from the preview unchanged; if there is none, call plan (or stop, delete without a token) to get one.`,
   );

@@ -13,6 +13,7 @@ import { wrongTool } from './consent-errors.ts';
 import { needsName, nameToType } from './describe-change.ts';
 import { createMonotonicClock } from '../../core/deadline.ts';
 import { Redemption } from './redemption.ts';
+import { TokenFiles } from './token-files.ts';
 import { TokenStore } from './token-store.ts';
 import type { TokenEntry, Used } from './token-store.ts';
 
@@ -52,6 +53,8 @@ export interface GateOptions {
   readonly dialog?: Dialog | undefined;
   /** Milliseconds since the epoch, from a clock that only goes forward: a token must not live longer because a clock was set back. */
   readonly now?: () => number;
+  /** A folder for the tokens that the next process can redeem. */
+  readonly tokenFolder?: string | undefined;
   readonly lifeMs?: number;
   readonly maxPending?: number;
   readonly maxResults?: number;
@@ -75,7 +78,9 @@ export class Gate<R extends { readonly outcome: string }> {
     this.#now = options.now ?? createMonotonicClock();
     this.#policy = options.policy;
     this.#journal = new ChangeJournal(options.audit);
-    this.#store = new TokenStore<R>({ now: this.#now, lifeMs, maxPending, maxResults, maxClosed });
+    const { tokenFolder: folder } = options;
+    const files = folder === undefined ? undefined : new TokenFiles({ folder, lifeMs });
+    this.#store = new TokenStore<R>({ now: this.#now, lifeMs, maxPending, maxResults, maxClosed, files });
     this.#approval = new ApprovalFlow({
       policy: options.policy,
       dialog: options.dialog,
@@ -113,7 +118,7 @@ export class Gate<R extends { readonly outcome: string }> {
     return this.#begin(find, { tool: entry.change.binding.tool, canAskPerson: false, waitMs: 0 });
   }
 
-  /** Expires every pending token, closes the open dialogs, and settles once each change in progress has its last audit line. */
+  /** Closes every pending token in this process, closes the open dialogs, and settles once each change in progress has its last audit line. */
   async close(): Promise<void> {
     this.#store.close();
     await Promise.allSettled(this.#running);

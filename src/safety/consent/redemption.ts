@@ -3,7 +3,7 @@ import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/requirement.ts';
 import type { ChangeJournal } from './change-journal.ts';
 import { describeDifferences, digestChange } from './compare-changes.ts';
-import { planChanged, usedUp } from './consent-errors.ts';
+import { planChanged, tokenEndedElsewhere, usedUp } from './consent-errors.ts';
 import { grantConsent } from './consent.ts';
 import type { Consent } from './consent.ts';
 import { closeEntry } from './token-store.ts';
@@ -49,7 +49,7 @@ export class Redemption<R extends { readonly outcome: string }> {
   /**
    * Returns the consent to make the change: the only maker of one. The change as planned again has to be the approved one, and the
    * policy, which may have been edited since, has to accept how it was approved.
-   * @throws ToolError `plan-changed`, which ends the token; `policy-broken` or `audit-unavailable`, which leave it valid.
+   * @throws ToolError `plan-changed` or `token-used`, which end the token; `policy-broken` or `audit-unavailable`, which leave it valid.
    */
   grant(planned: PendingChange): Consent {
     const { entry, level, policy, journal, now } = this.#parts;
@@ -63,7 +63,7 @@ export class Redemption<R extends { readonly outcome: string }> {
       closeEntry(entry, error);
       throw error;
     }
-    journal.approved(entry, level);
+    this.#spend(() => journal.approved(entry, level));
     this.#grantedAt = now();
     const { operation, argv } = entry.change;
     return grantConsent({ operation, level, planDigest: digestChange(entry.change), argv });
@@ -97,6 +97,22 @@ export class Redemption<R extends { readonly outcome: string }> {
     }
     this.#settle?.reject(error);
     return error;
+  }
+
+  /** Ends the token for all processes before the line is written: of several processes, one makes the change. */
+  #spend(writeLine: () => void): void {
+    const { entry } = this.#parts;
+    if (entry.file?.end() === false) {
+      const error = tokenEndedElsewhere();
+      closeEntry(entry, error);
+      throw error;
+    }
+    try {
+      writeLine();
+    } catch (error) {
+      entry.file?.reopen();
+      throw error;
+    }
   }
 
   #durationMs(): number {

@@ -1,6 +1,7 @@
 import type { ToolError } from '../../core/errors.ts';
 import type { PendingChange, ConsentLevel } from '../../core/change.ts';
-import { nonceUnknown, tokenExpired, tokenUnknown, usedUp } from './consent-errors.ts';
+import { nonceUnknown, tokenEndedElsewhere, tokenExpired, tokenUnknown, usedUp } from './consent-errors.ts';
+import type { TokenFile, TokenFiles } from './token-files.ts';
 import { createToken, findByFingerprint, fingerprintToken, createNonce, fingerprintNonce } from './token.ts';
 
 /** The state of a token. */
@@ -36,6 +37,8 @@ export interface TokenEntry<R> {
   readonly expiresAtMs: number;
   /** Present if the change is shown in a card. Its nonce lives and ends with the token. */
   readonly card?: { readonly fingerprint: Buffer; wrongNames: number };
+  /** Present if other processes can redeem the token. */
+  readonly file?: TokenFile;
   state: TokenState<R>;
   /** The audit log has the line that the change was requested. */
   asked: boolean;
@@ -49,9 +52,11 @@ export interface TokenStoreOptions {
   readonly maxResults: number;
   /** How many tokens are remembered after their end. */
   readonly maxClosed: number;
+  /** Stores tokens for the next process. */
+  readonly files?: TokenFiles | undefined;
 }
 
-/** Keeps tokens in memory only, by their fingerprint and within bounds. */
+/** Keeps tokens by their fingerprint and within bounds. */
 export class TokenStore<R> {
   readonly #options: TokenStoreOptions;
   /** In the order of minting, so that the oldest come first. */
@@ -67,25 +72,48 @@ export class TokenStore<R> {
   ): { token: string; nonce: string | undefined; entry: TokenEntry<R> } {
     const token = createToken();
     const nonce = card ? createNonce() : undefined;
+    const { files, lifeMs } = this.#options;
+    // A card belongs to this process: its click must not be overtaken by the token in another one.
+    const file = card ? undefined : files?.save(token, change);
+    const entry = this.#keep(token, change, {
+      remainingMs: lifeMs,
+      ...(file === undefined ? {} : { file }),
+      ...(nonce === undefined ? {} : { card: { fingerprint: fingerprintNonce(nonce), wrongNames: 0 } }),
+    });
+    return { token, nonce, entry };
+  }
+
+  /** @throws ToolError `token-unknown`, `token-expired`, or `token-used` if another process has ended the token */
+  find(token: string): TokenEntry<R> {
+    const entry = findByFingerprint(this.#entries, fingerprintToken(token)) ?? this.#load(token);
+    if (entry === undefined) throw tokenUnknown();
+    if (entry.state.kind === 'pending' && entry.file?.isOpen() === false) closeEntry(entry, tokenEndedElsewhere());
+    return this.#unexpired(entry);
+  }
+
+  #load(token: string): TokenEntry<R> | undefined {
+    const stored = this.#options.files?.load(token);
+    return stored && this.#keep(token, stored.change, stored);
+  }
+
+  #keep(
+    token: string,
+    change: PendingChange,
+    { remainingMs, file, card }: { readonly remainingMs: number } & Pick<TokenEntry<R>, 'file' | 'card'>,
+  ): TokenEntry<R> {
     const entry: TokenEntry<R> = {
       fingerprint: fingerprintToken(token),
       id: createToken().slice(0, 7),
       change,
-      expiresAtMs: this.#options.now() + this.#options.lifeMs,
-      ...(nonce === undefined ? {} : { card: { fingerprint: fingerprintNonce(nonce), wrongNames: 0 } }),
+      expiresAtMs: this.#options.now() + remainingMs,
+      ...(card === undefined ? {} : { card }),
+      ...(file === undefined ? {} : { file }),
       state: { kind: 'pending', asking: { kind: 'not-asked' } },
       asked: false,
     };
     this.#entries.add(entry);
     this.#prune();
-    return { token, nonce, entry };
-  }
-
-  /** @throws ToolError `token-unknown` or `token-expired` */
-  find(token: string): TokenEntry<R> {
-    const entry = findByFingerprint(this.#entries, fingerprintToken(token));
-    if (entry === undefined) throw tokenUnknown();
-    return this.#unexpired(entry);
+    return entry;
   }
 
   /** Finds a change by the nonce of its card. @throws ToolError as `find` does */
@@ -98,9 +126,10 @@ export class TokenStore<R> {
     return this.#unexpired(found.entry);
   }
 
-  /** Expires every pending token. */
+  /** Closes every pending token in this process. The next one can redeem those with a file. */
   close(): void {
-    for (const entry of this.#inState('pending')) expire(entry, 'The server is shutting down.');
+    for (const entry of this.#inState('pending'))
+      leaveEntry(entry, tokenExpired(entry.change, 'The server is shutting down.'));
   }
 
   #inState(...kinds: readonly TokenState<R>['kind'][]): TokenEntry<R>[] {
@@ -131,8 +160,13 @@ function expire<R>(entry: TokenEntry<R>, why: string): ToolError {
   return error;
 }
 
-/** Ends a token, and closes the dialog that may be open for it. */
+/** Ends a token in every process, and closes the dialog that may be open for it. */
 export function closeEntry<R>(entry: TokenEntry<R>, why: ToolError): void {
+  entry.file?.end();
+  leaveEntry(entry, why);
+}
+
+function leaveEntry<R>(entry: TokenEntry<R>, why: ToolError): void {
   const { state } = entry;
   entry.state = { kind: 'closed', why };
   if (state.kind === 'pending' && state.asking.kind === 'dialog') state.asking.abort.abort();

@@ -192,7 +192,7 @@ test('standard output closed in an apply: it is executed once and recorded, and 
   expect(await auditOf(name)).toEqual(['asked', 'approved', 'done']);
 });
 
-test('SIGKILL in an apply: dstack finishes it, and the next server reports an unknown token and makes no second run', async () => {
+test('SIGKILL in an apply: dstack finishes it, and the next server reports a used token and makes no second run', async () => {
   const server = start();
   const token = await planWith(server);
   const release = holdSubmission();
@@ -209,8 +209,8 @@ test('SIGKILL in an apply: dstack finishes it, and the next server reports an un
   expect(refused['summary']).toMatch(
     new RegExp(`An earlier server of yours ended while .*create task ${name} in project .*\\. The run ${name} is `),
   );
-  expect(refused).toMatchObject({ outcome: 'refused', code: 'token-unknown' });
-  expect(refused['summary']).toMatch(/restarted since/);
+  expect(refused).toMatchObject({ outcome: 'refused', code: 'token-used' });
+  expect(refused['summary']).toMatch(/another dstack-mcp process has used it/);
   expect(refused['next']).toMatch(/ps/);
   const found = (await next.call('get', { name })).facts;
   expect(found['outcome']).toBe('done');

@@ -6,6 +6,7 @@ import {
   nonceUnknown,
   personNeeded,
   planChanged,
+  tokenEndedElsewhere,
   tokenExpired,
   tokenUnknown,
   usedUp,
@@ -111,10 +112,17 @@ test.each<[string, () => ToolError, string, string, string]>([
     'Call plan again and show the user its result before you continue.',
   ],
   [
+    'a token that another process has ended',
+    () => tokenEndedElsewhere(),
+    'token-used',
+    'This token is no longer valid: another dstack-mcp process has used it, or the user declined there. This call changed nothing.',
+    'Check the current state with ps, get, fleet or list before anything else.',
+  ],
+  [
     'an unknown token',
     () => tokenUnknown(),
     'token-unknown',
-    "Unknown token: this server didn't issue it, or was restarted since. This call changed nothing.",
+    "Unknown token: this server didn't issue it, or your client starts a new server for each call and the token couldn't be stored between them. This call changed nothing.",
     'If it was used before without an answer, that change may have been made: check with ps, get or fleet. Otherwise copy the token from the preview unchanged; if there is none, call plan (or stop, delete without a token) to get one.',
   ],
 ])(

@@ -1,0 +1,93 @@
+import * as z from 'zod';
+import type {
+  ApplyRequest,
+  Binding,
+  ConsentSummary,
+  DeleteByFile,
+  DeleteByName,
+  Operation,
+  PendingChange,
+  StopRequest,
+} from '../../core/change.ts';
+
+/** A schema for each property of a type, optional ones included: the compiler reports one that was added later. */
+type Schemas<T> = Record<keyof T, z.ZodType>;
+
+const texts = z.array(z.string());
+const project = z.string().optional();
+const resource = z.strictObject({ kind: z.string(), name: z.string().optional() });
+
+const request = z.union([
+  z.strictObject({
+    tool: z.literal('apply'),
+    file: z.string(),
+    project,
+    extraFlags: z.record(z.string(), z.unknown()).optional(),
+    agreement: z.literal(true).exactOptional(),
+  } satisfies Schemas<ApplyRequest>),
+  z.strictObject({
+    tool: z.literal('stop'),
+    run: z.string(),
+    abort: z.boolean(),
+    project,
+  } satisfies Schemas<StopRequest>),
+  z.strictObject({ tool: z.literal('delete'), file: z.string(), project } satisfies Schemas<DeleteByFile>),
+  z.strictObject({
+    tool: z.literal('delete'),
+    kind: z.enum(['fleet', 'instance', 'volume', 'gateway']),
+    name: z.string(),
+    instance: z.number().optional(),
+    project,
+  } satisfies Schemas<DeleteByName>),
+]);
+
+const operations = {
+  create: 'create',
+  update: 'update',
+  replace: 'replace',
+  stop: 'stop',
+  abort: 'abort',
+  delete: 'delete',
+  send: 'send',
+} as const satisfies { readonly [O in Operation]: O };
+
+const binding = z.strictObject({
+  tool: z.enum(['apply', 'stop', 'delete']),
+  resource,
+  project: z.string(),
+  server: z.string(),
+  cwd: z.string(),
+  files: z.record(z.string(), z.string()),
+  present: z.string().nullable(),
+  affected: texts,
+  pricePerHour: z.number().nullable(),
+  mostPerHour: z.number().nullable(),
+  cliVersion: z.string(),
+  requests: z.string().nullable(),
+} satisfies Schemas<Binding>);
+
+const summary = z.strictObject({
+  action: z.string(),
+  resource,
+  project: z.string(),
+  server: z.string(),
+  price: z.string().optional(),
+  pricePerHour: z.number().optional(),
+  totalPrice: z.union([z.number(), z.literal('unlimited'), z.literal('unknown')]).optional(),
+  flags: texts.optional(),
+  losses: texts,
+  access: texts.optional(),
+  sends: texts.optional(),
+  warnings: texts,
+} satisfies Schemas<ConsentSummary>);
+
+/** A pending change as another process wrote it. An unknown property fails: a newer server may bind more than this one compares. */
+export const pendingChangeSchema = z.strictObject({
+  request,
+  operation: z.enum(operations),
+  argv: texts,
+  binding,
+  summary,
+  nameToType: z.string().optional(),
+  reachesServer: z.boolean().optional(),
+} satisfies Schemas<PendingChange>) satisfies z.ZodType<PendingChange>;

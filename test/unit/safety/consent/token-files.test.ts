@@ -1,0 +1,267 @@
+import {
+  chmodSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { PendingChange } from '../../../../src/core/change.ts';
+import { ToolError } from '../../../../src/core/errors.ts';
+import { TokenFiles } from '../../../../src/safety/consent/token-files.ts';
+import { createToken } from '../../../../src/safety/consent/token.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
+import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
+import { emptyFolder } from '../../../support/temporary-folders.ts';
+
+const LIFE_MS = 600_000;
+
+/** Returns the files of a folder as each of its processes sees them, with clocks that a test sets. */
+function setUpFiles(tokenFolder = path.join(emptyFolder(), 'tokens')) {
+  const clocks = { wall: 1_000_000_000, sinceBoot: 50_000 };
+  const open = (): TokenFiles =>
+    new TokenFiles({
+      folder: tokenFolder,
+      lifeMs: LIFE_MS,
+      wall: () => clocks.wall,
+      sinceBoot: () => clocks.sinceBoot,
+    });
+  const names = (): string[] => readdirSync(tokenFolder).filter((name) => name !== 'key');
+  const only = (): string => path.join(tokenFolder, names()[0] ?? '');
+  return { tokenFolder, clocks, open, names, only };
+}
+
+/** Returns two processes of one user with one state folder. */
+function twoProcesses() {
+  const tokenFolder = path.join(emptyFolder(), 'tokens');
+  return { tokenFolder, first: setUp({ tokenFolder }), second: setUp({ tokenFolder }) };
+}
+
+/** Returns the code that a token is refused with, or its state. */
+function load(files: TokenFiles, token: string): unknown {
+  try {
+    return files.load(token)?.change;
+  } catch (error) {
+    return error instanceof ToolError ? error.code : error;
+  }
+}
+
+describe('a token of a process that has ended', () => {
+  test('is redeemed by the next one, once, for exactly the change that was shown', async () => {
+    const { first, second, tokenFolder } = twoProcesses();
+    const change = pendingChange();
+    const token = first.mint(change);
+    await first.gate.close();
+    second.setWorld(change);
+    expect(await second.gate.redeem(token, ask(), second.steps)).toMatchObject({ kind: 'redeemed', level: 'token' });
+    expect(second.consents).toHaveLength(1);
+    expect(second.audit.map(({ event }) => event)).toEqual(['asked', 'approved', 'done']);
+    const third = setUp({ tokenFolder });
+    expect(await refusal(third.gate.redeem(token, ask(), third.steps))).toMatchObject({ code: 'token-used' });
+    expect(third.consents).toHaveLength(0);
+  });
+
+  test.each<[string, PendingChange]>([
+    ['a stop', { ...pendingChange({ operation: 'stop' }), request: { tool: 'stop', run: 'train', abort: false } }],
+    [
+      'the deletion of an instance',
+      {
+        ...pendingChange({ operation: 'delete', nameToType: 'gpus' }),
+        request: { tool: 'delete', kind: 'instance', name: 'gpus', instance: 0 },
+      },
+    ],
+    [
+      'a deletion by file',
+      { ...pendingChange({ operation: 'delete' }), request: { tool: 'delete', file: 'train.dstack.yml' } },
+    ],
+    [
+      'an apply with flags',
+      {
+        ...pendingChange({ summary: { flags: ['--spot'], totalPrice: 'unlimited' } }),
+        request: { tool: 'apply', file: 'a', extraFlags: { '--spot': true } },
+      },
+    ],
+  ])('keeps every property of %s', (_what, change) => {
+    const { open } = setUpFiles();
+    const token = createToken();
+    open().save(token, change);
+    expect(open().load(token)?.change).toEqual(change);
+  });
+
+  test('is refused if the plan has changed, and ended', async () => {
+    const { first, second } = twoProcesses();
+    const token = first.mint();
+    second.setWorld(pendingChange({ binding: { mostPerHour: 2 } }));
+    expect(await refusal(second.gate.redeem(token, ask(), second.steps))).toMatchObject({ code: 'plan-changed' });
+    expect(await refusal(first.gate.redeem(token, ask(), first.steps))).toMatchObject({ code: 'token-used' });
+    expect([...first.consents, ...second.consents]).toEqual([]);
+  });
+
+  test('has no approval of the first one: a person is asked again', async () => {
+    const { first, second } = twoProcesses();
+    const token = first.mint();
+    first.setWorld(new Error('dstack can’t be reached'));
+    const form = ask({ canAskPerson: true });
+    const asked = await first.gate.redeem(token, form, first.steps);
+    if (asked.kind !== 'question') throw new Error(`expected a question, got ${asked.kind}`);
+    const approved = { ...form, answer: yes(asked.nonce) };
+    await expect(first.gate.redeem(token, approved, first.steps)).rejects.toThrow('reached');
+    expect(await second.gate.redeem(token, form, second.steps)).toMatchObject({ kind: 'question' });
+  });
+});
+
+describe('of several processes with one token', () => {
+  test('one makes the change, although all have planned it again', async () => {
+    const { first, second } = twoProcesses();
+    const token = first.mint();
+    const steps = {
+      ...second.steps,
+      replan: async () => (await first.gate.redeem(token, ask(), first.steps), pendingChange()),
+    };
+    expect(await refusal(second.gate.redeem(token, ask(), steps))).toMatchObject({ code: 'token-used' });
+    expect(first.consents).toHaveLength(1);
+    expect(second.consents).toHaveLength(0);
+    expect(second.audit.map(({ event }) => event)).toEqual(['asked', 'refused']);
+  });
+
+  test('none makes it after the user declined in one', async () => {
+    const { first, second } = twoProcesses();
+    const token = first.mint();
+    const form = ask({ canAskPerson: true });
+    const asked = await first.gate.redeem(token, form, first.steps);
+    if (asked.kind !== 'question') throw new Error(`expected a question, got ${asked.kind}`);
+    expect(await second.gate.redeem(token, form, second.steps)).toMatchObject({ kind: 'question' });
+    const no = { ...form, answer: yes(asked.nonce, { approve: false }) };
+    expect(await refusal(first.gate.redeem(token, no, first.steps))).toMatchObject({ code: 'person-declined' });
+    expect(await refusal(second.gate.redeem(token, form, second.steps))).toMatchObject({ code: 'token-used' });
+  });
+
+  test('the token stays valid if the audit log can’t be written', async () => {
+    const tokenFolder = path.join(emptyFolder(), 'tokens');
+    let broken = true;
+    const write = ({ event }: { event: string }): void => {
+      if (broken && event === 'approved') throw new ToolError('audit-unavailable', 'The disk is full.', '');
+    };
+    const first = setUp({ tokenFolder, audit: { write } });
+    const token = first.mint();
+    expect(await refusal(first.gate.redeem(token, ask(), first.steps))).toMatchObject({ code: 'audit-unavailable' });
+    broken = false;
+    const second = setUp({ tokenFolder });
+    expect(await second.gate.redeem(token, ask(), second.steps)).toMatchObject({ kind: 'redeemed' });
+  });
+
+  test('a change that is shown in a card stays with the process of the card', async () => {
+    const { first, second } = twoProcesses();
+    const { token } = first.show();
+    expect(await refusal(second.gate.redeem(token, ask(), second.steps))).toMatchObject({ code: 'token-unknown' });
+  });
+});
+
+describe('the file of a token', () => {
+  test('is private, and shows neither the token nor the change', () => {
+    const { tokenFolder, open, only } = setUpFiles();
+    const token = createToken();
+    open().save(token, pendingChange());
+    const modes = [tokenFolder, only(), path.join(tokenFolder, 'key')].map((name) => statSync(name).mode & 0o777);
+    if (process.platform !== 'win32') expect(modes).toEqual([0o700, 0o600, 0o600]);
+    const text = `${only()} ${readFileSync(only(), 'latin1')}`;
+    expect(text).not.toContain('train');
+    expect(text).not.toContain(token.slice(0, 7));
+  });
+
+  test.each<[string, (files: ReturnType<typeof setUpFiles>) => void]>([
+    [
+      'was changed',
+      ({ only }) => {
+        const content = readFileSync(only());
+        content[content.length - 1] = (content.at(-1) ?? 0) ^ 1;
+        writeFileSync(only(), content);
+      },
+    ],
+    ['was cut short', ({ only }) => writeFileSync(only(), readFileSync(only()).subarray(0, 40))],
+    ['is empty', ({ only }) => writeFileSync(only(), '')],
+    ['can be read by others', ({ only }) => chmodSync(only(), 0o644)],
+    [
+      'is a link',
+      ({ only, tokenFolder }) => {
+        const name = path.basename(only());
+        renameSync(only(), path.join(tokenFolder, 'elsewhere'));
+        symlinkSync('elsewhere', path.join(tokenFolder, name));
+      },
+    ],
+    ['was sealed with another key', ({ tokenFolder }) => rmSync(path.join(tokenFolder, 'key'))],
+    ['has a key of another length', ({ tokenFolder }) => writeFileSync(path.join(tokenFolder, 'key'), 'short')],
+  ])('is not believed if it %s', (_what, damage) => {
+    const files = setUpFiles();
+    const token = createToken();
+    files.open().save(token, pendingChange());
+    expect(files.open().load(token)).toBeDefined();
+    damage(files);
+    expect(files.open().load(token)).toBeUndefined();
+  });
+
+  test('of one token doesn’t open with another', () => {
+    const files = setUpFiles();
+    const [mine, other] = [createToken(), createToken()];
+    files.open().save(mine, pendingChange());
+    const name = files.only();
+    files.open().save(other, pendingChange({ operation: 'stop' }));
+    const otherName = files.names().find((one) => !name.endsWith(one)) ?? '';
+    renameSync(path.join(files.tokenFolder, otherName), name);
+    expect(load(files.open(), mine)).toBeUndefined();
+  });
+
+  test.each<[string, number, number, unknown]>([
+    ['within its time', LIFE_MS - 1, LIFE_MS - 1, pendingChange()],
+    ['after its time', LIFE_MS, LIFE_MS, 'token-expired'],
+    ['after its time, with the wall clock set back', 1_000, LIFE_MS, 'token-expired'],
+    ['with the wall clock set back before its creation', -1_000, 1_000, 'token-expired'],
+    ['after a restart of the computer', 60_000, -49_000, 'token-expired'],
+  ])('%s', (_when, wall, sinceBoot, expected) => {
+    const { open, clocks } = setUpFiles();
+    const token = createToken();
+    open().save(token, pendingChange());
+    clocks.wall += wall;
+    clocks.sinceBoot += sinceBoot;
+    expect(load(open(), token)).toEqual(expected);
+  });
+
+  test('that another process loads expires when it would have in the first one', () => {
+    const { open, clocks } = setUpFiles();
+    const token = createToken();
+    open().save(token, pendingChange());
+    clocks.wall += 60_000;
+    clocks.sinceBoot += 90_000;
+    expect(open().load(token)?.remainingMs).toBe(LIFE_MS - 90_000);
+  });
+
+  test('is removed a day later, when the next token is stored', () => {
+    const { tokenFolder, open, clocks, names } = setUpFiles();
+    clocks.wall = Date.now();
+    open().save(createToken(), pendingChange())?.end();
+    // The folder may have been the user's before.
+    writeFileSync(path.join(tokenFolder, 'notes.txt'), '');
+    clocks.wall += 25 * 3_600_000;
+    const token = createToken();
+    open().save(token, pendingChange());
+    expect(names()).toHaveLength(2);
+    expect(names()).toContain('notes.txt');
+    expect(load(open(), token)).toEqual(pendingChange());
+  });
+
+  test('is not written into a full folder or one that can’t be created: the token is valid in its process only', async () => {
+    const { tokenFolder, clocks, open } = setUpFiles();
+    clocks.wall = Date.now();
+    open().save(createToken(), pendingChange());
+    for (let count = 0; count < 512; count += 1) writeFileSync(path.join(tokenFolder, `${count}.ended`), '');
+    expect(open().save(createToken(), pendingChange())).toBeUndefined();
+    const file = path.join(tokenFolder, 'key');
+    const alone = setUp({ tokenFolder: path.join(file, 'tokens') });
+    const token = alone.mint();
+    expect(await alone.gate.redeem(token, ask(), alone.steps)).toMatchObject({ kind: 'redeemed' });
+  });
+});
