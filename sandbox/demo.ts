@@ -63,11 +63,17 @@ const STEPS: readonly Step[] = [
   },
 ];
 
-const NEXT_STEPS = `
-── What to do next ──
-Add dstack-mcp to your MCP client:   dstack-mcp setup --list
-Check your own dstack setup:         dstack-mcp doctor
-Keep a sandbox running to try it in: dstack-mcp sandbox`;
+/** Returns the commands to try next, as they work from here. */
+export function nextSteps(server: string, cwd = process.cwd()): string {
+  const inPackage = /[/\\](?:_npx|node_modules)[/\\]/.test(server);
+  const command = inPackage ? 'npx -y dstack-mcp' : `node ${path.relative(cwd, server)}`;
+  return [
+    '── What to do next ──',
+    `Add dstack-mcp to your MCP client:   ${command} setup --list`,
+    `Check your own dstack setup:         ${command} doctor`,
+    `Keep a sandbox running to try it in: ${command} sandbox`,
+  ].join('\n');
+}
 
 /**
  * Runs an end-to-end demo against the sandbox and prints it as it happens. Stops at a step with an unexpected outcome. Returns the exit
@@ -108,7 +114,7 @@ export async function runDemo({ print, signal, server, cacheFolder }: DemoOption
   print('\n── How long it took ──');
   for (const line of timings) print(line);
   print(`${'total'.padEnd(60)} ${formatSeconds(startedAt)}`);
-  print(NEXT_STEPS);
+  print(`\n${nextSteps(server)}`);
   return 0;
 }
 

@@ -10,6 +10,12 @@ const onOff = word
   .transform((value) => value === 'on' || value === 'true' || value === '1' || value === 'yes');
 const warmMode = z.union([word.pipe(z.literal('spare')), onOff.transform((on) => (on ? 'on' : 'off'))]);
 
+/** The settings of the bundle are switches and free texts: there it is the switch whether a person is necessary. */
+const confirmLevel = z
+  .string()
+  .transform((text) => (text === 'true' ? 'person' : text === 'false' ? 'ask' : text))
+  .pipe(z.enum(['ask', 'person', 'token']));
+
 /** Every setting: its texts for `--help` and the documentation, and the schema of its value. */
 const SETTINGS = {
   cli: {
@@ -58,7 +64,7 @@ const SETTINGS = {
     env: 'DSTACK_MCP_CONFIRM',
     meaning: 'approval that a change needs: ask (a person if one can be asked, otherwise the token), person, token',
     shown: 'ask',
-    read: z.enum(['ask', 'person', 'token']),
+    read: confirmLevel,
   },
   policy: {
     option: '--policy',
@@ -74,7 +80,7 @@ const SETTINGS = {
     env: 'DSTACK_MCP_MAX_PRICE',
     meaning: 'maximum price of a run or fleet in dollars per hour, all nodes together',
     shown: 'none',
-    read: z.coerce.number('expected a number').nonnegative(),
+    read: z.coerce.number('expected a number').nonnegative('expected 0 or more'),
   },
   dialog: {
     option: '--dialog',
@@ -114,7 +120,7 @@ const SETTINGS = {
     env: 'DSTACK_MCP_TIMEOUT',
     meaning: 'seconds after which a call returns what it has so far',
     shown: '45',
-    read: z.coerce.number('expected a number').min(5).max(3600),
+    read: z.coerce.number('expected a number').min(5, 'expected at least 5').max(3600, 'expected at most 3600'),
   },
   maxUpload: {
     option: '--max-upload',

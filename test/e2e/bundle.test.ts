@@ -80,7 +80,7 @@ test('the unpacked bundle plans a run when its manifest starts it with an empty 
   const { folder } = await unpackInEmptyFolder();
   const manifest = manifestSchema.parse(JSON.parse(await readFile(path.join(folder, 'manifest.json'), 'utf8')));
   const home = await createTestHome();
-  const settings = { cli: home.env['DSTACK_MCP_CLI'] ?? '', workspace: home.workspace, project: '', confirm: 'ask' };
+  const settings = { cli: home.env['DSTACK_MCP_CLI'] ?? '', workspace: home.workspace, project: '', confirm: 'false' };
   const { args, env } = manifest.server.mcp_config;
   const [server = '', ...rest] = args.map((arg) => fillIn(arg, folder, settings));
   const client = await connect({
