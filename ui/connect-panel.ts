@@ -1,6 +1,7 @@
 import { copyRow } from './copy.ts';
 import { el, fill } from './dom.ts';
 import type { PollResult } from './poller.ts';
+import { exampleRequest } from './run-facts.ts';
 import type { RunDetails } from './run-facts.ts';
 import type { Card, View } from './view.ts';
 
@@ -30,22 +31,14 @@ export function createConnectPanel(card: Card, name: string, run: () => RunDetai
   return { root, end };
 }
 
-/** Matches addresses that need no escaping inside single quotes. */
-const PLAIN_ADDRESS = /^https?:\/\/[\w.:/?&=%~+-]+$/;
-
 function connectionRows({ host }: Card, run: RunDetails | undefined): readonly HTMLElement[] {
   if (run === undefined) return [];
-  const { serviceUrl, isServiceOnServer, model, modelUrl, ideUrl, sshCommand, ports } = run;
-  // Whoever runs the example must not send the token to an address that only the server vouches for.
-  const call =
-    serviceUrl !== undefined && PLAIN_ADDRESS.test(serviceUrl)
-      ? `curl ${isServiceOnServer === true ? '-H "Authorization: Bearer $DSTACK_TOKEN" ' : ''}'${serviceUrl}'`
-      : undefined;
+  const { serviceUrl, model, modelUrl, ideUrl, sshCommand, ports } = run;
   const addresses: readonly (readonly [string, string | undefined])[] = [
     ['Service', serviceUrl],
     ['Model', model],
     ['OpenAI-compatible URL', modelUrl],
-    ['Example request', call],
+    ['Example request', exampleRequest(run)],
     ['Editor', ideUrl],
     ['SSH', sshCommand],
     [

@@ -27,7 +27,8 @@ export interface RunDetails extends RunRow {
   readonly pull?: PullProgress;
   readonly jobs: readonly { readonly name: string; readonly status: string; readonly note?: string }[];
   readonly serviceUrl?: string;
-  readonly isServiceOnServer?: boolean;
+  /** A service on the user's own dstack server, which asks for their token. */
+  readonly takesToken?: boolean;
   readonly model?: string;
   readonly modelUrl?: string;
   readonly ideUrl?: string;
@@ -103,7 +104,7 @@ function readRunDetails(run: Facts): RunDetails | undefined {
       ...optional('note', textOf(job, 'error') ?? textOf(job, 'terminationReason')),
     })),
     ...optional('serviceUrl', textOf(run, 'serviceUrl')),
-    ...optional('isServiceOnServer', run['isServiceOnServer'] === true ? true : undefined),
+    ...optional('takesToken', run['isServiceOnServer'] === true && run['auth'] !== false ? true : undefined),
     ...optional('model', textOf(run, 'model')),
     ...optional('modelUrl', textOf(run, 'modelUrl')),
     ...optional('ideUrl', textOf(run, 'ideUrl')),
@@ -113,6 +114,15 @@ function readRunDetails(run: Facts): RunDetails | undefined {
       return inside === undefined ? [] : { port: inside, ...optional('localPort', numberOf(port, 'localPort')) };
     }),
   };
+}
+
+/** Matches addresses that need no escaping inside single quotes. */
+const PLAIN_ADDRESS = /^https?:\/\/[\w.:/?&=%~+-]+$/;
+
+/** Returns a command that calls the service. Whoever runs it must not send the token to an address that only the server vouches for. */
+export function exampleRequest({ serviceUrl, takesToken }: RunDetails): string | undefined {
+  if (serviceUrl === undefined || !PLAIN_ADDRESS.test(serviceUrl)) return undefined;
+  return `curl ${takesToken === true ? '-H "Authorization: Bearer $DSTACK_TOKEN" ' : ''}'${serviceUrl}'`;
 }
 
 /** Reads `extracted 1.35, downloaded 1.79 of ≥1.86 GB`. Download and extraction count as one half each. */

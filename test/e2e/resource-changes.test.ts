@@ -223,6 +223,7 @@ test('a service is reachable at its reported URL', async () => {
   const { serviceUrl } = z.looseObject({ serviceUrl: z.url() }).parse(facts['run']);
   expect(facts['summary']).toContain(`curl ${serviceUrl}\n`);
   expect(text).toContain('auth: off');
+  expect(text).not.toContain('Authorization');
   const page = await until(
     () => fetch(serviceUrl),
     ({ ok }) => ok,

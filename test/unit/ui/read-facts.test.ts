@@ -4,7 +4,7 @@ import * as server from '../../../src/core/format-values.ts';
 import { barsOf, readChange, readView } from '../../../ui/card-facts.ts';
 import { createFormats, describeGpu, formatAge, formatClock, formatDollars, plural } from '../../../ui/format.ts';
 import { readHistories, readShare } from '../../../ui/metrics-history.ts';
-import { isOver, readEvents, readPull, readRunRows, toneOf } from '../../../ui/run-facts.ts';
+import { exampleRequest, isOver, readEvents, readPull, readRunRows, runOf, toneOf } from '../../../ui/run-facts.ts';
 import { sortRows } from '../../../ui/sort-rows.ts';
 import { toVisible, unfence } from '../../../ui/visible-text.ts';
 import { fixture as fixturePath } from '../../support/paths.ts';
@@ -35,6 +35,21 @@ describe('the view of a result', () => {
     expect(read({ ...card, nonce: 7 })).toBeUndefined();
     expect(read({ ...card, expiresAt: 'soon' })).toBeUndefined();
   });
+});
+
+test.each([
+  ['with the token, on the user’s own server', { isServiceOnServer: true, auth: true }, /Bearer/],
+  ['with the token, where dstack says nothing about `auth`', { isServiceOnServer: true }, /Bearer/],
+  ['without the token, with `auth: false`', { isServiceOnServer: true, auth: false }, /^curl 'http/],
+  ['without the token, on another server', { isServiceOnServer: false, auth: true }, /^curl 'http/],
+])('the example request calls a service %s', (_how, facts, expected) => {
+  const run = runOf({ run: { name: 'web', status: 'running', serviceUrl: 'http://127.0.0.1:3000/s', ...facts } });
+  expect(run && exampleRequest(run)).toMatch(expected);
+});
+
+test('there is no example request for an address that a shell could misread', () => {
+  const run = runOf({ run: { name: 'web', status: 'running', serviceUrl: "http://a/'$(id)'" } });
+  expect(run && exampleRequest(run)).toBeUndefined();
 });
 
 describe('untrusted text', () => {
