@@ -71,11 +71,30 @@ def validate(_script, _code):
         data = load_yaml(question["text"])
     except Exception as error:  # PyYAML raises other errors than its own, for an invalid date for instance
         return {"verdict": "unreadable", "text": str(error), "problems": []}
+    texts, problems = [], []
     try:
         _parse(question["kind"], data)
     except Exception as error:
-        return {"verdict": "invalid", "text": str(error), "problems": _problems(error, data)}
-    return {"verdict": "valid", "text": "", "problems": []}
+        texts, problems = [str(error)], _problems(error, data)
+    wrong_name = _name_error(data) if question["kind"] == "configuration" else None
+    if wrong_name is not None:
+        texts.append(wrong_name)
+        problems.append({"path": ["name"], "message": wrong_name, "kind": "value_error"})
+    return {"verdict": "invalid" if texts else "valid", "text": "\n".join(texts), "problems": problems}
+
+
+def _name_error(data):
+    """Returns why dstack's server would reject the name. The parser accepts any, so `dstack apply` fails only after it."""
+    from dstack._internal.core.services import validate_dstack_resource_name
+
+    name = data.get("name") if isinstance(data, dict) else None
+    if not isinstance(name, str):
+        return None
+    try:
+        validate_dstack_resource_name(name)
+    except Exception as error:
+        return str(error)
+    return None
 
 
 def load(_script, _code):

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { checkName } from '../../../src/dstack/argv/check-value.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { installedDstack, installedPython } from '../../support/installed-dstack.ts';
 import { makeWarmRunner } from '../../support/warm-test-runner.ts';
@@ -53,14 +54,48 @@ describe('a verdict', () => {
   });
 
   test('takes python: 3.10 as dstack does, also next to a problem, and advises to quote it', async () => {
-    const { problems, advice } = await check('type: task\nname: x\npython: 3.10\nmax_duraton: 2h\ncommands: [a]\n');
+    const { problems, advice } = await check('type: task\nname: train\npython: 3.10\nmax_duraton: 2h\ncommands: [a]\n');
     expect(problems.map(({ path: place }) => place)).toEqual(['max_duraton']);
     expect(advice).toMatchObject([{ id: 'unquoted-version', line: 3 }]);
   });
 
   test('does not advise to add a property whose name is misspelled', async () => {
-    const { advice } = await check('type: fleet\nname: f\nnodes: 0..2\nidle_duraton: 10m\n');
+    const { advice } = await check('type: fleet\nname: pool\nnodes: 0..2\nidle_duraton: 10m\n');
     expect(advice).toEqual([]);
+  });
+
+  test.for([
+    ['My_Run', true],
+    ['a', true],
+    ['1st', true],
+    [`a${'b'.repeat(41)}`, true],
+    ['train-1', false],
+    [`a${'b'.repeat(40)}`, false],
+  ] as const)('rejects a name that dstack’s server would reject when it is planned: %s', async ([name, isWrong]) => {
+    const { verdict, problems } = await check(`type: task\nname: ${name}\ncommands: [a]\n`);
+    expect([verdict, problems.map(({ path: place }) => place)]).toEqual(
+      isWrong ? ['invalid', ['name']] : ['valid', []],
+    );
+    // The rule of the names that a call may have.
+    const isAccepted = (() => {
+      try {
+        return checkName(name) === name;
+      } catch {
+        return false;
+      }
+    })();
+    expect(isAccepted).toBe(!isWrong);
+  });
+
+  test('reports the name together with the other problems', async () => {
+    const { problems, transcript } = await check('type: task\nname: My_Run\nnodes: 0\ncommands: [a]\n');
+    expect(problems.map(({ path: place, position }) => [place, position.line])).toEqual([
+      ['name', 2],
+      ['nodes', 3],
+    ]);
+    expect(transcript.stdout).toContain(
+      "fix: Correct `name`: Resource name should match regex '^[a-z][a-z0-9-]{1,40}$'.",
+    );
   });
 
   test("lists only the variables that aren't set", async () => {

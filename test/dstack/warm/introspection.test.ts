@@ -68,7 +68,7 @@ describe('introspection', () => {
     ['type: task\ncommands: [echo hi]', 'valid', ''],
     ['type: task', 'invalid', 'Either `commands` or `image` must be set'],
     ['type: task\ncommands: [a]\nfoo: 1', 'invalid', /extra (?:inputs are|fields) not permitted/i],
-    ['type: fleet\nname: x\nnodes: 2', 'valid', ''],
+    ['type: fleet\nname: pool\nnodes: 2', 'valid', ''],
     ['a: b: c', 'unreadable', 'mapping values are not allowed here'],
     ['- 1', 'invalid', ''],
     ['', 'invalid', ''],
