@@ -16,6 +16,8 @@ _HAND_OVER = frozenset(["files/upload_archive", "repos/init", "repos/upload_code
 _SPECS = ("run_spec", "spec")
 # Properties of dstack's requests that carry a private key or a token: `ssh_key.private`, `repo_creds` of `repos/init`.
 _CREDENTIALS = frozenset(["private", "private_key", "oauth_token"])
+# cli/utils/updates.py: once a day, before the command, with an anonymous installation id. Nothing documented disables it.
+_UPDATE_CHECK = re.compile(r"https://get\.dstack\.ai/[\w-]+/latest-version(?:\?|$)")
 
 
 class Denied(Exception):
@@ -77,6 +79,9 @@ class Gate:
 
     def judge(self, request):
         """Returns what kind of request it is: its path, and what to do with the answer. Raises Denied."""
+        if _UPDATE_CHECK.match(request.url or ""):
+            # dstack goes on without an answer, and it isn't a part of the command: what was approved stays approved.
+            raise Denied("dstack-mcp did not send the update check.")
         path, project = self._locate(request)
         if path is None:
             return self._deny(request.url and urlsplit(request.url).hostname, "it goes to another host than dstack's server")

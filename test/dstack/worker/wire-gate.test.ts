@@ -146,6 +146,18 @@ test('nothing goes to another host, port or scheme than those of the server', as
   expect(received).toEqual([]);
 });
 
+test('the daily update check is not sent, and the approved change still is', async () => {
+  answers = { [`${MAIN}/runs/get_plan`]: { run_spec: SPEC } };
+  const update = 'https://get.dstack.ai/cli/latest-version?anonymous_installation_id=1&version=0.22.5';
+  const { events, results: statuses } = await send(await applyRule(SPEC), [
+    { path: '', url: update, method: 'GET' },
+    plan(SPEC),
+    apply(SPEC),
+  ]);
+  expect(statuses).toEqual(['Denied', '200', '200']);
+  expect(events.map(({ event }) => event)).toEqual(['plan', 'sent', 'answered']);
+});
+
 test('a plan is reported with the digest of its specification, independent of the order of its keys', async () => {
   const reordered = Object.fromEntries(Object.entries(SPEC).reverse());
   expect(await digestOf(reordered)).toBe(await digestOf(SPEC));

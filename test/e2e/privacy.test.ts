@@ -1,0 +1,78 @@
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import path from 'node:path';
+import { execa } from 'execa';
+import getPort from 'get-port';
+import { expect, onTestFinished, test } from 'vitest';
+import { stopRuns } from '../support/ask-server.ts';
+import { connect } from '../support/connect.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { waitForLog, waitForRun } from '../support/wait.ts';
+
+/** A proxy that records which hosts programs want to reach, and lets them reach none. */
+async function startRecordingProxy(): Promise<{ env: Record<string, string>; hosts: string[] }> {
+  const hosts: string[] = [];
+  const proxy = createServer((request, response) => {
+    hosts.push(request.url ?? '');
+    response.writeHead(502).end();
+  });
+  proxy.on('connect', (request, socket) => {
+    hosts.push(request.url ?? '');
+    socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
+  });
+  const port = await getPort({ host: '127.0.0.1' });
+  await new Promise<void>((resolve) => void proxy.listen(port, '127.0.0.1', resolve));
+  onTestFinished(() => void proxy.close());
+  const url = `http://127.0.0.1:${port}`;
+  const env = { HTTP_PROXY: url, HTTPS_PROXY: url, ALL_PROXY: url, NO_PROXY: '127.0.0.1,localhost' };
+  const inLowerCase = Object.entries(env).map(([name, value]) => [name.toLowerCase(), value]);
+  return { hosts, env: { ...env, ...Object.fromEntries(inLowerCase) } };
+}
+
+const lastCheck = (home: TestHome): string => path.join(home.home, '.cache', '.dstack', 'cli', 'last_check');
+
+test('the dstack CLI itself asks for updates once a day', async () => {
+  const home = await createTestHome();
+  const proxy = await startRecordingProxy();
+  await rm(lastCheck(home));
+  const options = { env: { ...home.env, ...proxy.env }, extendEnv: false, reject: false } as const;
+  await execa(home.env['DSTACK_MCP_CLI'] ?? '', ['ps'], options);
+  expect(proxy.hosts).toEqual(['get.dstack.ai:443']);
+  expect(existsSync(lastCheck(home))).toBe(true);
+});
+
+test.each(['on', 'off'])(
+  'no host but the dstack server is contacted by any tool, with every command the first one of the day (warm: %s)',
+  async (warm) => {
+    const home = await createTestHome();
+    const proxy = await startRecordingProxy();
+    const client = await connect({ env: { ...home.env, ...proxy.env, DSTACK_MCP_WARM: warm } });
+    const name = uniqueName('quiet');
+    onTestFinished(() => stopRuns(name));
+    const file = await home.write('quiet.dstack.yml', task(name));
+    const call = async (tool: string, input: Readonly<Record<string, unknown>> = {}) => {
+      await rm(lastCheck(home), { force: true });
+      const { facts, text } = await client.call(tool, input);
+      expect(facts['outcome'], `${tool}: ${text}`).toBe('done');
+      return facts;
+    };
+    await call('doctor');
+    await call('config', { action: 'validate', file });
+    const { token } = await call('plan', { file });
+    await call('apply', { token });
+    await waitForRun(client, name, 'running');
+    await waitForLog(client, name, 'the first line');
+    for (const tool of ['ps', 'fleet', 'offer', 'event']) await call(tool);
+    await call('logs', { run: name });
+    await call('metrics', { run: name });
+    await call('help', { command: 'apply' });
+    await call('list', { kind: 'volumes' });
+    await call('attach', { run: name });
+    await call('attach', { action: 'stop', run: name });
+    const preview = await call('stop', { run: name });
+    await call('stop', { token: preview['token'] });
+    expect(proxy.hosts).toEqual([]);
+  },
+);
