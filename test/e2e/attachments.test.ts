@@ -1,129 +1,48 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
-import getPort from 'get-port';
-import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { findTunnels } from '../../sandbox/end-tunnels.ts';
-import { checkArgv } from '../../src/dstack/argv/check-argv.ts';
-import type { FlagValue } from '../../src/dstack/argv/command.ts';
-import { createAttachments } from '../../src/attachments/attachments.ts';
-import type { Attachments, AttachmentsOptions } from '../../src/attachments/attachments.ts';
-import type { Attachment, Connection } from '../../src/attachments/attachment-view.ts';
 import { isAlive, lookUpProcess } from '../../src/attachments/process-identity.ts';
-import type { AttachOptions } from '../../src/attachments/start-attachment.ts';
-import { recordedCatalog, recordedPages } from '../support/recorded-catalog.ts';
-import { startTestSandbox } from '../support/start-test-sandbox.ts';
-import type { TestSandbox } from '../support/start-test-sandbox.ts';
+import { recordedPages } from '../support/recorded-catalog.ts';
 import { fixture } from '../support/paths.ts';
+import {
+  AttachmentsSetup,
+  connectionOf,
+  fetchText,
+  leaderOf,
+  mappedPort,
+  start,
+  untilTrue,
+} from '../support/set-up-attachments.ts';
 
-const catalog = recordedCatalog('0.22.5');
+const setup = new AttachmentsSetup();
 const isLinux = process.platform === 'linux';
-let sandbox: TestSandbox;
-let stateDir: string;
-let opened: Attachments[];
-let logged: string[];
-
-beforeAll(async () => {
-  sandbox = await startTestSandbox();
-  await startTask('web', { ports: [8123] });
-});
-afterAll(async () => {
-  await sandbox?.stop();
-});
-beforeEach(async () => {
-  stateDir = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-attach-'));
-  opened = [];
-  logged = [];
-});
-afterEach(async () => {
-  const attachments = open();
-  for (const { id } of await attachments.list()) await attachments.stop(id);
-  for (const each of opened) each.close();
-  await rm(stateDir, { recursive: true, force: true });
-});
-
-/** Creates the attachments of one server in the test's state folder. */
-function open(more: Partial<AttachmentsOptions> = {}): Attachments {
-  const log = pino({ level: 'warn' }, { write: (line: string) => void logged.push(line) });
-  const attachments = createAttachments({
-    stateDir,
-    executable: async () => sandbox.cli,
-    env: sandbox.env,
-    log,
-    ...more,
-  });
-  opened.push(attachments);
-  return attachments;
-}
-
-async function startTask(name: string, more: Record<string, unknown> = {}): Promise<void> {
-  await sandbox.apply({ type: 'task', name, commands: ['echo up', 'sleep infinity'], ...more });
-  await sandbox.waitFor(name, ({ status }) => status === 'running');
-}
-
-interface StartOptions extends Partial<AttachOptions> {
-  readonly ports?: readonly string[];
-}
-
-async function start(attachments: Attachments, run: string, { ports = [], ...options }: StartOptions = {}) {
-  const flags: Record<string, FlagValue> = { '--logs': true };
-  if (ports.length > 0) flags['--port'] = ports;
-  if (options.replica !== undefined) flags['--replica'] = options.replica;
-  const argv = await checkArgv({ command: 'attach', flags, positionals: [run] }, catalog);
-  return await attachments.start(argv, { run, deadlineMs: 60_000, ...options });
-}
-
-async function mappedPort(): Promise<{ readonly port: number; readonly mapping: string }> {
-  const port = await getPort();
-  return { port, mapping: `${port}:8123` };
-}
-
-function connectionOf({ state }: Attachment): Connection {
-  if (state.kind !== 'attached') throw new Error(`not attached: ${JSON.stringify(state)}`);
-  return state.connection;
-}
-
-async function leaderOf({ pid }: Attachment) {
-  const facts = pid === undefined ? undefined : await lookUpProcess(pid);
-  if (facts === undefined) throw new Error('dstack attach is not running');
-  return facts;
-}
-
-async function fetchText(port: number): Promise<string> {
-  return await (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).text();
-}
 
 /** Expects that nothing is attached anymore. */
 async function expectNothingLeft(port: number): Promise<void> {
-  expect(await findTunnels(sandbox.home)).toEqual([]);
+  expect(await findTunnels(setup.sandbox.home)).toEqual([]);
   await expect(fetchText(port)).rejects.toThrow('fetch failed');
 }
 
 async function readRecord(id: string): Promise<Record<string, unknown>> {
   const record: Record<string, unknown> = JSON.parse(
-    await readFile(path.join(stateDir, 'attachments', `${id}.json`), 'utf8'),
+    await readFile(path.join(setup.stateDir, 'attachments', `${id}.json`), 'utf8'),
   );
   return record;
 }
 
 async function writeRecord(id: string, record: Record<string, unknown>): Promise<void> {
-  await writeFile(path.join(stateDir, 'attachments', `${id}.json`), JSON.stringify(record));
-}
-
-async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await delay(20);
+  await writeFile(path.join(setup.stateDir, 'attachments', `${id}.json`), JSON.stringify(record));
 }
 
 describe('attaching', () => {
   test('forwards a port, enables ssh, runs in the background, and stops without stopping the run', async () => {
     const { port, mapping } = await mappedPort();
-    const attachments = open();
+    const attachments = setup.open();
     const { attachment, started } = await start(attachments, 'web', { ports: [mapping] });
     const connection = connectionOf(attachment);
     expect(started).toBe(true);
@@ -137,7 +56,7 @@ describe('attaching', () => {
     expect(await fetchText(port)).toContain('web');
     const [ssh = '', ...words] = (connection.sshCommand ?? '').split(' ');
     const { stdout } = await execa(ssh, [...words, 'echo from the job'], {
-      env: sandbox.env,
+      env: setup.sandbox.env,
       extendEnv: false,
       stdin: 'ignore',
     });
@@ -153,53 +72,53 @@ describe('attaching', () => {
     expect(await isAlive(leader)).toBe(false);
     await expectNothingLeft(port);
     expect(await attachments.list()).toEqual([]);
-    expect((await sandbox.run('web')).status).toBe('running');
-    expect(await readFile(path.join(sandbox.home, '.dstack', 'ssh', 'config'), 'utf8')).not.toContain('Host web');
+    expect((await setup.sandbox.run('web')).status).toBe('running');
+    expect(await readFile(path.join(setup.sandbox.home, '.dstack', 'ssh', 'config'), 'utf8')).not.toContain('Host web');
   });
   test('protects its files from other users', async () => {
     const { mapping } = await mappedPort();
-    const { attachment } = await start(open(), 'web', { ports: [mapping] });
-    const folder = path.join(stateDir, 'attachments');
+    const { attachment } = await start(setup.open(), 'web', { ports: [mapping] });
+    const folder = path.join(setup.stateDir, 'attachments');
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
     for (const name of await readdir(folder)) expect((await stat(path.join(folder, name))).mode & 0o777).toBe(0o600);
     expect(attachment.outputFile).toBe(path.join(folder, 'web.log'));
   });
   test('from two servers at once creates one attachment', async () => {
     const { mapping } = await mappedPort();
-    const servers = [open(), open()];
+    const servers = [setup.open(), setup.open()];
     const results = await Promise.all([...servers, ...servers].map((each) => start(each, 'web', { ports: [mapping] })));
     expect(results.filter(({ started }) => started)).toHaveLength(1);
     expect(new Set(results.map(({ attachment }) => attachment.pid)).size).toBe(1);
     for (const { attachment } of results) expect(attachment.state.kind).toBe('attached');
   });
   test('leaves nothing running if it is cancelled', async () => {
-    sandbox.controls.scenarios.set('slow-too', { pullMs: 600_000 });
-    await sandbox.apply({ type: 'task', name: 'slow-too', commands: ['sleep infinity'] });
-    const attachments = open();
+    setup.sandbox.controls.scenarios.set('slow-too', { pullMs: 600_000 });
+    await setup.sandbox.apply({ type: 'task', name: 'slow-too', commands: ['sleep infinity'] });
+    const attachments = setup.open();
     const controller = new AbortController();
     const starting = start(attachments, 'slow-too', { signal: controller.signal });
-    await until(async () => (await attachments.list())[0]?.pid !== undefined);
+    await untilTrue(async () => (await attachments.list())[0]?.pid !== undefined);
     const [attachment] = await attachments.list();
     controller.abort();
     await expect(starting).rejects.toMatchObject({ code: 'cancelled' });
     expect(attachment?.pid === undefined ? undefined : await lookUpProcess(attachment.pid)).toBeUndefined();
     expect(await attachments.list()).toEqual([]);
-    await sandbox.dstack('stop', 'slow-too', '-y', '--abort');
+    await setup.sandbox.dstack('stop', 'slow-too', '-y', '--abort');
   });
 });
 
 describe('when attaching fails', () => {
   test('a missing ssh or git is reported', async () => {
-    const env = { ...sandbox.env, PATH: stateDir };
-    const withoutGit = await start(open({ env }), 'web');
+    const env = { ...setup.sandbox.env, PATH: setup.stateDir };
+    const withoutGit = await start(setup.open({ env }), 'web');
     expect(withoutGit.attachment.state).toMatchObject({ kind: 'failed', failure: { reason: 'git-missing' } });
     const { stdout: git } = await execa('which', ['git']);
-    await symlink(git, path.join(stateDir, 'git'));
-    const { attachment } = await start(open({ env }), 'web');
+    await symlink(git, path.join(setup.stateDir, 'git'));
+    const { attachment } = await start(setup.open({ env }), 'web');
     expect(attachment.state).toMatchObject({ kind: 'failed', failure: { reason: 'ssh-missing', command: 'ssh -V' } });
   });
   test('an unknown run is reported', async () => {
-    const { attachment } = await start(open(), 'nosuch');
+    const { attachment } = await start(setup.open(), 'nosuch');
     expect(attachment.state).toMatchObject({
       kind: 'failed',
       failure: { reason: 'run-not-found', message: 'Run nosuch not found', command: 'dstack ps -a' },
@@ -207,7 +126,7 @@ describe('when attaching fails', () => {
   });
 
   test('a missing executable is reported', async () => {
-    const attachments = open({ executable: async () => '/nowhere/dstack' });
+    const attachments = setup.open({ executable: async () => '/nowhere/dstack' });
     await expect(start(attachments, 'web')).rejects.toMatchObject({ code: 'cli-not-found' });
     expect(await attachments.list()).toEqual([]);
   });
@@ -219,8 +138,8 @@ describe('after the server that attached has exited', () => {
     const program = fixture('attach', 'attach-and-say.ts');
     const child = spawn(process.execPath, ['--import', 'tsx', program], { stdio: ['pipe', 'pipe', 'inherit'] });
     const helpPage = recordedPages('0.22.5')['attach'];
-    const { cli, env } = sandbox;
-    child.stdin.end(JSON.stringify({ stateDir, cli, env, run: 'web', ports: [mapping], helpPage }));
+    const { cli, env } = setup.sandbox;
+    child.stdin.end(JSON.stringify({ stateDir: setup.stateDir, cli, env, run: 'web', ports: [mapping], helpPage }));
     const ended = once(child, 'exit').then(() => Promise.reject(new Error('the other server ended')));
     await Promise.race([once(child.stdout, 'data'), ended]);
     ended.catch(() => undefined);
@@ -235,7 +154,7 @@ describe('after the server that attached has exited', () => {
     await exited;
     expect(await fetchText(port)).toContain('web');
 
-    const next = open();
+    const next = setup.open();
     const [attachment] = await next.list();
     if (attachment === undefined) throw new Error('the attachment was not found');
     expect(connectionOf(attachment).ports).toMatchObject([{ localPort: port }]);
@@ -252,10 +171,10 @@ describe('after the server that attached has exited', () => {
     'right after the start, before the process was recorded, the next server still finds it',
     async () => {
       const { port, mapping } = await mappedPort();
-      const first = await start(open(), 'web', { ports: [mapping] });
+      const first = await start(setup.open(), 'web', { ports: [mapping] });
       const { leader: _leader, facts: _facts, tunnel: _tunnel, ...rest } = await readRecord('web');
       await writeRecord('web', rest);
-      const next = open();
+      const next = setup.open();
       expect(await next.list()).toMatchObject([{ pid: first.attachment.pid, state: { kind: 'attached' } }]);
       await next.stop('web');
       await expectNothingLeft(port);
@@ -264,7 +183,7 @@ describe('after the server that attached has exited', () => {
 
   test('another process with its pid is not signalled', async () => {
     const { port, mapping } = await mappedPort();
-    const attachments = open();
+    const attachments = setup.open();
     await start(attachments, 'web', { ports: [mapping] });
     await attachments.stop('web');
     const foreign = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
@@ -294,7 +213,7 @@ describe('after the server that attached has exited', () => {
     await once(foreign, 'spawn');
     const facts = await lookUpProcess(foreign.pid ?? 0);
     const { mapping } = await mappedPort();
-    const attachments = open();
+    const attachments = setup.open();
     await start(attachments, 'web', { ports: [mapping] });
     const record = await readRecord('web');
     await attachments.stop('web');
@@ -308,11 +227,11 @@ describe('after the server that attached has exited', () => {
     foreign.kill('SIGKILL');
   });
   test('a held lock is waited for, and reported as busy at the deadline', async () => {
-    const folder = path.join(stateDir, 'attachments');
+    const folder = path.join(setup.stateDir, 'attachments');
     await mkdir(folder, { mode: 0o700 });
     const self = await lookUpProcess(process.pid);
     await writeFile(path.join(folder, 'web.lock'), JSON.stringify({ pid: process.pid, startedAt: self?.startedAt }));
-    await expect(start(open(), 'web', { deadlineMs: 1000 })).rejects.toMatchObject({ code: 'busy' });
+    await expect(start(setup.open(), 'web', { deadlineMs: 1000 })).rejects.toMatchObject({ code: 'busy' });
     await rm(path.join(folder, 'web.lock'));
   });
 });
@@ -322,27 +241,27 @@ describe('stopping', () => {
     'ends what a killed dstack attach left running: the background ssh, its proxy, the port',
     async () => {
       const { port, mapping } = await mappedPort();
-      const attachments = open();
+      const attachments = setup.open();
       const { attachment } = await start(attachments, 'web', { ports: [mapping] });
       const leader = await leaderOf(attachment);
       process.kill(leader.pid, 'SIGKILL');
-      await until(async () => !(await isAlive(leader)));
+      await untilTrue(async () => !(await isAlive(leader)));
       expect(await fetchText(port)).toContain('web');
-      expect(await findTunnels(sandbox.home)).not.toEqual([]);
+      expect(await findTunnels(setup.sandbox.home)).not.toEqual([]);
       expect(await attachments.list()).toMatchObject([{ id: 'web', state: { kind: 'ended', how: 'gone' } }]);
       const [stopped] = await attachments.stop('web');
       expect(stopped?.ended).toMatchObject({ how: 'was-gone', stillAlive: [] });
       await expectNothingLeft(port);
-      expect(await readdir(path.join(sandbox.home, '.dstack', 'ssh'))).not.toContain('web.control.sock');
+      expect(await readdir(path.join(setup.sandbox.home, '.dstack', 'ssh'))).not.toContain('web.control.sock');
     },
   );
   test("doesn't affect the user's own dstack attach to the same run, and reports that it uses that tunnel", async () => {
     const { port, mapping } = await mappedPort();
-    const person = sandbox.spawnDstack('attach', 'web', '-p', mapping);
+    const person = setup.sandbox.spawnDstack('attach', 'web', '-p', mapping);
     let said = '';
     person.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    await until(async () => said.includes('Press Ctrl+C'));
-    const attachments = open();
+    await untilTrue(async () => said.includes('Press Ctrl+C'));
+    const attachments = setup.open();
     const { attachment } = await start(attachments, 'web');
     expect(connectionOf(attachment)).toMatchObject({ reusedTunnel: true, ports: [{ localPort: port }] });
     const [stopped] = await attachments.stop('web');
@@ -354,6 +273,6 @@ describe('stopping', () => {
     await expectNothingLeft(port);
   });
   test('a run that is not attached does nothing', async () => {
-    expect(await open().stop('nosuch')).toEqual([]);
+    expect(await setup.open().stop('nosuch')).toEqual([]);
   });
 });

@@ -1,32 +1,7 @@
 import { expect, test } from 'vitest';
-import * as z from 'zod';
 import { connect } from '../support/connect.ts';
-import type { TestClient } from '../support/connect.ts';
 import { createTestHome } from '../support/test-home.ts';
-import { until } from '../support/wait.ts';
-
-const line = z.looseObject({
-  msg: z.string(),
-  call: z.string().optional(),
-  tool: z.string().optional(),
-  durationMs: z.number().optional(),
-  stepsMs: z.record(z.string(), z.number()).optional(),
-});
-type Line = z.output<typeof line>;
-
-const linesOf = (text: string): readonly Line[] =>
-  text
-    .split('\n')
-    .filter((one) => one.startsWith('{') && one.endsWith('}'))
-    .map((one) => line.parse(JSON.parse(one)));
-
-/** Returns all lines once this many calls are logged, since standard error arrives separately. */
-async function linesOfCalls(client: TestClient, count: number): Promise<readonly Line[]> {
-  return until(
-    () => Promise.resolve(linesOf(client.stderr())),
-    (lines) => lines.filter(({ msg }) => msg === 'call').length >= count,
-  );
-}
+import { linesOfCalls } from '../support/server-log.ts';
 
 test('concurrent calls keep their ids, even while some are queued', async () => {
   const home = await createTestHome();

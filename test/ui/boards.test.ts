@@ -1,37 +1,15 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import * as z from 'zod';
-import { stopRuns } from '../support/ask-server.ts';
-import { collectEnds } from '../support/collect-ends.ts';
-import { createTestHome, task, uniqueName } from '../support/test-home.ts';
-import type { TestHome } from '../support/test-home.ts';
-import { approvePlan, expectRunning } from './support/approve.ts';
-import { describeInChromium, openBrowser } from './support/card-browser.ts';
-import { openCards } from './support/open-cards.ts';
-import type { Cards } from './support/open-cards.ts';
-
-const atEnd = collectEnds(afterAll);
-const run = uniqueName('board');
-let home: TestHome;
-let cards: Cards;
+import { describeInChromium } from './support/card-browser.ts';
+import { setUpBoards } from './support/set-up-boards.ts';
 
 describeInChromium('the boards', () => {
-  beforeAll(async () => {
-    home = await createTestHome({ atEnd });
-    cards = await openCards({ browser: await openBrowser(atEnd), env: home.env, atEnd });
-    atEnd(() => stopRuns(run));
-    await approvePlan(cards, await home.write('board.dstack.yml', task(run, { ports: [8000] })));
-    await expectRunning(cards);
-  });
-
-  afterEach(async () => {
-    if (cards.problems.length > 0) throw new Error(cards.problems.join('\n'));
-    await cards.setAppearance({ theme: 'light', locale: 'en-US', timeZone: 'UTC', width: 760, isSilent: false });
-    await cards.clear();
-  });
+  const boards = setUpBoards();
+  const { run } = boards;
 
   test('runs are listed with status, machine, price, cost and age, and filtered', async () => {
-    await cards.call('ps');
-    const { card } = cards;
+    await boards.cards.call('ps');
+    const { card } = boards.cards;
     const row = card.getByRole('row').filter({ has: card.getByRole('button', { name: run, exact: true }) });
     await row.getByText('running').waitFor();
     // Cost and age arrive with the details of the run, one run at a time.
@@ -45,8 +23,8 @@ describeInChromium('the boards', () => {
   });
 
   test('a run’s name opens its page with log, utilization, events and connections, and a way back', async () => {
-    await cards.call('ps');
-    const { card, page } = cards;
+    await boards.cards.call('ps');
+    const { card, page } = boards.cards;
     await card.getByRole('button', { name: run, exact: true }).click();
     await card.getByRole('heading', { name: run, exact: true }).waitFor();
     await card
@@ -65,7 +43,7 @@ describeInChromium('the boards', () => {
 
     await card.getByRole('tab', { name: 'Connect' }).click();
     await card.getByText('8000 at localhost:8000').waitFor();
-    expect((await cards.activity()).links).toEqual([]);
+    expect((await boards.cards.activity()).links).toEqual([]);
     await card.getByRole('button', { name: 'Copy: Ports' }).click();
     await card
       .getByRole('button', { name: 'Copy: Ports' })
@@ -77,8 +55,8 @@ describeInChromium('the boards', () => {
   });
 
   test('get shows the run’s page, and addresses open only on a click', async () => {
-    const result = await cards.call('get', { name: run });
-    await cards.clear();
+    const result = await boards.cards.call('get', { name: run });
+    await boards.cards.clear();
     const facts = { ...z.record(z.string(), z.unknown()).parse(result.structuredContent['run']) };
     const shown = {
       ...facts,
@@ -87,17 +65,17 @@ describeInChromium('the boards', () => {
       isFinished: true,
       status: 'done',
     };
-    await cards.show({ content: [], structuredContent: { outcome: 'done', run: shown } });
-    await cards.card.getByRole('tab', { name: 'Connect' }).click();
-    await cards.card.getByText('https://run.example.test/', { exact: true }).waitFor();
-    expect((await cards.activity()).links).toEqual([]);
-    await cards.card.getByRole('button', { name: 'Open: Service' }).click();
-    await expect.poll(async () => (await cards.activity()).links).toEqual(['https://run.example.test/']);
+    await boards.cards.show({ content: [], structuredContent: { outcome: 'done', run: shown } });
+    await boards.cards.card.getByRole('tab', { name: 'Connect' }).click();
+    await boards.cards.card.getByText('https://run.example.test/', { exact: true }).waitFor();
+    expect((await boards.cards.activity()).links).toEqual([]);
+    await boards.cards.card.getByRole('button', { name: 'Open: Service' }).click();
+    await expect.poll(async () => (await boards.cards.activity()).links).toEqual(['https://run.example.test/']);
   });
 
   test('offers are listed by price, filtered, and drawn as a chart', async () => {
-    await cards.call('offer');
-    const { card } = cards;
+    await boards.cards.call('offer');
+    const { card } = boards.cards;
     const rows = card.locator('tbody tr');
     await rows.first().waitFor();
     expect(await card.getByRole('listitem').filter({ hasText: 'H100 80GB' }).isVisible()).toBe(true);
@@ -107,8 +85,8 @@ describeInChromium('the boards', () => {
       .toSatisfy((texts: string[]) => texts.every((text) => text.includes('H100')));
     await card.getByRole('spinbutton', { name: 'Maximum price, $/h' }).fill('0.01');
     await card.getByText('No offers match.').waitFor();
-    await cards.clear();
-    await cards.call('offer', { group_by: ['gpu'] });
+    await boards.cards.clear();
+    await boards.cards.call('offer', { group_by: ['gpu'] });
     await card
       .getByRole('table', { name: 'GPUs' })
       .getByText(/H100 80GB/)
@@ -126,8 +104,8 @@ describeInChromium('the boards', () => {
       pricePerHour: 5_000 - index,
       availability: 'available',
     }));
-    await cards.show({ content: [], structuredContent: { outcome: 'done', offers, total: 5_000 } });
-    const { card } = cards;
+    await boards.cards.show({ content: [], structuredContent: { outcome: 'done', offers, total: 5_000 } });
+    const { card } = boards.cards;
     await card.getByText('5000 of 5000').waitFor();
     expect(await card.locator('tbody tr').count()).toBeLessThan(20);
     expect(await card.locator('*').count()).toBeLessThan(1_000);
@@ -143,15 +121,15 @@ describeInChromium('the boards', () => {
     const started = { name: 'dated', status: 'done', isFinished: true, pricePerHour: 1234.5, costUsd: 0.1234 };
     const runs = [{ ...started, submittedAt: '2026-01-01T12:00:00Z' }];
     const expectRow = async (title: RegExp): Promise<void> => {
-      await cards.setAppearance({ isSilent: true });
-      await cards.show({ content: [], structuredContent: { outcome: 'done', runs } });
-      await expect.poll(() => cards.card.locator('tbody').textContent()).toContain('$1234.50$0.1234');
-      expect(await cards.card.locator('time').getAttribute('title')).toMatch(title);
-      await cards.clear();
+      await boards.cards.setAppearance({ isSilent: true });
+      await boards.cards.show({ content: [], structuredContent: { outcome: 'done', runs } });
+      await expect.poll(() => boards.cards.card.locator('tbody').textContent()).toContain('$1234.50$0.1234');
+      expect(await boards.cards.card.locator('time').getAttribute('title')).toMatch(title);
+      await boards.cards.clear();
     };
-    await cards.setAppearance({ locale: 'de-DE', timeZone: 'Europe/Berlin' });
+    await boards.cards.setAppearance({ locale: 'de-DE', timeZone: 'Europe/Berlin' });
     await expectRow(/^01\.01\.2026, 13:00$/);
-    await cards.setAppearance({ locale: 'not a locale', timeZone: 'Nowhere/Land' });
+    await boards.cards.setAppearance({ locale: 'not a locale', timeZone: 'Nowhere/Land' });
     await expectRow(/2026/);
   });
 
@@ -164,7 +142,7 @@ describeInChromium('the boards', () => {
     ['bidirectional and invisible characters', BIDI, 'run⟨U+202E⟩gpj.exe⟨U+200B⟩'],
     ['ten thousand characters', LONG, LONG],
   ])('shows %s in any field as inert text', async (_what, hostile, seen) => {
-    const { card } = cards;
+    const { card } = boards.cards;
     const facts = { outcome: 'done', summary: hostile, output: `$ dstack x\n${hostile}`, next: hostile };
     const change = {
       action: hostile,
@@ -204,10 +182,14 @@ describeInChromium('the boards', () => {
       { ...facts, gpus: [{ gpu: hostile, pricePerGpuMin: 1, pricePerGpuMax: 2, backends: hostile }] },
       facts,
     ];
-    await cards.setAppearance({ isSilent: true });
+    await boards.cards.setAppearance({ isSilent: true });
     for (const structuredContent of shown) {
       const _meta = { 'dstack-mcp/card': { summary: change } };
-      await cards.show({ content: [], structuredContent, ...('operation' in structuredContent ? { _meta } : {}) });
+      await boards.cards.show({
+        content: [],
+        structuredContent,
+        ...('operation' in structuredContent ? { _meta } : {}),
+      });
       await card.locator('.data').first().waitFor();
       expect((await card.locator('main').innerText()).length).toBeLessThan(LONG.length * 1.5);
       for (const more of (await card.getByRole('button', { name: 'Show all' }).all()).slice(0, 1)) await more.click();
@@ -216,7 +198,7 @@ describeInChromium('the boards', () => {
       expect(await card.getByRole('button', { name: /^Open/ }).count()).toBe(0);
       expect(await card.locator('img, main script').count()).toBe(0);
       expect(await card.locator('html').evaluate((page) => page.ownerDocument.title)).toBe('dstack');
-      await cards.clear();
+      await boards.cards.clear();
     }
   });
 });
