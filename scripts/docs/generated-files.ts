@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import type * as z from 'zod';
+import { policySchema } from '../../src/safety/policy/policy.ts';
 import { describeSettings } from '../../src/settings/settings.ts';
 import { PROMPTS } from '../../src/mcp/prompt-definitions.ts';
 import { RESOURCES } from '../../src/mcp/resource-definitions.ts';
@@ -15,6 +17,7 @@ import {
   renderSetupCommands,
 } from './render-clients.ts';
 import { readResults } from '../hosts/results.ts';
+import { describeFields } from './describe-schema.ts';
 import { EXPERIMENTS } from '../lab/experiments.ts';
 import { renderLayout } from './layers.ts';
 import { readProject } from './project.ts';
@@ -34,12 +37,13 @@ export interface GeneratedFile {
 /** Renders every generated file from the code and its hand-written parts. */
 export async function renderGeneratedFiles(root: string): Promise<readonly GeneratedFile[]> {
   const read = (file: string): Promise<string> => readFile(path.join(root, file), 'utf8');
-  const [project, readme, clients, architecture, lab, manifest, frameworks, hosts] = await Promise.all([
+  const [project, readme, clients, architecture, lab, policies, manifest, frameworks, hosts] = await Promise.all([
     readProject(root),
     read('README.md'),
     read('docs/clients.md'),
     read('docs/architecture.md'),
     read('scripts/lab/README.md'),
+    read('docs/policies.md'),
     read('manifest.json'),
     renderFrameworks(root),
     readResults(),
@@ -66,6 +70,7 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
     { file: 'docs/clients.md', text: replaceParts(clients, clientParts) },
     { file: 'docs/architecture.md', text: replacePart(architecture, 'layout', renderLayout()) },
     { file: 'scripts/lab/README.md', text: replacePart(lab, 'experiments', renderExperiments()) },
+    { file: 'docs/policies.md', text: replacePart(policies, 'keys', renderPolicyKeys()) },
     { file: 'manifest.json', text: renderManifest(manifest, project) },
     ...renderPlugins(project),
     { file: 'server.json', text: renderServerJson(project, describeSettings()) },
@@ -81,6 +86,20 @@ function renderSettings(): string {
       meaning,
       fallback,
     ]),
+  );
+}
+
+function renderPolicyKeys(): string {
+  const { shape } = policySchema;
+  const inner = { consent: shape.consent.unwrap(), audit: shape.audit.unwrap() };
+  const rows = (schema: z.ZodObject, prefix: string): (readonly string[])[] =>
+    describeFields(schema, 'input').map(({ name, meaning }) => [`\`${prefix}${name}\``, meaning]);
+  return writeTable(
+    ['Key', 'Meaning'],
+    [
+      ...rows(policySchema.omit({ consent: true, audit: true }), ''),
+      ...Object.entries(inner).flatMap(([name, schema]) => rows(schema, `${name}.`)),
+    ],
   );
 }
 

@@ -162,12 +162,17 @@ describe('of several processes with one token', () => {
 });
 
 describe('the file of a token', () => {
-  test('is private, and shows neither the token nor the change', () => {
+  test.skipIf(process.platform === 'win32')('is only for its owner', () => {
     const { tokenFolder, open, only } = setUpFiles();
+    open().save(createToken(), pendingChange());
+    const modes = [tokenFolder, only(), path.join(tokenFolder, 'key')].map((name) => statSync(name).mode & 0o777);
+    expect(modes).toEqual([0o700, 0o600, 0o600]);
+  });
+
+  test('shows neither the token nor the change', () => {
+    const { open, only } = setUpFiles();
     const token = createToken();
     open().save(token, pendingChange());
-    const modes = [tokenFolder, only(), path.join(tokenFolder, 'key')].map((name) => statSync(name).mode & 0o777);
-    if (process.platform !== 'win32') expect(modes).toEqual([0o700, 0o600, 0o600]);
     const text = `${only()} ${readFileSync(only(), 'latin1')}`;
     expect(text).not.toContain('train');
     expect(text).not.toContain(token.slice(0, 7));
