@@ -3,6 +3,7 @@ import type { ApplyRequest } from '../core/change.ts';
 import { describeCost } from '../core/cost.ts';
 import type { Cost } from '../core/cost.ts';
 import { describeAccess } from '../configuration/describe-access.ts';
+import { formatDuration } from '../core/format-values.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { NamedEnvironment } from '../configuration/env-files.ts';
 import type { JudgedHandOver } from '../configuration/judge-hand-over.ts';
@@ -82,6 +83,20 @@ export function warningsOf({ request, head, environment: { given }, handOver, ..
 export function describeAction(planned: ApplyPlan, action: ApplyAction): string {
   const verbs = { create: 'Create', update: 'Update in place', replace: 'Stop and replace' } as const;
   return `${verbs[action]} ${nameOf(planned)} from ${planned.file.relativePath}`;
+}
+
+/** Describes the machine of the first offer, which dstack tries first: `RTX4090:24GB:1 on runpod in EU-RO-1, for at most 2h 10m`. */
+export function describeMachine({ plan: { offers } }: ApplyPlan, { hours }: Cost): string | undefined {
+  const [first] = offers;
+  if (first === undefined) return undefined;
+  const { gpu, instanceType, backend, region, spot } = first;
+  return [
+    `${gpu ?? instanceType} on ${backend}`,
+    ...(region === undefined ? [] : [` in ${region}`]),
+    ...(spot ? [', spot'] : []),
+    ...(offers.length === 1 ? [] : [', the first of several offers']),
+    ...(hours === undefined ? [] : [`, for at most ${formatDuration(hours * 3_600_000)}`]),
+  ].join('');
 }
 
 /** Describes what is stopped or lost by it. */

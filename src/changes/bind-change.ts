@@ -22,7 +22,7 @@ export interface ChangeToBind {
   readonly files?: { readonly cwd: string; readonly hashes: Readonly<Record<string, string>> };
   /** Absent for a change that costs nothing. */
   readonly cost?: Cost;
-  readonly shown: Pick<ConsentSummary, 'action' | 'losses' | 'warnings' | 'flags' | 'access' | 'sends'>;
+  readonly shown: Pick<ConsentSummary, 'action' | 'machine' | 'losses' | 'warnings' | 'flags' | 'access' | 'sends'>;
   /** Whether it starts something that can reach the dstack server. */
   readonly reachesServer?: boolean;
 }

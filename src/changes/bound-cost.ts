@@ -18,10 +18,12 @@ export function boundCost(planned: Plan, action: ApplyAction): Cost {
     return { pricePerHour: 0, mostPerHour: 0, mostInTotal: 0 };
   const mostPerHour = limitPerHour(plan, head.type === 'service' && action === 'update' ? 1 : 0);
   const pricePerHour = expectedPrice(plan);
+  const hours = limitHours(planned);
   return {
     ...(pricePerHour === undefined ? {} : { pricePerHour }),
     mostPerHour,
-    mostInTotal: limitTotal(mostPerHour, limitHours(planned)),
+    mostInTotal: limitTotal(mostPerHour, hours),
+    ...(typeof hours === 'number' ? { hours } : {}),
   };
 }
 

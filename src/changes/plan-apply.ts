@@ -21,6 +21,7 @@ import type { Execution, PlannedChange, PlanScope, SettledPlan } from './planned
 import { applyCommand } from './apply-command.ts';
 import {
   describeAction,
+  describeMachine,
   describeApplyLosses,
   locationsOf,
   nameOf,
@@ -91,6 +92,7 @@ export async function planApply(scope: PlanScope, request: ApplyRequest): Promis
       reachesServer: access.reachesServer,
       shown: {
         action: describeAction(planned, action),
+        machine: describeMachine(planned, cost),
         flags: planned.flags,
         losses: describeApplyLosses(planned, action, present),
         access: access.says,

@@ -1,4 +1,4 @@
-import { formatDollars, formatPrice } from './format-values.ts';
+import { formatDollars, formatDuration, formatPrice } from './format-values.ts';
 
 /** An upper limit in dollars. `unknown` is never treated as a small amount. */
 export type Limit = number | 'unlimited' | 'unknown';
@@ -11,18 +11,21 @@ export interface Cost {
   readonly mostPerHour: Limit;
   /** The most that it can cost until it ends. */
   readonly mostInTotal: Limit;
+  /** The time that the total is for: running, stopping and idling. Present if all of it has a limit. */
+  readonly hours?: number;
 }
 
 const UNKNOWN = 'unknown price';
 
-/** Describes a cost in the words of the plan, the question and the card: `$0.39/h (up to $0.78/h), at most $1.56 in total`. */
-export function describeCost({ pricePerHour, mostPerHour, mostInTotal }: Cost): string {
+/** Describes a cost in the words of the plan, the question and the card: `$0.39/h (up to $0.78/h), at most $1.69 in 2h 10m`. */
+export function describeCost({ pricePerHour, mostPerHour, mostInTotal, hours }: Cost): string {
   if (pricePerHour === undefined && mostPerHour === 'unknown')
     return mostInTotal === 'unlimited' ? `${UNKNOWN}, no limit in total` : UNKNOWN;
   const total = { unlimited: 'no limit in total', unknown: 'unknown in total' };
+  const time = hours === undefined ? 'total' : formatDuration(hours * 3_600_000);
   return [
     describeHour(pricePerHour, mostPerHour),
-    typeof mostInTotal === 'number' ? `at most ${formatDollars(mostInTotal)} in total` : total[mostInTotal],
+    typeof mostInTotal === 'number' ? `at most ${formatDollars(mostInTotal)} in ${time}` : total[mostInTotal],
   ].join(', ');
 }
 

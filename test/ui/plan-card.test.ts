@@ -62,7 +62,7 @@ describeInChromium('the plan card', () => {
       expect(await card.getByRole('table', { name: 'Offers' }).isVisible()).toBe(true);
       expect(await card.getByRole('timer').textContent()).toMatch(/^Expires in (?:9:\d\d|10:00)$/);
       const [, price] =
-        /, (\$[\d.]+\/h(?: \(up to \$[\d.]+\/h\))?, at most \$[\d.]+ in total)\. /.exec(
+        /, (\$[\d.]+\/h(?: \(up to \$[\d.]+\/h\))?, at most \$[\d.]+ in [\dhm ]+)\. /.exec(
           String(plan.structuredContent['summary']),
         ) ?? [];
       expect(await card.getByText('Approve at').textContent()).toBe(`Approve at ${price}?`);

@@ -71,6 +71,7 @@ const summary = z.strictObject({
   resource,
   project: z.string(),
   server: z.string(),
+  machine: z.string().optional(),
   price: z.string().optional(),
   pricePerHour: z.number().optional(),
   totalPrice: z.union([z.number(), z.literal('unlimited'), z.literal('unknown')]).optional(),

@@ -27,7 +27,7 @@ const task = FILES['task.dstack.yml'];
 
 test('the limit in total adds the time of stopping and of idling to max_duration, rounded up to a cent', async () => {
   expect(await costOf({})).toEqual({
-    words: '$0.39/h, at most $0.85 in total',
+    words: '$0.39/h, at most $0.85 in 2h 10m',
     pricePerHour: 0.39,
     mostPerHour: 0.39,
     totalPrice: 0.85,
@@ -45,16 +45,16 @@ test.each<[string, Planned, string]>([
   ['a schedule', { text: `${task}schedule: {cron: "0 * * * *"}\n` }, 'no limit in total'],
   ['a retry', { plan: retried('1h[no-capacity, interruption, error]') }, 'no limit in total'],
   ['a retry that is printed in other words', { plan: retried('1h') }, 'no limit in total'],
-  ['a retry for lack of capacity, which never ran', { plan: retried('1h[no-capacity]') }, 'at most $0.85 in total'],
-  ['a longer stop', { text: `${task}stop_duration: 2h\n` }, 'at most $1.60 in total'],
-  ['a longer stop in seconds', { text: `${task}stop_duration: 7200\n` }, 'at most $1.60 in total'],
-  ['a longer stop as dstack also reads it', { text: `${task}stop_duration: "2 h"\n` }, 'at most $1.60 in total'],
+  ['a retry for lack of capacity, which never ran', { plan: retried('1h[no-capacity]') }, 'at most $0.85 in 2h 10m'],
+  ['a longer stop', { text: `${task}stop_duration: 2h\n` }, 'at most $1.60 in 4h 5m'],
+  ['a longer stop in seconds', { text: `${task}stop_duration: 7200\n` }, 'at most $1.60 in 4h 5m'],
+  ['a longer stop as dstack also reads it', { text: `${task}stop_duration: "2 h"\n` }, 'at most $1.60 in 4h 5m'],
   ['a stop without a limit', { text: `${task}stop_duration: off\n` }, 'no limit in total'],
   ['a stop of unknown length', { text: `${task}stop_duration: soon\n` }, 'unknown in total'],
   [
     'a longer idle time',
     { plan: rewritten('plan-task-create', ['Idle duration  5m', 'Idle duration  3d']) },
-    'at most $28.90 in total',
+    'at most $28.90 in 3d 2h',
   ],
   [
     'a machine that is never ended',
@@ -69,7 +69,7 @@ test.each<[string, Planned, string]>([
   ['a profile with a schedule', { profile: 'profiles: [{name: p, schedule: {cron: x}}]' }, 'unknown in total'],
   ['a profile with a longer stop', { profile: 'profiles: [{name: p, stop_duration: 9d}]' }, 'unknown in total'],
   ['a profile with an escaped name', { profile: 'profiles: [{name: p, "\\x73chedule": {}}]' }, 'unknown in total'],
-  ['another profile', { profile: 'profiles: [{name: p, max_duration: 2h}]' }, 'at most $0.85 in total'],
+  ['another profile', { profile: 'profiles: [{name: p, max_duration: 2h}]' }, 'at most $0.85 in 2h 10m'],
 ])('the limit of a run in total counts %s', async (_what, planned, total) => {
   expect((await costOf(planned)).words).toBe(`$0.39/h, ${total}`);
 });
@@ -79,7 +79,7 @@ test('a range of nodes or replicas counts up to its end, and an open one has no 
     text: `${FILES['svc.dstack.yml']}replicas: ${replicas}\n`,
     plan: rewritten('plan-service-create', ['Max duration   off', 'Max duration   2h ']),
   });
-  expect((await costOf(service('2'))).words).toBe('$0.78/h, at most $1.69 in total');
+  expect((await costOf(service('2'))).words).toBe('$0.78/h, at most $1.69 in 2h 10m');
   expect((await costOf(service('1..4'))).words).toBe('$1.56/h, no limit in total');
   expect(await costOf(service('1..'))).toMatchObject({ words: '$0.39/h (no limit per hour), no limit in total' });
   const cloud = (nodes: string): Planned => ({ text: FILES['fleet.dstack.yml'], plan: fleet(nodes) });

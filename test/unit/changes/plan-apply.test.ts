@@ -30,7 +30,7 @@ test('a plan shows what dstack would create, where, at what price, and that noth
   const report = await changes.preview(apply('task.dstack.yml'));
   expect(report).toMatchObject({
     outcome: 'done',
-    summary: 'Create task lab-task from task.dstack.yml, $0.39/h, at most $0.85 in total. Nothing was changed yet.',
+    summary: 'Create task lab-task from task.dstack.yml, $0.39/h, at most $0.85 in 2h 10m. Nothing was changed yet.',
     facts: {
       operation: 'create',
       resource: { kind: 'task', name: 'lab-task' },
@@ -222,7 +222,12 @@ test('a card has what its buttons need, and the text tells the model to wait for
     view: 'change',
     tool: 'apply',
     operation: 'create',
-    summary: { action: 'Create task lab-task from task.dstack.yml', project: 'lab', server: 'http://127.0.0.1:3999' },
+    summary: {
+      action: 'Create task lab-task from task.dstack.yml',
+      machine: 'RTX4090:24GB:1 on cloudrift in us-east-nc-nr-1, for at most 2h 10m',
+      project: 'lab',
+      server: 'http://127.0.0.1:3999',
+    },
   });
   expect(report.card).not.toHaveProperty('nameToType');
   expect(report.next).toContain('a card with Approve and Decline');

@@ -4,7 +4,10 @@ import type { Cost } from '../../../src/core/cost.ts';
 
 test.each<[Cost, string]>([
   [{ pricePerHour: 0.39, mostPerHour: 0.39, mostInTotal: 0.78 }, '$0.39/h, at most $0.78 in total'],
-  [{ pricePerHour: 0.39, mostPerHour: 0.78, mostInTotal: 1.56 }, '$0.39/h (up to $0.78/h), at most $1.56 in total'],
+  [
+    { pricePerHour: 0.39, mostPerHour: 0.78, mostInTotal: 1.69, hours: 2 + 1 / 6 },
+    '$0.39/h (up to $0.78/h), at most $1.69 in 2h 10m',
+  ],
   [{ pricePerHour: 0.39, mostPerHour: 0.39, mostInTotal: 'unlimited' }, '$0.39/h, no limit in total'],
   [{ pricePerHour: 0.39, mostPerHour: 0.39, mostInTotal: 'unknown' }, '$0.39/h, unknown in total'],
   [
