@@ -68,7 +68,7 @@ test.each(['on', 'off'])(
     await call('logs', { run: name });
     await call('metrics', { run: name });
     await call('help', { command: 'apply' });
-    await call('list', { kind: 'volumes' });
+    await call('list', { type: 'volumes' });
     await call('attach', { run: name });
     await call('attach', { action: 'stop', run: name });
     const preview = await call('stop', { run: name });

@@ -17,7 +17,7 @@ import { recordedCatalog } from './recorded-catalog.ts';
 import { startTestSandbox } from './start-test-sandbox.ts';
 import type { TestSandbox } from './start-test-sandbox.ts';
 
-/** A sandbox with the running task `web`, and for each test a state folder of its own. */
+/** A sandbox with the running task `web`, and for each test a separate state folder. */
 export class AttachmentsSetup {
   #sandbox: TestSandbox | undefined;
   #stateDir = '';
