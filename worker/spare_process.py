@@ -6,8 +6,8 @@ runs; descriptor 4 carries frames to it. The standard streams are those of the c
 
 import io
 import os
-import signal
 import sys
+import tempfile
 import threading
 
 # With PYTHONSAFEPATH, the interpreter doesn't search the folder of the script.
@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import control_frames as frames
 import preload
 from command_process import CommandProcess
+from end_tree import end_tree
 from loaded_dstack import LoadedDstack
 from process_link import ProcessLink
 
@@ -38,9 +39,7 @@ class SpareProcess(CommandProcess):
 
     def _end_with_server(self):
         self._link.wait_for_end()
-        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
-            os.killpg(os.getpgrp(), signal.SIGKILL)
-        os._exit(1)
+        end_tree(1)
 
 
 class _SteadyOutput(io.FileIO):
@@ -61,10 +60,24 @@ def keep_writing():
 
 def _rewrapped(stream):
     raw = _SteadyOutput(stream.fileno(), "wb", closefd=False)
-    # Like the interpreter: no translation of line ends, on any system.
+    newline = "\n" if os.linesep == "\n" else _line_end(stream)
     return io.TextIOWrapper(
-        io.BufferedWriter(raw), stream.encoding, stream.errors, "\n", stream.line_buffering, stream.write_through
+        io.BufferedWriter(raw), stream.encoding, stream.errors, newline, stream.line_buffering, stream.write_through
     )
+
+
+def _line_end(stream):
+    """Returns what a text stream writes for the end of a line, which it doesn't tell."""
+    fd = stream.fileno()
+    original = os.dup(fd)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), fd)
+        stream.write("\n")
+        stream.flush()
+        os.dup2(original, fd)
+        os.close(original)
+        written.seek(0)
+        return written.read().decode("ascii")
 
 
 def main(script):

@@ -1,9 +1,9 @@
 """Ends this process and everything that it started once its time is up, whether or not the server that started it still runs."""
 
-import os
-import signal
 import threading
 import time
+
+from end_tree import end_tree
 
 EXIT_TIMED_OUT = 75
 
@@ -15,6 +15,4 @@ def end_after(seconds):
 
 def _end(seconds):
     time.sleep(seconds)
-    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
-        os.killpg(os.getpgrp(), signal.SIGKILL)
-    os._exit(EXIT_TIMED_OUT)
+    end_tree(EXIT_TIMED_OUT)

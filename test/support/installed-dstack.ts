@@ -5,7 +5,10 @@ import { fixture } from './paths.ts';
 
 /** The dstack under test: the pinned one that the setup installs, or the one that the environment names. */
 export const installedDstack = path.resolve(process.env['DSTACK_TEST_CLI'] ?? '.cache/python/bin/dstack');
-export const installedPython = path.join(path.dirname(realpathSync(installedDstack)), 'python3');
+export const installedPython = path.join(
+  path.dirname(realpathSync(installedDstack)),
+  process.platform === 'win32' ? 'python.exe' : 'python3',
+);
 
 export interface TrueFlag {
   readonly long: string;

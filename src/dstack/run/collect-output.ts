@@ -13,11 +13,19 @@ import type { OutputSink } from './runner.ts';
 /** The output of a command. */
 export type Printed = Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
 
-export const toPrinted = (stdout: BoundedText, stderr: BoundedText): Printed => ({
-  stdout: stdout.text,
-  stderr: stderr.text,
-  omittedBytes: stdout.omittedBytes + stderr.omittedBytes,
-});
+/** Returns the output with `\n` at the end of each line, on Windows too. */
+export function toPrinted(
+  stdout: BoundedText,
+  stderr: BoundedText,
+  platform: NodeJS.Platform = process.platform,
+): Printed {
+  const withLineEnds = (text: string): string => (platform === 'win32' ? text.replaceAll('\r\n', '\n') : text);
+  return {
+    stdout: withLineEnds(stdout.text),
+    stderr: withLineEnds(stderr.text),
+    omittedBytes: stdout.omittedBytes + stderr.omittedBytes,
+  };
+}
 
 /** The longest that a process outside the ended group can delay a finished command by keeping its pipes open. */
 const DRAIN_MS = 500;

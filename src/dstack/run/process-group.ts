@@ -36,18 +36,30 @@ export function killGroup(pid: number): void {
   if (process.platform !== 'win32') signalGroup(pid, 'SIGKILL');
 }
 
-/** Signals a group. On Windows, which has neither groups nor signals, every signal kills the process and those that it started. */
+/** Signals a group, or on Windows kills a process with those that it started. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  // 0 would be this process's own group: a process that couldn't be started has no ID.
-  if (pid <= 1) return;
-  if (process.platform === 'win32') {
-    void execa('taskkill', ['/pid', String(pid), '/T', '/F'], { reject: false, windowsHide: true });
-    return;
-  }
+  const order = toGroupOrder(pid, signal, process.platform);
+  if (order.kind === 'kill-tree') void execa('taskkill', [...order.argv], { reject: false, windowsHide: true });
+  if (order.kind !== 'signal') return;
   try {
-    process.kill(-pid, signal);
+    process.kill(order.target, signal);
   } catch (error) {
     // ESRCH: the group is empty. EPERM: macOS reports this if only a zombie remains.
     if (!(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'))) throw error;
   }
+}
+
+/** The action for a signal to a group. */
+export type GroupOrder =
+  | { readonly kind: 'signal'; readonly target: number }
+  | { readonly kind: 'kill-tree'; readonly argv: readonly string[] }
+  | { readonly kind: 'nothing' };
+
+/** Decides how a group is signalled. Windows has neither groups nor signals: what ends a process there kills it. */
+export function toGroupOrder(pid: number, signal: NodeJS.Signals, platform: NodeJS.Platform): GroupOrder {
+  // 0 would be this process's own group, and 1 all processes: what couldn't be started has no ID.
+  if (!Number.isInteger(pid) || pid <= 1) return { kind: 'nothing' };
+  if (platform !== 'win32') return { kind: 'signal', target: -pid };
+  const ends = signal === 'SIGTERM' || signal === 'SIGKILL' || signal === 'SIGINT';
+  return ends ? { kind: 'kill-tree', argv: ['/pid', String(pid), '/T', '/F'] } : { kind: 'nothing' };
 }

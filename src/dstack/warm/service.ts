@@ -175,13 +175,18 @@ export function fitEnvironment(
   info: Pick<WorkerInfo, 'bakedAtImport' | 'bakedAtPark'>,
   base: Readonly<Record<string, string>>,
   wanted: Readonly<Record<string, string>>,
+  platform: NodeJS.Platform = process.platform,
 ): EnvironmentFit {
-  const changed = Object.fromEntries(Object.entries(wanted).filter(([name, value]) => base[name] !== value));
-  const names = Object.keys(changed);
+  // Names are case-insensitive on Windows, where Python knows them in upper case.
+  const toKey = (name: string): string => (platform === 'win32' ? name.toUpperCase() : name);
+  const known = new Map(Object.entries(base).map(([name, value]) => [toKey(name), value]));
+  const differs = ([name, value]: readonly [string, string]): boolean => known.get(toKey(name)) !== value;
+  const changed = Object.fromEntries(Object.entries(wanted).filter(differs));
+  const names = Object.keys(changed).map(toKey);
   const differing = names.find((name) => matches(name, info.bakedAtImport));
   if (differing !== undefined) return { kind: 'differs', name: differing };
   const inParsers = names.some(
-    (name) => matches(name, info.bakedAtPark) && !isHarmlessWidth(name, base[name], changed[name]),
+    (name) => matches(name, info.bakedAtPark) && !isHarmlessWidth(name, known.get(name), changed[name]),
   );
   return { kind: inParsers ? 'shallow' : 'parked', changed };
 }

@@ -14,6 +14,14 @@ test.each(['HOME', 'DSTACK_LOG_LEVEL'])('%s is read on import: only a new proces
   expect(fit({ [name]: 'other', HF_TOKEN: 'x' })).toEqual({ kind: 'differs', name });
 });
 
+test('on Windows, the names of variables are compared without their case', () => {
+  const on = (platform: NodeJS.Platform, wanted: Readonly<Record<string, string>>) =>
+    fitEnvironment({ bakedAtImport: ['PATH'], bakedAtPark: [] }, { Path: 'x' }, wanted, platform);
+  expect(on('win32', { PATH: 'x' })).toEqual({ kind: 'parked', changed: {} });
+  expect(on('win32', { path: 'y' })).toEqual({ kind: 'differs', name: 'PATH' });
+  expect(on('linux', { path: 'y' })).toEqual({ kind: 'parked', changed: { path: 'y' } });
+});
+
 test('a variable that is part of the parsers needs new parsers', () => {
   expect(fit({ DSTACK_PROJECT: 'lab' })).toEqual({ kind: 'shallow', changed: { DSTACK_PROJECT: 'lab' } });
 });
