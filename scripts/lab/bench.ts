@@ -4,13 +4,13 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import { createContenders } from './bench/contenders.ts';
 import { measureConcurrent, measureOneAtATime } from './bench/measure.ts';
-import { measureMemory } from './bench/memory.ts';
+import { measureIdle, measureMemory } from './bench/memory.ts';
 import { measureFirstCall, measureStart } from './bench/start.ts';
 import { printReport } from './bench/report.ts';
 import { startLocalSandbox } from '../local-sandbox.ts';
 
 // Compares the server with the bare CLI and dstack's REST API, in one run on one machine:
-//   npm run lab -- bench [--rounds 15] [--calls 1000] [--json result.json]
+//   npm run lab -- bench [--rounds 15] [--calls 1000] [--only-targets] [--other <script of another MCP server>] [--json result.json]
 
 const args = process.argv.slice(2);
 const option = (name: string, fallback: string): string =>
@@ -18,6 +18,9 @@ const option = (name: string, fallback: string): string =>
 const rounds = Number(option('rounds', '15'));
 const calls = Number(option('calls', '1000'));
 const jsonFile = option('json', '');
+const other = option('other', '');
+/** Measures only what has to hold. */
+const onlyTargets = args.includes('--only-targets');
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
@@ -37,14 +40,16 @@ try {
   const contenders = await createContenders(sandbox, folder);
   try {
     say('one at a time…');
-    const single = await measureOneAtATime(contenders, rounds);
+    const single = await measureOneAtATime(contenders, rounds, onlyTargets ? ['ps'] : undefined);
     say('8 and 32 concurrently…');
-    const concurrent = await measureConcurrent(contenders, [8, 32]);
+    const concurrent = await measureConcurrent(contenders, onlyTargets ? [8] : [8, 32]);
     say('start…');
-    const start = await measureStart(sandbox, folder, 9);
+    const start = await measureStart(sandbox, folder, { rounds: 9, ...(other === '' ? {} : { other }) });
     const firstCall = await measureFirstCall(sandbox, folder, 5);
+    say('memory of idle servers…');
+    const idle = await measureIdle(sandbox, folder);
     say(`memory over ${calls} calls…`);
-    const memory = await measureMemory(contenders.warm, calls);
+    const memory = onlyTargets ? undefined : await measureMemory(contenders.warm, calls);
     const result = {
       date: new Date().toISOString(),
       machine: {
@@ -59,6 +64,7 @@ try {
       concurrent,
       start,
       firstCall,
+      idle,
       memory,
       toolsListBytes: contenders.toolsListBytes,
     };

@@ -21,16 +21,18 @@ export interface Contenders {
   readonly bare: Contender;
   readonly plain: McpContender;
   readonly warm: McpContender;
+  /** With spare processes, the way of macOS and Windows. */
+  readonly spare: McpContender;
   readonly rest: Contender;
   readonly toolsListBytes: number;
   close(): Promise<void>;
 }
 
-/** Returns the environment of a server with its own state folder, with or without the warm worker. */
-export function contenderEnv(sandbox: Sandbox, stateDir: string, warm: boolean): Record<string, string> {
+/** Returns the environment of a server, for a value of DSTACK_MCP_WARM. */
+export function contenderEnv(sandbox: Sandbox, stateDir: string, warm: 'on' | 'off' | 'spare'): Record<string, string> {
   return {
     ...serverEnv(sandbox, stateDir),
-    DSTACK_MCP_WARM: warm ? 'on' : 'off',
+    DSTACK_MCP_WARM: warm,
     // 32 concurrent plain processes take most of a minute on a slow machine.
     DSTACK_MCP_TIMEOUT: '180',
   };
@@ -38,9 +40,10 @@ export function contenderEnv(sandbox: Sandbox, stateDir: string, warm: boolean):
 
 /** Connects to the bare CLI, the server with plain processes, the server with the warm worker, and the REST API (the lower bound). */
 export async function createContenders(sandbox: Sandbox, folder: string): Promise<Contenders> {
-  const [plain, warm] = await Promise.all([
-    connect(sandbox, path.join(folder, 'plain'), false),
-    connect(sandbox, path.join(folder, 'warm'), true),
+  const [plain, warm, spare] = await Promise.all([
+    connect(sandbox, path.join(folder, 'plain'), 'off'),
+    connect(sandbox, path.join(folder, 'warm'), 'on'),
+    connect(sandbox, path.join(folder, 'spare'), 'spare'),
   ]);
   const bare = bareCli(sandbox);
   // The run that `get` reads; nothing else is submitted.
@@ -50,21 +53,22 @@ export async function createContenders(sandbox: Sandbox, folder: string): Promis
     extendEnv: false,
     stdin: 'ignore',
   });
-  for (const { call } of [plain, warm]) for (const command of COMMANDS) await call(command);
+  for (const { call } of [plain, warm, spare]) for (const command of COMMANDS) await call(command);
   const toolsListBytes = JSON.stringify(await warm.client.listTools()).length;
   return {
     bare,
     plain,
     warm,
+    spare,
     rest: restApi(sandbox),
     toolsListBytes,
     close: async () => {
-      await Promise.all([plain.client.close(), warm.client.close()]);
+      await Promise.all([plain, warm, spare].map(({ client }) => client.close()));
     },
   };
 }
 
-async function connect(sandbox: Sandbox, stateDir: string, warm: boolean): Promise<McpContender> {
+async function connect(sandbox: Sandbox, stateDir: string, warm: 'on' | 'off' | 'spare'): Promise<McpContender> {
   const client = new Client({ name: 'bench', version: '1.0.0' });
   const transport = new StdioClientTransport({
     command: process.execPath,

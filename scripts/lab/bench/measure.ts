@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { COMMANDS } from './contenders.ts';
 import type { Command, Contender, Contenders } from './contenders.ts';
 
@@ -7,7 +8,7 @@ export interface Timing {
   readonly p95: number;
 }
 
-export type Name = 'bare' | 'plain' | 'warm' | 'rest';
+export type Name = 'bare' | 'plain' | 'warm' | 'spare' | 'rest';
 
 /** Returns the quantile of the values, `part` between 0 and 1. */
 function quantile(values: readonly number[], part: number): number {
@@ -24,18 +25,28 @@ const contestants = (contenders: Contenders): readonly (readonly [Name, Contende
   ['bare', contenders.bare],
   ['plain', contenders.plain.call],
   ['warm', contenders.warm.call],
+  ['spare', contenders.spare.call],
   ['rest', contenders.rest],
 ];
+
+/** The time between two calls of a contender that prepares the next one. */
+const PAUSE_MS = 2_000;
 
 export type Single = Partial<Record<Command, Partial<Record<Name, Timing>>>>;
 
 /** Measures each command on each contender, alternating, so that a slow moment of the machine affects all of them. */
-export async function measureOneAtATime(contenders: Contenders, rounds: number): Promise<Single> {
+export async function measureOneAtATime(
+  contenders: Contenders,
+  rounds: number,
+  commands: readonly Command[] = COMMANDS,
+): Promise<Single> {
   const result: Single = {};
-  for (const command of COMMANDS) {
+  for (const command of commands) {
     const samples = new Map<Name, number[]>();
     for (let round = 0; round < rounds; round += 1) {
       for (const [name, contender] of contestants(contenders)) {
+        // The next spare is imported in the meantime, as between the calls of a conversation.
+        if (name === 'spare') await delay(PAUSE_MS);
         const since = performance.now();
         const running = contender(command);
         if (running === undefined) continue;
@@ -61,6 +72,7 @@ export async function measureConcurrent(contenders: Contenders, sizes: readonly 
     const samples = new Map<Name, number[]>();
     for (let round = 0; round < 3; round += 1) {
       for (const [name, contender] of contestants(contenders)) {
+        if (name === 'spare') await delay(PAUSE_MS);
         const since = performance.now();
         await Promise.all(Array.from({ length: atOnce }, async () => contender('ps')));
         samples.set(name, [...(samples.get(name) ?? []), performance.now() - since]);

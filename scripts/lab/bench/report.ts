@@ -1,17 +1,6 @@
-import type { Concurrent, Single, Timing } from './measure.ts';
-import type { Memory } from './memory.ts';
-
-export interface BenchResult {
-  readonly date: string;
-  readonly machine: Readonly<Record<string, string | number | undefined>>;
-  readonly rounds: number;
-  readonly single: Single;
-  readonly concurrent: readonly Concurrent[];
-  readonly start: Timing;
-  readonly firstCall: { readonly bare: Timing; readonly first: Timing };
-  readonly memory: { readonly idle: Memory; readonly after: Memory; readonly calls: number } | undefined;
-  readonly toolsListBytes: number;
-}
+import type { Timing } from './measure.ts';
+import type { BenchResult } from './result.ts';
+import { compareTargets } from './targets.ts';
 
 /** Prints the result as tables. */
 export function printReport(result: BenchResult): void {
@@ -28,6 +17,7 @@ export function printReport(result: BenchResult): void {
           'bare CLI': show(by?.bare),
           'server, plain': show(by?.plain),
           'server, warm': show(by?.warm),
+          'server, spare': show(by?.spare),
           'REST API': show(by?.rest),
           'plain minus bare': difference(by?.plain, by?.bare),
           'bare / warm': ratio(by?.bare, by?.warm),
@@ -38,10 +28,21 @@ export function printReport(result: BenchResult): void {
   );
   console.log('milliseconds until all concurrent `ps` calls are answered:');
   console.table(Object.fromEntries(result.concurrent.map(({ atOnce, totalMs }) => [`${atOnce} concurrent`, totalMs])));
-  console.log(`start to tools/list: ${show(result.start)} ms; tools/list: ${result.toolsListBytes} bytes`);
+  const { server, node, other } = result.start;
+  console.log(
+    `start to tools/list: ${show(server)} ms; node -e 0: ${show(node)} ms; the other server: ${show(other)} ms; tools/list: ${result.toolsListBytes} bytes`,
+  );
   console.log(
     `first ps, sent at startup: ${show(result.firstCall.first)} ms; bare ps: ${show(result.firstCall.bare)} ms`,
   );
+  if (result.idle !== undefined) {
+    const { unusedMb, fiveUsedMb, fiveIdleMb } = result.idle;
+    console.log(
+      `memory: a server without a call ${unusedMb} MB resident; five servers after a call ${fiveUsedMb} MB, idle ${fiveIdleMb} MB (PSS)`,
+    );
+  }
+  console.log('figures that have to hold:');
+  console.table(compareTargets(result));
   if (result.memory !== undefined) {
     const { idle, after, calls } = result.memory;
     console.log(

@@ -10,18 +10,45 @@ import { contenderEnv } from './contenders.ts';
 import { timing } from './measure.ts';
 import type { Timing } from './measure.ts';
 
-/** Measures the time from process start to the `tools/list` response, with a filled code cache. */
-export async function measureStart(sandbox: Sandbox, folder: string, rounds: number): Promise<Timing> {
-  const values: number[] = [];
-  for (let round = 0; round <= rounds; round += 1) {
+export interface StartTimes {
+  readonly server: Timing;
+  /** `node -e 0`, the lower bound. */
+  readonly node: Timing;
+  /** Another MCP server, if its script is given. */
+  readonly other?: Timing;
+}
+
+/** Measures the time from process start to the `tools/list` response, with a filled code cache, in turn with the others. */
+export async function measureStart(
+  sandbox: Sandbox,
+  folder: string,
+  { rounds, other }: { readonly rounds: number; readonly other?: string },
+): Promise<StartTimes> {
+  const values = { server: [] as number[], node: [] as number[], other: [] as number[] };
+  const timed = async (to: number[], run: () => Promise<unknown>): Promise<void> => {
     const since = performance.now();
-    const server = startServer(sandbox, path.join(folder, 'start'));
-    await ask(server, 2, 'tools/list', {});
-    values.push(performance.now() - since);
-    await end(server);
+    await run();
+    to.push(performance.now() - since);
+  };
+  for (let round = 0; round <= rounds; round += 1) {
+    await timed(values.server, async () => listTools(startServer(sandbox, path.join(folder, 'start'))));
+    await timed(values.node, () => execa(process.execPath, ['-e', '0']));
+    if (other !== undefined)
+      await timed(values.other, async () => listTools(initialize(spawn(process.execPath, [other, folder]))));
   }
   // The first round fills the code cache.
-  return timing(values.slice(1));
+  const rest = (times: readonly number[]): Timing => timing(times.slice(1));
+  return {
+    server: rest(values.server),
+    node: rest(values.node),
+    ...(other === undefined ? {} : { other: rest(values.other) }),
+  };
+}
+
+/** Asks for the tools, and ends the server in the background. */
+async function listTools(server: ChildProcessWithoutNullStreams): Promise<void> {
+  await ask(server, 2, 'tools/list', {});
+  server.kill();
 }
 
 /** Measures a `ps` that is sent right after startup and a bare `ps`, with a filled catalog cache. */
@@ -46,8 +73,11 @@ export async function measureFirstCall(
   return { bare: timing(bare.slice(1)), first: timing(first.slice(1)) };
 }
 
-function startServer(sandbox: Sandbox, stateDir: string): ChildProcessWithoutNullStreams {
-  const server = spawn(process.execPath, [serverFile], { env: contenderEnv(sandbox, stateDir, true) });
+export function startServer(sandbox: Sandbox, stateDir: string): ChildProcessWithoutNullStreams {
+  return initialize(spawn(process.execPath, [serverFile], { env: contenderEnv(sandbox, stateDir, 'on') }));
+}
+
+function initialize(server: ChildProcessWithoutNullStreams): ChildProcessWithoutNullStreams {
   send(server, {
     id: 1,
     method: 'initialize',
@@ -61,7 +91,12 @@ function send(server: ChildProcessWithoutNullStreams, message: Record<string, un
   server.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
 }
 
-async function ask(server: ChildProcessWithoutNullStreams, id: number, method: string, params: unknown): Promise<void> {
+export async function ask(
+  server: ChildProcessWithoutNullStreams,
+  id: number,
+  method: string,
+  params: unknown,
+): Promise<void> {
   send(server, { id, method, params });
   for await (const line of createInterface({ input: server.stdout })) {
     if (line.includes(`"id":${id}`)) return;
@@ -69,7 +104,7 @@ async function ask(server: ChildProcessWithoutNullStreams, id: number, method: s
   throw new Error('The server exited without responding.');
 }
 
-async function end(server: ChildProcessWithoutNullStreams): Promise<void> {
+export async function end(server: ChildProcessWithoutNullStreams): Promise<void> {
   const exited = once(server, 'exit');
   server.stdin.end();
   await exited;
