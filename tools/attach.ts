@@ -3,6 +3,7 @@ import { project, resourceName } from '../src/core/fields.ts';
 import { formatDuration } from '../src/core/format-values.ts';
 import type { RunFacts } from '../src/dstack/output/read-run.ts';
 import type { Attachment } from '../src/attachments/attachment-view.ts';
+import type { AttachStop } from '../src/attachments/stop-attachment.ts';
 import { refuse } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 import type { Report } from '../src/core/report.ts';
@@ -65,26 +66,43 @@ export const attach = defineTool({
       case 'status':
         return report(await attachments.status(input.run), `attachment of ${input.run}`);
       case 'stop': {
-        const stopped = await attachments.stop(input.run);
-        return {
-          outcome: stopped.length === 0 ? 'nothing-to-do' : 'done',
-          summary:
-            stopped.length === 0
-              ? `There is no attachment of ${input.run}.`
-              : `Detached from ${stopped.map(({ attachment }) => attachment.id).join(', ')}. The run continues, and so does its cost.`,
-          printed: [],
-          facts: {
-            attachments: stopped.map(({ attachment }) =>
-              toFacts({ ...attachment, state: { kind: 'ended', how: 'detached' } }),
-            ),
-          },
-        };
+        return reportStop(await attachments.stop(input.run), input.run);
       }
       default:
         return action satisfies never;
     }
   },
 });
+
+/** Reports what was stopped: detached is only what has really ended. */
+export function reportStop(stopped: readonly AttachStop[], run: string): Report<Facts> {
+  const left = stopped.filter(({ ended }) => ended.stillAlive.length > 0);
+  const detached = stopped.filter((one) => !left.includes(one)).map(({ attachment }) => attachment);
+  const sentences = [
+    ...(stopped.length === 0 ? [`There is no attachment of ${run}.`] : []),
+    ...(detached.length === 0
+      ? []
+      : [`Detached from ${detached.map(({ id }) => id).join(', ')}. The run continues, and so does its cost.`]),
+    ...left.map(
+      ({ attachment, ended }) =>
+        `Could not detach from ${attachment.id}: it is still running (process ${ended.stillAlive.join(', ')}).`,
+    ),
+  ];
+  return {
+    outcome: left.length > 0 ? 'failed' : stopped.length === 0 ? 'nothing-to-do' : 'done',
+    summary: sentences.join(' '),
+    printed: [],
+    facts: {
+      attachments: [
+        ...detached.map((attachment) => toFacts({ ...attachment, state: { kind: 'ended', how: 'detached' } })),
+        ...left.map(({ attachment }) => toFacts(attachment)),
+      ],
+    },
+    ...(left.length === 0
+      ? {}
+      : { next: 'Call attach with action "stop" again, or ask the user to end the processes.' }),
+  };
+}
 
 function report(attachments: readonly Attachment[], what: string, notes: readonly string[] = []): Report<Facts> {
   if (attachments.length === 0) {

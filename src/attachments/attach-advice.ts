@@ -64,6 +64,10 @@ function hintFor(failure: Exclude<AttachFailure, { reason: 'port-in-use' }>, run
       return 'The dstack server does not respond. Call doctor to see which server is configured and whether it is reachable.';
     case 'access-denied':
       return 'The dstack server rejects the token. The user has to renew it (dstack login, or dstack project add).';
+    case 'tunnel-ended':
+      return `Check with get whether ${run} is still running. If it is, attach again: that replaces this attachment.`;
+    case 'files-deleted':
+      return 'Attach again: that replaces this attachment. Or stop it.';
     case 'other':
       return 'Read what dstack printed. The user can run the command in a terminal to see the whole output.';
     default:

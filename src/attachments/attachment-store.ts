@@ -45,6 +45,8 @@ const recordSchema = z.object({
   leader: identitySchema.optional(),
   facts: factsSchema.optional(),
   tunnel: tunnelSchema.optional(),
+  /** When the SSH master was found to have ended before dstack. */
+  tunnelEndedAt: z.string().optional(),
   endedAt: z.string().optional(),
 });
 
@@ -168,6 +170,7 @@ export interface OutputView {
   readonly head: string;
   readonly tail: string;
   readonly bytes: number;
+  readonly isMissing: boolean;
 }
 
 /** Reads both ends of an output file; both are empty if there is none. */
@@ -176,12 +179,12 @@ export async function viewOutput(file: string): Promise<OutputView> {
     if (isMissing(error)) return undefined;
     throw error;
   });
-  if (handle === undefined) return { head: '', tail: '', bytes: 0 };
+  if (handle === undefined) return { head: '', tail: '', bytes: 0, isMissing: true };
   try {
     const { size } = await handle.stat();
     const head = await readPart(handle, 0, Math.min(size, HEAD_BYTES));
     const tail = size <= HEAD_BYTES ? head.slice(-TAIL_BYTES) : await readPart(handle, size - TAIL_BYTES, TAIL_BYTES);
-    return { head, tail, bytes: size };
+    return { head, tail, bytes: size, isMissing: false };
   } finally {
     await handle.close();
   }

@@ -5,7 +5,7 @@ import { adviseOnAttach } from './attach-advice.ts';
 import type { AttachAdvice } from './attach-advice.ts';
 import { viewOutput } from './attachment-store.ts';
 import type { AttachmentFacts, AttachmentRecord, AttachmentStore, OutputView } from './attachment-store.ts';
-import { lookUpProcess } from './process-identity.ts';
+import { isAlive, lookUpProcess } from './process-identity.ts';
 import type { ProcessFacts } from './process-identity.ts';
 import { readAttachOutput } from './read-attach-output.ts';
 import type { AttachOutput, ForwardedPort, IdeLink } from './read-attach-output.ts';
@@ -135,6 +135,9 @@ async function updateRecord(
     const tunnel = await findTunnel(updated, ssh);
     if (tunnel !== undefined) updated = { ...updated, tunnel };
   }
+  if (isRunning && updated.tunnel !== undefined && updated.tunnelEndedAt === undefined) {
+    if (!(await isAlive(updated.tunnel.master))) updated = { ...updated, tunnelEndedAt: new Date().toISOString() };
+  }
   if (!isRunning && updated.endedAt === undefined) updated = { ...updated, endedAt: new Date().toISOString() };
   if (updated === record) return record;
   // Another server may have replaced the attachment: don't overwrite its record.
@@ -156,9 +159,10 @@ async function stateOf(
   { output, view, isRunning, context }: Observation & { readonly view: OutputView },
 ): Promise<AttachmentState> {
   if (isRunning) {
-    return record.facts === undefined
-      ? { kind: 'waiting' }
-      : { kind: 'attached', connection: connectionOf(record, record.facts, context.ssh) };
+    if (record.tunnelEndedAt !== undefined) return broken(TUNNEL_ENDED, record);
+    if (record.facts !== undefined)
+      return { kind: 'attached', connection: connectionOf(record, record.facts, context.ssh) };
+    return view.isMissing ? broken(FILES_DELETED, record) : { kind: 'waiting' };
   }
   const end = readAttachOutput(`${view.head}\n${view.tail}`);
   if (record.facts === undefined && !output.detached) {
@@ -172,8 +176,28 @@ async function stateOf(
     };
   }
   if (end.finished !== undefined) return { kind: 'ended', how: 'run-finished', message: end.finished };
+  if (!end.detached && record.tunnelEndedAt !== undefined) return broken(TUNNEL_ENDED, record);
   return { kind: 'ended', how: end.detached ? 'detached' : 'gone' };
 }
+
+const TUNNEL_ENDED = {
+  failure: { reason: 'tunnel-ended' },
+  message: 'Its SSH connection has ended: nothing is forwarded anymore.',
+} as const;
+
+const FILES_DELETED = {
+  failure: { reason: 'files-deleted' },
+  message: "Its files in the state folder were deleted: its ports and its state aren't known anymore.",
+} as const;
+
+/** Returns the state of an attachment that is of no use anymore, although its process may still run. */
+const broken = async (
+  why: Parameters<typeof adviseOnAttach>[0],
+  { argv, run }: AttachmentRecord,
+): Promise<AttachmentState> => ({
+  kind: 'failed',
+  failure: await adviseOnAttach(why, { argv, run, knownPorts: [] }),
+});
 
 function connectionOf(record: AttachmentRecord, facts: AttachmentFacts, ssh: SshContext): Connection {
   const { target, sshAlias, ports, ideLink, sshConfigNotWritten } = facts;

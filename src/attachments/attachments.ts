@@ -3,6 +3,7 @@ import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { createAttachmentStore, isSystemError, rotateOutput, sizeOf } from './attachment-store.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
+import { findUnrecorded } from './attachment-mark.ts';
 import { dstackSshDirOf, viewAttachment } from './attachment-view.ts';
 import type { Attachment } from './attachment-view.ts';
 import { startAttachment } from './start-attachment.ts';
@@ -36,7 +37,7 @@ export interface Attachments {
   /** Stops the attachment with this id, or all attachments of this run. The run itself continues. */
   stop(idOrRun: string): Promise<AttachStop[]>;
   list(): Promise<Attachment[]>;
-  /** Stops rotating output. The attachments continue. */
+  /** Stops looking after them. The attachments continue. */
   close(): void;
 }
 
@@ -62,7 +63,7 @@ export function createAttachments(options: AttachmentsOptions): Attachments {
   const ssh = { env, dstackSshDir: dstackSshDirOf(env) };
   const context: Context = { store, ssh, executable, log, maxOutputBytes };
   const timer = setInterval(() => {
-    rotateAll(context).catch((error: unknown) => log.warn({ error }, 'Could not rotate the output of attachments.'));
+    lookAfterAll(context).catch((error: unknown) => log.warn({ error }, 'Could not look after the attachments.'));
   }, rotateEveryMs);
   timer.unref();
   return {
@@ -98,14 +99,19 @@ async function mapFileSystemErrors<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function findRecords(idOrRun: string, { store }: Context): Promise<AttachmentRecord[]> {
-  const records = await store.list();
+async function listRecords({ store }: Context): Promise<AttachmentRecord[]> {
+  const recorded = await store.list();
+  return [...recorded, ...(await findUnrecorded(store.folder, recorded))];
+}
+
+async function findRecords(idOrRun: string, context: Context): Promise<AttachmentRecord[]> {
+  const records = await listRecords(context);
   const exact = records.filter(({ id }) => id === idOrRun);
   return exact.length > 0 ? exact : records.filter(({ run }) => run === idOrRun);
 }
 
 async function list(context: Context): Promise<Attachment[]> {
-  const records = await context.store.list();
+  const records = await listRecords(context);
   const seen = await Promise.all(records.map((record) => viewAttachment(record, context)));
   const old = seen.filter(
     ({ record: { endedAt } }) => endedAt !== undefined && Date.now() - Date.parse(endedAt) > FORGET_ENDED_AFTER_MS,
@@ -114,9 +120,15 @@ async function list(context: Context): Promise<Attachment[]> {
   return seen.filter((one) => !old.includes(one)).map(({ attachment }) => attachment);
 }
 
-async function rotateAll(context: Context): Promise<void> {
+/** Looks at the SSH connection of each attachment, and rotates its output. */
+async function lookAfterAll(context: Context): Promise<void> {
   const { store, log, maxOutputBytes } = context;
   for (const record of await store.list()) {
+    if (record.endedAt === undefined && record.tunnelEndedAt === undefined) {
+      const { record: now } = await viewAttachment(record, context);
+      if (now.tunnelEndedAt !== undefined)
+        log.warn({ id: record.id }, 'The SSH connection of an attachment has ended.');
+    }
     const file = store.outputFile(record.id);
     if ((await sizeOf(file)) <= maxOutputBytes) continue;
     const rotated = await store.withLock(record.id, 0, async () => {

@@ -27,20 +27,27 @@ export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   return (await lookUpProcess(identity.pid))?.startedAt === identity.startedAt;
 }
 
+/** A process with the value of a variable in its environment. */
+export interface MarkedProcess extends ProcessFacts {
+  readonly value: string;
+}
+
 /**
- * Finds the running processes with `entry` (`NAME=value`) in their environment: all descendants of a process that was started with it, in
- * any process group. Returns undefined on systems other than Linux.
+ * Finds the running processes with this variable in their environment: all descendants of a process that was started with it, in any
+ * process group. Returns undefined on systems other than Linux.
  */
-export async function findByEnvironment(entry: string): Promise<ProcessFacts[] | undefined> {
+export async function findByEnvironment(name: string): Promise<MarkedProcess[] | undefined> {
   if (process.platform !== 'linux') return undefined;
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const pids = (await readdir('/proc')).filter((pid) => /^\d+$/.test(pid));
   const found = await Promise.all(
     pids.map(async (pid) => {
-      const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
-      return environment.split('\0').includes(entry) ? await lookUpOnLinux(Number(pid)) : undefined;
+      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+      const entry = environment.split('\0').find((one) => one.startsWith(`${name}=`));
+      const facts = entry === undefined ? undefined : await lookUpOnLinux(Number(pid));
+      return facts && { ...facts, value: entry?.slice(name.length + 1) ?? '' };
     }),
   );
-  return found.filter((facts) => facts !== undefined);
+  return found.filter((one) => one !== undefined);
 }
 
 async function lookUpOnLinux(pid: number): Promise<ProcessFacts | undefined> {

@@ -28,6 +28,10 @@ export type AttachFailure =
   | { readonly reason: 'no-permission'; readonly path: string }
   | { readonly reason: 'server-unreachable' }
   | { readonly reason: 'access-denied' }
+  /** Its SSH master has ended: nothing is forwarded anymore. */
+  | { readonly reason: 'tunnel-ended' }
+  /** Its files in the state folder were deleted while it was running. */
+  | { readonly reason: 'files-deleted' }
   | { readonly reason: 'other' };
 
 /** The job that dstack attached to. */

@@ -31,7 +31,7 @@ export async function findTunnel(record: AttachmentRecord, ssh: SshContext): Pro
 }
 
 async function isOwn(master: ProcessIdentity, record: AttachmentRecord): Promise<boolean> {
-  const marked = await findByEnvironment(markerEntry(record.marker));
+  const marked = await findMarked(record.marker);
   if (marked !== undefined)
     return marked.some(({ pid, startedAt }) => pid === master.pid && startedAt === master.startedAt);
   // Without access to the environment, compare start times: the master is a grandchild whose parent has exited.
@@ -42,7 +42,9 @@ async function isOwn(master: ProcessIdentity, record: AttachmentRecord): Promise
 /** The variable that marks every process of an attachment. */
 export const MARKER_VARIABLE = 'DSTACK_MCP_ATTACHMENT';
 
-const markerEntry = (marker: string): string => `${MARKER_VARIABLE}=${marker}`;
+async function findMarked(marker: string): Promise<ProcessFacts[] | undefined> {
+  return (await findByEnvironment(MARKER_VARIABLE))?.filter(({ value }) => value === marker);
+}
 
 /** Ends an owned master through its control socket, as dstack's own detach does. */
 export async function closeTunnel(tunnel: Tunnel, ssh: SshContext): Promise<void> {
@@ -59,7 +61,7 @@ export async function removeDeadSocket(tunnel: Tunnel, ssh: SshContext): Promise
 
 /** Returns the running processes of an attachment, including its leader. */
 export async function findMembers(record: AttachmentRecord): Promise<ProcessFacts[]> {
-  const marked = await findByEnvironment(markerEntry(record.marker));
+  const marked = await findMarked(record.marker);
   if (marked !== undefined) return marked;
   const known = [record.leader, record.tunnel?.owned === true ? record.tunnel.master : undefined];
   const found = await Promise.all(known.filter((identity) => identity !== undefined).map(findSame));

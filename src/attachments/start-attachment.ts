@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { pause } from '../core/poll.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
+import { createMark, findUnrecorded } from './attachment-mark.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
 import { viewAttachment } from './attachment-view.ts';
 import type { Attachment, ViewContext } from './attachment-view.ts';
@@ -87,12 +87,15 @@ interface StartInput {
 
 async function startOrJoin(id: string, { argv, options, context }: StartInput): Promise<Joined> {
   const { store, log } = context;
-  const earlier = await store.read(id);
+  const recorded = await store.read(id);
+  const earlier = recorded ?? (await findUnrecorded(store.folder, [])).find((one) => one.id === id);
   if (earlier !== undefined) {
     const { attachment, record } = await viewAttachment(earlier, context);
-    if (attachment.pid !== undefined) return { record, started: false };
+    const isRunning = attachment.pid !== undefined;
+    if (isRunning && attachment.state.kind !== 'failed') return { record, started: false };
     // dstack would silently reuse the tunnel of a killed attachment, with its old ports.
-    await endProcesses({ ...record, leader: undefined }, context);
+    const { stillAlive } = await endProcesses(isRunning ? record : { ...record, leader: undefined }, context);
+    if (stillAlive.length > 0) throw busy(id);
     await store.forget(id);
   }
   const { run, project, replica, job } = options;
@@ -101,7 +104,7 @@ async function startOrJoin(id: string, { argv, options, context }: StartInput): 
     id,
     run,
     argv: [...argv.argv],
-    marker: randomUUID(),
+    marker: createMark(store.folder, id),
     createdAt: new Date().toISOString(),
     ...(project === undefined ? {} : { project }),
     ...(replica === undefined ? {} : { replica }),

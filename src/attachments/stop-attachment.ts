@@ -33,7 +33,7 @@ const LOCK_MS = 20_000;
 export async function stopAttachment(record: AttachmentRecord, context: StopContext): Promise<AttachStop | undefined> {
   const { store, log } = context;
   const stopped = await store.withLock(record.id, LOCK_MS, async () => {
-    const current = await store.read(record.id);
+    const current = (await store.read(record.id)) ?? (await findRunning(record));
     // It was stopped, or replaced by a new attachment that must not be stopped.
     if (current?.marker !== record.marker) return undefined;
     const seen = await viewAttachment(current, context);
@@ -47,6 +47,10 @@ export async function stopAttachment(record: AttachmentRecord, context: StopCont
   if (stopped === undefined) throw busy(record.id);
   return stopped.value;
 }
+
+/** Returns the record itself if its processes run although it was deleted. */
+const findRunning = async (record: AttachmentRecord): Promise<AttachmentRecord | undefined> =>
+  (await findMembers(record)).length > 0 ? record : undefined;
 
 /** Ends the processes of an attachment and their leftovers. Keeps the record. */
 export async function endProcesses(record: AttachmentRecord, { store, ssh }: ViewContext): Promise<EndResult> {

@@ -107,6 +107,79 @@ describe('attaching', () => {
   });
 });
 
+/** Kills the ssh processes of the attachments, as a crash or a person would. */
+async function killTunnel(): Promise<void> {
+  const tunnels = await findTunnels(setup.sandbox.home);
+  expect(tunnels).not.toEqual([]);
+  for (const pid of tunnels) process.kill(pid, 'SIGKILL');
+  await untilTrue(async () => (await findTunnels(setup.sandbox.home)).length === 0);
+}
+
+describe('an attachment whose ssh is killed', () => {
+  test('is not called attached, and a new attach replaces it', async () => {
+    const [first, second] = [await mappedPort(), await mappedPort()];
+    const attachments = setup.open();
+    const { attachment } = await start(attachments, 'web', { ports: [first.mapping] });
+    await killTunnel();
+    const [broken] = await attachments.status('web');
+    expect(broken?.state).toMatchObject({
+      kind: 'failed',
+      failure: { reason: 'tunnel-ended', hint: expect.stringContaining('attach again') },
+    });
+    const again = await start(attachments, 'web', { ports: [second.mapping] });
+    expect(again.started).toBe(true);
+    expect(connectionOf(again.attachment).ports).toMatchObject([{ localPort: second.port }]);
+    expect(await fetchText(second.port)).toContain('web');
+    expect(attachment.pid === undefined ? undefined : await lookUpProcess(attachment.pid)).toBeUndefined();
+  });
+
+  test('is noticed although nobody asks, and stopping it leaves nothing', async () => {
+    const { port, mapping } = await mappedPort();
+    const attachments = setup.open({ rotateEveryMs: 50 });
+    const { attachment } = await start(attachments, 'web', { ports: [mapping] });
+    await killTunnel();
+    await untilTrue(async () =>
+      setup.logged.some((line) => line.includes('SSH connection of an attachment has ended')),
+    );
+    const [stopped] = await attachments.stop(attachment.id);
+    expect(stopped?.ended.stillAlive).toEqual([]);
+    await expectNothingLeft(port);
+  });
+});
+
+describe.runIf(isLinux)('an attachment whose state folder is deleted', () => {
+  test('is found by the mark of its processes, and stopping it ends them all', async () => {
+    const { port, mapping } = await mappedPort();
+    const { attachment } = await start(setup.open(), 'web', { ports: [mapping] });
+    const leader = await leaderOf(attachment);
+    await rm(setup.stateDir, { recursive: true });
+    const attachments = setup.open();
+    expect(await attachments.list()).toMatchObject([
+      { id: 'web', run: 'web', pid: leader.pid, state: { kind: 'failed', failure: { reason: 'files-deleted' } } },
+    ]);
+    const [stopped] = await attachments.stop('web');
+    expect(stopped?.ended.stillAlive).toEqual([]);
+    expect(await isAlive(leader)).toBe(false);
+    await expectNothingLeft(port);
+    expect(await attachments.list()).toEqual([]);
+  });
+
+  test('is replaced by a new attach, and other state folders have nothing to do with it', async () => {
+    const [first, second] = [await mappedPort(), await mappedPort()];
+    const { attachment } = await start(setup.open(), 'web', { ports: [first.mapping] });
+    const leader = await leaderOf(attachment);
+    await rm(setup.stateDir, { recursive: true });
+    const elsewhere = setup.open({ stateDir: `${setup.stateDir}-other` });
+    expect(await elsewhere.list()).toEqual([]);
+    expect(await elsewhere.stop('web')).toEqual([]);
+    expect(await isAlive(leader)).toBe(true);
+    const again = await start(setup.open(), 'web', { ports: [second.mapping] });
+    expect(again.started).toBe(true);
+    expect(await fetchText(second.port)).toContain('web');
+    expect(await isAlive(leader)).toBe(false);
+  });
+});
+
 describe('when attaching fails', () => {
   test('a missing ssh or git is reported', async () => {
     const env = { ...setup.sandbox.env, PATH: setup.stateDir };
