@@ -34,6 +34,7 @@ export async function runSandboxCommand({
     display.end();
     const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: print, signal });
     try {
+      print(`For faster starts, dstack stays installed in ${cacheFolder}; remove that folder to free its space.`);
       await printInstructions(sandbox, print);
       await untilAborted(signal);
       print('stopping the sandbox…');

@@ -150,12 +150,12 @@ export function renderHosts(results: HostResults): string {
       'A change without a person',
       'At a change in its terminal, its person sees',
     ],
-    HOSTS.flatMap(({ id, title, asks }) => {
+    HOSTS.flatMap(({ id, title, asks, limits = {} }) => {
       const result = results[id];
       if (result === undefined) return [];
       const { version, tools, unattended, failed } = result;
-      const round = failed.length === 0 ? `\`${unattended}\`` : `doesn't hold: ${failed.join('; ')}`;
-      return [[title, version, tools === 0 ? 'by search' : String(tools), round, asks]];
+      const notes = [...Object.values(limits), ...failed.map((check) => `doesn't hold: ${check}`)];
+      return [[title, version, tools === 0 ? 'by search' : String(tools), `\`${unattended}\``, asks, notes.join('; ')]];
     }),
   );
 }

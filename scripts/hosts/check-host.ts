@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { createHome } from '../../sandbox/create-home.ts';
 import { createRestClient } from '../../sandbox/rest-client.ts';
 import { processesIn } from '../../test/support/processes.ts';
+import { READABLE } from './hosts.ts';
 import type { Host } from './hosts.ts';
 import { signalGroup, startHost } from './play-host.ts';
 import type { RunningHost } from './play-host.ts';
@@ -188,7 +189,7 @@ function judgeRound({ played: { calls }, printed, status, left }: Round): Findin
   const holds = (isTrue: boolean, otherwise: string): string | undefined => (isTrue ? undefined : excerpt(otherwise));
   const log = of('logs');
   return {
-    'the plan is readable, with line breaks': holds(/\n *#? *BACKEND +RESOURCES/.test(of('plan')), of('plan')),
+    [READABLE]: holds(/\n *#? *BACKEND +RESOURCES/.test(of('plan')), of('plan')),
     'the token arrives': holds(tokenIn(of('plan')) !== undefined, of('plan')),
     'a change with its token is made': holds(isDone(of('apply')), of('apply')),
     'get waits until it runs': holds(/status[\\"*`]*: *[\\"*`]*running/i.test(of('get')), of('get')),

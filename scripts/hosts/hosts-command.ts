@@ -5,7 +5,7 @@ import { serverFile, startLocalSandbox } from '../local-sandbox.ts';
 import { checkHost } from './check-host.ts';
 import { HOSTS } from './hosts.ts';
 import { installHost } from './install-host.ts';
-import { mergeResults, readResults, resultsFile } from './results.ts';
+import { mergeResults, problemsOf, readResults, resultsFile } from './results.ts';
 
 // Installs agent hosts and drives each with a scripted model against the sandbox. Without names, all of them:
 //   npm run hosts [-- codex gemini]
@@ -21,10 +21,9 @@ try {
   for (const host of HOSTS.filter(({ id }) => names.length === 0 || names.includes(id))) {
     const report = await checkHost(host, await installHost(host), { url, token, cli, server: serverFile, folder });
     console.log(`${host.title} ${host.version}: ${report.tools} tools; without a person: ${report.unattended}`);
-    for (const [what, problem] of Object.entries(report.findings)) {
-      console.log(`  ${problem === undefined ? '✓' : '✗'} ${what}${problem === undefined ? '' : `:\n${problem}`}`);
-      if (problem !== undefined) process.exitCode = 1;
-    }
+    const problems = problemsOf(report, host.limits);
+    for (const [check, problem] of problems) console.log(`  ✗ ${check}:\n${problem}`);
+    if (problems.length > 0) process.exitCode = 1;
     await writeFile(resultsFile, mergeResults(await readResults(), host, report));
   }
 } finally {

@@ -27,9 +27,14 @@ export interface Host {
   readonly env: (start: HostStart) => Readonly<Record<string, string>>;
   /** Starts one turn without a terminal, with every tool allowed. */
   readonly args: (prompt: string, start: HostStart) => readonly string[];
+  /** Checks that can't hold because of the host, with the reason. */
+  readonly limits?: Readonly<Record<string, string>>;
   /** The question that its person sees at a change in its terminal, as tried by hand. */
   readonly asks: string;
 }
+
+/** The check that some hosts can't pass. */
+export const READABLE = 'the plan is readable, with line breaks';
 
 const PLATFORM = `${process.platform}-${process.arch}`;
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
@@ -188,6 +193,7 @@ export const HOSTS: readonly Host[] = [
       CLINE_NO_AUTO_UPDATE: '1',
     }),
     args: (prompt) => ['-P', 'openai-compatible', '-m', 'fake', '--auto-approve', 'true', prompt],
+    limits: { [READABLE]: 'its model reads a result as one line of JSON' },
     asks: "Cline's own confirmation of the call, if it isn't approved automatically",
   },
   {

@@ -24,9 +24,16 @@ export async function readResults(): Promise<HostResults> {
   return z.record(z.string(), result).parse(JSON.parse(await readFile(resultsFile, 'utf8')));
 }
 
+/** Returns the checks that don't hold, with what is wrong, without those that can't hold because of the host. */
+export function problemsOf({ findings }: HostReport, limits: Host['limits'] = {}): [check: string, problem: string][] {
+  return Object.entries(findings).flatMap(([check, problem]) =>
+    problem === undefined || check in limits ? [] : [[check, problem] as [string, string]],
+  );
+}
+
 /** Returns the text of the results with those of one host replaced, in the order of the hosts. */
-export function mergeResults(results: HostResults, { id, version }: Host, report: HostReport): string {
-  const failed = Object.entries(report.findings).flatMap(([what, problem]) => (problem === undefined ? [] : [what]));
+export function mergeResults(results: HostResults, { id, version, limits }: Host, report: HostReport): string {
+  const failed = problemsOf(report, limits).map(([what]) => what);
   const all = { ...results, [id]: { version, tools: report.tools, unattended: report.unattended, failed } };
   const ordered = HOSTS.flatMap((host) => (all[host.id] === undefined ? [] : [[host.id, all[host.id]] as const]));
   return `${JSON.stringify(Object.fromEntries(ordered), undefined, 2)}\n`;

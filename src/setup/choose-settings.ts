@@ -5,6 +5,20 @@ import { pathsOf } from './client-places.ts';
 import type { Places } from './client-places.ts';
 import type { SetupClient } from './clients.ts';
 
+/** A level of approval, as `DSTACK_MCP_CONFIRM` takes it, in a person's words. */
+interface Approval {
+  readonly value: string;
+  readonly label: string;
+}
+
+export type AskApproval = (question: string, choices: readonly Approval[]) => Promise<string | undefined>;
+
+const APPROVALS: readonly Approval[] = [
+  { value: 'ask', label: 'You, if this client or a dialog can ask you; otherwise your assistant decides' },
+  { value: 'person', label: 'Always you: a change is refused if nobody can be asked' },
+  { value: 'token', label: 'Your assistant: nobody is asked, for unattended agents' },
+];
+
 export type AskFolder = (question: string, suggested: string) => Promise<string | undefined>;
 
 export interface ChooseOptions {
@@ -14,8 +28,11 @@ export interface ChooseOptions {
   /** The client's file already has a workspace for this server. */
   readonly hasWorkspace: boolean;
   readonly places: Places;
+  /** The client's file already has a level of approval for this server. */
+  readonly hasApproval: boolean;
   /** Undefined if no one is to be asked. */
   readonly askFolder: AskFolder | undefined;
+  readonly askApproval: AskApproval | undefined;
 }
 
 /**
@@ -26,7 +43,8 @@ export interface ChooseOptions {
 export async function chooseSettings(options: ChooseOptions): Promise<Readonly<Record<string, string>>> {
   const { places } = options;
   const { DSTACK_MCP_POLICY: policy, DSTACK_MCP_WORKSPACE: workspace, ...others } = options.settings;
-  const settings = policy === undefined ? others : { ...others, DSTACK_MCP_POLICY: checkPolicy(policy, places) };
+  const checked = policy === undefined ? others : { ...others, DSTACK_MCP_POLICY: checkPolicy(policy, places) };
+  const settings = { ...checked, ...(await chooseApproval(options)) };
   const chosen = workspace ?? (await chooseWorkspace(options));
   if (chosen === undefined) return settings;
   const { delimiter } = pathsOf(places);
@@ -40,6 +58,18 @@ export async function missingFolders(settings: Readonly<Record<string, string>>,
   const folders = (settings['DSTACK_MCP_WORKSPACE'] ?? '').split(pathsOf(places).delimiter).filter(Boolean);
   const found = await Promise.all(folders.map(isFolder));
   return folders.filter((_folder, index) => found[index] !== true);
+}
+
+/** Returns the person's choice of who approves changes, unless it was made before. */
+async function chooseApproval({ settings, hasApproval, askApproval }: ChooseOptions): Promise<Record<string, string>> {
+  if (hasApproval || askApproval === undefined || settings['DSTACK_MCP_CONFIRM'] !== undefined) return {};
+  const chosen = await askApproval('Who approves a change that costs money or ends something?', APPROVALS);
+  if (chosen !== undefined) return { DSTACK_MCP_CONFIRM: chosen };
+  throw new ToolError(
+    'invalid-input',
+    'No approval was chosen. Nothing was changed.',
+    `Run setup again, or add --confirm ${APPROVALS.map(({ value }) => value).join(', ')}.`,
+  );
 }
 
 /** Returns the workspace of a client without a project: the person's choice, or else the working directory. */

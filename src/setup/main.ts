@@ -1,4 +1,5 @@
-import { confirm, isCancel, text } from '@clack/prompts';
+import { confirm, isCancel, select, text } from '@clack/prompts';
+import type { AskApproval } from './choose-settings.ts';
 import { listClients, runSetup } from './setup-command.ts';
 import type { SetupOptions, SetupOrder } from './setup-command.ts';
 
@@ -12,6 +13,7 @@ export async function runSetupCommand(
     ...options,
     ask: options.isTerminal ? askOnTerminal : undefined,
     askFolder: options.isTerminal ? askFolderOnTerminal : undefined,
+    askApproval: options.isTerminal ? askApprovalOnTerminal : undefined,
   });
 }
 
@@ -24,3 +26,8 @@ async function askFolderOnTerminal(message: string, suggested: string): Promise<
   const answer = await text({ message, initialValue: suggested });
   return isCancel(answer) ? undefined : answer;
 }
+
+const askApprovalOnTerminal: AskApproval = async (message, choices) => {
+  const answer = await select({ message, options: [...choices] });
+  return isCancel(answer) ? undefined : answer;
+};

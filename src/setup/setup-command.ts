@@ -3,7 +3,7 @@ import { diffTexts } from '../configuration/edit-text.ts';
 import { ToolError } from '../core/errors.ts';
 import { applyFileChange, readClientFile } from './client-file.ts';
 import { chooseSettings, missingFolders } from './choose-settings.ts';
-import type { AskFolder } from './choose-settings.ts';
+import type { AskApproval, AskFolder } from './choose-settings.ts';
 import type { ClientFile } from './client-file.ts';
 import { pathsOf } from './client-places.ts';
 import { CLIENTS, placeOf } from './clients.ts';
@@ -48,6 +48,8 @@ export interface SetupOptions {
   readonly ask: ((question: string) => Promise<boolean>) | undefined;
   /** Asks the person for a folder; undefined if the question was interrupted. */
   readonly askFolder?: AskFolder | undefined;
+  /** Asks the person who approves changes; undefined if the question was interrupted. */
+  readonly askApproval?: AskApproval | undefined;
 }
 
 /** The editor of each format. */
@@ -104,19 +106,26 @@ async function withSettings(order: SetupOrder, file: ClientFile, options: SetupO
   const { client, undo, yes, dryRun } = order;
   if (undo) return order;
   const settings = { ...client.settings, ...order.settings };
-  const askFolder = yes || dryRun ? undefined : options.askFolder;
-  const hasWorkspace = mentionsWorkspace(order, file);
+  const isAsked = !yes && !dryRun;
   return {
     ...order,
-    settings: await chooseSettings({ client, settings, hasWorkspace, places: options.places, askFolder }),
+    settings: await chooseSettings({
+      client,
+      settings,
+      hasWorkspace: mentions(order, file, 'DSTACK_MCP_WORKSPACE'),
+      hasApproval: mentions(order, file, 'DSTACK_MCP_CONFIRM'),
+      places: options.places,
+      askFolder: isAsked ? options.askFolder : undefined,
+      askApproval: isAsked ? options.askApproval : undefined,
+    }),
   };
 }
 
-/** Whether the existing entry sets a workspace, which stays. A file that can't be read is reported when it is edited. */
-function mentionsWorkspace({ client, name }: SetupOrder, { texts }: ClientFile): boolean {
+/** Whether the existing entry has a setting, which stays. A file that can't be read is reported when it is edited. */
+function mentions({ client, name }: SetupOrder, { texts }: ClientFile, setting: string): boolean {
   try {
     const entry = EDITORS[client.format].get(texts.current ?? '', placeOf(client, name));
-    return JSON.stringify(entry ?? '').includes('"DSTACK_MCP_WORKSPACE"');
+    return JSON.stringify(entry ?? '').includes(`"${setting}"`);
   } catch {
     return false;
   }

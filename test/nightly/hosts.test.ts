@@ -3,6 +3,7 @@ import { describe, expect, inject, test } from 'vitest';
 import { checkHost } from '../../scripts/hosts/check-host.ts';
 import { HOSTS } from '../../scripts/hosts/hosts.ts';
 import { installHost } from '../../scripts/hosts/install-host.ts';
+import { problemsOf } from '../../scripts/hosts/results.ts';
 import { builtServer, repositoryRoot } from '../support/paths.ts';
 import { emptyFolder } from '../support/temporary-folders.ts';
 
@@ -18,9 +19,9 @@ describe('a real host with a scripted model', () => {
     async (host) => {
       const { url, token, cli } = inject('sandbox');
       const around = { url, token, cli, server: builtServer, folder: emptyFolder() };
-      const { findings, tools } = await checkHost(host, await installHost(host), around);
-      expect(tools).toBeGreaterThanOrEqual(17);
-      expect(Object.entries(findings).filter(([, problem]) => problem !== undefined)).toEqual([]);
+      const report = await checkHost(host, await installHost(host), around);
+      expect(report.tools).toBeGreaterThanOrEqual(17);
+      expect(problemsOf(report, host.limits)).toEqual([]);
     },
     TIMEOUT_MS,
   );

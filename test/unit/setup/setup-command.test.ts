@@ -21,6 +21,8 @@ interface Person {
   readonly says: boolean;
   /** The answer to the question for a folder; by default the suggestion. */
   readonly folder?: string;
+  /** The answer to the question who approves changes; without one, it isn't asked. */
+  readonly approval?: string;
 }
 
 /** Runs `dstack-mcp setup …` in an empty home; without a person, as in a pipe. */
@@ -33,6 +35,7 @@ function setUp(words: string, person?: Person, cwd = home): Promise<number> {
     print: (text) => printed.push(text),
     ask: person === undefined ? undefined : () => Promise.resolve(person.says),
     askFolder: person === undefined ? undefined : (_question, suggested) => Promise.resolve(person.folder ?? suggested),
+    askApproval: person?.approval === undefined ? undefined : () => Promise.resolve(person.approval),
   };
   return line.order === 'list' ? listClients(options) : runSetup(line.order, options);
 }
@@ -233,6 +236,24 @@ describe('the workspace of a client without a project', () => {
   test('is left to a client that starts the server in a project', async () => {
     await setUp('cursor', { says: true, folder: '/no' });
     expect(await readFile(cursor(), 'utf8')).not.toContain('WORKSPACE');
+  });
+});
+
+describe('who approves changes', () => {
+  test('is asked, and written', async () => {
+    await setUp('cursor', { says: true, approval: 'person' });
+    expect(await readFile(cursor(), 'utf8')).toContain('"DSTACK_MCP_CONFIRM": "person"');
+  });
+
+  test.each(['cursor --confirm person', 'cursor --yes --confirm person'])('is not asked with `%s`', async (words) => {
+    await setUp(words, { says: true, approval: 'token' });
+    expect(await readFile(cursor(), 'utf8')).toContain('"DSTACK_MCP_CONFIRM": "person"');
+  });
+
+  test('is kept, and not asked again', async () => {
+    await setUp('cursor --yes --confirm person');
+    await setUp('cursor --read-only on', { says: true, approval: 'token' });
+    expect(await readFile(cursor(), 'utf8')).toContain('"DSTACK_MCP_CONFIRM": "person"');
   });
 });
 
