@@ -54,7 +54,7 @@ export function nextOfRound(run: string): (calls: readonly PlayedCall[]) => Want
 }
 
 /** Returns the confirmation token in a result. */
-export const tokenIn = (text: string): string | undefined => /token[\\"`*]*: *[\\"`]*([\w.-]{12,})/i.exec(text)?.[1];
+export const tokenIn = (text: string): string | undefined => /token[\\"`*]*:[\\"`* ]*([\w.-]{12,})/i.exec(text)?.[1];
 
 /** Returns whether a result says that the change was made. */
 export const isDone = (text: string): boolean => /outcome[\\"`*]*: *[\\"`]*done\b/.test(text);
