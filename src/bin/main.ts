@@ -76,6 +76,8 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
       return runDemo(start);
     case 'doctor':
       return withApp(line.settings, async (app) => {
+        // A server that doesn't answer takes seconds.
+        if (process.stderr.isTTY) process.stderr.write('Checking dstack, its server and this computer…\n');
         process.exitCode = await (await import('./doctor-command.ts')).runDoctor(app, { ...line, print });
       });
     case 'serve':
