@@ -58,7 +58,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   },
   {
     name: 'clients',
-    what: 'Runs the examples for agent frameworks, each in its own environment',
+    what: 'Runs the examples for agent frameworks, and plans, applies and stops a run through each',
     time: '5 min',
     network: true,
   },
