@@ -56,6 +56,8 @@ export interface ChangeCard {
   readonly losses: readonly string[];
   /** The effects of planning after approval; empty for any other change. */
   readonly sends: readonly string[];
+  /** The machine that it would get now, which isn't bound. */
+  readonly machine?: string;
   /** Access that a run gets in addition to its own container. */
   readonly access: readonly string[];
   readonly warnings: readonly string[];
@@ -112,6 +114,7 @@ export function readChange(result: ToolResult): ChangeCard {
     ...optional('maxDurationHours', numberOf(card, 'maxDurationHours')),
     flags: textsOf(summary, 'flags'),
     losses: textsOf(summary, 'losses'),
+    ...optional('machine', textOf(summary, 'machine')),
     access: textsOf(summary, 'access'),
     sends: operation === 'send' ? textsOf(summary, 'sends') : [],
     warnings: [...new Set([...textsOf(summary, 'warnings'), ...textsOf(facts, 'warnings')])],

@@ -80,7 +80,7 @@ function changeHeading({ operation, kind, name, project, server, action }: Chang
 }
 
 function describeChange(card: Card, change: ChangeCard): readonly HTMLElement[] {
-  const { losses, access, sends, warnings, changes, flags, offers } = change;
+  const { losses, access, machine, sends, warnings, changes, flags, offers } = change;
   const table = offers.length === 0 ? undefined : createOffersTable({ ...change, pageSize: INITIAL_OFFERS });
   const sections = [
     noticeList('bad', 'Will be stopped or lost', losses),
@@ -90,6 +90,9 @@ function describeChange(card: Card, change: ChangeCard): readonly HTMLElement[] 
     noticeList('careful', 'Warnings', warnings),
     section('Differences from the existing resource', lines(changes)),
     section('Flags that override the file', lines(flags)),
+    machine === undefined
+      ? undefined
+      : el('p', 'quiet', 'Machine: ', data(machine, 200), '. dstack chooses again when it starts.'),
     section(`Offers (${offers.length} of ${Math.max(change.offersTotal, offers.length)})`, table?.root),
   ];
   table?.setRows(offers);

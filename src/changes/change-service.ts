@@ -1,4 +1,4 @@
-import type { ChangeRequest } from '../core/change.ts';
+import type { ChangeRequest, PendingChange } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Answer, Question, Report } from '../core/report.ts';
 import type { CardDecision } from '../safety/consent/card-decision.ts';
@@ -115,7 +115,7 @@ function makeChange(
     }
     const report = await executeChange(scope, planned.execution, consent);
     if (report.outcome !== 'done' && report.outcome !== 'unknown') release();
-    return report;
+    return withMachine(report, { approved: redemption.change, made: planned.pending });
   });
 }
 
@@ -130,6 +130,20 @@ function planChange(scope: PlanScope, request: ChangeRequest): Promise<PlannedCh
     default:
       return request satisfies never;
   }
+}
+
+/** Says which machine dstack tries first by now, if it isn't the approved one: the machine isn't bound. */
+function withMachine(
+  report: Report<ChangeFacts>,
+  { approved, made }: { readonly approved: PendingChange; readonly made: PendingChange },
+): Report<ChangeFacts> {
+  const { machine: before } = approved.summary;
+  const { machine: now } = made.summary;
+  if (before === now || now === undefined || report.outcome !== 'done') return report;
+  return {
+    ...report,
+    summary: `${report.summary} Planned: ${before ?? 'an unknown machine'}. When it was applied, the first offer was ${now}.`,
+  };
 }
 
 function reportUsed({ result, unrecorded }: Used<Report<ChangeFacts>>, before?: string): Report<ChangeFacts> {

@@ -68,7 +68,7 @@ export interface ConsentSummary {
   readonly resource: { readonly kind: string; readonly name?: string | undefined };
   readonly project: string;
   readonly server: string;
-  /** The machine that it would get now, and for how long at most; absent if dstack shows none. */
+  /** The machine that it would get now, and for how long at most; absent if dstack shows none. It isn't bound: dstack chooses again. */
   readonly machine?: string | undefined;
   /** Its maximum cost, in the words of the plan; absent for a change that costs nothing. */
   readonly price?: string | undefined;

@@ -47,7 +47,7 @@ export function describeChange(change: PendingChange): string {
     '',
     `Resource: ${cleanLine([summary.resource.kind, summary.resource.name ?? ''].join(' '))}`,
     `Project: ${cleanLine(summary.project)} on ${cleanLine(summary.server)}`,
-    ...(summary.machine === undefined ? [] : [`Machine: ${cleanLine(summary.machine)}`]),
+    ...(summary.machine === undefined ? [] : [`Machine: ${cleanLine(summary.machine)} (${NOT_BOUND})`]),
     ...describeMoney(change),
     ...listAll('With these flags, which override the file:', summary.flags ?? []),
     ...listUnder('Would be stopped or lost:', summary.losses),
@@ -63,6 +63,8 @@ function describeMoney({ summary, operation }: PendingChange): string[] {
   if (price === undefined) return operation === 'create' || operation === 'replace' ? ['Price: unknown'] : [];
   return [`Price: ${cleanLine(price)}`];
 }
+
+const NOT_BOUND = 'dstack chooses again when it starts';
 
 const MAX_LINES = 12;
 

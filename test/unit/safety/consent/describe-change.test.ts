@@ -26,7 +26,7 @@ test('the user sees the action, the project, the price, the losses and the warni
     '',
     'Resource: task train',
     'Project: main on http://127.0.0.1:3999',
-    'Machine: H100:80GB:1 on aws in us-east-1, for at most 8h',
+    'Machine: H100:80GB:1 on aws in us-east-1, for at most 8h (dstack chooses again when it starts)',
     'Price: $2.50/h, at most $20.00 in 8h',
     '',
     'Would be stopped or lost:',
