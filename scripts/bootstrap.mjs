@@ -10,6 +10,7 @@ import { withLock } from '../src/core/exclusive-lock.mjs';
 import { hashFiles, isBuildCurrent } from './build-stamp.mjs';
 import { prepareChromium } from './chromium.mjs';
 import { findMissing } from './find-missing.mjs';
+import { hasInstalledPackages } from './installed-packages.mjs';
 import { findNpm } from './run-npm.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -105,7 +106,7 @@ function stampedStep({ stamp, hashInputs, run }) {
 }
 
 function packagesStep() {
-  return stampedStep({
+  const step = stampedStep({
     stamp: path.join(root, 'node_modules', '.dstack-mcp-stamp'),
     hashInputs: () => hashFiles(['package-lock.json', '.npmrc'], `${process.platform}-${process.arch}`),
     async run() {
@@ -113,6 +114,7 @@ function packagesStep() {
       await runNpm(['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'installing node packages');
     },
   });
+  return { ...step, isDone: () => step.isDone() || hasInstalledPackages(root) };
 }
 
 function buildStep() {
