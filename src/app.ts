@@ -124,7 +124,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
   });
 
   const workspace = createWorkspace({ folders: settings.workspace, home });
-  const envFiles = createEnvFiles({ allowed: settings.envFiles, workspace, learn: redactor.add });
+  const envFiles = createEnvFiles({ mode: settings.envFiles, workspace, learn: redactor.add });
 
   const telemetry = createTelemetry(env, log);
   let counts = noCounts(new Date());

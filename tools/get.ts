@@ -5,7 +5,6 @@ import type { Report } from '../src/core/report.ts';
 import { describeResource, describeResourceStatus } from '../src/dstack/output/describe-resource.ts';
 import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
 import { readGateway, readVolume, resourceFacts } from '../src/dstack/output/read-resource.ts';
-import { runFacts } from '../src/dstack/output/read-run.ts';
 import type { ToolContext } from '../src/tool/tool-context.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
@@ -19,7 +18,7 @@ const input = z.strictObject({
 type Input = z.output<typeof input>;
 
 const facts = z.object({
-  run: runFacts,
+  run: z.looseObject({ name: z.string() }),
   resource: resourceFacts,
   status: z.string(),
   reached: z.boolean().describe('Whether the requested state was reached'),

@@ -68,7 +68,7 @@ const haveChanged = (
 
 const describeResult = ({ message }: Pick<VerifiedOutcome, 'message'>, state: string | undefined): string =>
   // "Run x submitted" says it already.
-  `${message.replace(/\.?$/, '.')}${state === undefined || (/submitted/.test(message) && / is submitted$/.test(state)) ? '' : ` The ${state}.`}`;
+  `${message.replace(/\.?$/, '.')}${state === undefined || (message.includes('submitted') && state.endsWith(' is submitted')) ? '' : ` The ${state}.`}`;
 
 /** A file that was swapped in flight is an incident, whatever dstack reported. */
 const SWAPPED: VerifiedOutcome = {

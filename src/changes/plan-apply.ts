@@ -1,5 +1,7 @@
+import path from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { describeAccess } from '../configuration/describe-access.ts';
+import { agreeOnEnvFiles } from '../configuration/agree-on-env-files.ts';
 import { explainUnsetVariables, environmentFor } from '../configuration/env-files.ts';
 import { judgeHandOver, reportHandOver } from '../configuration/judge-hand-over.ts';
 import { readJudgedConfiguration } from '../configuration/read-configuration.ts';
@@ -132,14 +134,20 @@ async function prepare(
   const endpoint = await dstack.endpoint(request.project);
   policy.assertResourceAllowed({ kind, name, project: endpoint.project });
   const { command, flags } = await applyCommand({ ...cli, policy }, request, { file, head });
-  const environment = await environmentFor({ envFiles, cli: () => dstack.cli() }, file, {
+  const named = await environmentFor({ envFiles, cli: () => dstack.cli() }, file, {
     head,
     extraFlags: request.extraFlags,
   });
-  const handOver = await judgeHandOver(
-    { cli, folders: workspace.folders, policy, agreements, server: endpoint.server, maxUploadBytes },
+  const { server } = endpoint;
+  const folder = path.dirname(file.realPath);
+  const { environment, open } = await agreeOnEnvFiles({ envFiles, agreements, server }, folder, named);
+  const judged = await judgeHandOver(
+    { cli, folders: workspace.folders, policy, agreements, server, maxUploadBytes },
     { file, value: head.value, environment },
   );
+  // dstack would fail on the first of these variables; if another is set nowhere, consent wouldn't help.
+  const isAsked = open.length > 0 && open.length === environment.unset.length && !policy.readOnly;
+  const handOver = isAsked ? { ...judged, open: [...judged.open, ...open], mustAsk: true } : judged;
   const missing = await missingLookUp(cli.catalog, kindOf(head.type));
   const known = { request, file, head, endpoint, cliVersion: cli.version, missingLookUp: missing };
   return { ...known, environment, handOver, command, flags };
@@ -251,7 +259,8 @@ async function withReasons(
   if (reasons === undefined) return settled;
   return {
     ...settled,
-    summary: "It can't run right now: no offer of the fleets fits. The best offer without one of its constraints:",
+    summary:
+      "It can't run right now: No matching instance offers available. The best offers without one of its constraints:",
     details: reasons.map((reason) => `- ${reason}`),
     next: 'Tell the user what would fit, and plan again with what they choose: max_price, spot, gpu or fleet as arguments, anything else in the file. A `retry` with on_events [no-capacity] lets the run wait instead.',
   };

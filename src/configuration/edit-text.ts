@@ -49,8 +49,9 @@ function applyEdit(document: Document.Parsed, { path, value, rename }: Edit): vo
       throw invalidPath(path, `\`${name}\` isn't an item of the list`);
     steps.push(step);
     node = isCollection(node) ? node.get(step, true) : undefined;
-    // An empty property, such as `env:`.
-    if (!isLast && value !== undefined && isScalar(node) && node.value === null) {
+    // A property that is missing or empty, such as `env:`. The library would create an ordered map in its place (`!!omap`).
+    const isBlank = node === undefined || (isScalar(node) && node.value === null);
+    if (!isLast && value !== undefined && isBlank) {
       document.setIn(steps, document.createNode({}));
       node = document.getIn(steps, true);
     }

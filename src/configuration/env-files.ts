@@ -3,6 +3,7 @@ import { ToolError } from '../core/errors.ts';
 import { isRecord } from '../core/is-record.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
+import type { EnvFilesMode } from '../settings/settings.ts';
 import type { Workspace, WorkspacePath } from '../safety/files/workspace.ts';
 import { parseEnvFile } from './parse-env-file.ts';
 import type { EnvFile } from './parse-env-file.ts';
@@ -21,11 +22,13 @@ export interface NamedValues {
   readonly skipped: readonly string[];
 }
 
-/** The env files next to configurations, read only if the operator allows it. */
+/** The env files next to configurations. `ask`: their values are used only with consent. */
 export interface EnvFiles {
-  readonly allowed: boolean;
+  readonly mode: EnvFilesMode;
   /** Returns the values of the named variables from the folder's `.env` and `.envrc`; `.envrc` takes precedence. */
   readFor(folder: string, names: readonly string[]): Promise<NamedValues>;
+  /** Returns the same in the mode `ask`, for values that need consent before they are used. */
+  findFor(folder: string, names: readonly string[]): Promise<NamedValues>;
   /** Masks these values in every output from now on. */
   learn(secrets: Iterable<string>): void;
   /** Masks the current values of the env files in the workspace's folders and in all folders read before. */
@@ -33,7 +36,7 @@ export interface EnvFiles {
 }
 
 export interface EnvFilesOptions {
-  readonly allowed: boolean;
+  readonly mode: EnvFilesMode;
   readonly workspace: Pick<Workspace, 'folders' | 'readEnvFile'>;
   /** Masks these values in every output from now on. */
   readonly learn: (secrets: Iterable<string>) => void;
@@ -47,8 +50,8 @@ const AFFECTS_DSTACK =
   /^(?:(?:LD|DYLD|DSTACK|GIT|SSH|SSL|OPENSSL|CURL|REQUESTS|LC|MALLOC|GLIBC|XDG)_\w*|PYTHON\w*|\w*_PROXY|PATH|PATHEXT|HOME|USERPROFILE|(?:LOCAL)?APPDATA|SYSTEMROOT|COMSPEC|USER|LOGNAME|SHELL|ENV|BASH_ENV|IFS|LANG|LANGUAGE|TMP|TEMP|TMPDIR|TERM|COLUMNS|LINES|NO_COLOR|NETRC|PAGER|EDITOR|VISUAL|BROWSER|DISPLAY)$/i;
 
 /** Creates the only reader of env files. Their values are passed to child processes only. */
-export function createEnvFiles({ allowed, workspace, learn }: EnvFilesOptions): EnvFiles {
-  const folders = new Set(workspace.folders);
+export function createEnvFiles({ mode, workspace, learn }: EnvFilesOptions): EnvFiles {
+  const folders = new Set(mode === 'on' ? workspace.folders : []);
 
   const readFile = async (file: string): Promise<{ readonly sha256: string; readonly parsed: EnvFile } | undefined> => {
     try {
@@ -62,24 +65,26 @@ export function createEnvFiles({ allowed, workspace, learn }: EnvFilesOptions): 
     }
   };
 
+  const readIn = async (wanted: EnvFilesMode, folder: string, names: readonly string[]): Promise<NamedValues> => {
+    if (mode !== wanted || names.length === 0) return { values: {}, files: {}, given: [], skipped: [] };
+    folders.add(folder);
+    const files: Record<string, string> = {};
+    const found: FoundFile[] = [];
+    for (const from of NAMES) {
+      const file = path.join(folder, from);
+      const read = await readFile(file);
+      files[file] = read?.sha256 ?? 'absent';
+      if (read !== undefined) found.push({ from, parsed: read.parsed });
+    }
+    return { files, ...takeNamed(found, names) };
+  };
+
   return {
-    allowed,
+    mode,
     learn,
-    async readFor(folder, names) {
-      if (!allowed || names.length === 0) return { values: {}, files: {}, given: [], skipped: [] };
-      folders.add(folder);
-      const files: Record<string, string> = {};
-      const found: FoundFile[] = [];
-      for (const from of NAMES) {
-        const file = path.join(folder, from);
-        const read = await readFile(file);
-        files[file] = read?.sha256 ?? 'absent';
-        if (read !== undefined) found.push({ from, parsed: read.parsed });
-      }
-      return { files, ...takeNamed(found, names) };
-    },
+    readFor: (folder, names) => readIn('on', folder, names),
+    findFor: (folder, names) => readIn('ask', folder, names),
     async mask() {
-      if (!allowed) return;
       const all = [...folders].flatMap((folder) => NAMES.map((name) => path.join(folder, name)));
       // No value of an unreadable file is used, so there is nothing to mask.
       await Promise.all(all.map((file) => readFile(file).catch(() => undefined)));
@@ -198,14 +203,14 @@ function variablesOf(value: unknown, flag: unknown): readonly string[] {
 export function explainUnsetVariables(
   { report }: CommandFailed,
   { unset, skipped }: NamedEnvironment,
-  { allowed }: EnvFiles,
+  { mode }: EnvFiles,
 ): CommandFailed {
   if (report.facts['code'] !== 'missing-variable' || unset.length === 0) return new CommandFailed(report);
   const all = `The configuration names ${unset.length === 1 ? "a variable that isn't" : "variables that aren't"} set: ${unset.join(', ')}.`;
   return new CommandFailed({
     ...report,
     summary: [report.summary, all, ...skipped.map((what) => `Skipped: ${what}.`)].join(' '),
-    next: `${report.next ?? ''}${allowed ? " An `.envrc` next to the file is read as well. Don't ask for the values." : ''}`,
+    next: `${report.next ?? ''}${mode === 'off' ? '' : " Or the user writes it to an `.envrc` next to the file, which plan finds. Don't ask for the value."}`,
   });
 }
 

@@ -20,6 +20,7 @@ const KINDS = {
   repository: 'Git credentials for',
   'ssh-key': 'the private SSH key',
   variable: 'the value of',
+  'env-file': 'the value in',
 } as const satisfies Record<Agreement['kind'], string>;
 
 const describe = ({ kind, subject, server, level, agreedAt, file }: Agreement): string =>

@@ -8,6 +8,10 @@ const word = z.string().trim().toLowerCase();
 const onOff = word
   .pipe(z.enum(['on', 'off', 'true', 'false', '1', '0', 'yes', 'no']))
   .transform((value) => value === 'on' || value === 'true' || value === '1' || value === 'yes');
+/** When the env files next to a configuration are read: always, with consent for each variable, or never. */
+export type EnvFilesMode = 'on' | 'ask' | 'off';
+
+const envFilesMode = z.union([word.pipe(z.literal('ask')), onOff.transform((on): EnvFilesMode => (on ? 'on' : 'off'))]);
 const warmMode = z.union([word.pipe(z.literal('spare')), onOff.transform((on) => (on ? 'on' : 'off'))]);
 
 /** The settings of the bundle are switches and free texts: there it is the switch whether a person is necessary. */
@@ -110,9 +114,10 @@ const SETTINGS = {
     option: '--env-files',
     value: '[on|off]',
     env: 'DSTACK_MCP_ENV_FILES',
-    meaning: 'read the variables that a configuration names from the .envrc or .env next to it: on, off',
-    shown: 'off',
-    read: onOff,
+    meaning:
+      'read the variables that a configuration names from the .envrc or .env next to it: on, ask (with consent for each), off',
+    shown: 'ask',
+    read: envFilesMode,
   },
   timeout: {
     option: '--timeout',
@@ -164,7 +169,7 @@ export interface Settings {
   readonly dialog: 'auto' | 'off';
   readonly card: 'auto' | 'off';
   readonly warm: 'on' | 'off' | 'spare';
-  readonly envFiles: boolean;
+  readonly envFiles: EnvFilesMode;
   readonly timeoutMs: number;
   /** Most bytes of files that one plan may send. */
   readonly maxUploadBytes: number;
@@ -223,7 +228,7 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
     dialog: read(SETTINGS.dialog) ?? 'auto',
     card: read(SETTINGS.card) ?? 'auto',
     warm: read(SETTINGS.warm) ?? 'on',
-    envFiles: read(SETTINGS.envFiles) ?? false,
+    envFiles: read(SETTINGS.envFiles) ?? 'ask',
     timeoutMs: (read(SETTINGS.timeout) ?? 45) * 1000,
     maxUploadBytes: Math.floor((read(SETTINGS.maxUpload) ?? 20) * 1024 ** 2),
     logLevel: read(SETTINGS.logLevel) ?? 'warn',

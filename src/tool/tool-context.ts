@@ -7,7 +7,8 @@ import type { Deadline } from '../core/deadline.ts';
 import { checkSetup } from '../doctor/doctor.ts';
 import type { DoctorReport } from '../doctor/report.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
-import { reportRun } from '../dstack/client/report-run.ts';
+import { lookAtRun, reportRun } from '../dstack/client/report-run.ts';
+import type { RunFacts } from '../dstack/output/read-run.ts';
 import type { RunRequest, RunResult } from '../dstack/client/report-run.ts';
 import type { CallStart } from '../observability/call-record.ts';
 import type { Answer, Report } from '../core/report.ts';
@@ -32,7 +33,10 @@ export interface CallContext {
 export interface ToolContext {
   readonly dstack: Pick<DstackClient, 'read' | 'readLog' | 'helpPage' | 'endpoint'>;
   readonly deadline: Deadline;
-  readonly runs: { readonly report: (request: RunRequest) => Promise<Report<RunResult>> };
+  readonly runs: {
+    readonly report: (request: RunRequest) => Promise<Report<RunResult>>;
+    readonly look: (run: Pick<RunRequest, 'name' | 'project'>) => Promise<RunFacts | undefined>;
+  };
   readonly changes: ChangeService;
   readonly attachments: AttachService;
   readonly config: ConfigurationService;
@@ -51,7 +55,10 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
   return {
     dstack,
     deadline,
-    runs: { report: (request) => reportRun({ dstack, deadline }, request) },
+    runs: {
+      report: (request) => reportRun({ dstack, deadline }, request),
+      look: (run) => lookAtRun({ dstack }, run),
+    },
     changes: new ChangeService({ ...app, openDstack }, call),
     attachments: new AttachService({ attachments: app.attachments, dstack }),
     config: new ConfigurationService(app),

@@ -97,8 +97,8 @@ describe.each(['on', 'off'])('with the warm worker %s', (warm) => {
   });
 });
 
-test('env files are not read unless the operator allows it, and all unset variables are listed', async () => {
-  const client = await connectWith({});
+test('env files are not read if the operator forbids it, and all unset variables are listed', async () => {
+  const client = await connectWith({ DSTACK_MCP_ENV_FILES: 'off' });
   await write('off/run.dstack.yml', JSON.stringify(task(uniqueName('env'), { env: ['ONE_WORD', 'OTHER_WORD'] })));
   await write('off/.envrc', 'ONE_WORD=read\nOTHER_WORD=read\n');
   const plan = await client.call('plan', { file: 'off/run.dstack.yml' });

@@ -70,7 +70,7 @@ describe('the state of dstack:', () => {
     const named = await ask('ps', { name: RUN.slice(0, -1) });
     expect(named.facts['output']).toContain(RUN);
     const none = await client.call('ps', { name: 'no-such-name' });
-    expect(none.text).toMatch(/^No run whose name contains "no-such-name" \(\d+ others? listed\)/);
+    expect(none.text).toMatch(/^No run whose name contains "no-such-name" \(\d+ other runs? listed\)/);
     const last = await ask('ps', { last: 1 });
     expect(last.facts['runs']).toHaveLength(1);
     const flagged = await ask('ps', { flags: { '--all': true } });

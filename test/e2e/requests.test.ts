@@ -193,6 +193,27 @@ test('what accuracy did it reach, in a log with an injected instruction', async 
   expectFew(session, MOST_READS);
 });
 
+test('run it with the token in the .envrc next to it', async () => {
+  const name = uniqueName('token');
+  const value = `never-shown-${name}`;
+  await home.write('.envrc', `export REQUEST_TOKEN=${value}\n`);
+  const commands = ['echo "the token has ${#REQUEST_TOKEN} letters"', 'sleep infinity'];
+  const file = await home.write('token.dstack.yml', task(name, { env: ['REQUEST_TOKEN'], commands }));
+  started.push(name);
+  const session = new Session();
+  const asked = await session.call('plan', { file });
+  expect(asked).toMatch(
+    /Nothing was planned or sent yet\. .*read the value of REQUEST_TOKEN from the \.envrc next to it/,
+  );
+  await session.call('apply', { token: factOf(asked, 'token') });
+  const plan = await session.call('plan', { file });
+  expect(plan).toContain('warning: the run gets the values of REQUEST_TOKEN from .envrc');
+  const applied = await session.call('apply', { token: factOf(plan, 'token'), wait_for: 'running' });
+  expect(applied).toContain(`Run ${name} is running`);
+  for (const text of [asked, plan, applied]) expect(text).not.toContain(value);
+  expectFew(session);
+});
+
 test('start it, and tell me when it is through', async () => {
   const name = uniqueName('through');
   const file = await home.write('through.dstack.yml', task(name, { commands: ['sleep 1', 'echo bye'] }));

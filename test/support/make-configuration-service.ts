@@ -24,7 +24,7 @@ export function makeConfigurationService({
   const workspace = createWorkspace({ folders: [home], home });
   const service = new ConfigurationService({
     workspace,
-    envFiles: createEnvFiles({ allowed: false, workspace, learn: () => undefined }),
+    envFiles: createEnvFiles({ mode: 'off', workspace, learn: () => undefined }),
     audit: { write: (entry) => audited.push(entry) },
     cli: () => Promise.resolve({ introspection, env, isPython: true }),
   });

@@ -25,6 +25,7 @@ import type { RunOptions } from '../../src/dstack/run/runner.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
 import { Agreements } from '../../src/safety/consent/agreements.ts';
 import { spendConsent } from '../../src/safety/consent/consent.ts';
+import type { EnvFilesMode } from '../../src/settings/settings.ts';
 import { Gate } from '../../src/safety/consent/gate.ts';
 import type { Dialog } from '../../src/safety/dialog/dialog.ts';
 import { createWorkspace } from '../../src/safety/files/workspace.ts';
@@ -95,7 +96,7 @@ export interface ChangesOptions {
   readonly defaultProject?: string;
   /** The state folder. Defaults to a new one. */
   readonly stateDir?: string;
-  readonly envFiles?: boolean;
+  readonly envFiles?: EnvFilesMode;
   readonly maxUploadBytes?: number;
   readonly dialog?: Dialog;
   readonly timeoutMs?: number;
@@ -150,7 +151,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
   const workspace = createWorkspace({ folders: [folder], home });
   const learned = new Set<string>();
   const envFiles = createEnvFiles({
-    allowed: options.envFiles ?? false,
+    mode: options.envFiles ?? 'off',
     workspace,
     learn: (secrets) => {
       for (const secret of secrets) learned.add(secret);

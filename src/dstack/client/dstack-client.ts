@@ -132,14 +132,24 @@ export class DstackClient {
     return { transcript, failure };
   }
 
-  /** Reads a log page by page as it arrives, so that memory stays bounded however long the log is. */
-  async readLog(request: CommandRequest, page: LogPageRequest): Promise<{ transcript: Transcript; page: LogPage }> {
+  /**
+   * Reads a log page by page as it arrives, so that memory stays bounded however long the log is. A log that is too long for the call's
+   * time is read in part: dstack prints it from its start.
+   */
+  async readLog(
+    request: CommandRequest,
+    page: LogPageRequest,
+  ): Promise<{ transcript: Transcript; page: LogPage; isWhole: boolean }> {
     let pager = createLogPager(page);
     const reset = (): void => {
       pager = createLogPager(page);
     };
-    const transcript = await this.read(request, { sink: { write: (chunk) => pager.write(chunk), reset } });
-    return { transcript, page: pager.end() };
+    const sink = { write: (chunk: Uint8Array) => pager.write(chunk), reset };
+    const { transcript, failure } = await this.tryRead(request, { sink });
+    const read = pager.end();
+    const isPart = failure?.code === 'timed-out' && read.total.lines > 0;
+    if (failure !== undefined && !isPart) throw commandFailed(transcript, failure);
+    return { transcript, page: read, isWhole: !isPart };
   }
 
   /** Returns the verbatim `--help` of a command. @throws ToolError `unknown-command` with the documented ones. */

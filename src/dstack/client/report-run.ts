@@ -77,6 +77,20 @@ export async function reportRun(reader: RunReader, request: RunRequest): Promise
   };
 }
 
+/** Returns the current state of a run; undefined if it can't be read, which never hides another answer. */
+export async function lookAtRun(
+  { dstack }: Pick<RunReader, 'dstack'>,
+  { name, project }: Pick<RunRequest, 'name' | 'project'>,
+): Promise<RunFacts | undefined> {
+  try {
+    const command = { command: 'run get', flags: { '--json': true, '--project': project }, positionals: [name] };
+    return readRun(readJsonOutput((await dstack.read(command, { guarded: false })).stdout));
+  } catch (error) {
+    if (error instanceof CommandFailed || error instanceof ToolError) return undefined;
+    throw error;
+  }
+}
+
 interface ReadRun {
   readonly run: RunFacts;
   readonly transcript: Transcript;

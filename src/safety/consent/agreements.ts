@@ -10,7 +10,7 @@ import type { Consent } from './consent.ts';
 
 const agreementSchema = z.object({
   server: z.string(),
-  kind: z.enum(['repository', 'ssh-key', 'variable']),
+  kind: z.enum(['repository', 'ssh-key', 'variable', 'env-file']),
   subject: z.string(),
   credentials: z.array(z.string()),
   level: z.string(),

@@ -134,7 +134,7 @@ test('nothing is run if the existing run is another one than at the plan', async
 });
 
 test('an env file that was edited since the plan refuses the change', async () => {
-  const changes = readyToApply({ envFiles: true });
+  const changes = readyToApply({ envFiles: 'on' });
   changes.write('env.dstack.yml', `${FILES['task.dstack.yml']}env: [HF_TOKEN]\n`);
   changes.write('.env', 'HF_TOKEN=first_value\n');
   const token = await changes.mint({ tool: 'apply', file: 'env.dstack.yml' });

@@ -154,7 +154,7 @@ test('a plan without offers is blocked, and says which one constraint excludes t
   const report = await changes.preview(apply('task.dstack.yml'));
   expect(report).toMatchObject({ outcome: 'blocked', facts: { blockers: [{ code: 'no-offers' }] } });
   expect(report.facts).not.toHaveProperty('token');
-  expect(report.summary).toMatch(/^It can't run right now: no offer of the fleets fits\./);
+  expect(report.summary).toMatch(/^It can't run right now: No matching instance offers available\. The best offers/);
   expect(report.details).toEqual([
     '- on spot, which can be interrupted: RTX4090:24GB:1 at $0.39/h (cloudrift us-east-nc-nr-1)',
     '- outside of your fleets (a fleet that allows it has to be created): RTX4090:24GB:1 at $0.39/h (cloudrift us-east-nc-nr-1)',
@@ -300,7 +300,7 @@ test('a token binds the bytes of the file and of every profile file, those that 
 });
 
 test('variables of an env file reach dstack alone: the person sees their names, and the token binds the files', async () => {
-  const changes = plannedAs('plan-task-create', {}, { envFiles: true });
+  const changes = plannedAs('plan-task-create', {}, { envFiles: 'on' });
   changes.write('env.dstack.yml', `${FILES['task.dstack.yml']}env: [HF_TOKEN]\n`);
   changes.write('.env', 'HF_TOKEN=hf_secret_value\nOTHER=untouched_value\n');
   const report = await changes.preview(apply('env.dstack.yml'), { canShowCard: true });
@@ -311,7 +311,7 @@ test('variables of an env file reach dstack alone: the person sees their names, 
 });
 
 test('a variable that is not set is reported with all others that are missing', async () => {
-  const changes = plannedAs('error-env', {}, { envFiles: true });
+  const changes = plannedAs('error-env', {}, { envFiles: 'on' });
   changes.write('env.dstack.yml', `${FILES['task.dstack.yml']}env: [HF_TOKEN, WANDB_KEY, GIVEN]\n`);
   changes.world.env = { GIVEN: 'x' };
   const failed = await changes.preview(apply('env.dstack.yml')).catch((error: unknown) => error);

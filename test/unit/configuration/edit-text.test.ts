@@ -25,3 +25,8 @@ test.each([
 ])('renaming %s to %s is refused', (path, rename, why) => {
   expect(() => editText('a: 1\nb: 2\n', [{ path, rename }])).toThrow(why);
 });
+
+test('a property is set within one that is missing', () => {
+  const edited = editText('type: task\n', [{ path: 'resources.gpu.name', value: 'A100' }]);
+  expect(edited).toBe('type: task\nresources:\n  gpu:\n    name: A100\n');
+});

@@ -325,6 +325,26 @@ test('a log is read as it arrives, and from its start if dstack starts over', as
   expect(page).toMatchObject({ text: 'line 1\nline 2\n' });
 });
 
+test('a log that is too long for the time of the call is read in part; nothing of it is a failure', async () => {
+  const timedOut = {
+    ...readFixture('logs-running'),
+    stdout: '',
+    exit: { kind: 'timed-out', stillRunning: false },
+  } as const;
+  const request = [
+    { command: 'logs', positionals: ['lab-task'] },
+    { lines: 10, maxBytes: 10_000, logKey: 'x' },
+  ] as const;
+  const part = setUp({
+    logs: (_argv, { sink }) => {
+      sink?.write(Buffer.from('line 1\nline 2\n'));
+      return timedOut;
+    },
+  });
+  expect(await part.client.readLog(...request)).toMatchObject({ isWhole: false, page: { text: 'line 1\nline 2\n' } });
+  await expect(setUp({ logs: timedOut }).client.readLog(...request)).rejects.toThrow(/time limit/);
+});
+
 test('the time for a person is what is left of the call', () => {
   const waitMs = setUp({}, { timeoutMs: 20_000 }).client.waitMs();
   expect(waitMs).toBeGreaterThan(15_000);
