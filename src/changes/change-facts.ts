@@ -5,7 +5,7 @@ export const changeFacts = z.object({
   operation: z.enum(['create', 'update', 'replace', 'none', 'stop', 'abort', 'delete', 'send', 'unknown']),
   resource: z.object({ kind: z.string(), name: z.string().optional() }),
   project: z.string(),
-  token: z.string().describe('Confirmation token'),
+  token: z.string(),
   expiresAt: z.string(),
   pricePerHour: z.number().describe('USD for all nodes, first offer'),
   priceRange: z.array(z.number()).describe('[lowest, highest] of the offers shown'),
@@ -15,9 +15,9 @@ export const changeFacts = z.object({
   changes: z.array(z.string()).describe('Properties that differ from the existing resource'),
   blockers: z.array(z.object({ code: z.string(), message: z.string(), hint: z.string() })),
   warnings: z.array(z.string()),
-  access: z.array(z.string()).describe('Access of the run outside of its container'),
-  sends: z.array(z.string()).describe('What needs consent before planning'),
-  consent: z.string().describe('How it was approved'),
+  access: z.array(z.string()),
+  sends: z.array(z.string()),
+  consent: z.string(),
   status: z.string(),
 });
 
