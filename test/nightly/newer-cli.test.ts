@@ -38,7 +38,7 @@ test('dstack refuses a CLI that is newer than its server: each tool reports it, 
       outcome: 'blocked',
       code: 'version-mismatch',
       summary: expect.stringMatching(refusal),
-      next: expect.stringContaining("Install a CLI of the server's version"),
+      next: expect.stringContaining("Install the CLI in the server's version"),
     });
     expect(facts, tool).not.toHaveProperty('token');
   }
