@@ -1,38 +1,12 @@
 import { execa } from 'execa';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import * as z from 'zod';
+import { processesNaming } from '../support/processes.ts';
 import { createTestHome } from '../support/test-home.ts';
 import { builtServer } from '../support/paths.ts';
-
-/** Creates a folder for the temporary files of a process and its children. */
-async function makeTemporary(): Promise<string> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'cmd-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
-  return folder;
-}
-
-/** Returns the processes that have this folder in their environment. */
-async function processesOf(folder: string): Promise<readonly string[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const environments = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '')));
-  return pids.filter((_, index) => environments[index]?.includes(folder));
-}
-
-/** Reads a stream until it has printed these words. @throws Error if it ends before */
-function readUntil(stream: Readable, words: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    stream.on('data', (chunk: Buffer | string) => {
-      text += chunk.toString();
-      if (text.includes(words)) resolve(text);
-    });
-    stream.once('end', () => reject(new Error(`It ended before "${words}":\n${text}`)));
-  });
-}
+import { makeTemporary, readUntil } from '../support/run-command.ts';
 
 test('the demo runs end to end, prints its duration, and leaves nothing behind', async () => {
   const temporary = await makeTemporary();
@@ -70,7 +44,7 @@ test('the demo runs end to end, prints its duration, and leaves nothing behind',
   expect(places).not.toContain(-1);
   expect(places).toEqual(places.toSorted((a, b) => a - b));
   expect(stdout).toMatch(/^total +\d+\.\d s$/m);
-  expect(await processesOf(temporary)).toEqual([]);
+  expect(await processesNaming(temporary)).toEqual([]);
   expect(await readdir(temporary)).toEqual([]);
 });
 test('setup adds the running server to a client and reports errors with its exit code', async () => {
