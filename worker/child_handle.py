@@ -24,6 +24,7 @@ class ChildHandle:
         self.acknowledged = False
         self.abandoned = False
         self.going = False
+        self.answered = False
         self.status = None
         self._selector = None
         self._listener = None
@@ -108,6 +109,7 @@ class ChildHandle:
         self.payload = payload
         self.attempt = attempt
         self.outlives_server = bool(description.get("outlivesServer"))
+        self.answered = not (description.get("wire") or {}).get("asks", False)
         self._input = rest[:input_length]
         self._send(frames.REQUEST, frames.join_request(text, rest[input_length:]))
 
@@ -122,6 +124,12 @@ class ChildHandle:
         else:
             self._close_input()
 
+    def answer(self, payload):
+        """Passes on the answer that it waits for before its first change."""
+        if self.going and not self.answered:
+            self.answered = True
+            self._send(frames.ANSWER, payload)
+
     def pause(self, paused):
         """Stops or resumes reading its output, once it runs."""
         for fd in self._outputs if self.going else ():
@@ -135,6 +143,9 @@ class ChildHandle:
         """Reads what the child left in its pipes. Doesn't wait for processes that it left behind, which may keep them open."""
         while self._channel is not None and self._read_channel():
             pass
+        self.drain_output()
+
+    def drain_output(self):
         for fd in self._outputs if self.request is not None else ():
             while self._read_output(fd):
                 pass

@@ -116,11 +116,16 @@ class CommandProcess:
         if "task" in request:
             end_process(lambda: introspect.answer(request["task"], self._script, self._code))
         if request.get("wire") is not None:
-            wire_gate.install(request["wire"], self.tell)
+            wire_gate.install(request["wire"], self.tell, self._receive_answer)
         for fd, content in self._printed.items():
             if content:
                 os.write(fd, content)
         sys.argv[1:] = request["argv"]
+
+    def _receive_answer(self):
+        """Returns the server's answer about the first change. Ends the process if the server has ended."""
+        kind, payload = self._link.receive()
+        return frames.from_json(payload) if kind == frames.ANSWER else None
 
     def tell(self, event):
         """Reports an event of the gate. An error keeps the request from being sent."""

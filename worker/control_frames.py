@@ -9,6 +9,7 @@ HEADER = struct.Struct(">IcI")
 REQUEST = b"R"  # payload: JSON, and after it the pinned file's content
 GO = b"G"  # the request that was acknowledged may run
 KILL = b"K"  # payload: the number of a signal for the request's process group
+ANSWER = b"V"  # payload: JSON, which changes may be sent, for a request that waits before its first one
 PING = b"?"
 
 # To the server.

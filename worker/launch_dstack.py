@@ -2,8 +2,9 @@
 
 Usage: <interpreter> -B launch_dstack.py <dstack script> <argument>...
 File descriptor 3 carries: the length of a description (4 bytes, big-endian), the description (JSON: `wire`, the rule of the gate,
-`limitSeconds`, after which the process ends, and `pinned`, the path of the file), and the content of the file up to the end. Nothing
-runs unless all of it arrived. Descriptor 4 takes the events of the gate, one line of JSON each.
+`limitSeconds`, after which the process ends, and `pinned`, the path of the file), the content of the file, and, if the gate asks for
+it, one line of JSON that says which changes may be sent. Nothing runs unless description and content arrived completely. Descriptor 4
+takes the events of the gate, one line of JSON each.
 """
 
 import json
@@ -30,18 +31,28 @@ def read_exactly(stream, length):
     return content
 
 
-def read_request():
-    with os.fdopen(REQUEST_FD, "rb") as stream:
-        description = json.loads(read_exactly(stream, int.from_bytes(read_exactly(stream, 4), "big")))
-        content = stream.read()
-    if len(content) != description.get("pinnedLength", 0):
-        raise EOFError("the pinned file arrived incomplete")
+def read_request(stream):
+    description = json.loads(read_exactly(stream, int.from_bytes(read_exactly(stream, 4), "big")))
+    content = read_exactly(stream, description.get("pinnedLength", 0))
+    # Only an answer may follow, once the gate asks for it.
+    if not (description.get("wire") or {}).get("asks") and stream.read():
+        raise EOFError("the request has a wrong length")
     return description, content
 
 
-def tell(event):
+def read_answer(stream):
+    """Returns the server's answer about the first change; None if the server has ended."""
     try:
-        os.write(EVENTS_FD, json.dumps(event).encode() + b"\n")
+        return json.loads(stream.readline())
+    except ValueError:
+        return None
+
+
+def tell(event):
+    line = json.dumps(event).encode() + b"\n"
+    try:
+        while line:
+            line = line[os.write(EVENTS_FD, line) :]
     except OSError:
         pass  # The server has ended; a change that it left running finishes.
 
@@ -56,14 +67,16 @@ def show_without_own_frames(default_hook):
 
 def launch(script, argv):
     try:
-        description, content = read_request()
+        stream = os.fdopen(REQUEST_FD, "rb")
+        os.set_inheritable(REQUEST_FD, False)
+        description, content = read_request(stream)
         if description.get("limitSeconds") is not None:
             time_limit.end_after(description["limitSeconds"])
         code = compile_entry(script)
         use_path_of(script)
         if description.get("wire") is not None:
             os.set_inheritable(EVENTS_FD, False)
-            wire_gate.install(description["wire"], tell)
+            wire_gate.install(description["wire"], tell, lambda: read_answer(stream))
     except Exception as error:
         sys.stderr.write("dstack was not started: %s\n" % (error,))
         sys.exit(EXIT_NOT_STARTED)

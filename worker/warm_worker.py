@@ -135,6 +135,8 @@ class Worker:
             return child.send_signal(int(payload))
         if kind == frames.GO:
             return child.go(self._paused)
+        if kind == frames.ANSWER:
+            return child.answer(payload)
         return None
 
     def on_congested(self, congested):
@@ -146,13 +148,14 @@ class Worker:
         """Ends the worker: reads first, changes after their grace."""
         self.on_congested(False)
         for child in self._children.values():
-            if not (child.outlives_server and child.going):
+            # A change that waits for an answer hasn't changed anything yet.
+            if not (child.outlives_server and child.going and child.answered):
                 child.send_signal(signal.SIGTERM if child.going else signal.SIGKILL)
         self._deadline = (time.monotonic() + TERMINATION_GRACE, self._end_reads)
 
     def _end_reads(self):
         for child in self._children.values():
-            if not child.outlives_server:
+            if not (child.outlives_server and child.answered):
                 child.kill()
         self._deadline = (time.monotonic() + CHANGE_GRACE, self._end_all)
 
@@ -194,6 +197,9 @@ class Worker:
             self._by_request.pop(child.request, None)
             child.request = None
         else:
+            if kind == frames.WIRE:
+                # What it printed comes first: the server judges it, too.
+                child.drain_output()
             child.acknowledged = child.acknowledged or kind == frames.ACKNOWLEDGED
             self._server.put(kind, child.request, payload)
 

@@ -1,23 +1,31 @@
 """Judges each HTTP request that dstack is about to send, in the process that sends it.
 
 dstack's CLI reaches its server through `requests` alone (api/server/__init__.py), so `Session.send` sees every request: after all
-parsing, and before anything leaves. A rule says what this command may send. Reads and plans pass. A change passes only if the rule
-expects exactly this one, and once: dstack's client repeats a request whose response was lost, which would make the change twice.
-Anything unknown counts as a change.
+parsing, and before anything leaves. A rule says what this command may send. Reads and plans pass. The first change waits: the server
+gets what this command has printed and read so far, and answers which changes may be sent. A change passes only if the answer has
+exactly this one, and once: dstack's client repeats a request whose response was lost, which would make the change twice. Anything
+unknown counts as a change.
 """
 
 import hashlib
 import json
 import re
+import sys
+import threading
 from urllib.parse import urlsplit
 
 _READ = re.compile(r"(?:^|/)(?:get|list|poll)(?:_\w+)?$")
 _HAND_OVER = frozenset(["files/upload_archive", "repos/init", "repos/upload_code"])
+# Sent right before the submission, when the change is already decided on (api/_public/runs.py, apply_plan).
+_PART_OF_CHANGE = frozenset(["repos/upload_code"])
+_LOOK_UP = re.compile(r"^(?:runs|fleets|volumes|gateways)/get$")
 _SPECS = ("run_spec", "spec")
 # Properties of dstack's requests that carry a private key or a token: `ssh_key.private`, `repo_creds` of `repos/init`.
 _CREDENTIALS = frozenset(["private", "private_key", "oauth_token"])
 # cli/utils/updates.py: once a day, before the command, with an anonymous installation id. Nothing documented disables it.
 _UPDATE_CHECK = re.compile(r"https://get\.dstack\.ai/[\w-]+/latest-version(?:\?|$)")
+# A larger resource isn't reported, and what isn't reported isn't changed.
+_REPORT_LIMIT = 4 << 20
 
 
 class Denied(Exception):
@@ -68,44 +76,62 @@ def credentials_in(value, clone_url=None):
 
 
 class Gate:
-    def __init__(self, rule, tell):
+    def __init__(self, rule, tell, ask=None):
         self._server = _split(rule["server"]) if rule.get("server") else None
         self._project = rule.get("project")
         self._hands_over = rule.get("handOver", False)
-        self._expected = list(rule.get("changes", []))
+        self._asks = rule.get("asks", False)
+        self._reports = self._asks or self._hands_over
+        self._expected = None if self._asks else []
         self._credentials = list(rule.get("credentials", []))
         self._tell = tell
+        self._ask = ask
         self._plans = {}
+        self._lock = threading.Lock()
 
     def judge(self, request):
         """Returns what kind of request it is: its path, and what to do with the answer. Raises Denied."""
         if _UPDATE_CHECK.match(request.url or ""):
             # dstack goes on without an answer, and it isn't a part of the command: what was approved stays approved.
             raise Denied("dstack-mcp did not send the update check.")
+        with self._lock:
+            return self._judge(request)
+
+    def _judge(self, request):
         path, project = self._locate(request)
         if path is None:
             return self._deny(request.url and urlsplit(request.url).hostname, "it goes to another host than dstack's server")
         self._admit_credentials(path, request)
         if request.method == "GET" or _READ.search(path):
-            return path, self._plan(path, request) if path.endswith("/get_plan") else None
+            if path.endswith("/get_plan"):
+                return path, self._plan(path, request)
+            return path, "look-up" if self._reports and _LOOK_UP.match(path) else None
         if self._project is not None and project not in (None, self._project):
             return self._deny(path, "it goes to project %s, not to %s" % (project, self._project))
         if path in _HAND_OVER and self._hands_over:
+            if path in _PART_OF_CHANGE:
+                self._learn_what_may_change(path)
             return path, "hand-over"
         if self._server is None:
             return self._deny(path, "it isn't known which server it goes to")
+        self._learn_what_may_change(path)
         self._admit_change(path, _body(request))
         return path, "change"
 
     def note_plan(self, path, response):
         """Remembers what the server answered to a plan: what it filled in may be sent back."""
-        key = self._plans[path]["key"]
-        try:
-            answer = response.json()
-        except ValueError:
-            return
+        answer = _json(response)
         if isinstance(answer, dict):
-            self._plans[path]["answered"] = answer.get(key)
+            self._plans[path]["answered"] = answer.get(self._plans[path]["key"])
+            self._report_found(path, answer.get("current_resource"), response)
+
+    def note_found(self, path, response):
+        """Reports the resource that was looked up; None if the server has none."""
+        self._report_found(path, _json(response) if response.status_code < 400 else None, response)
+
+    def _report_found(self, path, value, response):
+        if self._reports and len(response.content) <= _REPORT_LIMIT:
+            self.tell("found", path, value=value)
 
     def tell(self, event, path, **more):
         self._tell({"event": event, "path": path, **more})
@@ -129,14 +155,22 @@ class Gate:
         key = next((name for name in _SPECS if isinstance(body, dict) and name in body), None)
         if key is None or body.get("for_offers_only"):
             return None
-        found = digest(body[key])
-        for expected in self._expected:
-            wanted = expected.get("plan")
-            if wanted is not None and wanted["path"] == path and wanted["sha256"] != found:
-                self._deny(path, "what would be applied isn't what was approved")
         self._plans[path] = {"key": key, "asked": body[key], "answered": None}
-        self.tell("plan", path, sha256=found)
+        self.tell("plan", path, sha256=digest(body[key]), name=_name(body[key]))
         return "plan"
+
+    def _learn_what_may_change(self, path):
+        """Waits for the server's answer, once, right before the first change."""
+        if self._expected is not None:
+            return
+        # The server judges what was printed, too.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.tell("held", path)
+        answer = self._ask() if self._ask is not None else None
+        if not isinstance(answer, dict) or "changes" not in answer:
+            self._deny(path, answer["deny"] if isinstance(answer, dict) and "deny" in answer else "dstack-mcp has ended")
+        self._expected = list(answer["changes"])
 
     def _admit_credentials(self, path, request):
         if "/upload_" in path:  # files and code, in another form than JSON
@@ -165,14 +199,14 @@ class Gate:
             return "it isn't the request that was approved"
         if "within" in expected and not contains(body, expected["within"]):
             return "it isn't the request that was approved"
-        if "plan" in expected and not self._follows_plan(expected["plan"]["path"], body):
+        if "plan" in expected and not self._follows_plan(expected["plan"], body):
             return "it isn't the plan that was approved"
         return None
 
-    def _follows_plan(self, path, body):
-        plan = self._plans.get(path)
+    def _follows_plan(self, wanted, body):
+        plan = self._plans.get(wanted["path"])
         inner = body.get("plan") if isinstance(body, dict) else None
-        if plan is None or not isinstance(inner, dict) or body.get("force"):
+        if plan is None or not isinstance(inner, dict) or body.get("force") or digest(plan["asked"]) != wanted["sha256"]:
             return False
         return covers(inner.get(plan["key"]), plan["asked"], plan["answered"])
 
@@ -197,16 +231,32 @@ def _body(request):
         return None
 
 
-def install(rule, tell):
-    """Puts the gate between dstack and its HTTP library. Raises ImportError if a change would be sent by an unknown library."""
+def _json(response):
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _name(spec):
+    """The name in a specification; None if the server chooses one."""
+    if not isinstance(spec, dict):
+        return None
+    configuration = spec.get("configuration")
+    return spec.get("run_name") or (configuration.get("name") if isinstance(configuration, dict) else None)
+
+
+def install(rule, tell, ask=None):
+    """Puts the gate between dstack and its HTTP library. `ask` waits for the server's answer about the first change; None if there is
+    none. Raises ImportError if a change would be sent by an unknown library."""
     try:
         import requests
     except ImportError:
-        if rule.get("changes"):
+        if rule.get("asks"):
             raise
         return
     _adopt_error_of_dstack()
-    gate = Gate(rule, tell)
+    gate = Gate(rule, tell, ask)
     send = requests.Session.send
 
     def send_judged(session, request, **options):
@@ -221,6 +271,8 @@ def install(rule, tell):
             raise
         if kind == "plan":
             gate.note_plan(path, response)
+        elif kind == "look-up":
+            gate.note_found(path, response)
         elif kind is not None:
             gate.tell("answered", path, kind=kind, status=response.status_code)
         return response

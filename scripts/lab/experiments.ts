@@ -21,6 +21,12 @@ export const EXPERIMENTS: readonly Experiment[] = [
     network: false,
   },
   {
+    name: 'compare',
+    what: 'Compares the latency of reads, plans and changes between this build and others',
+    time: '5 min',
+    network: false,
+  },
+  {
     name: 'scale',
     what: 'Measures time and memory of a call for growing numbers of runs, instances, offers, log lines and attachments',
     time: '5 min',

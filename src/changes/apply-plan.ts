@@ -10,7 +10,7 @@ import type { JudgedHandOver } from '../configuration/judge-hand-over.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
 import { kindOf } from '../dstack/client/find-resource.ts';
-import type { FoundResource } from '../dstack/client/find-resource.ts';
+import type { KnownResource } from '../dstack/client/find-resource.ts';
 import type { Endpoint } from '../dstack/client/read-dstack-config.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
@@ -37,7 +37,8 @@ export interface PreparedPlan {
 
 /** A plan with the request and the file that it was made from. */
 export interface ApplyPlan extends Omit<PreparedPlan, 'command'> {
-  readonly transcript: Transcript;
+  /** The output and the requests of dstack. */
+  readonly transcript: Omit<Transcript, 'exit'>;
   readonly plan: PlanFacts;
   /** SHA-256 of the profile files right before dstack read them. */
   readonly profiles: Readonly<Record<string, string>>;
@@ -103,7 +104,7 @@ export function describeMachine({ plan: { offers } }: ApplyPlan, { hours }: Cost
 export function describeApplyLosses(
   planned: ApplyPlan,
   action: ApplyAction,
-  present: FoundResource | undefined,
+  present: KnownResource | undefined,
 ): string[] {
   if (action !== 'replace') return [];
   const status = present?.status === undefined ? '' : `, now ${present.status}`;
@@ -112,12 +113,17 @@ export function describeApplyLosses(
 }
 
 /** Summarizes the plan in one sentence. */
-export function summarizePlan(planned: ApplyPlan, action: ApplyAction, cost: Cost): string {
+export function summarizePlan(
+  planned: ApplyPlan,
+  action: ApplyAction,
+  { cost, effects }: { readonly cost: Cost; readonly effects: readonly string[] },
+): string {
   const { plan } = planned;
   const changes = plan.changes.length === 0 ? '' : ` (changes: ${plan.changes.join(', ')})`;
   // A model may see the summary alone, and it must know that the run won't start right away.
   const waiting = action === 'create' ? plan.warnings.map(({ message }) => ` ${message.replace(/\.$/, '')}.`) : [];
-  return `${describeAction(planned, action)}${changes}, ${describeCost(cost)}.${waiting.join('')} Nothing was changed yet.`;
+  const lost = effects.map((effect) => ` ${effect.charAt(0).toUpperCase()}${effect.slice(1)}.`);
+  return `${describeAction(planned, action)}${changes}, ${describeCost(cost)}.${lost.join('')}${waiting.join('')} Nothing was changed yet.`;
 }
 
 const MAX_LISTED_OFFERS = 20;

@@ -1,8 +1,6 @@
-import type { Binding, ChangeRequest, ConsentSummary, Operation, PendingChange } from '../core/change.ts';
+import type { Binding, ChangeRequest, ConsentSummary, KnownPart, Operation, PendingChange } from '../core/change.ts';
 import { describeCost } from '../core/cost.ts';
 import type { Cost } from '../core/cost.ts';
-import type { CheckedArgv } from '../dstack/argv/command.ts';
-import type { Endpoint } from '../dstack/client/read-dstack-config.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
 import { bindRequests } from './expected-requests.ts';
 
@@ -10,16 +8,12 @@ import { bindRequests } from './expected-requests.ts';
 export interface ChangeToBind {
   readonly request: ChangeRequest;
   readonly operation: Operation;
-  readonly argv: CheckedArgv;
+  readonly known: KnownPart;
   readonly resource: Binding['resource'];
-  readonly endpoint: Endpoint;
-  readonly cliVersion: string;
   readonly requests: readonly ExpectedChange[] | undefined;
   /** The id of the existing resource; null if there is none. */
   readonly present: string | null;
   readonly affected?: readonly string[];
-  /** The working directory and the hashes of the files that decide what happens. */
-  readonly files?: { readonly cwd: string; readonly hashes: Readonly<Record<string, string>> };
   /** Absent for a change that costs nothing. */
   readonly cost?: Cost;
   readonly shown: Pick<ConsentSummary, 'action' | 'machine' | 'losses' | 'warnings' | 'flags' | 'access' | 'sends'>;
@@ -29,25 +23,21 @@ export interface ChangeToBind {
 
 /** Binds a change: the one place that decides what a token stands for. */
 export function bindChange(change: ChangeToBind): PendingChange {
-  const { request, operation, argv, resource, endpoint, present, affected = [], files, cost, shown } = change;
-  const { project, server } = endpoint;
+  const { request, operation, known, resource, present, affected = [], cost, shown } = change;
+  const { project, server } = known.binding;
   return {
     request,
     operation,
-    argv: argv.argv,
+    argv: known.argv,
     ...(change.reachesServer === true ? { reachesServer: true } : {}),
     binding: {
+      ...known.binding,
       tool: request.tool,
       resource,
-      project,
-      server,
-      cwd: files?.cwd ?? '',
-      files: files?.hashes ?? {},
       present,
       affected,
       pricePerHour: cost?.pricePerHour ?? null,
       mostPerHour: typeof cost?.mostPerHour === 'number' ? cost.mostPerHour : null,
-      cliVersion: change.cliVersion,
       requests: bindRequests(change.requests),
     },
     summary: {

@@ -8,12 +8,12 @@ import type { Used } from '../safety/consent/token-store.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import { executeChange } from './execute-change.ts';
+import { executeChange, noLongerPossible } from './execute-change.ts';
 import { rememberAgreement } from './plan-agreement.ts';
-import { planApply } from './plan-apply.ts';
-import { planDelete } from './plan-delete.ts';
-import { planStop } from './plan-stop.ts';
-import type { PlannedChange, PlanScope, ReadyChange } from './planned-change.ts';
+import { prepareApply } from './prepare-apply.ts';
+import { prepareDelete } from './prepare-delete.ts';
+import { prepareStop } from './prepare-stop.ts';
+import type { AgreementPlan, PlanScope, PreparedChange, SettledPlan } from './planned-change.ts';
 import { reportPlan, reportPreview } from './preview-report.ts';
 import { assertRoom, withRoom } from './reserve-room.ts';
 import type { RoomScope } from './reserve-room.ts';
@@ -49,7 +49,8 @@ export class ChangeService {
   async preview(request: ChangeRequest): Promise<Report<ChangeFacts>> {
     const { gate, filters } = this.#sources;
     const scope = this.#openScope();
-    const planned = await planChange(scope, request);
+    const prepared = await prepareChange(scope, request);
+    const planned = prepared.kind === 'prepared' ? await prepared.plan() : prepared;
     if (planned.kind === 'settled') return reportPlan((await planned.explain?.()) ?? planned);
     if (planned.kind === 'ready') await assertRoom(scope, planned);
     const minted = gate.mint(planned.pending, { card: this.#context.canShowCard });
@@ -69,7 +70,7 @@ export class ChangeService {
     return this.#carryOut(await this.#sources.gate.beginByCard(decision), 'This was approved before');
   }
 
-  /** Plans the approved change again, has the gate compare, makes the change, and records the result. */
+  /** Makes the approved change, if it is still the same right before it is made, and records the result. */
   async #carryOut(begun: Begun<Report<ChangeFacts>>, before: string): Promise<Report<ChangeFacts> | Question> {
     if (begun.kind === 'question') return begun;
     if (begun.kind === 'waiting-for-person')
@@ -77,15 +78,7 @@ export class ChangeService {
     if (begun.kind === 'replay') return reportUsed(begun.used, before);
     const { redemption } = begun;
     try {
-      const scope = this.#openScope();
-      scope.dstack.deadline.progress('planning again, to see whether anything has changed');
-      const planned = await planChange(scope, redemption.change.request);
-      if (planned.kind === 'settled') throw noLongerPossible(planned);
-      if (planned.kind === 'agreement') {
-        const consent = redemption.grant(planned.pending);
-        return reportUsed(redemption.finish(await rememberAgreement(scope, planned, consent)));
-      }
-      return reportUsed(redemption.finish(await makeChange(scope, planned, redemption)));
+      return reportUsed(redemption.finish(await makeChange(this.#openScope(), redemption)));
     } catch (error) {
       throw redemption.fail(error);
     }
@@ -99,34 +92,44 @@ export class ChangeService {
   }
 }
 
-/** Has the gate compare the new plan with the approved one, and makes the change while it has room under `max_active`. */
-function makeChange(
+/** Compares what is known before dstack starts, and makes the change while it has room under `max_active`. */
+async function makeChange(
   scope: PlanScope & RoomScope,
-  planned: ReadyChange,
   redemption: Redemption<Report<ChangeFacts>>,
 ): Promise<Report<ChangeFacts>> {
-  return withRoom(scope, planned, async (release) => {
-    let consent;
-    try {
-      consent = redemption.grant(planned.pending);
-    } catch (error) {
-      release();
-      throw error;
-    }
-    const report = await executeChange(scope, planned.execution, consent);
-    if (report.outcome !== 'done' && report.outcome !== 'unknown') release();
-    return withMachine(report, { approved: redemption.change, made: planned.pending });
+  const { change } = redemption;
+  const prepared = await prepareChange(scope, change.request);
+  if (prepared.kind === 'settled') throw noLongerPossible(prepared);
+  if (prepared.kind === 'agreement') return rememberAgreement(scope, prepared, redemption.grant(prepared.pending));
+  redemption.compare(prepared.known);
+  return withRoom(scope, change, async (room) => {
+    let made: PendingChange | undefined;
+    const report = await executeChange(scope, prepared, async (planned) => {
+      made = planned.pending;
+      await room.take(planned);
+      try {
+        return redemption.grant(planned.pending);
+      } catch (error) {
+        room.release();
+        throw error;
+      }
+    });
+    if (report.outcome !== 'done' && report.outcome !== 'unknown') room.release();
+    return made === undefined ? report : withMachine(report, { approved: change, made });
   });
 }
 
-function planChange(scope: PlanScope, request: ChangeRequest): Promise<PlannedChange> {
+function prepareChange(
+  scope: PlanScope,
+  request: ChangeRequest,
+): Promise<PreparedChange | AgreementPlan | SettledPlan> {
   switch (request.tool) {
     case 'apply':
-      return planApply(scope, request);
+      return prepareApply(scope, request);
     case 'stop':
-      return planStop(scope, request);
+      return prepareStop(scope, request);
     case 'delete':
-      return planDelete(scope, request);
+      return prepareDelete(scope, request);
     default:
       return request satisfies never;
   }
@@ -156,9 +159,6 @@ function reportUsed({ result, unrecorded }: Used<Report<ChangeFacts>>, before?: 
 
 const UNRECORDED =
   "Its last line couldn't be written to the audit log: no further change is made until that works again.";
-
-const noLongerPossible = ({ summary, next }: PlannedChange): ToolError =>
-  new ToolError('plan-changed', `It is no longer possible, nothing was changed: ${summary}`, next);
 
 const noCard = (): ToolError =>
   new ToolError(

@@ -1,23 +1,97 @@
 import { isDeepStrictEqual } from 'node:util';
+import { ToolError } from '../core/errors.ts';
 import type { Printed, Report } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
+import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
 import { withoutPlan } from '../dstack/output/trim-plan.ts';
 import type { Consent } from '../safety/consent/consent.ts';
 import { describeLevel } from '../safety/consent/describe-change.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import type { Execution, PlanScope } from './planned-change.ts';
+import type { Execution, PlannedChange, PlanScope, PreparedChange, ReadyChange } from './planned-change.ts';
 import { settleOutcome } from './settle-outcome.ts';
 import { verifyOutcome } from './verify-outcome.ts';
 import type { VerifiedOutcome } from './verify-outcome.ts';
 
-/** Makes a change that was consented to, once, and looks at its resource until the change is past the point of return. */
+/** Returns the consent to a change that dstack is about to make. @throws ToolError if it isn't the one that was approved */
+export type Grant = (planned: ReadyChange) => Promise<Consent>;
+
+interface MadeChange {
+  readonly transcript: Transcript;
+  readonly execution: Execution;
+  readonly consent: Consent;
+}
+
+type Scope = Pick<PlanScope, 'dstack' | 'workspace'>;
+
+/**
+ * Makes a change, once, and looks at its resource until the change is past the point of return. Its one command plans and changes: between the plan that
+ * the consent is given for and the change lies nothing.
+ * @throws ToolError or CommandFailed if nothing was changed, because the change is no longer possible or has no consent
+ */
 export async function executeChange(
-  { dstack, workspace }: Pick<PlanScope, 'dstack' | 'workspace'>,
-  execution: Execution,
-  consent: Consent,
+  scope: Scope,
+  prepared: PreparedChange,
+  grant: Grant,
 ): Promise<Report<ChangeFacts>> {
-  const { argv, options, resource, facts, profiles, effect, requests } = execution;
-  const transcript = await dstack.change(argv, consent, { ...options, project: resource.project, requests });
+  const { isPython } = await scope.dstack.cli();
+  return describeMade(scope, await (isPython ? makeHeld : makeUnjudged)(scope, prepared, grant));
+}
+
+/** Runs the command, which waits before its first change until the consent is granted for what it is about to do. */
+async function makeHeld({ dstack }: Scope, prepared: PreparedChange, grant: Grant): Promise<MadeChange> {
+  const approved: Omit<MadeChange, 'transcript'>[] = [];
+  const { argv, options, project } = prepared.command;
+  await prepared.recordSent();
+  const transcript = await dstack.change(
+    argv,
+    async (held) => {
+      const planned = stillPossible(await prepared.planHeld(held));
+      const { execution } = planned;
+      if (execution.requests === undefined) throw new TypeError('a judged change needs its requests');
+      const consent = await grant(planned);
+      approved.push({ execution, consent });
+      return { consent, changes: execution.requests };
+    },
+    { ...options, project },
+  );
+  const [made] = approved;
+  if (made === undefined) throw await prepared.explainEnd(transcript);
+  return { ...made, transcript };
+}
+
+/** Plans again before the command: an executable that isn't a Python script can't be held. */
+async function makeUnjudged({ dstack }: Scope, prepared: PreparedChange, grant: Grant): Promise<MadeChange> {
+  const planned = stillPossible(await prepared.plan());
+  const consent = await grant(planned);
+  const { argv, options, project } = prepared.command;
+  const transcript = await dstack.change(argv, consent, { ...options, project });
+  return { transcript, execution: planned.execution, consent };
+}
+
+function stillPossible(planned: PlannedChange): ReadyChange {
+  if (planned.kind === 'ready') return planned;
+  throw noLongerPossible(planned);
+}
+
+/** dstack ended well, and without any change. Its own words may say something else. */
+export const endedWithoutChange = ({ outcome, message, hint }: ChangeOutcome): ToolError =>
+  outcome === 'nothing-to-do'
+    ? noLongerPossible({ summary: message, next: hint })
+    : new ToolError(
+        'cli-not-understood',
+        `dstack sent no change to its server, and ended with: ${message} Nothing was changed.`,
+        'Check the current state with ps, get, fleet or list. If it happens again, tell the user.',
+      );
+
+/** The change that was approved can't be made in the current state. */
+export const noLongerPossible = ({ summary, next }: Pick<PlannedChange, 'summary' | 'next'>): ToolError =>
+  new ToolError('plan-changed', `It is no longer possible, nothing was changed: ${summary}`, next);
+
+async function describeMade(
+  { dstack, workspace }: Scope,
+  { transcript, execution, consent }: MadeChange,
+): Promise<Report<ChangeFacts>> {
+  const { resource, facts, profiles, effect, requests } = execution;
   const reported = execution.readOutcome(transcript);
   const swapped =
     transcript.pinning === 'changed' || (profiles !== undefined && (await haveChanged(workspace, profiles)));

@@ -1,12 +1,12 @@
-import { isDeepStrictEqual } from 'node:util';
+import { isRecord } from '../core/is-record.ts';
 import * as z from 'zod';
-import type { FoundResource, ResourceKind } from '../dstack/client/find-resource.ts';
+import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 
 /** The sign in a resource that a change took effect. */
 export type Effect =
   | { readonly kind: 'created' }
-  | { readonly kind: 'updated'; readonly before: FoundResource | undefined }
+  | { readonly kind: 'updated'; readonly before: KnownResource | undefined }
   /** `before` is the id of what was replaced. */
   | { readonly kind: 'replaced'; readonly before: string | undefined }
   | { readonly kind: 'stopped'; readonly id: string }
@@ -16,7 +16,7 @@ export type Effect =
 export type Sight = 'effective' | 'unclear' | 'nothing';
 
 /** Judges whether a change of a resource took effect. Undefined stands for a resource that isn't there. */
-export function judgeEffect(effect: Effect, kind: ResourceKind, found: FoundResource | undefined): Sight {
+export function judgeEffect(effect: Effect, kind: ResourceKind, found: KnownResource | undefined): Sight {
   switch (effect.kind) {
     case 'created':
       if (found === undefined) return 'nothing';
@@ -24,7 +24,7 @@ export function judgeEffect(effect: Effect, kind: ResourceKind, found: FoundReso
       return kind === 'run' && readRun(found.value).isFinished ? 'unclear' : 'effective';
     case 'updated':
       if (found === undefined || found.id !== effect.before?.id) return 'unclear';
-      return isDeepStrictEqual(specOf(found), specOf(effect.before)) ? 'nothing' : 'effective';
+      return isSame(specOf(found), specOf(effect.before)) ? 'nothing' : 'effective';
     case 'replaced':
       return found === undefined || found.id === effect.before ? 'nothing' : 'effective';
     case 'stopped':
@@ -38,7 +38,15 @@ export function judgeEffect(effect: Effect, kind: ResourceKind, found: FoundReso
   }
 }
 
-const specOf = ({ value }: FoundResource): unknown => value['run_spec'] ?? value['spec'] ?? value['configuration'];
+const specOf = ({ value }: KnownResource): unknown => value['run_spec'] ?? value['spec'] ?? value['configuration'];
+
+/** Compares two specifications. The CLI prints more properties than the server of an older release sends. */
+function isSame(one: unknown, other: unknown): boolean {
+  if (Array.isArray(one) && Array.isArray(other))
+    return one.length === other.length && one.every((item, index) => isSame(item, other[index]));
+  if (!isRecord(one) || !isRecord(other)) return one === other;
+  return Object.keys(one).every((name) => !Object.hasOwn(other, name) || isSame(one[name], other[name]));
+}
 
 const BY_USER: ReadonlySet<string | undefined> = new Set(['terminated_by_user', 'aborted_by_user']);
 
@@ -46,7 +54,7 @@ const BY_USER: ReadonlySet<string | undefined> = new Set(['terminated_by_user', 
  * dstack accepts a stop while it works on the run, and can then overwrite the status `terminating`. That can't happen anymore once it
  * has passed the stop on to a job (server/background/pipeline_tasks/runs/terminating.py).
  */
-function judgeStop({ value }: FoundResource): Sight {
+function judgeStop({ value }: KnownResource): Sight {
   const { status, isFinished, jobs } = readRun(value);
   if (isFinished) return 'effective';
   if (status !== 'terminating') return 'nothing';
@@ -63,7 +71,7 @@ const instancesOf = z.looseObject({
 function isBeingDeleted(
   { instance }: Extract<Effect, { kind: 'deleted' }>,
   kind: ResourceKind,
-  { status, value }: FoundResource,
+  { status, value }: KnownResource,
 ): boolean {
   if (kind !== 'fleet') return false;
   if (GOING.has(status)) return true;

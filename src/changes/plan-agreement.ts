@@ -5,13 +5,13 @@ import type { Consent } from '../safety/consent/consent.ts';
 import { describeLevel } from '../safety/consent/describe-change.ts';
 import type { PreparedPlan } from './apply-plan.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import type { AgreementPlan, PlannedChange, PlanScope } from './planned-change.ts';
+import type { AgreementPlan, PlanScope, SettledPlan } from './planned-change.ts';
 
 /**
  * Plans the consent that a plan needs before dstack is started for it. It is a separate step, so that `plan` never sends what nobody
  * agreed to.
  */
-export function planAgreement(prepared: PreparedPlan): PlannedChange {
+export function planAgreement(prepared: PreparedPlan): AgreementPlan | SettledPlan {
   const { request, file, endpoint, cliVersion, handOver } = prepared;
   const { project, server } = endpoint;
   const disclosed = { server, disclosures: handOver.open };

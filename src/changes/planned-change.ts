@@ -2,11 +2,12 @@ import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { DstackClient, ReadOptions } from '../dstack/client/dstack-client.ts';
 import type { ResourceKind } from '../dstack/client/find-resource.ts';
 import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
+import type { HeldCommand } from '../dstack/run/held-change.ts';
 import type { RunOptions } from '../dstack/run/runner.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
 import type { EnvFiles } from '../configuration/env-files.ts';
 import type { PlanTerms } from '../core/card.ts';
-import type { PendingChange } from '../core/change.ts';
+import type { KnownPart, PendingChange } from '../core/change.ts';
 import type { Cost } from '../core/cost.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
@@ -28,6 +29,30 @@ export interface PlanScope {
   readonly maxUploadBytes: number;
 }
 
+/** A change that was judged by what is on this computer; dstack wasn't asked about it yet. */
+export interface PreparedChange {
+  readonly kind: 'prepared';
+  /** The part that is known by now. */
+  readonly known: KnownPart;
+  /** The command that makes it. */
+  readonly command: ChangeCommand;
+  /** Records what its command sends on its way to the change. @throws ToolError `audit-unavailable`: it isn't run then */
+  recordSent(): Promise<void>;
+  /** Plans it by commands that only read. */
+  plan(): Promise<PlannedChange>;
+  /** Plans it from what its own command has printed and looked up, right before its first change. */
+  planHeld(held: HeldCommand): Promise<PlannedChange>;
+  /** Returns why its command ended without any change. */
+  explainEnd(transcript: Transcript): Promise<Error>;
+}
+
+/** A command that changes something. */
+export interface ChangeCommand {
+  readonly argv: CheckedArgv<'change' | 'destroy'>;
+  readonly options: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> & Pick<ReadOptions, 'credentials'>;
+  readonly project: string | undefined;
+}
+
 /** The result of planning a change. */
 export type PlannedChange = ReadyChange | AgreementPlan | SettledPlan;
 
@@ -46,7 +71,7 @@ export interface ReadyChange extends Plan {
   readonly kind: 'ready';
   /** The change that needs the consent. */
   readonly pending: PendingChange;
-  /** The command that runs with the consent. */
+  /** Verifies its result. */
   readonly execution: Execution;
   /** The cost of each offer, for the card. */
   readonly terms?: PlanTerms;
@@ -69,10 +94,8 @@ export interface SettledPlan extends Plan {
   readonly explain?: () => Promise<SettledPlan>;
 }
 
-/** One command that makes a change, and how its result is verified. */
+/** Verifies the result of a change. */
 export interface Execution {
-  readonly argv: CheckedArgv<'change' | 'destroy'>;
-  readonly options: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> & Pick<ReadOptions, 'credentials'>;
   /** Reads dstack's own words about what it did. */
   readonly readOutcome: (transcript: Transcript) => ChangeOutcome;
   /** The resource to look up afterwards; dstack may choose the name. */

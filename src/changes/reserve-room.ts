@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
 import { withLock } from '../core/exclusive-lock.mjs';
 import { sha256 } from '../core/sha256.ts';
+import type { PendingChange } from '../core/change.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { readFleets, sumPrices } from '../dstack/output/read-listings.ts';
 import { writePrivateFile } from '../safety/files/write-private-file.ts';
@@ -25,45 +26,65 @@ export interface RoomScope extends Pick<PlanScope, 'dstack' | 'policy'> {
 
 type Planned = Pick<ReadyChange, 'cost' | 'pending'>;
 
+/** The room under `max_active` while a change is made. */
+export interface Room {
+  /** Reserves room for the change, right before it is made. @throws ToolError as `assertRoom` does */
+  take(planned: Planned): Promise<void>;
+  /** Frees it: nothing was submitted. */
+  release(): void;
+}
+
+const ANY_ROOM: Room = { take: async () => undefined, release: () => undefined };
+
 /**
  * Checks that a change fits under `max_active`, with what is active and what was submitted in the last two minutes.
  * @throws ToolError `price-cap`; `state-unavailable` if the submissions can't be read
  */
 export async function assertRoom(scope: RoomScope, planned: Planned): Promise<void> {
-  if (needsRoom(scope, planned)) await findRoom(scope, planned, await readSubmissions(fileOf(scope, planned)));
+  if (!needsRoom(scope, planned.pending)) return;
+  assertFits(scope, planned, await readUsage(scope, planned.pending));
 }
 
 /**
  * Makes a change while it has room under `max_active`. The check and the change happen under one lock for the server and the project,
- * which other servers of the same user take, too. `work` calls `release` if nothing was submitted.
- * @throws ToolError as `assertRoom` does, before `work` is called
+ * which other servers of the same user take, too.
+ * @throws ToolError `state-unavailable` before `work` is called
  */
 export async function withRoom<T>(
   scope: RoomScope,
-  planned: Planned,
-  work: (release: () => void) => Promise<T>,
+  change: PendingChange,
+  work: (room: Room) => Promise<T>,
 ): Promise<T> {
-  if (!needsRoom(scope, planned)) return work(() => undefined);
+  if (!needsRoom(scope, change)) return work(ANY_ROOM);
   const { deadline } = scope.dstack;
-  const file = fileOf(scope, planned);
+  const file = fileOf(scope, change);
   const options = {
     deadlineMs: Math.max(0, deadline.remainingMs() - CHANGE_MS),
     signal: deadline.signal,
     onWait: () => deadline.progress('waiting for another change in this project'),
   };
   const made = await withLock(`${file}.lock`, options, async () => {
-    const recent = await readSubmissions(file);
-    const hourly = await findRoom(scope, planned, recent);
-    const record = (): Promise<void> => writeSubmissions(file, [...recent, { at: Date.now(), hourly }]);
-    await record();
+    const usage = await readUsage(scope, change);
+    let taken: number | undefined;
     let released = false;
-    try {
-      return await work(() => {
+    const record = (hourly: number): Promise<void> =>
+      writeSubmissions(file, [...usage.recent, { at: Date.now(), hourly }]);
+    const room: Room = {
+      async take(planned) {
+        const hourly = assertFits(scope, planned, usage);
+        await record(hourly);
+        taken = hourly;
+      },
+      release() {
         released = true;
-      });
+      },
+    };
+    try {
+      return await work(room);
     } finally {
       // It stays recorded if this fails, which is the safe side.
-      await (released ? writeSubmissions(file, recent) : record()).catch(() => undefined);
+      if (taken !== undefined)
+        await (released ? writeSubmissions(file, usage.recent) : record(taken)).catch(() => undefined);
     }
   });
   if (made !== undefined) return made.value;
@@ -74,13 +95,25 @@ export async function withRoom<T>(
   );
 }
 
-const needsRoom = ({ policy }: RoomScope, { cost }: Planned): boolean =>
-  cost !== undefined && policy.caps().maxActive !== undefined;
+/** Stopping and deleting costs nothing. */
+const needsRoom = ({ policy }: RoomScope, { request }: PendingChange): boolean =>
+  request.tool === 'apply' && policy.caps().maxActive !== undefined;
+
+/** The current cost of the project. */
+interface Usage {
+  /** USD per hour of all existing instances; undefined if that can't be read. */
+  readonly active: number | undefined;
+  readonly recent: Submissions;
+}
+
+const readUsage = async (scope: RoomScope, change: PendingChange): Promise<Usage> => ({
+  recent: await readSubmissions(fileOf(scope, change)),
+  active: await readActivePrice(scope.dstack, change.request.project),
+});
 
 /** Returns the most that the change can cost per hour. @throws ToolError `price-cap` if there is no room for it */
-async function findRoom({ dstack, policy }: RoomScope, planned: Planned, recent: Submissions): Promise<number> {
-  const hourly = planned.cost?.mostPerHour ?? 'unknown';
-  const active = await readActivePrice(dstack, planned.pending.request.project);
+function assertFits({ policy }: RoomScope, { cost }: Planned, { active, recent }: Usage): number {
+  const hourly = cost?.mostPerHour ?? 'unknown';
   const unlisted = recent.reduce((sum, one) => sum + one.hourly, 0);
   const { maxActive } = policy.caps();
   const refusal = checkCaps(
@@ -92,15 +125,13 @@ async function findRoom({ dstack, policy }: RoomScope, planned: Planned, recent:
   return Number(hourly);
 }
 
-/** Returns the USD per hour of all existing instances; undefined if that can't be read. */
 async function readActivePrice(dstack: DstackClient, project: string | undefined): Promise<number | undefined> {
   const transcript = await dstack.read({ command: 'fleet', flags: { '--project': project } }, { guarded: false });
   const fleets = readFleets(transcript.stdout);
   return fleets === undefined ? undefined : sumPrices(fleets);
 }
 
-function fileOf({ stateDir }: RoomScope, { pending }: Planned): string {
-  const { server, project } = pending.binding;
+function fileOf({ stateDir }: RoomScope, { binding: { server, project } }: PendingChange): string {
   return path.join(stateDir, 'submissions', `${sha256(JSON.stringify([server, project])).slice(0, 32)}.json`);
 }
 

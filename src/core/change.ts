@@ -61,6 +61,12 @@ export interface Binding {
   readonly requests: string | null;
 }
 
+/** The part of a change that is known before dstack is asked about it. */
+export interface KnownPart {
+  readonly argv: readonly string[];
+  readonly binding: Pick<Binding, 'project' | 'server' | 'cwd' | 'files' | 'cliVersion'>;
+}
+
 /** The part of a plan that the user sees before approving. */
 export interface ConsentSummary {
   /** One sentence that says what would be done. */

@@ -12,8 +12,12 @@ export type Exit =
 
 /** A request of dstack to its server, as the gate in dstack's process saw it (`worker/wire_gate.py`). `path` is below `/api/`. */
 export type WireEvent =
-  /** A plan was requested for the specification with this SHA-256 (hex, over canonical JSON). */
-  | { readonly event: 'plan'; readonly path: string; readonly sha256: string }
+  /** A plan was requested for the specification with this SHA-256 (hex, over canonical JSON), and this name if it has one. */
+  | { readonly event: 'plan'; readonly path: string; readonly sha256: string; readonly name: string | null }
+  /** The existing resource in the response of a plan or a look-up; null if there is none. */
+  | { readonly event: 'found'; readonly path: string; readonly value: unknown }
+  /** It waits for consent: the first change of the command. */
+  | { readonly event: 'held'; readonly path: string }
   | { readonly event: 'sent'; readonly path: string; readonly kind: 'change' | 'hand-over' }
   | {
       readonly event: 'answered';

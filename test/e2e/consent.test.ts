@@ -153,7 +153,8 @@ describe('settings of the operator:', () => {
     expect(broken.text).toMatch(/max_prise/);
     expect((await client.call('ps')).facts['outcome']).toBe('done');
     expect(await runNames()).not.toContain(name);
-    expect((await recorder.calls()).filter((argv) => argv.includes('--yes'))).toEqual([]);
+    // Only the late one was started; it was stopped before its change.
+    expect((await recorder.calls()).filter((argv) => argv.includes('--yes'))).toHaveLength(1);
   });
 
   test('a server with an unreadable policy does not start', async () => {

@@ -1,5 +1,6 @@
 import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { parse } from 'yaml';
 import { ChangeService } from '../../src/changes/change-service.ts';
 import type { ChangeContext } from '../../src/changes/change-service.ts';
 import type { ChangeFacts } from '../../src/changes/change-facts.ts';
@@ -8,7 +9,7 @@ import type { ChangeRequest } from '../../src/core/change.ts';
 import { createDeadline } from '../../src/core/deadline.ts';
 import { ToolError } from '../../src/core/errors.ts';
 import type { Question, Report } from '../../src/core/report.ts';
-import type { Transcript } from '../../src/core/transcript.ts';
+import type { Transcript, WireEvent } from '../../src/core/transcript.ts';
 import { checkArgv } from '../../src/dstack/argv/check-argv.ts';
 import type { CheckedArgv } from '../../src/dstack/argv/command.ts';
 import { DstackClient } from '../../src/dstack/client/dstack-client.ts';
@@ -21,7 +22,9 @@ import type {
   Verdict,
 } from '../../src/dstack/warm/introspection.ts';
 import { createRetryGuard } from '../../src/dstack/client/retry-guard.ts';
+import type { Approve } from '../../src/dstack/run/held-change.ts';
 import type { RunOptions } from '../../src/dstack/run/runner.ts';
+import type { ExpectedChange } from '../../src/dstack/run/wire-rule.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
 import { Agreements } from '../../src/safety/consent/agreements.ts';
 import { spendConsent } from '../../src/safety/consent/consent.ts';
@@ -31,6 +34,7 @@ import type { Dialog } from '../../src/safety/dialog/dialog.ts';
 import { createWorkspace } from '../../src/safety/files/workspace.ts';
 import { createPolicyWatch } from '../../src/safety/policy/policy-watch.ts';
 import type { PolicyWatchOptions } from '../../src/safety/policy/policy-watch.ts';
+import { heldPlan, heldRemoval, planRequests } from './held-commands.ts';
 import { readFixture } from './read-fixture.ts';
 import { recordedCatalog } from './recorded-catalog.ts';
 import type { RecordedVersion } from './recorded-catalog.ts';
@@ -41,10 +45,13 @@ export type Output = string | Transcript | ((argv: readonly string[], options: R
 
 /** One command that the code under test ran. */
 export interface RanCommand {
-  readonly effect: 'read' | 'change';
+  /** `held`: it was started, and changed nothing. */
+  effect: 'read' | 'held' | 'change';
   readonly command: string;
   readonly argv: readonly string[];
   readonly options: RunOptions & { readonly answer?: 'n' };
+  /** The changes that were allowed. */
+  changes?: readonly ExpectedChange[];
 }
 
 /** The files that the recorded transcripts were made from, as far as their names, types and sizes go. */
@@ -73,8 +80,8 @@ export interface World {
   version: string;
   /** Whether dstack runs with the gate that judges its requests. */
   isPython: boolean;
-  /** The value that dstack's own YAML loader reads. By default it isn't asked. */
-  loaded: LoadedYaml | undefined;
+  /** The value that dstack's own YAML loader reads; null if it doesn't answer. Defaults to what the text says. */
+  loads?: LoadedYaml | null;
   /** The verdict of dstack's own parser. By default it isn't asked. */
   verdict?: Verdict;
   /** The schemas of dstack's configurations. By default there are none. */
@@ -130,8 +137,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
     changes: {},
     version: '0.22.5',
     documented: '0.22.5',
-    isPython: false,
-    loaded: undefined,
+    isPython: true,
     config: configOf('lab', 'prod', 'out-empty'),
     env: {},
     canAudit: () => true,
@@ -252,6 +258,16 @@ export const printedJson = (value: unknown): Transcript => ({
   stdout: `${JSON.stringify(value, undefined, 2)}\n`,
 });
 
+const lookUpOf = (command: string): string =>
+  command === 'stop' || command === 'delete' ? 'run get' : `${command.split(' ')[0]} get`;
+
+/** The events of changes that the server accepted, if dstack got that far. */
+const sentFor = (changes: readonly ExpectedChange[], { exit, stdout }: Transcript): WireEvent[] =>
+  ((exit.kind === 'exited' ? exit.code === 0 : stdout !== '') ? changes : []).flatMap(({ path: request }) => [
+    { event: 'sent', path: request, kind: 'change' },
+    { event: 'answered', path: request, kind: 'change', status: 200 },
+  ]);
+
 /** The sources of a client over the recorded output, with what was run. */
 export function fakeDstack(
   world: Omit<World, 'canAudit'>,
@@ -266,12 +282,38 @@ export function fakeDstack(
     catalogs.set(version, known);
     return known;
   };
-  const run = (effect: RanCommand['effect'], argv: CheckedArgv, runOptions: RanCommand['options']): Transcript => {
-    ran.push({ effect, command: argv.command, argv: argv.argv, options: runOptions });
-    const output = (effect === 'read' ? world.reads : world.changes)[argv.command];
-    if (output === undefined) throw new Error(`no output is recorded for ${effect} ${argv.argv.join(' ')}`);
+  const print = (outputs: World['reads'], argv: CheckedArgv, runOptions: RanCommand['options']): Transcript => {
+    const output = outputs[argv.command];
+    if (output === undefined) throw new Error(`no output is recorded for ${argv.argv.join(' ')}`);
     const transcript = typeof output === 'function' ? output(argv.argv, runOptions) : output;
     return typeof transcript === 'string' ? readFixture(transcript) : transcript;
+  };
+  /** Returns what a look-up prints now, without running it. */
+  const look = (command: string): Transcript | undefined => {
+    const output = world.reads[command];
+    if (output === undefined) return undefined;
+    const transcript = typeof output === 'function' ? output([], { timeoutMs: 0 }) : output;
+    return typeof transcript === 'string' ? readFixture(transcript) : transcript;
+  };
+  const read = (argv: CheckedArgv, runOptions: RanCommand['options']): Transcript => {
+    const transcript = print(world.reads, argv, runOptions);
+    if (!world.isPython || argv.command !== 'apply' || transcript.requests !== undefined) return transcript;
+    return { ...transcript, requests: planRequests(transcript, look) };
+  };
+  /** Runs a change as the real runners do: it plans and looks up, waits for the consent, and then changes something. */
+  const change = async (command: RanCommand, argv: CheckedArgv, approve: Approve): Promise<Transcript> => {
+    const isApply = argv.command === 'apply';
+    const planned = isApply ? read(argv, command.options) : heldRemoval(argv.command, look);
+    const ended = planned ?? print(world.reads, { ...argv, command: lookUpOf(argv.command) }, command.options);
+    if (planned === undefined || (isApply && (ended.exit.kind !== 'exited' || ended.exit.code !== 0))) return ended;
+    const held = isApply ? heldPlan(planned) : planned;
+    const { requests = [] } = held;
+    const { consent, changes } = await approve({ ...held, requests });
+    if (!spendConsent(consent, argv.argv)) throw new ToolError('consent-missing', 'no consent', '');
+    command.effect = 'change';
+    command.changes = changes;
+    const made = print(world.changes, argv, command.options);
+    return { ...made, requests: [...requests, ...(made.requests ?? sentFor(changes, made))] };
   };
   const sources: DstackSources = {
     retryGuard: createRetryGuard(),
@@ -282,7 +324,8 @@ export function fakeDstack(
         version: world.version,
         isPython: world.isPython,
         introspection: {
-          load: async () => world.loaded,
+          load: async (text) =>
+            world.loads === undefined ? { value: parse(text, { version: '1.1' }) } : (world.loads ?? undefined),
           walk: async () => undefined,
           schemas: async () => world.schemas,
           credentials: async () => world.credentials,
@@ -292,11 +335,20 @@ export function fakeDstack(
         env: world.env,
         check: (request) => checkArgv(request, catalog, { allowedFlags: allowedFlags() }),
         runner: {
-          read: async (argv, runOptions) => run('read', argv, runOptions),
+          async read(argv, runOptions) {
+            ran.push({ effect: 'read', command: argv.command, argv: argv.argv, options: runOptions });
+            return read(argv, runOptions);
+          },
           async change(argv, consent, runOptions) {
+            const command: RanCommand = { effect: 'held', command: argv.command, argv: argv.argv, options: runOptions };
+            if (typeof consent === 'function') {
+              ran.push(command);
+              return change(command, argv, consent);
+            }
             // As the real runners do: without a consent for exactly this argv nothing is run.
             if (!spendConsent(consent, argv.argv)) throw new ToolError('consent-missing', 'no consent', '');
-            return run('change', argv, runOptions);
+            ran.push({ ...command, effect: 'change' });
+            return print(world.changes, argv, runOptions);
           },
         },
       };

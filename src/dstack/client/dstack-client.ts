@@ -8,7 +8,8 @@ import { ownTranscript } from '../../core/transcript.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import type { RunOptions, Runner } from '../run/runner.ts';
 import type { Introspection } from '../warm/introspection.ts';
-import type { AdmittedCredential, ExpectedChange, WireRule } from '../run/wire-rule.ts';
+import type { Approve } from '../run/held-change.ts';
+import type { AdmittedCredential, WireRule } from '../run/wire-rule.ts';
 import { readFailure } from '../output/read-failure.ts';
 import type { Failure } from '../output/read-failure.ts';
 import { createLogPager } from '../output/page-log.ts';
@@ -59,8 +60,6 @@ export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' 
 /** Options for a change. */
 export interface ChangeOptions extends Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> {
   readonly project: string | undefined;
-  /** The requests that dstack may send; undefined if they can't be judged. */
-  readonly requests: readonly ExpectedChange[] | undefined;
   readonly credentials?: readonly AdmittedCredential[];
 }
 
@@ -121,7 +120,7 @@ export class DstackClient {
       signal: this.deadline.signal,
       wire: await this.#wireRule(request.flags?.['--project'], {
         handOver: argv.command === 'apply',
-        changes: [],
+        asks: false,
         credentials,
       }),
       ...options,
@@ -163,23 +162,31 @@ export class DstackClient {
     return { transcript: ownTranscript(showCommand(argv), text) };
   }
 
-  /** Runs a command that changes something, once. Calls that failed before may succeed afterwards. */
+  /**
+   * Runs a command that changes something, once. If its requests are judged, a function decides right before the first change; a
+   * command that ended before that was a read, and is guarded like one. Calls that failed before may succeed after a change.
+   */
   async change(
     argv: CheckedArgv<'change' | 'destroy'>,
-    consent: Consent,
-    { project, requests, credentials = [], ...options }: ChangeOptions,
+    consent: Consent | Approve,
+    { project, credentials = [], ...options }: ChangeOptions,
   ): Promise<Transcript> {
+    const { retryGuard } = this.#sources;
+    const { runner, version } = await this.cli();
+    const isJudged = typeof consent === 'function';
+    const key = guardKey(argv, version, options);
+    if (isJudged) retryGuard.assertMayRun(key);
     this.deadline.progress(`dstack ${argv.command}`);
-    const { runner } = await this.cli();
-    const rule = { handOver: argv.command === 'apply', changes: requests ?? [], credentials };
-    const wire = requests === undefined ? {} : { wire: await this.#wireRule(project, rule) };
+    const rule = { handOver: argv.command === 'apply', asks: true, credentials };
+    const wire = isJudged ? { wire: await this.#wireRule(project, rule) } : {};
     const timeoutMs = Math.max(5_000, this.deadline.remainingMs() - LOOK_UP_MS - ANSWER_RESERVE_MS);
     const transcript = await runner.change(argv, consent, { ...options, ...wire, timeoutMs });
-    this.#sources.retryGuard.worldChanged();
+    if (!isJudged || wasHeld(transcript)) retryGuard.worldChanged();
+    else if (transcript.exit.kind === 'exited') retryGuard.record(key, guardedFailure(readFailure(transcript)));
     return transcript;
   }
 
-  async #wireRule(project: unknown, rule: Pick<WireRule, 'handOver' | 'changes' | 'credentials'>): Promise<WireRule> {
+  async #wireRule(project: unknown, rule: Pick<WireRule, 'handOver' | 'asks' | 'credentials'>): Promise<WireRule> {
     const endpoint = await this.endpoint(typeof project === 'string' ? project : undefined);
     const isKnown = URL.canParse(endpoint.server);
     const { credentials = [], ...others } = rule;
@@ -192,6 +199,10 @@ export class DstackClient {
     return this.deadline.remainingMs() - ANSWER_RESERVE_MS;
   }
 }
+
+/** Whether a command got as far as its first change. If it didn't, it has changed nothing. */
+const wasHeld = ({ requests = [] }: Pick<Transcript, 'requests'>): boolean =>
+  requests.some(({ event }) => event === 'held');
 
 /**
  * Returns the failures that the same call would meet again: for good, or in the next moments. Any other may be gone by the next call:

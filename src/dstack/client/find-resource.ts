@@ -31,11 +31,15 @@ export async function missingLookUp(
 }
 
 /** The current state of a resource. */
-export interface FoundResource {
+export interface KnownResource {
   readonly id: string;
   readonly name: string;
   readonly status: string | undefined;
   readonly value: Readonly<Record<string, unknown>>;
+}
+
+/** A resource that a command looked up, and what it printed. */
+export interface FoundResource extends KnownResource {
   readonly transcript: Transcript;
 }
 
@@ -60,6 +64,22 @@ export async function findResource(
   const { data: value } = resource.safeParse(readJsonOutput(transcript.stdout));
   if (value === undefined) throw notUnderstood(wanted.kind);
   return { id: value.id, name: wanted.name, status: value.status ?? undefined, value, transcript };
+}
+
+/**
+ * Returns the resource that dstack itself looked up on its way to a plan or a change: `none` if there is none, undefined if it looked up
+ * none, or one that isn't understood.
+ */
+export function readLookUp(
+  { requests = [] }: Pick<Transcript, 'requests'>,
+  { kind, name }: { readonly kind: ResourceKind; readonly name: string },
+): KnownResource | 'none' | undefined {
+  const paths = new Set([`${kind}s/get`, `${kind}s/get_plan`]);
+  const found = requests.findLast((one) => one.event === 'found' && paths.has(one.path));
+  if (found?.event !== 'found') return undefined;
+  if (found.value === null) return 'none';
+  const { data: value } = resource.safeParse(found.value);
+  return value === undefined ? undefined : { id: value.id, name, status: value.status ?? undefined, value };
 }
 
 const notUnderstood = (kind: ResourceKind): ToolError =>

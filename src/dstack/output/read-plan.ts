@@ -13,7 +13,7 @@ import { readProperties } from './read-table.ts';
 import type { Properties } from './read-table.ts';
 
 /** Something that blocks a plan or that matters before it is applied. */
-interface Obstacle {
+export interface Obstacle {
   readonly code: FailureCode | 'offers-taken';
   /** dstack's own words, verbatim, where it says something about it. */
   readonly message: string;
@@ -41,6 +41,8 @@ export interface PlanFacts {
   readonly count?: Count;
   readonly maxDurationHours?: number;
   readonly price: PlanPrice;
+  /** How long a run waits for capacity, as in `1h`; absent if it fails without. */
+  readonly waitsForCapacity?: string;
   /** Why it can't be applied right now; empty if it can. */
   readonly blockers: readonly Obstacle[];
   readonly warnings: readonly Obstacle[];
@@ -49,6 +51,9 @@ export interface PlanFacts {
 }
 
 type Printed = Pick<Transcript, 'stdout'> & Partial<Transcript>;
+
+/** The end of a plan: dstack asked, and was answered with n; or it ran with `--yes`, and waits before this request (`runs/apply`). */
+type PlanEnd = 'asked' | { readonly heldAt: string };
 
 const QUESTION = /^(?<question>\S.*\?) \[y\/n\]: *$/;
 
@@ -93,23 +98,39 @@ function readChanges(lines: readonly string[]): string[] {
   return changes;
 }
 
-/** Finds the phrase whose question and sentence are both present, verbatim, with the same name. */
-function matchPhrase(phrases: readonly PlanPhrase[], question: string, lines: readonly string[]): Reading | undefined {
+/** The question of dstack; or, with `--yes`, whether it stops or deletes first. */
+type Intent = { readonly question: string } | { readonly replaces: boolean };
+
+/** Returns whether a phrase is about this intent, with the name in its question. */
+function matchIntent(
+  { action, question }: PlanPhrase,
+  intent: Intent,
+): { readonly name: string | undefined } | undefined {
+  if ('replaces' in intent)
+    return action !== 'none' && (action === 'replace') === intent.replaces ? { name: undefined } : undefined;
+  const asked = question.exec(intent.question);
+  return asked === null ? undefined : { name: asked.groups?.['name'] };
+}
+
+/** Finds the phrase whose sentence is present, verbatim, with its question or what dstack is about to do. */
+function matchPhrase(phrases: readonly PlanPhrase[], intent: Intent, lines: readonly string[]): Reading | undefined {
   const sentenceLines = lines.filter((line) => phrases.some(({ sentence }) => sentence?.test(line)));
   // Two sentences would contradict each other.
   if (sentenceLines.length > 1) return undefined;
   const [sentenceLine] = sentenceLines;
   for (const phrase of phrases) {
-    const asked = phrase.question.exec(question);
+    const meant = matchIntent(phrase, intent);
     const said = sentenceLine === undefined ? null : (phrase.sentence?.exec(sentenceLine) ?? null);
-    if (asked !== null && (sentenceLine === undefined ? phrase.sentence === undefined : said !== null)) {
-      const name = asked.groups?.['name'] ?? said?.groups?.['name'];
+    if (meant !== undefined && (sentenceLine === undefined ? phrase.sentence === undefined : said !== null)) {
+      const name = meant.name ?? said?.groups?.['name'];
       const changes = sentenceLine === undefined ? [] : readChanges(lines.slice(lines.indexOf(sentenceLine) + 1));
-      return { action: phrase.action, question, changes, ...(name === undefined ? {} : { name }) };
+      return { action: phrase.action, changes, ...questionOf(intent), ...(name === undefined ? {} : { name }) };
     }
   }
   return undefined;
 }
+
+const questionOf = (intent: Intent): { readonly question?: string } => ('question' in intent ? intent : {});
 
 /** Returns whether a line can follow the tables of any plan. */
 function isExpected(line: string): boolean {
@@ -123,27 +144,27 @@ function isExpected(line: string): boolean {
   );
 }
 
-/**
- * Reads the action from the lines after the tables, which must end with a question and its rejection. An unrecognized line could say
- * anything, such as that something is deleted first.
- */
-function readAction(kind: string, lines: readonly string[]): Reading {
+/** Reads what dstack intends: its question, which must be followed by its rejection, or the request that it waits before. */
+function readIntent(lines: readonly string[], end: PlanEnd): Intent | undefined {
   const asked = lines.flatMap((line) => QUESTION.exec(line)?.groups?.['question'] ?? []);
+  const isRejected = lines.findLast((line) => line.trim() !== '') === 'Exiting...';
+  if (end !== 'asked')
+    return asked.length > 0 || isRejected ? undefined : { replaces: /\/(?:stop|delete)$/.test(end.heldAt) };
   const [question] = asked;
-  const end = lines.findLast((line) => line.trim() !== '');
+  return question === undefined || asked.length > 1 || !isRejected ? undefined : { question };
+}
+
+/** Reads the action from the lines after the tables. An unrecognized line could say anything, such as that something is deleted first. */
+function readAction(kind: string, lines: readonly string[], end: PlanEnd): Reading {
   const phrases = Object.hasOwn(PLAN_PHRASES, kind) ? (PLAN_PHRASES[kind] ?? []) : [];
-  if (question === undefined) return { action: 'unknown', changes: [] };
+  const intent = readIntent(lines, end);
+  if (intent === undefined) return { action: 'unknown', changes: [] };
+  const unknown = { action: 'unknown', changes: [], ...questionOf(intent) } as const;
   const unrecognizedLine = lines.find(
     (line) => !isExpected(line) && !phrases.some(({ sentence }) => sentence?.test(line)),
   );
-  if (asked.length > 1 || end !== 'Exiting...' || unrecognizedLine !== undefined)
-    return {
-      action: 'unknown',
-      question,
-      changes: [],
-      ...(unrecognizedLine === undefined ? {} : { unrecognizedLine }),
-    };
-  return matchPhrase(phrases, question, lines) ?? { action: 'unknown', question, changes: [] };
+  if (unrecognizedLine !== undefined) return { ...unknown, unrecognizedLine };
+  return matchPhrase(phrases, intent, lines) ?? unknown;
 }
 
 function readKind(properties: Properties | undefined): string | undefined {
@@ -163,8 +184,7 @@ function readObstacles(
 ): { blockers: Obstacle[]; warnings: Obstacle[] } {
   const blockers: Obstacle[] = [];
   const warnings: Obstacle[] = [];
-  // dstack prints the policy with its defaults, and with those of the profile: `1h[no-capacity, error]`.
-  const patience = /^(\S+)\[(?:.*, )?no-capacity(?:, .*)?\]$/.exec(retry ?? '')?.[1];
+  const patience = readPatience(retry);
   const waiting = patience === undefined ? '' : `: the run waits up to ${patience} for capacity`;
   for (const { line, code, hint } of PLAN_WARNINGS) {
     const message = lines.find((candidate) => line.test(candidate))?.trim();
@@ -188,6 +208,10 @@ function readObstacles(
   }
   return { blockers, warnings };
 }
+
+/** Reads how long a run waits for capacity. dstack prints the policy with its defaults, and with those of the profile: `1h[no-capacity]`. */
+const readPatience = (retry: string | undefined): string | undefined =>
+  /^(\S+)\[(?:.*, )?no-capacity(?:, .*)?\]$/.exec(retry ?? '')?.[1];
 
 const HOW_TO_WAIT =
   'To submit it now and wait for capacity, add `retry: {on_events: [no-capacity], duration: 1h}` to the file.';
@@ -219,7 +243,7 @@ function isWhole(printed: Printed): boolean {
  * Parses a plan. The configuration, as parsed from its file, adds what the text lacks: the replicas of a service, and whether there
  * are groups with separate offers.
  */
-export function readPlan(printed: string | Printed, parsedConfiguration?: unknown): PlanFacts {
+export function readPlan(printed: string | Printed, parsedConfiguration?: unknown, end: PlanEnd = 'asked'): PlanFacts {
   const source: Printed = typeof printed === 'string' ? { stdout: printed } : printed;
   const lines = source.stdout.split('\n');
   const table = readProperties(lines);
@@ -228,10 +252,11 @@ export function readPlan(printed: string | Printed, parsedConfiguration?: unknow
   const offers = readOffers(lines, table?.endLine ?? lines.length);
   const after = lines.slice(offersTable?.endLine ?? table?.endLine ?? 0);
   const isReadable = kind !== undefined && offers !== undefined && isWhole(source);
-  const reading: Reading = isReadable ? readAction(kind, after) : { action: 'unknown', changes: [] };
+  const reading: Reading = isReadable ? readAction(kind, after, end) : { action: 'unknown', changes: [] };
   const properties = table?.values ?? {};
   const count = kind === undefined ? undefined : countMachines(kind, properties, parsedConfiguration);
   const maxDurationHours = readDurationHours(properties['Max duration']);
+  const waitsForCapacity = readPatience(properties['Retry policy']);
   const known = offers ?? { offers: [], total: 0 };
   const { blockers, warnings } = readObstacles(after, reading.action === 'create' && count?.min !== 0, {
     offers: known,
@@ -249,6 +274,7 @@ export function readPlan(printed: string | Printed, parsedConfiguration?: unknow
     changes: reading.changes,
     ...(count === undefined ? {} : { count }),
     ...(maxDurationHours === undefined ? {} : { maxDurationHours }),
+    ...(waitsForCapacity === undefined ? {} : { waitsForCapacity }),
     price: pricePlan({ offers: known, count, isWhole: !hasGroups(parsedConfiguration) }),
     blockers: reading.action === 'unknown' ? [explainUnknown(source, reading.unrecognizedLine)] : blockers,
     warnings,

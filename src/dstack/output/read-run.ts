@@ -150,6 +150,17 @@ function addPrices(jobs: readonly JobFacts[]): number | undefined {
 // core/models/runs.py, JobStatus.finished_statuses.
 const JOB_ENDS: ReadonlySet<string> = new Set(['terminated', 'aborted', 'failed', 'done']);
 
+/** Whether a job hasn't ended. A service that was updated or scaled keeps its former replicas, which come first. */
+const isLive = ({ job_submissions: submissions }: JobJson): boolean => {
+  const last = submissions.at(-1);
+  return last !== undefined && !JOB_ENDS.has(last.status);
+};
+
+/** Returns the numbers of the replicas that have a job which hasn't ended. */
+export const liveReplicas = ({ jobs }: Pick<RunFacts, 'jobs'>): readonly number[] => [
+  ...new Set(jobs.filter(({ status }) => !JOB_ENDS.has(status)).map(({ replica }) => replica)),
+];
+
 /** Resolves a URL that may be a path on the server (utils/common.py, make_proxy_url). */
 function resolveUrl(url: string | null | undefined, serverUrl: string | undefined): string | undefined {
   if (url === null || url === undefined) return undefined;
@@ -169,9 +180,9 @@ function readPorts(job: JobJson | undefined): RunFacts['ports'] {
   return ports.length === 0 ? undefined : ports;
 }
 
-/** Returns the URLs and the SSH command of a run. */
-function readAccess(run: RunJson, serverUrl: string | undefined): Partial<RunFacts> {
-  const connection = run.jobs[0]?.job_connection_info;
+/** Returns the URLs and the SSH command of a run, which are those of one job. */
+function readAccess(run: RunJson, job: JobJson | undefined, serverUrl: string | undefined): Partial<RunFacts> {
+  const connection = job?.job_connection_info;
   const serviceUrl = resolveUrl(run.service?.url, serverUrl);
   return omitAbsent({
     serviceUrl,
@@ -181,7 +192,7 @@ function readAccess(run: RunJson, serverUrl: string | undefined): Partial<RunFac
     modelUrl: resolveUrl(run.service?.model?.base_url, serverUrl),
     ideUrl: connection?.proxied_ide_url ?? connection?.attached_ide_url,
     sshCommand: connection?.attached_ssh_command?.join(' '),
-    ports: readPorts(run.jobs[0]),
+    ports: readPorts(job),
   });
 }
 
@@ -212,8 +223,9 @@ function toFacts(run: RunJson, { serverUrl }: RunSurroundings): RunFacts {
     const submission = job.job_submissions.at(-1);
     return submission === undefined ? [] : [readJob(job, submission)];
   });
-  const { pricePerHour: _one, ...place } = readPlace(latest[0]);
-  const spec = run.jobs[0]?.job_spec;
+  const spokesman = run.jobs.find(isLive) ?? run.jobs[0];
+  const { pricePerHour: _one, ...place } = readPlace(spokesman?.job_submissions.at(-1));
+  const spec = spokesman?.job_spec;
   const inactivity = run.run_spec.configuration?.inactivity_duration;
   return {
     name: run.run_spec.run_name ?? '',
@@ -239,7 +251,7 @@ function toFacts(run: RunJson, { serverUrl }: RunSurroundings): RunFacts {
     }),
     ...readEnd(run, jobs, latest),
     ...place,
-    ...readAccess(run, serverUrl),
+    ...readAccess(run, spokesman, serverUrl),
     jobs,
   };
 }

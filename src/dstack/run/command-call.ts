@@ -1,5 +1,4 @@
 import { performance } from 'node:perf_hooks';
-import { ToolError } from '../../core/errors.ts';
 import type { Exit, Transcript } from '../../core/transcript.ts';
 import { isCheckedArgv } from '../argv/check-argv.ts';
 import { showCommand } from '../argv/command.ts';
@@ -75,21 +74,17 @@ export function exitBeforeStart(reason: AbortReason): Exit {
   return { kind: 'not-started', reason: why };
 }
 
-/** The end of a call. Without `printed`, there was no output. */
-type CallEnd = Pick<Transcript, 'exit' | 'ran' | 'pinning'> & {
-  readonly printed?: Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
-};
+type Output = Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
 
-/** Creates the transcript of a call that has ended. */
-export function toTranscript(call: CommandCall, { printed, ...end }: CallEnd): Transcript {
+/** The end of a call, or what is known of it so far. Without `printed`, there was no output. */
+type CallEnd = Pick<Transcript, 'ran'> & Partial<Transcript> & { readonly printed?: Output };
+
+/** Creates the transcript of a call. */
+export function toTranscript<End extends CallEnd>(
+  call: CommandCall,
+  { printed, ...end }: End,
+): Omit<End, 'printed'> & Output & Pick<Transcript, 'command' | 'durationMs'> {
   const durationMs = Math.round(performance.now() - call.startedAt);
   const output = printed ?? { stdout: '', stderr: '', omittedBytes: 0 };
-  return { command: showCommand(call.argv.argv), ...output, ...end, durationMs };
+  return { ...end, ...output, command: showCommand(call.argv.argv), durationMs };
 }
-
-export const consentMissing = (argv: CheckedArgv): ToolError =>
-  new ToolError(
-    'consent-missing',
-    `There is no consent to \`${showCommand(argv.argv)}\`. Nothing was run.`,
-    'Make a new plan and have it approved.',
-  );

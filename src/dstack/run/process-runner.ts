@@ -1,24 +1,20 @@
 import type { Log } from '../../core/log.ts';
-import type { Exit, Transcript } from '../../core/transcript.ts';
+import type { Exit, Transcript, WireEvent } from '../../core/transcript.ts';
 import type { Consent } from '../../safety/consent/consent.ts';
 import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
 import { collectPipes, openOutputFiles } from './collect-output.ts';
 import type { OutputFiles, Printed } from './collect-output.ts';
-import {
-  CHANGE_LIMIT_MS,
-  consentMissing,
-  exitBeforeStart,
-  outlivesCall,
-  startCall,
-  toTranscript,
-} from './command-call.ts';
+import { CHANGE_LIMIT_MS, exitBeforeStart, outlivesCall, startCall, toTranscript } from './command-call.ts';
 import type { AbortReason, CommandCall } from './command-call.ts';
 import { createCommandQueue } from './command-queue.ts';
+import { HeldChange } from './held-change.ts';
+import type { Approve } from './held-change.ts';
 import { endGroup, killGroup, killOnExit } from './process-group.ts';
 import type { Executable, Runner } from './runner.ts';
 import { cliEnvironment, pinFile, readPinning, spawnDstack } from './spawn-dstack.ts';
 import type { Ended, PinnedFile, Spawned, SpawnRequest } from './spawn-dstack.ts';
+import type { HeldAnswer } from './wire-rule.ts';
 
 export interface PlainRunnerOptions {
   readonly executable: Executable;
@@ -72,7 +68,7 @@ export function createPlainRunner(options: PlainRunnerOptions): Runner {
       if (argv.effect !== 'read') throw new TypeError(`not a read-only command: ${showCommand(argv.argv)}`);
       return enqueue(argv, callOptions, (call) => runRead(setup, call));
     },
-    change: (argv, consent, callOptions) => enqueue(argv, callOptions, (call) => runChange(setup, call, consent)),
+    change: async (argv, consent, callOptions) => enqueue(argv, callOptions, (call) => runChange(setup, call, consent)),
     async close() {
       closing.abort();
       await queue.settled();
@@ -99,23 +95,47 @@ async function runRead(setup: Setup, call: CommandCall): Promise<Transcript> {
   return finish(call, { exit: toExit(how, printed, started), printed, ...requests, ...(await readPinning(pin)) });
 }
 
-async function runChange(setup: Setup, call: CommandCall, consent: Consent): Promise<Transcript> {
+async function runChange(setup: Setup, call: CommandCall, consent: Consent | Approve): Promise<Transcript> {
   const pin = await pinFile({ ...setup, options: call.options });
   if (pin.kind === 'differs') return notStarted(call, pin.reason);
   if (call.limit.signal.aborted) return notRun(call);
   const files = tryOpenFiles(setup.keepBytes);
   if (files instanceof Error) return notStarted(call, `its output couldn't be stored: ${files.message}`);
-  if (!setup.spendConsent(consent, call.argv.argv)) {
-    files.close();
-    throw consentMissing(call.argv);
-  }
-  const started = await spawnDstack({ ...spawnRequest(setup, call, pin), output: files.streams });
-  if (started.kind === 'not-started') {
+  const change = new HeldChange({ argv: call.argv, consent, spendConsent: setup.spendConsent });
+  try {
+    change.begin();
+    const started = await spawnDstack({ ...changeRequest(setup, { call, pin, change, files }), output: files.streams });
+    if (started.kind === 'started') return await waitForChange(setup, { call, pin, change, files, started });
     files.close();
     return notStarted(call, started.reason);
+  } catch (error) {
+    files.close();
+    throw error;
   }
+}
+
+interface RunningChange {
+  readonly call: CommandCall;
+  readonly pin: PinnedFile;
+  readonly change: HeldChange;
+  readonly files: OutputFiles;
+  readonly started: Started;
+}
+
+function changeRequest(setup: Setup, { call, pin, change, files }: Omit<RunningChange, 'started'>): SpawnRequest {
+  const request = spawnRequest(setup, call, pin);
+  if (!change.isAsked) return request;
+  if (request.launch?.wire?.asks !== true) throw new TypeError('this command has no gate that asks for the consent');
+  const onHeld = (requests: readonly WireEvent[]): Promise<HeldAnswer> =>
+    change.answer(toTranscript(call, { printed: files.read(), ran: 'plain', requests }));
+  return { ...request, launch: { ...request.launch, onHeld } };
+}
+
+async function waitForChange(setup: Setup, running: RunningChange): Promise<Transcript> {
+  const { call, pin, change, files, started } = running;
   const how = await call.limit.race(started.exited);
-  if (how === 'closing' || (typeof how === 'string' && outlivesCall(call))) {
+  change.end();
+  if (change.isAllowed && (how === 'closing' || (typeof how === 'string' && outlivesCall(call)))) {
     const printed = files.read();
     leaveRunning(setup, { call, started, files });
     return finish(call, {
@@ -125,8 +145,9 @@ async function runChange(setup: Setup, call: CommandCall, consent: Consent): Pro
       ...(await readPinning(pin)),
     });
   }
-  if (typeof how === 'string') await endGroup(started, setup.graceMs);
+  if (typeof how === 'string') await endGroup(started, how === 'closing' ? 0 : setup.graceMs);
   const requests = await drainRequests(call, started);
+  change.throwRefusal();
   const printed = files.read();
   files.close();
   return finish(call, { exit: toExit(how, printed, started), printed, ...requests, ...(await readPinning(pin)) });
@@ -197,7 +218,7 @@ function launchOf(setup: Setup, call: CommandCall, pin: PinnedFile): Pick<SpawnR
 const finish = (
   call: CommandCall,
   end: Pick<Transcript, 'exit' | 'pinning' | 'requests'> & { readonly printed?: Printed },
-) => toTranscript(call, { ...end, ran: 'plain' });
+): Transcript => toTranscript(call, { ...end, ran: 'plain' });
 
 const notStarted = (call: CommandCall, reason: string): Transcript =>
   finish(call, { exit: { kind: 'not-started', reason } });

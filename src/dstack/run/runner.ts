@@ -1,6 +1,7 @@
 import type { Transcript } from '../../core/transcript.ts';
 import type { Consent } from '../../safety/consent/consent.ts';
 import type { CheckedArgv } from '../argv/command.ts';
+import type { Approve } from './held-change.ts';
 import type { WireRule } from './wire-rule.ts';
 
 /** The dstack executable and, where it is a Python script, its interpreter. */
@@ -46,10 +47,11 @@ export interface Runner {
   /** Runs a read-only command. `answer: 'n'` is the only input ever written to a prompt. Doesn't throw if dstack fails. */
   read(argv: CheckedArgv<'read'>, options: RunOptions & { readonly answer?: 'n' }): Promise<Transcript>;
   /**
-   * Runs a command that changes something, once.
-   * @throws ToolError `consent-missing` if `consent` wasn't made by the gate.
+   * Runs a command that changes something, once. A function is asked for the consent right before the first change is sent, which
+   * needs a rule that asks and an executable that is a Python script.
+   * @throws ToolError `consent-missing` if `consent` wasn't made by the gate; what the function throws, once the command has ended.
    */
-  change(argv: CheckedArgv<'change' | 'destroy'>, consent: Consent, options: RunOptions): Promise<Transcript>;
+  change(argv: CheckedArgv<'change' | 'destroy'>, consent: Consent | Approve, options: RunOptions): Promise<Transcript>;
   /** Ends every process it started. */
   close(): Promise<void>;
 }

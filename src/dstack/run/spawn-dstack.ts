@@ -7,7 +7,7 @@ import { execa } from 'execa';
 import type { Transcript, WireEvent } from '../../core/transcript.ts';
 import { hardenGit } from './harden-git.ts';
 import type { Executable, RunOptions } from './runner.ts';
-import type { WireRule } from './wire-rule.ts';
+import type { HeldAnswer, WireRule } from './wire-rule.ts';
 
 /** Wide enough that dstack never truncates a table. Tables are as wide as their content, so nothing is padded. */
 const COLUMNS = '1000';
@@ -47,6 +47,8 @@ interface Launch {
   readonly launcherPath: string;
   readonly pinned?: PinnedBytes;
   readonly wire?: WireRule;
+  /** Answers the gate, if its rule asks before the first change. */
+  readonly onHeld?: (requests: readonly WireEvent[]) => Promise<HeldAnswer>;
   /** The process ends itself after this time, whether or not this server still runs. */
   readonly limitMs?: number;
 }
@@ -119,9 +121,8 @@ export async function spawnDstack(request: SpawnRequest): Promise<Spawned> {
   }
   const exited = new Promise<Ended>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
   if (answer !== undefined) send(child.stdio[0], Buffer.from(`${answer}\n`));
-  if (launch !== undefined) send(child.stdio[3], launchFrame(launch));
   const events: unknown = launch === undefined ? undefined : child.stdio[4];
-  const gate = events instanceof Readable ? { gate: collectEvents(events) } : {};
+  const gate = events instanceof Readable ? { gate: collectEvents(events, launchTo(child.stdio[3], launch)) } : {};
   const unref = (): void => {
     child.unref();
     // dstack goes on without a reader: the launcher ignores that.
@@ -140,14 +141,31 @@ function commandLineOf({ executable, argv, launch }: SpawnRequest): [string, str
 /** How long a process outside the ended group can delay a finished command by keeping the pipe of the gate open. */
 const EVENTS_DRAIN_MS = 500;
 
+/** Sends the request to the launcher, and returns what answers the gate. */
+function launchTo(stream: unknown, launch: Launch | undefined): (requests: readonly WireEvent[]) => void {
+  if (launch === undefined) throw new TypeError('there is nothing to launch');
+  const { onHeld } = launch;
+  if (onHeld === undefined) {
+    send(stream, launchFrame(launch));
+    return () => undefined;
+  }
+  const pipe = openPipe(stream);
+  pipe.write(launchFrame(launch));
+  return (requests) => void onHeld(requests).then((answer) => pipe.end(`${JSON.stringify(answer)}\n`));
+}
+
 /** Collects the events of the gate, one line of JSON each. */
-function collectEvents(stream: Readable): Gate {
+function collectEvents(stream: Readable, onHeld: (requests: readonly WireEvent[]) => void): Gate {
   const events: WireEvent[] = [];
   let rest = '';
   stream.setEncoding('utf8').on('data', (chunk: string) => {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
-    for (const line of lines) events.push(JSON.parse(line));
+    for (const line of lines) {
+      const event: WireEvent = JSON.parse(line);
+      events.push(event);
+      if (event.event === 'held') onHeld([...events]);
+    }
   });
   const ended = finished(stream).catch(() => undefined);
   return {
@@ -170,11 +188,12 @@ function launchFrame({ pinned, wire, limitMs }: Launch): Buffer {
   return Buffer.concat([length, description, bytes]);
 }
 
-function send(stream: unknown, bytes: Uint8Array): void {
+const send = (stream: unknown, bytes: Uint8Array): void => void openPipe(stream).end(bytes);
+
+function openPipe(stream: unknown): Writable {
   if (!(stream instanceof Writable)) throw new TypeError('the pipe to dstack is missing');
   // A process that exits without reading isn't an error here: its exit code tells the rest.
-  stream.on('error', () => undefined);
-  stream.end(bytes);
+  return stream.on('error', () => undefined);
 }
 
 /** The enforcement of a pinned file. */

@@ -6,8 +6,8 @@ export interface WireRule {
   readonly project: string | null;
   /** Whether files and repositories may be handed over, as planning a configuration does. */
   readonly handOver: boolean;
-  /** The change requests that may be sent, each once and in this order. */
-  readonly changes: readonly ExpectedChange[];
+  /** Whether it waits before its first change for what may be sent. Otherwise it changes nothing. */
+  readonly asks: boolean;
   /** The private keys and tokens that may be sent. Defaults to none. */
   readonly credentials?: readonly AdmittedCredential[];
 }
@@ -19,6 +19,9 @@ export interface AdmittedCredential {
   /** The repositories that it may be sent for, as dstack writes their URLs; missing for the key of a fleet. */
   readonly cloneUrls?: readonly string[];
 }
+
+/** The answer to a command that waits before its first change: the changes that may be sent, each once and in this order. */
+export type HeldAnswer = { readonly changes: readonly ExpectedChange[] } | { readonly deny: string };
 
 /** A change request, with the part of it that consent was given for. `path` is below `/api/project/<project>/`. */
 export type ExpectedChange = { readonly path: string } & (

@@ -4,6 +4,8 @@ import { createBoundedOutput } from '../run/bounded-output.ts';
 import { toPrinted } from '../run/collect-output.ts';
 import type { Printed } from '../run/collect-output.ts';
 import type { CallLimit } from '../run/command-call.ts';
+import type { HeldChange } from '../run/held-change.ts';
+import type { HeldAnswer } from '../run/wire-rule.ts';
 import type { RunOptions } from '../run/runner.ts';
 import type { ChildEnd, HandOver, WarmChild, WarmRequest } from './protocol.ts';
 import type { WarmWorker } from './worker.ts';
@@ -27,12 +29,19 @@ export interface WarmCall {
   readonly input?: Uint8Array;
   readonly task?: string;
   readonly limit: CallLimit;
-  /** Whether it continues in the background past its limit. */
+  /** For a command that changes something. */
+  readonly change?: WarmChange;
+}
+
+/** A change, which may continue past its limit and past the end of this server once there is consent. */
+interface WarmChange {
+  readonly consent: HeldChange;
+  /** Its process ends itself after this time. */
+  readonly limitMs: number;
+  /** Whether it continues past its limit. */
   readonly outlivesCall: boolean;
-  /** For a change: its time, after which its process ends itself. Until then it may outlive this server. */
-  readonly changeLimitMs?: number;
-  /** Called when a child has the request, right before it may run. Throws to prevent that. */
-  readonly beforeGo: () => void;
+  /** Answers the gate, which waits before the first change. */
+  answer(soFar: { readonly printed: Printed; readonly requests: readonly WireEvent[] }): Promise<HeldAnswer>;
 }
 
 export interface WarmCallOptions {
@@ -48,13 +57,21 @@ export interface WarmCallOptions {
 export async function runWarmCall(call: WarmCall, options: WarmCallOptions): Promise<Attempt> {
   call.options.onBegin?.('warm');
   const kept = { stdout: createBoundedOutput(options.keepBytes), stderr: createBoundedOutput(options.keepBytes) };
+  const printed = (): Printed => toPrinted(kept.stdout.finish(), kept.stderr.finish());
   const requests: WireEvent[] = [];
+  let running: WarmChild | undefined;
   const request = toRequest(call, options, {
     onOutput: (stream, piece) => {
       kept[stream].add(piece);
       if (stream === 'stdout') call.options.sink?.write(piece);
     },
-    onWireEvent: (event) => void requests.push(event),
+    onWireEvent: (event) => {
+      requests.push(event);
+      if (event.event === 'held')
+        void call.change
+          ?.answer({ printed: printed(), requests: [...requests] })
+          .then((answer) => running?.answer(answer));
+    },
   });
   const handOver = options.worker.handOver(request, options.handOverMs);
   const taken = await call.limit.race(handOver);
@@ -64,15 +81,16 @@ export async function runWarmCall(call: WarmCall, options: WarmCallOptions): Pro
   }
   if (taken.kind === 'refused') return { kind: 'fallback', why: taken.reason };
   const { child } = taken;
+  running = child;
   try {
-    call.beforeGo();
+    call.change?.consent.begin();
   } catch (error) {
     killHolder(taken);
     throw error;
   }
   child.go();
   const end = await waitForEnd(child, call, options.graceMs);
-  return { kind: 'ran', end, printed: toPrinted(kept.stdout.finish(), kept.stderr.finish()), requests };
+  return { kind: 'ran', end, printed: printed(), requests };
 }
 
 function toRequest(
@@ -87,9 +105,10 @@ function toRequest(
     cwd,
     env,
     mode,
-    outlivesServer: call.changeLimitMs !== undefined,
-    outlivesCall: call.outlivesCall,
-    ...(call.changeLimitMs === undefined ? {} : { limitMs: call.changeLimitMs }),
+    isChange: call.change !== undefined,
+    outlivesServer: () => isAllowed(call),
+    outlivesCall: () => outlivesCall(call),
+    ...(call.change === undefined ? {} : { limitMs: call.change.limitMs }),
     abandoned: call.limit.signal,
     ...listeners,
     ...(wire === undefined ? {} : { wire }),
@@ -106,15 +125,21 @@ function killHolder(handOver: HandOver): void {
   if (handOver.kind === 'held') handOver.child.signal('SIGKILL');
 }
 
+const isAllowed = ({ change }: WarmCall): boolean => change?.consent.isAllowed === true;
+
+const outlivesCall = (call: WarmCall): boolean => isAllowed(call) && call.change?.outlivesCall === true;
+
 async function waitForEnd(
   child: WarmChild,
-  { limit, outlivesCall, changeLimitMs }: WarmCall,
+  call: WarmCall,
   graceMs: number,
 ): Promise<ChildEnd | { kind: 'interrupted'; stillRunning: boolean }> {
-  const end = await limit.race(child.ended);
+  const end = await call.limit.race(child.ended);
   if (typeof end !== 'string') return end;
+  // Nobody answers it anymore.
+  call.change?.consent.end();
   const isClosing = end === 'closing';
-  if (outlivesCall || (isClosing && changeLimitMs !== undefined)) return { kind: 'interrupted', stillRunning: true };
+  if (outlivesCall(call) || (isClosing && isAllowed(call))) return { kind: 'interrupted', stillRunning: true };
   child.signal(isClosing ? 'SIGKILL' : 'SIGTERM');
   // The end of the worker ends the rest.
   if (isClosing) return { kind: 'interrupted', stillRunning: false };

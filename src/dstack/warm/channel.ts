@@ -44,7 +44,7 @@ export class WarmChannel {
   /** Number of unfinished requests; of those that were started, `changes` may outlive the server, and `lasting` their calls. */
   get running(): { readonly all: number; readonly changes: number; readonly lasting: number } {
     const all = [...this.#entries.values()];
-    const changes = all.filter(({ phase, request }) => phase === 'going' && request.outlivesServer).length;
+    const changes = all.filter(({ phase, request }) => phase === 'going' && request.outlivesServer()).length;
     return { all: all.length, changes, lasting: all.filter(isLasting).length };
   }
 
@@ -144,12 +144,13 @@ export class WarmChannel {
         entry.phase = 'going';
         this.#send('G', id);
       },
+      answer: (answer) => this.#send('V', id, Buffer.from(JSON.stringify(answer))),
       signal: (name) => this.#signal(id, name),
     };
   }
 }
 
-const isLasting = (entry: Entry): boolean => entry.phase === 'going' && entry.request.outlivesCall;
+const isLasting = (entry: Entry): boolean => entry.phase === 'going' && entry.request.outlivesCall();
 
 function readEnd(payload: Buffer): ChildEnd {
   const end = endSchema.parse(JSON.parse(payload.toString()));

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { WireEvent } from '../../core/transcript.ts';
-import type { WireRule } from '../run/wire-rule.ts';
+import type { HeldAnswer, WireRule } from '../run/wire-rule.ts';
 
 /** A command, or a question about dstack, for a warm process: a forked child of the worker, or a spare one. */
 export interface WarmRequest {
@@ -10,10 +10,12 @@ export interface WarmRequest {
   readonly env: Readonly<Record<string, string>>;
   /** `parked`: in a process that has already built its parsers. `shallow`: they are built in the environment of the request. */
   readonly mode: 'parked' | 'shallow';
-  /** Whether it may finish after the server ends, as a change may. */
-  readonly outlivesServer: boolean;
+  /** Whether it may finish after the server ends, as a change may that there is consent for. */
+  readonly outlivesServer: () => boolean;
   /** Whether it may finish after its call has ended. */
-  readonly outlivesCall: boolean;
+  readonly outlivesCall: () => boolean;
+  /** Whether it is a change. */
+  readonly isChange: boolean;
   /** The child ends itself after this time, whether or not the server still runs. */
   readonly limitMs?: number;
   readonly input?: Uint8Array;
@@ -40,6 +42,8 @@ export interface WarmChild {
   readonly pid: number;
   readonly ended: Promise<ChildEnd>;
   go(): void;
+  /** Answers the gate, which waits before the first change. */
+  answer(answer: HeldAnswer): void;
   /** Signals its whole process group. */
   signal(name: NodeJS.Signals): void;
 }
@@ -79,6 +83,7 @@ const MEANINGS = {
   // To the worker.
   R: 'a request',
   G: 'the request that was acknowledged may run',
+  V: 'which changes may be sent',
   K: "a signal for the request's process group",
   '?': 'are you alive',
   // From the worker.
@@ -143,13 +148,13 @@ export function createFrameReader(onFrame: (frame: Frame) => void): (piece: Buff
  * standard input is connected to this one gets no input this way.
  */
 export function encodeRequest(request: WarmRequest, input: Uint8Array = new Uint8Array()): Buffer {
-  const { argv, cwd, env, mode, outlivesServer, task, pinnedFile, wire, limitMs } = request;
+  const { argv, cwd, env, mode, isChange, task, pinnedFile, wire, limitMs } = request;
   const description = {
     argv,
     cwd,
     env,
     mode,
-    outlivesServer,
+    outlivesServer: isChange,
     task,
     wire,
     limitSeconds: limitMs === undefined ? undefined : limitMs / 1000,

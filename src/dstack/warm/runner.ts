@@ -4,18 +4,13 @@ import type { Exit, Transcript } from '../../core/transcript.ts';
 import type { Consent } from '../../safety/consent/consent.ts';
 import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
-import {
-  consentMissing,
-  createCallLimit,
-  exitBeforeStart,
-  outlivesCall,
-  startCall,
-  toTranscript,
-} from '../run/command-call.ts';
+import { createCallLimit, exitBeforeStart, outlivesCall, startCall, toTranscript } from '../run/command-call.ts';
 import type { CallLimit, CommandCall } from '../run/command-call.ts';
+import { HeldChange } from '../run/held-change.ts';
+import type { Approve } from '../run/held-change.ts';
 import type { Executable, Runner, RunOptions } from '../run/runner.ts';
 import { cliEnvironment } from '../run/spawn-dstack.ts';
-import type { Attempt } from './call.ts';
+import type { Attempt, WarmCall } from './call.ts';
 import { createIntrospection } from './introspection.ts';
 import type { Introspection } from './introspection.ts';
 import type { LastUsed } from './last-used.ts';
@@ -112,7 +107,7 @@ class WarmDstackRunner implements WarmRunner {
     return this.#track(argv, options, async (call) => {
       if (argv.effect !== 'read') throw new TypeError(`not a read-only command: ${showCommand(argv.argv)}`);
       const { plain } = this.#options;
-      const attempt = await this.#tryWarm(call, () => undefined);
+      const attempt = await this.#tryWarm(call);
       if (attempt.kind === 'fallback') return plain.read(argv, this.#fallBack(call, attempt.why));
       // A read whose worker was lost changed nothing: run it again, in its own process.
       if (attempt.kind === 'ran' && 'reason' in attempt.end) {
@@ -123,14 +118,21 @@ class WarmDstackRunner implements WarmRunner {
     });
   }
 
-  change(argv: CheckedArgv<'change' | 'destroy'>, consent: Consent, options: RunOptions): Promise<Transcript> {
+  change(
+    argv: CheckedArgv<'change' | 'destroy'>,
+    consent: Consent | Approve,
+    options: RunOptions,
+  ): Promise<Transcript> {
     return this.#track(argv, options, async (call) => {
       const { plain, spendConsent } = this.#options;
-      const attempt = await this.#tryWarm(call, () => {
-        if (!spendConsent(consent, argv.argv)) throw consentMissing(argv);
-      });
-      if (attempt.kind !== 'fallback') return this.#finish(call, attempt);
-      return plain.change(argv, consent, this.#fallBack(call, attempt.why));
+      const change = new HeldChange({ argv, consent, spendConsent });
+      const attempt = await this.#tryWarm(call, change);
+      if (attempt.kind === 'fallback') return plain.change(argv, consent, this.#fallBack(call, attempt.why));
+      // A command whose worker was lost before it was allowed anything changed nothing.
+      if (attempt.kind === 'ran' && 'reason' in attempt.end && change.isUndecided)
+        return plain.change(argv, consent, this.#fallBack(call, attempt.end.reason));
+      change.throwRefusal();
+      return this.#finish(call, attempt);
     });
   }
 
@@ -165,14 +167,23 @@ class WarmDstackRunner implements WarmRunner {
     }
   }
 
-  async #tryWarm(call: CommandCall, beforeGo: () => void): Promise<Attempt> {
+  async #tryWarm(call: CommandCall, consent?: HeldChange): Promise<Attempt> {
     const { argv, options, limit } = call;
     if (ALWAYS_PLAIN.has(argv.command)) return { kind: 'fallback', why: `${argv.command} blocks` };
     const input = options.answer === undefined ? {} : { input: Buffer.from(`${options.answer}\n`) };
-    const time =
-      argv.effect === 'read' ? {} : { changeLimitMs: Math.max(this.#limits.changeLimitMs, options.timeoutMs) };
-    const request = { argv: argv.argv, options, limit, outlivesCall: outlivesCall(call), beforeGo, ...time, ...input };
-    return this.#service.attempt(request, options.env ?? {});
+    const change = consent === undefined ? {} : { change: this.#describeChange(call, consent) };
+    return this.#service.attempt({ argv: argv.argv, options, limit, ...change, ...input }, options.env ?? {});
+  }
+
+  #describeChange(call: CommandCall, consent: HeldChange): NonNullable<WarmCall['change']> {
+    if (consent.isAsked && call.options.wire?.asks !== true)
+      throw new TypeError('this command has no gate that asks for the consent');
+    return {
+      consent,
+      limitMs: Math.max(this.#limits.changeLimitMs, call.options.timeoutMs),
+      outlivesCall: outlivesCall(call),
+      answer: (soFar) => consent.answer(toTranscript(call, { ...soFar, ran: 'warm' })),
+    };
   }
 
   /** Counts the fallback and returns the options for the plain process, which gets the remaining time. */
@@ -200,7 +211,7 @@ class WarmDstackRunner implements WarmRunner {
 
   async #askWarm(task: string, input: Uint8Array): Promise<string | undefined> {
     const limit = createCallLimit({ timeoutMs: this.#limits.introspectionMs }, this.#closing.signal);
-    const call = { argv: [], options: {}, input, task, limit, outlivesCall: false, beforeGo: () => undefined };
+    const call = { argv: [], options: {}, input, task, limit };
     const attempt = await this.#service.attempt(call, {});
     const answered = attempt.kind === 'ran' && attempt.end.kind === 'exited' && attempt.end.code === 0;
     return answered && attempt.printed.omittedBytes === 0 ? attempt.printed.stdout : undefined;

@@ -84,7 +84,7 @@ export interface WarmService {
   warmUp(): void;
   /**
    * Runs a call in the worker, or returns why it can't.
-   * @throws ToolError `busy` if too many calls are waiting; otherwise what `beforeGo` throws.
+   * @throws ToolError `busy` if too many calls are waiting; what the consent of a change throws.
    */
   attempt(call: WarmCall, env: Readonly<Record<string, string>>): Promise<Attempt>;
   close(): Promise<void>;

@@ -72,6 +72,8 @@ class SparePool implements WarmWorker {
   }
 
   async handOver(request: WarmRequest, timeoutMs: number): Promise<HandOver> {
+    // Its output and its events arrive independently, and what a held change has printed is judged.
+    if (request.wire?.asks === true) return { kind: 'refused', reason: 'a change that is held needs its own process' };
     let reason = '';
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
       const spare = await this.#take(request.abandoned);
@@ -89,7 +91,7 @@ class SparePool implements WarmWorker {
   async end(): Promise<void> {
     const spares = [...this.#idle, ...this.#starting];
     this.#close('it was ended');
-    const reads = [...this.#running].filter(([, { outlivesServer }]) => !outlivesServer).map(([spare]) => spare);
+    const reads = [...this.#running].filter(([, { outlivesServer }]) => !outlivesServer()).map(([spare]) => spare);
     for (const spare of reads) spare.kill();
     // A change may finish, and isn't waited for.
     for (const spare of this.#running.keys()) spare.keepAlive(reads.includes(spare));

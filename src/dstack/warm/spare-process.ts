@@ -101,6 +101,7 @@ export class SpareProcess {
         this.#control.write(encodeFrame('G', 0));
         this.#child.stdin?.end(request.input ?? '');
       },
+      answer: (answer) => void this.#control.write(encodeFrame('V', 0, Buffer.from(JSON.stringify(answer)))),
       signal: (name) => signalGroup(this.pid, name),
     };
   }
@@ -129,7 +130,7 @@ export class SpareProcess {
         resolve(code === null ? { kind: 'signalled', signal: signal ?? 'unknown' } : { kind: 'exited', code }),
       );
     });
-    if (this.#request?.outlivesServer !== true) killGroup(this.pid);
+    if (this.#request?.outlivesServer() !== true) killGroup(this.pid);
     void this.#settle(how, closed);
     if (how.kind === 'not-run') return how.reason;
     const last = this.#stderr.trim().split('\n').at(-1) ?? '';

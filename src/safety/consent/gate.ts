@@ -62,7 +62,7 @@ export interface GateOptions {
 }
 
 /**
- * The only way from a token to a consent. A redemption begins here; its caller plans again, has it grant the consent for that plan,
+ * The only way from a token to a consent. A redemption begins here; its caller has it grant the consent for what dstack is about to do,
  * makes the change and finishes it. `R` is the result of a change; its outcome goes into the audit log.
  */
 export class Gate<R extends { readonly outcome: string }> {

@@ -1,4 +1,4 @@
-import type { ConsentLevel, PendingChange } from '../../core/change.ts';
+import type { ConsentLevel, KnownPart, PendingChange } from '../../core/change.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/requirement.ts';
 import type { ChangeJournal } from './change-journal.ts';
@@ -18,8 +18,8 @@ interface RedemptionParts<R> {
 }
 
 /**
- * The one use of an approved token. In this order: `grant` compares the change as it is now with the approved one and returns the
- * consent, `finish` records the result. `fail` ends it at any point: before the consent, the token and the approval stay valid;
+ * The one use of an approved token. In this order: `compare` and `grant` compare the change as it is now with the approved one, and
+ * `grant` returns the consent; `finish` records the result. `fail` ends it at any point: before the consent, the token and the approval stay valid;
  * afterwards, nobody knows whether the change was made.
  */
 export class Redemption<R extends { readonly outcome: string }> {
@@ -47,22 +47,23 @@ export class Redemption<R extends { readonly outcome: string }> {
   }
 
   /**
-   * Returns the consent to make the change: the only maker of one. The change as planned again has to be the approved one, and the
-   * policy, which may have been edited since, has to accept how it was approved.
+   * Compares what is known before dstack starts: an edited file isn't even sent.
+   * @throws ToolError `plan-changed`, which ends the token
+   */
+  compare({ argv, binding }: KnownPart): void {
+    const { change } = this.#parts.entry;
+    this.#assertSame({ ...change, argv, binding: { ...change.binding, ...binding } });
+  }
+
+  /**
+   * Returns the consent to make the change: the only maker of one. The change that dstack is about to make has to be the approved one,
+   * and the policy, which may have been edited since, has to accept how it was approved.
    * @throws ToolError `plan-changed` or `token-used`, which end the token; `policy-broken` or `audit-unavailable`, which leave it valid.
    */
   grant(planned: PendingChange): Consent {
-    const { entry, level, policy, journal, now } = this.#parts;
+    const { entry, level, journal, now } = this.#parts;
     if (this.#grantedAt !== undefined) throw new TypeError('a redemption grants one consent');
-    const differences = [
-      ...describeDifferences(entry.change, planned),
-      ...(isEnough(level, policy.requirementFor(planned)) ? [] : ['it now needs a stronger approval than it has']),
-    ];
-    if (differences.length > 0) {
-      const error = planChanged(entry.change, differences);
-      closeEntry(entry, error);
-      throw error;
-    }
+    this.#assertSame(planned);
     this.#spend(() => journal.approved(entry, level));
     this.#grantedAt = now();
     const { operation, argv } = entry.change;
@@ -113,6 +114,18 @@ export class Redemption<R extends { readonly outcome: string }> {
       entry.file?.reopen();
       throw error;
     }
+  }
+
+  #assertSame(planned: PendingChange): void {
+    const { entry, level, policy } = this.#parts;
+    const differences = [
+      ...describeDifferences(entry.change, planned),
+      ...(isEnough(level, policy.requirementFor(planned)) ? [] : ['it now needs a stronger approval than it has']),
+    ];
+    if (differences.length === 0) return;
+    const error = planChanged(entry.change, differences);
+    closeEntry(entry, error);
+    throw error;
   }
 
   #durationMs(): number {

@@ -53,7 +53,7 @@ print("null")`);
   runner = makeWarmRunner({ executable, env: { PATH: process.env['PATH'], HOME: '/' }, mode });
   const ps = await checked({ command: 'ps' }, 'read');
   // The gate needs the launcher of plain processes.
-  const wire = { server: null, project: null, handOver: false, changes: [] };
+  const wire = { server: null, project: null, handOver: false, asks: false };
   const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env(), wire });
   expect(result).toMatchObject({ stdout: 'the answer to ps\n', ran: mode === 'off' ? 'plain' : 'warm' });
 });

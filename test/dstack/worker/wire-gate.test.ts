@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import getPort from 'get-port';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as z from 'zod';
-import type { WireRule } from '../../../src/dstack/run/wire-rule.ts';
+import type { ExpectedChange, HeldAnswer, WireRule } from '../../../src/dstack/run/wire-rule.ts';
 import { sha256 } from '../../../src/core/sha256.ts';
 import { runPython } from '../../support/run-python.ts';
 
@@ -54,9 +54,13 @@ const results = z.object({
   results: z.array(z.string()),
 });
 
-/** Sends requests through `requests`, as dstack does, in one process with the gate. */
-async function send(rule: Partial<WireRule>, requests: readonly Sent[]): Promise<z.output<typeof results>> {
-  const whole = { server: url, project: 'main', handOver: false, changes: [], ...rule };
+/** Sends requests through `requests`, as dstack does, in one process with the gate, which gets this answer if it asks. */
+async function send(
+  rule: Partial<WireRule>,
+  requests: readonly Sent[],
+  answer: HeldAnswer | null = null,
+): Promise<z.output<typeof results>> {
+  const whole = { server: url, project: 'main', handOver: false, asks: answer !== null, ...rule };
   const calls = requests.map(({ path, body, method = 'POST', url: other }) => ({
     method,
     url: other ?? `${url}${path}`,
@@ -66,7 +70,8 @@ async function send(rule: Partial<WireRule>, requests: readonly Sent[]): Promise
     await runPython(`
 import requests, wire_gate
 events, results = [], []
-wire_gate.install(json.loads(${JSON.stringify(JSON.stringify(whole))}), events.append)
+answer = json.loads(${JSON.stringify(JSON.stringify(answer))})
+wire_gate.install(json.loads(${JSON.stringify(JSON.stringify(whole))}), events.append, lambda: answer)
 session = requests.Session()
 for call in json.loads(${JSON.stringify(JSON.stringify(calls))}):
     try:
@@ -85,7 +90,7 @@ async function digestOf(spec: object): Promise<string> {
   return z.object({ sha256: z.string() }).parse(events[0]).sha256;
 }
 
-const applyRule = async (spec: object): Promise<Partial<WireRule>> => ({
+const mayApply = async (spec: object): Promise<{ changes: ExpectedChange[] }> => ({
   changes: [{ path: 'runs/apply', plan: { path: 'runs/get_plan', sha256: await digestOf(spec) } }],
 });
 
@@ -149,13 +154,10 @@ test('nothing goes to another host, port or scheme than those of the server', as
 test('the daily update check is not sent, and the approved change still is', async () => {
   answers = { [`${MAIN}/runs/get_plan`]: { run_spec: SPEC } };
   const update = 'https://get.dstack.ai/cli/latest-version?anonymous_installation_id=1&version=0.22.5';
-  const { events, results: statuses } = await send(await applyRule(SPEC), [
-    { path: '', url: update, method: 'GET' },
-    plan(SPEC),
-    apply(SPEC),
-  ]);
+  const requests = [{ path: '', url: update, method: 'GET' }, plan(SPEC), apply(SPEC)];
+  const { events, results: statuses } = await send({}, requests, await mayApply(SPEC));
   expect(statuses).toEqual(['Denied', '200', '200']);
-  expect(events.map(({ event }) => event)).toEqual(['plan', 'sent', 'answered']);
+  expect(events.map(({ event }) => event)).toEqual(['plan', 'found', 'held', 'sent', 'answered']);
 });
 
 test('a plan is reported with the digest of its specification, independent of the order of its keys', async () => {
@@ -167,10 +169,10 @@ test('a plan is reported with the digest of its specification, independent of th
 test('the approved specification is submitted, with what the server filled in', async () => {
   const filled = { ...SPEC, configuration: { ...SPEC.configuration, nodes: 1 } };
   answers = { [`${MAIN}/runs/get_plan`]: { run_spec: filled } };
-  const { events, results: statuses } = await send(await applyRule(SPEC), [plan(SPEC), apply(filled)]);
+  const { events, results: statuses } = await send({}, [plan(SPEC), apply(filled)], await mayApply(SPEC));
   expect(statuses).toEqual(['200', '200']);
   expect(received.map(({ path }) => path)).toEqual([`${MAIN}/runs/get_plan`, `${MAIN}/runs/apply`]);
-  expect(events.map(({ event }) => event)).toEqual(['plan', 'sent', 'answered']);
+  expect(events.map(({ event }) => event)).toEqual(['plan', 'found', 'held', 'sent', 'answered']);
 });
 
 test.each([
@@ -180,38 +182,75 @@ test.each([
   ['a property that is missing', { run_name: 'train' }],
 ])('a submission that differs from its plan by %s is not sent', async (_what, changed) => {
   answers = { [`${MAIN}/runs/get_plan`]: { run_spec: SPEC } };
-  const { results: errors } = await send(await applyRule(SPEC), [plan(SPEC), apply(changed)]);
+  const { results: errors } = await send({}, [plan(SPEC), apply(changed)], await mayApply(SPEC));
   expect(errors).toEqual(['200', 'Denied']);
   expect(received.map(({ path }) => path)).toEqual([`${MAIN}/runs/get_plan`]);
 });
 
-test('a plan that differs from the approved one is stopped before it is even requested', async () => {
-  const rule = await applyRule(SPEC);
-  const { results: errors } = await send(rule, [plan({ ...SPEC, run_name: 'prod' }), apply(SPEC)]);
-  expect(errors).toEqual(['Denied', 'Denied']);
+test('a plan that differs from the approved one is never submitted', async () => {
+  const other = { ...SPEC, run_name: 'prod' };
+  for (const submitted of [SPEC, other]) {
+    const { results: errors } = await send({}, [plan(other), apply(submitted)], await mayApply(SPEC));
+    expect(errors).toEqual(['200', 'Denied']);
+  }
+  expect(received.map(({ path }) => path)).not.toContain(`${MAIN}/runs/apply`);
+});
+
+test('a change waits for an answer, and is not sent if it is refused or nobody answers', async () => {
+  const refused = await send({}, [plan(SPEC), apply(SPEC), apply(SPEC)], { deny: 'the price rose' });
+  expect(refused.results).toEqual(['200', 'Denied', 'Denied']);
+  expect(refused.events.map(({ event, why }) => [event, why])).toEqual([
+    ['plan', undefined],
+    ['found', undefined],
+    ['held', undefined],
+    ['denied', 'the price rose'],
+    ['denied', expect.stringContaining('no consent')],
+  ]);
+  const unanswered = await send({ asks: true }, [plan(SPEC), apply(SPEC)]);
+  expect(unanswered.results).toEqual(['200', 'Denied']);
+  expect(received.map(({ path }) => path)).not.toContain(`${MAIN}/runs/apply`);
+});
+
+test('a command that may change something reports the resource that it looks up, and the one of its plan', async () => {
+  const run = { id: 'r1', status: 'running' };
+  answers = { [`${MAIN}/runs/get`]: run, [`${MAIN}/runs/get_plan`]: { run_spec: SPEC, current_resource: run } };
+  const calls = [{ path: `${MAIN}/runs/get`, body: {} }, plan(SPEC)];
+  const { events } = await send({ asks: true }, calls);
+  expect(events).toEqual([
+    { event: 'found', path: 'runs/get', value: run },
+    { event: 'plan', path: 'runs/get_plan', sha256: expect.any(String), name: 'train' },
+    { event: 'found', path: 'runs/get_plan', value: run },
+  ]);
+  expect((await send({}, calls)).events.map(({ event }) => event)).toEqual(['plan']);
+});
+
+test('the code of a repository is sent with the change only, once that is allowed', async () => {
+  const upload: Sent = { path: `${MAIN}/repos/upload_code`, body: {} };
+  expect((await send({ handOver: true }, [upload], { deny: 'no' })).results).toEqual(['Denied']);
   expect(received).toEqual([]);
+  const allowed = await send({ handOver: true }, [plan(SPEC), upload, apply(SPEC)], await mayApply(SPEC));
+  expect(allowed.results).toEqual(['200', '200', '200']);
 });
 
 test('a submission without its plan, or with force, is not sent', async () => {
-  const rule = await applyRule(SPEC);
-  expect((await send(rule, [apply(SPEC)])).results).toEqual(['Denied']);
-  received = [];
-  expect((await send(rule, [plan(SPEC), apply(SPEC, { force: true })])).results).toEqual(['200', 'Denied']);
+  const allowed = await mayApply(SPEC);
+  expect((await send({}, [apply(SPEC)], allowed)).results).toEqual(['Denied']);
+  expect((await send({}, [plan(SPEC), apply(SPEC, { force: true })], allowed)).results).toEqual(['200', 'Denied']);
 });
 
 test('a change whose response was lost is not sent again', async () => {
   cut = new Set([`${MAIN}/runs/apply`]);
-  const { events, results: errors } = await send(await applyRule(SPEC), [plan(SPEC), apply(SPEC), apply(SPEC)]);
+  const { events, results: errors } = await send({}, [plan(SPEC), apply(SPEC), apply(SPEC)], await mayApply(SPEC));
   expect(errors).toEqual(['200', 'ConnectionError', 'Denied']);
   expect(received.filter(({ path }) => path.endsWith('/apply'))).toHaveLength(1);
-  expect(events.map(({ event }) => event)).toEqual(['plan', 'sent', 'lost', 'denied']);
+  expect(events.map(({ event }) => event)).toEqual(['plan', 'found', 'held', 'sent', 'lost', 'denied']);
 });
 
 test('a stop goes to the approved run of the approved project, once, and nothing else follows', async () => {
-  const rule = { changes: [{ path: 'runs/stop', body: { runs_names: ['train'], abort: false } }] };
+  const allowed = { changes: [{ path: 'runs/stop', body: { runs_names: ['train'], abort: false } }] };
   const stop = (body: object, project = 'main'): Sent => ({ path: `/api/project/${project}/runs/stop`, body });
   const approved = { abort: false, runs_names: ['train'] };
-  expect((await send(rule, [stop(approved)])).results).toEqual(['200']);
+  expect((await send({}, [stop(approved)], allowed)).results).toEqual(['200']);
   for (const other of [
     stop({ runs_names: ['prod'], abort: false }),
     stop({ runs_names: ['train', 'prod'], abort: false }),
@@ -220,18 +259,17 @@ test('a stop goes to the approved run of the approved project, once, and nothing
   ]) {
     received = [];
     // After a denial not even the approved request is sent: dstack may be in any state.
-    expect((await send(rule, [other, stop(approved)])).results).toEqual(['Denied', 'Denied']);
+    expect((await send({}, [other, stop(approved)], allowed)).results).toEqual(['Denied', 'Denied']);
     expect(received).toEqual([]);
   }
 });
 
 test('a replacement stops first and submits then, never the other way round', async () => {
   const stop = { path: 'runs/stop', body: { runs_names: ['train'], abort: false } };
-  const { changes = [] } = await applyRule(SPEC);
-  const rule = { changes: [stop, ...changes] };
+  const allowed = { changes: [stop, ...(await mayApply(SPEC)).changes] };
   const stopping: Sent = { path: `${MAIN}/runs/stop`, body: stop.body };
-  expect((await send(rule, [plan(SPEC), stopping, apply(SPEC)])).results).toEqual(['200', '200', '200']);
-  expect((await send(rule, [plan(SPEC), apply(SPEC), stopping])).results).toEqual(['200', '200', 'Denied']);
+  expect((await send({}, [plan(SPEC), stopping, apply(SPEC)], allowed)).results).toEqual(['200', '200', '200']);
+  expect((await send({}, [plan(SPEC), apply(SPEC), stopping], allowed)).results).toEqual(['200', '200', 'Denied']);
 });
 
 test('files and repositories are handed over only by a command that may', async () => {
@@ -245,8 +283,9 @@ test('files and repositories are handed over only by a command that may', async 
 });
 
 test('while the server is unknown, no change is sent', async () => {
-  const rule = { server: null, changes: [{ path: 'runs/stop', body: {} }] };
-  expect((await send(rule, [{ path: `${MAIN}/runs/stop`, body: {} }])).results).toEqual(['Denied']);
+  const allowed = { changes: [{ path: 'runs/stop', body: {} }] };
+  const stop: Sent = { path: `${MAIN}/runs/stop`, body: {} };
+  expect((await send({ server: null }, [stop], allowed)).results).toEqual(['Denied']);
 });
 
 const KEY = '-----BEGIN KEY-----\nabc';

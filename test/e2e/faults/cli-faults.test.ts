@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { stopRuns } from '../../support/ask-server.ts';
+import { runNames, stopRuns } from '../../support/ask-server.ts';
 import { collectEnds } from '../../support/collect-ends.ts';
 import { connect } from '../../support/connect.ts';
 import type { Answer, TestClient } from '../../support/connect.ts';
@@ -126,23 +126,23 @@ describe('a dstack that', () => {
     ['ends without a word', ['os._exit(0)'], /./],
     ['prints binary output', BINARY, /./],
     ['floods', flood("b'0123456789abcd\\xff\\n'", 100), /./],
-  ])('%s during an apply, before it sends anything: failed, and never repeated', async (_what, python, says) => {
-    await faulty.breakWith(...breakApply(python));
-    const { token } = (await client.call('plan', { file })).facts;
-    const { facts } = await client.call('apply', { token });
-    expect(facts).toMatchObject({ outcome: 'failed' });
-    expect(facts['summary']).toMatch(says);
-    expect(facts['summary']).toMatch(/sent no change to its server\. Nothing was changed/);
-    expect(facts['next']).toMatch(/ps|get/);
-    const again = (await client.call('apply', { token })).facts;
-    expect(again).toMatchObject({ outcome: 'failed' });
-    expect(again['summary']).toMatch(/nothing was done again/);
-    expect(await faulty.starts('--yes')).toBe(1);
-    expect(await peakBytes(client.pid)).toBeLessThan(MOST_BYTES);
-  });
+  ])(
+    '%s during an apply, before its change: nothing was changed, and the token is left',
+    async (_what, python, says) => {
+      await faulty.breakWith(...breakApply(python));
+      const { token } = (await client.call('plan', { file })).facts;
+      const { facts } = await client.call('apply', { token });
+      expect(facts['outcome']).toMatch(/^(?:failed|refused)$/);
+      expect(facts['summary']).toMatch(says);
+      expect(await runNames()).not.toContain(name);
+      const again = (await client.call('apply', { token })).facts;
+      expect(again['summary']).not.toMatch(/nothing was done again/);
+      expect(await peakBytes(client.pid)).toBeLessThan(MOST_BYTES);
+    },
+  );
 });
 
-test('a dstack that hangs: reads end at their timeout even if they ignore signals; an apply may finish, and is never repeated', async () => {
+test('a dstack that hangs: reads, and an apply before its change, end at their timeout, even if they ignore signals', async () => {
   // The minimum time for an apply.
   const impatient = await connectPlain({ DSTACK_MCP_TIMEOUT: '8' });
   const hang = ['import subprocess', "subprocess.run(['sleep', '1000'])"];
@@ -159,19 +159,13 @@ test('a dstack that hangs: reads end at their timeout even if they ignore signal
     impatient.call('apply', { token }),
   ]);
   for (const { facts } of [ps, offer]) expect(facts).toMatchObject({ outcome: 'failed', code: 'timed-out' });
-  expect(apply.facts).toMatchObject({ outcome: 'unknown' });
-  expect(apply.facts['next']).toMatch(/continues in the background.*ps/);
-  expect((await impatient.call('apply', { token })).facts['summary']).toMatch(/nothing was done again/);
-  expect(await faulty.starts('--yes')).toBe(1);
-  // Only the apply is still running; end it here.
-  const sleeping = (): Promise<readonly number[]> =>
+  expect(apply.facts).toMatchObject({ outcome: 'failed', code: 'timed-out' });
+  const sleeping = (): Promise<readonly string[]> =>
     processesIn(home.home).then((found) =>
-      found.filter(({ command }) => command === 'sleep 1000').map(({ pid }) => pid),
+      found.map(({ command }) => command).filter((command) => command === 'sleep 1000'),
     );
-  const [left = 0, ...others] = await sleeping();
-  expect(others).toEqual([]);
-  process.kill(left, 'SIGKILL');
   await until(sleeping, (found) => found.length === 0);
+  expect(await runNames()).not.toContain(name);
 });
 
 test('a dstack that prints Stopped and stops nothing: the run is reported as unchanged, and can be stopped again', async () => {
@@ -186,9 +180,8 @@ test('a dstack that prints Stopped and stops nothing: the run is reported as unc
     return client.call('stop', { token: preview.facts['token'] });
   };
   const kept = await stop();
-  expect(kept.facts['status'], kept.text).toMatch(/^(?:submitted|provisioning|running)$/);
-  expect(kept.facts['outcome']).toBe('nothing-to-do');
-  expect(kept.facts['summary']).toMatch(/dstack sent no change to its server/);
+  expect(kept.facts).toMatchObject({ outcome: 'refused', code: 'cli-not-understood' });
+  expect(kept.facts['summary']).toMatch(/dstack sent no change to its server, and ended with: Stopped/);
   await faulty.breakWith();
   const stopped = await previewAndStop(client, running);
   expect(stopped.facts['status'], stopped.text).toMatch(/^terminat(?:ing|ed)$/);

@@ -95,7 +95,7 @@ test('an update in place of a service counts the replica that a rolling deployme
     plan: 'plan-service-update',
     reads: { 'run get': 'run-get-running' },
   };
-  expect((await costOf(planned)).words).toBe('$0.39/h (up to $0.78/h), no limit in total');
+  expect((await costOf(planned)).words).toMatch(/^\$0\.39\/h \(up to \$0\.78\/h\), no limit in total\./);
 });
 
 test('groups with separate offers have an unknown price', async () => {

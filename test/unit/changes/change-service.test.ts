@@ -38,8 +38,20 @@ test('a token carries out what was planned, once, and the result says how it was
   ]);
 });
 
-test('the change is planned again before it is made, and looked up afterwards', async () => {
+test('one command plans and makes the change, which is looked up afterwards', async () => {
   const changes = readyToApply();
+  await changes.redeem(await changes.mint(APPLY), 'apply');
+  expect(changes.ran.map(({ effect, command }) => `${effect} ${command}`)).toEqual([
+    'read apply',
+    'change apply',
+    'read run get',
+  ]);
+  expect(changes.progress).toEqual(['dstack apply']);
+});
+
+test('a dstack that can not be held is planned again before the change', async () => {
+  const changes = readyToApply();
+  changes.world.isPython = false;
   await changes.redeem(await changes.mint(APPLY), 'apply');
   expect(changes.ran.map(({ effect, command }) => `${effect} ${command}`)).toEqual([
     'read apply',
@@ -47,7 +59,14 @@ test('the change is planned again before it is made, and looked up afterwards', 
     'change apply',
     'read run get',
   ]);
-  expect(changes.progress).toEqual([expect.stringContaining('planning again'), 'dstack apply']);
+});
+
+test('an edited file is not even sent to dstack', async () => {
+  const changes = readyToApply();
+  const token = await changes.mint(APPLY);
+  changes.write('task.dstack.yml', `${FILES['task.dstack.yml']}# edited\n`);
+  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
+  expect(changes.ran).toHaveLength(1);
 });
 
 test('dstack gets the approved bytes, whatever the file contains by then', async () => {
@@ -108,18 +127,21 @@ test.each<[string, (changes: Changes) => void, RegExp]>([
     (changes) => changes.writePolicy('max_price: 2'),
     /command was .*--max-price 2/,
   ],
-])('nothing is run if %s has changed since the plan, and the token is spent', async (_what, change, words) => {
-  const changes = readyToApply({ policy: 'protected: [prod-*]' });
-  const token = await changes.mint(APPLY);
-  change(changes);
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({
-    code: 'plan-changed',
-    message: expect.stringMatching(words),
-  });
-  changes.world.reads['apply'] = 'plan-task-create';
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
-  expect(changes.changed()).toEqual([]);
-  expect(events(changes)).toEqual(['asked', 'refused']);
+])('nothing is changed if %s has changed since the plan, and the token is spent', async (_what, change, words) => {
+  for (const isPython of [true, false]) {
+    const changes = readyToApply({ policy: 'protected: [prod-*]' });
+    changes.world.isPython = isPython;
+    const token = await changes.mint(APPLY);
+    change(changes);
+    expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({
+      code: 'plan-changed',
+      message: expect.stringMatching(words),
+    });
+    changes.world.reads['apply'] = 'plan-task-create';
+    expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
+    expect(changes.changed()).toEqual([]);
+    expect(events(changes)).toEqual(['asked', 'refused']);
+  }
 });
 
 test('nothing is run if the existing run is another one than at the plan', async () => {
@@ -188,7 +210,7 @@ test('a person who can be asked is asked first, and their answer makes the chang
   expect(changes.changed()).toHaveLength(1);
 });
 
-test('a rejection ends the token, and nothing is planned again', async () => {
+test('a rejection ends the token, and nothing is run', async () => {
   const changes = readyToApply();
   const token = await changes.mint(APPLY);
   const question = await changes.redeem(token, 'apply', { canAskPerson: true });
@@ -268,26 +290,26 @@ test('a client that shows no card can decide nothing, whatever nonce it has', as
   expect(changes.changed()).toEqual([]);
 });
 
-test('where a person is needed and none can be asked, nothing is planned again', async () => {
+test('where a person is needed and none can be asked, nothing is run', async () => {
   const changes = readyToApply({ settings: { confirm: 'person' } });
   const token = await changes.mint(APPLY);
   expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'person-needed' });
   expect(changes.ran).toHaveLength(1);
 });
 
-test('a second plan that fails makes no change, and is not repeated right away', async () => {
+test('a command that fails before its change makes none, and is not repeated right away', async () => {
   const changes = readyToApply();
   const token = await changes.mint(APPLY);
   changes.world.reads['apply'] = 'error-unreachable';
   await expect(changes.redeem(token, 'apply')).rejects.toThrow(CommandFailed);
   changes.world.reads['apply'] = 'plan-task-create';
-  // The same plan is not made again right after a failure.
+  // The same command is not run again right after a failure.
   expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'retry-refused' });
   expect(changes.changed()).toEqual([]);
   expect(events(changes)).toEqual(['asked', 'refused', 'refused']);
 });
 
-test('a token that a failed second plan left works once dstack answers again', async () => {
+test('a token works once dstack answers again after a command that failed before its change', async () => {
   const changes = readyToApply();
   const token = await changes.mint(APPLY);
   changes.world.reads['apply'] = () => {

@@ -189,10 +189,16 @@ test('the fleets are not read without a cap for everything that is active', asyn
   expect(changes.ran.map(({ command }) => command)).toEqual(['apply']);
 });
 
-test('a cap that is lowered after the plan refuses the redemption', async () => {
-  const changes = limited('max_price: 1');
+test.each([
+  // dstack gets this cap as a flag, so the command is another one.
+  ['max_price: 1', 'max_price: 0.1', 'plan-changed'],
+  ['max_total: 1', 'max_total: 0.5', 'price-cap'],
+  ['max_active: 1', 'max_active: 0.5', 'price-cap'],
+])('a cap that is lowered after the plan refuses the redemption: %s', async (before, after, code) => {
+  const changes = limited(before);
+  changes.world.reads['fleet'] = 'fleet';
   const token = await changes.mint(plan());
-  changes.writePolicy('max_price: 0.1');
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'price-cap' });
+  changes.writePolicy(after);
+  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code });
   expect(changes.changed()).toEqual([]);
 });

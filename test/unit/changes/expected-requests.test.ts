@@ -14,7 +14,14 @@ import {
 import type { Output } from '../../support/set-up-changes.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
-const plannedBy = (path: string, sha256 = 'a'.repeat(64)): WireEvent => ({ event: 'plan', path, sha256 });
+const plannedBy = (path: string, sha256 = 'a'.repeat(64)): WireEvent => ({ event: 'plan', path, sha256, name: null });
+
+/** Returns the event for what the plan or the look-up of a resource found. */
+const found = (path: string, value: unknown = { id: 'x1', status: 'running' }): WireEvent => ({
+  event: 'found',
+  path,
+  value,
+});
 
 /** A recorded plan, with the request by which dstack asked its server for it. */
 const withPlan = (name: string, ...requests: readonly WireEvent[]): Transcript => ({ ...readFixture(name), requests });
@@ -22,7 +29,6 @@ const withPlan = (name: string, ...requests: readonly WireEvent[]): Transcript =
 /** A world in which the gate in dstack's process judges its requests. */
 function judged(reads: Record<string, Output>) {
   const changes = setUpChanges({ timeoutMs: SHORT_MS });
-  Object.assign(changes.world, { isPython: true, loaded: { error: 'not compared here' } });
   changes.world.reads = {
     'run get': 'run-get-running',
     'fleet get': idleFleet(),
@@ -51,7 +57,7 @@ test.each<[string, ChangeRequest, Record<string, Output>, readonly unknown[]]>([
   [
     'first the stop of the run that is replaced',
     apply('task.dstack.yml'),
-    { apply: withPlan('plan-task-replace', plannedBy('runs/get_plan')) },
+    { apply: withPlan('plan-task-replace', plannedBy('runs/get_plan'), found('runs/get_plan')) },
     [
       { path: 'runs/stop', body: { runs_names: ['lab-task'], abort: false } },
       { path: 'runs/apply', plan: { path: 'runs/get_plan', sha256: 'a'.repeat(64) } },
@@ -60,7 +66,7 @@ test.each<[string, ChangeRequest, Record<string, Output>, readonly unknown[]]>([
   [
     'first the deletion of the fleet that is replaced',
     apply('fleet.dstack.yml'),
-    { apply: withPlan('plan-fleet-replace', plannedBy('fleets/get_plan')) },
+    { apply: withPlan('plan-fleet-replace', plannedBy('fleets/get_plan'), found('fleets/get_plan')) },
     [
       { path: 'fleets/delete', body: { names: ['lab-cloud'] } },
       { path: 'fleets/apply', plan: { path: 'fleets/get_plan', sha256: 'a'.repeat(64) } },
@@ -105,11 +111,13 @@ test.each<[string, ChangeRequest, Record<string, Output>, readonly unknown[]]>([
 ])('dstack may send exactly this, in this order: %s', async (_what, request, reads, expected) => {
   const changes = judged(reads);
   await changes.redeem(await changes.mint(request), request.tool);
-  expect(changes.changed()[0]?.options.wire).toEqual({
+  const [made] = changes.changed();
+  expect(made?.changes).toEqual(expected);
+  expect(made?.options.wire).toEqual({
     server: 'http://127.0.0.1:3999',
     project: 'lab',
     handOver: request.tool === 'apply',
-    changes: expected,
+    asks: true,
   });
 });
 
@@ -118,17 +126,18 @@ test('a resource without a name is created without one', async () => {
   changes.write('gw.dstack.yml', 'type: gateway\nbackend: aws\nregion: eu-west-1\n');
   changes.world.changes['apply'] = 'apply-gateway-create';
   await changes.redeem(await changes.mint(apply('gw.dstack.yml')), 'apply');
-  expect(changes.changed()[0]?.options.wire?.changes).toEqual([
+  expect(changes.changed()[0]?.changes).toEqual([
     { path: 'gateways/create', within: { configuration: { type: 'gateway', name: null } } },
   ]);
 });
 
 test('what only reads may send no change, and only a plan may hand files over', async () => {
-  const changes = judged({ apply: withPlan('plan-task-update', plannedBy('runs/get_plan')) });
+  const changes = judged({ apply: 'plan-task-update' });
   await changes.mint(apply('task.dstack.yml'));
+  await changes.mint({ tool: 'stop', run: 'lab-task', abort: false });
   expect(changes.ran.map(({ command, options }) => [command, options.wire])).toEqual([
-    ['apply', { server: 'http://127.0.0.1:3999', project: 'lab', handOver: true, changes: [] }],
-    ['run get', { server: 'http://127.0.0.1:3999', project: 'lab', handOver: false, changes: [] }],
+    ['apply', { server: 'http://127.0.0.1:3999', project: 'lab', handOver: true, asks: false }],
+    ['run get', { server: 'http://127.0.0.1:3999', project: 'lab', handOver: false, asks: false }],
   ]);
 });
 
@@ -146,7 +155,7 @@ test('a plan that dstack asked for in an unknown way gets no token', async () =>
   expect(report.facts).not.toHaveProperty('token');
 });
 
-test('a second plan of another specification refuses the change', async () => {
+test('a specification that differs from the planned one refuses the change', async () => {
   const changes = judged({ apply: withPlan('plan-task-create', plannedBy('runs/get_plan')) });
   const token = await changes.mint(apply('task.dstack.yml'));
   changes.world.reads['apply'] = withPlan('plan-task-create', plannedBy('runs/get_plan', 'b'.repeat(64)));
@@ -166,7 +175,7 @@ test.each<ChangeRequest>([apply('task.dstack.yml'), { tool: 'delete', file: 'tas
   'a file that dstack reads differently is refused before dstack runs: %o',
   async (request) => {
     const changes = judged({});
-    changes.world.loaded = { value: { type: 'task', name: 'other' } };
+    changes.world.loads = { value: { type: 'task', name: 'other' } };
     expect(await refusal(changes.preview(request))).toMatchObject({ code: 'invalid-file' });
     expect(changes.ran).toEqual([]);
   },
@@ -174,10 +183,10 @@ test.each<ChangeRequest>([apply('task.dstack.yml'), { tool: 'delete', file: 'tas
 
 test('a gateway that the server plans is applied by that plan', async () => {
   const changes = judged({
-    apply: withPlan('plan-gateway-update', plannedBy('gateways/get_plan')),
+    apply: withPlan('plan-gateway-update', plannedBy('gateways/get_plan'), found('gateways/get_plan')),
     'gateway get': printedJson({ id: 'g1', status: 'running' }),
   });
   changes.world.changes['apply'] = rewritten('apply-gateway-update');
   await changes.redeem(await changes.mint(apply('gw.dstack.yml')), 'apply');
-  expect(changes.changed()[0]?.options.wire?.changes).toMatchObject([{ path: 'gateways/apply' }]);
+  expect(changes.changed()[0]?.changes).toMatchObject([{ path: 'gateways/apply' }]);
 });

@@ -57,7 +57,7 @@ test('two servers of one user share the room of a project', async () => {
 
 test('another project and another server have their own room', async () => {
   const first = limited(0.39 * 2);
-  const second = limited(0.39 * 2, { stateDir: first.stateDir });
+  const second = limited(0.39 * 2, { stateDir: first.stateDir, defaultProject: 'prod' });
   second.world.reads['apply'] = rewritten('plan-task-create', ['Project        lab ', 'Project        prod']);
   const tokens = await Promise.all([first.mint(APPLY), second.mint(APPLY)]);
   expect([await redeem(first, tokens[0]), await redeem(second, tokens[1])]).toEqual(['done', 'done']);

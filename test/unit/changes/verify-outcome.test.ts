@@ -16,7 +16,7 @@ const answered = (path: string, status = 200): WireEvent => ({ event: 'answered'
 const lost = (path: string): WireEvent => ({ event: 'lost', path, kind: 'change', why: 'the connection was closed' });
 const denied: WireEvent = { event: 'denied', path: 'runs/delete', why: 'it was not approved' };
 const other: readonly WireEvent[] = [
-  { event: 'plan', path: 'runs/get_plan', sha256: 'a'.repeat(64) },
+  { event: 'plan', path: 'runs/get_plan', sha256: 'a'.repeat(64), name: null },
   { event: 'sent', path: 'files/upload', kind: 'hand-over' },
   { event: 'answered', path: 'files/upload', kind: 'hand-over', status: 500 },
 ];

@@ -1,13 +1,22 @@
-import type { Binding, Operation, StopRequest, DeleteRequest } from '../core/change.ts';
+import type { Binding, DeleteRequest, KnownPart, Operation, StopRequest } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
-import { findResource } from '../dstack/client/find-resource.ts';
-import type { FoundResource, ResourceKind } from '../dstack/client/find-resource.ts';
+import { commandFailed } from '../dstack/client/dstack-client.ts';
+import { findResource, readLookUp } from '../dstack/client/find-resource.ts';
+import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';
+import { readFailure } from '../dstack/output/read-failure.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
-import type { Execution, PlannedChange, PlanScope, SettledPlan } from './planned-change.ts';
+import type {
+  ChangeCommand,
+  Execution,
+  PlannedChange,
+  PlanScope,
+  PreparedChange,
+  SettledPlan,
+} from './planned-change.ts';
 import { bindChange } from './bind-change.ts';
-import type { ChangeToBind } from './bind-change.ts';
+import { endedWithoutChange } from './execute-change.ts';
 
 /** Something to be stopped or deleted. */
 export interface Removal {
@@ -19,14 +28,18 @@ export interface Removal {
   /** The resource that the consent names; an instance is a part of the fleet `name`. */
   readonly resource: Binding['resource'];
   readonly command: CommandRequest;
+  /** The file that names the resource, where dstack reads it. */
+  readonly file?: {
+    readonly known: Pick<KnownPart['binding'], 'cwd' | 'files'>;
+    readonly options: ChangeCommand['options'];
+  };
   /** The request that dstack sends for it. */
   readonly sends: ExpectedChange;
-  readonly files?: ChangeToBind['files'];
-  readonly execution: Pick<Execution, 'options' | 'readOutcome'>;
+  readonly execution: Pick<Execution, 'readOutcome'>;
   /** The instance that is deleted, if it isn't the whole fleet. */
   readonly instance?: number | undefined;
   /** Looks at the existing resource: what would be lost, or why there is nothing to consent to. */
-  readonly inspect: (found: FoundResource) => Inspection;
+  readonly inspect: (found: KnownResource) => Inspection;
 }
 
 export type Inspection =
@@ -47,50 +60,84 @@ export type Inspection =
       readonly facts: { readonly status?: string; readonly pricePerHour?: number };
     });
 
-/** Looks at what would be stopped or deleted, and binds the change to it. */
-export async function planRemoval({ dstack, policy }: PlanScope, removal: Removal): Promise<PlannedChange> {
-  const { request, operation, kind, name, resource } = removal;
-  const endpoint = await dstack.endpoint(request.project);
-  const { project } = endpoint;
+/** Judges a stop or a deletion by what is on this computer. */
+export async function prepareRemoval(scope: PlanScope, removal: Removal): Promise<PreparedChange> {
+  const { dstack, policy } = scope;
+  const { request, operation, kind, name, file } = removal;
+  const { project, server } = await dstack.endpoint(request.project);
   policy.assertResourceAllowed({ kind, name, project, operation });
-  const wanted = { kind, name, project: request.project };
-  const found = await findResource(dstack, wanted);
-  if (found === undefined) throw notFound(removal);
+  const argv = await dstack.check(removal.command);
+  if (!hasEffect(argv, 'destroy')) throw new TypeError(`${argv.command} --yes must count as destructive`);
+  const { version: cliVersion, isPython } = await dstack.cli();
+  const place = file?.known ?? { cwd: '', files: {} };
+  const known = { argv: argv.argv, binding: { project, server, cliVersion, ...place } };
+  const requests = isPython ? [removal.sends] : undefined;
+  return {
+    kind: 'prepared',
+    known,
+    recordSent: async () => undefined,
+    command: { argv, options: file?.options ?? {}, project: request.project },
+    async plan() {
+      const found = await findResource(dstack, { kind, name, project: request.project });
+      if (found === undefined) throw notFound(removal);
+      return planRemoval({ removal, known, requests }, found, [found.transcript]);
+    },
+    async planHeld(held) {
+      const found = readLookUp(held, removal);
+      if (found === 'none') throw notFound(removal);
+      if (found === undefined) throw notLookedUp(removal);
+      return planRemoval({ removal, known, requests }, found, []);
+    },
+    async explainEnd(transcript) {
+      const failure = readFailure(transcript);
+      if (failure?.code === 'not-found') return notFound(removal);
+      if (failure !== undefined) return commandFailed(transcript, failure);
+      return endedWithoutChange(removal.execution.readOutcome(transcript));
+    },
+  };
+}
+
+interface KnownRemoval {
+  readonly removal: Removal;
+  readonly known: KnownPart;
+  readonly requests: readonly ExpectedChange[] | undefined;
+}
+
+/** Looks at what would be stopped or deleted, and binds the change to it. */
+function planRemoval(
+  { removal, known, requests }: KnownRemoval,
+  found: KnownResource,
+  printed: PlannedChange['printed'],
+): PlannedChange {
+  const { request, operation, kind, name, resource } = removal;
+  const { project } = known.binding;
   const inspection = removal.inspect(found);
   const facts = { operation, resource, project, ...inspection.facts };
   if (inspection.kind === 'settled') {
     const { outcome, summary, next } = inspection;
     return { kind: 'settled', printed: [], facts, outcome, summary, next };
   }
-  const argv = await dstack.check(removal.command);
-  if (!hasEffect(argv, 'destroy')) throw new TypeError(`${argv.command} --yes must count as destructive`);
   const { action, losses, moreLosses = [], affected } = inspection;
-  const cli = await dstack.cli();
-  const requests = cli.isPython ? [removal.sends] : undefined;
   return {
     kind: 'ready',
-    printed: inspection.showsOutput ? [found.transcript] : [],
+    printed: inspection.showsOutput ? printed : [],
     summary: `${action}? ${losses.join('; ')}. ${nothingWas(operation)} yet.`,
     facts,
     next: `Show this to the user. Only after they approve, call ${request.tool} with only the token.`,
     pending: bindChange({
       request,
       operation,
-      argv,
+      known,
       resource,
-      endpoint,
-      cliVersion: cli.version,
       requests,
       present: found.id,
       ...(affected === undefined ? {} : { affected }),
-      ...(removal.files === undefined ? {} : { files: removal.files }),
       shown: { action, losses: [...losses, ...moreLosses], warnings: [] },
     }),
     // Not the state before the change: it's looked up afterwards.
     execution: {
       ...removal.execution,
-      argv,
-      resource: wanted,
+      resource: { kind, name, project: request.project },
       effect:
         operation === 'delete'
           ? { kind: 'deleted', id: found.id, instance: removal.instance }
@@ -100,6 +147,13 @@ export async function planRemoval({ dstack, policy }: PlanScope, removal: Remova
     },
   };
 }
+
+const notLookedUp = ({ kind, name, operation }: Removal): ToolError =>
+  new ToolError(
+    'cli-not-understood',
+    `dstack didn't report the ${kind} ${name} before it was about to change it. ${nothingWas(operation)}.`,
+    'Use doctor to check which version of the CLI is installed.',
+  );
 
 const nothingWas = (operation: Removal['operation']): string =>
   operation === 'delete' ? 'Nothing was deleted' : 'Nothing was stopped';

@@ -4,35 +4,35 @@ import type { DeleteByFile, DeleteByName, DeleteRequest } from '../core/change.t
 import { ToolError } from '../core/errors.ts';
 import { plural } from '../core/format-values.ts';
 import { kindOf } from '../dstack/client/find-resource.ts';
-import type { FoundResource } from '../dstack/client/find-resource.ts';
+import type { KnownResource } from '../dstack/client/find-resource.ts';
 import { readDeleteOutcome } from '../dstack/output/read-outcome.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import { deleteInstanceRequest, deleteRequest } from './expected-requests.ts';
-import { planRemoval } from './plan-removal.ts';
-import type { Inspection } from './plan-removal.ts';
-import type { PlannedChange, PlanScope } from './planned-change.ts';
+import { prepareRemoval } from './prepare-removal.ts';
+import type { Inspection } from './prepare-removal.ts';
+import type { PlanScope, PreparedChange } from './planned-change.ts';
 
-/** Plans the deletion of a fleet, an instance, a volume, a gateway or the record of a finished run. */
-export async function planDelete(scope: PlanScope, request: DeleteRequest): Promise<PlannedChange> {
-  if (!('file' in request)) return planNamed(scope, request, request);
+/** Prepares the deletion of a fleet, an instance, a volume, a gateway or the record of a finished run. */
+export async function prepareDelete(scope: PlanScope, request: DeleteRequest): Promise<PreparedChange> {
+  if (!('file' in request)) return prepareNamed(scope, request, request);
   const file = await scope.workspace.readConfiguration(request.file);
   const { type, name } = await readJudgedConfiguration(await scope.dstack.cli(), file);
   if (name === undefined) throw noName(file.relativePath);
   const kind = kindOf(type);
-  if (kind === 'run') return planRunFile(scope, request, { file, name });
+  if (kind === 'run') return prepareRunFile(scope, request, { file, name });
   // The same as by name: dstack ignores whatever else the file says.
-  return planNamed(scope, request, { tool: 'delete', kind, name, project: request.project });
+  return prepareNamed(scope, request, { tool: 'delete', kind, name, project: request.project });
 }
 
-function planNamed(
+function prepareNamed(
   scope: PlanScope,
   request: DeleteRequest,
   { kind: wanted, name, instance, project }: DeleteByName,
-): Promise<PlannedChange> {
+): Promise<PreparedChange> {
   const kind = wanted === 'instance' ? 'fleet' : wanted;
   const what = instance === undefined ? `${kind} ${name}` : `instance ${instance} of fleet ${name}`;
-  return planRemoval(scope, {
+  return prepareRemoval(scope, {
     request,
     operation: 'delete',
     kind,
@@ -44,7 +44,7 @@ function planNamed(
       positionals: [name],
     },
     sends: instance === undefined ? deleteRequest(`${kind}s`, name) : deleteInstanceRequest(name, instance),
-    execution: { options: {}, readOutcome: readDeleteOutcome },
+    execution: { readOutcome: readDeleteOutcome },
     instance,
     inspect: (found) => {
       const instances = kind === 'fleet' ? readInstances(found, instance) : [];
@@ -65,13 +65,13 @@ function planNamed(
   });
 }
 
-/** Plans the deletion of a finished run by its file: dstack reads the same bytes that its name was read from. */
-function planRunFile(
+/** Prepares the deletion of a finished run by its file: dstack reads the same bytes that its name was read from. */
+function prepareRunFile(
   scope: PlanScope,
   request: DeleteByFile,
   { file, name }: { file: ConfigurationFile; name: string },
-): Promise<PlannedChange> {
-  return planRemoval(scope, {
+): Promise<PreparedChange> {
+  return prepareRemoval(scope, {
     request,
     operation: 'delete',
     kind: 'run',
@@ -82,16 +82,16 @@ function planRunFile(
       flags: { '--file': file.relativePath, '--yes': true, '--project': request.project },
     },
     sends: deleteRequest('runs', name),
-    files: { cwd: file.folder, hashes: { [file.realPath]: file.sha256 } },
-    execution: {
+    file: {
+      known: { cwd: file.folder, files: { [file.realPath]: file.sha256 } },
       options: { cwd: file.folder, pinnedFile: { path: file.realPath, bytes: file.bytes } },
-      readOutcome: readDeleteOutcome,
     },
+    execution: { readOutcome: readDeleteOutcome },
     inspect: (found) => inspectFinishedRun(found, name),
   });
 }
 
-function inspectFinishedRun(found: FoundResource, name: string): Inspection {
+function inspectFinishedRun(found: KnownResource, name: string): Inspection {
   const { status, isFinished } = readRun(found.value);
   if (!isFinished) {
     return {
@@ -126,7 +126,7 @@ const fleetInstances = z.looseObject({
 
 type Instance = z.output<typeof fleetInstances>['instances'][number];
 
-function readInstances(fleet: FoundResource, wanted: number | undefined): readonly Instance[] {
+function readInstances(fleet: KnownResource, wanted: number | undefined): readonly Instance[] {
   const { instances } = fleetInstances.parse(fleet.value);
   if (wanted === undefined) return instances;
   const found = instances.filter((one) => one.instance_num === wanted);
@@ -141,11 +141,11 @@ function readInstances(fleet: FoundResource, wanted: number | undefined): readon
 
 const attachedVolume = z.looseObject({ attachments: z.array(z.unknown()).min(1) });
 
-const isAttached = (kind: string, found: FoundResource): boolean =>
+const isAttached = (kind: string, found: KnownResource): boolean =>
   kind === 'volume' && attachedVolume.safeParse(found.value).success;
 
 /** dstack's server refuses to delete what jobs are on (is_fleet_in_use, services/fleets.py; delete_volumes, services/volumes.py). */
-function inUseInspection(what: string, { status }: FoundResource, instances: readonly string[]): Inspection {
+function inUseInspection(what: string, { status }: KnownResource, instances: readonly string[]): Inspection {
   const where = instances.length === 0 ? '' : ` (busy: ${instances.join(', ')})`;
   return {
     kind: 'settled',
@@ -156,7 +156,7 @@ function inUseInspection(what: string, { status }: FoundResource, instances: rea
   };
 }
 
-function describeLosses(kind: string, found: FoundResource, instances: readonly Instance[]): string[] {
+function describeLosses(kind: string, found: KnownResource, instances: readonly Instance[]): string[] {
   const status = found.status === undefined ? '' : `, now ${found.status}`;
   if (kind === 'volume') return [`volume ${found.name}${status}: the data on it is lost`];
   const states = instances.map((one) => `${found.name}-${one.instance_num} (${one.status})`).join(', ');

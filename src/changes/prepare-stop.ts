@@ -1,18 +1,18 @@
 import type { StopRequest } from '../core/change.ts';
 import { formatDollars, formatPrice } from '../core/format-values.ts';
-import type { FoundResource } from '../dstack/client/find-resource.ts';
+import type { KnownResource } from '../dstack/client/find-resource.ts';
 import { readStopOutcome } from '../dstack/output/read-outcome.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import { stopRequest } from './expected-requests.ts';
-import { planRemoval } from './plan-removal.ts';
-import type { Inspection } from './plan-removal.ts';
-import type { PlannedChange, PlanScope } from './planned-change.ts';
+import { prepareRemoval } from './prepare-removal.ts';
+import type { Inspection } from './prepare-removal.ts';
+import type { PlanScope, PreparedChange } from './planned-change.ts';
 
-/** Plans the stop of a run. */
-export function planStop(scope: PlanScope, request: StopRequest): Promise<PlannedChange> {
+/** Prepares the stop of a run. */
+export function prepareStop(scope: PlanScope, request: StopRequest): Promise<PreparedChange> {
   const { run: name, abort, project } = request;
-  return planRemoval(scope, {
+  return prepareRemoval(scope, {
     request,
     operation: abort ? 'abort' : 'stop',
     kind: 'run',
@@ -24,12 +24,12 @@ export function planStop(scope: PlanScope, request: StopRequest): Promise<Planne
       positionals: [name],
     },
     sends: stopRequest(name, abort),
-    execution: { options: {}, readOutcome: readStopOutcome },
+    execution: { readOutcome: readStopOutcome },
     inspect: (found) => inspectRun(found, request),
   });
 }
 
-function inspectRun(found: FoundResource, { run: name, abort }: StopRequest): Inspection {
+function inspectRun(found: KnownResource, { run: name, abort }: StopRequest): Inspection {
   const run = readRun(found.value);
   const { status, pricePerHour } = run;
   const facts = { status, ...(pricePerHour === undefined ? {} : { pricePerHour }) };

@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { agreeOnEnvFiles } from '../configuration/agree-on-env-files.ts';
+import { environmentFor } from '../configuration/env-files.ts';
+import { judgeHandOver } from '../configuration/judge-hand-over.ts';
+import { readJudgedConfiguration } from '../configuration/read-configuration.ts';
+import type { ApplyRequest, KnownPart } from '../core/change.ts';
+import { ToolError } from '../core/errors.ts';
+import type { Transcript } from '../core/transcript.ts';
+import { kindOf, missingLookUp } from '../dstack/client/find-resource.ts';
+import { applyCommand } from './apply-command.ts';
+import type { ApplyPlan, PreparedPlan } from './apply-plan.ts';
+import type { ChangeCommand, PlanScope } from './planned-change.ts';
+
+/** The part of a plan that is known before dstack is started. */
+export type LocalPlan = Omit<ApplyPlan, 'plan' | 'transcript'> &
+  PreparedPlan & {
+    readonly options: ChangeCommand['options'];
+  };
+
+/** Reads and judges the configuration. @throws ToolError if it can't be read, or if the policy or the hand-over forbids the plan */
+export async function readLocalPlan(
+  { dstack, policy, workspace, envFiles, agreements, maxUploadBytes }: PlanScope,
+  request: ApplyRequest,
+): Promise<LocalPlan> {
+  const file = await workspace.readConfiguration(request.file);
+  const cli = await dstack.cli();
+  const head = await readJudgedConfiguration(cli, file);
+  const { type: kind, name } = head;
+  if (kind === 'preset') throw presetRefused(file.relativePath);
+  // Before dstack runs: even a plan hands files over to the project.
+  const endpoint = await dstack.endpoint(request.project);
+  policy.assertResourceAllowed({ kind, name, project: endpoint.project });
+  const { command, flags } = await applyCommand({ ...cli, policy }, request, { file, head });
+  const named = await environmentFor({ envFiles, cli: () => dstack.cli() }, file, {
+    head,
+    extraFlags: request.extraFlags,
+  });
+  const { server } = endpoint;
+  const folder = path.dirname(file.realPath);
+  const { environment, open } = await agreeOnEnvFiles({ envFiles, agreements, server }, folder, named);
+  const judgedParts = await judgeHandOver(
+    { cli, folders: workspace.folders, policy, agreements, server, maxUploadBytes },
+    { file, value: head.value, environment },
+  );
+  // dstack would fail on the first of these variables; if another is set nowhere, consent wouldn't help.
+  const isAsked = open.length > 0 && open.length === environment.unset.length && !policy.readOnly;
+  const handOver = isAsked ? { ...judgedParts, open: [...judgedParts.open, ...open], mustAsk: true } : judgedParts;
+  const options = {
+    cwd: file.folder,
+    env: environment.values,
+    pinnedFile: { path: file.realPath, bytes: file.bytes },
+    credentials: handOver.credentials,
+  };
+  const { hashes: profiles, texts: profileTexts } = await workspace.readProfiles(file.folder);
+  const missing = await missingLookUp(cli.catalog, kindOf(head.type));
+  const judged = { request, file, head, endpoint, cliVersion: cli.version, missingLookUp: missing, environment };
+  return { ...judged, handOver, command, flags, options, profiles, profileTexts };
+}
+
+/** Returns the part of the change that is compared before dstack is started. */
+export function knownPart(
+  { file, profiles, environment, handOver, ...local }: LocalPlan,
+  argv: readonly string[],
+): KnownPart {
+  const { project, server } = local.endpoint;
+  const files = { ...handOver.hashes, [file.realPath]: file.sha256, ...profiles, ...environment.files };
+  return { argv, binding: { project, server, cliVersion: local.cliVersion, cwd: file.folder, files } };
+}
+
+/** dstack creates a preset by an agent that it stays attached to (cli/services/configurators/preset.py): no call lasts that long. */
+const presetRefused = (file: string): ToolError =>
+  new ToolError(
+    'invalid-file',
+    `${file} is a preset, which dstack can't create detached: it runs an agent on this computer and stays attached to it, possibly for hours. Nothing was run.`,
+    `The user can run \`dstack apply -f ${file}\` in a terminal; list with kind "presets" shows the existing ones.`,
+  );
+
+/** Whether dstack needs a credential that nobody agreed to send, which the gate kept here. */
+export const keptCredential = ({ handOver }: LocalPlan, { requests = [] }: Transcript): boolean =>
+  handOver.open.length > 0 && requests.some((one) => one.event === 'denied' && one.credential === true);
+
+/** Records what a plan sends before it does. @throws ToolError `audit-unavailable`: nothing is sent then */
+export async function recordSent({ dstack, audit }: PlanScope, local: LocalPlan): Promise<void> {
+  const { handOver, head, endpoint, command, file } = local;
+  if (handOver.sends.length === 0) return;
+  const { argv } = await dstack.check(command);
+  audit.write({
+    id: randomBytes(4).toString('hex'),
+    event: 'planned',
+    tool: 'plan',
+    operation: 'plan',
+    resource: { kind: head.type, name: head.name },
+    ...endpoint,
+    argv,
+    files: { ...handOver.hashes, [file.realPath]: file.sha256 },
+    pricePerHour: null,
+    sends: handOver.sends,
+  });
+}
