@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { awaitedState, confirmationToken } from '../src/core/fields.ts';
+import { confirmationToken, nextState } from '../src/core/fields.ts';
 import { appliedFacts } from '../src/changes/change-facts.ts';
 import { isRunType } from '../src/core/run-state.ts';
 import { defineTool } from '../src/tool/tool.ts';
@@ -12,9 +12,9 @@ export const apply = defineTool({
   effect: 'change',
   input: z.strictObject({
     token: confirmationToken,
-    wait_for: awaitedState.describe('Then wait for this state of the run, and return what get does'),
+    wait_for: nextState.describe('Then wait, and return what get does'),
   }),
-  facts: z.object({ ...appliedFacts.shape, run: z.looseObject({ name: z.string() }), reached: z.boolean() }),
+  facts: z.object({ ...appliedFacts.shape, reached: z.boolean() }),
   async run({ token, wait_for: wanted }, context) {
     const applied = await context.changes.redeem(token, 'apply');
     if (wanted === undefined || 'kind' in applied) return applied;
@@ -23,6 +23,8 @@ export const apply = defineTool({
     // Called again with the same token, it continues to wait: the change itself isn't made again.
     if (outcome !== 'done' || name === undefined || !isRunType(kind ?? '')) return applied;
     const waited = await context.runs.report({ name, project: facts.project, wanted });
-    return { ...waited, summary: `${summary}\n${waited.summary}`, facts: { ...facts, ...waited.facts } };
+    const { status, reached } = waited.facts;
+    const found = { ...(status === undefined ? {} : { status }), ...(reached === undefined ? {} : { reached }) };
+    return { ...waited, summary: `${summary}\n${waited.summary}`, facts: { ...facts, ...found } };
   },
 });

@@ -13,7 +13,7 @@ export const plan = defineTool({
   input: z.strictObject({
     file: configurationFile,
     ...choices,
-    max_duration: z.string().max(20).optional().describe('For example 2h'),
+    max_duration: z.string().max(20).optional(),
     project,
     flags: extraFlags,
   }),

@@ -22,7 +22,7 @@ export const ps = defineTool({
     all: z.boolean().optional().describe('Include finished runs'),
     // dstack's server rejects more than a hundred.
     last: z.int().min(1).max(100).optional().describe('Only the last N runs, including finished ones'),
-    name: z.string().min(1).max(60).optional().describe('Only runs whose name contains this'),
+    name: z.string().min(1).max(60).optional().describe('Part of the name'),
     verbose: z.boolean().optional().describe('Include resources, replicas, jobs and errors'),
     project,
     flags: extraFlags,

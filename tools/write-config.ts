@@ -30,7 +30,7 @@ export const writeConfig = defineTool({
       .min(1)
       .max(100)
       .optional()
-      .describe('{path:"resources.gpu", value} sets, {path, rename} renames, {path} removes'),
+      .describe('{path:"resources.gpu", value}; neither value nor rename removes it'),
     expected_hash: z.string().max(64).optional().describe('From config, for an existing file'),
   }),
   facts: z.object({

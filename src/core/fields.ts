@@ -25,7 +25,8 @@ export const choices = {
   gpu: z.string().max(200).optional().describe('NAME:COUNT:MEMORY: "A100", "H100:8", "24GB.."'),
   spot: z.enum(['spot', 'on-demand', 'auto']).optional(),
   max_price: z.number().positive().optional().describe('Dollars per hour'),
-  fleet: z.array(resourceName).max(20).optional(),
+  // Of another project, as in `team/cloud`, too.
+  fleet: z.array(z.string().max(200)).optional(),
 };
 
 type Choices = z.output<z.ZodObject<typeof choices>>;
@@ -53,6 +54,9 @@ export function withChoices(flags: Flags | undefined, chosen: Flags): Flags | un
 }
 
 export const awaitedState = z.enum(AWAITED).optional();
+
+/** States that a run which was just submitted can be waited for. */
+export const nextState = z.enum(['ready', 'running', 'finished']).optional();
 
 export const configurationFile = z.string().min(1).max(4096).describe('Path of a *.dstack.yml in the workspace');
 
