@@ -140,8 +140,17 @@ export function renderEntries(project: Project): string {
     .join('\n\n');
 }
 
-/** Renders what `npm run hosts` found in each host, and what its person sees at a change. */
+/** Renders each host with what its person sees at a change, and with the results of `npm run hosts`, if there are any. */
 export function renderHosts(results: HostResults): string {
+  const rows = HOSTS.map(({ id, title, version, asks, limits = {} }) => {
+    const { tools, unattended, failed = [] } = results[id] ?? {};
+    const notes = [...Object.values(limits), ...failed.map((check) => `doesn't hold: ${check}`)];
+    const cells = [
+      tools === 0 ? 'by search' : String(tools ?? ''),
+      unattended === undefined ? '' : `\`${unattended}\``,
+    ];
+    return [title, results[id]?.version ?? version, ...cells, asks, notes.join('; ')];
+  });
   return writeTable(
     [
       'Host',
@@ -149,14 +158,9 @@ export function renderHosts(results: HostResults): string {
       'Tools for the model',
       'A change without a person',
       'At a change in its terminal, its person sees',
+      'Notes',
     ],
-    HOSTS.flatMap(({ id, title, asks, limits = {} }) => {
-      const result = results[id];
-      if (result === undefined) return [];
-      const { version, tools, unattended, failed } = result;
-      const notes = [...Object.values(limits), ...failed.map((check) => `doesn't hold: ${check}`)];
-      return [[title, version, tools === 0 ? 'by search' : String(tools), `\`${unattended}\``, asks, notes.join('; ')]];
-    }),
+    rows,
   );
 }
 

@@ -188,13 +188,14 @@ function judgeRound({ played: { calls }, printed, status, left }: Round): Findin
     text === '' ? `there is no result; the host printed: ${printed.slice(-1000)}` : text.slice(0, 1500);
   const holds = (isTrue: boolean, otherwise: string): string | undefined => (isTrue ? undefined : excerpt(otherwise));
   const log = of('logs');
+  const [applied = '', stopped = of('stop')] = calls.filter(({ tool }) => tool === 'apply').map(({ text }) => text);
   return {
     [READABLE]: holds(/\n *#? *BACKEND +RESOURCES/.test(of('plan')), of('plan')),
     'the token arrives': holds(tokenIn(of('plan')) !== undefined, of('plan')),
-    'a change with its token is made': holds(isDone(of('apply')), of('apply')),
+    'a change with its token is made': holds(isDone(applied), applied),
     'get waits until it runs': holds(/status[\\"*`]*: *[\\"*`]*running/i.test(of('get')), of('get')),
     'the log is not cut': holds(log.includes(logLine(1)) && log.includes(logLine(LOG_LINES)), log),
-    'the run is stopped': holds(isDone(of('stop')) && status !== undefined && isEnding(status), of('stop')),
+    'the run is stopped': holds(isDone(stopped) && status !== undefined && isEnding(status), stopped),
     'nothing is left after its end': left.length === 0 ? undefined : left.join('; '),
   };
 }

@@ -39,7 +39,7 @@ export function nextOfRound(run: string): (calls: readonly PlayedCall[]) => Want
       case 'plan':
         return { tool: 'apply', args: { token } };
       case 'apply':
-        return isDone(last.text) ? { tool: 'get', args: { name: run, wait_for: 'running' } } : undefined;
+        return isDone(last.text) && count === 1 ? { tool: 'get', args: { name: run, wait_for: 'running' } } : undefined;
       case 'get':
         return { tool: 'logs', args: { run } };
       case 'logs':
@@ -47,8 +47,10 @@ export function nextOfRound(run: string): (calls: readonly PlayedCall[]) => Want
         return last.text.includes(logLine(LOG_LINES)) || count >= MAX_LOG_CALLS
           ? { tool: 'stop', args: { run } }
           : { tool: 'logs', args: { run, lines: 200 + count } };
+      case 'stop':
+        return { tool: 'apply', args: { token } };
       default:
-        return last.tool === 'stop' && count === 1 ? { tool: 'stop', args: { token } } : undefined;
+        return undefined;
     }
   };
 }
