@@ -79,7 +79,7 @@ export const endedWithoutChange = ({ outcome, message, hint }: ChangeOutcome): T
     ? noLongerPossible({ summary: message, next: hint })
     : new ToolError(
         'cli-not-understood',
-        `dstack sent no change to its server, and ended with: ${message} Nothing was changed.`,
+        `dstack sent no change to its server, and ended with: ${message.replace(/\.?$/, '.')} Nothing was changed.`,
         'Check the current state with ps, get, fleet or list. If it happens again, tell the user.',
       );
 

@@ -180,7 +180,7 @@ test('a dstack that prints Stopped and stops nothing: the run is reported as unc
     return client.call('stop', { token: preview.facts['token'] });
   };
   const kept = await stop();
-  expect(kept.facts).toMatchObject({ outcome: 'refused', code: 'cli-not-understood' });
+  expect(kept.facts).toMatchObject({ outcome: 'failed', code: 'cli-not-understood' });
   expect(kept.facts['summary']).toMatch(/dstack sent no change to its server, and ended with: Stopped/);
   await faulty.breakWith();
   const stopped = await previewAndStop(client, running);
