@@ -16,8 +16,8 @@ export type Fault =
   | { readonly kind: 'lose-answer' }
   /** The server does what it was asked; half of its answer arrives. */
   | { readonly kind: 'half-answer' }
-  /** The server does what it was asked, and answers late. */
-  | { readonly kind: 'late'; readonly untilReleased: Promise<void> };
+  /** The server does what it was asked, and answers late. `onHeld` is called once it has done it. */
+  | { readonly kind: 'late'; readonly untilReleased: Promise<void>; readonly onHeld?: () => void };
 
 /** A proxy in front of the sandbox's server that fails where a test wants it to. */
 export interface FaultyServer {
@@ -30,28 +30,30 @@ export interface FaultyServer {
   received(): string;
   /** The number of hanging requests whose client still waits. */
   readonly hanging: number;
-  /** Makes requests with a matching path meet the fault from now on; undefined for none. */
-  breakWith(fault: Fault | undefined, where?: RegExp): void;
+  /** Makes requests with a matching path meet the fault from now on, or once another one has been answered; undefined for none. */
+  breakWith(fault: Fault | undefined, where?: RegExp, after?: RegExp): void;
+  /** Ends the connections of all hanging requests. */
+  dropHanging(): void;
 }
 
 /** Starts the proxy on a free loopback port, and stops it after the test. */
 export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFinished): Promise<FaultyServer> {
-  let broken: { readonly fault: Fault; readonly where: RegExp } | undefined;
+  let broken: { readonly fault: Fault; readonly where: RegExp; readonly after: RegExp | undefined } | undefined;
   const seen: { path: string; faulty: boolean }[] = [];
   const tokens = new Set<string>();
   const bodies: Buffer[] = [];
-  let hanging = 0;
+  const hanging = new Set<IncomingMessage['socket']>();
   const server = createServer((incoming, outgoing) => {
     const path = incoming.url ?? '/';
-    const fault = broken?.where.test(path) === true ? broken.fault : undefined;
+    const fault = broken?.after === undefined && broken?.where.test(path) === true ? broken.fault : undefined;
+    if (broken?.after?.test(path) === true) broken = { ...broken, after: undefined };
     seen.push({ path, faulty: fault !== undefined });
     incoming.on('data', (chunk: Buffer) => bodies.push(chunk));
     if (incoming.headers.authorization !== undefined) tokens.add(incoming.headers.authorization);
     if (fault?.kind === 'hang') {
-      hanging += 1;
-      incoming.socket.once('close', () => {
-        hanging -= 1;
-      });
+      const { socket } = incoming;
+      hanging.add(socket);
+      socket.once('close', () => void hanging.delete(socket));
     }
     if (fault === undefined) forward(target, incoming, outgoing);
     else meet(fault, target, incoming, outgoing);
@@ -74,10 +76,13 @@ export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFin
       return [...tokens];
     },
     get hanging() {
-      return hanging;
+      return hanging.size;
     },
-    breakWith(fault, where = /./) {
-      broken = fault && { fault, where };
+    breakWith(fault, where = /./, after) {
+      broken = fault && { fault, where, after };
+    },
+    dropHanging() {
+      for (const socket of hanging) socket.destroy();
     },
   };
 }
@@ -109,6 +114,7 @@ function meet(fault: Fault, target: string, incoming: IncomingMessage, outgoing:
       return;
     case 'late':
       forward(target, incoming, outgoing, async (answer) => {
+        fault.onHeld?.();
         await fault.untilReleased;
         outgoing.writeHead(answer.statusCode ?? 200, answer.headers);
         answer.pipe(outgoing);
