@@ -149,16 +149,17 @@ class SparePool implements WarmWorker {
   }
 
   async #start(): Promise<void> {
-    const spare = startSpare(this.#options);
-    this.#starting.add(spare);
+    let spare: SpareProcess | undefined;
     try {
+      spare = startSpare(this.#options);
+      this.#starting.add(spare);
       const info = await spare.ready;
       this.#starting.delete(spare);
       if (this.#endedWhy !== undefined) spare.kill();
       else if (JSON.stringify(info.fingerprints) !== JSON.stringify(this.info.fingerprints)) this.#onUpgrade(spare);
       else this.#keep(spare);
     } catch (error) {
-      this.#starting.delete(spare);
+      if (spare !== undefined) this.#starting.delete(spare);
       const reason = error instanceof Error ? error.message : String(error);
       // Whoever waits longest runs plain; the pool's own end lets the next command try again.
       if (error instanceof WorkerUnsupported || this.#idle.length === 0) this.#close(reason);

@@ -149,10 +149,13 @@ export class SpareProcess {
 /** Starts the process as the leader of a new group, as for a command: a signal that the client sends to our group doesn't reach it. */
 function start({ executable, interpreter, workerFiles, env }: ProcessOptions): ChildProcess {
   const script = path.join(workerFiles, 'spare_process.py');
-  return spawn(interpreter, ['-B', script, executable], {
+  const child = spawn(interpreter, ['-B', script, executable], {
     env: { ...env },
     stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe'],
     detached: process.platform !== 'win32',
     windowsHide: true,
   });
+  // Without descriptors left, it has no pipes either: the error comes after the constructor has failed.
+  child.on('error', () => undefined);
+  return child;
 }

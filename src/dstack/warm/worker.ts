@@ -213,6 +213,8 @@ function spawnWorker({ executable, interpreter, workerFiles, env, log }: Process
     env: { ...env },
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
   });
+  // Without descriptors left, it has no channel either: the error comes after this function has failed.
+  child.on('error', () => undefined);
   const control = child.stdio[3];
   if (!(control instanceof Socket)) throw new TypeError('the worker has no control channel');
   let stderr = '';
