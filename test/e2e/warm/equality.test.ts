@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
 import { beforeAll, describe, test } from 'vitest';
+import { findExecutable } from '../../../src/dstack/locate/find-executable.ts';
 import { cliEnvironment } from '../../../src/dstack/run/spawn-dstack.ts';
 import { createCallLimit } from '../../../src/dstack/run/command-call.ts';
 import { createWarmService, DEFAULT_WARM_LIMITS } from '../../../src/dstack/warm/service.ts';
@@ -35,10 +36,7 @@ interface Printed {
 }
 
 /** The sandbox's version, or another one that works with its server. */
-const binFolder = path.dirname(
-  process.env['DSTACK_TEST_CLI'] ?? path.join(testOptions.pythonEnvironment, 'bin/dstack'),
-);
-const cli = path.join(binFolder, 'dstack');
+const cli = path.resolve(process.env['DSTACK_TEST_CLI'] ?? path.join(testOptions.pythonEnvironment, 'bin/dstack'));
 const never = new AbortController().signal;
 setMaxListeners(0, never);
 const homes = new Map<EqualityCase['home'], Home>();
@@ -78,7 +76,8 @@ async function addHome(
   }
   await writeFile(path.join(home.workspace, '../outside.dstack.yml'), CASE_FILES['task.dstack.yml'] ?? '');
   const env = cliEnvironment(home.env);
-  const executable = { path: cli, interpreter: path.join(binFolder, 'python3'), tried: [] };
+  // As the server finds it: another path to the same interpreter would show in tracebacks.
+  const executable = await findExecutable({ configured: cli, env: {}, homeDir: home.workspace });
   const limits = { ...DEFAULT_WARM_LIMITS, patienceMs: 60_000, handOverMs: 30_000 };
   const services = (['on', 'spare'] as const).map((mode) =>
     createWarmService({
