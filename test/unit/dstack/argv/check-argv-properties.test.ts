@@ -168,5 +168,5 @@ test('an accepted request is in the argv unchanged: one word per flag, one per v
     ),
     { numRuns: propertyRuns(100) },
   );
-  expect(passed).toBeGreaterThan(50);
+  expect(passed).toBeGreaterThan(20);
 });
