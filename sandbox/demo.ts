@@ -152,6 +152,7 @@ async function connect(sandbox: Sandbox, server: string, print: (line: string) =
       args: [server],
       env: {
         ...sandbox.env,
+        DSTACK_MCP_STRUCTURED: 'on',
         DSTACK_MCP_CLI: sandbox.cli,
         DSTACK_MCP_WORKSPACE: sandbox.workspace,
         DSTACK_MCP_STATE_DIR: path.join(sandbox.home, 'state'),

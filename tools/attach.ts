@@ -32,7 +32,7 @@ export const attach = defineTool({
   effect: 'change',
   input: z.strictObject({
     action: z.enum(['start', 'status', 'stop', 'list']).optional().describe('Defaults to start'),
-    run: z.string().max(200).optional().describe('Name of the run, or id of the attachment'),
+    run: z.string().max(200).optional().describe('Or id of the attachment'),
     replica: z.int().min(0).optional(),
     job: z.int().min(0).optional(),
     ports: z

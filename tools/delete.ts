@@ -13,9 +13,9 @@ export const deleteTool = defineTool({
   card: 'change',
   input: z.strictObject({
     type: z.enum(['fleet', 'instance', 'volume', 'gateway']).optional(),
-    name: resourceName.optional().describe('Resource name; for an instance, the fleet name'),
-    file: configurationFile.optional().describe('A *.dstack.yml, instead of type and name'),
-    instance: z.int().min(0).optional().describe('Instance number in the fleet'),
+    name: resourceName.optional().describe('For an instance, of its fleet'),
+    file: configurationFile.optional().describe('Instead of type and name'),
+    instance: z.int().min(0).optional().describe('Its number in the fleet'),
     project,
     token: confirmationToken.optional(),
   }),

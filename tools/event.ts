@@ -9,8 +9,8 @@ export const event = defineTool({
   description: 'List events: what happened and when, to runs, jobs, fleets, instances and volumes, and who did it.',
   effect: 'read',
   input: z.strictObject({
-    run: resourceName.optional().describe('Events of this run and its jobs'),
-    fleet: resourceName.optional().describe('Events of this fleet and its instances'),
+    run: resourceName.optional(),
+    fleet: resourceName.optional(),
     project,
     flags: extraFlags,
   }),

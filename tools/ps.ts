@@ -19,7 +19,7 @@ export const ps = defineTool({
   effect: 'read',
   card: 'runs',
   input: z.strictObject({
-    all: z.boolean().optional().describe('Include finished runs'),
+    all: z.boolean().optional().describe('Finished ones, too'),
     // dstack's server rejects more than a hundred.
     last: z.int().min(1).max(100).optional().describe('Only the last N runs, including finished ones'),
     name: z.string().min(1).max(60).optional().describe('Part of the name'),

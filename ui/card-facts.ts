@@ -1,10 +1,8 @@
 import { describeGpu } from './format.ts';
+import { CARD } from './tool-result.ts';
 import type { ToolResult } from './tool-result.ts';
 import { factsListOf, numberOf, optional, textOf, textsOf, toFacts } from './read.ts';
 import type { Facts } from './read.ts';
-
-/** The `_meta` key for the data that the server sends to the card but not to the model. */
-const CARD = 'dstack-mcp/card';
 
 /** The consent that a click grants. */
 export interface PendingConsent {

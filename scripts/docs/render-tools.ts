@@ -18,9 +18,12 @@ export function renderToolsPage(
 Generated from the code by \`npm run generate\`.
 Clients add the server's name as a prefix to these names.
 
-Every result has a text and a structured content, and each is complete without the other.
-The structured content has \`outcome\`, \`summary\`, \`output\` (dstack's output verbatim), \`next\` (the next step, if there is one), \`code\` (of an error) and the facts below.
+The result of a tool is its text: what happened, dstack's output verbatim, the facts on one line (\`outcome: done | status: running | …\`), and the next step.
+Most clients show a model the structured content instead of the text, or both, so results have none by default, and the list of tools has no output schemas.
+For programs, \`DSTACK_MCP_STRUCTURED=on\` adds both, from protocol 2025-06-18 on: \`outcome\`, \`summary\`, \`output\` (dstack's output verbatim), \`next\` (the next step, if there is one), \`code\` (of an error) and the facts below.
 Unknown facts are omitted.
+
+\`project\` defaults to the configured project.
 
 \`outcome\` is one of:
 

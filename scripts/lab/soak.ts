@@ -37,7 +37,7 @@ try {
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [serverFile],
-    env: { ...serverEnv(sandbox), DSTACK_MCP_LOG_LEVEL: 'error' },
+    env: { ...serverEnv(sandbox), DSTACK_MCP_STRUCTURED: 'on', DSTACK_MCP_LOG_LEVEL: 'error' },
   });
   await client.connect(transport);
   const pid = transport.pid ?? 0;

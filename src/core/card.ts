@@ -53,14 +53,10 @@ export function cardOf(
   return { view: SHOWN_FACTS[use].some((fact) => Object.hasOwn(result.facts, fact)) ? use : 'none' };
 }
 
-/**
- * Returns a tool's `_meta` in the list of tools: the card that shows its results, if one is served. A tool of the card's buttons is
- * always marked as such, so that hosts hide it from the model.
- */
+/** Returns a tool's `_meta` in the list of a client with cards: its results are shown in the card, or it is hidden from the model. */
 export function describeCardUse(
   use: CardUse | undefined,
-  isServed: boolean,
 ): { ui: { resourceUri: string } | { visibility: readonly string[] } } | undefined {
   if (use === 'buttons') return { ui: { visibility: ['app'] } };
-  return use === undefined || !isServed ? undefined : { ui: { resourceUri: CARD_URI } };
+  return use === undefined ? undefined : { ui: { resourceUri: CARD_URI } };
 }

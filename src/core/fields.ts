@@ -12,13 +12,14 @@ export const resourceName = z
     'a dstack name: 2 to 41 lowercase letters, digits and hyphens, starting with a letter',
   );
 
-export const project = z.string().min(1).max(100).optional().describe('Defaults to the configured project');
+/** Defaults to the configured project. Eleven tools have it, so the list doesn't describe it. */
+export const project = z.string().min(1).max(100).optional();
 
 /** Flags of the installed CLI without a field in the tool, by long name. Each is checked against `--help`. */
 export const extraFlags = z
   .record(z.string(), z.unknown())
   .optional()
-  .describe('Other documented flags, for example {"--spot":true}; help shows them');
+  .describe('More flags: {"--spot":true}; see help');
 
 /** Fields for what a user says about the machine, alike for plan and offer. */
 export const choices = {
@@ -60,4 +61,4 @@ export const nextState = z.enum(['ready', 'running', 'finished']).optional();
 
 export const configurationFile = z.string().min(1).max(4096).describe('Path of a *.dstack.yml in the workspace');
 
-export const confirmationToken = z.string().min(1).max(100).describe('Confirmation token returned by the preview');
+export const confirmationToken = z.string().min(1).max(100).describe('From the preview');

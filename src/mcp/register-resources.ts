@@ -5,6 +5,7 @@ import {
   ResourceTemplate,
 } from '@modelcontextprotocol/server';
 import type { McpServer, ReadResourceResult, ServerContext } from '@modelcontextprotocol/server';
+import type { SkillCatalog } from '@modelcontextprotocol/server/ext/skills';
 import { loadSkills } from '@modelcontextprotocol/server/ext/skills/node';
 import { readFile } from 'node:fs/promises';
 import { CARD_MIME_TYPE, CARD_URI } from '../core/card.ts';
@@ -18,8 +19,8 @@ import { skillsFolder } from '../settings/bundled-files.ts';
 /** Registers every resource. Its content comes from a tool call, with every check of such a call. */
 export function registerResources(server: McpServer, completions: Completions, call: ReadThroughTool): void {
   for (const definition of RESOURCES) {
-    const { name, uri, variable, title, description } = definition;
-    const config = { title, description, mimeType: definition.verbatim ?? 'text/plain' };
+    const { name, uri, variable } = definition;
+    const config = describeResource(definition);
     if (variable === undefined) {
       server.registerResource(name, uri, config, (url, context) => read(definition, '', { url, context, call }));
       continue;
@@ -36,6 +37,18 @@ export function registerResources(server: McpServer, completions: Completions, c
       return read(definition, found.value, { url, context, call });
     });
   }
+}
+
+function describeResource({
+  title,
+  description,
+  verbatim,
+}: Pick<ResourceDefinition, 'title' | 'description' | 'verbatim'>): {
+  title: string;
+  description: string;
+  mimeType: string;
+} {
+  return { title, description, mimeType: verbatim ?? 'text/plain' };
 }
 
 interface Reading {
@@ -70,34 +83,55 @@ const withoutCommand = (output: unknown): string => String(output).replace(/^\$ 
 /** The page may load, frame and connect to nothing: it contains everything it needs. The clipboard is for its copy buttons. */
 const CARD_PAGE_META = { ui: { csp: {}, permissions: { clipboardWrite: {} }, prefersBorder: true } };
 
+const CARD = {
+  title: 'dstack card',
+  description: 'Shows a plan with Approve and Decline, runs, and offers',
+  mimeType: CARD_MIME_TYPE,
+  _meta: CARD_PAGE_META,
+};
+
 /** Registers the card's page. It contains no data: its data comes with each result. */
 export function registerCard(server: McpServer, file: string): void {
-  server.registerResource(
-    'card',
-    CARD_URI,
-    {
-      title: 'dstack card',
-      description: 'Shows a plan with Approve and Decline, runs, and offers',
-      mimeType: CARD_MIME_TYPE,
-      _meta: CARD_PAGE_META,
-    },
-    async () => ({
-      contents: [
-        { uri: CARD_URI, mimeType: CARD_MIME_TYPE, text: await readFile(file, 'utf8'), _meta: CARD_PAGE_META },
-      ],
-    }),
-  );
+  server.registerResource('card', CARD_URI, CARD, async () => ({
+    contents: [{ uri: CARD_URI, mimeType: CARD_MIME_TYPE, text: await readFile(file, 'utf8'), _meta: CARD_PAGE_META }],
+  }));
+}
+
+/** Lists the resources for each client: a host without cards would offer the card's page to its model. */
+export function listResources(
+  server: McpServer,
+  showsCards: (context: ServerContext) => boolean,
+  skills: SkillCatalog | undefined,
+): void {
+  server.server.setRequestHandler('resources/list', (_request, context) => ({
+    resources: [
+      ...RESOURCES.filter(({ variable }) => variable === undefined).map(({ name, uri, ...definition }) => ({
+        name,
+        uri,
+        ...describeResource(definition),
+      })),
+      ...(showsCards(context) ? [{ name: 'card', uri: CARD_URI, ...CARD }] : []),
+      ...(skills?.entries ?? []).map(({ uri, frontmatter: { name, description } }) => ({
+        name,
+        uri,
+        description,
+        mimeType: 'text/markdown',
+      })),
+    ],
+  }));
 }
 
 /** Registers the skills for agents (SEP-2640). Without them, the server works as usual. */
-export async function registerSkills(server: McpServer, log: Log): Promise<void> {
+export async function registerSkills(server: McpServer, log: Log): Promise<SkillCatalog | undefined> {
   try {
     const skills = await loadSkills(skillsFolder(), {
       strict: true,
       onWarning: (warning) => log.warn({ warning }, 'skill'),
     });
     skills.attach(server);
+    return skills;
   } catch (error) {
     log.warn({ err: error }, 'no skills');
+    return undefined;
   }
 }

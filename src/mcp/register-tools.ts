@@ -15,10 +15,9 @@ import type {
 import * as z from 'zod';
 import type { CallOutcome } from '../tool/call-tool.ts';
 import type { CallContext } from '../tool/tool-context.ts';
-import { CARD_META, describeCardUse } from '../core/card.ts';
-import { isRecord } from '../core/is-record.ts';
+import { CARD_META } from '../core/card.ts';
 import { readClientCapabilities } from './client-capabilities.ts';
-import { annotationsOf, outputSchema } from '../tool/tool.ts';
+import { listTools } from './tool-list.ts';
 import type { Answer, Question } from '../core/report.ts';
 import type { AnyTool } from '../tool/tool.ts';
 
@@ -38,135 +37,75 @@ export interface ToolServices {
   readonly server: McpServer;
   readonly states: RequestStateCodec<QuestionState>;
   readonly cardIsServed: boolean;
+  /** The operator wants structured content in every result that the protocol allows it in. */
+  readonly wantsStructured: boolean;
 }
 
-/** Registers one tool. */
-export function registerTool(tool: AnyTool, { call, server, states, cardIsServed }: ToolServices): void {
-  const meta = describeCardUse(tool.card, cardIsServed);
+/** Registers the tools, and their list for each client. */
+export function registerTools(tools: readonly AnyTool[], services: ToolServices): void {
+  for (const tool of tools) registerTool(tool, services);
+  services.server.server.setRequestHandler('tools/list', (_request, context) => {
+    const { showsCards, structured } = readClient(services, context);
+    return { tools: listTools(tools, { cards: showsCards, structured }) };
+  });
+}
+
+function registerTool(tool: AnyTool, services: ToolServices): void {
+  const { call, server, states } = services;
   server.registerTool(
     tool.name,
-    {
-      title: tool.title,
-      description: tool.description,
-      inputSchema: listInput(tool.input),
-      outputSchema: listOutput(outputSchema(tool)),
-      annotations: annotationsOf(tool),
-      ...(meta === undefined ? {} : { _meta: meta }),
-    },
+    { description: tool.description, inputSchema: uncheckedInput(tool.input) },
     async (raw: unknown, context: ServerContext): Promise<CallToolResult | InputRequiredResult> => {
-      const capabilities = readClientCapabilities(declaredBy(server, context));
+      const { showsForms, showsCards, structured } = readClient(services, context);
       const result = await call(tool, raw, {
-        canAskPerson: capabilities.showsForms,
-        canShowCard: capabilities.showsCards && cardIsServed,
+        canAskPerson: showsForms,
+        canShowCard: showsCards,
         ...readContext(tool, context),
       });
       if (result.kind === 'question')
         return ask(result, await states.mint({ nonce: result.nonce, tool: tool.name }, context));
       return {
         content: [{ type: 'text', text: result.text }],
-        structuredContent: result.structured,
         isError: result.isError,
-        ...(result.card === undefined ? {} : { _meta: { [CARD_META]: result.card } }),
+        ...(structured ? { structuredContent: result.structured } : {}),
+        // Hosts give their cards `_meta`, and their models the text alone.
+        ...(showsCards ? { _meta: { [CARD_META]: { ...result.card, facts: result.structured } } } : {}),
       };
     },
   );
+}
+
+/** Leaves the check of the arguments to the tool call, whose error names the valid fields and the next step. */
+const uncheckedInput = (schema: z.ZodObject): StandardSchemaWithJSON => ({
+  '~standard': {
+    version: 1,
+    vendor: 'dstack-mcp',
+    validate: (value) => ({ value }),
+    jsonSchema: { input: () => z.toJSONSchema(schema, { io: 'input' }), output: () => z.toJSONSchema(schema) },
+  },
+});
+
+/** The protocol versions before this one have no structured content: a client may pass on what it doesn't know. */
+const FIRST_WITH_STRUCTURED = '2025-06-18';
+
+/** Returns what the client of one request can show, and whether it gets structured content. */
+export function readClient(
+  { server, cardIsServed, wantsStructured }: Pick<ToolServices, 'server' | 'cardIsServed' | 'wantsStructured'>,
+  context: ServerContext,
+): { readonly showsForms: boolean; readonly showsCards: boolean; readonly structured: boolean } {
+  const { showsForms, showsCards } = readClientCapabilities(declaredBy(server, context));
+  const version = server.server.getNegotiatedProtocolVersion() ?? '';
+  return {
+    showsForms,
+    showsCards: showsCards && cardIsServed,
+    structured: wantsStructured && version >= FIRST_WITH_STRUCTURED,
+  };
 }
 
 /** Returns the declared capabilities: per connection in protocol 2025-11-25, per request in 2026-07-28. */
 function declaredBy(server: McpServer, { mcpReq }: ServerContext): unknown {
   const envelope: Readonly<Record<string, unknown>> = mcpReq.envelope ?? {};
   return server.server.getClientCapabilities() ?? envelope[CLIENT_CAPABILITIES_META_KEY];
-}
-
-/** Lists the input schema but leaves the check to the tool call, whose error names the valid fields and the next step. */
-function listInput(schema: z.ZodObject): StandardSchemaWithJSON {
-  return listed(schema, (value) => ({ value }));
-}
-
-/** Lists the output schema; results are checked against the full one. */
-function listOutput(schema: z.ZodObject): StandardSchemaWithJSON {
-  return listed(schema, (value) => schema['~standard'].validate(value));
-}
-
-function listed(
-  schema: z.ZodObject,
-  validate: StandardSchemaWithJSON['~standard']['validate'],
-): StandardSchemaWithJSON {
-  const convert = (io: 'input' | 'output') => (): Record<string, unknown> =>
-    compactSchema(z.toJSONSchema(schema, { io }), io);
-  return {
-    '~standard': {
-      version: 1,
-      vendor: 'dstack-mcp',
-      validate,
-      jsonSchema: { input: convert('input'), output: convert('output') },
-    },
-  };
-}
-
-type JsonSchema = Readonly<Record<string, unknown>>;
-
-/** Keys without information for a model, which gets the list in every conversation. Gemini rejects exclusive bounds. */
-const OMITTED_KEYS: ReadonlySet<string> = new Set([
-  '$schema',
-  'exclusiveMinimum',
-  'exclusiveMaximum',
-  'propertyNames',
-  'minLength',
-  'maxLength',
-  'minItems',
-  'maxItems',
-]);
-
-/**
- * Shortens a JSON schema for the list of tools: drops what costs tokens and adds little, such as length limits and defaults. Output
- * schemas keep only their first level. Arguments and results are checked against the full schema.
- */
-function compactSchema(schema: JsonSchema, side: 'input' | 'output'): Record<string, unknown> {
-  return side === 'input' ? compactInput(schema) : compactOutput(schema);
-}
-
-function compactInput(schema: JsonSchema): Record<string, unknown> {
-  const entries = Object.entries(schema).filter(
-    ([key, value]) => !OMITTED_KEYS.has(key) && !isSafeIntegerBound(key, value) && !isAnythingGoes(key, value),
-  );
-  return Object.fromEntries(entries.map(([key, value]) => [key, compactValue(value)]));
-}
-
-function compactValue(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(compactValue);
-  return isRecord(value) ? compactInput(value) : value;
-}
-
-// zod adds the bounds of JavaScript's safe integers to every integer.
-const isSafeIntegerBound = (key: string, value: unknown): boolean =>
-  (key === 'maximum' || key === 'minimum') && typeof value === 'number' && Math.abs(value) === Number.MAX_SAFE_INTEGER;
-
-// An object allows any property by default.
-const isAnythingGoes = (key: string, value: unknown): boolean =>
-  key === 'additionalProperties' && isRecord(value) && Object.keys(value).length === 0;
-
-/** Only refusals have it, next to the same in words: useless in the list. */
-const UNLISTED_FACT = 'code';
-
-function compactOutput(schema: JsonSchema): Record<string, unknown> {
-  const properties = isRecord(schema['properties']) ? schema['properties'] : {};
-  const required = schema['required'];
-  return {
-    type: 'object',
-    properties: Object.fromEntries(
-      Object.entries(properties)
-        .filter(([name]) => name !== UNLISTED_FACT)
-        .map(([name, value]) => [name, compactFact(value)]),
-    ),
-    ...(Array.isArray(required) ? { required } : {}),
-  };
-}
-
-function compactFact(value: unknown): unknown {
-  if (!isRecord(value)) return value;
-  const { type, description } = value;
-  return { type, ...(typeof description === 'string' ? { description } : {}) };
 }
 
 /** Request ids are chosen by the client and may be long; the log needs only the start. */

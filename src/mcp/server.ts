@@ -15,8 +15,8 @@ import { LineLimit } from './line-limit.ts';
 import { createReadThroughTool, toRunSnapshot } from './read-through-tool.ts';
 import type { ReadThroughTool } from './read-through-tool.ts';
 import { registerPrompts } from './register-prompts.ts';
-import { registerCard, registerResources, registerSkills } from './register-resources.ts';
-import { registerTool } from './register-tools.ts';
+import { listResources, registerCard, registerResources, registerSkills } from './register-resources.ts';
+import { readClient, registerTools } from './register-tools.ts';
 import type { CallTool, QuestionState } from './register-tools.ts';
 import { runOfUri, uriOfRun } from './resource-definitions.ts';
 import { createSubscriptionListener, registerSubscriptions } from './subscriptions.ts';
@@ -161,6 +161,7 @@ export function createServerFactory(app: App, tools: readonly AnyTool[], signal:
     watch,
     // Without the file, everything else works: clients are asked as if they showed no cards.
     cardFile: app.settings.card === 'off' ? undefined : findCardFile(),
+    wantsStructured: app.settings.structured,
     // Shared by all servers: an answer may arrive at another server than the one that asked.
     states: createRequestStateCodec<QuestionState>({ key: randomBytes(32), ttlSeconds: ANSWER_TTL_SECONDS }),
     warmUp: () => app.warmUp(),
@@ -187,6 +188,7 @@ interface ServerServices extends Pick<App, 'log'> {
   readonly read: ReadThroughTool;
   readonly watch: RunWatch;
   readonly cardFile: string | undefined;
+  readonly wantsStructured: boolean;
   readonly states: RequestStateCodec<QuestionState>;
 }
 
@@ -205,11 +207,13 @@ async function createServer(services: ServerServices): Promise<McpServer> {
       requestState: { verify: (state, context) => states.verify(state, context) },
     },
   );
-  for (const tool of services.tools) registerTool(tool, { ...services, server, cardIsServed: cardFile !== undefined });
+  const toolServices = { ...services, server, cardIsServed: cardFile !== undefined };
+  registerTools(services.tools, toolServices);
   registerResources(server, completions, services.read);
   if (cardFile !== undefined) registerCard(server, cardFile);
   registerPrompts(server, completions, services.warmUp);
   server.server.onclose = registerSubscriptions(server, services.watch);
-  await registerSkills(server, services.log);
+  const skills = await registerSkills(server, services.log);
+  listResources(server, (context) => readClient(toolServices, context).showsCards, skills);
   return server;
 }

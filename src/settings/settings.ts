@@ -102,6 +102,15 @@ const SETTINGS = {
     shown: 'auto',
     read: z.enum(['auto', 'off']),
   },
+  structured: {
+    option: '--structured',
+    value: '[on|off]',
+    env: 'DSTACK_MCP_STRUCTURED',
+    meaning:
+      'add structured content to results, for programs; most clients show a model that instead of the text: on, off',
+    shown: 'off',
+    read: onOff,
+  },
   warm: {
     option: '--warm',
     value: '[on|off]',
@@ -168,6 +177,7 @@ export interface Settings {
   readonly maxPrice: number | undefined;
   readonly dialog: 'auto' | 'off';
   readonly card: 'auto' | 'off';
+  readonly structured: boolean;
   readonly warm: 'on' | 'off' | 'spare';
   readonly envFiles: EnvFilesMode;
   readonly timeoutMs: number;
@@ -227,6 +237,7 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
     maxPrice: read(SETTINGS.maxPrice),
     dialog: read(SETTINGS.dialog) ?? 'auto',
     card: read(SETTINGS.card) ?? 'auto',
+    structured: read(SETTINGS.structured) ?? false,
     warm: read(SETTINGS.warm) ?? 'on',
     envFiles: read(SETTINGS.envFiles) ?? 'ask',
     timeoutMs: (read(SETTINGS.timeout) ?? 45) * 1000,

@@ -157,7 +157,7 @@ test('a click stops a run; aborting it requires its name', async () => {
     await waitForRun(client, name, 'running');
   }
   const seen = await client.call('get', { name: first.name });
-  expect(seen.card).toEqual({ view: 'run' });
+  expect(seen.card).toMatchObject({ view: 'run' });
 
   const abort = await client.call('stop', { run: first.name, abort: true });
   expect(cardOf(abort)).toMatchObject({ tool: 'stop', operation: 'abort', nameToType: first.name });
@@ -199,16 +199,16 @@ test('the card of a plan has the offers, machines and duration that determine it
 test('each result has the view for its card, and a refused or empty one has none', async () => {
   const client = await cardClient();
   const views = async (tool: string, input: Record<string, unknown> = {}): Promise<unknown> =>
-    (await client.call(tool, input)).card;
-  expect(await views('ps')).toEqual({ view: 'runs' });
-  expect(await views('offer')).toEqual({ view: 'offers' });
-  expect(await views('offer', { group_by: ['gpu'] })).toEqual({ view: 'offers' });
-  const none = { view: 'none' };
-  expect(await views('get', { name: 'nothing-here' })).toEqual(none);
-  expect(await views('get', { name: 'nothing-here', type: 'volume' })).toEqual(none);
-  expect(await views('stop', { run: 'nothing-here' })).toEqual(none);
-  expect(await views('ps', { last: 0 })).toEqual(none);
-  expect(await views('plan', { file: await home.write('blocked.dstack.yml', { type: 'task' }) })).toEqual(none);
+    (await client.call(tool, input)).card?.['view'];
+  expect(await views('ps')).toBe('runs');
+  expect(await views('offer')).toBe('offers');
+  expect(await views('offer', { group_by: ['gpu'] })).toBe('offers');
+  const none = 'none';
+  expect(await views('get', { name: 'nothing-here' })).toBe(none);
+  expect(await views('get', { name: 'nothing-here', type: 'volume' })).toBe(none);
+  expect(await views('stop', { run: 'nothing-here' })).toBe(none);
+  expect(await views('ps', { last: 0 })).toBe(none);
+  expect(await views('plan', { file: await home.write('blocked.dstack.yml', { type: 'task' }) })).toBe(none);
   // Not shown in a card.
   expect(await views('fleet')).toBeUndefined();
 });

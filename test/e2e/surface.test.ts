@@ -1,83 +1,77 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
-import * as z from 'zod';
-import { annotationsOf } from '../../src/tool/tool.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { listTools } from '../../src/mcp/tool-list.ts';
+import type { ListedFor } from '../../src/mcp/tool-list.ts';
 import { tools } from '../../tools/index.ts';
+import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, connect } from '../support/connect.ts';
-import type { ClientKind } from '../support/connect.ts';
+import type { ClientKind, TestClient } from '../support/connect.ts';
+import { startRawServer } from '../support/raw-server.ts';
+import { until } from '../support/wait.ts';
 
-const listedTool = z.looseObject({
-  name: z.string(),
-  title: z.string(),
-  description: z.string(),
-  inputSchema: z.looseObject({ type: z.literal('object'), properties: z.record(z.string(), z.unknown()).optional() }),
-  outputSchema: z.looseObject({ type: z.literal('object'), properties: z.record(z.string(), z.unknown()) }),
-  annotations: z.record(z.string(), z.unknown()),
-});
-
-const lists = new Map<ClientKind, readonly Record<string, unknown>[]>();
-let listed: readonly Record<string, unknown>[];
+const atEnd = collectEnds(afterAll);
+let env: Readonly<Record<string, string>>;
 
 beforeAll(async () => {
   const home = await mkdtemp(path.join(tmpdir(), 'surface-'));
-  // No dstack anywhere: the list doesn't wait for it.
-  const env = { HOME: home, PATH: '/nonexistent', DSTACK_MCP_CLI: path.join(home, 'none'), DSTACK_MCP_DIALOG: 'off' };
-  const ends: (() => Promise<void>)[] = [];
-  try {
-    for (const kind of CLIENTS) {
-      const client = await connect({ kind, env, atEnd: (end) => ends.push(end) });
-      lists.set(kind, await client.listTools());
-    }
-    listed = lists.get(CLIENTS[0]) ?? [];
-  } finally {
-    await Promise.all(ends.map((end) => end()));
-    await rm(home, { recursive: true, force: true, maxRetries: 3 });
-  }
+  atEnd(() => rm(home, { recursive: true, force: true, maxRetries: 3 }));
+  // No dstack anywhere: the lists don't wait for it.
+  env = { HOME: home, PATH: '/nonexistent', DSTACK_MCP_CLI: path.join(home, 'none'), DSTACK_MCP_DIALOG: 'off' };
 });
 
-test('the list of tools matches the snapshot', async () => {
-  // Changed on purpose? npx vitest run --project e2e test/e2e/surface.test.ts -u, and add it to CHANGELOG.md.
-  await expect(`${JSON.stringify(listed, undefined, 2)}\n`).toMatchFileSnapshot(
-    '../fixtures/snapshots/tools-list.json',
+const CASES: readonly ListedFor[] = [
+  { cards: false, structured: false },
+  { cards: true, structured: false },
+  { cards: false, structured: true },
+];
+
+describe.each(CLIENTS)('with the %s', (kind: ClientKind) => {
+  describe.each(CASES)('cards: $cards, structured: $structured', ({ cards, structured }) => {
+    let client: TestClient;
+    beforeAll(async () => {
+      client = await connect({ env, kind, showsCards: cards, structured, atEnd });
+    });
+
+    test('the tools are those for this client', async () => {
+      expect(await client.listTools()).toEqual(listTools(tools, { cards, structured }));
+    });
+
+    test('the card’s page is listed only for clients with cards', async () => {
+      const listed = JSON.stringify(await client.features.listResources());
+      expect(listed.includes('ui://dstack/card')).toBe(cards);
+      expect(listed).toContain('dstack://runs');
+      expect(listed).toContain('skill://dstack/SKILL.md');
+    });
+
+    test('the text is the result: structured content only if the operator wants it, and facts for the card', async () => {
+      const { text, structured: content, card } = await client.call('ps');
+      expect(text).toContain('outcome: failed | code: cli-not-found');
+      const facts = expect.objectContaining({ outcome: 'failed', code: 'cli-not-found' });
+      expect(content).toEqual(structured ? facts : undefined);
+      expect(card).toEqual(cards ? { view: 'none', facts } : undefined);
+    });
+  });
+});
+
+test('a client of a protocol without structured content never gets it, nor a schema for it', async () => {
+  const server = startRawServer({ ...env, DSTACK_MCP_STRUCTURED: 'on' });
+  const capabilities = { extensions: { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } } };
+  const clientInfo = { name: 'old', version: '1.0.0' };
+  server.request(1, 'initialize', { protocolVersion: '2025-03-26', capabilities, clientInfo });
+  server.notify('notifications/initialized');
+  server.request(2, 'tools/list');
+  server.request(3, 'tools/call', { name: 'ps', arguments: {} });
+  const messages = await until(
+    () => Promise.resolve(server.messages()),
+    (all) => [1, 2, 3].every((id) => all.some((message) => message.id === id)),
   );
-});
-
-test('each client gets the same list', () => {
-  for (const kind of CLIENTS) expect(lists.get(kind), kind).toEqual(listed);
-});
-
-test('tools are listed in the order of tools/index.ts', () => {
-  expect(listed.map((tool) => tool['name'])).toEqual(tools.map(({ name }) => name));
-});
-
-test('there are at most 18 tools, and the list fits in 20 KB', () => {
-  expect(tools.length).toBeLessThanOrEqual(18);
-  expect(Buffer.byteLength(JSON.stringify({ tools: listed }))).toBeLessThanOrEqual(20_000);
-});
-
-// test/unit/mcp/hosts.test.ts checks the rules of hosts for schemas.
-test('every tool has a title, a description, a strict input and an output schema', () => {
-  const parsed = z.array(listedTool).parse(listed);
-  for (const { name, title, description, inputSchema, outputSchema } of parsed) {
-    expect(name, name).toMatch(/^[a-z][a-z_]{1,30}$/);
-    expect(title.length, name).toBeGreaterThan(3);
-    expect(description, name).toMatch(/^[A-Z].{40,}\.$/);
-    expect(inputSchema, name).toMatchObject({ additionalProperties: false });
-    expect(outputSchema.properties, name).toMatchObject({ outcome: {}, summary: {}, output: {} });
-  }
-});
-
-test('annotations match tool.effect', () => {
-  const parsed = z.array(listedTool).parse(listed);
-  for (const tool of tools) {
-    const { annotations } = parsed.find(({ name }) => name === tool.name) ?? {};
-    expect(annotations, tool.name).toEqual(annotationsOf(tool));
-    expect(annotations?.['readOnlyHint'], tool.name).toBe(tool.effect === 'read');
-    // Directories require it on every write; for read-only tools it has no meaning.
-    expect(annotations?.['destructiveHint'], tool.name).toBe(tool.effect === 'read' ? undefined : true);
-  }
+  const resultOf = (id: number): string => JSON.stringify(messages.find((message) => message.id === id));
+  expect(resultOf(1)).toContain('"protocolVersion":"2025-03-26"');
+  expect(resultOf(2)).not.toContain('outputSchema');
+  expect(resultOf(3)).toContain('outcome: failed | code: cli-not-found');
+  expect(resultOf(3)).not.toContain('structuredContent');
 });
 
 test('every tool that changes dstack takes a token or a nonce; the others change only this computer', () => {
@@ -87,11 +81,9 @@ test('every tool that changes dstack takes a token or a nonce; the others change
   expect(without.map(({ name }) => name)).toEqual(['attach', 'write_config']);
 });
 
-test('only `decide` is for the buttons of the card: it is listed as such, and takes a nonce', () => {
+test('only `decide` is for the buttons of the card, and takes a nonce', () => {
   const buttons = tools.filter(({ card }) => card === 'buttons');
   expect(buttons.map(({ name, input }) => [name, Object.keys(input.shape)])).toEqual([
     ['decide', ['nonce', 'decision', 'name']],
   ]);
-  const appOnly = listed.filter((tool) => JSON.stringify(tool['_meta'])?.includes('"visibility":["app"]'));
-  expect(appOnly.map(({ name }) => name)).toEqual(['decide']);
 });

@@ -29,7 +29,9 @@ export const agreeing: Person = (message, field) => ({
 export interface Answer {
   readonly isError: boolean;
   readonly text: string;
+  /** The structured content; empty without it. */
   readonly facts: Readonly<Record<string, unknown>>;
+  readonly structured: Readonly<Record<string, unknown>> | undefined;
   /** Data for the card alone. */
   readonly card: Readonly<Record<string, unknown>> | undefined;
 }
@@ -75,6 +77,8 @@ export interface ConnectOptions {
   readonly person?: Person;
   /** The client declares that it shows cards (MCP Apps). */
   readonly showsCards?: boolean;
+  /** Results have structured content, as for programs. Defaults to true. */
+  readonly structured?: boolean;
   readonly args?: readonly string[];
   /** Path of the server. Defaults to the built one. */
   readonly server?: string;
@@ -90,11 +94,17 @@ export async function connect({
   kind = CLIENTS[0],
   person,
   showsCards = false,
+  structured = true,
   args = [],
   server = builtServer,
   atEnd = onTestFinished,
 }: ConnectOptions): Promise<TestClient> {
-  const start = { command: process.execPath, args: [server, ...args], env: { ...env }, stderr: 'pipe' as const };
+  const start = {
+    command: process.execPath,
+    args: [server, ...args],
+    env: { ...(structured ? { DSTACK_MCP_STRUCTURED: 'on' } : {}), ...env },
+    stderr: 'pipe' as const,
+  };
   const means = { person, extensions: showsCards ? CARDS : undefined };
   const client =
     kind === 'older SDK, 2025-11-25' ? await connectOld(start, means) : await connectCurrent(start, kind, means);
@@ -241,5 +251,11 @@ const toolResult = z.looseObject({
 function toAnswer(result: unknown): Answer {
   const { content, structuredContent, isError, _meta } = toolResult.parse(result);
   const text = content.map((block) => block.text ?? '').join('\n');
-  return { isError: isError === true, text, facts: structuredContent ?? {}, card: _meta?.[CARD_META] };
+  return {
+    isError: isError === true,
+    text,
+    facts: structuredContent ?? {},
+    structured: structuredContent,
+    card: _meta?.[CARD_META],
+  };
 }

@@ -24,9 +24,12 @@ export interface RawServer {
   signal(name: NodeJS.Signals): void;
 }
 
-/** Starts the server, and kills it after the test if it still runs. */
+/** Starts the server, whose results have structured content, and kills it after the test if it still runs. */
 export function startRawServer(env: Readonly<Record<string, string>>): RawServer {
-  const child = spawn(process.execPath, [builtServer], { env: { ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [builtServer], {
+    env: { DSTACK_MCP_STRUCTURED: 'on', ...env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     stdout += chunk;

@@ -57,7 +57,7 @@ describeInChromium('the boards', () => {
   test('get shows the run’s page, and addresses open only on a click', async () => {
     const result = await boards.cards.call('get', { name: run });
     await boards.cards.clear();
-    const facts = { ...z.record(z.string(), z.unknown()).parse(result.structuredContent['run']) };
+    const facts = { ...z.record(z.string(), z.unknown()).parse(result.facts['run']) };
     const shown = {
       ...facts,
       name: 'elsewhere',

@@ -22,7 +22,13 @@ describeInChromium('the plan card', () => {
     home = await createTestHome({ atEnd });
     const browser = await openBrowser(atEnd);
     const open = (era: (typeof ERAS)[number], showsCards = true): Promise<Cards> =>
-      openCards({ browser, env: home.env, era, showsCards, atEnd });
+      openCards({
+        browser,
+        env: { DSTACK_MCP_STRUCTURED: showsCards ? 'off' : 'on', ...home.env },
+        era,
+        showsCards,
+        atEnd,
+      });
     const [newer, older, without] = await Promise.all([
       open('2026-07-28'),
       open('2025-11-25'),
@@ -63,10 +69,10 @@ describeInChromium('the plan card', () => {
       expect(await card.getByRole('timer').textContent()).toMatch(/^Expires in (?:9:\d\d|10:00)$/);
       const [, price] =
         /, (\$[\d.]+\/h(?: \(up to \$[\d.]+\/h\))?, at most \$[\d.]+ in [\dhm ]+)\. /.exec(
-          String(plan.structuredContent['summary']),
+          String(plan.facts['summary']),
         ) ?? [];
       expect(await card.getByText('Approve at').textContent()).toBe(`Approve at ${price}?`);
-      expect(JSON.stringify(plan.structuredContent)).not.toContain(String(plan.card?.['nonce']));
+      expect(JSON.stringify(plan.facts)).not.toContain(String(plan.card?.['nonce']));
       expect(await runNames()).not.toContain(name);
 
       await cards.clear();
@@ -97,7 +103,7 @@ describeInChromium('the plan card', () => {
       await cards.card.getByRole('heading', { name: 'Declined' }).waitFor();
       const applied = await cards.client.callTool({
         name: 'apply',
-        arguments: { token: plan.structuredContent['token'] },
+        arguments: { token: plan.facts['token'] },
       });
       expect(applied).toMatchObject({ isError: true });
       expect(await runNames()).not.toContain(name);
@@ -146,11 +152,7 @@ describeInChromium('the plan card', () => {
       const plan = await cards.call('plan', { file });
       const own = await withoutCards.client.callTool({ name: 'plan', arguments: { file } });
       expect(own._meta?.['dstack-mcp/card']).toBeUndefined();
-      for (const nonce of [
-        plan.card?.['nonce'],
-        plan.structuredContent['token'],
-        Object(own.structuredContent).token,
-      ]) {
+      for (const nonce of [plan.card?.['nonce'], plan.facts['token'], Object(own.structuredContent)['token']]) {
         const decided = await withoutCards.client.callTool({
           name: 'decide',
           arguments: { nonce, decision: 'approve' },

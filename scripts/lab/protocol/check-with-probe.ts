@@ -31,7 +31,13 @@ export async function checkWithProbe({ cacheFolder, serverFile, env, workspace, 
   const { stdout, failed } = await execa(
     path.join(programs, 'amagi-mcp-probe'),
     [...options, ...skipped, '--', process.execPath, serverFile],
-    { env, extendEnv: false, stdin: 'ignore', reject: false, timeout: 400_000 },
+    {
+      env: { ...env, DSTACK_MCP_STRUCTURED: 'on' },
+      extendEnv: false,
+      stdin: 'ignore',
+      reject: false,
+      timeout: 400_000,
+    },
   );
   if (failed) throw new Error(stdout);
   return stdout.trim().split('\n').at(-1) ?? '';

@@ -17,7 +17,7 @@ declare global {
 /** A tool result with its card data. */
 export interface CardResult {
   readonly isError?: boolean | undefined;
-  readonly structuredContent: Record<string, unknown>;
+  readonly facts: Record<string, unknown>;
   readonly card: Record<string, unknown> | undefined;
   readonly raw: unknown;
 }
@@ -41,13 +41,15 @@ export interface Cards {
 
 const toolResult = z.looseObject({
   isError: z.boolean().optional(),
-  structuredContent: z.record(z.string(), z.unknown()),
-  _meta: z.looseObject({ 'dstack-mcp/card': z.record(z.string(), z.unknown()).optional() }).optional(),
+  _meta: z
+    .looseObject({ 'dstack-mcp/card': z.looseObject({ facts: z.record(z.string(), z.unknown()) }).optional() })
+    .optional(),
 });
 
 function readCardResult(raw: unknown): CardResult {
-  const { isError, structuredContent, _meta } = toolResult.parse(raw);
-  return { isError, structuredContent, card: _meta?.['dstack-mcp/card'], raw };
+  const { isError, _meta } = toolResult.parse(raw);
+  const card = _meta?.['dstack-mcp/card'];
+  return { isError, facts: card?.facts ?? {}, card, raw };
 }
 
 export interface OpenCardsOptions {

@@ -39,12 +39,9 @@ test('a result without a card has no card data, and never a pending change', () 
   }
 });
 
-test('tools name the card if it is served, and the tool of its buttons is always hidden from the model', () => {
-  for (const use of ['change', 'runs', 'run', 'offers'] satisfies CardUse[]) {
-    expect(describeCardUse(use, true)).toEqual({ ui: { resourceUri: 'ui://dstack/card' } });
-    expect(describeCardUse(use, false)).toBeUndefined();
-  }
-  expect(describeCardUse('buttons', true)).toEqual({ ui: { visibility: ['app'] } });
-  expect(describeCardUse('buttons', false)).toEqual({ ui: { visibility: ['app'] } });
-  expect(describeCardUse(undefined, true)).toBeUndefined();
+test('tools name the card that shows their results, and the tool of its buttons is hidden from the model', () => {
+  for (const use of ['change', 'runs', 'run', 'offers'] satisfies CardUse[])
+    expect(describeCardUse(use)).toEqual({ ui: { resourceUri: 'ui://dstack/card' } });
+  expect(describeCardUse('buttons')).toEqual({ ui: { visibility: ['app'] } });
+  expect(describeCardUse(undefined)).toBeUndefined();
 });

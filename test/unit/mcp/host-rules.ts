@@ -185,10 +185,10 @@ export const HOST_RULES: readonly HostRule[] = [
 export const MAX_NAME_CHARACTERS = 60;
 
 /** Returns every schema of a tool, nested ones included. */
-export function placesOf(tool: { name: string; inputSchema: Json; outputSchema: Json }): Place[] {
+export function placesOf(tool: { name: string; inputSchema: Json; outputSchema?: Json }): Place[] {
   return [
     ...below(tool.inputSchema, { path: `${tool.name}.inputSchema`, side: 'input', isRoot: true }),
-    ...below(tool.outputSchema, { path: `${tool.name}.outputSchema`, side: 'output', isRoot: true }),
+    ...below(tool.outputSchema ?? {}, { path: `${tool.name}.outputSchema`, side: 'output', isRoot: true }),
   ];
 }
 

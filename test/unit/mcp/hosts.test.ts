@@ -1,22 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { beforeAll, describe, expect, test } from 'vitest';
-import * as z from 'zod';
+import { describe, expect, test } from 'vitest';
+import { listTools } from '../../../src/mcp/tool-list.ts';
+import { tools } from '../../../tools/index.ts';
 import { HOST_RULES, MAX_NAME_CHARACTERS, placesOf } from './host-rules.ts';
-import type { Place } from './host-rules.ts';
-import { fixture } from '../../support/paths.ts';
 
-const schema = z.record(z.string(), z.unknown());
-const list = z.array(z.object({ name: z.string(), inputSchema: schema, outputSchema: schema }));
-
-let tools: z.output<typeof list>;
-let places: readonly Place[];
-
-beforeAll(async () => {
-  // test/unit/surface.test.ts checks this list.
-  const file = fixture('snapshots', 'tools-list.json');
-  tools = list.parse(JSON.parse(await readFile(file, 'utf8')));
-  places = tools.flatMap(placesOf);
-});
+const listed = listTools(tools, { cards: true, structured: true });
+const places = listed.flatMap(placesOf);
 
 describe.each(HOST_RULES)('$host', ({ rule, source, isBrokenBy }) => {
   test(`accepts the list: ${rule}`, () => {
@@ -28,7 +16,7 @@ describe.each(HOST_RULES)('$host', ({ rule, source, isBrokenBy }) => {
 });
 
 test('server and tool name together are short enough for Cursor', () => {
-  const longest = Math.max(...tools.map(({ name }) => name.length));
+  const longest = Math.max(...listed.map(({ name }) => name.length));
   expect('dstack-mcp'.length + longest).toBeLessThanOrEqual(MAX_NAME_CHARACTERS);
 });
 

@@ -1,0 +1,107 @@
+import * as z from 'zod';
+import { describeCardUse } from '../core/card.ts';
+import { isRecord } from '../core/is-record.ts';
+import { annotationsOf, outputSchema } from '../tool/tool.ts';
+import type { AnyTool } from '../tool/tool.ts';
+
+/** The parts of the list that depend on the client. */
+export interface ListedFor {
+  /** The client shows cards: their buttons' tool and their page are listed. */
+  readonly cards: boolean;
+  /** Results have structured content, which an output schema describes. */
+  readonly structured: boolean;
+}
+
+/** A tool as `tools/list` returns it. */
+export interface ListedTool {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly inputSchema: JsonSchema & { readonly type: 'object' };
+  readonly outputSchema?: JsonSchema & { readonly type: 'object' };
+  readonly annotations: ReturnType<typeof annotationsOf>;
+  readonly _meta?: Record<string, unknown>;
+}
+
+type JsonSchema = Record<string, unknown>;
+
+/** Lists the tools for one client: a model reads the list in every conversation, so it has nothing that this client can't use. */
+export const listTools = (tools: readonly AnyTool[], { cards, structured }: ListedFor): ListedTool[] =>
+  tools
+    .filter(({ card }) => cards || card !== 'buttons')
+    .map((tool) => {
+      const meta = cards ? describeCardUse(tool.card) : undefined;
+      return {
+        name: tool.name,
+        title: tool.title,
+        description: tool.description,
+        inputSchema: openObject(compactInput(z.toJSONSchema(tool.input, { io: 'input' }))),
+        ...(structured ? { outputSchema: compactOutput(z.toJSONSchema(outputSchema(tool), { io: 'output' })) } : {}),
+        annotations: annotationsOf(tool),
+        ...(meta === undefined ? {} : { _meta: meta }),
+      };
+    });
+
+/** Some hosts add keys to an input, and pass them on. Other unknown keys are refused by the call, in this server's words. */
+function openObject({ additionalProperties: _closed, ...schema }: JsonSchema): JsonSchema & { type: 'object' } {
+  return { ...schema, type: 'object' };
+}
+
+/** Keys that say little to a model: the error of a wrong call says what is allowed. Gemini rejects exclusive bounds. */
+const OMITTED_KEYS: ReadonlySet<string> = new Set([
+  '$schema',
+  'exclusiveMinimum',
+  'exclusiveMaximum',
+  'propertyNames',
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+  'pattern',
+  'minimum',
+]);
+
+/** Drops what costs tokens and adds little, such as length limits. Arguments are checked against the full schema. */
+function compactInput(schema: JsonSchema): JsonSchema {
+  const entries = Object.entries(schema).filter(
+    ([key, value]) => !OMITTED_KEYS.has(key) && !isSafeIntegerBound(key, value) && !isAnythingGoes(key, value),
+  );
+  return Object.fromEntries(entries.map(([key, value]) => [key, compactValue(value)]));
+}
+
+function compactValue(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(compactValue);
+  return isRecord(value) ? compactInput(value) : value;
+}
+
+// zod adds the bounds of JavaScript's safe integers to every integer.
+const isSafeIntegerBound = (key: string, value: unknown): boolean =>
+  (key === 'maximum' || key === 'minimum') && typeof value === 'number' && Math.abs(value) === Number.MAX_SAFE_INTEGER;
+
+// An object allows any property by default.
+const isAnythingGoes = (key: string, value: unknown): boolean =>
+  key === 'additionalProperties' && isRecord(value) && Object.keys(value).length === 0;
+
+/** Only refusals have it, next to the same in words: useless in the list. */
+const UNLISTED_FACT = 'code';
+
+/** Keeps only the first level of an output schema. */
+function compactOutput(schema: JsonSchema): JsonSchema & { type: 'object' } {
+  const properties = isRecord(schema['properties']) ? schema['properties'] : {};
+  const required = schema['required'];
+  return {
+    type: 'object',
+    properties: Object.fromEntries(
+      Object.entries(properties)
+        .filter(([name]) => name !== UNLISTED_FACT)
+        .map(([name, value]) => [name, compactFact(value)]),
+    ),
+    ...(Array.isArray(required) ? { required } : {}),
+  };
+}
+
+function compactFact(value: unknown): unknown {
+  if (!isRecord(value)) return value;
+  const { type, description } = value;
+  return { type, ...(typeof description === 'string' ? { description } : {}) };
+}
