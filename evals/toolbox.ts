@@ -3,6 +3,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { dynamicTool, jsonSchema } from 'ai';
 import type { ToolSet } from 'ai';
 import { execa } from 'execa';
+import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import type { ToolCall } from './task.ts';
 import type { World } from './world.ts';
@@ -20,6 +21,7 @@ export interface Toolbox {
 }
 
 const CALL_LIMIT_MS = 300_000;
+const READING_MS = 1_000;
 
 const toolResult = z.object({
   content: z.array(z.looseObject({ text: z.string().optional() })),
@@ -44,15 +46,17 @@ export async function openServerTools(world: World, approves: boolean): Promise<
   const client = new Client({ name: 'evals', version: '1.0.0' }, { capabilities: { elicitation: { form: {} } } });
   const calls: ToolCall[] = [];
   const forms: string[] = [];
-  client.setRequestHandler('elicitation/create', ({ params }) => {
+  client.setRequestHandler('elicitation/create', async ({ params }) => {
+    // An answer that comes at once doesn't count as a person's.
+    await delay(READING_MS);
     const { message, requestedSchema } = form.parse(params);
     forms.push(message);
-    if (!approves) return Promise.resolve({ action: 'decline' as const });
+    if (!approves) return { action: 'decline' as const };
     const entries = Object.entries(requestedSchema.properties).map(
       ([name, { enum: plain, oneOf }]) =>
         [name, fillField(name, message, plain ?? oneOf?.map((choice) => choice.const))] as const,
     );
-    return Promise.resolve({ action: 'accept' as const, content: Object.fromEntries(entries) });
+    return { action: 'accept' as const, content: Object.fromEntries(entries) };
   });
   await client.connect(
     new StdioClientTransport({ command: process.execPath, args: [serverFile], env: serverEnv(world.sandbox) }),

@@ -39,6 +39,8 @@ const REPEAT_MS = 30_000;
 
 /** Longer than any call takes, except on an overloaded machine. */
 const CALL_TIMEOUT_MS = 180_000;
+/** How long the person of the demo reads a form. */
+const READING_MS = 1_000;
 
 const STEPS: readonly Step[] = [
   { title: 'Which GPUs are available, and what do they cost?', tool: 'offer', arguments: () => ({ max_offers: 8 }) },
@@ -53,7 +55,7 @@ const STEPS: readonly Step[] = [
     until: ({ totalLines }) => totalLines === 3,
   },
   { title: 'Stop it', tool: 'stop', arguments: () => ({ run: 'train' }) },
-  { title: 'Yes, stop it', tool: 'stop', arguments: ({ token }) => ({ token }) },
+  { title: 'Yes, stop it', tool: 'apply', arguments: ({ token }) => ({ token }) },
   { title: 'Has it finished?', tool: 'get', arguments: () => ({ name: 'train', wait_for: 'finished' }) },
   {
     title: 'A flag that dstack does not document is rejected',
@@ -142,9 +144,12 @@ async function connect(sandbox: Sandbox, server: string, print: (line: string) =
     const { params } = request;
     print(indent(`The client asks the person:\n${params.message}`));
     const schema = 'requestedSchema' in params ? params.requestedSchema : undefined;
-    const typed = schema !== undefined && Object.hasOwn(schema.properties, 'name');
-    print(indent(typed ? 'The person types: train' : 'The person clicks: Approve'));
-    return { action: 'accept', content: typed ? { name: 'train' } : { approve: true } };
+    const decision = schema?.properties['decision'];
+    const yes = decision !== undefined && 'enum' in decision ? decision.enum?.at(-1) : undefined;
+    // An answer that comes at once doesn't count as a person's.
+    await delay(READING_MS);
+    print(indent(yes === undefined ? 'The person types: train' : `The person chooses: ${yes}`));
+    return { action: 'accept', content: yes === undefined ? { name: 'train' } : { decision: yes } };
   });
   await client.connect(
     new StdioClientTransport({

@@ -33,6 +33,7 @@ import type { RetryGuard } from './dstack/client/retry-guard.ts';
 import { fenceUntrusted } from './render/untrusted.ts';
 import { createWorkspace } from './safety/files/workspace.ts';
 import type { Workspace } from './safety/files/workspace.ts';
+import { projectFolder } from './settings/settings.ts';
 import type { Settings } from './settings/settings.ts';
 import { createTelemetry } from './observability/telemetry.ts';
 import type { Report } from './core/report.ts';
@@ -43,6 +44,8 @@ export interface App {
   readonly log: Log;
   readonly policy: PolicyWatch;
   readonly workspace: Workspace;
+  /** Makes the client's roots the workspace. */
+  useRoots(folders: readonly string[]): void;
   readonly envFiles: EnvFiles;
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly audit: AuditSink;
@@ -154,6 +157,10 @@ export function createApp({ settings, env, log }: AppOptions): App {
     defaultProject: settings.project,
     readConfig,
     workspace,
+    useRoots(folders) {
+      if (folders.length > 0)
+        workspace.use([...new Set(folders.map((folder) => projectFolder(path.resolve(folder), home)))]);
+    },
     envFiles,
     retryGuard: createRetryGuard(),
     filters: { redact: redactor.redact, fence: fenceUntrusted },

@@ -6,17 +6,17 @@ import { defineTool } from '../src/tool/tool.ts';
 
 export const apply = defineTool({
   name: 'apply',
-  title: 'Apply a plan',
+  title: 'Apply a change',
   description:
-    'Start or submit the approved job, run, cluster or volume, using the confirmation token of its plan. Call only after the user approves. Refuses if anything changed. Returns immediately; follow with get and logs.',
-  effect: 'change',
+    'Start or submit the approved job, run, cluster or volume, or carry out an approved stop or delete, using the confirmation token of its plan. Call only after the user approves.',
+  effect: 'destroy',
   input: z.strictObject({
     token: confirmationToken,
-    wait_for: nextState.describe('Then wait, and return what get does'),
+    wait_for: nextState,
   }),
   facts: z.object({ ...appliedFacts.shape, reached: z.boolean() }),
   async run({ token, wait_for: wanted }, context) {
-    const applied = await context.changes.redeem(token, 'apply');
+    const applied = await context.changes.redeem(token);
     if (wanted === undefined || 'kind' in applied) return applied;
     const { outcome, facts, summary } = applied;
     const { name, kind } = facts.resource ?? {};

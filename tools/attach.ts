@@ -31,7 +31,7 @@ export const attach = defineTool({
     'Connect to a run: SSH into the machine, forward its ports to localhost (Jupyter notebook, web UI), open it in VS Code (vscode) or Cursor. Also lists and stops attachments, not runs.',
   effect: 'change',
   input: z.strictObject({
-    action: z.enum(['start', 'status', 'stop', 'list']).optional().describe('Defaults to start'),
+    action: z.enum(['start', 'status', 'stop', 'list']).optional(),
     run: z.string().max(200).optional().describe('Or id of the attachment'),
     replica: z.int().min(0).optional(),
     job: z.int().min(0).optional(),

@@ -7,7 +7,7 @@ import { defineTool } from '../src/tool/tool.ts';
 
 export const config = defineTool({
   name: 'config',
-  title: 'Validate and scaffold configurations',
+  title: 'Check configurations',
   description:
     "Check and validate YAML configuration (*.dstack.yml, profiles.yml or text) with dstack's own parser. Describe a type or property (`service.scaling`); never guess YAML keys. Start from a commented example. Find and read files.",
   effect: 'read',

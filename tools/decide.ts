@@ -10,9 +10,10 @@ export const decide = defineTool({
   card: 'buttons',
   input: z.strictObject({
     nonce: z.string().min(1).max(100),
-    decision: z.enum(['approve', 'decline']),
+    decision: z.enum(['approve', 'decline', 'shown']).describe('shown: the page is on the screen'),
     name: z.string().max(100).optional(),
   }),
   facts: appliedFacts,
-  run: (input, { changes }) => changes.decide(input),
+  run: async ({ nonce, decision, name }, { changes }) =>
+    decision === 'shown' ? changes.cardShown(nonce) : changes.decide({ nonce, decision, name }),
 });

@@ -6,7 +6,7 @@ export const doctor = defineTool({
   name: 'doctor',
   title: 'Check the setup',
   description:
-    'Check that dstack is set up correctly: executable, version, server, project, ssh, workspace and policy. Each problem comes with a fix. Use it when a call fails for no clear reason.',
+    'Check that dstack is set up correctly: executable, version, server, project, ssh, workspace and policy. Use it when a call fails for no clear reason.',
   effect: 'read',
   input: z.strictObject({}),
   facts: z.object({

@@ -10,8 +10,8 @@ import { defineTool } from '../src/tool/tool.ts';
 
 const input = z.strictObject({
   name: resourceName,
-  type: z.enum(['run', 'volume', 'gateway']).optional().describe('Defaults to run'),
-  wait_for: awaitedState.describe('Wait for this state of a run; ready: a service answers'),
+  type: z.enum(['run', 'volume', 'gateway']).optional(),
+  wait_for: awaitedState.describe('ready: a service answers'),
   full: z.boolean().optional().describe("All of dstack's JSON"),
   project,
 });
@@ -26,9 +26,9 @@ const facts = z.object({
 
 export const get = defineTool({
   name: 'get',
-  title: 'Get a run, volume or gateway',
+  title: 'Get a run',
   description:
-    "Show one run or job in detail: status, why it failed or isn't running, cost so far, service URL. Can wait until it is running or finished. Also volumes and gateways.",
+    "Show one run or job in detail: status, why it failed or isn't running, cost so far, service URL. Can wait until it is running or finished.",
   effect: 'read',
   card: 'run',
   input,

@@ -8,8 +8,8 @@ export const help = defineTool({
   description: "Show the dstack CLI's --help for any command, verbatim. Use it before passing `flags` to another tool.",
   effect: 'read',
   input: z.strictObject({
-    command: z.string().max(100).optional().describe('For example "fleet delete". Lists all commands if omitted'),
-    type: z.string().max(40).optional().describe('For apply: task, service, dev-environment, fleet, volume, gateway'),
+    command: z.string().max(100).optional(),
+    type: z.string().max(40).optional().describe('For apply: task, fleet…'),
   }),
   facts: z.object({ command: z.string() }),
   async run(input, { dstack }) {

@@ -23,7 +23,7 @@ const WITHOUT_PROJECT: ReadonlySet<ListedType> = new Set(['projects']);
 
 export const list = defineTool({
   name: 'list',
-  title: 'List volumes, gateways and more',
+  title: 'List volumes and more',
   description: 'List volumes, gateways, secrets (names only), presets, exports, imports or configured projects.',
   effect: 'read',
   input: z.strictObject({ type: z.enum(TYPES), verbose: z.boolean().optional(), project }),

@@ -39,7 +39,7 @@ export const offer = defineTool({
       .describe('Must include "gpu"'),
     backend: z.array(z.string().max(100)).max(20).optional(),
     region: z.array(z.string().max(100)).max(20).optional(),
-    max_offers: z.int().min(1).max(500).optional().describe('Defaults to 50'),
+    max_offers: z.int().min(1).max(500).optional(),
     project,
     flags: extraFlags,
   }),

@@ -15,7 +15,7 @@ export const plan = defineTool({
     ...choices,
     max_duration: z.string().max(20).optional(),
     project,
-    flags: extraFlags,
+    flags: extraFlags.describe('{"--spot":true}; see help'),
   }),
   facts: changeFacts,
   run: (input, { changes }) =>

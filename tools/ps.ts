@@ -14,16 +14,15 @@ const MOST_LISTED = 100;
 export const ps = defineTool({
   name: 'ps',
   title: 'List runs',
-  description:
-    'List runs (jobs) with status, GPU and price: running, pending in the queue or finished. Without `all`, finished runs are hidden while any run is active.',
+  description: 'List runs (jobs) with status, GPU and price: running, pending in the queue or finished.',
   effect: 'read',
   card: 'runs',
   input: z.strictObject({
     all: z.boolean().optional().describe('Finished ones, too'),
     // dstack's server rejects more than a hundred.
-    last: z.int().min(1).max(100).optional().describe('Only the last N runs, including finished ones'),
+    last: z.int().min(1).max(100).optional().describe('With finished ones'),
     name: z.string().min(1).max(60).optional().describe('Part of the name'),
-    verbose: z.boolean().optional().describe('Include resources, replicas, jobs and errors'),
+    verbose: z.boolean().optional(),
     project,
     flags: extraFlags,
   }),

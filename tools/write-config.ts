@@ -12,7 +12,7 @@ const anyValue = z.unknown().meta({
 
 export const writeConfig = defineTool({
   name: 'write_config',
-  title: 'Write a configuration file',
+  title: 'Write a configuration',
   description:
     'Write, create or edit a YAML configuration file (*.dstack.yml): its whole text, or edits that keep comments. Writes only what dstack finds valid.',
   effect: 'change',

@@ -65,13 +65,28 @@ export function createConsentPanel(options: ConsentPanelOptions): View {
     if (state.kind === 'arming') setState({ kind: 'open' });
   }, ARMING_MS);
   controls.draw(state);
+  const painting = afterPaint(() => void reportShown(options));
   return {
     root: controls.root,
     end() {
+      painting.cancel();
       clearTimeout(arming);
       clock.end();
     },
   };
+}
+
+/** Calls back once the next frame is on the screen; a page that isn't visible has no frames. */
+function afterPaint(painted: () => void): { readonly cancel: () => void } {
+  let frame = requestAnimationFrame(() => {
+    frame = requestAnimationFrame(painted);
+  });
+  return { cancel: () => cancelAnimationFrame(frame) };
+}
+
+/** Tells the server that a person can click here: it waits for a card only once it is shown. */
+async function reportShown({ host, consent: { nonce } }: ConsentPanelOptions): Promise<void> {
+  await host.callTool('decide', { nonce, decision: 'shown' }).catch(() => undefined);
 }
 
 /** Sends the decision with the nonce. A mistyped name leaves the decision open. */

@@ -16,7 +16,7 @@ export function renderToolsPage(
   return `# Tools, resources and prompts
 
 Generated from the code by \`npm run generate\`.
-Clients add the server's name as a prefix to these names.
+Most clients add the server's name as a prefix to these names; for those that don't, \`DSTACK_MCP_TOOL_PREFIX\` adds one.
 
 The result of a tool is its text: what happened, dstack's output verbatim, the facts on one line (\`outcome: done | status: running | …\`), and the next step.
 Most clients show a model the structured content instead of the text, or both, so results have none by default, and the list of tools has no output schemas.
@@ -130,12 +130,9 @@ function describeConfirmation({ effect, input, facts, card }: AnyTool): string {
       ? 'none, it changes nothing. If the change is possible, it returns the token for it.'
       : 'none, it changes nothing.';
   }
-  const token = describeFields(input, 'input').find(({ name }) => name === 'token');
-  if (token === undefined) return 'none: it only affects this computer, nothing in dstack.';
-  const person = 'The user is asked if the client can ask.';
-  return token.required
-    ? `the single-use token from the preview. The plan is checked again before it is executed. ${person}`
-    : `the first call shows what would be lost and returns a single-use token; the second call redeems it. ${person}`;
+  return Object.hasOwn(input.shape, 'token')
+    ? 'the single-use token from the preview. The change is planned again before it is executed. The user is asked if the client can ask.'
+    : 'none: it only affects this computer, nothing in dstack.';
 }
 
 function firstSentence(text: string): string {

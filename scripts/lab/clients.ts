@@ -58,14 +58,14 @@ const CHANGE = {
   py: `import re
 
 async def change(call):
-    for first, args, then in (("plan", {"file": "RUN.dstack.yml"}, "apply"), ("stop", {"run": "RUN"}, "stop")):
+    for first, args, then in (("plan", {"file": "RUN.dstack.yml"}, "apply"), ("stop", {"run": "RUN"}, "apply")):
         preview = str(await call(first, args))
         token = re.search(r"(?:[0-9a-z]{7}-){3}[0-9a-z]{7}", preview)
         print(await call(then, {"token": token.group() if token else preview}))
 
 `,
   mjs: `async function change(call) {
-  for (const [first, args, then] of [['plan', { file: 'RUN.dstack.yml' }, 'apply'], ['stop', { run: 'RUN' }, 'stop']]) {
+  for (const [first, args, then] of [['plan', { file: 'RUN.dstack.yml' }, 'apply'], ['stop', { run: 'RUN' }, 'apply']]) {
     const preview = JSON.stringify(await call(first, args));
     const token = /(?:[0-9a-z]{7}-){3}[0-9a-z]{7}/.exec(preview)?.[0] ?? preview;
     console.log(JSON.stringify(await call(then, { token })));

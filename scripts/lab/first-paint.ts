@@ -53,7 +53,6 @@ function makePlan(): unknown {
   const terms = { offers, offersTotal: 50, machines: { min: 2, max: 2 }, maxDurationHours: 2 };
   const card = {
     view: 'change',
-    tool: 'apply',
     operation: 'create',
     nonce: 'n',
     now: from,

@@ -57,10 +57,10 @@ export class ChangeService {
     return reportPreview(planned, minted, filters.redact);
   }
 
-  /** Makes the change that a token stands for. `tool` is the one that the token must have been minted for. */
-  async redeem(token: string, tool: ChangeRequest['tool']): Promise<Report<ChangeFacts> | Question> {
+  /** Makes the change that a token stands for. */
+  async redeem(token: string): Promise<Report<ChangeFacts> | Question> {
     const { canAskPerson, answer } = this.#context;
-    const approval = { tool, canAskPerson, answer, waitMs: this.#sources.openDstack().waitMs() };
+    const approval = { canAskPerson, answer, waitMs: this.#sources.openDstack().waitMs() };
     return this.#carryOut(await this.#sources.gate.begin(token, approval), 'This token was used before');
   }
 
@@ -68,6 +68,13 @@ export class ChangeService {
   async decide(decision: CardDecision): Promise<Report<ChangeFacts> | Question> {
     if (!this.#context.canShowCard) throw noCard();
     return this.#carryOut(await this.#sources.gate.beginByCard(decision), 'This was approved before');
+  }
+
+  /** Takes the report of a card's page that it is on the screen. */
+  cardShown(nonce: string): Report<ChangeFacts> {
+    if (!this.#context.canShowCard) throw noCard();
+    this.#sources.gate.cardShown(nonce);
+    return { outcome: 'done', summary: 'The change waits for a click in the card.', printed: [], facts: {} };
   }
 
   /** Makes the approved change, if it is still the same right before it is made, and records the result. */
@@ -164,5 +171,5 @@ const noCard = (): ToolError =>
   new ToolError(
     'person-needed',
     "Only a person's click in the card decides here, and this client shows no card. Nothing was changed.",
-    'Call plan (or stop, delete without a token): its `next` says how the user is asked.',
+    'Call plan, stop or delete: its `next` says how the user is asked.',
   );

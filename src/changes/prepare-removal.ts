@@ -123,7 +123,7 @@ function planRemoval(
     printed: inspection.showsOutput ? printed : [],
     summary: `${action}? ${losses.join('; ')}. ${nothingWas(operation)} yet.`,
     facts,
-    next: `Show this to the user. Only after they approve, call ${request.tool} with only the token.`,
+    next: 'Show this to the user. Only after they approve, call apply with the token.',
     pending: bindChange({
       request,
       operation,

@@ -33,10 +33,8 @@ export function reportPreview(
   if (nonce === undefined) return report;
   const { pending } = planned;
   const name = nameToType(pending);
-  const { tool } = pending.binding;
   const card: ChangeCard = {
     view: 'change',
-    tool,
     nonce,
     expiresAt,
     now: new Date().toISOString(),
@@ -45,6 +43,7 @@ export function reportPreview(
     ...(name === undefined ? {} : { nameToType: name }),
     ...(planned.kind === 'ready' ? planned.terms : {}),
   };
-  const next = `The user sees this in a card with Approve and Decline. Show it, and wait for their click or their approval; then call ${tool} with only the token, which returns the result.`;
+  const next =
+    'Show this to the user verbatim in a code block, and wait for their approval, in words or in the card if they see one; then call apply with the token, which returns the result.';
   return { ...report, card, next };
 }

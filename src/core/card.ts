@@ -24,8 +24,6 @@ export interface PlanTerms {
 /** A change that waits for a click. A plan's change includes its terms. */
 export interface ChangeCard extends Partial<PlanTerms> {
   readonly view: 'change';
-  /** The tool that redeems the token of the same change. */
-  readonly tool: 'apply' | 'stop' | 'delete';
   /** Sent back by the buttons. */
   readonly nonce: string;
   readonly expiresAt: string;

@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'plan-changed'
   | 'person-needed'
   | 'person-declined'
+  | 'nobody-asked'
   | 'wrong-name'
   | 'retry-refused'
   | 'audit-unavailable'

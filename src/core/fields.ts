@@ -16,16 +16,13 @@ export const resourceName = z
 export const project = z.string().min(1).max(100).optional();
 
 /** Flags of the installed CLI without a field in the tool, by long name. Each is checked against `--help`. */
-export const extraFlags = z
-  .record(z.string(), z.unknown())
-  .optional()
-  .describe('More flags: {"--spot":true}; see help');
+export const extraFlags = z.record(z.string(), z.unknown()).optional();
 
 /** Fields for what a user says about the machine, alike for plan and offer. */
 export const choices = {
   gpu: z.string().max(200).optional().describe('NAME:COUNT:MEMORY: "A100", "H100:8", "24GB.."'),
   spot: z.enum(['spot', 'on-demand', 'auto']).optional(),
-  max_price: z.number().positive().optional().describe('Dollars per hour'),
+  max_price: z.number().positive().optional(),
   // Of another project, as in `team/cloud`, too.
   fleet: z.array(z.string().max(200)).optional(),
 };
@@ -54,11 +51,15 @@ export function withChoices(flags: Flags | undefined, chosen: Flags): Flags | un
   return given.length === 0 ? flags : { ...flags, ...Object.fromEntries(given) };
 }
 
-export const awaitedState = z.enum(AWAITED).optional();
+/** The list names the states that are worth waiting for; the others are accepted. */
+export const awaitedState = z
+  .enum(AWAITED)
+  .optional()
+  .meta({ enum: ['running', 'ready', 'finished'] });
 
 /** States that a run which was just submitted can be waited for. */
 export const nextState = z.enum(['ready', 'running', 'finished']).optional();
 
-export const configurationFile = z.string().min(1).max(4096).describe('Path of a *.dstack.yml in the workspace');
+export const configurationFile = z.string().min(1).max(4096).describe('A *.dstack.yml');
 
-export const confirmationToken = z.string().min(1).max(100).describe('From the preview');
+export const confirmationToken = z.string().min(1).max(200);

@@ -58,16 +58,22 @@ export interface Report<Facts> {
 export interface Question {
   readonly kind: 'question';
   readonly message: string;
-  /** `approve`: approve or decline. `name`: the resource's name has to be typed. */
-  readonly field: 'approve' | 'name';
+  readonly field: QuestionField;
   /** Ties the answer to this question. It travels through the client in sealed form. */
   readonly nonce: string;
 }
 
+/** The field of a form: a choice of two sentences, of which only `yes` approves, or the resource's name. */
+export type QuestionField =
+  | { readonly kind: 'choice'; readonly no: string; readonly yes: string }
+  | { readonly kind: 'name' };
+
+/** A person's answer; `unusable` if the client returned an error or something else: it can't show the form. */
 export type Answer =
   | { readonly kind: 'accepted'; readonly content: Readonly<Record<string, unknown>>; readonly nonce: string }
   | { readonly kind: 'declined'; readonly nonce: string }
-  | { readonly kind: 'cancelled'; readonly nonce: string };
+  | { readonly kind: 'cancelled'; readonly nonce: string }
+  | { readonly kind: 'unusable'; readonly nonce: string };
 
 /** Reports a listing in an unknown format: it is shown as is, and nothing is concluded from it. */
 export const unrecognized = (transcript: Transcript): Report<Record<string, never>> => ({

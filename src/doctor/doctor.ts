@@ -252,11 +252,13 @@ function checkConsent(sources: DoctorSources, client: ClientCapabilities): Docto
   const { confirm, readOnly } = sources.settings;
   if (readOnly) return { name: 'consent', state: 'ok', found: 'read-only: nothing can be changed' };
   const dialog = sources.dialog.availability();
-  const byClient = [...(client.canShowCard ? ['the card'] : []), ...(client.canAskPerson ? ["the client's form"] : [])];
   const byDialog = dialog.kind === 'available' ? [`a dialog on the desktop (${dialog.tool})`] : [];
-  const methods = byClient.length > 0 ? byClient : byDialog;
+  const methods = [
+    ...(client.canShowCard ? ['the card, once it is on the screen'] : []),
+    ...(client.canAskPerson ? ["the client's form"] : byDialog),
+  ];
   if (methods.length > 0)
-    return { name: 'consent', state: 'ok', found: `${confirm}: the user is asked with ${methods.join(' and ')}` };
+    return { name: 'consent', state: 'ok', found: `${confirm}: the user is asked with ${methods.join(', or ')}` };
   if (confirm === 'person') {
     return {
       name: 'consent',
@@ -276,7 +278,7 @@ function checkConsent(sources: DoctorSources, client: ClientCapabilities): Docto
 function checkClient({ canAskPerson, canShowCard }: ClientCapabilities): DoctorCheck {
   const found = [
     canAskPerson ? 'it can show forms' : "it can't show forms",
-    canShowCard ? 'it shows the card' : "it doesn't show the card",
+    canShowCard ? 'it declares that it shows the card' : "it doesn't show the card",
   ];
   return { name: 'client', state: 'ok', found: found.join('; ') };
 }

@@ -6,9 +6,11 @@ export interface ClientCapabilities {
   readonly showsForms: boolean;
   /** MCP Apps. */
   readonly showsCards: boolean;
+  readonly hasRoots: boolean;
 }
 
 const declaredCapabilities = z.looseObject({
+  roots: z.looseObject({}).optional().catch(undefined),
   elicitation: z.looseObject({ form: z.unknown(), url: z.unknown() }).partial().optional(),
   extensions: z
     .looseObject({ 'io.modelcontextprotocol/ui': z.looseObject({ mimeTypes: z.array(z.string()) }).optional() })
@@ -26,5 +28,6 @@ export function readClientCapabilities(declared: unknown): ClientCapabilities {
     // A client shows forms if it names them, or if it names no mode at all: forms were once the only one.
     showsForms: elicitation !== undefined && (elicitation.form !== undefined || elicitation.url === undefined),
     showsCards: mimeTypes.includes(CARD_MIME_TYPE),
+    hasRoots: data?.roots !== undefined,
   };
 }

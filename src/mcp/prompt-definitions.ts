@@ -199,7 +199,7 @@ export const PROMPTS: readonly Prompt[] = [
         'metrics for each run that has been running for a while: idle GPUs, unneeded memory.',
         'offer with the resources of those runs: cheaper offers, and spot for tasks that can be restarted.',
         'Show me a list, largest saving first: the resource, dollars per hour, what would be lost.',
-        'Ask me which. Only after I approve: stop, delete or plan, one at a time; preview each one first, then redeem its token.',
+        'Ask me which. Only after I approve: stop, delete or plan, one at a time, then apply with its token.',
       ]),
   },
 ];

@@ -1,9 +1,4 @@
-import {
-  CLIENT_CAPABILITIES_META_KEY,
-  acceptedContent,
-  inputRequired,
-  inputResponse,
-} from '@modelcontextprotocol/server';
+import { CLIENT_CAPABILITIES_META_KEY } from '@modelcontextprotocol/server';
 import type {
   CallToolResult,
   InputRequiredResult,
@@ -16,13 +11,13 @@ import * as z from 'zod';
 import type { CallOutcome } from '../tool/call-tool.ts';
 import type { CallContext } from '../tool/tool-context.ts';
 import { CARD_META } from '../core/card.ts';
+import { askForAnswer, readAnswer, requestAnswer } from './ask-person.ts';
 import { readClientCapabilities } from './client-capabilities.ts';
+import type { ClientCapabilities } from './client-capabilities.ts';
+import { askForRoots, readRoots, requestRoots, takesFiles } from './roots.ts';
 import { listTools } from './tool-list.ts';
-import type { Answer, Question } from '../core/report.ts';
+import type { Answer } from '../core/report.ts';
 import type { AnyTool } from '../tool/tool.ts';
-
-/** The key of a question and of its answer. */
-const ANSWER = 'confirmation';
 
 const questionState = z.object({ nonce: z.string(), tool: z.string() });
 
@@ -39,31 +34,62 @@ export interface ToolServices {
   readonly cardIsServed: boolean;
   /** The operator wants structured content in every result that the protocol allows it in. */
   readonly wantsStructured: boolean;
+  readonly session: Session;
+  readonly toolPrefix: string;
+  /** Names tools in a text for the model. */
+  readonly nameTools: (text: string) => string;
+  /** Makes the client's roots the workspace; undefined if the operator has set one. */
+  readonly useRoots: ((folders: readonly string[]) => void) | undefined;
+}
+
+/** Facts about the client of one connection that it doesn't declare. */
+export interface Session {
+  /** It declares forms, but a form ended with an error or without an answer: it is treated as a client that never declared them. */
+  formsFail: boolean;
 }
 
 /** Registers the tools, and their list for each client. */
 export function registerTools(tools: readonly AnyTool[], services: ToolServices): void {
-  for (const tool of tools) registerTool(tool, services);
+  const { toolPrefix: prefix } = services;
+  for (const tool of tools) {
+    registerTool(tool.name, tool, services);
+    // Both names work: the card's page and a model that read of a tool elsewhere don't know the prefix.
+    if (prefix !== '') registerTool(`${prefix}${tool.name}`, tool, services);
+  }
   services.server.server.setRequestHandler('tools/list', (_request, context) => {
     const { showsCards, structured } = readClient(services, context);
-    return { tools: listTools(tools, { cards: showsCards, structured }) };
+    return { tools: listTools(tools, { cards: showsCards, structured, prefix }) };
   });
 }
 
-function registerTool(tool: AnyTool, services: ToolServices): void {
+function registerTool(name: string, tool: AnyTool, services: ToolServices): void {
   const { call, server, states } = services;
   server.registerTool(
-    tool.name,
+    name,
     { description: tool.description, inputSchema: uncheckedInput(tool.input) },
     async (raw: unknown, context: ServerContext): Promise<CallToolResult | InputRequiredResult> => {
-      const { showsForms, showsCards, structured } = readClient(services, context);
-      const result = await call(tool, raw, {
-        canAskPerson: showsForms,
-        canShowCard: showsCards,
-        ...readContext(tool, context),
-      });
-      if (result.kind === 'question')
-        return ask(result, await states.mint({ nonce: result.nonce, tool: tool.name }, context));
+      const { showsCards, hasRoots, structured, isModern } = readClient(services, context);
+      if (services.useRoots !== undefined && hasRoots && takesFiles(tool)) {
+        if (isModern && context.mcpReq.inputResponses === undefined) return requestRoots();
+        const folders = isModern ? readRoots(context) : await askForRoots(context);
+        if (folders !== undefined) services.useRoots(folders);
+      }
+      const callWith = (answer: Answer | undefined): Promise<CallOutcome> => {
+        if (answer?.kind === 'unusable') services.session.formsFail = true;
+        return call(tool, raw, {
+          canAskPerson: readClient(services, context).showsForms,
+          canShowCard: showsCards,
+          nameTools: services.nameTools,
+          ...readContext(context),
+          ...(answer === undefined ? {} : { answer }),
+        });
+      };
+      let result = await callWith(readRepeated(tool, context));
+      while (result.kind === 'question') {
+        if (isModern)
+          return requestAnswer(result, await states.mint({ nonce: result.nonce, tool: tool.name }, context));
+        result = await callWith(await askForAnswer(result, context));
+      }
       return {
         content: [{ type: 'text', text: result.text }],
         isError: result.isError,
@@ -87,18 +113,27 @@ const uncheckedInput = (schema: z.ZodObject): StandardSchemaWithJSON => ({
 
 /** The protocol versions before this one have no structured content: a client may pass on what it doesn't know. */
 const FIRST_WITH_STRUCTURED = '2025-06-18';
+/** From this version on, a question is a result, and the client repeats the call with the answer. */
+const FIRST_WITH_REPEATED_CALLS = '2026-07-28';
 
 /** Returns what the client of one request can show, and whether it gets structured content. */
 export function readClient(
-  { server, cardIsServed, wantsStructured }: Pick<ToolServices, 'server' | 'cardIsServed' | 'wantsStructured'>,
+  {
+    server,
+    session,
+    cardIsServed,
+    wantsStructured,
+  }: Omit<ToolServices, 'call' | 'states' | 'useRoots' | 'toolPrefix' | 'nameTools'>,
   context: ServerContext,
-): { readonly showsForms: boolean; readonly showsCards: boolean; readonly structured: boolean } {
-  const { showsForms, showsCards } = readClientCapabilities(declaredBy(server, context));
+): ClientCapabilities & { readonly structured: boolean; readonly isModern: boolean } {
+  const { showsForms, showsCards, hasRoots } = readClientCapabilities(declaredBy(server, context));
   const version = server.server.getNegotiatedProtocolVersion() ?? '';
   return {
-    showsForms,
+    hasRoots,
+    showsForms: showsForms && !session.formsFail,
     showsCards: showsCards && cardIsServed,
     structured: wantsStructured && version >= FIRST_WITH_STRUCTURED,
+    isModern: version >= FIRST_WITH_REPEATED_CALLS,
   };
 }
 
@@ -111,9 +146,8 @@ function declaredBy(server: McpServer, { mcpReq }: ServerContext): unknown {
 /** Request ids are chosen by the client and may be long; the log needs only the start. */
 const MAX_ID_LENGTH = 64;
 
-function readContext(tool: AnyTool, context: ServerContext): Omit<CallContext, 'canAskPerson' | 'canShowCard'> {
+function readContext(context: ServerContext): Omit<CallContext, 'canAskPerson' | 'canShowCard' | 'answer'> {
   const { progressToken, traceparent } = context.mcpReq._meta ?? {};
-  const answer = readAnswer(tool, context);
   let step = 0;
   return {
     signal: context.mcpReq.signal,
@@ -121,7 +155,6 @@ function readContext(tool: AnyTool, context: ServerContext): Omit<CallContext, '
       request: String(context.mcpReq.id).slice(0, MAX_ID_LENGTH),
       ...(typeof traceparent === 'string' ? { traceparent } : {}),
     },
-    ...(answer === undefined ? {} : { answer }),
     ...(progressToken === undefined
       ? {}
       : {
@@ -136,28 +169,8 @@ function readContext(tool: AnyTool, context: ServerContext): Omit<CallContext, '
   };
 }
 
-function readAnswer(tool: AnyTool, context: ServerContext): Answer | undefined {
+/** Returns the answer if this call repeats one that ended with a question. */
+function readRepeated(tool: AnyTool, context: ServerContext): Answer | undefined {
   const state = questionState.safeParse(context.mcpReq.requestState());
-  if (!state.success || state.data.tool !== tool.name) return undefined;
-  const { nonce } = state.data;
-  const response = inputResponse(context.mcpReq.inputResponses, ANSWER);
-  if (response.kind === 'missing') return undefined;
-  const content = acceptedContent(context.mcpReq.inputResponses, ANSWER);
-  if (content !== undefined) return { kind: 'accepted', content, nonce };
-  return { kind: response.kind === 'elicit' && response.action === 'decline' ? 'declined' : 'cancelled', nonce };
-}
-
-function ask(question: Question, requestState: string): InputRequiredResult {
-  const requestedSchema = {
-    type: 'object' as const,
-    properties:
-      question.field === 'approve'
-        ? { approve: { type: 'boolean' as const, title: 'Approve', default: false } }
-        : { name: { type: 'string' as const, title: 'Type the name to confirm' } },
-    required: [question.field],
-  };
-  return inputRequired({
-    inputRequests: { [ANSWER]: inputRequired.elicit({ message: question.message, requestedSchema }) },
-    requestState,
-  });
+  return state.success && state.data.tool === tool.name ? readAnswer(context, state.data.nonce) : undefined;
 }

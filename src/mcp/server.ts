@@ -9,9 +9,11 @@ import { VERSION } from '../settings/version.ts';
 import { callTool } from '../tool/call-tool.ts';
 import type { AnyTool } from '../tool/tool.ts';
 import type { Log } from '../core/log.ts';
+import { ANSWER_TTL_SECONDS } from './ask-person.ts';
 import { createCompletions } from './completions.ts';
 import type { Completions } from './completions.ts';
 import { LineLimit } from './line-limit.ts';
+import { createToolNaming } from './name-tools.ts';
 import { createReadThroughTool, toRunSnapshot } from './read-through-tool.ts';
 import type { ReadThroughTool } from './read-through-tool.ts';
 import { registerPrompts } from './register-prompts.ts';
@@ -24,15 +26,12 @@ import type { SubscriptionListener } from './subscriptions.ts';
 import { createRunWatch } from './watch-runs.ts';
 import type { RunWatch } from './watch-runs.ts';
 
-/** How long a person may take to answer a question. */
-const ANSWER_TTL_SECONDS = 600;
-
 /** The server's instructions for models: short, since they are part of every conversation. */
 const INSTRUCTIONS = `Runs GPU workloads with the dstack CLI installed on the user's machine.
 
 Every change follows the same order: preview, approval, change, check.
 1. offer lists GPUs and prices. plan shows what a configuration file (*.dstack.yml) would do and what it costs, and returns a token. Show the plan to the user verbatim.
-2. Only after the user approves, call apply with that token. stop and delete work the same way: the first call previews and returns the token, the second redeems it. The client may ask the user too, in a form or a card: then wait for their answer.
+2. Only after the user approves, call apply with that token. stop and delete are previews as well: they change nothing and return a token for apply. The client may ask the user too, in a form or a card: then wait for their answer.
 3. apply returns immediately; follow with get (status), logs and attach.
 
 Rules:
@@ -162,6 +161,12 @@ export function createServerFactory(app: App, tools: readonly AnyTool[], signal:
     // Without the file, everything else works: clients are asked as if they showed no cards.
     cardFile: app.settings.card === 'off' ? undefined : findCardFile(),
     wantsStructured: app.settings.structured,
+    toolPrefix: app.settings.toolPrefix,
+    nameTools: createToolNaming(
+      app.settings.toolPrefix,
+      tools.map(({ name }) => name),
+    ),
+    useRoots: app.settings.workspaceIsSet ? undefined : (folders) => app.useRoots(folders),
     // Shared by all servers: an answer may arrive at another server than the one that asked.
     states: createRequestStateCodec<QuestionState>({ key: randomBytes(32), ttlSeconds: ANSWER_TTL_SECONDS }),
     warmUp: () => app.warmUp(),
@@ -189,6 +194,9 @@ interface ServerServices extends Pick<App, 'log'> {
   readonly watch: RunWatch;
   readonly cardFile: string | undefined;
   readonly wantsStructured: boolean;
+  readonly toolPrefix: string;
+  readonly nameTools: (text: string) => string;
+  readonly useRoots: ((folders: readonly string[]) => void) | undefined;
   readonly states: RequestStateCodec<QuestionState>;
 }
 
@@ -198,7 +206,7 @@ async function createServer(services: ServerServices): Promise<McpServer> {
   const server = new McpServer(
     { name: 'dstack-mcp', title: 'dstack', version: VERSION },
     {
-      instructions: INSTRUCTIONS,
+      instructions: services.nameTools(INSTRUCTIONS),
       capabilities: {
         tools: { listChanged: false },
         resources: { listChanged: false, subscribe: true },
@@ -207,7 +215,7 @@ async function createServer(services: ServerServices): Promise<McpServer> {
       requestState: { verify: (state, context) => states.verify(state, context) },
     },
   );
-  const toolServices = { ...services, server, cardIsServed: cardFile !== undefined };
+  const toolServices = { ...services, server, cardIsServed: cardFile !== undefined, session: { formsFail: false } };
   registerTools(services.tools, toolServices);
   registerResources(server, completions, services.read);
   if (cardFile !== undefined) registerCard(server, cardFile);

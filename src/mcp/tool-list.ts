@@ -10,6 +10,8 @@ export interface ListedFor {
   readonly cards: boolean;
   /** Results have structured content, which an output schema describes. */
   readonly structured: boolean;
+  /** The prefix of all names. Defaults to none. */
+  readonly prefix?: string;
 }
 
 /** A tool as `tools/list` returns it. */
@@ -26,28 +28,26 @@ export interface ListedTool {
 type JsonSchema = Record<string, unknown>;
 
 /** Lists the tools for one client: a model reads the list in every conversation, so it has nothing that this client can't use. */
-export const listTools = (tools: readonly AnyTool[], { cards, structured }: ListedFor): ListedTool[] =>
+export const listTools = (tools: readonly AnyTool[], { cards, structured, prefix = '' }: ListedFor): ListedTool[] =>
   tools
     .filter(({ card }) => cards || card !== 'buttons')
     .map((tool) => {
       const meta = cards ? describeCardUse(tool.card) : undefined;
       return {
-        name: tool.name,
+        name: `${prefix}${tool.name}`,
         title: tool.title,
         description: tool.description,
-        inputSchema: openObject(compactInput(z.toJSONSchema(tool.input, { io: 'input' }))),
+        inputSchema: { ...compactInput(z.toJSONSchema(tool.input, { io: 'input' })), type: 'object' },
         ...(structured ? { outputSchema: compactOutput(z.toJSONSchema(outputSchema(tool), { io: 'output' })) } : {}),
         annotations: annotationsOf(tool),
         ...(meta === undefined ? {} : { _meta: meta }),
       };
     });
 
-/** Some hosts add keys to an input, and pass them on. Other unknown keys are refused by the call, in this server's words. */
-function openObject({ additionalProperties: _closed, ...schema }: JsonSchema): JsonSchema & { type: 'object' } {
-  return { ...schema, type: 'object' };
-}
-
-/** Keys that say little to a model: the error of a wrong call says what is allowed. Gemini rejects exclusive bounds. */
+/**
+ * Keys that say little to a model: the error of a wrong call says what is allowed. Gemini rejects exclusive bounds, and some hosts add
+ * more keys to an input, and pass them on.
+ */
 const OMITTED_KEYS: ReadonlySet<string> = new Set([
   '$schema',
   'exclusiveMinimum',
@@ -58,14 +58,14 @@ const OMITTED_KEYS: ReadonlySet<string> = new Set([
   'minItems',
   'maxItems',
   'pattern',
+  'additionalProperties',
   'minimum',
+  'maximum',
 ]);
 
 /** Drops what costs tokens and adds little, such as length limits. Arguments are checked against the full schema. */
 function compactInput(schema: JsonSchema): JsonSchema {
-  const entries = Object.entries(schema).filter(
-    ([key, value]) => !OMITTED_KEYS.has(key) && !isSafeIntegerBound(key, value) && !isAnythingGoes(key, value),
-  );
+  const entries = Object.entries(schema).filter(([key]) => !OMITTED_KEYS.has(key));
   return Object.fromEntries(entries.map(([key, value]) => [key, compactValue(value)]));
 }
 
@@ -73,14 +73,6 @@ function compactValue(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(compactValue);
   return isRecord(value) ? compactInput(value) : value;
 }
-
-// zod adds the bounds of JavaScript's safe integers to every integer.
-const isSafeIntegerBound = (key: string, value: unknown): boolean =>
-  (key === 'maximum' || key === 'minimum') && typeof value === 'number' && Math.abs(value) === Number.MAX_SAFE_INTEGER;
-
-// An object allows any property by default.
-const isAnythingGoes = (key: string, value: unknown): boolean =>
-  key === 'additionalProperties' && isRecord(value) && Object.keys(value).length === 0;
 
 /** Only refusals have it, next to the same in words: useless in the list. */
 const UNLISTED_FACT = 'code';

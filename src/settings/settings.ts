@@ -43,7 +43,7 @@ const SETTINGS = {
     value: '<folders>',
     env: 'DSTACK_MCP_WORKSPACE',
     meaning: 'folders in which configurations may be read and written (path list)',
-    shown: 'the working directory, or ~/dstack if that is the home folder or the root of the disk',
+    shown: "the client's roots, or the working directory; ~/dstack instead of the home folder or the root of the disk",
     read: z.string(),
   },
   stateDir: {
@@ -111,6 +111,14 @@ const SETTINGS = {
     shown: 'off',
     read: onOff,
   },
+  toolPrefix: {
+    option: '--tool-prefix',
+    value: '<prefix>',
+    env: 'DSTACK_MCP_TOOL_PREFIX',
+    meaning: "prefix of all tool names, such as dstack_, for clients that don't add the server's name",
+    shown: 'none',
+    read: z.string().regex(/^[a-z][a-z0-9_-]{0,19}$/i, 'expected up to 20 letters, digits, _ and -'),
+  },
   warm: {
     option: '--warm',
     value: '[on|off]',
@@ -169,6 +177,8 @@ export interface Settings {
   readonly project: string | undefined;
   /** Absolute folders. */
   readonly workspace: readonly string[];
+  /** Whether the operator named them; otherwise the client's roots take precedence. */
+  readonly workspaceIsSet: boolean;
   readonly stateDir: string;
   readonly readOnly: boolean;
   readonly confirm: 'ask' | 'person' | 'token';
@@ -178,6 +188,8 @@ export interface Settings {
   readonly dialog: 'auto' | 'off';
   readonly card: 'auto' | 'off';
   readonly structured: boolean;
+  /** Empty for none. */
+  readonly toolPrefix: string;
   readonly warm: 'on' | 'off' | 'spare';
   readonly envFiles: EnvFilesMode;
   readonly timeoutMs: number;
@@ -230,6 +242,7 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
     cli: read(SETTINGS.cli),
     project: read(SETTINGS.project),
     workspace: readWorkspace(read(SETTINGS.workspace), env),
+    workspaceIsSet: read(SETTINGS.workspace) !== undefined,
     stateDir: stateFolder(read(SETTINGS.stateDir)),
     readOnly: read(SETTINGS.readOnly) ?? false,
     confirm: read(SETTINGS.confirm) ?? 'ask',
@@ -238,6 +251,7 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
     dialog: read(SETTINGS.dialog) ?? 'auto',
     card: read(SETTINGS.card) ?? 'auto',
     structured: read(SETTINGS.structured) ?? false,
+    toolPrefix: read(SETTINGS.toolPrefix) ?? '',
     warm: read(SETTINGS.warm) ?? 'on',
     envFiles: read(SETTINGS.envFiles) ?? 'ask',
     timeoutMs: (read(SETTINGS.timeout) ?? 45) * 1000,
@@ -254,8 +268,12 @@ function readWorkspace(list: string | undefined, env: NodeJS.ProcessEnv): readon
       .split(path.delimiter)
       .filter((folder) => folder.trim() !== '')
       .map(expand);
-  const cwd = process.cwd();
-  // Claude Desktop starts servers in / or in the home folder, neither of which is a project.
-  const tooWide = cwd === path.parse(cwd).root || cwd === path.resolve(home);
-  return [tooWide ? path.join(home, 'dstack') : cwd];
+  return [projectFolder(process.cwd(), home)];
+}
+
+/** Returns a folder, or `~/dstack` instead of the root of a disk or the home folder, neither of which is a project. */
+export function projectFolder(folder: string, home: string): string {
+  // Claude Desktop starts servers in such folders.
+  const isTooWide = folder === path.parse(folder).root || folder === path.resolve(home);
+  return isTooWide ? path.join(home, 'dstack') : folder;
 }

@@ -33,7 +33,8 @@ export async function callTool(app: App, tool: AnyTool, raw: unknown, context: C
       call.answer(endOf(answer));
       if ('kind' in answer) return answer;
       const card = context.canShowCard ? cardOf(tool.card, answer) : undefined;
-      return { kind: 'result', ...renderReport(answer, app.filters), ...(card === undefined ? {} : { card }) };
+      const named = nameTools(answer, context);
+      return { kind: 'result', ...renderReport(named, app.filters), ...(card === undefined ? {} : { card }) };
     };
     // A read for a resource or a completion has no answer that a person sees.
     const closed = context.origin === undefined ? undefined : closeUnfinished(app);
@@ -41,6 +42,13 @@ export async function callTool(app: App, tool: AnyTool, raw: unknown, context: C
     await closed;
     return finish('kind' in answer || closed === undefined ? answer : withNotes(answer, app.unfinished.takeNotes()));
   });
+}
+
+function nameTools(
+  report: Report<Record<string, unknown>>,
+  { nameTools: name }: CallContext,
+): Report<Record<string, unknown>> {
+  return name === undefined || report.next === undefined ? report : { ...report, next: name(report.next) };
 }
 
 async function runTool(

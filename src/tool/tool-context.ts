@@ -25,6 +25,8 @@ export interface CallContext {
   readonly canAskPerson: boolean;
   /** The client shows the card, with buttons that a person can click. */
   readonly canShowCard: boolean;
+  /** Names tools in a text for the model as the client knows them. */
+  readonly nameTools?: (text: string) => string;
   /** The person's answer, if this call is the second round of a question. */
   readonly answer?: Answer;
 }

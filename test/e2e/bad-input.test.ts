@@ -200,14 +200,14 @@ const REFUSED: readonly Refused[] = [
   ['no token', 'apply', {}, 'invalid-input', /token: missing; it must be a string/, /apply takes: token/],
   ['a token of nobody', 'apply', { token: 'abcdefg-abcdefg' }, 'token-unknown', /didn't issue it/, /call plan/],
   [
-    'a token with another argument',
+    'a token for a preview',
     'stop',
-    { token: 'abcdefg-abcdefg', abort: true },
+    { run: 'train', token: 'abcdefg-abcdefg' },
     'invalid-input',
-    /Pass either `run` \(to preview\) or `token`/,
-    /only the token/,
+    /unknown "token"/,
+    /stop takes: run, abort, project/,
   ],
-  ['neither run nor token', 'stop', {}, 'invalid-input', /needs `run` or `token`/, /ps lists runs/],
+  ['no run', 'stop', {}, 'invalid-input', /run: missing/, /stop takes: run/],
   ['a type without a name', 'delete', { type: 'fleet' }, 'invalid-input', /needs `type` and `name`/, /fleet, or list/],
   [
     'an instance of a volume',
@@ -264,15 +264,16 @@ describe('a wrong call is refused before dstack runs, with the next step', () =>
 });
 
 describe('a change that no longer matches the current state is refused, and nothing is changed', () => {
-  test('a token for another tool, and a token that was used', async () => {
+  test('a token with another price in it, and a token that was used', async () => {
     const name = uniqueName('tokens');
     await home.write('tokens.dstack.yml', task(name, { commands: ['exit 0'] }));
     const planned = await client.call('plan', { file: 'tokens.dstack.yml' });
     const { token } = planned.facts;
-    expectRefusal(await client.call('stop', { token }), {
+    expect(token).toMatch(new RegExp(`^create-task-${name}-[\\d.]+usd-`));
+    expectRefusal(await client.call('apply', { token: String(token).replace(/-[\d.]+usd-/, '-0.01usd-') }), {
       code: 'token-unknown',
-      says: /token is for apply, not for stop/,
-      next: /Use it with apply/,
+      says: /didn't issue it/,
+      next: /copy the token from the preview unchanged/,
     });
     expect(await runNames()).not.toContain(name);
 
@@ -399,7 +400,7 @@ describe('problems of the setup are reported with a fix', () => {
       expect(facts['token']).toBeUndefined();
     }
     // The tools are listed anyway, and doctor reports it as well.
-    expect(listed).toHaveLength(tools.length);
+    expect(listed).toHaveLength(tools.filter(({ card }) => card !== 'buttons').length);
     expect(examined.facts['healthy'], examined.text).toBe(false);
     expect(examined.text).toMatch(wanted.says);
     return broken;

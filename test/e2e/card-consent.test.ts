@@ -22,7 +22,6 @@ beforeAll(async () => {
 
 const changeCard = z.strictObject({
   view: z.literal('change'),
-  tool: z.enum(['apply', 'stop', 'delete']),
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
   expiresAt: z.iso.datetime(),
   now: z.iso.datetime(),
@@ -35,6 +34,7 @@ const changeCard = z.strictObject({
   offersTotal: z.number().optional(),
   machines: z.strictObject({ min: z.number(), max: z.number().optional() }).optional(),
   maxDurationHours: z.number().optional(),
+  facts: z.looseObject({ outcome: z.string() }),
 });
 
 const clients = new Map<ClientKind, Promise<TestClient>>();
@@ -57,6 +57,8 @@ async function planRun(client: TestClient): Promise<{ name: string; plan: Answer
   const name = uniqueName('card');
   onTestFinished(() => stopRuns(name));
   const plan = await client.call('plan', { file: await home.write(`${name}.dstack.yml`, task(name)) });
+  // As the page does once it is on the screen.
+  if (plan.card?.['nonce'] !== undefined) await client.call('decide', { nonce: cardOf(plan).nonce, decision: 'shown' });
   return { name, plan, token: plan.facts['token'] };
 }
 
@@ -69,13 +71,12 @@ describe.each(CLIENTS)('with the %s and cards', (kind) => {
     const { name, plan, token } = await planRun(client);
     const card = cardOf(plan);
     expect(card).toMatchObject({
-      tool: 'apply',
       operation: 'create',
       summary: { action: expect.stringContaining(`Create task ${name}`), resource: { kind: 'task', name } },
     });
     expect(card.nameToType).toBeUndefined();
     expect(card.expiresAt > card.now).toBe(true);
-    expect(plan.facts['next']).toMatch(/in a card with Approve and Decline.*then call apply with only the token/);
+    expect(plan.facts['next']).toMatch(/in the card if they see one; then call apply with the token/);
 
     const early = await client.call('apply', { token });
     expect(early).toMatchObject({ isError: false, facts: { outcome: 'waiting-for-person' } });
@@ -160,7 +161,7 @@ test('a click stops a run; aborting it requires its name', async () => {
   expect(seen.card).toMatchObject({ view: 'run' });
 
   const abort = await client.call('stop', { run: first.name, abort: true });
-  expect(cardOf(abort)).toMatchObject({ tool: 'stop', operation: 'abort', nameToType: first.name });
+  expect(cardOf(abort)).toMatchObject({ operation: 'abort', nameToType: first.name });
   for (const name of [undefined, second.name]) {
     const wrong = await decide(client, abort, { decision: 'approve', ...(name === undefined ? {} : { name }) });
     expect(wrong.facts).toMatchObject({ outcome: 'refused', code: 'wrong-name' });
@@ -170,8 +171,9 @@ test('a click stops a run; aborting it requires its name', async () => {
   expect(aborted.facts, aborted.text).toMatchObject({ outcome: 'done', operation: 'abort' });
 
   const stop = await client.call('stop', { run: second.name });
-  expect(cardOf(stop)).toMatchObject({ tool: 'stop', operation: 'stop' });
-  expect((await client.call('stop', { token: stop.facts['token'] })).facts['outcome']).toBe('waiting-for-person');
+  expect(cardOf(stop)).toMatchObject({ operation: 'stop' });
+  await client.call('decide', { nonce: cardOf(stop).nonce, decision: 'shown' });
+  expect((await client.call('apply', { token: stop.facts['token'] })).facts['outcome']).toBe('waiting-for-person');
   const stopped = await decide(client, stop, { decision: 'approve' });
   expect(stopped.facts, stopped.text).toMatchObject({ outcome: 'done', operation: 'stop' });
   expect(stopped.facts['consent']).toMatch(/^person-card/);

@@ -103,8 +103,6 @@ describe('settings of the operator:', () => {
     });
     for (const [tool, input] of [
       ['apply', { token: 'abcdefg-abcdefg' }],
-      ['stop', { run: 'anything' }],
-      ['delete', { type: 'fleet', name: 'cloud' }],
       ['attach', { run: 'anything' }],
     ] as const) {
       const refused = await client.call(tool, input);

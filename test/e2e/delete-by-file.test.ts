@@ -49,13 +49,13 @@ test('a finished run is deleted by its file and its typed name, unless the file 
   await waitForRun(client, name, 'finished');
   const first = await client.call('delete', { file });
   await home.write('record.dstack.yml', task(name, { commands: ['echo other'] }));
-  const edited = await client.call('delete', { token: first.facts['token'] });
+  const edited = await client.call('apply', { token: first.facts['token'] });
   expect(edited.facts['code'], edited.text).toBe('plan-changed');
 
   const preview = await client.call('delete', { file });
   expect(preview.facts).toMatchObject({ outcome: 'done', operation: 'delete', resource: { kind: 'run', name } });
   expect((await client.call('get', { name, type: 'run' })).isError).toBe(false);
-  const deleted = await client.call('delete', { token: preview.facts['token'] });
+  const deleted = await client.call('apply', { token: preview.facts['token'] });
   expect(deleted.facts, deleted.text).toMatchObject({ outcome: 'done', status: 'gone' });
   expect(asked.at(-1)).toContain(`Type the name ${name} to approve.`);
   expect((await recorder.calls()).filter(([command]) => command === 'delete')).toEqual([

@@ -72,7 +72,7 @@ test.each(['on', 'off'])(
     await call('attach', { run: name });
     await call('attach', { action: 'stop', run: name });
     const preview = await call('stop', { run: name });
-    await call('stop', { token: preview['token'] });
+    await call('apply', { token: preview['token'] });
     expect(proxy.hosts).toEqual([]);
   },
 );

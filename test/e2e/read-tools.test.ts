@@ -140,14 +140,14 @@ describe('the state of dstack:', () => {
     });
   });
 
-  test.each(['volumes', 'gateways', 'secrets', 'presets'])('list of %s', async (kind) => {
-    const { facts } = await ask('list', { type: kind });
+  test.each(['volumes', 'gateways', 'secrets', 'presets'])('list of %s', async (type) => {
+    const { facts } = await ask('list', { type });
     expect(facts['items']).toEqual(expect.any(Array));
-    expect(facts['output']).toMatch(new RegExp(`^\\$ dstack ${kind.slice(0, -1)}`));
+    expect(facts['output']).toMatch(new RegExp(`^\\$ dstack ${type.slice(0, -1)}`));
   });
 
-  test.each(['exports', 'imports'])('list of %s, which the open-source server does not support', async (kind) => {
-    const { facts } = await client.call('list', { type: kind });
+  test.each(['exports', 'imports'])('list of %s, which the open-source server does not support', async (type) => {
+    const { facts } = await client.call('list', { type });
     // Before 0.22, dstack supports them and lists none.
     const { outcome, code, items, output } = facts;
     expect([

@@ -82,7 +82,7 @@ describe('a run', () => {
     const preview = await client.call('stop', { run: name, abort: true });
     expect(preview.facts).toMatchObject({ outcome: 'done', operation: 'abort' });
     expect(preview.text).toMatch(/Abort run .* is running.*Nothing was stopped yet/);
-    const aborted = await client.call('stop', { token: preview.facts['token'] });
+    const aborted = await client.call('apply', { token: preview.facts['token'] });
     expect(changes.prompts.at(-1)).toContain('it gets no time to save anything');
     expect(aborted.facts).toMatchObject({ outcome: 'done', operation: 'abort' });
     expect(aborted.facts['summary']).toContain('Aborted');

@@ -51,7 +51,7 @@ describe.each(CLIENTS)('the life of a run with the %s', (kind) => {
 
     const preview = await client.call('stop', { run: name });
     expect(preview.facts).toMatchObject({ outcome: 'done', operation: 'stop', status: 'running' });
-    const stopped = await client.call('stop', { token: preview.facts['token'] });
+    const stopped = await client.call('apply', { token: preview.facts['token'] });
     expect(stopped.facts).toMatchObject({ outcome: 'done', operation: 'stop' });
     expect(questions).toHaveLength(2);
     const ended = await waitForRun(client, name, 'finished');

@@ -24,7 +24,7 @@ test('a client that starts a server for each call plans, applies and stops, and 
   expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
 
   const preview = await call('stop', { run: name });
-  expect(await call('stop', { token: preview.facts['token'] })).toMatchObject({ facts: { outcome: 'done' } });
+  expect(await call('apply', { token: preview.facts['token'] })).toMatchObject({ facts: { outcome: 'done' } });
   const last = await connect({ env: home.env });
   await waitForRun(last, name, 'finished');
 

@@ -55,6 +55,15 @@ describe.each(CLIENTS)('with the %s', (kind: ClientKind) => {
   });
 });
 
+test('with a prefix, tools, instructions and next steps have it, and the names without it still work', async () => {
+  const client = await connect({ env: { ...env, DSTACK_MCP_TOOL_PREFIX: 'dstack_' }, structured: false, atEnd });
+  const listed = await client.listTools();
+  expect(listed).toEqual(listTools(tools, { cards: false, structured: false, prefix: 'dstack_' }));
+  expect(client.instructions()).toContain('call dstack_apply with that token');
+  for (const tool of ['dstack_apply', 'apply'])
+    expect((await client.call(tool, {})).text).toContain('Next: dstack_apply takes: token');
+});
+
 test('a client of a protocol without structured content never gets it, nor a schema for it', async () => {
   const server = startRawServer({ ...env, DSTACK_MCP_STRUCTURED: 'on' });
   const capabilities = { extensions: { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } } };

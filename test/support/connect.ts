@@ -2,8 +2,13 @@ import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as OldStdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { ElicitRequestSchema, ResourceUpdatedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
+import {
+  ElicitRequestSchema,
+  ListRootsRequestSchema,
+  ResourceUpdatedNotificationSchema,
+} from '@modelcontextprotocol/sdk/types.js';
 import type { Stream } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 import * as z from 'zod';
 import { builtServer } from './paths.ts';
@@ -12,7 +17,7 @@ import { builtServer } from './paths.ts';
 export const CLIENTS = ['current SDK, 2026-07-28', 'current SDK, 2025-11-25', 'older SDK, 2025-11-25'] as const;
 export type ClientKind = (typeof CLIENTS)[number];
 
-/** The person's answer to a form; `undefined` for a client that can't show one. */
+/** The person's answer to a form; `approve` stands for the choice of an option. */
 export type Person = (message: string, field: 'approve' | 'name') => PersonAnswer;
 export type PersonAnswer =
   | { action: 'accept'; content: Record<string, string | boolean> }
@@ -74,9 +79,14 @@ export interface CompleteParams {
 export interface ConnectOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly kind?: ClientKind;
+  /** Answers the client's forms; without one, the client declares none. */
   readonly person?: Person;
+  /** How long the person takes to read a form. Defaults to just longer than a program could be mistaken for one. */
+  readonly readMs?: number;
   /** The client declares that it shows cards (MCP Apps). */
   readonly showsCards?: boolean;
+  /** Returns the client's roots now, as URIs. */
+  readonly roots?: () => readonly string[];
   /** Results have structured content, as for programs. Defaults to true. */
   readonly structured?: boolean;
   readonly args?: readonly string[];
@@ -93,8 +103,10 @@ export async function connect({
   env,
   kind = CLIENTS[0],
   person,
+  readMs = 600,
   showsCards = false,
   structured = true,
+  roots,
   args = [],
   server = builtServer,
   atEnd = onTestFinished,
@@ -105,7 +117,11 @@ export async function connect({
     env: { ...(structured ? { DSTACK_MCP_STRUCTURED: 'on' } : {}), ...env },
     stderr: 'pipe' as const,
   };
-  const means = { person, extensions: showsCards ? CARDS : undefined };
+  const answer =
+    person === undefined
+      ? undefined
+      : (params: FormParams): Promise<PersonAnswer> => answerForm(params, person, readMs);
+  const means = { answer, roots, extensions: showsCards ? CARDS : undefined };
   const client =
     kind === 'older SDK, 2025-11-25' ? await connectOld(start, means) : await connectCurrent(start, kind, means);
   atEnd(() => client.close());
@@ -120,8 +136,9 @@ const CARDS = { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=m
 
 /** The ways in which a client can ask a person. */
 interface Means {
-  readonly person: Person | undefined;
+  readonly answer: ((params: FormParams) => Promise<PersonAnswer>) | undefined;
   readonly extensions: typeof CARDS | undefined;
+  readonly roots: (() => readonly string[]) | undefined;
 }
 
 interface Start {
@@ -131,22 +148,26 @@ interface Start {
   readonly stderr: 'pipe';
 }
 
-async function connectCurrent(start: Start, kind: ClientKind, { person, extensions }: Means): Promise<TestClient> {
+async function connectCurrent(
+  start: Start,
+  kind: ClientKind,
+  { answer, extensions, roots }: Means,
+): Promise<TestClient> {
   const transport = new StdioClientTransport(start);
   const stderr = collect(transport.stderr);
   const client = new Client(
     { name: 'test', version: '1.0.0' },
     {
       capabilities: {
-        ...(person === undefined ? {} : { elicitation: { form: {} } }),
+        ...(answer === undefined ? {} : { elicitation: { form: {} } }),
         ...(extensions === undefined ? {} : { extensions }),
+        ...(roots === undefined ? {} : { roots: {} }),
       },
       versionNegotiation: { mode: kind === CLIENTS[0] ? 'auto' : 'legacy' },
     },
   );
-  if (person !== undefined) {
-    client.setRequestHandler('elicitation/create', (request) => Promise.resolve(answerForm(request.params, person)));
-  }
+  if (answer !== undefined) client.setRequestHandler('elicitation/create', (request) => answer(request.params));
+  if (roots !== undefined) client.setRequestHandler('roots/list', () => ({ roots: roots().map((uri) => ({ uri })) }));
   await client.connect(transport);
   return {
     pid: transport.pid ?? 0,
@@ -169,20 +190,22 @@ async function connectCurrent(start: Start, kind: ClientKind, { person, extensio
   };
 }
 
-async function connectOld(start: Start, { person, extensions }: Means): Promise<TestClient> {
+async function connectOld(start: Start, { answer, extensions, roots }: Means): Promise<TestClient> {
   const transport = new OldStdioClientTransport(start);
   const stderr = collect(transport.stderr);
   const client = new OldClient(
     { name: 'test', version: '1.0.0' },
     {
       capabilities: {
-        ...(person === undefined ? {} : { elicitation: {} }),
+        ...(answer === undefined ? {} : { elicitation: {} }),
         ...(extensions === undefined ? {} : { extensions }),
+        ...(roots === undefined ? {} : { roots: {} }),
       },
     },
   );
-  if (person !== undefined)
-    client.setRequestHandler(ElicitRequestSchema, (request) => answerForm(request.params, person));
+  if (answer !== undefined) client.setRequestHandler(ElicitRequestSchema, (request) => answer(request.params));
+  if (roots !== undefined)
+    client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: roots().map((uri) => ({ uri })) }));
   await client.connect(transport);
   return {
     pid: transport.pid ?? 0,
@@ -221,12 +244,35 @@ function collect(stream: Stream | null): () => string {
   return () => text;
 }
 
-function answerForm(
-  params: { message: string; requestedSchema?: { properties: object } },
+interface FormParams {
+  readonly message: string;
+  readonly requestedSchema?: object;
+}
+
+/** The form for a choice: required, without a default, and the first option changes nothing. */
+const choice = z.strictObject({
+  type: z.literal('object'),
+  properties: z.strictObject({
+    decision: z.strictObject({
+      type: z.literal('string'),
+      title: z.string(),
+      enum: z.tuple([z.literal('No, do nothing'), z.string().regex(/^Yes, (?:create|update|stop|allow) /)]),
+    }),
+  }),
+  required: z.tuple([z.literal('decision')]),
+});
+
+async function answerForm(
+  { message, requestedSchema = {} }: FormParams,
   person: Person,
-): PersonAnswer {
-  const field = Object.hasOwn(params.requestedSchema?.properties ?? {}, 'name') ? 'name' : 'approve';
-  return person(params.message, field);
+  readMs: number,
+): Promise<PersonAnswer> {
+  await delay(readMs);
+  if (JSON.stringify(requestedSchema).includes('"name"')) return person(message, 'name');
+  const [no, yes] = choice.parse(requestedSchema).properties.decision.enum;
+  const answer = person(message, 'approve');
+  if (answer.action !== 'accept' || !('approve' in answer.content)) return answer;
+  return { action: 'accept', content: { decision: answer.content['approve'] === true ? yes : no } };
 }
 
 function toRequestOptions({ signal, onProgress }: CallOptions): {

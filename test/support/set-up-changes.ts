@@ -151,7 +151,10 @@ export function setUpChanges(options: ChangesOptions = {}) {
       audited.push(entry);
     },
   };
-  const gate = new Gate<Report<ChangeFacts>>({ policy, audit, dialog: options.dialog });
+  let clock = Date.now();
+  // Each look at the clock is a second later, so that a form is answered in a person's time.
+  const now = (): number => (clock += 1_000);
+  const gate = new Gate<Report<ChangeFacts>>({ policy, audit, now, dialog: options.dialog });
   const stateDir = options.stateDir ?? path.join(home, 'state');
   const agreements = new Agreements(stateDir);
   const workspace = createWorkspace({ folders: [folder], home });
@@ -210,11 +213,8 @@ export function setUpChanges(options: ChangesOptions = {}) {
       service(context).preview(request),
     /** Previews a change and returns its token. */
     mint: async (request: ChangeRequest): Promise<string> => tokenOf(await service().preview(request)),
-    redeem: (
-      token: string,
-      tool: ChangeRequest['tool'],
-      context?: Partial<ChangeContext>,
-    ): Promise<Report<ChangeFacts> | Question> => service(context).redeem(token, tool),
+    redeem: (token: string, context?: Partial<ChangeContext>): Promise<Report<ChangeFacts> | Question> =>
+      service(context).redeem(token),
   };
 }
 

@@ -42,17 +42,26 @@ async function carryOut<R extends { readonly outcome: string }>(
 /** A gate whose redemptions are carried out by the steps of a test. */
 export class TestGate<R extends { readonly outcome: string }> {
   readonly gate: Gate<R>;
+  readonly #onQuestion: () => void;
 
-  constructor(options: GateOptions) {
+  constructor(options: GateOptions, onQuestion: () => void = () => undefined) {
     this.gate = new Gate<R>(options);
+    this.#onQuestion = onQuestion;
   }
 
   mint(...change: Parameters<Gate<R>['mint']>): ReturnType<Gate<R>['mint']> {
     return this.gate.mint(...change);
   }
 
+  /** As the page of a card reports that it is on the screen. */
+  show(nonce: string): void {
+    this.gate.cardShown(nonce);
+  }
+
   async redeem(token: string, approval: ApprovalContext, steps: RedeemSteps<R>): Promise<Redeemed<R>> {
-    return carryOut(await this.gate.begin(token, approval), steps);
+    const redeemed = await carryOut(await this.gate.begin(token, approval), steps);
+    if (redeemed.kind === 'question') this.#onQuestion();
+    return redeemed;
   }
 
   async decide(decision: CardDecision, steps: RedeemSteps<R>): Promise<Redeemed<R>> {
@@ -67,20 +76,25 @@ export class TestGate<R extends { readonly outcome: string }> {
 /** The options of a gate, with the policy's answer as a function. */
 type SetUpOptions = Partial<Omit<GateOptions, 'policy'>> & {
   readonly requirementFor?: GateOptions['policy']['requirementFor'];
+  /** How long the client takes to answer a form. Defaults to the two seconds of a quick person. */
+  readonly readMs?: number;
 };
 
 /** Creates a gate with a clock and a world that a test changes, and records everything that the gate did. */
-export function setUp({ requirementFor = () => 'ask', ...options }: SetUpOptions = {}) {
+export function setUp({ requirementFor = () => 'ask', readMs = 2_000, ...options }: SetUpOptions = {}) {
   let clock = 1_000_000;
   const audit: AuditEntry[] = [];
   const consents: Consent[] = [];
   let world: PendingChange | Error = pendingChange();
-  const gate = new TestGate<Result>({
-    policy: { requirementFor },
-    audit: { write: (entry) => void audit.push(entry) },
-    now: () => clock,
-    ...options,
-  });
+  const gate = new TestGate<Result>(
+    {
+      policy: { requirementFor },
+      audit: { write: (entry) => void audit.push(entry) },
+      now: () => clock,
+      ...options,
+    },
+    () => (clock += readMs),
+  );
   const steps: RedeemSteps<Result> = {
     async replan() {
       if (world instanceof Error) throw world;
@@ -100,11 +114,12 @@ export function setUp({ requirementFor = () => 'ask', ...options }: SetUpOptions
       world = change;
       return gate.mint(change).token;
     },
-    /** Mints for a client that shows cards. */
+    /** Mints for a client that shows cards, and has the page report itself. */
     show: (change: PendingChange = pendingChange()): { token: string; nonce: string } => {
       world = change;
       const { token, nonce } = gate.mint(change, { card: true });
       if (nonce === undefined) throw new Error('no nonce for a card');
+      gate.show(nonce);
       return { token, nonce };
     },
     setWorld: (change: PendingChange | Error): void => {
@@ -118,14 +133,20 @@ export function setUp({ requirementFor = () => 'ask', ...options }: SetUpOptions
 
 /** A redemption by a client that can't ask a person, by default. */
 export const ask = (more: Partial<ApprovalContext> = {}): ApprovalContext => ({
-  tool: 'apply',
   canAskPerson: false,
   waitMs: 0,
   ...more,
 });
 
+/** The content of a form in which a person approves the change of `pendingChange`. */
+export const YES = { decision: 'Yes, create task train for $1.00 an hour' };
+
+/** The content of a form in which a person approves what it asks for. */
+export const approving = (field: Question['field']): Record<string, unknown> =>
+  field.kind === 'choice' ? { decision: field.yes } : {};
+
 /** Returns a person's answer in a form. */
-export const yes = (nonce: string, content: Record<string, unknown> = { approve: true }) =>
+export const yes = (nonce: string, content: Record<string, unknown> = YES) =>
   ({ kind: 'accepted', content, nonce }) as const;
 
 /** Returns the error that a call is refused with. */

@@ -42,7 +42,7 @@ export function previewAndDelete(client: TestClient, what: Readonly<Record<strin
   return until(
     async () => {
       const preview = await client.call('delete', what);
-      return { preview, deleted: await client.call('delete', { token: preview.facts['token'] }) };
+      return { preview, deleted: await client.call('apply', { token: preview.facts['token'] }) };
     },
     ({ deleted }) => !['busy', 'plan-changed'].includes(String(deleted.facts['code'])),
   );
@@ -51,7 +51,7 @@ export function previewAndDelete(client: TestClient, what: Readonly<Record<strin
 /** Stops a run by the token of a preview. Repeats both if dstack took the stop back, as a user would. */
 export function previewAndStop(client: TestClient, run: string): Promise<Answer> {
   return until(
-    async () => client.call('stop', { token: (await client.call('stop', { run })).facts['token'] }),
+    async () => client.call('apply', { token: (await client.call('stop', { run })).facts['token'] }),
     ({ facts }) => !String(facts['summary']).includes('took it back'),
   );
 }

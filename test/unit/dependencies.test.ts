@@ -13,9 +13,11 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
     code: /'@modelcontextprotocol\//,
     files: [
       'sandbox/demo.ts',
+      'src/mcp/ask-person.ts',
       'src/mcp/register-prompts.ts',
       'src/mcp/register-resources.ts',
       'src/mcp/register-tools.ts',
+      'src/mcp/roots.ts',
       'src/mcp/server.ts',
       'src/mcp/subscriptions.ts',
     ],

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { ConsentLevel, PendingChange } from '../../core/change.ts';
-import type { Answer, Question } from '../../core/report.ts';
+import type { Answer, Question, QuestionField } from '../../core/report.ts';
 import type { DialogAnswer } from '../dialog/dialog-commands.ts';
 import type { Dialog } from '../dialog/dialog.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/requirement.ts';
+import type { Requirement } from '../policy/requirement.ts';
 import type { ChangeJournal } from './change-journal.ts';
-import { declined, foreignAnswer, personNeeded } from './consent-errors.ts';
-import { describeChange, isNameToType, needsName } from './describe-change.ts';
+import { declined, foreignAnswer, nobodyAsked, personNeeded } from './consent-errors.ts';
+import { NO, describeChange, describeYes, isNameToType, needsName } from './describe-change.ts';
 import type { Asking, TokenEntry } from './token-store.ts';
 
 /** A change that waits for a person whom nobody can hurry: the call ends, and a later call with the same token goes on. */
@@ -18,7 +19,12 @@ export interface Waiting {
 }
 
 /** The results of a call while a person is being asked. */
-export const WAITING = {
+const WAITING = {
+  form: {
+    kind: 'waiting-for-person',
+    message: "The client's form asks the user about this change. Nothing was changed yet.",
+    next: 'Ask the user to answer the form. If they no longer see it, start again with a new preview.',
+  },
   dialog: {
     kind: 'waiting-for-person',
     message: "A dialog on the user's desktop asks about this change. Nothing was changed yet.",
@@ -34,9 +40,16 @@ export const WAITING = {
 /** The next step of an approval: it is there, a dialog is open, the card waits for a click, or the client has to ask. */
 export type ApprovalStep =
   | { readonly kind: 'approved'; readonly level: ConsentLevel }
-  | { readonly kind: 'wait'; readonly answered: Promise<void> }
+  /** To be decided again once `answered` settles; `meanwhile` is the result of a call that can't wait for so long. */
+  | { readonly kind: 'wait'; readonly answered: Promise<void>; readonly meanwhile: Waiting }
   | Waiting
   | Question;
+
+/**
+ * A form's answer that came sooner is not a person's. Hosts without a person answered automatically after 0 to 186 ms (Codex 0 to 1,
+ * Copilot CLI 3, Claude Code 27, fast-agent 186); a person first has to read the question.
+ */
+const SOONEST_ANSWER_MS = 500;
 
 interface ApprovalParts {
   readonly policy: Pick<PolicyWatch, 'requirementFor'>;
@@ -54,8 +67,8 @@ export class ApprovalFlow {
   }
 
   /**
-   * Decides immediately who has approved a change, or who is asked and how. The card was shown before this is called; the form comes
-   * next, then the dialog and (if the operator allows it) the token.
+   * Decides immediately who has approved a change, or who is asked and how: in the form, in the card if its page has reported itself,
+   * in a dialog, and (if the operator allows it) by the token. While a question is open, only its answer counts.
    * @throws ToolError if the answer is a rejection, or if a person is needed and none can be asked.
    */
   next(
@@ -63,46 +76,80 @@ export class ApprovalFlow {
     asking: Asking,
     { canAskPerson, answer }: { readonly canAskPerson: boolean; readonly answer?: Answer | undefined },
   ): ApprovalStep {
-    const { dialog, policy } = this.#parts;
+    const { policy } = this.#parts;
     const requirement = policy.requirementFor(entry.change);
     if (asking.kind === 'approved' && isEnough(asking.level, requirement)) return asking;
-    if (answer !== undefined) return this.#takeAnswer(entry, asking, answer);
+    if (answer !== undefined) return this.#takeAnswer(entry, asking, { answer, requirement });
     if (requirement === 'allow') return { kind: 'approved', level: 'policy' };
     if (requirement === 'token') return { kind: 'approved', level: 'token' };
-    // An open dialog stays the only question.
-    if (asking.kind === 'dialog') return { kind: 'wait', answered: asking.answered };
-    if (canAskPerson) return askInForm(entry, asking);
-    // The person has the card in front of them: a token that arrives first must not overtake their click.
-    if (entry.card !== undefined) return WAITING.card;
+    if (asking.kind === 'dialog') return { kind: 'wait', answered: asking.answered, meanwhile: WAITING.dialog };
+    if (canAskPerson) return this.#askInForm(entry, asking);
+    if (asking.kind === 'form') return WAITING.form;
+    return this.#askWithoutForm(entry, asking, requirement);
+  }
+
+  /** Asks in the card or a dialog. Without both, the token is sufficient if the operator allows it. */
+  #askWithoutForm(entry: TokenEntry<unknown>, asking: Asking, requirement: Requirement): ApprovalStep {
+    const { dialog } = this.#parts;
+    const { card } = entry;
+    if (card?.page === 'shown') return WAITING.card;
+    // The person may have the card in front of them in a moment: a token that arrives first must not overtake their click.
+    if (card?.page === 'loading') return { kind: 'wait', answered: card.settled, meanwhile: WAITING.card };
     if (asking.kind !== 'dialog-failed' && dialog?.availability().kind === 'available')
       return this.#openDialog(entry, dialog);
+    if (entry.answeredByNobody) throw nobodyAsked(requirement);
     if (requirement === 'ask') return { kind: 'approved', level: 'token' };
     throw personNeeded(`the client has no forms, and ${whyNoDialog(asking, dialog)}`);
   }
 
-  #takeAnswer(entry: TokenEntry<unknown>, asking: Asking, answer: Answer): ApprovalStep {
-    const { journal } = this.#parts;
+  #askInForm(entry: TokenEntry<unknown>, asking: Asking): Question {
+    // If the client dropped the first round, the question is the same one: one answer counts, once.
+    const nonce = asking.kind === 'form' ? asking.nonce : randomUUID();
+    entry.state = { kind: 'pending', asking: { kind: 'form', nonce, askedAtMs: this.#parts.now() } };
+    return { kind: 'question', message: describeChange(entry.change), field: fieldOf(entry.change), nonce };
+  }
+
+  #takeAnswer(
+    entry: TokenEntry<unknown>,
+    asking: Asking,
+    { answer, requirement }: { readonly answer: Answer; readonly requirement: Requirement },
+  ): ApprovalStep {
+    const { journal, now } = this.#parts;
     if (asking.kind !== 'form' || asking.nonce !== answer.nonce) throw foreignAnswer();
-    if (answer.kind !== 'accepted') throw journal.close(entry, declined(entry.change, answer.kind));
-    const typed = needsName(entry.change.operation);
-    // Accepting the form is not an approval: its content has to be one.
-    const yes = typed ? isNameToType(entry.change, answer.content['name']) : answer.content['approve'] === true;
-    if (!yes) throw journal.close(entry, declined(entry.change, typed ? 'wrong-name' : 'declined'));
-    return approve(entry, 'person-form');
+    const reading = readAnswer(entry.change, answer);
+    const isByNobody = reading !== 'unusable' && now() - asking.askedAtMs < SOONEST_ANSWER_MS;
+    if (reading !== 'unusable' && !isByNobody) {
+      if (reading === 'approved') return approve(entry, 'person-form');
+      throw journal.close(entry, declined(entry.change, reading));
+    }
+    // Nobody has seen the form: go on as in a client without forms, but never with the token alone after an answer.
+    if (isByNobody) entry.answeredByNobody = true;
+    const notAsked = { kind: 'not-asked' } as const;
+    entry.state = { kind: 'pending', asking: notAsked };
+    const step = this.next(entry, notAsked, { canAskPerson: false });
+    if (isByNobody) journal.refused(entry, nobodyAsked(requirement));
+    return step;
   }
 
   #openDialog(entry: TokenEntry<unknown>, dialog: Dialog): ApprovalStep {
     const abort = new AbortController();
     const timeoutMs = Math.max(1_000, entry.expiresAtMs - this.#parts.now());
     const answered = dialog
-      .ask({ message: describeChange(entry.change), field: fieldOf(entry.change), timeoutMs }, abort.signal)
+      .ask(
+        {
+          message: describeChange(entry.change),
+          field: needsName(entry.change.operation) ? 'name' : 'approve',
+          timeoutMs,
+        },
+        abort.signal,
+      )
       .catch((error: unknown): DialogAnswer => ({
         kind: 'unavailable',
         why: error instanceof Error ? error.message : String(error),
       }))
       .then((answer) => this.#takeDialogAnswer(entry, answer));
     entry.state = { kind: 'pending', asking: { kind: 'dialog', answered, abort } };
-    return { kind: 'wait', answered };
+    return { kind: 'wait', answered, meanwhile: WAITING.dialog };
   }
 
   #takeDialogAnswer(entry: TokenEntry<unknown>, answer: DialogAnswer): void {
@@ -120,11 +167,14 @@ export class ApprovalFlow {
   }
 }
 
-function askInForm(entry: TokenEntry<unknown>, asking: Asking): Question {
-  // If the client dropped the first round, the question is the same one: one answer counts, once.
-  const nonce = asking.kind === 'form' ? asking.nonce : randomUUID();
-  entry.state = { kind: 'pending', asking: { kind: 'form', nonce } };
-  return { kind: 'question', message: describeChange(entry.change), field: fieldOf(entry.change), nonce };
+/** Reads what a form returned. Accepting it is not an approval: its content has to be one, in the form's own words. */
+function readAnswer(
+  change: PendingChange,
+  answer: Answer,
+): 'approved' | 'declined' | 'cancelled' | 'wrong-name' | 'unusable' {
+  if (answer.kind !== 'accepted') return answer.kind;
+  if (needsName(change.operation)) return isNameToType(change, answer.content['name']) ? 'approved' : 'wrong-name';
+  return answer.content['decision'] === describeYes(change) ? 'approved' : 'declined';
 }
 
 function approve(entry: TokenEntry<unknown>, level: ConsentLevel): ApprovalStep {
@@ -133,7 +183,8 @@ function approve(entry: TokenEntry<unknown>, level: ConsentLevel): ApprovalStep 
   return approved;
 }
 
-const fieldOf = (change: PendingChange): 'approve' | 'name' => (needsName(change.operation) ? 'name' : 'approve');
+const fieldOf = (change: PendingChange): QuestionField =>
+  needsName(change.operation) ? { kind: 'name' } : { kind: 'choice', no: NO, yes: describeYes(change) };
 
 /** A click is not an approval where a name has to be typed. */
 function isApproval(change: PendingChange, answer: DialogAnswer): boolean {

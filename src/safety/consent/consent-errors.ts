@@ -1,11 +1,12 @@
 import { ToolError } from '../../core/errors.ts';
 import { nameToType } from './describe-change.ts';
 import type { PendingChange } from '../../core/change.ts';
+import type { Requirement } from '../policy/requirement.ts';
 
 /** Returns the next step towards a new token for the same change. */
 function previewAgain(change: PendingChange): string {
   const { tool } = change.binding;
-  const how = tool === 'apply' ? 'Call plan again' : `Call ${tool} again without a token`;
+  const how = tool === 'apply' ? 'Call plan again' : `Call ${tool} again`;
   return `${how} and show the user its result before you continue.`;
 }
 
@@ -51,20 +52,28 @@ export function personNeeded(why: string): ToolError {
   );
 }
 
+/**
+ * The client answered the form before a person could: nobody was asked, so nobody declined. Only the operator can allow changes without
+ * a person; with `person` they have decided against that.
+ */
+export function nobodyAsked(requirement: Requirement): ToolError {
+  const unattended =
+    requirement === 'person'
+      ? ''
+      : ' For unattended use, the operator of this server sets DSTACK_MCP_CONFIRM=token or a policy in its configuration.';
+  return new ToolError(
+    'nobody-asked',
+    'Nobody was asked: the client answered the approval form automatically, before a person could have read it. Nothing was changed; the token is still valid.',
+    `Tell the user that their client answers such forms without showing them, as clients do without a terminal and with an approval policy that never asks. Where it shows them, call the tool again with the same token.${unattended}`,
+  );
+}
+
 /** The answer came with the token of another change. */
 export const foreignAnswer = (): ToolError =>
   new ToolError(
     'person-needed',
     'This answer belongs to another question. Nothing was changed.',
     'Call the tool again with the token: it asks the user about this change.',
-  );
-
-/** The token was minted for another tool. */
-export const wrongTool = (change: PendingChange, tool: string): ToolError =>
-  new ToolError(
-    'token-unknown',
-    `This token is for ${change.binding.tool}, not for ${tool}. Nothing was changed.`,
-    `Use it with ${change.binding.tool}, or call ${tool === 'apply' ? 'plan' : `${tool} without a token`} to get a new one.`,
   );
 
 /** The token was used, and its result isn't available. */
@@ -104,5 +113,5 @@ export const tokenUnknown = (): ToolError =>
   new ToolError(
     'token-unknown',
     "Unknown token: this server didn't issue it, or your client starts a new server for each call and the token couldn't be stored between them. This call changed nothing.",
-    `${CHECK_FIRST} Otherwise copy the token from the preview unchanged; if there is none, call plan (or stop, delete without a token) to get one.`,
+    `${CHECK_FIRST} Otherwise copy the token from the preview unchanged; if there is none, call plan, stop or delete to get one.`,
   );

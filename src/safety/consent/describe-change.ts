@@ -1,4 +1,5 @@
 import type { ConsentSummary, PendingChange, ConsentLevel, Operation } from '../../core/change.ts';
+import { formatDollars } from '../../core/format-values.ts';
 import { cleanLine } from '../../render/untrusted.ts';
 
 /** The operations that a person approves by typing the name of what is affected. */
@@ -56,6 +57,25 @@ export function describeChange(change: PendingChange): string {
     ...listUnder('Warnings:', summary.warnings),
     ...(name === undefined ? [] : ['', `Type the name ${cleanLine(name)} to approve.`]),
   ].join('\n');
+}
+
+/** The answer that a form offers first: pressing Enter through it must change nothing. */
+export const NO = 'No, do nothing';
+
+/** Returns the only answer in a form that approves, with the price in its words: `Yes, create task train for $0.39 an hour`. */
+export function describeYes({ operation, summary, binding }: PendingChange): string {
+  const { kind, name } = summary.resource;
+  const what = cleanLine(['Yes,', operation, kind, name ?? ''].join(' ').trimEnd());
+  if (operation === 'send')
+    return cleanLine(`Yes, ${summary.action.charAt(0).toLowerCase()}${summary.action.slice(1)}`);
+  if (operation !== 'create' && operation !== 'update') return what;
+  const { pricePerHour, mostPerHour } = binding;
+  if (summary.price === undefined || (pricePerHour === null && mostPerHour === null))
+    return `${what} at an unknown price`;
+  const price = pricePerHour ?? mostPerHour;
+  const words = `${what} for ${formatDollars(price)} an hour`;
+  if (mostPerHour === null) return `${words}, without a known limit`;
+  return mostPerHour === price ? words : `${words}, at most ${formatDollars(mostPerHour)}`;
 }
 
 function describeMoney({ summary, operation }: PendingChange): string[] {

@@ -4,12 +4,11 @@ import type { Answer, Question } from '../../core/report.ts';
 import type { AuditSink } from '../audit/audit-log.ts';
 import type { Dialog } from '../dialog/dialog.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
-import { ApprovalFlow, WAITING } from './approval.ts';
+import { ApprovalFlow } from './approval.ts';
 import type { Waiting } from './approval.ts';
 import { takeDecision } from './card-decision.ts';
 import type { CardDecision } from './card-decision.ts';
 import { ChangeJournal } from './change-journal.ts';
-import { wrongTool } from './consent-errors.ts';
 import { needsName, nameToType } from './describe-change.ts';
 import { createMonotonicClock } from '../../core/deadline.ts';
 import { Redemption } from './redemption.ts';
@@ -19,8 +18,6 @@ import type { TokenEntry, Used } from './token-store.ts';
 
 /** The caller that redeems a token, and the prompts that it supports. */
 export interface ApprovalContext {
-  /** A token is valid only for the tool that it was minted for. */
-  readonly tool: 'apply' | 'stop' | 'delete';
   /** The client can show a form to a person. */
   readonly canAskPerson: boolean;
   /** The person's answer, if this call is the second round of a question. */
@@ -59,7 +56,12 @@ export interface GateOptions {
   readonly maxPending?: number;
   readonly maxResults?: number;
   readonly maxClosed?: number;
+  /** How long the page of a card may take to report itself. */
+  readonly cardLoadMs?: number;
 }
+
+/** A host loads and paints the page in a fraction of this, and a model rarely redeems a token sooner. */
+const CARD_LOAD_MS = 3_000;
 
 /**
  * The only way from a token to a consent. A redemption begins here; its caller has it grant the consent for what dstack is about to do,
@@ -74,13 +76,19 @@ export class Gate<R extends { readonly outcome: string }> {
   readonly #running = new Set<Promise<unknown>>();
 
   constructor(options: GateOptions) {
-    const { lifeMs = 10 * 60_000, maxPending = 64, maxResults = 32, maxClosed = 512 } = options;
+    const {
+      lifeMs = 10 * 60_000,
+      maxPending = 64,
+      maxResults = 32,
+      maxClosed = 512,
+      cardLoadMs = CARD_LOAD_MS,
+    } = options;
     this.#now = options.now ?? createMonotonicClock();
     this.#policy = options.policy;
     this.#journal = new ChangeJournal(options.audit);
     const { tokenFolder: folder } = options;
     const files = folder === undefined ? undefined : new TokenFiles({ folder, lifeMs });
-    this.#store = new TokenStore<R>({ now: this.#now, lifeMs, maxPending, maxResults, maxClosed, files });
+    this.#store = new TokenStore<R>({ now: this.#now, lifeMs, maxPending, maxResults, maxClosed, cardLoadMs, files });
     this.#approval = new ApprovalFlow({
       policy: options.policy,
       dialog: options.dialog,
@@ -115,7 +123,15 @@ export class Gate<R extends { readonly outcome: string }> {
     const entry = find();
     takeDecision(entry, decision, this.#journal);
     // Nobody is asked anymore: by now the change is approved or closed.
-    return this.#begin(find, { tool: entry.change.binding.tool, canAskPerson: false, waitMs: 0 });
+    return this.#begin(find, { canAskPerson: false, waitMs: 0 });
+  }
+
+  /**
+   * Takes the report of a card's page that it is on the screen: from now on its change waits for a click.
+   * @throws ToolError if no change waits for this card.
+   */
+  cardShown(nonce: string): void {
+    this.#store.findByNonce(nonce).card?.report();
   }
 
   /** Closes every pending token in this process, closes the open dialogs, and settles once each change in progress has its last audit line. */
@@ -127,18 +143,20 @@ export class Gate<R extends { readonly outcome: string }> {
   /** `find` is called in each round: while a dialog was open, another call may have used or closed the token. */
   async #begin(find: () => TokenEntry<R>, approval: ApprovalContext): Promise<Begun<R>> {
     const waitUntil = performance.now() + approval.waitMs;
+    let current = approval;
     for (;;) {
-      const step = this.#step(find(), approval);
+      const step = this.#step(find(), current);
+      // An answer counts once, and the form isn't shown again in the same call.
+      if (approval.answer !== undefined) current = { ...approval, answer: undefined, canAskPerson: false };
       if (step.kind === 'replay') return { kind: 'replay', used: await step.used };
       if (step.kind !== 'wait') return step;
-      if (!(await settlesBefore(step.answered, waitUntil))) return WAITING.dialog;
+      if (!(await settlesBefore(step.answered, waitUntil))) return step.meanwhile;
     }
   }
 
   /** Looks at a token once, without waiting. Of many calls at the same time, one gets the redemption. */
   #step(entry: TokenEntry<R>, approval: ApprovalContext): Step<R> {
-    const { change, state } = entry;
-    if (change.binding.tool !== approval.tool) throw wrongTool(change, approval.tool);
+    const { state } = entry;
     if (state.kind === 'closed') throw state.why;
     if (state.kind === 'used') return { kind: 'replay', used: Promise.resolve(state.used) };
     if (state.kind === 'running') return { kind: 'replay', used: state.used };
@@ -169,7 +187,7 @@ export class Gate<R extends { readonly outcome: string }> {
 type Step<R extends { readonly outcome: string }> =
   | Exclude<Begun<R>, { readonly kind: 'replay' }>
   | { readonly kind: 'replay'; readonly used: Promise<Used<R>> }
-  | { readonly kind: 'wait'; readonly answered: Promise<void> };
+  | { readonly kind: 'wait'; readonly answered: Promise<void>; readonly meanwhile: Waiting };
 
 /** Whether a promise settles before the given time of `performance.now()`. */
 async function settlesBefore(promise: Promise<void>, timeMs: number): Promise<boolean> {

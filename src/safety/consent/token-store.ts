@@ -2,7 +2,14 @@ import type { ToolError } from '../../core/errors.ts';
 import type { PendingChange, ConsentLevel } from '../../core/change.ts';
 import { nonceUnknown, tokenEndedElsewhere, tokenExpired, tokenUnknown, usedUp } from './consent-errors.ts';
 import type { TokenFile, TokenFiles } from './token-files.ts';
-import { createToken, findByFingerprint, fingerprintToken, createNonce, fingerprintNonce } from './token.ts';
+import {
+  createRandomText,
+  createToken,
+  findByFingerprint,
+  fingerprintToken,
+  createNonce,
+  fingerprintNonce,
+} from './token.ts';
 
 /** The state of a token. */
 export type TokenState<R> =
@@ -16,7 +23,7 @@ export type TokenState<R> =
 /** The progress of asking a person. */
 export type Asking =
   | { readonly kind: 'not-asked' }
-  | { readonly kind: 'form'; readonly nonce: string }
+  | { readonly kind: 'form'; readonly nonce: string; readonly askedAtMs: number }
   | { readonly kind: 'dialog'; readonly answered: Promise<void>; readonly abort: AbortController }
   | { readonly kind: 'dialog-failed'; readonly why: string }
   | { readonly kind: 'approved'; readonly level: ConsentLevel };
@@ -35,13 +42,27 @@ export interface TokenEntry<R> {
   readonly id: string;
   readonly change: PendingChange;
   readonly expiresAtMs: number;
-  /** Present if the change is shown in a card. Its nonce lives and ends with the token. */
-  readonly card?: { readonly fingerprint: Buffer; wrongNames: number };
+  /** Present if the client declares cards. Its nonce lives and ends with the token. */
+  readonly card?: PendingCard;
   /** Present if other processes can redeem the token. */
   readonly file?: TokenFile;
   state: TokenState<R>;
   /** The audit log has the line that the change was requested. */
   asked: boolean;
+  /** The client answered a form automatically: from then on, the token alone is never sufficient. */
+  answeredByNobody: boolean;
+}
+
+/** The card of a change. */
+export interface PendingCard {
+  readonly fingerprint: Buffer;
+  wrongNames: number;
+  /** Whether the page has reported that it is on the screen; `missing` if it didn't in the time that a page needs. */
+  page: 'loading' | 'shown' | 'missing';
+  /** Settles once the page is no longer loading. */
+  readonly settled: Promise<void>;
+  /** The page has reported itself. */
+  report(): void;
 }
 
 export interface TokenStoreOptions {
@@ -54,6 +75,8 @@ export interface TokenStoreOptions {
   readonly maxClosed: number;
   /** Stores tokens for the next process. */
   readonly files?: TokenFiles | undefined;
+  /** How long the page of a card may take to report itself. */
+  readonly cardLoadMs: number;
 }
 
 /** Keeps tokens by their fingerprint and within bounds. */
@@ -70,7 +93,7 @@ export class TokenStore<R> {
     change: PendingChange,
     { card }: { readonly card: boolean } = { card: false },
   ): { token: string; nonce: string | undefined; entry: TokenEntry<R> } {
-    const token = createToken();
+    const token = createToken(change);
     const nonce = card ? createNonce() : undefined;
     const { files, lifeMs } = this.#options;
     // A card belongs to this process: its click must not be overtaken by the token in another one.
@@ -78,7 +101,7 @@ export class TokenStore<R> {
     const entry = this.#keep(token, change, {
       remainingMs: lifeMs,
       ...(file === undefined ? {} : { file }),
-      ...(nonce === undefined ? {} : { card: { fingerprint: fingerprintNonce(nonce), wrongNames: 0 } }),
+      ...(nonce === undefined ? {} : { card: createCard(nonce, this.#options.cardLoadMs) }),
     });
     return { token, nonce, entry };
   }
@@ -103,13 +126,14 @@ export class TokenStore<R> {
   ): TokenEntry<R> {
     const entry: TokenEntry<R> = {
       fingerprint: fingerprintToken(token),
-      id: createToken().slice(0, 7),
+      id: createRandomText().slice(0, 7),
       change,
       expiresAtMs: this.#options.now() + remainingMs,
       ...(card === undefined ? {} : { card }),
       ...(file === undefined ? {} : { file }),
       state: { kind: 'pending', asking: { kind: 'not-asked' } },
       asked: false,
+      answeredByNobody: false,
     };
     this.#entries.add(entry);
     this.#prune();
@@ -152,6 +176,29 @@ export class TokenStore<R> {
     const minutes = Math.round(this.#options.lifeMs / 60_000);
     throw expire(entry, `This token has expired: it was valid for ${minutes} minutes.`);
   }
+}
+
+function createCard(nonce: string, loadMs: number): PendingCard {
+  let settle = (): void => undefined;
+  const settled = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  const card: PendingCard = {
+    fingerprint: fingerprintNonce(nonce),
+    wrongNames: 0,
+    page: 'loading',
+    settled,
+    report() {
+      card.page = 'shown';
+      settle();
+    },
+  };
+  const timer = setTimeout(() => {
+    if (card.page === 'loading') card.page = 'missing';
+    settle();
+  }, loadMs);
+  timer.unref();
+  return card;
 }
 
 function expire<R>(entry: TokenEntry<R>, why: string): ToolError {

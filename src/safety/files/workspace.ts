@@ -27,6 +27,8 @@ export interface ConfigurationFile extends WorkspacePath {
 /** The folders that this server reads from and writes to. */
 export interface Workspace {
   readonly folders: readonly string[];
+  /** Replaces the folders, by the roots of the client. */
+  use(folders: readonly string[]): void;
   /** Reads a `*.dstack.yml`. @throws ToolError `outside-workspace`, `file-not-found` or `invalid-file`. */
   readConfiguration(file: string): Promise<ConfigurationFile>;
   /** Reads a `.dstack/profiles.yml`. */
@@ -60,13 +62,13 @@ const MAX_BYTES: Readonly<Record<FileKind, number>> = { configuration: 1_000_000
 /** Creates the workspace, which alone decides which files may be touched. Paths are resolved first, then checked. */
 export function createWorkspace(options: WorkspaceOptions): Workspace {
   const platform = options.platform ?? process.platform;
-  const allowed = options.folders.join(', ');
+  let { folders } = options;
 
   const outside = (file: string, why: string): ToolError =>
     new ToolError(
       'outside-workspace',
       `The path ${JSON.stringify(file)} is refused: ${why}. Nothing was read or written.`,
-      `Use a path inside ${allowed}, without \`..\`. The user can set other folders with DSTACK_MCP_WORKSPACE.`,
+      `Use a path inside ${folders.join(', ')}, without \`..\`. The user can set other folders with DSTACK_MCP_WORKSPACE.`,
     );
 
   /** Resolves `~` and every link. A path that doesn't exist yet is resolved up to its nearest existing parent. */
@@ -77,14 +79,14 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     if (expanded.startsWith('~')) throw outside(file, "another user's home folder is not read");
     if (path.isAbsolute(expanded)) return resolveLinks(expanded);
     // A relative path is in the first folder that has such a file.
-    const found = await Promise.all(options.folders.map((folder) => resolveLinks(path.join(folder, expanded))));
+    const found = await Promise.all(folders.map((folder) => resolveLinks(path.join(folder, expanded))));
     return found.find((candidate) => candidate.exists) ?? found[0] ?? resolveLinks(expanded);
   };
 
   const check = async (file: string): Promise<WorkspacePath & { exists: boolean }> => {
     const { realPath, exists } = await expand(file);
     if (isSystemPath(realPath)) throw outside(file, `it leads to ${realPath}, a folder of devices or processes`);
-    for (const folder of await Promise.all(options.folders.map((one) => resolveLinks(one)))) {
+    for (const folder of await Promise.all(folders.map((one) => resolveLinks(one)))) {
       const relativePath = path.relative(folder.realPath, realPath);
       if (isBelow(relativePath)) return { path: file, realPath, relativePath, folder: folder.realPath, exists };
     }
@@ -96,7 +98,7 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     if (fileKindOf(checked.relativePath) !== kind) throw outside(file, `only ${expected} is read here`);
     const found = await readRegularFile(checked.realPath, MAX_BYTES[kind]);
     if (found.kind === 'missing')
-      throw new ToolError('file-not-found', `There is no file ${file} in ${allowed}.`, NOT_THERE);
+      throw new ToolError('file-not-found', `There is no file ${file} in ${folders.join(', ')}.`, NOT_THERE);
     if (found.kind !== 'read')
       throw new ToolError(
         'invalid-file',
@@ -120,7 +122,12 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
   };
 
   return {
-    folders: options.folders,
+    get folders() {
+      return folders;
+    },
+    use(others) {
+      folders = others;
+    },
     readConfiguration: (file) =>
       read(file, 'configuration', 'a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml)'),
     readProfile: (file) => read(file, 'profile', 'profiles (.dstack/profiles.yml)'),

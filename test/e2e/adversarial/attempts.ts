@@ -215,10 +215,8 @@ const TOKENS_TO_REFUSE: readonly (readonly [string, unknown])[] = [
   ['very long', 'a'.repeat(100_000)],
 ];
 
-const TOKENS: readonly Attempt[] = TOKENS_TO_REFUSE.flatMap(([title, token]) =>
-  ['apply', 'stop', 'delete'].map((tool) =>
-    attempt(`token for ${tool}: ${title}`, tool, { token }, CODES.tokenUnknown, CODES.invalidInput),
-  ),
+const TOKENS: readonly Attempt[] = TOKENS_TO_REFUSE.map(([title, token]) =>
+  attempt(`token: ${title}`, 'apply', { token }, CODES.tokenUnknown, CODES.invalidInput),
 );
 
 const ARGUMENTS: readonly Attempt[] = [

@@ -177,7 +177,7 @@ test('a dstack that prints Stopped and stops nothing: the run is reported as unc
   expect((await client.call('apply', { token: facts['token'] })).facts['outcome']).toBe('done');
   const stop = async (): Promise<Answer> => {
     const preview = await client.call('stop', { run: running });
-    return client.call('stop', { token: preview.facts['token'] });
+    return client.call('apply', { token: preview.facts['token'] });
   };
   const kept = await stop();
   expect(kept.facts).toMatchObject({ outcome: 'failed', code: 'cli-not-understood' });

@@ -47,7 +47,7 @@ test.each(MODES)('a fleet is submitted once, although the response was lost, wit
   // Before the request was judged, dstack's refusal of the repeated request was reported as a failure.
   expect(applied.facts['outcome']).toBe('done');
   const preview = await client.call('delete', { type: 'fleet', name });
-  expect((await client.call('delete', { token: preview.facts['token'] })).facts['outcome']).toBe('done');
+  expect((await client.call('apply', { token: preview.facts['token'] })).facts['outcome']).toBe('done');
 });
 
 test('a change asks no other host than the server of the project, and neither does any read', async () => {

@@ -79,11 +79,11 @@ test('a stop whose response is lost is looked up, sent once, and the run does st
   await waitForRun(client, name, 'running');
   const { token } = (await client.call('stop', { run: name })).facts;
   server.breakWith({ kind: 'lose-answer' }, /\/runs\/stop$/);
-  const { facts } = await client.call('stop', { token });
+  const { facts } = await client.call('apply', { token });
   expect(facts['outcome']).toBe('done');
   expect(facts['summary']).toMatch(/the response of dstack's server was lost\. It was made/);
   server.breakWith(undefined);
-  await client.call('stop', { token });
+  await client.call('apply', { token });
   expect(server.seen.filter(({ path, faulty }) => path.endsWith('/runs/stop') && !faulty)).toEqual([]);
   expect((await client.call('get', { name, wait_for: 'finished' })).facts).toMatchObject({ outcome: 'done' });
 });

@@ -172,9 +172,9 @@ describe('while a server runs and', () => {
       expect(made).toMatchObject({ outcome: 'done' });
       expect(made['summary']).toMatch(/couldn't be written to the audit log/);
       const stop = (await client.call('stop', { run: cutShort.name })).facts;
-      expect((await client.call('stop', { token: stop['token'] })).facts).toMatchObject({ code: 'audit-unavailable' });
+      expect((await client.call('apply', { token: stop['token'] })).facts).toMatchObject({ code: 'audit-unavailable' });
       limitFiles(client.pid, 'unlimited');
-      expect((await client.call('stop', { token: stop['token'] })).facts).toMatchObject({ outcome: 'done' });
+      expect((await client.call('apply', { token: stop['token'] })).facts).toMatchObject({ outcome: 'done' });
       const all = await auditLines(home.stateDir, cutLines(await readFile(auditFile(home.stateDir), 'utf8')));
       expect(eventsOf(all, cutShort.name)).toEqual(['asked', 'approved', 'asked', 'approved', 'done']);
       expect(eventsOf(all, whole.name)).toEqual(['asked', 'approved', 'done']);

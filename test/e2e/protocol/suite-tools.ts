@@ -8,7 +8,7 @@ import type { ToolContext } from '../../../src/tool/tool-context.ts';
 type Run = (powers: ToolContext) => Promise<Report<object> | Question>;
 
 const done: Report<object> = { outcome: 'done', summary: 'The suite was answered.', printed: [], facts: {} };
-const question: Question = { kind: 'question', message: 'Shall it go on?', field: 'approve', nonce: 'a-nonce' };
+const question: Question = { kind: 'question', message: 'Shall it go on?', field: { kind: 'name' }, nonce: 'a-nonce' };
 
 /** Tools, resources and prompts with the names that the suite calls. They answer like this server's own. */
 const RUNS: Readonly<Record<string, Run>> = {

@@ -52,7 +52,8 @@ describe('help', () => {
 
 describe('settings', () => {
   test.each(describeSettings())('$option and $env set the same', ({ option, value, env }) => {
-    const text = { '[on|off]': 'on', '<who>': 'person', '<mode>': 'off', '<level>': 'info' }[value] ?? '7';
+    const text =
+      { '[on|off]': 'on', '<who>': 'person', '<mode>': 'off', '<level>': 'info', '<prefix>': 'dstack_' }[value] ?? '7';
     expect(settingsOf(`${option} ${text}`)).toEqual(settingsOf('', { [env]: text }));
     expect(settingsOf(`${option}=${text}`)).toEqual(settingsOf('', { [env]: text }));
   });

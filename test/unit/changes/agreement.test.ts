@@ -6,7 +6,7 @@ import type { Transcript } from '../../../src/core/transcript.ts';
 import { readFixture } from '../../support/read-fixture.ts';
 import { reportOf, setUpChanges } from '../../support/set-up-changes.ts';
 import type { ChangesOptions } from '../../support/set-up-changes.ts';
-import { refusal, yes } from '../../support/set-up-gate.ts';
+import { approving, refusal, yes } from '../../support/set-up-gate.ts';
 
 const apply: ApplyRequest = { tool: 'apply', file: 'code.dstack.yml' };
 const URL_OF_REPOSITORY = 'https://git.example/team/code';
@@ -31,7 +31,7 @@ const found = (credential: { readonly kind: 'key' | 'token'; readonly path: stri
 
 /** Agrees to what the plan asks for. */
 async function agree(changes: ReturnType<typeof setUp>): Promise<void> {
-  expect(await changes.redeem(await changes.mint(apply), 'apply')).toMatchObject({ outcome: 'done' });
+  expect(await changes.redeem(await changes.mint(apply))).toMatchObject({ outcome: 'done' });
 }
 
 test('a plan that would contact another host and send a credential asks first, and dstack is not started', async () => {
@@ -49,7 +49,7 @@ test('a plan that would contact another host and send a credential asks first, a
 
 test('what was agreed to is sent from then on without asking, and only those credentials for that repository', async () => {
   const changes = setUp();
-  const agreed = reportOf(await changes.redeem(await changes.mint(apply), 'apply'));
+  const agreed = reportOf(await changes.redeem(await changes.mint(apply)));
   expect(agreed).toMatchObject({
     outcome: 'done',
     facts: { operation: 'send' },
@@ -67,13 +67,16 @@ test('what was agreed to is sent from then on without asking, and only those cre
 test('the person is asked for exactly that, and a rejection sends nothing', async () => {
   const changes = setUp();
   const token = await changes.mint(apply);
-  const question = await changes.redeem(token, 'apply', { canAskPerson: true });
-  expect(question).toMatchObject({ kind: 'question', field: 'approve' });
+  const question = await changes.redeem(token, { canAskPerson: true });
+  expect(question).toMatchObject({
+    kind: 'question',
+    field: { yes: expect.stringMatching(/^Yes, allow plans to send /) },
+  });
   if (!('kind' in question)) throw new Error('expected a question');
   expect(question.message).toContain(`Planning would:\n- ${ACTION}`);
   expect(question.message).toContain('Project: lab on http://127.0.0.1:3999');
   const no = { kind: 'declined', nonce: question.nonce } as const;
-  expect(await refusal(changes.redeem(token, 'apply', { canAskPerson: true, answer: no }))).toMatchObject({
+  expect(await refusal(changes.redeem(token, { canAskPerson: true, answer: no }))).toMatchObject({
     code: 'person-declined',
   });
   expect(await changes.preview(apply)).toMatchObject({ facts: { operation: 'send' } });
@@ -83,9 +86,9 @@ test('the person is asked for exactly that, and a rejection sends nothing', asyn
 test('a person who agrees in the form is remembered with that level', async () => {
   const changes = setUp();
   const token = await changes.mint(apply);
-  const question = await changes.redeem(token, 'apply', { canAskPerson: true });
+  const question = await changes.redeem(token, { canAskPerson: true });
   if (!('kind' in question)) throw new Error('expected a question');
-  await changes.redeem(token, 'apply', { canAskPerson: true, answer: yes(question.nonce) });
+  await changes.redeem(token, { canAskPerson: true, answer: yes(question.nonce, approving(question.field)) });
   expect(await changes.agreements.list()).toEqual([
     {
       server: 'http://127.0.0.1:3999',
@@ -125,7 +128,7 @@ test('a credential that changes after the question is another question', async (
   const changes = setUp();
   const token = await changes.mint(apply);
   changes.world.credentials = found({ ...CREDENTIAL, sha256: 'c3' });
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
   expect(await changes.agreements.list()).toEqual([]);
 });
 
@@ -134,13 +137,13 @@ test('a run is not applied after its agreement was revoked', async () => {
   await agree(changes);
   const token = await changes.mint(apply);
   rmSync(path.join(changes.stateDir, 'agreements'), { recursive: true });
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
   expect(changes.changed()).toEqual([]);
 });
 
 test('the policy decides who has to agree', async () => {
   const person = setUp({ policy: 'consent: {send: person}\n' });
-  expect(await refusal(person.redeem(await person.mint(apply), 'apply'))).toMatchObject({ code: 'person-needed' });
+  expect(await refusal(person.redeem(await person.mint(apply)))).toMatchObject({ code: 'person-needed' });
   const nobody = setUp({ policy: 'consent: {send: allow}\n', settings: { confirm: 'person' } });
   await agree(nobody);
   expect(await nobody.agreements.list()).toMatchObject([{ level: 'policy' }]);

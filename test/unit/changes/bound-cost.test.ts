@@ -141,6 +141,6 @@ test.each<[string, string, Output, string]>([
   changes.world.changes = { apply: 'apply-task-created' };
   changes.write('some.dstack.yml', text);
   const token = await changes.mint({ tool: 'apply', file: 'some.dstack.yml' });
-  const answer = await changes.redeem(token, 'apply', { canAskPerson: true });
+  const answer = await changes.redeem(token, { canAskPerson: true });
   expect('kind' in answer ? answer.message : 'allowed').toContain(price);
 });

@@ -3,7 +3,7 @@ import type { ApplyRequest } from '../../../src/core/change.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import { FILES, configOf, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
 import type { ChangesOptions } from '../../support/set-up-changes.ts';
-import { refusal, yes } from '../../support/set-up-gate.ts';
+import { approving, refusal, yes } from '../../support/set-up-gate.ts';
 
 const APPLY: ApplyRequest = { tool: 'apply', file: 'task.dstack.yml' };
 
@@ -21,7 +21,7 @@ const events = ({ audited }: Changes): string[] => audited.map(({ event }) => ev
 
 test('a token carries out what was planned, once, and the result says how it was approved', async () => {
   const changes = readyToApply();
-  const report = reportOf(await changes.redeem(await changes.mint(APPLY), 'apply'));
+  const report = reportOf(await changes.redeem(await changes.mint(APPLY)));
   expect(report).toMatchObject({
     outcome: 'done',
     summary: 'Run lab-task submitted, detaching... The run lab-task is running.',
@@ -40,7 +40,7 @@ test('a token carries out what was planned, once, and the result says how it was
 
 test('one command plans and makes the change, which is looked up afterwards', async () => {
   const changes = readyToApply();
-  await changes.redeem(await changes.mint(APPLY), 'apply');
+  await changes.redeem(await changes.mint(APPLY));
   expect(changes.ran.map(({ effect, command }) => `${effect} ${command}`)).toEqual([
     'read apply',
     'change apply',
@@ -52,7 +52,7 @@ test('one command plans and makes the change, which is looked up afterwards', as
 test('a dstack that can not be held is planned again before the change', async () => {
   const changes = readyToApply();
   changes.world.isPython = false;
-  await changes.redeem(await changes.mint(APPLY), 'apply');
+  await changes.redeem(await changes.mint(APPLY));
   expect(changes.ran.map(({ effect, command }) => `${effect} ${command}`)).toEqual([
     'read apply',
     'read apply',
@@ -65,7 +65,7 @@ test('an edited file is not even sent to dstack', async () => {
   const changes = readyToApply();
   const token = await changes.mint(APPLY);
   changes.write('task.dstack.yml', `${FILES['task.dstack.yml']}# edited\n`);
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
   expect(changes.ran).toHaveLength(1);
 });
 
@@ -78,7 +78,7 @@ test('dstack gets the approved bytes, whatever the file contains by then', async
     changes.write('task.dstack.yml', 'type: task\nname: lab-task\ncommands: [evil]\n');
     return rewritten('plan-task-create');
   };
-  await changes.redeem(token, 'apply');
+  await changes.redeem(token);
   expect(runs).toBe(1);
   expect(changes.changed()[0]?.options.pinnedFile?.bytes).toEqual(Buffer.from(FILES['task.dstack.yml']));
 });
@@ -133,12 +133,12 @@ test.each<[string, (changes: Changes) => void, RegExp]>([
     changes.world.isPython = isPython;
     const token = await changes.mint(APPLY);
     change(changes);
-    expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({
+    expect(await refusal(changes.redeem(token))).toMatchObject({
       code: 'plan-changed',
       message: expect.stringMatching(words),
     });
     changes.world.reads['apply'] = 'plan-task-create';
-    expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
+    expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
     expect(changes.changed()).toEqual([]);
     expect(events(changes)).toEqual(['asked', 'refused']);
   }
@@ -149,7 +149,7 @@ test('nothing is run if the existing run is another one than at the plan', async
   changes.world.reads['apply'] = 'plan-task-replace';
   const token = await changes.mint(APPLY);
   changes.world.reads['run get'] = rewritten('run-get-running', ['da47bb13', 'ffffffff']);
-  expect((await refusal(changes.redeem(token, 'apply'))).message).toContain(
+  expect((await refusal(changes.redeem(token))).message).toContain(
     'ffffffff-9d5b-40ec-9569-f1691f5ed34c instead of da47bb13',
   );
   expect(changes.changed()).toEqual([]);
@@ -161,7 +161,7 @@ test('an env file that was edited since the plan refuses the change', async () =
   changes.write('.env', 'HF_TOKEN=first_value\n');
   const token = await changes.mint({ tool: 'apply', file: 'env.dstack.yml' });
   changes.write('.env', 'HF_TOKEN=other_value\n');
-  const error = await refusal(changes.redeem(token, 'apply'));
+  const error = await refusal(changes.redeem(token));
   expect(error.message).toContain('.env was edited');
   expect(error.message).not.toContain('other_value');
   expect(changes.changed()).toEqual([]);
@@ -170,8 +170,8 @@ test('an env file that was edited since the plan refuses the change', async () =
 test('a used token returns the result of its use, and nothing is done again', async () => {
   const changes = readyToApply();
   const token = await changes.mint(APPLY);
-  const first = reportOf(await changes.redeem(token, 'apply'));
-  const second = reportOf(await changes.redeem(token, 'apply'));
+  const first = reportOf(await changes.redeem(token));
+  const second = reportOf(await changes.redeem(token));
   expect(second).toEqual({
     ...first,
     summary: `This token was used before; nothing was done again. The result then: ${first.summary}`,
@@ -182,30 +182,26 @@ test('a used token returns the result of its use, and nothing is done again', as
 test('of many calls with one token at the same time one makes the change, and all get its result', async () => {
   const changes = readyToApply();
   const token = await changes.mint(APPLY);
-  const all = await Promise.all(Array.from({ length: 20 }, () => changes.redeem(token, 'apply')));
+  const all = await Promise.all(Array.from({ length: 20 }, () => changes.redeem(token)));
   expect(changes.changed()).toHaveLength(1);
   expect(all.map((answer) => reportOf(answer).outcome)).toEqual(Array.from({ length: 20 }, () => 'done'));
   expect(all.filter((answer) => reportOf(answer).summary.includes('used before'))).toHaveLength(19);
 });
 
-test('a token is of no use to another tool', async () => {
-  const changes = readyToApply();
-  const token = await changes.mint(APPLY);
-  expect(await refusal(changes.redeem(token, 'delete'))).toMatchObject({ code: 'token-unknown' });
-  expect(changes.changed()).toEqual([]);
-});
-
 test('a person who can be asked is asked first, and their answer makes the change', async () => {
   const changes = readyToApply();
   const token = await changes.mint(APPLY);
-  const question = await changes.redeem(token, 'apply', { canAskPerson: true });
+  const question = await changes.redeem(token, { canAskPerson: true });
   if (!('kind' in question)) throw new Error('expected a question');
-  expect(question).toMatchObject({ kind: 'question', field: 'approve' });
+  expect(question).toMatchObject({ kind: 'question', field: { kind: 'choice' } });
   expect(question.message).toContain('Create task lab-task from task.dstack.yml');
   expect(question.message).toContain('lab on http://127.0.0.1:3999');
   expect(changes.ran).toHaveLength(1);
-  const answered = { canAskPerson: true, answer: yes(question.nonce) };
-  const report = reportOf(await changes.redeem(token, 'apply', answered));
+  const answered = {
+    canAskPerson: true,
+    answer: yes(question.nonce, approving(question.field)),
+  };
+  const report = reportOf(await changes.redeem(token, answered));
   expect(report.facts.consent).toMatch(/^person-form: /);
   expect(changes.changed()).toHaveLength(1);
 });
@@ -213,10 +209,10 @@ test('a person who can be asked is asked first, and their answer makes the chang
 test('a rejection ends the token, and nothing is run', async () => {
   const changes = readyToApply();
   const token = await changes.mint(APPLY);
-  const question = await changes.redeem(token, 'apply', { canAskPerson: true });
+  const question = await changes.redeem(token, { canAskPerson: true });
   if (!('kind' in question)) throw new Error('expected a question');
   const answered = { canAskPerson: true, answer: { kind: 'declined', nonce: question.nonce } as const };
-  expect(await refusal(changes.redeem(token, 'apply', answered))).toMatchObject({ code: 'person-declined' });
+  expect(await refusal(changes.redeem(token, answered))).toMatchObject({ code: 'person-declined' });
   expect(changes.ran).toHaveLength(1);
   expect(events(changes)).toEqual(['asked', 'refused']);
 });
@@ -235,7 +231,7 @@ test('while a dialog is open the call says that it waits, and a later one makes 
     },
   });
   const token = await changes.mint(APPLY);
-  const waiting = reportOf(await changes.redeem(token, 'apply'));
+  const waiting = reportOf(await changes.redeem(token));
   expect(waiting).toMatchObject({
     outcome: 'waiting-for-person',
     facts: {},
@@ -246,14 +242,16 @@ test('while a dialog is open the call says that it waits, and a later one makes 
   expect(changes.ran).toHaveLength(1);
   answers[0]?.();
   await new Promise(setImmediate);
-  const report = reportOf(await changes.redeem(token, 'apply'));
+  const report = reportOf(await changes.redeem(token));
   expect(report.facts.consent).toMatch(/^person-dialog: /);
 });
 
 test('a token that comes back before the click waits for the card', async () => {
   const changes = readyToApply();
-  const token = tokenOf(await changes.preview(APPLY, { canShowCard: true }));
-  const waiting = reportOf(await changes.redeem(token, 'apply', { canShowCard: true }));
+  const preview = await changes.preview(APPLY, { canShowCard: true });
+  const shown = changes.service({ canShowCard: true }).cardShown(preview.card?.nonce ?? '');
+  expect(shown).toMatchObject({ outcome: 'done', facts: {} });
+  const waiting = reportOf(await changes.redeem(tokenOf(preview), { canShowCard: true }));
   expect(waiting).toMatchObject({ outcome: 'waiting-for-person', summary: expect.stringContaining('card') });
   expect(changes.changed()).toEqual([]);
 });
@@ -268,7 +266,7 @@ test('a click in the card makes the change, and the token returns the same resul
   expect(reportOf(await service.decide(decision)).summary).toContain(
     'This was approved before; nothing was done again.',
   );
-  expect(reportOf(await changes.redeem(facts.token ?? '', 'apply')).summary).toContain('used before');
+  expect(reportOf(await changes.redeem(facts.token ?? '')).summary).toContain('used before');
   expect(changes.changed()).toHaveLength(1);
 });
 
@@ -278,7 +276,7 @@ test('a click that declines ends the token', async () => {
   const service = changes.service({ canShowCard: true });
   const declined = service.decide({ nonce: card?.nonce ?? '', decision: 'decline' });
   expect(await refusal(declined)).toMatchObject({ code: 'person-declined' });
-  expect(await refusal(changes.redeem(facts.token ?? '', 'apply'))).toMatchObject({ code: 'person-declined' });
+  expect(await refusal(changes.redeem(facts.token ?? ''))).toMatchObject({ code: 'person-declined' });
   expect(changes.changed()).toEqual([]);
 });
 
@@ -293,7 +291,7 @@ test('a client that shows no card can decide nothing, whatever nonce it has', as
 test('where a person is needed and none can be asked, nothing is run', async () => {
   const changes = readyToApply({ settings: { confirm: 'person' } });
   const token = await changes.mint(APPLY);
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'person-needed' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'person-needed' });
   expect(changes.ran).toHaveLength(1);
 });
 
@@ -301,10 +299,10 @@ test('a command that fails before its change makes none, and is not repeated rig
   const changes = readyToApply();
   const token = await changes.mint(APPLY);
   changes.world.reads['apply'] = 'error-unreachable';
-  await expect(changes.redeem(token, 'apply')).rejects.toThrow(CommandFailed);
+  await expect(changes.redeem(token)).rejects.toThrow(CommandFailed);
   changes.world.reads['apply'] = 'plan-task-create';
   // The same command is not run again right after a failure.
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'retry-refused' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'retry-refused' });
   expect(changes.changed()).toEqual([]);
   expect(events(changes)).toEqual(['asked', 'refused', 'refused']);
 });
@@ -315,9 +313,9 @@ test('a token works once dstack answers again after a command that failed before
   changes.world.reads['apply'] = () => {
     throw new Error('the worker died');
   };
-  await expect(changes.redeem(token, 'apply')).rejects.toThrow('the worker died');
+  await expect(changes.redeem(token)).rejects.toThrow('the worker died');
   changes.world.reads['apply'] = 'plan-task-create';
-  expect(reportOf(await changes.redeem(token, 'apply')).outcome).toBe('done');
+  expect(reportOf(await changes.redeem(token)).outcome).toBe('done');
   expect(events(changes)).toEqual(['asked', 'refused', 'approved', 'done']);
 });
 
@@ -325,7 +323,7 @@ test('a change that has become impossible is not made, and the reason is the new
   const changes = readyToApply();
   const token = await changes.mint(APPLY);
   changes.world.reads['apply'] = 'plan-task-no-offers';
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({
+  expect(await refusal(changes.redeem(token))).toMatchObject({
     code: 'plan-changed',
     message: expect.stringMatching(/no longer possible, nothing was changed: .*No matching instance offers/),
     hint: expect.stringContaining('fleet'),
@@ -337,9 +335,9 @@ test('a policy that is broken by the time of the redemption refuses it, and the 
   const changes = readyToApply({ policy: 'max_price: 9' });
   const token = await changes.mint(APPLY);
   changes.writePolicy('max_price: nine');
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'policy-broken' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'policy-broken' });
   changes.writePolicy('max_price: 9');
-  expect(reportOf(await changes.redeem(token, 'apply')).outcome).toBe('done');
+  expect(reportOf(await changes.redeem(token)).outcome).toBe('done');
 });
 
 test('a policy that asks for more by the time of the grant refuses a bare token', async () => {
@@ -349,7 +347,7 @@ test('a policy that asks for more by the time of the grant refuses a bare token'
     changes.writePolicy('consent: {create: person}');
     return rewritten('plan-task-create');
   };
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
   expect(changes.changed()).toEqual([]);
 });
 
@@ -361,7 +359,7 @@ test('a change leaves three lines in the audit log, in order, under one id', asy
     expect(events(changes)).toEqual(['asked', 'approved']);
     return rewritten('apply-task-created');
   };
-  await changes.redeem(token, 'apply');
+  await changes.redeem(token);
   expect(events(changes)).toEqual(['asked', 'approved', 'done']);
   expect(new Set(changes.audited.map(({ id }) => id)).size).toBe(1);
   expect(changes.audited[2]).toMatchObject({
@@ -392,10 +390,10 @@ test.each(['asked', 'approved'])(
     const changes = readyToApply();
     const token = await changes.mint(APPLY);
     changes.world.canAudit = (entry) => entry.event !== event;
-    expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'audit-unavailable' });
+    expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'audit-unavailable' });
     expect(changes.changed()).toEqual([]);
     changes.world.canAudit = () => true;
-    expect(reportOf(await changes.redeem(token, 'apply')).outcome).toBe('done');
+    expect(reportOf(await changes.redeem(token)).outcome).toBe('done');
   },
 );
 
@@ -404,7 +402,7 @@ test('if only the last line cannot be written, the result says so, and so does e
   const token = await changes.mint(APPLY);
   changes.world.canAudit = (entry) => entry.event !== 'done';
   for (const attempt of ['first', 'second']) {
-    const report = reportOf(await changes.redeem(token, 'apply'));
+    const report = reportOf(await changes.redeem(token));
     expect(report.outcome, attempt).toBe('done');
     expect(report.summary, attempt).toContain("last line couldn't be written to the audit log");
   }
@@ -417,8 +415,8 @@ test('a command that threw is recorded as unknown, and its token is never used a
   changes.world.changes['apply'] = () => {
     throw new Error('the worker died');
   };
-  await expect(changes.redeem(token, 'apply')).rejects.toThrow('the worker died');
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'token-used' });
+  await expect(changes.redeem(token)).rejects.toThrow('the worker died');
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'token-used' });
   expect(changes.changed()).toHaveLength(1);
   expect(changes.audited.at(-1)).toMatchObject({ event: 'done', outcome: 'unknown', why: 'the worker died' });
 });

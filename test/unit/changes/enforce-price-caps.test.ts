@@ -199,6 +199,6 @@ test.each([
   changes.world.reads['fleet'] = 'fleet';
   const token = await changes.mint(plan());
   changes.writePolicy(after);
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code });
   expect(changes.changed()).toEqual([]);
 });

@@ -43,7 +43,7 @@ async function made(
     const output = typeof printed === 'function' ? printed(argv, options) : printed;
     return typeof output === 'string' ? readFixture(output) : output;
   };
-  return reportOf(await changes.redeem(await changes.mint(request), request.tool));
+  return reportOf(await changes.redeem(await changes.mint(request)));
 }
 
 /** Output of dstack up to another kind of end. */
@@ -113,7 +113,7 @@ test('a resource without a name that dstack does not name either is not looked u
   changes.world.reads = { apply: 'plan-fleet-unnamed' };
   changes.world.changes = { apply: 'apply-fleet-created' };
   const token = await changes.mint({ tool: 'apply', file: 'fleet2.dstack.yml' });
-  const report = reportOf(await changes.redeem(token, 'apply'));
+  const report = reportOf(await changes.redeem(token));
   expect(report).toMatchObject({ outcome: 'done', facts: { resource: { kind: 'fleet', name: undefined } } });
   expect(changes.ran.at(-1)?.effect).toBe('change');
 });
@@ -201,7 +201,7 @@ test.each<[string, (changes: ReturnType<typeof setUpChanges>) => void]>([
       swap(changes);
       return readFixture('apply-task-created');
     };
-    const report = reportOf(await changes.redeem(await changes.mint(APPLY), 'apply'));
+    const report = reportOf(await changes.redeem(await changes.mint(APPLY)));
     expect(report).toMatchObject({ outcome: 'unknown', facts: { status: 'running' } });
     expect(report.summary).toContain('changed while dstack read it');
     expect(changes.audited.at(-1)).toMatchObject({ event: 'done', outcome: 'unknown' });

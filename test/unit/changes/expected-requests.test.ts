@@ -110,7 +110,7 @@ test.each<[string, ChangeRequest, Record<string, Output>, readonly unknown[]]>([
   ],
 ])('dstack may send exactly this, in this order: %s', async (_what, request, reads, expected) => {
   const changes = judged(reads);
-  await changes.redeem(await changes.mint(request), request.tool);
+  await changes.redeem(await changes.mint(request));
   const [made] = changes.changed();
   expect(made?.changes).toEqual(expected);
   expect(made?.options.wire).toEqual({
@@ -125,7 +125,7 @@ test('a resource without a name is created without one', async () => {
   const changes = judged({ apply: withPlan('plan-gateway-unnamed') });
   changes.write('gw.dstack.yml', 'type: gateway\nbackend: aws\nregion: eu-west-1\n');
   changes.world.changes['apply'] = 'apply-gateway-create';
-  await changes.redeem(await changes.mint(apply('gw.dstack.yml')), 'apply');
+  await changes.redeem(await changes.mint(apply('gw.dstack.yml')));
   expect(changes.changed()[0]?.changes).toEqual([
     { path: 'gateways/create', within: { configuration: { type: 'gateway', name: null } } },
   ]);
@@ -159,14 +159,14 @@ test('a specification that differs from the planned one refuses the change', asy
   const changes = judged({ apply: withPlan('plan-task-create', plannedBy('runs/get_plan')) });
   const token = await changes.mint(apply('task.dstack.yml'));
   changes.world.reads['apply'] = withPlan('plan-task-create', plannedBy('runs/get_plan', 'b'.repeat(64)));
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
   expect(changes.changed()).toEqual([]);
 });
 
 test('a dstack that is not a Python script runs without a rule for its requests', async () => {
   const changes = judged({ apply: 'plan-task-create' });
   changes.world.isPython = false;
-  const report = reportOf(await changes.redeem(await changes.mint(apply('task.dstack.yml')), 'apply'));
+  const report = reportOf(await changes.redeem(await changes.mint(apply('task.dstack.yml'))));
   expect(report.outcome).toBe('done');
   expect(changes.changed()[0]?.options).not.toHaveProperty('wire');
 });
@@ -187,6 +187,6 @@ test('a gateway that the server plans is applied by that plan', async () => {
     'gateway get': printedJson({ id: 'g1', status: 'running' }),
   });
   changes.world.changes['apply'] = rewritten('apply-gateway-update');
-  await changes.redeem(await changes.mint(apply('gw.dstack.yml')), 'apply');
+  await changes.redeem(await changes.mint(apply('gw.dstack.yml')));
   expect(changes.changed()[0]?.changes).toMatchObject([{ path: 'gateways/apply' }]);
 });

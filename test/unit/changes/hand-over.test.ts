@@ -25,7 +25,7 @@ test('the plan and the question say what planning sent', async () => {
   const report = await changes.preview(apply, { canShowCard: true });
   expect(report.facts.warnings).toEqual([SENT]);
   expect(report.card).toMatchObject({ summary: { warnings: [SENT] } });
-  const question = await changes.service({ canAskPerson: true }).redeem(tokenOf(report), 'apply');
+  const question = await changes.service({ canAskPerson: true }).redeem(tokenOf(report));
   expect(question).toMatchObject({ kind: 'question', message: expect.stringContaining(SENT) });
   expect(JSON.stringify([report, question])).not.toContain('never-shown');
 });
@@ -35,7 +35,7 @@ test('a file that changes after the plan makes it another plan', async () => {
   changes.world.changes = { apply: 'apply-task-detached' };
   const token = await changes.mint(apply);
   changes.write('data/a.txt', 'abcd');
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
   expect(changes.changed()).toEqual([]);
 });
 
@@ -57,7 +57,7 @@ test('a link that is put in after the plan is refused before dstack is started a
   const token = await changes.mint(apply);
   symlinkSync('/etc/passwd', path.join(changes.folder, 'data/link'));
   const before = changes.ran.length;
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'outside-workspace' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'outside-workspace' });
   expect(changes.ran).toHaveLength(before);
 });
 

@@ -44,12 +44,12 @@ test('a plan shows what dstack would create, where, at what price, and that noth
       warnings: [],
       offers: [{ backend: 'cloudrift', region: 'us-east-nc-nr-1', pricePerHour: 0.39 }],
     },
-    next: 'Show this plan to the user. Only after they approve, call apply with the token.',
+    next: 'Show this plan to the user in a code block, unchanged. Only after they approve, call apply with the token.',
   });
   expect(report.printed.map(({ transcript }) => transcript.stdout)).toEqual([
     expect.stringMatching(/^ Project +lab[^]*rtx4090\.1 +\$0\.39 *\n$/),
   ]);
-  expect(report.facts.token).toMatch(/^[0-9a-z]{7}(?:-[0-9a-z]{7}){3}$/);
+  expect(report.facts.token).toMatch(/^create-task-lab-task-0\.39usd-[0-9a-z]{7}(?:-[0-9a-z]{7}){3}$/);
   expect(Date.parse(report.facts.expiresAt ?? '')).toBeGreaterThan(Date.now());
   expect(report).not.toHaveProperty('card');
 });
@@ -220,7 +220,6 @@ test('a card has what its buttons need, and the text tells the model to wait for
   const report = await changes.preview(apply('task.dstack.yml'), { canShowCard: true });
   expect(report.card).toMatchObject({
     view: 'change',
-    tool: 'apply',
     operation: 'create',
     summary: {
       action: 'Create task lab-task from task.dstack.yml',
@@ -230,7 +229,7 @@ test('a card has what its buttons need, and the text tells the model to wait for
     },
   });
   expect(report.card).not.toHaveProperty('nameToType');
-  expect(report.next).toContain('a card with Approve and Decline');
+  expect(report.next).toContain('in the card if they see one');
   const { card, ...others } = report;
   expect(JSON.stringify(others)).not.toContain(card?.nonce);
 });
@@ -288,7 +287,7 @@ test('a token binds the bytes of the file and of every profile file, those that 
   const profiles = changes.write('.dstack/profiles.yml', 'profiles: []\n');
   changes.world.changes = { apply: 'apply-task-created' };
   changes.world.reads['run get'] = 'run-get-running';
-  await changes.redeem(await changes.mint(apply('task.dstack.yml')), 'apply');
+  await changes.redeem(await changes.mint(apply('task.dstack.yml')));
   const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
   expect(changes.audited[0]?.files).toEqual({
     [path.join(changes.folder, 'task.dstack.yml')]: sha256(FILES['task.dstack.yml']),
@@ -365,7 +364,7 @@ test('another error about the help pages is passed on unchanged', async () => {
 test('a requested project is passed on to dstack, for the plan, the change and the look-up', async () => {
   const changes = plannedAs('plan-task-create', { 'run get': 'run-get-running' });
   changes.world.changes = { apply: 'apply-task-created' };
-  await changes.redeem(await changes.mint(apply('task.dstack.yml', { project: 'lab' })), 'apply');
+  await changes.redeem(await changes.mint(apply('task.dstack.yml', { project: 'lab' })));
   expect(changes.ran.map(({ effect }) => effect)).toEqual(['read', 'change', 'read']);
   for (const { argv } of changes.ran) expect(argv.join(' ')).toContain('--project lab');
 });

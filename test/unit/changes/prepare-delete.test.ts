@@ -31,7 +31,6 @@ test('a fleet is deleted with its instances, and the person types its name', asy
     outcome: 'done',
     facts: { operation: 'delete', resource: { kind: 'fleet', name: 'lab-cloud' }, status: 'active', project: 'lab' },
     card: {
-      tool: 'delete',
       nameToType: 'lab-cloud',
       summary: {
         action: 'Delete fleet lab-cloud',
@@ -99,7 +98,7 @@ test('one instance of a fleet is deleted by its number, and no other', async () 
     resource: { kind: 'instance', name: 'lab-cloud' },
     losses: ['fleet lab-cloud, now active', '1 instance: lab-cloud-0 (idle)'],
   });
-  await changes.redeem(await changes.mint(byName('instance', 'lab-cloud', 0)), 'delete');
+  await changes.redeem(await changes.mint(byName('instance', 'lab-cloud', 0)));
   expect(changes.changed().map(({ argv }) => argv)).toEqual([
     ['fleet', 'delete', '--yes', '--instance', '0', 'lab-cloud'],
   ]);
@@ -122,7 +121,7 @@ test('an instance that has become busy since the plan is not deleted', async () 
   const changes = withResources({ 'fleet get': fleetOf({ instance_num: 0, status: 'idle' }) });
   const token = await changes.mint(byName('fleet', 'lab-cloud'));
   changes.world.reads['fleet get'] = fleetOf({ instance_num: 0, status: 'busy' });
-  expect(await refusal(changes.redeem(token, 'delete'))).toMatchObject({
+  expect(await refusal(changes.redeem(token))).toMatchObject({
     code: 'plan-changed',
     message: expect.stringContaining('busy: lab-cloud-0'),
   });
@@ -155,7 +154,7 @@ test.each<[string, string, Output, string, string]>([
     changes.world.changes = { [`${kind} delete`]: printed };
     const token = await changes.mint(byFile(file));
     changes.write(file, `${Object.values(FILES).find((text) => text.includes(`name: ${name}\n`))}# more\n`);
-    await changes.redeem(token, 'delete');
+    await changes.redeem(token);
     expect(changes.changed().map(({ argv }) => argv)).toEqual([[kind, 'delete', '--yes', name]]);
   },
 );
@@ -171,7 +170,7 @@ test('a finished run is deleted by its file, from the bytes that the token binds
   expect(report.card?.summary.losses).toEqual([
     'run lab-task, now terminated: dstack marks it as deleted, and neither it nor its log can be found by name',
   ]);
-  await changes.redeem(await changes.mint(byFile('task.dstack.yml')), 'delete');
+  await changes.redeem(await changes.mint(byFile('task.dstack.yml')));
   const file = path.join(changes.folder, 'task.dstack.yml');
   const [command] = changes.changed();
   expect(command?.argv).toEqual(['delete', '--file', 'task.dstack.yml', '--yes']);
@@ -188,7 +187,7 @@ test('a file that was edited after the plan deletes nothing', async () => {
   const changes = withResources({ 'run get': 'run-get-stopped' });
   const token = await changes.mint(byFile('task.dstack.yml'));
   changes.write('task.dstack.yml', `${FILES['task.dstack.yml']}# edited\n`);
-  expect(await refusal(changes.redeem(token, 'delete'))).toMatchObject({
+  expect(await refusal(changes.redeem(token))).toMatchObject({
     code: 'plan-changed',
     message: expect.stringContaining('task.dstack.yml was edited'),
   });

@@ -24,7 +24,7 @@ test('a stop shows what runs, since when, on what, at what price, and what it ha
       status: 'running',
       pricePerHour: 0.39,
     },
-    next: 'Show this to the user. Only after they approve, call stop with only the token.',
+    next: 'Show this to the user. Only after they approve, call apply with the token.',
     printed: [],
   });
   expect(report.summary).toBe(
@@ -58,7 +58,7 @@ test('aborting a run requires its typed name and warns that nothing can be saved
 
 test('to stop a run, a click is enough', async () => {
   const { card } = await withRun('run-get-running').preview(STOP, { canShowCard: true });
-  expect(card).toMatchObject({ tool: 'stop', operation: 'stop', summary: { losses: [expect.any(String)] } });
+  expect(card).toMatchObject({ operation: 'stop', summary: { losses: [expect.any(String)] } });
   expect(card).not.toHaveProperty('nameToType');
 });
 
@@ -90,7 +90,7 @@ test.each([
 ])('the token stands for exactly one command', async (request, argv) => {
   const changes = withRun('run-get-running');
   changes.world.changes = { stop: request.abort ? 'stop-aborted' : 'stop-stopped' };
-  await changes.redeem(await changes.mint(request), 'stop');
+  await changes.redeem(await changes.mint(request));
   expect(changes.changed().map((command) => command.argv)).toEqual([argv]);
 });
 
@@ -98,6 +98,6 @@ test('another run of the same name is not the one that was approved', async () =
   const changes = withRun('run-get-running');
   const token = await changes.mint(STOP);
   changes.world.reads['run get'] = rewritten('run-get-running', ['da47bb13', 'ffffffff']);
-  expect(await refusal(changes.redeem(token, 'stop'))).toMatchObject({ code: 'plan-changed' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
   expect(changes.changed()).toEqual([]);
 });

@@ -25,7 +25,7 @@ const mintAll = (changes: Changes, count: number): Promise<string[]> =>
 
 /** Redeems a token and returns the outcome, or the code of the refusal. */
 const redeem = (changes: Changes, token: string): Promise<string> =>
-  changes.redeem(token, 'apply').then(
+  changes.redeem(token).then(
     (answer) => reportOf(answer).outcome,
     ({ code }: { code: string }) => code,
   );
@@ -93,7 +93,7 @@ test('what dstack did not submit takes no room, and what it may have submitted d
   changes.world.changes['apply'] = () => {
     throw new Error('lost');
   };
-  await expect(changes.redeem(unclear, 'apply')).rejects.toThrow('lost');
+  await expect(changes.redeem(unclear)).rejects.toThrow('lost');
   expect(await redeem(changes, late)).toBe('price-cap');
 });
 

@@ -25,7 +25,7 @@ test.each([
   const report = await changes.preview(apply, { canShowCard: true });
   expect(report.facts.access).toEqual([expect.stringContaining(text)]);
   expect(report.card).toMatchObject({ summary: { access: [expect.stringContaining(text)] } });
-  const question = await changes.redeem(await changes.mint(apply), 'apply', { canAskPerson: true });
+  const question = await changes.redeem(await changes.mint(apply), { canAskPerson: true });
   expect(question).toMatchObject({ kind: 'question', message: expect.stringContaining(`Access:\n- ${text}`) });
 });
 
@@ -37,21 +37,21 @@ test('the plan of a run that opens nothing says nothing about it', async () => {
 test('a run with `dstack: true` needs a person, whatever its operation needs', async () => {
   for (const options of [{}, { policy: 'consent: {create: allow}\n' }] satisfies ChangesOptions[]) {
     const changes = setUp('dstack: true', options);
-    expect(await refusal(changes.redeem(await changes.mint(apply), 'apply'))).toMatchObject({ code: 'person-needed' });
+    expect(await refusal(changes.redeem(await changes.mint(apply)))).toMatchObject({ code: 'person-needed' });
     expect(changes.changed()).toEqual([]);
   }
 });
 
 test('the policy can say otherwise, and the rule of the operation stays', async () => {
   const open = setUp('dstack: true', { policy: 'consent: {create: ask, server_access: allow}\n' });
-  expect(await open.redeem(await open.mint(apply), 'apply')).toMatchObject({ outcome: 'done' });
+  expect(await open.redeem(await open.mint(apply))).toMatchObject({ outcome: 'done' });
   const strict = setUp('dstack: true', { policy: 'consent: {create: person, server_access: allow}\n' });
-  expect(await refusal(strict.redeem(await strict.mint(apply), 'apply'))).toMatchObject({ code: 'person-needed' });
+  expect(await refusal(strict.redeem(await strict.mint(apply)))).toMatchObject({ code: 'person-needed' });
 });
 
 test('a file that opens more after the plan is another plan', async () => {
   const changes = setUp('');
   const token = await changes.mint(apply);
   changes.write(apply.file, 'type: task\nname: lab-task\ncommands: [echo hello]\nprivileged: true\n');
-  expect(await refusal(changes.redeem(token, 'apply'))).toMatchObject({ code: 'plan-changed' });
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
 });

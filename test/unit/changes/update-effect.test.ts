@@ -120,7 +120,7 @@ test('an update whose room is gone by the time of the redemption is not made', a
   const changes = updating(update('commands'), serviceWith('running'));
   const token = tokenOf(await changes.preview(APPLY));
   changes.world.reads['apply'] = withoutOffers(update('commands'));
-  await expect(changes.redeem(token, 'apply')).rejects.toThrow('no longer possible');
+  await expect(changes.redeem(token)).rejects.toThrow('no longer possible');
   expect(changes.changed()).toEqual([]);
 });
 
@@ -131,7 +131,7 @@ test('an update with room is made by its token', async () => {
     changes.world.reads['run get'] = { ...updated, stdout: updated.stdout.replace('8000', '8001') };
     return rewritten('apply-task-created', ['Run lab-task submitted', 'Run lab-svc updated']);
   };
-  expect(reportOf(await changes.redeem(await changes.mint(APPLY), 'apply')).outcome).toBe('done');
+  expect(reportOf(await changes.redeem(await changes.mint(APPLY))).outcome).toBe('done');
 });
 
 test('an update of a task restarts nothing', async () => {

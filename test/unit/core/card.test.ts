@@ -4,7 +4,6 @@ import type { CardUse, ChangeCard } from '../../../src/core/card.ts';
 
 const change: ChangeCard = {
   view: 'change',
-  tool: 'apply',
   nonce: 'f'.repeat(32),
   expiresAt: '2026-01-01T00:10:00.000Z',
   now: '2026-01-01T00:00:00.000Z',

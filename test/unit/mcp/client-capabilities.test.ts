@@ -25,5 +25,11 @@ test.each<[string, unknown, boolean, boolean]>([
     false,
   ],
 ])('a client that declares %s', (_what, declared, showsForms, showsCards) => {
-  expect(readClientCapabilities(declared)).toEqual({ showsForms, showsCards });
+  expect(readClientCapabilities(declared)).toEqual({ showsForms, showsCards, hasRoots: false });
+});
+
+test('roots count if they are declared, and an unknown form of them hides nothing else', () => {
+  expect(readClientCapabilities({ roots: {} }).hasRoots).toBe(true);
+  expect(readClientCapabilities({ roots: { listChanged: true } }).hasRoots).toBe(true);
+  expect(readClientCapabilities({ roots: true, elicitation: {} })).toMatchObject({ hasRoots: false, showsForms: true });
 });

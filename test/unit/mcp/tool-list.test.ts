@@ -14,11 +14,11 @@ test('the list of tools matches the snapshot', async () => {
 
 const names = (list: readonly { readonly name: string }[]): string[] => list.map(({ name }) => name);
 
-test('tools are listed in the order of tools/index.ts, and the list fits in 10 KB', () => {
+test('tools are listed in the order of tools/index.ts, and the list fits in 9 KB', () => {
   const listed = listTools(tools, FOR_MODELS);
   expect(names(listed)).toEqual(names(tools).filter((name) => name !== 'decide'));
   expect(listed.length).toBeLessThanOrEqual(18);
-  expect(Buffer.byteLength(JSON.stringify({ tools: listed }))).toBeLessThanOrEqual(10_240);
+  expect(Buffer.byteLength(JSON.stringify({ tools: listed }))).toBeLessThanOrEqual(9_216);
 });
 
 test('only a client with cards is shown the tool of their buttons, and which tools have a card', () => {
@@ -36,6 +36,11 @@ test('output schemas are listed only where results have structured content', () 
     expect(tool, tool.name).not.toHaveProperty('outputSchema');
   for (const { name, outputSchema: schema } of listTools(tools, { ...FOR_MODELS, structured: true }))
     expect(schema, name).toMatchObject({ type: 'object', properties: { outcome: {}, summary: {}, output: {} } });
+});
+
+test('a prefix is put before every name', () => {
+  const listed = listTools(tools, { cards: true, structured: false, prefix: 'dstack_' });
+  expect(names(listed)).toEqual(names(tools).map((name) => `dstack_${name}`));
 });
 
 test('every tool has a title, a description, and annotations for its effect', () => {

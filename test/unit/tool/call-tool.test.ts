@@ -215,7 +215,7 @@ test('secrets that the CLI has learned since the last call are masked in this on
 
 test('a question ends a call without a result, and the log says that it waits for a person', async () => {
   const { app, lines } = setUp();
-  const question = { kind: 'question', message: 'Do it?', field: 'approve', nonce: 'n' } as const;
+  const question = { kind: 'question', message: 'Do it?', field: { kind: 'name' }, nonce: 'n' } as const;
   expect(
     await callTool(
       app,
@@ -272,7 +272,7 @@ describe('a change that an earlier server left without a result', () => {
 
   test('is not reported by a question, or by a read for a resource, but by the next answer', async () => {
     const { app } = setUpAfterCrash();
-    const question = { kind: 'question', message: 'Do it?', field: 'approve', nonce: 'n' } as const;
+    const question = { kind: 'question', message: 'Do it?', field: { kind: 'name' }, nonce: 'n' } as const;
     expect(
       await callTool(
         app,

@@ -11,7 +11,6 @@ import {
   tokenUnknown,
   usedUp,
   wrongName,
-  wrongTool,
 } from '../../../../src/safety/consent/consent-errors.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
 
@@ -32,14 +31,14 @@ test.each<[string, () => ToolError, string, string, string]>([
     () => declined(stopped, 'cancelled'),
     'person-declined',
     'The approval prompt was closed without an answer. Nothing was changed; the token is no longer valid.',
-    'Ask the user whether they still want this. Call stop again without a token and show the user its result before you continue.',
+    'Ask the user whether they still want this. Call stop again and show the user its result before you continue.',
   ],
   [
     'a wrong name',
     () => declined(stopped, 'wrong-name'),
     'person-declined',
     'The user typed a name other than train, which counts as a rejection. Nothing was changed; the token is no longer valid.',
-    'Ask the user what they want instead. Call stop again without a token and show the user its result before you continue.',
+    'Ask the user what they want instead. Call stop again and show the user its result before you continue.',
   ],
   [
     'a wrong name in the card',
@@ -84,20 +83,6 @@ test.each<[string, () => ToolError, string, string, string]>([
     'Call the tool again with the token: it asks the user about this change.',
   ],
   [
-    'a token for another tool',
-    () => wrongTool(stopped, 'apply'),
-    'token-unknown',
-    'This token is for stop, not for apply. Nothing was changed.',
-    'Use it with stop, or call plan to get a new one.',
-  ],
-  [
-    'a token of apply for another tool',
-    () => wrongTool(applied, 'delete'),
-    'token-unknown',
-    'This token is for apply, not for delete. Nothing was changed.',
-    'Use it with apply, or call delete without a token to get a new one.',
-  ],
-  [
     'a used token',
     () => usedUp('the server went away'),
     'token-used',
@@ -123,7 +108,7 @@ test.each<[string, () => ToolError, string, string, string]>([
     () => tokenUnknown(),
     'token-unknown',
     "Unknown token: this server didn't issue it, or your client starts a new server for each call and the token couldn't be stored between them. This call changed nothing.",
-    'If it was used before without an answer, that change may have been made: check with ps, get or fleet. Otherwise copy the token from the preview unchanged; if there is none, call plan (or stop, delete without a token) to get one.',
+    'If it was used before without an answer, that change may have been made: check with ps, get or fleet. Otherwise copy the token from the preview unchanged; if there is none, call plan, stop or delete to get one.',
   ],
 ])(
   '%s is refused with what happened and what to do next, and never with a way around it',

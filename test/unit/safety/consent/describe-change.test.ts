@@ -3,6 +3,7 @@ import {
   cleanSummary,
   describeChange,
   describeLevel,
+  describeYes,
   isNameToType,
   nameToType,
 } from '../../../../src/safety/consent/describe-change.ts';
@@ -167,4 +168,20 @@ test('a summary without a name or flags stays without them', () => {
   const cleaned = cleanSummary(summary, (text) => text);
   expect(cleaned.resource).toEqual({ kind: 'fleet' });
   expect(cleaned.flags).toBeUndefined();
+});
+
+test.each<[string, Parameters<typeof pendingChange>[0]]>([
+  ['Yes, create task train for $1.00 an hour', {}],
+  ['Yes, update task train for $1.00 an hour, at most $2.00', { operation: 'update', binding: { mostPerHour: 2 } }],
+  ['Yes, create task train for $1.00 an hour, without a known limit', { binding: { mostPerHour: null } }],
+  ['Yes, create task train for $2.00 an hour', { binding: { pricePerHour: null, mostPerHour: 2 } }],
+  ['Yes, create task train at an unknown price', { binding: { pricePerHour: null, mostPerHour: null } }],
+  ['Yes, stop task train', { operation: 'stop' }],
+  ['Yes, create fleet for $1.00 an hour', { summary: { resource: { kind: 'fleet' } } }],
+  [
+    'Yes, allow plans to send what it needs',
+    { operation: 'send', summary: { action: 'Allow plans to send what it needs' } },
+  ],
+])('the approval in a form says what it does and costs: %s', (yes, change) => {
+  expect(describeYes(pendingChange(change))).toBe(yes);
 });

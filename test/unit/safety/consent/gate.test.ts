@@ -6,7 +6,7 @@ import type { Operation } from '../../../../src/core/change.ts';
 import type { DialogAnswer } from '../../../../src/safety/dialog/dialog-commands.ts';
 import type { Dialog } from '../../../../src/safety/dialog/dialog.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
-import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
+import { YES, ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
 import type { RedeemSteps, Result } from '../../../support/set-up-gate.ts';
 
 test('a token makes a change once, with a consent to exactly its argv', async () => {
@@ -54,13 +54,6 @@ test('fifty concurrent answers to one form make the change once', async () => {
   expect(consents).toHaveLength(1);
 });
 
-test('a token is recognized in any spelling that a reader may give it', async () => {
-  const { gate, steps, mint } = setUp();
-  const token = mint();
-  const typedOff = ` ${token.toUpperCase().replaceAll('-', ' ').replaceAll('0', 'O').replaceAll('1', 'I')} `;
-  expect(await gate.redeem(typedOff, ask(), steps)).toMatchObject({ kind: 'redeemed' });
-});
-
 test('unknown, expired and used tokens are distinguished, and nothing is run', async () => {
   const { gate, steps, mint, consents, pass, setWorld } = setUp();
   expect(await refusal(gate.redeem('not-a-token', ask(), steps))).toMatchObject({
@@ -90,17 +83,6 @@ test('a token is valid for ten minutes', async () => {
 test('the reported expiry is the enforced one', () => {
   const { gate } = setUp();
   expect(gate.mint(pendingChange()).expiresAt).toBe(new Date(1_000_000 + 10 * 60_000).toISOString());
-});
-
-test("a token works only in its own tool, and another tool doesn't spend it", async () => {
-  const { gate, steps, mint, consents } = setUp();
-  const token = mint();
-  expect(await refusal(gate.redeem(token, ask({ tool: 'stop' }), steps))).toMatchObject({
-    code: 'token-unknown',
-    message: expect.stringContaining('for apply'),
-  });
-  expect(consents).toHaveLength(0);
-  expect(await gate.redeem(token, ask(), steps)).toMatchObject({ kind: 'redeemed' });
 });
 
 test('the number of tokens is bounded: the oldest is evicted and says so', async () => {
@@ -195,9 +177,9 @@ test('another run of the same name is not the approved one', async () => {
     pendingChange({ operation: 'stop', binding: { tool: 'stop', affected: ['instance 0', 'instance 1'] } }),
   );
   setWorld(pendingChange({ operation: 'stop', binding: { tool: 'stop', present: '77aa', affected: ['instance 0'] } }));
-  const error = await refusal(gate.redeem(token, ask({ tool: 'stop' }), steps));
+  const error = await refusal(gate.redeem(token, ask(), steps));
   expect(error.message).toMatch(/a different one now \(77aa instead of 1f0c\); it would no longer affect: instance 1/);
-  expect(error.hint).toContain('Call stop again without a token');
+  expect(error.hint).toContain('Call stop again');
 });
 
 test('a failed second plan leaves the token valid', async () => {
@@ -234,7 +216,11 @@ test('a client with forms is asked once, and only an approval in the content cou
   const token = mint(pendingChange({ summary: { losses: [], warnings: ['No fleet is idle'] } }));
   const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
   if (question.kind !== 'question') throw new Error('no question');
-  expect(question).toMatchObject({ field: 'approve' });
+  expect(question.field).toEqual({
+    kind: 'choice',
+    no: 'No, do nothing',
+    yes: 'Yes, create task train for $1.00 an hour',
+  });
   expect(question.message).toContain('Submit the run train');
   expect(question.message).toContain('Project: main on http://127.0.0.1:3999');
   expect(question.message).toContain('$1.00/h, no limit in total');
@@ -244,10 +230,11 @@ test('a client with forms is asked once, and only an approval in the content cou
 });
 
 test.each<[string, Record<string, unknown>]>([
-  ['approve: false', { approve: false }],
+  ['no', { decision: 'No, do nothing' }],
   ['nothing', {}],
-  ['the text "true"', { approve: 'true' }],
-  ['another field', { confirm: true }],
+  ['another text', { decision: 'yes' }],
+  ['the place of an option', { decision: 1 }],
+  ['another field', { approve: true }],
 ])('a form accepted with %s is a rejection', async (_what, content) => {
   const { gate, steps, mint, consents } = setUp();
   const token = mint();
@@ -292,7 +279,7 @@ test.each<Operation>(['replace', 'abort', 'delete'])(
       const token = mint(pendingChange({ operation }));
       const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
       if (question.kind !== 'question') throw new Error('no question');
-      expect(question.field).toBe('name');
+      expect(question.field).toEqual({ kind: 'name' });
       expect(question.message).toContain('Type the name train');
       await gate
         .redeem(token, ask({ canAskPerson: true, answer: yes(question.nonce, content) }), steps)
@@ -651,7 +638,7 @@ test.each([undefined, null, 1, true, ['train'], {}, 'trainer', ''])(
     const token = mint(pendingChange({ operation: 'replace' }));
     const question = await gate.redeem(token, ask({ canAskPerson: true }), steps);
     if (question.kind !== 'question') throw new Error('not asked');
-    const answer = yes(question.nonce, { name, approve: true });
+    const answer = yes(question.nonce, { ...YES, name });
     const refused = await refusal(gate.redeem(token, ask({ canAskPerson: true, answer }), steps));
     expect(refused.message).toContain('typed a name other than train');
     expect(consents).toEqual([]);

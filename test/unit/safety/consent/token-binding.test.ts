@@ -65,11 +65,7 @@ function bound(change: (binding: Binding) => Partial<Binding>): (of: PendingChan
   return ({ binding }) => ({ binding: { ...binding, ...change(binding) } });
 }
 
-const ask = ({ binding }: PendingChange): ApprovalContext => ({
-  tool: binding.tool,
-  canAskPerson: false,
-  waitMs: 1_000,
-});
+const ask = (): ApprovalContext => ({ canAskPerson: false, waitMs: 1_000 });
 
 function setUp() {
   const written: AuditEntry[] = [];
@@ -92,7 +88,7 @@ test.each(Object.entries(CHANGES))(
           execute: () => Promise.reject(new TypeError('it was executed')),
         });
         for (const now of [{ ...shown, ...alter(shown) }, shown]) {
-          const refusal: unknown = await gate.redeem(token, ask(shown), steps(now)).catch((error: unknown) => error);
+          const refusal: unknown = await gate.redeem(token, ask(), steps(now)).catch((error: unknown) => error);
           expect(refusal).toBeInstanceOf(ToolError);
           expect(refusal).toMatchObject({ code: 'plan-changed' });
         }
@@ -109,7 +105,7 @@ test('the unchanged plan is executed, with a consent for exactly its words', asy
     fc.asyncProperty(change, async (shown) => {
       const { gate, written } = setUp();
       const { token } = gate.mint(shown);
-      const redeemed = await gate.redeem(token, ask(shown), {
+      const redeemed = await gate.redeem(token, ask(), {
         replan: () => Promise.resolve({ ...shown }),
         execute: (consent) => {
           expect(spendConsent(consent, [...shown.argv, 'x'])).toBe(false);
@@ -139,7 +135,7 @@ test('of any number of redemptions at once, whatever the order in which their st
         let executed = 0;
         const redemptions = Array.from({ length: many }, () =>
           gate
-            .redeem(token, ask(shown), {
+            .redeem(token, ask(), {
               replan: () => scheduler.schedule(Promise.resolve(shown), 'replan'),
               execute: async () => {
                 executed += 1;
@@ -160,7 +156,7 @@ test('of any number of redemptions at once, whatever the order in which their st
         );
         // And once more when all is over.
         await gate
-          .redeem(token, ask(shown), {
+          .redeem(token, ask(), {
             replan: () => Promise.resolve(shown),
             execute: () => Promise.reject(new TypeError()),
           })

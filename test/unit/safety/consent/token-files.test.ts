@@ -13,7 +13,7 @@ import { describe, expect, test } from 'vitest';
 import type { PendingChange } from '../../../../src/core/change.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { TokenFiles } from '../../../../src/safety/consent/token-files.ts';
-import { createToken } from '../../../../src/safety/consent/token.ts';
+import { createRandomText } from '../../../../src/safety/consent/token.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
 import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
 import { emptyFolder } from '../../../support/temporary-folders.ts';
@@ -87,7 +87,7 @@ describe('a token of a process that has ended', () => {
     ],
   ])('keeps every property of %s', (_what, change) => {
     const { open } = setUpFiles();
-    const token = createToken();
+    const token = createRandomText();
     open().save(token, change);
     expect(open().load(token)?.change).toEqual(change);
   });
@@ -164,14 +164,14 @@ describe('of several processes with one token', () => {
 describe('the file of a token', () => {
   test.skipIf(process.platform === 'win32')('is only for its owner', () => {
     const { tokenFolder, open, only } = setUpFiles();
-    open().save(createToken(), pendingChange());
+    open().save(createRandomText(), pendingChange());
     const modes = [tokenFolder, only(), path.join(tokenFolder, 'key')].map((name) => statSync(name).mode & 0o777);
     expect(modes).toEqual([0o700, 0o600, 0o600]);
   });
 
   test('shows neither the token nor the change', () => {
     const { open, only } = setUpFiles();
-    const token = createToken();
+    const token = createRandomText();
     open().save(token, pendingChange());
     const text = `${only()} ${readFileSync(only(), 'latin1')}`;
     expect(text).not.toContain('train');
@@ -202,7 +202,7 @@ describe('the file of a token', () => {
     ['has a key of another length', ({ tokenFolder }) => writeFileSync(path.join(tokenFolder, 'key'), 'short')],
   ])('is not believed if it %s', (_what, damage) => {
     const files = setUpFiles();
-    const token = createToken();
+    const token = createRandomText();
     files.open().save(token, pendingChange());
     expect(files.open().load(token)).toBeDefined();
     damage(files);
@@ -211,7 +211,7 @@ describe('the file of a token', () => {
 
   test('of one token doesn’t open with another', () => {
     const files = setUpFiles();
-    const [mine, other] = [createToken(), createToken()];
+    const [mine, other] = [createRandomText(), createRandomText()];
     files.open().save(mine, pendingChange());
     const name = files.only();
     files.open().save(other, pendingChange({ operation: 'stop' }));
@@ -228,7 +228,7 @@ describe('the file of a token', () => {
     ['after a restart of the computer', 60_000, -49_000, 'token-expired'],
   ])('%s', (_when, wall, sinceBoot, expected) => {
     const { open, clocks } = setUpFiles();
-    const token = createToken();
+    const token = createRandomText();
     open().save(token, pendingChange());
     clocks.wall += wall;
     clocks.sinceBoot += sinceBoot;
@@ -237,7 +237,7 @@ describe('the file of a token', () => {
 
   test('that another process loads expires when it would have in the first one', () => {
     const { open, clocks } = setUpFiles();
-    const token = createToken();
+    const token = createRandomText();
     open().save(token, pendingChange());
     clocks.wall += 60_000;
     clocks.sinceBoot += 90_000;
@@ -247,11 +247,11 @@ describe('the file of a token', () => {
   test('is removed a day later, when the next token is stored', () => {
     const { tokenFolder, open, clocks, names } = setUpFiles();
     clocks.wall = Date.now();
-    open().save(createToken(), pendingChange())?.end();
+    open().save(createRandomText(), pendingChange())?.end();
     // The folder may have been the user's before.
     writeFileSync(path.join(tokenFolder, 'notes.txt'), '');
     clocks.wall += 25 * 3_600_000;
-    const token = createToken();
+    const token = createRandomText();
     open().save(token, pendingChange());
     expect(names()).toHaveLength(2);
     expect(names()).toContain('notes.txt');
@@ -261,9 +261,9 @@ describe('the file of a token', () => {
   test('is not written into a full folder or one that can’t be created: the token is valid in its process only', async () => {
     const { tokenFolder, clocks, open } = setUpFiles();
     clocks.wall = Date.now();
-    open().save(createToken(), pendingChange());
+    open().save(createRandomText(), pendingChange());
     for (let count = 0; count < 512; count += 1) writeFileSync(path.join(tokenFolder, `${count}.ended`), '');
-    expect(open().save(createToken(), pendingChange())).toBeUndefined();
+    expect(open().save(createRandomText(), pendingChange())).toBeUndefined();
     const file = path.join(tokenFolder, 'key');
     const alone = setUp({ tokenFolder: path.join(file, 'tokens') });
     const token = alone.mint();

@@ -11,6 +11,7 @@ function setUp(options: Partial<TokenStoreOptions> = {}) {
     lifeMs: 600_000,
     maxPending: 3,
     maxResults: 2,
+    cardLoadMs: 0,
     maxClosed: 3,
     ...options,
   });
