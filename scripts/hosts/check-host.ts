@@ -193,7 +193,7 @@ function judgeRound({ played: { calls }, printed, status, left }: Round): Findin
     [READABLE]: holds(/\n *#? *BACKEND +RESOURCES/.test(of('plan')), of('plan')),
     'the token arrives': holds(tokenIn(of('plan')) !== undefined, of('plan')),
     'a change with its token is made': holds(isDone(applied), applied),
-    'get waits until it runs': holds(/status[\\"*`]*: *[\\"*`]*running/i.test(of('get')), of('get')),
+    'get waits until it runs': holds(/reached[\\"*`]*: *[\\"*`]*true/.test(of('get')), of('get')),
     'the log is not cut': holds(log.includes(logLine(1)) && log.includes(logLine(LOG_LINES)), log),
     'the run is stopped': holds(isDone(stopped) && status !== undefined && isEnding(status), stopped),
     'nothing is left after its end': left.length === 0 ? undefined : left.join('; '),
@@ -202,7 +202,7 @@ function judgeRound({ played: { calls }, printed, status, left }: Round): Findin
 
 /** Returns the level of consent, or the code of the refusal. */
 const decisionIn = (text: string): string =>
-  /\b(?:consent|code)[\\"`*]*: *[\\"`]*([a-z-]+)/.exec(text)?.[1] ?? 'no result';
+  /\b(?:(?:consent|code)[\\"`*]*:|approved by) *[\\"`]*([a-z-]+)/.exec(text)?.[1] ?? 'no result';
 
 function judgeUnattended({ played: { calls }, status, consents }: Round): Findings {
   const text = textOf(calls, 'apply');

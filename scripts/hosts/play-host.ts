@@ -6,6 +6,7 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { CLIENTS } from '../../src/setup/clients.ts';
 import { runSetup } from '../../src/setup/setup-command.ts';
+import { processesIn } from '../../test/support/processes.ts';
 import type { Host, HostStart } from './hosts.ts';
 import { startFakeModel } from './model/fake-model.ts';
 import type { FakeModel, Script } from './model/fake-model.ts';
@@ -54,14 +55,14 @@ export async function startHost(host: Host, options: PlayOptions): Promise<Runni
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    return watch(child, model);
+    return watch(child, model, start.home);
   } catch (error) {
     await model.stop();
     throw error;
   }
 }
 
-function watch(child: ChildProcess, model: FakeModel): RunningHost {
+function watch(child: ChildProcess, model: FakeModel, home: string): RunningHost {
   let printed = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (printed += String(chunk)));
   const ended = once(child, 'exit').then(() => undefined);
@@ -72,6 +73,8 @@ function watch(child: ChildProcess, model: FakeModel): RunningHost {
     async stop() {
       if (child.exitCode === null && child.signalCode === null) signalGroup(child, 'SIGKILL');
       await ended;
+      // Cline leaves a daemon behind.
+      for (const { pid } of await processesIn(home)) process.kill(pid, 'SIGKILL');
       await model.stop();
     },
   };
