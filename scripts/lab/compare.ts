@@ -20,7 +20,7 @@ const { values, positionals } = parseArgs({
 const others = positionals.map((one): [string, string] => [one.split('=')[0] ?? '', one.split('=')[1] ?? '']);
 const builds = new Map([['new', serverFile], ...others]);
 const samples = new Map<string, number[]>();
-const report = z.looseObject({ facts: z.looseObject({ token: z.string().optional() }) });
+const facts = z.looseObject({ token: z.string().optional() });
 
 const sandbox = await startLocalSandbox((line) => void process.stderr.write(`${line}\n`));
 const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-compare-'));
@@ -58,7 +58,7 @@ async function measureRound({ name, client }: { name: string; client: Client }, 
     const duration = performance.now() - since;
     if (result.isError) throw new Error(`${name}, ${what}: ${JSON.stringify(result.content).slice(0, 500)}`);
     if (round >= 0) samples.set(`${what}: ${name}`, [...(samples.get(`${what}: ${name}`) ?? []), duration]);
-    return report.parse(result.structuredContent).facts.token ?? '';
+    return facts.parse(result.structuredContent).token ?? '';
   };
   const task = {
     type: 'task',
