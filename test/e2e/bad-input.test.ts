@@ -476,6 +476,7 @@ describe('problems of the setup are reported with a fix', () => {
     '  --version) echo 0.16.5 ;;',
     "  'ps --help') printf 'Usage: dstack ps [-h] [-a]\\n\\nOptions:\\n  -h, --help  Show this help\\n  -a, --all  Show all runs\\n' ;;",
     '  ps) echo " NAME  STATUS" ;;',
+    "  'stop --help') printf 'Usage: dstack stop [-h] [--project NAME] [-x] [-y] run_name\\n\\nPositional Arguments:\\n  run_name\\n\\nOptions:\\n  -h, --help  Show this help\\n  --project NAME  The project\\n  -x, --abort  Abort it\\n  -y, --yes  Ask nothing\\n' ;;",
     "  --help) printf 'Usage: dstack [-h] [-v] COMMAND ...\\n\\nCommands:\\n  COMMAND\\n    ps  Show runs\\n    stop  Stop a run\\n\\nOptions:\\n  -h, --help  Show this help\\n' ;;",
     '  *) echo "dstack: error: invalid choice" >&2; exit 2 ;;',
     'esac',

@@ -31,7 +31,7 @@ test('the demo runs end to end, prints its duration, and leaves nothing behind',
   const inOrder = [
     'Create task train from train.dstack.yml, $0.39/h',
     'The person chooses: Yes, create task train for $0.39 an hour',
-    'consent: person-form',
+    'approved by person-form',
     'Run train is running',
     'epoch 3: loss 0.33',
     'Stopped. The run train is',

@@ -133,7 +133,8 @@ describe('settings of the operator:', () => {
     expect(two.facts['token']).toBeUndefined();
     const raised = await client.call('plan', { file: `${name}.dstack.yml`, flags: { '--max-price': 99 } });
     expect(raised.facts['outcome']).toBe('done');
-    const prices = (await recorder.calls()).map((argv) => argv[argv.indexOf('--max-price') + 1]);
+    const plans = (await recorder.calls()).filter(([command]) => command === 'apply');
+    const prices = plans.map((argv) => argv[argv.indexOf('--max-price') + 1]);
     expect(prices).toEqual(['0.5', '0.5', '0.25', '0.5']);
 
     const lasting = await client.call('plan', { file: `${name}.dstack.yml` });

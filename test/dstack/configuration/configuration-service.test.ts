@@ -27,7 +27,7 @@ afterAll(async () => {
 
 describe('a verdict', () => {
   test('reports a misspelled property at its line, with dstack’s message and all other problems', async () => {
-    const text = 'type: task\nname: x\ncomands: [a]\n';
+    const text = 'type: task\nname: xy\ncomands: [a]\n';
     const { transcript } = await check(text);
     expect(transcript.stdout).toContain('x.dstack.yml:3:1: error in comands\n3 | comands: [a]\n  | ^^^^^^^');
     expect(transcript.stdout).toContain('Did you mean `commands`?');
