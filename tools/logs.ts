@@ -41,10 +41,9 @@ export const logs = defineTool({
     newer: z.string().describe('Cursor of the next page'),
   }),
   async run(request, { dstack, runs }) {
-    const [{ transcript, page, isWhole }, run] = await Promise.all([
-      readPage(request, dstack),
-      runs.look({ name: request.run, project: request.project }),
-    ]);
+    const { transcript, page, isWhole } = await readPage(request, dstack);
+    // Afterwards, so that a refused request runs nothing.
+    const run = await runs.look({ name: request.run, project: request.project });
     return {
       outcome: 'done',
       summary: describeLogPage(page),

@@ -48,6 +48,7 @@ const CALLED: Readonly<Record<string, string>> = { file: 'path', command: "doesn
 /** Texts that are never part of a command line: each is searched for, or compared, unchanged. */
 const NEVER_A_WORD: Readonly<Record<string, string>> = {
   'write_config.expected_hash': 'a text that is compared with what the file has',
+  'ps.name': 'a text that is looked for in the names that were printed',
   'logs.filter': 'a literal text that is looked for in what was printed',
   'decide.nonce': 'a text that is compared with what the card was given',
   'decide.name': 'a text that is compared with the name that has to be typed',

@@ -169,7 +169,7 @@ test('a fleet is created, grows with a run, can’t be deleted while busy, and i
   await stopRuns(run);
   await until(
     () => client.call('fleet', { name: fleet }),
-    ({ text }) => /"status": "idle"/.test(text),
+    ({ facts }) => JSON.stringify(facts['fleet']).includes('"status":"idle"'),
   );
   const wrong = await client.call('delete', { type: 'instance', name: fleet, instance: 7 });
   expect(wrong.facts).toMatchObject({ outcome: 'refused', code: 'invalid-value' });
