@@ -5,9 +5,11 @@ import { repositoryRoot } from './paths.ts';
 
 /** The files of `npm test` that take longest, the longest first. */
 const LONGEST = [
+  'e2e/faults/random-faults',
   'ui/plan-card',
   'e2e/card-consent',
   'e2e/attachments',
+  'e2e/evals/evals',
   'e2e/faults/server-faults',
   'e2e/consent',
   'e2e/process',
