@@ -77,7 +77,7 @@ async function playCase(stage: Stage): Promise<Seen | undefined> {
   const token = await prepare(stage, session);
   const before = { lines: (await readAudit(home)).length, requests: dstack.seen.length };
   const met = (): boolean => dstack.seen.slice(before.requests).some(({ faulty }) => faulty);
-  const call = session.call(toolOf(one.change), { token });
+  const call = session.call('apply', { token });
   const outcome = await breakIt(stage, { session, call: call.facts, cancel: call.cancel, met });
   const exit = await session.end();
   if (one.fault.act.kind === 'SIGKILL') await openNext(stage);
@@ -99,8 +99,6 @@ const summaryOf = (facts: Facts | undefined): string => {
   const summary = facts?.['summary'];
   return typeof summary === 'string' ? summary : '';
 };
-
-const toolOf = ({ preview }: FaultyChange): string => preview?.('')[0] ?? 'apply';
 
 /** Makes what has to exist, and previews the change. Returns its token. */
 async function prepare({ one: { change }, name, home }: Stage, session: Session): Promise<unknown> {
