@@ -5,7 +5,6 @@ import { repositoryRoot } from './paths.ts';
 
 /** The files of `npm test` that take longest, the longest first. */
 const LONGEST = [
-  'e2e/faults/random-faults',
   'ui/plan-card',
   'e2e/card-consent',
   'e2e/attachments',

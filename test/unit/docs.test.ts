@@ -144,7 +144,7 @@ const COMMANDS: Readonly<Record<string, RunBy>> = {
   'npm run test:nightly': { reason: 'takes about an hour; the nightly workflow runs it' },
   'npx vitest run --project unit test/unit/render/redact.test.ts': ONE_TEST,
   "npx vitest run --project e2e test/e2e/consent.test.ts -t 'a token'": ONE_TEST,
-  'DSTACK_TEST_FAULT_SEED=7 DSTACK_TEST_FAULT_CASES=1 npx vitest run --project e2e test/e2e/faults/random-faults.test.ts':
+  'DSTACK_TEST_FAULT_SEED=7 DSTACK_TEST_FAULT_CASES=1 npx vitest run --project nightly test/nightly/faults/random-faults.test.ts':
     ONE_TEST,
   'npm run dev': ONE_TEST,
   'npm run ui': { reason: 'waits for a person with a browser; test/ui uses the same page in Chromium' },

@@ -1,17 +1,13 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isNightly } from '../../support/effort.ts';
 import { CHANGES, FAULTS } from '../../support/faults/fault-matrix.ts';
 import { describeCase, runFaultCase } from '../../support/faults/run-fault-case.ts';
 import type { CaseResult, FaultCase } from '../../support/faults/run-fault-case.ts';
 import { summarizeCases } from '../../support/faults/summarize-cases.ts';
 
-/**
- * The cases; `DSTACK_TEST_FAULT_CASES` runs another number of them, from the seed `DSTACK_TEST_FAULT_SEED`. The same 20 guard each
- * change, and the nightly tests draw new ones: a case that fails for the first time must not block an unrelated change.
- */
-const COUNT = Number(process.env['DSTACK_TEST_FAULT_CASES'] ?? (isNightly ? 200 : 20));
-const FIRST_SEED = Number(process.env['DSTACK_TEST_FAULT_SEED'] ?? (isNightly ? Math.floor(Math.random() * 1e9) : 1));
+/** The cases; `DSTACK_TEST_FAULT_CASES` runs another number of them, from the seed `DSTACK_TEST_FAULT_SEED`. */
+const COUNT = Number(process.env['DSTACK_TEST_FAULT_CASES'] ?? 200);
+const FIRST_SEED = Number(process.env['DSTACK_TEST_FAULT_SEED'] ?? Math.floor(Math.random() * 1e9));
 const AT_ONCE = 6;
 /** Whether a person asked for this run, and so wants to see each case. */
 const isAsked = process.env['DSTACK_TEST_FAULT_SEED'] !== undefined;
