@@ -5,7 +5,10 @@ import type { Cards } from './open-cards.ts';
 /** Clicks until the card has sent its decision, since Chromium discards clicks into a frame that has just moved. */
 export async function press(cards: Cards, button: Locator): Promise<void> {
   const decisions = async (): Promise<number> =>
-    (await cards.activity()).calls.filter(({ name }) => name === 'decide').length;
+    (await cards.activity()).calls.filter(
+      // The card also reports that it is on the screen.
+      ({ name, input }) => name === 'decide' && Object(input)['decision'] !== 'shown',
+    ).length;
   const before = await decisions();
   const attempt = async (): Promise<void> => {
     // The button disappears once the decision has a result.
