@@ -172,7 +172,7 @@ class Worker:
         if attempt > HAND_OVER_ATTEMPTS:
             return self._server.put(frames.REFUSED, request, b"the children of the worker die before they take a request")
         try:
-            child = self._choose_child(frames.from_json(frames.split_request(payload)[0])["mode"])
+            child = self._choose_child(frames.from_json(frames.split_request(payload)[0]))
         except (OSError, MemoryError) as error:
             return self._server.put(frames.REFUSED, request, (str(error) or "out of memory").encode())
         self._by_request[request] = child
@@ -181,8 +181,9 @@ class Worker:
             self._refill_at = time.monotonic() + REFILL_DELAY
         return None
 
-    def _choose_child(self, mode):
-        parked = self._parked if mode == "parked" else None
+    def _choose_child(self, asked):
+        # A question needs no parsers: the parked child stays for the command that follows it.
+        parked = self._parked if asked["mode"] == "parked" and asked.get("task") is None else None
         if parked is None:
             return self._fork(park=False)
         self._parked = None
