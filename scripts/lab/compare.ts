@@ -29,7 +29,7 @@ try {
   const contenders = [];
   for (const [name, file] of builds)
     for (const mode of ['on', 'off'] as const)
-      contenders.push({ name: `${name}, ${mode === 'on' ? 'warm' : 'plain'}`, client: await connect(file, mode) });
+      contenders.push(await connect(`${name}, ${mode === 'on' ? 'warm' : 'plain'}`, file, mode));
   for (let round = -1; round < Number(values.rounds); round += 1)
     for (const contender of contenders) await measureRound(contender, round);
   const rows = Object.fromEntries([...samples].map(([key, all]) => [key, timing(all)]));
@@ -41,16 +41,31 @@ try {
   await rm(folder, { recursive: true, force: true });
 }
 
-async function connect(file: string, mode: 'on' | 'off'): Promise<Client> {
+interface Contender {
+  readonly name: string;
+  readonly client: Client;
+  /** Returns the tool that redeems a token: in older builds, each change redeems its own. */
+  readonly redeemer: (tool: string) => string;
+}
+
+async function connect(name: string, file: string, mode: 'on' | 'off'): Promise<Contender> {
   const client = new Client({ name: 'compare', version: '1.0.0' });
   clients.push(client);
-  const env = contenderEnv(sandbox, path.join(folder, String(clients.length)), mode);
+  // This script reads the tokens.
+  const env = {
+    ...contenderEnv(sandbox, path.join(folder, String(clients.length)), mode),
+    DSTACK_MCP_STRUCTURED: 'on',
+  };
   await client.connect(new StdioClientTransport({ command: process.execPath, args: [file], env }));
-  return client;
+  const { tools } = await client.listTools();
+  const takesToken = ({ inputSchema }: (typeof tools)[number]): boolean =>
+    Object.hasOwn(inputSchema.properties ?? {}, 'token');
+  const redeemers = new Set(tools.filter(takesToken).map((tool) => tool.name));
+  return { name, client, redeemer: (tool) => (redeemers.has(tool) ? tool : 'apply') };
 }
 
 /** Makes each call once. The first round, -1, warms up and doesn't count. */
-async function measureRound({ name, client }: { name: string; client: Client }, round: number): Promise<void> {
+async function measureRound({ name, client, redeemer }: Contender, round: number): Promise<void> {
   const id = `compare-${name.replaceAll(/[^a-z]/g, '')}-${round + 1}`;
   const measure = async (what: string, tool: string, input: Record<string, unknown>): Promise<string> => {
     const since = performance.now();
@@ -73,9 +88,9 @@ async function measureRound({ name, client }: { name: string; client: Client }, 
   const run = await measure('plan a task', 'plan', { file: `${id}.dstack.yml` });
   await measure('redeem a task', 'apply', { token: run });
   const stop = await measure('preview an abort', 'stop', { run: id, abort: true });
-  await measure('redeem an abort', 'stop', { token: stop });
+  await measure('redeem an abort', redeemer('stop'), { token: stop });
   const made = await measure('plan a fleet', 'plan', { file: `${id}-fleet.dstack.yml` });
   await measure('redeem a fleet', 'apply', { token: made });
   const gone = await measure('preview a deletion', 'delete', { file: `${id}-fleet.dstack.yml` });
-  await measure('redeem a deletion', 'delete', { token: gone });
+  await measure('redeem a deletion', redeemer('delete'), { token: gone });
 }

@@ -8,11 +8,11 @@ import { installedPython } from './installed-dstack.ts';
 const LOOP = `
 import io, json, sys
 sys.path.insert(0, sys.argv[1])
-import introspect
+import parsed_configuration
 questions, answers = sys.stdin.buffer, sys.stdout
 for line in questions:
     sys.stdin = io.TextIOWrapper(io.BytesIO(line))
-    print(json.dumps(introspect.validate(None, None)), file=answers, flush=True)
+    print(json.dumps(parsed_configuration.validate(None, None)), file=answers, flush=True)
 `;
 
 /** A process of dstack's interpreter that validates many configurations in sequence. */

@@ -10,7 +10,7 @@ import { propertyRuns } from '../../support/effort.ts';
 const COMPARE = `
 import json, sys, yaml
 sys.path.insert(0, sys.argv[1])
-import introspect
+import parsed_configuration
 
 def outcome(load, text):
     try:
@@ -19,7 +19,7 @@ def outcome(load, text):
         return type(error).__name__ + ": " + str(error)
 
 texts = json.load(sys.stdin)
-json.dump([[outcome(yaml.safe_load, text), outcome(introspect.load_yaml, text)] for text in texts], sys.stdout)
+json.dump([[outcome(yaml.safe_load, text), outcome(parsed_configuration.load_yaml, text)] for text in texts], sys.stdout)
 `;
 
 const PIECES = [
