@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { CommandRequest } from '../dstack/argv/command.ts';
 import type { DocumentedFlag } from '../dstack/argv/catalog.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
@@ -15,14 +16,23 @@ interface Sources extends Pick<ClientCli, 'catalog' | 'introspection'> {
   readonly policy: PolicySnapshot;
 }
 
+interface ApplyCommand {
+  readonly command: CommandRequest;
+  readonly flags: readonly string[];
+  /** The name that was chosen for a resource without one. */
+  readonly chosenName: string | undefined;
+}
+
 /** Returns the command that plans; the one that applies differs only by `--yes --detach`. */
 export async function applyCommand(
   { catalog, introspection, policy }: Sources,
   request: ApplyRequest,
   { file, head }: { file: ConfigurationFile; head: ConfigurationHead },
-): Promise<{ command: CommandRequest; flags: readonly string[] }> {
+): Promise<ApplyCommand> {
   const documented = await flagsOfType(catalog, file, head);
   const { extraFlags = {} } = request;
+  const isNamed = (head.name ?? '') !== '' || '--name' in extraFlags || !documented.has('--name');
+  const chosenName = isNamed ? undefined : (request.chosenName ?? chooseName());
   const priced = documented.has('--max-price')
     ? maxPriceFlag(policy.caps(), head, extraFlags)
     : { extraFlags, priceFlag: undefined };
@@ -34,7 +44,7 @@ export async function applyCommand(
     documented,
     backendNames: async () => backendNames(await readIndex(introspection)),
   });
-  const limits = { '--max-price': priced.priceFlag, ...placed.flags };
+  const limits = { '--name': chosenName, '--max-price': priced.priceFlag, ...placed.flags };
   return {
     command: {
       command: 'apply',
@@ -43,7 +53,46 @@ export async function applyCommand(
       extraFlags: placed.extraFlags,
     },
     flags: describeFlags({ ...placed.extraFlags, ...limits }, documented),
+    chosenName,
   };
+}
+
+const ADJECTIVES = [
+  'brave',
+  'bright',
+  'calm',
+  'clever',
+  'curly',
+  'fast',
+  'gentle',
+  'happy',
+  'kind',
+  'light',
+  'proud',
+  'quiet',
+];
+const ANIMALS = [
+  'badger',
+  'dove',
+  'falcon',
+  'fox',
+  'goat',
+  'horse',
+  'lizard',
+  'otter',
+  'panda',
+  'rabbit',
+  'tiger',
+  'yak',
+];
+
+/**
+ * Returns a new name like those that dstack's server chooses (utils/random_names.py). With a name, the server refuses a second submission
+ * of the same, and a submission whose response was lost can be looked up.
+ */
+function chooseName(): string {
+  const pick = (words: readonly string[]): string => words[randomInt(words.length)] ?? '';
+  return `${pick(ADJECTIVES)}-${pick(ANIMALS)}-${randomInt(1_000, 1_000_000)}`;
 }
 
 /** Describes each flag: its name, its values, and what dstack documents about it. */

@@ -5,7 +5,8 @@ import { readRun } from '../dstack/output/read-run.ts';
 
 /** The sign in a resource that a change took effect. */
 export type Effect =
-  | { readonly kind: 'created' }
+  /** `before` is the id of the finished run that had the name; null if there was none, undefined if that isn't known. */
+  | { readonly kind: 'created'; readonly before?: string | null | undefined }
   | { readonly kind: 'updated'; readonly before: KnownResource | undefined }
   /** `before` is the id of what was replaced. */
   | { readonly kind: 'replaced'; readonly before: string | undefined }
@@ -19,9 +20,9 @@ export type Sight = 'effective' | 'unclear' | 'nothing';
 export function judgeEffect(effect: Effect, kind: ResourceKind, found: KnownResource | undefined): Sight {
   switch (effect.kind) {
     case 'created':
-      if (found === undefined) return 'nothing';
+      if (found === undefined || found.id === effect.before) return 'nothing';
       // dstack keeps finished runs, and their names can be used again.
-      return kind === 'run' && readRun(found.value).isFinished ? 'unclear' : 'effective';
+      return effect.before === undefined && kind === 'run' && readRun(found.value).isFinished ? 'unclear' : 'effective';
     case 'updated':
       if (found === undefined || found.id !== effect.before?.id) return 'unclear';
       return isSame(specOf(found), specOf(effect.before)) ? 'nothing' : 'effective';

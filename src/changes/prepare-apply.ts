@@ -15,7 +15,14 @@ import { readPlan } from '../dstack/output/read-plan.ts';
 import { withoutQuestion } from '../dstack/output/trim-plan.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
 import type { HeldCommand } from '../dstack/run/held-change.ts';
-import type { AgreementPlan, PlannedChange, PlanScope, PreparedChange, SettledPlan } from './planned-change.ts';
+import type {
+  AgreementPlan,
+  Execution,
+  PlannedChange,
+  PlanScope,
+  PreparedChange,
+  SettledPlan,
+} from './planned-change.ts';
 import { endedWithoutChange, noLongerPossible } from './execute-change.ts';
 import { planAgreement } from './plan-agreement.ts';
 import {
@@ -167,16 +174,20 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
       resource,
       requests,
       readOutcome: readApplyOutcome,
-      effect: effectOf(action, existing),
+      effect: action === 'create' ? created(planned, resource) : effectOf(action, existing),
       facts: { operation: plan.action, resource: { kind: head.type, name }, project: endpoint.project },
       profiles: { folder: file.folder, hashes: planned.profiles },
     },
   };
 }
 
-function effectOf(action: ApplyAction, before: KnownResource | undefined): Effect {
-  if (action === 'create') return { kind: 'created' };
-  return action === 'update' ? { kind: 'updated', before } : { kind: 'replaced', before: before?.id };
+const effectOf = (action: 'update' | 'replace', before: KnownResource | undefined): Effect =>
+  action === 'update' ? { kind: 'updated', before } : { kind: 'replaced', before: before?.id };
+
+/** A finished run may have had the name before: dstack's own look-up knows. */
+function created({ transcript }: ApplyPlan, { kind, name }: Execution['resource']): Effect {
+  const found = name === undefined ? undefined : readLookUp(transcript, { kind, name });
+  return { kind: 'created', before: found === 'none' ? null : found?.id };
 }
 
 /** Returns the name in the specification that dstack sent; undefined if it sent none, or one without a name. */

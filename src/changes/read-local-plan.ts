@@ -21,17 +21,19 @@ export type LocalPlan = Omit<ApplyPlan, 'plan' | 'transcript'> &
 /** Reads and judges the configuration. @throws ToolError if it can't be read, or if the policy or the hand-over forbids the plan */
 export async function readLocalPlan(
   { dstack, policy, workspace, envFiles, agreements, maxUploadBytes }: PlanScope,
-  request: ApplyRequest,
+  asked: ApplyRequest,
 ): Promise<LocalPlan> {
-  const file = await workspace.readConfiguration(request.file);
+  const file = await workspace.readConfiguration(asked.file);
   const cli = await dstack.cli();
-  const head = await readJudgedConfiguration(cli, file);
-  const { type: kind, name } = head;
+  const read = await readJudgedConfiguration(cli, file);
+  const { type: kind, name } = read;
   if (kind === 'preset') throw presetRefused(file.relativePath);
   // Before dstack runs: even a plan hands files over to the project.
-  const endpoint = await dstack.endpoint(request.project);
+  const endpoint = await dstack.endpoint(asked.project);
   policy.assertResourceAllowed({ kind, name, project: endpoint.project });
-  const { command, flags } = await applyCommand({ ...cli, policy }, request, { file, head });
+  const { command, flags, chosenName } = await applyCommand({ ...cli, policy }, asked, { file, head: read });
+  const request = { ...asked, chosenName };
+  const head = { ...read, name: name ?? chosenName };
   const named = await environmentFor({ envFiles, cli: () => dstack.cli() }, file, {
     head,
     extraFlags: request.extraFlags,
@@ -51,6 +53,7 @@ export async function readLocalPlan(
     env: environment.values,
     pinnedFile: { path: file.realPath, bytes: file.bytes },
     credentials: handOver.credentials,
+    chosenName,
   };
   const { hashes: profiles, texts: profileTexts } = await workspace.readProfiles(file.folder);
   const missing = await missingLookUp(cli.catalog, kindOf(head.type));

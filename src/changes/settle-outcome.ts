@@ -138,7 +138,7 @@ const NOT_MADE = {
   created: 'It was not made: nothing of it is there. Nothing was changed',
   updated: 'It was not made: the configuration is unchanged. Nothing was changed',
   replaced: 'Nothing new was submitted; the earlier one may have been stopped or deleted',
-  stopped: 'It was not made: the run is not stopping. Nothing was changed',
+  stopped: 'The run is not stopping: the request did not arrive, or dstack refused it or took it back',
   deleted: 'It was not made: it is still there. Nothing was changed',
 } as const;
 

@@ -8,6 +8,8 @@ export interface ApplyRequest {
   readonly file: string;
   readonly project?: string | undefined;
   readonly extraFlags?: Readonly<Record<string, unknown>> | undefined;
+  /** The name that was chosen for it, because its file has none. */
+  readonly chosenName?: string | undefined;
   /** Asks for the consent to what planning would send, instead of the plan. */
   readonly agreement?: true;
 }

@@ -19,11 +19,20 @@ export type Fault =
   /** The server does what it was asked, and answers late. `onHeld` is called once it has done it. */
   | { readonly kind: 'late'; readonly untilReleased: Promise<void>; readonly onHeld?: () => void };
 
+/** A request that reached the proxy. */
+export interface SeenRequest {
+  readonly path: string;
+  /** Whether it met the fault. */
+  readonly faulty: boolean;
+  /** The status that dstack's server answered with, whether or not it arrived; undefined as long as the server hasn't answered. */
+  status: number | undefined;
+}
+
 /** A proxy in front of the sandbox's server that fails where a test wants it to. */
 export interface FaultyServer {
   readonly url: string;
-  /** The requested paths so far, in order; those that met a fault are marked. */
-  readonly seen: readonly { readonly path: string; readonly faulty: boolean }[];
+  /** The requests so far, in order. */
+  readonly seen: readonly SeenRequest[];
   /** The distinct access tokens of the requests. */
   readonly tokens: readonly string[];
   /** Returns the bodies of all requests so far, as one text. */
@@ -39,7 +48,7 @@ export interface FaultyServer {
 /** Starts the proxy on a free loopback port, and stops it after the test. */
 export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFinished): Promise<FaultyServer> {
   let broken: { readonly fault: Fault; readonly where: RegExp; readonly after: RegExp | undefined } | undefined;
-  const seen: { path: string; faulty: boolean }[] = [];
+  const seen: SeenRequest[] = [];
   const tokens = new Set<string>();
   const bodies: Buffer[] = [];
   const hanging = new Set<IncomingMessage['socket']>();
@@ -47,7 +56,8 @@ export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFin
     const path = incoming.url ?? '/';
     const fault = broken?.after === undefined && broken?.where.test(path) === true ? broken.fault : undefined;
     if (broken?.after?.test(path) === true) broken = { ...broken, after: undefined };
-    seen.push({ path, faulty: fault !== undefined });
+    const noted: SeenRequest = { path, faulty: fault !== undefined, status: undefined };
+    seen.push(noted);
     incoming.on('data', (chunk: Buffer) => bodies.push(chunk));
     if (incoming.headers.authorization !== undefined) tokens.add(incoming.headers.authorization);
     if (fault?.kind === 'hang') {
@@ -55,8 +65,9 @@ export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFin
       hanging.add(socket);
       socket.once('close', () => void hanging.delete(socket));
     }
-    if (fault === undefined) forward(target, incoming, outgoing);
-    else meet(fault, target, incoming, outgoing);
+    const forward = (onAnswer?: OnAnswer): void => pass(target, { incoming, outgoing, noted }, onAnswer);
+    if (fault === undefined) forward();
+    else meet(fault, { incoming, outgoing, forward });
   });
   const port = await getPort({ host: '127.0.0.1' });
   await new Promise<void>((resolve) => {
@@ -87,7 +98,17 @@ export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFin
   };
 }
 
-function meet(fault: Fault, target: string, incoming: IncomingMessage, outgoing: ServerResponse): void {
+type OnAnswer = (answer: IncomingMessage) => void | Promise<void>;
+
+interface Exchange {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+}
+
+function meet(
+  fault: Fault,
+  { incoming, outgoing, forward }: Exchange & { readonly forward: (onAnswer: OnAnswer) => void },
+): void {
   switch (fault.kind) {
     case 'status':
       outgoing.writeHead(fault.status, { 'content-type': fault.type ?? 'application/json' }).end(fault.body);
@@ -102,10 +123,10 @@ function meet(fault: Fault, target: string, incoming: IncomingMessage, outgoing:
       incoming.socket.resetAndDestroy();
       return;
     case 'lose-answer':
-      forward(target, incoming, outgoing, () => void incoming.socket.resetAndDestroy());
+      forward(() => void incoming.socket.resetAndDestroy());
       return;
     case 'half-answer':
-      forward(target, incoming, outgoing, (answer) => {
+      forward((answer) => {
         outgoing.writeHead(answer.statusCode ?? 200, answer.headers);
         answer.once('data', (chunk: Buffer) => {
           outgoing.write(chunk.subarray(0, Math.ceil(chunk.length / 2)), () => incoming.socket.destroy());
@@ -113,7 +134,7 @@ function meet(fault: Fault, target: string, incoming: IncomingMessage, outgoing:
       });
       return;
     case 'late':
-      forward(target, incoming, outgoing, async (answer) => {
+      forward(async (answer) => {
         fault.onHeld?.();
         await fault.untilReleased;
         outgoing.writeHead(answer.statusCode ?? 200, answer.headers);
@@ -125,17 +146,17 @@ function meet(fault: Fault, target: string, incoming: IncomingMessage, outgoing:
   }
 }
 
-function forward(
+function pass(
   target: string,
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  onAnswer: (answer: IncomingMessage) => void | Promise<void> = (answer) => {
+  { incoming, outgoing, noted }: Exchange & { readonly noted: SeenRequest },
+  onAnswer: OnAnswer = (answer) => {
     outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(outgoing);
   },
 ): void {
   const { method, headers } = incoming;
   const passed = openRequest(new URL(incoming.url ?? '/', target), { method, headers, agent: false }, (answer) => {
+    noted.status = answer.statusCode;
     void onAnswer(answer);
   });
   passed.once('error', () => outgoing.destroy());

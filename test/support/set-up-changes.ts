@@ -66,6 +66,9 @@ export const FILES = {
   'gw.dstack.yml': 'type: gateway\nname: lab-gw\nbackend: aws\nregion: eu-west-1\ndomain: "*.gw.example.com"\n',
 } as const;
 
+/** A name that was chosen for a resource without one. */
+export const CHOSEN_NAME = /^[a-z]+-[a-z]+-\d+$/;
+
 /** The time of a call in which the state after a change is looked at a few times only. */
 export const SHORT_MS = 2_000;
 

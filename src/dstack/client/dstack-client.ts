@@ -55,12 +55,15 @@ export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' 
   readonly credentials?: readonly AdmittedCredential[];
   /** False for a look-up of the current state, where "not found" is an answer. Defaults to true. */
   readonly guarded?: boolean;
+  /** A name in the command that was chosen at random: it doesn't make the command another one. */
+  readonly chosenName?: string | undefined;
 };
 
 /** Options for a change. */
 export interface ChangeOptions extends Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> {
   readonly project: string | undefined;
   readonly credentials?: readonly AdmittedCredential[];
+  readonly chosenName?: string | undefined;
 }
 
 /**
@@ -107,13 +110,13 @@ export class DstackClient {
   /** Runs a read-only command and returns dstack's refusal next to the transcript instead of throwing it. */
   async tryRead(
     request: CommandRequest,
-    { guarded = true, credentials = [], ...options }: ReadOptions = {},
+    { guarded = true, credentials = [], chosenName, ...options }: ReadOptions = {},
   ): Promise<{ transcript: Transcript; failure: Failure | undefined }> {
     const { retryGuard } = this.#sources;
     const argv = await this.check(request);
     if (!hasEffect(argv, 'read')) throw new TypeError(`not a read-only command: ${argv.argv.join(' ')}`);
     const { runner, version } = await this.cli();
-    const key = guardKey(argv, version, options);
+    const key = guardKey(argv, version, { ...options, chosenName });
     if (guarded) retryGuard.assertMayRun(key);
     const transcript = await runner.read(argv, {
       timeoutMs: Math.max(1_000, this.deadline.remainingMs() - ANSWER_RESERVE_MS),
@@ -169,12 +172,12 @@ export class DstackClient {
   async change(
     argv: CheckedArgv<'change' | 'destroy'>,
     consent: Consent | Approve,
-    { project, credentials = [], ...options }: ChangeOptions,
+    { project, credentials = [], chosenName, ...options }: ChangeOptions,
   ): Promise<Transcript> {
     const { retryGuard } = this.#sources;
     const { runner, version } = await this.cli();
     const isJudged = typeof consent === 'function';
-    const key = guardKey(argv, version, options);
+    const key = guardKey(argv, version, { ...options, chosenName });
     if (isJudged) retryGuard.assertMayRun(key);
     this.deadline.progress(`dstack ${argv.command}`);
     const rule = { handOver: argv.command === 'apply', asks: true, credentials };
@@ -223,7 +226,8 @@ export function commandFailed(transcript: Transcript, failure: Failure): Command
 }
 
 function guardKey(argv: CheckedArgv, version: string, options: ReadOptions): string {
-  const hash = createHash('sha256').update(JSON.stringify([version, argv.argv, options.cwd ?? '', options.env ?? {}]));
+  const words = argv.argv.filter((word) => word !== options.chosenName);
+  const hash = createHash('sha256').update(JSON.stringify([version, words, options.cwd ?? '', options.env ?? {}]));
   if (options.pinnedFile !== undefined) hash.update(options.pinnedFile.bytes);
   return hash.digest('hex');
 }

@@ -23,6 +23,7 @@ const request = z.union([
     file: z.string(),
     project,
     extraFlags: z.record(z.string(), z.unknown()).optional(),
+    chosenName: z.string().optional(),
     agreement: z.literal(true).exactOptional(),
   } satisfies Schemas<ApplyRequest>),
   z.strictObject({

@@ -19,8 +19,6 @@ export interface FaultyChange {
   /** The request that makes it. */
   readonly request: RegExp;
   readonly made: (name: string) => Promise<number>;
-  /** dstack chooses the name: without a response, nobody can look it up. */
-  readonly isUnnamed?: true;
 }
 
 const echo = (name: string, word: string, more: Configuration = {}): Configuration =>
@@ -56,7 +54,7 @@ const created = (name: string): Promise<number> => countRuns(name, 'first');
 
 export const CHANGES: readonly FaultyChange[] = [
   { what: 'create a task', file: first, request: APPLY_RUN, made: created },
-  { what: 'create a task without a name', file: unnamed, request: APPLY_RUN, made: created, isUnnamed: true },
+  { what: 'create a task without a name', file: unnamed, request: APPLY_RUN, made: created },
   {
     what: 'create a service',
     file: (name) => ({ ...first(name), type: 'service', port: 8000 }),

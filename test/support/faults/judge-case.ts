@@ -12,8 +12,8 @@ export interface Seen {
   readonly summary: string;
   /** How often the change was made, by the server's own API. */
   readonly made: number;
-  /** How often its request was sent. */
-  readonly requests: number;
+  /** The statuses with which dstack's server answered its request, each time it was sent; undefined if it never did. */
+  readonly answers: readonly (number | undefined)[];
   /** The lines of the audit log since the token was issued. */
   readonly audit: readonly AuditLine[];
   readonly exit: Exit;
@@ -25,10 +25,10 @@ const CODES = { 'end-of-input': 0, SIGTERM: 143, SIGKILL: null } as const;
 
 /** Returns what isn't as it must be, in words. */
 export function judgeCase(one: FaultCase, seen: Seen): readonly string[] {
-  const { exit, made, requests, leftProcesses, leftFiles } = seen;
+  const { exit, made, answers, leftProcesses, leftFiles } = seen;
   return [
     ...(made > 1 ? [`doubled: made ${made} times`] : []),
-    ...(requests > 1 ? [`doubled: sent ${requests} times`] : []),
+    ...(answers.length > 1 ? [`doubled: sent ${answers.length} times`] : []),
     ...judgeOutcome(one, seen),
     ...judgeAudit(seen),
     ...(exit.code === CODES[exit.how] ? [] : [`exit: ${exit.how} ended with ${exit.code ?? exit.signal ?? ''}`]),
@@ -37,24 +37,26 @@ export function judgeCase(one: FaultCase, seen: Seen): readonly string[] {
   ];
 }
 
-function judgeOutcome({ change, fault }: FaultCase, { outcome, summary, made }: Seen): readonly string[] {
-  const isStop = change.preview?.('')[0] === 'stop';
-  const isTakenBack = isStop && /took it back/.test(summary);
-  // dstack can take back a stop. If nobody is left to hear that, or to look it up, it isn't reported.
-  const mayBeTakenBack = isStop && (isTakenBack || outcome === undefined || outcome === 'unknown');
-  // dstack's server can refuse a change as busy, and then that response is the one that is lost.
-  const isRefused = outcome === 'failed' && made === 0;
-  const mayBeUnknown = fault.unknownBecause !== undefined || change.isUnnamed === true;
+/** Whether dstack's server accepted a stop and then took it back: its own work on the run can overwrite it. */
+export const isTakenBack = ({ change }: FaultCase, { answers, made }: Pick<Seen, 'answers' | 'made'>): boolean =>
+  change.preview?.('')[0] === 'stop' && made === 0 && answers.some((status) => status !== undefined && status < 400);
+
+function judgeOutcome(one: FaultCase, seen: Seen): readonly string[] {
+  const { fault } = one;
+  const { outcome, summary, made, answers } = seen;
+  // dstack's server can also refuse a change, for example as busy.
+  const isRefused = made === 0 && answers.some((status) => status !== undefined && status >= 400);
+  const mayBeNothing = isRefused || isTakenBack(one, seen);
   const isExpected =
     outcome === undefined
       ? fault.outcomes.length === 0
-      : fault.outcomes.includes(outcome) || isTakenBack || isRefused || (outcome === 'unknown' && mayBeUnknown);
+      : fault.outcomes.includes(outcome) ||
+        (outcome === 'failed' && mayBeNothing) ||
+        (outcome === 'unknown' && fault.unknownBecause !== undefined);
   return [
     ...(isConsistent(outcome, made) ? [] : [`differs: ${outcome ?? ''}, but made ${made} times`]),
     ...(isExpected ? [] : [`outcome: ${outcome ?? 'none'} (${summary})`]),
-    ...(made === fault.made || (made === 0 && (mayBeTakenBack || isRefused))
-      ? []
-      : [`${made === 0 ? 'lost' : 'made'}: ${made} times`]),
+    ...(made === fault.made || mayBeNothing ? [] : [`${made === 0 ? 'lost' : 'made'}: ${made} times`]),
   ];
 }
 

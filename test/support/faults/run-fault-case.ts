@@ -10,7 +10,7 @@ import { createTestHome, uniqueName } from '../test-home.ts';
 import type { TestHome } from '../test-home.ts';
 import { until } from '../wait.ts';
 import type { Act, Ending, FaultyChange, MatrixFault } from './fault-matrix.ts';
-import { auditLine, judgeCase } from './judge-case.ts';
+import { auditLine, isTakenBack, judgeCase } from './judge-case.ts';
 import type { AuditLine, Seen } from './judge-case.ts';
 import { openSession } from './session.ts';
 import type { Era, Session } from './session.ts';
@@ -28,6 +28,7 @@ export interface FaultCase {
 /** The facts of a case, and what isn't as it must be. */
 export interface CaseResult extends Seen {
   readonly violations: readonly string[];
+  readonly takenBack: boolean;
 }
 
 export const describeCase = ({ change, fault, warm, era }: FaultCase): string =>
@@ -48,7 +49,7 @@ export async function runFaultCase(one: FaultCase): Promise<CaseResult | undefin
     const home = await createTestHome({ url: dstack.url, atEnd });
     const stage = { one, name, dstack, home, env: await environmentOf(home, one) };
     const seen = await playCase(stage);
-    return seen && { ...seen, violations: judgeCase(one, seen) };
+    return seen && { ...seen, violations: judgeCase(one, seen), takenBack: isTakenBack(one, seen) };
   } finally {
     await stopRuns(...(await namesOf(name)));
     await removeLeftovers(name);
@@ -87,7 +88,10 @@ async function playCase(stage: Stage): Promise<Seen | undefined> {
     outcome: outcome === undefined ? undefined : String(outcome['outcome']),
     summary: summaryOf(outcome),
     made: await countMade(stage, outcome),
-    requests: dstack.seen.slice(before.requests).filter(({ path: asked }) => one.change.request.test(asked)).length,
+    answers: dstack.seen
+      .slice(before.requests)
+      .filter(({ path: asked }) => one.change.request.test(asked))
+      .map(({ status }) => status),
     audit: (await readAudit(home)).slice(before.lines),
     exit,
     leftProcesses: left,

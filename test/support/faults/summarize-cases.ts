@@ -14,7 +14,7 @@ export function summarizeCases(results: readonly CaseResult[]): string {
     `${count(results, 'lost')} lost`,
     `${count(results, 'differs')} outcomes that differ`,
     `${unknown} unknown`,
-    `${results.filter(({ summary }) => summary.includes('took it back')).length} stops taken back`,
+    `${results.filter(({ takenBack }) => takenBack).length} stops taken back`,
     `${count(results, 'left process')} with processes left`,
     `${count(results, 'left file')} with files left`,
     `${count(results, 'audit')} with another audit log`,

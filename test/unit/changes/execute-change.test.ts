@@ -6,7 +6,15 @@ import type { Report } from '../../../src/core/report.ts';
 import type { ChangeFacts } from '../../../src/changes/change-facts.ts';
 import type { Exit } from '../../../src/core/transcript.ts';
 import { readFixture } from '../../support/read-fixture.ts';
-import { idleFleet, printedJson, reportOf, rewritten, setUpChanges, SHORT_MS } from '../../support/set-up-changes.ts';
+import {
+  CHOSEN_NAME,
+  idleFleet,
+  printedJson,
+  reportOf,
+  rewritten,
+  setUpChanges,
+  SHORT_MS,
+} from '../../support/set-up-changes.ts';
 import type { Output, World } from '../../support/set-up-changes.ts';
 
 const APPLY: ChangeRequest = { tool: 'apply', file: 'task.dstack.yml' };
@@ -107,15 +115,18 @@ test('a name that dstack chose is the one that is looked up and returned', async
   expect(report.summary).toContain('The run fluffy-cat-1 is running.');
 });
 
-test('a resource without a name that dstack does not name either is not looked up', async () => {
+test('a resource without a name is looked up by the name that was chosen for it', async () => {
   const changes = setUpChanges();
   changes.write('fleet2.dstack.yml', 'type: fleet\nnodes: 1\nbackends: [cloudrift]\n');
-  changes.world.reads = { apply: 'plan-fleet-unnamed' };
+  changes.world.reads = { apply: 'plan-fleet-unnamed', 'fleet get': 'fleet-get' };
   changes.world.changes = { apply: 'apply-fleet-created' };
   const token = await changes.mint({ tool: 'apply', file: 'fleet2.dstack.yml' });
   const report = reportOf(await changes.redeem(token));
-  expect(report).toMatchObject({ outcome: 'done', facts: { resource: { kind: 'fleet', name: undefined } } });
-  expect(changes.ran.at(-1)?.effect).toBe('change');
+  const { name } = report.facts.resource ?? {};
+  expect(report.outcome).toBe('done');
+  expect(name).toMatch(CHOSEN_NAME);
+  expect(changes.changed()[0]?.argv).toContain(name);
+  expect(changes.ran.at(-1)).toMatchObject({ command: 'fleet get', argv: expect.arrayContaining([name]) });
 });
 
 test("dstack's refusal of a change is a failure in its own words, and the state is looked up too", async () => {

@@ -3,6 +3,7 @@ import type { ChangeRequest } from '../../../src/core/change.ts';
 import type { Transcript, WireEvent } from '../../../src/core/transcript.ts';
 import { readFixture } from '../../support/read-fixture.ts';
 import {
+  CHOSEN_NAME,
   configOf,
   idleFleet,
   printedJson,
@@ -121,14 +122,15 @@ test.each<[string, ChangeRequest, Record<string, Output>, readonly unknown[]]>([
   });
 });
 
-test('a resource without a name is created without one', async () => {
+test('a resource without a name may only be created with the name that was chosen for it', async () => {
   const changes = judged({ apply: withPlan('plan-gateway-unnamed') });
   changes.write('gw.dstack.yml', 'type: gateway\nbackend: aws\nregion: eu-west-1\n');
   changes.world.changes['apply'] = 'apply-gateway-create';
   await changes.redeem(await changes.mint(apply('gw.dstack.yml')));
-  expect(changes.changed()[0]?.changes).toEqual([
-    { path: 'gateways/create', within: { configuration: { type: 'gateway', name: null } } },
-  ]);
+  const [made] = changes.changed();
+  const name = made?.argv[made.argv.indexOf('--name') + 1];
+  expect(name).toMatch(CHOSEN_NAME);
+  expect(made?.changes).toEqual([{ path: 'gateways/create', within: { configuration: { type: 'gateway', name } } }]);
 });
 
 test('what only reads may send no change, and only a plan may hand files over', async () => {

@@ -33,6 +33,9 @@ const instances = (...statuses: readonly string[]): FoundResource =>
 test.each<[string, Effect, ResourceKind, FoundResource | undefined, Sight]>([
   ['a created run that exists', CREATED, 'run', run('submitted'), 'effective'],
   ['a created run that is finished: it may be an earlier one', CREATED, 'run', run('done'), 'unclear'],
+  ['a created run that is finished already', { ...CREATED, before: null }, 'run', run('done'), 'effective'],
+  ['a created run, where an earlier one is found', { ...CREATED, before: 'it' }, 'run', run('done'), 'nothing'],
+  ['a created run, where an earlier one is replaced', { ...CREATED, before: 'older' }, 'run', run('done'), 'effective'],
   ['a created run that is not there', CREATED, 'run', undefined, 'nothing'],
   ['a created volume that failed', CREATED, 'volume', found({ status: 'failed' }), 'effective'],
   ['a stopped run that is gone', STOPPED, 'run', undefined, 'effective'],

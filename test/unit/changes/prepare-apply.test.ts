@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { ChangeCard } from '../../../src/core/card.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import type { ApplyRequest } from '../../../src/core/change.ts';
-import { FILES, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { CHOSEN_NAME, FILES, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
 import type { ChangesOptions, Output } from '../../support/set-up-changes.ts';
 import { readFixture } from '../../support/read-fixture.ts';
 import { refusal } from '../../support/set-up-gate.ts';
@@ -123,13 +123,51 @@ test.each<[string, string, Output, Record<string, Output>, string, string]>([
   expect(report.summary.startsWith(summary), report.summary).toBe(true);
 });
 
-test('a plan without a name says that dstack chooses one', async () => {
-  const changes = plannedAs(
-    rewritten('plan-task-create', ['Submit the run lab-task?', 'Submit a new run?'], ['nodes=1', 'nodes=2']),
-  );
-  const report = await changes.preview(apply('unnamed.dstack.yml'));
-  expect(report.summary).toContain('Create task (dstack chooses a name) from unnamed.dstack.yml, $0.78/h');
-  expect(report.facts.resource).toEqual({ kind: 'task', name: undefined });
+/** The plan of a file without a name. */
+const unnamedPlan = (): Output =>
+  rewritten('plan-task-create', ['Submit the run lab-task?', 'Submit a new run?'], ['nodes=1', 'nodes=2']);
+
+test('a run without a name is named before it is planned: the plan, the question and the audit log say the name', async () => {
+  const changes = plannedAs(unnamedPlan());
+  changes.world.reads['run get'] = 'run-get-running';
+  changes.world.changes['apply'] = 'apply-task-created';
+  const { summary, facts, card } = await changes.preview(apply('unnamed.dstack.yml'), { canShowCard: true });
+  const { name = '' } = facts.resource ?? {};
+  expect(name).toMatch(CHOSEN_NAME);
+  expect(summary).toContain(`Create task ${name} from unnamed.dstack.yml, $0.78/h`);
+  if (card?.view !== 'change') throw new Error('there is no card');
+  expect(card.summary).toMatchObject({ action: `Create task ${name} from unnamed.dstack.yml`, resource: { name } });
+  expect(card.summary.flags).toEqual([expect.stringContaining(`--name ${name} (`)]);
+  await changes.redeem(facts.token ?? '');
+  for (const { argv } of changes.ran.filter(({ command }) => command === 'apply'))
+    expect(argv[argv.indexOf('--name') + 1]).toBe(name);
+  expect(changes.audited.map(({ event, resource }) => [event, resource.name])).toEqual([
+    ['asked', name],
+    ['approved', name],
+    ['done', expect.any(String)],
+  ]);
+});
+
+test('two plans of a file without a name are two runs', async () => {
+  const changes = plannedAs(unnamedPlan());
+  const names = [1, 2].map(async () => (await changes.preview(apply('unnamed.dstack.yml'))).facts.resource?.name);
+  expect(new Set(await Promise.all(names)).size).toBe(2);
+});
+
+test.each([
+  ['the file has one', 'task.dstack.yml', {}],
+  ['the call names one', 'unnamed.dstack.yml', { '--name': 'lab-task' }],
+])('no name is chosen if %s', async (_what, file, extraFlags) => {
+  const changes = plannedAs('plan-task-create');
+  const report = await changes.preview(apply(file, { extraFlags }));
+  expect(report.facts.resource?.name).toBe('lab-task');
+  expect(changes.ran[0]?.argv.filter((word) => CHOSEN_NAME.test(word))).toEqual([]);
+});
+
+test('a plan without a name that has just failed for good is not tried again under another name', async () => {
+  const changes = plannedAs('error-typo');
+  await expect(changes.preview(apply('unnamed.dstack.yml'))).rejects.toBeInstanceOf(CommandFailed);
+  expect(await refusal(changes.preview(apply('unnamed.dstack.yml')))).toMatchObject({ code: 'retry-refused' });
 });
 
 test('where nothing differs there is nothing to apply, and no token', async () => {
