@@ -8,7 +8,7 @@ export const apply = defineTool({
   name: 'apply',
   title: 'Apply a change',
   description:
-    'Start or submit the approved job, run, cluster or volume, or carry out an approved stop or delete, using the confirmation token of its plan. Call only after the user approves.',
+    'Start or submit the approved job, run, cluster or volume, or carry out an approved stop or delete, using the token of its plan. Call only after the user approves, or asked for it within limits that they named.',
   effect: 'destroy',
   input: z.strictObject({
     token: confirmationToken,

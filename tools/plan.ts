@@ -7,7 +7,7 @@ export const plan = defineTool({
   name: 'plan',
   title: 'Plan a configuration',
   description:
-    'Run, train, fine-tune, deploy or serve on a GPU: a training job, Python script, Docker container, Jupyter notebook, dev environment, service or cluster. A dry run: shows what applying a dstack configuration would do and cost, and returns the token for apply.',
+    'Run, train, fine-tune, deploy or serve on a GPU: a training job, Python script, Docker container, Jupyter notebook, dev environment, service or cluster. A dry run: shows what a dstack configuration would do and cost, and returns the token for apply.',
   effect: 'read',
   card: 'change',
   input: z.strictObject({

@@ -1,4 +1,4 @@
-import type { Binding, ChangeRequest, ConsentSummary, KnownPart, Operation, PendingChange } from '../core/change.ts';
+import type { Binding, ConsentSummary, KnownPart, OneChange, Operation, PendingPart } from '../core/change.ts';
 import { describeCost } from '../core/cost.ts';
 import type { Cost } from '../core/cost.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
@@ -6,7 +6,7 @@ import { bindRequests } from './expected-requests.ts';
 
 /** Everything that consent to a change is bound to, and what the person is shown. */
 export interface ChangeToBind {
-  readonly request: ChangeRequest;
+  readonly request: OneChange;
   readonly operation: Operation;
   readonly known: KnownPart;
   readonly resource: Binding['resource'];
@@ -22,7 +22,7 @@ export interface ChangeToBind {
 }
 
 /** Binds a change: the one place that decides what a token stands for. */
-export function bindChange(change: ChangeToBind): PendingChange {
+export function bindChange(change: ChangeToBind): PendingPart {
   const { request, operation, known, resource, present, affected = [], cost, shown } = change;
   const { project, server } = known.binding;
   return {

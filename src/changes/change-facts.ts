@@ -19,6 +19,7 @@ export const changeFacts = z.object({
   sends: z.array(z.string()),
   consent: z.string(),
   status: z.string(),
+  runs: z.array(z.object({ name: z.string(), outcome: z.string(), status: z.string().optional() })),
 });
 
 /** The facts of a stop or a deletion. */
@@ -30,6 +31,7 @@ export const removalFacts = changeFacts.pick({
   expiresAt: true,
   consent: true,
   status: true,
+  runs: true,
 });
 
 /** The facts of a change that was made. */

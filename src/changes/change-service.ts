@@ -1,5 +1,6 @@
-import type { ChangeRequest, PendingChange } from '../core/change.ts';
+import type { ChangeRequest, OneChange, PendingChange } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
+import { reportFailure } from '../core/report.ts';
 import type { Answer, Question, Report } from '../core/report.ts';
 import type { CardDecision } from '../safety/consent/card-decision.ts';
 import type { Begun, Gate } from '../safety/consent/gate.ts';
@@ -13,10 +14,12 @@ import { rememberAgreement } from './plan-agreement.ts';
 import { prepareApply } from './prepare-apply.ts';
 import { prepareDelete } from './prepare-delete.ts';
 import { prepareStop } from './prepare-stop.ts';
-import type { AgreementPlan, PlanScope, PreparedChange, SettledPlan } from './planned-change.ts';
+import type { AgreementPlan, PlannedChange, PlanScope, PreparedChange, SettledPlan } from './planned-change.ts';
 import { reportPlan, reportPreview } from './preview-report.ts';
 import { assertRoom, withRoom } from './reserve-room.ts';
 import type { RoomScope } from './reserve-room.ts';
+import { planStops, reportStops } from './stop-several.ts';
+import type { PartEnd } from './stop-several.ts';
 
 /** Dependencies of the service. */
 export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles' | 'agreements' | 'audit'> {
@@ -49,12 +52,12 @@ export class ChangeService {
   async preview(request: ChangeRequest): Promise<Report<ChangeFacts>> {
     const { gate, filters } = this.#sources;
     const scope = this.#openScope();
-    const prepared = await prepareChange(scope, request);
-    const planned = prepared.kind === 'prepared' ? await prepared.plan() : prepared;
+    const planned = 'runs' in request ? await planStops(scope, request) : await planOne(scope, request);
     if (planned.kind === 'settled') return reportPlan((await planned.explain?.()) ?? planned);
     if (planned.kind === 'ready') await assertRoom(scope, planned);
+    const asks = gate.promptFor(planned.pending, this.#context);
     const minted = gate.mint(planned.pending, { card: this.#context.canShowCard });
-    return reportPreview(planned, minted, filters.redact);
+    return reportPreview(planned, minted, { asks, redact: filters.redact });
   }
 
   /** Makes the change that a token stands for. */
@@ -85,7 +88,12 @@ export class ChangeService {
     if (begun.kind === 'replay') return reportUsed(begun.used, before);
     const { redemption } = begun;
     try {
-      return reportUsed(redemption.finish(await makeChange(this.#openScope(), redemption)));
+      const scope = this.#openScope();
+      return reportUsed(
+        redemption.change.parts === undefined
+          ? redemption.finish(await makeChange(scope, redemption))
+          : await makeSeveral(scope, redemption),
+      );
     } catch (error) {
       throw redemption.fail(error);
     }
@@ -99,13 +107,42 @@ export class ChangeService {
   }
 }
 
+/** Makes several changes that one approval covers. One that fails leaves the others alone: each was approved. */
+async function makeSeveral(
+  scope: PlanScope & RoomScope,
+  redemption: Redemption<Report<ChangeFacts>>,
+): Promise<Used<Report<ChangeFacts>>> {
+  let unrecorded = false;
+  const ends = await Promise.all(
+    redemption.split().map(async (part): Promise<PartEnd> => {
+      const name = part.change.binding.resource.name ?? '';
+      try {
+        const used = part.finish(await makeChange(scope, part));
+        unrecorded ||= used.unrecorded;
+        return { name, report: used.result };
+      } catch (error) {
+        return { name, report: reportFailure(part.fail(error)) ?? unknownEnd(error) };
+      }
+    }),
+  );
+  return redemption.finishSplit(reportStops(ends), { unrecorded });
+}
+
+const unknownEnd = (error: unknown): Report<ChangeFacts> => ({
+  outcome: 'unknown',
+  summary: `A bug in this server: ${error instanceof Error ? error.message : String(error)}`,
+  printed: [],
+  facts: {},
+  next: "It isn't known whether it was stopped: check with ps before anything else.",
+});
+
 /** Compares what is known before dstack starts, and makes the change while it has room under `max_active`. */
 async function makeChange(
   scope: PlanScope & RoomScope,
   redemption: Redemption<Report<ChangeFacts>>,
 ): Promise<Report<ChangeFacts>> {
   const { change } = redemption;
-  const prepared = await prepareChange(scope, change.request);
+  const prepared = await prepareChange(scope, oneOf(change.request));
   if (prepared.kind === 'settled') throw noLongerPossible(prepared);
   if (prepared.kind === 'agreement') return rememberAgreement(scope, prepared, redemption.grant(prepared.pending));
   redemption.compare(prepared.known);
@@ -126,10 +163,17 @@ async function makeChange(
   });
 }
 
-function prepareChange(
-  scope: PlanScope,
-  request: ChangeRequest,
-): Promise<PreparedChange | AgreementPlan | SettledPlan> {
+async function planOne(scope: PlanScope, request: OneChange): Promise<PlannedChange> {
+  const prepared = await prepareChange(scope, request);
+  return prepared.kind === 'prepared' ? prepared.plan() : prepared;
+}
+
+function oneOf(request: ChangeRequest): OneChange {
+  if ('runs' in request) throw new TypeError('several changes are made one by one');
+  return request;
+}
+
+function prepareChange(scope: PlanScope, request: OneChange): Promise<PreparedChange | AgreementPlan | SettledPlan> {
   switch (request.tool) {
     case 'apply':
       return prepareApply(scope, request);

@@ -4,6 +4,7 @@ import { disclosureArgv } from '../safety/consent/agreements.ts';
 import type { Consent } from '../safety/consent/consent.ts';
 import { describeLevel } from '../safety/consent/describe-change.ts';
 import type { PreparedPlan } from './apply-plan.ts';
+import { SHOW } from './preview-report.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import type { AgreementPlan, PlanScope, SettledPlan } from './planned-change.ts';
 
@@ -32,7 +33,7 @@ export function planAgreement(prepared: PreparedPlan): AgreementPlan | SettledPl
     printed: [],
     summary: `Nothing was planned or sent yet. To plan ${file.relativePath}, dstack would ${joinParts(actions)}. That needs consent once.`,
     facts: { ...facts, sends: actions },
-    next: 'Show this to the user. Only after they agree, call apply with the token, then plan again.',
+    next: SHOW,
     disclosed,
     pending: {
       request: { ...request, agreement: true },

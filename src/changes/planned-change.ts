@@ -7,7 +7,7 @@ import type { RunOptions } from '../dstack/run/runner.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
 import type { EnvFiles } from '../configuration/env-files.ts';
 import type { PlanTerms } from '../core/card.ts';
-import type { KnownPart, PendingChange } from '../core/change.ts';
+import type { KnownPart, PendingChange, PendingPart } from '../core/change.ts';
 import type { Cost } from '../core/cost.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
@@ -53,6 +53,12 @@ export interface ChangeCommand {
   readonly project: string | undefined;
 }
 
+/** Several changes that one consent covers. */
+export interface SeveralPlan extends Plan {
+  readonly kind: 'several';
+  readonly pending: PendingChange;
+}
+
 /** The result of planning a change. */
 export type PlannedChange = ReadyChange | AgreementPlan | SettledPlan;
 
@@ -70,7 +76,7 @@ interface Plan {
 export interface ReadyChange extends Plan {
   readonly kind: 'ready';
   /** The change that needs the consent. */
-  readonly pending: PendingChange;
+  readonly pending: PendingPart;
   /** Verifies its result. */
   readonly execution: Execution;
   /** The cost of each offer, for the card. */

@@ -147,7 +147,7 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
     printed: printed.map(withoutQuestion),
     summary: summarizePlan(planned, action, { cost, effects: effect?.losses ?? [] }),
     facts: planFacts(planned, cost),
-    next: 'Show this plan to the user in a code block, unchanged. Only after they approve, call apply with the token.',
+    next: 'Show this plan to the user in a code block, unchanged.',
     terms: planTerms(plan),
     cost,
     pending: bindChange({

@@ -16,6 +16,7 @@ import type {
   SettledPlan,
 } from './planned-change.ts';
 import { bindChange } from './bind-change.ts';
+import { SHOW } from './preview-report.ts';
 import { endedWithoutChange } from './execute-change.ts';
 
 /** Something to be stopped or deleted. */
@@ -123,7 +124,7 @@ function planRemoval(
     printed: inspection.showsOutput ? printed : [],
     summary: `${action}? ${losses.join('; ')}. ${nothingWas(operation)} yet.`,
     facts,
-    next: 'Show this to the user. Only after they approve, call apply with the token.',
+    next: SHOW,
     pending: bindChange({
       request,
       operation,

@@ -1,12 +1,13 @@
 import type { ChangeCard } from '../core/card.ts';
 import type { Report } from '../core/report.ts';
 import { cleanSummary, nameToType } from '../safety/consent/describe-change.ts';
+import type { Prompt } from '../safety/consent/approval.ts';
 import type { Minted } from '../safety/consent/gate.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import type { AgreementPlan, PlannedChange, ReadyChange } from './planned-change.ts';
+import type { AgreementPlan, PlannedChange, ReadyChange, SeveralPlan } from './planned-change.ts';
 
 /** Reports a plan. */
-export function reportPlan(planned: PlannedChange): Report<ChangeFacts> {
+export function reportPlan(planned: PlannedChange | SeveralPlan): Report<ChangeFacts> {
   return {
     outcome: planned.kind === 'settled' ? planned.outcome : 'done',
     summary: planned.summary,
@@ -18,18 +19,23 @@ export function reportPlan(planned: PlannedChange): Report<ChangeFacts> {
 }
 
 /** Returns what dstack's output doesn't say. The place is in a plan's own table, which a removal doesn't have. */
-function describePlan({ printed, details = [], facts: { project, warnings = [] } }: PlannedChange): string[] {
+function describePlan({
+  printed,
+  details = [],
+  facts: { project, warnings = [] },
+}: PlannedChange | SeveralPlan): string[] {
   const place = printed.length > 0 || project === undefined ? [] : [`project: ${project}`];
   return [...place, ...details, ...warnings.map((warning) => `warning: ${warning}`)];
 }
 
 /** Reports a plan with the token for its change, and with a card if there is a nonce for its buttons. */
 export function reportPreview(
-  planned: ReadyChange | AgreementPlan,
+  planned: ReadyChange | AgreementPlan | SeveralPlan,
   { token, nonce, expiresAt }: Minted,
-  redact: (text: string) => string,
+  { asks, redact }: { readonly asks: Prompt | undefined; readonly redact: (text: string) => string },
 ): Report<ChangeFacts> {
-  const report = { ...reportPlan(planned), facts: { ...planned.facts, token, expiresAt } };
+  const next = [planned.next, describeApproval(asks), ...(planned.kind === 'agreement' ? [THEN_PLAN] : [])].join(' ');
+  const report = { ...reportPlan(planned), facts: { ...planned.facts, token, expiresAt }, next };
   if (nonce === undefined) return report;
   const { pending } = planned;
   const name = nameToType(pending);
@@ -43,7 +49,22 @@ export function reportPreview(
     ...(name === undefined ? {} : { nameToType: name }),
     ...(planned.kind === 'ready' ? planned.terms : {}),
   };
-  const next =
-    'Show this to the user verbatim in a code block, and wait for their approval, in words or in the card if they see one; then call apply with the token, which returns the result.';
-  return { ...report, card, next };
+  return { ...report, card };
 }
+
+/** The first step after a preview without output of dstack. */
+export const SHOW = 'Show this to the user.';
+
+const THEN_PLAN = 'Then call plan again.';
+
+/** Says when the model may go on, and who asks the user whatever they said before. */
+const describeApproval = (asks: Prompt | undefined): string =>
+  `Call apply with the token once they approve, or right away if they asked for this themselves and it is within the limits that they named${
+    asks === undefined ? '' : `; ${ASKED_BY[asks]}`
+  }.`;
+
+const ASKED_BY = {
+  card: 'if they see a card with Approve and Decline, their click decides',
+  form: 'the client asks them in any case',
+  dialog: 'a dialog on their desktop asks them in any case',
+} as const satisfies Record<Prompt, string>;

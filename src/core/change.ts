@@ -1,7 +1,10 @@
 import type { Limit } from './cost.ts';
 
 /** A requested change. */
-export type ChangeRequest = ApplyRequest | StopRequest | DeleteRequest;
+export type ChangeRequest = OneChange | StopSeveral;
+
+/** A change of one resource. */
+export type OneChange = ApplyRequest | StopRequest | DeleteRequest;
 
 export interface ApplyRequest {
   readonly tool: 'apply';
@@ -18,6 +21,13 @@ export interface StopRequest {
   readonly tool: 'stop';
   readonly run: string;
   readonly abort: boolean;
+  readonly project?: string | undefined;
+}
+
+/** Stops several runs with one consent. They aren't aborted: that takes the typed name of each. */
+export interface StopSeveral {
+  readonly tool: 'stop';
+  readonly runs: readonly string[];
   readonly project?: string | undefined;
 }
 
@@ -95,9 +105,16 @@ export interface ConsentSummary {
 }
 
 /** A change that was shown and waits for consent. */
-export interface PendingChange {
+export interface PendingChange extends Omit<PendingPart, 'request'> {
   /** The request, for planning it again. */
   readonly request: ChangeRequest;
+  /** The changes that the consent covers, each with its own command. What else is said here then describes them together. */
+  readonly parts?: readonly PendingPart[] | undefined;
+}
+
+/** A change of one resource, made by one command. */
+export interface PendingPart {
+  readonly request: OneChange;
   readonly operation: Operation;
   /** The exact argv that would be run. */
   readonly argv: readonly string[];

@@ -12,6 +12,9 @@ export const resourceName = z
     'a dstack name: 2 to 41 lowercase letters, digits and hyphens, starting with a letter',
   );
 
+/** One or several names. Each is shown to the person who approves, so there are few. */
+export const resourceNames = z.array(resourceName).min(1).max(10);
+
 /** Defaults to the configured project. Eleven tools have it, so the list doesn't describe it. */
 export const project = z.string().min(1).max(100).optional();
 

@@ -1,6 +1,7 @@
 import type { ChangeCard } from './card.ts';
 import type { Transcript } from './transcript.ts';
 import { ToolError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
 
 /** The effect of a tool: it only reads, changes something, or can destroy something. */
 export type Effect = 'read' | 'change' | 'destroy';
@@ -82,6 +83,24 @@ export const unrecognized = (transcript: Transcript): Report<Record<string, neve
   printed: [{ transcript }],
   facts: {},
 });
+
+/** Failures that no rule of this server caused: the installed CLI, or time. */
+const ENVIRONMENT_FAILURES: ReadonlySet<ErrorCode> = new Set([
+  'cli-not-found',
+  'cli-too-old',
+  'cli-not-understood',
+  'timed-out',
+  'cancelled',
+  'busy',
+]);
+
+/** Reports an expected failure; returns undefined for a bug. */
+export function reportFailure(error: unknown): Report<Record<string, unknown>> | undefined {
+  if (error instanceof CommandFailed) return error.report;
+  if (!(error instanceof ToolError)) return undefined;
+  const outcome = ENVIRONMENT_FAILURES.has(error.code) ? 'failed' : 'refused';
+  return { outcome, summary: error.message, printed: [], facts: { code: error.code }, next: error.hint };
+}
 
 /** Refuses arguments that the schema alone can't reject. @throws ToolError always */
 export function refuse(message: string, hint: string): never {

@@ -4,12 +4,10 @@ import type { Card } from '../core/card.ts';
 import type { App } from '../app.ts';
 import { describeUnfinishedState } from '../changes/describe-unfinished-state.ts';
 import { createDeadline } from '../core/deadline.ts';
-import { ToolError } from '../core/errors.ts';
-import type { ErrorCode } from '../core/errors.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
-import { CommandFailed } from '../core/report.ts';
+import { reportFailure } from '../core/report.ts';
 import { createToolContext } from './tool-context.ts';
 import type { Question, Report } from '../core/report.ts';
 import type { AnyTool } from './tool.ts';
@@ -92,22 +90,9 @@ function endOf(answer: Report<Record<string, unknown>> | Question): CallEnd {
   return { outcome, isError: isError(outcome), ...(typeof code === 'string' ? { code } : {}) };
 }
 
-/** Failures that no rule of this server caused: the installed CLI, or time. */
-const ENVIRONMENT_FAILURES: ReadonlySet<ErrorCode> = new Set([
-  'cli-not-found',
-  'cli-too-old',
-  'cli-not-understood',
-  'timed-out',
-  'cancelled',
-  'busy',
-]);
-
 function reportError(app: App, tool: AnyTool, error: unknown): Report<Record<string, unknown>> {
-  if (error instanceof CommandFailed) return error.report;
-  if (error instanceof ToolError) {
-    const outcome = ENVIRONMENT_FAILURES.has(error.code) ? 'failed' : 'refused';
-    return { outcome, summary: error.message, printed: [], facts: { code: error.code }, next: error.hint };
-  }
+  const report = reportFailure(error);
+  if (report !== undefined) return report;
   app.log.error({ tool: tool.name, err: error }, 'a bug in this server');
   return {
     outcome: tool.effect === 'read' ? 'failed' : 'unknown',

@@ -46,7 +46,7 @@ export function defineTool<Input extends z.ZodObject, Facts extends z.ZodObject>
 /** Gemini CLI adds this key to the schema of every tool, and passes it on. */
 const HOST_KEY = 'wait_for_previous';
 
-/** Drops what a host adds, and optional arguments that a model filled with an empty string. */
+/** Drops what a host adds, and optional arguments that a model filled with an empty string. One value stands for a list of one. */
 function withoutFillers(input: z.ZodObject, raw: unknown): unknown {
   if (!isRecord(raw)) return raw;
   const fields: Readonly<Record<string, z.ZodType>> = input.shape;
@@ -54,8 +54,16 @@ function withoutFillers(input: z.ZodObject, raw: unknown): unknown {
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
     return field === undefined ? name === HOST_KEY : value === '' && field.safeParse(undefined).success;
   };
-  return Object.fromEntries(Object.entries(raw).filter(([name, value]) => !isFiller(name, value)));
+  const isList = (name: string): boolean => Object.hasOwn(fields, name) && takesList(fields[name]);
+  return Object.fromEntries(
+    Object.entries(raw)
+      .filter(([name, value]) => !isFiller(name, value))
+      .map(([name, value]) => [name, isList(name) && !Array.isArray(value) && value !== null ? [value] : value]),
+  );
 }
+
+const takesList = (field: z.ZodType | undefined): boolean =>
+  field instanceof z.ZodArray || (field instanceof z.ZodOptional && field.unwrap() instanceof z.ZodArray);
 
 function invalidInput(
   { name, input }: { name: string; input: z.ZodObject },

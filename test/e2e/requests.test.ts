@@ -138,6 +138,20 @@ test('deploy a service, and how is it called', async () => {
   expectFew(session);
 });
 
+test('stop two experiments, and leave the third', async () => {
+  const prefix = uniqueName('exp');
+  const names = await Promise.all(['a', 'b', 'c'].map((letter) => start(task(`${prefix}-${letter}`), 'running')));
+  const session = new Session();
+  expect(await session.call('ps', { name: prefix })).toContain('3 runs');
+  const preview = await session.call('stop', { run: names.slice(0, 2) });
+  expect(preview).toContain(`Stop 2 runs, ${names[0]} and ${names[1]}?`);
+  const stopped = await session.call('apply', { token: factOf(preview, 'token') });
+  // dstack can take a stop back, which is reported as such.
+  expect(stopped).toMatch(/Stopped 2 of 2 runs\.|took it back/);
+  expect((await client.call('get', { name: names[2] })).facts['status']).toBe('running');
+  expectFew(session);
+});
+
 test('repair a rejected file', async () => {
   const name = uniqueName('repair');
   const text = `type: task\nname: ${name}\npython: 3.10\nmax_duraton: 2h\nnodes: 0\ncommands:\n  - python train.py\n`;

@@ -292,10 +292,10 @@ export function fakeDstack(
     return typeof transcript === 'string' ? readFixture(transcript) : transcript;
   };
   /** Returns what a look-up prints now, without running it. */
-  const look = (command: string): Transcript | undefined => {
+  const look = (command: string, argv: readonly string[] = []): Transcript | undefined => {
     const output = world.reads[command];
     if (output === undefined) return undefined;
-    const transcript = typeof output === 'function' ? output([], { timeoutMs: 0 }) : output;
+    const transcript = typeof output === 'function' ? output(argv, { timeoutMs: 0 }) : output;
     return typeof transcript === 'string' ? readFixture(transcript) : transcript;
   };
   const read = (argv: CheckedArgv, runOptions: RanCommand['options']): Transcript => {
@@ -306,7 +306,9 @@ export function fakeDstack(
   /** Runs a change as the real runners do: it plans and looks up, waits for the consent, and then changes something. */
   const change = async (command: RanCommand, argv: CheckedArgv, approve: Approve): Promise<Transcript> => {
     const isApply = argv.command === 'apply';
-    const planned = isApply ? read(argv, command.options) : heldRemoval(argv.command, look);
+    const planned = isApply
+      ? read(argv, command.options)
+      : heldRemoval(argv.command, (lookUp) => look(lookUp, argv.argv));
     const ended = planned ?? print(world.reads, { ...argv, command: lookUpOf(argv.command) }, command.options);
     if (planned === undefined || (isApply && (ended.exit.kind !== 'exited' || ended.exit.code !== 0))) return ended;
     const held = isApply ? heldPlan(planned) : planned;

@@ -18,6 +18,9 @@ export interface Waiting {
   readonly next: string;
 }
 
+/** The ways to ask a person. */
+export type Prompt = keyof typeof WAITING;
+
 /** The results of a call while a person is being asked. */
 const WAITING = {
   form: {
@@ -64,6 +67,19 @@ export class ApprovalFlow {
 
   constructor(parts: ApprovalParts) {
     this.#parts = parts;
+  }
+
+  /** Returns how a person will be asked about a change; undefined if nobody will be. */
+  promptFor(
+    change: PendingChange,
+    { canAskPerson, canShowCard }: { readonly canAskPerson: boolean; readonly canShowCard: boolean },
+  ): Prompt | undefined {
+    const { policy, dialog } = this.#parts;
+    const requirement = policy.requirementFor(change);
+    if (requirement === 'allow' || requirement === 'token') return undefined;
+    if (canShowCard) return 'card';
+    if (canAskPerson) return 'form';
+    return dialog?.availability().kind === 'available' ? 'dialog' : undefined;
   }
 
   /**

@@ -1,9 +1,16 @@
-import type { ConsentLevel } from '../../core/change.ts';
+import type { ConsentLevel, PendingChange } from '../../core/change.ts';
 import { ToolError } from '../../core/errors.ts';
 import { auditEntry } from '../audit/audit-log.ts';
 import type { AuditEntry, AuditSink } from '../audit/audit-log.ts';
 import { closeEntry } from './token-store.ts';
 import type { TokenEntry } from './token-store.ts';
+
+/** Returns the changes that a token stands for, and their ids in the audit log: `id.1`, `id.2` if there are several. */
+export const partsOf = ({
+  id,
+  change,
+}: Pick<TokenEntry<unknown>, 'id' | 'change'>): readonly { readonly id: string; readonly change: PendingChange }[] =>
+  change.parts?.map((part, index) => ({ id: `${id}.${index + 1}`, change: part })) ?? [{ id, change }];
 
 type Details = Pick<AuditEntry, 'level' | 'outcome' | 'why' | 'durationMs'>;
 
@@ -47,7 +54,7 @@ export class ChangeJournal {
   }
 
   #write(entry: TokenEntry<unknown>, details: Details & Pick<AuditEntry, 'event'>): void {
-    this.#audit.write(auditEntry(entry.id, entry.change, details));
+    for (const { id, change } of partsOf(entry)) this.#audit.write(auditEntry(id, change, details));
   }
 
   #tryWrite(entry: TokenEntry<unknown>, details: Details & Pick<AuditEntry, 'event'>): boolean {

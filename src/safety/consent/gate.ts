@@ -5,7 +5,7 @@ import type { AuditSink } from '../audit/audit-log.ts';
 import type { Dialog } from '../dialog/dialog.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { ApprovalFlow } from './approval.ts';
-import type { Waiting } from './approval.ts';
+import type { Prompt, Waiting } from './approval.ts';
 import { takeDecision } from './card-decision.ts';
 import type { CardDecision } from './card-decision.ts';
 import { ChangeJournal } from './change-journal.ts';
@@ -104,6 +104,11 @@ export class Gate<R extends { readonly outcome: string }> {
     const { token, nonce, entry } = this.#store.add(change, options);
     const expiresAt = new Date(entry.expiresAtMs).toISOString();
     return { token, expiresAt, ...(nonce === undefined ? {} : { nonce }) };
+  }
+
+  /** Returns how a person will be asked about a change; undefined if nobody will be. */
+  promptFor(change: PendingChange, client: Parameters<ApprovalFlow['promptFor']>[1]): Prompt | undefined {
+    return this.#approval.promptFor(change, client);
   }
 
   /**

@@ -7,7 +7,9 @@ import type {
   DeleteByName,
   Operation,
   PendingChange,
+  PendingPart,
   StopRequest,
+  StopSeveral,
 } from '../../core/change.ts';
 
 /** A schema for each property of a type, optional ones included: the compiler reports one that was added later. */
@@ -17,7 +19,7 @@ const texts = z.array(z.string());
 const project = z.string().optional();
 const resource = z.strictObject({ kind: z.string(), name: z.string().optional() });
 
-const request = z.union([
+const oneChange = z.union([
   z.strictObject({
     tool: z.literal('apply'),
     file: z.string(),
@@ -41,6 +43,12 @@ const request = z.union([
     project,
   } satisfies Schemas<DeleteByName>),
 ]);
+
+const several = z.strictObject({
+  tool: z.literal('stop'),
+  runs: texts,
+  project,
+} satisfies Schemas<StopSeveral>);
 
 const operations = {
   create: 'create',
@@ -83,13 +91,19 @@ const summary = z.strictObject({
   warnings: texts,
 } satisfies Schemas<ConsentSummary>);
 
-/** A pending change as another process wrote it. An unknown property fails: a newer server may bind more than this one compares. */
-export const pendingChangeSchema = z.strictObject({
-  request,
+const part = {
+  request: oneChange,
   operation: z.enum(operations),
   argv: texts,
   binding,
   summary,
   nameToType: z.string().optional(),
   reachesServer: z.boolean().optional(),
+} satisfies Schemas<PendingPart>;
+
+/** A pending change as another process wrote it. An unknown property fails: a newer server may bind more than this one compares. */
+export const pendingChangeSchema = z.strictObject({
+  ...part,
+  request: z.union([oneChange, several]),
+  parts: z.array(z.strictObject(part)).optional(),
 } satisfies Schemas<PendingChange>) satisfies z.ZodType<PendingChange>;

@@ -1,11 +1,13 @@
 import type { ConsentLevel, KnownPart, PendingChange } from '../../core/change.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/requirement.ts';
+import { partsOf } from './change-journal.ts';
 import type { ChangeJournal } from './change-journal.ts';
 import { describeDifferences, digestChange } from './compare-changes.ts';
 import { planChanged, tokenEndedElsewhere, usedUp } from './consent-errors.ts';
 import { grantConsent } from './consent.ts';
 import type { Consent } from './consent.ts';
+import type { TokenFile } from './token-files.ts';
 import { closeEntry } from './token-store.ts';
 import type { TokenEntry, Used } from './token-store.ts';
 
@@ -47,6 +49,16 @@ export class Redemption<R extends { readonly outcome: string }> {
   }
 
   /**
+   * Returns the redemption of each change that the approval covers. Each is compared, granted and recorded on its own, and the first
+   * consent ends the token for all.
+   */
+  split(): readonly Redemption<R>[] {
+    const { entry } = this.#parts;
+    const file = entry.file === undefined ? {} : { file: endedOnce(entry.file) };
+    return partsOf(entry).map((part) => new Redemption({ ...this.#parts, entry: { ...entry, ...part, ...file } }));
+  }
+
+  /**
    * Compares what is known before dstack starts: an edited file isn't even sent.
    * @throws ToolError `plan-changed`, which ends the token
    */
@@ -74,7 +86,18 @@ export class Redemption<R extends { readonly outcome: string }> {
   finish(result: R): Used<R> {
     const { entry, level, journal } = this.#parts;
     const unrecorded = !journal.done(entry, { level, outcome: result.outcome, durationMs: this.#durationMs() });
-    const used = { result, level, unrecorded };
+    return this.#end({ result, level, unrecorded });
+  }
+
+  /** Ends a redemption that was split: each of its changes has its own line. */
+  finishSplit(result: R, { unrecorded }: Pick<Used<R>, 'unrecorded'>): Used<R> {
+    const { entry, level } = this.#parts;
+    entry.file?.end();
+    return this.#end({ result, level, unrecorded });
+  }
+
+  #end(used: Used<R>): Used<R> {
+    const { entry } = this.#parts;
     entry.state = { kind: 'used', used };
     this.#settle?.resolve(used);
     return used;
@@ -131,4 +154,10 @@ export class Redemption<R extends { readonly outcome: string }> {
   #durationMs(): number {
     return this.#parts.now() - (this.#grantedAt ?? this.#parts.now());
   }
+}
+
+/** Ends a token's file for several changes: the first one ends it, and it stays ended whatever becomes of the others. */
+function endedOnce(file: TokenFile): TokenFile {
+  let ended: boolean | undefined;
+  return { isOpen: () => file.isOpen(), end: () => (ended ??= file.end()), reopen: () => undefined };
 }

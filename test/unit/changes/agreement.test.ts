@@ -41,7 +41,9 @@ test('a plan that would contact another host and send a credential asks first, a
     outcome: 'done',
     summary: `Nothing was planned or sent yet. To plan code.dstack.yml, dstack would ${ACTION}. That needs consent once.`,
     facts: { operation: 'send', sends: [ACTION], token: expect.any(String) },
-    next: expect.stringMatching(/^Show this to the user\. Only after they agree, call apply/),
+    next: expect.stringMatching(
+      /^Show this to the user\. Call apply with the token once they approve, .* Then call plan again\.$/,
+    ),
   });
   expect(changes.ran).toEqual([]);
   expect(changes.audited).toEqual([]);

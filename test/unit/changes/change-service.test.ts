@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ApplyRequest } from '../../../src/core/change.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
+import type { Dialog } from '../../../src/safety/dialog/dialog.ts';
 import { FILES, configOf, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
 import type { ChangesOptions } from '../../support/set-up-changes.ts';
 import { approving, refusal, yes } from '../../support/set-up-gate.ts';
@@ -16,6 +17,11 @@ function readyToApply(options: ChangesOptions = {}) {
 }
 
 type Changes = ReturnType<typeof readyToApply>;
+
+const openDialog: Dialog = {
+  availability: () => ({ kind: 'available', tool: 'zenity' }),
+  ask: () => new Promise(() => undefined),
+};
 
 const events = ({ audited }: Changes): string[] => audited.map(({ event }) => event);
 
@@ -420,3 +426,25 @@ test('a command that threw is recorded as unknown, and its token is never used a
   expect(changes.changed()).toHaveLength(1);
   expect(changes.audited.at(-1)).toMatchObject({ event: 'done', outcome: 'unknown', why: 'the worker died' });
 });
+
+const GO_ON =
+  'Call apply with the token once they approve, or right away if they asked for this themselves and it is within the limits that they named';
+
+test.each<[string, ChangesOptions, Parameters<Changes['preview']>[1], string]>([
+  ['a client with forms', {}, { canAskPerson: true }, `${GO_ON}; the client asks them in any case.`],
+  [
+    'a client with cards',
+    {},
+    { canShowCard: true },
+    `${GO_ON}; if they see a card with Approve and Decline, their click decides.`,
+  ],
+  ['a desktop', { dialog: openDialog }, {}, `${GO_ON}; a dialog on their desktop asks them in any case.`],
+  ['neither', {}, {}, `${GO_ON}.`],
+  ['a policy that asks nobody', { policy: 'consent: { create: allow }\n' }, { canAskPerson: true }, `${GO_ON}.`],
+])(
+  'a preview says when the model may go on, and who asks the user in any case: %s',
+  async (_, options, context, next) => {
+    const report = await readyToApply(options).preview(APPLY, context);
+    expect(report.next).toBe(`Show this plan to the user in a code block, unchanged. ${next}`);
+  },
+);

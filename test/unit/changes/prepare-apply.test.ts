@@ -44,7 +44,7 @@ test('a plan shows what dstack would create, where, at what price, and that noth
       warnings: [],
       offers: [{ backend: 'cloudrift', region: 'us-east-nc-nr-1', pricePerHour: 0.39 }],
     },
-    next: 'Show this plan to the user in a code block, unchanged. Only after they approve, call apply with the token.',
+    next: 'Show this plan to the user in a code block, unchanged. Call apply with the token once they approve, or right away if they asked for this themselves and it is within the limits that they named.',
   });
   expect(report.printed.map(({ transcript }) => transcript.stdout)).toEqual([
     expect.stringMatching(/^ Project +lab[^]*rtx4090\.1 +\$0\.39 *\n$/),
@@ -267,7 +267,7 @@ test('a card has what its buttons need, and the text tells the model to wait for
     },
   });
   expect(report.card).not.toHaveProperty('nameToType');
-  expect(report.next).toContain('in the card if they see one');
+  expect(report.next).toContain('their click decides');
   const { card, ...others } = report;
   expect(JSON.stringify(others)).not.toContain(card?.nonce);
 });

@@ -24,7 +24,7 @@ test('a stop shows what runs, since when, on what, at what price, and what it ha
       status: 'running',
       pricePerHour: 0.39,
     },
-    next: 'Show this to the user. Only after they approve, call apply with the token.',
+    next: 'Show this to the user. Call apply with the token once they approve, or right away if they asked for this themselves and it is within the limits that they named.',
     printed: [],
   });
   expect(report.summary).toBe(

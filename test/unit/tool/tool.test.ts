@@ -103,6 +103,14 @@ function problemOf(one: AnyTool, given: unknown): string {
   }
 }
 
+test('one value stands for a list of one', () => {
+  const lists = z.strictObject({ names: z.array(z.string()), more: z.array(z.string()).optional() });
+  expect(inputOf(lists, { names: 'a', more: 'b' })).toEqual({ names: ['a'], more: ['b'] });
+  expect(inputOf(lists, { names: ['a'], more: '' })).toEqual({ names: ['a'] });
+  expect(() => inputOf(lists, { names: null })).toThrow('names: must be a list, not null');
+  expect(() => inputOf(lists, { names: 7 })).toThrow('names.0: must be a string, not 7');
+});
+
 test('a key that Gemini CLI adds to every tool is dropped, and no other one', () => {
   const named = z.strictObject({ name: z.string() });
   expect(inputOf(named, { name: 'a', wait_for_previous: true })).toEqual({ name: 'a' });

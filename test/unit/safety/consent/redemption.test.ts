@@ -1,6 +1,9 @@
+import path from 'node:path';
 import { expect, test } from 'vitest';
+import type { PendingChange, PendingPart } from '../../../../src/core/change.ts';
 import type { Redemption } from '../../../../src/safety/consent/redemption.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
+import { emptyFolder } from '../../../support/temporary-folders.ts';
 import { ask, refusal, setUp } from '../../../support/set-up-gate.ts';
 import type { Result } from '../../../support/set-up-gate.ts';
 
@@ -15,6 +18,39 @@ test('a redemption grants one consent, even for the very same change', async () 
   const redemption = await begin(world, world.mint());
   redemption.grant(pendingChange());
   expect(() => redemption.grant(pendingChange())).toThrow('a redemption grants one consent');
+});
+
+const part = (name: string): PendingPart => ({
+  ...pendingChange({ operation: 'stop', argv: ['stop', name], binding: { resource: { kind: 'run', name } } }),
+  request: { tool: 'stop', run: name, abort: false },
+});
+const PARTS = ['exp-1', 'exp-2'].map(part);
+const SEVERAL: PendingChange = {
+  ...part('exp-1, exp-2'),
+  argv: [],
+  request: { tool: 'stop', runs: ['exp-1', 'exp-2'] },
+  parts: PARTS,
+};
+
+test('of several processes, the first consent of a token for several changes takes all of them', async () => {
+  const tokenFolder = path.join(emptyFolder(), 'tokens');
+  const [here, there] = [setUp({ tokenFolder }), setUp({ tokenFolder })];
+  const token = here.mint(SEVERAL);
+  const [first, second] = [(await begin(here, token)).split(), (await begin(there, token)).split()];
+  expect(first[0]?.grant(part('exp-1')).argv).toEqual(['stop', 'exp-1']);
+  expect(() => second[1]?.grant(part('exp-2'))).toThrow('another dstack-mcp process has used it');
+  expect(first[1]?.grant(part('exp-2')).argv).toEqual(['stop', 'exp-2']);
+});
+
+test('a change that is not the approved one leaves the consent to the others', async () => {
+  const world = setUp({ tokenFolder: path.join(emptyFolder(), 'tokens') });
+  const [first, second] = (await begin(world, world.mint(SEVERAL))).split();
+  const other = { ...part('exp-1'), argv: ['stop', 'exp-3'] };
+  expect(() => first?.grant(other)).toThrow('the command was stop exp-1, now it is stop exp-3');
+  expect(() => second?.grant(part('exp-1'))).toThrow('the command was stop exp-2');
+  const [, third] = (await begin(world, world.mint(SEVERAL))).split();
+  expect(third?.grant(part('exp-2')).argv).toEqual(['stop', 'exp-2']);
+  expect(() => third?.grant(part('exp-2'))).toThrow('a redemption grants one consent');
 });
 
 test('a call that waits for a redemption gets its result, without a second one', async () => {

@@ -79,6 +79,17 @@ describe('a token of a process that has ended', () => {
       { ...pendingChange({ operation: 'delete' }), request: { tool: 'delete', file: 'train.dstack.yml' } },
     ],
     [
+      'a stop of several runs',
+      {
+        ...pendingChange({ operation: 'stop', argv: [] }),
+        request: { tool: 'stop', runs: ['exp-1', 'exp-2'] },
+        parts: ['exp-1', 'exp-2'].map((run) => ({
+          ...pendingChange({ operation: 'stop', binding: { tool: 'stop', resource: { kind: 'run', name: run } } }),
+          request: { tool: 'stop', run, abort: false } as const,
+        })),
+      },
+    ],
+    [
       'an apply with flags',
       {
         ...pendingChange({ summary: { flags: ['--spot'], totalPrice: 'unlimited' } }),
