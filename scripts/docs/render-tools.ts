@@ -96,13 +96,19 @@ export function listPromptsForManifest(
 }
 
 function renderTool(tool: AnyTool): string {
-  const inputs = describeFields(tool.input, 'input');
+  const { unlisted = [] } = tool;
+  const inputs = describeFields(tool.input, 'input').filter(({ name }) => !unlisted.includes(name));
   const facts = describeFields(tool.facts, 'output');
   return [
     `## ${tool.name}`,
     `**${tool.title}** (${EFFECTS[tool.effect]}). ${tool.description}`,
     `Confirmation: ${describeConfirmation(tool)}`,
     inputs.length === 0 ? 'It takes no arguments.' : renderInputs(inputs),
+    ...(unlisted.length === 0
+      ? []
+      : [
+          `Not listed, but accepted: ${unlisted.map((name) => `\`${name}\``).join(', ')}, as in the preview. If they say something else than the token, the call is refused.`,
+        ]),
     renderFacts(facts),
   ].join('\n\n');
 }

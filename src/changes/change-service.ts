@@ -18,6 +18,8 @@ import type { AgreementPlan, PlannedChange, PlanScope, PreparedChange, SettledPl
 import { reportPlan, reportPreview } from './preview-report.ts';
 import { assertRoom, withRoom } from './reserve-room.ts';
 import type { RoomScope } from './reserve-room.ts';
+import { assertSameArguments } from './repeated-arguments.ts';
+import type { RepeatedArguments } from './repeated-arguments.ts';
 import { planStops, reportStops } from './stop-several.ts';
 import type { PartEnd } from './stop-several.ts';
 
@@ -60,8 +62,9 @@ export class ChangeService {
     return reportPreview(planned, minted, { asks, redact: filters.redact });
   }
 
-  /** Makes the change that a token stands for. */
-  async redeem(token: string): Promise<Report<ChangeFacts> | Question> {
+  /** Makes the change that a token stands for. @throws ToolError `invalid-input` if repeated arguments say something else */
+  async redeem(token: string, repeated: RepeatedArguments = {}): Promise<Report<ChangeFacts> | Question> {
+    assertSameArguments(this.#sources.gate.changeOf(token), repeated);
     const { canAskPerson, answer } = this.#context;
     const approval = { canAskPerson, answer, waitMs: this.#sources.openDstack().waitMs() };
     return this.#carryOut(await this.#sources.gate.begin(token, approval), 'This token was used before');

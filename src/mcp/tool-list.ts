@@ -37,12 +37,16 @@ export const listTools = (tools: readonly AnyTool[], { cards, structured, prefix
         name: `${prefix}${tool.name}`,
         title: tool.title,
         description: tool.description,
-        inputSchema: { ...compactInput(z.toJSONSchema(tool.input, { io: 'input' })), type: 'object' },
+        inputSchema: { ...compactInput(z.toJSONSchema(listedInput(tool), { io: 'input' })), type: 'object' },
         ...(structured ? { outputSchema: compactOutput(z.toJSONSchema(outputSchema(tool), { io: 'output' })) } : {}),
         annotations: annotationsOf(tool),
         ...(meta === undefined ? {} : { _meta: meta }),
       };
     });
+
+function listedInput({ input, unlisted = [] }: AnyTool): z.ZodObject {
+  return z.strictObject(Object.fromEntries(Object.entries(input.shape).filter(([name]) => !unlisted.includes(name))));
+}
 
 /**
  * Keys that say little to a model: the error of a wrong call says what is allowed. Gemini rejects exclusive bounds, and some hosts add

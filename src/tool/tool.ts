@@ -14,6 +14,8 @@ export interface Tool<Input extends z.ZodObject = z.ZodObject, Facts extends z.Z
   readonly description: string;
   /** Strict: unknown keys are rejected. */
   readonly input: Input;
+  /** Arguments that are accepted and not listed. */
+  readonly unlisted?: readonly string[];
   /** The typed facts next to the verbatim output. Each may be missing from a result. */
   readonly facts: Facts;
   readonly effect: Effect;
@@ -66,11 +68,11 @@ const takesList = (field: z.ZodType | undefined): boolean =>
   field instanceof z.ZodArray || (field instanceof z.ZodOptional && field.unwrap() instanceof z.ZodArray);
 
 function invalidInput(
-  { name, input }: { name: string; input: z.ZodObject },
+  { name, input, unlisted = [] }: Pick<Tool, 'name' | 'input' | 'unlisted'>,
   issues: readonly z.core.$ZodIssue[],
   given: unknown,
 ): ToolError {
-  const fields = Object.keys(input.shape);
+  const fields = Object.keys(input.shape).filter((field) => !unlisted.includes(field));
   return new ToolError(
     'invalid-input',
     `The arguments of ${name} aren't valid, nothing was run: ${issues.map((issue) => describeIssue(issue, given)).join('; ')}.`,

@@ -130,7 +130,8 @@ test('deploy a service, and how is it called', async () => {
   });
   const session = new Session();
   const plan = await session.call('plan', { file });
-  const applied = await session.call('apply', { token: factOf(plan, 'token'), wait_for: 'ready' });
+  // Models repeat the arguments of the plan.
+  const applied = await session.call('apply', { token: factOf(plan, 'token'), file, wait_for: 'ready' });
   expect(applied).toMatch(/ready: yes \(1 of 1 replica; probes pass\)/);
   expect(applied).toMatch(
     new RegExp(`call it: curl \\S+/${name}/v1/chat/completions .*"tiny/model".*Bearer \\$DSTACK_TOKEN"\nauth: on\\.`),

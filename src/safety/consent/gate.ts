@@ -106,6 +106,11 @@ export class Gate<R extends { readonly outcome: string }> {
     return { token, expiresAt, ...(nonce === undefined ? {} : { nonce }) };
   }
 
+  /** Returns the change that a token stands for. @throws ToolError if the token isn't known or has expired */
+  changeOf(token: string): PendingChange {
+    return this.#store.find(token).change;
+  }
+
   /** Returns how a person will be asked about a change; undefined if nobody will be. */
   promptFor(change: PendingChange, client: Parameters<ApprovalFlow['promptFor']>[1]): Prompt | undefined {
     return this.#approval.promptFor(change, client);
