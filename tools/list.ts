@@ -33,6 +33,8 @@ export const list = defineTool({
       command: COMMANDS[input.type],
       flags: {
         '--verbose': input.verbose,
+        // Without it, dstack lists unfinished presets, or the last one.
+        '--all': input.type === 'presets' ? true : undefined,
         '--project': WITHOUT_PROJECT.has(input.type) ? undefined : input.project,
       },
     });

@@ -17,7 +17,7 @@ export function boundCost(planned: Plan, action: ApplyAction): Cost {
   if (head.type === 'fleet' && isRecord(head.value['ssh_config']) && plan.offers.length === 0)
     return { pricePerHour: 0, mostPerHour: 0, mostInTotal: 0 };
   const mostPerHour = limitPerHour(plan, head.type === 'service' && action === 'update' ? 1 : 0);
-  const pricePerHour = expectedPrice(plan);
+  const pricePerHour = expectedPrice(plan, action);
   const hours = limitHours(planned);
   return {
     ...(pricePerHour === undefined ? {} : { pricePerHour }),
@@ -27,9 +27,11 @@ export function boundCost(planned: Plan, action: ApplyAction): Cost {
   };
 }
 
-/** Returns the price of all machines at the first offer, or of those at the start if their number is open. */
-function expectedPrice({ price }: PlanFacts): number | undefined {
+/** Returns the price of all machines at the first offer, or of those at the start if their number is open or none. */
+function expectedPrice({ price }: PlanFacts, action: ApplyAction): number | undefined {
   if (!price.isWhole) return undefined;
+  // After an update, existing machines remain.
+  if (price.perHourAtStart === 0 && action === 'create') return 0;
   const atStart = price.perHourAtStart === 0 ? undefined : price.perHourAtStart;
   return price.perHourAll ?? atStart ?? price.perHour;
 }

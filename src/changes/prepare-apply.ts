@@ -11,6 +11,7 @@ import type { KnownResource } from '../dstack/client/find-resource.ts';
 import { readFailure } from '../dstack/output/read-failure.ts';
 import type { Failure } from '../dstack/output/read-failure.ts';
 import { readApplyOutcome } from '../dstack/output/read-outcome.ts';
+import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
 import { readPlan } from '../dstack/output/read-plan.ts';
 import { withoutQuestion } from '../dstack/output/trim-plan.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
@@ -142,6 +143,7 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
   if (operation !== action)
     policy.assertResourceAllowed({ kind: head.type, name, project: endpoint.project, operation });
   const { project, server } = endpoint;
+  const startsEmpty = head.type === 'fleet' && action === 'create' && plan.count?.min === 0;
   return {
     kind: 'ready',
     printed: printed.map(withoutQuestion),
@@ -173,12 +175,20 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
     execution: {
       resource,
       requests,
-      readOutcome: readApplyOutcome,
+      readOutcome: startsEmpty ? readEmptyFleetOutcome : readApplyOutcome,
       effect: action === 'create' ? created(planned, resource) : effectOf(action, existing),
       facts: { operation: plan.action, resource: { kind: head.type, name }, project: endpoint.project },
       profiles: { folder: file.folder, hashes: planned.profiles },
     },
   };
+}
+
+/** A fleet without nodes isn't provisioned. */
+function readEmptyFleetOutcome(transcript: Transcript): ChangeOutcome {
+  const outcome = readApplyOutcome(transcript);
+  return outcome.outcome === 'done'
+    ? { ...outcome, hint: 'It has no instance, and costs nothing, until a run needs one. Plan the run now.' }
+    : outcome;
 }
 
 const effectOf = (action: 'update' | 'replace', before: KnownResource | undefined): Effect =>

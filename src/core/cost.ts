@@ -33,5 +33,6 @@ function describeHour(pricePerHour: number | undefined, most: Limit): string {
   const words = { unlimited: 'no limit per hour', unknown: 'unknown maximum' };
   const limit = typeof most === 'number' ? `up to ${formatPrice(most)}` : words[most];
   if (pricePerHour === undefined) return limit;
+  if (pricePerHour === 0 && most !== 0) return `$0 now, ${limit}`;
   return pricePerHour === most ? formatPrice(most) : `${formatPrice(pricePerHour)} (${limit})`;
 }

@@ -7,6 +7,7 @@ export type ErrorCode =
   | 'invalid-value'
   | 'invalid-name'
   | 'outside-workspace'
+  | 'not-a-configuration'
   | 'file-not-found'
   | 'invalid-file'
   | 'policy'

@@ -160,9 +160,9 @@ const REFUSED: readonly Refused[] = [
     'a file of another kind',
     'plan',
     { file: 'notes.txt' },
-    'outside-workspace',
-    /only a configuration/,
-    /Use a path inside/,
+    'not-a-configuration',
+    /"notes\.txt" is not a configuration/,
+    /find lists the configurations/,
   ],
   [
     'a file that is missing',

@@ -9,11 +9,13 @@ import { IS_PUBLISHED, readProject } from '../../scripts/docs/project.ts';
 import { installLinks, webLinks } from '../../scripts/docs/render-clients.ts';
 import { DSTACK_VERSION } from '../../sandbox/python-environment.ts';
 import { readCommandLine } from '../../src/bin/command-line.ts';
+import { RUNNABLE_COMMANDS } from '../../src/dstack/argv/command-rules.ts';
 import { CLIENTS } from '../../src/setup/clients.ts';
 import { describeSettings } from '../../src/settings/settings.ts';
 import { EXPERIMENTS } from '../../scripts/lab/experiments.ts';
 import { tools } from '../../tools/index.ts';
 import { repositoryRoot } from '../support/paths.ts';
+import { recordedCatalog } from '../support/recorded-catalog.ts';
 
 const root = repositoryRoot;
 const read = (file: string): Promise<string> => readFile(path.join(root, file), 'utf8');
@@ -166,6 +168,22 @@ test('every command on a page is covered by a test, or says why not', async () =
     if (words !== undefined) readCommandLine(['setup', ...words.split(' ')]);
   }
   expect(untested).toEqual([]);
+});
+
+test('the page about versions names every command of dstack that has no tool, and no other one', async () => {
+  const catalog = recordedCatalog('0.22.5');
+  const leaves = await Promise.all(
+    (await catalog.commands()).map(async ({ name }) => {
+      const { subcommands } = (await catalog.page(name)).help;
+      return subcommands.length === 0 ? [name] : subcommands.map((sub) => `${name} ${sub.name}`);
+    }),
+  );
+  const untooled = leaves.flat().filter((command) => !RUNNABLE_COMMANDS.includes(command));
+  const page = await read('docs/versions.md');
+  const section = /## Commands without a tool\n([^]*?)\n## /.exec(page)?.[1] ?? '';
+  const lists = [...section.matchAll(/^- (.*?):/gm)].map(([, list = '']) => list).join(', ');
+  const named = [...lists.matchAll(/`([^`]+)`/g)].map(([, name]) => name);
+  expect(named.toSorted()).toEqual(untooled.toSorted());
 });
 
 test('the install links use the package name of package.json', async () => {

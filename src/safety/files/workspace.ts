@@ -29,7 +29,7 @@ export interface Workspace {
   readonly folders: readonly string[];
   /** Replaces the folders, by the roots of the client. */
   use(folders: readonly string[]): void;
-  /** Reads a `*.dstack.yml`. @throws ToolError `outside-workspace`, `file-not-found` or `invalid-file`. */
+  /** Reads a `*.dstack.yml`. @throws ToolError `outside-workspace`, `not-a-configuration`, `file-not-found` or `invalid-file`. */
   readConfiguration(file: string): Promise<ConfigurationFile>;
   /** Reads a `.dstack/profiles.yml`. */
   readProfile(file: string): Promise<ConfigurationFile>;
@@ -95,7 +95,8 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
 
   const read = async (file: string, kind: FileKind, expected: string): Promise<ConfigurationFile> => {
     const { exists: _exists, ...checked } = await check(file);
-    if (fileKindOf(checked.relativePath) !== kind) throw outside(file, `only ${expected} is read here`);
+    if (fileKindOf(checked.relativePath) !== kind)
+      throw otherKind(`${JSON.stringify(file)} is not ${expected}, and nothing else is read here.`);
     const found = await readRegularFile(checked.realPath, MAX_BYTES[kind]);
     if (found.kind === 'missing')
       throw new ToolError('file-not-found', `There is no file ${file} in ${folders.join(', ')}.`, NOT_THERE);
@@ -128,20 +129,28 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     use(others) {
       folders = others;
     },
-    readConfiguration: (file) =>
-      read(file, 'configuration', 'a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml)'),
+    readConfiguration: (file) => read(file, 'configuration', CONFIGURATION),
     readProfile: (file) => read(file, 'profile', 'profiles (.dstack/profiles.yml)'),
     readEnvFile: (file) => read(file, 'env', 'an env file (.env, .envrc)'),
     async resolveForWrite(file) {
       const checked = await check(file);
       if (fileKindOf(checked.relativePath) !== 'configuration')
-        throw outside(file, 'only *.dstack.yml, *.dstack.yaml and .dstack.yml are written');
+        throw otherKind(`${JSON.stringify(file)} is not named like ${CONFIGURATION}, and nothing else is written.`);
       return checked;
     },
     hashProfiles: async (folder) => (await readProfiles(folder)).hashes,
     readProfiles,
   };
 }
+
+const CONFIGURATION = 'a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml)';
+
+const otherKind = (message: string): ToolError =>
+  new ToolError(
+    'not-a-configuration',
+    `${message} Nothing was read or written.`,
+    'config with action find lists the configurations; write_config creates one.',
+  );
 
 const NOT_THERE = 'Check the path. The folders are set with DSTACK_MCP_WORKSPACE.';
 

@@ -153,7 +153,7 @@ describe('profiles', () => {
 
   test("aren't read from another folder or name", async () => {
     await writeFile(path.join(home, 'profiles.yml'), GOOD);
-    await expect(service.read('profiles.yml')).rejects.toMatchObject({ code: 'outside-workspace' });
+    await expect(service.read('profiles.yml')).rejects.toMatchObject({ code: 'not-a-configuration' });
   });
 });
 

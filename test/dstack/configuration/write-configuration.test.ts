@@ -145,8 +145,10 @@ describe('write_config', () => {
     const over = service.write({ file: 'notes.dstack.yml', text: TEXT, expectedHash: hash });
     await expect(over).rejects.toThrow(/isn't a dstack configuration/);
     expect(await read('notes.dstack.yml')).toBe('just: notes\n');
-    for (const file of ['train.yml', '../x.dstack.yml', '/etc/x.dstack.yml', '.env'])
+    for (const file of ['../x.dstack.yml', '/etc/x.dstack.yml'])
       await expect(service.write({ file, text: TEXT }), file).rejects.toMatchObject({ code: 'outside-workspace' });
+    for (const file of ['train.yml', '.env'])
+      await expect(service.write({ file, text: TEXT }), file).rejects.toMatchObject({ code: 'not-a-configuration' });
   });
 
   test.for([

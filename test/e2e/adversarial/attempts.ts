@@ -175,6 +175,7 @@ const PATHS: readonly Attempt[] = [
     'plan',
     { file },
     CODES.outsideWorkspace,
+    CODES.notAConfiguration,
     CODES.fileNotFound,
     CODES.invalidFile,
     CODES.invalidInput,

@@ -9,6 +9,7 @@ export const CODES = {
   invalidName: 'invalid-name',
   invalidFile: 'invalid-file',
   outsideWorkspace: 'outside-workspace',
+  notAConfiguration: 'not-a-configuration',
   fileNotFound: 'file-not-found',
   tokenUnknown: 'token-unknown',
   unknownCommand: 'unknown-command',

@@ -83,9 +83,9 @@ test('a range of nodes or replicas counts up to its end, and an open one has no 
   expect((await costOf(service('1..4'))).words).toBe('$1.56/h, no limit in total');
   expect(await costOf(service('1..'))).toMatchObject({ words: '$0.39/h (no limit per hour), no limit in total' });
   const cloud = (nodes: string): Planned => ({ text: FILES['fleet.dstack.yml'], plan: fleet(nodes) });
-  expect((await costOf(cloud('min=0 target=0 max=4'))).words).toBe('$1.56/h (up to $5.20/h), no limit in total');
+  expect((await costOf(cloud('min=0 target=0 max=4'))).words).toBe('$0 now, up to $5.20/h, no limit in total');
   const open = await costOf(cloud('min=0 target=0 max=None'));
-  expect(open.words).toBe('$0.39/h (no limit per hour), no limit in total');
+  expect(open.words).toBe('$0 now, no limit per hour, no limit in total');
   expect(open).toMatchObject({ mostPerHour: undefined, totalPrice: undefined });
 });
 
@@ -113,6 +113,7 @@ test('a fleet of own machines costs nothing, and only such a fleet', async () =>
 const PRICES = {
   dearer: 'Price: $0.39/h (up to $1.30/h)',
   open: 'Price: $0.39/h (no limit per hour)',
+  empty: 'Price: $0 now, no limit per hour',
   unknown: 'Price: unknown',
 };
 
@@ -122,7 +123,7 @@ test.each<[string, string, Output, string]>([
     'the fleet starts with nothing, but has no upper limit',
     FILES['fleet.dstack.yml'],
     fleet('min=0 target=0 max=None'),
-    PRICES.open,
+    PRICES.empty,
   ],
   [
     'the fleet starts with one node, but has no upper limit',

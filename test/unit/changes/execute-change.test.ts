@@ -115,6 +115,18 @@ test('a name that dstack chose is the one that is looked up and returned', async
   expect(report.summary).toContain('The run fluffy-cat-1 is running.');
 });
 
+test.each([
+  ['min=0 target=0 max=4', 'It has no instance, and costs nothing, until a run needs one. Plan the run now.'],
+  ['min=1 target=1 max=4', 'It is provisioned in the background: check with fleet, list or get.'],
+])('a fleet of %s nodes says whether it is provisioned', async (nodes, next) => {
+  const changes = setUpChanges();
+  const nodesNow = /min=\d+ target=\d+ max=\d+/.exec(readFixture('plan-fleet-create').stdout)?.[0] ?? '';
+  changes.world.reads = { apply: rewritten('plan-fleet-create', [nodesNow, nodes]), 'fleet get': 'fleet-get' };
+  changes.world.changes = { apply: 'apply-fleet-created' };
+  const report = reportOf(await changes.redeem(await changes.mint({ tool: 'apply', file: 'fleet.dstack.yml' })));
+  expect(report).toMatchObject({ outcome: 'done', next });
+});
+
 test('a resource without a name is looked up by the name that was chosen for it', async () => {
   const changes = setUpChanges();
   changes.write('fleet2.dstack.yml', 'type: fleet\nnodes: 1\nbackends: [cloudrift]\n');

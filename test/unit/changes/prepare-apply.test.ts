@@ -83,7 +83,7 @@ test.each<[string, string, Output, Record<string, Output>, string, string]>([
     'plan-fleet-create',
     {},
     'create',
-    'Create fleet lab-cloud from fleet.dstack.yml, $1.56/h (up to $5.20/h), no limit in total.',
+    'Create fleet lab-cloud from fleet.dstack.yml, $0 now, up to $5.20/h, no limit in total.',
   ],
   [
     'a volume',

@@ -115,15 +115,15 @@ test.each([
   ['train\u200b.dstack.yml', 'invisible'],
   ['\u001b[2Jtrain.dstack.yml', 'control'],
   ['x'.repeat(5000), 'longer'],
-  ['train.yml', 'only a configuration'],
-  ['xdstack.yml', 'only a configuration'],
-  ['notes.txt', 'only a configuration'],
-  ['.env', 'only a configuration'],
-  ['.dstack/profiles.yml', 'only a configuration'],
-  ['train.dstack.yml/x', 'only a configuration'],
+  ['train.yml', 'is not a configuration (*.dstack.yml'],
+  ['xdstack.yml', 'is not a configuration (*.dstack.yml'],
+  ['notes.txt', 'is not a configuration (*.dstack.yml'],
+  ['.env', 'is not a configuration (*.dstack.yml'],
+  ['.dstack/profiles.yml', 'is not a configuration (*.dstack.yml'],
+  ['train.dstack.yml/x', 'is not a configuration (*.dstack.yml'],
 ])('%j is not read', async (file, words) => {
   const error = await refusal(workspace.readConfiguration(file));
-  expect(error.code).toMatch(/^(?:outside-workspace|file-not-found)$/);
+  expect(error.code).toMatch(/^(?:outside-workspace|not-a-configuration|file-not-found)$/);
   expect(error.message).toContain(words);
 });
 
@@ -148,29 +148,29 @@ test('a missing file is distinguished from a forbidden one', async () => {
 test.each(['.env', '.envrc'])('the env file %s is read, and no other name', async (file) => {
   expect((await workspace.readEnvFile(file)).bytes.toString()).toBe(TEXT);
   await Promise.all(
-    ['train.dstack.yml', 'prod.env', 'notes.txt', '../outside/.env'].map(async (other) =>
-      expect((await refusal(workspace.readEnvFile(other))).code).toBe('outside-workspace'),
+    ['train.dstack.yml', 'prod.env', 'notes.txt'].map(async (other) =>
+      expect((await refusal(workspace.readEnvFile(other))).code).toBe('not-a-configuration'),
     ),
   );
 });
 
 test.each([
-  ['new.dstack.yml', true, false],
-  ['train.dstack.yml', true, true],
-  ['.dstack.yml', true, true],
-  ['sub/deeper/new.dstack.yaml', true, false],
-  ['out/new.dstack.yml', false, false],
-  ['link.dstack.yml', false, false],
-  ['dangling.dstack.yml', false, false],
-  ['.env', false, false],
-  ['.envrc', false, false],
-  ['.dstack/profiles.yml', false, false],
-  ['new.yml', false, false],
-  ['../ws/new.dstack.yml', false, false],
-  [at('ws-evil/new.dstack.yml'), false, false],
-])('writing to %s is allowed: %s', async (file, allowed, exists) => {
+  ['new.dstack.yml', 'allowed', false],
+  ['train.dstack.yml', 'allowed', true],
+  ['.dstack.yml', 'allowed', true],
+  ['sub/deeper/new.dstack.yaml', 'allowed', false],
+  ['out/new.dstack.yml', 'outside-workspace', false],
+  ['link.dstack.yml', 'outside-workspace', false],
+  ['dangling.dstack.yml', 'outside-workspace', false],
+  ['.env', 'not-a-configuration', false],
+  ['.envrc', 'not-a-configuration', false],
+  ['.dstack/profiles.yml', 'not-a-configuration', false],
+  ['new.yml', 'not-a-configuration', false],
+  ['../ws/new.dstack.yml', 'outside-workspace', false],
+  [at('ws-evil/new.dstack.yml'), 'outside-workspace', false],
+])('writing to %s: %s', async (file, verdict, exists) => {
   const resolved = await workspace.resolveForWrite(file).catch((error: unknown) => error);
-  expect(resolved instanceof ToolError ? resolved.code : 'allowed').toBe(allowed ? 'allowed' : 'outside-workspace');
+  expect(resolved instanceof ToolError ? resolved.code : 'allowed').toBe(verdict);
   expect(typeof resolved === 'object' && resolved !== null && 'exists' in resolved && resolved.exists).toBe(exists);
 });
 
@@ -292,16 +292,16 @@ test.each<[string, () => Promise<unknown>, string, string, string]>([
   [
     'another file as an env file',
     () => workspace.readEnvFile('notes.txt'),
-    'outside-workspace',
-    'The path "notes.txt" is refused: only an env file (.env, .envrc) is read here. Nothing was read or written.',
-    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`. The user can set other folders with DSTACK_MCP_WORKSPACE.`,
+    'not-a-configuration',
+    '"notes.txt" is not an env file (.env, .envrc), and nothing else is read here. Nothing was read or written.',
+    'config with action find lists the configurations; write_config creates one.',
   ],
   [
     'another file for writing',
     () => workspace.resolveForWrite('notes.txt'),
-    'outside-workspace',
-    'The path "notes.txt" is refused: only *.dstack.yml, *.dstack.yaml and .dstack.yml are written. Nothing was read or written.',
-    `Use a path inside ${at('ws')}, ${at('home/ws2')}, without \`..\`. The user can set other folders with DSTACK_MCP_WORKSPACE.`,
+    'not-a-configuration',
+    '"notes.txt" is not named like a configuration (*.dstack.yml, *.dstack.yaml, .dstack.yml), and nothing else is written. Nothing was read or written.',
+    'config with action find lists the configurations; write_config creates one.',
   ],
   [
     'a link to itself',
