@@ -12,6 +12,8 @@ import { describeBundled } from './describe-bundled.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+const OWN_URL = "const __url = require('node:url').pathToFileURL(__filename).href;";
+
 /** @type {import('esbuild').BuildOptions} */
 const common = {
   absWorkingDir: root,
@@ -21,7 +23,7 @@ const common = {
   // V8's compiled code can be cached for scripts (src/bin/code-cache.ts), and they load only scripts.
   format: 'cjs',
   supported: { 'dynamic-import': false },
-  banner: { js: "const __url = require('node:url').pathToFileURL(__filename).href;" },
+  banner: { js: OWN_URL },
   define: { 'import.meta.url': '__url' },
   // Names are not minified: they occur in errors, and `keepNames` costs a fifth of the startup time.
   minifyWhitespace: true,
@@ -73,20 +75,21 @@ async function bundleServer(folder) {
     metafile: true,
     entryPoints: ['src/bin/main.ts'],
     outfile: script,
+    // The launcher runs the file as it is: a text that it had to put together would be in memory twice.
+    banner: { js: `(function (exports, require, module, __filename, __dirname) {${OWN_URL}` },
+    footer: { js: '})' },
     plugins: [separateBundles],
   });
+  const text = await readFile(script);
+  // Regular expressions keep their characters; a single one that isn't ASCII doubles the memory of the whole text.
+  const other = text.findIndex((byte) => byte > 0x7f);
+  if (other !== -1) throw new Error(`server.cjs isn't ASCII: ${text.toString('utf8', other - 60, other + 20)}`);
   const outfile = path.join(folder, 'dstack-mcp.mjs');
   const launcher = await build({
     ...common,
     format: 'esm',
     banner: { js: '#!/usr/bin/env node' },
-    define: {
-      BUILD: JSON.stringify(
-        createHash('sha256')
-          .update(await readFile(script))
-          .digest('hex'),
-      ),
-    },
+    define: { BUILD: JSON.stringify(createHash('sha256').update(text).digest('hex')) },
     metafile: true,
     entryPoints: ['src/bin/launch.ts'],
     outfile,

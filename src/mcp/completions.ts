@@ -95,7 +95,7 @@ export function createCompletions({ call, commands, log, now }: CompletionsOptio
 
 /** The client shows the name, and it has to be the real one: a name that has to be cleaned isn't offered. */
 const isPlain = (name: string): boolean =>
-  name === cleanLine(name, MAX_NAME_CHARS) && !/⟨U\+|[\u2400-\u2421]/.test(name);
+  name === cleanLine(name, MAX_NAME_CHARS) && !/\u27E8U\+|[\u2400-\u2421]/.test(name);
 
 function readNames(rows: unknown, key: string): string[] {
   if (!Array.isArray(rows)) return [];

@@ -1,6 +1,7 @@
 import { cleanText } from '../../render/untrusted.ts';
 
-const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|$)/i;
+const WINDOWS_DEVICE =
+  /^(?:con|prn|aux|nul|com[0-9\u00B9\u00B2\u00B3]|lpt[0-9\u00B9\u00B2\u00B3]|conin\$|conout\$)(?:\.|$)/i;
 
 /** Returns why the text alone of a path makes it invalid, without touching the disk; undefined if it is fine. */
 export function findPathProblem(text: string, platform: NodeJS.Platform): string | undefined {

@@ -9,13 +9,16 @@ let folder: string;
 let state: string;
 let file: string;
 
+/** Returns a text as the build writes it. */
+const wrap = (code: string): string => `(function (exports, require, module, __filename, __dirname) {${code}})`;
+
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-code-'));
   state = path.join(folder, 'state');
   file = path.join(folder, 'bundle.cjs');
   await writeFile(
     file,
-    'exports.answer = () => 42; exports.place = __filename; exports.sep = require("node:path").sep;',
+    wrap('exports.answer = () => 42; exports.place = __filename; exports.sep = require("node:path").sep;'),
   );
 });
 afterEach(() => rm(folder, { recursive: true }));
