@@ -17,7 +17,7 @@ export const fleet = defineTool({
   input: z.strictObject({
     name: resourceName.optional(),
     verbose: z.boolean().optional(),
-    full: z.boolean().optional().describe("All of dstack's JSON"),
+    full: z.boolean().optional(),
     project,
   }),
   facts: z.object({ fleets: z.array(fleetRow), fleet: resourceFacts }),

@@ -12,6 +12,8 @@ const input = z.strictObject({
   name: resourceName,
   type: z.enum(['run', 'volume', 'gateway']).optional(),
   wait_for: awaitedState.describe('ready: a service answers'),
+  replica: z.int().min(0).optional(),
+  job: z.int().min(0).optional(),
   full: z.boolean().optional().describe("All of dstack's JSON"),
   project,
 });

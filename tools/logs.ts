@@ -1,7 +1,9 @@
 import * as z from 'zod';
 import { project, resourceName } from '../src/core/fields.ts';
+import { chooseJob } from '../src/dstack/output/choose-job.ts';
+import type { WantedJob } from '../src/dstack/output/choose-job.ts';
 import { adviseOnLog, describeLog } from '../src/dstack/output/describe-log.ts';
-import { describeLogPage } from '../src/dstack/output/page-log.ts';
+import { checkCursor, describeLogPage } from '../src/dstack/output/page-log.ts';
 import { WHOLE_CHARS } from '../src/core/report.ts';
 import type { ToolContext } from '../src/tool/tool-context.ts';
 import { defineTool } from '../src/tool/tool.ts';
@@ -16,7 +18,7 @@ const input = z.strictObject({
   since: z.string().max(40).optional().describe('10s, 5m, 1d or RFC 3339'),
   replica: z.int().min(0).optional(),
   job: z.int().min(0).optional(),
-  diagnose: z.boolean().optional().describe('Why a job failed to start'),
+  diagnose: z.boolean().optional(),
   filter: z.string().min(1).max(200).optional(),
   context: z.int().min(0).max(20).optional(),
   cursor: z.string().max(400).optional().describe('`older` or `newer` of another page'),
@@ -32,6 +34,8 @@ export const logs = defineTool({
   effect: 'read',
   input,
   facts: z.object({
+    replica: z.number(),
+    job: z.number(),
     firstLine: z.number(),
     lastLine: z.number(),
     totalLines: z.number(),
@@ -41,13 +45,20 @@ export const logs = defineTool({
     newer: z.string().describe('Cursor of the next page'),
   }),
   async run(request, { dstack, runs }) {
-    const { transcript, page, isWhole } = await readPage(request, dstack);
-    // Afterwards, so that a refused request runs nothing.
+    // Before the run is looked up, so that a refused request runs nothing.
+    await dstack.check(commandOf(request, request));
+    checkCursor(request.cursor);
     const run = await runs.look({ name: request.run, project: request.project });
+    const shown = run === undefined ? undefined : chooseJob(run.name, run.jobs, request);
+    const { transcript, page, isWhole } = await readPage(
+      request,
+      (run?.jobs.length ?? 0) > 1 ? (shown ?? request) : request,
+      dstack,
+    );
     return {
       outcome: 'done',
       summary: describeLogPage(page),
-      details: describeLog({ run, isWhole, isEmpty: page.total.lines === 0 }),
+      details: describeLog({ run, shown, isWhole, isEmpty: page.total.lines === 0 }),
       printed: [
         {
           transcript: { ...transcript, stdout: page.text, omittedBytes: 0 },
@@ -57,6 +68,7 @@ export const logs = defineTool({
         },
       ],
       facts: {
+        ...(shown === undefined ? {} : { replica: shown.replica, job: shown.job }),
         ...(page.shown === undefined ? {} : { firstLine: page.shown.first, lastLine: page.shown.last }),
         totalLines: page.total.lines,
         totalBytes: page.total.bytes,
@@ -69,34 +81,19 @@ export const logs = defineTool({
   },
 });
 
-function readPage(request: Input, dstack: ToolContext['dstack']) {
-  return dstack.readLog(
-    {
-      command: 'logs',
-      flags: {
-        '--diagnose': request.diagnose,
-        '--since': request.since,
-        '--replica': request.replica,
-        '--job': request.job,
-        '--project': request.project,
-      },
-      positionals: [request.run],
-    },
-    {
-      lines: request.lines ?? 200,
-      maxBytes: request.lines === undefined ? PAGE_BYTES : ASKED_PAGE_BYTES,
-      logKey: JSON.stringify([
-        request.run,
-        request.project,
-        request.replica,
-        request.job,
-        request.since,
-        request.diagnose,
-      ]),
-      ...(request.cursor === undefined ? {} : { cursor: request.cursor }),
-      ...(request.filter === undefined
-        ? {}
-        : { filter: { text: request.filter, ignoreCase: true, contextLines: request.context ?? 2 } }),
-    },
-  );
+const commandOf = ({ run, project: of, since, diagnose }: Input, { replica, job }: WantedJob) => ({
+  command: 'logs',
+  flags: { '--diagnose': diagnose, '--since': since, '--replica': replica, '--job': job, '--project': of },
+  positionals: [run],
+});
+
+function readPage(request: Input, { replica, job }: WantedJob, dstack: ToolContext['dstack']) {
+  const { run, project: of, since, diagnose, cursor, filter } = request;
+  return dstack.readLog(commandOf(request, { replica, job }), {
+    lines: request.lines ?? 200,
+    maxBytes: request.lines === undefined ? PAGE_BYTES : ASKED_PAGE_BYTES,
+    logKey: JSON.stringify([run, of, replica ?? 0, job ?? 0, since, diagnose]),
+    ...(cursor === undefined ? {} : { cursor }),
+    ...(filter === undefined ? {} : { filter: { text: filter, ignoreCase: true, contextLines: request.context ?? 2 } }),
+  });
 }

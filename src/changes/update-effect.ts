@@ -1,7 +1,8 @@
 import { plural } from '../core/format-values.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
 import type { Obstacle, PlanFacts } from '../dstack/output/read-plan.ts';
-import { liveReplicas, readRun } from '../dstack/output/read-run.ts';
+import { liveReplicas } from '../dstack/output/choose-job.ts';
+import { readRun } from '../dstack/output/read-run.ts';
 import type { ApplyPlan } from './apply-plan.ts';
 
 /** The effect of an update in place on the replicas of a service that run now. */
@@ -29,7 +30,7 @@ export function readUpdateEffect(
 ): UpdateEffect {
   // dstack updates other runs only where nothing has to be restarted.
   if (head.type !== 'service') return NO_EFFECT;
-  const live = liveReplicas(readRun(existing.value)).length;
+  const live = liveReplicas(readRun(existing.value).jobs).length;
   const effect = describeReplicas(plan, live);
   if (!effect.startsReplicas) return { ...NO_EFFECT, losses: effect.losses };
   const short = plan.warnings.find(

@@ -20,7 +20,8 @@ describe('a run', () => {
     const name = uniqueName('nodes');
     const plan = await changes.plan(task(name, { nodes: 2, resources: { gpu: 'RTX4090' }, fleets: ['cloud'] }));
     // The cloud fleet is not a cluster.
-    expectBlocked(plan, { says: /No matching instance offers/, next: /placement: cluster/ });
+    expectBlocked(plan, { says: /No matching instance offers/, next: /plan again/ });
+    expect(plan.text).toContain('placement: cluster');
 
     const configuration = task(name, { nodes: 2, fleets: ['cluster'] });
     // Runs of concurrent tests may occupy one or both machines of the cluster for a while.
@@ -37,5 +38,14 @@ describe('a run', () => {
     );
     const { facts } = await waitForRun(client, name, 'running');
     expect(facts['run']).toMatchObject({ fleet: 'cluster', jobs: [{ job: 0 }, { job: 1 }] });
+
+    const log = await until(
+      () => client.call('logs', { run: name, job: 1 }),
+      (answer) => String(answer.facts['output']).includes('node 1 of 2'),
+    );
+    expect(log.text).toMatch(/^shown: replica=0 job=1 \(running\); 1 other job: replica=0 job=0 \(running\)$/m);
+    expect((await client.call('metrics', { run: name, job: 1 })).text).toContain('not shown: replica=0 job=0');
+    const missing = await client.call('get', { name, job: 2 });
+    expect(missing.text).toContain('It has replica=0 job=0 (running), replica=0 job=1 (running).');
   });
 });

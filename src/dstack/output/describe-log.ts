@@ -1,3 +1,5 @@
+import { describeShownJob } from './choose-job.ts';
+import type { WantedJob } from './choose-job.ts';
 import { formatTime } from './describe-run.ts';
 import type { RunFacts } from './read-run.ts';
 
@@ -5,17 +7,20 @@ import type { RunFacts } from './read-run.ts';
 interface LogState {
   /** Undefined if the run can't be looked up. */
   readonly run: RunFacts | undefined;
+  /** The job that printed it. */
+  readonly shown?: WantedJob | undefined;
   readonly isEmpty: boolean;
   /** False if the log was too long to be read in time. */
   readonly isWhole: boolean;
 }
 
 /** Says whose log it is, and whether there is more than what was read. */
-export function describeLog({ run, isEmpty, isWhole }: LogState): string[] {
+export function describeLog({ run, shown, isEmpty, isWhole }: LogState): string[] {
   const submitted = run?.submittedAt === undefined ? '' : `, submitted at ${formatTime(run.submittedAt)}`;
   const more = run?.isFinished === true ? 'its log is complete' : 'more may come';
   return [
     ...(run === undefined ? [] : [`run: ${run.name} (${run.id}), ${run.status}${submitted}; ${more}`]),
+    ...describeShownJob(run?.jobs ?? [], shown),
     ...(isWhole || isEmpty
       ? []
       : ['The log is too long to be read in time: this is its earlier part. `since`, as in 10m, reads the newest.']),

@@ -203,6 +203,11 @@ function readCursor(request: LogPageRequest): Place {
   );
 }
 
+/** Checks the form of a cursor. @throws ToolError `invalid-value` */
+export function checkCursor(cursor: string | undefined): void {
+  if (cursor !== undefined) parseCursor(cursor);
+}
+
 function parseCursor(cursor: string): z.output<typeof cursorSchema> {
   try {
     return cursorSchema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));

@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import { chooseJob, hasJobEnded } from './choose-job.ts';
+import type { WantedJob } from './choose-job.ts';
 import { describeGpus, describeHardware, describeRequirements } from './describe-requirements.ts';
 import { omitAbsent } from './read-json-output.ts';
 import { runJson } from './run-json.ts';
@@ -13,6 +15,8 @@ const jobFacts = z.object({
   replica: z.number(),
   job: z.number(),
   status: z.string(),
+  /** The deployment of the service that it belongs to. */
+  deployment: z.number().optional(),
   statusMessage: z.string().optional(),
   terminationReason: z.string().optional(),
   terminationMessage: z.string().optional(),
@@ -67,6 +71,8 @@ export const runFacts = z.object({
   ideUrl: z.string().optional(),
   sshCommand: z.string().optional(),
   ports: z.array(z.object({ port: z.number(), localPort: z.number().optional() })).optional(),
+  /** The job whose place, access and log are shown. */
+  shown: z.object({ replica: z.number(), job: z.number() }).optional(),
   jobs: z.array(jobFacts),
 });
 
@@ -77,6 +83,8 @@ export type RunFacts = z.output<typeof runFacts>;
 export interface RunSurroundings {
   /** The URL of dstack's server. URLs of services without a gateway are relative to it. */
   readonly serverUrl?: string;
+  /** The job whose place, end and access are read. Defaults to one that runs. */
+  readonly wanted?: WantedJob;
 }
 
 /** Describes an image pull with the sizes that `dstack ps` prints: extracted, downloaded and total. */
@@ -121,6 +129,7 @@ function readJob({ job_spec: spec }: JobJson, submission: JobSubmissionJson): Jo
     replica: spec.replica_num ?? 0,
     job: spec.job_num ?? 0,
     status: submission.status,
+    deployment: submission.deployment_num,
     statusMessage: submission.status_message === submission.status ? undefined : submission.status_message,
     terminationReason: submission.termination_reason,
     terminationMessage: submission.termination_reason_message,
@@ -143,23 +152,9 @@ function readReadiness(
 
 /** Returns the total price of the jobs that occupy an instance now; undefined if there are none. */
 function addPrices(jobs: readonly JobFacts[]): number | undefined {
-  const prices = jobs.filter((job) => !JOB_ENDS.has(job.status)).flatMap((job) => job.pricePerHour ?? []);
+  const prices = jobs.filter((job) => !hasJobEnded(job)).flatMap((job) => job.pricePerHour ?? []);
   return prices.length === 0 ? undefined : Number(prices.reduce((sum, price) => sum + price, 0).toFixed(6));
 }
-
-// core/models/runs.py, JobStatus.finished_statuses.
-const JOB_ENDS: ReadonlySet<string> = new Set(['terminated', 'aborted', 'failed', 'done']);
-
-/** Whether a job hasn't ended. A service that was updated or scaled keeps its former replicas, which come first. */
-const isLive = ({ job_submissions: submissions }: JobJson): boolean => {
-  const last = submissions.at(-1);
-  return last !== undefined && !JOB_ENDS.has(last.status);
-};
-
-/** Returns the numbers of the replicas that have a job which hasn't ended. */
-export const liveReplicas = ({ jobs }: Pick<RunFacts, 'jobs'>): readonly number[] => [
-  ...new Set(jobs.filter(({ status }) => !JOB_ENDS.has(status)).map(({ replica }) => replica)),
-];
 
 /** Resolves a URL that may be a path on the server (utils/common.py, make_proxy_url). */
 function resolveUrl(url: string | null | undefined, serverUrl: string | undefined): string | undefined {
@@ -196,14 +191,14 @@ function readAccess(run: RunJson, job: JobJson | undefined, serverUrl: string | 
   });
 }
 
-/** Returns how a run ended, from the first job that failed, or else the first that ended. */
+/** Returns how a run ended, from the first of these jobs that failed, or else the first that ended. */
 function readEnd(
   run: RunJson,
   jobs: readonly JobFacts[],
   submissions: readonly JobSubmissionJson[],
 ): Partial<RunFacts> {
   const isFinished = FINAL_STATUSES.has(run.status);
-  const endedJob = jobs.find((job) => job.status === 'failed') ?? jobs.find((job) => JOB_ENDS.has(job.status));
+  const endedJob = jobs.find((job) => job.status === 'failed') ?? jobs.find(hasJobEnded);
   const ends = submissions.flatMap((submission) => submission.finished_at ?? []).sort();
   return omitAbsent({
     terminationReason: run.termination_reason,
@@ -217,18 +212,22 @@ function readEnd(
 const describeRequested = (spec: JobJson['job_spec'] | undefined): string | undefined =>
   spec?.requirements === null || spec?.requirements === undefined ? undefined : describeRequirements(spec.requirements);
 
-function toFacts(run: RunJson, { serverUrl }: RunSurroundings): RunFacts {
+function toFacts(run: RunJson, { serverUrl, wanted = {} }: RunSurroundings): RunFacts {
   const latest = run.jobs.flatMap((job) => job.job_submissions.at(-1) ?? []);
   const jobs = run.jobs.flatMap((job) => {
     const submission = job.job_submissions.at(-1);
     return submission === undefined ? [] : [readJob(job, submission)];
   });
-  const spokesman = run.jobs.find(isLive) ?? run.jobs[0];
+  const name = run.run_spec.run_name ?? '';
+  const shown = chooseJob(name, jobs, wanted);
+  const isShown = ({ job_spec: { replica_num: replica, job_num: job } }: JobJson): boolean =>
+    (replica ?? 0) === shown?.replica && (job ?? 0) === shown.job;
+  const spokesman = run.jobs.find(isShown) ?? run.jobs[0];
   const { pricePerHour: _one, ...place } = readPlace(spokesman?.job_submissions.at(-1));
   const spec = spokesman?.job_spec;
   const inactivity = run.run_spec.configuration?.inactivity_duration;
   return {
-    name: run.run_spec.run_name ?? '',
+    name,
     id: run.id,
     status: run.status,
     isFinished: FINAL_STATUSES.has(run.status),
@@ -249,16 +248,19 @@ function toFacts(run: RunJson, { serverUrl }: RunSurroundings): RunFacts {
       deployment: run.deployment_num,
       configurationPath: run.run_spec.configuration_path,
     }),
-    ...readEnd(run, jobs, latest),
+    ...readEnd(run, isWanted(wanted) && shown !== undefined ? [shown] : jobs, latest),
     ...place,
     ...readAccess(run, spokesman, serverUrl),
+    ...(shown === undefined ? {} : { shown: { replica: shown.replica, job: shown.job } }),
     jobs,
   };
 }
 
+const isWanted = ({ replica, job }: WantedJob): boolean => replica !== undefined || job !== undefined;
+
 /**
  * Parses a run printed by `dstack run get --json`.
- * @throws z.ZodError if it isn't a run.
+ * @throws z.ZodError if it isn't a run. ToolError `invalid-value` if it doesn't have the wanted job.
  */
 export function readRun(value: unknown, surroundings: RunSurroundings = {}): RunFacts {
   return toFacts(runJson.parse(value), surroundings);

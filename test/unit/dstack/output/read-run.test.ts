@@ -93,6 +93,24 @@ describe('a run', () => {
     });
   });
 
+  it('with several jobs has the place, the end and the access of the wanted one', () => {
+    const job = (replica_num: number, region: string, exit_status: number) => ({
+      job_spec: { job_num: 0, replica_num },
+      job_submissions: [{ status: 'failed', exit_status, job_provisioning_data: { region } }],
+      job_connection_info: { attached_ssh_command: ['ssh', `run-${replica_num}`] },
+    });
+    const run = {
+      id: 'x',
+      status: 'failed',
+      run_spec: { run_name: 'multi' },
+      jobs: [job(0, 'here', 1), job(1, 'there', 2)],
+    };
+    const second = { region: 'there', exitStatus: 2, sshCommand: 'ssh run-1', shown: { replica: 1, job: 0 } };
+    expect(readRun(run, { wanted: { replica: 1 } })).toMatchObject(second);
+    expect(readRun(run)).toMatchObject({ region: 'here', exitStatus: 1, shown: { replica: 0, job: 0 } });
+    expect(() => readRun(run, { wanted: { replica: 2 } })).toThrow('Run multi has no replica=2.');
+  });
+
   it('adds up the prices of its jobs, and counts only the used part of a shared instance', () => {
     const job = (job_num: number, status: string) => ({
       job_spec: { job_num, replica_num: 0, app_specs: [{ port: 8000, map_to_port: 18000 }] },
