@@ -8,6 +8,7 @@ unknown counts as a change.
 """
 
 import hashlib
+import io
 import json
 import re
 import sys
@@ -37,7 +38,11 @@ def canonical(value):
 
 
 def digest(value):
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    return _sha256(canonical(value))
+
+
+def _sha256(text):
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def covers(sent, asked, answered):
@@ -75,6 +80,28 @@ def credentials_in(value, clone_url=None):
                 yield from credentials_in(item, clone_url)
 
 
+def archive_digest(request):
+    """The digest of the names and contents of all files in an upload (utils/files.py). None if it can't be read."""
+    # Most commands send no files.
+    import tarfile
+
+    body, kind = request.body, request.headers.get("Content-Type", "")
+    boundary = re.search(r'boundary="?([^";]+)', kind if isinstance(kind, str) else kind.decode())
+    if boundary is None or not isinstance(body, bytes):
+        return None
+    start, end = body.find(b"\r\n\r\n") + 4, body.rfind(b"\r\n--" + boundary[1].encode() + b"--")
+    # Exactly one part: what follows in another one would be sent unread.
+    if not body.startswith(b"--" + boundary[1].encode()) or body.count(b"--" + boundary[1].encode()) != 2 or end < start:
+        return None
+    try:
+        with tarfile.open(fileobj=io.BytesIO(body[start:end]), mode="r:") as archive:
+            files = [(member.name, archive.extractfile(member).read()) for member in archive if member.isreg() or member.islnk()]
+    except (tarfile.TarError, KeyError):
+        return None
+    entries = sorted(_sha256(name + "\0" + hashlib.sha256(content).hexdigest()) for name, content in files)
+    return _sha256("\n".join(entries))
+
+
 class Gate:
     def __init__(self, rule, tell, ask=None):
         self._server = _split(rule["server"]) if rule.get("server") else None
@@ -84,6 +111,7 @@ class Gate:
         self._reports = self._asks or self._hands_over
         self._expected = None if self._asks else []
         self._credentials = list(rule.get("credentials", []))
+        self._archives = frozenset(rule.get("archives", []))
         self._tell = tell
         self._ask = ask
         self._plans = {}
@@ -111,6 +139,8 @@ class Gate:
         if path in _HAND_OVER and self._hands_over:
             if path in _PART_OF_CHANGE:
                 self._learn_what_may_change(path)
+            elif path == "files/upload_archive" and archive_digest(request) not in self._archives:
+                return self._deny(path, "the files aren't those that were checked", files=True)
             return path, "hand-over"
         if self._server is None:
             return self._deny(path, "it isn't known which server it goes to")

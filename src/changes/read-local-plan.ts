@@ -53,6 +53,7 @@ export async function readLocalPlan(
     env: environment.values,
     pinnedFile: { path: file.realPath, bytes: file.bytes },
     credentials: handOver.credentials,
+    archives: handOver.archives,
     chosenName,
   };
   const { hashes: profiles, texts: profileTexts } = await workspace.readProfiles(file.folder);

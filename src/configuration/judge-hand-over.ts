@@ -45,6 +45,8 @@ export interface JudgedHandOver extends Pick<JudgedCredentials, 'open' | 'mustAs
   readonly sends: readonly string[];
   /** Sentences without their end. Empty if only the configuration is sent. */
   readonly warnings: readonly string[];
+  /** The archives of `files`, by the digest that the gate compares. */
+  readonly archives: readonly string[];
   /** Hashes that a token binds, by path. */
   readonly hashes: Readonly<Record<string, string>>;
 }
@@ -91,6 +93,7 @@ export async function judgeHandOver(scope: HandOverScope, planned: PlannedFile):
     open,
     mustAsk,
     credentials,
+    archives: files.map(({ archive }) => archive),
     sends,
     warnings: [
       ...(sent.length === 0 ? [] : [`planning sent ${joinParts(sent)} to the dstack server${contact}`]),
@@ -132,7 +135,11 @@ async function judgePath(scope: HandOverScope, { file }: PlannedFile, named: Nam
   const resolved = await resolveNamedPath(named.path, pathScope);
   switch (named.kind) {
     case 'files': {
-      const files = await measureFiles(scope.cli.introspection, resolved, { ...pathScope, from: named.path });
+      const files = await measureFiles(scope.cli.introspection, resolved, {
+        ...pathScope,
+        from: named.path,
+        maxBytes: scope.maxUploadBytes,
+      });
       return { ...nothing, files, hashes: { [resolved.realPath]: files.hash } };
     }
     case 'repository': {

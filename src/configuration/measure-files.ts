@@ -1,11 +1,13 @@
-import { lstat, readdir, realpath, stat } from 'node:fs/promises';
+import { lstat, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
+import pLimit from 'p-limit';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes, plural } from '../core/format-values.ts';
 import { sha256 } from '../core/sha256.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 import { neverSent, outside, resolveNamedPath } from '../safety/files/named-path.ts';
 import type { PathScope, ResolvedPath } from '../safety/files/named-path.ts';
+import { readRegularFile } from '../safety/files/read-regular-file.ts';
 import { isBelow, resolveLinks } from '../safety/files/workspace.ts';
 
 /** The files that dstack would send for one path in `files`. */
@@ -15,6 +17,8 @@ export interface MeasuredFiles {
   readonly count: number;
   readonly bytes: number;
   readonly hash: string;
+  /** The digest of all names and contents, which the gate compares with what dstack sends (`worker/wire_gate.py`). */
+  readonly archive: string;
   /** The largest files, with their sizes. */
   readonly largest: readonly { readonly file: string; readonly size: number }[];
 }
@@ -22,12 +26,14 @@ export interface MeasuredFiles {
 /** More entries can't be checked in a reasonable time. */
 const MAX_ENTRIES = 20_000;
 const SHOWN_LARGEST = 3;
+/** Files that are read at the same time. */
+const PARALLEL = 16;
 
 /** Counts the files that dstack would send for a path. It replaces a link that leads out of the folder with its file. */
 export async function measureFiles(
   introspection: Pick<Introspection, 'walk'>,
   root: ResolvedPath,
-  scope: PathScope & { readonly from: string },
+  scope: PathScope & { readonly from: string; readonly maxBytes: number },
 ): Promise<MeasuredFiles> {
   const listed = await introspection.walk({ root: root.path, limit: MAX_ENTRIES });
   const paths = listed ?? (await listAll(root.path));
@@ -40,11 +46,13 @@ export async function measureFiles(
       if (found === undefined) throw outside(file, "it can't be checked", scope.folders);
       const real = path.join(root.realPath, path.relative(root.path, file));
       if (never.some((folder) => isBelow(path.relative(folder, real)))) throw neverSent(file);
-      if (!found.isSymbolicLink()) return { file, size: found.isFile() ? found.size : 0, found };
+      if (!found.isSymbolicLink()) return { file, size: found.isFile() ? found.size : 0, found, real };
       if ((await realpath(file).catch(() => undefined)) === undefined) return { file, size: 0, found };
       const { realPath } = await resolveNamedPath(file, scope);
       const target = await stat(realPath);
-      return { file, size: target.isFile() ? target.size : 0, found: target };
+      const size = target.isFile() ? target.size : 0;
+      // dstack sends a link within the folder as a link.
+      return { file, size, found: target, ...((await staysLink(file, root.path)) ? {} : { real: realPath }) };
     }),
   );
   const facts = entries.map(({ file, size, found }) => [
@@ -53,13 +61,47 @@ export async function measureFiles(
     found.mtimeMs,
     found.mode,
   ]);
+  const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+  // Whoever calls refuses more than that.
+  const archive = bytes > scope.maxBytes ? '' : await digestFiles(entries, root.path, scope);
   return {
     from: scope.from,
+    archive,
     count: entries.filter(({ found }) => !found.isDirectory()).length,
-    bytes: entries.reduce((sum, { size }) => sum + size, 0),
-    hash: sha256(JSON.stringify(facts.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)))),
+    bytes,
+    hash: sha256(JSON.stringify([archive, facts.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1))])),
     largest: entries.toSorted((a, b) => b.size - a.size).slice(0, SHOWN_LARGEST),
   };
+}
+
+interface Entry {
+  readonly file: string;
+  readonly size: number;
+  readonly found: { isFile(): boolean };
+  /** The path that its content is read from; missing if dstack sends none. */
+  readonly real?: string;
+}
+
+/**
+ * Returns the digest of the names and contents of files, each read through a descriptor that is known to be the checked one. What is
+ * swapped before dstack reads it has another digest, and isn't sent.
+ */
+async function digestFiles(entries: readonly Entry[], root: string, { folders }: PathScope): Promise<string> {
+  const limit = pLimit(PARALLEL);
+  const digests = await limit.map(entries, async ({ file, size, found, real }) => {
+    if (real === undefined || !found.isFile()) return [];
+    const read = await readRegularFile(real, size);
+    if (read.kind !== 'read') throw outside(file, `it can't be checked: ${read.reason}`, folders);
+    const name = path.relative(path.dirname(root), file).replaceAll(path.sep, '/');
+    return [sha256(`${name}\0${sha256(read.bytes)}`)];
+  });
+  return sha256(digests.flat().sort().join('\n'));
+}
+
+/** Whether dstack keeps a link, as its target is in the folder that is sent (utils/files.py). Otherwise it sends the file. */
+async function staysLink(link: string, root: string): Promise<boolean> {
+  const inner = path.relative(root, path.resolve(path.dirname(link), await readlink(link)));
+  return inner === '' || isBelow(inner);
 }
 
 /** Lists everything below a path but its `.git`, ignored or not: for a dstack that can't be asked. */

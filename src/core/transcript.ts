@@ -28,7 +28,13 @@ export type WireEvent =
   /** It was sent, and no response arrived. */
   | { readonly event: 'lost'; readonly path: string; readonly kind: 'change' | 'hand-over'; readonly why: string }
   /** It wasn't sent. */
-  | { readonly event: 'denied'; readonly path: string; readonly why: string; readonly credential?: true };
+  | {
+      readonly event: 'denied';
+      readonly path: string;
+      readonly why: string;
+      readonly credential?: true;
+      readonly files?: true;
+    };
 
 /** The verbatim record of one dstack command: its output and how it ended. */
 export interface Transcript {
@@ -43,11 +49,8 @@ export interface Transcript {
   readonly ran: 'plain' | 'warm';
   /** The requests that matter, in order. Missing if dstack ran without the gate: its executable isn't a Python script. */
   readonly requests?: readonly WireEvent[];
-  /**
-   * How the content of a pinned file was ensured. `held`: dstack read it from memory. `checked`: the file was unchanged before and
-   * after. `changed`: the file changed during the command, so it is unknown what dstack read.
-   */
-  readonly pinning?: 'held' | 'checked' | 'changed';
+  /** dstack read the pinned file from memory. */
+  readonly pinning?: 'held';
 }
 
 /** Presents a text of this server like the output of a command. */

@@ -53,6 +53,8 @@ export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' 
   readonly answer?: 'n';
   /** The credentials that may be sent. Defaults to none. */
   readonly credentials?: readonly AdmittedCredential[];
+  /** The archives of files that may be sent. Defaults to none. */
+  readonly archives?: readonly string[];
   /** False for a look-up of the current state, where "not found" is an answer. Defaults to true. */
   readonly guarded?: boolean;
   /** A name in the command that was chosen at random: it doesn't make the command another one. */
@@ -63,6 +65,7 @@ export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' 
 export interface ChangeOptions extends Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> {
   readonly project: string | undefined;
   readonly credentials?: readonly AdmittedCredential[];
+  readonly archives?: readonly string[];
   readonly chosenName?: string | undefined;
 }
 
@@ -110,7 +113,7 @@ export class DstackClient {
   /** Runs a read-only command and returns dstack's refusal next to the transcript instead of throwing it. */
   async tryRead(
     request: CommandRequest,
-    { guarded = true, credentials = [], chosenName, ...options }: ReadOptions = {},
+    { guarded = true, credentials = [], archives = [], chosenName, ...options }: ReadOptions = {},
   ): Promise<{ transcript: Transcript; failure: Failure | undefined }> {
     const { retryGuard } = this.#sources;
     const argv = await this.check(request);
@@ -125,6 +128,7 @@ export class DstackClient {
         handOver: argv.command === 'apply',
         asks: false,
         credentials,
+        archives,
       }),
       ...options,
     });
@@ -172,7 +176,7 @@ export class DstackClient {
   async change(
     argv: CheckedArgv<'change' | 'destroy'>,
     consent: Consent | Approve,
-    { project, credentials = [], chosenName, ...options }: ChangeOptions,
+    { project, credentials = [], archives = [], chosenName, ...options }: ChangeOptions,
   ): Promise<Transcript> {
     const { retryGuard } = this.#sources;
     const { runner, version } = await this.cli();
@@ -180,7 +184,7 @@ export class DstackClient {
     const key = guardKey(argv, version, { ...options, chosenName });
     if (isJudged) retryGuard.assertMayRun(key);
     this.deadline.progress(`dstack ${argv.command}`);
-    const rule = { handOver: argv.command === 'apply', asks: true, credentials };
+    const rule = { handOver: argv.command === 'apply', asks: true, credentials, archives };
     const wire = isJudged ? { wire: await this.#wireRule(project, rule) } : {};
     const timeoutMs = Math.max(5_000, this.deadline.remainingMs() - LOOK_UP_MS - ANSWER_RESERVE_MS);
     const transcript = await runner.change(argv, consent, { ...options, ...wire, timeoutMs });
@@ -189,12 +193,18 @@ export class DstackClient {
     return transcript;
   }
 
-  async #wireRule(project: unknown, rule: Pick<WireRule, 'handOver' | 'asks' | 'credentials'>): Promise<WireRule> {
+  async #wireRule(project: unknown, rule: Omit<WireRule, 'server' | 'project'>): Promise<WireRule> {
     const endpoint = await this.endpoint(typeof project === 'string' ? project : undefined);
     const isKnown = URL.canParse(endpoint.server);
-    const { credentials = [], ...others } = rule;
-    const admitted = credentials.length === 0 ? others : rule;
-    return { ...admitted, server: isKnown ? endpoint.server : null, project: isKnown ? endpoint.project : null };
+    const { handOver, asks, credentials = [], archives = [] } = rule;
+    return {
+      handOver,
+      asks,
+      ...(credentials.length === 0 ? {} : { credentials }),
+      ...(archives.length === 0 ? {} : { archives }),
+      server: isKnown ? endpoint.server : null,
+      project: isKnown ? endpoint.project : null,
+    };
   }
 
   /** Returns how long this call may still wait for a person. */

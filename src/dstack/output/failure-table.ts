@@ -24,6 +24,7 @@ export type FailureCode =
   | 'unreachable'
   | 'server-error'
   | 'not-dstack'
+  | 'files-changed'
   | 'not-sent'
   | 'version-mismatch'
   | 'usage'
@@ -91,6 +92,13 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /dstack-mcp did not send this request \(\S+\): it goes to another host.*/,
     outcome: 'failed',
     hint: 'The server at that address redirects to another host (perhaps a sign-in page or a proxy). Check the URL with doctor.',
+    transient: false,
+  },
+  {
+    code: 'files-changed', // worker/wire_gate.py
+    pattern: /dstack-mcp did not send this request \(\S+\): the files aren't those that were checked.*/,
+    outcome: 'blocked',
+    hint: 'A file that `files` names was changed or replaced while dstack read it. Plan again once nothing writes to it.',
     transient: false,
   },
   {

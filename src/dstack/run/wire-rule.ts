@@ -10,6 +10,8 @@ export interface WireRule {
   readonly asks: boolean;
   /** The private keys and tokens that may be sent. Defaults to none. */
   readonly credentials?: readonly AdmittedCredential[];
+  /** The archives of files that may be sent, by the digest of their content. Defaults to none. */
+  readonly archives?: readonly string[];
 }
 
 /** A private key or a token that somebody agreed to send. */

@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { listHandOver } from '../../../src/configuration/hand-over.ts';
@@ -83,6 +83,37 @@ test('what dstack ignores is neither counted nor refused', async () => {
   expect(await judge({ files: ['.venv'] }).catch((error: unknown) => error)).toMatchObject({
     code: 'outside-workspace',
   });
+});
+
+/** The digest that the gate finds in what dstack uploads for a path. */
+const uploaded = (folder: string): Promise<unknown> =>
+  runPython(`import io, requests, wire_gate
+from dstack._internal.utils.files import create_file_archive
+content = io.BytesIO()
+name = create_file_archive(${JSON.stringify(folder)}, content)
+content.seek(0)
+request = requests.Request("POST", "http://x", files={"file": (name, content)}).prepare()
+print(json.dumps(wire_gate.archive_digest(request)))`);
+
+test('the files that were checked are admitted as dstack sends them: links, other names, empty and large files', async () => {
+  const write = (file: string, text: string): void => {
+    mkdirSync(path.dirname(at(file)), { recursive: true });
+    writeFileSync(at(file), text);
+  };
+  write('ws/kinds/a b/ünïcode 🜁.txt', 'abc');
+  write(`ws/kinds/${'deep/'.repeat(30)}file`, 'abc');
+  write('ws/kinds/empty', '');
+  write('ws/kinds/large', 'x'.repeat(50_000));
+  linkSync(at('ws/kinds/large'), at('ws/kinds/hard'));
+  // Before Python 3.12, dstack fails on a link within the folder.
+  symlinkSync('../a.txt', at('ws/kinds/out'));
+  symlinkSync('kinds', at('ws/linked'));
+  symlinkSync('a.txt', at('ws/linked-file'));
+  const paths = ['kinds', 'kinds/', './linked', 'linked-file', 'a.txt', 'sub'];
+  const { archives } = await judge({ files: paths });
+  const sent = await Promise.all(paths.map((one) => uploaded(path.join(at('ws'), one))));
+  expect(archives).toEqual(sent);
+  expect(sent).toEqual(paths.map(() => expect.stringMatching(/^[0-9a-f]{64}$/)));
 });
 
 test('a folder with too many files is refused, and the list of them is short', async () => {

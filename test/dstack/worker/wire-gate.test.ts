@@ -19,7 +19,8 @@ const server = createServer((request, response) => {
   request.on('end', () => {
     const path = request.url ?? '';
     const text = Buffer.concat(chunks).toString();
-    received.push({ path, body: text === '' ? undefined : JSON.parse(text) });
+    const isForm = request.headers['content-type']?.startsWith('multipart/') === true;
+    received.push({ path, body: text === '' ? undefined : isForm ? text : JSON.parse(text) });
     if (cut.has(path)) request.socket.destroy();
     else response.end(JSON.stringify(answers[path] ?? {}));
   });
@@ -324,6 +325,68 @@ test('a credential that somebody agreed to is not sent for another repository, n
   // The key of a fleet is for no repository.
   const fleet = { handOver: true, credentials: [ADMITTED] };
   expect((await send(fleet, [initWith({ clone_url: CLONE_URL, private_key: KEY })])).results).toEqual(['Denied']);
+  expect(received).toEqual([]);
+});
+
+/** The digest of an archive: the names and contents of its files. */
+const digestOfFiles = (files: Readonly<Record<string, string>>): string =>
+  sha256(
+    Object.entries(files)
+      .map(([name, content]) => sha256(`${name}\0${sha256(content)}`))
+      .sort()
+      .join('\n'),
+  );
+
+/** Uploads the content of a folder as dstack does, with the parts of the form changed by Python code. */
+async function upload(admitted: Readonly<Record<string, string>>, change = 'pass') {
+  const rule = { server: url, project: 'main', handOver: true, asks: false, archives: [digestOfFiles(admitted)] };
+  return results.parse(
+    await runPython(`
+import io, os, requests, tarfile, tempfile, wire_gate
+from pathlib import Path
+events, results = [], []
+folder = Path(tempfile.mkdtemp()) / "data"
+(folder / "sub").mkdir(parents=True)
+(folder / "a.txt").write_text("one")
+(folder / "sub" / "\u00fc.txt").write_text("two")
+os.symlink("a.txt", folder / "inside")
+os.link(folder / "a.txt", folder / "hard")
+${change}
+fp = io.BytesIO()
+with tarfile.TarFile(mode="w", fileobj=fp) as archive:
+    for path in sorted([folder, *folder.rglob("*")]):
+        archive.add(path, str(path.relative_to(folder.parent)), recursive=False)
+fp.seek(0)
+files = [("file", ("name", fp))]
+if "more" in globals():
+    files.append(("file", ("more", b"another part")))
+wire_gate.install(json.loads(${JSON.stringify(JSON.stringify(rule))}), events.append)
+try:
+    results.append(str(requests.post(${JSON.stringify(url)} + "/api/files/upload_archive", files=files).status_code))
+except Exception as error:
+    results.append(type(error).__name__)
+print(json.dumps({"events": events, "results": results}))
+`),
+  );
+}
+
+const FILES = { 'data/a.txt': 'one', 'data/hard': 'one', 'data/sub/ü.txt': 'two' };
+
+test('files are sent if they have the names and contents that were checked', async () => {
+  expect((await upload(FILES)).results).toEqual(['200']);
+  expect((await upload(FILES)).events).toMatchObject([{ event: 'sent', kind: 'hand-over' }, { event: 'answered' }]);
+});
+
+test.each([
+  ['another content', '(folder / "a.txt").write_text("two")'],
+  ['another name', 'os.rename(folder / "a.txt", folder / "b.txt")'],
+  ['one more file', '(folder / "b.txt").write_text("one")'],
+  ['one file less', 'os.remove(folder / "hard")'],
+  ['a second part', 'more = True'],
+])('files with %s are not sent', async (_what, change) => {
+  const { events, results: outcome } = await upload(FILES, change);
+  expect(outcome).toEqual(['Denied']);
+  expect(events).toMatchObject([{ event: 'denied', path: 'files/upload_archive', files: true }]);
   expect(received).toEqual([]);
 });
 

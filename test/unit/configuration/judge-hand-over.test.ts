@@ -13,6 +13,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { CommandFailed } from '../../../src/core/report.ts';
 import { judgeHandOver, reportHandOver } from '../../../src/configuration/judge-hand-over.ts';
 import type { HandOverScope, PlannedFile } from '../../../src/configuration/judge-hand-over.ts';
+import { sha256 } from '../../../src/core/sha256.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
@@ -85,7 +86,7 @@ function repository(folder: string, more = ''): void {
 }
 
 test('a configuration alone hands nothing over, and nothing is said', async () => {
-  const nothing = { warnings: [], sends: [], hashes: {}, open: [], mustAsk: false, credentials: [] };
+  const nothing = { warnings: [], sends: [], hashes: {}, open: [], mustAsk: false, credentials: [], archives: [] };
   expect(await judge({ commands: ['x'], env: { A: 'b' } })).toEqual(nothing);
   expect(await judge({}, { readOnly: true })).toEqual(nothing);
 });
@@ -100,6 +101,43 @@ test('files and variables are said, and the content of the folder is bound', asy
   expect((await judge({ files: ['sub:/y'] })).hashes).toEqual({ [at('ws/sub')]: before });
   utimesSync(at('ws/sub/b/c.txt'), 1, 1);
   expect((await judge({ files: ['sub'] })).hashes[at('ws/sub')]).not.toBe(before);
+});
+
+/** The digest that the gate computes from what dstack sends. */
+const archiveOf = (files: Readonly<Record<string, string>>): string =>
+  sha256(
+    Object.entries(files)
+      .map(([name, content]) => sha256(`${name}\0${sha256(content)}`))
+      .sort()
+      .join('\n'),
+  );
+
+test('every file is admitted by its name and content, and what a link leads to if dstack sends that', async () => {
+  write('ws/other.txt', 'other');
+  symlinkSync('a.txt', at('ws/sub/inside'));
+  symlinkSync('../other.txt', at('ws/sub/leads-out'));
+  symlinkSync(at('ws/sub/b'), at('ws/sub/to-folder'));
+  symlinkSync('missing', at('ws/sub/broken'));
+  symlinkSync('sub/a.txt', at('ws/to-file'));
+  symlinkSync('sub/b', at('ws/folder'));
+  const { archives } = await judge({ files: ['sub', 'sub/a.txt', 'to-file', './folder/:/x', 'missing'] });
+  expect(archives).toEqual([
+    archiveOf({ 'sub/a.txt': 'x', 'sub/b/c.txt': 'x', 'sub/leads-out': 'other' }),
+    archiveOf({ 'a.txt': 'x' }),
+    archiveOf({ 'to-file': 'x' }),
+    archiveOf({ 'folder/c.txt': 'x' }),
+    archiveOf({}),
+  ]);
+});
+
+test('another content of the same size and time is another hash', async () => {
+  utimesSync(at('ws/sub/a.txt'), 1, 1);
+  const before = await judge({ files: ['sub/a.txt'] });
+  write('ws/sub/a.txt', 'y');
+  utimesSync(at('ws/sub/a.txt'), 1, 1);
+  const after = await judge({ files: ['sub/a.txt'] });
+  expect(after.hashes).not.toEqual(before.hashes);
+  expect(after.archives).toEqual([archiveOf({ 'a.txt': 'y' })]);
 });
 
 test('the whole workspace and a missing path can be named', async () => {

@@ -175,6 +175,9 @@ const FIXABLE: Readonly<Partial<Record<FailureCode, Output>>> = {
   interrupted: endedBy({ kind: 'signalled', signal: 'SIGTERM' }),
   'not-started': endedBy({ kind: 'not-started', reason: 'timed out waiting for other dstack commands' }),
   'timed-out': endedBy({ kind: 'timed-out', stillRunning: false }),
+  'files-changed': printed(
+    "dstack-mcp did not send this request (files/upload_archive): the files aren't those that were checked.",
+  ),
   cancelled: endedBy({ kind: 'cancelled' }),
   'unknown-error': printed('Quota exceeded in region eu-north'),
 };
