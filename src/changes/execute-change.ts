@@ -59,7 +59,7 @@ async function makeHeld({ dstack }: Scope, prepared: PreparedChange, grant: Gran
   return { ...made, transcript };
 }
 
-/** Plans again before the command: an executable that isn't a Python script can't be held. */
+/** Looks again before the command: an executable that isn't a Python script can't be held. It stops and deletes by name only. */
 async function makeUnjudged({ dstack }: Scope, prepared: PreparedChange, grant: Grant): Promise<MadeChange> {
   const planned = stillPossible(await prepared.plan());
   const consent = await grant(planned);
@@ -93,8 +93,7 @@ async function describeMade(
 ): Promise<Report<ChangeFacts>> {
   const { resource, facts, profiles, effect, requests } = execution;
   const reported = execution.readOutcome(transcript);
-  const swapped =
-    transcript.pinning === 'changed' || (profiles !== undefined && (await haveChanged(workspace, profiles)));
+  const swapped = profiles !== undefined && (await haveChanged(workspace, profiles));
   const verified = verifyOutcome(reported, transcript, requests);
   // What the gate stopped changed nothing, swapped or not.
   const checked = swapped && verified.outcome !== 'refused' ? SWAPPED : verified;
@@ -144,11 +143,10 @@ const describeResult = ({ message }: Pick<VerifiedOutcome, 'message'>, state: st
   // "Run x submitted" says it already.
   `${message.replace(/\.?$/, '.')}${state === undefined || (message.includes('submitted') && state.endsWith(' is submitted')) ? '' : ` The ${state}.`}`;
 
-/** A file that was swapped in flight is an incident, whatever dstack reported. */
+/** A profile that was swapped in flight is an incident, whatever dstack reported. */
 const SWAPPED: VerifiedOutcome = {
   outcome: 'unknown',
-  message:
-    'The configuration or a profile changed while dstack read it: what was applied may not be what was approved.',
+  message: 'A profile changed while dstack read it: what was applied may not be what was approved.',
   hint: 'Show the user the current state with get, and ask what to do.',
   accepted: 'incident',
 };

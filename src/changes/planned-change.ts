@@ -49,7 +49,8 @@ export interface PreparedChange {
 /** A command that changes something. */
 export interface ChangeCommand {
   readonly argv: CheckedArgv<'change' | 'destroy'>;
-  readonly options: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> & Pick<ReadOptions, 'credentials' | 'archives' | 'chosenName'>;
+  readonly options: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> &
+    Pick<ReadOptions, 'credentials' | 'archives' | 'chosenName'>;
   readonly project: string | undefined;
 }
 

@@ -6,7 +6,7 @@ import type { CommandFailed } from '../core/report.ts';
 import type { Transcript, WireEvent } from '../core/transcript.ts';
 import { hasEffect } from '../dstack/argv/check-argv.ts';
 import { commandFailed } from '../dstack/client/dstack-client.ts';
-import { findResource, kindOf, readLookUp } from '../dstack/client/find-resource.ts';
+import { kindOf, readLookUp } from '../dstack/client/find-resource.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
 import { readFailure } from '../dstack/output/read-failure.ts';
 import type { Failure } from '../dstack/output/read-failure.ts';
@@ -121,18 +121,17 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
     const settled = settle(planned, printed);
     return { ...settled, explain: () => withReasons(scope, planned, settled) };
   }
-  const { dstack, policy } = scope;
+  const { policy } = scope;
   const name = plan.name ?? plannedName(planned.transcript) ?? head.name;
   policy.assertResourceAllowed({ kind: head.type, name, project: endpoint.project, operation: action });
   policy.assertBackendsAllowed(locationsOf(planned));
   const cost = boundCost(planned, action);
   enforcePriceCaps(policy.caps(), head, cost);
   const resource = { kind: kindOf(head.type), name, project: request.project };
-  const { isPython } = await dstack.cli();
-  const requests = isPython ? requestsToApply({ type: head.type, name, action }, planned.transcript) : undefined;
+  const requests = requestsToApply({ type: head.type, name, action }, planned.transcript);
   const present =
-    action === 'create' || name === undefined ? 'none' : await findPresent(scope, planned, { ...resource, name });
-  if (present === undefined || (isPython && requests === undefined)) return cannotVerify(planned, printed);
+    action === 'create' || name === undefined ? 'none' : readLookUp(planned.transcript, { ...resource, name });
+  if (present === undefined || requests === undefined) return cannotVerify(planned, printed);
   const existing = present === 'none' ? undefined : present;
   const effect = action === 'update' && existing !== undefined ? readUpdateEffect(planned, existing) : undefined;
   if (effect?.blocker !== undefined)
@@ -204,16 +203,6 @@ function created({ transcript }: ApplyPlan, { kind, name }: Execution['resource'
 function plannedName({ requests = [] }: Pick<Transcript, 'requests'>): string | undefined {
   const planned = requests.find(({ event }) => event === 'plan');
   return planned?.event === 'plan' ? (planned.name ?? undefined) : undefined;
-}
-
-/** Returns the existing resource as dstack's own command found it; undefined if that isn't known. */
-async function findPresent(
-  { dstack }: PlanScope,
-  { transcript }: Pick<ApplyPlan, 'transcript'>,
-  wanted: Parameters<typeof findResource>[1],
-): Promise<KnownResource | 'none' | undefined> {
-  if (transcript.requests !== undefined) return readLookUp(transcript, wanted);
-  return (await findResource(dstack, wanted)) ?? 'none';
 }
 
 function possibleAction({ action, blockers }: PlanFacts): ApplyAction | undefined {

@@ -45,14 +45,16 @@ export function readConfigurationHead(bytes: Uint8Array, shownPath: string): Con
 }
 
 /**
- * Reads the same, and makes sure that dstack reads the same values from these bytes.
- * @throws ToolError as `readConfigurationHead` and `assertOneReading` do
+ * Reads the same for a command that dstack runs on the file: makes sure that dstack reads the same values from these bytes, and can
+ * be given them. Both need dstack's own interpreter.
+ * @throws ToolError as `readConfigurationHead` and `assertOneReading` do; `cli-not-understood` if dstack isn't a Python script
  */
 export async function readJudgedConfiguration(
   reader: DstackReader,
   { bytes, relativePath }: { readonly bytes: Uint8Array; readonly relativePath: string },
 ): Promise<ConfigurationHead> {
   const found = readConfigurationHead(bytes, relativePath);
+  if (!reader.isPython) throw notPython(relativePath);
   await assertOneReading(reader, {
     text: decodeText(bytes, relativePath),
     value: found.value,
@@ -60,6 +62,13 @@ export async function readJudgedConfiguration(
   });
   return found;
 }
+
+const notPython = (file: string): ToolError =>
+  new ToolError(
+    'cli-not-understood',
+    `The dstack executable isn't a Python script, nor a wrapper that leads to one, so it can't be made to read ${file} exactly as it was judged. Nothing was run or sent.`,
+    "The doctor tool says what the executable is. The user can set DSTACK_MCP_CLI to dstack's own script, which `pip show -f dstack` lists.",
+  );
 
 const MAX_COUNT_CHARS = 100;
 

@@ -11,7 +11,7 @@ import type { Settings } from '../settings/settings.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Transcript } from '../core/transcript.ts';
 import { readFailure } from '../dstack/output/read-failure.ts';
-import type { FailureCode } from '../dstack/output/failure-table.ts';
+import type { Failure } from '../dstack/output/read-failure.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { checkAgreements } from './check-agreements.ts';
 import { checkMachine } from './machine-checks.ts';
@@ -153,7 +153,7 @@ async function checkCatalog({ catalog }: CheckedCli): Promise<DoctorCheck> {
 }
 
 /** Failures of the project, not of the server: the server responded, or wasn't called. */
-const PROJECT_FAILURES: ReadonlySet<FailureCode> = new Set(['unauthorized', 'no-project']);
+const PROJECT_FAILURES: ReadonlySet<Failure['code']> = new Set(['unauthorized', 'no-project']);
 
 async function checkServer({ dstack }: DoctorSources): Promise<readonly DoctorCheck[]> {
   const startedAt = performance.now();

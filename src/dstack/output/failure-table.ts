@@ -29,12 +29,7 @@ export type FailureCode =
   | 'version-mismatch'
   | 'usage'
   | 'no-answer'
-  | 'traceback'
-  | 'not-started'
-  | 'timed-out'
-  | 'cancelled'
   | 'interrupted'
-  | 'not-understood'
   | 'unknown-error';
 
 /** One kind of failure: how to recognize it, and what to do about it. */

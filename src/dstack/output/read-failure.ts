@@ -4,9 +4,12 @@ import { CHECK_STATE, FAILURE_TABLE } from './failure-table.ts';
 import type { FailureCode } from './failure-table.ts';
 import { withoutPlan } from './trim-plan.ts';
 
+/** The kind of a failure that dstack itself didn't report. */
+type EndCode = 'traceback' | 'not-started' | 'timed-out' | 'cancelled' | 'not-understood';
+
 /** Why a command failed, in dstack's own words. */
 export interface Failure {
-  readonly code: FailureCode;
+  readonly code: FailureCode | EndCode;
   /** `unknown` if a change may have been made anyway. */
   readonly outcome: Extract<Outcome, 'blocked' | 'failed' | 'unknown'>;
   /** dstack's own words, verbatim; for a Python traceback, the exception below it. */
@@ -92,7 +95,7 @@ function readExited(transcript: Transcript, code: number, context: FailureContex
 function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureContext): Failure {
   const outcome = mayHaveActed(context) ? 'unknown' : 'failed';
   const isRead = context.effect === 'read';
-  const describe = (code: FailureCode, message: string, readHint: string, changeHint = CHECK_STATE): Failure => ({
+  const describe = (code: Failure['code'], message: string, readHint: string, changeHint = CHECK_STATE): Failure => ({
     code,
     outcome,
     message,

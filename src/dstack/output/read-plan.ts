@@ -1,11 +1,11 @@
 import type { Transcript } from '../../core/transcript.ts';
-import type { FailureCode } from './failure-table.ts';
 import { readDurationHours } from '../../core/format-values.ts';
 import { PLAN_PHRASES } from './plan-phrases.ts';
 import type { PlanAction, PlanPhrase } from './plan-phrases.ts';
 import { countMachines, hasGroups, pricePlan } from './price-plan.ts';
 import type { Count, PlanPrice } from './price-plan.ts';
 import { readFailure } from './read-failure.ts';
+import type { Failure } from './read-failure.ts';
 import { findOffersTable, isAvailable, readOffers } from './read-offers.ts';
 import type { Offer } from '../../core/offer.ts';
 import type { Offers } from './read-offers.ts';
@@ -14,7 +14,7 @@ import type { Properties } from './read-table.ts';
 
 /** Something that blocks a plan or that matters before it is applied. */
 export interface Obstacle {
-  readonly code: FailureCode | 'offers-taken';
+  readonly code: Failure['code'] | 'offers-taken';
   /** dstack's own words, verbatim, where it says something about it. */
   readonly message: string;
   /** The next step. */

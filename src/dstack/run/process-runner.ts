@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Log } from '../../core/log.ts';
 import type { Exit, Transcript, WireEvent } from '../../core/transcript.ts';
 import type { Consent } from '../../safety/consent/consent.ts';
@@ -12,8 +13,8 @@ import { HeldChange } from './held-change.ts';
 import type { Approve } from './held-change.ts';
 import { endGroup, killGroup, killOnExit } from './process-group.ts';
 import type { Executable, Runner } from './runner.ts';
-import { cliEnvironment, pinFile, readPinning, spawnDstack } from './spawn-dstack.ts';
-import type { Ended, PinnedFile, Spawned, SpawnRequest } from './spawn-dstack.ts';
+import { cliEnvironment, spawnDstack } from './spawn-dstack.ts';
+import type { Ended, Spawned, SpawnRequest } from './spawn-dstack.ts';
 import type { HeldAnswer } from './wire-rule.ts';
 
 export interface PlainRunnerOptions {
@@ -77,11 +78,10 @@ export function createPlainRunner(options: PlainRunnerOptions): Runner {
 }
 
 async function runRead(setup: Setup, call: CommandCall): Promise<Transcript> {
-  const pin = await pinFile({ ...setup, options: call.options });
-  if (pin.kind === 'differs') return notStarted(call, pin.reason);
+  if (isUnpinnable(setup, call)) return notStarted(call, UNPINNABLE);
   const { answer } = call.options;
   const started = await spawnDstack({
-    ...spawnRequest(setup, call, pin),
+    ...spawnRequest(setup, call),
     ...(answer === undefined ? {} : { answer }),
   });
   if (started.kind === 'not-started') return notStarted(call, started.reason);
@@ -92,20 +92,19 @@ async function runRead(setup: Setup, call: CommandCall): Promise<Transcript> {
   // A grandchild that outlives its parent would keep the pipes open.
   else killGroup(started.pid);
   const [printed, requests] = await Promise.all([pipes.drain(), drainRequests(call, started)]);
-  return finish(call, { exit: toExit(how, printed, started), printed, ...requests, ...(await readPinning(pin)) });
+  return finish(call, { exit: toExit(how, printed, started), printed, ...requests, ...pinningOf(call) });
 }
 
 async function runChange(setup: Setup, call: CommandCall, consent: Consent | Approve): Promise<Transcript> {
-  const pin = await pinFile({ ...setup, options: call.options });
-  if (pin.kind === 'differs') return notStarted(call, pin.reason);
+  if (isUnpinnable(setup, call)) return notStarted(call, UNPINNABLE);
   if (call.limit.signal.aborted) return notRun(call);
   const files = tryOpenFiles(setup.keepBytes);
   if (files instanceof Error) return notStarted(call, `its output couldn't be stored: ${files.message}`);
   const change = new HeldChange({ argv: call.argv, consent, spendConsent: setup.spendConsent });
   try {
     change.begin();
-    const started = await spawnDstack({ ...changeRequest(setup, { call, pin, change, files }), output: files.streams });
-    if (started.kind === 'started') return await waitForChange(setup, { call, pin, change, files, started });
+    const started = await spawnDstack({ ...changeRequest(setup, { call, change, files }), output: files.streams });
+    if (started.kind === 'started') return await waitForChange(setup, { call, change, files, started });
     files.close();
     return notStarted(call, started.reason);
   } catch (error) {
@@ -116,14 +115,13 @@ async function runChange(setup: Setup, call: CommandCall, consent: Consent | App
 
 interface RunningChange {
   readonly call: CommandCall;
-  readonly pin: PinnedFile;
   readonly change: HeldChange;
   readonly files: OutputFiles;
   readonly started: Started;
 }
 
-function changeRequest(setup: Setup, { call, pin, change, files }: Omit<RunningChange, 'started'>): SpawnRequest {
-  const request = spawnRequest(setup, call, pin);
+function changeRequest(setup: Setup, { call, change, files }: Omit<RunningChange, 'started'>): SpawnRequest {
+  const request = spawnRequest(setup, call);
   if (!change.isAsked) return request;
   if (request.launch?.wire?.asks !== true) throw new TypeError('this command has no gate that asks for the consent');
   const onHeld = (requests: readonly WireEvent[]): Promise<HeldAnswer> =>
@@ -132,7 +130,7 @@ function changeRequest(setup: Setup, { call, pin, change, files }: Omit<RunningC
 }
 
 async function waitForChange(setup: Setup, running: RunningChange): Promise<Transcript> {
-  const { call, pin, change, files, started } = running;
+  const { call, change, files, started } = running;
   const how = await call.limit.race(started.exited);
   change.end();
   if (change.isAllowed && (how === 'closing' || (typeof how === 'string' && outlivesCall(call)))) {
@@ -142,7 +140,7 @@ async function waitForChange(setup: Setup, running: RunningChange): Promise<Tran
       exit: { kind: 'timed-out', stillRunning: true },
       printed,
       ...(call.options.wire === undefined || started.gate === undefined ? {} : { requests: started.gate.sofar() }),
-      ...(await readPinning(pin)),
+      ...pinningOf(call),
     });
   }
   if (typeof how === 'string') await endGroup(started, how === 'closing' ? 0 : setup.graceMs);
@@ -150,8 +148,17 @@ async function waitForChange(setup: Setup, running: RunningChange): Promise<Tran
   change.throwRefusal();
   const printed = files.read();
   files.close();
-  return finish(call, { exit: toExit(how, printed, started), printed, ...requests, ...(await readPinning(pin)) });
+  return finish(call, { exit: toExit(how, printed, started), printed, ...requests, ...pinningOf(call) });
 }
+
+/** Only dstack's own script can be given the approved bytes: any other executable would read the file itself, whatever it is by then. */
+const isUnpinnable = ({ executable }: Setup, { options }: CommandCall): boolean =>
+  options.pinnedFile !== undefined && executable.interpreter === undefined;
+
+const UNPINNABLE = "the executable isn't a Python script, so it can't be given the approved content of the file";
+
+const pinningOf = ({ options }: CommandCall): Pick<Transcript, 'pinning'> =>
+  options.pinnedFile === undefined ? {} : { pinning: 'held' };
 
 type Started = Extract<Spawned, { kind: 'started' }>;
 
@@ -187,28 +194,28 @@ function leaveRunning(setup: Setup, { call, started, files }: BackgroundChange):
   void started.exited.then(onEnd);
 }
 
-const spawnRequest = (setup: Setup, call: CommandCall, pin: PinnedFile): SpawnRequest => ({
+const spawnRequest = (setup: Setup, call: CommandCall): SpawnRequest => ({
   executable: setup.executable,
   argv: call.argv.argv,
   env: { ...setup.baseEnv, ...call.options.env },
   ...(call.options.cwd === undefined ? {} : { cwd: call.options.cwd }),
-  ...launchOf(setup, call, pin),
+  ...launchOf(setup, call),
 });
 
 /** Returns the time that a change has for finishing, from its start. */
 const timeOf = ({ changeLimitMs }: Setup, { options }: CommandCall): number =>
   Math.max(changeLimitMs, options.timeoutMs);
 
-function launchOf(setup: Setup, call: CommandCall, pin: PinnedFile): Pick<SpawnRequest, 'launch'> {
+function launchOf(setup: Setup, call: CommandCall): Pick<SpawnRequest, 'launch'> {
   const { executable, launcherPath } = setup;
-  const { wire } = call.options;
+  const { wire, pinnedFile, cwd = process.cwd() } = call.options;
   const isGated = wire !== undefined && executable.interpreter !== undefined;
   const isLimited = call.argv.effect !== 'read' && executable.interpreter !== undefined;
-  if (!isGated && !isLimited && pin.kind !== 'held') return {};
+  if (!isGated && !isLimited && pinnedFile === undefined) return {};
   return {
     launch: {
       launcherPath,
-      ...(pin.kind === 'held' ? { pinned: pin.pinned } : {}),
+      ...(pinnedFile === undefined ? {} : { pinned: { ...pinnedFile, path: path.resolve(cwd, pinnedFile.path) } }),
       ...(isGated ? { wire } : {}),
       ...(isLimited ? { limitMs: timeOf(setup, call) } : {}),
     },

@@ -1,12 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
-import type { Transcript, WireEvent } from '../../core/transcript.ts';
+import type { WireEvent } from '../../core/transcript.ts';
 import { hardenGit } from './harden-git.ts';
-import type { Executable, RunOptions } from './runner.ts';
+import type { Executable } from './runner.ts';
 import type { HeldAnswer, WireRule } from './wire-rule.ts';
 
 /** Wide enough that dstack never truncates a table. Tables are as wide as their content, so nothing is padded. */
@@ -194,40 +193,4 @@ function openPipe(stream: unknown): Writable {
   if (!(stream instanceof Writable)) throw new TypeError('the pipe to dstack is missing');
   // A process that exits without reading isn't an error here: its exit code tells the rest.
   return stream.on('error', () => undefined);
-}
-
-/** The enforcement of a pinned file. */
-export type PinnedFile =
-  | { readonly kind: 'none' }
-  /** dstack gets the approved bytes from memory. */
-  | { readonly kind: 'held'; readonly pinned: PinnedBytes }
-  /** The executable isn't a Python script: the file has the approved bytes now, and is compared again afterwards. */
-  | { readonly kind: 'checked'; readonly file: string; readonly bytes: Uint8Array }
-  | { readonly kind: 'differs'; readonly reason: string };
-
-export interface PinOptions {
-  readonly executable: Executable;
-  readonly options: Pick<RunOptions, 'cwd' | 'pinnedFile'>;
-}
-
-/** Chooses the strongest way to make dstack read the approved bytes of a file. */
-export async function pinFile({ executable, options }: PinOptions): Promise<PinnedFile> {
-  if (options.pinnedFile === undefined) return { kind: 'none' };
-  const { bytes } = options.pinnedFile;
-  const file = path.resolve(options.cwd ?? process.cwd(), options.pinnedFile.path);
-  if (executable.interpreter !== undefined) return { kind: 'held', pinned: { path: file, bytes } };
-  if (await hasBytes(file, bytes)) return { kind: 'checked', file, bytes };
-  return { kind: 'differs', reason: `${file} no longer has the content that was approved` };
-}
-
-/** Returns how the file was enforced, once the command has ended. */
-export async function readPinning(pin: PinnedFile): Promise<Pick<Transcript, 'pinning'>> {
-  if (pin.kind === 'held') return { pinning: 'held' };
-  if (pin.kind !== 'checked') return {};
-  return { pinning: (await hasBytes(pin.file, pin.bytes)) ? 'checked' : 'changed' };
-}
-
-async function hasBytes(file: string, bytes: Uint8Array): Promise<boolean> {
-  const content = await readFile(file).catch(() => undefined);
-  return content !== undefined && content.equals(bytes);
 }

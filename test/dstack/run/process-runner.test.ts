@@ -338,20 +338,13 @@ test('an entry script reads the approved bytes, not the current content of the f
   });
 });
 
-test('if the executable is not a Python script, the file is compared before and after', async () => {
+test('an executable that is not a Python script is not started on an approved file, whatever its content is', async () => {
   const file = path.join(folder, 'y.dstack.yml');
   await writeFile(file, 'approved');
   const runner = runnerOf('echo.mjs');
-  const consent = consentTo(apply);
-  const options = { ...LONG, cwd: folder, pinnedFile: { path: file, bytes: Buffer.from('something else') } };
-  expect((await runner.change(apply, consent, options)).exit).toMatchObject({
-    kind: 'not-started',
-    reason: expect.stringContaining('approved'),
-  });
-  // Nothing was started, so the consent is still good.
-  const same = { ...options, pinnedFile: { path: file, bytes: Buffer.from('approved') } };
-  expect(await runner.change(apply, consent, same)).toMatchObject({
-    exit: { kind: 'exited', code: 0 },
-    pinning: 'checked',
-  });
+  const options = { ...LONG, cwd: folder, pinnedFile: { path: file, bytes: Buffer.from('approved') } };
+  const notStarted = { kind: 'not-started', reason: expect.stringContaining('approved content') };
+  expect((await runner.change(apply, consentTo(apply), options)).exit).toMatchObject(notStarted);
+  const plan = await checked({ command: 'apply', flags: { '--file': 'y.dstack.yml' } }, 'read');
+  expect((await runner.read(plan, { ...options, answer: 'n' })).exit).toMatchObject(notStarted);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ApplyRequest } from '../../../src/core/change.ts';
+import type { ApplyRequest, ChangeRequest } from '../../../src/core/change.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import type { Dialog } from '../../../src/safety/dialog/dialog.ts';
 import { FILES, configOf, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
@@ -55,17 +55,23 @@ test('one command plans and makes the change, which is looked up afterwards', as
   expect(changes.progress).toEqual(['dstack apply']);
 });
 
-test('a dstack that can not be held is planned again before the change', async () => {
-  const changes = readyToApply();
-  changes.world.isPython = false;
-  await changes.redeem(await changes.mint(APPLY));
-  expect(changes.ran.map(({ effect, command }) => `${effect} ${command}`)).toEqual([
-    'read apply',
-    'read apply',
-    'change apply',
-    'read run get',
-  ]);
-});
+test.each<ChangeRequest>([APPLY, { tool: 'delete', file: 'task.dstack.yml' }])(
+  'a dstack that can not be given the judged bytes is not started on a file: %o',
+  async (request) => {
+    const changes = readyToApply();
+    changes.world.isPython = false;
+    expect(await refusal(changes.preview(request))).toMatchObject({
+      code: 'cli-not-understood',
+      message: expect.stringContaining("isn't a Python script"),
+    });
+    // Nor does a token help that was minted while dstack was a script.
+    changes.world.isPython = true;
+    const token = await changes.mint(APPLY);
+    changes.world.isPython = false;
+    expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'cli-not-understood' });
+    expect(changes.changed()).toEqual([]);
+  },
+);
 
 test('an edited file is not even sent to dstack', async () => {
   const changes = readyToApply();
@@ -134,20 +140,17 @@ test.each<[string, (changes: Changes) => void, RegExp]>([
     /command was .*--max-price 2/,
   ],
 ])('nothing is changed if %s has changed since the plan, and the token is spent', async (_what, change, words) => {
-  for (const isPython of [true, false]) {
-    const changes = readyToApply({ policy: 'protected: [prod-*]' });
-    changes.world.isPython = isPython;
-    const token = await changes.mint(APPLY);
-    change(changes);
-    expect(await refusal(changes.redeem(token))).toMatchObject({
-      code: 'plan-changed',
-      message: expect.stringMatching(words),
-    });
-    changes.world.reads['apply'] = 'plan-task-create';
-    expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
-    expect(changes.changed()).toEqual([]);
-    expect(events(changes)).toEqual(['asked', 'refused']);
-  }
+  const changes = readyToApply({ policy: 'protected: [prod-*]' });
+  const token = await changes.mint(APPLY);
+  change(changes);
+  expect(await refusal(changes.redeem(token))).toMatchObject({
+    code: 'plan-changed',
+    message: expect.stringMatching(words),
+  });
+  changes.world.reads['apply'] = 'plan-task-create';
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
+  expect(changes.changed()).toEqual([]);
+  expect(events(changes)).toEqual(['asked', 'refused']);
 });
 
 test('nothing is run if the existing run is another one than at the plan', async () => {

@@ -188,24 +188,6 @@ test('a change whose process never started has failed, and changed nothing', asy
   expect(report.summary).toContain('spawn ENOENT');
 });
 
-test('a file that was swapped while dstack read it makes the outcome unknown, whatever dstack reported', async () => {
-  const report = await made(APPLY, {
-    command: 'apply',
-    printed: { ...readFixture('apply-task-created'), pinning: 'changed' },
-  });
-  expect(report).toMatchObject({
-    outcome: 'unknown',
-    summary:
-      'The configuration or a profile changed while dstack read it: what was applied may not be what was approved. The run lab-task is running.',
-    next: expect.stringContaining('ask what to do'),
-  });
-});
-
-test.each(['held', 'checked'] as const)('a file that was %s leaves the outcome to dstack', async (pinning) => {
-  const report = await made(APPLY, { command: 'apply', printed: { ...readFixture('apply-task-created'), pinning } });
-  expect(report.outcome).toBe('done');
-});
-
 test.each<[string, (changes: ReturnType<typeof setUpChanges>) => void]>([
   ['appeared', ({ write }) => void write('.dstack/profiles.yml', 'profiles: []\n')],
   [

@@ -7,7 +7,6 @@ import {
   configOf,
   idleFleet,
   printedJson,
-  reportOf,
   rewritten,
   setUpChanges,
   SHORT_MS,
@@ -163,14 +162,6 @@ test('a specification that differs from the planned one refuses the change', asy
   changes.world.reads['apply'] = withPlan('plan-task-create', plannedBy('runs/get_plan', 'b'.repeat(64)));
   expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
   expect(changes.changed()).toEqual([]);
-});
-
-test('a dstack that is not a Python script runs without a rule for its requests', async () => {
-  const changes = judged({ apply: 'plan-task-create' });
-  changes.world.isPython = false;
-  const report = reportOf(await changes.redeem(await changes.mint(apply('task.dstack.yml'))));
-  expect(report.outcome).toBe('done');
-  expect(changes.changed()[0]?.options).not.toHaveProperty('wire');
 });
 
 test.each<ChangeRequest>([apply('task.dstack.yml'), { tool: 'delete', file: 'task.dstack.yml' }])(

@@ -3,7 +3,7 @@ import { hasEffect } from '../../../../src/dstack/argv/check-argv.ts';
 import type { CheckedArgv } from '../../../../src/dstack/argv/command.ts';
 import type { DstackClient } from '../../../../src/dstack/client/dstack-client.ts';
 import { FAILURE_TABLE } from '../../../../src/dstack/output/failure-table.ts';
-import type { FailureCode } from '../../../../src/dstack/output/failure-table.ts';
+import type { Failure } from '../../../../src/dstack/output/read-failure.ts';
 import { createRetryGuard } from '../../../../src/dstack/client/retry-guard.ts';
 import type { Fault, RetryGuard } from '../../../../src/dstack/client/retry-guard.ts';
 import { CommandFailed } from '../../../../src/core/report.ts';
@@ -149,7 +149,7 @@ test.each<[string, Output]>([
 });
 
 /** Failures that anybody may fix from one moment to the next, by their code. */
-const FIXABLE: Readonly<Partial<Record<FailureCode, Output>>> = {
+const FIXABLE: Readonly<Partial<Record<Failure['code'], Output>>> = {
   'no-fleets': printed('The project has no fleets. Create one before submitting a run.'),
   'no-gateway': printed('The service requires a gateway, but there is none.'),
   'missing-file': 'error-file-missing',
