@@ -20,7 +20,7 @@ export const ps = defineTool({
   input: z.strictObject({
     all: z.boolean().optional().describe('Finished ones, too'),
     // dstack's server rejects more than a hundred.
-    last: z.int().min(1).max(100).optional().describe('With finished ones'),
+    last: z.int().min(1).max(100).optional(),
     name: z.string().min(1).max(60).optional().describe('Part of the name'),
     verbose: z.boolean().optional(),
     project,
