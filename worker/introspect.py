@@ -16,7 +16,7 @@ if __name__ == "__main__":
 from described_cli import catalog
 from entry_script import compile_entry, use_path_of
 from parsed_configuration import load, schema, validate
-from sent_parts import credentials, walk
+from sent_parts import credentials, walk, work_trees
 
 TASKS = {
     "catalog": catalog,
@@ -25,6 +25,7 @@ TASKS = {
     "load": load,
     "walk": walk,
     "credentials": credentials,
+    "work-trees": work_trees,
 }
 
 

@@ -1,4 +1,4 @@
-"""Finds what dstack would send of this computer: files of a folder, credentials of repositories and fleets."""
+"""Finds what dstack would send of this computer: files of a folder, changes in repositories, credentials of repositories and fleets."""
 
 import hashlib
 import itertools
@@ -33,6 +33,21 @@ def credentials(_script, _code):
         "repositories": [_repository(url) for url in question["repositories"]],
         "keys": [_fleet_key(path) for path in question["keys"]],
     }
+
+
+def work_trees(_script, _code):
+    """Returns what dstack reads from local Git repositories: the branch, its commit, and the size of the uncommitted changes."""
+    return {"workTrees": [_work_tree(path) for path in json.loads(sys.stdin.buffer.read())]}
+
+
+def _work_tree(path):
+    from dstack._internal.core.models.repos.remote import RemoteRepo
+
+    try:
+        data = RemoteRepo.from_dir(path).run_repo_data
+    except Exception:  # dstack's own error, or one of git
+        return None
+    return {"branch": data.repo_branch, "commit": data.repo_hash, "changedBytes": len(data.repo_diff or b"")}
 
 
 def _repository(value):

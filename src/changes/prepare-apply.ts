@@ -167,7 +167,7 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
         flags: planned.flags,
         losses,
         access: access.says,
-        sends: planned.handOver.sends,
+        sends: [...planned.handOver.sends, ...planned.handOver.sendsLater],
         warnings: warningsOf(planned),
       },
     }),

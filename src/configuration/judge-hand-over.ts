@@ -1,11 +1,11 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { joinParts } from '../core/format-values.ts';
+import { formatBytes, joinParts } from '../core/format-values.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
-import type { Introspection } from '../dstack/warm/introspection.ts';
+import type { Introspection, WorkTrees } from '../dstack/warm/introspection.ts';
 import type { Agreements } from '../safety/consent/agreements.ts';
 import { isInside, outside, resolveAnywhere, resolveNamedPath } from '../safety/files/named-path.ts';
 import type { PathScope } from '../safety/files/named-path.ts';
@@ -22,7 +22,9 @@ import type { MeasuredFiles } from './measure-files.ts';
 
 /** Inputs of the judgment: dstack's own rules, its home folder, the operator's limits, and what was agreed to before. */
 export interface HandOverScope {
-  readonly cli: Pick<Cli, 'env'> & { readonly introspection: Pick<Introspection, 'walk' | 'credentials'> };
+  readonly cli: Pick<Cli, 'env'> & {
+    readonly introspection: Pick<Introspection, 'walk' | 'credentials' | 'workTrees'>;
+  };
   /** The folders of the workspace. */
   readonly folders: readonly string[];
   readonly policy: Pick<PolicySnapshot, 'readOnly' | 'handOver'>;
@@ -41,8 +43,10 @@ export interface PlannedFile {
 
 /** Everything that planning hands over to dstack's server, in addition to the configuration. */
 export interface JudgedHandOver extends Pick<JudgedCredentials, 'open' | 'mustAsk' | 'credentials'> {
-  /** Everything that planning sends. Applying may send more. */
+  /** Everything that planning sends. */
   readonly sends: readonly string[];
+  /** The parts that are sent only when the plan is applied. */
+  readonly sendsLater: readonly string[];
   /** Sentences without their end. Empty if only the configuration is sent. */
   readonly warnings: readonly string[];
   /** The archives of `files`, by the digest that the gate compares. */
@@ -86,6 +90,7 @@ export async function judgeHandOver(scope: HandOverScope, planned: PlannedFile):
       : [`the values of ${environment.inherited.join(', ')} from this server's environment`]),
   ];
   const sends = [...sent, ...(environment.given.length === 0 ? [] : [`the values of ${environment.given.join(', ')}`])];
+  const sendsLater = judged.flatMap((one) => one.later);
   if (scope.policy.readOnly && sends.length > 0) throw readOnly(file.relativePath, joinParts(sends));
   const contact = hosts.length === 0 ? '' : `, and contacted ${hosts.join(', ')}`;
   const { open, mustAsk, credentials } = confidential;
@@ -95,9 +100,10 @@ export async function judgeHandOver(scope: HandOverScope, planned: PlannedFile):
     credentials,
     archives: files.map(({ archive }) => archive),
     sends,
+    sendsLater,
     warnings: [
       ...(sent.length === 0 ? [] : [`planning sent ${joinParts(sent)} to the dstack server${contact}`]),
-      ...judged.flatMap((one) => one.later),
+      ...sendsLater.map((what) => `applying sends ${what}`),
     ],
     hashes: Object.assign({}, ...judged.map((one) => one.hashes), confidential.hashes),
   };
@@ -147,8 +153,7 @@ async function judgePath(scope: HandOverScope, { file }: PlannedFile, named: Nam
       if (/[$%]/.test(resolved.path)) throw outside(named.path, 'git would expand a variable in it', scope.folders);
       const repository = await checkRepository(resolved.realPath, pathScope);
       return {
-        sent: [`the branch, commit and author of the Git repository ${named.path}`],
-        later: [`applying sends the uncommitted changes in the Git repository ${named.path}`],
+        ...describeRepository(named.path, (await scope.cli.introspection.workTrees([resolved.path]))?.[0] ?? undefined),
         remotes: repository.remotes,
         hashes: { [path.join(resolved.realPath, '.git')]: repository.sha256 },
       };
@@ -156,6 +161,21 @@ async function judgePath(scope: HandOverScope, { file }: PlannedFile, named: Nam
     default:
       return named.kind satisfies never;
   }
+}
+
+/** Describes what dstack sends of a local repository; undefined if dstack can't read it, or can't be asked. */
+function describeRepository(
+  shown: string,
+  tree: NonNullable<WorkTrees[number]> | undefined,
+): Pick<JudgedPath, 'sent' | 'later'> {
+  const where = `the Git repository ${shown}`;
+  if (tree === undefined)
+    return { sent: [`the branch, commit and author of ${where}`], later: [`the uncommitted changes in ${where}`] };
+  const { branch, commit, changedBytes } = tree;
+  return {
+    sent: [`the branch ${branch}, its commit ${commit.slice(0, 12)} and the author of ${where}`],
+    later: changedBytes === 0 ? [] : [`${formatBytes(changedBytes)} of uncommitted changes in ${where}`],
+  };
 }
 
 /** Adds to the error of a failed plan what was sent before it failed, if the requests show that files were. */

@@ -334,6 +334,7 @@ export function fakeDstack(
           walk: async () => undefined,
           schemas: async () => world.schemas,
           credentials: async () => world.credentials,
+          workTrees: async () => undefined,
           validate: async () => world.verdict,
         },
         catalog,

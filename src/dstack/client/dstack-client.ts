@@ -33,7 +33,7 @@ export interface ClientCli {
   readonly runner: Pick<Runner, 'read' | 'change'>;
   /** Whether the executable is a Python script: its requests are judged, and its own parser is asked. */
   readonly isPython: boolean;
-  readonly introspection: Pick<Introspection, 'load' | 'walk' | 'schemas' | 'credentials' | 'validate'>;
+  readonly introspection: Pick<Introspection, 'load' | 'walk' | 'schemas' | 'credentials' | 'workTrees' | 'validate'>;
   /** The environment that dstack runs in. */
   readonly env: Readonly<Record<string, string | undefined>>;
   check(request: CommandRequest): Promise<CheckedArgv>;

@@ -29,6 +29,9 @@ const repositorySchema = z.object({
   /** The credentials that dstack tries, each with the file that has it and the SHA-256 of its text. */
   credentials: z.array(z.object({ kind: z.enum(['key', 'token']), path: z.string(), sha256: z.string() })),
 });
+const workTreesSchema = z.object({
+  workTrees: z.array(z.object({ branch: z.string(), commit: z.string(), changedBytes: z.number() }).nullable()),
+});
 const credentialsSchema = z.object({
   repositories: z.array(repositorySchema.nullable()),
   keys: z.array(z.string().nullable()),
@@ -44,6 +47,9 @@ export type LoadedYaml = z.output<typeof loadedSchema>;
 /** The answers for repositories (null if dstack rejects the URL) and for SSH keys (the SHA-256 of what is sent; null if it isn't a key). */
 export type NamedCredentials = z.output<typeof credentialsSchema>;
 
+/** The answers for local repositories, each null if dstack rejects it. */
+export type WorkTrees = z.output<typeof workTreesSchema>['workTrees'];
+
 /** Questions to dstack's own interpreter. All return undefined if dstack isn't a Python script or doesn't answer. */
 export interface Introspection {
   helpTexts(): Promise<HelpTexts | undefined>;
@@ -58,6 +64,8 @@ export interface Introspection {
   load(text: string): Promise<LoadedYaml | undefined>;
   /** Returns the paths that dstack would send for a folder in `files`, by its own rules of what to ignore: up to `limit`, and one more. */
   walk(question: { readonly root: string; readonly limit: number }): Promise<readonly string[] | undefined>;
+  /** Returns the branch, its commit and the size of the uncommitted changes of local repositories, by dstack's own git. */
+  workTrees(paths: readonly string[]): Promise<WorkTrees | undefined>;
   /** Returns the credentials that dstack may send for repositories, by URL, and for the keys of SSH fleets, by absolute path. */
   credentials(question: {
     readonly repositories: readonly string[];
@@ -126,6 +134,7 @@ export function createIntrospection({
     validate: (question) => ask('validate', verdictSchema, question),
     load: (text) => ask('load', loadedSchema, text),
     walk: async (question) => (await ask('walk', walkedSchema, question))?.paths,
+    workTrees: async (paths) => (await ask('work-trees', workTreesSchema, paths))?.workTrees,
     credentials: (question) => ask('credentials', credentialsSchema, question),
   };
 }

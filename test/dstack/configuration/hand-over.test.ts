@@ -1,10 +1,12 @@
-import { linkSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { listHandOver } from '../../../src/configuration/hand-over.ts';
 import { judgeHandOver } from '../../../src/configuration/judge-hand-over.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { isRecord } from '../../../src/core/is-record.ts';
+import { hardenGit } from '../../../src/dstack/run/harden-git.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { installedDstack, installedPython } from '../../support/installed-dstack.ts';
 import { runPython } from '../../support/run-python.ts';
@@ -114,6 +116,38 @@ test('the files that were checked are admitted as dstack sends them: links, othe
   const sent = await Promise.all(paths.map((one) => uploaded(path.join(at('ws'), one))));
   expect(archives).toEqual(sent);
   expect(sent).toEqual(paths.map(() => expect.stringMatching(/^[0-9a-f]{64}$/)));
+});
+
+test('the branch and the uncommitted changes of a repository are those that dstack sends, and reading them runs nothing', async () => {
+  const git = (...words: string[]) =>
+    execa('git', ['-c', 'user.name=me', '-c', 'user.email=me@x', ...words], { cwd: at('code') });
+  mkdirSync(at('code'));
+  await execa('git', ['init', '--quiet', '--bare', at('remote.git')]);
+  await git('init', '--quiet', '--initial-branch', 'fix/loss');
+  writeFileSync(at('code/a.txt'), 'before\n');
+  await git('add', '.');
+  await git('commit', '--quiet', '--message', 'first');
+  await git('remote', 'add', 'origin', at('remote.git'));
+  await git('push', '--quiet', '--set-upstream', 'origin', 'fix/loss');
+  await git('remote', 'set-url', 'origin', 'https://git.example/x');
+  const read = async () => (await runner.introspection.workTrees([at('code'), at('ws/a.txt')])) ?? [];
+  const { stdout: commit } = await git('rev-parse', 'HEAD');
+  expect(await read()).toEqual([{ branch: 'fix/loss', commit, changedBytes: 0 }, null]);
+
+  writeFileSync(at('code/a.txt'), 'after\n');
+  writeFileSync(at('code/new.txt'), 'x'.repeat(2000));
+  writeFileSync(at('monitor.sh'), `#!/bin/sh\ntouch ${at('ran')}\n`, { mode: 0o755 });
+  await git('config', 'core.fsmonitor', at('monitor.sh'));
+  const sent = await runPython(
+    `from dstack._internal.core.models.repos.remote import RemoteRepo
+print(json.dumps(len(RemoteRepo.from_dir(${JSON.stringify(at('code'))}).run_repo_data.repo_diff)))`,
+    {
+      env: hardenGit({}),
+    },
+  );
+  expect(await read()).toMatchObject([{ changedBytes: sent }, null]);
+  expect(Number(sent)).toBeGreaterThan(2000);
+  expect(existsSync(at('ran'))).toBe(false);
 });
 
 test('a folder with too many files is refused, and the list of them is short', async () => {

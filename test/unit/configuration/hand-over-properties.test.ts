@@ -32,6 +32,7 @@ function keyIn(file: string): string | null {
 /** dstack's answers: each URL is a repository with a token, and each file with this text is a key. */
 const introspection: HandOverScope['cli']['introspection'] = {
   walk: async () => undefined,
+  workTrees: async () => undefined,
   credentials: async ({ repositories, keys }) => ({
     repositories: repositories.map((url) => ({
       host: 'git.example',

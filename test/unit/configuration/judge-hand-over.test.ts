@@ -15,6 +15,7 @@ import { judgeHandOver, reportHandOver } from '../../../src/configuration/judge-
 import type { HandOverScope, PlannedFile } from '../../../src/configuration/judge-hand-over.ts';
 import { sha256 } from '../../../src/core/sha256.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
+import type { WorkTrees } from '../../../src/dstack/warm/introspection.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
 const root = realpathSync(emptyFolder());
@@ -36,6 +37,7 @@ interface Given extends Partial<PlannedFile['environment']> {
   readonly lists?: ReturnType<HandOverScope['policy']['handOver']>;
   readonly agreed?: readonly string[];
   readonly maxUploadBytes?: number;
+  readonly workTrees?: WorkTrees;
 }
 
 /** dstack's answers for credentials: each repository has a token, and each file that has "key" in its text is a key. */
@@ -60,7 +62,7 @@ const judge = (value: Readonly<Record<string, unknown>>, given: Given = {}) => {
     {
       cli: {
         env: { HOME: at('home'), USERPROFILE: at('home') },
-        introspection: { walk: async () => undefined, credentials },
+        introspection: { walk: async () => undefined, credentials, workTrees: async () => given.workTrees },
       },
       folders: [at('ws')],
       policy: { readOnly, handOver: () => lists },
@@ -86,7 +88,16 @@ function repository(folder: string, more = ''): void {
 }
 
 test('a configuration alone hands nothing over, and nothing is said', async () => {
-  const nothing = { warnings: [], sends: [], hashes: {}, open: [], mustAsk: false, credentials: [], archives: [] };
+  const nothing = {
+    warnings: [],
+    sends: [],
+    hashes: {},
+    open: [],
+    mustAsk: false,
+    credentials: [],
+    archives: [],
+    sendsLater: [],
+  };
   expect(await judge({ commands: ['x'], env: { A: 'b' } })).toEqual(nothing);
   expect(await judge({}, { readOnly: true })).toEqual(nothing);
 });
@@ -264,6 +275,18 @@ test('a local repository is said with the hosts of its remotes, without the pass
   expect(Object.keys(hashes)).toEqual([at('ws/code/.git')]);
   write('ws/code/.git/HEAD', 'ref: refs/heads/other\n');
   expect((await judge({ repos: ['code'] })).hashes).not.toEqual(hashes);
+});
+
+test.each([
+  [1234, ['1.2 KB of uncommitted changes in the Git repository code']],
+  [0, []],
+])('the branch of a local repository is said, and %i bytes of uncommitted changes', async (changedBytes, later) => {
+  repository('ws/code');
+  const workTrees = [{ branch: 'fix/loss', commit: '0123456789abcdef', changedBytes }];
+  const { sends, sendsLater, warnings } = await judge({ repos: ['code'] }, { workTrees });
+  expect(sends[0]).toBe('the branch fix/loss, its commit 0123456789ab and the author of the Git repository code');
+  expect(sendsLater).toEqual(later);
+  expect(warnings.slice(1)).toEqual(later.map((what) => `applying sends ${what}`));
 });
 
 test('a repository by its URL needs consent, and its credentials are then admitted for it alone', async () => {
