@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
-import { expect, inject, test } from 'vitest';
+import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { agreeing, connect } from '../support/connect.ts';
-import type { Answer } from '../support/connect.ts';
+import type { Answer, PersonAnswer } from '../support/connect.ts';
 import { startFaultyServer } from '../support/faulty-server.ts';
 import { startGitHost } from '../support/git-host.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
@@ -188,20 +189,47 @@ test.each([{}, { DSTACK_MCP_READ_ONLY: 'true' }])(
   },
 );
 
-test("the question names the server that dstack's own variables name", async () => {
+/** A user whose file names another server than dstack's own variables. */
+async function setUpTwoServers(more: Parameters<typeof connect>[0]) {
   const server = await startFaultyServer(inject('sandbox').url);
   const home = await createTestHome({ url: 'http://127.0.0.1:9', token: 'unused' });
-  const questions: string[] = [];
-  const client = await connect({
-    env: { ...home.env, DSTACK_SERVER_URL: server.url, DSTACK_TOKEN: inject('sandbox').token, DSTACK_PROJECT: 'main' },
-    person: (message) => {
-      questions.push(message);
-      return { action: 'decline' };
-    },
-  });
+  const variables = { DSTACK_SERVER_URL: server.url, DSTACK_TOKEN: inject('sandbox').token, DSTACK_PROJECT: 'main' };
+  const client = await connect({ ...more, env: { ...home.env, ...variables, ...more.env } });
   const planned = await client.call('plan', { file: await home.write('named.dstack.yml', task(uniqueName('named'))) });
   expect(planned.facts, planned.text).toMatchObject({ outcome: 'done', operation: 'create' });
-  await client.call('apply', { token: planned.facts['token'] });
-  expect(questions).toEqual([expect.stringContaining(`Project: main on ${server.url}\n`)]);
   expect(server.seen.map(({ path: one }) => one)).toContain('/api/project/main/runs/get_plan');
+  return { home, client, planned, place: `Project: main on ${server.url}\n`, url: server.url };
+}
+
+describe("the server that dstack's own variables name is named", () => {
+  test('in the form', async () => {
+    const questions: string[] = [];
+    const person = (message: string): PersonAnswer => {
+      questions.push(message);
+      return { action: 'decline' };
+    };
+    const { client, planned, place } = await setUpTwoServers({ env: {}, person });
+    await client.call('apply', { token: planned.facts['token'] });
+    expect(questions).toEqual([expect.stringContaining(place)]);
+  });
+
+  test('in the card', async () => {
+    const { planned, url } = await setUpTwoServers({ env: {}, showsCards: true });
+    expect(planned.card).toMatchObject({ summary: { project: 'main', server: url } });
+  });
+
+  // A program of the system would be used first.
+  test.skipIf(existsSync('/usr/bin/zenity'))('in the dialog', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-dialog-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const asked = path.join(folder, 'asked');
+    await writeFile(path.join(folder, 'zenity'), `#!/bin/sh\nprintf '%s\\n' "$@" > '${asked}'\nexit 1\n`, {
+      mode: 0o755,
+    });
+    const { client, planned, place } = await setUpTwoServers({
+      env: { DSTACK_MCP_DIALOG: 'auto', DISPLAY: ':77', PATH: `${folder}:${process.env['PATH'] ?? ''}` },
+    });
+    await client.call('apply', { token: planned.facts['token'] });
+    expect(await readFile(asked, 'utf8')).toContain(place);
+  });
 });
