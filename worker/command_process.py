@@ -108,15 +108,14 @@ class CommandProcess:
             if "TZ" in request["env"] and hasattr(time, "tzset"):
                 time.tzset()
             rich_consoles.remake_consoles()
-        if request.get("pinned"):
-            pin_file(request["pinned"], pinned)
+        is_ready = pin_file(request["pinned"], pinned) if request.get("pinned") else None
         if request.get("limitSeconds") is not None:
             time_limit.end_after(request["limitSeconds"])
         gc.enable()
         if "task" in request:
             end_process(lambda: introspect.answer(request["task"], self._script, self._code))
         if request.get("wire") is not None:
-            wire_gate.install(request["wire"], self.tell, self._receive_answer)
+            wire_gate.install(request["wire"], self.tell, self._receive_answer, is_ready)
         for fd, content in self._printed.items():
             if content:
                 os.write(fd, content)

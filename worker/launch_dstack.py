@@ -74,16 +74,15 @@ def launch(script, argv):
             time_limit.end_after(description["limitSeconds"])
         code = compile_entry(script)
         use_path_of(script)
+        is_ready = pin_file(description["pinned"], content) if description.get("pinned") is not None else None
         if description.get("wire") is not None:
             os.set_inheritable(EVENTS_FD, False)
-            wire_gate.install(description["wire"], tell, lambda: read_answer(stream))
+            wire_gate.install(description["wire"], tell, lambda: read_answer(stream), is_ready)
     except Exception as error:
         sys.stderr.write("dstack was not started: %s\n" % (error,))
         sys.exit(EXIT_NOT_STARTED)
     namespace = make_main(script, argv)
     sys.excepthook = show_without_own_frames(sys.excepthook)
-    if description.get("pinned") is not None:
-        pin_file(description["pinned"], content)
     exec(code, namespace)
 
 

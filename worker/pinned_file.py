@@ -31,7 +31,10 @@ def _spellings(path):
 
 
 def pin_file(path, content):
-    """Makes every reading `open(path)` in this process return `content`, regardless of the file on disk."""
+    """Makes every reading `open(path)` in this process return `content`, regardless of the file on disk.
+
+    Returns a function that says whether it was read: if its folder was moved, another file is read under its name.
+    """
     spellings = _spellings(path)
     real_open = io.open
     served = False
@@ -61,6 +64,7 @@ def pin_file(path, content):
     io.open = open_pinned
     _patch_pathlib(open_pinned)
     sys.addaudithook(refuse_unpinned)
+    return lambda: served
 
 
 def _reads(audit_args):

@@ -25,6 +25,7 @@ _SPECS = ("run_spec", "spec")
 _CREDENTIALS = frozenset(["private", "private_key", "oauth_token"])
 # cli/utils/updates.py: once a day, before the command, with an anonymous installation id. Nothing documented disables it.
 _UPDATE_CHECK = re.compile(r"https://get\.dstack\.ai/[\w-]+/latest-version(?:\?|$)")
+_OTHER_FILES = "the files aren't those that were checked"
 # A larger resource isn't reported, and what isn't reported isn't changed.
 _REPORT_LIMIT = 4 << 20
 
@@ -103,7 +104,7 @@ def archive_digest(request):
 
 
 class Gate:
-    def __init__(self, rule, tell, ask=None):
+    def __init__(self, rule, tell, ask=None, is_ready=None):
         self._server = _split(rule["server"]) if rule.get("server") else None
         self._project = rule.get("project")
         self._hands_over = rule.get("handOver", False)
@@ -111,6 +112,7 @@ class Gate:
         self._reports = self._asks or self._hands_over
         self._expected = None if self._asks else []
         self._credentials = list(rule.get("credentials", []))
+        self._is_ready = is_ready or (lambda: True)
         self._archives = frozenset(rule.get("archives", []))
         self._tell = tell
         self._ask = ask
@@ -130,7 +132,10 @@ class Gate:
         if path is None:
             return self._deny(request.url and urlsplit(request.url).hostname, "it goes to another host than dstack's server")
         self._admit_credentials(path, request)
-        if request.method == "GET" or _READ.search(path):
+        is_read = request.method == "GET" or _READ.search(path) is not None
+        if not self._is_ready() and (not is_read or path.endswith("/get_plan")):
+            return self._deny(path, _OTHER_FILES, files=True)
+        if is_read:
             if path.endswith("/get_plan"):
                 return path, self._plan(path, request)
             return path, "look-up" if self._reports and _LOOK_UP.match(path) else None
@@ -140,7 +145,7 @@ class Gate:
             if path in _PART_OF_CHANGE:
                 self._learn_what_may_change(path)
             elif path == "files/upload_archive" and archive_digest(request) not in self._archives:
-                return self._deny(path, "the files aren't those that were checked", files=True)
+                return self._deny(path, _OTHER_FILES, files=True)
             return path, "hand-over"
         if self._server is None:
             return self._deny(path, "it isn't known which server it goes to")
@@ -276,9 +281,9 @@ def _name(spec):
     return spec.get("run_name") or (configuration.get("name") if isinstance(configuration, dict) else None)
 
 
-def install(rule, tell, ask=None):
+def install(rule, tell, ask=None, is_ready=None):
     """Puts the gate between dstack and its HTTP library. `ask` waits for the server's answer about the first change; None if there is
-    none. Raises ImportError if a change would be sent by an unknown library."""
+    none. Until `is_ready`, nothing but reads is sent. Raises ImportError if a change would be sent by an unknown library."""
     try:
         import requests
     except ImportError:
@@ -286,7 +291,7 @@ def install(rule, tell, ask=None):
             raise
         return
     _adopt_error_of_dstack()
-    gate = Gate(rule, tell, ask)
+    gate = Gate(rule, tell, ask, is_ready)
     send = requests.Session.send
 
     def send_judged(session, request, **options):

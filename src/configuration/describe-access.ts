@@ -1,4 +1,5 @@
 import { isRecord } from '../core/is-record.ts';
+import { namedVariables } from './env-files.ts';
 
 /** The access that a run gets in addition to its own container. */
 export interface RunAccess {
@@ -15,12 +16,16 @@ export function describeAccess(value: Readonly<Record<string, unknown>>): RunAcc
   const has = (name: string): boolean => parts.some((part) => isOn(part[name]));
   const folders = parts.flatMap((part) => itemsOf(part['volumes']).flatMap(instancePathOf));
   const ports = parts.flatMap((part) => itemsOf(part['ports']).map(portOf));
-  const reachesServer = has('dstack');
+  const takesToken = parts.some((part) => namedVariables(part).includes('DSTACK_TOKEN'));
+  const reachesServer = has('dstack') || takesToken;
   return {
     reachesServer,
     says: [
-      ...(reachesServer
+      ...(has('dstack')
         ? ['the run can reach the dstack server (`dstack: true`): with a token, it can start and stop runs itself']
+        : []),
+      ...(takesToken
+        ? ['the run gets the token of this user (`DSTACK_TOKEN`): it can start and stop runs itself']
         : []),
       ...(has('privileged') ? ['the container is privileged: it can control the machine that it runs on'] : []),
       ...(has('docker') ? ['the run starts other containers with Docker, in a privileged container'] : []),

@@ -72,6 +72,17 @@ for read in (lambda: os.read(os.open("x.yml", os.O_RDONLY), 100), lambda: open("
     );
   });
 
+  test('says whether it was read, and not another file of its name', async () => {
+    const code = `import os
+from pinned_file import pin_file
+was_read = pin_file(${JSON.stringify(path.join(folder, 'x.yml'))}, b"approved")
+os.mkdir("moved"); open("moved/x.yml", "w").write("another"); os.chdir("moved")
+result = [open("x.yml").read(), was_read()]
+os.chdir("..")
+print(json.dumps([*result, open("x.yml").read(), was_read()]))`;
+    expect(await runPython(code, { cwd: folder })).toEqual(['another', false, 'approved', true]);
+  });
+
   test('is recognized by the real path of a folder that was given by a link', async () => {
     await symlink(folder, `${folder}-link`);
     const link = JSON.stringify(path.join(`${folder}-link`, 'x.yml'));

@@ -390,6 +390,29 @@ test.each([
   expect(received).toEqual([]);
 });
 
+test('until dstack has read the approved file, nothing is planned, handed over or changed', async () => {
+  const rule = { server: url, project: 'main', handOver: true, asks: true };
+  const outcome = await runPython(`
+import requests, wire_gate
+events, results, read = [], [], []
+wire_gate.install(json.loads(${JSON.stringify(JSON.stringify(rule))}), events.append, lambda: {"changes": [{"path": "runs/stop", "body": {}}]}, lambda: bool(read))
+def send(path):
+    try:
+        return str(requests.post(${JSON.stringify(url)} + path, data="{}").status_code)
+    except Exception as error:
+        return type(error).__name__
+for state in ([], [True]):
+    read[:] = state
+    results.append([send("/api/project/main/" + path) for path in ("runs/get", "repos/init", "runs/get_plan", "runs/stop")])
+print(json.dumps(results))
+`);
+  expect(outcome).toEqual([
+    ['200', 'Denied', 'Denied', 'Denied'],
+    // Nothing but reads after a denial.
+    ['200', 'Denied', '200', 'Denied'],
+  ]);
+});
+
 test('variables may have any name, and a public repository has no credential', async () => {
   const named = plan({ configuration: { env: { private_key: KEY } } });
   const init = initWith({ clone_url: CLONE_URL, private_key: null, oauth_token: null });

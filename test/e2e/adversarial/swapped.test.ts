@@ -92,6 +92,21 @@ test('an executable that leads to no Python script is never started on a file, w
   expect(server.seen.map((one) => one.path)).not.toContainEqual(expect.stringMatching(/get_plan|apply/));
 });
 
+test('a workspace that is moved before dstack reads it: another file of the same name is not planned', async () => {
+  const server = await startFaultyServer(inject('sandbox').url);
+  const name = uniqueName('moved');
+  const evil = stringify(task(name, { commands: ['echo swapped'] }));
+  const move = ({ workspace }: TestHome): readonly string[] => [
+    `os.rename(${JSON.stringify(workspace)}, ${JSON.stringify(`${workspace}-before`)})`,
+    `open("moved.dstack.yml", "w").write(${JSON.stringify(evil)})`,
+  ];
+  const { home, client } = await createSwapping('apply', move, server.url);
+  await home.write('moved.dstack.yml', task(name));
+  const plan = await client.call('plan', { file: 'moved.dstack.yml' });
+  expect(plan.facts, plan.text).toMatchObject({ outcome: 'blocked', code: 'files-changed' });
+  expect(server.received()).not.toContain('echo swapped');
+});
+
 test('a profile that is replaced as the command starts: the other specification is not submitted', async () => {
   const name = uniqueName('profile');
   onTestFinished(() => stopRuns(name));

@@ -56,3 +56,25 @@ test.each(['on', 'off'] as const)('in the mode %s nothing is asked, and no file 
   const { environment, open, learned } = await look(mode, () => true);
   expect([environment.values, open, learned]).toEqual([{}, [], []]);
 });
+
+test.each([
+  'SSLKEYLOGFILE',
+  'HOSTALIASES',
+  'GCONV_PATH',
+  '_ARGCOMPLETE_STDOUT_FILENAME',
+  'COMP_LINE',
+  'OPENSSL_CONF',
+  'https_proxy',
+  'LD_PRELOAD',
+  'PYTHONSTARTUP',
+  'GIT_SSH_COMMAND',
+  'DSTACK_PROFILE',
+])('%s is never taken from an env file: it would affect dstack itself, or what it starts', async (name) => {
+  const folder = emptyFolder();
+  writeFileSync(path.join(folder, '.env'), `${name}=x\nHF_TOKEN=y\n`);
+  const workspace = createWorkspace({ folders: [folder], home: path.join(folder, 'home') });
+  const envFiles = createEnvFiles({ mode: 'on', workspace, learn: () => undefined });
+  const { values, skipped } = await envFiles.readFor(folder, [name, 'HF_TOKEN']);
+  expect(values).toEqual({ HF_TOKEN: 'y' });
+  expect(skipped).toEqual([`${name} in .env: it would affect dstack itself`]);
+});

@@ -13,6 +13,8 @@ test('a plain task opens nothing', () => {
 test.each<[string, Readonly<Record<string, unknown>>, string]>([
   ['dstack: true', { dstack: true }, 'the run can reach the dstack server (`dstack: true`)'],
   ['a word that dstack reads as true', { dstack: 'yes' }, 'the run can reach the dstack server'],
+  ['the token of the user', { env: ['DSTACK_TOKEN'] }, 'the run gets the token of this user'],
+  ['the token under another name', { env: { A: { key: 'DSTACK_TOKEN' } } }, 'the run gets the token of this user'],
   ['privileged', { privileged: true }, 'the container is privileged'],
   ['privileged in a group of a service', { replicas: [{ privileged: true }] }, 'the container is privileged'],
   ['docker: true', { docker: true }, 'starts other containers with Docker'],
@@ -26,7 +28,9 @@ test.each<[string, Readonly<Record<string, unknown>>, string]>([
   expect(said(value)).toContain(text);
 });
 
-test('only `dstack` reaches the server', () => {
+test('only `dstack`, or the token, reaches the server', () => {
   expect(describeAccess({ dstack: true }).reachesServer).toBe(true);
+  expect(describeAccess({ env: { DSTACK_TOKEN: null } }).reachesServer).toBe(true);
+  expect(describeAccess({ env: { DSTACK_TOKEN: 'x', OTHER: null } }).reachesServer).toBe(false);
   expect(describeAccess({ privileged: true, docker: true }).reachesServer).toBe(false);
 });
