@@ -4,6 +4,7 @@ import { createCalls, currentCall } from './observability/track-calls.ts';
 import type { Calls } from './observability/track-calls.ts';
 import { createCliFinder } from './dstack/dstack-cli.ts';
 import type { Cli } from './dstack/dstack-cli.ts';
+import { withoutProjects } from './dstack/locate/find-executable.ts';
 import { cliEnvironment } from './dstack/run/spawn-dstack.ts';
 import { readDstackConfig } from './dstack/client/read-dstack-config.ts';
 import type { DstackConfig } from './dstack/client/read-dstack-config.ts';
@@ -91,7 +92,9 @@ export function createApp({ settings, env, log }: AppOptions): App {
   const home = env['HOME'] ?? env['USERPROFILE'] ?? homedir();
   const policy = createPolicyWatch(settings);
   const redactor = createRedactor();
-  const dialog = createDialog({ setting: settings.dialog, env });
+  const outer = withoutProjects(env, { homeDir: home, workspace: settings.workspace });
+  // A program of the workspace that calls itself zenity could answer for the user.
+  const dialog = createDialog({ setting: settings.dialog, env: outer });
   const auditFolder = path.join(settings.stateDir, 'audit');
   const auditLog = createAuditLog({
     ...policy.auditLimits(),
@@ -122,7 +125,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
       // The wrapper sets its variables itself.
       return wrapper?.path ?? script;
     },
-    env: cliEnvironment(env),
+    env: cliEnvironment(outer),
     log,
   });
 

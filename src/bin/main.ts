@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { createApp } from '../app.ts';
+import { withoutProjects } from '../dstack/locate/find-executable.ts';
 import type { App } from '../app.ts';
 import { ToolError } from '../core/errors.ts';
 import { createLog } from '../observability/create-log.ts';
@@ -89,8 +90,12 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
 }
 
 async function withApp(given: Readonly<Record<string, unknown>>, use: (app: App) => Promise<void>): Promise<void> {
-  const settings = readSettings(given, process.env);
-  const app = createApp({ settings, env: process.env, log: createLog(settings.logLevel) });
+  const env = { ...process.env };
+  const settings = readSettings(given, env);
+  const app = createApp({ settings, env, log: createLog(settings.logLevel) });
+  // This process starts ps and ssh by their names, too.
+  const homeDir = env['HOME'] ?? env['USERPROFILE'] ?? homedir();
+  Object.assign(process.env, withoutProjects(env, { homeDir, workspace: settings.workspace }));
   try {
     await use(app);
   } finally {

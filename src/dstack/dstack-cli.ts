@@ -3,7 +3,7 @@ import { createCatalog } from './catalog/create-catalog.ts';
 import type { Catalog } from './argv/catalog.ts';
 import { checkArgv } from './argv/check-argv.ts';
 import type { CheckedArgv, CommandRequest } from './argv/command.ts';
-import { findExecutable } from './locate/find-executable.ts';
+import { findExecutable, withoutProjects } from './locate/find-executable.ts';
 import type { FoundExecutable } from './locate/find-executable.ts';
 import type { Runner, RunOptions } from './run/runner.ts';
 import { createHelpSource, createWholeHelpSource } from './catalog/help-source.ts';
@@ -126,7 +126,9 @@ async function findRunners({ settings, env, home, log }: CliFinderOptions): Prom
     workspace: settings.workspace,
   });
   // Omitted if not set: dstack treats an empty value, which Claude Desktop passes, as a project without a name.
-  const dstackEnv = { ...env, ...executable.wrapper?.env, DSTACK_PROJECT: settings.project };
+  const { workspace } = settings;
+  const outer = withoutProjects({ ...env, ...executable.wrapper?.env }, { homeDir: home, workspace });
+  const dstackEnv = { ...outer, DSTACK_PROJECT: settings.project };
   const worker = workerFolder();
   const plain = createPlainRunner({
     executable,

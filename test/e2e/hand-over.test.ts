@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
 import { expect, inject, test } from 'vitest';
@@ -59,6 +59,26 @@ test('a repository in the workspace that would run a program is refused, and the
   expect(text).toContain('core.fsmonitor');
   expect(existsSync(path.join(home.home, 'ran'))).toBe(false);
   expect(handedOver()).toEqual([]);
+});
+
+test('no program of the workspace is run, even if PATH names its folder first', async () => {
+  const home = await createTestHome();
+  const bin = path.join(home.workspace, 'node_modules', '.bin');
+  await mkdir(bin, { recursive: true });
+  for (const name of ['ssh', 'git', 'code', 'cursor', 'python3'])
+    await writeFile(path.join(bin, name), `#!/bin/sh\ntouch '${home.home}/ran-${name}'\n`, { mode: 0o755 });
+  await writeFile(path.join(bin, 'sitecustomize.py'), `open(${JSON.stringify(`${home.home}/ran-python`)}, "w")\n`);
+  const client = await connect({ env: { ...home.env, PATH: `${bin}:${home.env['PATH'] ?? ''}`, PYTHONPATH: bin } });
+  expect((await client.call('doctor')).facts['outcome']).toBe('done');
+  const file = await home.write('ide.dstack.yml', {
+    type: 'dev-environment',
+    name: uniqueName('ide'),
+    ide: 'vscode',
+    resources: { cpu: '1..', memory: '1GB..', disk: '1GB..' },
+  });
+  const { facts, text } = await client.call('plan', { file });
+  expect(facts, text).toMatchObject({ outcome: 'done', operation: 'create' });
+  expect((await readdir(home.home)).filter((name) => name.startsWith('ran-'))).toEqual([]);
 });
 
 test('a task with files and a variable is planned in one call, which says what was sent', async () => {

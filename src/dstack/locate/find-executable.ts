@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, realpathSync } from 'node:fs';
 import { access, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
@@ -37,7 +37,7 @@ export async function findExecutable(options: FindOptions): Promise<FoundExecuta
     configured === undefined
       ? candidatePaths({ env, platform, homeDir })
       : configuredPlaces(configured, { env, platform, homeDir, cwd });
-  const writable = await foldersOfProjects([cwd, ...workspace], homeDir);
+  const writable = foldersOfProjects([cwd, ...workspace], homeDir);
   const tried: string[] = [];
   const passedOver: string[] = [];
   for (const place of places) {
@@ -103,10 +103,41 @@ const isPath = (configured: string | undefined): boolean => configured !== undef
  * Returns the folders in which nothing is run, as written and with links resolved. A folder that contains the home folder isn't one
  * of them: desktop apps start servers in the home folder or at the root, above every installation.
  */
-async function foldersOfProjects(folders: readonly string[], homeDir: string): Promise<string[]> {
-  const home = await realpath(homeDir).catch(() => homeDir);
-  const both = await Promise.all(folders.map(async (folder) => [folder, await realpath(folder).catch(() => folder)]));
-  return [...new Set(both.flat())].filter((folder) => !contains(folder, home) && !contains(folder, homeDir));
+function foldersOfProjects(folders: readonly string[], homeDir: string): string[] {
+  const both = new Set(folders.flatMap((folder) => [folder, withoutLinks(folder)]));
+  return [...both].filter((folder) => !contains(folder, withoutLinks(homeDir)) && !contains(folder, homeDir));
+}
+
+function withoutLinks(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    return file;
+  }
+}
+
+/** Lists of folders from which dstack, and what it starts, loads code. */
+const SEARCH_PATHS = /^(?:PATH|PYTHONPATH)$/i;
+
+/**
+ * Returns the environment without the folders of the workspace and the working directory in its search paths: dstack starts git, ssh and
+ * editors by their names. npx puts a project's own `node_modules/.bin` first.
+ */
+export function withoutProjects<T extends string | undefined>(
+  env: Readonly<Record<string, T>>,
+  { homeDir, cwd = process.cwd(), workspace = [] }: Pick<FindOptions, 'homeDir' | 'cwd' | 'workspace'>,
+): Record<string, T | string> {
+  const writable = foldersOfProjects([cwd, ...workspace], homeDir);
+  const isOutside = (folder: string): boolean =>
+    !writable.some((one) => contains(one, folder) || contains(one, withoutLinks(folder)));
+  return Object.fromEntries(
+    Object.entries(env).map(([name, value]) => [
+      name,
+      value !== undefined && SEARCH_PATHS.test(name)
+        ? value.split(path.delimiter).filter(isOutside).join(path.delimiter)
+        : value,
+    ]),
+  );
 }
 
 /** Whether a file or folder is in one of the folders, as written or with links resolved. */

@@ -15,7 +15,7 @@ const COLUMNS = '1000';
 const LEFT_OUT =
   /^(?:COLUMNS|LINES|FORCE_COLOR|CLICOLOR\w*|COLORTERM|TTY_\w+|_ARGCOMPLETE\w*|COMP_LINE|COMP_POINT|PYTHONIOENCODING|NODE_\w+|DSTACK_MCP_\w+)$/i;
 
-/** Lists of folders from which dstack, and what it starts, loads code. */
+/** Lists of folders from which code is loaded. */
 const SEARCH_PATHS = /^(?:PATH|PYTHONPATH)$/i;
 
 /** Removes the empty and relative entries, which mean the working directory: anyone could put code there. */

@@ -2,7 +2,7 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { candidatePaths } from '../../../../src/dstack/locate/candidate-paths.ts';
-import { findExecutable } from '../../../../src/dstack/locate/find-executable.ts';
+import { findExecutable, withoutProjects } from '../../../../src/dstack/locate/find-executable.ts';
 import type { FoundExecutable } from '../../../../src/dstack/locate/find-executable.ts';
 import { emptyFolder } from '../../../support/temporary-folders.ts';
 
@@ -230,6 +230,21 @@ describe('finding the executable', () => {
     test('the operator can name its path', async () => {
       for (const configured of [planted, './.venv/bin/dstack', '~/project/.venv/bin/dstack'])
         expect((await find({ configured })).path).toBe(planted);
+    });
+
+    test('its folders are not in the search paths of what dstack starts', async () => {
+      const inside = path.join(project, 'node_modules', '.bin');
+      await mkdir(inside, { recursive: true });
+      const link = path.join(home, 'link');
+      await symlink(inside, link);
+      const value = [inside, bin, link, project, `${project}-2`].join(path.delimiter);
+      const env = { PATH: value, PYTHONPATH: value, OTHER: value, UNSET: undefined };
+      const others = { OTHER: value, UNSET: undefined };
+      const left = [bin, `${project}-2`].join(path.delimiter);
+      const searched = { PATH: left, PYTHONPATH: left, ...others };
+      expect(withoutProjects(env, { homeDir: home, cwd: project })).toEqual(searched);
+      expect(withoutProjects(env, { homeDir: home, cwd: '/', workspace: [project] })).toEqual(searched);
+      expect(withoutProjects(env, { homeDir: home, cwd: home })).toEqual(env);
     });
 
     test('a working directory above the home folder forbids nothing', async () => {
