@@ -1,7 +1,9 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { ChangeRequest } from '../../../src/core/change.ts';
+import { assertSameArguments } from '../../../src/changes/repeated-arguments.ts';
 import type { RepeatedArguments } from '../../../src/changes/repeated-arguments.ts';
+import { pendingChange } from '../../support/pending-change.ts';
 import { rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 import { tools } from '../../../tools/index.ts';
@@ -58,6 +60,12 @@ test.each<[ChangeRequest, RepeatedArguments, string, string]>([
     expect(await changes.redeem(token)).toMatchObject({ outcome: 'done' });
   },
 );
+
+test('several runs are the same in any order, and another choice of them is not', () => {
+  const change = { ...pendingChange(), request: { tool: 'stop' as const, runs: ['one', 'two'], project: undefined } };
+  expect(() => assertSameArguments(change, { run: ['two', 'one'] })).not.toThrow();
+  expect(() => assertSameArguments(change, { run: ['one', 'one'] })).toThrow('run is ["one","two"] there');
+});
 
 test('apply takes the arguments of every preview, and no others', () => {
   const apply = tools.find(({ name }) => name === 'apply');
