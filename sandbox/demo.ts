@@ -65,10 +65,15 @@ const STEPS: readonly Step[] = [
   },
 ];
 
+/** Returns the command that starts this program, as it works from here. */
+export function commandOf(server: string, cwd = process.cwd()): string {
+  const inPackage = /[/\\](?:_npx|node_modules)[/\\]/.test(server);
+  return inPackage ? 'npx -y dstack-mcp' : `node ${path.relative(cwd, server)}`;
+}
+
 /** Returns the commands to try next, as they work from here. */
 export function nextSteps(server: string, cwd = process.cwd()): string {
-  const inPackage = /[/\\](?:_npx|node_modules)[/\\]/.test(server);
-  const command = inPackage ? 'npx -y dstack-mcp' : `node ${path.relative(cwd, server)}`;
+  const command = commandOf(server, cwd);
   return [
     '── What to do next ──',
     `Add dstack-mcp to your MCP client:   ${command} setup --list`,

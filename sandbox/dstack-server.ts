@@ -22,8 +22,8 @@ export interface DstackServerOptions {
   readonly certificateFile: string;
   readonly catalogFolder: string;
   readonly speed: 'fast' | 'real';
-  /** Whether to remove the folder when the process that started the sandbox ends. */
-  readonly removeFolder: boolean;
+  /** The folders to remove when the process that started the sandbox ends. */
+  readonly removedFolders: readonly string[];
 }
 
 type State = { kind: 'stopped' } | { kind: 'running'; child: ChildProcess; answers: Interface };
@@ -117,7 +117,7 @@ export class DstackServer {
   }
 
   #createEnvironment(): Record<string, string> {
-    const { token, folder, home, proxyUrl, certificateFile, catalogFolder, speed, removeFolder, python } =
+    const { token, folder, home, proxyUrl, certificateFile, catalogFolder, speed, removedFolders, python } =
       this.#options;
     return {
       PATH: [path.dirname(python), process.env['PATH'] ?? ''].join(path.delimiter),
@@ -128,7 +128,7 @@ export class DstackServer {
       DSTACK_SERVER_ADMIN_TOKEN: token,
       DSTACK_DO_NOT_UPDATE_DEFAULT_PROJECT: '1',
       DSTACK_SANDBOX_SPEED: speed,
-      ...(removeFolder && { DSTACK_SANDBOX_REMOVE: folder }),
+      DSTACK_SANDBOX_REMOVE: removedFolders.join(path.delimiter),
       GPUHUNT_CATALOG_URL: `file://${catalogFolder}`,
       HTTP_PROXY: proxyUrl,
       HTTPS_PROXY: proxyUrl,

@@ -1,11 +1,13 @@
-import { existsSync } from 'node:fs';
+import { mkdir, rm, rmdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import envPaths from 'env-paths';
+import { withLock } from '../src/core/exclusive-lock.mjs';
+import { commandOf } from './demo.ts';
 import { writeExamples } from './example-workspace.ts';
+import { findInstalledDstack } from './installed-dstack.ts';
 import { preparePythonEnvironment } from './python-environment.ts';
 import { startSandbox } from './sandbox.ts';
 import type { Sandbox } from './sandbox.ts';
+import { SetupError } from './setup-error.ts';
 import { showProgress } from './show-progress.ts';
 
 export { runDemo } from './demo.ts';
@@ -13,29 +15,61 @@ export { OLDER_DSTACK_VERSION, preparePythonEnvironment } from './python-environ
 export { startSandbox } from './sandbox.ts';
 export { showProgress } from './show-progress.ts';
 
+/** Paths at which clients find the sandbox, the same each time it starts. */
+export interface ClientPlace {
+  readonly folder: string;
+  /** Held as long as the sandbox runs. */
+  readonly lockFile: string;
+  /** The CLI's home folder. */
+  readonly home: string;
+  /** A link to the folder of the dstack executable. */
+  readonly binFolder: string;
+  readonly cli: string;
+}
+
 export interface SandboxCommandOptions {
   readonly print: (line: string) => void;
   /** Stops the sandbox. */
   readonly signal: AbortSignal;
+  readonly place: ClientPlace;
+  /** The path of the server's script. */
+  readonly server: string;
   /** The folder for the Python environment and the template database. */
-  readonly cacheFolder?: string;
+  readonly cacheFolder: string;
 }
 
-/** Runs a sandbox until the signal aborts, and prints how to connect an MCP client to it. Leaves nothing behind. */
-export async function runSandboxCommand({
-  print,
-  signal,
-  cacheFolder = findCacheFolder(),
-}: SandboxCommandOptions): Promise<void> {
+/**
+ * Runs a sandbox until the signal aborts, and prints how to connect an MCP client to it. Leaves nothing behind but the cache.
+ * @throws SetupError if another one is running: clients find only one
+ */
+export async function runSandboxCommand(options: SandboxCommandOptions): Promise<void> {
+  const { place } = options;
+  try {
+    const ran = await withLock(place.lockFile, { deadlineMs: 0 }, () => runAlone(options));
+    if (ran === undefined)
+      throw new SetupError(
+        'A sandbox is already running on this computer. Nothing was started.',
+        'Use that one, or stop it first: press Ctrl+C where it runs.',
+      );
+  } finally {
+    // Not if it has the state of a server.
+    await rmdir(place.folder).catch(() => undefined);
+    await rmdir(path.dirname(place.folder)).catch(() => undefined);
+  }
+}
+
+async function runAlone(options: SandboxCommandOptions): Promise<void> {
+  const { print, signal, place, server, cacheFolder } = options;
   const pythonEnvironment = path.join(cacheFolder, 'python');
   const display = showProgress(print, process.stderr);
   try {
     await preparePythonEnvironment({ folder: pythonEnvironment, onProgress: display.onProgress, signal });
     display.end();
-    const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, onProgress: print, signal });
+    await createPlace(place, pythonEnvironment);
+    const { home } = place;
+    const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, home, onProgress: print, signal });
     try {
-      print(`For faster starts, dstack stays installed in ${cacheFolder}; remove that folder to free its space.`);
-      await printInstructions(sandbox, print);
+      await printInstructions(sandbox, { print, place, server, cacheFolder });
       await untilAborted(signal);
       print('stopping the sandbox…');
     } finally {
@@ -46,48 +80,48 @@ export async function runSandboxCommand({
     if (!signal.aborted) throw error;
   } finally {
     display.end();
+    await rm(place.home, { recursive: true, force: true });
   }
 }
 
-/** Returns the cache folder: `.cache` in a checkout, otherwise the user's cache folder. */
-export function findCacheFolder(): string {
-  const checkout = fileURLToPath(new URL('../.cache', import.meta.url));
-  return existsSync(checkout) ? checkout : envPaths('dstack-mcp', { suffix: '' }).cache;
+/** Creates the home folder, without what a killed sandbox left in it, with a link to the installed dstack. */
+async function createPlace({ home, binFolder: link }: ClientPlace, pythonEnvironment: string): Promise<void> {
+  const { binFolder } = await findInstalledDstack(pythonEnvironment);
+  await rm(home, { recursive: true, force: true });
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  await symlink(binFolder, link, 'junction');
 }
+
+type InstructionOptions = Omit<SandboxCommandOptions, 'signal'>;
 
 async function printInstructions(
-  { url, env, home, workspace, cli }: Sandbox,
-  print: (line: string) => void,
+  { url, workspace }: Sandbox,
+  { print, place, server, cacheFolder }: InstructionOptions,
 ): Promise<void> {
   const examples = await writeExamples(workspace);
-  const server = {
+  const stateDir = process.env['DSTACK_MCP_STATE_DIR'];
+  const entry = {
     command: process.execPath,
-    args: [findServer()],
-    env: {
-      HOME: home,
-      USERPROFILE: home,
-      PATH: env['PATH'] ?? '',
-      DSTACK_MCP_CLI: cli,
-      DSTACK_MCP_WORKSPACE: workspace,
-    },
+    args: [server],
+    env: { DSTACK_MCP_SANDBOX: 'on', ...(stateDir && { DSTACK_MCP_STATE_DIR: stateDir }) },
   };
-  print('');
-  print(`A real dstack server is running at ${url}. Its machines are simulated, so nothing costs money.`);
-  print('To connect an MCP client, add this to its configuration:');
-  print('');
-  print(JSON.stringify({ mcpServers: { 'dstack-sandbox': server } }, undefined, 2));
-  print('');
-  print(`Example configurations in ${workspace}: ${examples.join(', ')}.`);
-  print('A first prompt: "Plan train.dstack.yml. What would it cost?"');
-  print(`To use the dstack CLI directly: HOME=${home} ${cli} ps`);
-  print('Press Ctrl+C to stop; all files are removed.');
-}
-
-function findServer(): string {
-  const candidates = ['./dstack-mcp.mjs', '../dist/dstack-mcp.mjs'].map((file) =>
-    fileURLToPath(new URL(file, import.meta.url)),
-  );
-  return candidates.find(existsSync) ?? 'dstack-mcp';
+  const lines = [
+    '',
+    `A real dstack server is running at ${url}. Its machines are simulated, so nothing costs money.`,
+    '',
+    'To connect an MCP client, run this in another terminal, once; it works again whenever a sandbox runs:',
+    `  ${commandOf(server)} setup <client> --sandbox`,
+    'Or add this to its configuration:',
+    JSON.stringify({ mcpServers: { 'dstack-sandbox': entry } }, undefined, 2),
+    '',
+    `Example configurations in ${workspace}: ${examples.join(', ')}.`,
+    'A first prompt: "Plan train.dstack.yml. What would it cost?"',
+    `To use the dstack CLI directly: HOME=${place.home} ${place.cli} ps`,
+    '',
+    'Press Ctrl+C to stop. All files are removed but the installed dstack (268 MB), for faster starts;',
+    `to free its space, remove ${cacheFolder}.`,
+  ];
+  for (const line of lines) print(line);
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import getPort from 'get-port';
 import { stringify } from 'yaml';
@@ -9,6 +9,7 @@ import type { CliHome } from './create-home.ts';
 import { createDefaultFleets, startFleetHosts } from './default-fleets.ts';
 import type { FleetHost } from './default-fleets.ts';
 import { DstackServer } from './dstack-server.ts';
+import { endTunnels } from './end-tunnels.ts';
 import { findInstalledDstack } from './installed-dstack.ts';
 import type { InstalledDstack } from './installed-dstack.ts';
 import { Machines } from './machines.ts';
@@ -30,6 +31,8 @@ export interface SandboxOptions {
   readonly pythonEnvironment: string;
   /** An empty folder with a short path. Defaults to a temporary folder. `stop` removes its content. */
   readonly folder?: string;
+  /** The CLI's home folder, which `stop` removes. Defaults to a folder in the sandbox's. */
+  readonly home?: string;
   /** Caches a migrated database here for faster starts. */
   readonly cacheFolder?: string;
   readonly onProgress?: (line: string) => void;
@@ -123,12 +126,14 @@ async function startParts(options: SandboxOptions, cleanup: Cleanup): Promise<Pa
   const location = await createSandboxFolder(options.folder);
   cleanup.add(() => removeSandboxFolder(location));
   const { folder } = location;
+  const { home: cliHome = path.join(folder, 'home') } = options;
+  cleanup.add(() => removeHome(cliHome));
   const start = { options, cleanup, dstack, location };
   const infrastructure = await startInfrastructure(start, () => server.refreshOffers());
   const { server, token } = await startServer(start, infrastructure.cloud);
   const { url } = server;
   const { binFolder } = dstack;
-  const home = await createHome({ home: path.join(folder, 'home'), url, token, project: PROJECT, binFolder });
+  const home = await createHome({ home: cliHome, url, token, project: PROJECT, binFolder });
   return { ...infrastructure, dstack, folder, token, server, request: createRestClient(url, token), home };
 }
 
@@ -175,7 +180,10 @@ async function startServer(
     certificateFile,
     catalogFolder,
     speed,
-    removeFolder: location.isTemporary,
+    removedFolders: [
+      ...(location.isTemporary ? [location.folder] : []),
+      ...(options.home === undefined ? [] : [options.home]),
+    ],
   });
   cleanup.add(() => server.stop());
   onProgress?.(`starting dstack server ${version}…${isCached ? '' : ' (the first start takes a few seconds longer)'}`);
@@ -220,6 +228,12 @@ function describeSandbox(parts: Parts, cleanup: Cleanup): Sandbox {
     request,
     stop: () => cleanup.run(),
   };
+}
+
+/** Removes the CLI's home folder, and ends the tunnels of its clients. */
+async function removeHome(home: string): Promise<void> {
+  await endTunnels(home);
+  await rm(home, { recursive: true, force: true, maxRetries: 5 });
 }
 
 /** Cleanup steps that run once, in reverse order. A failed step doesn't prevent the others. */

@@ -1,6 +1,6 @@
 """Runs the installed dstack server until the process that started it ends.
 
-The server exits when standard input closes, however its parent ended, and removes the folder in DSTACK_SANDBOX_REMOVE. Each line
+The server exits when standard input closes, however its parent ended, and removes the folders in DSTACK_SANDBOX_REMOVE. Each line
 on standard input is a command, answered on file descriptor 3 with `done` or `failed ...`. DSTACK_SANDBOX_SPEED=fast shortens the
 background intervals and works around a race that short intervals make likely. All changes are made in memory; README.md in the
 parent folder lists them with their reasons.
@@ -36,11 +36,11 @@ computes = weakref.WeakSet()
 
 
 def exit_now():
-    folder = os.environ.get("DSTACK_SANDBOX_REMOVE")
-    if folder:
-        # Twice, since other threads may write during the first pass.
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    folders = os.environ.get("DSTACK_SANDBOX_REMOVE", "").split(os.pathsep)
+    # Twice, since other threads may write during the first pass.
+    for folder in [*folders, *folders]:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -13,7 +13,7 @@ import {
   renderHosts,
   renderOneClick,
   renderOwnLinks,
-  renderSandboxCommand,
+  renderSandboxCommands,
   renderSetupCommands,
 } from './render-clients.ts';
 import { readResults } from '../hosts/results.ts';
@@ -53,7 +53,7 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
     'one-click': oneClick,
     tools: renderToolTable(tools, 'docs/tools.md'),
     settings: renderSettings(),
-    sandbox: renderSandboxCommand(project),
+    sandbox: renderSandboxCommands(project),
   };
   const clientParts = {
     'one-click': oneClick,

@@ -95,9 +95,19 @@ export function renderSetupCommands(project: Project): string {
   return ['```sh', ...options.map((words) => `${start} ${words}`), '```'].join('\n');
 }
 
-/** Renders the command that starts the sandbox. */
-export const renderSandboxCommand = (project: Project): string =>
-  ['```sh', IS_PUBLISHED ? `${programOf(project)} sandbox` : 'npm run sandbox', '```'].join('\n');
+/** Renders the commands that start the sandbox and connect a client to it. */
+export const renderSandboxCommands = (project: Project): string =>
+  [
+    '```sh',
+    IS_PUBLISHED ? `${programOf(project)} sandbox` : 'npm run sandbox',
+    '```',
+    '',
+    'Connect your client to it once, in another terminal; the entry works whenever a sandbox runs:',
+    '',
+    '```sh',
+    `${programOf(project)} setup cursor --sandbox`,
+    '```',
+  ].join('\n');
 
 /** Marks what needs the published package. */
 const UNPUBLISHED_NOTE = IS_PUBLISHED ? [] : ['They need the package, which is not published yet.', ''];

@@ -1,6 +1,7 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ToolError } from '../core/errors.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
+import { cacheFolder } from '../settings/bundled-files.ts';
 import { describeSettings, readSettings } from '../settings/settings.ts';
 import { VERSION } from '../settings/version.ts';
 import { CLIENTS } from '../setup/clients.ts';
@@ -60,18 +61,24 @@ function createProgram(choose: Choose, print: (text: string) => void): Command {
   addSetup(program, choose);
   addDoctor(program, choose);
   const others = [
-    ['sandbox', 'start a real dstack server with simulated machines, to try everything without GPUs'],
-    ['demo', 'run an end-to-end demo against the sandbox'],
+    ['sandbox', 'start a real dstack server with simulated machines, to try everything without GPUs', CONNECT],
+    ['demo', 'run an end-to-end demo against the sandbox', ''],
   ] as const;
-  for (const [name, summary] of others)
+  for (const [name, summary, more] of others)
     program
       .command(name)
       .description(summary)
+      .addHelpText('after', () => `\n${more}${describeCache()}`)
       .action(() => choose({ command: name }));
   for (const command of program.commands)
     command.helpOption('-h, --help', 'print this help').allowExcessArguments(false);
   return program;
 }
+
+const CONNECT = 'Connect a client to it with: dstack-mcp setup <client> --sandbox\n';
+
+const describeCache = (): string =>
+  `On exit it removes everything but dstack itself, which the first start installs (268 MB).\nTo free its space, remove ${cacheFolder()}.\n`;
 
 function addSetup(program: Command, choose: Choose): void {
   const clients = CLIENTS.map(({ id }) => id);
@@ -83,16 +90,22 @@ function addSetup(program: Command, choose: Choose): void {
     .option('--dry-run', 'show the change without writing it')
     .option('-y, --yes', 'write without asking')
     .option('--undo', 'remove this server from the configuration')
-    .option('--name <name>', 'name of this server in the client', readName, 'dstack')
+    .option(
+      '--name <name>',
+      'name of this server in the client (default: dstack, or dstack-sandbox with --sandbox)',
+      readName,
+    )
     .option('--file <file>', "configuration file, instead of the client's usual one");
   addSettings(command, 'Settings to write with the entry:').action((id: string | undefined) => {
-    const { list, dryRun, yes, undo, name, file } = command.opts<SetupOptions>();
+    const { list, dryRun, yes, undo, file, name: named } = command.opts<SetupOptions>();
     if (list === true) return choose({ command: 'setup', order: 'list' });
     const client = CLIENTS.find((one) => one.id === id);
     if (client === undefined) throw missingClient(clients);
     const given = settingsOf(command);
     // Invalid settings would keep the server from starting.
-    readSettings(given, {});
+    const { sandbox } = readSettings(given, {});
+    // The user's own dstack keeps its entry.
+    const name = named ?? (sandbox === undefined ? 'dstack' : 'dstack-sandbox');
     const settings = Object.fromEntries(
       describeSettings().flatMap(({ option, env }) =>
         typeof given[option] === 'string' ? [[env, given[option]] as const] : [],
@@ -108,7 +121,7 @@ interface SetupOptions {
   readonly dryRun?: true;
   readonly yes?: true;
   readonly undo?: true;
-  readonly name: string;
+  readonly name?: string;
   readonly file?: string;
 }
 

@@ -4,7 +4,11 @@ import { withoutProjects } from '../dstack/locate/find-executable.ts';
 import type { App } from '../app.ts';
 import { ToolError } from '../core/errors.ts';
 import { createLog } from '../observability/create-log.ts';
+import { cacheFolder } from '../settings/bundled-files.ts';
+import { sandboxEnvironment, sandboxPlace } from '../settings/sandbox-place.ts';
 import { readSettings } from '../settings/settings.ts';
+import type { Settings } from '../settings/settings.ts';
+import { givenText, stateFolder } from '../settings/state-folder.ts';
 import type { SetupOrder } from '../setup/setup-command.ts';
 import type { CommandLine } from './command-line.ts';
 
@@ -71,7 +75,9 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
       return;
     case 'sandbox': {
       const { runSandboxCommand } = await loadSandbox();
-      return runSandboxCommand({ print, signal: stopping.signal });
+      const place = sandboxPlace(stateFolder(givenText(process.env['DSTACK_MCP_STATE_DIR'])));
+      const { file: server } = start;
+      return runSandboxCommand({ print, signal: stopping.signal, place, server, cacheFolder: cacheFolder() });
     }
     case 'demo':
       return runDemo(start);
@@ -90,8 +96,8 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
 }
 
 async function withApp(given: Readonly<Record<string, unknown>>, use: (app: App) => Promise<void>): Promise<void> {
+  const settings = readEffectiveSettings(given);
   const env = { ...process.env };
-  const settings = readSettings(given, env);
   const app = createApp({ settings, env, log: createLog(settings.logLevel) });
   // This process starts ps and ssh by their names, too.
   const homeDir = env['HOME'] ?? env['USERPROFILE'] ?? homedir();
@@ -101,6 +107,16 @@ async function withApp(given: Readonly<Record<string, unknown>>, use: (app: App)
   } finally {
     await app.close();
   }
+}
+
+/** Reads the settings. With the sandbox, its home folder becomes the one of this process, for everything that looks for it. */
+function readEffectiveSettings(given: Readonly<Record<string, unknown>>): Settings {
+  const settings = readSettings(given, process.env);
+  if (settings.sandbox === undefined) return settings;
+  const env = sandboxEnvironment(process.env, settings.sandbox);
+  for (const name of Object.keys(process.env)) if (env[name] === undefined) delete process.env[name];
+  Object.assign(process.env, env);
+  return readSettings(given, process.env);
 }
 
 async function runServer(app: App): Promise<void> {
@@ -130,8 +146,8 @@ function print(text: string): void {
 }
 
 async function runDemo({ file }: Start): Promise<void> {
-  const { runDemo: demo, findCacheFolder } = await loadSandbox();
-  const code = await demo({ print, signal: stopping.signal, server: file, cacheFolder: findCacheFolder() });
+  const { runDemo: demo } = await loadSandbox();
+  const code = await demo({ print, signal: stopping.signal, server: file, cacheFolder: cacheFolder() });
   process.exitCode ??= code;
 }
 

@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'cli-not-found'
   | 'cli-too-old'
   | 'cli-not-understood'
+  | 'sandbox-ended'
   | 'busy'
   | 'cancelled'
   | 'timed-out'

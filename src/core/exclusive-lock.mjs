@@ -51,6 +51,15 @@ export async function withLock(lockFile, options, work) {
 }
 
 /**
+ * Returns whether a living process holds the lock.
+ * @param {string} lockFile
+ */
+export async function isLocked(lockFile) {
+  const content = await readText(lockFile);
+  return content !== undefined && (await isHeld(content, startTimeOf));
+}
+
+/**
  * Creates the lock file. A link fails if the name is taken, so the lock never exists without its content.
  * @param {string} lockFile
  * @param {string} holder

@@ -89,6 +89,7 @@ const ENVIRONMENT_FAILURES: ReadonlySet<ErrorCode> = new Set([
   'cli-not-found',
   'cli-too-old',
   'cli-not-understood',
+  'sandbox-ended',
   'timed-out',
   'cancelled',
   'busy',

@@ -17,6 +17,7 @@ import type { ClientCli } from './client/dstack-client.ts';
 import type { Log } from '../core/log.ts';
 import { spendConsent } from '../safety/consent/consent.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
+import { assertSandboxRuns } from '../settings/sandbox-place.ts';
 import type { Settings } from '../settings/settings.ts';
 import { workerFolder } from '../settings/bundled-files.ts';
 import type { Transcript } from '../core/transcript.ts';
@@ -45,8 +46,9 @@ export interface Cli extends ClientCli {
 
 /** Finds the CLI on first use, and again after an upgrade. Failures aren't cached: dstack may be installed while the server runs. */
 export interface CliFinder {
+  /** @throws ToolError `cli-not-found`, `sandbox-ended` */
   get(): Promise<Cli>;
-  /** Starts the worker in the background. @throws ToolError `cli-not-found` */
+  /** Starts the worker in the background. @throws ToolError `cli-not-found`, `sandbox-ended` */
   warmUp(): Promise<void>;
   close(): Promise<void>;
 }
@@ -72,8 +74,10 @@ export function createCliFinder(options: CliFinderOptions): CliFinder {
     });
     return found;
   };
+  const { sandbox } = options.settings;
   return {
     async get() {
+      if (sandbox !== undefined) await assertSandboxRuns(sandbox);
       if (current === undefined) return find().cli;
       const known = current;
       const cli = await known.cli;
@@ -88,6 +92,7 @@ export function createCliFinder(options: CliFinderOptions): CliFinder {
       return next.cli;
     },
     async warmUp() {
+      if (sandbox !== undefined) await assertSandboxRuns(sandbox);
       // Doesn't wait for the identity of dstack: that can take as long as the worker's start.
       const { runner } = await (current ?? find()).runners;
       runner.warmUp();

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import envPaths from 'env-paths';
 
 /** Returns the folder with the Python side of the warm worker. */
 export const workerFolder = (): string => findFile('./worker/', '../../worker/') ?? missing('worker');
@@ -9,6 +11,16 @@ export const skillsFolder = (): string => findFile('./skills/', '../../skills/')
 
 /** Returns the built card; undefined if none was built. */
 export const findCardFile = (): string | undefined => findFile('./card.html', '../../dist/card.html');
+
+/** Returns the folder for what the sandbox installs: `.cache` in a clone, otherwise the user's cache folder. */
+export const cacheFolder = (): string =>
+  findFile('../.cache', '../../.cache') ?? envPaths('dstack-mcp', { suffix: '' }).cache;
+
+/** Returns the command that starts the sandbox, as this server was installed. */
+export function sandboxCommand(): string {
+  const folder = path.dirname(findFile('../package.json', '../../package.json') ?? missing('package.json'));
+  return /[/\\]node_modules[/\\]/.test(folder) ? '`npx -y dstack-mcp sandbox`' : `\`npm run sandbox\` in ${folder}`;
+}
 
 /** Finds a file next to the bundle (in a package) or in the source tree. */
 function findFile(nextToBundle: string, inSourceTree: string): string | undefined {

@@ -2,6 +2,8 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
+import { sandboxPlace } from './sandbox-place.ts';
+import type { SandboxPlace } from './sandbox-place.ts';
 import { givenText, stateFolder } from './state-folder.ts';
 
 const word = z.string().trim().toLowerCase();
@@ -53,6 +55,14 @@ const SETTINGS = {
     meaning: 'folder for attachments, the audit log and the startup cache',
     shown: "the platform's state directory",
     read: z.string(),
+  },
+  sandbox: {
+    option: '--sandbox',
+    value: '[on|off]',
+    env: 'DSTACK_MCP_SANDBOX',
+    meaning: 'use the sandbox that runs on this computer, instead of your dstack: on, off',
+    shown: 'off',
+    read: onOff,
   },
   readOnly: {
     option: '--read-only',
@@ -180,6 +190,8 @@ export interface Settings {
   /** Whether the operator named them; otherwise the client's roots take precedence. */
   readonly workspaceIsSet: boolean;
   readonly stateDir: string;
+  /** The sandbox to use instead of the user's dstack. */
+  readonly sandbox: SandboxPlace | undefined;
   readonly readOnly: boolean;
   readonly confirm: 'ask' | 'person' | 'token';
   readonly policy: string | undefined;
@@ -238,12 +250,16 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
       `Meaning: ${setting.meaning}. Default: ${setting.shown}.`,
     );
   };
+  const stateDir = stateFolder(read(SETTINGS.stateDir));
+  const sandbox = read(SETTINGS.sandbox) === true ? sandboxPlace(stateDir) : undefined;
+  const workspace = read(SETTINGS.workspace) ?? sandbox?.workspace;
   return Object.freeze({
-    cli: read(SETTINGS.cli),
+    cli: read(SETTINGS.cli) ?? sandbox?.cli,
     project: read(SETTINGS.project),
-    workspace: readWorkspace(read(SETTINGS.workspace), env),
-    workspaceIsSet: read(SETTINGS.workspace) !== undefined,
-    stateDir: stateFolder(read(SETTINGS.stateDir)),
+    workspace: readWorkspace(workspace, env),
+    workspaceIsSet: workspace !== undefined,
+    stateDir: sandbox?.stateDir ?? stateDir,
+    sandbox,
     readOnly: read(SETTINGS.readOnly) ?? false,
     confirm: read(SETTINGS.confirm) ?? 'ask',
     policy: read(SETTINGS.policy),

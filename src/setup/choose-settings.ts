@@ -74,8 +74,9 @@ async function chooseApproval({ settings, hasApproval, askApproval }: ChooseOpti
 
 /** Returns the workspace of a client without a project: the person's choice, or else the working directory. */
 async function chooseWorkspace(options: ChooseOptions): Promise<string | undefined> {
-  const { client, hasWorkspace, places, askFolder } = options;
-  if (client.hasNoProject !== true || hasWorkspace) return undefined;
+  const { client, settings, hasWorkspace, places, askFolder } = options;
+  // The sandbox has its own workspace.
+  if (client.hasNoProject !== true || hasWorkspace || settings['DSTACK_MCP_SANDBOX'] !== undefined) return undefined;
   const { home, cwd } = places;
   const isProject = cwd !== home && cwd !== pathsOf(places).parse(cwd).root;
   if (askFolder === undefined) return isProject ? cwd : undefined;

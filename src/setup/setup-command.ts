@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { diffTexts } from '../configuration/edit-text.ts';
 import { ToolError } from '../core/errors.ts';
+import { sandboxCommand } from '../settings/bundled-files.ts';
 import { applyFileChange, readClientFile } from './client-file.ts';
 import { chooseSettings, missingFolders } from './choose-settings.ts';
 import type { AskApproval, AskFolder } from './choose-settings.ts';
@@ -91,7 +92,9 @@ export async function runSetup(order: SetupOrder, options: SetupOptions): Promis
   if (change.kind === 'write' && change.backUp) print(`Backup: ${file.backupPath}`);
   for (const folder of await missingFolders(completed.settings, options.places))
     print(`Create the workspace ${folder}: it doesn't exist yet.`);
-  print(order.undo ? 'Restart the client.' : `${order.client.next} To remove the server, run setup with --undo.`);
+  if (order.settings['DSTACK_MCP_SANDBOX'] !== undefined && !order.undo)
+    print(`It uses the sandbox while that runs: start it with ${sandboxCommand()}.`);
+  print(order.undo ? 'Restart the client.' : `${order.client.next} To remove the server, add --undo to this command.`);
   return 0;
 }
 

@@ -1,8 +1,13 @@
 import { execa } from 'execa';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, inject, test } from 'vitest';
 import * as z from 'zod';
+import { createHome } from '../../sandbox/create-home.ts';
+import { withLock } from '../../src/core/exclusive-lock.mjs';
+import { sandboxPlace } from '../../src/settings/sandbox-place.ts';
+import { connect } from '../support/connect.ts';
 import { processesNaming } from '../support/processes.ts';
 import { createTestHome } from '../support/test-home.ts';
 import { builtServer } from '../support/paths.ts';
@@ -72,6 +77,33 @@ test('setup adds the running server to a client and reports errors with its exit
   expect(written).toEqual({
     mcpServers: { dstack: { command: process.execPath, args: [builtServer], env: { DSTACK_MCP_CONFIRM: 'person' } } },
   });
+});
+
+test('a client of the sandbox works while one runs; once it has ended, calls say so and create nothing', async () => {
+  const { url, token, cli } = inject('sandbox');
+  const stateDir = await makeTemporary();
+  const place = sandboxPlace(stateDir);
+  const home = await makeTemporary();
+  const client = await connect({ env: { HOME: home, DSTACK_MCP_STATE_DIR: stateDir, DSTACK_MCP_SANDBOX: 'on' } });
+  const ended = {
+    facts: { outcome: 'failed', code: 'sandbox-ended' },
+    text: expect.stringContaining('`npm run sandbox` in '),
+  };
+  expect(await client.call('ps')).toMatchObject(ended);
+  expect(existsSync(place.home)).toBe(false);
+  await withLock(place.lockFile, { deadlineMs: 0 }, async () => {
+    const binFolder = path.dirname(cli);
+    await mkdir(place.home, { recursive: true });
+    await symlink(binFolder, place.binFolder);
+    await createHome({ home: place.home, url, token, project: 'main', binFolder });
+    expect((await client.call('ps')).facts).toMatchObject({ outcome: 'done' });
+    await rm(place.home, { recursive: true });
+  });
+  expect(await client.call('ps')).toMatchObject(ended);
+  expect(await client.call('plan', { file: 'train.dstack.yml' })).toMatchObject({ isError: true });
+  await client.close();
+  expect(await readdir(place.folder)).toEqual(['state']);
+  expect(await readdir(home)).toEqual([]);
 });
 
 test('in a terminal, the server says that it is waiting for a client and names the other commands', async () => {

@@ -96,7 +96,7 @@ const ONE_TEST = { reason: 'runs tests, as this one is run' };
 
 const SANDBOX = {
   file: 'nightly/sandbox/sandbox-command',
-  title: 'the sandbox prints a client configuration and leaves nothing behind',
+  title: 'the configuration of a client is the same at each start',
 };
 
 const PROGRAM = IS_PUBLISHED ? 'npx -y dstack-mcp' : 'node dist/dstack-mcp.mjs';
@@ -125,6 +125,10 @@ const COMMANDS: Readonly<Record<string, RunBy>> = {
   [`${PROGRAM} setup cursor --workspace ~/gpu --confirm person`]: {
     file: 'unit/setup/setup-command',
     title: 'shows the change and asks',
+  },
+  [`${PROGRAM} setup cursor --sandbox`]: {
+    file: 'unit/setup/setup-command',
+    title: '--sandbox adds a second entry',
   },
   [`${PROGRAM} setup cursor --undo`]: {
     file: 'unit/setup/setup-command',

@@ -28,8 +28,8 @@ describe('help', () => {
   test.each([
     ['setup', ['[client]', '--dry-run', '--undo', '--read-only']],
     ['doctor', ['--json', '--verbose', '--project']],
-    ['sandbox', ['--help']],
-    ['demo', ['--help']],
+    ['sandbox', ['--help', 'setup <client> --sandbox', '268 MB', 'remove /']],
+    ['demo', ['--help', '268 MB', 'remove /']],
   ])('%s --help prints the help of that command', (name, options) => {
     expect(help(name, '--help')).toContain(`Usage: dstack-mcp ${name} `);
     for (const option of options) expect(help(name, '--help')).toContain(option);

@@ -113,6 +113,23 @@ describe('adding the server', () => {
     expect(await readdir(path.dirname(file))).not.toContain(id === 'opencode' ? 'opencode.json' : 'fast-agent.yaml');
   });
 
+  test('--sandbox adds a second entry, which stays the same each time the sandbox starts', async () => {
+    await setUp('claude-desktop --yes --workspace /gpu');
+    await setUp('claude-desktop --yes --sandbox', { says: true });
+    expect(printed.at(-2)).toMatch(/while that runs: start it with `npm run sandbox` in /);
+    const file = path.join(home, '.config', 'Claude', 'claude_desktop_config.json');
+    const server = { command: '/opt/node', args: ['/opt/dstack-mcp.mjs'] };
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({
+      mcpServers: {
+        dstack: { ...server, env: { DSTACK_MCP_WORKSPACE: '/gpu' } },
+        'dstack-sandbox': { ...server, env: { DSTACK_MCP_SANDBOX: 'on' } },
+      },
+    });
+    await setUp('claude-desktop --yes --sandbox --undo');
+    expect(await readFile(file, 'utf8')).not.toContain('sandbox');
+    expect(await readFile(file, 'utf8')).toContain('/gpu');
+  });
+
   test('codex waits for the server and for its answers longer than by default', async () => {
     await setUp('codex --yes');
     const text = await readFile(path.join(home, '.codex', 'config.toml'), 'utf8');
