@@ -39,11 +39,15 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
   const summary = cleanBlock(report.summary, MAX_SUMMARY_CHARS);
   const details = cleanBlock((report.details ?? []).join('\n'), MAX_DETAILS_CHARS);
   const next = report.next === undefined ? undefined : cleanBlock(report.next, MAX_NEXT_CHARS);
-  const text = [
+  const body = [
     [summary, details].filter((part) => part !== '').join('\n'),
     ...pieces.map((piece) => fenceText(piece.text)),
+  ];
+  const ending = [...repeatHeadline(body), ...(next === undefined ? [] : [`Next: ${next}`])];
+  const text = [
+    ...body,
     `outcome: ${report.outcome}${describeFacts(facts, report.details !== undefined)}`,
-    ...(next === undefined ? [] : [`Next: ${next}`]),
+    ...(ending.length === 0 ? [] : [ending.join('\n')]),
   ];
   const structured = {
     outcome: report.outcome,
@@ -58,6 +62,15 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
     text: filters.redact(text.join('\n\n')),
     structured: redactValues(structured, filters),
   };
+}
+
+/** A headline is one sentence or two. */
+const MAX_HEADLINE_CHARS = 300;
+
+/** Returns the first line of a long text, for its end: Codex shows its person the last two lines alone. */
+function repeatHeadline(body: readonly string[]): string[] {
+  const [headline = '', ...rest] = body.join('\n').split('\n');
+  return rest.length === 0 ? [] : [cleanLine(headline, MAX_HEADLINE_CHARS)];
 }
 
 /** Masks secrets in the facts that come from dstack's JSON. The confirmation token is this server's own, and has to be shown. */

@@ -25,7 +25,7 @@ const render = (report: Partial<Report<Record<string, unknown>>>, filters = PLAI
   renderReport({ outcome: 'done', summary: 'It was done.', printed: [], facts: {}, ...report }, filters);
 
 describe('a result', () => {
-  it('has the same content in its text and its structure', () => {
+  it('has the same content in its text and its structure, and ends with the words for a person', () => {
     const { text, structured } = render({
       printed: [printed('one'), printed('two')],
       facts: { status: 'running', count: 2, isFinished: false, absent: undefined },
@@ -37,7 +37,7 @@ describe('a result', () => {
         '```\n$ dstack ps\none\n```',
         '```\n$ dstack ps\ntwo\n```',
         'outcome: done | status: running | count: 2 | isFinished: false',
-        'Next: Call get.',
+        'It was done.\nNext: Call get.',
       ].join('\n\n'),
     );
     expect(structured).toEqual({
@@ -60,14 +60,14 @@ describe('a result', () => {
     expect(structured).toMatchObject({ many, none: [], mixed: [{}] });
   });
 
-  it('with details repeats only the facts that another call needs', () => {
+  it('with details repeats its first line and only the facts that another call needs', () => {
     const { text, structured } = render({
       details: ['asked for: gpu=A100', 'cost: $0.39'],
       printed: [printed('one')],
       facts: { status: 'running', token: 'abc', pricePerHour: 0.39 },
     });
     expect(text).toBe(
-      'It was done.\nasked for: gpu=A100\ncost: $0.39\n\n```\n$ dstack ps\none\n```\n\noutcome: done | token: abc',
+      'It was done.\nasked for: gpu=A100\ncost: $0.39\n\n```\n$ dstack ps\none\n```\n\noutcome: done | token: abc\n\nIt was done.',
     );
     expect(structured).toMatchObject({ summary: 'It was done.\nasked for: gpu=A100\ncost: $0.39', pricePerHour: 0.39 });
   });
