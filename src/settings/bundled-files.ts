@@ -18,8 +18,9 @@ export const cacheFolder = (): string =>
 
 /** Returns the command that starts the sandbox, as this server was installed. */
 export function sandboxCommand(): string {
-  const folder = path.dirname(findFile('../package.json', '../../package.json') ?? missing('package.json'));
-  return /[/\\]node_modules[/\\]/.test(folder) ? '`npx -y dstack-mcp sandbox`' : `\`npm run sandbox\` in ${folder}`;
+  const manifest = findFile('../package.json', '../../package.json');
+  const isClone = manifest !== undefined && !/[/\\]node_modules[/\\]/.test(manifest);
+  return isClone ? `\`npm run sandbox\` in ${path.dirname(manifest)}` : '`npx -y dstack-mcp sandbox`';
 }
 
 /** Finds a file next to the bundle (in a package) or in the source tree. */
