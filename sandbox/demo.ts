@@ -14,6 +14,8 @@ export interface DemoOptions {
   readonly signal: AbortSignal;
   /** The bundled server to which the demo connects as a client. */
   readonly server: string;
+  /** The command that starts this program. */
+  readonly command: string;
   readonly cacheFolder: string;
 }
 
@@ -65,15 +67,8 @@ const STEPS: readonly Step[] = [
   },
 ];
 
-/** Returns the command that starts this program, as it works from here. */
-export function commandOf(server: string, cwd = process.cwd()): string {
-  const inPackage = /[/\\](?:_npx|node_modules)[/\\]/.test(server);
-  return inPackage ? 'npx -y dstack-mcp' : `node ${path.relative(cwd, server)}`;
-}
-
-/** Returns the commands to try next, as they work from here. */
-export function nextSteps(server: string, cwd = process.cwd()): string {
-  const command = commandOf(server, cwd);
+/** Returns the commands to try next. `command` starts this program. */
+export function nextSteps(command: string): string {
   return [
     '── What to do next ──',
     `Add dstack-mcp to your MCP client:   ${command} setup --list`,
@@ -86,7 +81,7 @@ export function nextSteps(server: string, cwd = process.cwd()): string {
  * Runs an end-to-end demo against the sandbox and prints it as it happens. Stops at a step with an unexpected outcome. Returns the exit
  * code, and leaves nothing behind.
  */
-export async function runDemo({ print, signal, server, cacheFolder }: DemoOptions): Promise<number> {
+export async function runDemo({ print, signal, server, command, cacheFolder }: DemoOptions): Promise<number> {
   const startedAt = performance.now();
   const timings: string[] = [];
   const timed = async <T>(name: string, step: () => Promise<T>): Promise<T> => {
@@ -121,7 +116,7 @@ export async function runDemo({ print, signal, server, cacheFolder }: DemoOption
   print('\n── How long it took ──');
   for (const line of timings) print(line);
   print(`${'total'.padEnd(60)} ${formatSeconds(startedAt)}`);
-  print(`\n${nextSteps(server)}`);
+  print(`\n${nextSteps(command)}`);
   return 0;
 }
 

@@ -1,7 +1,6 @@
 import { mkdir, rm, rmdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { withLock } from '../src/core/exclusive-lock.mjs';
-import { commandOf } from './demo.ts';
 import { writeExamples } from './example-workspace.ts';
 import { findInstalledDstack } from './installed-dstack.ts';
 import { preparePythonEnvironment } from './python-environment.ts';
@@ -34,6 +33,8 @@ export interface SandboxCommandOptions {
   readonly place: ClientPlace;
   /** The path of the server's script. */
   readonly server: string;
+  /** The command that starts this program. */
+  readonly command: string;
   /** The folder for the Python environment and the template database. */
   readonly cacheFolder: string;
 }
@@ -59,7 +60,7 @@ export async function runSandboxCommand(options: SandboxCommandOptions): Promise
 }
 
 async function runAlone(options: SandboxCommandOptions): Promise<void> {
-  const { print, signal, place, server, cacheFolder } = options;
+  const { print, signal, place, cacheFolder } = options;
   const pythonEnvironment = path.join(cacheFolder, 'python');
   const display = showProgress(print, process.stderr);
   try {
@@ -69,7 +70,7 @@ async function runAlone(options: SandboxCommandOptions): Promise<void> {
     const { home } = place;
     const sandbox = await startSandbox({ pythonEnvironment, cacheFolder, home, onProgress: print, signal });
     try {
-      await printInstructions(sandbox, { print, place, server, cacheFolder });
+      await printInstructions(sandbox, options);
       await untilAborted(signal);
       print('stopping the sandbox…');
     } finally {
@@ -92,11 +93,9 @@ async function createPlace({ home, binFolder: link }: ClientPlace, pythonEnviron
   await symlink(binFolder, link, 'junction');
 }
 
-type InstructionOptions = Omit<SandboxCommandOptions, 'signal'>;
-
 async function printInstructions(
   { url, workspace }: Sandbox,
-  { print, place, server, cacheFolder }: InstructionOptions,
+  { print, place, server, command, cacheFolder }: SandboxCommandOptions,
 ): Promise<void> {
   const examples = await writeExamples(workspace);
   const stateDir = process.env['DSTACK_MCP_STATE_DIR'];
@@ -110,7 +109,7 @@ async function printInstructions(
     `A real dstack server is running at ${url}. Its machines are simulated, so nothing costs money.`,
     '',
     'To connect an MCP client, run this in another terminal, once; it works again whenever a sandbox runs:',
-    `  ${commandOf(server)} setup <client> --sandbox`,
+    `  ${command} setup <client> --sandbox`,
     'Or add this to its configuration:',
     JSON.stringify({ mcpServers: { 'dstack-sandbox': entry } }, undefined, 2),
     '',

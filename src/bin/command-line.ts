@@ -23,10 +23,11 @@ export type CommandLine =
  * Parses the command line.
  * @throws ToolError `invalid-input` for an unknown command, option or value, with a suggestion and the help to read.
  */
-export function readCommandLine(argv: readonly string[]): CommandLine {
+export function readCommandLine(argv: readonly string[], name = 'dstack-mcp'): CommandLine {
   let line: CommandLine | undefined;
   let printed = '';
   const program = createProgram(
+    name,
     (chosen) => (line = chosen),
     (text) => (printed += text),
   );
@@ -41,13 +42,13 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
 
 type Choose = (line: CommandLine) => void;
 
-function createProgram(choose: Choose, print: (text: string) => void): Command {
-  const program = new Command('dstack-mcp')
+function createProgram(name: string, choose: Choose, print: (text: string) => void): Command {
+  const program = new Command(name)
     .description(
       'Serves the dstack CLI as MCP tools over standard input and output. An MCP client starts it; to add it to one, use setup.',
     )
     .version(VERSION, '-v, --version', 'print the version')
-    .helpOption('-h, --help', 'print help; dstack-mcp <command> --help prints the help of a command')
+    .helpOption('-h, --help', 'print help; <command> --help prints the help of a command')
     .helpCommand(false)
     .enablePositionalOptions()
     .allowExcessArguments()
@@ -60,22 +61,21 @@ function createProgram(choose: Choose, print: (text: string) => void): Command {
   });
   addSetup(program, choose);
   addDoctor(program, choose);
+  const connect = `Connect a client to it with: ${name} setup <client> --sandbox\n`;
   const others = [
-    ['sandbox', 'start a real dstack server with simulated machines, to try everything without GPUs', CONNECT],
+    ['sandbox', 'start a real dstack server with simulated machines, to try everything without GPUs', connect],
     ['demo', 'run an end-to-end demo against the sandbox', ''],
   ] as const;
-  for (const [name, summary, more] of others)
+  for (const [other, summary, more] of others)
     program
-      .command(name)
+      .command(other)
       .description(summary)
       .addHelpText('after', () => `\n${more}${describeCache()}`)
-      .action(() => choose({ command: name }));
+      .action(() => choose({ command: other }));
   for (const command of program.commands)
     command.helpOption('-h, --help', 'print this help').allowExcessArguments(false);
   return program;
 }
-
-const CONNECT = 'Connect a client to it with: dstack-mcp setup <client> --sandbox\n';
 
 const describeCache = (): string =>
   `On exit it removes everything but dstack itself, which the first start installs (268 MB).\nTo free its space, remove ${cacheFolder()}.\n`;
@@ -100,7 +100,7 @@ function addSetup(program: Command, choose: Choose): void {
     const { list, dryRun, yes, undo, file, name: named } = command.opts<SetupOptions>();
     if (list === true) return choose({ command: 'setup', order: 'list' });
     const client = CLIENTS.find((one) => one.id === id);
-    if (client === undefined) throw missingClient(clients);
+    if (client === undefined) throw missingClient(program, clients);
     const given = settingsOf(command);
     // Invalid settings would keep the server from starting.
     const { sandbox } = readSettings(given, {});
@@ -172,7 +172,7 @@ function toUsageError(error: CommanderError, program: Command, argv: readonly st
   const changed = command === 'setup' ? ' Nothing was changed.' : '';
   const hint = [
     ...(suggestion === undefined ? [] : [suggestion.replace(/^\((.*)\)$/, '$1')]),
-    `See ${['dstack-mcp', ...(command === undefined ? [] : [command]), '--help'].join(' ')}.`,
+    `See ${[program.name(), ...(command === undefined ? [] : [command]), '--help'].join(' ')}.`,
   ];
   return new ToolError(
     'invalid-input',
@@ -188,13 +188,13 @@ function unknownCommand(name: string, program: Command): ToolError {
   return new ToolError(
     'invalid-input',
     `Unknown command: ${name}.`,
-    `${nearest === undefined ? `The commands are ${commands.join(', ')}.` : `Did you mean ${nearest}?`} See dstack-mcp --help.`,
+    `${nearest === undefined ? `The commands are ${commands.join(', ')}.` : `Did you mean ${nearest}?`} See ${program.name()} --help.`,
   );
 }
 
-const missingClient = (clients: readonly string[]): ToolError =>
+const missingClient = (program: Command, clients: readonly string[]): ToolError =>
   new ToolError(
     'invalid-input',
     'setup needs the name of a client. Nothing was changed.',
-    `Run dstack-mcp setup <client>, with one of: ${clients.join(', ')}. --list shows which of them are on this computer.`,
+    `Run ${program.name()} setup <client>, with one of: ${clients.join(', ')}. --list shows which of them are on this computer.`,
   );

@@ -4,7 +4,7 @@ import { withoutProjects } from '../dstack/locate/find-executable.ts';
 import type { App } from '../app.ts';
 import { ToolError } from '../core/errors.ts';
 import { createLog } from '../observability/create-log.ts';
-import { cacheFolder } from '../settings/bundled-files.ts';
+import { cacheFolder, programCommand } from '../settings/bundled-files.ts';
 import { sandboxEnvironment, sandboxPlace } from '../settings/sandbox-place.ts';
 import { readSettings } from '../settings/settings.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -34,7 +34,7 @@ export async function main(start: Start): Promise<void> {
     const line: CommandLine =
       argv.length === 0
         ? { command: 'serve', settings: {} }
-        : (await import('./command-line.ts')).readCommandLine(argv);
+        : (await import('./command-line.ts')).readCommandLine(argv, programCommand(start.file));
     await runCommand(line, start);
   } catch (error) {
     // The bundles that are loaded later have a separate ToolError class.
@@ -77,7 +77,9 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
       const { runSandboxCommand } = await loadSandbox();
       const place = sandboxPlace(stateFolder(givenText(process.env['DSTACK_MCP_STATE_DIR'])));
       const { file: server } = start;
-      return runSandboxCommand({ print, signal: stopping.signal, place, server, cacheFolder: cacheFolder() });
+      const { signal } = stopping;
+      const command = programCommand(server);
+      return runSandboxCommand({ print, signal, place, server, command, cacheFolder: cacheFolder() });
     }
     case 'demo':
       return runDemo(start);
@@ -88,7 +90,7 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
         process.exitCode = await (await import('./doctor-command.ts')).runDoctor(app, { ...line, print });
       });
     case 'serve':
-      await withApp(line.settings, runServer);
+      await withApp(line.settings, (app) => runServer(app, programCommand(start.file)));
       return start.served();
     default:
       line satisfies never;
@@ -119,11 +121,11 @@ function readEffectiveSettings(given: Readonly<Record<string, unknown>>): Settin
   return readSettings(given, process.env);
 }
 
-async function runServer(app: App): Promise<void> {
+async function runServer(app: App, name: string): Promise<void> {
   if (process.stdin.isTTY)
     process.stderr.write(
       'dstack-mcp is an MCP server and is waiting for a client on standard input. Press Ctrl+C to stop it.\n' +
-        'To add it to a client: dstack-mcp setup --list. To check your setup: dstack-mcp doctor. For help: dstack-mcp --help.\n',
+        `To add it to a client: ${name} setup --list. To check your setup: ${name} doctor. For help: ${name} --help.\n`,
     );
   const [{ serve }, { tools }] = await Promise.all([import('../mcp/server.ts'), import('../../tools/index.ts')]);
   await serve(app, tools, stopping.signal);
@@ -136,6 +138,7 @@ async function runSetup(order: SetupOrder | 'list', { file }: Start): Promise<nu
   return runSetupCommand(order, {
     places: { platform, env, home: env['HOME'] ?? env['USERPROFILE'] ?? homedir(), cwd: process.cwd() },
     installation: { platform, node: process.execPath, server: file },
+    command: programCommand(file),
     isTerminal: process.stdin.isTTY && process.stdout.isTTY,
     print,
   });
@@ -147,7 +150,9 @@ function print(text: string): void {
 
 async function runDemo({ file }: Start): Promise<void> {
   const { runDemo: demo } = await loadSandbox();
-  const code = await demo({ print, signal: stopping.signal, server: file, cacheFolder: cacheFolder() });
+  const { signal } = stopping;
+  const command = programCommand(file);
+  const code = await demo({ print, signal, server: file, command, cacheFolder: cacheFolder() });
   process.exitCode ??= code;
 }
 

@@ -16,6 +16,14 @@ export const findCardFile = (): string | undefined => findFile('./card.html', '.
 export const cacheFolder = (): string =>
   findFile('../.cache', '../../.cache') ?? envPaths('dstack-mcp', { suffix: '' }).cache;
 
+/** Returns the command that starts this program, as it works from a folder: in a clone there is no `dstack-mcp` on the PATH. */
+export function programCommand(file: string, cwd = process.cwd()): string {
+  if (/[/\\]_npx[/\\]/.test(file)) return 'npx -y dstack-mcp';
+  if (/[/\\]node_modules[/\\]/.test(file)) return 'dstack-mcp';
+  const relative = path.relative(cwd, file);
+  return `node ${relative.startsWith('..') ? file : relative}`;
+}
+
 /** Returns the command that starts the sandbox, as this server was installed. */
 export function sandboxCommand(): string {
   const manifest = findFile('../package.json', '../../package.json');

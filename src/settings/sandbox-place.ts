@@ -61,6 +61,6 @@ export async function assertSandboxRuns({ lockFile, home }: SandboxPlace): Promi
   throw new ToolError(
     'sandbox-ended',
     "This sandbox has ended, or isn't ready yet. Nothing was run.",
-    `The user can start it with ${sandboxCommand()}, and then call this again.`,
+    `Run ${sandboxCommand()} and keep it running, then try again.`,
   );
 }

@@ -1,12 +1,12 @@
 import { confirm, isCancel, select, text } from '@clack/prompts';
 import type { AskApproval } from './choose-settings.ts';
 import { listClients, runSetup } from './setup-command.ts';
-import type { SetupOptions, SetupOrder } from './setup-command.ts';
+import type { ListOptions, SetupOptions, SetupOrder } from './setup-command.ts';
 
 /** Runs `dstack-mcp setup`; returns the exit code. @throws ToolError with the next step; nothing was changed then */
 export async function runSetupCommand(
   order: SetupOrder | 'list',
-  options: Omit<SetupOptions, 'ask'> & { readonly isTerminal: boolean },
+  options: Omit<SetupOptions, 'ask'> & ListOptions & { readonly isTerminal: boolean },
 ): Promise<number> {
   if (order === 'list') return listClients(options);
   return runSetup(order, {

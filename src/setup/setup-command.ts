@@ -185,14 +185,19 @@ function showChange(file: ClientFile, change: Exclude<FileChange, { kind: 'none'
   return diffTexts(file.path, change.before, change.after);
 }
 
+export interface ListOptions extends Pick<SetupOptions, 'places' | 'print'> {
+  /** The command that starts this program. */
+  readonly command: string;
+}
+
 /** Prints every client with its configuration file. Returns the exit code. */
-export async function listClients({ places, print }: Pick<SetupOptions, 'places' | 'print'>): Promise<number> {
+export async function listClients({ places, print, command }: ListOptions): Promise<number> {
   for (const client of CLIENTS) {
     const isInstalled = await exists(client.trace(places));
     const file = await findFile(client, places);
     print(`${isInstalled ? '✓' : ' '} ${client.id.padEnd(15)} ${client.title.padEnd(28)} ${file}`);
   }
-  print('\n✓ installed here. To add this server, run: dstack-mcp setup <client>');
+  print(`\n✓ installed here. To add this server, run: ${command} setup <client>`);
   return 0;
 }
 

@@ -61,7 +61,7 @@ test('setup adds the running server to a client and reports errors with its exit
       stdin: 'ignore',
       reject: false,
     });
-  expect((await setUp('--help')).stdout).toContain('Usage: dstack-mcp setup');
+  expect((await setUp('--help')).stdout).toContain(`Usage: node ${builtServer} setup`);
   expect(await setUp('gemini', '--dry-run')).toMatchObject({
     exitCode: 0,
     stdout: expect.stringContaining(JSON.stringify(builtServer)),

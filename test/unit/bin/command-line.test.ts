@@ -36,6 +36,18 @@ describe('help', () => {
     expect(help('--help')).toMatch(new RegExp(`^  ${name} `, 'm'));
   });
 
+  test('it and every error name the command as it works from here', () => {
+    const name = 'node dist/dstack-mcp.mjs';
+    const line = readCommandLine(['sandbox', '--help'], name);
+    expect(line.command === 'print' && line.text).toContain(`${name} setup <client> --sandbox`);
+    expect(caught(() => readCommandLine(['setup'], name))).toMatchObject({
+      hint: expect.stringContaining(`Run ${name} setup`),
+    });
+    expect(caught(() => readCommandLine(['docter'], name))).toMatchObject({
+      hint: expect.stringContaining(`${name} --help`),
+    });
+  });
+
   test('every setting is listed with its environment variable and default', () => {
     const text = help('--help').replaceAll(/\s+/g, ' ');
     for (const setting of describeSettings()) {

@@ -7,7 +7,7 @@ import { ToolError } from '../../../src/core/errors.ts';
 import { CLIENTS } from '../../../src/setup/clients.ts';
 import type { SetupClient } from '../../../src/setup/clients.ts';
 import { listClients, runSetup } from '../../../src/setup/setup-command.ts';
-import type { SetupOptions } from '../../../src/setup/setup-command.ts';
+import type { ListOptions, SetupOptions } from '../../../src/setup/setup-command.ts';
 
 let home: string;
 let printed: string[];
@@ -29,7 +29,8 @@ interface Person {
 function setUp(words: string, person?: Person, cwd = home): Promise<number> {
   const line = readCommandLine(['setup', ...words.split(' ')]);
   if (line.command !== 'setup') throw new Error(`not setup: ${line.command}`);
-  const options: SetupOptions = {
+  const options: SetupOptions & ListOptions = {
+    command: 'dstack-mcp',
     places: { platform: 'linux', env: {}, home, cwd },
     installation: { platform: 'linux', node: '/opt/node', server: '/opt/dstack-mcp.mjs' },
     print: (text) => printed.push(text),
