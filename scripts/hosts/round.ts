@@ -45,7 +45,7 @@ export function nextOfRound(run: string): (calls: readonly PlayedCall[]) => Want
       case 'logs':
         // The log arrives shortly after it was printed. Another argument each time, since some hosts refuse repetitions.
         return last.text.includes(logLine(LOG_LINES)) || count >= MAX_LOG_CALLS
-          ? { tool: 'stop', args: { run } }
+          ? { tool: 'stop', args: { run: [run] } }
           : { tool: 'logs', args: { run, lines: 200 + count } };
       case 'stop':
         return { tool: 'apply', args: { token } };

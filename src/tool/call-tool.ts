@@ -8,6 +8,7 @@ import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
 import { reportFailure } from '../core/report.ts';
+import { assertSandboxRuns } from '../settings/sandbox-place.ts';
 import { createToolContext } from './tool-context.ts';
 import type { Question, Report } from '../core/report.ts';
 import type { AnyTool } from './tool.ts';
@@ -63,8 +64,17 @@ async function runTool(
     // from the gate, a permanent failure isn't retried, and every change is in the audit log before it runs.
     return await run(createToolContext(app, context));
   } catch (error) {
-    return reportError(app, tool, error);
+    return reportError(app, tool, await findCause(app, error));
   }
+}
+
+/** Returns that the sandbox has ended, if so: that also explains why its files aren't found. Otherwise returns the error. */
+async function findCause({ settings: { sandbox } }: App, error: unknown): Promise<unknown> {
+  if (sandbox === undefined) return error;
+  return assertSandboxRuns(sandbox).then(
+    () => error,
+    (ended: unknown) => ended,
+  );
 }
 
 /** How long the first answer may wait for what an earlier server left unfinished: dstack's own start is a part of it. */

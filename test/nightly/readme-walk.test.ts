@@ -48,8 +48,8 @@ interface Walk {
   run(command: string, cwd?: string): Promise<{ readonly exitCode?: number | undefined; readonly all: string }>;
   /** Starts a command that runs until the end of the walk, and waits for what it prints. */
   startUntil(command: string, words: string): Promise<void>;
-  /** Runs a command in a terminal, and presses each key once its question is shown. */
-  answer(command: string, answers: readonly (readonly [question: string, key: string])[]): Promise<string>;
+  /** Runs a command in a terminal, presses each key once its question is shown, and waits for the last words. */
+  answer(command: string, answers: readonly (readonly [question: string, key: string])[], words: string): Promise<void>;
   /** Presses Ctrl+C where a command still runs. */
   end(): Promise<void>;
 }
@@ -80,14 +80,20 @@ async function startWalk(): Promise<Walk> {
       });
       await readUntil(started.all, words);
     },
-    async answer(command, answers) {
-      // `script` provides a terminal.
-      const asked = execa('script', ['-qec', command, '/dev/null'], { ...options, stdin: 'pipe' });
+    async answer(command, answers, words) {
+      // `script` provides a terminal, without a size.
+      const asked = execa('script', ['-qec', `stty cols 100 rows 40; ${command}`, '/dev/null'], {
+        ...options,
+        stdin: 'pipe',
+      });
       for (const [question, key] of answers) {
         await readUntil(asked.all, question);
         asked.stdin.write(key);
       }
-      return (await asked).all;
+      await readUntil(asked.all, words);
+      // It waits for the end of its input, not only of the command.
+      asked.stdin.end();
+      await asked;
     },
     end,
   };
@@ -119,13 +125,15 @@ function createSteps(walk: Walk): Readonly<Record<string, () => Promise<void>>> 
       expect(all).toMatch(/\n\n1 problem, \d+ warnings?\.$/);
     },
     'npm run sandbox': () => walk.startUntil('npm run sandbox', 'to free its space'),
-    'node dist/dstack-mcp.mjs setup cursor --sandbox': async () => {
-      const printed = await walk.answer('node dist/dstack-mcp.mjs setup cursor --sandbox', [
-        ['Who approves a change', '\r'],
-        ['Write this?', 'y'],
-      ]);
-      expect(printed).toContain(`Wrote ${path.join(walk.home, '.cursor', 'mcp.json')}.`);
-    },
+    'node dist/dstack-mcp.mjs setup cursor --sandbox': () =>
+      walk.answer(
+        'node dist/dstack-mcp.mjs setup cursor --sandbox',
+        [
+          ['Who approves a change', '\r'],
+          ['Write this?', 'y'],
+        ],
+        `Wrote ${path.join(walk.home, '.cursor', 'mcp.json')}.`,
+      ),
     'npm run demo': () => succeed('npm run demo', /── What to do next ──\n.*node dist\/dstack-mcp\.mjs setup --list/),
   };
 }
@@ -157,7 +165,7 @@ async function useClient({ home, env }: Walk): Promise<void> {
     text: expect.stringContaining('approved by person-form'),
   });
   expect((await client.call('ps')).text).toMatch(/^ *ide /m);
-  const stop = await client.call('stop', { run: 'ide' });
+  const stop = await client.call('stop', { run: ['ide'] });
   expect((await client.call('apply', { token: stop.facts['token'] })).facts).toMatchObject({ outcome: 'done' });
   expect(questions).toEqual([expect.stringContaining('create'), expect.stringContaining('stop')]);
   await client.close();
