@@ -1,5 +1,5 @@
-import { isMap, isScalar, isSeq, parseDocument, stringify } from 'yaml';
-import type { Document } from 'yaml';
+import { isMap, isScalar, isSeq, parseDocument, stringify, visit } from 'yaml';
+import type { Document, Node } from 'yaml';
 import { UnreadableText, lineEndOf, lineOf } from './config-editor.ts';
 import type { ConfigEditor, EntryPlace } from './config-editor.ts';
 
@@ -16,9 +16,9 @@ export const yamlEditor: ConfigEditor = {
   set(text, place, entry) {
     const document = read(text, place);
     const path = pathOf(document, place);
-    if (path !== undefined) document.setIn(path, document.createNode(entry));
-    else if (document.hasIn(place.section)) document.addIn(place.section, document.createNode(entry));
-    else document.setIn(place.section, document.createNode([entry]));
+    if (path !== undefined) document.setIn(path, createEntry(document, entry));
+    else if (document.hasIn(place.section)) document.addIn(place.section, createEntry(document, entry));
+    else document.setIn(place.section, createEntry(document, [entry]));
     return write(document, text);
   },
   remove(text, place) {
@@ -30,9 +30,23 @@ export const yamlEditor: ConfigEditor = {
   show: ({ section, name, isList }, entry) =>
     stringify(
       section.reduceRight<unknown>((inner, key) => ({ [key]: inner }), isList === true ? [entry] : { [name]: entry }),
-      { lineWidth: 0 },
+      { lineWidth: 0, compat: 'yaml-1.1' },
     ),
 };
+
+/** Strings that YAML 1.1 reads as a boolean. Clients in Python do, and then refuse the whole file. */
+const BOOLEAN_IN_YAML_1_1 = /^(?:y|yes|n|no|on|off)$/i;
+
+/** Creates the node of an entry. Only its own strings are quoted: the other lines of the file stay as they are. */
+function createEntry(document: Document.Parsed, entry: unknown): Node {
+  const node = document.createNode(entry);
+  visit(node, {
+    Scalar(_key, scalar) {
+      if (typeof scalar.value === 'string' && BOOLEAN_IN_YAML_1_1.test(scalar.value)) scalar.type = 'QUOTE_DOUBLE';
+    },
+  });
+  return node;
+}
 
 /** Returns the path of the entry; undefined if a list doesn't contain it. */
 function pathOf(document: Document.Parsed, { section, name, isList }: EntryPlace): (string | number)[] | undefined {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { UneditableText, UnreadableText } from '../../../src/setup/config-editor.ts';
 import type { ConfigEditor, EntryPlace } from '../../../src/setup/config-editor.ts';
 import { createJsonEditor } from '../../../src/setup/json-editor.ts';
@@ -139,3 +140,12 @@ function caught(act: () => unknown): unknown {
   }
   return undefined;
 }
+
+test("YAML 1.1, as clients in Python read it, has no boolean in an entry, and other servers' lines stay as they are", () => {
+  const place = { section: ['servers'], name: 'dstack' };
+  const entry = { command: 'node', env: { DSTACK_MCP_SANDBOX: 'on', DSTACK_MCP_DIALOG: 'off' } };
+  const written = yamlEditor.set('mine: on\nservers:\n  files:\n    quiet: yes\n', place, entry);
+  expect(written).toContain('mine: on\nservers:\n  files:\n    quiet: yes\n');
+  for (const text of [written, yamlEditor.show(place, entry)])
+    expect(parse(text, { version: '1.1' })).toMatchObject({ servers: { dstack: entry } });
+});
