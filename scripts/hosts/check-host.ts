@@ -47,9 +47,7 @@ export async function checkHost(host: Host, program: string, around: Surrounding
     findings: {
       ...judgeRound(round),
       ...judgeUnattended(unattended),
-      'nothing is left after Ctrl-C': await check.interrupt('ctrl-c', (running) =>
-        signalGroup(running.process, 'SIGINT'),
-      ),
+      'nothing is left after Ctrl-C': await check.interrupt('ctrl-c', pressCtrlC),
       'nothing is left after kill -9': await check.interrupt('kill', killParent),
     },
     tools: round.played.tools.size,
@@ -144,6 +142,14 @@ const configurationOf = (name: string): object => ({
 });
 
 const isEnding = (status: string): boolean => ['terminating', 'terminated', 'failed', 'done'].includes(status);
+
+/** The first press may only pause the agent, so presses again until the host ends, as a person would. */
+async function pressCtrlC({ process: host, ended }: RunningHost): Promise<void> {
+  for (let presses = 0; presses < 5 && host.exitCode === null && host.signalCode === null; presses += 1) {
+    signalGroup(host, 'SIGINT');
+    await Promise.race([ended, delay(2_000, undefined, { ref: false })]);
+  }
+}
 
 /** Kills the host's process that started the server, as a crash would. */
 async function killParent(_running: RunningHost, home: string): Promise<void> {
