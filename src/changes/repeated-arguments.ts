@@ -50,7 +50,7 @@ function isSame({ binding }: PendingChange, shown: Shown, [name, value]: readonl
   if (name === 'file' && typeof value === 'string' && typeof before === 'string')
     return path.normalize(value) === path.normalize(before) || Object.hasOwn(binding.files, value);
   if (name === 'run' && Array.isArray(value) && Array.isArray(before))
-    return isDeepStrictEqual(value.toSorted(), before.toSorted());
+    return isDeepStrictEqual(new Set(value), new Set(before));
   return isDeepStrictEqual(value, before);
 }
 
