@@ -66,9 +66,16 @@ export async function judgeHandOver(scope: HandOverScope, planned: PlannedFile):
   const { paths, remotes, hasRegistryPassword } = listHandOver(value);
   if (paths.length > 0 && file.relativePath.startsWith('~'))
     throw outside(file.relativePath, 'dstack takes its `~` for a home folder', scope.folders);
-  const judged = await Promise.all(paths.map((named) => judgePath(scope, planned, named)));
-  const files = judged.flatMap((one) => one.files ?? []);
-  assertSize(files, scope.maxUploadBytes);
+  if (paths.filter(({ kind }) => kind !== 'private-key').length > MAX_PATHS) throw tooManyPaths(file.relativePath);
+  const judged: JudgedPath[] = [];
+  const files: MeasuredFiles[] = [];
+  for (const named of paths) {
+    const one = await judgePath(scope, planned, named);
+    judged.push(one);
+    if (one.files !== undefined) files.push(one.files);
+    // One by one, so that no list of large folders is read to its end.
+    assertSize(files, scope.maxUploadBytes);
+  }
   const keys = judged.flatMap((one) => one.key ?? []);
   const confidential = await judgeCredentials(
     { ...scope, ...scope.cli, lists: scope.policy.handOver() },
@@ -108,6 +115,16 @@ export async function judgeHandOver(scope: HandOverScope, planned: PlannedFile):
     hashes: Object.assign({}, ...judged.map((one) => one.hashes), confidential.hashes),
   };
 }
+
+/** Each is walked and read: more would take longer than a call. */
+const MAX_PATHS = 100;
+
+const tooManyPaths = (file: string): ToolError =>
+  new ToolError(
+    'invalid-file',
+    `${file} names more than ${MAX_PATHS} paths in \`files\` and \`repos\`. Nothing was run or sent.`,
+    'Put the files into a folder, and name that.',
+  );
 
 interface JudgedPath {
   readonly files?: MeasuredFiles;

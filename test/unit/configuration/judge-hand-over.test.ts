@@ -358,6 +358,14 @@ test('a folder of the policy may be outside of the workspace, or is never read',
   ).toMatchObject({ code: 'policy' });
 });
 
+test('a long list of paths is refused before any is read, and a list of large folders at the first that is too much', async () => {
+  const many = await refusal(judge({ files: Array.from({ length: 101 }, () => at('outside/secret.txt')) }));
+  expect(many).toMatchObject({ code: 'invalid-file', message: expect.stringContaining('more than 100 paths') });
+  write('ws/sub/large.bin', 'x'.repeat(3000));
+  const error = await refusal(judge({ files: ['sub', at('outside/secret.txt')] }, { maxUploadBytes: 2048 }));
+  expect(error.message).toContain('large.bin');
+});
+
 test('more bytes than the limit are refused, and the error names the largest files', async () => {
   write('ws/sub/large.bin', 'x'.repeat(3000));
   const error = await refusal(judge({ files: ['sub'] }, { maxUploadBytes: 2048 }));
