@@ -27,6 +27,7 @@ export async function createTestHome(options: { url?: string; token?: string; at
   const made = await createHome({ home, url, token, project: 'main', binFolder: path.dirname(sandbox.cli) });
   await skipUpdateCheck(home);
   const stateDir = path.join(home, 'state');
+  const warm = process.env['DSTACK_TEST_WARM'];
   await cp(sandbox.preparedState, stateDir, { recursive: true });
   return {
     home,
@@ -40,6 +41,7 @@ export async function createTestHome(options: { url?: string; token?: string; at
       DSTACK_MCP_DIALOG: 'off',
       // A busy machine may need more time than the default.
       DSTACK_MCP_TIMEOUT: '100',
+      ...(warm === undefined ? {} : { DSTACK_MCP_WARM: warm }),
     },
     async write(name, configuration) {
       const text = typeof configuration === 'string' ? configuration : stringify(configuration);
