@@ -75,7 +75,7 @@ async function bundleServer(folder) {
     metafile: true,
     entryPoints: ['src/bin/main.ts'],
     outfile: script,
-    // The launcher runs the file as it is: a text that it had to put together would be in memory twice.
+    // The launcher runs the unchanged file: a text that it had to put together would be in memory twice.
     banner: { js: `(function (exports, require, module, __filename, __dirname) {${OWN_URL}` },
     footer: { js: '})' },
     plugins: [separateBundles],

@@ -6,7 +6,7 @@ import { Script } from 'node:vm';
 import { writePrivateFile } from '../safety/files/write-private-file.ts';
 
 export interface CodeCacheOptions {
-  /** The bundle, an absolute path: a function with the parameters that Node.js gives a CommonJS module. */
+  /** The bundle, an absolute path: a function with the parameters of a CommonJS module. */
   readonly file: string;
   /** Changes with each build: V8 itself only compares the length of the source. */
   readonly build: string;

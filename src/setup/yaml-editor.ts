@@ -37,7 +37,7 @@ export const yamlEditor: ConfigEditor = {
 /** Strings that YAML 1.1 reads as a boolean. Clients in Python do, and then refuse the whole file. */
 const BOOLEAN_IN_YAML_1_1 = /^(?:y|yes|n|no|on|off)$/i;
 
-/** Creates the node of an entry. Only its own strings are quoted: the other lines of the file stay as they are. */
+/** Creates the node of an entry. Only its own strings are quoted: the other lines of the file are left alone. */
 function createEntry(document: Document.Parsed, entry: unknown): Node {
   const node = document.createNode(entry);
   visit(node, {

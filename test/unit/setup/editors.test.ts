@@ -141,7 +141,7 @@ function caught(act: () => unknown): unknown {
   return undefined;
 }
 
-test("YAML 1.1, as clients in Python read it, has no boolean in an entry, and other servers' lines stay as they are", () => {
+test("YAML 1.1, as clients in Python read it, has no boolean in an entry, and other servers' lines are left alone", () => {
   const place = { section: ['servers'], name: 'dstack' };
   const entry = { command: 'node', env: { DSTACK_MCP_SANDBOX: 'on', DSTACK_MCP_DIALOG: 'off' } };
   const written = yamlEditor.set('mine: on\nservers:\n  files:\n    quiet: yes\n', place, entry);
