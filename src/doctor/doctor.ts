@@ -85,7 +85,7 @@ export async function checkSetup(sources: DoctorSources, client?: ClientCapabili
 async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorCheck; found: CheckedCli | undefined }> {
   try {
     const found = await sources.cli();
-    const { path, wrapper, tried, passedOver } = found.executable;
+    const { path, wrapper, notPython, tried, passedOver } = found.executable;
     const before = tried.slice(0, -1).filter((file) => !passedOver.includes(file));
     const searched = [
       ...(before.length === 0 ? [] : [`Not found at: ${before.join(', ')}`]),
@@ -96,7 +96,9 @@ async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorC
     ];
     const details = searched.length === 0 ? {} : { details: searched.join('; ') };
     const via = wrapper === undefined ? '' : `, to which ${wrapper.path} leads`;
-    return { check: { name: 'dstack', state: 'ok', found: `${found.version} at ${path}${via}`, ...details }, found };
+    const place = `${found.version} at ${path}${via}`;
+    if (notPython === undefined) return { check: { name: 'dstack', state: 'ok', found: place, ...details }, found };
+    return { check: { name: 'dstack', state: 'warning', ...withoutScript(place, notPython), ...details }, found };
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
     const [found = '', places] = error.message.split(/ (?=Searched: )/);
@@ -104,6 +106,11 @@ async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorC
     return { check: { name: 'dstack', state: 'error', found, fix: error.hint, ...details }, found: undefined };
   }
 }
+
+const withoutScript = (place: string, why: string): { found: string; fix: string } => ({
+  found: `${place}, which leads to no Python script: ${why}. What dstack reads and sends can't be checked, so no file is planned or applied, and calls take as long as the dstack command itself`,
+  fix: 'Set DSTACK_MCP_CLI to the dstack script in the environment where dstack is installed (`pyenv which dstack`, `asdf which dstack`, `mise which dstack`, or the path in the wrapper)',
+});
 
 async function checkCommands({ catalog, version }: CheckedCli): Promise<DoctorCheck> {
   const documented = (await catalog.commands()).length;
@@ -209,13 +216,6 @@ function checkWorker(sources: DoctorSources, cli: CheckedCli | undefined): Docto
   if (cli === undefined) return { name: 'warm worker', state: 'ok', found: 'not started' };
   const { kind, why, starts } = cli.worker();
   const found = `${kind}${why === undefined ? '' : `: ${why}`}; started ${plural(starts, 'time')}`;
-  if (cli.executable.notPython !== undefined)
-    return {
-      name: 'warm worker',
-      state: 'warning',
-      found: `${found}. Calls take as long as the dstack command itself, and what dstack sends is not checked`,
-      fix: 'Set DSTACK_MCP_CLI to the dstack script in the environment where dstack is installed (`pyenv which dstack`, `asdf which dstack`, `mise which dstack`, or the path in the wrapper)',
-    };
   if (kind !== 'given-up') return { name: 'warm worker', state: 'ok', found };
   return {
     name: 'warm worker',

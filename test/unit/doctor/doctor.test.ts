@@ -140,9 +140,9 @@ describe('a setup', () => {
     const why = `no Python script is known: /shims/dstack: ${notPython}`;
     const cli = cliOf('0.22.5', { executable, worker: () => ({ kind: 'off', why, starts: 0, ...COMMANDS }) });
     const checks = await checksOf(sourcesOf({ cli: async () => cli }));
-    expect(checks['warm worker']).toMatchObject({
+    expect(checks['dstack']).toMatchObject({
       state: 'warning',
-      found: expect.stringContaining(notPython),
+      found: expect.stringMatching(`^0.22.5 at /shims/dstack, .*${notPython}.* no file is planned`),
       fix: expect.stringMatching(/DSTACK_MCP_CLI.*pyenv which dstack/),
     });
   });
