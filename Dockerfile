@@ -1,6 +1,7 @@
-# The server with a dstack CLI. It needs the user's ~/.dstack and a folder with configurations:
+# The server with a dstack CLI. It needs the user's ~/.dstack and a folder with configurations; the volume keeps the audit log:
 #   docker build -t dstack-mcp .
-#   docker run -i --rm -v ~/.dstack:/home/node/.dstack -v "$PWD:/workspace" dstack-mcp
+#   docker run -i --rm -v ~/.dstack:/home/node/.dstack -v "$PWD:/workspace" -v dstack-mcp:/home/node/.local/state/dstack-mcp dstack-mcp
+# It runs as user 1000; for another one, add --user and -e HOME. A dstack server on the same computer needs --network host.
 FROM node:22-bookworm-slim AS build
 WORKDIR /build
 COPY . .
@@ -13,7 +14,7 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/* \
   && python3 -m venv /opt/dstack \
   && /opt/dstack/bin/pip install --no-cache-dir "dstack==$DSTACK_VERSION" \
-  && install -d -o node /workspace /home/node/.dstack
+  && install -d -o node /workspace /home/node/.dstack /home/node/.local /home/node/.local/state /home/node/.local/state/dstack-mcp
 COPY --from=build /build/dist /opt/dstack-mcp
 LABEL io.modelcontextprotocol.server.name="io.github.dstack-mcp/dstack-mcp"
 ENV DSTACK_MCP_CLI=/opt/dstack/bin/dstack DSTACK_MCP_WORKSPACE=/workspace
