@@ -169,11 +169,8 @@ export function readPolicyText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new PolicyBroken(
-      file,
-      `it can't be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'})`,
-      error,
-    );
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    throw new PolicyBroken(file, code === 'ENOENT' ? 'there is no such file' : `it can't be read (${code})`, error);
   }
 }
 

@@ -283,7 +283,7 @@ describe('a policy file', () => {
   });
 
   test.each([
-    ['is missing', undefined, /nope\.yml can't be used: it can't be read \(ENOENT\)\. Nothing was changed/],
+    ['is missing', undefined, /nope\.yml can't be used: there is no such file\. Nothing was changed/],
     ['is not valid', 'max_prise: 3\n', /nope\.yml can't be used: .*max_prise.* Nothing was changed/],
   ])('that %s is refused, and nothing is written', async (_what, text, message) => {
     if (text !== undefined) await writeFile(path.join(home, 'nope.yml'), text);
