@@ -171,6 +171,20 @@ def delay_task_removal():
     check.remove_dangling_tasks_from_instance = remove
 
 
+def accept_gateways():
+    """Lets gateways be created and deleted. None gets a machine: it fails as if the cloud had none left."""
+    from dstack._internal.core.backends.base.compute import ComputeWithGatewaySupport
+    from dstack._internal.core.backends.runpod.compute import RunpodCompute
+    from dstack._internal.core.errors import NoCapacityError
+
+    def create(*args, **kwargs):
+        raise NoCapacityError("the sandbox has no machines for gateways")
+
+    RunpodCompute.create_gateway = RunpodCompute.create_gateway_replica = create
+    # dstack derives from this which backends have gateways (core/backends/features.py).
+    ComputeWithGatewaySupport.register(RunpodCompute)
+
+
 def set_catalog_url():
     """Points to the single price archive that dstack before 0.21 downloads."""
     from gpuhunt._internal import catalog
@@ -193,6 +207,8 @@ if __name__ == "__main__":
     set_catalog_url()
     track_computes()
     if os.environ.get("DSTACK_SANDBOX_SPEED") == "fast":
+        # First: it must be known when the rest of the server is imported.
+        accept_gateways()
         shorten_intervals()
     from dstack._internal.cli.main import main
 

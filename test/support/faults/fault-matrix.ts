@@ -1,6 +1,6 @@
 import type { Fault } from '../faulty-server.ts';
 import { task } from '../test-home.ts';
-import { countRuns, countVolumes, hasNodes, hasPriority, isDeleted, isStopped, runsOf } from './server-truth.ts';
+import { countRuns, countResources, hasNodes, hasPriority, isDeleted, isStopped, runsOf } from './server-truth.ts';
 
 // The matrix: a change, the moment of a fault in it, and the fault. From these follows what must be true afterwards of dstack's
 // server, the outcome, the audit log, the processes and the files.
@@ -44,6 +44,15 @@ const volume = (name: string): Configuration => ({
   size: '100GB',
 });
 
+// The sandbox has no machine for it, so it fails. It must not become the gateway of other tests' services.
+const gateway = (name: string): Configuration => ({
+  type: 'gateway',
+  name,
+  backend: 'runpod',
+  region: 'EU-RO-1',
+  default: false,
+});
+
 const ended = (name: string): Configuration => task(name, { commands: [`echo ${name}`] });
 
 const APPLY_RUN = /\/runs\/apply$/;
@@ -72,7 +81,13 @@ export const CHANGES: readonly FaultyChange[] = [
     what: 'create a volume',
     file: volume,
     request: /\/volumes\/create$/,
-    made: (name) => countVolumes(name),
+    made: (name) => countResources('volumes', name),
+  },
+  {
+    what: 'create a gateway',
+    file: gateway,
+    request: /\/gateways\/apply$/,
+    made: (name) => countResources('gateways', name),
   },
   {
     what: 'update a task',
@@ -116,6 +131,13 @@ export const CHANGES: readonly FaultyChange[] = [
     preview: (name) => ['delete', { type: 'volume', name }],
     request: /\/volumes\/delete$/,
     made: (name) => isDeleted('volumes', name),
+  },
+  {
+    what: 'delete a gateway',
+    before: gateway,
+    preview: (name) => ['delete', { type: 'gateway', name }],
+    request: /\/gateways\/delete$/,
+    made: (name) => isDeleted('gateways', name),
   },
   {
     what: 'delete a run',

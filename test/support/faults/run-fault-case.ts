@@ -104,24 +104,40 @@ const summaryOf = (facts: Facts | undefined): string => {
   return typeof summary === 'string' ? summary : '';
 };
 
+/** How long dstack's server may refuse to plan something, for example because it is busy with it. */
+const PREPARE_MS = 120_000;
+
 /** Makes what has to exist, and previews the change. Returns its token. */
 async function prepare({ one: { change }, name, home }: Stage, session: Session): Promise<unknown> {
   const file = `${name}.dstack.yml`;
-  const plan = async (): Promise<unknown> => (await session.call('plan', { file }).facts)?.['token'];
+  const plan = (): Promise<Facts | undefined> => session.call('plan', { file }).facts;
   if (change.before !== undefined) {
     const configuration = change.before(name);
     await home.write(file, configuration);
-    await until(
-      async () => session.call('apply', { token: await plan() }).facts,
+    await persist(
+      async () => session.call('apply', { token: (await plan())?.['token'] }).facts,
       (facts) => facts?.['outcome'] === 'done',
     );
     await until(() => isReady(configuration, name), Boolean);
   }
   if (change.file !== undefined) await home.write(file, change.file(name));
-  if (change.preview === undefined) return until(plan, (token) => token !== undefined);
-  const [tool, input] = change.preview(name);
-  const preview = async (): Promise<unknown> => (await session.call(tool, input).facts)?.['token'];
-  return until(preview, (token) => token !== undefined);
+  const [tool, input] = change.preview?.(name) ?? (['plan', { file }] as const);
+  const previewed = await persist(
+    () => session.call(tool, input).facts,
+    (facts) => facts?.['token'] !== undefined,
+  );
+  return previewed?.['token'];
+}
+
+/** Repeats a call until its facts match. @throws Error with what the last call said */
+async function persist(
+  call: () => Promise<Facts | undefined>,
+  isWanted: (facts: Facts | undefined) => boolean,
+): Promise<Facts | undefined> {
+  const since = performance.now();
+  const facts = await until(call, (found) => isWanted(found) || performance.now() - since > PREPARE_MS);
+  if (isWanted(facts)) return facts;
+  throw new Error(`this case can't be prepared: ${summaryOf(facts)}`);
 }
 
 type Facts = Readonly<Record<string, unknown>>;

@@ -56,7 +56,9 @@ const resources = z.array(
   }),
 );
 
-const find = async (kind: 'fleets' | 'volumes', name: string): Promise<z.output<typeof resources>> =>
+type Kind = 'fleets' | 'volumes' | 'gateways';
+
+const find = async (kind: Kind, name: string): Promise<z.output<typeof resources>> =>
   resources.parse(await ask(`/api/project/main/${kind}/list`)).filter((one) => one.name === name);
 
 const nodesRange = z.looseObject({ max: z.number() });
@@ -66,9 +68,9 @@ export const hasNodes = async (name: string, max: number): Promise<number> =>
   (await find('fleets', name)).filter(({ spec }) => nodesRange.safeParse(spec?.configuration.nodes).data?.max === max)
     .length;
 
-export const countVolumes = async (name: string): Promise<number> => (await find('volumes', name)).length;
+export const countResources = async (kind: Kind, name: string): Promise<number> => (await find(kind, name)).length;
 
-export async function isDeleted(kind: 'runs' | 'fleets' | 'volumes', name: string): Promise<number> {
+export async function isDeleted(kind: 'runs' | Kind, name: string): Promise<number> {
   if (kind === 'runs') return isRunGone(name);
   const left = await find(kind, name);
   return left.some(({ status }) => kind !== 'fleets' || status !== 'terminating') ? 0 : 1;
@@ -88,6 +90,8 @@ const isRunGone = (name: string): Promise<number> =>
 export async function isReady(configuration: Readonly<Record<string, unknown>>, name: string): Promise<boolean> {
   if (configuration['type'] === 'volume')
     return (await find('volumes', name)).some(({ status }) => status === 'active');
+  if (configuration['type'] === 'gateway')
+    return (await find('gateways', name)).some(({ status }) => status === 'failed');
   if (configuration['type'] === 'fleet') return true;
   const commands = configuration['commands'];
   const isEndless = Array.isArray(commands) && commands.includes('sleep infinity');
@@ -96,7 +100,7 @@ export async function isReady(configuration: Readonly<Record<string, unknown>>, 
 
 /** Deletes what a case left, as far as dstack allows it. Runs are stopped elsewhere. */
 export async function removeLeftovers(name: string): Promise<void> {
-  for (const kind of ['fleets', 'volumes'] as const) {
+  for (const kind of ['fleets', 'volumes', 'gateways'] as const) {
     if ((await find(kind, name)).length > 0)
       await ask(`/api/project/main/${kind}/delete`, { names: [name] }).catch(() => undefined);
   }
