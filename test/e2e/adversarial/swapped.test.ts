@@ -84,7 +84,7 @@ test('an executable that leads to no Python script is never started on a file, w
     ['delete', { file: 'wrapped.dstack.yml' }],
   ] as const) {
     const { facts, text } = await client.call(tool, input);
-    expect(facts, text).toMatchObject({ outcome: 'refused', code: 'cli-not-understood' });
+    expect(facts, text).toMatchObject({ outcome: 'failed', code: 'cli-not-understood' });
     expect(text).toMatch(/isn't a Python script.*[^]*doctor.*DSTACK_MCP_CLI/);
   }
   expect(await readFile(file, 'utf8')).toContain(name);

@@ -1,5 +1,8 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { ApplyRequest, ChangeRequest } from '../../../src/core/change.ts';
+import { readDstackConfig } from '../../../src/dstack/client/read-dstack-config.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import type { Dialog } from '../../../src/safety/dialog/dialog.ts';
 import { FILES, configOf, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
@@ -224,6 +227,26 @@ test('a rejection ends the token, and nothing is run', async () => {
   expect(await refusal(changes.redeem(token, answered))).toMatchObject({ code: 'person-declined' });
   expect(changes.ran).toHaveLength(1);
   expect(events(changes)).toEqual(['asked', 'refused']);
+});
+
+test("the dialog names the server that dstack's own variables name, not that of the file", async () => {
+  const messages: string[] = [];
+  const dialog: Dialog = {
+    availability: () => ({ kind: 'available', tool: 'zenity' }),
+    ask: async ({ message }) => {
+      messages.push(message);
+      return { kind: 'declined' };
+    },
+  };
+  const changes = readyToApply({ dialog });
+  const dstackFolder = path.join(changes.home, '.dstack');
+  mkdirSync(dstackFolder);
+  writeFileSync(path.join(dstackFolder, 'config.yml'), 'projects: [{name: lab, url: http://other:1, default: true}]\n');
+  const variables = { DSTACK_SERVER_URL: 'http://127.0.0.1:4000', DSTACK_TOKEN: 'x' };
+  changes.world.config = await readDstackConfig(variables, changes.home);
+  const token = await changes.mint(APPLY);
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'person-declined' });
+  expect(messages).toEqual([expect.stringContaining('Project: lab on http://127.0.0.1:4000\n')]);
 });
 
 test('while a dialog is open the call says that it waits, and a later one makes the change', async () => {
