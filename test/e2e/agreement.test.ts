@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
-import { describe, expect, inject, test } from 'vitest';
+import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { agreeing, connect } from '../support/connect.ts';
 import type { Answer, PersonAnswer } from '../support/connect.ts';
 import { startFaultyServer } from '../support/faulty-server.ts';
@@ -215,5 +216,21 @@ describe("the server that dstack's own variables name is named", () => {
   test('in the card', async () => {
     const { planned, url } = await setUpTwoServers({ env: {}, showsCards: true });
     expect(planned.card).toMatchObject({ summary: { project: 'main', server: url } });
+  });
+
+  // A program of the system would be used first.
+  test.skipIf(existsSync('/usr/bin/zenity'))('in the dialog', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-dialog-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const asked = path.join(folder, 'asked');
+    await writeFile(path.join(folder, 'zenity'), `#!/bin/sh\nprintf '%s\\n' "$@" > '${asked}'\nexit 1\n`, {
+      mode: 0o755,
+    });
+    const { client, planned, place } = await setUpTwoServers({
+      env: { DSTACK_MCP_DIALOG: 'auto', DISPLAY: ':77', PATH: `${folder}:${process.env['PATH'] ?? ''}` },
+    });
+    const declined = await client.call('apply', { token: planned.facts['token'] });
+    expect(declined.facts['code'], declined.text).toBe('person-declined');
+    expect(await readFile(asked, 'utf8')).toContain(place);
   });
 });

@@ -85,7 +85,8 @@ function run({ file, args, stdin, env, signal, timeoutMs }: RunOptions): Promise
       shell: false,
       windowsHide: true,
       signal,
-      timeout: timeoutMs,
+      // What is left of a token's time isn't a whole number, and Node refuses any other.
+      timeout: Math.ceil(timeoutMs),
     });
     const output = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const) {

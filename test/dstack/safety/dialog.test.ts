@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,6 +21,16 @@ test('a disabled dialog is unavailable and says why', async () => {
   expect(await dialog.ask({ message: 'x', field: 'approve', timeoutMs: 1_000 }, signal())).toMatchObject({
     kind: 'unavailable',
   });
+});
+
+test('a program is started with whatever time is left, and its end is the answer', async () => {
+  const file = path.join(folder, 'zenity');
+  writeFileSync(file, `#!/bin/sh\nprintf '%s\\n' "$@" > '${folder}/asked'\nexit 1\n`, { mode: 0o755 });
+  const search = () => ({ kind: 'available' as const, tool: 'zenity' as const, file });
+  const dialog = createDialog({ setting: 'auto', env: {}, search });
+  const question = { message: 'Create it?', field: 'approve' as const, timeoutMs: 599_999.123 };
+  expect(await dialog.ask(question, signal())).toEqual({ kind: 'declined' });
+  expect(readFileSync(path.join(folder, 'asked'), 'utf8')).toContain('--text=Create it?\n');
 });
 
 const missing = ['zenity', 'xdotool', 'Xvfb'].filter((program) => {
