@@ -8,11 +8,38 @@ import type { PlanScope } from './planned-change.ts';
 
 /** Replaces dstack's refusal of an invalid file by all of its problems, each with its line and fix. Returns any other refusal unchanged. */
 export async function explainInvalidFile(
-  { dstack, envFiles }: Pick<PlanScope, 'dstack' | 'envFiles'>,
+  scope: Scope,
   file: ConfigurationFile,
   failed: CommandFailed,
 ): Promise<CommandFailed> {
   if (failed.report.facts['code'] !== 'invalid-file') return failed;
+  const found = await findProblems(scope, file);
+  if (found === undefined) return failed;
+  return new CommandFailed({
+    ...failed.report,
+    ...found,
+    summary: `${found.summary}. Nothing was planned.`,
+    facts: { ...failed.report.facts, ...found.facts },
+  });
+}
+
+/** Explains the same way why an unchanged file isn't planned again. Returns any other error unchanged. */
+export async function explainRefusedRetry(scope: Scope, file: ConfigurationFile, refusal: unknown): Promise<unknown> {
+  if (!(refusal instanceof ToolError) || refusal.code !== 'retry-refused') return refusal;
+  const found = await findProblems(scope, file);
+  if (found === undefined) return refusal;
+  return new CommandFailed({
+    ...found,
+    outcome: 'refused',
+    summary: `${found.summary}, as in the last plan: the file is unchanged. It was not planned again.`,
+    facts: { code: refusal.code, ...found.facts },
+  });
+}
+
+type Scope = Pick<PlanScope, 'dstack' | 'envFiles'>;
+
+/** Returns the problems of a file as a part of a report; undefined if dstack's parser finds none, or can't be asked. */
+async function findProblems({ dstack, envFiles }: Scope, file: ConfigurationFile) {
   const { relativePath: shownPath, sha256: hash, folder } = file;
   const sources = { envFiles, cli: () => dstack.cli() };
   const request = { text: decodeText(file.bytes, shownPath), shownPath, folder };
@@ -21,13 +48,12 @@ export async function explainInvalidFile(
     if (error instanceof ToolError) return undefined;
     throw error;
   });
-  if (checked === undefined || checked.verdict === 'valid') return failed;
+  if (checked === undefined || checked.verdict === 'valid') return undefined;
   const { verdict, problems, omitted, transcript } = checked;
-  return new CommandFailed({
-    ...failed.report,
-    summary: `${shownPath} is ${verdict}: ${plural(problems.length + omitted, 'problem')}. Nothing was planned.`,
+  return {
+    summary: `${shownPath} is ${verdict}: ${plural(problems.length + omitted, 'problem')}`,
     printed: [{ transcript }],
-    facts: { ...failed.report.facts, hash },
+    facts: { hash },
     next: 'Fix all of them in one call of write_config with `edits` and this hash as `expected_hash`, then plan again.',
-  });
+  };
 }

@@ -41,7 +41,7 @@ import type { ApplyAction, ApplyPlan } from './apply-plan.ts';
 import { bindChange } from './bind-change.ts';
 import { boundCost } from './bound-cost.ts';
 import { enforcePriceCaps } from './enforce-price-caps.ts';
-import { explainInvalidFile } from './explain-invalid-file.ts';
+import { explainInvalidFile, explainRefusedRetry } from './explain-invalid-file.ts';
 import { cannotVerify, settle, withReasons } from './settle-plan.ts';
 import { requestsToApply } from './expected-requests.ts';
 import type { Effect } from './judge-effect.ts';
@@ -68,7 +68,11 @@ export async function prepareApply(
     recordSent: () => recordSent(scope, local),
     async plan() {
       await recordSent(scope, local);
-      const { transcript, failure } = await dstack.tryRead(command, { ...options, answer: 'n' });
+      const { transcript, failure } = await dstack
+        .tryRead(command, { ...options, answer: 'n' })
+        .catch(async (error: unknown) => {
+          throw await explainRefusedRetry(scope, local.file, error);
+        });
       if (keptCredential(local, transcript)) return planAgreement(local);
       if (failure !== undefined) throw await explainFailure(scope, local, { transcript, failure });
       const planned = { ...local, transcript, plan: readPlan(transcript, local.head.value) };

@@ -170,6 +170,31 @@ test('a plan without a name that has just failed for good is not tried again und
   expect(await refusal(changes.preview(apply('unnamed.dstack.yml')))).toMatchObject({ code: 'retry-refused' });
 });
 
+test('an unchanged invalid file is not planned again, and its problems are repeated', async () => {
+  const changes = plannedAs('error-typo');
+  const invalid = { type: 'object', properties: { type: { enum: ['task'] }, commands: {} } };
+  changes.world.schemas = { version: '0.22.5', configuration: { oneOf: [invalid] }, profiles: {} };
+  changes.world.verdict = {
+    verdict: 'invalid',
+    text: 'Extra inputs are not permitted',
+    problems: [{ path: ['task', 'comands'], message: 'Extra inputs are not permitted', kind: 'extra_forbidden' }],
+  };
+  changes.write('task.dstack.yml', 'type: task\ncomands: [echo]\n');
+  const report = async (): Promise<unknown> =>
+    changes.preview(apply('task.dstack.yml')).catch((error: unknown) => error instanceof CommandFailed && error.report);
+  const next = expect.stringMatching(/^Fix all of them in one call of write_config with `edits` and this hash/);
+  expect(await report()).toMatchObject({ outcome: 'blocked', facts: { code: 'invalid-file' }, next });
+  expect(await report()).toMatchObject({
+    outcome: 'refused',
+    summary:
+      'task.dstack.yml is invalid: 1 problem, as in the last plan: the file is unchanged. It was not planned again.',
+    facts: { code: 'retry-refused', hash: expect.any(String) },
+    printed: [{ transcript: { stdout: expect.stringContaining('task.dstack.yml:2:1: error in comands') } }],
+    next,
+  });
+  expect(changes.ran).toHaveLength(1);
+});
+
 test('where nothing differs there is nothing to apply, and no token', async () => {
   const report = await plannedAs('plan-task-none').preview(apply('task.dstack.yml'));
   expect(report).toMatchObject({
