@@ -33,6 +33,7 @@ import { createRetryGuard } from './dstack/client/retry-guard.ts';
 import type { RetryGuard } from './dstack/client/retry-guard.ts';
 import { fenceUntrusted } from './render/untrusted.ts';
 import { createWorkspace } from './safety/files/workspace.ts';
+import type { CreatedFiles } from './configuration/write-configuration.ts';
 import type { Workspace } from './safety/files/workspace.ts';
 import { projectFolder } from './settings/settings.ts';
 import type { Settings } from './settings/settings.ts';
@@ -48,6 +49,7 @@ export interface App {
   /** Makes the client's roots the workspace. */
   useRoots(folders: readonly string[]): void;
   readonly envFiles: EnvFiles;
+  readonly createdFiles: CreatedFiles;
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly audit: AuditSink;
   /** The remembered consents to send something with plans. */
@@ -165,6 +167,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
         workspace.use([...new Set(folders.map((folder) => projectFolder(path.resolve(folder), home)))]);
     },
     envFiles,
+    createdFiles: new Map(),
     retryGuard: createRetryGuard(),
     filters: { redact: redactor.redact, fence: fenceUntrusted },
     now: () => performance.now(),

@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { awaitedState, project, resourceName } from '../src/core/fields.ts';
-import { WHOLE_CHARS } from '../src/core/report.ts';
+import { awaitedState, project, runNames } from '../src/core/fields.ts';
+import { reportSeveral, WHOLE_CHARS } from '../src/core/report.ts';
 import type { Report } from '../src/core/report.ts';
 import { describeResource, describeResourceStatus } from '../src/dstack/output/describe-resource.ts';
 import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
@@ -9,7 +9,7 @@ import type { ToolContext } from '../src/tool/tool-context.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 const input = z.strictObject({
-  name: resourceName,
+  name: runNames,
   type: z.enum(['run', 'volume', 'gateway']).optional(),
   wait_for: awaitedState.describe('ready: a service answers'),
   replica: z.int().min(0).optional(),
@@ -30,20 +30,24 @@ export const get = defineTool({
   name: 'get',
   title: 'Get a run',
   description:
-    "Show one run or job in detail: status, why it failed or isn't running, cost so far, service URL. Can wait until it is running or finished.",
+    "Show runs or jobs in detail: status, why it failed or isn't running, cost so far, service URL. Can wait until it is running or finished.",
   effect: 'read',
   card: 'run',
   input,
   facts,
-  run: ({ type = 'run', ...request }, context) =>
-    type === 'run'
-      ? context.runs.report({ ...request, wanted: request.wait_for })
-      : getResource(type, request, context),
+  async run({ type = 'run', name: names, ...request }, context) {
+    const report = (name: string) =>
+      type === 'run'
+        ? context.runs.report({ ...request, name, wanted: request.wait_for })
+        : getResource(type, { ...request, name }, context);
+    const [name = '', ...others] = new Set(names);
+    return others.length === 0 ? report(name) : reportSeveral([name, ...others], report);
+  },
 });
 
 async function getResource(
   type: 'volume' | 'gateway',
-  { name, full, project: of }: Omit<Input, 'type'>,
+  { name, full, project: of }: Pick<Input, 'full' | 'project'> & { readonly name: string },
   { dstack }: ToolContext,
 ): Promise<Report<z.output<typeof facts>>> {
   const transcript = await dstack.read({

@@ -4,21 +4,24 @@ import { defineTool } from '../src/tool/tool.ts';
 
 export const help = defineTool({
   name: 'help',
-  title: 'Show command help',
-  description: "Show the dstack CLI's --help for any command, verbatim. Use it before passing `flags` to another tool.",
+  title: 'Show help',
+  description:
+    "Show the dstack CLI's --help for a command, a flag (`apply --spot`) or a word, verbatim. Use it before passing `flags`.",
   effect: 'read',
   input: z.strictObject({
     command: z.string().max(100).optional(),
-    type: z.string().max(40).optional().describe('For apply: task, fleet…'),
+    type: z.string().max(40).optional().describe('For apply: task'),
   }),
   facts: z.object({ command: z.string() }),
   async run(input, { dstack }) {
-    const page = await dstack.helpPage(input.command ?? '', input.type);
+    const { command: asked = '', type } = input;
+    const { transcript, isPage } = await dstack.help(asked, type);
+    const { command } = transcript;
     return {
       outcome: 'done',
-      summary: `Help for \`${page.transcript.command}\`.`,
-      printed: [{ transcript: page.transcript, maxChars: WHOLE_CHARS }],
-      facts: { command: page.transcript.command },
+      summary: isPage ? `Help for \`${command}\`.` : `What \`${command}\` says about \`${asked}\`.`,
+      printed: [isPage ? { transcript, maxChars: WHOLE_CHARS } : { transcript, rest: 'name the command, too' }],
+      facts: { command },
     };
   },
 });

@@ -1,10 +1,11 @@
 import * as z from 'zod';
-import { project, resourceName } from '../src/core/fields.ts';
+import { project, runNames } from '../src/core/fields.ts';
 import { chooseJob } from '../src/dstack/output/choose-job.ts';
 import type { WantedJob } from '../src/dstack/output/choose-job.ts';
 import { adviseOnLog, describeLog } from '../src/dstack/output/describe-log.ts';
 import { checkCursor, describeLogPage } from '../src/dstack/output/page-log.ts';
-import { WHOLE_CHARS } from '../src/core/report.ts';
+import { refuse, reportSeveral, WHOLE_CHARS } from '../src/core/report.ts';
+import type { Report } from '../src/core/report.ts';
 import type { ToolContext } from '../src/tool/tool-context.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
@@ -13,7 +14,7 @@ const PAGE_BYTES = 6_000;
 const ASKED_PAGE_BYTES = 20_000;
 
 const input = z.strictObject({
-  run: resourceName,
+  run: runNames,
   lines: z.int().min(1).max(2000).optional(),
   since: z.string().max(40).optional().describe('10s, 5m, 1d or RFC 3339'),
   replica: z.int().min(0).optional(),
@@ -24,62 +25,75 @@ const input = z.strictObject({
   cursor: z.string().max(400).optional().describe('`older` or `newer` of another page'),
   project,
 });
-type Input = z.output<typeof input>;
+/** One run's log. */
+type Input = Omit<z.output<typeof input>, 'run'> & { readonly run: string };
+
+const facts = z.object({
+  replica: z.number(),
+  job: z.number(),
+  firstLine: z.number(),
+  lastLine: z.number(),
+  totalLines: z.number(),
+  totalBytes: z.number(),
+  matches: z.number(),
+  older: z.string().describe('Cursor of the previous page'),
+  newer: z.string().describe('Cursor of the next page'),
+});
 
 export const logs = defineTool({
   name: 'logs',
   title: 'Read logs',
   description:
-    'Read the logs (output) of a run or job: the last lines by default, pages by cursor, lines containing a text, or why it failed (diagnose).',
+    'Read the logs (output) of a run or job: the last lines by default, lines containing a text, or why it failed (diagnose).',
   effect: 'read',
   input,
-  facts: z.object({
-    replica: z.number(),
-    job: z.number(),
-    firstLine: z.number(),
-    lastLine: z.number(),
-    totalLines: z.number(),
-    totalBytes: z.number(),
-    matches: z.number(),
-    older: z.string().describe('Cursor of the previous page'),
-    newer: z.string().describe('Cursor of the next page'),
-  }),
-  async run(request, { dstack, runs }) {
-    // Before the run is looked up, so that a refused request runs nothing.
-    await dstack.check(commandOf(request, request));
-    checkCursor(request.cursor);
-    const run = await runs.look({ name: request.run, project: request.project });
-    const shown = run === undefined ? undefined : chooseJob(run.name, run.jobs, request);
-    const { transcript, page, isWhole } = await readPage(
-      request,
-      (run?.jobs.length ?? 0) > 1 ? (shown ?? request) : request,
-      dstack,
-    );
-    return {
-      outcome: 'done',
-      summary: describeLogPage(page),
-      details: describeLog({ run, shown, isWhole, isEmpty: page.total.lines === 0 }),
-      printed: [
-        {
-          transcript: { ...transcript, stdout: page.text, omittedBytes: 0 },
-          untrusted: true,
-          keep: 'end',
-          maxChars: WHOLE_CHARS,
-        },
-      ],
-      facts: {
-        ...(shown === undefined ? {} : { replica: shown.replica, job: shown.job }),
-        ...(page.shown === undefined ? {} : { firstLine: page.shown.first, lastLine: page.shown.last }),
-        totalLines: page.total.lines,
-        totalBytes: page.total.bytes,
-        ...(page.matches === undefined ? {} : { matches: page.matches }),
-        ...(page.older === undefined ? {} : { older: page.older }),
-        ...(page.newer === undefined ? {} : { newer: page.newer }),
-      },
-      ...(page.shown === undefined ? { next: adviseOnLog(run, request) } : {}),
-    };
+  facts,
+  async run({ run: names, ...request }, context) {
+    const [run = '', ...others] = new Set(names);
+    if (others.length === 0) return readLog({ ...request, run }, context);
+    if (request.cursor !== undefined) refuse('A cursor belongs to the log of one run.', 'Pass that `run` alone.');
+    return reportSeveral([run, ...others], (name) => readLog({ ...request, run: name }, context));
   },
 });
+
+async function readLog(
+  request: Input,
+  { dstack, runs }: Pick<ToolContext, 'dstack' | 'runs'>,
+): Promise<Report<z.output<typeof facts>>> {
+  // Before the run is looked up, so that a refused request runs nothing.
+  await dstack.check(commandOf(request, request));
+  checkCursor(request.cursor);
+  const run = await runs.look({ name: request.run, project: request.project });
+  const shown = run === undefined ? undefined : chooseJob(run.name, run.jobs, request);
+  const { transcript, page, isWhole } = await readPage(
+    request,
+    (run?.jobs.length ?? 0) > 1 ? (shown ?? request) : request,
+    dstack,
+  );
+  return {
+    outcome: 'done',
+    summary: describeLogPage(page),
+    details: describeLog({ run, shown, isWhole, isEmpty: page.total.lines === 0 }),
+    printed: [
+      {
+        transcript: { ...transcript, stdout: page.text, omittedBytes: 0 },
+        untrusted: true,
+        keep: 'end',
+        maxChars: WHOLE_CHARS,
+      },
+    ],
+    facts: {
+      ...(shown === undefined ? {} : { replica: shown.replica, job: shown.job }),
+      ...(page.shown === undefined ? {} : { firstLine: page.shown.first, lastLine: page.shown.last }),
+      totalLines: page.total.lines,
+      totalBytes: page.total.bytes,
+      ...(page.matches === undefined ? {} : { matches: page.matches }),
+      ...(page.older === undefined ? {} : { older: page.older }),
+      ...(page.newer === undefined ? {} : { newer: page.newer }),
+    },
+    ...(page.shown === undefined ? { next: adviseOnLog(run, request) } : {}),
+  };
+}
 
 const commandOf = ({ run, project: of, since, diagnose }: Input, { replica, job }: WantedJob) => ({
   command: 'logs',

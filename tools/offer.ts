@@ -36,7 +36,7 @@ export const offer = defineTool({
       .min(1)
       .max(4)
       .optional()
-      .describe('Must include "gpu"'),
+      .describe('With gpu'),
     backend: z.array(z.string().max(100)).max(20).optional(),
     region: z.array(z.string().max(100)).max(20).optional(),
     max_offers: z.int().min(1).max(500).optional(),

@@ -15,7 +15,7 @@ export const plan = defineTool({
     ...choices,
     max_duration: z.string().max(20).optional(),
     project,
-    flags: extraFlags.describe('{"--spot":true}; see help'),
+    flags: extraFlags.describe('See help'),
   }),
   facts: changeFacts,
   run: (input, { changes }) =>

@@ -6,7 +6,7 @@ import { defineTool } from '../src/tool/tool.ts';
 
 export const stop = defineTool({
   name: 'stop',
-  title: 'Preview stopping runs',
+  title: 'Preview a stop',
   description:
     'Stop, cancel, kill or terminate runs or jobs: previews it and returns one token for apply. `abort` skips the graceful shutdown.',
   effect: 'read',

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { configurationFile } from '../src/core/fields.ts';
+import { refuse } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 /** Any YAML value. The schema lists its types because some hosts drop a tool, or all tools, if a property has no type. */
@@ -10,9 +11,11 @@ const anyValue = z.unknown().meta({
   ],
 });
 
+const UNRECORDED = " Its last audit log entry couldn't be written.";
+
 export const writeConfig = defineTool({
   name: 'write_config',
-  title: 'Write a configuration',
+  title: 'Write a file',
   description:
     'Write, create or edit a YAML configuration file (*.dstack.yml): its whole text, or edits that keep comments. Writes only what dstack finds valid.',
   effect: 'change',
@@ -31,6 +34,7 @@ export const writeConfig = defineTool({
       .max(100)
       .optional()
       .describe('{path:"resources.gpu", value}; neither value nor rename removes it'),
+    undo: z.boolean().optional(),
     expected_hash: z.string().max(64).optional().describe('From config, for an existing file'),
   }),
   facts: z.object({
@@ -39,7 +43,18 @@ export const writeConfig = defineTool({
     undo: z.looseObject({ how: z.string() }),
   }),
   async run(input, { config }) {
-    const { file, text, edits, expected_hash: expectedHash } = input;
+    const { file, text, edits, undo: isUndo = false, expected_hash: expectedHash } = input;
+    if (isUndo) {
+      if (text !== undefined || edits !== undefined)
+        refuse('`undo` deletes a file that write_config created.', 'Pass it without `text` and `edits`.');
+      const { unrecorded } = await config.deleteCreated({ file, expectedHash });
+      return {
+        outcome: 'done',
+        summary: `${file}, which write_config had created, was deleted.${unrecorded ? UNRECORDED : ''}`,
+        printed: [],
+        facts: {},
+      };
+    }
     const written = await config.write({ file, text, edits, expectedHash });
     const { kind, checked, diff, hash, previous } = written;
     const show = (command: string, stdout: string) => ({ transcript: { ...checked.transcript, command, stdout } });
@@ -66,7 +81,10 @@ export const writeConfig = defineTool({
       return { outcome: 'nothing-to-do', summary: `${file} is unchanged.`, printed: [], facts: { hash } };
     const undo =
       previous === undefined
-        ? { how: `Delete the new file ${file}.` }
+        ? {
+            how: 'write_config with `undo` and this hash as expected_hash deletes it',
+            call: { file, undo: true, expected_hash: hash },
+          }
         : !written.isRepeatable
           ? {
               how: "The previous text is long, or has secrets or hidden characters, so it isn't repeated here: undo the change with `edits`.",
@@ -75,7 +93,7 @@ export const writeConfig = defineTool({
               how: 'write_config with the previous text, and this hash as expected_hash',
               call: { file, text: previous.text, expected_hash: hash },
             };
-    const unrecorded = written.unrecorded ? " Its last audit log entry couldn't be written." : '';
+    const unrecorded = written.unrecorded ? UNRECORDED : '';
     return {
       outcome: 'done',
       summary: `${file} was ${previous === undefined ? 'created' : 'changed'}, and dstack's parser finds it valid. Nothing was applied.${unrecorded}`,

@@ -17,8 +17,8 @@ import { describe, formatSchema, typesOf } from './reference.ts';
 import { requireIndex } from './schema-index.ts';
 import type { SchemaIndex } from './schema-index.ts';
 import { STARTER_FILES } from './starter-files.ts';
-import { writeConfiguration } from './write-configuration.ts';
-import type { WriteRequest, WriteResult } from './write-configuration.ts';
+import { deleteCreated, writeConfiguration } from './write-configuration.ts';
+import type { CreatedFiles, WriteRequest, WriteResult } from './write-configuration.ts';
 
 /** The content of a configuration file. */
 export interface ReadFile {
@@ -48,6 +48,7 @@ export interface ConfigurationSources {
   readonly workspace: Workspace;
   readonly envFiles: EnvFiles;
   readonly audit: AuditSink;
+  readonly createdFiles: CreatedFiles;
   cli(): Promise<Pick<Cli, 'introspection' | 'env' | 'isPython'>>;
 }
 
@@ -140,9 +141,14 @@ export class ConfigurationService {
 
   /** Writes a configuration if dstack's parser finds it valid. */
   write(request: WriteRequest): Promise<WriteResult> {
-    const { workspace, audit } = this.#sources;
-    const sources = { workspace, audit, check: this.check.bind(this), reader: () => this.#sources.cli() };
+    const { workspace, audit, createdFiles } = this.#sources;
+    const sources = { workspace, audit, createdFiles, check: this.check.bind(this), reader: () => this.#sources.cli() };
     return writeConfiguration(sources, request);
+  }
+
+  /** Deletes a file that this server has created, if it is unchanged. */
+  deleteCreated(request: Pick<WriteRequest, 'file' | 'expectedHash'>): Promise<Pick<WriteResult, 'unrecorded'>> {
+    return deleteCreated(this.#sources, request);
   }
 
   async #index(): Promise<SchemaIndex> {

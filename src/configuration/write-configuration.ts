@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { sha256 } from '../core/sha256.ts';
 import { MASK } from '../render/mask-places.ts';
 import { cleanText } from '../render/untrusted.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
-import { replaceFile } from '../safety/files/replace-file.ts';
+import { asToolError, replaceFile } from '../safety/files/replace-file.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { CheckConfiguration, CheckResult } from './check-configuration.ts';
 import { diffTexts, editText } from './edit-text.ts';
@@ -38,16 +39,20 @@ export interface WriteResult {
   readonly unrecorded: boolean;
 }
 
+/** The files that this server has created, by their path, with the SHA-256 of what it wrote last. */
+export type CreatedFiles = Map<string, string>;
+
 export interface WriteSources {
   readonly workspace: Workspace;
   readonly audit: AuditSink;
+  readonly createdFiles: CreatedFiles;
   readonly check: CheckConfiguration;
   readonly reader: () => Promise<DstackReader>;
 }
 
 /** Writes a configuration in the workspace. @throws ToolError if the existing file changed since it was read, or isn't a configuration. */
 export async function writeConfiguration(
-  { workspace, audit, check, reader }: WriteSources,
+  { workspace, audit, createdFiles, check, reader }: WriteSources,
   request: WriteRequest,
 ): Promise<WriteResult> {
   const { file, expectedHash } = request;
@@ -68,21 +73,7 @@ export async function writeConfiguration(
   if (checked.verdict !== 'valid') return { kind: 'invalid', ...result };
   await assertOneReading(await reader(), { text, value: parseText(text, file).value, shownPath: file });
   if (previous?.hash === hash) return { kind: 'unchanged', ...result };
-  const id = randomUUID();
-  const record = (event: 'approved' | 'done', outcome?: string): void =>
-    audit.write({
-      id,
-      event,
-      tool: 'write_config',
-      operation: previous === undefined ? 'create' : 'update',
-      resource: { kind: 'file', name: place.realPath },
-      project: '',
-      server: '',
-      argv: [],
-      files: { [place.realPath]: hash },
-      pricePerHour: null,
-      ...(outcome === undefined ? {} : { outcome }),
-    });
+  const record = recorder(audit, previous === undefined ? 'create' : 'update', { path: place.realPath, hash });
   record('approved');
   await replaceFile(place.realPath, text, {
     exists: place.exists,
@@ -92,7 +83,55 @@ export async function writeConfiguration(
       return previous === undefined || (await workspace.readConfiguration(file)).sha256 === previous.hash;
     },
   });
+  if (previous === undefined || createdFiles.get(place.realPath) === previous.hash)
+    createdFiles.set(place.realPath, hash);
   return { kind: 'written', ...result, unrecorded: !succeeds(() => record('done', 'done')) };
+}
+
+/** Deletes a file that this server has created. @throws ToolError if it didn't, or if the file has changed since */
+export async function deleteCreated(
+  { workspace, audit, createdFiles }: Pick<WriteSources, 'workspace' | 'audit' | 'createdFiles'>,
+  { file, expectedHash }: Pick<WriteRequest, 'file' | 'expectedHash'>,
+): Promise<Pick<WriteResult, 'unrecorded'>> {
+  const place = await workspace.resolveForWrite(file);
+  const { sha256: hash } = await workspace.readConfiguration(file);
+  assertHashMatches(file, expectedHash, hash);
+  if (createdFiles.get(place.realPath) !== hash)
+    throw new ToolError(
+      'invalid-input',
+      `This server didn't create ${file}, or somebody has changed it since. Nothing was deleted.`,
+      'If the user wants it deleted, ask them to do that.',
+    );
+  const record = recorder(audit, 'delete', { path: place.realPath, hash });
+  record('approved');
+  await unlink(place.realPath).catch((error: unknown) => {
+    throw asToolError(error, place.realPath);
+  });
+  createdFiles.delete(place.realPath);
+  return { unrecorded: !succeeds(() => record('done', 'done')) };
+}
+
+/** Returns a function that writes the audit lines about one file. */
+function recorder(
+  audit: AuditSink,
+  operation: 'create' | 'update' | 'delete',
+  { path: name, hash }: { readonly path: string; readonly hash: string },
+): (event: 'approved' | 'done', outcome?: string) => void {
+  const id = randomUUID();
+  return (event, outcome) =>
+    audit.write({
+      id,
+      event,
+      tool: 'write_config',
+      operation,
+      resource: { kind: 'file', name },
+      project: '',
+      server: '',
+      argv: [],
+      files: { [name]: hash },
+      pricePerHour: null,
+      ...(outcome === undefined ? {} : { outcome }),
+    });
 }
 
 const MAX_REPEATED_CHARS = 20_000;

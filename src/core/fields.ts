@@ -15,6 +15,9 @@ export const resourceName = z
 /** One or several names. Each is shown to the person who approves, so there are few. */
 export const resourceNames = z.array(resourceName).min(1).max(10);
 
+/** One or several runs to read. Together they have to fit into one answer. */
+export const runNames = z.array(resourceName).min(1).max(5);
+
 /** Defaults to the configured project. Eleven tools have it, so the list doesn't describe it. */
 export const project = z.string().min(1).max(100).optional();
 

@@ -103,6 +103,35 @@ export function reportFailure(error: unknown): Report<Record<string, unknown>> |
   return { outcome, summary: error.message, printed: [], facts: { code: error.code }, next: error.hint };
 }
 
+/** Most text of several reports together; what each of them says on its own would be too long. */
+const SEVERAL_CHARS = 3_000;
+
+/** Combines the reports about several runs. One that failed is reported like the others. */
+export async function reportSeveral(
+  names: readonly string[],
+  report: (name: string) => Promise<Report<Record<string, unknown>>>,
+): Promise<Report<Record<string, unknown>>> {
+  const reports = await Promise.all(
+    names.map((name) =>
+      report(name).catch((error: unknown) => {
+        const failed = reportFailure(error);
+        if (failed === undefined) throw error;
+        return { ...failed, summary: `${name}: ${failed.summary}` };
+      }),
+    ),
+  );
+  const maxChars = Math.floor(SEVERAL_CHARS / names.length);
+  const next = [...new Set(reports.map((one) => one.next))].filter((one) => one !== undefined);
+  return {
+    outcome: reports.find(({ outcome }) => outcome !== 'done')?.outcome ?? 'done',
+    summary: reports.map(({ summary }) => summary).join('\n'),
+    details: reports.flatMap(({ details = [] }, at) => details.map((line) => `${names[at]}: ${line}`)),
+    printed: reports.flatMap(({ printed }) => printed.map((one) => ({ ...one, maxChars }))),
+    facts: {},
+    ...(next.length === 0 ? {} : { next: next.join(' ') }),
+  };
+}
+
 /** Refuses arguments that the schema alone can't reject. @throws ToolError always */
 export function refuse(message: string, hint: string): never {
   throw new ToolError('invalid-input', `${message} Nothing was run.`, hint);

@@ -33,7 +33,7 @@ export interface CallContext {
 
 /** The services that a tool may use: read through the dstack CLI, preview a change, and redeem a token for one. */
 export interface ToolContext {
-  readonly dstack: Pick<DstackClient, 'check' | 'read' | 'readLog' | 'helpPage' | 'endpoint'>;
+  readonly dstack: Pick<DstackClient, 'check' | 'read' | 'readLog' | 'help' | 'endpoint'>;
   readonly deadline: Deadline;
   readonly runs: {
     readonly report: (request: RunRequest) => Promise<Report<RunResult>>;

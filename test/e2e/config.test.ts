@@ -63,6 +63,9 @@ describe.each(['on', 'spare', 'off'])('with DSTACK_MCP_WARM=%s', (warm) => {
     expect(written.facts, written.text).toMatchObject({ outcome: 'done' });
     const read = await client.call('config', { action: 'read', file });
     expect(read.facts).toMatchObject({ output: `$ config read ${file}\n${text}`, hash: written.facts['hash'] });
+    const undone = await client.call('write_config', { file, undo: true, expected_hash: written.facts['hash'] });
+    expect(undone.text).toMatch(/which write_config had created, was deleted/);
+    expect((await client.call('config', { action: 'read', file })).facts).toMatchObject({ code: 'file-not-found' });
     for (const bad of [{ action: 'start' }, { action: 'start', property: 'tsk' }, { action: 'read' }])
       expect((await client.call('config', bad)).facts).toMatchObject({ outcome: 'refused', code: 'invalid-input' });
   });

@@ -92,6 +92,19 @@ describe('the state of dstack:', () => {
     expect(facts['next']).not.toMatch(/keep waiting/);
   });
 
+  test('get and logs of several runs report each, and one that fails does not hide the others', async () => {
+    const runs = [RUN, 'no-such-run'];
+    const got = await client.call('get', { name: runs });
+    expect(got.facts['outcome']).not.toBe('done');
+    expect(got.text).toMatch(
+      new RegExp(`^Run ${RUN} is running[^]*\\nno-such-run: .*not found[^]*\\n${RUN}: asked for: `, 'i'),
+    );
+    const logs = await client.call('logs', { run: runs, lines: 2 });
+    expect(logs.text).toMatch(/no-such-run: .*not found[^]*line 4\nline 5\n/i);
+    const older_ = await client.call('logs', { run: runs, cursor: 'x' });
+    expect(older_.facts).toMatchObject({ outcome: 'refused', code: 'invalid-input' });
+  });
+
   test('fleets with their instances, and one by name', async () => {
     const { facts } = await ask('fleet');
     expect(facts['fleets']).toEqual(
@@ -241,6 +254,12 @@ describe('the documentation of dstack:', () => {
       expect(facts['command']).toBe(`dstack apply -h ${type}`);
     },
   );
+
+  test('help answers for one flag, or a word', async () => {
+    const { facts } = await ask('help', { command: 'apply --max-price' });
+    expect(facts['output']).toMatch(/^\$ dstack apply --help\ndstack apply:\n {2}--max-price PRICE .*\n?$/);
+    expect((await ask('help', { command: 'spot' })).facts['output']).toMatch(/dstack apply:\n[^]*--spot/);
+  });
 
   test('doctor reports no problem, and what this client supports', async () => {
     const { facts, text } = await ask('doctor');

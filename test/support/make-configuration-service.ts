@@ -26,6 +26,7 @@ export function makeConfigurationService({
     workspace,
     envFiles: createEnvFiles({ mode: 'off', workspace, learn: () => undefined }),
     audit: { write: (entry) => audited.push(entry) },
+    createdFiles: new Map(),
     cli: () => Promise.resolve({ introspection, env, isPython: true }),
   });
   return Object.assign(service, { audited });

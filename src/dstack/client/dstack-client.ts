@@ -6,6 +6,7 @@ import { showCommand } from '../argv/command.ts';
 import type { Consent } from '../../safety/consent/consent.ts';
 import { ownTranscript } from '../../core/transcript.ts';
 import type { Transcript } from '../../core/transcript.ts';
+import { findHelp } from '../catalog/find-help.ts';
 import type { RunOptions, Runner } from '../run/runner.ts';
 import type { Introspection } from '../warm/introspection.ts';
 import type { Approve } from '../run/held-change.ts';
@@ -158,15 +159,13 @@ export class DstackClient {
     return { transcript, page: read, isWhole: !isPart };
   }
 
-  /** Returns the verbatim `--help` of a command. @throws ToolError `unknown-command` with the documented ones. */
-  async helpPage(command: string, configurationType?: string): Promise<{ transcript: Transcript }> {
-    const words = command
-      .replace(/^\s*dstack(?=\s|$)/, '')
-      .split(/\s+/)
-      .filter(Boolean);
-    const { text } = await (await this.cli()).catalog.page(words.join(' '), configurationType);
-    const argv = configurationType === undefined ? [...words, '--help'] : [...words, '-h', configurationType];
-    return { transcript: ownTranscript(showCommand(argv), text) };
+  /** Returns the verbatim `--help` of a command, a flag or a word. @throws ToolError `unknown-command` or `unknown-flag` */
+  async help(
+    command: string,
+    configurationType?: string,
+  ): Promise<{ readonly transcript: Transcript; readonly isPage: boolean }> {
+    const { argv, text, isPage } = await findHelp((await this.cli()).catalog, command, configurationType);
+    return { transcript: ownTranscript(showCommand(argv), text), isPage };
   }
 
   /**

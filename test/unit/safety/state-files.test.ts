@@ -155,6 +155,7 @@ test('a configuration is reported as written even if its last audit line is miss
     {
       workspace: createWorkspace({ folders: [folder], home: folder }),
       audit: { write: ({ event }) => (event === 'done' ? full() : undefined) },
+      createdFiles: new Map(),
       check: () =>
         Promise.resolve({
           verdict: 'valid',

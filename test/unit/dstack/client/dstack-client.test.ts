@@ -291,7 +291,7 @@ test('without a consent for exactly this command nothing is changed', async () =
 test('the verbatim help page of a command is returned, however the command is spelled', async () => {
   const { client, ran } = setUp();
   for (const command of ['run get', 'dstack run get', '  run   get ']) {
-    const { transcript } = await client.helpPage(command);
+    const { transcript } = await client.help(command);
     expect(transcript.command).toBe('dstack run get --help');
     expect(transcript.stdout).toMatch(/^Usage: dstack run get/);
   }
@@ -299,15 +299,15 @@ test('the verbatim help page of a command is returned, however the command is sp
 });
 
 test('the help page of a configuration type is the one of dstack', async () => {
-  const { transcript } = await setUp().client.helpPage('apply', 'fleet');
+  const { transcript } = await setUp().client.help('apply', 'fleet');
   expect(transcript.command).toBe('dstack apply -h fleet');
   expect(transcript.stdout).toContain('dstack apply');
 });
 
 test('an empty command is the CLI itself, and an unknown one is refused', async () => {
   const { client } = setUp();
-  expect((await client.helpPage('dstack')).transcript.command).toBe('dstack --help');
-  expect(await refusal(client.helpPage('bogus'))).toMatchObject({ code: 'unknown-command' });
+  expect((await client.help('dstack')).transcript.command).toBe('dstack --help');
+  expect(await refusal(client.help('bogus'))).toMatchObject({ code: 'unknown-command' });
 });
 
 test('a log is read as it arrives, and from its start if dstack starts over', async () => {
