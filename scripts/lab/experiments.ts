@@ -57,6 +57,12 @@ export const EXPERIMENTS: readonly Experiment[] = [
     network: false,
   },
   {
+    name: 'examples',
+    what: "Plans every configuration of dstack's examples and documentation, and counts how the plans end",
+    time: '3 min',
+    network: false,
+  },
+  {
     name: 'protocol',
     what: 'Checks the server with the official MCP inspector, a probe and a fuzzer',
     time: '10 min',
