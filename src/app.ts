@@ -33,6 +33,8 @@ import { createRetryGuard } from './dstack/client/retry-guard.ts';
 import type { RetryGuard } from './dstack/client/retry-guard.ts';
 import { fenceUntrusted } from './render/untrusted.ts';
 import { createWorkspace } from './safety/files/workspace.ts';
+import type { Planned } from './changes/change-service.ts';
+import { SlowPlans } from './changes/slow-plans.ts';
 import type { CreatedFiles } from './configuration/write-configuration.ts';
 import type { Workspace } from './safety/files/workspace.ts';
 import { projectFolder } from './settings/settings.ts';
@@ -50,6 +52,7 @@ export interface App {
   useRoots(folders: readonly string[]): void;
   readonly envFiles: EnvFiles;
   readonly createdFiles: CreatedFiles;
+  readonly slowPlans: SlowPlans<Planned>;
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly audit: AuditSink;
   /** The remembered consents to send something with plans. */
@@ -167,6 +170,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
         workspace.use([...new Set(folders.map((folder) => projectFolder(path.resolve(folder), home)))]);
     },
     envFiles,
+    slowPlans: new SlowPlans(),
     createdFiles: new Map(),
     retryGuard: createRetryGuard(),
     filters: { redact: redactor.redact, fence: fenceUntrusted },

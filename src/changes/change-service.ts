@@ -1,4 +1,6 @@
 import type { ChangeRequest, OneChange, PendingChange } from '../core/change.ts';
+import { createDeadline } from '../core/deadline.ts';
+import type { Deadline } from '../core/deadline.ts';
 import { ToolError } from '../core/errors.ts';
 import { reportFailure } from '../core/report.ts';
 import type { Answer, Question, Report } from '../core/report.ts';
@@ -14,12 +16,20 @@ import { rememberAgreement } from './plan-agreement.ts';
 import { prepareApply } from './prepare-apply.ts';
 import { prepareDelete } from './prepare-delete.ts';
 import { prepareStop } from './prepare-stop.ts';
-import type { AgreementPlan, PlannedChange, PlanScope, PreparedChange, SettledPlan } from './planned-change.ts';
+import type {
+  AgreementPlan,
+  PlannedChange,
+  PlanScope,
+  PreparedChange,
+  SettledPlan,
+  SeveralPlan,
+} from './planned-change.ts';
 import { reportPlan, reportPreview } from './preview-report.ts';
 import { assertRoom, withRoom } from './reserve-room.ts';
 import type { RoomScope } from './reserve-room.ts';
 import { assertSameArguments } from './repeated-arguments.ts';
 import type { RepeatedArguments } from './repeated-arguments.ts';
+import type { SlowPlans } from './slow-plans.ts';
 import { planStops, reportStops } from './stop-several.ts';
 import type { PartEnd } from './stop-several.ts';
 
@@ -30,8 +40,29 @@ export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles' 
   readonly settings: Pick<RoomScope, 'stateDir'> & Pick<PlanScope, 'maxUploadBytes'>;
   readonly filters: { readonly redact: (text: string) => string };
   /** Returns a client that resolves the CLI and dstack's configuration again: a plan never uses what an earlier one resolved. */
-  openDstack(): DstackClient;
+  openDstack(deadline?: Deadline): DstackClient;
+  readonly slowPlans: SlowPlans<Planned>;
 }
+
+/** A plan, with what it was made with. */
+export interface Planned {
+  readonly planned: PlannedChange | SeveralPlan;
+  readonly scope: PlanScope & RoomScope;
+}
+
+/** dstack's server may be slow, or wait for a cloud. */
+const PLAN_LIMIT_MS = 300_000;
+
+/** As for a command. */
+const MIN_WAIT_MS = 1_000;
+
+const STILL_PLANNING: Report<ChangeFacts> = {
+  outcome: 'waiting',
+  summary: 'dstack is still planning. Nothing was changed.',
+  printed: [],
+  facts: {},
+  next: 'Call again with the same arguments: that continues to wait for the same plan. doctor checks whether the server responds.',
+};
 
 /** The prompts that the client of one call can show, and the person's answer. */
 export interface ChangeContext {
@@ -53,13 +84,26 @@ export class ChangeService {
   /** Plans a change and returns the plan with the token for it. Changes nothing. */
   async preview(request: ChangeRequest): Promise<Report<ChangeFacts>> {
     const { gate, filters } = this.#sources;
-    const scope = this.#openScope();
-    const planned = 'runs' in request ? await planStops(scope, request) : await planOne(scope, request);
-    if (planned.kind === 'settled') return reportPlan((await planned.explain?.()) ?? planned);
+    const { dstack, workspace } = this.#openScope();
+    const time = { waitMs: Math.max(MIN_WAIT_MS, dstack.waitMs()), signal: dstack.deadline.signal };
+    // A plan of another content is another plan.
+    const file = 'file' in request ? await workspace.readConfiguration(request.file).catch(() => undefined) : undefined;
+    const key = JSON.stringify([request, file?.sha256]);
+    const done = await this.#sources.slowPlans.wait(key, time, (signal) => this.#plan(request, signal));
+    if (done === undefined) return STILL_PLANNING;
+    const { planned, scope } = done.plan;
+    if (planned.kind === 'settled') return reportPlan(planned);
     if (planned.kind === 'ready') await assertRoom(scope, planned);
     const asks = gate.promptFor(planned.pending, this.#context);
     const minted = gate.mint(planned.pending, { card: this.#context.canShowCard });
     return reportPreview(planned, minted, { asks, redact: filters.redact });
+  }
+
+  /** Plans a change. It may take longer than this call. */
+  async #plan(request: ChangeRequest, signal: AbortSignal): Promise<Planned> {
+    const scope = this.#openScope(createDeadline({ timeoutMs: PLAN_LIMIT_MS, signal, progress: undefined }));
+    const planned = 'runs' in request ? await planStops(scope, request) : await planOne(scope, request);
+    return { scope, planned: planned.kind === 'settled' ? ((await planned.explain?.()) ?? planned) : planned };
   }
 
   /** Makes the change that a token stands for. @throws ToolError `invalid-input` if repeated arguments say something else */
@@ -102,11 +146,17 @@ export class ChangeService {
     }
   }
 
-  #openScope(): PlanScope & RoomScope {
+  #openScope(deadline?: Deadline): PlanScope & RoomScope {
     const { policy, settings, ...sources } = this.#sources;
     // One by one: the settings have a `workspace`, too.
     const { stateDir, maxUploadBytes } = settings;
-    return { ...sources, stateDir, maxUploadBytes, dstack: this.#sources.openDstack(), policy: policy.snapshot() };
+    return {
+      ...sources,
+      stateDir,
+      maxUploadBytes,
+      dstack: this.#sources.openDstack(deadline),
+      policy: policy.snapshot(),
+    };
   }
 }
 

@@ -52,7 +52,7 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
     signal: call.signal,
     progress: (message) => call.progress?.(cleanLine(app.filters.redact(message))),
   });
-  const openDstack = (): DstackClient => new DstackClient(app, deadline);
+  const openDstack = (other = deadline): DstackClient => new DstackClient(app, other);
   const dstack = openDstack();
   return {
     dstack,

@@ -2,10 +2,12 @@ import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse } from 'yaml';
 import { ChangeService } from '../../src/changes/change-service.ts';
-import type { ChangeContext } from '../../src/changes/change-service.ts';
+import type { ChangeContext, Planned } from '../../src/changes/change-service.ts';
+import { SlowPlans } from '../../src/changes/slow-plans.ts';
 import type { ChangeFacts } from '../../src/changes/change-facts.ts';
 import { createEnvFiles } from '../../src/configuration/env-files.ts';
 import type { ChangeRequest } from '../../src/core/change.ts';
+import type { Deadline } from '../../src/core/deadline.ts';
 import { createDeadline } from '../../src/core/deadline.ts';
 import { ToolError } from '../../src/core/errors.ts';
 import type { Question, Report } from '../../src/core/report.ts';
@@ -176,6 +178,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
 
   // The real settings have more, such as the paths of the workspace.
   const settings = { stateDir, maxUploadBytes: options.maxUploadBytes ?? 1024 ** 2, workspace: [folder] };
+  const slowPlans = new SlowPlans<Planned>();
   const service = (context: Partial<ChangeContext> = {}): ChangeService =>
     new ChangeService(
       {
@@ -187,6 +190,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
         envFiles,
         agreements,
         audit,
+        slowPlans,
         openDstack,
       },
       { canAskPerson: false, canShowCard: false, ...context },
@@ -361,14 +365,15 @@ export function fakeDstack(
     },
     readConfig: async () => world.config,
   };
-  const openDstack = (): DstackClient =>
+  const openDstack = (deadline?: Deadline): DstackClient =>
     new DstackClient(
       sources,
-      createDeadline({
-        timeoutMs: options.timeoutMs ?? 60_000,
-        signal: options.signal ?? new AbortController().signal,
-        progress: (message) => void progress.push(message),
-      }),
+      deadline ??
+        createDeadline({
+          timeoutMs: options.timeoutMs ?? 60_000,
+          signal: options.signal ?? new AbortController().signal,
+          progress: (message) => void progress.push(message),
+        }),
     );
   return { sources, ran, progress, openDstack };
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { ApplyRequest, ChangeRequest } from '../../../src/core/change.ts';
 import { readDstackConfig } from '../../../src/dstack/client/read-dstack-config.ts';
+import { promiseWithResolvers } from '../../../src/core/promise-with-resolvers.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import type { Dialog } from '../../../src/safety/dialog/dialog.ts';
 import { FILES, configOf, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
@@ -474,3 +475,36 @@ test.each<[string, ChangesOptions, Parameters<Changes['preview']>[1], string]>([
     expect(report.next).toBe(`Show this plan to the user in a code block, unchanged. ${next}`);
   },
 );
+
+test('a plan that takes longer than its call goes on, and the same call again returns it with its token', async () => {
+  const changes = readyToApply({ timeoutMs: 1 });
+  const { promise, resolve } = promiseWithResolvers<void>();
+  const cli = changes.sources.cli.bind(changes.sources);
+  let planned = 0;
+  changes.sources.cli = async () => {
+    const found = await cli();
+    return {
+      ...found,
+      runner: {
+        ...found.runner,
+        read: async (argv, options) => {
+          planned += 1;
+          await promise;
+          return found.runner.read(argv, options);
+        },
+      },
+    };
+  };
+  expect(await changes.preview(APPLY)).toMatchObject({
+    outcome: 'waiting',
+    facts: {},
+    next: expect.stringMatching(/^Call again with the same arguments/),
+  });
+  resolve();
+  expect((await changes.preview(APPLY)).facts).toHaveProperty('token');
+  expect(planned).toBe(1);
+  // The plan of an edited file is another one.
+  changes.write('task.dstack.yml', `${FILES['task.dstack.yml']}# edited\n`);
+  await changes.preview(APPLY);
+  expect(planned).toBe(2);
+});
