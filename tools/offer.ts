@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { plural } from '../src/core/format-values.ts';
 import { choiceFlags, choices, extraFlags, project } from '../src/core/fields.ts';
-import { readGpuGroups, readOffers, saysNoOffers } from '../src/dstack/output/read-offers.ts';
+import { describeExcluded, readGpuGroups, readOffers, saysNoOffers } from '../src/dstack/output/read-offers.ts';
 import { unrecognized } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
@@ -13,6 +13,7 @@ const offerFacts = z.object({
   spot: z.boolean(),
   pricePerHour: z.number(),
   availability: z.string(),
+  excluded: z.string().optional(),
 });
 
 const gpuFacts = z.object({
@@ -48,7 +49,7 @@ export const offer = defineTool({
     gpus: z.array(gpuFacts),
     total: z.number().describe('Matching offers, shown or not'),
   }),
-  async run(input, { dstack }) {
+  async run(input, { dstack, exclusions }) {
     const transcript = await dstack.read({
       command: 'offer',
       flags: {
@@ -62,6 +63,7 @@ export const offer = defineTool({
       extraFlags: input.flags,
     });
     const found = readOffers(transcript.stdout.split('\n'));
+    const exclusionOf = exclusions();
     const offers = (found?.offers ?? []).map(
       ({ backend, region, instanceType, gpu, spot, pricePerHour, availability }) => ({
         backend,
@@ -71,6 +73,7 @@ export const offer = defineTool({
         spot,
         pricePerHour,
         availability,
+        excluded: exclusionOf({ backend, region, pricePerHour }),
       }),
     );
     const groups = readGpuGroups(transcript.stdout);
@@ -91,10 +94,14 @@ export const offer = defineTool({
           : gpus.length > 0
             ? `${plural(gpus.length, 'GPU model')}.`
             : `${offers.length} of ${found?.total ?? offers.length} offers.`,
+      details: describeExcluded(offers),
       printed: [{ transcript, rest: 'narrow it down with gpu, max_price or backend, or use group_by ["gpu"]' }],
       facts: gpus.length > 0 ? { gpus } : { offers: offers.slice(0, 100), total: found?.total ?? offers.length },
       ...(isNone ? { next: 'Ask for less: another gpu, spot "auto", or no max_price.' } : {}),
-      ...(count > 0 ? { next: 'To use one: plan with a configuration whose `resources` match it.' } : {}),
+      ...(count > 0 ? { next: NEXT } : {}),
     };
   },
 });
+
+const NEXT =
+  "To use one: plan with a configuration whose `resources` match it. A run gets only what one of the project's fleets allows: `fleet` shows its offers.";

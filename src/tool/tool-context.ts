@@ -13,6 +13,7 @@ import type { RunRequest, RunResult } from '../dstack/client/report-run.ts';
 import type { CallStart } from '../observability/call-record.ts';
 import type { Answer, Report } from '../core/report.ts';
 import { cleanLine } from '../render/untrusted.ts';
+import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 
 /** Data that the client sent with a call, in addition to its arguments. */
 export interface CallContext {
@@ -39,6 +40,8 @@ export interface ToolContext {
     readonly report: (request: RunRequest) => Promise<Report<RunResult>>;
     readonly look: (run: Pick<RunRequest, 'name' | 'project'>) => Promise<RunFacts | undefined>;
   };
+  /** Returns a function that names the limit of this server that excludes an offer. A broken policy excludes none, and refuses changes. */
+  readonly exclusions: () => PolicySnapshot['exclusionOf'];
   readonly changes: ChangeService;
   readonly attachments: AttachService;
   readonly config: ConfigurationService;
@@ -61,6 +64,7 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
       report: (request) => reportRun({ dstack, deadline }, request),
       look: (run) => lookAtRun({ dstack }, run),
     },
+    exclusions: () => (app.policy.state().kind === 'broken' ? () => undefined : app.policy.snapshot().exclusionOf),
     changes: new ChangeService({ ...app, openDstack }, call),
     attachments: new AttachService({ attachments: app.attachments, dstack }),
     config: new ConfigurationService(app),

@@ -128,3 +128,18 @@ export function readGpuGroups(text: string): readonly GpuRow[] | undefined {
 
 /** Returns whether dstack says that there are no offers (NO_OFFERS_WARNING, cli/utils/common.py). Finding none in a text proves nothing. */
 export const saysNoOffers = (text: string): boolean => /^No matching instance offers available\./m.test(text);
+
+/** Describes which offers a limit of this server excludes, by their numbers in dstack's table: `#3-5, #7 (its price cap is $1.00/h)`. */
+export function describeExcluded(offers: readonly { readonly excluded: string | undefined }[]): string[] {
+  const reasons = [...new Set(offers.map(({ excluded }) => excluded))].filter((reason) => reason !== undefined);
+  return reasons.map((reason) => {
+    const rows = offers.flatMap(({ excluded }, index) => (excluded === reason ? [index + 1] : []));
+    return `excluded by this server: ${formatRanges(rows)} (${reason})`;
+  });
+}
+
+function formatRanges(numbers: readonly number[]): string {
+  const starts = numbers.filter((one) => !numbers.includes(one - 1));
+  const ends = numbers.filter((one) => !numbers.includes(one + 1));
+  return starts.map((start, at) => (start === ends[at] ? `#${start}` : `#${start}-${ends[at]}`)).join(', ');
+}

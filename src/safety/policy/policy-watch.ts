@@ -1,8 +1,16 @@
 import { ToolError } from '../../core/errors.ts';
+import { formatPrice } from '../../core/format-values.ts';
 import type { Effect } from '../../core/report.ts';
 import type { Caps } from './price-caps.ts';
 import type { PendingChange } from '../../core/change.ts';
-import { assertBackendsAllowed, assertResourceAllowed, lower, readOnlyRefusal, resolveRule } from './policy-rules.ts';
+import {
+  assertBackendsAllowed,
+  assertResourceAllowed,
+  lower,
+  matchesPlace,
+  readOnlyRefusal,
+  resolveRule,
+} from './policy-rules.ts';
 import type { Location, WantedResource } from './policy-rules.ts';
 import { parsePolicy, PolicyBroken, readPolicyText } from './policy.ts';
 import type { Policy } from './policy.ts';
@@ -15,6 +23,8 @@ export interface PolicySnapshot {
   assertResourceAllowed(resource: WantedResource): void;
   /** @throws ToolError `policy` for a backend or region that isn't allowed, or for none while a list is set. */
   assertBackendsAllowed(locations: readonly Location[]): void;
+  /** Returns which limit excludes an offer, for a reader; undefined if none does. */
+  readonly exclusionOf: (offer: Location & { readonly pricePerHour: number }) => string | undefined;
   requirementFor(change: PendingChange): Requirement;
   caps(): Caps;
   /** Lists that are also passed to dstack, so that it narrows its own choice. */
@@ -100,16 +110,25 @@ const cannotStart = (cause: PolicyBroken, file: string | undefined): ToolError =
   );
 
 function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySnapshot {
+  const maxPrice = lower(settings.maxPrice, policy.max_price);
   return {
     assertResourceAllowed: (resource) => assertResourceAllowed(policy, resource),
     assertBackendsAllowed: (locations) => assertBackendsAllowed(policy, locations),
+    exclusionOf: ({ backend, region, pricePerHour }) => {
+      if (policy.backends !== undefined && !matchesPlace('backends', backend, policy.backends))
+        return `its policy allows only the backends ${policy.backends.join(', ')}`;
+      if (policy.regions !== undefined && !matchesPlace('regions', region ?? '', policy.regions))
+        return `its policy allows only the regions ${policy.regions.join(', ')}`;
+      const isDear = maxPrice !== undefined && pricePerHour > maxPrice;
+      return isDear ? `its price cap is ${formatPrice(maxPrice)}` : undefined;
+    },
     requirementFor(change) {
       const rule = resolveRule(policy.consent?.[change.operation], change.binding.mostPerHour);
       const required = combineRequirements(settings.confirm, rule);
       return change.reachesServer === true ? strictest(required, policy.consent?.server_access ?? 'person') : required;
     },
     caps: () => ({
-      maxPrice: lower(settings.maxPrice, policy.max_price),
+      maxPrice,
       maxTotal: policy.max_total,
       maxActive: policy.max_active,
     }),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readFleets, sumPrices, readRuns, readMetrics } from '../../../../src/dstack/output/read-listings.ts';
 import type { FleetRow } from '../../../../src/dstack/output/read-listings.ts';
-import { readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
+import { describeExcluded, readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
 
 const lines = (fixture: string, version?: string): string[] => readFixture(fixture, version).stdout.split('\n');
@@ -196,4 +196,13 @@ describe('the utilization of a run', () => {
       { job: 'job=0', part: 'cpu' },
     ]);
   });
+});
+
+it('offers that this server excludes are listed by their numbers, with the limit', () => {
+  const reasons = [undefined, 'the cap', 'the cap', 'the cap', undefined, 'the cap', 'the policy'];
+  expect(describeExcluded(reasons.map((excluded) => ({ excluded })))).toEqual([
+    'excluded by this server: #2-4, #6 (the cap)',
+    'excluded by this server: #7 (the policy)',
+  ]);
+  expect(describeExcluded([{ excluded: undefined }])).toEqual([]);
 });

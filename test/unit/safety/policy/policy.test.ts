@@ -408,3 +408,14 @@ test('without audit limits in the policy, none are set', () => {
   expect(watch('max_price: 1').auditLimits()).toEqual({ maxBytes: undefined, keepFiles: undefined });
   expect(watch('audit: {keep_files: 4}').auditLimits()).toEqual({ maxBytes: undefined, keepFiles: 4 });
 });
+
+test.each<[string, string, number | undefined, string | undefined]>([
+  ['an allowed one', 'backends: [cloudrift]\nregions: ["us-*"]\nmax_price: 1', undefined, undefined],
+  ['another backend', 'backends: [aws]', undefined, 'its policy allows only the backends aws'],
+  ['another region', 'regions: ["eu-*"]', undefined, 'its policy allows only the regions eu-*'],
+  ['one above the policy’s cap', 'max_price: 0.3', 5, 'its price cap is $0.30/h'],
+  ['one above the setting’s cap', 'max_price: 5', 0.3, 'its price cap is $0.30/h'],
+])('an offer is excluded by the limit that it breaks: %s', (_what, text, maxPrice, why) => {
+  const policy = watch(text, { maxPrice }).snapshot();
+  expect(policy.exclusionOf({ backend: 'cloudrift', region: 'us-east-nc-nr-1', pricePerHour: 0.39 })).toBe(why);
+});
