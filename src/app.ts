@@ -33,7 +33,7 @@ import { createRetryGuard } from './dstack/client/retry-guard.ts';
 import type { RetryGuard } from './dstack/client/retry-guard.ts';
 import { fenceUntrusted } from './render/untrusted.ts';
 import { createWorkspace } from './safety/files/workspace.ts';
-import type { Planned } from './changes/change-service.ts';
+import type { ChangeSources, Planned } from './changes/change-service.ts';
 import { SlowPlans } from './changes/slow-plans.ts';
 import type { CreatedFiles } from './configuration/write-configuration.ts';
 import type { Workspace } from './safety/files/workspace.ts';
@@ -53,6 +53,7 @@ export interface App {
   readonly envFiles: EnvFiles;
   readonly createdFiles: CreatedFiles;
   readonly slowPlans: SlowPlans<Planned>;
+  readonly unsettled: ChangeSources['unsettled'];
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly audit: AuditSink;
   /** The remembered consents to send something with plans. */
@@ -171,6 +172,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
     },
     envFiles,
     slowPlans: new SlowPlans(),
+    unsettled: new WeakMap(),
     createdFiles: new Map(),
     retryGuard: createRetryGuard(),
     filters: { redact: redactor.redact, fence: fenceUntrusted },

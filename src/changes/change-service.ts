@@ -12,6 +12,7 @@ import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import { executeChange, noLongerPossible } from './execute-change.ts';
+import type { Made } from './execute-change.ts';
 import { rememberAgreement } from './plan-agreement.ts';
 import { prepareApply } from './prepare-apply.ts';
 import { prepareDelete } from './prepare-delete.ts';
@@ -42,13 +43,17 @@ export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles' 
   /** Returns a client that resolves the CLI and dstack's configuration again: a plan never uses what an earlier one resolved. */
   openDstack(deadline?: Deadline): DstackClient;
   readonly slowPlans: SlowPlans<Planned>;
+  /** Looks again at changes whose outcome wasn't known in time, by their result. */
+  readonly unsettled: WeakMap<Report<ChangeFacts>, Made['lookAgain']>;
 }
 
 /** A plan, with what it was made with. */
 export interface Planned {
   readonly planned: PlannedChange | SeveralPlan;
-  readonly scope: PlanScope & RoomScope;
+  readonly scope: ChangeScope;
 }
+
+type ChangeScope = PlanScope & RoomScope & Pick<ChangeSources, 'unsettled'>;
 
 /** dstack's server may be slow, or wait for a cloud. */
 const PLAN_LIMIT_MS = 300_000;
@@ -132,7 +137,7 @@ export class ChangeService {
     if (begun.kind === 'question') return begun;
     if (begun.kind === 'waiting-for-person')
       return { outcome: begun.kind, summary: begun.message, printed: [], facts: {}, next: begun.next };
-    if (begun.kind === 'replay') return reportUsed(begun.used, before);
+    if (begun.kind === 'replay') return this.#replay(begun.used, before);
     const { redemption } = begun;
     try {
       const scope = this.#openScope();
@@ -146,7 +151,16 @@ export class ChangeService {
     }
   }
 
-  #openScope(deadline?: Deadline): PlanScope & RoomScope {
+  /** Returns the result of an earlier use. If it wasn't known then, the resource is looked at again. */
+  async #replay(used: Used<Report<ChangeFacts>>, before: string): Promise<Report<ChangeFacts>> {
+    const lookAgain = this.#sources.unsettled.get(used.result);
+    const now = await lookAgain?.(this.#sources.openDstack());
+    return now === undefined || now.outcome === 'unknown'
+      ? reportUsed(used, `${before}; nothing was done again. The result then: `)
+      : reportUsed({ ...used, result: now }, `${before}; nothing was done again. The result now: `);
+  }
+
+  #openScope(deadline?: Deadline): ChangeScope {
     const { policy, settings, ...sources } = this.#sources;
     // One by one: the settings have a `workspace`, too.
     const { stateDir, maxUploadBytes } = settings;
@@ -162,7 +176,7 @@ export class ChangeService {
 
 /** Makes several changes that one approval covers. One that fails leaves the others alone: each was approved. */
 async function makeSeveral(
-  scope: PlanScope & RoomScope,
+  scope: ChangeScope,
   redemption: Redemption<Report<ChangeFacts>>,
 ): Promise<Used<Report<ChangeFacts>>> {
   let unrecorded = false;
@@ -191,7 +205,7 @@ const unknownEnd = (error: unknown): Report<ChangeFacts> => ({
 
 /** Compares what is known before dstack starts, and makes the change while it has room under `max_active`. */
 async function makeChange(
-  scope: PlanScope & RoomScope,
+  scope: ChangeScope,
   redemption: Redemption<Report<ChangeFacts>>,
 ): Promise<Report<ChangeFacts>> {
   const { change } = redemption;
@@ -201,7 +215,7 @@ async function makeChange(
   redemption.compare(prepared.known);
   return withRoom(scope, change, async (room) => {
     let made: PendingChange | undefined;
-    const report = await executeChange(scope, prepared, async (planned) => {
+    const { report, lookAgain } = await executeChange(scope, prepared, async (planned) => {
       made = planned.pending;
       await room.take(planned);
       try {
@@ -212,7 +226,9 @@ async function makeChange(
       }
     });
     if (report.outcome !== 'done' && report.outcome !== 'unknown') room.release();
-    return made === undefined ? report : withMachine(report, { approved: change, made });
+    const result = made === undefined ? report : withMachine(report, { approved: change, made });
+    if (result.outcome === 'unknown') scope.unsettled.set(result, lookAgain);
+    return result;
   });
 }
 
@@ -253,11 +269,8 @@ function withMachine(
   };
 }
 
-function reportUsed({ result, unrecorded }: Used<Report<ChangeFacts>>, before?: string): Report<ChangeFacts> {
-  const summary = [
-    before === undefined ? result.summary : `${before}; nothing was done again. The result then: ${result.summary}`,
-    ...(unrecorded ? [UNRECORDED] : []),
-  ].join(' ');
+function reportUsed({ result, unrecorded }: Used<Report<ChangeFacts>>, before = ''): Report<ChangeFacts> {
+  const summary = [`${before}${result.summary}`, ...(unrecorded ? [UNRECORDED] : [])].join(' ');
   return { ...result, summary };
 }
 

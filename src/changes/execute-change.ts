@@ -9,6 +9,7 @@ import { describeLevel } from '../safety/consent/describe-change.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import type { Execution, PlannedChange, PlanScope, PreparedChange, ReadyChange } from './planned-change.ts';
 import { settleOutcome } from './settle-outcome.ts';
+import type { SettledOutcome } from './settle-outcome.ts';
 import { verifyOutcome } from './verify-outcome.ts';
 import type { VerifiedOutcome } from './verify-outcome.ts';
 
@@ -28,13 +29,16 @@ type Scope = Pick<PlanScope, 'dstack' | 'workspace'>;
  * the consent is given for and the change lies nothing.
  * @throws ToolError or CommandFailed if nothing was changed, because the change is no longer possible or has no consent
  */
-export async function executeChange(
-  scope: Scope,
-  prepared: PreparedChange,
-  grant: Grant,
-): Promise<Report<ChangeFacts>> {
+export async function executeChange(scope: Scope, prepared: PreparedChange, grant: Grant): Promise<Made> {
   const { isPython } = await scope.dstack.cli();
   return describeMade(scope, await (isPython ? makeHeld : makeUnjudged)(scope, prepared, grant));
+}
+
+/** The result of a change. */
+export interface Made {
+  readonly report: Report<ChangeFacts>;
+  /** Looks at its resource again, for a change whose outcome wasn't known in time. */
+  readonly lookAgain: (dstack: PlanScope['dstack']) => Promise<Report<ChangeFacts>>;
 }
 
 /** Runs the command, which waits before its first change until the consent is granted for what it is about to do. */
@@ -90,18 +94,29 @@ export const noLongerPossible = ({ summary, next }: Pick<PlannedChange, 'summary
 async function describeMade(
   { dstack, workspace }: Scope,
   { transcript, execution, consent }: MadeChange,
-): Promise<Report<ChangeFacts>> {
-  const { resource, facts, profiles, effect, requests } = execution;
+): Promise<Made> {
+  const { resource, profiles, effect, requests } = execution;
   const reported = execution.readOutcome(transcript);
   const swapped = profiles !== undefined && (await haveChanged(workspace, profiles));
   const verified = verifyOutcome(reported, transcript, requests);
   // What the gate stopped changed nothing, swapped or not.
   const checked = swapped && verified.outcome !== 'refused' ? SWAPPED : verified;
   const name = reported.name ?? resource.name;
-  const { outcome, status } =
-    name === undefined
-      ? { outcome: checked, status: undefined }
-      : await settleOutcome(dstack, { ...resource, name, effect }, checked);
+  const lookAgain: Made['lookAgain'] = async (client) => {
+    const settled =
+      name === undefined
+        ? { outcome: checked, status: undefined }
+        : await settleOutcome(client, { ...resource, name, effect }, checked);
+    return describeSettled({ transcript, execution, consent }, name, settled);
+  };
+  return { report: await lookAgain(dstack), lookAgain };
+}
+
+function describeSettled(
+  { transcript, execution: { resource, facts }, consent }: MadeChange,
+  name: string | undefined,
+  { outcome, status }: SettledOutcome,
+): Report<ChangeFacts> {
   return {
     outcome: outcome.outcome,
     summary: describeResult(outcome, status === undefined ? undefined : `${resource.kind} ${name} is ${status}`),

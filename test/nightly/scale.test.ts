@@ -1,7 +1,8 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { writeLargeDstack } from '../../scripts/lab/scale/large-dstack.ts';
 import { stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { connect } from '../support/connect.ts';
@@ -15,6 +16,10 @@ const MEGABYTE = 1_000_000;
 const LOG_LINES = 1_000_000;
 const RUNS = 5_000;
 const SECRETS = 5_000;
+const INSTANCES = 1_000;
+const OFFERS = 20_000;
+/** The text of a result for which nothing more was asked. */
+const MAX_BYTES = 8 * 1024;
 /** The limit of clients: 25,000 tokens, about 80 KB. */
 const LARGEST_RESULT = 80_000;
 
@@ -23,42 +28,6 @@ const run = uniqueName('scale');
 let home: TestHome;
 let cli: string;
 
-/**
- * Writes the real CLI with a patched API client that returns large results, since no test fills a server. dstack's own commands format
- * them: a log of 100 MB, and the one real run and one secret many times.
- */
-async function writeLargeDstack(): Promise<string> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-scale-'));
-  atEnd(() => rm(folder, { recursive: true, force: true }));
-  const file = path.join(folder, 'dstack');
-  const script = [
-    `#!${path.join(path.dirname(inject('sandbox').cli), 'python')}`,
-    'import sys',
-    'import uuid',
-    'from dstack._internal.cli.main import main',
-    'from dstack._internal.core.models.secrets import Secret',
-    'from dstack.api._public.runs import Run',
-    'from dstack.api.server._runs import RunsAPIClient',
-    'from dstack.api.server._secrets import SecretsAPIClient',
-    'def log(self, *args, **kwargs):',
-    // 100 bytes per line, with its number.
-    `    for first in range(0, ${LOG_LINES}, 1000):`,
-    '        yield b"".join(b"%07d %s\\n" % (number, b"x" * 91) for number in range(first, first + 1000))',
-    'list_runs = RunsAPIClient.list',
-    // Like the server, which returns a page.
-    'def many_runs(self, *args, limit=100, only_active=False, **kwargs):',
-    `    return list_runs(self, *args, limit=1, **kwargs) * min(limit, ${RUNS})`,
-    'Run.logs = log',
-    'RunsAPIClient.list = many_runs',
-    `SecretsAPIClient.list = lambda self, project: [Secret(id=uuid.uuid4(), name="secret-%d" % n) for n in range(${SECRETS})]`,
-    "if __name__ == '__main__':",
-    '    sys.exit(main())',
-  ];
-  await writeFile(file, `${script.join('\n')}\n`);
-  await chmod(file, 0o755);
-  return file;
-}
-
 beforeAll(async () => {
   home = await createTestHome({ atEnd });
   const client = await connect({ env: home.env, atEnd });
@@ -66,11 +35,21 @@ beforeAll(async () => {
   const plan = await client.call('plan', { file: await home.write('scale.dstack.yml', task(run)) });
   await client.call('apply', { token: plan.facts['token'] });
   await waitForRun(client, run, 'running');
-  cli = await writeLargeDstack();
+  const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-scale-'));
+  atEnd(() => rm(folder, { recursive: true, force: true }));
+  const large = await writeLargeDstack(folder, inject('sandbox').cli);
+  await large.resize({
+    runs: RUNS,
+    instances: INSTANCES,
+    offers: OFFERS,
+    secrets: SECRETS,
+    logMegabytes: (LOG_LINES * 100) / MEGABYTE,
+  });
+  cli = large.cli;
 });
 
 function expectBounded({ text, facts }: Answer): void {
-  expect(text.length).toBeLessThan(LARGEST_RESULT);
+  expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX_BYTES);
   expect(JSON.stringify(facts).length).toBeLessThan(LARGEST_RESULT);
 }
 
@@ -122,6 +101,17 @@ describe.each([
     const last = await client.call('ps', { last: 3 });
     expect(last.facts['runs']).toHaveLength(3);
     expect(last.facts['truncated']).toBeUndefined();
+  });
+
+  test('of a thousand instances and twenty thousand offers, what is left out is counted', async () => {
+    const fleets = await client.call('fleet');
+    expectBounded(fleets);
+    expect(fleets.facts).toMatchObject({ outcome: 'done', truncated: true });
+    expect(fleets.text).toMatch(/left out here; /);
+    const offers = await client.call('offer');
+    expectBounded(offers);
+    expect(offers.facts).toMatchObject({ outcome: 'done', total: OFFERS });
+    expect(offers.facts['summary']).toMatch(/^\d+ of 20000 offers\.$/);
   });
 
   test('a list of five thousand is counted and cut', async () => {

@@ -2,7 +2,7 @@ import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse } from 'yaml';
 import { ChangeService } from '../../src/changes/change-service.ts';
-import type { ChangeContext, Planned } from '../../src/changes/change-service.ts';
+import type { ChangeContext, ChangeSources, Planned } from '../../src/changes/change-service.ts';
 import { SlowPlans } from '../../src/changes/slow-plans.ts';
 import type { ChangeFacts } from '../../src/changes/change-facts.ts';
 import { createEnvFiles } from '../../src/configuration/env-files.ts';
@@ -179,6 +179,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
   // The real settings have more, such as the paths of the workspace.
   const settings = { stateDir, maxUploadBytes: options.maxUploadBytes ?? 1024 ** 2, workspace: [folder] };
   const slowPlans = new SlowPlans<Planned>();
+  const unsettled: ChangeSources['unsettled'] = new WeakMap();
   const service = (context: Partial<ChangeContext> = {}): ChangeService =>
     new ChangeService(
       {
@@ -191,6 +192,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
         agreements,
         audit,
         slowPlans,
+        unsettled,
         openDstack,
       },
       { canAskPerson: false, canShowCard: false, ...context },

@@ -7,6 +7,7 @@ export interface Sizes {
   readonly instances: number;
   readonly offers: number;
   readonly logMegabytes: number;
+  readonly secrets: number;
 }
 
 /** A dstack CLI that reports configurable numbers of resources. */
@@ -19,11 +20,14 @@ const SCRIPT = `
 import json
 import os
 import sys
+import uuid
 
 from dstack._internal.cli.main import main
+from dstack._internal.core.models.secrets import Secret
 from dstack.api._public.runs import Run
 from dstack.api.server._fleets import FleetsAPIClient
 from dstack.api.server._runs import RunsAPIClient
+from dstack.api.server._secrets import SecretsAPIClient
 
 SIZES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "sizes.json")
 
@@ -67,7 +71,12 @@ def many_offers(self, *args, max_offers=None, **kwargs):
     return plan
 
 
+def many_secrets(self, *args, **kwargs):
+    return [Secret(id=uuid.uuid4(), name="secret-%d" % number) for number in range(size("secrets"))]
+
+
 Run.logs = logs
+SecretsAPIClient.list = many_secrets
 RunsAPIClient.list = many_runs
 FleetsAPIClient.list = many_instances
 RunsAPIClient.get_plan = many_offers
@@ -82,7 +91,7 @@ if __name__ == "__main__":
  */
 export async function writeLargeDstack(folder: string, realCli: string): Promise<LargeDstack> {
   const cli = path.join(folder, 'dstack');
-  let current: Sizes = { runs: 1, instances: 1, offers: 1, logMegabytes: 1 };
+  let current: Sizes = { runs: 1, instances: 1, offers: 1, logMegabytes: 1, secrets: 1 };
   const resize = async (sizes: Partial<Sizes>): Promise<void> => {
     current = { ...current, ...sizes };
     const file = path.join(folder, 'sizes.json');

@@ -161,6 +161,22 @@ test.each<[string, Exit]>([
   expect(unseen.next).toMatch(/ps|fleet|list|get/);
 });
 
+test('a change whose outcome was not known in time is looked at again with its token, and never made again', async () => {
+  const changes = setUpChanges({ timeoutMs: SHORT_MS });
+  changes.world.reads = { ...READS, 'run get': 'run-get-not-found' };
+  changes.world.changes = { apply: endedBy('apply-task-created', { kind: 'timed-out', stillRunning: true }, '') };
+  const token = await changes.mint(APPLY);
+  const first = reportOf(await changes.redeem(token));
+  expect(first.outcome).toBe('unknown');
+  const second = reportOf(await changes.redeem(token));
+  expect(second.summary).toBe(`This token was used before; nothing was done again. The result then: ${first.summary}`);
+  changes.world.reads['run get'] = 'run-get-running';
+  const third = reportOf(await changes.redeem(token));
+  expect(third).toMatchObject({ outcome: 'done', facts: { status: 'running' } });
+  expect(third.summary).toMatch(/nothing was done again\. The result now: .*The run lab-task is running\.$/);
+  expect(changes.changed()).toHaveLength(1);
+});
+
 test('a change that was killed after dstack had shown the plan has an unknown outcome, one before it has failed', async () => {
   const killed = { kind: 'signalled', signal: 'SIGKILL' } as const;
   const shown = readFixture('apply-task-created').stdout.replace(/Run lab-task submitted.*/, '');
