@@ -8,6 +8,9 @@ import { readGateway, readVolume, resourceFacts } from '../src/dstack/output/rea
 import type { ToolContext } from '../src/tool/tool-context.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
+/** The ends of all logs together: the facts of several runs take most of 8 KB. */
+const LOG_CHARS = 2_000;
+
 const input = z.strictObject({
   name: runNames,
   type: z.enum(['run', 'volume', 'gateway']).optional(),
@@ -41,7 +44,9 @@ export const get = defineTool({
         ? context.runs.report({ ...request, name, wanted: request.wait_for })
         : getResource(type, { ...request, name }, context);
     const [name = '', ...others] = new Set(names);
-    return others.length === 0 ? report(name) : reportSeveral([name, ...others], report);
+    return others.length === 0
+      ? report(name)
+      : reportSeveral([name, ...others], request.full === true ? WHOLE_CHARS : LOG_CHARS, report);
   },
 });
 

@@ -52,7 +52,8 @@ export const logs = defineTool({
     const [run = '', ...others] = new Set(names);
     if (others.length === 0) return readLog({ ...request, run }, context);
     if (request.cursor !== undefined) refuse('A cursor belongs to the log of one run.', 'Pass that `run` alone.');
-    return reportSeveral([run, ...others], (name) => readLog({ ...request, run: name }, context));
+    const mostChars = request.lines === undefined ? PAGE_BYTES : ASKED_PAGE_BYTES;
+    return reportSeveral([run, ...others], mostChars, (name) => readLog({ ...request, run: name }, context));
   },
 });
 

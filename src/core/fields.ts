@@ -16,7 +16,7 @@ export const resourceName = z
 export const resourceNames = z.array(resourceName).min(1).max(10);
 
 /** One or several runs to read. Together they have to fit into one answer. */
-export const runNames = z.array(resourceName).min(1).max(5);
+export const runNames = z.array(resourceName).min(1).max(4);
 
 /** Defaults to the configured project. Eleven tools have it, so the list doesn't describe it. */
 export const project = z.string().min(1).max(100).optional();

@@ -103,12 +103,10 @@ export function reportFailure(error: unknown): Report<Record<string, unknown>> |
   return { outcome, summary: error.message, printed: [], facts: { code: error.code }, next: error.hint };
 }
 
-/** Most text of several reports together; what each of them says on its own would be too long. */
-const SEVERAL_CHARS = 3_000;
-
-/** Combines the reports about several runs. One that failed is reported like the others. */
+/** Combines the reports about several runs. One that failed is reported like the others. `mostChars` is for all output together. */
 export async function reportSeveral(
   names: readonly string[],
+  mostChars: number,
   report: (name: string) => Promise<Report<Record<string, unknown>>>,
 ): Promise<Report<Record<string, unknown>>> {
   const reports = await Promise.all(
@@ -120,7 +118,7 @@ export async function reportSeveral(
       }),
     ),
   );
-  const maxChars = Math.floor(SEVERAL_CHARS / names.length);
+  const maxChars = Math.floor(mostChars / names.length);
   const next = [...new Set(reports.map((one) => one.next))].filter((one) => one !== undefined);
   return {
     outcome: reports.find(({ outcome }) => outcome !== 'done')?.outcome ?? 'done',
