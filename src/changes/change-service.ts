@@ -47,11 +47,7 @@ export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles' 
   readonly unsettled: WeakMap<Report<ChangeFacts>, Made['lookAgain']>;
 }
 
-/** A plan, with what it was made with. */
-export interface Planned {
-  readonly planned: PlannedChange | SeveralPlan;
-  readonly scope: ChangeScope;
-}
+export type Planned = PlannedChange | SeveralPlan;
 
 type ChangeScope = PlanScope & RoomScope & Pick<ChangeSources, 'unsettled'>;
 
@@ -89,14 +85,15 @@ export class ChangeService {
   /** Plans a change and returns the plan with the token for it. Changes nothing. */
   async preview(request: ChangeRequest): Promise<Report<ChangeFacts>> {
     const { gate, filters } = this.#sources;
-    const { dstack, workspace } = this.#openScope();
+    const scope = this.#openScope();
+    const { dstack, workspace } = scope;
     const time = { waitMs: Math.max(MIN_WAIT_MS, dstack.waitMs()), signal: dstack.deadline.signal };
     // A plan of another content is another plan.
     const file = 'file' in request ? await workspace.readConfiguration(request.file).catch(() => undefined) : undefined;
     const key = JSON.stringify([request, file?.sha256]);
     const done = await this.#sources.slowPlans.wait(key, time, (signal) => this.#plan(request, signal));
     if (done === undefined) return STILL_PLANNING;
-    const { planned, scope } = done.plan;
+    const { plan: planned } = done;
     if (planned.kind === 'settled') return reportPlan(planned);
     if (planned.kind === 'ready') await assertRoom(scope, planned);
     const asks = gate.promptFor(planned.pending, this.#context);
@@ -108,7 +105,7 @@ export class ChangeService {
   async #plan(request: ChangeRequest, signal: AbortSignal): Promise<Planned> {
     const scope = this.#openScope(createDeadline({ timeoutMs: PLAN_LIMIT_MS, signal, progress: undefined }));
     const planned = 'runs' in request ? await planStops(scope, request) : await planOne(scope, request);
-    return { scope, planned: planned.kind === 'settled' ? ((await planned.explain?.()) ?? planned) : planned };
+    return planned.kind === 'settled' ? ((await planned.explain?.()) ?? planned) : planned;
   }
 
   /** Makes the change that a token stands for. @throws ToolError `invalid-input` if repeated arguments say something else */
