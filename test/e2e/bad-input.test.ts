@@ -117,7 +117,7 @@ const REFUSED: readonly Refused[] = [
     'get',
     { name: '-rf' },
     'invalid-input',
-    /name: must be a dstack name/,
+    /name\.0: must be a dstack name/,
     /get takes: name, type/,
   ],
   [

@@ -117,7 +117,7 @@ describe.each(CLIENTS)('resources for the %s', (kind) => {
     expect(await complete('dstack://configurations/{+path}', 'path', 'deep/')).toEqual(['deep/er/.dstack.yml']);
     await expect(read('dstack://configurations/none.dstack.yml')).rejects.toThrow(/no file/);
     await expect(read('dstack://configurations//etc/passwd')).rejects.toThrow(/outside the workspace/);
-    await expect(read('dstack://configurations/.env')).rejects.toThrow(/only a configuration/);
+    await expect(read('dstack://configurations/.env')).rejects.toThrow(/is not a configuration/);
   });
 
   test('are the reference and the schema of each type, with completion', async () => {
