@@ -113,3 +113,14 @@ test('a worker that is stopped is killed', async () => {
   await runner.close();
   expect(await isRunning(worker)).toBe(false);
 });
+
+// It can take a second after all that dstack imports, for which the server would wait.
+test('a worker ends without the cleanup of an interpreter', async () => {
+  const env = { PATH: process.env['PATH'], HOME: fake.folder, ...fake.env(), FAKE_IMPORT: 'cleans up' };
+  const runner = start('warm', { env });
+  await runner.read(ps, { timeoutMs: NEVER, env: fake.env() });
+  const worker = workerPid(runner);
+  await runner.close();
+  await untilGone(worker);
+  expect(await fake.journal()).not.toContainEqual({ word: 'cleaned-up', pid: worker });
+});
