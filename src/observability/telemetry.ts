@@ -34,7 +34,7 @@ export interface Telemetry {
 }
 
 /** How long the exit of this process may wait for the collector. */
-const LAST_SEND_MS = 2_000;
+const LAST_SEND_MS = 1_500;
 
 /** Creates the telemetry. OpenTelemetry is loaded only if it is configured, without delaying the start; its errors are only logged. */
 export function createTelemetry(env: Environment, log: Log): Telemetry {
