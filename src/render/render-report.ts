@@ -43,7 +43,8 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
     [summary, details].filter((part) => part !== '').join('\n'),
     ...pieces.map((piece) => fenceText(piece.text)),
   ];
-  const ending = [...repeatHeadline(body), ...(next === undefined ? [] : [`Next: ${next}`])];
+  const headline = repeatHeadline(body);
+  const ending = [...headline, ...(next === undefined ? [] : [`Next: ${next}`])];
   const text = [
     ...body,
     `outcome: ${report.outcome}${describeFacts(facts, report.details !== undefined)}`,
@@ -59,7 +60,7 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
   };
   return {
     isError: isError(report.outcome),
-    text: filters.redact(text.join('\n\n')),
+    text: filters.redact(text.join(headline.length === 0 ? '\n' : '\n\n')),
     structured: redactValues(structured, filters),
   };
 }
@@ -67,7 +68,7 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
 /** A headline is one sentence or two. */
 const MAX_HEADLINE_CHARS = 300;
 
-/** Returns the first line of a long text, for its end: Codex shows its person the last two lines alone. */
+/** Returns the first line of a longer text, for its end: Codex shows its person the last three lines alone, empty ones included. */
 function repeatHeadline(body: readonly string[]): string[] {
   const [headline = '', ...rest] = body.join('\n').split('\n');
   return rest.length === 0 ? [] : [cleanLine(headline, MAX_HEADLINE_CHARS)];

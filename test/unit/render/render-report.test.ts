@@ -60,6 +60,15 @@ describe('a result', () => {
     expect(structured).toMatchObject({ many, none: [], mixed: [{}] });
   });
 
+  it('is shown whole in the last three lines, if it is short', () => {
+    const { text } = render({ outcome: 'refused', facts: { code: 'policy' }, next: 'Ask the user.' });
+    expect(text.split('\n').slice(-3)).toEqual([
+      'It was done.',
+      'outcome: refused | code: policy',
+      'Next: Ask the user.',
+    ]);
+  });
+
   it('with details repeats its first line and only the facts that another call needs', () => {
     const { text, structured } = render({
       details: ['asked for: gpu=A100', 'cost: $0.39'],
