@@ -49,7 +49,7 @@ test('with the sandbox, its folders are the defaults, and the state of other ser
     workspaceIsSet: true,
     stateDir: path.join(stateDir, 'sandbox', 'state'),
   });
-  expect(readSettings({ ...given, '--workspace': '/gpu' }, {}).workspace).toEqual(['/gpu']);
+  expect(readSettings({ ...given, '--workspace': '/gpu' }, {}).workspace).toEqual([path.resolve('/gpu')]);
   expect(readSettings({ '--state-dir': stateDir }, {})).toMatchObject({ sandbox: undefined, stateDir });
 });
 
