@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'plan-changed'
   | 'person-needed'
   | 'person-declined'
+  | 'not-answered'
   | 'nobody-asked'
   | 'wrong-name'
   | 'retry-refused'

@@ -39,10 +39,15 @@ describe.each(CLIENTS)('with the %s', (kind) => {
     expect(await runNames()).toContain(name);
   });
 
-  const NO: readonly (readonly [string, Person, RegExp])[] = [
-    ['declines', () => ({ action: 'decline' }), /The user declined/],
-    ['closes the form', () => ({ action: 'cancel' }), /closed without an answer/],
-    ['sends it without a yes', () => ({ action: 'accept', content: { approve: false } }), /The user declined/],
+  const NO: readonly (readonly [string, Person, RegExp, string])[] = [
+    ['declines', () => ({ action: 'decline' }), /The user declined/, 'person-declined'],
+    ['closes the form', () => ({ action: 'cancel' }), /closed without an answer/, 'not-answered'],
+    [
+      'sends it without a yes',
+      () => ({ action: 'accept', content: { approve: false } }),
+      /The user declined/,
+      'person-declined',
+    ],
   ];
 
   test('if a person declines, closes the form or sends it without approval, nothing is ever done', async () => {
@@ -57,16 +62,16 @@ describe.each(CLIENTS)('with the %s', (kind) => {
       },
     });
     const [name, first] = await planRun(client);
-    for (const [what, no, says] of NO) {
+    for (const [what, no, says, code] of NO) {
       const plan = what === NO[0]?.[0] ? first : await client.call('plan', { file: `${name}.dstack.yml` });
       person = no;
       const refused = await apply(client, plan);
-      expect(refused.facts).toMatchObject({ outcome: 'refused', code: 'person-declined' });
+      expect(refused.facts).toMatchObject({ outcome: 'refused', code });
       expect(refused.facts['summary']).toMatch(says);
       // The token is no longer valid: a user who would approve now isn't even asked.
       person = agreeing;
       const before = asked.length;
-      expect((await apply(client, plan)).facts['code']).toBe('person-declined');
+      expect((await apply(client, plan)).facts['code']).toBe(code);
       expect(asked.length).toBe(before);
     }
     expect(asked).toHaveLength(NO.length);

@@ -20,7 +20,7 @@ export function declined(change: PendingChange, how: 'declined' | 'cancelled' | 
   const next =
     how === 'cancelled' ? 'Ask the user whether they still want this.' : 'Ask the user what they want instead.';
   return new ToolError(
-    'person-declined',
+    how === 'cancelled' ? 'not-answered' : 'person-declined',
     `${what} Nothing was changed; the token is no longer valid.`,
     `${next} ${previewAgain(change)}`,
   );

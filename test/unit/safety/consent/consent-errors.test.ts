@@ -29,7 +29,7 @@ test.each<[string, () => ToolError, string, string, string]>([
   [
     'a prompt that was closed',
     () => declined(stopped, 'cancelled'),
-    'person-declined',
+    'not-answered',
     'The approval prompt was closed without an answer. Nothing was changed; the token is no longer valid.',
     'Ask the user whether they still want this. Call stop again and show the user its result before you continue.',
   ],

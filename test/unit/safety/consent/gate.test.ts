@@ -257,6 +257,8 @@ test.each(['declined', 'cancelled'] as const)(
       gate.redeem(token, ask({ canAskPerson: true, answer: { kind, nonce: question.nonce } }), steps),
     );
     expect(error.message).toMatch(kind === 'declined' ? /user declined/ : /closed without an answer/);
+    // A client without a person closes its form, too, and may take longer than a glance.
+    expect(error).toMatchObject({ code: kind === 'declined' ? 'person-declined' : 'not-answered' });
     await refusal(gate.redeem(token, ask({ canAskPerson: true, answer: yes(question.nonce) }), steps));
     expect(consents).toHaveLength(0);
     expect(audit.map((entry) => entry.event)).toEqual(['asked', 'refused']);
