@@ -208,7 +208,7 @@ function judgeRound({ played: { calls }, printed, status, left }: Round): Findin
 
 /** Returns the level of consent, or the code of the refusal. */
 const decisionIn = (text: string): string =>
-  /\b(?:(?:consent|code)[\\"`*]*:|approved by) *[\\"`]*([a-z-]+)/.exec(text)?.[1] ?? 'no result';
+  /(?:\b|\\n)(?:(?:consent|code)[\\"`*]*:|approved by) *[\\"`]*([a-z-]+)/.exec(text)?.[1] ?? 'no result';
 
 function judgeUnattended({ played: { calls }, status, consents }: Round): Findings {
   const text = textOf(calls, 'apply');

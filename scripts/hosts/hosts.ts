@@ -36,6 +36,8 @@ export interface Host {
 /** The check that some hosts can't pass. */
 export const READABLE = 'the plan is readable, with line breaks';
 
+const ONE_LINE: Host['limits'] = { [READABLE]: 'its model reads a result as one line of JSON' };
+
 const PLATFORM = `${process.platform}-${process.arch}`;
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
 const bin = (name: string): string => `node_modules/.bin/${name}`;
@@ -193,7 +195,7 @@ export const HOSTS: readonly Host[] = [
       CLINE_NO_AUTO_UPDATE: '1',
     }),
     args: (prompt) => ['-P', 'openai-compatible', '-m', 'fake', '--auto-approve', 'true', prompt],
-    limits: { [READABLE]: 'its model reads a result as one line of JSON' },
+    limits: ONE_LINE,
     asks: "Cline's own confirmation of the call, if it isn't approved automatically",
   },
   {
@@ -222,6 +224,7 @@ export const HOSTS: readonly Host[] = [
     }),
     env: () => ({ CONTINUE_TELEMETRY_ENABLED: '0' }),
     args: (prompt, { home }) => ['--config', `${home}/.continue/config.yaml`, '--auto', '-p', prompt],
+    limits: ONE_LINE,
     asks: "Continue's own permission for the call, if it is set to ask",
   },
   {
@@ -254,6 +257,7 @@ export const HOSTS: readonly Host[] = [
     }),
     env: ({ home }) => ({ FAKE_KEY: 'none', VIBE_HOME: `${home}/.vibe` }),
     args: (prompt) => ['--trust', '--auto-approve', '-p', prompt],
+    limits: ONE_LINE,
     asks: "Vibe's own approval of the code that makes the call",
   },
   {
