@@ -76,7 +76,7 @@ describe.each(CLIENTS)('with the %s and cards', (kind) => {
     });
     expect(card.nameToType).toBeUndefined();
     expect(card.expiresAt > card.now).toBe(true);
-    expect(plan.facts['next']).toMatch(/in the card if they see one; then call apply with the token/);
+    expect(plan.facts['next']).toMatch(/call apply with the token once they approve.*their click decides/i);
 
     const early = await client.call('apply', { token });
     expect(early).toMatchObject({ isError: false, facts: { outcome: 'waiting-for-person' } });

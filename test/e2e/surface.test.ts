@@ -59,7 +59,7 @@ test('with a prefix, tools, instructions and next steps have it, and the names w
   const client = await connect({ env: { ...env, DSTACK_MCP_TOOL_PREFIX: 'dstack_' }, structured: false, atEnd });
   const listed = await client.listTools();
   expect(listed).toEqual(listTools(tools, { cards: false, structured: false, prefix: 'dstack_' }));
-  expect(client.instructions()).toContain('call dstack_apply with that token');
+  expect(client.instructions()).toContain('Call dstack_apply with that token');
   for (const tool of ['dstack_apply', 'apply'])
     expect((await client.call(tool, {})).text).toContain('Next: dstack_apply takes: token');
 });

@@ -71,7 +71,8 @@ export function badValues(schema: unknown): readonly BadValue[] {
       ];
     case 'array':
       return [
-        bySchema('not a list', 'one'),
+        // One value stands for a list of one.
+        bySchema('an object for a list', {}),
         ...(limits.minItems === undefined || limits.minItems === 0 ? [] : [bySchema('an empty list', [])]),
         ...(limits.maxItems === undefined ? [] : [bySchema('too long a list', Array(limits.maxItems + 1).fill('aa'))]),
         ...badValues(limits.items).map((bad) => ({ ...bad, what: `a list with ${bad.what}`, value: [bad.value] })),
