@@ -5,6 +5,7 @@ import * as fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { createPolicyWatch } from '../../../../src/safety/policy/policy-watch.ts';
+import { matchesPlace, ruleOn } from '../../../../src/safety/policy/policy-rules.ts';
 import type { WantedResource } from '../../../../src/safety/policy/policy-rules.ts';
 import type { PolicyWatchOptions } from '../../../../src/safety/policy/policy-watch.ts';
 import { parsePolicy, policyJsonSchema, policySchema } from '../../../../src/safety/policy/policy.ts';
@@ -418,4 +419,55 @@ test.each<[string, string, number | undefined, string | undefined]>([
 ])('an offer is excluded by the limit that it breaks: %s', (_what, text, maxPrice, why) => {
   const policy = watch(text, { maxPrice }).snapshot();
   expect(policy.exclusionOf({ backend: 'cloudrift', region: 'us-east-nc-nr-1', pricePerHour: 0.39 })).toBe(why);
+});
+
+test.each<[string | undefined, boolean, boolean]>([
+  [undefined, false, false],
+  [undefined, true, true],
+  ['read_only: true', false, true],
+  ['read_only: false', true, true],
+  ['read_only: false', false, false],
+])('the policy %s and the setting %s make the server read-only: %s', (text, readOnly, expected) => {
+  expect(watch(text, { readOnly }).snapshot().readOnly).toBe(expected);
+});
+
+test.each<[string | undefined, Partial<PolicyWatchOptions>, boolean, string]>([
+  [undefined, {}, true, 'person'],
+  [undefined, {}, false, 'ask'],
+  ['consent: {create: allow}', {}, true, 'person'],
+  ['consent: {create: allow, server_access: token}', {}, true, 'token'],
+  ['consent: {create: allow, server_access: allow}', {}, true, 'allow'],
+  ['consent: {create: person, server_access: allow}', {}, true, 'person'],
+  ['consent: {create: ask, server_access: ask}', {}, true, 'ask'],
+])('the policy %s %o and a run that reaches the server (%s) require %s', (text, more, reachesServer, expected) => {
+  const change = { ...pendingChange(), reachesServer };
+  expect(watch(text, more).snapshot().requirementFor(change)).toBe(expected);
+});
+
+test.each<[Parameters<typeof matchesPlace>, boolean]>([
+  [['backends', 'ssh', ['remote']], true],
+  [['backends', 'remote', ['ssh']], true],
+  [['backends', 'remote', ['aws']], false],
+  [['backends', 'aws', ['remote', 'ssh']], false],
+  [['regions', 'ssh', ['remote']], false],
+  [['regions', 'eu-1', ['eu-*']], true],
+])('the place of %j is allowed: %s', (place, expected) => {
+  expect(matchesPlace(...place)).toBe(expected);
+});
+
+test.each<[Parameters<typeof ruleOn>, ReturnType<typeof ruleOn>]>([
+  [['a.example', {}], 'unlisted'],
+  [['a.example', { allow: ['*.example'] }], 'allowed'],
+  [['a.example', { never: ['*.example'] }], 'forbidden'],
+  [['a.example', { allow: ['*'], never: ['a.*'] }], 'forbidden'],
+  [['b.example', { allow: ['a.*'], never: ['a.*'] }], 'unlisted'],
+])('the lists say about %j: %s', (question, expected) => {
+  expect(ruleOn(...question)).toBe(expected);
+});
+
+test('what may be handed over is that of the policy', () => {
+  expect(watch(undefined).snapshot().handOver()).toEqual({});
+  expect(watch('hand_over: {hosts: {never: [x.example]}}').snapshot().handOver()).toEqual({
+    hosts: { never: ['x.example'] },
+  });
 });
