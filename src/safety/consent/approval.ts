@@ -7,7 +7,7 @@ import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/requirement.ts';
 import type { Requirement } from '../policy/requirement.ts';
 import type { ChangeJournal } from './change-journal.ts';
-import { declined, foreignAnswer, nobodyAsked, personNeeded } from './consent-errors.ts';
+import { declined, dialogFailed, foreignAnswer, nobodyAsked, personNeeded } from './consent-errors.ts';
 import { NO, describeChange, describeYes, isNameToType, needsName } from './describe-change.ts';
 import type { Asking, TokenEntry } from './token-store.ts';
 
@@ -104,7 +104,10 @@ export class ApprovalFlow {
     return this.#askWithoutForm(entry, asking, requirement);
   }
 
-  /** Asks in the card or a dialog. Without both, the token is sufficient if the operator allows it. */
+  /**
+   * Asks in the card or a dialog. Without both, the token is sufficient if the operator allows it; after a dialog that was announced and
+   * failed, only once that is known.
+   */
   #askWithoutForm(entry: TokenEntry<unknown>, asking: Asking, requirement: Requirement): ApprovalStep {
     const { dialog } = this.#parts;
     const { card } = entry;
@@ -114,8 +117,12 @@ export class ApprovalFlow {
     if (asking.kind !== 'dialog-failed' && dialog?.availability().kind === 'available')
       return this.#openDialog(entry, dialog);
     if (entry.answeredByNobody) throw nobodyAsked(requirement);
-    if (requirement === 'ask') return { kind: 'approved', level: 'token' };
-    throw personNeeded(`the client has no forms, and ${whyNoDialog(asking, dialog)}`);
+    if (requirement !== 'ask') throw personNeeded(`the client has no forms, and ${whyNoDialog(asking, dialog)}`);
+    if (asking.kind === 'dialog-failed' && !asking.isReported) {
+      entry.state = { kind: 'pending', asking: { ...asking, isReported: true } };
+      throw dialogFailed(asking.why);
+    }
+    return { kind: 'approved', level: 'token' };
   }
 
   #askInForm(entry: TokenEntry<unknown>, asking: Asking): Question {
@@ -172,7 +179,7 @@ export class ApprovalFlow {
     // The token may have expired while the dialog was open.
     if (entry.state.kind !== 'pending') return;
     if (answer.kind === 'unavailable') {
-      entry.state = { kind: 'pending', asking: { kind: 'dialog-failed', why: answer.why } };
+      entry.state = { kind: 'pending', asking: { kind: 'dialog-failed', why: answer.why, isReported: false } };
     } else if (isApproval(entry.change, answer)) {
       approve(entry, 'person-dialog');
     } else {

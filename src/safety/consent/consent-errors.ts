@@ -68,6 +68,14 @@ export function nobodyAsked(requirement: Requirement): ToolError {
   );
 }
 
+/** A dialog was announced, so that nobody else asked the user. */
+export const dialogFailed = (why: string): ToolError =>
+  new ToolError(
+    'nobody-asked',
+    `Nobody was asked: the dialog on the user's desktop couldn't be shown (${why}). Nothing was changed; the token is still valid.`,
+    'Show the plan to the user yourself. Only after they approve it, call apply again with the same token.',
+  );
+
 /** The answer came with the token of another change. */
 export const foreignAnswer = (): ToolError =>
   new ToolError(

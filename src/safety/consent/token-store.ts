@@ -25,7 +25,8 @@ export type Asking =
   | { readonly kind: 'not-asked' }
   | { readonly kind: 'form'; readonly nonce: string; readonly askedAtMs: number }
   | { readonly kind: 'dialog'; readonly answered: Promise<void>; readonly abort: AbortController }
-  | { readonly kind: 'dialog-failed'; readonly why: string }
+  /** `isReported`: whoever redeems the token knows that nobody was asked. */
+  | { readonly kind: 'dialog-failed'; readonly why: string; readonly isReported: boolean }
   | { readonly kind: 'approved'; readonly level: ConsentLevel };
 
 /** The result of the one use of a token. */

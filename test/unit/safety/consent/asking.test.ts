@@ -159,3 +159,17 @@ describe('a declared card', () => {
     expect(() => gate.show('0'.repeat(32))).toThrow(/Unknown card/);
   });
 });
+
+test('after a dialog that was announced and failed, the token counts only once it is known that nobody was asked', async () => {
+  const set = setUp({ dialog: dialogThat({ kind: 'unavailable', why: 'no display' }) });
+  const token = set.mint();
+  const context = { canAskPerson: false, waitMs: 60_000 };
+  expect(await refusal(set.gate.redeem(token, context, set.steps))).toMatchObject({
+    code: 'nobody-asked',
+    message: expect.stringContaining("couldn't be shown (no display)"),
+    hint: expect.stringContaining('Only after they approve it'),
+  });
+  expect(set.consents).toEqual([]);
+  expect(await set.gate.redeem(token, context, set.steps)).toMatchObject({ level: 'token' });
+  expect(set.audit.map(({ event }) => event)).toEqual(['asked', 'refused', 'approved', 'done']);
+});

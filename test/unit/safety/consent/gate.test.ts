@@ -513,16 +513,19 @@ test('the name typed into the dialog is an approval', async () => {
   expect(await call).toMatchObject({ kind: 'redeemed', level: 'person-dialog' });
 });
 
-test("if the dialog can't be shown, the token counts where the operator allows it, and otherwise the change is refused", async () => {
-  for (const [requirement, expected] of [
-    ['ask', { level: 'token' }],
-    ['person', { code: 'person-needed' }],
+test("if the dialog can't be shown, the change is refused first, and the token counts then where the operator allows it", async () => {
+  for (const [requirement, first, second] of [
+    ['ask', { code: 'nobody-asked' }, { level: 'token' }],
+    ['person', { code: 'person-needed' }, { code: 'person-needed' }],
   ] as const) {
     const { dialog, opened } = fakeDialog();
     const { gate, steps, mint } = setUp({ dialog, requirementFor: () => requirement });
-    const call = gate.redeem(mint(), ask({ waitMs: 60_000 }), steps).catch((error: unknown) => error);
+    const token = mint();
+    const call = () => gate.redeem(token, ask({ waitMs: 60_000 }), steps).catch((error: unknown) => error);
+    const failed = call();
     opened[0]?.fail(new Error('cannot open display'));
-    expect(await call).toMatchObject(expected);
+    expect(await failed).toMatchObject(first);
+    expect(await call()).toMatchObject(second);
     expect(opened).toHaveLength(1);
   }
 });
