@@ -55,7 +55,7 @@ const NEVER_A_WORD: Readonly<Record<string, string>> = {
   'decide.name': 'a text that is compared with the name that has to be typed',
 };
 
-/** What `apply` accepts next to a token is compared with the preview's. */
+/** Returns whether `apply` compares the argument, which it accepts next to a token, with that of the preview. */
 const isCompared = ({ unlisted = [] }: (typeof tools)[number], name: string): boolean => unlisted.includes(name);
 
 const isOptional = ({ input }: (typeof tools)[number], name: string): boolean =>
