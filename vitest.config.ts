@@ -40,7 +40,11 @@ const unit = {
 // Stryker runs all projects, so give its workers only the tests of the code that it mutates. Isolated, because a mutant seems to
 // survive if tests share its module.
 const isMutationRun = process.env['STRYKER_MUTATOR_WORKER'] !== undefined;
-const MUTATION_TESTS = ['test/unit/safety/**/*.test.ts', 'test/unit/dstack/argv/*.test.ts'];
+const MUTATION_TESTS = [
+  'test/unit/safety/**/*.test.ts',
+  'test/unit/dstack/argv/*.test.ts',
+  'test/unit/configuration/*hand-over*.test.ts',
+];
 
 export default defineConfig({
   test: {
