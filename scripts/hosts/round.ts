@@ -39,14 +39,16 @@ export function nextOfRound(run: string): (calls: readonly PlayedCall[]) => Want
       case 'plan':
         return { tool: 'apply', args: { token } };
       case 'apply':
-        return isDone(last.text) && count === 1 ? { tool: 'get', args: { name: run, wait_for: 'running' } } : undefined;
+        return isDone(last.text) && count === 1
+          ? { tool: 'get', args: { name: [run], wait_for: 'running' } }
+          : undefined;
       case 'get':
-        return { tool: 'logs', args: { run } };
+        return { tool: 'logs', args: { run: [run] } };
       case 'logs':
         // The log arrives shortly after it was printed. Another argument each time, since some hosts refuse repetitions.
         return last.text.includes(logLine(LOG_LINES)) || count >= MAX_LOG_CALLS
           ? { tool: 'stop', args: { run: [run] } }
-          : { tool: 'logs', args: { run, lines: 200 + count } };
+          : { tool: 'logs', args: { run: [run], lines: 200 + count } };
       case 'stop':
         return { tool: 'apply', args: { token } };
       default:
