@@ -19,6 +19,8 @@ export type FailureCode =
   | 'not-supported'
   | 'profile-not-found'
   | 'git-credentials'
+  | 'no-repository'
+  | 'ssh-key'
   | 'no-project'
   | 'unauthorized'
   | 'unreachable'
@@ -221,6 +223,20 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /No valid default Git credentials found.*/,
     outcome: 'blocked',
     hint: 'dstack needs access to the repository: ask the user to run `dstack init` with a token or an identity file. Then plan again.',
+    transient: false,
+  },
+  {
+    code: 'no-repository', // cli/services/repos.py
+    pattern: /^Git repo (?:not found|in 'detached HEAD' state): .*|^Path (?:does not exist|is not a directory): .*/m,
+    outcome: 'blocked',
+    hint: '`repos` needs a Git repository on a branch. Correct its path, or send the folder with `files` instead, then plan again.',
+    transient: false,
+  },
+  {
+    code: 'ssh-key', // cli/services/configurators/run.py, fleet.py
+    pattern: /^(?:Unable to read the SSH key at|Unsupported or invalid SSH key at|Expected a private key at) .*/m,
+    outcome: 'blocked',
+    hint: 'Correct the path of the private key in the file (`identity_file`), or ask the user for it, then plan again.',
     transient: false,
   },
   {

@@ -163,6 +163,8 @@ const FIXABLE: Readonly<Partial<Record<Failure['code'], Output>>> = {
   'not-supported': 'export-list',
   'profile-not-found': 'error-profile',
   'git-credentials': printed('No valid default Git credentials found for the repo.'),
+  'no-repository': printed('Git repo not found: /w'),
+  'ssh-key': printed('Unable to read the SSH key at /home/u/.ssh/id_rsa'),
   'no-project': 'error-no-default-project',
   unauthorized: 'error-token',
   'not-dstack': 'error-html',

@@ -133,3 +133,16 @@ describe('an exception', () => {
     expect(readException('EOFError: EOF when reading a line')).toBeUndefined();
   });
 });
+
+// services/repos.py and services/configurators, in dstack 0.22.5.
+it.each([
+  ['Git repo not found: /w/..\nUse `files` to mount an arbitrary directory: https://dstack.ai', 'no-repository'],
+  ["Git repo in 'detached HEAD' state: /w\nCheck out to a branch", 'no-repository'],
+  ['Path does not exist: /w/none', 'no-repository'],
+  ['Unable to read the SSH key at /home/u/.ssh/id_rsa', 'ssh-key'],
+  ['Expected a private key at /home/u/.ssh/id.pub, got a public key', 'ssh-key'],
+])('what a plan needs on this computer is named: %s', (stdout, code) => {
+  const { outcome, hint, ...failure } = readFailure({ ...readFixture('error-env'), stdout, stderr: '' }) ?? {};
+  expect(failure).toMatchObject({ code, message: stdout.split('\n')[0] });
+  expect([outcome, hint]).toEqual(['blocked', expect.stringContaining('plan again')]);
+});
