@@ -1,12 +1,15 @@
 import * as z from 'zod';
 import { plural } from '../src/core/format-values.ts';
 import { project, resourceName } from '../src/core/fields.ts';
-import { fleetRow, readFleets } from '../src/dstack/output/read-listings.ts';
+import { fleetRow, limitInstances, readFleets } from '../src/dstack/output/read-listings.ts';
 import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
 import { describeResource, describeResourceStatus } from '../src/dstack/output/describe-resource.ts';
 import { readFleet, resourceFacts } from '../src/dstack/output/read-resource.ts';
 import { unrecognized, WHOLE_CHARS } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
+
+/** Fits into a result that clients take, about 80 KB. */
+const MAX_INSTANCES = 500;
 
 export const fleet = defineTool({
   name: 'fleet',
@@ -47,7 +50,7 @@ export const fleet = defineTool({
       outcome: 'done',
       summary: fleets.length === 0 ? 'No fleets. A run needs one.' : `${plural(fleets.length, 'fleet')}.`,
       printed: [{ transcript, rest: 'request one fleet by `name`' }],
-      facts: { fleets },
+      facts: { fleets: limitInstances(fleets, MAX_INSTANCES) },
       ...(fleets.length === 0 ? { next: 'Write a configuration with `type: fleet`, then plan and apply it.' } : {}),
     };
   },

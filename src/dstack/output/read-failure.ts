@@ -1,7 +1,7 @@
 import type { Exit, Transcript } from '../../core/transcript.ts';
 import type { Effect, Outcome } from '../../core/report.ts';
 import { CHECK_STATE, FAILURE_TABLE } from './failure-table.ts';
-import type { FailureCode } from './failure-table.ts';
+import type { FailureCode } from './failure-kind.ts';
 import { withoutPlan } from './trim-plan.ts';
 
 /** The kind of a failure that dstack itself didn't report. */

@@ -83,6 +83,8 @@ export const fleetRow = z.object({
   maxPrice: z.string().optional(),
   created: z.string().optional(),
   instances: z.array(instanceRow),
+  /** The number of instances, if `instances` has only the first of them. */
+  instancesTotal: z.number().optional(),
 });
 
 type InstanceRow = z.output<typeof instanceRow>;
@@ -196,3 +198,14 @@ function readOlderRow({ level, cells }: TableRow): MetricsRow[] {
 
 /** Returns the value after a chart; undefined if there is no sample yet. */
 const lastWord = (text: string): string | undefined => /(\d\S*)\s*$/.exec(text)?.[1];
+
+/** Keeps the first instances of all fleets together. A fleet with fewer than it has says how many there are. */
+export function limitInstances(fleets: readonly FleetRow[], max: number): FleetRow[] {
+  let room = max;
+  return fleets.map((fleet) => {
+    const instances = fleet.instances.slice(0, room);
+    room -= instances.length;
+    const total = fleet.instances.length;
+    return instances.length === total ? fleet : { ...fleet, instances, instancesTotal: total };
+  });
+}

@@ -1,10 +1,38 @@
 import { describe, expect, it } from 'vitest';
-import { readFleets, sumPrices, readRuns, readMetrics } from '../../../../src/dstack/output/read-listings.ts';
+import {
+  limitInstances,
+  readFleets,
+  sumPrices,
+  readRuns,
+  readMetrics,
+} from '../../../../src/dstack/output/read-listings.ts';
 import type { FleetRow } from '../../../../src/dstack/output/read-listings.ts';
 import { describeExcluded, readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
 
 const lines = (fixture: string, version?: string): string[] => readFixture(fixture, version).stdout.split('\n');
+
+describe('a limit of instances', () => {
+  const fleet = (name: string, count: number): FleetRow => ({
+    name,
+    status: 'active',
+    instances: Array.from({ length: count }, (_, instance) => ({ instance, status: 'idle' })),
+  });
+
+  it('counts for all fleets together, and each says how many it has if some are left out', () => {
+    const limited = limitInstances([fleet('a', 2), fleet('b', 3), fleet('c', 1)], 4);
+    expect(limited.map(({ instances, instancesTotal }) => [instances.length, instancesTotal])).toEqual([
+      [2, undefined],
+      [2, 3],
+      [0, 1],
+    ]);
+  });
+
+  it('leaves fewer alone', () => {
+    const fleets = [fleet('a', 2), fleet('b', 0)];
+    expect(limitInstances(fleets, 2)).toEqual(fleets);
+  });
+});
 
 describe('the list of runs', () => {
   it('has the location, price and status of each run', () => {
