@@ -223,11 +223,11 @@ const TOKENS: readonly Attempt[] = TOKENS_TO_REFUSE.map(([title, token]) =>
 const ARGUMENTS: readonly Attempt[] = [
   attempt('an unknown field', 'ps', { watch: true }, CODES.invalidInput),
   attempt('confirm, as other servers have it', 'apply', { confirm: true }, CODES.invalidInput),
-  attempt('a token with a file', 'apply', { token: 'x', file: HARMLESS }, CODES.invalidInput),
+  attempt('an unknown token with a file', 'apply', { token: 'x', file: HARMLESS }, CODES.tokenUnknown),
   attempt('an approval next to the name', 'stop', { run: 'train', yes: true }, CODES.invalidInput),
   attempt('a run and a token', 'stop', { run: 'train', token: '0000000-0000000-0000000-0000000' }, CODES.invalidInput),
   attempt('a command in help', 'help', { command: 'apply; touch /tmp/pwned' }, CODES.unknownCommand),
-  attempt('a flag in help', 'help', { command: '--version' }, CODES.unknownCommand),
+  attempt('an undocumented flag in help', 'help', { command: '--version' }, CODES.unknownFlag),
   attempt('a path in help', 'help', { command: '../../bin/sh' }, CODES.unknownCommand),
   attempt('a flag as type in help', 'help', { command: 'apply', type: '--yes' }, CODES.unknownCommand),
   attempt('a project that is a flag', 'ps', { project: '--yes' }, CODES.invalidValue, CODES.invalidInput, CODES.policy),
