@@ -7,13 +7,12 @@ exactly this one, and once: dstack's client repeats a request whose response was
 unknown counts as a change.
 """
 
-import hashlib
-import io
-import json
 import re
 import sys
 import threading
 from urllib.parse import urlsplit
+
+from request_contents import archive_digest, body_of, canonical, contains, covers, credentials_in, digest, json_of, name_in, sha256_of
 
 _READ = re.compile(r"(?:^|/)(?:get|list|poll)(?:_\w+)?$")
 _HAND_OVER = frozenset(["files/upload_archive", "repos/init", "repos/upload_code"])
@@ -21,8 +20,6 @@ _HAND_OVER = frozenset(["files/upload_archive", "repos/init", "repos/upload_code
 _PART_OF_CHANGE = frozenset(["repos/upload_code"])
 _LOOK_UP = re.compile(r"^(?:runs|fleets|volumes|gateways)/get$")
 _SPECS = ("run_spec", "spec")
-# Properties of dstack's requests that carry a private key or a token: `ssh_key.private`, `repo_creds` of `repos/init`.
-_CREDENTIALS = frozenset(["private", "private_key", "oauth_token"])
 # cli/utils/updates.py: once a day, before the command, with an anonymous installation id. Nothing documented disables it.
 _UPDATE_CHECK = re.compile(r"https://get\.dstack\.ai/[\w-]+/latest-version(?:\?|$)")
 _OTHER_FILES = "the files aren't those that were checked"
@@ -32,75 +29,6 @@ _REPORT_LIMIT = 4 << 20
 
 class Denied(Exception):
     """Replaced by a subclass of dstack's own error, which its CLI prints in one line."""
-
-
-def canonical(value):
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-
-
-def digest(value):
-    return _sha256(canonical(value))
-
-
-def _sha256(text):
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def covers(sent, asked, answered):
-    """Whether `sent` is what was asked for. The server may have filled in what was left open, and nothing else."""
-    if isinstance(sent, dict) and isinstance(asked, dict):
-        answered = answered if isinstance(answered, dict) else {}
-        missing = object()
-        return all(
-            covers(sent.get(key), asked[key], answered.get(key)) if asked.get(key) is not None
-            # What dstack left open or null may be filled in, exactly as the server answered.
-            else sent.get(key, missing) in (missing, None) or sent[key] == answered.get(key, missing)
-            for key in set(sent) | set(asked)
-        )
-    return sent == asked
-
-
-def contains(value, part):
-    """Whether every property of `part` has the same value in `value`."""
-    if isinstance(part, dict) and isinstance(value, dict):
-        return all(contains(value.get(key), part[key]) for key in part)
-    return value == part
-
-
-def credentials_in(value, clone_url=None):
-    """Yields each credential in a body, with the repository that it is for. Variables may have any name, so they don't count."""
-    if isinstance(value, list):
-        for item in value:
-            yield from credentials_in(item, clone_url)
-    elif isinstance(value, dict):
-        clone_url = value.get("clone_url", clone_url)
-        for name, item in value.items():
-            if name in _CREDENTIALS and isinstance(item, str) and item:
-                yield item, clone_url
-            elif name != "env":
-                yield from credentials_in(item, clone_url)
-
-
-def archive_digest(request):
-    """The digest of the names and contents of all files in an upload (utils/files.py). None if it can't be read."""
-    # Most commands send no files.
-    import tarfile
-
-    body, kind = request.body, request.headers.get("Content-Type", "")
-    boundary = re.search(r'boundary="?([^";]+)', kind if isinstance(kind, str) else kind.decode())
-    if boundary is None or not isinstance(body, bytes):
-        return None
-    start, end = body.find(b"\r\n\r\n") + 4, body.rfind(b"\r\n--" + boundary[1].encode() + b"--")
-    # Exactly one part: what follows in another one would be sent unread.
-    if not body.startswith(b"--" + boundary[1].encode()) or body.count(b"--" + boundary[1].encode()) != 2 or end < start:
-        return None
-    try:
-        with tarfile.open(fileobj=io.BytesIO(body[start:end]), mode="r:") as archive:
-            files = [(member.name, archive.extractfile(member).read()) for member in archive if member.isreg() or member.islnk()]
-    except (tarfile.TarError, KeyError):
-        return None
-    entries = sorted(_sha256(name + "\0" + hashlib.sha256(content).hexdigest()) for name, content in files)
-    return _sha256("\n".join(entries))
 
 
 class Gate:
@@ -150,19 +78,19 @@ class Gate:
         if self._server is None:
             return self._deny(path, "it isn't known which server it goes to")
         self._learn_what_may_change(path)
-        self._admit_change(path, _body(request))
+        self._admit_change(path, body_of(request))
         return path, "change"
 
     def note_plan(self, path, response):
         """Remembers what the server answered to a plan: what it filled in may be sent back."""
-        answer = _json(response)
+        answer = json_of(response)
         if isinstance(answer, dict):
             self._plans[path]["answered"] = answer.get(self._plans[path]["key"])
             self._report_found(path, answer.get("current_resource"), response)
 
     def note_found(self, path, response):
         """Reports the resource that was looked up; None if the server has none."""
-        self._report_found(path, _json(response) if response.status_code < 400 else None, response)
+        self._report_found(path, json_of(response) if response.status_code < 400 else None, response)
 
     def _report_found(self, path, value, response):
         if self._reports and len(response.content) <= _REPORT_LIMIT:
@@ -186,12 +114,12 @@ class Gate:
         return path, None
 
     def _plan(self, path, request):
-        body = _body(request)
+        body = body_of(request)
         key = next((name for name in _SPECS if isinstance(body, dict) and name in body), None)
         if key is None or body.get("for_offers_only"):
             return None
         self._plans[path] = {"key": key, "asked": body[key], "answered": None}
-        self.tell("plan", path, sha256=digest(body[key]), name=_name(body[key]))
+        self.tell("plan", path, sha256=digest(body[key]), name=name_in(body[key]))
         return "plan"
 
     def _learn_what_may_change(self, path):
@@ -210,8 +138,8 @@ class Gate:
     def _admit_credentials(self, path, request):
         if "/upload_" in path:  # files and code, in another form than JSON
             return
-        for text, clone_url in credentials_in(_body(request)):
-            found = hashlib.sha256(text.encode()).hexdigest()
+        for text, clone_url in credentials_in(body_of(request)):
+            found = sha256_of(text)
             if not any(
                 one["sha256"] == found and (clone_url is None or clone_url in one.get("cloneUrls", []))
                 for one in self._credentials
@@ -256,29 +184,6 @@ class Gate:
 def _split(url):
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port, parts.path.rstrip("/")
-
-
-def _body(request):
-    body = request.body
-    try:
-        return json.loads(body) if isinstance(body, (str, bytes)) and body else None
-    except ValueError:
-        return None
-
-
-def _json(response):
-    try:
-        return response.json()
-    except ValueError:
-        return None
-
-
-def _name(spec):
-    """The name in a specification; None if the server chooses one."""
-    if not isinstance(spec, dict):
-        return None
-    configuration = spec.get("configuration")
-    return spec.get("run_name") or (configuration.get("name") if isinstance(configuration, dict) else None)
 
 
 def install(rule, tell, ask=None, is_ready=None):

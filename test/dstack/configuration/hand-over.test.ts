@@ -89,13 +89,13 @@ test('what dstack ignores is neither counted nor refused', async () => {
 
 /** The digest that the gate finds in what dstack uploads for a path. */
 const uploaded = (folder: string): Promise<unknown> =>
-  runPython(`import io, requests, wire_gate
+  runPython(`import io, requests, request_contents
 from dstack._internal.utils.files import create_file_archive
 content = io.BytesIO()
 name = create_file_archive(${JSON.stringify(folder)}, content)
 content.seek(0)
 request = requests.Request("POST", "http://x", files={"file": (name, content)}).prepare()
-print(json.dumps(wire_gate.archive_digest(request)))`);
+print(json.dumps(request_contents.archive_digest(request)))`);
 
 test('the files that were checked are admitted as dstack sends them: links, other names, empty and large files', async () => {
   const write = (file: string, text: string): void => {
