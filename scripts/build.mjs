@@ -143,4 +143,7 @@ function copyFolder(from, to) {
   return cp(path.join(root, from), to, { recursive: true, filter: (file) => !file.includes('__pycache__') });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildAll();
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildAll();
+  console.log('Built dist/. Next: node dist/dstack-mcp.mjs doctor');
+}

@@ -164,20 +164,26 @@ test('a stricter policy takes effect immediately, even with the size and timesta
   expect(policy.snapshot().caps().maxPrice).toBe(1);
 });
 
-test.each<[string | undefined, boolean, boolean]>([
+/** A policy, the setting `readOnly`, and whether both together make the server read-only. */
+const READ_ONLY: readonly (readonly [string | undefined, boolean, boolean])[] = [
   [undefined, false, false],
   [undefined, true, true],
   ['read_only: true', false, true],
   ['read_only: false', true, true],
   ['read_only: false', false, false],
-])('with the policy %s and the setting %s, a change is refused at the call: %s', (text, readOnly, refused) => {
-  const policy = watch(text, { readOnly });
-  for (const effect of ['change', 'destroy'] as const) {
-    const error = refusalOf(() => policy.assertToolAllowed({ name: 'apply', effect }));
-    expect(error?.code).toBe(refused ? 'read-only' : undefined);
-  }
-  expect(refusalOf(() => policy.assertToolAllowed({ name: 'ps', effect: 'read' }))).toBeUndefined();
-});
+];
+
+test.each(READ_ONLY)(
+  'with the policy %s and the setting %s, a change is refused at the call: %s',
+  (text, readOnly, refused) => {
+    const policy = watch(text, { readOnly });
+    for (const effect of ['change', 'destroy'] as const) {
+      const error = refusalOf(() => policy.assertToolAllowed({ name: 'apply', effect }));
+      expect(error?.code).toBe(refused ? 'read-only' : undefined);
+    }
+    expect(refusalOf(() => policy.assertToolAllowed({ name: 'ps', effect: 'read' }))).toBeUndefined();
+  },
+);
 
 test.each<[string, WantedResource, RegExp | undefined]>([
   ['types: [task]', { kind: 'task' }, undefined],
@@ -421,13 +427,7 @@ test.each<[string, string, number | undefined, string | undefined]>([
   expect(policy.exclusionOf({ backend: 'cloudrift', region: 'us-east-nc-nr-1', pricePerHour: 0.39 })).toBe(why);
 });
 
-test.each<[string | undefined, boolean, boolean]>([
-  [undefined, false, false],
-  [undefined, true, true],
-  ['read_only: true', false, true],
-  ['read_only: false', true, true],
-  ['read_only: false', false, false],
-])('the policy %s and the setting %s make the server read-only: %s', (text, readOnly, expected) => {
+test.each(READ_ONLY)('the policy %s and the setting %s make the server read-only: %s', (text, readOnly, expected) => {
   expect(watch(text, { readOnly }).snapshot().readOnly).toBe(expected);
 });
 
