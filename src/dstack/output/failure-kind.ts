@@ -21,6 +21,7 @@ export type FailureCode =
   | 'git-credentials'
   | 'no-repository'
   | 'ssh-key'
+  | 'image-unreadable'
   | 'no-project'
   | 'unauthorized'
   | 'unreachable'

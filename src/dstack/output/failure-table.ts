@@ -227,6 +227,13 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     transient: true,
   },
   {
+    code: 'image-unreadable', // server/services/jobs/configurators/base.py: the server reads the image's configuration while it plans
+    pattern: /Error pulling configuration for image .*/,
+    outcome: 'blocked',
+    hint: "The dstack server reads the image from its registry to plan. Check the image's name and tag, `registry_auth` if it is private, and whether the server can reach the registry; then plan again.",
+    transient: false,
+  },
+  {
     code: 'port-in-use', // cli/commands/attach.py, cli/services/configurators/run.py
     pattern: /Failed to (?:attach|submit): port \d+ is already in use\..*/,
     outcome: 'blocked',

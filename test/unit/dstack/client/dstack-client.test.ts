@@ -165,6 +165,7 @@ const FIXABLE: Readonly<Partial<Record<Failure['code'], Output>>> = {
   'git-credentials': printed('No valid default Git credentials found for the repo.'),
   'no-repository': printed('Git repo not found: /w'),
   'ssh-key': printed('Unable to read the SSH key at /home/u/.ssh/id_rsa'),
+  'image-unreadable': printed("Error pulling configuration for image 'a/b:c' from the docker registry: 404"),
   'no-project': 'error-no-default-project',
   unauthorized: 'error-token',
   'not-dstack': 'error-html',

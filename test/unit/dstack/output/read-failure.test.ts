@@ -141,6 +141,10 @@ it.each([
   ['Path does not exist: /w/none', 'no-repository'],
   ['Unable to read the SSH key at /home/u/.ssh/id_rsa', 'ssh-key'],
   ['Expected a private key at /home/u/.ssh/id.pub, got a public key', 'ssh-key'],
+  [
+    "Error pulling configuration for image 'ghcr.io/a/b:latest' from the docker registry: HTTPSConnectionPool(host='ghcr.io', port=443): Max retries exceeded",
+    'image-unreadable',
+  ],
 ])('what a plan needs on this computer is named: %s', (stdout, code) => {
   const { outcome, hint, ...failure } = readFailure({ ...readFixture('error-env'), stdout, stderr: '' }) ?? {};
   expect(failure).toMatchObject({ code, message: stdout.split('\n')[0] });
