@@ -147,6 +147,13 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     transient: false,
   },
   {
+    code: 'missing-file', // api/_public/runs.py
+    pattern: /Path '.*' specified in `files` does not exist/,
+    outcome: 'blocked',
+    hint: 'Create that file, or correct the path in `files` with write_config, then plan again.',
+    transient: false,
+  },
+  {
     code: 'outside-folder', // cli/services/configurators/__init__.py: Path.relative_to, as a traceback
     pattern: /^ValueError: .* is not in the subpath of .*/m,
     outcome: 'blocked',
@@ -154,9 +161,16 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     transient: false,
   },
   {
+    code: 'missing-variable', // utils/interpolator.py: `${{ secrets.NAME }}`, `${{ run.NAME }}`
+    pattern: /Failed to interpolate due to missing vars: .*/,
+    outcome: 'blocked',
+    hint: 'The file refers to values that do not exist. A secret is set by the user with `dstack secret set` (list shows the names that are set); correct another name in the file with write_config, then plan again.',
+    transient: false,
+  },
+  {
     code: 'invalid-file', // cli/services/configurators/run.py, api/_public/runs.py, core/models: checks beyond the schema
     pattern:
-      /working_dir must be absolute|Path '.*' specified in `files` does not exist|Invalid repo path: .*|Port \d+ is already in use|`env` is currently supported for SSH fleets only|Server validation error: [\s\S]*|^.* is required\. Set it in the configuration .*/m,
+      /working_dir must be absolute|Invalid repo path: .*|Port \d+ is already in use|`env` is currently supported for SSH fleets only|Server validation error: [\s\S]*|^.* is required\. Set it in the configuration .*/m,
     outcome: 'blocked',
     hint: CHECK_FILE,
     transient: false,

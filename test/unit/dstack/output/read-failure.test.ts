@@ -141,6 +141,8 @@ it.each([
   ['Path does not exist: /w/none', 'no-repository'],
   ['Unable to read the SSH key at /home/u/.ssh/id_rsa', 'ssh-key'],
   ['Expected a private key at /home/u/.ssh/id.pub, got a public key', 'ssh-key'],
+  ["Failed to interpolate due to missing vars: ['secrets.ngc_api_key']", 'missing-variable'],
+  ["Path '/w/train.py' specified in `files` does not exist", 'missing-file'],
   [
     "Error pulling configuration for image 'ghcr.io/a/b:latest' from the docker registry: HTTPSConnectionPool(host='ghcr.io', port=443): Max retries exceeded",
     'image-unreadable',

@@ -169,7 +169,7 @@ describe('the obstacles of a plan', () => {
     ['error-yaml', 'invalid-file'],
     ['error-name', 'name-invalid'],
     ['error-volume', 'not-found'],
-    ['error-files', 'invalid-file'],
+    ['error-files', 'missing-file'],
     ['error-repo', 'invalid-file'],
     ['error-file-missing', 'missing-file'],
     ['error-file-outside', 'outside-folder'],
