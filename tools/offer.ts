@@ -1,8 +1,18 @@
 import * as z from 'zod';
 import { plural } from '../src/core/format-values.ts';
 import { choiceFlags, choices, extraFlags, project } from '../src/core/fields.ts';
-import { describeExcluded, readGpuGroups, readOffers, saysNoOffers } from '../src/dstack/output/read-offers.ts';
+import { readFleets } from '../src/dstack/output/read-listings.ts';
+import {
+  describeExcluded,
+  findOutside,
+  ignoresFleets,
+  readGpuGroups,
+  readOffers,
+  saysNoOffers,
+} from '../src/dstack/output/read-offers.ts';
+import type { Offers } from '../src/dstack/output/read-offers.ts';
 import { unrecognized } from '../src/core/report.ts';
+import type { ToolContext } from '../src/tool/tool-context.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 const offerFacts = z.object({
@@ -23,6 +33,22 @@ const gpuFacts = z.object({
   backends: z.string(),
 });
 
+const input = z.strictObject({
+  ...choices,
+  group_by: z
+    .array(z.enum(['gpu', 'backend', 'region', 'count']))
+    .min(1)
+    .max(4)
+    .optional()
+    .describe('With gpu'),
+  backend: z.array(z.string().max(100)).max(20).optional(),
+  region: z.array(z.string().max(100)).max(20).optional(),
+  max_offers: z.int().min(1).max(500).optional(),
+  project,
+  flags: extraFlags,
+});
+type Input = z.output<typeof input>;
+
 export const offer = defineTool({
   name: 'offer',
   title: 'List GPU offers',
@@ -30,52 +56,22 @@ export const offer = defineTool({
     'Find cheap GPU offers with prices per hour, cheapest first: A100, H100, RTX and others, what they cost, spot or on-demand, available or idle. Group by gpu for a short overview.',
   effect: 'read',
   card: 'offers',
-  input: z.strictObject({
-    ...choices,
-    group_by: z
-      .array(z.enum(['gpu', 'backend', 'region', 'count']))
-      .min(1)
-      .max(4)
-      .optional()
-      .describe('With gpu'),
-    backend: z.array(z.string().max(100)).max(20).optional(),
-    region: z.array(z.string().max(100)).max(20).optional(),
-    max_offers: z.int().min(1).max(500).optional(),
-    project,
-    flags: extraFlags,
-  }),
+  input,
   facts: z.object({
     offers: z.array(offerFacts),
     gpus: z.array(gpuFacts),
     total: z.number().describe('Matching offers, shown or not'),
   }),
-  async run(input, { dstack, exclusions }) {
-    const transcript = await dstack.read({
-      command: 'offer',
-      flags: {
-        ...choiceFlags(input),
-        '--group-by': input.group_by?.join(','),
-        '--backend': input.backend,
-        '--region': input.region,
-        '--max-offers': input.max_offers,
-        '--project': input.project,
-      },
-      extraFlags: input.flags,
-    });
+  async run(request, { dstack, exclusions }) {
+    const transcript = await dstack.read(commandOf(request));
     const found = readOffers(transcript.stdout.split('\n'));
     const exclusionOf = exclusions();
-    const offers = (found?.offers ?? []).map(
-      ({ backend, region, instanceType, gpu, spot, pricePerHour, availability }) => ({
-        backend,
-        region,
-        instanceType,
-        gpu,
-        spot,
-        pricePerHour,
-        availability,
-        excluded: exclusionOf({ backend, region, pricePerHour }),
-      }),
-    );
+    const outside = ignoresFleets(transcript.stdout) ? await findOutsideFleets(request, found, dstack) : new Set();
+    const offers = (found?.offers ?? []).map((one) => {
+      const { backend, region, instanceType, gpu, spot, pricePerHour, availability } = one;
+      const excluded = exclusionOf({ backend, region, pricePerHour }) ?? (outside.has(one) ? NO_FLEET : undefined);
+      return { backend, region, instanceType, gpu, spot, pricePerHour, availability, excluded };
+    });
     const groups = readGpuGroups(transcript.stdout);
     const gpus = (groups ?? []).map(({ gpu, pricePerGpuMin, pricePerGpuMax, backends }) => ({
       gpu,
@@ -102,6 +98,44 @@ export const offer = defineTool({
     };
   },
 });
+
+const commandOf = (request: Input, fleets: readonly string[] | undefined = undefined) => ({
+  command: 'offer',
+  flags: {
+    ...choiceFlags(request),
+    ...(fleets === undefined ? {} : { '--fleet': fleets }),
+    '--group-by': request.group_by?.join(','),
+    '--backend': request.backend,
+    '--region': request.region,
+    // The order of equal prices differs: the same offers may come a little later.
+    '--max-offers': fleets === undefined ? request.max_offers : (request.max_offers ?? DEFAULT_OFFERS) + SLACK,
+    '--project': request.project,
+  },
+  extraFlags: request.flags,
+});
+
+/** dstack's own default. */
+const DEFAULT_OFFERS = 50;
+const SLACK = 50;
+/** More fleets than a command should name. */
+const MAX_FLEETS = 20;
+const NO_FLEET = 'no fleet of the project allows it';
+
+/** Finds the offers that none of the project's fleets allows, by asking dstack for those that they do. */
+async function findOutsideFleets(
+  request: Input,
+  found: Offers | undefined,
+  dstack: ToolContext['dstack'],
+): Promise<ReadonlySet<unknown>> {
+  if (found === undefined || found.offers.length === 0) return new Set();
+  const listed = await dstack.read({ command: 'fleet', flags: { '--project': request.project } });
+  const names = (readFleets(listed.stdout) ?? []).map(({ name }) => name);
+  if (names.length === 0 || names.length > MAX_FLEETS) return new Set();
+  const allowed = await dstack.read(commandOf(request, names));
+  const inside = readOffers(allowed.stdout.split('\n'));
+  const isReadable = inside?.offers.length !== 0 || saysNoOffers(allowed.stdout);
+  return findOutside(found.offers, isReadable ? inside : undefined);
+}
 
 const NEXT =
   "To use one: plan with a configuration whose `resources` match it. A run gets only what one of the project's fleets allows: `fleet` shows its offers.";

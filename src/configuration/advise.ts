@@ -59,7 +59,7 @@ const RULES: readonly Rule[] = [
   {
     id: 'no-name',
     at: (value) => when(typeof value['type'] === 'string' && value['type'] !== 'profiles' && !value['name']),
-    why: 'without a `name` dstack generates one, so applying the file again creates another run instead of updating this one.',
+    why: 'without a `name` each apply gets a new one, so applying the file again creates another run instead of updating this one.',
     how: 'Add `name: my-name` (lowercase letters, digits and hyphens).',
   },
   {

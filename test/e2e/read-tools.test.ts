@@ -133,6 +133,8 @@ describe('the state of dstack:', () => {
       { gpu: 'RTX4090:24GB:2', pricePerHour: 0.78, availability: 'not available' },
     ]);
     expect(rtx4090['total']).toBe(listed(rtx4090).length);
+    // The fleet `cloud` allows each offer of its backend.
+    expect(rtx4090['summary']).not.toContain('excluded');
     expect(forSale(await offered({ backend: ['cloudrift'], max_price: 0.7 }))).toHaveLength(2);
     expect(forSale(await offered({ region: ['eu-north-fi-1'], gpu: 'H100:8' }))).toMatchObject([
       { region: 'eu-north-fi-1', instanceType: 'h100.8', spot: false },

@@ -129,12 +129,27 @@ export function readGpuGroups(text: string): readonly GpuRow[] | undefined {
 /** Returns whether dstack says that there are no offers (NO_OFFERS_WARNING, cli/utils/common.py). Finding none in a text proves nothing. */
 export const saysNoOffers = (text: string): boolean => /^No matching instance offers available\./m.test(text);
 
-/** Describes which offers a limit of this server excludes, by their numbers in dstack's table: `#3-5, #7 (its price cap is $1.00/h)`. */
+/** Returns whether dstack says that the offers aren't limited to what the project's fleets allow (cli/commands/offer.py). */
+export const ignoresFleets = (text: string): boolean => /^Hint: Existing fleets are ignored\b/m.test(text);
+
+/** Returns the offers of new instances that aren't among those that fleets allow. Without a readable list of these, none: nothing is known. */
+export function findOutside(offers: readonly Offer[], allowed: Offers | undefined): ReadonlySet<Offer> {
+  if (allowed === undefined) return new Set();
+  const inside = new Set(allowed.offers.map(identify));
+  // An existing instance is one of a fleet.
+  const isNew = ({ availability: state }: Offer): boolean => state !== 'idle' && state !== 'busy';
+  return new Set(offers.filter((offer) => isNew(offer) && !inside.has(identify(offer))));
+}
+
+const identify = ({ backend, region, instanceType, blocks, resources, spot, pricePerHour }: Offer): string =>
+  JSON.stringify([backend, region, instanceType, blocks, resources, spot, pricePerHour]);
+
+/** Describes which offers are excluded, by a limit of this server or by the fleets, by their numbers in dstack's table: `#3-5, #7 (this server's price cap is $1.00/h)`. */
 export function describeExcluded(offers: readonly { readonly excluded: string | undefined }[]): string[] {
   const reasons = [...new Set(offers.map(({ excluded }) => excluded))].filter((reason) => reason !== undefined);
   return reasons.map((reason) => {
     const rows = offers.flatMap(({ excluded }, index) => (excluded === reason ? [index + 1] : []));
-    return `excluded by this server: ${formatRanges(rows)} (${reason})`;
+    return `excluded: ${formatRanges(rows)} (${reason})`;
   });
 }
 

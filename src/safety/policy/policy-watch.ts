@@ -116,11 +116,11 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
     assertBackendsAllowed: (locations) => assertBackendsAllowed(policy, locations),
     exclusionOf: ({ backend, region, pricePerHour }) => {
       if (policy.backends !== undefined && !matchesPlace('backends', backend, policy.backends))
-        return `its policy allows only the backends ${policy.backends.join(', ')}`;
+        return `this server's policy allows only the backends ${policy.backends.join(', ')}`;
       if (policy.regions !== undefined && !matchesPlace('regions', region ?? '', policy.regions))
-        return `its policy allows only the regions ${policy.regions.join(', ')}`;
+        return `this server's policy allows only the regions ${policy.regions.join(', ')}`;
       const isDear = maxPrice !== undefined && pricePerHour > maxPrice;
-      return isDear ? `its price cap is ${formatPrice(maxPrice)}` : undefined;
+      return isDear ? `this server's price cap is ${formatPrice(maxPrice)}` : undefined;
     },
     requirementFor(change) {
       const rule = resolveRule(policy.consent?.[change.operation], change.binding.mostPerHour);

@@ -229,8 +229,8 @@ describe('the utilization of a run', () => {
 it('offers that this server excludes are listed by their numbers, with the limit', () => {
   const reasons = [undefined, 'the cap', 'the cap', 'the cap', undefined, 'the cap', 'the policy'];
   expect(describeExcluded(reasons.map((excluded) => ({ excluded })))).toEqual([
-    'excluded by this server: #2-4, #6 (the cap)',
-    'excluded by this server: #7 (the policy)',
+    'excluded: #2-4, #6 (the cap)',
+    'excluded: #7 (the policy)',
   ]);
   expect(describeExcluded([{ excluded: undefined }])).toEqual([]);
 });

@@ -418,10 +418,10 @@ test('without audit limits in the policy, none are set', () => {
 
 test.each<[string, string, number | undefined, string | undefined]>([
   ['an allowed one', 'backends: [cloudrift]\nregions: ["us-*"]\nmax_price: 1', undefined, undefined],
-  ['another backend', 'backends: [aws]', undefined, 'its policy allows only the backends aws'],
-  ['another region', 'regions: ["eu-*"]', undefined, 'its policy allows only the regions eu-*'],
-  ['one above the policy’s cap', 'max_price: 0.3', 5, 'its price cap is $0.30/h'],
-  ['one above the setting’s cap', 'max_price: 5', 0.3, 'its price cap is $0.30/h'],
+  ['another backend', 'backends: [aws]', undefined, "this server's policy allows only the backends aws"],
+  ['another region', 'regions: ["eu-*"]', undefined, "this server's policy allows only the regions eu-*"],
+  ['one above the policy’s cap', 'max_price: 0.3', 5, "this server's price cap is $0.30/h"],
+  ['one above the setting’s cap', 'max_price: 5', 0.3, "this server's price cap is $0.30/h"],
 ])('an offer is excluded by the limit that it breaks: %s', (_what, text, maxPrice, why) => {
   const policy = watch(text, { maxPrice }).snapshot();
   expect(policy.exclusionOf({ backend: 'cloudrift', region: 'us-east-nc-nr-1', pricePerHour: 0.39 })).toBe(why);

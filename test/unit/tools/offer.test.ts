@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import type { ToolContext } from '../../../src/tool/tool-context.ts';
+import { offer } from '../../../tools/offer.ts';
+import { readFixture } from '../../support/read-fixture.ts';
+
+/** Calls the tool with recorded output. `allowed` is the output of `dstack offer` for the project's fleets. */
+async function callOffer(input: object, allowed: string, exclusion?: string) {
+  const commands: unknown[] = [];
+  const read = async ({ command, flags }: { command: string; flags: Record<string, unknown> }) => {
+    commands.push([command, flags['--fleet']]);
+    if (command === 'fleet') return readFixture('fleet');
+    if (flags['--fleet'] === undefined) return readFixture('offer');
+    return { ...readFixture('offer'), stdout: allowed };
+  };
+  const context = { dstack: { read }, exclusions: () => () => exclusion } as unknown as ToolContext;
+  return { commands, report: await offer.prepare(input)(context) };
+}
+
+const { stdout: all } = readFixture('offer');
+const withoutRow = (text: string): string =>
+  all
+    .split('\n')
+    .filter((line) => !line.includes(text))
+    .join('\n');
+
+test('offers that no fleet of the project allows are marked, since dstack ignores the fleets', async () => {
+  const { commands, report } = await callOffer({}, withoutRow('rtx5090.1'));
+  expect(commands).toEqual([
+    ['offer', undefined],
+    ['fleet', undefined],
+    ['offer', ['lab-cloud']],
+  ]);
+  expect(report).toMatchObject({ details: ['excluded: #2 (no fleet of the project allows it)'] });
+});
+
+test('a limit of this server is named before the fleets', async () => {
+  const { report } = await callOffer({}, withoutRow('rtx5090.1'), 'the cap');
+  expect(report).toMatchObject({ details: ['excluded: #1-3 (the cap)'] });
+});
+
+test.each<[string, string]>([
+  ['they allow all', all],
+  ["dstack's output can't be read", 'another format'],
+])('no offer is marked when %s', async (_when, allowed) => {
+  expect((await callOffer({}, allowed)).report).toMatchObject({ details: [] });
+});
+
+test('every offer is marked when the fleets allow none', async () => {
+  const { report } = await callOffer({}, 'No matching instance offers available. See https://dstack.ai');
+  expect(report).toMatchObject({ details: ['excluded: #1-3 (no fleet of the project allows it)'] });
+});
+
+test('offers of named fleets are not compared with anything', async () => {
+  const { commands } = await callOffer({ fleet: ['lab-cloud'] }, withoutRow('Hint:'));
+  expect(commands).toEqual([['offer', ['lab-cloud']]]);
+});
