@@ -99,7 +99,7 @@ export const offer = defineTool({
   },
 });
 
-const commandOf = (request: Input, fleets: readonly string[] | undefined = undefined) => ({
+const commandOf = (request: Input, fleets?: readonly string[]) => ({
   command: 'offer',
   flags: {
     ...choiceFlags(request),
