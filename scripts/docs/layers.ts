@@ -29,6 +29,7 @@ export const LAYERS: readonly Folder[] = [
   { folder: 'src/configuration', what: '`*.dstack.yml` files: parse, validate, describe, edit, find' },
   { folder: 'src/attachments', what: '`dstack attach` in the background' },
   { folder: 'src/changes', what: 'plan, approve and execute changes: apply, stop, delete' },
+  { folder: 'src/remote', what: 'programs in a run, over the connection of its attachment' },
   { folder: 'src/doctor', what: 'health checks' },
   { folder: 'src', what: 'app.ts, the composition root: creates every long-lived service once' },
   { folder: 'src/tool', what: 'what a tool is, and how one call of it runs' },

@@ -52,6 +52,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/dstack/warm/introspection.ts',
       'src/dstack/warm/spare-process.ts',
       'src/dstack/warm/worker.ts',
+      'src/remote/ssh-shell.ts',
       'src/safety/dialog/dialog.ts',
     ],
   },

@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { promiseWithResolvers } from '../core/promise-with-resolvers.ts';
+import { killOnExit } from '../dstack/run/process-group.ts';
+import type { SshContext } from '../attachments/ssh-tunnel.ts';
+import { remoteCommand } from './remote-command.ts';
+import type { RemoteEnd, RemoteLeader, RemoteProcess, RemoteShell } from './remote-shell.ts';
+import { createReportFilter } from './report-filter.ts';
+
+/** The master connection of an attachment. */
+export interface SharedConnection {
+  readonly ssh: SshContext;
+  readonly controlSocket: string;
+}
+
+// Without the master, ssh connects to the destination itself: that is a closed port of this computer, and any host there is unknown. No
+// configuration is read, because the master has the only connection that is wanted.
+const ONLY_SHARED = [
+  ['ControlMaster', 'no'],
+  ['BatchMode', 'yes'],
+  ['HostName', '127.0.0.1'],
+  ['Port', '1'],
+  ['StrictHostKeyChecking', 'yes'],
+  ['UserKnownHostsFile', '/dev/null'],
+  ['LogLevel', 'ERROR'],
+].flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+
+/** ssh's message once it tried that port: it doesn't after a session was opened. */
+const NOT_SHARED = /^ssh: connect to host 127\.0\.0\.1 port 1: /m;
+
+/** Returns the arguments of ssh: nothing in them but the socket's path and the encoded command is variable. */
+export function sshArguments(controlSocket: string, command: string): readonly string[] {
+  const socket = controlSocket.replaceAll('%', '%%');
+  return ['-F', 'none', '-T', '-S', socket, ...ONLY_SHARED, '--', 'run', command];
+}
+
+/** Creates the shell of a job whose attachment has this master connection. It never connects by another way. */
+export function createSshShell({ ssh, controlSocket }: SharedConnection): RemoteShell {
+  return {
+    start(program, { signal }) {
+      const mark = randomBytes(12).toString('hex');
+      const argv = sshArguments(controlSocket, remoteCommand(program, mark));
+      return startSsh({ argv, ssh, mark, signal });
+    },
+  };
+}
+
+interface SshStart {
+  readonly argv: readonly string[];
+  readonly ssh: SshContext;
+  readonly mark: string;
+  readonly signal: AbortSignal;
+}
+
+/** The end of standard error, for the message of ssh itself. */
+const MESSAGE_BYTES = 1_000;
+
+function startSsh({ argv, ssh, mark, signal }: SshStart): RemoteProcess {
+  // A group, so that no signal to this server's own group reaches it.
+  const child = spawn(ssh.env['DSTACK_SSH_CLIENT'] ?? 'ssh', argv, { env: ssh.env, detached: true, windowsHide: true });
+  const leader = promiseWithResolvers<RemoteLeader | undefined>();
+  const ended = promiseWithResolvers<RemoteEnd>();
+  let hasStarted = false;
+  const stderr = createReportFilter(mark, ([what, ...words]) => {
+    hasStarted = true;
+    if (what === 'start') leader.resolve({ pid: Number(words[0]), startedAt: words[1] ?? '' });
+    else ended.resolve({ kind: 'exited', exitCode: Number(words[0]) });
+  });
+  let printed = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    printed = (printed + chunk.toString()).slice(-MESSAGE_BYTES);
+  });
+  // A pipe breaks when ssh ends; what that means is in `ended`.
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => undefined);
+  child.stderr.pipe(stderr);
+  const close = (end: RemoteEnd): void => {
+    leader.resolve(undefined);
+    ended.resolve(end);
+  };
+  const kill = (): void => void child.kill('SIGKILL');
+  const exited = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', (error) => {
+      close({ kind: 'not-started', message: String(error) });
+      resolve();
+    });
+  });
+  child.once('close', (code) => close(endOf({ code, hasStarted, printed })));
+  if (child.pid !== undefined) killOnExit({ pid: child.pid, exited });
+  if (signal.aborted) kill();
+  else signal.addEventListener('abort', kill, { once: true });
+  void exited.then(() => signal.removeEventListener('abort', kill));
+  return { stdin: child.stdin, stdout: child.stdout, stderr, leader: leader.promise, ended: ended.promise, kill };
+}
+
+interface SshEnd {
+  readonly code: number | null;
+  readonly hasStarted: boolean;
+  readonly printed: string;
+}
+
+/** ssh's own exit code. */
+const SSH_FAILED = 255;
+
+/** Returns the end of a program that has reported none. */
+function endOf({ code, hasStarted, printed }: SshEnd): RemoteEnd {
+  const message = printed.replaceAll(/\u001e[^\u001e]*\u001e/g, '').trim() || `ssh ended with ${code ?? 'a signal'}`;
+  const reachedNothing = NOT_SHARED.test(printed) || (code !== null && code !== SSH_FAILED);
+  return !hasStarted && reachedNothing ? { kind: 'not-started', message } : { kind: 'lost', message };
+}
