@@ -104,7 +104,8 @@ const SSH_FAILED = 255;
 
 /** Returns the end of a program that has reported none. */
 function endOf({ code, hasStarted, printed }: SshEnd): RemoteEnd {
-  const message = printed.replaceAll(/\u001e[^\u001e]*\u001e/g, '').trim() || `ssh ended with ${code ?? 'a signal'}`;
+  const own = printed.split('\u001e').filter((_, at) => at % 2 === 0);
+  const message = own.join('').trim() || `ssh ended with ${code ?? 'a signal'}`;
   const reachedNothing = NOT_SHARED.test(printed) || (code !== null && code !== SSH_FAILED);
   return !hasStarted && reachedNothing ? { kind: 'not-started', message } : { kind: 'lost', message };
 }
