@@ -23,6 +23,7 @@ import type { AuditSink } from './safety/audit/audit-log.ts';
 import { createAuditLog } from './safety/audit/audit-log.ts';
 import { UnfinishedChanges } from './safety/audit/unfinished-changes.ts';
 import { Agreements } from './safety/consent/agreements.ts';
+import { Grants } from './safety/consent/grants.ts';
 import { createDialog } from './safety/dialog/dialog.ts';
 import type { Dialog } from './safety/dialog/dialog.ts';
 import { Gate } from './safety/consent/gate.ts';
@@ -58,6 +59,8 @@ export interface App {
   readonly audit: AuditSink;
   /** The remembered consents to send something with plans. */
   readonly agreements: Agreements;
+  /** The remembered consents to use runs. */
+  readonly grants: Grants;
   /** The changes that an earlier server left without a result. */
   readonly unfinished: UnfinishedChanges;
   readonly retryGuard: RetryGuard;
@@ -160,6 +163,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
     gate,
     audit,
     agreements: new Agreements(settings.stateDir),
+    grants: new Grants(settings.stateDir),
     unfinished: new UnfinishedChanges({ folder: auditFolder, audit }),
     dialog,
     attachments,

@@ -24,6 +24,7 @@ const VERBS: ReadonlyMap<string, string> = new Map([
   ['abort', 'Abort'],
   ['delete', 'Delete'],
   ['send', 'Consent'],
+  ['access', 'Access'],
   ['none', 'No change'],
 ]);
 

@@ -2,7 +2,7 @@ import * as z from 'zod';
 
 /** The facts of a change, the same for its preview and its result. */
 export const changeFacts = z.object({
-  operation: z.enum(['create', 'update', 'replace', 'none', 'stop', 'abort', 'delete', 'send', 'unknown']),
+  operation: z.enum(['create', 'update', 'replace', 'none', 'stop', 'abort', 'delete', 'send', 'access', 'unknown']),
   resource: z.object({ kind: z.string(), name: z.string().optional() }),
   project: z.string(),
   token: z.string(),

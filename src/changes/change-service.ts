@@ -1,4 +1,4 @@
-import type { ChangeRequest, OneChange, PendingChange } from '../core/change.ts';
+import type { ChangeRequest, PendingChange } from '../core/change.ts';
 import { createDeadline } from '../core/deadline.ts';
 import type { Deadline } from '../core/deadline.ts';
 import { ToolError } from '../core/errors.ts';
@@ -13,18 +13,10 @@ import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import { executeChange, noLongerPossible } from './execute-change.ts';
 import type { Made } from './execute-change.ts';
+import { rememberGrant } from './plan-access.ts';
 import { rememberAgreement } from './plan-agreement.ts';
-import { prepareApply } from './prepare-apply.ts';
-import { prepareDelete } from './prepare-delete.ts';
-import { prepareStop } from './prepare-stop.ts';
-import type {
-  AgreementPlan,
-  PlannedChange,
-  PlanScope,
-  PreparedChange,
-  SettledPlan,
-  SeveralPlan,
-} from './planned-change.ts';
+import { oneOf, planOne, prepareChange } from './prepare-change.ts';
+import type { PlannedChange, PlanScope, SeveralPlan } from './planned-change.ts';
 import { reportPlan, reportPreview } from './preview-report.ts';
 import { assertRoom, withRoom } from './reserve-room.ts';
 import type { RoomScope } from './reserve-room.ts';
@@ -35,7 +27,7 @@ import { planStops, reportStops } from './stop-several.ts';
 import type { PartEnd } from './stop-several.ts';
 
 /** Dependencies of the service. */
-export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles' | 'agreements' | 'audit'> {
+export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles' | 'agreements' | 'grants' | 'audit'> {
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly policy: Pick<PolicyWatch, 'snapshot'>;
   readonly settings: Pick<RoomScope, 'stateDir'> & Pick<PlanScope, 'maxUploadBytes'>;
@@ -114,6 +106,14 @@ export class ChangeService {
     const { canAskPerson, answer } = this.#context;
     const approval = { canAskPerson, answer, waitMs: this.#sources.openDstack().waitMs() };
     return this.#carryOut(await this.#sources.gate.begin(token, approval), 'This token was used before');
+  }
+
+  /** Makes the change if the policy wants no approval for it. Returns whether it did. */
+  async redeemIfAllowed(token: string): Promise<boolean> {
+    const { gate, policy } = this.#sources;
+    if (policy.snapshot().requirementFor(gate.changeOf(token)) !== 'allow') return false;
+    const redeemed = await this.redeem(token);
+    return !('kind' in redeemed) && redeemed.outcome === 'done';
   }
 
   /** Makes the change, or ends its token, after a person's click in the card. */
@@ -209,6 +209,7 @@ async function makeChange(
   const prepared = await prepareChange(scope, oneOf(change.request));
   if (prepared.kind === 'settled') throw noLongerPossible(prepared);
   if (prepared.kind === 'agreement') return rememberAgreement(scope, prepared, redemption.grant(prepared.pending));
+  if (prepared.kind === 'access') return rememberGrant(scope, prepared, redemption.grant(prepared.pending));
   redemption.compare(prepared.known);
   return withRoom(scope, change, async (room) => {
     let made: PendingChange | undefined;
@@ -227,29 +228,6 @@ async function makeChange(
     if (result.outcome === 'unknown') scope.unsettled.set(result, lookAgain);
     return result;
   });
-}
-
-async function planOne(scope: PlanScope, request: OneChange): Promise<PlannedChange> {
-  const prepared = await prepareChange(scope, request);
-  return prepared.kind === 'prepared' ? prepared.plan() : prepared;
-}
-
-function oneOf(request: ChangeRequest): OneChange {
-  if ('runs' in request) throw new TypeError('several changes are made one by one');
-  return request;
-}
-
-function prepareChange(scope: PlanScope, request: OneChange): Promise<PreparedChange | AgreementPlan | SettledPlan> {
-  switch (request.tool) {
-    case 'apply':
-      return prepareApply(scope, request);
-    case 'stop':
-      return prepareStop(scope, request);
-    case 'delete':
-      return prepareDelete(scope, request);
-    default:
-      return request satisfies never;
-  }
 }
 
 /** Says which machine dstack tries first by now, if it isn't the approved one: the machine isn't bound. */

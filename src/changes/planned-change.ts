@@ -12,6 +12,7 @@ import type { Cost } from '../core/cost.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
 import type { Agreements, ServerDisclosures } from '../safety/consent/agreements.ts';
+import type { Grants, GrantTerms } from '../safety/consent/grants.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import type { ChangeFacts } from './change-facts.ts';
@@ -24,6 +25,7 @@ export interface PlanScope {
   readonly workspace: Pick<Workspace, 'folders' | 'readConfiguration' | 'hashProfiles' | 'readProfiles'>;
   readonly envFiles: EnvFiles;
   readonly agreements: Agreements;
+  readonly grants: Grants;
   readonly audit: AuditSink;
   /** Most bytes of files that one plan may send. */
   readonly maxUploadBytes: number;
@@ -61,7 +63,7 @@ export interface SeveralPlan extends Plan {
 }
 
 /** The result of planning a change. */
-export type PlannedChange = ReadyChange | AgreementPlan | SettledPlan;
+export type PlannedChange = ReadyChange | AgreementPlan | AccessPlan | SettledPlan;
 
 interface Plan {
   /** dstack's output about it. */
@@ -91,6 +93,13 @@ export interface AgreementPlan extends Plan {
   readonly kind: 'agreement';
   readonly pending: PendingChange;
   readonly disclosed: ServerDisclosures;
+}
+
+/** The consent to use a run. */
+export interface AccessPlan extends Plan {
+  readonly kind: 'access';
+  readonly pending: PendingPart;
+  readonly grant: GrantTerms;
 }
 
 /** A plan with nothing to consent to. */

@@ -4,7 +4,7 @@ import { cleanSummary, nameToType } from '../safety/consent/describe-change.ts';
 import type { Prompt } from '../safety/consent/approval.ts';
 import type { Minted } from '../safety/consent/gate.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import type { AgreementPlan, PlannedChange, ReadyChange, SeveralPlan } from './planned-change.ts';
+import type { AccessPlan, AgreementPlan, PlannedChange, ReadyChange, SeveralPlan } from './planned-change.ts';
 
 /** Reports a plan. */
 export function reportPlan(planned: PlannedChange | SeveralPlan): Report<ChangeFacts> {
@@ -30,11 +30,11 @@ function describePlan({
 
 /** Reports a plan with the token for its change, and with a card if there is a nonce for its buttons. */
 export function reportPreview(
-  planned: ReadyChange | AgreementPlan | SeveralPlan,
+  planned: ReadyChange | AgreementPlan | AccessPlan | SeveralPlan,
   { token, nonce, expiresAt }: Minted,
   { asks, redact }: { readonly asks: Prompt | undefined; readonly redact: (text: string) => string },
 ): Report<ChangeFacts> {
-  const next = [planned.next, describeApproval(asks), ...(planned.kind === 'agreement' ? [THEN_PLAN] : [])].join(' ');
+  const next = [planned.next, describeApproval(asks), ...(AFTERWARDS[planned.kind] ?? [])].join(' ');
   const report = { ...reportPlan(planned), facts: { ...planned.facts, token, expiresAt }, next };
   if (nonce === undefined) return report;
   const { pending } = planned;
@@ -55,7 +55,11 @@ export function reportPreview(
 /** The first step after a preview without output of dstack. */
 export const SHOW = 'Show this to the user.';
 
-const THEN_PLAN = 'Then call plan again.';
+/** The step after an approval that alone makes no change. */
+const AFTERWARDS: Partial<Record<PlannedChange['kind'] | SeveralPlan['kind'], readonly string[]>> = {
+  agreement: ['Then call plan again.'],
+  access: ['Then call this tool again with the same arguments.'],
+};
 
 /** Says when the model may go on, and who asks the user whatever they said before. */
 const describeApproval = (asks: Prompt | undefined): string =>

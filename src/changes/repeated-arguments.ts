@@ -27,9 +27,15 @@ export function assertSameArguments(change: PendingChange, given: RepeatedArgume
   throw new ToolError(
     'invalid-input',
     `The token stands for another change than these arguments: ${differences.join('; ')}. Nothing was changed.`,
-    `If the user wants what these arguments say, call ${change.binding.tool === 'apply' ? 'plan' : change.binding.tool} with them: it returns another token.`,
+    `If the user wants what these arguments say, call ${PREVIEWS[change.binding.tool]} with them: it returns another token.`,
   );
 }
+
+/** The tools that preview a change. */
+const PREVIEWS = { apply: 'plan', stop: 'stop', delete: 'delete', access: 'exec or copy' } as const satisfies Record<
+  PendingChange['binding']['tool'],
+  string
+>;
 
 type Shown = Readonly<Record<string, unknown>>;
 
@@ -38,6 +44,7 @@ function shownArguments({ request, binding }: PendingChange): Shown {
   const { kind: type, name } = binding.resource;
   const common = { type, name, project: binding.project };
   if (request.tool === 'apply') return { ...common, file: request.file, ...request.extraFlags };
+  if (request.tool === 'access') return { ...common, run: [request.run] };
   if (request.tool === 'stop')
     return 'runs' in request
       ? { ...common, run: request.runs, abort: false }

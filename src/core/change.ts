@@ -4,7 +4,7 @@ import type { Limit } from './cost.ts';
 export type ChangeRequest = OneChange | StopSeveral;
 
 /** A change of one resource. */
-export type OneChange = ApplyRequest | StopRequest | DeleteRequest;
+export type OneChange = ApplyRequest | StopRequest | DeleteRequest | AccessRequest;
 
 export interface ApplyRequest {
   readonly tool: 'apply';
@@ -49,10 +49,30 @@ export interface DeleteByName {
   readonly project?: string | undefined;
 }
 
+/** Asks for the consent to run commands in a run, and to upload files to it. It changes nothing in dstack. */
+export interface AccessRequest {
+  readonly tool: 'access';
+  readonly run: string;
+  readonly project?: string | undefined;
+  /** The time (ISO 8601) at which the consent ends, if the run doesn't end before. */
+  readonly until: string;
+  /** The only use that is consented to, once. Defaults to every use. */
+  readonly use?: AccessUse | undefined;
+}
+
+/** One use of a run: a command, or an upload. */
+export interface AccessUse {
+  readonly what: 'exec' | 'upload';
+  /** The whole command line, or what is uploaded to where. Whatever else the model chose about it has to be in `input`. */
+  readonly text: string;
+  /** The standard input of the command, which decides what a shell or an interpreter does. */
+  readonly input?: string | undefined;
+}
+
 /** Everything that a token binds in addition to the operation and the argv. Bindings are compared field by field. */
 export interface Binding {
   /** The tool that may redeem it. */
-  readonly tool: 'apply' | 'stop' | 'delete';
+  readonly tool: 'apply' | 'stop' | 'delete' | 'access';
   readonly resource: { readonly kind: string; readonly name?: string | undefined };
   readonly project: string;
   readonly server: string;
@@ -126,8 +146,11 @@ export interface PendingPart {
   readonly reachesServer?: boolean | undefined;
 }
 
-/** The kind of a change. The policy sets the consent that each needs. `send` changes nothing in dstack: it permits plans to send something. */
-export type Operation = 'create' | 'update' | 'replace' | 'stop' | 'abort' | 'delete' | 'send';
+/**
+ * The kind of a change. The policy sets the consent that each needs. Two change nothing in dstack: `send` permits plans to send something,
+ * and `access` permits commands and uploads in a run.
+ */
+export type Operation = 'create' | 'update' | 'replace' | 'stop' | 'abort' | 'delete' | 'send' | 'access';
 
 /** The way in which a change was approved, strongest first. */
 export type ConsentLevel = 'person-card' | 'person-form' | 'person-dialog' | 'token' | 'policy';

@@ -50,3 +50,14 @@ export function formatBytes(bytes: number): string {
   if (bytes < 1024) return plural(bytes, 'byte');
   return bytes < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KB` : `${(bytes / 1024 ** 2).toFixed(1)} MB`;
 }
+
+/** Formats a time in the time zone of this computer: `Nov 30, 18:00 GMT+1`. */
+export const formatLocalTime = (time: Date): string =>
+  new Intl.DateTimeFormat('en-US', {
+    month: 'short',
+    day: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+    timeZoneName: 'short',
+  }).format(time);

@@ -5,7 +5,6 @@ import type { Counts } from '../observability/counters.ts';
 import type { Dialog } from '../safety/dialog/dialog.ts';
 import { describeUnfinished } from '../safety/audit/unfinished-changes.ts';
 import type { UnfinishedChanges } from '../safety/audit/unfinished-changes.ts';
-import type { Agreements } from '../safety/consent/agreements.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ToolError } from '../core/errors.ts';
@@ -13,7 +12,8 @@ import type { Transcript } from '../core/transcript.ts';
 import { readFailure } from '../dstack/output/read-failure.ts';
 import type { Failure } from '../dstack/output/read-failure.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { checkAgreements } from './check-agreements.ts';
+import { checkRemembered } from './check-remembered.ts';
+import type { RememberedConsents } from './check-remembered.ts';
 import { checkMachine } from './machine-checks.ts';
 import type { DoctorCheck, DoctorReport } from './report.ts';
 
@@ -37,14 +37,13 @@ const NEEDED: Readonly<Record<string, string>> = {
 type CheckedCli = Pick<Cli, 'executable' | 'version' | 'catalog' | 'worker'>;
 
 /** The services that doctor checks. */
-export interface DoctorSources {
+export interface DoctorSources extends RememberedConsents {
   /** Checks this computer. Defaults to `checkMachine`. */
   readonly machine?: typeof checkMachine;
   readonly settings: Pick<Settings, 'warm' | 'maxPrice' | 'confirm' | 'readOnly' | 'workspace' | 'stateDir'>;
   readonly policy: Pick<PolicyWatch, 'state'>;
   readonly dialog: Pick<Dialog, 'availability'>;
   readonly unfinished: Pick<UnfinishedChanges, 'find'>;
-  readonly agreements: Pick<Agreements, 'list'>;
   readonly dstack: Pick<DstackClient, 'endpoint' | 'tryRead'>;
   cli(): Promise<CheckedCli>;
   counts(): Counts;
@@ -73,7 +72,7 @@ export async function checkSetup(sources: DoctorSources, client?: ClientCapabili
       checkWorker(sources, found),
       checkPolicy(sources),
       ...(await checkUnfinished(sources)),
-      ...(await checkAgreements(sources.agreements)),
+      ...(await checkRemembered(sources)),
       ...(client === undefined
         ? [checkConfirmation(sources)]
         : [checkConsent(sources, client), checkClient(client), checkCalls(sources)]),

@@ -1,4 +1,5 @@
 import type { App } from '../app.ts';
+import { AccessGate } from '../changes/access-gate.ts';
 import { AttachService } from '../attachments/attach-service.ts';
 import { ChangeService } from '../changes/change-service.ts';
 import { ConfigurationService } from '../configuration/configuration-service.ts';
@@ -43,6 +44,8 @@ export interface ToolContext {
   /** Returns a function that names the limit of this server that excludes an offer. A broken policy excludes none, and refuses changes. */
   readonly exclusions: () => PolicySnapshot['exclusionOf'];
   readonly changes: ChangeService;
+  /** Decides whether a run may be used: commands, uploads. */
+  readonly access: AccessGate;
   readonly attachments: AttachService;
   readonly config: ConfigurationService;
   readonly doctor: () => Promise<DoctorReport>;
@@ -57,6 +60,7 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
   });
   const openDstack = (other = deadline): DstackClient => new DstackClient(app, other);
   const dstack = openDstack();
+  const changes = new ChangeService({ ...app, openDstack }, call);
   return {
     dstack,
     deadline,
@@ -65,7 +69,8 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
       look: (run) => lookAtRun({ dstack }, run),
     },
     exclusions: () => (app.policy.state().kind === 'broken' ? () => undefined : app.policy.snapshot().exclusionOf),
-    changes: new ChangeService({ ...app, openDstack }, call),
+    changes,
+    access: new AccessGate({ ...app, dstack, changes }),
     attachments: new AttachService({ attachments: app.attachments, dstack }),
     config: new ConfigurationService(app),
     doctor: () => checkSetup({ ...app, dstack }, call),

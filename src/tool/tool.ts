@@ -19,6 +19,8 @@ export interface Tool<Input extends z.ZodObject = z.ZodObject, Facts extends z.Z
   /** The typed facts next to the verbatim output. Each may be missing from a result. */
   readonly facts: Facts;
   readonly effect: Effect;
+  /** Some of its calls only read, so it is called in read-only mode, too. What it uses has to refuse the other calls then. */
+  readonly alsoReads?: boolean;
   readonly card?: CardUse;
   run(input: z.output<Input>, context: ToolContext): Promise<Report<z.output<Facts>> | Question>;
 }

@@ -47,7 +47,9 @@ function readSource(file: string): SourceFile {
     })),
     ...[...code.matchAll(LAZY)].map(([, to = '']) => ({ from: file, to: resolve(file, to), kind: 'lazy' as const })),
   ];
-  const words = [...code.matchAll(/^import\b|^export\s+(?:type\s+)?[{*]|\b(?:import|require)\(/gm)].length;
+  // A method may be called `require`.
+  const words = [...code.matchAll(/^import\b|^export\s+(?:type\s+)?[{*]|(?<!\.|async )\b(?:import|require)\(/gm)]
+    .length;
   const read = imports.length;
   if (words !== read) throw new Error(`${file} has ${words} imports, of which ${read} could be read.`);
   return { file, code, imports };

@@ -29,6 +29,7 @@ import type { RunOptions } from '../../src/dstack/run/runner.ts';
 import type { ExpectedChange } from '../../src/dstack/run/wire-rule.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
 import { Agreements } from '../../src/safety/consent/agreements.ts';
+import { Grants } from '../../src/safety/consent/grants.ts';
 import { spendConsent } from '../../src/safety/consent/consent.ts';
 import type { EnvFilesMode } from '../../src/settings/settings.ts';
 import { Gate } from '../../src/safety/consent/gate.ts';
@@ -162,6 +163,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
   const gate = new Gate<Report<ChangeFacts>>({ policy, audit, now, dialog: options.dialog });
   const stateDir = options.stateDir ?? path.join(home, 'state');
   const agreements = new Agreements(stateDir);
+  const grants = new Grants(stateDir);
   const workspace = createWorkspace({ folders: [folder], home });
   const learned = new Set<string>();
   const envFiles = createEnvFiles({
@@ -190,6 +192,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
         workspace,
         envFiles,
         agreements,
+        grants,
         audit,
         slowPlans,
         unsettled,
@@ -212,6 +215,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
     policy,
     gate,
     agreements,
+    grants,
     workspace,
     sources,
     openDstack,

@@ -21,8 +21,11 @@ import type { Limit } from '../../core/cost.ts';
 /** One line of the audit log. All lines of one change have the same `id`. */
 export interface AuditEntry {
   readonly id: string;
-  /** `planned`: a plan that sends more than the configuration. It is written before anything is sent. */
-  readonly event: 'planned' | 'asked' | 'refused' | 'approved' | 'done';
+  /**
+   * `planned`: a plan that sends more than the configuration. It is written before anything is sent. `started` and `ended`: a command, a
+   * transfer or a request. `revoked`: the consent to use a run.
+   */
+  readonly event: 'planned' | 'asked' | 'refused' | 'approved' | 'done' | 'started' | 'ended' | 'revoked';
   readonly tool: string;
   /** The id of the call in the log of this process (`pid`). */
   readonly call?: string | undefined;
@@ -43,6 +46,8 @@ export interface AuditEntry {
   readonly outcome?: string | undefined;
   readonly why?: string | undefined;
   readonly durationMs?: number | undefined;
+  readonly exitCode?: number | undefined;
+  readonly bytes?: number | undefined;
 }
 
 /** Receives the lines of the audit log. */

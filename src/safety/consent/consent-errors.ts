@@ -6,9 +6,15 @@ import type { Requirement } from '../policy/requirement.ts';
 /** Returns the next step towards a new token for the same change. */
 function previewAgain(change: PendingChange): string {
   const { tool } = change.binding;
-  const how = tool === 'apply' ? 'Call plan again' : `Call ${tool} again`;
-  return `${how} and show the user its result before you continue.`;
+  return `${PREVIEW_AGAIN[tool]} and show the user its result before you continue.`;
 }
+
+const PREVIEW_AGAIN = {
+  apply: 'Call plan again',
+  stop: 'Call stop again',
+  delete: 'Call delete again',
+  access: 'Call the tool that needs this again',
+} as const satisfies Record<PendingChange['binding']['tool'], string>;
 
 /** The user didn't approve. The ways are distinguished, because a rejection is an answer and a closed form is not. */
 export function declined(change: PendingChange, how: 'declined' | 'cancelled' | 'wrong-name'): ToolError {

@@ -66,7 +66,7 @@ export const NO = 'No, do nothing';
 export function describeYes({ operation, summary, binding }: PendingChange): string {
   const { kind, name } = summary.resource;
   const what = cleanLine(['Yes,', operation, kind, name ?? ''].join(' ').trimEnd());
-  if (operation === 'send')
+  if (operation === 'send' || operation === 'access')
     return cleanLine(`Yes, ${summary.action.charAt(0).toLowerCase()}${summary.action.slice(1)}`);
   if (operation !== 'create' && operation !== 'update') return what;
   const { pricePerHour, mostPerHour } = binding;

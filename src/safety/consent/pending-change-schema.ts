@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import type {
+  AccessRequest,
+  AccessUse,
   ApplyRequest,
   Binding,
   ConsentSummary,
@@ -42,6 +44,19 @@ const oneChange = z.union([
     instance: z.number().optional(),
     project,
   } satisfies Schemas<DeleteByName>),
+  z.strictObject({
+    tool: z.literal('access'),
+    run: z.string(),
+    project,
+    until: z.string(),
+    use: z
+      .strictObject({
+        what: z.enum(['exec', 'upload']),
+        text: z.string(),
+        input: z.string().optional(),
+      } satisfies Schemas<AccessUse>)
+      .optional(),
+  } satisfies Schemas<AccessRequest>),
 ]);
 
 const several = z.strictObject({
@@ -58,10 +73,11 @@ const operations = {
   abort: 'abort',
   delete: 'delete',
   send: 'send',
+  access: 'access',
 } as const satisfies { readonly [O in Operation]: O };
 
 const binding = z.strictObject({
-  tool: z.enum(['apply', 'stop', 'delete']),
+  tool: z.enum(['apply', 'stop', 'delete', 'access']),
   resource,
   project: z.string(),
   server: z.string(),

@@ -122,7 +122,8 @@ function wildcard(pattern: string, text: string): boolean {
   return text.length - last.length >= at && text.endsWith(last);
 }
 
-const forbidden = (rule: string, next = 'Tell the user what the policy says'): ToolError =>
+/** Creates the refusal of a rule. */
+export const forbidden = (rule: string, next = 'Tell the user what the policy says'): ToolError =>
   new ToolError(
     'policy',
     `The operator's policy forbids this: ${rule}. Nothing was changed.`,

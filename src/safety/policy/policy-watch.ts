@@ -1,8 +1,10 @@
 import { ToolError } from '../../core/errors.ts';
 import { formatPrice } from '../../core/format-values.ts';
 import type { Effect } from '../../core/report.ts';
+import { accessTerms, assertUseAllowed } from './access-rules.ts';
+import type { AccessTerms } from './access-rules.ts';
 import type { Caps } from './price-caps.ts';
-import type { PendingChange } from '../../core/change.ts';
+import type { AccessUse, Binding, Operation } from '../../core/change.ts';
 import {
   assertBackendsAllowed,
   assertResourceAllowed,
@@ -17,6 +19,13 @@ import type { Policy } from './policy.ts';
 import { combineRequirements, strictest } from './requirement.ts';
 import type { Requirement } from './requirement.ts';
 
+/** The part of a change that decides on the approval it needs. */
+export interface RequiredFor {
+  readonly operation: Operation;
+  readonly binding: Pick<Binding, 'mostPerHour'>;
+  readonly reachesServer?: boolean | undefined;
+}
+
 /** The policy as one reading of its file found it: one for each plan, so that all parts of a plan follow the same rules. */
 export interface PolicySnapshot {
   /** @throws ToolError `policy` for a type, project, operation or protected name. */
@@ -25,13 +34,17 @@ export interface PolicySnapshot {
   assertBackendsAllowed(locations: readonly Location[]): void;
   /** Returns which limit excludes an offer, for a reader; undefined if none does. */
   readonly exclusionOf: (offer: Location & { readonly pricePerHour: number }) => string | undefined;
-  requirementFor(change: PendingChange): Requirement;
+  requirementFor(change: RequiredFor): Requirement;
   caps(): Caps;
   /** Lists that are also passed to dstack, so that it narrows its own choice. */
   limits(): { readonly backends: readonly string[] | undefined; readonly regions: readonly string[] | undefined };
   allowedFlags(): readonly string[];
   /** Lists of what planning may send or contact, and what never. */
   handOver(): NonNullable<Policy['hand_over']>;
+  /** @throws ToolError `read-only`, or `policy` for a command or an upload that isn't allowed. */
+  assertUseAllowed(use: AccessUse): void;
+  /** Returns what a consent to use a run permits. @throws ToolError `read-only` or `policy` if none may be used */
+  access(): AccessTerms;
   /** Whether nothing may be changed. */
   readonly readOnly: boolean;
 }
@@ -44,9 +57,12 @@ export interface PolicyWatch {
   /** Reads the file once, for all questions about one plan. @throws ToolError `policy-broken` */
   snapshot(): PolicySnapshot;
   /** Returns the requirement by the current file: it may have been edited since the plan. */
-  requirementFor(change: PendingChange): Requirement;
-  /** @throws ToolError `read-only` for a tool that changes something, even if the client got it from an older list. */
-  assertToolAllowed(tool: { readonly name: string; readonly effect: Effect }): void;
+  requirementFor(change: RequiredFor): Requirement;
+  /**
+   * @throws ToolError `read-only` for a tool that changes something, even if the client got it from an older list. What a tool that also
+   * reads may do is decided when it does it.
+   */
+  assertToolAllowed(tool: { readonly name: string; readonly effect: Effect; readonly alsoReads?: boolean }): void;
   /** Size at which the audit log starts a new file, and how many full ones it keeps. Read at startup. */
   auditLimits(): { readonly maxBytes: number | undefined; readonly keepFiles: number | undefined };
   /** Returns the state for doctor. Never throws. */
@@ -84,7 +100,7 @@ export function createPolicyWatch(settings: PolicyWatchOptions): PolicyWatch {
       if (tool.effect === 'read') return;
       // The file is read even if the setting alone refuses: a broken policy is reported as broken.
       const readOnly = read().read_only === true;
-      if (readOnly || settings.readOnly) throw readOnlyRefusal(tool.name);
+      if ((readOnly || settings.readOnly) && tool.alsoReads !== true) throw readOnlyRefusal(tool.name);
     },
     auditLimits() {
       const { max_megabytes: megabytes, keep_files: keepFiles } = read().audit ?? {};
@@ -111,6 +127,7 @@ const cannotStart = (cause: PolicyBroken, file: string | undefined): ToolError =
 
 function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySnapshot {
   const maxPrice = lower(settings.maxPrice, policy.max_price);
+  const readOnly = policy.read_only === true || settings.readOnly;
   return {
     assertResourceAllowed: (resource) => assertResourceAllowed(policy, resource),
     assertBackendsAllowed: (locations) => assertBackendsAllowed(policy, locations),
@@ -135,7 +152,9 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
     limits: () => ({ backends: policy.backends, regions: policy.regions }),
     allowedFlags: () => policy.flags ?? [],
     handOver: () => policy.hand_over ?? {},
-    readOnly: policy.read_only === true || settings.readOnly,
+    assertUseAllowed: (use) => assertUseAllowed(policy, readOnly, use),
+    access: () => accessTerms(policy, readOnly),
+    readOnly,
   };
 }
 

@@ -12,6 +12,20 @@ const variables = z
   .array(z.string().regex(/^[A-Za-z_*][\w*]*$/, 'the name of a variable, with * for any characters'))
   .min(1)
   .optional();
+/** How long a consent to use a run is valid. */
+export const DEFAULT_ACCESS_HOURS = 8;
+const MAX_ACCESS_HOURS = 24;
+
+// One that starts with a star would allow every program.
+const commandLines = z
+  .array(
+    z
+      .string()
+      .max(1_000)
+      .regex(/^[^*\p{C}\s][^\p{C}]*$/u, 'a whole command line that starts with a program, with * for plain words'),
+  )
+  .min(1);
+
 const folders = z
   .array(z.string().regex(/^(?:~(?:[\\/]|$)|[\\/]|[A-Za-z]:[\\/])/, 'an absolute folder, or one that starts with ~'))
   .min(1)
@@ -70,14 +84,14 @@ export const policySchema = z
       .optional()
       .describe('Configuration types that may be applied. Defaults to all'),
     operations: z
-      .array(z.enum(['create', 'update', 'replace', 'stop', 'abort', 'delete']))
+      .array(z.enum(['create', 'update', 'replace', 'stop', 'abort', 'delete', 'access']))
       .min(1)
       .optional()
       .describe('Allowed operations. Defaults to all'),
     protected: patterns
       .optional()
       .describe(
-        'Names of runs, fleets, volumes and gateways that must never be updated, replaced, stopped or deleted (prod-*)',
+        'Names of runs, fleets, volumes and gateways that must never be updated, replaced, stopped, deleted or accessed (prod-*)',
       ),
     flags: z
       .array(z.string().regex(/^--[a-z][a-z0-9-]*$/, 'a long flag such as --ssh-identity'))
@@ -101,6 +115,9 @@ export const policySchema = z
           .describe(
             'Let plans contact the host of a repository, or send a credential to the dstack server; it is remembered',
           ),
+        access: requirement
+          .optional()
+          .describe('Run commands in a run and upload files to it, until it ends; it is remembered'),
         server_access: requirement
           .optional()
           .describe(
@@ -111,6 +128,27 @@ export const policySchema = z
       .describe(
         'The approval that each operation needs. Defaults to DSTACK_MCP_CONFIRM; if that is person, ask and token count as person as well',
       ),
+    access: z
+      .strictObject({
+        never: z.boolean().optional().describe('true forbids commands and uploads'),
+        commands: commandLines
+          .optional()
+          .describe(
+            'The only commands that may be run, each a whole command line (python train.py *). * matches plain words, no quotes or shell characters. Uploads and input for commands are refused then. Defaults to all',
+          ),
+        each_time: z
+          .boolean()
+          .optional()
+          .describe('true asks for each command and upload, which the question shows, instead of once for a run'),
+        hours: z
+          .number()
+          .positive()
+          .max(MAX_ACCESS_HOURS)
+          .optional()
+          .describe(`Hours after which a run needs consent again. Defaults to ${DEFAULT_ACCESS_HOURS}`),
+      })
+      .optional()
+      .describe('Commands and uploads in runs'),
     hand_over: z
       .strictObject({
         hosts: z

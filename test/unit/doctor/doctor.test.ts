@@ -37,6 +37,7 @@ function sourcesOf(more: Partial<DoctorSources> = {}, transcript = ownTranscript
     dialog: { availability: () => ({ kind: 'unavailable', why: 'no desktop' }) },
     unfinished: { find: async () => [] },
     agreements: { list: async () => [] },
+    grants: { list: async () => [] },
     dstack: {
       endpoint: async () => ({ project: 'main', server: 'http://localhost:3000' }),
       tryRead: async () => ({ transcript, failure: undefined }),

@@ -362,10 +362,10 @@ test('nobody is asked if the token is enough', async () => {
 
 test('a price that exceeds a limit of the policy between plan and redemption needs a stronger approval', async () => {
   const { gate, steps, mint, setWorld, consents } = setUp({
-    requirementFor: (change) => ((change.binding.pricePerHour ?? 9) < 1.02 ? 'allow' : 'person'),
+    requirementFor: (change) => ((change.binding.mostPerHour ?? 9) < 1.02 ? 'allow' : 'person'),
   });
   const token = mint();
-  setWorld(pendingChange({ binding: { pricePerHour: 1.03 } }));
+  setWorld(pendingChange({ binding: { mostPerHour: 1.03 } }));
   expect(await refusal(gate.redeem(token, ask(), steps))).toMatchObject({
     code: 'plan-changed',
     message: expect.stringContaining('stronger approval'),

@@ -1,9 +1,22 @@
 import { plural } from '../core/format-values.ts';
 import type { Agreement, Agreements } from '../safety/consent/agreements.ts';
+import type { Grants } from '../safety/consent/grants.ts';
+import { checkGrants } from './check-grants.ts';
 import type { DoctorCheck } from './report.ts';
 
-/** Lists what somebody agreed to send with plans. Without any, there is no check. */
-export async function checkAgreements(agreements: Pick<Agreements, 'list'>): Promise<readonly DoctorCheck[]> {
+/** The consents that are remembered. */
+export interface RememberedConsents {
+  readonly agreements: Pick<Agreements, 'list'>;
+  readonly grants: Pick<Grants, 'list'>;
+}
+
+/** Lists what somebody agreed to send with plans, and which runs may be used. Without any, there is no check. */
+export const checkRemembered = async ({ agreements, grants }: RememberedConsents): Promise<readonly DoctorCheck[]> => [
+  ...(await checkAgreements(agreements)),
+  ...(await checkGrants(grants)),
+];
+
+async function checkAgreements(agreements: Pick<Agreements, 'list'>): Promise<readonly DoctorCheck[]> {
   const known = await agreements.list();
   if (known.length === 0) return [];
   return [

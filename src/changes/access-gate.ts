@@ -1,0 +1,109 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { AccessUse } from '../core/change.ts';
+import { CommandFailed } from '../core/report.ts';
+import type { Report } from '../core/report.ts';
+import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import type { RunFacts } from '../dstack/output/read-run.ts';
+import type { AuditSink } from '../safety/audit/audit-log.ts';
+import { UseJournal } from '../safety/audit/use-journal.ts';
+import type { Grant, Grants } from '../safety/consent/grants.ts';
+import type { PolicySnapshot, PolicyWatch } from '../safety/policy/policy-watch.ts';
+import { isEnough } from '../safety/policy/requirement.ts';
+import type { ChangeFacts } from './change-facts.ts';
+import type { ChangeService } from './change-service.ts';
+
+/** One use of a run that needs the consent to use it. */
+export interface WantedUse extends AccessUse {
+  readonly run: Pick<RunFacts, 'name' | 'status' | 'isFinished'>;
+  readonly runId: string;
+  /** The project's name, and the URL of its server, as `endpoint` returns them. */
+  readonly project: string;
+  readonly server: string;
+}
+
+/** The answer to a wanted use. */
+export type Access =
+  | { readonly kind: 'granted'; readonly grant: Grant }
+  /** The preview of the consent with its token: the result of the call. */
+  | { readonly kind: 'needs-consent'; readonly report: Report<ChangeFacts> };
+
+export interface AccessSources {
+  readonly policy: Pick<PolicyWatch, 'snapshot'>;
+  readonly grants: Grants;
+  readonly audit: AuditSink;
+  readonly dstack: Pick<DstackClient, 'endpoint'>;
+  readonly changes: Pick<ChangeService, 'preview' | 'redeemIfAllowed'>;
+}
+
+const MINUTE_MS = 60_000;
+
+/** Decides whether a run may be used, for each command and each upload. Only an approved token makes a grant. */
+export class AccessGate {
+  /** Records each use, before and after. */
+  readonly journal: UseJournal;
+  readonly #sources: AccessSources;
+
+  constructor(sources: AccessSources) {
+    this.#sources = sources;
+    this.journal = new UseJournal(sources.audit);
+  }
+
+  /**
+   * Returns the permission to use a run like this, or the report to return instead. A grant for one use is spent by it.
+   * @throws ToolError `read-only` or `policy`; CommandFailed if the run has ended
+   */
+  async require({ run, runId, project, server, ...use }: WantedUse): Promise<Access> {
+    const policy = this.#sources.policy.snapshot();
+    policy.assertUseAllowed(use);
+    policy.assertResourceAllowed({ kind: 'run', name: run.name, project, operation: 'access' });
+    if (run.isFinished) throw runIsOver(run);
+    const { eachTime, hours } = policy.access();
+    const only = eachTime ? use : undefined;
+    const place = { server, project, run: run.name, runId };
+    const find = (): Promise<Grant | undefined> => this.#find(policy, place, only);
+    const grant = await find();
+    if (grant !== undefined) return { kind: 'granted', grant };
+    const until = new Date(Math.floor((Date.now() + hours * 60 * MINUTE_MS) / MINUTE_MS) * MINUTE_MS).toISOString();
+    const report = await this.#sources.changes.preview({ tool: 'access', run: run.name, project, until, use: only });
+    const { token } = report.facts;
+    // Where the policy wants no approval, the token is redeemed right away, on the same path as any other.
+    const isApproved = token !== undefined && (await this.#sources.changes.redeemIfAllowed(token));
+    const approved = isApproved ? await find() : undefined;
+    return approved === undefined ? { kind: 'needs-consent', report } : { kind: 'granted', grant: approved };
+  }
+
+  /** Ends the consent to use a run, in every server with the same state folder. What runs by now goes on. */
+  async revoke(wanted: { readonly run: string; readonly project?: string | undefined }): Promise<number> {
+    const { project, server } = await this.#sources.dstack.endpoint(wanted.project);
+    const ended = await this.#sources.grants.revoke({ server, project, run: wanted.run });
+    if (ended > 0) this.journal.revoked({ run: wanted.run, project, server });
+    return ended;
+  }
+
+  /** The policy may want a stronger approval by now than the one that was given. */
+  async #find(
+    policy: PolicySnapshot,
+    place: Parameters<Grants['find']>[0],
+    only: AccessUse | undefined,
+  ): Promise<Grant | undefined> {
+    const { grants } = this.#sources;
+    const grant = await grants.find(place, only);
+    if (grant === undefined || !isEnough(grant.level, requirement(policy, grant.reachesServer))) return undefined;
+    // A person who allowed some commands allowed no others, whatever the policy says by now.
+    if (!isDeepStrictEqual(grant.commands, policy.access().commands)) return undefined;
+    if (only !== undefined && !(await grants.end(grant))) return undefined;
+    return grant;
+  }
+}
+
+const requirement = (policy: PolicySnapshot, reachesServer: boolean): ReturnType<PolicySnapshot['requirementFor']> =>
+  policy.requirementFor({ operation: 'access', reachesServer, binding: { mostPerHour: null } });
+
+const runIsOver = ({ name, status }: WantedUse['run']): CommandFailed =>
+  new CommandFailed({
+    outcome: 'blocked',
+    summary: `Run ${name} is ${status}: nothing can be run in it or uploaded to it.`,
+    printed: [],
+    facts: { code: 'finished' },
+    next: 'Read its output with logs, and see why it ended with get.',
+  });

@@ -1,0 +1,157 @@
+import { describeAccess } from '../configuration/describe-access.ts';
+import type { AccessRequest, AccessUse, PendingPart } from '../core/change.ts';
+import { ToolError } from '../core/errors.ts';
+import { formatLocalTime, formatPrice } from '../core/format-values.ts';
+import { isRecord } from '../core/is-record.ts';
+import type { Report } from '../core/report.ts';
+import { findResource } from '../dstack/client/find-resource.ts';
+import type { FoundResource } from '../dstack/client/find-resource.ts';
+import { readRun } from '../dstack/output/read-run.ts';
+import type { RunFacts } from '../dstack/output/read-run.ts';
+import type { Consent } from '../safety/consent/consent.ts';
+import { describeLevel } from '../safety/consent/describe-change.ts';
+import { cleanLine } from '../render/untrusted.ts';
+import { accessArgv } from '../safety/consent/grants.ts';
+import type { GrantTerms } from '../safety/consent/grants.ts';
+import type { AccessTerms } from '../safety/policy/access-rules.ts';
+import type { ChangeFacts } from './change-facts.ts';
+import type { AccessPlan, PlanScope, SettledPlan } from './planned-change.ts';
+import { SHOW } from './preview-report.ts';
+
+/** Plans the consent to use a run. It changes nothing in dstack, so it is remembered instead of executed. */
+export async function planAccess(scope: PlanScope, request: AccessRequest): Promise<AccessPlan | SettledPlan> {
+  const { dstack, policy } = scope;
+  const { run: name, until, use } = request;
+  const { project, server } = await dstack.endpoint(request.project);
+  policy.assertResourceAllowed({ kind: 'run', name, project, operation: 'access' });
+  const terms = policy.access();
+  assertTerms(terms, request);
+  const found = await findResource(dstack, { kind: 'run', name, project: request.project });
+  if (found === undefined)
+    throw new ToolError('invalid-name', `There is no run ${name}. Nothing was run.`, 'ps lists the runs.');
+  const run = readRun(found.value);
+  const resource = { kind: 'run', name };
+  const facts = { operation: 'access', resource, project } as const;
+  if (run.isFinished) return runIsOver(run, facts);
+  const { says, reachesServer } = readAccess(found);
+  const limit = terms.commands === undefined ? {} : { commands: [...terms.commands] };
+  const grant: GrantTerms = { server, project, run: name, runId: found.id, until, use, ...limit, reachesServer };
+  const access = [...describeScope(request, terms), describePlace(run), ...says];
+  const action = `Allow ${describeUses(use)} in run ${name} until ${formatLocalTime(new Date(until))}`;
+  const { version: cliVersion } = await dstack.cli();
+  const pending: PendingPart = {
+    request,
+    operation: 'access',
+    argv: accessArgv(grant),
+    ...(reachesServer ? { reachesServer } : {}),
+    binding: {
+      tool: 'access',
+      resource,
+      project,
+      server,
+      cwd: '',
+      files: {},
+      present: found.id,
+      affected: [],
+      pricePerHour: null,
+      mostPerHour: null,
+      cliVersion,
+      requests: null,
+    },
+    summary: { action, resource, project, server, losses: [], access, warnings: [] },
+  };
+  const summary = `${action}? Nothing was run yet: that needs consent ${use === undefined ? 'once for this run' : 'each time'}.`;
+  return {
+    kind: 'access',
+    printed: [],
+    summary,
+    details: access,
+    facts: { ...facts, access },
+    next: SHOW,
+    grant,
+    pending,
+  };
+}
+
+/** The policy may have been edited since the question. */
+function assertTerms({ eachTime }: AccessTerms, { until, use }: AccessRequest): void {
+  if (Date.parse(until) > Date.now() && eachTime === (use !== undefined)) return;
+  throw new ToolError(
+    'plan-changed',
+    'This consent is no longer possible: its time is over, or the policy changed. Nothing was run.',
+    'Call the tool that needs it again.',
+  );
+}
+
+const runIsOver = ({ name, status }: RunFacts, facts: SettledPlan['facts']): SettledPlan => ({
+  kind: 'settled',
+  outcome: 'blocked',
+  printed: [],
+  summary: `Run ${name} is ${status}: nothing can be run in it or uploaded to it.`,
+  facts,
+  next: 'Read its output with logs, and see why it ended with get.',
+});
+
+/** Reads what a run opens from its configuration. A run that doesn't show it may reach the dstack server. */
+function readAccess({ value }: FoundResource): ReturnType<typeof describeAccess> {
+  const spec = value['run_spec'];
+  const configuration = isRecord(spec) ? spec['configuration'] : undefined;
+  if (!isRecord(configuration)) return { says: ["the run doesn't show its configuration"], reachesServer: true };
+  return describeAccess(configuration);
+}
+
+const describeUses = (use: AccessUse | undefined): string =>
+  use === undefined ? 'commands and uploads' : use.what === 'exec' ? 'one command' : 'one upload';
+
+function describeScope({ run, until, use }: AccessRequest, { commands }: AccessTerms): string[] {
+  const end = `until the run ends, and at most until ${formatLocalTime(new Date(until))}`;
+  if (use !== undefined)
+    return [
+      `${use.what === 'exec' ? 'this command' : 'this upload'}, once, in run ${run}:`,
+      ...linesOf(use.text),
+      ...(use.input === undefined ? [] : ['with this input:', ...linesOf(use.input)]),
+    ];
+  if (commands !== undefined) return [`these commands in the whole run ${run}, ${end}:`, ...commands];
+  return [`any command and any upload in the whole run ${run}, ${end}`];
+}
+
+const describePlace = ({ kind, gpu, instanceType, backend, region, pricePerHour }: RunFacts): string =>
+  [
+    `the run: ${kind ?? 'run'}`,
+    ...(backend === undefined ? [] : [`${gpu ?? instanceType ?? 'a machine'} on ${backend}`]),
+    ...(region === undefined ? [] : [region]),
+    ...(pricePerHour === undefined ? [] : [formatPrice(pricePerHour)]),
+  ].join(', ');
+
+/** Limits of a question. Nobody could approve what isn't shown as a whole. */
+const MAX_SHOWN_LINES = 20;
+const MAX_SHOWN_CHARS = 400;
+
+/** Invisible characters are shown by their names, which are longer. */
+const isShownWhole = (line: string): boolean => cleanLine(line, 10 * MAX_SHOWN_CHARS).length <= MAX_SHOWN_CHARS;
+
+function linesOf(text: string): readonly string[] {
+  const lines = text.split(/\r\n|[\n\r\u0085\u2028\u2029\v\f]/);
+  if (lines.length <= MAX_SHOWN_LINES && lines.every(isShownWhole)) return lines;
+  throw new ToolError(
+    'policy',
+    `The operator's policy wants a question for each use, and this one is too long to be shown: at most ${MAX_SHOWN_LINES} lines of ${MAX_SHOWN_CHARS} characters. Nothing was run.`,
+    'Make it shorter.',
+  );
+}
+
+/** Remembers the consent. The next call of the tool that needed it uses it. */
+export async function rememberGrant(
+  { grants }: Pick<PlanScope, 'grants'>,
+  { grant, pending, facts }: AccessPlan,
+  consent: Consent,
+): Promise<Report<ChangeFacts>> {
+  await grants.remember(consent, grant);
+  return {
+    outcome: 'done',
+    summary: `${pending.summary.action.replace(/^Allow/, 'Allowed')}, or until the run ends. Nothing was run yet.`,
+    printed: [],
+    facts: { ...facts, consent: `${consent.level}: ${describeLevel(consent.level)}` },
+    next: 'Call the same tool again with the same arguments. doctor lists this consent; exec with action "revoke" ends it.',
+  };
+}

@@ -1,0 +1,20 @@
+import { formatLocalTime, plural } from '../core/format-values.ts';
+import type { Grant, Grants } from '../safety/consent/grants.ts';
+import type { DoctorCheck } from './report.ts';
+
+/** Lists the consents to use runs that are in force. Without any, there is no check. */
+export async function checkGrants(grants: Pick<Grants, 'list'>): Promise<readonly DoctorCheck[]> {
+  const known = await grants.list();
+  if (known.length === 0) return [];
+  return [
+    {
+      name: 'access',
+      state: 'ok',
+      found: `${plural(known.length, 'consent')} to use a run: ${known.map(describe).join('; ')}. To revoke one: exec with action "revoke" and its run`,
+      details: `The user can also delete its file: ${known.map(({ file }) => file).join(', ')}`,
+    },
+  ];
+}
+
+const describe = ({ run, project, server, until, level, shown }: Grant): string =>
+  `${run} in project ${project} on ${server}, ${shown === undefined ? 'every command and upload' : `once: ${shown}`}, until ${formatLocalTime(new Date(until))} (${level})`;

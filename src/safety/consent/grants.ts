@@ -1,0 +1,187 @@
+import { readdir, readFile, rm, unlink } from 'node:fs/promises';
+import { uptime } from 'node:os';
+import path from 'node:path';
+import * as z from 'zod';
+import type { AccessUse, ConsentLevel } from '../../core/change.ts';
+import { ToolError } from '../../core/errors.ts';
+import { sha256 } from '../../core/sha256.ts';
+import { writePrivateFile } from '../files/write-private-file.ts';
+import { spendConsent } from './consent.ts';
+import type { Consent } from './consent.ts';
+
+const LEVELS = ['person-card', 'person-form', 'person-dialog', 'token', 'policy'] as const satisfies ConsentLevel[];
+
+const grantSchema = z.strictObject({
+  server: z.string(),
+  project: z.string(),
+  run: z.string(),
+  runId: z.string(),
+  /** SHA-256 of the only use; absent for every use. */
+  use: z.string().optional(),
+  /** The text of the only use, for people. */
+  shown: z.string().optional(),
+  /** The only commands, as patterns; absent for all. */
+  commands: z.array(z.string()).optional(),
+  until: z.iso.datetime(),
+  /** Whether the run can reach the dstack server, so that its use needs what that needs. */
+  reachesServer: z.boolean(),
+  level: z.enum(LEVELS),
+  grantedAt: z.iso.datetime(),
+  /** Milliseconds since this computer started. */
+  sinceBootMs: z.number(),
+});
+
+/** A consent to use a run, which is remembered until it ends. */
+export type Grant = z.output<typeof grantSchema> & { readonly file: string };
+
+/** One run, whatever other runs had its name. */
+export interface GrantedRun {
+  readonly server: string;
+  readonly project: string;
+  readonly run: string;
+  readonly runId: string;
+}
+
+/** The terms of a consent to use a run. */
+export interface GrantTerms extends GrantedRun {
+  readonly until: string;
+  /** The only use, once. Defaults to every use. */
+  readonly use?: AccessUse | undefined;
+  /** The only commands, as patterns. Defaults to all. */
+  readonly commands?: string[] | undefined;
+  readonly reachesServer: boolean;
+}
+
+const digestOf = ({ what, text, input }: AccessUse): string => sha256(JSON.stringify([what, text, input ?? null]));
+
+/** Returns the words that a consent to use a run is bound to, in place of a command. */
+export const accessArgv = ({ server, project, run, runId, until, use, commands }: GrantTerms): readonly string[] => [
+  'access',
+  server,
+  project,
+  run,
+  runId,
+  until,
+  use === undefined ? 'any' : digestOf(use),
+  ...(commands ?? []),
+];
+
+export interface GrantsOptions {
+  readonly wall?: () => number;
+  /** Milliseconds since this computer started: unlike the wall clock, it can't be set back. */
+  readonly sinceBoot?: () => number;
+}
+
+/**
+ * Remembers who may use which run, in one private file each. A grant is for one run of one project and server: a later run of the same
+ * name has another id. It is read for each use, so that every server with the same state folder sees that it was revoked.
+ */
+export class Grants {
+  readonly #folder: string;
+  readonly #wall: () => number;
+  readonly #sinceBoot: () => number;
+
+  constructor(stateDir: string, { wall = Date.now, sinceBoot = () => uptime() * 1_000 }: GrantsOptions = {}) {
+    this.#folder = path.join(stateDir, 'grants');
+    this.#wall = wall;
+    this.#sinceBoot = sinceBoot;
+  }
+
+  /** Returns the grant that is in force for every use of a run, or for this one only; undefined if there is none. */
+  async find(run: GrantedRun, use: AccessUse | undefined): Promise<Grant | undefined> {
+    const found = await this.#read(this.#fileOf(run, use));
+    if (found === undefined || !isOf(found, run) || found.runId !== run.runId) return undefined;
+    return found.use === (use === undefined ? undefined : digestOf(use)) ? found : undefined;
+  }
+
+  /** Ends a grant. Of several processes, one gets true. */
+  async end({ file }: Pick<Grant, 'file'>): Promise<boolean> {
+    return unlink(file).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /**
+   * Remembers what the consent was given for.
+   * @throws ToolError `consent-missing` for another consent; `state-unavailable` if it can't be written
+   */
+  async remember(consent: Consent, terms: GrantTerms): Promise<void> {
+    if (!spendConsent(consent, accessArgv(terms)))
+      throw new ToolError(
+        'consent-missing',
+        'There is no consent to use this run. Nothing was run.',
+        'Call the tool that needs it again and have it approved.',
+      );
+    const { use, ...rest } = terms;
+    const grant: z.output<typeof grantSchema> = {
+      ...rest,
+      ...(use === undefined ? {} : { use: digestOf(use), shown: use.text }),
+      level: consent.level,
+      grantedAt: new Date(this.#wall()).toISOString(),
+      sinceBootMs: this.#sinceBoot(),
+    };
+    try {
+      await this.#removeEnded();
+      await writePrivateFile(this.#fileOf(terms, use), JSON.stringify(grant));
+    } catch (error) {
+      throw new ToolError(
+        'state-unavailable',
+        `The consent can't be saved in ${this.#folder}. Nothing was run.`,
+        'Tell the user; the doctor tool shows the state folder.',
+        { cause: error },
+      );
+    }
+  }
+
+  /** Returns every grant that is in force. */
+  async list(): Promise<readonly Grant[]> {
+    const read = await Promise.all((await this.#files()).map((file) => this.#read(file)));
+    return read.filter((one) => one !== undefined);
+  }
+
+  /** Ends every grant for runs of this name. Returns how many it ended. */
+  async revoke(run: Omit<GrantedRun, 'runId'>): Promise<number> {
+    const ended = await Promise.all(
+      (await this.list()).filter((grant) => isOf(grant, run)).map((grant) => this.end(grant)),
+    );
+    return ended.filter(Boolean).length;
+  }
+
+  /** A file that is missing, damaged, of another place or over counts as none. */
+  async #read(file: string): Promise<Grant | undefined> {
+    try {
+      const grant = grantSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+      return this.#isInForce(grant) ? { ...grant, file } : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Both clocks have to agree: one may be set back, the other starts again with the computer. */
+  #isInForce({ until, grantedAt, sinceBootMs }: z.output<typeof grantSchema>): boolean {
+    const lifeMs = Date.parse(until) - Date.parse(grantedAt);
+    const ages = [this.#wall() - Date.parse(grantedAt), this.#sinceBoot() - sinceBootMs];
+    return ages.every((age) => age >= 0 && age < lifeMs);
+  }
+
+  async #files(): Promise<readonly string[]> {
+    const names = await readdir(this.#folder).catch(() => []);
+    return names
+      .filter((name) => name.endsWith('.json'))
+      .toSorted()
+      .map((name) => path.join(this.#folder, name));
+  }
+
+  async #removeEnded(): Promise<void> {
+    for (const file of await this.#files()) if ((await this.#read(file)) === undefined) await rm(file, { force: true });
+  }
+
+  #fileOf({ server, project, run, runId }: GrantedRun, use: AccessUse | undefined): string {
+    const key = JSON.stringify([server, project, run, runId, use === undefined ? null : digestOf(use)]);
+    return path.join(this.#folder, `${sha256(key).slice(0, 32)}.json`);
+  }
+}
+
+const isOf = (grant: Grant, { server, project, run }: Omit<GrantedRun, 'runId'>): boolean =>
+  grant.server === server && grant.project === project && grant.run === run;

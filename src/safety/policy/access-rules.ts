@@ -1,0 +1,63 @@
+import type { AccessUse } from '../../core/change.ts';
+import { forbidden, readOnlyRefusal } from './policy-rules.ts';
+import { DEFAULT_ACCESS_HOURS } from './policy.ts';
+import type { Policy } from './policy.ts';
+
+/** The policy's terms for a consent to use a run. */
+export interface AccessTerms {
+  /** Each use is asked for on its own. */
+  readonly eachTime: boolean;
+  readonly hours: number;
+  /** The only commands; undefined if all are allowed. */
+  readonly commands: readonly string[] | undefined;
+}
+
+/** Returns the terms of the policy for using runs. @throws ToolError `read-only` or `policy` if they may not be used */
+export function accessTerms(policy: Policy, readOnly: boolean): AccessTerms {
+  assertAccessAllowed(policy, readOnly);
+  const { each_time: eachTime = false, hours = DEFAULT_ACCESS_HOURS, commands } = policy.access ?? {};
+  return { eachTime, hours, commands };
+}
+
+/** The tools for each use. */
+const TOOLS = { exec: 'exec', upload: 'an upload by copy' } as const satisfies Record<AccessUse['what'], string>;
+
+/** Checks that runs may be used at all. @throws ToolError `read-only`, or `policy` with the rule that forbids it */
+function assertAccessAllowed({ access }: Policy, readOnly: boolean, what: AccessUse['what'] = 'exec'): void {
+  if (readOnly) throw readOnlyRefusal(TOOLS[what]);
+  if (access?.never === true) throw forbidden('it allows no commands and no uploads in runs');
+}
+
+/** Checks that runs may be used like this. @throws ToolError `read-only`, or `policy` with the rule that forbids it */
+export function assertUseAllowed(policy: Policy, readOnly: boolean, { what, text, input }: AccessUse): void {
+  assertAccessAllowed(policy, readOnly, what);
+  const commands = policy.access?.commands;
+  if (commands === undefined) return;
+  // A file or an input could make an allowed command do anything.
+  if (what === 'upload') throw forbidden('it allows some commands only, and no uploads');
+  if (input !== undefined) throw forbidden('it allows some commands only, and no input for them');
+  if (!commands.some((pattern) => isCommand(pattern, text)))
+    throw forbidden(`it allows only the commands ${commands.map((one) => JSON.stringify(one)).join(', ')}`);
+}
+
+/** Plain words: the text of a star. Nothing in them can start another command, expand to something, or end a quote. */
+const PLAIN = /^[\w@%+=:,./ -]*$/;
+
+/**
+ * Whether a command line is the one of a pattern: exactly, or with plain words for each `*`. A text that could be split in several ways
+ * is split in the first one; a pattern that doesn't match then allows less, never more.
+ */
+export function isCommand(pattern: string, text: string): boolean {
+  const [first = '', ...rest] = pattern.split('*');
+  const last = rest.pop();
+  if (last === undefined) return pattern === text;
+  if (!text.startsWith(first)) return false;
+  let at = first.length;
+  for (const piece of rest) {
+    const found = text.indexOf(piece, at);
+    if (found < 0 || !PLAIN.test(text.slice(at, found))) return false;
+    at = found + piece.length;
+  }
+  const end = text.length - last.length;
+  return end >= at && text.endsWith(last) && PLAIN.test(text.slice(at, end));
+}

@@ -1,0 +1,452 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { AccessGate } from '../../../src/changes/access-gate.ts';
+import type { Access, WantedUse } from '../../../src/changes/access-gate.ts';
+import type { ChangeContext } from '../../../src/changes/change-service.ts';
+import { ToolError } from '../../../src/core/errors.ts';
+import { CommandFailed } from '../../../src/core/report.ts';
+import { checkRemembered } from '../../../src/doctor/check-remembered.ts';
+import { createAuditLog } from '../../../src/safety/audit/audit-log.ts';
+import { UseJournal } from '../../../src/safety/audit/use-journal.ts';
+import { Grants } from '../../../src/safety/consent/grants.ts';
+import { configOf, printedJson, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
+import type { ChangesOptions } from '../../support/set-up-changes.ts';
+import { emptyFolder } from '../../support/temporary-folders.ts';
+import { approving, refusal, yes } from '../../support/set-up-gate.ts';
+
+const RUN_ID = 'da47bb13-9d5b-40ec-9569-f1691f5ed34c';
+const SERVER = 'http://127.0.0.1:3999';
+
+const use = (more: Partial<WantedUse> = {}): WantedUse => ({
+  run: { name: 'lab-task', status: 'running', isFinished: false },
+  runId: RUN_ID,
+  project: 'lab',
+  server: SERVER,
+  what: 'exec',
+  text: 'nvidia-smi',
+  ...more,
+});
+
+function setUp(options: ChangesOptions = {}) {
+  const changes = setUpChanges(options);
+  changes.world.reads = { 'run get': 'run-get-running' };
+  const { policy, grants, openDstack, service } = changes;
+  const audit = { write: (entry: (typeof changes.audited)[number]): void => void changes.audited.push(entry) };
+  const gate = (context: Partial<ChangeContext> = {}, of: Grants = grants): AccessGate =>
+    new AccessGate({ policy, grants: of, audit, dstack: openDstack(), changes: service(context) });
+  const ask = (more?: Partial<WantedUse>, context?: Partial<ChangeContext>): Promise<Access> =>
+    gate(context).require(use(more));
+  /** Has the use approved by the token. */
+  const allow = async (more?: Partial<WantedUse>): Promise<void> => {
+    reportOf(await changes.redeem(tokenOf(previewOf(await ask(more)))));
+  };
+  return { ...changes, access: gate, ask, allow };
+}
+
+function previewOf(access: Access): Extract<Access, { kind: 'needs-consent' }>['report'] {
+  if (access.kind !== 'needs-consent') throw new Error('expected a preview');
+  return access.report;
+}
+
+const granted = { kind: 'granted' } as const;
+const needed = { kind: 'needs-consent' } as const;
+
+test('the first use returns a preview that names run, machine, price, scope and end; nothing is run', async () => {
+  const { ask, ran } = setUp();
+  const report = previewOf(await ask());
+  expect(report).toMatchObject({
+    outcome: 'done',
+    summary: expect.stringMatching(
+      /^Allow commands and uploads in run lab-task until \w{3} \d+, \d\d:\d\d \S+\? Nothing was run yet: that needs consent once for this run\.$/,
+    ),
+    facts: {
+      operation: 'access',
+      resource: { kind: 'run', name: 'lab-task' },
+      project: 'lab',
+      token: expect.stringMatching(/^access-run-lab-task-[0-9a-z]{7}-/),
+    },
+    next: expect.stringMatching(/Then call this tool again with the same arguments\.$/),
+  });
+  expect(report.facts.access).toEqual([
+    expect.stringMatching(
+      /^any command and any upload in the whole run lab-task, until the run ends, and at most until /,
+    ),
+    expect.stringMatching(/^the run: task, RTX4090:24GB:1 on \S+, \S+, \$0\.39\/h$/),
+  ]);
+  expect(ran.map(({ effect }) => effect)).toEqual(['read']);
+});
+
+test('after the approval every command and upload in that run is allowed, whichever replica it is for', async () => {
+  const { ask, allow, audited } = setUp();
+  await allow();
+  expect(await ask()).toMatchObject({ ...granted, grant: { run: 'lab-task', runId: RUN_ID, level: 'token' } });
+  expect(await ask({ text: 'sh', input: 'ls' })).toMatchObject(granted);
+  expect(await ask({ what: 'upload', text: 'train.py to /workflow' })).toMatchObject(granted);
+  expect(audited.map(({ event, operation, level }) => [event, operation, level])).toEqual([
+    ['asked', 'access', undefined],
+    ['approved', 'access', 'token'],
+    ['done', 'access', 'token'],
+  ]);
+});
+
+test('the person is asked for exactly that in the form, and a rejection grants nothing', async () => {
+  const { ask, redeem } = setUp();
+  const token = tokenOf(previewOf(await ask()));
+  const question = await redeem(token, { canAskPerson: true });
+  if (!('kind' in question)) throw new Error('expected a question');
+  expect(question.message).toMatch(
+    /Project: lab on http:\/\/127\.0\.0\.1:3999\n\nAccess:\n- any command and any upload/,
+  );
+  expect(question.message).not.toMatch(/Price:|Type the name/);
+  expect(question.field).toMatchObject({
+    kind: 'choice',
+    yes: expect.stringMatching(/^Yes, allow commands and uploads in run lab-task until /),
+  });
+  const no = { kind: 'declined', nonce: question.nonce } as const;
+  expect(await refusal(redeem(token, { canAskPerson: true, answer: no }))).toMatchObject({
+    code: 'person-declined',
+    hint: expect.stringContaining('Call the tool that needs this again'),
+  });
+  expect(await ask()).toMatchObject(needed);
+});
+
+test('a person who approves in the form or the card is remembered with that level', async () => {
+  const form = setUp();
+  const token = tokenOf(previewOf(await form.ask()));
+  const question = await form.redeem(token, { canAskPerson: true });
+  if (!('kind' in question)) throw new Error('expected a question');
+  await form.redeem(token, { canAskPerson: true, answer: yes(question.nonce, approving(question.field)) });
+  expect(await form.ask()).toMatchObject({ ...granted, grant: { level: 'person-form' } });
+
+  const card = setUp();
+  const report = previewOf(await card.ask({}, { canShowCard: true }));
+  expect(report.card).toMatchObject({
+    operation: 'access',
+    summary: { access: [expect.any(String), expect.any(String)] },
+  });
+  expect(report.card).not.toHaveProperty('nameToType');
+  const nonce = report.card?.nonce ?? '';
+  await card.service({ canShowCard: true }).decide({ nonce, decision: 'approve' });
+  expect(await card.ask()).toMatchObject({ ...granted, grant: { level: 'person-card' } });
+});
+
+test('a grant is for one run alone: no other name, project, server or later run of the name', async () => {
+  const { ask, allow, world } = setUp();
+  world.config = configOf('lab', 'prod');
+  world.reads['run get'] = (argv) => {
+    const name = argv.at(-1) ?? '';
+    return rewritten('run-get-running', ['"run_name": "lab-task"', `"run_name": "${name}"`]);
+  };
+  await allow();
+  expect(await ask()).toMatchObject(granted);
+  expect(await ask({ run: { name: 'other', status: 'running', isFinished: false } })).toMatchObject(needed);
+  expect(await ask({ project: 'prod' })).toMatchObject(needed);
+  expect(await ask({ server: 'https://other.example' })).toMatchObject(needed);
+  expect(await ask({ runId: 'a-later-run' })).toMatchObject(needed);
+});
+
+test('a token for a run that was replaced by another one of its name grants nothing', async () => {
+  const { ask, redeem, world, grants } = setUp();
+  const token = tokenOf(previewOf(await ask()));
+  world.reads['run get'] = rewritten('run-get-running', [RUN_ID, 'aaaaaaaa-9d5b-40ec-9569-f1691f5ed34c']);
+  expect(await refusal(redeem(token))).toMatchObject({
+    code: 'plan-changed',
+    message: expect.stringContaining('is a different one now'),
+  });
+  expect(await grants.list()).toEqual([]);
+});
+
+test('a finished run can no longer be used, with or without a grant', async () => {
+  const { ask, allow, world, redeem } = setUp();
+  const token = tokenOf(previewOf(await ask()));
+  await allow();
+  await expect(ask({ run: { name: 'lab-task', status: 'done', isFinished: true } })).rejects.toThrow(CommandFailed);
+  world.reads['run get'] = 'run-get-stopped';
+  expect(previewOf(await ask({ runId: 'later' }))).toMatchObject({
+    outcome: 'blocked',
+    facts: { operation: 'access' },
+  });
+  expect(await refusal(redeem(token))).toMatchObject({ code: 'plan-changed' });
+  world.reads['run get'] = 'run-get-not-found';
+  expect(await refusal(ask({ runId: 'later' }))).toMatchObject({ code: 'invalid-name' });
+});
+
+test('a grant ends at its time, whichever clock is set back, and with a restart of the computer', async () => {
+  const { access, allow, stateDir } = setUp({ policy: 'access: {hours: 2}\n' });
+  await allow();
+  const HOUR_MS = 3_600_000;
+  const boot = (await new Grants(stateDir).list())[0]?.sinceBootMs ?? 0;
+  const at = (wallMs: number, sinceBootMs: number): Promise<Access> =>
+    access({}, new Grants(stateDir, { wall: () => Date.now() + wallMs, sinceBoot: () => boot + sinceBootMs })).require(
+      use(),
+    );
+  expect(await at(1.9 * HOUR_MS, 1.9 * HOUR_MS)).toMatchObject(granted);
+  expect(await at(2 * HOUR_MS, 2 * HOUR_MS)).toMatchObject(needed);
+  expect(await at(-HOUR_MS, HOUR_MS)).toMatchObject(needed);
+  expect(await at(0, 2 * HOUR_MS)).toMatchObject(needed);
+  expect(await at(0, -boot)).toMatchObject(needed);
+});
+
+test('it is kept for this user alone; a damaged, extended or foreign file counts as none', async () => {
+  const { ask, allow, stateDir } = setUp();
+  await allow();
+  const folder = path.join(stateDir, 'grants');
+  const [name = ''] = readdirSync(folder);
+  const file = path.join(folder, name);
+  expect(statSync(folder).mode & 0o077).toBe(0);
+  expect(statSync(file).mode & 0o077).toBe(0);
+  const text = readFileSync(file, 'utf8');
+  for (const damaged of [
+    text.slice(0, -9),
+    '',
+    '[]',
+    text.replace('{', '{"more":1,'),
+    text.replace(RUN_ID, 'other'),
+    text.replace('"token"', '"admin"'),
+    text.replace(/"until":"[^"]+"/, '"until":"never"'),
+  ]) {
+    writeFileSync(file, damaged);
+    expect(await ask(), damaged).toMatchObject(needed);
+  }
+  writeFileSync(file, text);
+  expect(await ask()).toMatchObject(granted);
+});
+
+test('two servers share a grant, and a revocation in one ends it in the other', async () => {
+  const first = setUp();
+  const second = setUp({ stateDir: first.stateDir });
+  await first.allow();
+  expect(await second.ask()).toMatchObject(granted);
+  expect(await second.access().revoke({ run: 'lab-task' })).toBe(1);
+  expect(second.audited.at(-1)).toMatchObject({
+    event: 'revoked',
+    operation: 'access',
+    resource: { name: 'lab-task' },
+  });
+  expect(await first.ask()).toMatchObject(needed);
+  expect(await first.access().revoke({ run: 'lab-task' })).toBe(0);
+});
+
+test('a grant by the token counts no longer once the operator wants a person', async () => {
+  const before = setUp();
+  await before.allow();
+  const after = setUp({ stateDir: before.stateDir, settings: { confirm: 'person' } });
+  const token = tokenOf(previewOf(await after.ask()));
+  expect(await refusal(after.redeem(token))).toMatchObject({ code: 'person-needed' });
+  expect(await after.ask()).toMatchObject(needed);
+});
+
+test('a run that can reach the dstack server needs a person, also for a grant that was given before', async () => {
+  const { ask, redeem, world } = setUp({ policy: 'consent: {access: allow}\n' });
+  world.reads['run get'] = rewritten('run-get-running', ['"dstack": false', '"dstack": true']);
+  const report = previewOf(await ask());
+  expect(report.facts.access?.at(-1)).toMatch(/^the run can reach the dstack server/);
+  expect(await refusal(redeem(tokenOf(report)))).toMatchObject({ code: 'person-needed' });
+  world.reads['run get'] = printedJson({ id: RUN_ID, status: 'running', run_spec: { run_name: 'lab-task' } });
+  expect(await refusal(redeem(tokenOf(previewOf(await ask()))))).toMatchObject({ code: 'person-needed' });
+
+  const lenient = setUp({ policy: 'consent: {access: allow, server_access: allow}\n' });
+  lenient.world.reads['run get'] = rewritten('run-get-running', ['"dstack": false', '"dstack": true']);
+  expect(await lenient.ask()).toMatchObject({ ...granted, grant: { reachesServer: true } });
+  const strict = setUp({ stateDir: lenient.stateDir, policy: 'consent: {access: allow}\n' });
+  strict.world.reads['run get'] = rewritten('run-get-running', ['"dstack": false', '"dstack": true']);
+  expect(await strict.ask()).toMatchObject(needed);
+});
+
+test('where the policy allows it, nobody is asked, and the audit log has the grant', async () => {
+  const { ask, audited } = setUp({ policy: 'consent: {access: allow}\n', settings: { confirm: 'person' } });
+  expect(await ask({}, { canAskPerson: true })).toMatchObject({ ...granted, grant: { level: 'policy' } });
+  expect(audited.map(({ event, level }) => [event, level])).toEqual([
+    ['asked', undefined],
+    ['approved', 'policy'],
+    ['done', 'policy'],
+  ]);
+});
+
+describe('with a question for each use', () => {
+  const policy = 'access: {each_time: true}\n';
+
+  test('the question shows the command, and the grant is for that one, once', async () => {
+    const { ask, allow, redeem } = setUp({ policy });
+    const token = tokenOf(previewOf(await ask({ text: 'cd /tmp\n\u202erm -rf x', input: 'a\nb' })));
+    const question = await redeem(token, { canAskPerson: true });
+    if (!('kind' in question)) throw new Error('expected a question');
+    expect(question.message).toContain(
+      'Access:\n- this command, once, in run lab-task:\n- cd /tmp\n- ⟨U+202E⟩rm -rf x\n- with this input:\n- a\n- b\n',
+    );
+    await allow();
+    expect(await ask({ text: 'nvidia-smi ' })).toMatchObject(needed);
+    expect(await ask({ input: 'x' })).toMatchObject(needed);
+    expect(await ask({ what: 'upload' })).toMatchObject(needed);
+    expect(await ask()).toMatchObject(granted);
+    expect(await ask()).toMatchObject(needed);
+  });
+
+  test('of several calls at the same time, one uses the grant', async () => {
+    const first = setUp({ policy });
+    const second = setUp({ policy, stateDir: first.stateDir });
+    await first.allow();
+    const uses = await Promise.all([first.ask(), second.ask(), first.ask(), second.ask()]);
+    expect(uses.filter(({ kind }) => kind === 'granted')).toHaveLength(1);
+  });
+
+  test.each(['x'.repeat(401), '\n'.repeat(20), '\u200b'.repeat(60)])(
+    'what is too long to be shown is refused',
+    async (text) => {
+      const { ask, grants } = setUp({ policy });
+      expect(await refusal(ask({ text }))).toMatchObject({
+        code: 'policy',
+        message: expect.stringContaining('too long'),
+      });
+      expect(await refusal(ask({ input: text }))).toMatchObject({ code: 'policy' });
+      expect(await grants.list()).toEqual([]);
+    },
+  );
+
+  test('a grant for every use counts no longer, and a token for it grants nothing', async () => {
+    const changes = setUp({ policy: '{}\n' });
+    await changes.allow();
+    const token = tokenOf(previewOf(await changes.ask({ runId: 'later' })));
+    changes.writePolicy(policy);
+    expect(await changes.ask()).toMatchObject(needed);
+    expect(await refusal(changes.redeem(token))).toMatchObject({ code: 'plan-changed' });
+  });
+});
+
+test.each([
+  ['access: {never: true}\n', 'policy', 'policy'],
+  ['access: {commands: [ls]}\n', 'policy', 'plan-changed'],
+  ['protected: [lab-*]\n', 'policy', 'policy'],
+  ['projects: [prod]\n', 'policy', 'policy'],
+  ['operations: [create, stop]\n', 'policy', 'policy'],
+  ['read_only: true\n', 'read-only', 'read-only'],
+])('the policy forbids it, also to a grant and a token that exist: %s', async (policy, code, later) => {
+  const changes = setUp({ policy: '{}\n' });
+  const token = tokenOf(previewOf(await changes.ask()));
+  await changes.allow();
+  changes.writePolicy(policy);
+  const asked = changes.ran.length;
+  expect(await refusal(changes.ask())).toMatchObject({ code });
+  expect(changes.ran).toHaveLength(asked);
+  expect(await refusal(changes.redeem(token))).toMatchObject({ code: later });
+});
+
+test('who allowed some commands allowed no others, whatever the policy says later', async () => {
+  const { ask, allow, writePolicy } = setUp({ policy: 'access: {commands: [nvidia-smi]}\n' });
+  await allow();
+  expect(await ask()).toMatchObject(granted);
+  writePolicy('access: {commands: [nvidia-smi, "rm *"]}\n');
+  expect(await ask({ text: 'rm -r x' })).toMatchObject(needed);
+  writePolicy('{}\n');
+  expect(await ask({ text: 'rm -r x' })).toMatchObject(needed);
+});
+
+test('the question names the commands that the policy allows', async () => {
+  const { ask } = setUp({ policy: 'access: {commands: [nvidia-smi, "python train.py *"]}\n' });
+  expect(previewOf(await ask()).facts.access).toEqual([
+    expect.stringMatching(/^these commands in the whole run lab-task, until the run ends, and at most until .*:$/),
+    'nvidia-smi',
+    'python train.py *',
+    expect.stringMatching(/^the run: /),
+  ]);
+});
+
+test('a consent is remembered for its own run, time and use alone, and once', async () => {
+  const { ask, gate, grants } = setUp();
+  const begun = await gate.begin(tokenOf(previewOf(await ask())), { canAskPerson: false, waitMs: 0 });
+  if (begun.kind !== 'approved') throw new Error('expected an approval');
+  const { change } = begun.redemption;
+  const consent = begun.redemption.grant(change);
+  if (!('tool' in change.request) || change.request.tool !== 'access') throw new Error('expected access');
+  const { until } = change.request;
+  const terms = { server: SERVER, project: 'lab', run: 'lab-task', runId: RUN_ID, until, reachesServer: false };
+  for (const other of [
+    { server: 'https://other.example' },
+    { project: 'prod' },
+    { run: 'other' },
+    { runId: 'later' },
+    { until: '2100-01-01T00:00:00Z' },
+    { use: { what: 'exec', text: 'ls' } as const },
+    { commands: ['ls'] },
+  ])
+    expect(await refusal(grants.remember(consent, { ...terms, ...other }))).toMatchObject({ code: 'consent-missing' });
+  expect(await grants.list()).toEqual([]);
+  await grants.remember(consent, terms);
+  expect(await grants.list()).toHaveLength(1);
+  expect(await refusal(grants.remember(consent, terms))).toMatchObject({ code: 'consent-missing' });
+});
+
+test('every use has a line before and after, with secrets masked', () => {
+  const folder = emptyFolder();
+  const log = createAuditLog({ folder, redact: (text) => text.replaceAll('known-secret', '***') });
+  const journal = new UseJournal(log);
+  const text =
+    'HF_TOKEN="hf secret" curl -H "Authorization: Bearer abc" --password hunter2 --lr 0.1 known-secret \u202e';
+  const run = { tool: 'exec', operation: 'exec', run: 'lab-task', project: 'lab', server: SERVER, text } as const;
+  const id = journal.started({ ...run, level: 'token' });
+  expect(journal.ended(id, run, { outcome: 'done', exitCode: 3, bytes: 12, durationMs: 5 })).toBe(true);
+  journal.started({ ...run, text: 'x'.repeat(9_000) });
+  const lines = readFileSync(log.file, 'utf8').trim().split('\n');
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+    { id, event: 'started', tool: 'exec', resource: { kind: 'run', name: 'lab-task' }, level: 'token' },
+    { id, event: 'ended', outcome: 'done', exitCode: 3, bytes: 12 },
+    { event: 'started', argv: ['x'.repeat(2_000)] },
+  ]);
+  expect(JSON.parse(lines[0] ?? '')).toHaveProperty('argv', [
+    'HF_TOKEN=[masked]',
+    'curl',
+    '-H',
+    '"Authorization: Bearer [masked]"',
+    '--password',
+    '[masked]',
+    '--lr',
+    '0.1',
+    '***',
+    '\u202e',
+  ]);
+  expect(lines[0]).toContain(String.raw`\u202e`);
+});
+
+test('a use that can not be recorded must not be done, and its end is reported as not recorded', () => {
+  const journal = new UseJournal({
+    write() {
+      throw new ToolError('audit-unavailable', 'the disk is full', 'free some space');
+    },
+  });
+  const run = {
+    tool: 'copy',
+    operation: 'upload',
+    run: 'lab-task',
+    project: 'lab',
+    server: SERVER,
+    text: 'a',
+  } as const;
+  expect(() => journal.started(run)).toThrow(/disk is full/);
+  expect(journal.ended('1', run, { outcome: 'done' })).toBe(false);
+});
+
+test('doctor lists who may use which run, until when, and how to revoke it', async () => {
+  const { allow, grants, agreements } = setUp();
+  expect(await checkRemembered({ grants, agreements })).toEqual([]);
+  await allow();
+  expect(await checkRemembered({ grants, agreements })).toMatchObject([
+    {
+      name: 'access',
+      state: 'ok',
+      found: expect.stringMatching(
+        /^1 consent to use a run: lab-task in project lab on http:\/\/127\.0\.0\.1:3999, every command and upload, until .* \(token\)\. To revoke one: exec with action "revoke" and its run$/,
+      ),
+      details: expect.stringContaining('.json'),
+    },
+  ]);
+});
+
+test('a repeated argument of another run is refused', async () => {
+  const { ask, service } = setUp();
+  const token = tokenOf(previewOf(await ask()));
+  expect(await refusal(service().redeem(token, { run: ['other'] }))).toMatchObject({
+    code: 'invalid-input',
+    hint: expect.stringContaining('call exec or copy'),
+  });
+});
