@@ -42,7 +42,13 @@ export async function buildAll() {
   try {
     await mkdir(made, { recursive: true });
     const inputs = hashBuildInputs();
-    const built = await Promise.all([bundleServer(made), bundleSetup(made), bundleTraces(made), bundleSandbox(made)]);
+    const built = await Promise.all([
+      bundleServer(made),
+      bundleSetup(made),
+      bundleTraces(made),
+      bundleArchive(made),
+      bundleSandbox(made),
+    ]);
     await describeBundled(root, made, built.flat());
     writeStamp(made, inputs);
     if (existsSync(dist)) await rename(dist, old);
@@ -53,7 +59,7 @@ export async function buildAll() {
 }
 
 /**
- * Loads the sandbox, the client setup and the traces on demand, from bundles next to the server's.
+ * Loads the sandbox, the client setup, the traces and the reader of archives on demand, from bundles next to the server's.
  * @type {import('esbuild').Plugin}
  */
 const separateBundles = {
@@ -64,6 +70,7 @@ const separateBundles = {
       external: true,
     }));
     bundler.onResolve({ filter: /\/traces\.ts$/ }, () => ({ path: './traces.cjs', external: true }));
+    bundler.onResolve({ filter: /\/archive-reader\.ts$/ }, () => ({ path: './archive.cjs', external: true }));
   },
 };
 
@@ -117,6 +124,18 @@ async function bundleTraces(folder) {
     outfile: path.join(folder, 'traces.cjs'),
     // Tree shaking needs OpenTelemetry's ES modules; it removes four fifths of the size.
     mainFields: ['module', 'main'],
+  });
+  return metafile;
+}
+
+/** @param {string} folder */
+async function bundleArchive(folder) {
+  const outfile = path.join(folder, 'archive.cjs');
+  const { metafile } = await build({
+    ...common,
+    metafile: true,
+    entryPoints: ['src/remote/archive-reader.ts'],
+    outfile,
   });
   return metafile;
 }

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'outside-workspace'
   | 'not-a-configuration'
   | 'file-not-found'
+  | 'file-exists'
   | 'invalid-file'
   | 'policy'
   | 'policy-broken'

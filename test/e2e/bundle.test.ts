@@ -39,6 +39,7 @@ test('the bundle is small, contains no packages, and has a valid manifest', asyn
   const dist = await readdir(path.join(folder, 'dist'));
   expect(dist).toEqual(
     expect.arrayContaining([
+      'archive.cjs',
       'card.html',
       'dstack-mcp.mjs',
       'licenses.txt',

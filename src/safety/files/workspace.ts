@@ -37,6 +37,8 @@ export interface Workspace {
   readEnvFile(file: string): Promise<ConfigurationFile>;
   /** Checks a path for writing a configuration. The file may be missing, but its folder may not. */
   resolveForWrite(file: string): Promise<WorkspacePath & { readonly exists: boolean }>;
+  /** Checks the path of a file or folder to copy: a folder of the workspace is one, too. */
+  resolve(file: string): Promise<WorkspacePath & { readonly exists: boolean }>;
   /** Returns the SHA-256 of each profile file that dstack merges silently: in the working directory and in the home folder. */
   hashProfiles(folder: string): Promise<Readonly<Record<string, string>>>;
   /** Returns the same with the texts of the files that exist. They are only judged, never shown. */
@@ -83,12 +85,13 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     return found.find((candidate) => candidate.exists) ?? found[0] ?? resolveLinks(expanded);
   };
 
-  const check = async (file: string): Promise<WorkspacePath & { exists: boolean }> => {
+  const check = async (file: string, orFolder = false): Promise<WorkspacePath & { exists: boolean }> => {
     const { realPath, exists } = await expand(file);
     if (isSystemPath(realPath)) throw outside(file, `it leads to ${realPath}, a folder of devices or processes`);
     for (const folder of await Promise.all(folders.map((one) => resolveLinks(one)))) {
       const relativePath = path.relative(folder.realPath, realPath);
-      if (isBelow(relativePath)) return { path: file, realPath, relativePath, folder: folder.realPath, exists };
+      if (isBelow(relativePath) || (orFolder && relativePath === ''))
+        return { path: file, realPath, relativePath, folder: folder.realPath, exists };
     }
     throw outside(file, `it leads to ${realPath}, which is outside the workspace`);
   };
@@ -138,6 +141,7 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
         throw otherKind(`${JSON.stringify(file)} is not named like ${CONFIGURATION}, and nothing else is written.`);
       return checked;
     },
+    resolve: (file) => check(file, true),
     hashProfiles: async (folder) => (await readProfiles(folder)).hashes,
     readProfiles,
   };

@@ -1,0 +1,128 @@
+// The programs of `copy` in the run: POSIX sh, with the tools of coreutils or busybox. A path or a name is always data.
+
+/** The exit codes of these programs for what they refuse. */
+export const SCRIPT_EXIT = {
+  missingTool: 71,
+  cannotOpen: 72,
+  tarFailed: 73,
+  incomplete: 74,
+  different: 75,
+  notPlaced: 76,
+  conflict: 77,
+} as const;
+
+const START = `LC_ALL=C; export LC_ALL; unset TAR_OPTIONS POSIXLY_CORRECT
+fail() { code=$1; shift; printf '%s\\n' "$*" >&2; exit "$code"; }
+need() { command -v "$1" >/dev/null 2>&1 || fail ${SCRIPT_EXIT.missingTool} "$1"; }
+`;
+
+/** Mode, device, size, time of change, name: of the entry itself, not of what a link leads to. */
+const STAT = `stat -c '%f %d %s %Y %n'`;
+
+/** The staging folder of an upload, and of a download on this computer. No name that is copied begins with it. */
+export const STAGE_PREFIX = '.dstack-mcp-copy-';
+
+/**
+ * Prints what is at the path `$1` (file, folder, other, missing), where it is without links, and the facts of it, or of the folder that
+ * it would be made in.
+ */
+export const LOCATE = `${START}need stat
+path=$1
+case $path in '~') path=$HOME ;; '~/'*) path=$HOME/\${path#??} ;; /*) ;; *) path=$PWD/$path ;; esac
+rest=
+if [ -d "$path" ]; then kind=folder
+elif [ -f "$path" ]; then kind=file
+elif [ -e "$path" ] || [ -L "$path" ]; then kind=other
+else
+  kind=missing
+  while [ ! -d "$path" ]; do
+    if [ -e "$path" ] || [ -L "$path" ]; then fail ${SCRIPT_EXIT.cannotOpen} "$path is not a folder"; fi
+    rest=/\${path##*/}$rest
+    path=\${path%/*}
+    [ -n "$path" ] || path=/
+  done
+fi
+if [ "$kind" = file ]; then
+  need readlink
+  path=$(readlink -f -- "$path") || fail ${SCRIPT_EXIT.cannotOpen} "$path can't be resolved"
+elif [ "$kind" != other ]; then
+  path=$(cd -P -- "$path" && pwd -P) || exit ${SCRIPT_EXIT.cannotOpen}
+fi
+printf '%s\\n%s\\n' "$kind" "\${path%/}$rest"
+${STAT} "$path"
+`;
+
+/** Lists everything in the folder `$1`. Lists what begins with a dot, too, but nothing in it. */
+export const LIST = `${START}need find; need stat
+cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
+find . -mindepth 1 -name '.*' -prune -exec ${STAT} {} + -o -mindepth 1 -exec ${STAT} {} +
+`;
+
+/** Lists those of the names on standard input that exist in the folder `$1`. */
+export const LIST_NAMED = `${START}need tr; need xargs; need stat
+cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
+tr '\\n' '\\0' | xargs -0 ${STAT} 2>/dev/null
+exit 0
+`;
+
+/** The answer of `SUM` in an image without sha256sum. */
+export const NO_SUMS = 'no sha256sum';
+
+/** Prints the SHA-256 of each of the names on standard input that can be read in the folder `$1`. */
+export const SUM = `${START}need tr; need xargs
+command -v sha256sum >/dev/null 2>&1 || { printf '%s\\n' '${NO_SUMS}'; exit 0; }
+cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
+tr '\\n' '\\0' | xargs -0 sha256sum
+exit 0
+`;
+
+/** Writes an archive, or several, of the files whose names are on standard input in the folder `$1`. */
+export const PULL = `${START}need tr; need xargs; need tar
+cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
+whole=
+case $(tar --version 2>/dev/null) in *'GNU tar'*) whole=--hard-dereference ;; esac
+tr '\\n' '\\0' | xargs -0 tar -c $whole -f - || exit ${SCRIPT_EXIT.tarFailed}
+`;
+
+/**
+ * Unpacks an archive from standard input next to its place in the folder `$1`, checks it, and moves its files to their place: with `$2`
+ * `-f` over existing ones, with `-n` not. `$3` is the name of the staging folder, `$4` the number of files.
+ * In a subshell, because of its trap.
+ */
+export const PUSH = `${START}need tar; need find; need mv; need tr; need xargs
+(
+umask 022
+target=$1
+base=$target
+while [ ! -d "$base" ]; do
+  if [ -e "$base" ] || [ -L "$base" ]; then fail ${SCRIPT_EXIT.cannotOpen} "$base is not a folder"; fi
+  base=\${base%/*}
+  [ -n "$base" ] || base=/
+done
+find "$base" -maxdepth 1 -name '${STAGE_PREFIX}*' -mtime +1 -exec rm -rf {} + 2>/dev/null
+stage=$base/$3
+trap 'cd / && rm -rf -- "$stage"' EXIT
+trap 'exit 129' HUP INT TERM PIPE
+mkdir -m 700 -- "$stage" && cd -- "$stage" || exit ${SCRIPT_EXIT.cannotOpen}
+tar -x -o -f - || exit ${SCRIPT_EXIT.tarFailed}
+[ -f sums ] && [ -d files ] || fail ${SCRIPT_EXIT.incomplete} 'the archive ended early'
+cd files || exit ${SCRIPT_EXIT.incomplete}
+if [ -s ../sums ] && command -v sha256sum >/dev/null 2>&1; then
+  sha256sum -c ../sums >../checked 2>&1 || { grep -v ': OK$' ../checked | head -n 3 >&2; exit ${SCRIPT_EXIT.different}; }
+  how=sha256
+else
+  how=count
+fi
+[ "$(find . -type f | wc -l)" -eq "$4" ] || fail ${SCRIPT_EXIT.incomplete} 'files are missing'
+# Whoever canceled has closed the connection: this is where the program ends then, and nothing has its final name.
+printf '%s\\n' "$how" || exit 129
+find . -type d >../folders
+mkdir -p -- "$target" || exit ${SCRIPT_EXIT.notPlaced}
+tr '\\n' '\\0' <../folders | (cd -- "$target" && xargs -0 mkdir -p --) || exit ${SCRIPT_EXIT.notPlaced}
+while IFS= read -r folder; do
+  find "$folder" -maxdepth 1 -type f -exec sh -c 'how=$1 to=$2; shift 2; exec mv "$how" -- "$@" "$to"' sh "$2" "$target/$folder/" {} + || exit ${SCRIPT_EXIT.notPlaced}
+done <../folders
+left=$(find . -type f | head -n 5)
+[ -z "$left" ] || fail ${SCRIPT_EXIT.conflict} "$left"
+)
+`;

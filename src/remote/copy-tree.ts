@@ -1,0 +1,126 @@
+import path from 'node:path';
+import { ToolError } from '../core/errors.ts';
+import { formatBytes, plural } from '../core/format-values.ts';
+import { findPathProblem } from '../safety/files/path-rules.ts';
+import { STAGE_PREFIX } from './copy-scripts.ts';
+
+/** A regular file or a folder, by its path below the folder that is copied, with `/` between the parts. */
+export interface TreeEntry {
+  readonly name: string;
+  readonly kind: 'file' | 'folder';
+  /** In bytes; 0 for a folder. */
+  readonly size: number;
+  readonly modifiedMs: number;
+  readonly executable: boolean;
+  /** Tells apart volumes: files can't be moved between them in one step. */
+  readonly device: string;
+}
+
+/** Files and folders to copy, and what isn't copied with the reason. */
+export interface Tree {
+  readonly entries: readonly TreeEntry[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+export interface LeftOut {
+  readonly name: string;
+  readonly why: string;
+}
+
+/** The most of one call. */
+export interface CopyLimits {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+}
+
+/** More entries can't be checked in a reasonable time: the same number as for the `files` of a plan. */
+export const MAX_COPY_ENTRIES = 20_000;
+const MAX_NAME_BYTES = 255;
+
+/** Returns why a name can't be copied; undefined if it is fine. The name may have been chosen by a hostile program. */
+function findNameProblem(name: string): string | undefined {
+  const parts = name.split('/');
+  if (parts.some((part) => part === '' || part === '.')) return 'it is not a plain relative path';
+  if (name.includes('\\')) return 'it contains a backslash';
+  if (name.includes('\ufffd')) return 'it is not valid UTF-8';
+  if (parts.some((part) => Buffer.byteLength(part) > MAX_NAME_BYTES))
+    return `a part of it is longer than ${MAX_NAME_BYTES} bytes`;
+  if (parts.some((part) => part.startsWith(STAGE_PREFIX))) return 'it is reserved for unfinished copies';
+  // The dot: `model:v1` is a file here, and not a URL.
+  return findPathProblem(`.${path.sep}${parts.join(path.sep)}`, process.platform);
+}
+
+/** @throws ToolError `invalid-file` for names that can't be copied, and for two that are one file where case is ignored */
+export function assertNames(entries: readonly TreeEntry[], { ignoreCase }: { readonly ignoreCase: boolean }): void {
+  const seen = new Map<string, string>();
+  for (const { name } of entries) {
+    const problem = findNameProblem(name);
+    if (problem !== undefined) throw notCopied(`${JSON.stringify(name)} can't be copied: ${problem}.`);
+    const key = ignoreCase ? name.normalize('NFC').toLowerCase() : name;
+    const other = seen.get(key);
+    if (other !== undefined)
+      throw notCopied(
+        other === name
+          ? `${JSON.stringify(name)} is listed twice.`
+          : `${JSON.stringify(other)} and ${JSON.stringify(name)} are the same file on many computers.`,
+      );
+    seen.set(key, name);
+  }
+}
+
+const notCopied = (message: string): ToolError =>
+  new ToolError(
+    'invalid-file',
+    `${message} Nothing was copied.`,
+    'Rename it, or copy other files and folders one by one.',
+  );
+
+/** @throws ToolError `invalid-file` if there is more than one call may copy, with the largest files */
+export function assertLimits({ entries }: Pick<Tree, 'entries'>, { maxEntries, maxBytes }: CopyLimits): void {
+  if (entries.length > maxEntries) throw tooMany(maxEntries);
+  const bytes = sumBytes(entries);
+  if (bytes <= maxBytes) return;
+  const largest = entries
+    .toSorted((a, b) => b.size - a.size)
+    .slice(0, 3)
+    .map(({ name, size }) => `${name} (${formatBytes(size)})`);
+  throw new ToolError(
+    'invalid-file',
+    `${plural(entries.length, 'file')} with ${formatBytes(bytes)} are more than the ${formatBytes(maxBytes)} that one call may copy. The largest: ${largest.join(', ')}. Nothing was copied.`,
+    'Copy less. The operator sets the limit with DSTACK_MCP_MAX_COPY.',
+  );
+}
+
+/** Refuses a folder with too many files. */
+export const tooMany = (maxEntries: number): ToolError =>
+  new ToolError(
+    'invalid-file',
+    `There are more than ${maxEntries} files and folders. Nothing was copied.`,
+    'Copy a part of the folder, or pack it into one archive file first.',
+  );
+
+export const sumBytes = (entries: readonly Pick<TreeEntry, 'size'>[]): number =>
+  entries.reduce((sum, { size }) => sum + size, 0);
+
+/** Returns all folders that contain the entries, parents first, without the root. */
+export function foldersOf(entries: readonly Pick<TreeEntry, 'name' | 'kind'>[]): readonly string[] {
+  const folders = new Set<string>();
+  for (const { name, kind } of entries) {
+    const parts = name.split('/');
+    const depth = kind === 'folder' ? parts.length : parts.length - 1;
+    for (let length = 1; length <= depth; length++) folders.add(parts.slice(0, length).join('/'));
+  }
+  return [...folders].sort();
+}
+
+/** Programs on this computer act on such files, so nothing that a run wrote may become one: config files are written by write_config. */
+export function findActedOn(name: string): string | undefined {
+  const parts = name.split('/');
+  const last = parts.at(-1) ?? '';
+  if (parts.some((part) => part.startsWith('.'))) return 'its name begins with a dot';
+  // Windows' short names, such as GIT~1, are other names of such files.
+  if (parts.some((part) => /^[^.]*~\d/.test(part))) return "it may be another file's short name";
+  if (/\.dstack\.ya?ml$/i.test(last)) return 'it is a dstack configuration, which write_config writes';
+  if (/^(?:agents|claude|gemini)(?:\.\w+)*\.md$/i.test(last)) return 'agents read it as instructions';
+  return undefined;
+}

@@ -1,0 +1,161 @@
+import path from 'node:path';
+import { ToolError } from '../core/errors.ts';
+import { plural } from '../core/format-values.ts';
+import { assertNoConflicts, compareTrees } from './compare-trees.ts';
+import type { Compared } from './compare-trees.ts';
+import type { Copied, CopyRequest, CopyScope } from './copy.ts';
+import { assertLimits, assertNames, findActedOn, foldersOf, sumBytes } from './copy-tree.ts';
+import type { Tree, TreeEntry } from './copy-tree.ts';
+import { listFolder, locate, sumFiles } from './list-run.ts';
+import { changed, sumLocalFiles } from './local-tree.ts';
+import { pullFiles } from './pull-files.ts';
+import { assertFolder, createStage, makeFolder, putInPlace, readBefore } from './stage.ts';
+import type { Before, Stage } from './stage.ts';
+
+/** A file or folder of the run, and its place on this computer. */
+interface Source {
+  readonly kind: 'file' | 'folder';
+  /** Absolute. */
+  readonly remote: string;
+  /** The folder in the run that names are relative to. */
+  readonly base: string;
+  readonly tree: Tree;
+  /** The path of the file, or of the folder for the content. */
+  readonly target: string;
+  readonly placeOf: (name: string) => string;
+}
+
+/** One file to download. */
+interface Wanted {
+  readonly entry: TreeEntry;
+  readonly place: string;
+  readonly before: Before;
+}
+
+/**
+ * Downloads a file, or the content of a folder. Nothing unfinished has a final name, and nothing that a run sent decides where a file is
+ * written. @throws ToolError, CommandFailed
+ */
+export async function download(scope: CopyScope, request: CopyRequest): Promise<Copied> {
+  const source = await findSource(scope, request);
+  const { kind, tree, target, remote } = source;
+  assertNames(tree.entries, { ignoreCase: true });
+  assertLimits(tree, scope.limits);
+  const folders = kind === 'file' ? [] : foldersOf(tree.entries).map((name) => source.placeOf(name));
+  if (kind === 'folder') for (const folder of [target, ...folders]) await assertFolder(folder);
+  const { wanted, conflicts } = await compare(scope, source);
+  assertNoConflicts(conflicts, request);
+  const copied = { kind, remote, local: target, leftOut: tree.leftOut };
+  const same = tree.entries.filter((entry) => entry.kind === 'file').length - wanted.length;
+  const bytes = sumBytes(wanted.map(({ entry }) => entry));
+  const stage = await createStage(target, bytes);
+  try {
+    const checkedBy = await fetchFiles(scope, source, { wanted, stage });
+    // Only now, so that a copy that fails leaves no folder.
+    const parents = kind === 'file' ? [path.dirname(target)] : [target, ...folders];
+    await place(parents, wanted, stage);
+    return { ...copied, files: wanted.length, bytes, same, checkedBy };
+  } finally {
+    await stage.remove();
+  }
+}
+
+async function findSource(scope: CopyScope, { remote, local, localKind, intoLocal }: CopyRequest): Promise<Source> {
+  const { kind, path: real, entry } = await locate(scope, remote);
+  if (kind === 'missing') throw notFound(remote, real);
+  if (kind === 'other')
+    throw new ToolError(
+      'invalid-file',
+      `${remote} is neither a file nor a folder in the run. Nothing was copied.`,
+      'Copy a regular file or a folder.',
+    );
+  if (kind === 'folder') {
+    if (localKind === 'file')
+      throw new ToolError(
+        'invalid-file',
+        `${local} is a file, and ${remote} is a folder. Nothing was copied.`,
+        'Use a folder for `local`.',
+      );
+    const tree = await listFolder(scope, real, scope.limits.maxEntries);
+    const placeOf = (name: string): string => path.join(local, ...name.split('/'));
+    return { kind, remote: real, base: real, tree, target: local, placeOf };
+  }
+  // The name that was asked for: a link in the run has another one than its file.
+  const target = localKind === 'folder' || intoLocal ? path.join(local, path.posix.basename(remote)) : local;
+  assertPlace(path.basename(target));
+  const name = path.posix.basename(real);
+  const tree = { entries: [{ ...entry, name, kind }], leftOut: [] };
+  return { kind, remote: real, base: path.posix.dirname(real), tree, target, placeOf: () => target };
+}
+
+const notFound = (remote: string, real: string): ToolError =>
+  new ToolError(
+    'file-not-found',
+    `There is no ${remote} in the run${remote === real ? '' : ` (${real})`}. Nothing was copied.`,
+    'Relative paths start in the working directory of the run. exec with "ls" lists a folder.',
+  );
+
+/** @throws ToolError `invalid-file` if programs on this computer would act on a file at this path */
+function assertPlace(relativePath: string): void {
+  const why = findActedOn(relativePath.split(path.sep).join('/'));
+  if (why === undefined) return;
+  throw new ToolError(
+    'invalid-file',
+    `Nothing from a run is copied to ${JSON.stringify(relativePath)}: ${why}. Nothing was copied.`,
+    'Use another name for `local`.',
+  );
+}
+
+async function compare(scope: CopyScope, { base, tree, placeOf }: Source): Promise<Compared<Wanted>> {
+  const files = tree.entries.filter(({ kind }) => kind === 'file');
+  const pairs = [];
+  for (const entry of files) {
+    const place = placeOf(entry.name);
+    const before = await readBefore(place);
+    const existing =
+      before === undefined ? undefined : { size: Number(before.size), modifiedMs: Number(before.mtimeNs / 1_000_000n) };
+    pairs.push({ file: { entry, place, before }, entry, existing });
+  }
+  return compareTrees(pairs, {
+    here: (names) => sumLocalFiles(names, placeOf, scope.signal),
+    there: (names) => sumFiles(scope, base, names),
+  });
+}
+
+/** Downloads files into the staging folder, and compares them with those in the run. Returns what could be compared. */
+async function fetchFiles(
+  scope: CopyScope,
+  { base }: Source,
+  { wanted, stage }: { readonly wanted: readonly Wanted[]; readonly stage: Stage },
+): Promise<Copied['checkedBy']> {
+  if (wanted.length === 0) return 'sha256';
+  const files = wanted.map(({ entry }) => entry);
+  const names = files.map(({ name }) => name);
+  const failed = new AbortController();
+  const both = { ...scope, signal: AbortSignal.any([scope.signal, failed.signal]) };
+  try {
+    // At the same time: a file that is written to meanwhile differs in one of both.
+    const [here, there] = await Promise.all([pullFiles(both, base, { files, stage }), sumFiles(both, base, names)]);
+    if (there === undefined) return 'size';
+    const differing = names.find((name) => here.get(name) !== there.get(name));
+    if (differing !== undefined) throw changed(differing);
+    return 'sha256';
+  } finally {
+    failed.abort();
+  }
+}
+
+async function place(folders: readonly string[], wanted: readonly Wanted[], stage: Stage): Promise<void> {
+  let placed = 0;
+  try {
+    for (const folder of folders) await makeFolder(folder);
+    for (const [number, { place: file, before }] of wanted.entries()) {
+      await putInPlace({ staged: stage.file(number), place: file, before });
+      placed += 1;
+    }
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    const rest = `${placed} of ${plural(wanted.length, 'file')} were put in place, each complete; the others weren't.`;
+    throw new ToolError(error.code, `${error.message} ${rest}`, error.hint, { cause: error });
+  }
+}

@@ -1,0 +1,131 @@
+import { ToolError } from '../core/errors.ts';
+import { LIST, LIST_NAMED, LOCATE, NO_SUMS, SUM } from './copy-scripts.ts';
+import { findActedOn, tooMany } from './copy-tree.ts';
+import type { LeftOut, Tree, TreeEntry } from './copy-tree.ts';
+import { failedInRun, runScript } from './run-script.ts';
+import type { RemoteShell } from './remote-shell.ts';
+
+/** A path in the run, looked up there. Nothing in it is trusted. */
+export interface RemotePlace {
+  readonly kind: 'file' | 'folder' | 'other' | 'missing';
+  /** Absolute, without links. */
+  readonly path: string;
+  /** The facts of it; of the nearest folder above it if it is missing. */
+  readonly entry: StatLine;
+}
+
+interface StatLine extends Omit<TreeEntry, 'kind'> {
+  readonly kind: TreeEntry['kind'] | 'link' | 'special';
+}
+
+/** The shell of the run, and what every call of it needs. */
+export interface InRun {
+  readonly shell: RemoteShell;
+  readonly signal: AbortSignal;
+}
+
+/** A name has at most 4,096 bytes, and the facts before it about 80. */
+const MAX_LINE_BYTES = 4_200;
+const AVERAGE_LINE_BYTES = 400;
+
+/** Finds a path in the run. Relative ones start in the working directory of the run. */
+export async function locate({ shell, signal }: InRun, path: string): Promise<RemotePlace> {
+  const output = await runScript(shell, { script: LOCATE, data: [path] }, { signal, maxBytes: 4 * MAX_LINE_BYTES });
+  const [kind = '', real = '', line = ''] = output.split('\n');
+  const entry = readStatLine(line);
+  const known = (['file', 'folder', 'other', 'missing'] as const).find((one) => one === kind);
+  if (known === undefined || entry === undefined || !real.startsWith('/') || real.includes('\ufffd'))
+    throw failedInRun(`The run's answer about ${JSON.stringify(path)} can't be read. Nothing was copied.`, output);
+  return { kind: known, path: real, entry };
+}
+
+/** Lists a folder of the run. @throws ToolError if it has too many files */
+export async function listFolder({ shell, signal }: InRun, folder: string, maxEntries: number): Promise<Tree> {
+  const maxBytes = maxEntries * AVERAGE_LINE_BYTES;
+  const output = await runScript(shell, { script: LIST, data: [folder] }, { signal, maxBytes });
+  const found = readStatLines(output, maxEntries);
+  const leftOut: LeftOut[] = [];
+  const entries: TreeEntry[] = [];
+  for (const one of found) {
+    const why = whyLeftOut(one.kind) ?? findActedOn(one.name);
+    const { kind } = one;
+    if (why !== undefined || kind === 'link' || kind === 'special') leftOut.push({ name: one.name, why: why ?? '' });
+    else entries.push({ ...one, kind });
+  }
+  return { entries, leftOut };
+}
+
+/** Returns why an entry of this kind isn't copied. */
+const whyLeftOut = (kind: StatLine['kind']): string | undefined =>
+  kind === 'link' ? 'it is a link' : kind === 'special' ? 'it is not a regular file' : undefined;
+
+/** Returns those of the names that exist in a folder of the run. */
+export async function listNamed(
+  { shell, signal }: InRun,
+  folder: string,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, StatLine>> {
+  if (names.length === 0) return new Map();
+  const lines = names.map((name) => `./${name}`);
+  const maxBytes = names.reduce((sum, name) => sum + Buffer.byteLength(name) + 200, 0);
+  const output = await runScript(shell, { script: LIST_NAMED, data: [folder] }, { signal, lines, maxBytes });
+  return new Map(readStatLines(output, names.length).map((one) => [one.name, one]));
+}
+
+/** Returns the SHA-256 of files in the run, by name. Undefined if the run has no program for it. */
+export async function sumFiles(
+  { shell, signal }: InRun,
+  folder: string,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, string> | undefined> {
+  if (names.length === 0) return new Map();
+  const lines = names.map((name) => `./${name}`);
+  const maxBytes = names.reduce((sum, name) => sum + Buffer.byteLength(name) + 80, 0);
+  const output = await runScript(shell, { script: SUM, data: [folder] }, { signal, lines, maxBytes });
+  if (output.trim() === NO_SUMS) return undefined;
+  return new Map(
+    output.split('\n').flatMap((line) => {
+      const [, sum, name] = /^([0-9a-f]{64}) [ *]\.\/(.+)$/.exec(line) ?? [];
+      return sum === undefined || name === undefined ? [] : [[name, sum] as const];
+    }),
+  );
+}
+
+function readStatLines(output: string, maxEntries: number): readonly StatLine[] {
+  const lines = output.split('\n').filter((line) => line !== '');
+  if (lines.length > maxEntries) throw tooMany(maxEntries);
+  return lines.map((line) => {
+    const entry = readStatLine(line);
+    // A name with a line break, or a program that isn't what it seems.
+    if (entry === undefined)
+      throw new ToolError(
+        'invalid-file',
+        `The run listed a file in a form that can't be read: ${JSON.stringify(line.slice(0, 200))}. Nothing was copied.`,
+        'Copy other files and folders one by one.',
+      );
+    return entry;
+  });
+}
+
+const FILE_TYPE = 0o170000;
+const KINDS: ReadonlyMap<number, StatLine['kind']> = new Map([
+  [0o100000, 'file'],
+  [0o040000, 'folder'],
+  [0o120000, 'link'],
+]);
+
+function readStatLine(line: string): StatLine | undefined {
+  const [, mode = '', device = '', size = '', seconds = '', name = ''] =
+    /^([0-9a-f]{1,8}) (\d{1,20}) (\d{1,15}) (-?\d{1,20}) (?:\.\/)?(.+)$/.exec(line) ?? [];
+  if (name === '') return undefined;
+  const bits = Number.parseInt(mode, 16);
+  const kind = KINDS.get(bits & FILE_TYPE) ?? 'special';
+  return {
+    name,
+    kind,
+    size: kind === 'file' ? Number(size) : 0,
+    modifiedMs: Number(seconds) * 1_000,
+    executable: (bits & 0o100) !== 0,
+    device,
+  };
+}

@@ -1,0 +1,174 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { text } from 'node:stream/consumers';
+import { ToolError } from '../core/errors.ts';
+import { CommandFailed } from '../core/report.ts';
+import { openRegularFile } from '../safety/files/open-regular-file.ts';
+import type { Copied, CopyScope } from './copy.ts';
+import { PUSH, STAGE_PREFIX } from './copy-scripts.ts';
+import { sumBytes } from './copy-tree.ts';
+import type { TreeEntry } from './copy-tree.ts';
+import { changed } from './local-tree.ts';
+import type { RemoteEnd } from './remote-shell.ts';
+import { assertEnded, assertNotCanceled, collectErrors } from './run-script.ts';
+import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts';
+
+/** A local file, and its name below the target folder. */
+export interface PushedFile {
+  readonly entry: TreeEntry;
+  /** Absolute, without links. */
+  readonly place: string;
+  readonly name: string;
+}
+
+export interface Push {
+  /** In the run, absolute. */
+  readonly folder: string;
+  readonly replace: boolean;
+  /** Parents first. */
+  readonly folders: readonly string[];
+  readonly files: readonly PushedFile[];
+}
+
+/** Uploads files, and has the run check them before they get their names. Returns what the run could check. */
+export async function pushFiles(scope: CopyScope, push: Push): Promise<Copied['checkedBy']> {
+  const { shell, signal } = scope;
+  const stage = `${STAGE_PREFIX}${randomBytes(8).toString('hex')}`;
+  const data = [push.folder, push.replace ? '-f' : '-n', stage, String(push.files.length)];
+  const running = shell.start({ script: PUSH, data }, { signal });
+  const errors = collectErrors(running);
+  const printed = text(running.stdout).catch(() => '');
+  const archive = Readable.from(writeArchive(scope, push), { objectMode: false, highWaterMark: CHUNK_BYTES });
+  const failure: unknown = await pipeline(archive, running.stdin).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  const isSent = failure === undefined;
+  if (failure instanceof ToolError) running.kill();
+  const end = await running.ended;
+  if (failure instanceof ToolError) throw failure;
+  assertKnown(end, isSent);
+  assertNotCanceled(signal);
+  assertEnded(end, errors(), isSent ? '' : undefined);
+  return (await printed).trim() === 'sha256' ? 'sha256' : 'size';
+}
+
+/** @throws CommandFailed if the connection was lost when everything had been sent: then the run may have put it in place */
+function assertKnown(end: RemoteEnd, isSent: boolean): void {
+  if (end.kind !== 'lost' || !isSent) return;
+  throw new CommandFailed({
+    outcome: 'unknown',
+    summary:
+      "The connection to the run was lost after everything had been sent. It isn't known whether the files are in place; each that is, is complete.",
+    printed: [],
+    facts: { code: 'copy-failed' },
+    next: 'Call copy again: files that are the same are skipped.',
+  });
+}
+
+const CHUNK_BYTES = 256 * 1024;
+/** Small files are read at the same time, and sent in one piece. */
+const SMALL_BYTES = 64 * 1024;
+const BATCH = 32;
+
+/** Writes the folders, the files, and last their checksums: an archive that ends early lacks them. */
+async function* writeArchive(scope: CopyScope, { folders, files }: Push): AsyncGenerator<Buffer> {
+  const ofBytes = sumBytes(files.map(({ entry }) => entry));
+  const sums: string[] = [];
+  let written = 0;
+  let bytes = 0;
+  const count = (piece: Buffer): Buffer => {
+    written += piece.length;
+    return piece;
+  };
+  const names = ['files', ...folders.map((name) => `files/${name}`)];
+  yield count(Buffer.concat(names.map((name) => tarHeader({ ...FOLDER, name }))));
+  for (const batch of batchFiles(files)) {
+    const [first] = batch;
+    const pieces =
+      first !== undefined && first.entry.size > SMALL_BYTES ? readLarge(first, sums) : readSmall(batch, sums);
+    for await (const piece of pieces) {
+      yield count(piece.bytes);
+      bytes += piece.content;
+      scope.onProgress({ bytes, ofBytes });
+    }
+  }
+  const list = Buffer.from(sums.join(''));
+  const end = { name: 'sums', kind: 'file', size: list.length, modifiedMs: 0, executable: false } as const;
+  yield count(Buffer.concat([tarHeader(end), list, tarPadding(list.length)]));
+  yield tarEnd(written);
+}
+
+const FOLDER = { kind: 'folder', size: 0, modifiedMs: 0, executable: false } as const;
+
+/** A part of the archive, with the number of bytes of files in it. */
+interface Piece {
+  readonly bytes: Buffer;
+  readonly content: number;
+}
+
+function batchFiles(files: readonly PushedFile[]): readonly (readonly PushedFile[])[] {
+  const batches: PushedFile[][] = [];
+  let small: PushedFile[] = [];
+  for (const file of files) {
+    if (file.entry.size > SMALL_BYTES) batches.push([file]);
+    else {
+      if (small.length === 0) batches.push(small);
+      small.push(file);
+      if (small.length === BATCH) small = [];
+    }
+  }
+  return batches;
+}
+
+async function* readSmall(batch: readonly PushedFile[], sums: string[]): AsyncGenerator<Piece> {
+  const contents = await Promise.all(
+    batch.map(async ({ entry, place }) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of readUnchanged(place, entry)) chunks.push(Buffer.from(chunk));
+      return Buffer.concat(chunks);
+    }),
+  );
+  const parts = batch.flatMap((file, at) => {
+    const content = contents[at] ?? Buffer.alloc(0);
+    sums.push(sumLine(file, createHash('sha256').update(content).digest('hex')));
+    return [headerOf(file), content, tarPadding(content.length)];
+  });
+  yield { bytes: Buffer.concat(parts), content: contents.reduce((sum, { length }) => sum + length, 0) };
+}
+
+async function* readLarge(file: PushedFile, sums: string[]): AsyncGenerator<Piece> {
+  const hash = createHash('sha256');
+  yield { bytes: headerOf(file), content: 0 };
+  for await (const chunk of readUnchanged(file.place, file.entry)) {
+    hash.update(chunk);
+    yield { bytes: chunk, content: chunk.length };
+  }
+  sums.push(sumLine(file, hash.digest('hex')));
+  yield { bytes: tarPadding(file.entry.size), content: 0 };
+}
+
+const headerOf = ({ entry, name }: PushedFile): Buffer => tarHeader({ ...entry, name: `files/${name}` });
+const sumLine = ({ name }: PushedFile, sum: string): string => `${sum}  ./${name}\n`;
+
+/** Reads exactly the listed size. @throws ToolError `plan-changed` if the file is another one, or was written to */
+async function* readUnchanged(place: string, { name, size, modifiedMs }: TreeEntry): AsyncGenerator<Buffer> {
+  const handle = await openRegularFile(place).catch(() => {
+    throw changed(name);
+  });
+  try {
+    let left = size;
+    while (left > 0) {
+      const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, left));
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) throw changed(name);
+      left -= bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+    const after = await handle.stat();
+    if (after.size !== size || Math.floor(after.mtimeMs) !== Math.floor(modifiedMs)) throw changed(name);
+  } finally {
+    await handle.close();
+  }
+}

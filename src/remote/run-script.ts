@@ -1,0 +1,105 @@
+import { ToolError } from '../core/errors.ts';
+import { CommandFailed } from '../core/report.ts';
+import { ownTranscript } from '../core/transcript.ts';
+import { createBoundedOutput } from '../dstack/run/bounded-output.ts';
+import { SCRIPT_EXIT } from './copy-scripts.ts';
+import type { RemoteEnd, RemoteProcess, RemoteProgram, RemoteShell } from './remote-shell.ts';
+
+const KEPT_STDERR_BYTES = 4_000;
+
+/** Collects what a program writes to its standard error, which has to be read while it runs. */
+export function collectErrors({ stderr }: Pick<RemoteProcess, 'stderr'>): () => string {
+  const output = createBoundedOutput(KEPT_STDERR_BYTES);
+  stderr.on('data', (chunk: Buffer) => output.add(chunk));
+  stderr.on('error', () => undefined);
+  return () => output.finish().text;
+}
+
+export interface ScriptOptions {
+  readonly signal: AbortSignal;
+  /** Lines for its standard input. Defaults to none. */
+  readonly lines?: readonly string[];
+  /** More output is refused. */
+  readonly maxBytes: number;
+}
+
+/** Runs a program that only reads, and returns its output. @throws CommandFailed if it fails, ToolError if it was canceled */
+export async function runScript(shell: RemoteShell, program: RemoteProgram, options: ScriptOptions): Promise<string> {
+  const { signal, lines = [], maxBytes } = options;
+  const running = shell.start(program, { signal });
+  const errors = collectErrors(running);
+  // A program that ended early doesn't read: its exit code is the error.
+  running.stdin.on('error', () => undefined);
+  running.stdin.end(lines.map((line) => `${line}\n`).join(''));
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of running.stdout as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) break;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  if (bytes > maxBytes) running.kill();
+  const end = await running.ended;
+  assertNotCanceled(signal);
+  if (bytes > maxBytes)
+    throw failedInRun('The run has a list of files that is too long to read. Nothing was copied.', '');
+  assertEnded(end, errors());
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** @throws ToolError `cancelled` */
+export function assertNotCanceled(signal: AbortSignal, what = 'Nothing was copied.'): void {
+  if (signal.aborted)
+    throw new ToolError(
+      'cancelled',
+      `The copy was canceled. ${what}`,
+      'Call copy again: files that are the same are skipped.',
+    );
+}
+
+/** @throws CommandFailed unless a program ended well */
+export function assertEnded(end: RemoteEnd, stderr: string, what = 'Nothing was copied.'): void {
+  if (end.kind === 'exited' && end.exitCode === 0) return;
+  throw failedInRun(`${explainEnd(end, stderr)} ${what}`, stderr);
+}
+
+/** The programs that the run needs for copying. */
+const NEEDED = /\b(?:tar|find|stat|tr|xargs|mv|readlink)\b/;
+
+function explainEnd(end: RemoteEnd, stderr: string): string {
+  if (end.kind === 'not-started') return "The connection to the run doesn't exist anymore.";
+  if (end.kind === 'lost') return 'The connection to the run was lost.';
+  if (/No space left|Disk quota exceeded/.test(stderr)) return "The run's disk is full.";
+  if (/Read-only file system/.test(stderr)) return "The run's file system is read-only there.";
+  if (/Permission denied|Operation not permitted/.test(stderr)) return 'The run refused it: permission denied.';
+  switch (end.exitCode) {
+    case SCRIPT_EXIT.missingTool:
+      return `${NEEDED.exec(stderr)?.[0] ?? 'A program that copying needs'} isn't in the run's image.`;
+    case SCRIPT_EXIT.cannotOpen:
+      return "The folder can't be opened in the run.";
+    case SCRIPT_EXIT.incomplete:
+      return 'The files arrived incompletely.';
+    case SCRIPT_EXIT.conflict:
+      return 'A file with the same name was created in the run meanwhile, and was left alone; the others are in place.';
+    case SCRIPT_EXIT.notPlaced:
+      return "The files couldn't be put in place; some may be, each complete.";
+    case SCRIPT_EXIT.different:
+      return 'The files that arrived in the run differ from those that were sent.';
+    default:
+      return 'Copying failed in the run.';
+  }
+}
+
+/** Reports a failure in the run. What its programs wrote is shown fenced. */
+export const failedInRun = (summary: string, stderr: string): CommandFailed =>
+  new CommandFailed({
+    outcome: 'failed',
+    summary,
+    printed: stderr.trim() === '' ? [] : [{ transcript: ownTranscript('copy', stderr), untrusted: true }],
+    facts: { code: 'copy-failed' },
+    next: 'If the cause is fixed, call copy again: files that are the same are skipped.',
+  });

@@ -1,0 +1,141 @@
+import path from 'node:path';
+import { ToolError } from '../core/errors.ts';
+import { assertNoConflicts, compareTrees } from './compare-trees.ts';
+import type { Compared } from './compare-trees.ts';
+import type { Copied, CopyRequest, CopyScope } from './copy.ts';
+import { assertLimits, assertNames, foldersOf, sumBytes } from './copy-tree.ts';
+import type { Tree, TreeEntry } from './copy-tree.ts';
+import { listNamed, locate, sumFiles } from './list-run.ts';
+import { changed, listLocalFolder, readLocalEntry, sumLocalFiles } from './local-tree.ts';
+import { pushFiles } from './push-files.ts';
+
+/** A checked local file or folder to upload. */
+export interface UploadSource {
+  readonly kind: 'file' | 'folder';
+  readonly local: string;
+  readonly tree: Tree;
+  /** Returns the absolute path of an entry. */
+  readonly placeOf: (name: string) => string;
+}
+
+/** Lists what an upload would send, and checks it, before anything is looked up in the run. @throws ToolError */
+export async function findUpload(
+  scope: Pick<CopyScope, 'walk' | 'limits'>,
+  request: CopyRequest,
+): Promise<UploadSource> {
+  const { local, localKind } = request;
+  if (localKind === 'missing')
+    throw new ToolError('file-not-found', `There is no ${local}. Nothing was copied.`, 'Check the path.');
+  const source =
+    localKind === 'folder'
+      ? {
+          kind: localKind,
+          local,
+          tree: await listLocalFolder(local, scope.walk, scope.limits.maxEntries),
+          placeOf: (name: string) => path.join(local, ...name.split('/')),
+        }
+      : { kind: localKind, local, tree: await readFile(local), placeOf: () => local };
+  assertNames(source.tree.entries, { ignoreCase: false });
+  assertLimits(source.tree, scope.limits);
+  return source;
+}
+
+async function readFile(local: string): Promise<Tree> {
+  const entry = await readLocalEntry(path.dirname(local), path.basename(local));
+  if (typeof entry === 'string') throw changed(entry);
+  if ('why' in entry || entry.kind !== 'file')
+    throw new ToolError(
+      'invalid-file',
+      `${local} isn't copied: ${'why' in entry ? entry.why : 'it is a folder'}. Nothing was copied.`,
+      'Copy another file. Variables for a run belong in `env` of its configuration.',
+    );
+  return { entries: [entry], leftOut: [] };
+}
+
+/**
+ * Uploads a file, or the content of a folder. Nothing unfinished has a final name in the run, and nothing there is replaced unless the
+ * call asks for it. @throws ToolError, CommandFailed
+ */
+export async function upload(scope: CopyScope, source: UploadSource, request: CopyRequest): Promise<Copied> {
+  const { kind, tree, local } = source;
+  const { folder, remote, rename } = await findTarget(scope, source, request);
+  const files = tree.entries.filter((entry) => entry.kind === 'file');
+  const { wanted, conflicts } = await compare(scope, { source, folder, rename });
+  assertNoConflicts(conflicts, request);
+  const copied = { kind, local, remote, leftOut: tree.leftOut };
+  const folders = foldersOf(tree.entries);
+  const isNothing = wanted.length === 0 && (files.length > 0 || folders.length === 0);
+  const checkedBy = isNothing
+    ? 'sha256'
+    : await pushFiles(scope, {
+        folder,
+        replace: request.replace,
+        folders,
+        files: wanted.map((entry) => ({ entry, place: source.placeOf(entry.name), name: rename(entry.name) })),
+      });
+  return { ...copied, files: wanted.length, bytes: sumBytes(wanted), same: files.length - wanted.length, checkedBy };
+}
+
+interface Target {
+  /** The folder in the run that names are relative to. It may be missing. */
+  readonly folder: string;
+  readonly remote: string;
+  /** Returns the name of an entry in the run. */
+  readonly rename: (name: string) => string;
+}
+
+async function findTarget(scope: CopyScope, source: UploadSource, { remote }: CopyRequest): Promise<Target> {
+  const { kind, path: real } = await locate(scope, remote);
+  if (kind === 'other' || (kind === 'file' && source.kind === 'folder'))
+    throw new ToolError(
+      'invalid-file',
+      `${real} exists in the run and isn't a ${source.kind}. Nothing was copied.`,
+      'Use another path for `remote`.',
+    );
+  if (source.kind === 'folder') return { folder: real, remote: real, rename: (name) => name };
+  const intoFolder = kind === 'folder' || (kind === 'missing' && remote.endsWith('/'));
+  const target = intoFolder ? path.posix.join(real, path.basename(source.local)) : real;
+  const name = path.posix.basename(target);
+  return { folder: path.posix.dirname(target), remote: target, rename: () => name };
+}
+
+interface Comparison extends Omit<Target, 'remote'> {
+  readonly source: UploadSource;
+}
+
+/** Compares with what is in the run. @throws ToolError for links and other things in the place of folders and files */
+async function compare(scope: CopyScope, { source, folder, rename }: Comparison): Promise<Compared<TreeEntry>> {
+  const { entries } = source.tree;
+  const files = entries.filter(({ kind }) => kind === 'file');
+  const folders = source.kind === 'folder' ? foldersOf(entries) : [];
+  const place = await locate(scope, folder);
+  const names = ['.', ...folders, ...files.map(({ name }) => rename(name))];
+  const existing = place.kind === 'folder' ? await listNamed(scope, folder, names) : new Map<string, never>();
+  const device = existing.get('.')?.device;
+  for (const name of folders) {
+    const found = existing.get(name);
+    if (found !== undefined && found.kind !== 'folder') throw inTheWay(folder, name, `is a ${found.kind}`);
+    if (found !== undefined && found.device !== device) throw inTheWay(folder, name, 'is another volume');
+  }
+  const pairs = files.map((entry) => {
+    const found = existing.get(rename(entry.name));
+    if (found !== undefined && found.kind !== 'file') throw inTheWay(folder, rename(entry.name), `is a ${found.kind}`);
+    return { file: entry, entry, existing: found };
+  });
+  return compareTrees(pairs, {
+    here: (chosen) => sumLocalFiles(chosen, source.placeOf, scope.signal),
+    there: async (chosen) => {
+      const sums = await sumFiles(scope, folder, chosen.map(rename));
+      return sums && new Map(chosen.flatMap((name) => pairOf(name, sums.get(rename(name)))));
+    },
+  });
+}
+
+const pairOf = (name: string, sum: string | undefined): [string, string][] => (sum === undefined ? [] : [[name, sum]]);
+
+const inTheWay = (folder: string, name: string, what: string): ToolError =>
+  new ToolError(
+    'invalid-file',
+    `${folder}/${name} in the run ${what}, and nothing is copied over it or through it. Nothing was copied.`,
+    'Use another path for `remote`, or copy into that folder directly.',
+  );

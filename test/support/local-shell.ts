@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, symlinkSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { promiseWithResolvers } from '../../src/core/promise-with-resolvers.ts';
+import { remoteCommand } from '../../src/remote/remote-command.ts';
+import type { RemoteEnd, RemoteProcess, RemoteProgram, RemoteShell } from '../../src/remote/remote-shell.ts';
+import { createReportFilter } from '../../src/remote/report-filter.ts';
+
+export interface LocalShellOptions {
+  /** The working directory of the run. */
+  readonly cwd: string;
+  /** The folder that has all programs of its image. Defaults to this computer's. */
+  readonly path?: string;
+  /** Defaults to `sh`. */
+  readonly shell?: readonly [string, ...string[]];
+  /** Called for each program before it starts; returns what is started in its place. */
+  readonly onStart?: (program: RemoteProgram) => RemoteProgram;
+}
+
+/** Creates a shell like that of a job, on this computer: for what a real sshd adds nothing to. */
+export function createLocalShell(
+  options: LocalShellOptions,
+): RemoteShell & { readonly running: Set<Promise<unknown>> } {
+  const { cwd, path, shell: [shell, ...words] = ['sh'], onStart } = options;
+  const running = new Set<Promise<unknown>>();
+  const start = (given: RemoteProgram, signal: AbortSignal): RemoteProcess => {
+    const { script, data } = onStart?.(given) ?? given;
+    // Not in the environment: /etc/profile sets it.
+    const program = { script: path === undefined ? script : `PATH='${path}'; export PATH\n${script}`, data };
+    const mark = 'f00d';
+    const child = spawn(shell, [...words, '-c', remoteCommand(program, mark)], {
+      cwd,
+      env: { PATH: process.env['PATH'], HOME: cwd },
+    });
+    const ended = promiseWithResolvers<RemoteEnd>();
+    const stderr = createReportFilter(mark, ([what, code]) => {
+      if (what === 'exit') ended.resolve({ kind: 'exited', exitCode: Number(code) });
+    });
+    child.stderr.pipe(stderr);
+    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => undefined);
+    const closed = once(child, 'close').then(() => ended.resolve({ kind: 'lost', message: 'closed' }));
+    running.add(closed);
+    void closed.then(() => running.delete(closed));
+    // As for a connection that is closed: the program goes on, with nobody at the other end of its pipes.
+    const kill = (): void => {
+      ended.resolve({ kind: 'lost', message: 'killed' });
+      for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+    };
+    if (signal.aborted) kill();
+    else signal.addEventListener('abort', kill, { once: true });
+    void closed.then(() => signal.removeEventListener('abort', kill));
+    return {
+      stdin: child.stdin,
+      stdout: child.stdout,
+      stderr,
+      leader: Promise.resolve(undefined),
+      ended: ended.promise,
+      kill,
+    };
+  };
+  return { start: (program, { signal }) => start(program, signal), running };
+}
+
+/** The programs that `copy` uses in a run, and those that start every program. */
+const PROGRAMS = [
+  'sh',
+  'base64',
+  'cat',
+  'find',
+  'grep',
+  'head',
+  'mkdir',
+  'mv',
+  'readlink',
+  'rm',
+  'sha256sum',
+  'stat',
+  'tar',
+  'tr',
+  'wc',
+  'xargs',
+];
+
+/** Creates a folder for PATH, like that of an image that lacks some programs. */
+export function folderWithout(folder: string, missing: readonly string[]): string {
+  for (const name of PROGRAMS.filter((one) => !missing.includes(one)))
+    symlinkSync(findProgram(name), join(folder, name));
+  return folder;
+}
+
+function findProgram(name: string): string {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const found = folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
+  if (found === undefined) throw new Error(`This computer has no ${name}.`);
+  return found;
+}
