@@ -16,10 +16,10 @@ export type StartMachine = (name: string, hardware: HostHardware, bind: string) 
 
 /** All simulated machines of a sandbox, both of SSH fleets and of the cloud. */
 export class Machines {
-  readonly #common: Pick<SimulatedHostOptions, 'hostKey' | 'scenarios' | 'dstackVersion'>;
+  readonly #common: Pick<SimulatedHostOptions, 'hostKey' | 'scenarios' | 'dstackVersion' | 'isolation'>;
   readonly #hosts = new Map<SimulatedHost, string>();
 
-  constructor(common: Pick<SimulatedHostOptions, 'hostKey' | 'scenarios' | 'dstackVersion'>) {
+  constructor(common: Pick<SimulatedHostOptions, 'hostKey' | 'scenarios' | 'dstackVersion' | 'isolation'>) {
     this.#common = common;
   }
 
@@ -49,6 +49,11 @@ export class Machines {
     };
     const host = await this.start(`${offer.instanceType}-${id.slice(0, 6)}`, hardware, address.bind);
     return { address: address.bind, port: host.port, stop: () => this.#end(host) };
+  }
+
+  /** Breaks the SSH connections to a task's container. */
+  dropConnections(taskName: string): void {
+    for (const host of this.#hosts.keys()) host.dropConnections(taskName);
   }
 
   /** Stops all machines. */

@@ -94,7 +94,7 @@ async function createPlace({ home, binFolder: link }: ClientPlace, pythonEnviron
 }
 
 async function printInstructions(
-  { url, workspace }: Sandbox,
+  { url, workspace, isolation }: Sandbox,
   { print, place, server, command, cacheFolder }: SandboxCommandOptions,
 ): Promise<void> {
   const examples = await writeExamples(workspace);
@@ -107,6 +107,9 @@ async function printInstructions(
   const lines = [
     '',
     `A real dstack server is running at ${url}. Its machines are simulated, so nothing costs money.`,
+    isolation.kind === 'none'
+      ? `\`ssh <run>\` answers only a few simulated commands: this system can't isolate real ones (${isolation.reason}).`
+      : '`ssh <run>` runs commands for real, isolated from your files and the network.',
     '',
     'To connect an MCP client, run this in another terminal, once; it works again whenever a sandbox runs:',
     `  ${command} setup <client> --sandbox`,

@@ -14,6 +14,8 @@ import { findInstalledDstack } from './installed-dstack.ts';
 import type { InstalledDstack } from './installed-dstack.ts';
 import { Machines } from './machines.ts';
 import type { RunningTask } from './machines.ts';
+import { findIsolation } from './machines/isolation.ts';
+import type { Isolation } from './machines/isolation.ts';
 import { Scenarios } from './machines/scenarios.ts';
 import { createRestClient } from './rest-client.ts';
 import type { RestClient } from './rest-client.ts';
@@ -51,6 +53,8 @@ export interface SandboxControls {
   readonly cloud: SimulatedCloud;
   /** The current tasks of all machines. */
   readonly tasks: readonly RunningTask[];
+  /** Breaks all connections to the container of a task, such as run-0-0, as a network does. Its processes run on. */
+  dropConnections(taskName: string): void;
   stopServer(): Promise<void>;
   /** Starts the server again, on the same port. */
   startServer(): Promise<void>;
@@ -67,6 +71,8 @@ export interface Sandbox {
   /** The complete environment for the CLI. */
   readonly env: Readonly<Record<string, string>>;
   readonly controls: SandboxControls;
+  /** Whether containers run the commands of SSH clients. */
+  readonly isolation: Isolation;
   /** Creates another home folder with its own CLI configuration. */
   createHome(options?: { readonly token?: string; readonly url?: string }): Promise<CliHome>;
   createProject(name: string): Promise<void>;
@@ -99,6 +105,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 interface Infrastructure {
   readonly cloud: SimulatedCloud;
   readonly machines: Machines;
+  readonly isolation: Isolation;
   readonly scenarios: Scenarios;
   readonly hosts: readonly FleetHost[];
   readonly userKey: SshKeyPair;
@@ -142,12 +149,18 @@ async function startInfrastructure(
   onOffersChanged: () => Promise<void>,
 ): Promise<Infrastructure> {
   onProgress?.('starting the simulated machines and cloud…');
-  const [hostKey, userKey] = await Promise.all(
-    ['host', 'user'].map((name) => createSshKey(path.join(folder, 'keys'), name)),
-  );
+  const [isolation, hostKey, userKey] = await Promise.all([
+    findIsolation(),
+    ...['host', 'user'].map((name) => createSshKey(path.join(folder, 'keys'), name)),
+  ]);
   if (hostKey === undefined || userKey === undefined) throw new Error('SSH keys are missing');
   const scenarios = new Scenarios();
-  const machines = new Machines({ hostKey: Buffer.from(hostKey.privateKey), scenarios, dstackVersion: dstack.version });
+  const machines = new Machines({
+    hostKey: Buffer.from(hostKey.privateKey),
+    scenarios,
+    dstackVersion: dstack.version,
+    isolation,
+  });
   cleanup.add(() => machines.stop());
   const cloud = await SimulatedCloud.start({
     folder: path.join(folder, 'cloud'),
@@ -157,7 +170,7 @@ async function startInfrastructure(
   });
   cleanup.add(() => cloud.stop());
   const hosts = fleets === 'none' ? [] : await startFleetHosts(machines.start);
-  return { cloud, machines, scenarios, hosts, userKey };
+  return { cloud, machines, isolation, scenarios, hosts, userKey };
 }
 
 async function startServer(
@@ -193,7 +206,7 @@ async function startServer(
 }
 
 function describeSandbox(parts: Parts, cleanup: Cleanup): Sandbox {
-  const { dstack, folder, token, server, cloud, machines, scenarios, request, home } = parts;
+  const { dstack, folder, token, server, cloud, machines, isolation, scenarios, request, home } = parts;
   let homes = 0;
   return {
     url: server.url,
@@ -209,7 +222,9 @@ function describeSandbox(parts: Parts, cleanup: Cleanup): Sandbox {
       },
       stopServer: () => server.stop(),
       startServer: () => server.start(),
+      dropConnections: (taskName) => machines.dropConnections(taskName),
     },
+    isolation,
     createHome: async (overrides = {}) => {
       homes += 1;
       const { token: ownToken = token, url = server.url } = overrides;

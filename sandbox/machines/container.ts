@@ -2,10 +2,12 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { ServerChannel } from 'ssh2';
 import { createHelloApp, createServiceApp } from './apps.ts';
-import { runContainerCommand } from './run-container-command.ts';
+import { ContainerInside } from './container-inside.ts';
 import type { HostHardware } from './host-commands.ts';
 import { readBody } from './http-json.ts';
+import type { Isolation } from './isolation.ts';
 import { Job } from './job.ts';
+import { runContainerCommand } from './run-container-command.ts';
 import { createRunner } from './runner.ts';
 import type { App, Scenario } from './scenarios.ts';
 import type { Acceptor, SshServer } from './ssh-server.ts';
@@ -23,7 +25,12 @@ export interface ContainerOptions {
   readonly hostKey: Buffer;
   readonly scenario: Scenario;
   readonly dstackVersion: string;
+  readonly isolation: Isolation;
+  /** Public keys that the server gave to the container, as lines of authorized_keys. */
+  readonly keys: readonly string[];
   readonly onEvent: (line: string) => void;
+  /** Called when no process of it is left. */
+  readonly onDestroyed: () => void;
 }
 
 /** A simulated container with a job, its runner, an SSH server and applications. It has no ports, only SSH channels. */
@@ -32,6 +39,7 @@ export class Container {
   readonly #job: Job;
   readonly #runner: Server;
   readonly #ssh: SshServer;
+  readonly #inside: ContainerInside;
   readonly #channels = new Set<ServerChannel>();
   readonly #apps = new Map<number, Server>();
   #connectionCount = 0;
@@ -54,11 +62,12 @@ export class Container {
       secondsWithoutConnection: () =>
         this.#connectionCount > 0 ? 0 : Math.floor((Date.now() - this.#disconnectedAtMs) / 1000),
     });
+    this.#inside = new ContainerInside({ job: this.#job, isolation: options.isolation, facts, scenario });
     this.#ssh = createSshServer({
       hostKey: options.hostKey,
       route: (port) => this.routeInside(port),
-      runCommand: (command) => runContainerCommand(command, facts),
-      shellText: `Simulated container of ${options.name}. It only runs single commands, such as: ssh <run> hostname`,
+      acceptsKey: (key) => this.#listKeys().includes(key),
+      serveSession: (session, closed) => this.#inside.serve(session, closed),
       onConnectionCount: (count) => {
         if (count === 0) this.#disconnectedAtMs = Date.now();
         this.#connectionCount = count;
@@ -92,12 +101,27 @@ export class Container {
     };
   }
 
-  /** Ends the job and all connections. */
-  destroy(): void {
+  /** Ends the job, all connections, and then all processes. */
+  async destroy(): Promise<void> {
     this.#job.kill();
     this.#ssh.close();
+    this.dropConnections();
+    await this.#inside.end();
+    this.#options.onDestroyed();
+  }
+
+  /** Breaks all connections, as a network does. The job and its processes run on. */
+  dropConnections(): void {
     for (const channel of this.#channels) channel.destroy();
     this.#channels.clear();
+  }
+
+  /** Returns the keys that sshd accepts here, in base64. */
+  #listKeys(): readonly string[] {
+    const ofJob = this.#job.submission?.job_spec.ssh_key?.public;
+    return [...this.#options.keys, ...(ofJob === undefined ? [] : [ofJob])].map(
+      (line) => line.trim().split(' ')[1] ?? '',
+    );
   }
 
   #adopt(channel: ServerChannel): void {

@@ -1,4 +1,4 @@
-import type { CommandReply } from './ssh-server.ts';
+import type { CommandReply } from './simulated-session.ts';
 
 /** The hardware that a simulated host reports. */
 export interface HostHardware {

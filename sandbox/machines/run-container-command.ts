@@ -1,5 +1,5 @@
 import type { HostHardware } from './host-commands.ts';
-import type { CommandReply } from './ssh-server.ts';
+import type { CommandReply } from './simulated-session.ts';
 
 /** The values that commands in a simulated container can print. */
 export interface ContainerFacts {
@@ -44,7 +44,8 @@ function notFound(name: string): CommandReply {
   return { stdout: '', stderr: `bash: line 1: ${name}: command not found\n`, exitCode: 127 };
 }
 
-function listGpus({ hardware, gpuCount, gpuUtilization }: ContainerFacts): string {
+/** Returns what nvidia-smi prints, or nothing without GPUs. */
+export function listGpus({ hardware, gpuCount, gpuUtilization }: ContainerFacts): string {
   const name = `NVIDIA ${hardware.gpuName ?? 'GPU'}`;
   const details = `${hardware.gpuMemoryMiB ?? 0} MiB, ${gpuUtilization} % utilization (simulated)`;
   return Array.from({ length: gpuCount }, (_, index) => `GPU ${index}: ${name}, ${details}`).join('\n');

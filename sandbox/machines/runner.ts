@@ -4,7 +4,7 @@ import { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { readBody, sendJson } from './http-json.ts';
 import type { Job } from './job.ts';
-import { parseSubmission } from './submission.ts';
+import { findWorkingFolder, parseSubmission } from './submission.ts';
 
 /** Options for a simulated runner. */
 export interface RunnerOptions {
@@ -97,7 +97,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
       return sendJson(response, {});
     case 'POST /api/run':
       job.start();
-      return sendJson(response, { working_dir: '/workflow', username: 'root' });
+      return sendJson(response, { working_dir: findWorkingFolder(job.submission), username: 'root' });
     case 'GET /api/pull': {
       const report = job.reportSince(Number(url.searchParams.get('timestamp') ?? 0));
       return sendJson(response, { ...report, no_connections_secs: options.secondsWithoutConnection() });

@@ -32,6 +32,8 @@ export interface Scenario {
   readonly apps?: Readonly<Record<number, App>>;
   readonly gpuUtilization?: number;
   readonly memoryBytes?: number;
+  /** The limit of all files of a container. Defaults to 1 GiB. */
+  readonly diskBytes?: number;
 }
 
 /** The scenarios by name. A task's own name comes first, then its run's name, then the longest matching prefix. */

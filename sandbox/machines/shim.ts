@@ -9,6 +9,8 @@ const taskRequestSchema = z.looseObject({
   name: z.string(),
   network_mode: z.string(),
   gpu: z.number().default(0),
+  /** Public keys that the container accepts. */
+  container_ssh_keys: z.array(z.string()).default([]),
 });
 const terminateSchema = z.looseObject({
   termination_reason: z.string().default(''),

@@ -5,9 +5,12 @@ import type { Server as NetServer, Socket } from 'node:net';
 import { Container } from './container.ts';
 import type { HostHardware } from './host-commands.ts';
 import { createHostCommands } from './host-commands.ts';
+import type { Isolation } from './isolation.ts';
 import type { Scenarios } from './scenarios.ts';
 import type { TaskRequest } from './shim.ts';
+import { serveUploads } from './sftp.ts';
 import { createShim } from './shim.ts';
+import { serveSimulatedSession } from './simulated-session.ts';
 import type { Acceptor, SshServer } from './ssh-server.ts';
 import { createSshServer } from './ssh-server.ts';
 import type { TaskStatus } from './task.ts';
@@ -27,6 +30,8 @@ export interface SimulatedHostOptions {
   readonly hostKey: Buffer;
   readonly scenarios: Scenarios;
   readonly dstackVersion: string;
+  /** For the commands of SSH clients in containers. */
+  readonly isolation: Isolation;
   readonly onEvent?: (line: string) => void;
 }
 
@@ -38,10 +43,12 @@ export interface SimulatedTask {
   readonly terminationReason: string;
 }
 
-/** Simulates a host of an SSH fleet or a cloud VM. Never executes anything. */
+/** Simulates a host of an SSH fleet or a cloud VM. Executes nothing outside of its containers. */
 export class SimulatedHost {
   readonly #options: SimulatedHostOptions;
   readonly #tasks = new Map<string, Task>();
+  /** All that may have processes. */
+  readonly #containers = new Set<Container>();
   readonly #sockets = new Set<Socket>();
   readonly #shim: HttpServer;
   readonly #ssh: SshServer;
@@ -57,11 +64,16 @@ export class SimulatedHost {
       createTask: (request) => this.#createTask(request),
       onEvent: (line) => this.#report(line),
     });
+    const runCommand = createHostCommands(options.hardware, options.dstackVersion);
     this.#ssh = createSshServer({
       hostKey: options.hostKey,
       route: (port) => this.#route(port),
-      runCommand: createHostCommands(options.hardware, options.dstackVersion),
-      shellText: `Simulated host ${options.name}`,
+      // It executes nothing, and only containers know the keys of their clients.
+      acceptsKey: () => true,
+      serveSession: (session) => {
+        serveSimulatedSession(session, { runCommand, shellText: `Simulated host ${options.name}` });
+        session.on('sftp', (accept) => serveUploads(accept()));
+      },
       onEvent: (line) => this.#report(line),
     });
     this.#listener = createServer((socket) => {
@@ -99,10 +111,16 @@ export class SimulatedHost {
     }));
   }
 
+  /** Breaks the SSH connections to the containers of a task. */
+  dropConnections(taskName: string): void {
+    for (const task of this.#tasks.values()) if (task.name === taskName) task.container.dropConnections();
+  }
+
   /** Ends all jobs and connections, and stops listening. */
   async stop(): Promise<void> {
     for (const task of this.#tasks.values()) task.terminate('', '');
     this.#tasks.clear();
+    await Promise.all([...this.#containers].map((container) => container.destroy()));
     this.#ssh.close();
     for (const socket of this.#sockets) socket.destroy();
     if (!this.#listener.listening) return;
@@ -116,8 +134,8 @@ export class SimulatedHost {
     return bound;
   }
 
-  #createTask({ id, name, network_mode: networkMode, gpu }: TaskRequest): Task {
-    const { hardware, hostKey, scenarios, dstackVersion } = this.#options;
+  #createTask({ id, name, network_mode: networkMode, gpu, container_ssh_keys: keys }: TaskRequest): Task {
+    const { hardware, hostKey, scenarios, dstackVersion, isolation } = this.#options;
     const scenario = scenarios.for(name);
     // In the shim API, -1 means all GPUs of the host.
     const gpuCount = gpu < 0 ? hardware.gpuCount : Math.min(gpu, hardware.gpuCount);
@@ -128,8 +146,12 @@ export class SimulatedHost {
       hostKey,
       scenario,
       dstackVersion,
+      isolation,
+      keys,
       onEvent: (line) => this.#report(`${name}: ${line}`),
+      onDestroyed: () => this.#containers.delete(container),
     });
+    this.#containers.add(container);
     const isHostMode = networkMode === 'host';
     const ports = isHostMode ? undefined : { runner: this.#nextMappedPort++, ssh: this.#nextMappedPort++ };
     return new Task({ id, name, scenario, container, ports });

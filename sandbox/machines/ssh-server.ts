@@ -1,15 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { AuthContext, Connection, ServerChannel } from 'ssh2';
+import type { AuthContext, Connection, ServerChannel, Session } from 'ssh2';
 import ssh2 from 'ssh2';
-import { serveUploads } from './sftp.ts';
-
-/** The output and exit code of a command. */
-export interface CommandReply {
-  readonly stdout: string;
-  readonly stderr?: string;
-  readonly exitCode: number;
-}
 
 /** Accepts a forwarded connection. */
 export type Acceptor = (channel: ServerChannel) => void;
@@ -19,9 +11,10 @@ export interface SshServerOptions {
   readonly hostKey: Buffer;
   /** Returns the listener on a forwarded port. The server refuses the connection if undefined. */
   readonly route: (port: number) => Acceptor | undefined;
-  readonly runCommand: (command: string) => CommandReply;
-  /** The line that an interactive shell prints before it exits. */
-  readonly shellText: string;
+  /** Returns whether to accept a public key, in base64. */
+  readonly acceptsKey: (key: string) => boolean;
+  /** Serves a session, until the signal aborts because the client has closed it or is gone. */
+  readonly serveSession: (session: Session, closed: AbortSignal) => void;
   readonly onConnectionCount?: (count: number) => void;
   readonly onEvent?: (line: string) => void;
 }
@@ -40,7 +33,10 @@ export interface SshServer {
  */
 const NESTABLE_CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'] as const;
 
-/** Creates an SSH server that accepts any public key, forwards to in-process servers and executes nothing. */
+/** sshd's default number of sessions in one connection. */
+const MAX_SESSIONS = 10;
+
+/** Creates an SSH server that forwards to in-process servers. */
 export function createSshServer(options: SshServerOptions): SshServer {
   const connections = new Set<Connection>();
   const server = new ssh2.Server(
@@ -48,7 +44,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
     (connection) => {
       connections.add(connection);
       options.onConnectionCount?.(connections.size);
-      connection.on('authentication', acceptAnyKey);
+      connection.on('authentication', (context) => authenticate(context, options));
       connection.on('error', (error: Error) => {
         // Clients that disconnect are not an error.
         if (!/ECONNRESET|EPIPE/.test(error.message)) options.onEvent?.(`ssh: ${error.message}`);
@@ -71,9 +67,18 @@ export function createSshServer(options: SshServerOptions): SshServer {
   };
 }
 
-function acceptAnyKey(context: AuthContext): void {
-  if (context.method === 'publickey') context.accept();
-  else context.reject(['publickey']);
+function authenticate(context: AuthContext, { acceptsKey }: SshServerOptions): void {
+  if (context.method !== 'publickey' || !acceptsKey(context.key.data.toString('base64'))) {
+    return context.reject(['publickey']);
+  }
+  const { blob, signature, hashAlgo, key } = context;
+  // Without a signature, the client only asks which key to use.
+  if (blob === undefined || signature === undefined) return context.accept();
+  // Not the algorithm of the signature, which has another name for RSA keys.
+  const type = key.data.subarray(4, 4 + key.data.readUInt32BE(0)).toString();
+  const parsed = ssh2.utils.parseKey(`${type} ${key.data.toString('base64')}`);
+  if (parsed instanceof Error || !parsed.verify(blob, signature, hashAlgo)) return context.reject(['publickey']);
+  context.accept();
 }
 
 function serveConnection(connection: Connection, options: SshServerOptions): void {
@@ -84,23 +89,21 @@ function serveConnection(connection: Connection, options: SshServerOptions): voi
     channel.on('error', (error: Error) => options.onEvent?.(`ssh channel to ${destPort}: ${error.message}`));
     acceptor(channel);
   });
-  connection.on('session', (acceptSession) => {
-    const session = acceptSession();
-    // `accept` is undefined if the client wants no reply.
-    session.on('env', (accept?: () => void) => accept?.());
-    session.on('pty', (accept?: () => void) => accept?.());
-    session.on('window-change', (accept?: () => void) => accept?.());
-    session.on('exec', (accept, _reject, { command }) => finish(accept(), options.runCommand(command)));
-    session.on('shell', (accept) => finish(accept(), { stdout: `${options.shellText}\r\n`, exitCode: 0 }));
-    session.on('sftp', (accept) => serveUploads(accept()));
+  const open = new Set<AbortController>();
+  connection.on('close', () => {
+    for (const controller of open) controller.abort();
   });
-}
-
-function finish(channel: ServerChannel, reply: CommandReply): void {
-  if (reply.stdout) channel.write(reply.stdout);
-  if (reply.stderr) channel.stderr.write(reply.stderr);
-  channel.exit(reply.exitCode);
-  channel.end();
+  connection.on('session', (accept, reject) => {
+    if (open.size >= MAX_SESSIONS) return reject();
+    const session = accept();
+    const controller = new AbortController();
+    open.add(controller);
+    session.on('close', () => {
+      open.delete(controller);
+      controller.abort();
+    });
+    options.serveSession(session, controller.signal);
+  });
 }
 
 function withSocketMethods(stream: Duplex): Duplex {

@@ -14,7 +14,10 @@ const configurationSchema = z.looseObject({
 });
 
 const submissionSchema = z.looseObject({
-  run: z.looseObject({ run_spec: z.looseObject({ run_name: z.string(), configuration: configurationSchema }) }),
+  run: z.looseObject({
+    id: z.string().default(''),
+    run_spec: z.looseObject({ run_name: z.string(), configuration: configurationSchema }),
+  }),
   job_spec: z.looseObject({
     replica_num: z.number(),
     job_num: z.number(),
@@ -22,6 +25,8 @@ const submissionSchema = z.looseObject({
     commands: z.array(z.string()),
     env: z.record(z.string(), z.string()),
     max_duration: z.number().nullish(),
+    working_dir: z.string().nullish(),
+    ssh_key: z.looseObject({ public: z.string() }).nullish(),
   }),
   cluster_info: z
     .looseObject({ job_ips: z.array(z.string()), master_job_ip: z.string(), gpus_per_job: z.number() })
@@ -36,8 +41,17 @@ export function parseSubmission(body: string): Submission {
   return submissionSchema.parse(JSON.parse(body));
 }
 
+/** The image's folder for commands. */
+const IMAGE_FOLDER = '/workflow';
+
+/** Returns the folder in which a job's commands run. */
+export function findWorkingFolder(submission: Submission | undefined): string {
+  return submission?.job_spec.working_dir ?? IMAGE_FOLDER;
+}
+
 /** Returns the input for a job's script. */
-export function describeJob({ run, job_spec: job, cluster_info: cluster }: Submission): JobScriptInput {
+export function describeJob(submission: Submission): JobScriptInput {
+  const { run, job_spec: job, cluster_info: cluster } = submission;
   const { run_name: runName, configuration } = run.run_spec;
   const isDevEnvironment = configuration.type === 'dev-environment';
   return {
@@ -45,8 +59,9 @@ export function describeJob({ run, job_spec: job, cluster_info: cluster }: Submi
     commands: isDevEnvironment ? [...configuration.init, ...findReadme(job.commands)] : configuration.commands,
     variables: {
       HOME: '/root',
+      DSTACK_RUN_ID: run.id,
       DSTACK_RUN_NAME: runName,
-      DSTACK_WORKING_DIR: '/workflow',
+      DSTACK_WORKING_DIR: findWorkingFolder(submission),
       DSTACK_REPLICA_NUM: String(job.replica_num),
       DSTACK_JOB_NUM: String(job.job_num),
       DSTACK_NODE_RANK: String(job.job_num),

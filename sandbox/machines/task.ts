@@ -60,7 +60,7 @@ export class Task {
   terminate(reason: string, message: string): void {
     if (this.#termination) return;
     this.#termination = { reason, message };
-    this.container.destroy();
+    void this.container.destroy();
   }
 
   /** Returns the task in the format of the shim API. */

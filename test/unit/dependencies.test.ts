@@ -39,6 +39,9 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
     files: [
       'sandbox/dstack-server.ts',
       'sandbox/end-tunnels.ts',
+      // Commands of simulated containers, isolated.
+      'sandbox/machines/namespace.ts',
+      'sandbox/machines/real-session.ts',
       'sandbox/python-environment.ts',
       'sandbox/ssh-keys.ts',
       'sandbox/template-database.ts',

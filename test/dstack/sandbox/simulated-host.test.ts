@@ -1,17 +1,16 @@
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { execa } from 'execa';
-import ssh2 from 'ssh2';
+import type ssh2 from 'ssh2';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { Scenarios } from '../../../sandbox/machines/scenarios.ts';
 import { SimulatedHost } from '../../../sandbox/machines/simulated-host.ts';
+import { callPort, connectSsh, forward } from '../../support/machine-client.ts';
 
 const SHIM = 10_998;
 const RUNNER = 10_999;
@@ -19,6 +18,8 @@ const CONTAINER_SSH = 10_022;
 
 let folder: string;
 let hostKey: Buffer;
+/** The same key as a line of authorized_keys. */
+let publicKey: string;
 let scenarios: Scenarios;
 let host: SimulatedHost;
 let client: ssh2.Client;
@@ -28,6 +29,7 @@ beforeAll(async () => {
   const keyFile = path.join(folder, 'key');
   await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', keyFile]);
   hostKey = await readFile(keyFile);
+  publicKey = await readFile(`${keyFile}.pub`, 'utf8');
 });
 
 afterAll(async () => {
@@ -38,10 +40,17 @@ beforeEach(async () => {
   scenarios = new Scenarios();
   const hardware = { gpuCount: 2, cpus: 8, memoryBytes: 2 ** 35, diskBytes: 2 ** 38, address: '10.0.0.1/24' };
   host = await SimulatedHost.start(
-    { name: 'one', hardware, hostKey, scenarios, dstackVersion: '0.22.5' },
+    {
+      name: 'one',
+      hardware,
+      hostKey,
+      scenarios,
+      dstackVersion: '0.22.5',
+      isolation: { kind: 'none', reason: 'not here' },
+    },
     { address: '127.0.0.1' },
   );
-  client = await connectSsh({ host: host.address, port: host.port });
+  client = await connectSsh({ host: host.address, port: host.port }, hostKey);
 });
 
 afterEach(async () => {
@@ -49,30 +58,8 @@ afterEach(async () => {
   await host.stop();
 });
 
-async function connectSsh(to: { host: string; port: number } | { sock: Duplex }): Promise<ssh2.Client> {
-  const connection = new ssh2.Client();
-  const ready = once(connection, 'ready');
-  connection.connect({ ...to, username: 'root', privateKey: hostKey });
-  await ready;
-  return connection;
-}
-
-async function forward(through: ssh2.Client, port: number): Promise<Duplex> {
-  return await new Promise((resolve, reject) => {
-    through.forwardOut('127.0.0.1', 1, 'localhost', port, (error, channel) =>
-      error ? reject(error) : resolve(channel),
-    );
-  });
-}
-
 async function call(port: number, line: string, body?: unknown, through = client): Promise<unknown> {
-  const [method = 'GET', target = '/'] = line.split(' ');
-  const channel = await forward(through, port);
-  const message = request({ method, path: target, createConnection: () => channel });
-  message.end(body === undefined ? undefined : JSON.stringify(body));
-  const [response] = await once(message, 'response');
-  const answer = await text(response);
-  return answer.startsWith('{') ? JSON.parse(answer) : answer;
+  return await callPort(through, { port, line, body });
 }
 
 async function runCommand(on: ssh2.Client, command: string): Promise<{ stdout: string; code: number }> {
@@ -102,7 +89,8 @@ function submissionOf(configuration: Record<string, unknown>): unknown {
 }
 
 async function startJob(configuration: Record<string, unknown>): Promise<void> {
-  await call(SHIM, 'POST /api/tasks', { id: 'a', name: 'run-0-0', network_mode: 'host', gpu: -1 });
+  const keys = { container_ssh_keys: [publicKey] };
+  await call(SHIM, 'POST /api/tasks', { id: 'a', name: 'run-0-0', network_mode: 'host', gpu: -1, ...keys });
   await call(RUNNER, 'POST /api/submit', submissionOf(configuration));
   await call(RUNNER, 'POST /api/run', {});
 }
@@ -169,7 +157,7 @@ describe('a simulated host', () => {
       commands: ['serve'],
     });
     await followLog('+ serve');
-    const container = await connectSsh({ sock: await forward(client, CONTAINER_SSH) });
+    const container = await connectSsh({ sock: await forward(client, CONTAINER_SSH) }, hostKey);
     expect(await call(8000, 'GET /v1/models', undefined, container)).toMatchObject({ data: [{ id: 'some/model' }] });
     await expect(forward(client, 8000)).rejects.toThrow(/channel open failure/i);
     container.end();
@@ -185,7 +173,7 @@ describe('a simulated host', () => {
     for (let round = 0; round < 3; round += 1) {
       // Extra packets on the outer connection give it another packet count than the inner one.
       for (let extra = 0; extra <= round; extra += 1) await runCommand(client, 'uname -m');
-      const container = await connectSsh({ sock: await forward(client, CONTAINER_SSH) });
+      const container = await connectSsh({ sock: await forward(client, CONTAINER_SSH) }, hostKey);
       expect(await runCommand(container, 'hostname')).toEqual({ stdout: 'run-0-0\n', code: 0 });
       expect((await runCommand(container, 'nvidia-smi')).stdout.split('\n')).toHaveLength(3);
       expect(await runCommand(container, 'rm -rf /')).toEqual({ stdout: '', code: 127 });
