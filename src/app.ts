@@ -19,6 +19,7 @@ import { createEnvFiles } from './configuration/env-files.ts';
 import type { EnvFiles } from './configuration/env-files.ts';
 import { createAttachments } from './attachments/attachments.ts';
 import type { Attachments } from './attachments/attachments.ts';
+import { dstackSshDirOf } from './attachments/attachment-view.ts';
 import type { AuditSink } from './safety/audit/audit-log.ts';
 import { createAuditLog } from './safety/audit/audit-log.ts';
 import { UnfinishedChanges } from './safety/audit/unfinished-changes.ts';
@@ -36,6 +37,7 @@ import { fenceUntrusted } from './render/untrusted.ts';
 import { createWorkspace } from './safety/files/workspace.ts';
 import type { ChangeSources, Planned } from './changes/change-service.ts';
 import { SlowPlans } from './changes/slow-plans.ts';
+import { RemoteSessions } from './remote/sessions.ts';
 import type { CreatedFiles } from './configuration/write-configuration.ts';
 import type { Workspace } from './safety/files/workspace.ts';
 import { projectFolder } from './settings/settings.ts';
@@ -67,6 +69,8 @@ export interface App {
   readonly filters: OutputFilters;
   readonly dialog: Dialog;
   readonly attachments: Attachments;
+  /** The open connections to runs. */
+  readonly sessions: RemoteSessions;
   readonly calls: Calls;
   /** Counts the calls so far by tool and outcome. */
   counts(): Counts;
@@ -127,6 +131,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
   });
   const cli = createCliFinder({ settings, env, home, log, policy });
 
+  const attachEnv = cliEnvironment(outer);
   const attachments = createAttachments({
     stateDir: settings.stateDir,
     executable: async () => {
@@ -134,7 +139,12 @@ export function createApp({ settings, env, log }: AppOptions): App {
       // The wrapper sets its variables itself.
       return wrapper?.path ?? script;
     },
-    env: cliEnvironment(outer),
+    env: attachEnv,
+    log,
+  });
+  const sessions = new RemoteSessions({
+    attachments,
+    ssh: { env: attachEnv, dstackSshDir: dstackSshDirOf(attachEnv) },
     log,
   });
 
@@ -167,6 +177,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
     unfinished: new UnfinishedChanges({ folder: auditFolder, audit }),
     dialog,
     attachments,
+    sessions,
     defaultProject: settings.project,
     readConfig,
     workspace,
@@ -192,10 +203,11 @@ export function createApp({ settings, env, log }: AppOptions): App {
       cli.warmUp().catch((error: unknown) => log.debug({ err: error }, 'no warm process'));
     },
     async close() {
+      const ended = sessions.close().catch((error: unknown) => log.warn({ error }, 'Could not end the connections.'));
       attachments.close();
       // An interrupted change gets its audit line, too. What takes longer is left: clients kill a server that doesn't end, and the next
       // server closes the lines of this one.
-      await within(CLOSE_MS, Promise.all([gate.close(), cli.close()]));
+      await within(CLOSE_MS, Promise.all([ended, gate.close(), cli.close()]));
       await telemetry.close();
     },
   };

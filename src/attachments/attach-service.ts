@@ -1,6 +1,7 @@
 import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { Attachment } from './attachment-view.ts';
+import type { Use } from './attachment-uses.ts';
 import type { Attachments } from './attachments.ts';
 import type { AttachStart } from './start-attachment.ts';
 import type { AttachStop } from './stop-attachment.ts';
@@ -21,6 +22,8 @@ export interface AttachRequest {
   readonly job?: number | undefined;
   /** For example, `18080:8080`. */
   readonly ports?: readonly string[] | undefined;
+  /** The one who needs it. Defaults to `user`. */
+  readonly use?: Use | undefined;
 }
 
 /** Dependencies of the service. */

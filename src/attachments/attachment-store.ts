@@ -45,6 +45,8 @@ const recordSchema = z.object({
   leader: identitySchema.optional(),
   facts: factsSchema.optional(),
   tunnel: tunnelSchema.optional(),
+  /** Made for programs of this server only: it ends with its last use. */
+  temporary: z.literal(true).optional(),
   /** When the SSH master was found to have ended before dstack. */
   tunnelEndedAt: z.string().optional(),
   endedAt: z.string().optional(),
@@ -70,6 +72,8 @@ export interface AttachmentStore {
   /** Removes the record and the output. */
   forget(id: string): Promise<void>;
   outputFile(id: string): string;
+  /** The folder for those who use a temporary attachment. */
+  usesFolder(id: string): string;
   /**
    * Runs `work` while no other call or server works on the attachment. Returns undefined if another one keeps the lock until the
    * deadline.
@@ -118,9 +122,11 @@ export function createAttachmentStore(stateDir: string, log: Log): AttachmentSto
       return records.filter((record) => record !== undefined);
     },
     forget: async (id) => {
-      await Promise.all(['json', 'log', 'log.1'].map((ending) => rm(file(id, ending), { force: true })));
+      const files = ['json', 'log', 'log.1', 'uses'].map((ending) => file(id, ending));
+      await Promise.all(files.map((one) => rm(one, { recursive: true, force: true })));
     },
     outputFile: (id) => file(id, 'log'),
+    usesFolder: (id) => file(id, 'uses'),
     withLock: (id, deadlineMs, work) => withLock(file(id, 'lock'), { deadlineMs, startTimeOf }, work),
   };
 }

@@ -4,7 +4,7 @@ import { showCommand } from '../dstack/argv/command.ts';
 import { adviseOnAttach } from './attach-advice.ts';
 import type { AttachAdvice } from './attach-advice.ts';
 import { viewOutput } from './attachment-store.ts';
-import type { AttachmentFacts, AttachmentRecord, AttachmentStore, OutputView } from './attachment-store.ts';
+import type { AttachmentFacts, AttachmentRecord, AttachmentStore, OutputView, Tunnel } from './attachment-store.ts';
 import { isAlive, lookUpProcess } from './process-identity.ts';
 import type { ProcessFacts } from './process-identity.ts';
 import { readAttachOutput } from './read-attach-output.ts';
@@ -25,6 +25,8 @@ export interface Connection {
   readonly sshConfigNotWritten: boolean;
   /** The tunnel already existed (from a terminal, or left over), so the port mappings of this attachment had no effect. */
   readonly reusedTunnel: boolean;
+  /** The SSH master; absent until it is found. */
+  readonly tunnel?: Tunnel;
 }
 
 export type AttachmentState =
@@ -207,6 +209,7 @@ function connectionOf(record: AttachmentRecord, facts: AttachmentFacts, ssh: Ssh
     ports,
     sshConfigNotWritten,
     reusedTunnel: record.tunnel?.owned === false,
+    ...(record.tunnel === undefined ? {} : { tunnel: record.tunnel }),
     ...(sshAlias === undefined ? {} : { sshAlias, sshCommand: sshCommand(sshAlias, { sshConfigNotWritten, ssh }) }),
     ...(ideLink === undefined ? {} : { ideLink }),
   };

@@ -3,6 +3,7 @@ import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { createAttachmentStore, isSystemError, rotateOutput, sizeOf } from './attachment-store.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
+import { isUnused, removeUse } from './attachment-uses.ts';
 import { findUnrecorded } from './attachment-mark.ts';
 import { dstackSshDirOf, viewAttachment } from './attachment-view.ts';
 import type { Attachment } from './attachment-view.ts';
@@ -37,6 +38,8 @@ export interface Attachments {
   /** Stops the attachment with this id, or all attachments of this run. The run itself continues. */
   stop(idOrRun: string): Promise<AttachStop[]>;
   list(): Promise<Attachment[]>;
+  /** Forgets that this server uses a temporary attachment, and stops it if nobody else does. */
+  release(id: string): Promise<void>;
   /** Stops looking after them. The attachments continue. */
   close(): void;
 }
@@ -80,6 +83,12 @@ export function createAttachments(options: AttachmentsOptions): Attachments {
         return stopped.filter((result) => result !== undefined);
       }),
     list: () => mapFileSystemErrors(() => list(context)),
+    release: (id) =>
+      mapFileSystemErrors(async () => {
+        await removeUse(id, store);
+        const record = await store.read(id);
+        if (record !== undefined) await stopIfUnused(record, context);
+      }),
     close: () => clearInterval(timer),
   };
 }
@@ -120,10 +129,17 @@ async function list(context: Context): Promise<Attachment[]> {
   return seen.filter((one) => !old.includes(one)).map(({ attachment }) => attachment);
 }
 
-/** Looks at the SSH connection of each attachment, and rotates its output. */
+/** Stops a temporary attachment that nobody uses. */
+async function stopIfUnused(record: AttachmentRecord, context: Context): Promise<boolean> {
+  if (!(await isUnused(record, context.store))) return false;
+  return (await stopAttachment(record, context, (current) => isUnused(current, context.store))) !== undefined;
+}
+
+/** Looks at the SSH connection of each attachment, and rotates its output. Stops what a killed server has left. */
 async function lookAfterAll(context: Context): Promise<void> {
   const { store, log, maxOutputBytes } = context;
   for (const record of await store.list()) {
+    if (await stopIfUnused(record, context)) continue;
     if (record.endedAt === undefined && record.tunnelEndedAt === undefined) {
       const { record: now } = await viewAttachment(record, context);
       if (now.tunnelEndedAt !== undefined)

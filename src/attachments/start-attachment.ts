@@ -7,8 +7,10 @@ import { pause } from '../core/poll.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import { createMark, findUnrecorded } from './attachment-mark.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
+import { addUse } from './attachment-uses.ts';
+import type { Use } from './attachment-uses.ts';
 import { viewAttachment } from './attachment-view.ts';
-import type { Attachment, ViewContext } from './attachment-view.ts';
+import type { Attachment, Connection, ViewContext } from './attachment-view.ts';
 import { lookUpProcess } from './process-identity.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 import { MARKER_VARIABLE } from './ssh-tunnel.ts';
@@ -29,6 +31,8 @@ export interface AttachOptions {
   /** Local ports with their ports in the job, if known, to suggest a free mapping for a busy port. */
   readonly knownPorts?: readonly { readonly localPort: number; readonly remotePort: number }[] | undefined;
   readonly cwd?: string | undefined;
+  /** `session`: only programs of this server need it, so a new attachment is temporary. Defaults to `user`. */
+  readonly use?: Use | undefined;
 }
 
 /** The result of starting an attachment; `attachment.state` is its current state. */
@@ -92,7 +96,10 @@ async function startOrJoin(id: string, { argv, options, context }: StartInput): 
   if (earlier !== undefined) {
     const { attachment, record } = await viewAttachment(earlier, context);
     const isRunning = attachment.pid !== undefined;
-    if (isRunning && attachment.state.kind !== 'failed') return { record, started: false };
+    if (isRunning && attachment.state.kind !== 'failed') {
+      await addUse(record, options.use ?? 'user', store);
+      return { record, started: false };
+    }
     // dstack would silently reuse the tunnel of a killed attachment, with its old ports.
     const { stillAlive } = await endProcesses(isRunning ? record : { ...record, leader: undefined }, context);
     if (stillAlive.length > 0) throw busy(id);
@@ -109,8 +116,10 @@ async function startOrJoin(id: string, { argv, options, context }: StartInput): 
     ...(project === undefined ? {} : { project }),
     ...(replica === undefined ? {} : { replica }),
     ...(job === undefined ? {} : { job }),
+    ...(options.use === 'session' ? { temporary: true } : {}),
   };
   // Written before the start, so that the process can be found by its marker even if this server is killed right after it.
+  await addUse(record, 'session', store);
   await store.write(record);
   let leader: ProcessIdentity | undefined;
   try {
@@ -153,12 +162,17 @@ async function watch({ record: joined, started }: Joined, { until, options, cont
     if (options.signal?.aborted === true) throw await cancelled(record, started, context);
     if (attachment.state.kind === 'attached') {
       attachedAt ??= performance.now();
-      const isSettled = options.expectIdeLink !== true && performance.now() - attachedAt >= SETTLE_MS;
-      if (isSettled || attachment.state.connection.ideLink !== undefined) return { attachment, started };
+      if (hasSettled(attachment.state.connection, attachedAt, options)) return { attachment, started };
     } else if (attachment.state.kind !== 'waiting') return { attachment, started };
     if (performance.now() >= until) return { attachment, started };
     await pause(WATCH_MS, options.signal);
   }
+}
+
+function hasSettled(connection: Connection, attachedAt: number, { use, expectIdeLink }: AttachOptions): boolean {
+  if (use === 'session') return connection.tunnel !== undefined;
+  const isSettled = expectIdeLink !== true && performance.now() - attachedAt >= SETTLE_MS;
+  return isSettled || connection.ideLink !== undefined;
 }
 
 async function cancelled(record: AttachmentRecord, started: boolean, context: StartContext): Promise<ToolError> {

@@ -27,15 +27,20 @@ export interface StopContext extends ViewContext {
 const LOCK_MS = 20_000;
 
 /**
- * Stops an attachment and deletes its record. The run continues. Returns undefined if the attachment was stopped or restarted by another call.
+ * Stops an attachment and deletes its record. The run continues. Returns undefined if the attachment was stopped or restarted by another call,
+ * or if `isWanted` says no once nobody else can change it.
  * @throws ToolError `busy`.
  */
-export async function stopAttachment(record: AttachmentRecord, context: StopContext): Promise<AttachStop | undefined> {
+export async function stopAttachment(
+  record: AttachmentRecord,
+  context: StopContext,
+  isWanted: (current: AttachmentRecord) => Promise<boolean> = async () => true,
+): Promise<AttachStop | undefined> {
   const { store, log } = context;
   const stopped = await store.withLock(record.id, LOCK_MS, async () => {
     const current = (await store.read(record.id)) ?? (await findRunning(record));
     // It was stopped, or replaced by a new attachment that must not be stopped.
-    if (current?.marker !== record.marker) return undefined;
+    if (current?.marker !== record.marker || !(await isWanted(current))) return undefined;
     const seen = await viewAttachment(current, context);
     // Without a running process, the recorded pid may belong to another process, which must not be signalled.
     const leader = seen.attachment.pid === undefined ? undefined : seen.record.leader;

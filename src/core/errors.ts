@@ -35,7 +35,8 @@ export type ErrorCode =
   | 'cancelled'
   | 'timed-out'
   | 'consent-missing'
-  | 'not-agreed';
+  | 'not-agreed'
+  | 'connection-lost';
 
 /**
  * An expected failure: `message` says what happened and what was not changed, `hint` is the next step. Any other thrown error is a

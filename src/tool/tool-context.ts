@@ -10,6 +10,8 @@ import type { DoctorReport } from '../doctor/report.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { lookAtRun, reportRun } from '../dstack/client/report-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
+import { ExecService } from '../remote/exec-service.ts';
+import { RemoteService } from '../remote/remote-service.ts';
 import type { RunRequest, RunResult } from '../dstack/client/report-run.ts';
 import type { CallStart } from '../observability/call-record.ts';
 import type { Answer, Report } from '../core/report.ts';
@@ -47,6 +49,9 @@ export interface ToolContext {
   /** Decides whether a run may be used: commands, uploads. */
   readonly access: AccessGate;
   readonly attachments: AttachService;
+  /** Connects to runs. */
+  readonly remote: RemoteService;
+  readonly exec: ExecService;
   readonly config: ConfigurationService;
   readonly doctor: () => Promise<DoctorReport>;
 }
@@ -61,6 +66,8 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
   const openDstack = (other = deadline): DstackClient => new DstackClient(app, other);
   const dstack = openDstack();
   const changes = new ChangeService({ ...app, openDstack }, call);
+  const access = new AccessGate({ ...app, dstack, changes });
+  const remote = new RemoteService({ ...app, dstack });
   return {
     dstack,
     deadline,
@@ -70,8 +77,10 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
     },
     exclusions: () => (app.policy.state().kind === 'broken' ? () => undefined : app.policy.snapshot().exclusionOf),
     changes,
-    access: new AccessGate({ ...app, dstack, changes }),
+    access,
     attachments: new AttachService({ attachments: app.attachments, dstack }),
+    remote,
+    exec: new ExecService({ remote, access, deadline }),
     config: new ConfigurationService(app),
     doctor: () => checkSetup({ ...app, dstack }, call),
   };

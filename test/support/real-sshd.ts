@@ -47,8 +47,8 @@ export class RealSshd {
     return { ssh: { env, dstackSshDir: this.#folder }, controlSocket: path.join(this.#folder, 'run.control.sock') };
   }
 
-  /** Opens the master in the background, and returns its process ID. */
-  async openMaster(): Promise<number> {
+  /** Opens the master in the background. */
+  async openMaster(): Promise<void> {
     const { controlSocket } = this.connection;
     const port = String(this.#port);
     const options = ['ControlMaster=auto', 'BatchMode=yes', 'StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null'];
@@ -62,13 +62,16 @@ export class RealSshd {
     ];
     const flags = ['-F', 'none', '-N', '-f', '-p', port, ...files, ...options.flatMap((option) => ['-o', option])];
     execFileSync('ssh', [...flags, `${userInfo().username}@127.0.0.1`]);
-    const answer = this.#control('check');
-    return Number(/pid=(\d+)/.exec(answer)?.[1]);
+  }
+
+  /** Returns the process ID of the master. */
+  async masterPid(): Promise<number> {
+    return Number(/pid=(\d+)/.exec(this.#control('check'))?.[1]);
   }
 
   /** Kills the process of sshd that serves the master's connection, as a machine does that disappears. */
   async dropConnection(): Promise<void> {
-    const master = Number(/pid=(\d+)/.exec(this.#control('check'))?.[1]);
+    const master = await this.masterPid();
     execFileSync('pkill', ['-KILL', '-P', String(this.#server?.pid)]);
     await until(
       () => lookUpProcess(master),
@@ -101,7 +104,8 @@ export class RealSshd {
       'UsePAM no',
       'PermitRootLogin yes',
       'PasswordAuthentication no',
-      'LogLevel VERBOSE',
+      // Not the home folder of this computer's user.
+      `SetEnv HOME=${this.#folder}`,
     ];
     await writeFile(place('sshd_config'), `${lines.join('\n')}\n`);
     this.#server = spawn(SSHD, ['-D', '-e', '-f', place('sshd_config')], { stdio: ['ignore', 'ignore', 'pipe'] });

@@ -1,0 +1,167 @@
+import type { Access, AccessGate } from '../changes/access-gate.ts';
+import type { Deadline } from '../core/deadline.ts';
+import { ToolError } from '../core/errors.ts';
+import type { Report } from '../core/report.ts';
+import { joinWords } from '../core/shell-words.ts';
+import type { RecordedUse } from '../safety/audit/use-journal.ts';
+import { listJobs, readJob, startJob, stopJob } from './background-jobs.ts';
+import type { BackgroundJob, JobCall, JobOutput, JobStop } from './background-jobs.ts';
+import type { RemoteRequest, RemoteRun, RemoteService } from './remote-service.ts';
+import { END_MS, runCommand } from './run-command.ts';
+import type { CommandInput, CommandResult } from './run-command.ts';
+import type { Session } from './sessions.ts';
+
+/** A command for a run. */
+export interface ExecRequest extends RemoteRequest, CommandInput {
+  /** Defaults to what the call may take, which is also the most. */
+  readonly timeoutMs?: number | undefined;
+  readonly isBackground?: boolean | undefined;
+}
+
+/** The job that a command ran in. */
+export interface Where {
+  readonly run: string;
+  readonly replica: number;
+  readonly job: number;
+}
+
+export type ExecAnswer =
+  | { readonly kind: 'needs-consent'; readonly report: Report<Record<string, unknown>> }
+  | { readonly kind: 'ran'; readonly where: Where; readonly result: CommandResult; readonly timeoutMs: number }
+  | { readonly kind: 'started'; readonly where: Where; readonly id: string };
+
+export interface ExecSources {
+  readonly remote: RemoteService;
+  readonly access: AccessGate;
+  readonly deadline: Deadline;
+}
+
+/** Reserved for the answer after ending a command. */
+const ANSWER_MS = 1_500;
+
+/** Runs commands in runs, after the consent to use the run. */
+export class ExecService {
+  readonly #sources: ExecSources;
+
+  constructor(sources: ExecSources) {
+    this.#sources = sources;
+  }
+
+  /** Runs a command, or starts it in the background, or returns the question whether that may be done. */
+  async run(request: ExecRequest): Promise<ExecAnswer> {
+    const { access, remote } = this.#sources;
+    const found = await remote.look(request);
+    const { project, server } = found.place;
+    const use = {
+      what: 'exec' as const,
+      text: textOf(request),
+      ...(request.stdin === undefined ? {} : { input: request.stdin }),
+    };
+    const granted = await access.require({ ...use, run: found.run, runId: found.runId, project, server });
+    if (granted.kind === 'needs-consent') return granted;
+    const session = await remote.connect(found);
+    const recorded = recordOf(found, use.text, granted);
+    return request.isBackground === true
+      ? await this.#startJob(session, request, recorded)
+      : await this.#runCommand(session, { request, recorded, found });
+  }
+
+  async #runCommand(
+    session: Session,
+    { request, recorded, found }: { request: ExecRequest; recorded: RecordedUse; found: RemoteRun },
+  ): Promise<ExecAnswer> {
+    const { access, deadline, remote } = this.#sources;
+    const most = deadline.remainingMs() - END_MS - ANSWER_MS;
+    if (most <= 0) throw tooLate();
+    const timeoutMs = Math.min(request.timeoutMs ?? most, most);
+    const id = access.journal.started(recorded);
+    const run = ({ shell }: Session): Promise<CommandResult> =>
+      runCommand(shell, request, { timeoutMs, signal: deadline.signal });
+    let result = await remote.use(session, () => run(session));
+    let used = session;
+    // Only if nothing was sent: a command never runs twice.
+    if (result.end.kind === 'not-started' && !(await remote.isOpen(session))) {
+      used = await remote.connect({ place: found.place, run: found.run, runId: found.runId });
+      result = await remote.use(used, () => run(used));
+    }
+    const { end, stdout, stderr, durationMs } = result;
+    access.journal.ended(id, recorded, {
+      outcome: end.kind,
+      exitCode: end.kind === 'exited' ? end.exitCode : undefined,
+      bytes: stdout.bytes + stderr.bytes,
+      durationMs: Math.round(durationMs),
+    });
+    return { kind: 'ran', where: whereOf(used), result, timeoutMs };
+  }
+
+  async #startJob(session: Session, request: ExecRequest, recorded: RecordedUse): Promise<ExecAnswer> {
+    const { access, remote } = this.#sources;
+    const line = access.journal.started(recorded);
+    try {
+      const id = await remote.use(session, () => startJob(session.shell, request, this.#call()));
+      access.journal.ended(line, recorded, { outcome: 'in the background', why: id });
+      return { kind: 'started', where: whereOf(session), id };
+    } catch (error) {
+      access.journal.ended(line, recorded, { outcome: 'not started', why: String(error) });
+      throw error;
+    }
+  }
+
+  /** Reads what a background command has printed. @throws ToolError `invalid-name` if there is none with this id */
+  async output(
+    request: RemoteRequest & { id: string; cursor?: string | undefined; maxBytes: number },
+  ): Promise<JobOutput> {
+    const output = await this.#with(request, (session, call) => readJob(session.shell, request, call));
+    if (output === undefined) throw noSuchJob(request);
+    return output;
+  }
+
+  async list(request: RemoteRequest): Promise<readonly BackgroundJob[]> {
+    return this.#with(request, (session, call) => listJobs(session.shell, call));
+  }
+
+  /** Ends a background command of this server. @throws ToolError `invalid-name` if there is none with this id */
+  async stop(request: RemoteRequest & { id: string }): Promise<JobStop> {
+    const stopped = await this.#with(request, (session, call) => stopJob(session.shell, request.id, call));
+    if (stopped === undefined) throw noSuchJob(request);
+    return stopped;
+  }
+
+  /** Ends the consent to use a run. Returns whether there was one. */
+  async revoke(request: Pick<RemoteRequest, 'run' | 'project'>): Promise<boolean> {
+    return (await this.#sources.access.revoke(request)) > 0;
+  }
+
+  async #with<T>(request: RemoteRequest, work: (session: Session, call: JobCall) => Promise<T>): Promise<T> {
+    const { remote } = this.#sources;
+    const session = await remote.connect(await remote.look(request));
+    return remote.use(session, () => work(session, this.#call()));
+  }
+
+  #call(): JobCall {
+    const { deadline } = this.#sources;
+    return { timeoutMs: deadline.remainingMs() - ANSWER_MS, signal: deadline.signal };
+  }
+}
+
+/** The folder decides what a command does, so it is a part of what is approved, compared with the policy, and recorded. */
+const textOf = ({ command, cwd = '' }: CommandInput): string =>
+  cwd === '' ? command : `${joinWords(['cd', cwd])} && ${command}`;
+
+const recordOf = (
+  { place: { run, project, server } }: RemoteRun,
+  text: string,
+  { grant }: Extract<Access, { kind: 'granted' }>,
+): RecordedUse => ({ tool: 'exec', operation: 'exec', run, project, server, text, level: grant.level });
+
+const whereOf = ({ place: { run }, replica, job }: Session): Where => ({ run, replica, job });
+
+const tooLate = (): ToolError =>
+  new ToolError(
+    'timed-out',
+    'Connecting took all of the time of this call. Nothing was run.',
+    'Call it again: the connection is kept.',
+  );
+
+const noSuchJob = ({ run, id }: { run: string; id: string }): ToolError =>
+  new ToolError('invalid-name', `Run ${run} has no background command ${id}.`, 'List them with action "list".');
