@@ -192,6 +192,27 @@ test('a full file is renamed, and only a number of them is kept', () => {
   for (const name of names) expect(statSync(path.join(folder, name)).size).toBeLessThan(2_500);
 });
 
+test('after the clock was set back, a full file still sorts after the earlier ones', () => {
+  const folder = newFolder();
+  let second = 0;
+  const log = open(folder, { maxBytes: 1, now: () => new Date(Date.UTC(2026, 0, 1, 0, 0, second)) });
+  for (const at of [10, 20, 30, 5, 6]) {
+    second = at;
+    log.write(entry({ id: `at-${at}` }));
+  }
+  const ids = readdirSync(folder)
+    .filter((name) => name !== 'audit.jsonl')
+    .sort()
+    .map((name): unknown => JSON.parse(readFileSync(path.join(folder, name), 'utf8')).id);
+  expect(ids).toEqual(['at-10', 'at-20', 'at-30', 'at-5', 'at-6']);
+});
+
+test('a value with line breaks is masked to its end', () => {
+  const folder = newFolder();
+  open(folder).write(entry({ argv: ['--token=a\nb\nc', 'x'] }));
+  expect(linesOf(folder)[0]?.['argv']).toEqual(['--token=[masked]', 'x']);
+});
+
 test('the rotation does not touch other files in the folder', () => {
   const folder = newFolder();
   mkdirSync(folder, { recursive: true });

@@ -1,9 +1,10 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { withLock } from '../../../../src/core/exclusive-lock.mjs';
 import { auditEntry, createAuditLog } from '../../../../src/safety/audit/audit-log.ts';
 import type { AuditEntry } from '../../../../src/safety/audit/audit-log.ts';
-import { UnfinishedChanges } from '../../../../src/safety/audit/unfinished-changes.ts';
+import { describeUnfinished, UnfinishedChanges } from '../../../../src/safety/audit/unfinished-changes.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
 import { emptyFolder } from '../../../support/temporary-folders.ts';
 
@@ -95,6 +96,21 @@ test('a file that was full in between is read, too', async () => {
   expect(await idsOf(server())).toEqual(['id1']);
 });
 
+test('of the full files, only the newest is read: older ones are history', async () => {
+  const { write, server, end, pass } = setUp({ maxBytes: 1 });
+  write('approved', { id: 'older' });
+  pass(1);
+  write('approved', { id: 'newer' });
+  end();
+  expect(await idsOf(server())).toEqual(['newer']);
+});
+
+test('a change of a resource without a name is described as such', () => {
+  const resource = { kind: 'fleet' };
+  const entry = { ...auditEntry('id1', pendingChange(), { event: 'approved' }), resource };
+  expect(describeUnfinished({ entry, approvedAt: new Date(NOW) })).toMatch(/^create fleet without a name in project/);
+});
+
 test.each(['{"event":"approved"', '{"event":"approved","id":7}', '\0\0\0"event":"done"', 'null', ''])(
   'a line that was damaged hides no other: %s',
   async (line) => {
@@ -108,6 +124,7 @@ test.each(['{"event":"approved"', '{"event":"approved","id":7}', '\0\0\0"event":
 
 test('no log is nothing to report', async () => {
   const unfinished = setUp().server();
+  expect(await unfinished.find()).toEqual([]);
   await unfinished.close(async () => 'It is running.');
   expect(unfinished.takeNotes()).toEqual([]);
 });
@@ -147,6 +164,18 @@ test('of several servers, one reports it', async () => {
   expect(servers.flatMap((each) => each.takeNotes())).toHaveLength(1);
   expect(lookUps).toBe(1);
   expect(lines()).toHaveLength(2);
+});
+
+test('while another server holds the lock, that one reports it', async () => {
+  const { folder, write, server, end } = setUp();
+  write('approved');
+  end();
+  const late = server();
+  await withLock(path.join(folder, 'unfinished.lock'), { deadlineMs: 0 }, () =>
+    late.close(async () => 'It is running.'),
+  );
+  expect(late.takeNotes()).toEqual([]);
+  expect(await idsOf(server())).toEqual(['id1']);
 });
 
 test('what can be neither looked up nor written is left for the next server', async () => {
