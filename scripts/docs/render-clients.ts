@@ -4,6 +4,7 @@ import { CLIENTS, placeOf } from '../../src/setup/clients.ts';
 import type { Places } from '../../src/setup/client-places.ts';
 import type { SetupClient } from '../../src/setup/clients.ts';
 import { EDITORS } from '../../src/setup/setup-command.ts';
+import { NOT_TRIED } from '../hosts/check-terminal.ts';
 import { HOSTS } from '../hosts/hosts.ts';
 import type { HostResults } from '../hosts/results.ts';
 import { IS_PUBLISHED } from './project.ts';
@@ -153,11 +154,12 @@ export function renderEntries(project: Project): string {
 /** Renders each host with what its person sees at a change, and with the results of `npm run hosts`, if there are any. */
 export function renderHosts(results: HostResults): string {
   const rows = HOSTS.map(({ id, title, version, asks, limits = {} }) => {
-    const { tools, unattended, failed = [] } = results[id] ?? {};
+    const { tools, unattended, terminal, failed = [] } = results[id] ?? {};
     const notes = [...Object.values(limits), ...failed.map((check) => `doesn't hold: ${check}`)];
     const cells = [
       tools === 0 ? 'by search' : String(tools ?? ''),
       unattended === undefined ? '' : `\`${unattended}\``,
+      terminal === undefined || terminal === NOT_TRIED ? '' : `\`${terminal}\``,
     ];
     return [title, results[id]?.version ?? version, ...cells, asks, notes.join('; ')];
   });
@@ -167,6 +169,7 @@ export function renderHosts(results: HostResults): string {
       'Version',
       'Tools for the model',
       'A change without a person',
+      'Approved in its terminal',
       'At a change in its terminal, its person sees',
       'Notes',
     ],

@@ -1,27 +1,15 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import path from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { stringify } from 'yaml';
-import { createHome } from '../../sandbox/create-home.ts';
-import { createRestClient } from '../../sandbox/rest-client.ts';
 import { processesIn } from '../../test/support/processes.ts';
+import { checkTerminal } from './check-terminal.ts';
 import { READABLE } from './hosts.ts';
 import type { Host } from './hosts.ts';
 import { signalGroup, startHost } from './play-host.ts';
 import type { RunningHost } from './play-host.ts';
+import { consentsIn, createTurns, isEnding, leftIn, within } from './prepare-turn.ts';
+import type { Surroundings } from './prepare-turn.ts';
 import { createScript, isDone, LOG_LINES, logLine, nextOfRound, tokenIn } from './round.ts';
 import type { Played, PlayedCall } from './round.ts';
-
-/** The sandbox that the hosts' servers use, and what they are started with. */
-export interface Surroundings {
-  readonly url: string;
-  readonly token: string;
-  readonly cli: string;
-  /** The built server. */
-  readonly server: string;
-  /** An empty folder. */
-  readonly folder: string;
-}
 
 /** The findings by check: undefined if it holds, otherwise the problem. */
 export type Findings = Readonly<Record<string, string | undefined>>;
@@ -32,26 +20,30 @@ export interface HostReport {
   readonly tools: number;
   /** The level of consent to a change without a setting for unattended use, or the code of the refusal. */
   readonly unattended: string;
+  /** The level of consent to a change that a person approved in its terminal; `not tried` without one. */
+  readonly terminal: string;
 }
 
-/** The time limits of a host's turn, and of its server's end after it. Limits against hangs. */
+/** The time limit of a host's turn. A limit against hangs. */
 const TURN_MS = 120_000;
-const END_MS = 10_000;
 
 /** Drives a host through the life of a run, a change that nobody approves, Ctrl-C and a kill. */
 export async function checkHost(host: Host, program: string, around: Surroundings): Promise<HostReport> {
   const check = createChecker(host, program, around);
   const round = await check.play('round', { DSTACK_MCP_CONFIRM: 'token' });
   const unattended = await check.play('asked', {});
+  const terminal = await checkTerminal(host, program, around);
   return {
     findings: {
       ...judgeRound(round),
       ...judgeUnattended(unattended),
+      ...terminal.findings,
       'nothing is left after Ctrl-C': await check.interrupt('ctrl-c', pressCtrlC),
       'nothing is left after kill -9': await check.interrupt('kill', killParent),
     },
     tools: round.played.tools.size,
     unattended: decisionIn(textOf(unattended.played.calls, 'apply')),
+    terminal: terminal.approved,
   };
 }
 
@@ -66,37 +58,16 @@ interface Round {
 }
 
 function createChecker(host: Host, program: string, around: Surroundings) {
-  const request = createRestClient(around.url, around.token);
-
-  const prepare = async (label: string, settings: Readonly<Record<string, string>>) => {
-    const folder = path.join(around.folder, `${host.id}-${label}`);
-    const run = `${host.id}-${label}-${process.pid.toString(36)}`;
-    const { url, token, cli } = around;
-    const home = path.join(folder, 'dstack');
-    const made = await createHome({ home, url, token, project: 'main', binFolder: path.dirname(cli) });
-    await mkdir(path.join(folder, 'home'), { recursive: true });
-    await writeFile(path.join(made.workspace, `${run}.dstack.yml`), stringify(configurationOf(run)));
-    const stateDir = path.join(home, 'state');
-    const serverEnv = {
-      ...made.env,
-      DSTACK_MCP_CLI: cli,
-      DSTACK_MCP_WORKSPACE: made.workspace,
-      DSTACK_MCP_STATE_DIR: stateDir,
-      DSTACK_MCP_DIALOG: 'off',
-      ...settings,
-    };
-    const played: Played = { tools: new Set(), calls: [] };
-    return { options: { program, folder, server: around.server, serverEnv }, played, run, home, stateDir };
-  };
+  const turns = createTurns(host, program, around);
 
   return {
     async play(label: string, settings: Readonly<Record<string, string>>): Promise<Round> {
-      const { options, played, run, home, stateDir } = await prepare(label, settings);
+      const { options, played, run, home, stateDir } = await turns.prepare(label, settings);
       const running = await startHost(host, { ...options, script: createScript(nextOfRound(run), { played }) });
       try {
         await Promise.race([running.ended, delay(TURN_MS, undefined, { ref: false })]);
-        const status = await statusOf(run);
-        if (status !== undefined && !isEnding(status)) await stopRun(run);
+        const status = await turns.statusOf(run);
+        if (status !== undefined && !isEnding(status)) await turns.stopRun(run);
         const left = await leftIn(home);
         return { played, printed: running.printed(), status, consents: await consentsIn(stateDir), left };
       } finally {
@@ -106,7 +77,7 @@ function createChecker(host: Host, program: string, around: Surroundings) {
 
     /** Starts a turn whose model never answers after the first result, ends the host, and returns what is left of the server. */
     async interrupt(label: string, end: (running: RunningHost, home: string) => Promise<void> | void) {
-      const { options, played, home } = await prepare(label, {});
+      const { options, played, home } = await turns.prepare(label, {});
       const next = () => ({ tool: 'ps', args: {} });
       const running = await startHost(host, { ...options, script: createScript(next, { played, hangsAfter: 'ps' }) });
       try {
@@ -120,28 +91,7 @@ function createChecker(host: Host, program: string, around: Surroundings) {
       }
     },
   };
-
-  async function statusOf(run: string): Promise<string | undefined> {
-    const found = await request('/api/project/main/runs/get', { run_name: run }).catch(() => undefined);
-    return typeof found === 'object' && found !== null && 'status' in found ? String(found.status) : undefined;
-  }
-
-  async function stopRun(run: string): Promise<void> {
-    await request('/api/project/main/runs/stop', { runs_names: [run], abort: false });
-  }
 }
-
-const configurationOf = (name: string): object => ({
-  type: 'task',
-  name,
-  commands: [
-    `for n in ${Array.from({ length: LOG_LINES }, (_, index) => index + 1).join(' ')}; do echo "${logLine('$n')}"; done`,
-    'sleep 600',
-  ],
-  resources: { cpu: '1..', memory: '1GB..', disk: '1GB..' },
-});
-
-const isEnding = (status: string): boolean => ['terminating', 'terminated', 'failed', 'done'].includes(status);
 
 /** The first press may only pause the agent, so presses again until the host ends, as a person would. */
 async function pressCtrlC({ process: host, ended }: RunningHost): Promise<void> {
@@ -157,32 +107,6 @@ async function killParent(_running: RunningHost, home: string): Promise<void> {
   if (server === undefined) throw new Error('the server is not running');
   const status = await readFile(`/proc/${server.pid}/status`, 'utf8');
   process.kill(Number(/^PPid:\s+(\d+)$/m.exec(status)?.[1]), 'SIGKILL');
-}
-
-/** Returns the processes of a server, and of what it started, that don't end. */
-async function leftIn(home: string): Promise<string[]> {
-  await within(END_MS, async () => (await processesIn(home)).length === 0);
-  return (await processesIn(home)).map(({ pid, command }) => `${pid} ${command}`);
-}
-
-/** Returns whether something becomes true in time. */
-async function within(limitMs: number, isTrue: () => Promise<boolean>): Promise<boolean> {
-  const end = Date.now() + limitMs;
-  while (!(await isTrue())) {
-    if (Date.now() > end) return false;
-    await delay(100);
-  }
-  return true;
-}
-
-async function consentsIn(stateDir: string): Promise<string[]> {
-  const text = await readFile(path.join(stateDir, 'audit', 'audit.jsonl'), 'utf8').catch(() => '');
-  const lines = text.split('\n').filter(Boolean);
-  return lines.flatMap((line) => {
-    const entry: unknown = JSON.parse(line);
-    const why: unknown = typeof entry === 'object' && entry !== null ? Reflect.get(entry, 'why') : undefined;
-    return typeof why === 'string' ? [why] : [];
-  });
 }
 
 const textOf = (calls: readonly PlayedCall[], tool: string): string =>

@@ -29,12 +29,15 @@ export interface Host {
   readonly args: (prompt: string, start: HostStart) => readonly string[];
   /** Checks that can't hold because of the host, with the reason. */
   readonly limits?: Readonly<Record<string, string>>;
-  /** The question that its person sees at a change in its terminal, as tried by hand. */
+  /** The question that its person sees at a change in its terminal. */
   readonly asks: string;
 }
 
 /** The check that some hosts can't pass. */
 export const READABLE = 'the plan is readable, with line breaks';
+
+/** The user's request. */
+export const PROMPT = 'Start the run for me, show its log, and stop it.';
 
 const ONE_LINE: Host['limits'] = { [READABLE]: 'its model reads a result as one line of JSON' };
 
@@ -59,6 +62,14 @@ export const HOSTS: readonly Host[] = [
     version: '2.1.197',
     packages: ['@anthropic-ai/claude-code@2.1.197'],
     program: `node_modules/@anthropic-ai/claude-code-${PLATFORM}/claude`,
+    // Its first steps in a terminal would ask for a login.
+    files: ({ cwd }) => ({
+      '.claude.json': json({
+        hasCompletedOnboarding: true,
+        customApiKeyResponses: { approved: ['none'], rejected: [] },
+        projects: { [cwd]: { hasTrustDialogAccepted: true } },
+      }),
+    }),
     env: ({ model }) => ({
       ANTHROPIC_BASE_URL: model,
       ANTHROPIC_API_KEY: 'none',
@@ -85,7 +96,7 @@ export const HOSTS: readonly Host[] = [
     version: '0.171.0',
     packages: ['@openai/codex@0.171.0'],
     program: bin('codex'),
-    files: ({ model }) => ({
+    files: ({ model, cwd }) => ({
       '.codex/config.toml': [
         'model = "gpt-5.1"',
         'model_provider = "fake"',
@@ -99,6 +110,9 @@ export const HOSTS: readonly Host[] = [
         '',
         '[analytics]',
         'enabled = false',
+        '',
+        `[projects."${cwd}"]`,
+        'trust_level = "trusted"',
         '',
       ].join('\n'),
     }),

@@ -7,6 +7,7 @@ import { execa } from 'execa';
 import { CLIENTS } from '../../src/setup/clients.ts';
 import { runSetup } from '../../src/setup/setup-command.ts';
 import { processesIn } from '../../test/support/processes.ts';
+import { PROMPT } from './hosts.ts';
 import type { Host, HostStart } from './hosts.ts';
 import { startFakeModel } from './model/fake-model.ts';
 import type { FakeModel, Script } from './model/fake-model.ts';
@@ -32,8 +33,6 @@ export interface RunningHost {
   readonly ended: Promise<void>;
   stop(): Promise<void>;
 }
-
-const PROMPT = 'Start the run for me, show its log, and stop it.';
 
 /** Configures a host with `setup` in a separate home folder, and starts one turn without a terminal. */
 export async function startHost(host: Host, options: PlayOptions): Promise<RunningHost> {
@@ -85,7 +84,7 @@ export function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void
   if (pid !== undefined) process.kill(-pid, signal);
 }
 
-async function configure(host: Host, start: HostStart, { server, serverEnv }: PlayOptions): Promise<void> {
+export async function configure(host: Host, start: HostStart, { server, serverEnv }: PlayOptions): Promise<void> {
   await mkdir(start.cwd, { recursive: true });
   for (const [name, text] of Object.entries(host.files?.(start) ?? {})) {
     const file = path.resolve(start.home, name);
@@ -106,7 +105,7 @@ async function configure(host: Host, start: HostStart, { server, serverEnv }: Pl
 }
 
 /** Nothing of the caller's environment but the search path. A proxy that isn't there refuses everything but this computer. */
-function environmentOf(host: Host, start: HostStart): Record<string, string> {
+export function environmentOf(host: Host, start: HostStart): Record<string, string> {
   const nowhere = 'http://127.0.0.1:9';
   return {
     PATH: [path.dirname(process.execPath), process.env['PATH'] ?? ''].join(path.delimiter),

@@ -13,6 +13,8 @@ const result = z.strictObject({
   /** Number of tools that the model is given; 0 if it has to search for them. */
   tools: z.number(),
   unattended: z.string(),
+  /** The level of consent in its terminal. */
+  terminal: z.string().optional(),
   /** Checks that don't hold. */
   failed: z.array(z.string()),
 });
@@ -34,7 +36,10 @@ export function problemsOf({ findings }: HostReport, limits: Host['limits'] = {}
 /** Returns the text of the results with those of one host replaced, in the order of the hosts. */
 export function mergeResults(results: HostResults, { id, version, limits }: Host, report: HostReport): string {
   const failed = problemsOf(report, limits).map(([what]) => what);
-  const all = { ...results, [id]: { version, tools: report.tools, unattended: report.unattended, failed } };
+  const all = {
+    ...results,
+    [id]: { version, tools: report.tools, unattended: report.unattended, terminal: report.terminal, failed },
+  };
   const ordered = HOSTS.flatMap((host) => (all[host.id] === undefined ? [] : [[host.id, all[host.id]] as const]));
   return `${JSON.stringify(Object.fromEntries(ordered), undefined, 2)}\n`;
 }

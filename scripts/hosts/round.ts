@@ -25,6 +25,10 @@ export interface Wanted {
 export const LOG_LINES = 100;
 const MAX_LOG_CALLS = 15;
 
+const LAST_WORDS = 'The round is finished.';
+/** The end of a round in what a host prints. */
+export const FINISHED = new RegExp(LAST_WORDS);
+
 /** Returns what is printed as line n of the job. */
 export const logLine = (n: number | string): string => `line ${n} of ${LOG_LINES}: the quick brown fox`;
 
@@ -85,7 +89,7 @@ export function createScript(
     if (made.length >= played.calls.length) played.calls = made;
     if (hangsAfter !== undefined && made.at(-1)?.tool === hangsAfter) return undefined;
     const wanted = next(made);
-    if (wanted === undefined) return { kind: 'say', text: 'The round is finished.' };
+    if (wanted === undefined) return { kind: 'say', text: LAST_WORDS };
     return makeCall(request, wanted, calls);
   };
 }
