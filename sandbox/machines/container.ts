@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
 import type { ServerChannel } from 'ssh2';
 import { createHelloApp, createServiceApp } from './apps.ts';
 import { ContainerInside } from './container-inside.ts';
@@ -93,7 +94,10 @@ export class Container {
   /** Returns the listener on a port of the container. */
   routeInside(port: number): Acceptor | undefined {
     if (port === RUNNER_PORT) return (channel) => this.acceptRunner(channel);
-    const app = this.#job.runningSinceMs === undefined ? undefined : this.#findApp(port);
+    const { runningSinceMs } = this.#job;
+    const { loadMs = 0 } = this.#options.scenario;
+    if (runningSinceMs === undefined || Date.now() - runningSinceMs < loadMs) return undefined;
+    const app = this.#findApp(port);
     if (!app) return undefined;
     return (channel) => {
       this.#adopt(channel);
@@ -143,7 +147,9 @@ export class Container {
     const runSpec = this.#job.submission?.run.run_spec;
     if (!runSpec) return undefined;
     const { run_name: runName, configuration } = runSpec;
-    if (configuration.port?.container_port === port) return createServiceApp(runName, configuration.model?.name);
+    if (configuration.port?.container_port === port) {
+      return createServiceApp(runName, configuration.model?.name, this.#options.scenario.model);
+    }
     return configuration.ports.some((mapping) => mapping.container_port === port) ? createHelloApp(runName) : undefined;
   }
 }
@@ -151,15 +157,22 @@ export class Container {
 function createAppServer(app: App): Server {
   return createServer((request, response) => {
     answerAsApp(app, request, response).catch((error: unknown) => {
-      if (!response.headersSent) response.writeHead(500);
-      response.end(`${String(error)}\n`);
+      if (!response.headersSent) response.writeHead(500).end(`${String(error)}\n`);
+      // A client that has left a stream.
+      else response.destroy();
     });
   });
 }
 
 async function answerAsApp(app: App, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const body = await readBody(request);
-  const reply = app({ method: request.method ?? 'GET', path: request.url ?? '/', body });
-  response.writeHead(reply.status ?? 200, { 'content-length': Buffer.byteLength(reply.body), ...reply.headers });
-  response.end(reply.body);
+  const reply = await app({ method: request.method ?? 'GET', path: request.url ?? '/', body });
+  const { status = 200, headers } = reply;
+  if (typeof reply.body === 'string') {
+    response.writeHead(status, { 'content-length': Buffer.byteLength(reply.body), ...headers });
+    response.end(reply.body);
+  } else {
+    response.writeHead(status, headers);
+    await pipeline(reply.body, response);
+  }
 }

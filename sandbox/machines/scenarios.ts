@@ -10,11 +10,24 @@ export interface AppReply {
   /** Defaults to 200. */
   status?: number;
   headers?: Record<string, string>;
-  body: string;
+  /** A stream is sent part by part, until it ends or the client is gone. */
+  body: string | AsyncIterable<string>;
 }
 
 /** A simulated application, which answers requests from memory. */
-export type App = (request: AppRequest) => AppReply;
+export type App = (request: AppRequest) => AppReply | Promise<AppReply>;
+
+/** The behavior of a service's model. */
+export interface ModelBehavior {
+  /** Defaults to 40. */
+  readonly firstTokenMs?: number;
+  /** The time for each token after the first. Defaults to 8. */
+  readonly tokenMs?: number;
+  /** Answers every question with this HTTP status. */
+  readonly failsWith?: number;
+  /** Never ends a streamed answer. */
+  readonly isEndless?: boolean;
+}
 
 /**
  * The behavior of a run's jobs on a simulated host. Defaults follow from the run's configuration. The startup times are read on every
@@ -30,6 +43,9 @@ export interface Scenario {
   readonly untilStopped?: boolean;
   readonly stopMs?: number;
   readonly apps?: Readonly<Record<number, App>>;
+  /** The time for which a running job refuses connections to its ports, as while a model loads. Defaults to 0. */
+  readonly loadMs?: number;
+  readonly model?: ModelBehavior;
   readonly gpuUtilization?: number;
   readonly memoryBytes?: number;
   /** The limit of all files of a container. Defaults to 1 GiB. */

@@ -168,6 +168,26 @@ describe('a simulated host', () => {
     });
   });
 
+  test('a model refuses connections while it loads, then streams an answer without an end', async () => {
+    const scenario = { loadMs: Infinity, model: { isEndless: true, firstTokenMs: 0, tokenMs: 0 } };
+    scenarios.set('run', scenario);
+    await startJob({ type: 'service', port: { container_port: 8000 }, model: { name: 'm' }, commands: ['serve'] });
+    const container = await connectSsh({ sock: await forward(client, CONTAINER_SSH) }, hostKey);
+    await expect(forward(container, 8000)).rejects.toThrow(/channel open failure/i);
+    scenario.loadMs = 0;
+    const channel = await forward(container, 8000);
+    const question = JSON.stringify({ model: 'm', stream: true, messages: [{ role: 'user', content: 'hi' }] });
+    const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: m\r\nContent-Length: ${question.length}\r\n\r\n`;
+    channel.write(head + question);
+    let received = '';
+    for await (const part of channel) {
+      received += String(part);
+      if (received.length > 20_000) break;
+    }
+    expect(received).toContain('HTTP/1.1 200 OK');
+    container.end();
+  });
+
   test('answers commands over a nested SSH connection at any packet count of the outer one', async () => {
     await startJob({ type: 'dev-environment', commands: [] });
     for (let round = 0; round < 3; round += 1) {
