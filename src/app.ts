@@ -37,7 +37,9 @@ import { fenceUntrusted } from './render/untrusted.ts';
 import { createWorkspace } from './safety/files/workspace.ts';
 import type { ChangeSources, Planned } from './changes/change-service.ts';
 import { SlowPlans } from './changes/slow-plans.ts';
+import type { Copied } from './remote/copy.ts';
 import { RemoteSessions } from './remote/sessions.ts';
+import { Transfers } from './remote/transfers.ts';
 import type { CreatedFiles } from './configuration/write-configuration.ts';
 import type { Workspace } from './safety/files/workspace.ts';
 import { projectFolder } from './settings/settings.ts';
@@ -71,6 +73,8 @@ export interface App {
   readonly attachments: Attachments;
   /** The open connections to runs. */
   readonly sessions: RemoteSessions;
+  /** The copies that take longer than their call. */
+  readonly transfers: Transfers<Copied>;
   readonly calls: Calls;
   /** Counts the calls so far by tool and outcome. */
   counts(): Counts;
@@ -142,6 +146,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
     env: attachEnv,
     log,
   });
+  const transfers = new Transfers<Copied>();
   const sessions = new RemoteSessions({
     attachments,
     ssh: { env: attachEnv, dstackSshDir: dstackSshDirOf(attachEnv) },
@@ -178,6 +183,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
     dialog,
     attachments,
     sessions,
+    transfers,
     defaultProject: settings.project,
     readConfig,
     workspace,
@@ -203,7 +209,11 @@ export function createApp({ settings, env, log }: AppOptions): App {
       cli.warmUp().catch((error: unknown) => log.debug({ err: error }, 'no warm process'));
     },
     async close() {
-      const ended = sessions.close().catch((error: unknown) => log.warn({ error }, 'Could not end the connections.'));
+      // Before the connections that they use.
+      const ended = transfers
+        .close()
+        .then(() => sessions.close())
+        .catch((error: unknown) => log.warn({ error }, 'Could not end the connections.'));
       attachments.close();
       // An interrupted change gets its audit line, too. What takes longer is left: clients kill a server that doesn't end, and the next
       // server closes the lines of this one.

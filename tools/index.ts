@@ -2,6 +2,7 @@ import type { AnyTool } from '../src/tool/tool.ts';
 import { apply } from './apply.ts';
 import { attach } from './attach.ts';
 import { config } from './config.ts';
+import { copy } from './copy.ts';
 import { decide } from './decide.ts';
 import { deleteTool } from './delete.ts';
 import { doctor } from './doctor.ts';
@@ -24,6 +25,7 @@ export const tools: readonly AnyTool[] = [
   apply,
   ps,
   attach,
+  copy,
   logs,
   stop,
   fleet,

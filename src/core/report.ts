@@ -40,6 +40,13 @@ export interface Printed {
 /** For output that was asked for as a whole. */
 export const WHOLE_CHARS = 40_000;
 
+/** A picture for a model, as MCP's image content. */
+export interface Picture {
+  readonly mimeType: 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp';
+  /** In base64. */
+  readonly data: string;
+}
+
 /** The result of a call, from which both its text and its structured content are rendered. */
 export interface Report<Facts> {
   readonly outcome: Outcome;
@@ -51,6 +58,8 @@ export interface Report<Facts> {
   readonly facts: Partial<Facts>;
   /** The next step; names the tool to call. */
   readonly next?: string;
+  /** Shown after the text. */
+  readonly pictures?: readonly Picture[];
   /** Only for clients that show a card; the model doesn't see it. */
   readonly card?: ChangeCard;
 }

@@ -91,7 +91,10 @@ function registerTool(name: string, tool: AnyTool, services: ToolServices): void
         result = await callWith(await askForAnswer(result, context));
       }
       return {
-        content: [{ type: 'text', text: result.text }],
+        content: [
+          { type: 'text', text: result.text },
+          ...result.pictures.map((picture) => ({ type: 'image' as const, ...picture })),
+        ],
         isError: result.isError,
         ...(structured ? { structuredContent: result.structured } : {}),
         // Hosts give their cards `_meta`, and their models the text alone.

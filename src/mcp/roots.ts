@@ -14,7 +14,8 @@ const MAX_ROOTS = 20;
 const listed = z.object({ roots: z.array(z.object({ uri: z.string() })) });
 
 /** Whether a tool takes paths of files, so that it needs the client's current roots. */
-export const takesFiles = ({ input }: AnyTool): boolean => Object.hasOwn(input.shape, 'file');
+export const takesFiles = ({ input }: AnyTool): boolean =>
+  ['file', 'local'].some((name) => Object.hasOwn(input.shape, name));
 
 /** Returns the result that has a client of protocol 2026-07-28 repeat the call with its roots. */
 export const requestRoots = (): InputRequiredResult =>

@@ -24,9 +24,10 @@ export const STAGE_PREFIX = '.dstack-mcp-copy-';
 
 /**
  * Prints what is at the path `$1` (file, folder, other, missing), where it is without links, and the facts of it, or of the folder that
- * it would be made in.
+ * it would be made in. Then, for a folder: with `all` as `$2` what is in it, but of a folder that begins with a dot only its name; with
+ * `named` what exists of the names on standard input.
  */
-export const LOCATE = `${START}need stat
+export const LOOK = `${START}need stat; need find; need tr; need xargs
 path=$1
 case $path in '~') path=$HOME ;; '~/'*) path=$HOME/\${path#??} ;; /*) ;; *) path=$PWD/$path ;; esac
 rest=
@@ -46,33 +47,35 @@ if [ "$kind" = file ]; then
   need readlink
   path=$(readlink -f -- "$path") || fail ${SCRIPT_EXIT.cannotOpen} "$path can't be resolved"
 elif [ "$kind" != other ]; then
-  path=$(cd -P -- "$path" && pwd -P) || exit ${SCRIPT_EXIT.cannotOpen}
+  cd -P -- "$path" && path=$(pwd -P) || exit ${SCRIPT_EXIT.cannotOpen}
 fi
 printf '%s\\n%s\\n' "$kind" "\${path%/}$rest"
-${STAT} "$path"
+${STAT} "$path" || exit ${SCRIPT_EXIT.cannotOpen}
+[ "$kind" = folder ] || exit 0
+if [ "$2" = all ]; then
+  find . -mindepth 1 -name '.*' -prune -exec ${STAT} {} + -o -mindepth 1 -exec ${STAT} {} +
+else
+  tr '\\n' '\\0' | xargs -0 ${STAT} 2>/dev/null
+  exit 0
+fi
 `;
 
-/** Lists everything in the folder `$1`. Lists what begins with a dot, too, but nothing in it. */
-export const LIST = `${START}need find; need stat
-cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
-find . -mindepth 1 -name '.*' -prune -exec ${STAT} {} + -o -mindepth 1 -exec ${STAT} {} +
-`;
+/** The answer of `SUM` in an image without a program for it. */
+export const NO_SUMS = 'no sha256';
 
-/** Lists those of the names on standard input that exist in the folder `$1`. */
-export const LIST_NAMED = `${START}need tr; need xargs; need stat
-cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
-tr '\\n' '\\0' | xargs -0 ${STAT} 2>/dev/null
-exit 0
+// Prints the SHA-256 of each of the names on standard input, in their order. openssl is several times faster; coreutils rarely use it.
+const SUMS = `sums=
+if openssl dgst -sha256 -r /dev/null >/dev/null 2>&1; then sums='openssl dgst -sha256 -r'
+elif command -v sha256sum >/dev/null 2>&1; then sums=sha256sum
+fi
+sum() { tr '\\n' '\\0' | xargs -0 $sums | sed 's/^\\([0-9a-f]*\\) \\*/\\1  /'; }
 `;
-
-/** The answer of `SUM` in an image without sha256sum. */
-export const NO_SUMS = 'no sha256sum';
 
 /** Prints the SHA-256 of each of the names on standard input that can be read in the folder `$1`. */
-export const SUM = `${START}need tr; need xargs
-command -v sha256sum >/dev/null 2>&1 || { printf '%s\\n' '${NO_SUMS}'; exit 0; }
+export const SUM = `${START}need tr; need xargs; need sed
+${SUMS}[ -n "$sums" ] || { printf '%s\\n' '${NO_SUMS}'; exit 0; }
 cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
-tr '\\n' '\\0' | xargs -0 sha256sum
+sum
 exit 0
 `;
 
@@ -89,7 +92,7 @@ tr '\\n' '\\0' | xargs -0 tar -c $whole -f - || exit ${SCRIPT_EXIT.tarFailed}
  * `-f` over existing ones, with `-n` not. `$3` is the name of the staging folder, `$4` the number of files.
  * In a subshell, because of its trap.
  */
-export const PUSH = `${START}need tar; need find; need mv; need tr; need xargs
+export const PUSH = `${START}need tar; need find; need mv; need tr; need xargs; need sed
 (
 umask 022
 target=$1
@@ -107,15 +110,13 @@ mkdir -m 700 -- "$stage" && cd -- "$stage" || exit ${SCRIPT_EXIT.cannotOpen}
 tar -x -o -f - || exit ${SCRIPT_EXIT.tarFailed}
 [ -f sums ] && [ -d files ] || fail ${SCRIPT_EXIT.incomplete} 'the archive ended early'
 cd files || exit ${SCRIPT_EXIT.incomplete}
-if [ -s ../sums ] && command -v sha256sum >/dev/null 2>&1; then
-  sha256sum -c ../sums >../checked 2>&1 || { grep -v ': OK$' ../checked | head -n 3 >&2; exit ${SCRIPT_EXIT.different}; }
-  how=sha256
-else
-  how=count
+${SUMS}if [ -n "$sums" ] && [ -s ../sums ]; then
+  sed 's/^[0-9a-f]*  //' ../sums | sum >../checked
+  [ "$(cat ../checked)" = "$(cat ../sums)" ] || exit ${SCRIPT_EXIT.different}
 fi
 [ "$(find . -type f | wc -l)" -eq "$4" ] || fail ${SCRIPT_EXIT.incomplete} 'files are missing'
 # Whoever canceled has closed the connection: this is where the program ends then, and nothing has its final name.
-printf '%s\\n' "$how" || exit 129
+printf '%s\\n' "\${sums:+sha256}" || exit 129
 find . -type d >../folders
 mkdir -p -- "$target" || exit ${SCRIPT_EXIT.notPlaced}
 tr '\\n' '\\0' <../folders | (cd -- "$target" && xargs -0 mkdir -p --) || exit ${SCRIPT_EXIT.notPlaced}

@@ -117,7 +117,7 @@ export function foldersOf(entries: readonly Pick<TreeEntry, 'name' | 'kind'>[]):
 export function findActedOn(name: string): string | undefined {
   const parts = name.split('/');
   const last = parts.at(-1) ?? '';
-  if (parts.some((part) => part.startsWith('.'))) return 'its name begins with a dot';
+  if (parts.some((part) => part.startsWith('.') && part !== '..')) return 'its name begins with a dot';
   // Windows' short names, such as GIT~1, are other names of such files.
   if (parts.some((part) => /^[^.]*~\d/.test(part))) return "it may be another file's short name";
   if (/\.dstack\.ya?ml$/i.test(last)) return 'it is a dstack configuration, which write_config writes';

@@ -1,6 +1,5 @@
 import type { CopyLimits, LeftOut } from './copy-tree.ts';
 import type { InRun } from './list-run.ts';
-import type { Walk } from './local-tree.ts';
 
 /** A copy in one direction, with its local path checked. */
 export interface CopyRequest {
@@ -25,6 +24,8 @@ export interface Copied {
   /** Files that were the same. */
   readonly same: number;
   readonly leftOut: readonly LeftOut[];
+  /** Local paths of the first small pictures among downloaded files, by their names. */
+  readonly pictures: readonly string[];
   /** Images without a program for checksums exist. */
   readonly checkedBy: 'sha256' | 'size';
 }
@@ -38,6 +39,5 @@ export interface CopyState {
 /** Everything that a copy needs in addition to its paths. */
 export interface CopyScope extends InRun {
   readonly limits: CopyLimits;
-  readonly walk: Walk;
   readonly onProgress: (state: CopyState) => void;
 }

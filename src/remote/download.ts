@@ -6,7 +6,7 @@ import type { Compared } from './compare-trees.ts';
 import type { Copied, CopyRequest, CopyScope } from './copy.ts';
 import { assertLimits, assertNames, findActedOn, foldersOf, sumBytes } from './copy-tree.ts';
 import type { Tree, TreeEntry } from './copy-tree.ts';
-import { listFolder, locate, sumFiles } from './list-run.ts';
+import { look, sumFiles } from './list-run.ts';
 import { changed, sumLocalFiles } from './local-tree.ts';
 import { pullFiles } from './pull-files.ts';
 import { assertFolder, createStage, makeFolder, putInPlace, readBefore } from './stage.ts';
@@ -45,7 +45,7 @@ export async function download(scope: CopyScope, request: CopyRequest): Promise<
   if (kind === 'folder') for (const folder of [target, ...folders]) await assertFolder(folder);
   const { wanted, conflicts } = await compare(scope, source);
   assertNoConflicts(conflicts, request);
-  const copied = { kind, remote, local: target, leftOut: tree.leftOut };
+  const copied = { kind, remote, local: target, leftOut: tree.leftOut, pictures: findPictures(source) };
   const same = tree.entries.filter((entry) => entry.kind === 'file').length - wanted.length;
   const bytes = sumBytes(wanted.map(({ entry }) => entry));
   const stage = await createStage(target, bytes);
@@ -61,7 +61,7 @@ export async function download(scope: CopyScope, request: CopyRequest): Promise<
 }
 
 async function findSource(scope: CopyScope, { remote, local, localKind, intoLocal }: CopyRequest): Promise<Source> {
-  const { kind, path: real, entry } = await locate(scope, remote);
+  const { kind, path: real, entry, tree: found } = await look(scope, remote, scope.limits.maxEntries);
   if (kind === 'missing') throw notFound(remote, real);
   if (kind === 'other')
     throw new ToolError(
@@ -76,9 +76,8 @@ async function findSource(scope: CopyScope, { remote, local, localKind, intoLoca
         `${local} is a file, and ${remote} is a folder. Nothing was copied.`,
         'Use a folder for `local`.',
       );
-    const tree = await listFolder(scope, real, scope.limits.maxEntries);
     const placeOf = (name: string): string => path.join(local, ...name.split('/'));
-    return { kind, remote: real, base: real, tree, target: local, placeOf };
+    return { kind, remote: real, base: real, tree: found, target: local, placeOf };
   }
   // The name that was asked for: a link in the run has another one than its file.
   const target = localKind === 'folder' || intoLocal ? path.join(local, path.posix.basename(remote)) : local;
@@ -96,7 +95,7 @@ const notFound = (remote: string, real: string): ToolError =>
   );
 
 /** @throws ToolError `invalid-file` if programs on this computer would act on a file at this path */
-function assertPlace(relativePath: string): void {
+export function assertPlace(relativePath: string): void {
   const why = findActedOn(relativePath.split(path.sep).join('/'));
   if (why === undefined) return;
   throw new ToolError(
@@ -105,6 +104,18 @@ function assertPlace(relativePath: string): void {
     'Use another name for `local`.',
   );
 }
+
+/** A larger one costs a model more than it shows. */
+export const MAX_PICTURE_BYTES = 500_000;
+const MAX_PICTURES = 3;
+
+const findPictures = ({ tree, placeOf }: Source): readonly string[] =>
+  tree.entries
+    .filter(
+      ({ kind, name, size }) => kind === 'file' && size <= MAX_PICTURE_BYTES && /\.(?:png|jpe?g|gif|webp)$/i.test(name),
+    )
+    .slice(0, MAX_PICTURES)
+    .map(({ name }) => placeOf(name));
 
 async function compare(scope: CopyScope, { base, tree, placeOf }: Source): Promise<Compared<Wanted>> {
   const files = tree.entries.filter(({ kind }) => kind === 'file');

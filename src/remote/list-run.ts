@@ -1,12 +1,12 @@
 import { ToolError } from '../core/errors.ts';
-import { LIST, LIST_NAMED, LOCATE, NO_SUMS, SUM } from './copy-scripts.ts';
+import { LOOK, NO_SUMS, SUM } from './copy-scripts.ts';
 import { findActedOn, tooMany } from './copy-tree.ts';
 import type { LeftOut, Tree, TreeEntry } from './copy-tree.ts';
 import { failedInRun, runScript } from './run-script.ts';
 import type { RemoteShell } from './remote-shell.ts';
 
 /** A path in the run, looked up there. Nothing in it is trusted. */
-export interface RemotePlace {
+export interface FoundPlace {
   readonly kind: 'file' | 'folder' | 'other' | 'missing';
   /** Absolute, without links. */
   readonly path: string;
@@ -14,7 +14,7 @@ export interface RemotePlace {
   readonly entry: StatLine;
 }
 
-interface StatLine extends Omit<TreeEntry, 'kind'> {
+export interface StatLine extends Omit<TreeEntry, 'kind'> {
   readonly kind: TreeEntry['kind'] | 'link' | 'special';
 }
 
@@ -28,49 +28,56 @@ export interface InRun {
 const MAX_LINE_BYTES = 4_200;
 const AVERAGE_LINE_BYTES = 400;
 
-/** Finds a path in the run. Relative ones start in the working directory of the run. */
-export async function locate({ shell, signal }: InRun, path: string): Promise<RemotePlace> {
-  const output = await runScript(shell, { script: LOCATE, data: [path] }, { signal, maxBytes: 4 * MAX_LINE_BYTES });
-  const [kind = '', real = '', line = ''] = output.split('\n');
-  const entry = readStatLine(line);
-  const known = (['file', 'folder', 'other', 'missing'] as const).find((one) => one === kind);
-  if (known === undefined || entry === undefined || !real.startsWith('/') || real.includes('\ufffd'))
-    throw failedInRun(`The run's answer about ${JSON.stringify(path)} can't be read. Nothing was copied.`, output);
-  return { kind: known, path: real, entry };
-}
-
-/** Lists a folder of the run. @throws ToolError if it has too many files */
-export async function listFolder({ shell, signal }: InRun, folder: string, maxEntries: number): Promise<Tree> {
-  const maxBytes = maxEntries * AVERAGE_LINE_BYTES;
-  const output = await runScript(shell, { script: LIST, data: [folder] }, { signal, maxBytes });
-  const found = readStatLines(output, maxEntries);
+/** Finds a path in the run, and what is in it if it is a folder. @throws ToolError if that has too many files */
+export async function look(
+  run: InRun,
+  path: string,
+  maxEntries: number,
+): Promise<FoundPlace & { readonly tree: Tree }> {
+  const maxBytes = 4 * MAX_LINE_BYTES + maxEntries * AVERAGE_LINE_BYTES;
+  const { place, lines } = await readLook(run, { data: [path, 'all'], lines: [], maxBytes });
   const leftOut: LeftOut[] = [];
   const entries: TreeEntry[] = [];
-  for (const one of found) {
+  for (const one of readStatLines(lines, maxEntries)) {
     const why = whyLeftOut(one.kind) ?? findActedOn(one.name);
     const { kind } = one;
     if (why !== undefined || kind === 'link' || kind === 'special') leftOut.push({ name: one.name, why: why ?? '' });
     else entries.push({ ...one, kind });
   }
-  return { entries, leftOut };
+  return { ...place, tree: { entries, leftOut } };
+}
+
+/** Finds a path in the run, and those of the names that exist in it if it is a folder. */
+export async function lookFor(
+  run: InRun,
+  path: string,
+  names: readonly string[],
+): Promise<FoundPlace & { readonly existing: ReadonlyMap<string, StatLine> }> {
+  const maxBytes = names.reduce((sum, name) => sum + Buffer.byteLength(name) + 200, 4 * MAX_LINE_BYTES);
+  const { place, lines } = await readLook(run, {
+    data: [path, 'named'],
+    lines: names.map((name) => `./${name}`),
+    maxBytes,
+  });
+  return { ...place, existing: new Map(readStatLines(lines, names.length).map((one) => [one.name, one])) };
+}
+
+async function readLook(
+  { shell, signal }: InRun,
+  { data, ...options }: { data: readonly [string, string]; lines: readonly string[]; maxBytes: number },
+): Promise<{ readonly place: FoundPlace; readonly lines: readonly string[] }> {
+  const output = await runScript(shell, { script: LOOK, data }, { signal, ...options });
+  const [kind = '', path = '', line = '', ...lines] = output.split('\n');
+  const entry = readStatLine(line);
+  const known = (['file', 'folder', 'other', 'missing'] as const).find((one) => one === kind);
+  if (known === undefined || entry === undefined || !path.startsWith('/') || path.includes('\ufffd'))
+    throw failedInRun(`The run's answer about ${JSON.stringify(data[0])} can't be read. Nothing was copied.`, output);
+  return { place: { kind: known, path, entry }, lines };
 }
 
 /** Returns why an entry of this kind isn't copied. */
 const whyLeftOut = (kind: StatLine['kind']): string | undefined =>
   kind === 'link' ? 'it is a link' : kind === 'special' ? 'it is not a regular file' : undefined;
-
-/** Returns those of the names that exist in a folder of the run. */
-export async function listNamed(
-  { shell, signal }: InRun,
-  folder: string,
-  names: readonly string[],
-): Promise<ReadonlyMap<string, StatLine>> {
-  if (names.length === 0) return new Map();
-  const lines = names.map((name) => `./${name}`);
-  const maxBytes = names.reduce((sum, name) => sum + Buffer.byteLength(name) + 200, 0);
-  const output = await runScript(shell, { script: LIST_NAMED, data: [folder] }, { signal, lines, maxBytes });
-  return new Map(readStatLines(output, names.length).map((one) => [one.name, one]));
-}
 
 /** Returns the SHA-256 of files in the run, by name. Undefined if the run has no program for it. */
 export async function sumFiles(
@@ -91,8 +98,8 @@ export async function sumFiles(
   );
 }
 
-function readStatLines(output: string, maxEntries: number): readonly StatLine[] {
-  const lines = output.split('\n').filter((line) => line !== '');
+function readStatLines(all: readonly string[], maxEntries: number): readonly StatLine[] {
+  const lines = all.filter((line) => line !== '');
   if (lines.length > maxEntries) throw tooMany(maxEntries);
   return lines.map((line) => {
     const entry = readStatLine(line);

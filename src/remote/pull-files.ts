@@ -14,6 +14,8 @@ import type { Stage } from './stage.ts';
 
 /** A larger file is written as it arrives. */
 const SMALL_BYTES = 256 * 1024;
+/** Written at once. */
+const WRITTEN_BYTES = 1024 * 1024;
 /** Small files that are written at the same time. */
 const PARALLEL = 16;
 
@@ -88,12 +90,19 @@ class StageWriter {
       throw asCopyError(error, file);
     });
     try {
+      let pieces: Buffer[] = [];
+      let size = 0;
       for await (const chunk of content) {
         const bytes = toBytes(chunk);
         hash.update(bytes);
-        await handle.writeFile(bytes);
+        pieces.push(bytes);
+        size += bytes.length;
         this.#count(bytes.length);
+        if (size < WRITTEN_BYTES) continue;
+        await handle.writev(pieces);
+        [pieces, size] = [[], 0];
       }
+      if (pieces.length > 0) await handle.writev(pieces);
     } catch (error) {
       throw asCopyError(error, file);
     } finally {

@@ -67,7 +67,7 @@ function assertKnown(end: RemoteEnd, isSent: boolean): void {
   });
 }
 
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 512 * 1024;
 /** Small files are read at the same time, and sent in one piece. */
 const SMALL_BYTES = 64 * 1024;
 const BATCH = 32;

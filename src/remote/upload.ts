@@ -4,9 +4,11 @@ import { assertNoConflicts, compareTrees } from './compare-trees.ts';
 import type { Compared } from './compare-trees.ts';
 import type { Copied, CopyRequest, CopyScope } from './copy.ts';
 import { assertLimits, assertNames, foldersOf, sumBytes } from './copy-tree.ts';
-import type { Tree, TreeEntry } from './copy-tree.ts';
-import { listNamed, locate, sumFiles } from './list-run.ts';
+import type { CopyLimits, Tree, TreeEntry } from './copy-tree.ts';
+import { lookFor, sumFiles } from './list-run.ts';
+import type { StatLine } from './list-run.ts';
 import { changed, listLocalFolder, readLocalEntry, sumLocalFiles } from './local-tree.ts';
+import type { Walk } from './local-tree.ts';
 import { pushFiles } from './push-files.ts';
 
 /** A checked local file or folder to upload. */
@@ -20,7 +22,7 @@ export interface UploadSource {
 
 /** Lists what an upload would send, and checks it, before anything is looked up in the run. @throws ToolError */
 export async function findUpload(
-  scope: Pick<CopyScope, 'walk' | 'limits'>,
+  scope: { readonly walk: Walk; readonly limits: CopyLimits },
   request: CopyRequest,
 ): Promise<UploadSource> {
   const { local, localKind } = request;
@@ -58,11 +60,12 @@ async function readFile(local: string): Promise<Tree> {
  */
 export async function upload(scope: CopyScope, source: UploadSource, request: CopyRequest): Promise<Copied> {
   const { kind, tree, local } = source;
-  const { folder, remote, rename } = await findTarget(scope, source, request);
+  const target = await findTarget(scope, source, request.remote);
+  const { folder, remote, rename } = target;
   const files = tree.entries.filter((entry) => entry.kind === 'file');
-  const { wanted, conflicts } = await compare(scope, { source, folder, rename });
+  const { wanted, conflicts } = await compare(scope, source, target);
   assertNoConflicts(conflicts, request);
-  const copied = { kind, local, remote, leftOut: tree.leftOut };
+  const copied = { kind, local, remote, leftOut: tree.leftOut, pictures: [] };
   const folders = foldersOf(tree.entries);
   const isNothing = wanted.length === 0 && (files.length > 0 || folders.length === 0);
   const checkedBy = isNothing
@@ -82,41 +85,54 @@ interface Target {
   readonly remote: string;
   /** Returns the name of an entry in the run. */
   readonly rename: (name: string) => string;
+  /** Everything at the place of an entry, by its name in the run. */
+  readonly existing: ReadonlyMap<string, StatLine>;
 }
 
-async function findTarget(scope: CopyScope, source: UploadSource, { remote }: CopyRequest): Promise<Target> {
-  const { kind, path: real } = await locate(scope, remote);
-  if (kind === 'other' || (kind === 'file' && source.kind === 'folder'))
+async function findTarget(scope: CopyScope, { kind, tree, local }: UploadSource, remote: string): Promise<Target> {
+  const { entries } = tree;
+  const names = kind === 'folder' ? [...foldersOf(entries), ...namesOfFiles(entries)] : [path.basename(local)];
+  const { existing, ...found } = await lookFor(scope, remote, names);
+  if (found.kind === 'other' || (found.kind === 'file' && kind === 'folder'))
     throw new ToolError(
       'invalid-file',
-      `${real} exists in the run and isn't a ${source.kind}. Nothing was copied.`,
+      `${found.path} exists in the run and isn't a ${kind}. Nothing was copied.`,
       'Use another path for `remote`.',
     );
-  if (source.kind === 'folder') return { folder: real, remote: real, rename: (name) => name };
-  const intoFolder = kind === 'folder' || (kind === 'missing' && remote.endsWith('/'));
-  const target = intoFolder ? path.posix.join(real, path.basename(source.local)) : real;
+  if (kind === 'folder') {
+    assertFolders(found.path, foldersOf(entries), { existing, device: found.entry.device });
+    return { folder: found.path, remote: found.path, rename: (name) => name, existing };
+  }
+  const isInto = found.kind === 'folder' || (found.kind === 'missing' && remote.endsWith('/'));
+  const target = isInto ? path.posix.join(found.path, path.basename(local)) : found.path;
   const name = path.posix.basename(target);
-  return { folder: path.posix.dirname(target), remote: target, rename: () => name };
+  const file = found.kind === 'file' ? new Map([[name, found.entry]]) : existing;
+  return { folder: path.posix.dirname(target), remote: target, rename: () => name, existing: file };
 }
 
-interface Comparison extends Omit<Target, 'remote'> {
-  readonly source: UploadSource;
-}
+const namesOfFiles = (entries: readonly TreeEntry[]): readonly string[] =>
+  entries.filter(({ kind }) => kind === 'file').map(({ name }) => name);
 
-/** Compares with what is in the run. @throws ToolError for links and other things in the place of folders and files */
-async function compare(scope: CopyScope, { source, folder, rename }: Comparison): Promise<Compared<TreeEntry>> {
-  const { entries } = source.tree;
-  const files = entries.filter(({ kind }) => kind === 'file');
-  const folders = source.kind === 'folder' ? foldersOf(entries) : [];
-  const place = await locate(scope, folder);
-  const names = ['.', ...folders, ...files.map(({ name }) => rename(name))];
-  const existing = place.kind === 'folder' ? await listNamed(scope, folder, names) : new Map<string, never>();
-  const device = existing.get('.')?.device;
-  for (const name of folders) {
+/** @throws ToolError for a link, a file, or another volume in the place of a folder */
+function assertFolders(
+  folder: string,
+  names: readonly string[],
+  { existing, device }: Pick<Target, 'existing'> & { readonly device: string },
+): void {
+  for (const name of names) {
     const found = existing.get(name);
     if (found !== undefined && found.kind !== 'folder') throw inTheWay(folder, name, `is a ${found.kind}`);
     if (found !== undefined && found.device !== device) throw inTheWay(folder, name, 'is another volume');
   }
+}
+
+/** Compares with what is in the run. @throws ToolError for something else in the place of a file */
+async function compare(
+  scope: CopyScope,
+  source: UploadSource,
+  { folder, rename, existing }: Target,
+): Promise<Compared<TreeEntry>> {
+  const files = source.tree.entries.filter(({ kind }) => kind === 'file');
   const pairs = files.map((entry) => {
     const found = existing.get(rename(entry.name));
     if (found !== undefined && found.kind !== 'file') throw inTheWay(folder, rename(entry.name), `is a ${found.kind}`);

@@ -1,5 +1,5 @@
 import { isRecord } from '../core/is-record.ts';
-import type { Outcome, Printed, Report } from '../core/report.ts';
+import type { Outcome, Picture, Printed, Report } from '../core/report.ts';
 import { fenceText, formatTranscript } from './format-transcript.ts';
 import { cleanFacts } from './clean-facts.ts';
 import { maskPlaces, secretPlace } from './mask-places.ts';
@@ -18,6 +18,7 @@ export interface Rendered {
   readonly isError: boolean;
   readonly text: string;
   readonly structured: Record<string, unknown>;
+  readonly pictures: readonly Picture[];
 }
 
 /** All output of a result together, unless more was asked for: about 1,800 tokens, which leaves room for the facts within 8 KB. */
@@ -62,6 +63,7 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
     isError: isError(report.outcome),
     text: filters.redact(text.join(headline.length === 0 ? '\n' : '\n\n')),
     structured: redactValues(structured, filters),
+    pictures: report.pictures ?? [],
   };
 }
 

@@ -162,6 +162,14 @@ const SETTINGS = {
     shown: '20',
     read: z.coerce.number('expected a number').positive(),
   },
+  maxCopy: {
+    option: '--max-copy',
+    value: '<megabytes>',
+    env: 'DSTACK_MCP_MAX_COPY',
+    meaning: 'most megabytes of files that one call of copy may move between the workspace and a run',
+    shown: '10240',
+    read: z.coerce.number('expected a number').positive(),
+  },
   logLevel: {
     option: '--log-level',
     value: '<level>',
@@ -207,6 +215,8 @@ export interface Settings {
   readonly timeoutMs: number;
   /** Most bytes of files that one plan may send. */
   readonly maxUploadBytes: number;
+  /** Most bytes that one call may copy. */
+  readonly maxCopyBytes: number;
   readonly logLevel: string;
 }
 
@@ -272,6 +282,7 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
     envFiles: read(SETTINGS.envFiles) ?? 'ask',
     timeoutMs: (read(SETTINGS.timeout) ?? 45) * 1000,
     maxUploadBytes: Math.floor((read(SETTINGS.maxUpload) ?? 20) * 1024 ** 2),
+    maxCopyBytes: Math.floor((read(SETTINGS.maxCopy) ?? 10_240) * 1024 ** 2),
     logLevel: read(SETTINGS.logLevel) ?? 'warn',
   });
 }

@@ -10,6 +10,7 @@ import type { DoctorReport } from '../doctor/report.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { lookAtRun, reportRun } from '../dstack/client/report-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
+import { CopyService } from '../remote/copy-service.ts';
 import { ExecService } from '../remote/exec-service.ts';
 import { RemoteService } from '../remote/remote-service.ts';
 import type { RunRequest, RunResult } from '../dstack/client/report-run.ts';
@@ -52,6 +53,7 @@ export interface ToolContext {
   /** Connects to runs. */
   readonly remote: RemoteService;
   readonly exec: ExecService;
+  readonly copies: CopyService;
   readonly config: ConfigurationService;
   readonly doctor: () => Promise<DoctorReport>;
 }
@@ -81,6 +83,7 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
     attachments: new AttachService({ attachments: app.attachments, dstack }),
     remote,
     exec: new ExecService({ remote, access, deadline }),
+    copies: new CopyService({ ...app, remote, access, deadline }),
     config: new ConfigurationService(app),
     doctor: () => checkSetup({ ...app, dstack }, call),
   };

@@ -347,6 +347,7 @@ describe('a change that no longer matches the current state is refused, and noth
     ['logs', { run: 'nosuch-run' }],
     ['stop', { run: 'nosuch-run' }],
     ['attach', { run: 'nosuch-run' }],
+    ['copy', { direction: 'download', run: 'nosuch-run', local: 'x', remote: 'x' }],
     ['metrics', { run: 'nosuch-run' }],
     ['event', { run: 'nosuch-run' }],
     ['fleet', { name: 'nosuch-fleet' }],

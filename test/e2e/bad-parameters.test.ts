@@ -27,6 +27,8 @@ const GOOD: Readonly<Record<string, unknown>> = {
   token: 'abcdefg-abcdefg',
   name: 'good',
   run: 'good',
+  local: 'good.dstack.yml',
+  remote: 'good',
   path: 'good.dstack.yml',
   text: 'type: task\n',
   content: 'type: task\n',
@@ -43,11 +45,16 @@ const REQUIRED_WITH: Readonly<Record<string, Readonly<Record<string, unknown>>>>
 };
 
 /** Names of parameters in error messages. */
-const CALLED: Readonly<Record<string, string>> = { file: 'path|configuration', command: "doesn't document" };
+const CALLED: Readonly<Record<string, string>> = {
+  file: 'path|configuration',
+  local: 'path|There is no',
+  command: "doesn't document",
+};
 
 /** Texts that are never part of a command line: each is searched for, or compared, unchanged. */
 const NEVER_A_WORD: Readonly<Record<string, string>> = {
   'write_config.expected_hash': 'a text that is compared with what the file has',
+  'copy.remote': 'a text that is data for a program in the run',
   'ps.name': 'a text that is looked for in the names that were printed',
   'logs.filter': 'a literal text that is looked for in what was printed',
   'help.command': 'a flag or a word that is looked for in the help pages, if it is not a command',

@@ -101,6 +101,15 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     expect(attachments(attached)).toMatchObject([{ run, state: 'attached' }]);
     expect((await client.call('attach', { action: 'stop', run })).facts['outcome']).toBe('done');
   },
+  copy: async ({ home, client, run }) => {
+    await home.write('note.txt', 'a note');
+    const upload = { direction: 'upload', run, local: 'note.txt', remote: 'note.txt' };
+    const asked = await client.call('copy', upload);
+    expect((await client.call('apply', { token: asked.facts['token'] })).facts['outcome'], asked.text).toBe('done');
+    expect((await client.call('copy', upload)).facts).toMatchObject({ outcome: 'done', files: 1 });
+    const { facts } = await client.call('copy', { ...upload, direction: 'download', local: 'back.txt' });
+    expect(facts).toMatchObject({ outcome: 'done', files: 1, checkedBy: 'sha256' });
+  },
   fleet: async ({ client }) => {
     const { facts } = await client.call('fleet');
     expect(facts['fleets']).toContainEqual(expect.objectContaining({ name: 'cloud' }));

@@ -34,6 +34,8 @@ export const agreeing: Person = (message, field) => ({
 export interface Answer {
   readonly isError: boolean;
   readonly text: string;
+  /** The blocks of content after the text. */
+  readonly pictures: readonly Readonly<Record<string, unknown>>[];
   /** The structured content; empty without it. */
   readonly facts: Readonly<Record<string, unknown>>;
   readonly structured: Readonly<Record<string, unknown>> | undefined;
@@ -299,6 +301,7 @@ function toAnswer(result: unknown): Answer {
   const text = content.map((block) => block.text ?? '').join('\n');
   return {
     isError: isError === true,
+    pictures: content.filter(({ type }) => type !== 'text'),
     text,
     facts: structuredContent ?? {},
     structured: structuredContent,

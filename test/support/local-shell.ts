@@ -74,6 +74,7 @@ const PROGRAMS = [
   'mv',
   'readlink',
   'rm',
+  'sed',
   'sha256sum',
   'stat',
   'tar',

@@ -104,6 +104,8 @@ export class RealSshd {
       'UsePAM no',
       'PermitRootLogin yes',
       'PasswordAuthentication no',
+      // For scp.
+      'Subsystem sftp internal-sftp',
       // Not the home folder of this computer's user.
       `SetEnv HOME=${this.#folder}`,
     ];

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { download } from '../../src/remote/download.ts';
 import { findUpload, upload } from '../../src/remote/upload.ts';
 import type { Copied, CopyRequest, CopyScope, CopyState } from '../../src/remote/copy.ts';
+import type { Walk } from '../../src/remote/local-tree.ts';
 import { MAX_COPY_ENTRIES } from '../../src/remote/copy-tree.ts';
 import type { RemoteShell } from '../../src/remote/remote-shell.ts';
 import { createLocalShell } from './local-shell.ts';
@@ -32,6 +33,10 @@ export function readFiles(folder: string): Record<string, string> {
   );
 }
 
+/** Everything in a folder, as if nothing were ignored. */
+const walk: Walk = ({ root }) =>
+  Promise.resolve([root, ...readdirSync(root, { recursive: true }).map((name) => path.join(root, String(name)))]);
+
 export interface CopySetupOptions extends Partial<Omit<LocalShellOptions, 'cwd'>> {
   readonly maxBytes?: number;
   readonly maxEntries?: number;
@@ -50,8 +55,6 @@ export function setUpCopy(options: CopySetupOptions = {}) {
     shell,
     signal,
     limits: { maxBytes, maxEntries },
-    walk: ({ root }) =>
-      Promise.resolve([root, ...readdirSync(root, { recursive: true }).map((name) => path.join(root, String(name)))]),
     onProgress: options.onProgress ?? (() => undefined),
   };
   const requestOf = (local: string, remote: string, replace: boolean): CopyRequest => {
@@ -68,7 +71,7 @@ export function setUpCopy(options: CopySetupOptions = {}) {
       download(scope, requestOf(local, remote, replace)),
     upload: async (local: string, remote: string, { replace = false } = {}): Promise<Copied> => {
       const request = requestOf(local, remote, replace);
-      return upload(scope, await findUpload(scope, request), request);
+      return upload(scope, await findUpload({ ...scope, walk }, request), request);
     },
   };
 }

@@ -1,0 +1,235 @@
+import { lstat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import type { AccessGate } from '../changes/access-gate.ts';
+import type { ChangeFacts } from '../changes/change-facts.ts';
+import type { Deadline } from '../core/deadline.ts';
+import { ToolError } from '../core/errors.ts';
+import { formatBytes, plural } from '../core/format-values.ts';
+import type { Picture, Report } from '../core/report.ts';
+import { sha256 } from '../core/sha256.ts';
+import type { Introspection } from '../dstack/warm/introspection.ts';
+import { readPicture } from '../render/pictures.ts';
+import { cleanText } from '../render/untrusted.ts';
+import type { RecordedUse } from '../safety/audit/use-journal.ts';
+import { neverSent } from '../safety/files/named-path.ts';
+import { readRegularFile } from '../safety/files/read-regular-file.ts';
+import { isBelow, resolveLinks } from '../safety/files/workspace.ts';
+import type { Workspace, WorkspacePath } from '../safety/files/workspace.ts';
+import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
+import type { Copied, CopyRequest, CopyState } from './copy.ts';
+import { MAX_COPY_ENTRIES, sumBytes } from './copy-tree.ts';
+import type { CopyLimits } from './copy-tree.ts';
+import { assertPlace, download, MAX_PICTURE_BYTES } from './download.ts';
+import type { RemoteService } from './remote-service.ts';
+import type { Transfer, Transfers } from './transfers.ts';
+import { findUpload, upload } from './upload.ts';
+import type { UploadSource } from './upload.ts';
+
+/** One call of the tool. */
+export interface CopyCall {
+  readonly direction: 'upload' | 'download';
+  readonly run: string;
+  readonly project?: string | undefined;
+  readonly replica?: number | undefined;
+  readonly job?: number | undefined;
+  readonly local: string;
+  readonly remote: string;
+  readonly replace: boolean;
+}
+
+export interface CopySources {
+  readonly workspace: Pick<Workspace, 'resolve'>;
+  readonly remote: Pick<RemoteService, 'look' | 'connect' | 'use'>;
+  readonly access: Pick<AccessGate, 'require' | 'journal'>;
+  readonly transfers: Transfers<Copied>;
+  readonly cli: () => Promise<{
+    readonly introspection: Pick<Introspection, 'walk'>;
+    readonly env: Readonly<Record<string, string | undefined>>;
+  }>;
+  readonly policy: Pick<PolicyWatch, 'snapshot'>;
+  readonly settings: { readonly maxCopyBytes: number };
+  readonly deadline: Deadline;
+}
+
+/** The result of one call: the copy, its state if it takes longer than the call, or the question for consent. */
+export type CopyResult =
+  | NeedsConsent
+  | {
+      readonly kind: 'done';
+      readonly copied: Copied;
+      readonly durationMs: number;
+      readonly pictures: readonly Picture[];
+    }
+  | { readonly kind: 'running'; readonly state: CopyState | undefined };
+
+interface NeedsConsent {
+  readonly kind: 'needs-consent';
+  readonly report: Report<ChangeFacts>;
+}
+
+/** Time to answer in. */
+const ANSWER_MS = 2_000;
+/** Clients show each message. */
+const PROGRESS_EVERY_MS = 500;
+
+/** Copies files between the workspace and runs. Uploads need the consent to use the run. */
+export class CopyService {
+  readonly #sources: CopySources;
+
+  constructor(sources: CopySources) {
+    this.#sources = sources;
+  }
+
+  /** Copies, or waits for the same copy if it is running. @throws ToolError, CommandFailed */
+  async copy(call: CopyCall): Promise<CopyResult> {
+    const request = await this.#request(call);
+    const source = call.direction === 'upload' ? await this.#findUpload(request) : undefined;
+    const text = describeUse(call, request, source);
+    const key = JSON.stringify([call.run, call.project, call.replica, call.job, text]);
+    const { transfers, deadline } = this.#sources;
+    const startedAt = performance.now();
+    if (source === undefined) transfers.forgetEnded(key);
+    const work = transfers.has(key) ? startsNothing : await this.#prepare(call, { request, source, text });
+    if (typeof work !== 'function') return work;
+    const waitMs = deadline.remainingMs() - ANSWER_MS;
+    const onProgress = throttle((state) => deadline.progress(describeState(state)));
+    const result = await transfers.wait(key, { waitMs, signal: deadline.signal, onProgress }, work);
+    if (result.kind === 'running') return result;
+    const pictures = await readPictures(result.value);
+    return { kind: 'done', copied: result.value, durationMs: performance.now() - startedAt, pictures };
+  }
+
+  async #request({ direction, local, remote, replace }: CopyCall): Promise<CopyRequest> {
+    assertRemotePath(remote);
+    const place = await this.#sources.workspace.resolve(local);
+    const intoLocal = /[/\\]$/.test(local);
+    if (direction === 'download' && place.relativePath !== '') assertPlace(place.relativePath);
+    return { local: place.realPath, localKind: await kindOf(place), intoLocal, remote, replace };
+  }
+
+  async #findUpload(request: CopyRequest): Promise<UploadSource> {
+    const { introspection, env } = await this.#sources.cli();
+    const source = await findUpload(
+      { walk: (question) => introspection.walk(question), limits: this.#limits() },
+      request,
+    );
+    const home = env[process.platform === 'win32' ? 'USERPROFILE' : 'HOME'] ?? homedir();
+    const { never = [] } = this.#sources.policy.snapshot().handOver().folders ?? {};
+    for (const folder of never) {
+      const { realPath } = await resolveLinks(folder.replace(/^~(?=$|[\\/])/, home));
+      const file = source.tree.entries.map(({ name }) => source.placeOf(name)).find((one) => isIn(realPath, one));
+      if (file !== undefined) throw neverSent(file);
+    }
+    return source;
+  }
+
+  #limits(): CopyLimits {
+    return { maxBytes: this.#sources.settings.maxCopyBytes, maxEntries: MAX_COPY_ENTRIES };
+  }
+
+  /** Gets the consent for an upload, and connects. */
+  async #prepare(
+    call: CopyCall,
+    { request, source, text }: { request: CopyRequest; source: UploadSource | undefined; text: string },
+  ): Promise<Transfer<Copied> | NeedsConsent> {
+    const { remote, access } = this.#sources;
+    const found = await remote.look(call);
+    const { run, runId, place } = found;
+    const { project, server } = place;
+    const use: RecordedUse = { tool: 'copy', operation: call.direction, run: run.name, project, server, text };
+    let level: RecordedUse['level'];
+    if (source !== undefined) {
+      const answer = await access.require({ run, runId, project, server, what: 'upload', text });
+      if (answer.kind === 'needs-consent') return answer;
+      ({ level } = answer.grant);
+    }
+    const session = await remote.connect(found);
+    const { shell } = session;
+    const limits = this.#limits();
+    const work: Transfer<Copied> = (scope) =>
+      source === undefined
+        ? download({ ...scope, shell, limits }, request)
+        : upload({ ...scope, shell, limits }, source, request);
+    return (scope) => this.#record({ ...use, level }, () => remote.use(session, () => work(scope)));
+  }
+
+  /** Writes the audit lines around a transfer. */
+  async #record(use: RecordedUse, work: () => Promise<Copied>): Promise<Copied> {
+    const { journal } = this.#sources.access;
+    const id = journal.started(use);
+    const startedAt = performance.now();
+    const end = (outcome: string, more: { readonly bytes?: number; readonly why?: string } = {}): boolean =>
+      journal.ended(id, use, { outcome, durationMs: Math.round(performance.now() - startedAt), ...more });
+    try {
+      const copied = await work();
+      end('done', { bytes: copied.bytes });
+      return copied;
+    } catch (error) {
+      end('failed', { why: error instanceof Error ? error.message : String(error) });
+      throw error;
+    }
+  }
+}
+
+const isIn = (folder: string, file: string): boolean => folder === file || isBelow(path.relative(folder, file));
+
+const startsNothing: Transfer<Copied> = () => Promise.reject(new Error('The transfer had ended.'));
+
+async function readPictures({ pictures }: Copied): Promise<readonly Picture[]> {
+  const files = await Promise.all(pictures.map((file) => readRegularFile(file, MAX_PICTURE_BYTES)));
+  return files.flatMap((file) => (file.kind === 'read' ? (readPicture(file.bytes) ?? []) : []));
+}
+
+async function kindOf({ realPath, exists }: WorkspacePath & { exists: boolean }): Promise<CopyRequest['localKind']> {
+  if (!exists) return 'missing';
+  const found = await lstat(realPath);
+  if (found.isFile()) return 'file';
+  if (found.isDirectory()) return 'folder';
+  throw new ToolError(
+    'invalid-file',
+    `${realPath} is neither a file nor a folder. Nothing was copied.`,
+    'Copy a regular file or a folder.',
+  );
+}
+
+/** @throws ToolError `invalid-value`. A path in the run is data everywhere, but people have to be able to read it. */
+function assertRemotePath(remote: string): void {
+  const problem =
+    cleanText(remote).text !== remote || /[\t\n]/.test(remote)
+      ? 'has control or invisible characters'
+      : remote.split('/').includes('..')
+        ? 'contains `..`'
+        : undefined;
+  if (problem !== undefined)
+    throw new ToolError(
+      'invalid-value',
+      `\`remote\` ${problem}. Nothing was copied.`,
+      'Pass a plain path: absolute, from ~/, or from the working directory of the run.',
+    );
+}
+
+/** Describes a transfer for the audit log, and an upload for the person who is asked about this one alone. */
+function describeUse({ remote }: CopyCall, request: CopyRequest, source: UploadSource | undefined): string {
+  const replace = request.replace ? ', replacing files' : '';
+  if (source === undefined) return `download ${remote} to ${request.local}${replace}`;
+  const { entries } = source.tree;
+  const files = entries.filter(({ kind }) => kind === 'file');
+  const state = sha256(JSON.stringify(entries.map(({ name, size, modifiedMs }) => [name, size, modifiedMs])));
+  const size = `${plural(files.length, 'file')}, ${formatBytes(sumBytes(files))}, state ${state.slice(0, 12)}`;
+  return `upload ${request.local} (${size}) to ${remote}${replace}`;
+}
+
+const describeState = ({ bytes, ofBytes }: CopyState): string =>
+  `Copied ${formatBytes(bytes)} of ${formatBytes(ofBytes)}.`;
+
+/** Passes on a state at most every half second, and the last one. */
+function throttle(report: (state: CopyState) => void): (state: CopyState) => void {
+  let last = -Infinity;
+  return (state) => {
+    const now = performance.now();
+    if (now - last < PROGRESS_EVERY_MS && state.bytes < state.ofBytes) return;
+    last = now;
+    report(state);
+  };
+}

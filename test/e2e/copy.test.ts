@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import * as z from 'zod';
+import { connectChangeClient } from '../support/change-client.ts';
+import { readFiles, writeFiles } from '../support/set-up-copy.ts';
+import { task, uniqueName } from '../support/test-home.ts';
+
+const PNG = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+);
+
+test('files are uploaded after one consent, and downloaded, with pictures, both ways unchanged', async () => {
+  const changes = await connectChangeClient(onTestFinished);
+  const { client, home, prompts } = changes;
+  const run = uniqueName('copy');
+  await changes.start(run, task(run));
+  await client.call('get', { name: run, wait_for: 'running' });
+  const bytes = randomBytes(300_000);
+  writeFiles(home.workspace, { 'src/train.py': 'print(1)\n', 'src/sub/data.bin': bytes, 'src/.gitignore': '*.log\n' });
+  writeFiles(home.workspace, { 'src/debug.log': 'ignored', 'plot.png': PNG });
+  const upload = { direction: 'upload', run, local: 'src', remote: 'src' };
+  const asked = await client.call('copy', upload);
+  expect(asked.facts, asked.text).toMatchObject({ operation: 'access', resource: { name: run } });
+  expect(asked.text).toContain(`any upload in the whole run ${run}`);
+  const before = prompts.length;
+  const allowed = await client.call('apply', { token: asked.facts['token'] });
+  expect(allowed.facts['outcome'], allowed.text).toBe('done');
+  expect(prompts.length).toBe(before + 1);
+  const uploaded = await client.call('copy', upload);
+  expect(uploaded.facts, uploaded.text).toMatchObject({ outcome: 'done', files: 3, same: 0, checkedBy: 'sha256' });
+  const again = await client.call('copy', upload);
+  expect(again.facts, again.text).toMatchObject({ outcome: 'nothing-to-do', files: 0, same: 3 });
+  await client.call('copy', { direction: 'upload', run, local: 'plot.png', remote: 'out/' });
+  expect(prompts.length).toBe(before + 1);
+
+  const downloaded = await client.call('copy', { direction: 'download', run, local: 'back', remote: 'src' });
+  expect(downloaded.facts, downloaded.text).toMatchObject({ outcome: 'done', files: 2, leftOut: 1 });
+  expect(readFileSync(path.join(home.workspace, 'back/sub/data.bin')).equals(bytes)).toBe(true);
+  expect(Object.keys(readFiles(path.join(home.workspace, 'back')))).toEqual(['sub', 'sub/data.bin', 'train.py']);
+  const plot = await client.call('copy', { direction: 'download', run, local: 'here.png', remote: 'out/plot.png' });
+  expect(plot.pictures, plot.text).toEqual([{ type: 'image', mimeType: 'image/png', data: PNG.toString('base64') }]);
+  mkdirSync(path.join(home.workspace, 'in'));
+  writeFileSync(path.join(home.workspace, 'in/train.py'), 'mine');
+  const refused = await client.call('copy', { direction: 'download', run, local: 'in/', remote: 'src/train.py' });
+  expect(refused.facts, refused.text).toMatchObject({ outcome: 'refused', code: 'file-exists' });
+  expect(readFileSync(path.join(home.workspace, 'in/train.py'), 'utf8')).toBe('mine');
+  const audit = readFileSync(path.join(home.stateDir, 'audit/audit.jsonl'), 'utf8');
+  const lines = audit.split('\n').filter((line) => line.includes('"tool":"copy"'));
+  expect(lines.map((line) => z.looseObject({}).parse(JSON.parse(line)))).toMatchObject(
+    [...Array.from({ length: 3 }, () => 'upload'), ...Array.from({ length: 3 }, () => 'download')].flatMap(
+      (operation) => [
+        { event: 'started', operation },
+        { event: 'ended', operation },
+      ],
+    ),
+  );
+});
