@@ -21,7 +21,15 @@ export interface NamespaceOptions {
 export const CONTAINER_PATH = '/opt/sandbox:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Namespaces that a container has for itself. The name of a pid namespace is the one for children. */
-const NAMESPACES = { user: 'user', mount: 'mnt', pid: 'pid_for_children', net: 'net', ipc: 'ipc', uts: 'uts' } as const;
+const NAMESPACES = {
+  user: 'user',
+  mount: 'mnt',
+  pid: 'pid_for_children',
+  net: 'net',
+  ipc: 'ipc',
+  uts: 'uts',
+  cgroup: 'cgroup',
+} as const;
 
 const NOBODY = 65_534;
 /** All of a container's processes together, and the data of each. */

@@ -155,6 +155,7 @@ describe.skipIf(isolation.kind === 'none')('a container where the system can iso
     ['leave its root folder', 'mkdir /tmp/root && chroot /tmp/root /bin/true'],
     ['change how commands are started', 'echo > /opt/sandbox/enter'],
     ['end its first process', 'kill -9 1; [ ! -d /proc/1 ]'],
+    ['raise its limit on processes', 'ulimit -u 4096'],
   ])('can’t %s', async (_what, command) => {
     const { exitCode, stderr } = await run(command);
     expect([exitCode, stderr === '' && !command.startsWith('kill')]).not.toEqual([0, false]);
