@@ -67,12 +67,15 @@ export interface ChangeCard {
 }
 
 /** The view that shows a result. */
-export type CardView = 'change' | 'runs' | 'run' | 'offers' | 'none';
+export type CardView = 'change' | 'runs' | 'run' | 'offers' | 'use' | 'none';
+
+const VIEWS: readonly CardView[] = ['change', 'runs', 'run', 'offers', 'use'];
 
 /** Returns the view for a result: the one that the server names, otherwise the one that its structured content fits. */
 export function readView({ meta, facts }: ToolResult): CardView {
   const named = textOf(toFacts(meta[CARD]), 'view');
-  if (named === 'change' || named === 'runs' || named === 'run' || named === 'offers') return named;
+  const view = VIEWS.find((one) => one === named);
+  if (view !== undefined) return view;
   if (facts['operation'] !== undefined && textOf(facts, 'consent') === undefined) return 'change';
   if (Array.isArray(facts['runs'])) return 'runs';
   if (facts['run'] !== undefined) return 'run';

@@ -63,6 +63,18 @@ function formatDuration(milliseconds: number): string {
   return parts.join(' ') || '0 s';
 }
 
+/** Formats an elapsed time with tenths below ten seconds: `340 ms`, `2.4 s`, `1 min 5 s`. */
+export function formatElapsed(milliseconds: number): string {
+  if (milliseconds < 1_000) return `${Math.round(milliseconds)} ms`;
+  return milliseconds < 10_000 ? `${(milliseconds / 1_000).toFixed(1)} s` : formatDuration(milliseconds);
+}
+
+/** Formats a size as the server does (`src/core/format-values.ts`). */
+export function formatSize(bytes: number): string {
+  if (bytes < 1024) return plural(bytes, 'byte');
+  return bytes < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KB` : `${(bytes / 1024 ** 2).toFixed(1)} MB`;
+}
+
 /** Formats dstack's `RTX4090:24GB:2` as `2 × RTX4090 24GB`. */
 export function describeGpu(gpu: string): string {
   const [, name, memory, count] = /^([^:]+):([\d.]+[GT]B)(?::(\d+(?:\.\.\d+)?))?$/.exec(gpu) ?? [];

@@ -15,7 +15,7 @@ import type { Facts } from './read.ts';
 import { runOf } from './run-facts.ts';
 import { createRunPage } from './run-page.ts';
 import { createRunsBoard } from './runs-board.ts';
-
+import { createUsePage, describeUse } from './use-page.ts';
 import type { Card, View } from './view.ts';
 
 const stage = el('div', 'stage', el('p', 'quiet waiting', 'Waiting for dstack…'));
@@ -43,6 +43,7 @@ const PAGES: Readonly<Record<CardView, (card: Card, result: ToolResult) => View>
   runs: (card, result) => createRunsBoard(card, result, input),
   run: showRun,
   offers: createOffersBoard,
+  use: (card, result) => createUsePage(card, result, input),
   none: (_card, result) => createMessagePage(result),
 };
 
@@ -92,6 +93,9 @@ host = await connectHost({
   onContext: applyContext,
   onInput(given) {
     input = given;
+    const use = describeUse(given);
+    // Nothing is shown yet: a command or a copy may take minutes.
+    if (use !== undefined && current === undefined) fill(stage, el('p', 'quiet waiting', `${use}…`));
   },
   onResult(result) {
     if (host === undefined) early = result;

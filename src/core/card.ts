@@ -9,7 +9,7 @@ export const CARD_MIME_TYPE = 'text/html;profile=mcp-app';
 export const CARD_META = 'dstack-mcp/card';
 
 /** Use of the card by a tool: its results are shown in the card, or the card's buttons call it. */
-export type CardUse = 'change' | 'runs' | 'run' | 'offers' | 'buttons';
+export type CardUse = 'change' | 'runs' | 'run' | 'offers' | 'use' | 'buttons';
 
 /** The cost of a plan, by offer. The card sorts and multiplies these values. */
 export interface PlanTerms {
@@ -36,7 +36,7 @@ export interface ChangeCard extends Partial<PlanTerms> {
 }
 
 /** The data of a card, in addition to the tool's facts. `none`: only the text of the result is shown. */
-export type Card = ChangeCard | { readonly view: 'runs' | 'run' | 'offers' | 'none' };
+export type Card = ChangeCard | { readonly view: 'runs' | 'run' | 'offers' | 'use' | 'none' };
 
 /** The facts of each view. A view can't show a result that has none of them. */
 const SHOWN_FACTS = { runs: ['runs'], run: ['run'], offers: ['offers', 'gpus'] } as const;
@@ -48,6 +48,8 @@ export function cardOf(
 ): Card | undefined {
   if (use === undefined || use === 'buttons') return undefined;
   if (use === 'change') return result.card ?? { view: 'none' };
+  // The first use of a run asks for consent.
+  if (use === 'use') return result.card ?? { view: 'use' };
   return { view: SHOWN_FACTS[use].some((fact) => Object.hasOwn(result.facts, fact)) ? use : 'none' };
 }
 
