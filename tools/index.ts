@@ -16,6 +16,7 @@ import { metrics } from './metrics.ts';
 import { offer } from './offer.ts';
 import { plan } from './plan.ts';
 import { ps } from './ps.ts';
+import { request } from './request.ts';
 import { stop } from './stop.ts';
 import { writeConfig } from './write-config.ts';
 
@@ -26,6 +27,7 @@ export const tools: readonly AnyTool[] = [
   ps,
   attach,
   copy,
+  request,
   logs,
   stop,
   fleet,

@@ -166,7 +166,12 @@ function createAppServer(app: App): Server {
 
 async function answerAsApp(app: App, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const body = await readBody(request);
-  const reply = await app({ method: request.method ?? 'GET', path: request.url ?? '/', body });
+  const reply = await app({
+    method: request.method ?? 'GET',
+    path: request.url ?? '/',
+    headers: request.headers,
+    body,
+  });
   const { status = 200, headers } = reply;
   if (typeof reply.body === 'string') {
     response.writeHead(status, { 'content-length': Buffer.byteLength(reply.body), ...headers });

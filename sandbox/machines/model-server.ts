@@ -24,7 +24,7 @@ interface Answer {
 
 /** Answers a request of the OpenAI API for one model. Returns undefined for another path. */
 export async function askModel(
-  { method, path, body }: AppRequest,
+  { method, path, body }: Omit<AppRequest, 'headers'>,
   { model, behavior }: { readonly model: string; readonly behavior: ModelBehavior },
 ): Promise<AppReply | undefined> {
   if (path === '/v1/models') {

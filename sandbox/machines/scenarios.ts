@@ -2,6 +2,7 @@
 export interface AppRequest {
   method: string;
   path: string;
+  headers: Readonly<Record<string, string | string[] | undefined>>;
   body: string;
 }
 

@@ -6,14 +6,17 @@ import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
 import { UseJournal } from '../safety/audit/use-journal.ts';
-import type { Grant, Grants } from '../safety/consent/grants.ts';
+import type { Grant, GrantedRun, GrantedUse, Grants } from '../safety/consent/grants.ts';
 import type { PolicySnapshot, PolicyWatch } from '../safety/policy/policy-watch.ts';
 import { isEnough } from '../safety/policy/requirement.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import type { ChangeService } from './change-service.ts';
 
 /** One use of a run that needs the consent to use it. */
-export interface WantedUse extends AccessUse {
+export interface WantedUse extends AccessUse, WantedRun {}
+
+/** The run that is to be used. */
+export interface WantedRun {
   readonly run: Pick<RunFacts, 'name' | 'status' | 'isFinished'>;
   readonly runId: string;
   /** The project's name, and the URL of its server, as `endpoint` returns them. */
@@ -52,19 +55,32 @@ export class AccessGate {
    * Returns the permission to use a run like this, or the report to return instead. A grant for one use is spent by it.
    * @throws ToolError `read-only` or `policy`; CommandFailed if the run has ended
    */
-  async require({ run, runId, project, server, ...use }: WantedUse): Promise<Access> {
+  async require({ run, runId, project, server, what, text, input }: WantedUse): Promise<Access> {
     const policy = this.#sources.policy.snapshot();
+    const use = { what, text, input };
     policy.assertUseAllowed(use);
-    policy.assertResourceAllowed({ kind: 'run', name: run.name, project, operation: 'access' });
+    const only = policy.access().eachTime ? { use } : {};
+    return this.#decide(policy, { run, runId, project, server }, only);
+  }
+
+  /**
+   * Returns the permission to send requests with the user's token to the program of a run, or the report to return instead.
+   * @throws ToolError as `require` does
+   */
+  async requireToken(place: WantedRun): Promise<Access> {
+    return this.#decide(this.#sources.policy.snapshot(), place, { token: true });
+  }
+
+  async #decide(policy: PolicySnapshot, { run, ...place }: WantedRun, wanted: GrantedUse): Promise<Access> {
+    policy.assertResourceAllowed({ kind: 'run', name: run.name, project: place.project, operation: 'access' });
     if (run.isFinished) throw runIsOver(run);
-    const { eachTime, hours } = policy.access();
-    const only = eachTime ? use : undefined;
-    const place = { server, project, run: run.name, runId };
-    const find = (): Promise<Grant | undefined> => this.#find(policy, place, only);
+    const { hours } = policy.access(wanted);
+    const find = (): Promise<Grant | undefined> => this.#find(policy, { ...place, run: run.name }, wanted);
     const grant = await find();
     if (grant !== undefined) return { kind: 'granted', grant };
     const until = new Date(Math.floor((Date.now() + hours * 60 * MINUTE_MS) / MINUTE_MS) * MINUTE_MS).toISOString();
-    const report = await this.#sources.changes.preview({ tool: 'access', run: run.name, project, until, use: only });
+    const request = { tool: 'access', run: run.name, project: place.project, until, ...wanted } as const;
+    const report = await this.#sources.changes.preview(request);
     const { token } = report.facts;
     // Where the policy wants no approval, the token is redeemed right away, on the same path as any other.
     const isApproved = token !== undefined && (await this.#sources.changes.redeemIfAllowed(token));
@@ -81,17 +97,13 @@ export class AccessGate {
   }
 
   /** The policy may want a stronger approval by now than the one that was given. */
-  async #find(
-    policy: PolicySnapshot,
-    place: Parameters<Grants['find']>[0],
-    only: AccessUse | undefined,
-  ): Promise<Grant | undefined> {
+  async #find(policy: PolicySnapshot, place: GrantedRun, wanted: GrantedUse): Promise<Grant | undefined> {
     const { grants } = this.#sources;
-    const grant = await grants.find(place, only);
+    const grant = await grants.find(place, wanted);
     if (grant === undefined || !isEnough(grant.level, requirement(policy, grant.reachesServer))) return undefined;
     // A person who allowed some commands allowed no others, whatever the policy says by now.
-    if (!isDeepStrictEqual(grant.commands, policy.access().commands)) return undefined;
-    if (only !== undefined && !(await grants.end(grant))) return undefined;
+    if (!isDeepStrictEqual(grant.commands, policy.access(wanted).commands)) return undefined;
+    if (wanted.use !== undefined && !(await grants.end(grant))) return undefined;
     return grant;
   }
 }
@@ -99,7 +111,7 @@ export class AccessGate {
 const requirement = (policy: PolicySnapshot, reachesServer: boolean): ReturnType<PolicySnapshot['requirementFor']> =>
   policy.requirementFor({ operation: 'access', reachesServer, binding: { mostPerHour: null } });
 
-const runIsOver = ({ name, status }: WantedUse['run']): CommandFailed =>
+const runIsOver = ({ name, status }: WantedRun['run']): CommandFailed =>
   new CommandFailed({
     outcome: 'blocked',
     summary: `Run ${name} is ${status}: nothing can be run in it or uploaded to it.`,

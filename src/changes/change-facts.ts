@@ -34,6 +34,16 @@ export const removalFacts = changeFacts.pick({
   runs: true,
 });
 
+/** The facts of a preview that asks for the consent to use a run. */
+export const accessFacts = changeFacts.pick({
+  operation: true,
+  resource: true,
+  project: true,
+  token: true,
+  expiresAt: true,
+  access: true,
+});
+
 /** The facts of a change that was made. */
 export const appliedFacts = removalFacts.omit({ token: true, expiresAt: true });
 

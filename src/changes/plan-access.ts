@@ -1,5 +1,5 @@
 import { describeAccess } from '../configuration/describe-access.ts';
-import type { AccessRequest, AccessUse, PendingPart } from '../core/change.ts';
+import type { AccessRequest, PendingPart } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import { formatLocalTime, formatPrice } from '../core/format-values.ts';
 import { isRecord } from '../core/is-record.ts';
@@ -21,10 +21,10 @@ import { SHOW } from './preview-report.ts';
 /** Plans the consent to use a run. It changes nothing in dstack, so it is remembered instead of executed. */
 export async function planAccess(scope: PlanScope, request: AccessRequest): Promise<AccessPlan | SettledPlan> {
   const { dstack, policy } = scope;
-  const { run: name, until, use } = request;
+  const { run: name, until, use, token } = request;
   const { project, server } = await dstack.endpoint(request.project);
   policy.assertResourceAllowed({ kind: 'run', name, project, operation: 'access' });
-  const terms = policy.access();
+  const terms = policy.access(request);
   assertTerms(terms, request);
   const found = await findResource(dstack, { kind: 'run', name, project: request.project });
   if (found === undefined)
@@ -33,11 +33,14 @@ export async function planAccess(scope: PlanScope, request: AccessRequest): Prom
   const resource = { kind: 'run', name };
   const facts = { operation: 'access', resource, project } as const;
   if (run.isFinished) return runIsOver(run, facts);
-  const { says, reachesServer } = readAccess(found);
+  const opened = readAccess(found);
+  // With the token, any program can do what the user can.
+  const reachesServer = opened.reachesServer || token === true;
+  const only = { ...(use === undefined ? {} : { use }), ...(token === undefined ? {} : { token }) };
   const limit = terms.commands === undefined ? {} : { commands: [...terms.commands] };
-  const grant: GrantTerms = { server, project, run: name, runId: found.id, until, use, ...limit, reachesServer };
-  const access = [...describeScope(request, terms), describePlace(run), ...says];
-  const action = `Allow ${describeUses(use)} in run ${name} until ${formatLocalTime(new Date(until))}`;
+  const grant: GrantTerms = { server, project, run: name, runId: found.id, until, ...only, ...limit, reachesServer };
+  const access = [...describeScope(request, terms), describePlace(run), ...opened.says];
+  const action = `Allow ${describeUses(request)} until ${formatLocalTime(new Date(until))}`;
   const { version: cliVersion } = await dstack.cli();
   const pending: PendingPart = {
     request,
@@ -100,11 +103,18 @@ function readAccess({ value }: FoundResource): ReturnType<typeof describeAccess>
   return describeAccess(configuration);
 }
 
-const describeUses = (use: AccessUse | undefined): string =>
-  use === undefined ? 'commands and uploads' : use.what === 'exec' ? 'one command' : 'one upload';
+function describeUses({ run, use, token }: AccessRequest): string {
+  if (token === true) return `requests with your dstack token to run ${run}`;
+  const what = use === undefined ? 'commands and uploads' : use.what === 'exec' ? 'one command' : 'one upload';
+  return `${what} in run ${run}`;
+}
 
-function describeScope({ run, until, use }: AccessRequest, { commands }: AccessTerms): string[] {
+function describeScope({ run, until, use, token }: AccessRequest, { commands }: AccessTerms): string[] {
   const end = `until the run ends, and at most until ${formatLocalTime(new Date(until))}`;
+  if (token === true)
+    return [
+      `every request to the service has your dstack token, ${end}. dstack passes it on to the program of run ${run}: with it, that program can start and stop runs itself`,
+    ];
   if (use !== undefined)
     return [
       `${use.what === 'exec' ? 'this command' : 'this upload'}, once, in run ${run}:`,

@@ -56,8 +56,10 @@ export interface AccessRequest {
   readonly project?: string | undefined;
   /** The time (ISO 8601) at which the consent ends, if the run doesn't end before. */
   readonly until: string;
-  /** The only use that is consented to, once. Defaults to every use. */
+  /** The only use that is consented to, once. Defaults to every command and upload. */
   readonly use?: AccessUse | undefined;
+  /** Consents to requests with the user's token instead, which the program of the run gets. */
+  readonly token?: true;
 }
 
 /** One use of a run: a command, or an upload. */

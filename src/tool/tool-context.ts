@@ -16,6 +16,7 @@ import { RemoteService } from '../remote/remote-service.ts';
 import type { RunRequest, RunResult } from '../dstack/client/report-run.ts';
 import type { CallStart } from '../observability/call-record.ts';
 import type { Answer, Report } from '../core/report.ts';
+import { RequestService } from '../remote/request-service.ts';
 import { cleanLine } from '../render/untrusted.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 
@@ -49,6 +50,7 @@ export interface ToolContext {
   readonly changes: ChangeService;
   /** Decides whether a run may be used: commands, uploads. */
   readonly access: AccessGate;
+  readonly requests: RequestService;
   readonly attachments: AttachService;
   /** Connects to runs. */
   readonly remote: RemoteService;
@@ -80,6 +82,7 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
     exclusions: () => (app.policy.state().kind === 'broken' ? () => undefined : app.policy.snapshot().exclusionOf),
     changes,
     access,
+    requests: new RequestService({ ...app, dstack, access }),
     attachments: new AttachService({ attachments: app.attachments, dstack }),
     remote,
     exec: new ExecService({ remote, access, deadline }),

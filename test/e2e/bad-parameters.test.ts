@@ -40,6 +40,7 @@ const REQUIRED_WITH: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   'delete.project': { type: 'fleet', name: 'good' },
   'stop.project': { run: 'good' },
   'attach.project': { run: 'good' },
+  'request.max_tokens': { chat: 'hi' },
   'config.property': { action: 'describe' },
   'write_config.file': { text: 'type: task\n' },
 };

@@ -83,11 +83,11 @@ test('a client of a protocol without structured content never gets it, nor a sch
   expect(resultOf(3)).not.toContain('structuredContent');
 });
 
-test('every tool that changes dstack takes a token or a nonce; the others change only this computer', () => {
+test('every tool that changes dstack takes a token or a nonce; the others change only this computer, or what a run does', () => {
   const without = tools.filter(
     ({ effect, input, card }) => effect !== 'read' && card !== 'buttons' && !Object.hasOwn(input.shape, 'token'),
   );
-  expect(without.map(({ name }) => name)).toEqual(['attach', 'copy', 'write_config']);
+  expect(without.map(({ name }) => name)).toEqual(['attach', 'copy', 'request', 'write_config']);
 });
 
 test('only `decide` is for the buttons of the card, and takes a nonce', () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import * as z from 'zod';
 import { tools } from '../../tools/index.ts';
 import { stopRuns } from '../support/ask-server.ts';
@@ -109,6 +109,18 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     expect((await client.call('copy', upload)).facts).toMatchObject({ outcome: 'done', files: 1 });
     const { facts } = await client.call('copy', { ...upload, direction: 'download', local: 'back.txt' });
     expect(facts).toMatchObject({ outcome: 'done', files: 1, checkedBy: 'sha256' });
+  },
+  request: async ({ home, client }) => {
+    const name = uniqueName('asked');
+    onTestFinished(() => stopRuns(name));
+    const service = { type: 'service', name, port: 8000, auth: false, commands: ['serve'], fleets: ['on-prem'] };
+    await start({ home, client }, 'service.dstack.yml', { ...task(name), ...service });
+    await waitForRun(client, name, 'ready');
+    const { text } = await until(
+      () => client.call('request', { run: name, path: '/health' }),
+      ({ facts }) => facts['httpStatus'] === 200,
+    );
+    expect(text).toMatch(/untrusted/);
   },
   fleet: async ({ client }) => {
     const { facts } = await client.call('fleet');

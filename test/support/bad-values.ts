@@ -14,6 +14,7 @@ const parameter = z.looseObject({
   maxItems: z.number().optional(),
   items: z.unknown().optional(),
   properties: z.record(z.string(), z.unknown()).optional(),
+  anyOf: z.array(z.unknown()).optional(),
   required: z.array(z.string()).optional(),
 });
 
@@ -55,6 +56,8 @@ export function badValues(schema: unknown): readonly BadValue[] {
   const { type, enum: choices, ...limits } = parameter.parse(schema);
   const bySchema = (what: string, value: unknown): BadValue => ({ what, value, refusedBy: 'schema' });
   if (choices !== undefined) return [bySchema('not among its choices', 'nonsense'), bySchema('another type', 7)];
+  // One of several kinds, none of which is a number or a switch.
+  if (limits.anyOf !== undefined) return [bySchema('a number', 7), bySchema('a switch', true)];
   switch (type ?? '') {
     case 'string':
       return badTexts(limits);

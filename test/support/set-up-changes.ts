@@ -236,6 +236,7 @@ export const configOf = (...names: readonly string[]): DstackConfig => ({
   defaultProject: names[0],
   projects: names.map((name) => ({ name, url: SERVER })),
   secrets: [],
+  tokenFor: () => undefined,
   serverOfEnvironment: undefined,
 });
 

@@ -60,7 +60,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
     ],
   },
   {
-    // The server itself talks to nobody: the CLI does. The last three look for a free port, and speak to the warm processes.
+    // The CLI talks to dstack. Three look for a free port and speak to the warm processes, and the last one asks services for a user.
     what: 'open a connection',
     code: /'node:(?:net|tls|dgram|http|https|http2)'|\bfetch\(|\bWebSocket\b/,
     files: [
@@ -77,6 +77,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/attachments/attach-advice.ts',
       'src/dstack/warm/spare-process.ts',
       'src/dstack/warm/worker.ts',
+      'src/remote/http-exchange.ts',
     ],
   },
   // Except for traces, which go to the collector that an operator named.

@@ -96,6 +96,12 @@ export class DstackClient {
     return resolveEndpoint(await this.#config, { project, defaultProject: this.#sources.defaultProject });
   }
 
+  /** Returns the user's token for a project, which is for requests to its server alone: never for a result, a log or an argument. */
+  async tokenFor({ project }: Pick<Endpoint, 'project'>): Promise<string | undefined> {
+    this.#config ??= this.#sources.readConfig();
+    return (await this.#config).tokenFor(project);
+  }
+
   /** Turns a request into an argv that a runner accepts. @throws ToolError for anything that the CLI doesn't document. */
   async check(request: CommandRequest): Promise<CheckedArgv> {
     const project = request.flags?.['--project'];

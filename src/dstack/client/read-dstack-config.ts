@@ -23,6 +23,8 @@ export interface DstackConfig {
   readonly defaultProject: string | undefined;
   readonly projects: readonly { readonly name: string; readonly url: string | undefined }[];
   readonly secrets: readonly string[];
+  /** Returns the token of a project, for its own server alone. A function, so that no log of the rest has it. */
+  readonly tokenFor: (project: string) => string | undefined;
   /** The server of every project, if dstack's own variables name one; they take precedence over the file. */
   readonly serverOfEnvironment: string | undefined;
 }
@@ -47,6 +49,8 @@ export async function readDstackConfig(
     serverOfEnvironment: env['DSTACK_TOKEN'] === undefined ? undefined : url,
     defaultProject: env['DSTACK_PROJECT'] ?? all.find((project) => project.default === true)?.name,
     projects: all.map((project) => ({ name: project.name, url: project.url })),
+    // DSTACK_TOKEN overrides the configured one, also without a server.
+    tokenFor: (project) => env['DSTACK_TOKEN'] ?? all.find(({ name }) => name === project)?.token,
     secrets: [
       ...all.flatMap((project) => project.token ?? []),
       ...(env['DSTACK_TOKEN'] === undefined ? [] : [env['DSTACK_TOKEN']]),

@@ -18,6 +18,8 @@ const grantSchema = z.strictObject({
   runId: z.string(),
   /** SHA-256 of the only use; absent for every use. */
   use: z.string().optional(),
+  /** It is for requests with the user's token, and for nothing else. */
+  token: z.literal(true).optional(),
   /** The text of the only use, for people. */
   shown: z.string().optional(),
   /** The only commands, as patterns; absent for all. */
@@ -34,6 +36,12 @@ const grantSchema = z.strictObject({
 /** A consent to use a run, which is remembered until it ends. */
 export type Grant = z.output<typeof grantSchema> & { readonly file: string };
 
+/** The permission in a run: its every use, one use, or requests with the user's token. */
+export interface GrantedUse {
+  readonly use?: AccessUse | undefined;
+  readonly token?: true;
+}
+
 /** One run, whatever other runs had its name. */
 export interface GrantedRun {
   readonly server: string;
@@ -43,10 +51,8 @@ export interface GrantedRun {
 }
 
 /** The terms of a consent to use a run. */
-export interface GrantTerms extends GrantedRun {
+export interface GrantTerms extends GrantedRun, GrantedUse {
   readonly until: string;
-  /** The only use, once. Defaults to every use. */
-  readonly use?: AccessUse | undefined;
   /** The only commands, as patterns. Defaults to all. */
   readonly commands?: string[] | undefined;
   readonly reachesServer: boolean;
@@ -55,16 +61,27 @@ export interface GrantTerms extends GrantedRun {
 const digestOf = ({ what, text, input }: AccessUse): string => sha256(JSON.stringify([what, text, input ?? null]));
 
 /** Returns the words that a consent to use a run is bound to, in place of a command. */
-export const accessArgv = ({ server, project, run, runId, until, use, commands }: GrantTerms): readonly string[] => [
+export const accessArgv = ({
+  server,
+  project,
+  run,
+  runId,
+  until,
+  commands,
+  ...wanted
+}: GrantTerms): readonly string[] => [
   'access',
   server,
   project,
   run,
   runId,
   until,
-  use === undefined ? 'any' : digestOf(use),
+  nameOf(wanted),
   ...(commands ?? []),
 ];
+
+const nameOf = ({ use, token }: GrantedUse): string =>
+  token === true ? 'token' : use === undefined ? 'any' : digestOf(use);
 
 export interface GrantsOptions {
   readonly wall?: () => number;
@@ -87,11 +104,14 @@ export class Grants {
     this.#sinceBoot = sinceBoot;
   }
 
-  /** Returns the grant that is in force for every use of a run, or for this one only; undefined if there is none. */
-  async find(run: GrantedRun, use: AccessUse | undefined): Promise<Grant | undefined> {
-    const found = await this.#read(this.#fileOf(run, use));
+  /** Returns the grant that is in force for this in a run; undefined if there is none. */
+  async find(run: GrantedRun, wanted: GrantedUse = {}): Promise<Grant | undefined> {
+    const found = await this.#read(this.#fileOf(run, wanted));
     if (found === undefined || !isOf(found, run) || found.runId !== run.runId) return undefined;
-    return found.use === (use === undefined ? undefined : digestOf(use)) ? found : undefined;
+    const { use, token } = found;
+    return use === (wanted.use === undefined ? undefined : digestOf(wanted.use)) && token === wanted.token
+      ? found
+      : undefined;
   }
 
   /** Ends a grant. Of several processes, one gets true. */
@@ -123,7 +143,7 @@ export class Grants {
     };
     try {
       await this.#removeEnded();
-      await writePrivateFile(this.#fileOf(terms, use), JSON.stringify(grant));
+      await writePrivateFile(this.#fileOf(terms, terms), JSON.stringify(grant));
     } catch (error) {
       throw new ToolError(
         'state-unavailable',
@@ -177,8 +197,8 @@ export class Grants {
     for (const file of await this.#files()) if ((await this.#read(file)) === undefined) await rm(file, { force: true });
   }
 
-  #fileOf({ server, project, run, runId }: GrantedRun, use: AccessUse | undefined): string {
-    const key = JSON.stringify([server, project, run, runId, use === undefined ? null : digestOf(use)]);
+  #fileOf({ server, project, run, runId }: GrantedRun, wanted: GrantedUse): string {
+    const key = JSON.stringify([server, project, run, runId, nameOf(wanted)]);
     return path.join(this.#folder, `${sha256(key).slice(0, 32)}.json`);
   }
 }

@@ -56,6 +56,7 @@ const oneChange = z.union([
         input: z.string().optional(),
       } satisfies Schemas<AccessUse>)
       .optional(),
+    token: z.literal(true).exactOptional(),
   } satisfies Schemas<AccessRequest>),
 ]);
 

@@ -14,23 +14,29 @@ export interface AccessTerms {
 
 /** Returns the terms of the policy for using runs. @throws ToolError `read-only` or `policy` if they may not be used */
 export function accessTerms(policy: Policy, readOnly: boolean): AccessTerms {
-  assertAccessAllowed(policy, readOnly);
+  assertAccessAllowed(policy, readOnly, 'access to runs');
   const { each_time: eachTime = false, hours = DEFAULT_ACCESS_HOURS, commands } = policy.access ?? {};
   return { eachTime, hours, commands };
+}
+
+/** Returns the terms for requests with the user's token: a list of commands says nothing about them. @throws ToolError as above */
+export function tokenTerms(policy: Policy, readOnly: boolean): AccessTerms {
+  assertAccessAllowed(policy, readOnly, "a request with the user's token");
+  return { eachTime: false, hours: policy.access?.hours ?? DEFAULT_ACCESS_HOURS, commands: undefined };
 }
 
 /** The tools for each use. */
 const TOOLS = { exec: 'exec', upload: 'an upload by copy' } as const satisfies Record<AccessUse['what'], string>;
 
 /** Checks that runs may be used at all. @throws ToolError `read-only`, or `policy` with the rule that forbids it */
-function assertAccessAllowed({ access }: Policy, readOnly: boolean, what: AccessUse['what'] = 'exec'): void {
-  if (readOnly) throw readOnlyRefusal(TOOLS[what]);
-  if (access?.never === true) throw forbidden('it allows no commands and no uploads in runs');
+function assertAccessAllowed({ access }: Policy, readOnly: boolean, tool: string): void {
+  if (readOnly) throw readOnlyRefusal(tool);
+  if (access?.never === true) throw forbidden('it allows no commands, no uploads and no such requests');
 }
 
 /** Checks that runs may be used like this. @throws ToolError `read-only`, or `policy` with the rule that forbids it */
 export function assertUseAllowed(policy: Policy, readOnly: boolean, { what, text, input }: AccessUse): void {
-  assertAccessAllowed(policy, readOnly, what);
+  assertAccessAllowed(policy, readOnly, TOOLS[what]);
   const commands = policy.access?.commands;
   if (commands === undefined) return;
   // A file or an input could make an allowed command do anything.

@@ -1,7 +1,7 @@
 import { ToolError } from '../../core/errors.ts';
 import { formatPrice } from '../../core/format-values.ts';
 import type { Effect } from '../../core/report.ts';
-import { accessTerms, assertUseAllowed } from './access-rules.ts';
+import { accessTerms, assertUseAllowed, tokenTerms } from './access-rules.ts';
 import type { AccessTerms } from './access-rules.ts';
 import type { Caps } from './price-caps.ts';
 import type { AccessUse, Binding, Operation } from '../../core/change.ts';
@@ -12,6 +12,7 @@ import {
   matchesPlace,
   readOnlyRefusal,
   resolveRule,
+  ruleOn,
 } from './policy-rules.ts';
 import type { Location, WantedResource } from './policy-rules.ts';
 import { parsePolicy, PolicyBroken, readPolicyText } from './policy.ts';
@@ -43,8 +44,14 @@ export interface PolicySnapshot {
   handOver(): NonNullable<Policy['hand_over']>;
   /** @throws ToolError `read-only`, or `policy` for a command or an upload that isn't allowed. */
   assertUseAllowed(use: AccessUse): void;
-  /** Returns what a consent to use a run permits. @throws ToolError `read-only` or `policy` if none may be used */
-  access(): AccessTerms;
+  /**
+   * Returns what a consent to use a run permits, or (`token`) one to send the user's token to its program. A read-only server can't ask
+   * for one, so there the policy has to allow it.
+   * @throws ToolError `read-only` or `policy` if that isn't allowed
+   */
+  access(wanted?: { readonly token?: true }): AccessTerms;
+  /** Whether requests may be sent to services of a gateway with this domain. */
+  isGateway(domain: string): boolean;
   /** Whether nothing may be changed. */
   readonly readOnly: boolean;
 }
@@ -128,6 +135,11 @@ const cannotStart = (cause: PolicyBroken, file: string | undefined): ToolError =
 function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySnapshot {
   const maxPrice = lower(settings.maxPrice, policy.max_price);
   const readOnly = policy.read_only === true || settings.readOnly;
+  const requirementFor = (change: RequiredFor): Requirement => {
+    const rule = resolveRule(policy.consent?.[change.operation], change.binding.mostPerHour);
+    const required = combineRequirements(settings.confirm, rule);
+    return change.reachesServer === true ? strictest(required, policy.consent?.server_access ?? 'person') : required;
+  };
   return {
     assertResourceAllowed: (resource) => assertResourceAllowed(policy, resource),
     assertBackendsAllowed: (locations) => assertBackendsAllowed(policy, locations),
@@ -139,11 +151,7 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
       const isDear = maxPrice !== undefined && pricePerHour > maxPrice;
       return isDear ? `this server's price cap is ${formatPrice(maxPrice)}` : undefined;
     },
-    requirementFor(change) {
-      const rule = resolveRule(policy.consent?.[change.operation], change.binding.mostPerHour);
-      const required = combineRequirements(settings.confirm, rule);
-      return change.reachesServer === true ? strictest(required, policy.consent?.server_access ?? 'person') : required;
-    },
+    requirementFor,
     caps: () => ({
       maxPrice,
       maxTotal: policy.max_total,
@@ -153,7 +161,12 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
     allowedFlags: () => policy.flags ?? [],
     handOver: () => policy.hand_over ?? {},
     assertUseAllowed: (use) => assertUseAllowed(policy, readOnly, use),
-    access: () => accessTerms(policy, readOnly),
+    isGateway: (domain) => ruleOn(domain, { allow: policy.access?.gateways }) === 'allowed',
+    access({ token } = {}) {
+      if (token !== true) return accessTerms(policy, readOnly);
+      const change = { operation: 'access', reachesServer: true, binding: { mostPerHour: null } } as const;
+      return tokenTerms(policy, readOnly && requirementFor(change) !== 'allow');
+    },
     readOnly,
   };
 }

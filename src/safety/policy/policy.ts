@@ -130,7 +130,10 @@ export const policySchema = z
       ),
     access: z
       .strictObject({
-        never: z.boolean().optional().describe('true forbids commands and uploads'),
+        never: z
+          .boolean()
+          .optional()
+          .describe('true forbids commands, uploads, and requests other than GET or with the token of the user'),
         commands: commandLines
           .optional()
           .describe(
@@ -140,6 +143,9 @@ export const policySchema = z
           .boolean()
           .optional()
           .describe('true asks for each command and upload, which the question shows, instead of once for a run'),
+        gateways: names.describe(
+          "Domains of gateways to whose services requests may be sent, with the user's token and over HTTPS only (*.gw.example.com). Defaults to none: only the dstack server",
+        ),
         hours: z
           .number()
           .positive()

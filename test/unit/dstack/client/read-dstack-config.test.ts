@@ -35,6 +35,7 @@ test('projects, their secrets and the default project are read', async () => {
       { name: 'main', url: 'http://main.example' },
     ],
     secrets: ['lab-token', 'main-token'],
+    tokenFor: expect.any(Function),
   });
 });
 
@@ -53,13 +54,30 @@ test("dstack's own variables take precedence over the file", async () => {
   expect((await readDstackConfig({ DSTACK_PROJECT: 'lab' }, home)).defaultProject).toBe('lab');
 });
 
+test('a token is that of the named project, and shows in nothing that is printed', async () => {
+  const read = await readDstackConfig({}, await homeWith(TWO));
+  expect([read.tokenFor('lab'), read.tokenFor('main'), read.tokenFor('other')]).toEqual([
+    'lab-token',
+    'main-token',
+    undefined,
+  ]);
+  expect(JSON.stringify({ ...read, secrets: [] })).not.toContain('-token');
+  const withServer = { DSTACK_SERVER_URL: 'http://env.example', DSTACK_TOKEN: 'env-token' };
+  expect((await readDstackConfig(withServer, await homeWith(TWO))).tokenFor('lab')).toBe('env-token');
+  // The CLI doesn't use that server without a token either.
+  const withoutToken = { DSTACK_SERVER_URL: 'http://env.example' };
+  expect((await readDstackConfig(withoutToken, await homeWith(TWO))).tokenFor('main')).toBeUndefined();
+});
+
 test('a token in the environment is a secret even without a server URL', async () => {
   const read = await readDstackConfig({ DSTACK_TOKEN: 'env-token' }, await homeWith('projects:\n- name: bare\n'));
   expect(read).toEqual({
     defaultProject: undefined,
     projects: [{ name: 'bare', url: undefined }],
     secrets: ['env-token'],
+    tokenFor: expect.any(Function),
   });
+  expect(read.tokenFor('bare')).toBe('env-token');
 });
 
 test.each([
@@ -74,5 +92,6 @@ test.each([
     defaultProject: undefined,
     projects: [],
     secrets: [],
+    tokenFor: expect.any(Function),
   });
 });

@@ -83,7 +83,9 @@ test('a policy without rules allows commands and uploads, and a read-only server
   expect(check('{}', upload)).not.toThrow();
   expect(check('{}', exec('ls'), true)).toThrow(/read-only, so exec/);
   expect(check('{}', upload, true)).toThrow(/read-only, so an upload by copy/);
-  expect(check('read_only: false\naccess: {never: true}', exec('ls'))).toThrow(/no commands and no uploads/);
+  expect(check('read_only: false\naccess: {never: true}', exec('ls'))).toThrow(
+    /no commands, no uploads and no such requests/,
+  );
 });
 
 test('with a list of commands, no other command, no input and no upload is allowed', () => {
