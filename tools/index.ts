@@ -6,6 +6,7 @@ import { copy } from './copy.ts';
 import { decide } from './decide.ts';
 import { deleteTool } from './delete.ts';
 import { doctor } from './doctor.ts';
+import { exec } from './exec.ts';
 import { event } from './event.ts';
 import { fleet } from './fleet.ts';
 import { get } from './get.ts';
@@ -26,6 +27,7 @@ export const tools: readonly AnyTool[] = [
   apply,
   ps,
   attach,
+  exec,
   copy,
   request,
   logs,

@@ -21,6 +21,12 @@ export const EXPERIMENTS: readonly Experiment[] = [
     network: false,
   },
   {
+    name: 'exec',
+    what: 'Compares a command by `exec` with one by `ssh` over the same connection',
+    time: '1 min',
+    network: false,
+  },
+  {
     name: 'compare',
     what: 'Compares the latency of reads, plans and changes between this build and others',
     time: '5 min',

@@ -27,8 +27,8 @@ export type Outcome = (typeof OUTCOMES)[number];
 /** Verbatim output, and how to show it. */
 export interface Printed {
   readonly transcript: Transcript;
-  /** The end to keep if the output is too long for a result. Defaults to `start`. */
-  readonly keep?: 'start' | 'end';
+  /** The part to keep if the output is too long for a result. Defaults to `start`. */
+  readonly keep?: 'start' | 'end' | 'both';
   /** The length at which it is cut: larger than the default only if the call asked for it. Defaults to its share of the result's maximum. */
   readonly maxChars?: number;
   /** Says how to get the part that was left out. */

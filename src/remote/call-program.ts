@@ -14,7 +14,7 @@ export async function callProgram(
   program: RemoteProgram,
   { timeoutMs, stdin = '', signal }: { timeoutMs: number; stdin?: string; signal?: AbortSignal },
 ): Promise<ProgramResult> {
-  const timeout = AbortSignal.timeout(Math.max(0, timeoutMs));
+  const timeout = AbortSignal.timeout(Math.max(0, Math.ceil(timeoutMs)));
   const process = shell.start(program, { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) });
   process.stdin.end(stdin);
   const [stdout, stderr, end] = await Promise.all([buffer(process.stdout), buffer(process.stderr), process.ended]);

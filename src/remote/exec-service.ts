@@ -1,12 +1,18 @@
 import type { Access, AccessGate } from '../changes/access-gate.ts';
+import type { ChangeFacts } from '../changes/change-facts.ts';
 import type { Deadline } from '../core/deadline.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
 import { joinWords } from '../core/shell-words.ts';
+import { lookAtRun } from '../dstack/client/report-run.ts';
+import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { RecordedUse } from '../safety/audit/use-journal.ts';
 import { listJobs, readJob, startJob, stopJob } from './background-jobs.ts';
-import type { BackgroundJob, JobCall, JobOutput, JobStop } from './background-jobs.ts';
+import type { JobCall } from './background-jobs.ts';
 import type { RemoteRequest, RemoteRun, RemoteService } from './remote-service.ts';
+import { reportCommand } from './report-command.ts';
+import { PAGE_BYTES, reportList, reportOutput, reportRevoked, reportStarted, reportStop } from './report-jobs.ts';
+import type { ExecFacts, Where } from './exec-facts.ts';
 import { END_MS, runCommand } from './run-command.ts';
 import type { CommandInput, CommandResult } from './run-command.ts';
 import type { Session } from './sessions.ts';
@@ -18,19 +24,13 @@ export interface ExecRequest extends RemoteRequest, CommandInput {
   readonly isBackground?: boolean | undefined;
 }
 
-/** The job that a command ran in. */
-export interface Where {
-  readonly run: string;
-  readonly replica: number;
-  readonly job: number;
+/** A background command of a run. */
+interface JobRequest extends RemoteRequest {
+  readonly id: string;
 }
 
-export type ExecAnswer =
-  | { readonly kind: 'needs-consent'; readonly report: Report<Record<string, unknown>> }
-  | { readonly kind: 'ran'; readonly where: Where; readonly result: CommandResult; readonly timeoutMs: number }
-  | { readonly kind: 'started'; readonly where: Where; readonly id: string };
-
 export interface ExecSources {
+  readonly dstack: Pick<DstackClient, 'read' | 'readLog' | 'endpoint'>;
   readonly remote: RemoteService;
   readonly access: AccessGate;
   readonly deadline: Deadline;
@@ -48,7 +48,7 @@ export class ExecService {
   }
 
   /** Runs a command, or starts it in the background, or returns the question whether that may be done. */
-  async run(request: ExecRequest): Promise<ExecAnswer> {
+  async run(request: ExecRequest): Promise<Report<ExecFacts & ChangeFacts>> {
     const { access, remote } = this.#sources;
     const found = await remote.look(request);
     const { project, server } = found.place;
@@ -58,7 +58,7 @@ export class ExecService {
       ...(request.stdin === undefined ? {} : { input: request.stdin }),
     };
     const granted = await access.require({ ...use, run: found.run, runId: found.runId, project, server });
-    if (granted.kind === 'needs-consent') return granted;
+    if (granted.kind === 'needs-consent') return granted.report;
     const session = await remote.connect(found);
     const recorded = recordOf(found, use.text, granted);
     return request.isBackground === true
@@ -69,7 +69,7 @@ export class ExecService {
   async #runCommand(
     session: Session,
     { request, recorded, found }: { request: ExecRequest; recorded: RecordedUse; found: RemoteRun },
-  ): Promise<ExecAnswer> {
+  ): Promise<Report<ExecFacts>> {
     const { access, deadline, remote } = this.#sources;
     const most = deadline.remainingMs() - END_MS - ANSWER_MS;
     if (most <= 0) throw tooLate();
@@ -91,16 +91,17 @@ export class ExecService {
       bytes: stdout.bytes + stderr.bytes,
       durationMs: Math.round(durationMs),
     });
-    return { kind: 'ran', where: whereOf(used), result, timeoutMs };
+    const note = end.kind === 'lost' ? await this.#describeRun(found) : undefined;
+    return reportCommand({ command: request.command, where: whereOf(used), result, timeoutMs, note });
   }
 
-  async #startJob(session: Session, request: ExecRequest, recorded: RecordedUse): Promise<ExecAnswer> {
+  async #startJob(session: Session, request: ExecRequest, recorded: RecordedUse): Promise<Report<ExecFacts>> {
     const { access, remote } = this.#sources;
     const line = access.journal.started(recorded);
     try {
       const id = await remote.use(session, () => startJob(session.shell, request, this.#call()));
       access.journal.ended(line, recorded, { outcome: 'in the background', why: id });
-      return { kind: 'started', where: whereOf(session), id };
+      return reportStarted(id, whereOf(session));
     } catch (error) {
       access.journal.ended(line, recorded, { outcome: 'not started', why: String(error) });
       throw error;
@@ -108,28 +109,32 @@ export class ExecService {
   }
 
   /** Reads what a background command has printed. @throws ToolError `invalid-name` if there is none with this id */
-  async output(
-    request: RemoteRequest & { id: string; cursor?: string | undefined; maxBytes: number },
-  ): Promise<JobOutput> {
-    const output = await this.#with(request, (session, call) => readJob(session.shell, request, call));
-    if (output === undefined) throw noSuchJob(request);
-    return output;
+  async output(request: JobRequest & { readonly cursor?: string | undefined }): Promise<Report<ExecFacts>> {
+    const page = { ...request, maxBytes: PAGE_BYTES };
+    const output = await this.#with(request, ({ shell }, call) => readJob(shell, page, call));
+    return output === undefined ? noSuchJob(request) : reportOutput(request.run, output);
   }
 
-  async list(request: RemoteRequest): Promise<readonly BackgroundJob[]> {
-    return this.#with(request, (session, call) => listJobs(session.shell, call));
+  /** Lists the background commands of this server in a run. */
+  async list(request: RemoteRequest): Promise<Report<ExecFacts>> {
+    return reportList(request.run, await this.#with(request, ({ shell }, call) => listJobs(shell, call)));
   }
 
   /** Ends a background command of this server. @throws ToolError `invalid-name` if there is none with this id */
-  async stop(request: RemoteRequest & { id: string }): Promise<JobStop> {
-    const stopped = await this.#with(request, (session, call) => stopJob(session.shell, request.id, call));
-    if (stopped === undefined) throw noSuchJob(request);
-    return stopped;
+  async stop(request: JobRequest): Promise<Report<ExecFacts>> {
+    const stopped = await this.#with(request, ({ shell }, call) => stopJob(shell, request.id, call));
+    return stopped === undefined ? noSuchJob(request) : reportStop(request.id, stopped);
   }
 
-  /** Ends the consent to use a run. Returns whether there was one. */
-  async revoke(request: Pick<RemoteRequest, 'run' | 'project'>): Promise<boolean> {
-    return (await this.#sources.access.revoke(request)) > 0;
+  /** Ends the consent to use a run. */
+  async revoke(request: Pick<RemoteRequest, 'run' | 'project'>): Promise<Report<ExecFacts>> {
+    return reportRevoked(request.run, (await this.#sources.access.revoke(request)) > 0);
+  }
+
+  /** Says whether the run is why a connection was lost. */
+  async #describeRun({ place: { run: name, project } }: RemoteRun): Promise<string | undefined> {
+    const run = await lookAtRun(this.#sources, { name, project });
+    return run === undefined ? undefined : `The run is ${run.status}.`;
   }
 
   async #with<T>(request: RemoteRequest, work: (session: Session, call: JobCall) => Promise<T>): Promise<T> {
@@ -163,5 +168,6 @@ const tooLate = (): ToolError =>
     'Call it again: the connection is kept.',
   );
 
-const noSuchJob = ({ run, id }: { run: string; id: string }): ToolError =>
-  new ToolError('invalid-name', `Run ${run} has no background command ${id}.`, 'List them with action "list".');
+function noSuchJob({ run, id }: JobRequest): never {
+  throw new ToolError('invalid-name', `Run ${run} has no background command ${id}.`, 'List them with action "list".');
+}

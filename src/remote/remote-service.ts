@@ -49,7 +49,8 @@ export class RemoteService {
   async look(request: RemoteRequest): Promise<RemoteRun> {
     const { dstack, sessions } = this.#sources;
     const { project, server } = await dstack.endpoint(request.project);
-    const place: RemotePlace = { ...request, project, server };
+    const { run, replica, job } = request;
+    const place: RemotePlace = { server, project, run, replica, job };
     const session = await sessions.find(place);
     if (session !== undefined) return { place, run: session.run, runId: session.runId, session };
     const found = await findResource(dstack, { kind: 'run', name: request.run, project: request.project });
@@ -64,6 +65,7 @@ export class RemoteService {
    */
   async connect({ place, run, runId, session: open }: RemoteRun): Promise<Session> {
     if (open !== undefined) return open;
+    if (process.platform === 'win32') throw notOnWindows();
     const { dstack, sessions } = this.#sources;
     dstack.deadline.progress(`Connecting to ${place.run}`);
     const start = await this.#attach(place);
@@ -132,6 +134,13 @@ function notConnected(run: string, { attachment: { state } }: AttachStart): Tool
         : ['it took too long', 'Call it again: a machine that has just started needs longer.'];
   return new ToolError('connection-lost', `Could not connect to ${run}: ${why}. Nothing was run.`, hint);
 }
+
+const notOnWindows = (): ToolError =>
+  new ToolError(
+    'connection-lost',
+    "OpenSSH for Windows can't share the connection of an attachment. Nothing was run.",
+    'Use attach, and give the user the ssh command, or run this server on Linux, macOS or WSL.',
+  );
 
 const leadsElsewhere = (run: string): ToolError =>
   new ToolError(

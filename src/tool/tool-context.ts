@@ -85,7 +85,7 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
     requests: new RequestService({ ...app, dstack, access }),
     attachments: new AttachService({ attachments: app.attachments, dstack }),
     remote,
-    exec: new ExecService({ remote, access, deadline }),
+    exec: new ExecService({ remote, access, dstack, deadline }),
     copies: new CopyService({ ...app, remote, access, deadline }),
     config: new ConfigurationService(app),
     doctor: () => checkSetup({ ...app, dstack }, call),

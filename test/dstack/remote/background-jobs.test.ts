@@ -8,7 +8,7 @@ import { createSshShell } from '../../../src/remote/ssh-shell.ts';
 import { RealSshd, whyNoSshd } from '../../support/real-sshd.ts';
 import { until } from '../../support/wait.ts';
 
-const call = { timeoutMs: 60_000, signal: new AbortController().signal };
+const call = { timeoutMs: 60_000.5, signal: new AbortController().signal };
 
 describe.skipIf(whyNoSshd !== undefined)('a background command in a run', () => {
   const sshd = new RealSshd();

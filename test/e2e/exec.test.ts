@@ -1,0 +1,209 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findIsolation } from '../../sandbox/machines/isolation.ts';
+import { stopRuns } from '../support/ask-server.ts';
+import { attachmentsOf } from '../support/set-up-attach.ts';
+import { collectEnds } from '../support/collect-ends.ts';
+import { agreeing, connect } from '../support/connect.ts';
+import type { Answer, AtEnd, TestClient } from '../support/connect.ts';
+import { processesIn } from '../support/processes.ts';
+import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
+import { until, waitForRun } from '../support/wait.ts';
+
+const isolation = await findIsolation();
+
+describe.skipIf(isolation.kind === 'none')('exec', () => {
+  const atEnd = collectEnds(afterAll);
+  const run = uniqueName('exec');
+  let home: TestHome;
+  const prompts: string[] = [];
+
+  const open = (more: Record<string, string> = {}, end?: AtEnd): Promise<TestClient> =>
+    connect({
+      env: { ...home.env, ...more },
+      person: (message, field) => {
+        prompts.push(message);
+        return agreeing(message, field);
+      },
+      ...(end === undefined ? {} : { atEnd: end }),
+    });
+
+  async function start(name: string, client: TestClient): Promise<void> {
+    atEnd(() => stopRuns(name));
+    const file = await home.write(
+      `${name}.dstack.yml`,
+      task(name, { commands: ['sleep infinity'], env: { GREETING: "it's" } }),
+    );
+    const plan = await client.call('plan', { file });
+    const applied = await client.call('apply', { token: plan.facts['token'] });
+    expect(applied.facts['outcome'], applied.text).toBe('done');
+    await waitForRun(client, name, 'running');
+  }
+
+  /** Runs a command, after the consent if that is needed. */
+  async function exec(client: TestClient, input: Record<string, unknown>, name = run): Promise<Answer> {
+    const first = await client.call('exec', { run: name, ...input });
+    if (first.facts['token'] === undefined) return first;
+    const allowed = await client.call('apply', { token: first.facts['token'] });
+    expect(allowed.facts['outcome'], allowed.text).toBe('done');
+    return client.call('exec', { run: name, ...input });
+  }
+
+  beforeAll(async () => {
+    home = await createTestHome({ atEnd });
+    const client = await open({}, atEnd);
+    await start(run, client);
+    await client.close();
+  });
+
+  test('asks once before the first command in a run, connects only then, and leaves nothing behind', async () => {
+    const client = await open();
+    const asked = await client.call('exec', { run, command: 'touch /tmp/asked' });
+    expect(asked.facts['token'], asked.text).toMatch(new RegExp(`^access-run-${run}`));
+    expect(attachmentsOf(await client.call('attach', { action: 'list' }))).toEqual([]);
+    prompts.length = 0;
+    const allowed = await client.call('apply', { token: asked.facts['token'] });
+    expect(allowed.facts['outcome'], allowed.text).toBe('done');
+    expect(prompts.join('\n')).toContain(run);
+    const done = await client.call('exec', {
+      run,
+      command: 'ls /tmp/asked; echo "$DSTACK_RUN_NAME $GREETING $PWD"; exit 3',
+    });
+    expect(done.facts, done.text).toMatchObject({ outcome: 'failed', exitCode: 3, run });
+    expect(done.facts['output']).toContain(`${run} it's `);
+    expect(done.facts['output']).toContain('No such file');
+    expect(done.facts['output']).toMatch(/untrusted output [0-9a-f]{16}/);
+    expect(prompts).toHaveLength(1);
+    await client.close();
+    const left = await until(
+      async () => (await processesIn(home.home)).filter(({ command }) => !command.includes('warm_worker')),
+      (all) => all.length === 0,
+    );
+    expect(left).toEqual([]);
+    const next = await open();
+    expect(attachmentsOf(await next.call('attach', { action: 'list' }))).toEqual([]);
+  });
+
+  test('passes standard input, a folder and bytes that look like control sequences as data', async () => {
+    const client = await open();
+    const done = await exec(client, { command: 'cat; pwd', stdin: 'a\u001b[31mb\n', cwd: '/usr' });
+    expect(done.facts, done.text).toMatchObject({ outcome: 'done', exitCode: 0 });
+    expect(done.facts['output']).toContain('ab\n/usr');
+    expect(done.facts['output']).toContain('1 terminal sequence removed');
+  });
+
+  test('ends a command at its timeout, and when the client cancels the call', async () => {
+    const client = await open();
+    const late = await exec(client, { command: 'sleep 601; true', timeout: '1s' });
+    expect(late.facts, late.text).toMatchObject({ outcome: 'failed', code: 'timed-out' });
+    expect(late.facts['next']).toContain('background');
+    const stop = new AbortController();
+    const cancelled = client.call('exec', { run, command: 'touch /tmp/up; sleep 602; true' }, { signal: stop.signal });
+    cancelled.catch(() => undefined);
+    await until(
+      () => exec(client, { command: 'test -e /tmp/up' }),
+      ({ facts }) => facts['exitCode'] === 0,
+    );
+    stop.abort();
+    await expect(cancelled).rejects.toThrow(/abort/i);
+    const find = 'cat /proc/[0-9]*/cmdline | tr "\\0" " " | grep -c "sleep 60[1]\\|sleep 60[2]"';
+    await until(
+      () => exec(client, { command: find }),
+      ({ facts }) => facts['exitCode'] === 1,
+    );
+  });
+
+  test('follows a background command by another server, and stops it', async () => {
+    const first = await open();
+    const started = await exec(first, { command: 'echo one; sleep 603', background: true });
+    const id = started.facts['id'];
+    expect(String(id), started.text).toMatch(/^[0-9a-f]{8}$/);
+    process.kill(first.pid, 'SIGKILL');
+    const second = await open();
+    const page = await until(
+      () => second.call('exec', { run, action: 'output', id }),
+      ({ facts }) => String(facts['output']).includes('one'),
+    );
+    expect(page.facts).toMatchObject({ state: 'running', id });
+    const rest = await second.call('exec', { run, action: 'output', id, cursor: page.facts['newer'] });
+    expect(rest.facts['output']).not.toContain('one\n');
+    const listed = await second.call('exec', { run, action: 'list' });
+    expect(listed.facts['jobs']).toContainEqual(expect.objectContaining({ id, state: 'running' }));
+    const stopped = await second.call('exec', { run, action: 'stop', id });
+    expect(stopped.facts, stopped.text).toMatchObject({ outcome: 'done', state: 'ended' });
+    expect((await second.call('exec', { run, action: 'output', id })).facts['state']).toBe('ended');
+    const unknown = await second.call('exec', { run, action: 'output', id: '00000000' });
+    expect(unknown.facts).toMatchObject({ outcome: 'refused', code: 'invalid-name' });
+  });
+
+  test('keeps its connection while another server uses it', async () => {
+    const [first, second] = [await open(), await open()];
+    await exec(first, { command: 'true' });
+    const running = exec(second, { command: 'until [ -e /tmp/go ]; do sleep 0.1; done; echo went' });
+    await until(
+      () => exec(second, { command: 'true' }),
+      ({ facts }) => facts['exitCode'] === 0,
+    );
+    await first.close();
+    const third = await open();
+    await exec(third, { command: 'touch /tmp/go' });
+    expect((await running).facts['output']).toContain('went');
+  });
+
+  test('joins the attachment of the user, and leaves it', async () => {
+    const client = await open();
+    await until(
+      () => client.call('attach', { run }),
+      (answer) => attachmentsOf(answer)[0]?.state === 'attached',
+    );
+    expect((await exec(client, { command: 'echo up' })).facts['output']).toContain('up');
+    await client.close();
+    const next = await open();
+    expect(attachmentsOf(await next.call('attach', { action: 'list' }))).toMatchObject([{ state: 'attached' }]);
+    await next.call('attach', { action: 'stop', run });
+  });
+
+  test('asks again after the consent was revoked', async () => {
+    const client = await open();
+    await exec(client, { command: 'true' });
+    const revoked = await client.call('exec', { run, action: 'revoke' });
+    expect(revoked.facts['outcome'], revoked.text).toBe('done');
+    expect((await client.call('exec', { run, command: 'true' })).facts['token']).toBeDefined();
+  });
+
+  test('is refused by a read-only server, and changes nothing with arguments that it doesn’t take', async () => {
+    const readOnly = await open({ DSTACK_MCP_READ_ONLY: 'true' });
+    const refused = await readOnly.call('exec', { run, command: 'true' });
+    expect(refused.facts, refused.text).toMatchObject({ outcome: 'refused', code: 'read-only' });
+    const client = await open();
+    for (const input of [
+      {},
+      { command: 'a\0b' },
+      { command: 'true', id: '00000000' },
+      { action: 'stop' },
+      { command: 'true', timeout: 'soon' },
+      { command: 'true', timeout: '5s', background: true },
+    ]) {
+      const answer = await client.call('exec', { run, ...input });
+      expect(answer.facts, JSON.stringify(input)).toMatchObject({ outcome: 'refused', code: 'invalid-input' });
+    }
+  });
+
+  test('reports a command as unknown if its run is stopped meanwhile, and does not run it again', async () => {
+    const client = await open();
+    const name = uniqueName('stopped');
+    await start(name, client);
+    await exec(client, { command: 'true' }, name);
+    const running = exec(client, { command: 'touch /tmp/up; sleep 604' }, name);
+    await until(
+      () => exec(client, { command: 'test -e /tmp/up' }, name),
+      ({ facts }) => facts['exitCode'] === 0,
+    );
+    await stopRuns(name);
+    const { facts, text } = await running;
+    expect(facts, text).toMatchObject({ outcome: 'unknown', code: 'connection-lost' });
+    expect(text).not.toContain('Exit code');
+    const again = await client.call('exec', { run: name, command: 'true' });
+    expect(again.facts['outcome'], again.text).toMatch(/blocked|failed|refused/);
+  });
+});
