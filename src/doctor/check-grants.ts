@@ -16,5 +16,11 @@ export async function checkGrants(grants: Pick<Grants, 'list'>): Promise<readonl
   ];
 }
 
-const describe = ({ run, project, server, until, level, shown }: Grant): string =>
-  `${run} in project ${project} on ${server}, ${shown === undefined ? 'every command and upload' : `once: ${shown}`}, until ${formatLocalTime(new Date(until))} (${level})`;
+const describe = ({ run, project, server, until, level, ...permitted }: Grant): string =>
+  `${run} in project ${project} on ${server}, ${describePermission(permitted)}, until ${formatLocalTime(new Date(until))} (${level})`;
+
+function describePermission({ token, shown, commands }: Pick<Grant, 'token' | 'shown' | 'commands'>): string {
+  if (token === true) return "requests with the user's dstack token";
+  if (shown !== undefined) return `once: ${shown}`;
+  return commands === undefined ? 'every command and upload' : `the commands ${commands.join(', ')}`;
+}

@@ -31,13 +31,22 @@ export const isScaledToZero = ({ status, kind, jobs, nextStartAt }: RunFacts): b
   nextStartAt === undefined &&
   jobs.every(({ terminationReason }) => terminationReason === 'scaled_down');
 
+/** The kind of a request, and its receiver. */
+export interface RequestWay {
+  /** It changes nothing, whatever became of it. */
+  readonly isRead: boolean;
+  /** It went to dstack's endpoint for models. */
+  readonly isForModel: boolean;
+}
+
 /** Judges what came back from a service, or that nothing did. */
-export function judge(run: RunFacts, end: HttpAnswer | HttpFailure, isRead: boolean): Judgment {
+export function judge(run: RunFacts, end: HttpAnswer | HttpFailure, { isRead, isForModel }: RequestWay): Judgment {
   if (end.kind === 'failure') return judgeFailure(run, end, isRead);
   const { status, durationMs } = end;
   const says = `HTTP ${status} after ${durationMs} ms, ${describeSize(end)}.`;
   if (status === 401 || status === 403) return { outcome: 'failed', state: 'unauthorized', says, next: UNAUTHORIZED };
-  // dstack answers 404 itself until it has registered a replica.
+  if (isUnregistered(end, isForModel))
+    return { outcome: 'failed', state: 'not-ready', says: `${says} ${UNREGISTERED}`, next: AGAIN };
   if (!isReady(run) && status >= 400) return { outcome: 'failed', state: 'not-ready', says, next: waitFor(run) };
   if (status >= 500) return { outcome: 'failed', state: 'failing', says, next: failing(run, status) };
   const state = isReady(run) ? 'warm' : 'not-ready';
@@ -71,6 +80,17 @@ function judgeFailure({ name }: RunFacts, { why, code, durationMs }: HttpFailure
   };
 }
 
+/** Whether dstack itself answered: its replica runs, and dstack hasn't registered it yet. Its endpoint for models fails then. */
+function isUnregistered({ status, body }: HttpAnswer, isForModel: boolean): boolean {
+  if (body.length > MAX_ERROR_BYTES) return false;
+  const text = body.toString('utf8');
+  if (isForModel && status === 500) return text === 'Internal Server Error';
+  return status === 404 && /^\{"detail":"Service [^"]* not found"\}$/.test(text);
+}
+
+const MAX_ERROR_BYTES = 500;
+const UNREGISTERED = 'This is what dstack answers until it has registered a replica.';
+const AGAIN = 'Call it again in some seconds. If it stays like this, see its logs.';
 const UNAUTHORIZED =
   'dstack or the service refused: doctor shows whether the token of the project is valid. Tell the user.';
 const REDIRECTED = 'If the location is within the service, call request with that path.';

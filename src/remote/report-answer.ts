@@ -159,6 +159,6 @@ export function reportLoad(run: RunFacts, size: LoadSize, result: LoadResult): R
     },
     ...(failed.length === 0
       ? {}
-      : { next: `One request without \`load\` shows the error; logs of ${run.name} says more.` }),
+      : { next: `Call request once without \`load\` to see the error; logs of ${run.name} says more.` }),
   };
 }

@@ -12,6 +12,7 @@ import type { PolicySnapshot, PolicyWatch } from '../safety/policy/policy-watch.
 import { chatBody } from './chat.ts';
 import type { ChatQuestion } from './chat.ts';
 import { isScaledToZero, judge } from './describe-answer.ts';
+import type { RequestWay } from './describe-answer.ts';
 import { exchange } from './http-exchange.ts';
 import type { HttpAnswer, HttpFailure, HttpRequest } from './http-exchange.ts';
 import { runLoad } from './load.ts';
@@ -52,7 +53,7 @@ interface Target {
   readonly project: string;
   readonly server: string;
   readonly request: HttpRequest;
-  readonly isRead: boolean;
+  readonly way: RequestWay;
 }
 
 /**
@@ -91,9 +92,12 @@ export class RequestService {
       const allowed = await this.#sources.access.requireToken(place);
       if (allowed.kind === 'needs-consent') return allowed.report;
     }
+    // Too late to send anything whose answer could still be awaited.
+    if (dstack.deadline.remainingMs() < 2 * RESERVE_MS) throw tooLate();
     const url = route ?? resolvePath(address, wanted.chat === undefined ? wanted.path : chatPath(run));
     const request = toRequest(wanted, { url, run, token });
-    return this.#sendRecorded({ run, project, server, request, isRead }, wanted);
+    const way = { isRead, isForModel: route !== undefined };
+    return this.#sendRecorded({ run, project, server, request, way }, wanted);
   }
 
   async #findService({ run: name, project }: ServiceRequest, serverUrl: string): Promise<RunFacts> {
@@ -123,12 +127,12 @@ export class RequestService {
   }
 
   async #sendRecorded(target: Target, wanted: ServiceRequest): Promise<Report<RequestFacts>> {
-    const { run, request, isRead } = target;
+    const { run, request, way } = target;
     const { deadline } = this.#sources.dstack;
     deadline.progress(`${request.method} to ${run.name}`);
     if (wanted.load === undefined) {
       const end = await this.#record(target, wanted, () => this.#exchange(request), describeEnd);
-      return reportAnswer(run, { request, end, judgment: judge(run, end, isRead), isChat: wanted.chat !== undefined });
+      return reportAnswer(run, { request, end, judgment: judge(run, end, way), isChat: wanted.chat !== undefined });
     }
     const { load } = wanted;
     const isOver = (): boolean => deadline.signal.aborted || deadline.remainingMs() < 2 * RESERVE_MS;
@@ -138,12 +142,12 @@ export class RequestService {
 
   /** Writes a line before and after a request that may change something. */
   async #record<T>(
-    { run, project, server, request, isRead }: Target,
+    { run, project, server, request, way }: Target,
     { load }: ServiceRequest,
     send: () => Promise<T>,
     describe: (end: T) => { readonly outcome: string; readonly bytes?: number },
   ): Promise<T> {
-    if (isRead) return send();
+    if (way.isRead) return send();
     const { journal } = this.#sources.access;
     const times = load === undefined ? '' : ` (${load.requests} times)`;
     const text = `${request.method} ${request.url.pathname}${times}`;
@@ -155,6 +159,13 @@ export class RequestService {
     return end;
   }
 }
+
+const tooLate = (): ToolError =>
+  new ToolError(
+    'timed-out',
+    'Looking up the service took all of the time of this call. Nothing was sent.',
+    'Call request again.',
+  );
 
 /** Any request but a read may change something in the run. */
 function assertMayChange(

@@ -60,7 +60,7 @@ async function start(configuration: ReturnType<typeof service>): Promise<void> {
 const ask = (input: Readonly<Record<string, unknown>>): Promise<Answer> =>
   until(
     () => client.call('request', input),
-    ({ text }) => !/HTTP 404[^]*"detail":"Service /.test(text),
+    ({ facts }) => facts['state'] !== 'not-ready',
   );
 
 const audit = async (): Promise<readonly Record<string, unknown>[]> =>

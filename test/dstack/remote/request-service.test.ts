@@ -243,7 +243,7 @@ test('an unreachable server, a broken and a cancelled request say what is known,
   expect(broken).toMatchObject({ outcome: 'failed', facts: { state: 'no-answer' } });
   const lost = await send({ path: '/broken', method: 'POST' });
   expect(lost).toMatchObject({ outcome: 'unknown', next: expect.stringContaining("Don't repeat it") });
-  const slow = await send({ path: '/stall', method: 'POST' }, 2_500);
+  const slow = await send({ path: '/stall', method: 'POST' }, 5_000);
   expect(slow).toMatchObject({ outcome: 'unknown', summary: expect.stringContaining('No answer within') });
   const abort = new AbortController();
   const cancelled = requests(20_000, abort.signal).send({ run: 'lab-svc', method: 'GET', path: '/stall', headers: {} });
@@ -268,12 +268,18 @@ test('an unreachable server, a broken and a cancelled request say what is known,
 test('a body that stalls ends with the time of the call, and what has arrived is shown', async () => {
   const stall: Answer = (_request, response) => void response.writeHead(200).write('the first part');
   const { send } = await setUp({ run: PUBLIC, answers: { [`${SERVICE}/`]: stall } });
-  const report = await send({}, 2_500);
+  const report = await send({}, 5_000);
   expect(report).toMatchObject({
     outcome: 'done',
     summary: expect.stringContaining('the rest did not arrive in time'),
   });
   expect(report.printed[0]?.transcript.stdout).toContain('the first part');
+});
+
+test('without enough time left for an answer, nothing is sent', async () => {
+  const { send, server } = await setUp({ run: PUBLIC });
+  expect(await refusal(send({ method: 'POST' }, 3_500))).toMatchObject({ code: 'timed-out' });
+  expect(server.received).toEqual([]);
 });
 
 test('a run that is not a service, has ended, or has no replica yet gets nothing', async () => {
@@ -303,6 +309,29 @@ test('a service whose probes fail is asked, and reported as not ready', async ()
     next: expect.stringContaining('wait_for "ready"'),
   });
   expect(await send({ path: '/ok' })).toMatchObject({ outcome: 'done', facts: { state: 'not-ready' } });
+});
+
+test('what dstack answers until it has registered a replica does not count as an answer of the service', async () => {
+  const list = models(SUBMITTED);
+  const failing: Answer = (_request, response) => void response.writeHead(500).end('Internal Server Error');
+  const { send } = await setUp({
+    policy: ALLOWED,
+    answers: {
+      [`${SERVICE}/`]: json({ detail: 'Service lab/lab-svc not found' }, 404),
+      [`${SERVICE}/own`]: json({ detail: 'no such page' }, 404),
+      [`${SERVICE}/failing`]: failing,
+      [`${MODELS}/models`]: list,
+      [`${MODELS}/chat/completions`]: failing,
+    },
+  });
+  for (const wanted of [{}, { chat }])
+    expect(await send(wanted)).toMatchObject({
+      outcome: 'failed',
+      facts: { state: 'not-ready' },
+      next: expect.stringMatching(/^Call it again in some seconds/),
+    });
+  expect(await send({ path: '/own' })).toMatchObject({ outcome: 'done', facts: { state: 'warm' } });
+  expect(await send({ path: '/failing' })).toMatchObject({ outcome: 'failed', facts: { state: 'failing' } });
 });
 
 test('what may change something needs a policy that allows it, and the rest goes on', async () => {

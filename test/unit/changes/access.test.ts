@@ -10,6 +10,7 @@ import { checkRemembered } from '../../../src/doctor/check-remembered.ts';
 import { createAuditLog } from '../../../src/safety/audit/audit-log.ts';
 import { UseJournal } from '../../../src/safety/audit/use-journal.ts';
 import { Grants } from '../../../src/safety/consent/grants.ts';
+import type { Grant } from '../../../src/safety/consent/grants.ts';
 import { configOf, printedJson, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
 import type { ChangesOptions } from '../../support/set-up-changes.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
@@ -440,6 +441,29 @@ test('doctor lists who may use which run, until when, and how to revoke it', asy
       details: expect.stringContaining('.json'),
     },
   ]);
+});
+
+test('doctor says what else a grant can be for', async () => {
+  const grant: Grant = {
+    server: SERVER,
+    project: 'lab',
+    run: 'lab-task',
+    runId: RUN_ID,
+    until: '2100-01-01T00:00:00Z',
+    reachesServer: false,
+    level: 'token',
+    grantedAt: '2026-01-01T00:00:00Z',
+    sinceBootMs: 1,
+    file: '/g',
+  };
+  const list = async (): Promise<readonly Grant[]> => [
+    { ...grant, token: true },
+    { ...grant, use: 'sha', shown: 'ls -l' },
+    { ...grant, commands: ['nvidia-smi', 'ls *'] },
+  ];
+  const [check] = await checkRemembered({ grants: { list }, agreements: { list: async () => [] } });
+  for (const words of ["requests with the user's dstack token", 'once: ls -l', 'the commands nvidia-smi, ls *'])
+    expect(check?.found).toContain(words);
 });
 
 test('a repeated argument of another run is refused', async () => {
