@@ -28,7 +28,7 @@ export const copy = defineTool({
     'Upload or download (scp, rsync) a file or folder between the workspace and a running run: scripts, data, checkpoints, plots. Small pictures are shown. Skips .gitignored files and files that are the same; deletes nothing. An upload needs consent once per run: a token for apply.',
   effect: 'change',
   alsoReads: true,
-  card: 'change',
+  card: 'use',
   input: z.strictObject({
     direction: z.enum(['upload', 'download']),
     run: resourceName,

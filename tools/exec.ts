@@ -48,6 +48,7 @@ const facts = z.object({
   id: z.string(),
   state: z.enum(['running', 'ended', 'lost']),
   newer: z.string(),
+  grantedUntil: z.string().describe('Until when commands and uploads are allowed'),
   jobs: z.array(z.object({ id: z.string(), state: z.string(), exitCode: z.number().optional(), command: z.string() })),
 });
 
@@ -57,7 +58,7 @@ export const exec = defineTool({
   description:
     'Run a shell command in a running dev environment, task or service. Long ones: background, then action "output" or "stop" by id. The first one in a run asks for consent; "revoke" ends it.',
   effect: 'change',
-  card: 'change',
+  card: 'use',
   input,
   facts,
   async run(request, { exec: service }) {

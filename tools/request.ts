@@ -45,7 +45,7 @@ export const request = defineTool({
     "Ask or test a deployed service (endpoint, API, model): sends an HTTP request, or a chat to its model, with the user's token. `load` measures latency, tokens per second, price per million tokens.",
   effect: 'change',
   alsoReads: true,
-  card: 'change',
+  card: 'use',
   input: z.strictObject({
     run: resourceName,
     path: z.string().max(2_000).optional().describe('Within the service'),

@@ -10,6 +10,8 @@ export interface ExecFacts {
   readonly id: string;
   readonly state: BackgroundJob['state'];
   readonly newer: string;
+  /** Until when commands and uploads are allowed in the run. */
+  readonly grantedUntil: string;
   readonly jobs: { id: string; state: string; exitCode?: number | undefined; command: string }[];
 }
 

@@ -6,6 +6,7 @@ import type { Report } from '../core/report.ts';
 import { joinWords } from '../core/shell-words.ts';
 import { lookAtRun } from '../dstack/client/report-run.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import type { Grant } from '../safety/consent/grants.ts';
 import type { RecordedUse } from '../safety/audit/use-journal.ts';
 import { listJobs, readJob, startJob, stopJob } from './background-jobs.ts';
 import type { JobCall } from './background-jobs.ts';
@@ -61,9 +62,11 @@ export class ExecService {
     if (granted.kind === 'needs-consent') return granted.report;
     const session = await remote.connect(found);
     const recorded = recordOf(found, use.text, granted);
-    return request.isBackground === true
-      ? await this.#startJob(session, request, recorded)
-      : await this.#runCommand(session, { request, recorded, found });
+    const report =
+      request.isBackground === true
+        ? await this.#startJob(session, request, recorded)
+        : await this.#runCommand(session, { request, recorded, found });
+    return withGrant(report, granted.grant);
   }
 
   async #runCommand(
@@ -158,6 +161,11 @@ const recordOf = (
   text: string,
   { grant }: Extract<Access, { kind: 'granted' }>,
 ): RecordedUse => ({ tool: 'exec', operation: 'exec', run, project, server, text, level: grant.level });
+
+/** Says until when the run may be used. A consent to this command alone is spent by now. */
+function withGrant(report: Report<ExecFacts>, { use, until }: Grant): Report<ExecFacts> {
+  return use === undefined ? { ...report, facts: { ...report.facts, grantedUntil: until } } : report;
+}
 
 const whereOf = ({ place: { run }, replica, job }: Session): Where => ({ run, replica, job });
 

@@ -1,21 +1,37 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { collectEnds } from '../support/collect-ends.ts';
-import { createTestHome } from '../support/test-home.ts';
-import { describeInChromium, openBrowser } from './support/card-browser.ts';
-import { openCards } from './support/open-cards.ts';
-import type { Cards } from './support/open-cards.ts';
+import { expect, test } from 'vitest';
+import { findIsolation } from '../../sandbox/machines/isolation.ts';
+import { expectApproved, press } from './support/approve.ts';
+import { describeInChromium } from './support/card-browser.ts';
+import { setUpBoards } from './support/set-up-boards.ts';
+
+const isolation = await findIsolation();
 
 describeInChromium('the card of a use of a run', () => {
-  const atEnd = collectEnds(afterAll);
-  let cards: Cards;
-  beforeAll(async () => {
-    const home = await createTestHome({ atEnd });
-    cards = await openCards({ browser: await openBrowser(atEnd), env: home.env, atEnd });
-  });
-  afterEach(() => cards.clear());
+  const boards = setUpBoards();
 
   const show = (facts: object, input: Record<string, unknown>): Promise<void> =>
-    cards.show({ content: [], _meta: { 'dstack-mcp/card': { view: 'use', facts } } }, input);
+    boards.cards.show({ content: [], _meta: { 'dstack-mcp/card': { view: 'use', facts } } }, input);
+
+  test.skipIf(isolation.kind === 'none')(
+    'the first command asks in the card, the next one shows its output, and the consent is revoked there',
+    async () => {
+      const { cards, run } = boards;
+      const command = { run, command: 'echo from the run' };
+      const asked = await cards.call('exec', command);
+      expect(asked.facts['operation']).toBe('access');
+      await press(cards, cards.card.getByRole('button', { name: 'Approve' }));
+      await expectApproved(cards.card);
+      await cards.call('exec', command);
+      await cards.card.getByRole('heading', { name: 'Command succeeded' }).waitFor();
+      await cards.card
+        .getByRole('region', { name: `Output of ${run}` })
+        .getByText('from the run')
+        .waitFor();
+      await cards.card.getByRole('button', { name: 'Revoke' }).click();
+      await cards.card.getByText(`The consent to use ${run} is revoked.`).waitFor();
+      expect((await cards.call('exec', command)).facts['operation']).toBe('access');
+    },
+  );
 
   test('a command shows its text, exit code, output, and until when commands are allowed', async () => {
     const command = 'python train.py\necho <b>done</b>';
@@ -32,7 +48,7 @@ describeInChromium('the card of a use of a run', () => {
       },
       { run: 'dev', command },
     );
-    const { card } = cards;
+    const { card } = boards.cards;
     await card.getByRole('heading', { name: 'Command failed with exit code 3' }).waitFor();
     await card.getByText('2.4 s', { exact: true }).waitFor();
     await card.getByText('2.0 KB', { exact: true }).waitFor();
@@ -42,7 +58,7 @@ describeInChromium('the card of a use of a run', () => {
     await card.getByRole('region', { name: 'Command', exact: true }).getByText('echo <b>done</b>').waitFor();
     await card.getByText('Commands and uploads in dev are allowed until it ends, and at most until Nov 30').waitFor();
     await card.getByRole('button', { name: 'Revoke' }).waitFor();
-    expect(cards.problems).toEqual([]);
+    expect(boards.cards.problems).toEqual([]);
   });
 
   test('background commands are listed with their states', async () => {
@@ -54,8 +70,8 @@ describeInChromium('the card of a use of a run', () => {
       { outcome: 'done', summary: '2 background commands.', run: 'dev', jobs },
       { run: 'dev', action: 'list' },
     );
-    await cards.card.getByRole('cell', { name: 'ended (exit code 0)' }).waitFor();
-    expect(await cards.card.getByRole('button', { name: 'Revoke' }).count()).toBe(0);
+    await boards.cards.card.getByRole('cell', { name: 'ended (exit code 0)' }).waitFor();
+    expect(await boards.cards.card.getByRole('button', { name: 'Revoke' }).count()).toBe(0);
   });
 
   test('a copy shows its files, size, and check', async () => {
@@ -64,10 +80,10 @@ describeInChromium('the card of a use of a run', () => {
       { outcome: 'done', summary: 'Downloaded 1 file.', files: 1, bytes: 3_145_728, same: 0, checkedBy: 'sha256' },
       input,
     );
-    await cards.card.getByRole('heading', { name: 'Download' }).waitFor();
-    await cards.card.getByText('3.0 MB', { exact: true }).waitFor();
-    await cards.card.getByText('sha256', { exact: true }).waitFor();
-    expect(cards.problems).toEqual([]);
+    await boards.cards.card.getByRole('heading', { name: 'Download' }).waitFor();
+    await boards.cards.card.getByText('3.0 MB', { exact: true }).waitFor();
+    await boards.cards.card.getByText('sha256', { exact: true }).waitFor();
+    expect(boards.cards.problems).toEqual([]);
   });
 
   test('a load check shows latency, tokens per second and the price of a million tokens', async () => {
@@ -83,7 +99,7 @@ describeInChromium('the card of a use of a run', () => {
       { run: 'llm', chat: 'Hello', load: { requests: 20 } },
     );
     for (const text of ['19 of 20', '340 ms', '1.2 s', '81.3', '$1.50'])
-      await cards.card.getByText(text, { exact: true }).waitFor();
-    expect(cards.problems).toEqual([]);
+      await boards.cards.card.getByText(text, { exact: true }).waitFor();
+    expect(boards.cards.problems).toEqual([]);
   });
 });
