@@ -1,9 +1,12 @@
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { EXPERIMENT_STEPS, RUN_STEPS } from './demo-steps.ts';
+import type { Step } from './demo-steps.ts';
 import { preparePythonEnvironment } from './python-environment.ts';
 import { startSandbox } from './sandbox.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -24,48 +27,16 @@ interface Result {
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
-/** One step of the demo: a user's request, and the tool call that answers it. */
-interface Step {
-  readonly title: string;
-  readonly tool: string;
-  /** Creates the input from the previous step's structured content. */
-  readonly arguments: (previous: Readonly<Record<string, unknown>>) => Record<string, unknown>;
-  /** The expected outcome. Defaults to `done`. */
-  readonly outcome?: string;
-  /** Repeats the call until this returns true. */
-  readonly until?: (facts: Readonly<Record<string, unknown>>) => boolean;
-}
-
 /** Time limit for repeating a step. The server fetches a job's first lines a few seconds after it starts. */
 const REPEAT_MS = 30_000;
 
 /** Longer than any call takes, except on an overloaded machine. */
 const CALL_TIMEOUT_MS = 180_000;
+const MAX_LOST_STOPS = 3;
+/** Containers use the programs of the computer. */
+const PYTHON = '/usr/bin/python3';
 /** How long the person of the demo reads a form. */
 const READING_MS = 1_000;
-
-const STEPS: readonly Step[] = [
-  { title: 'Which GPUs are available, and what do they cost?', tool: 'offer', arguments: () => ({ max_offers: 8 }) },
-  { title: 'What would this training run do and cost?', tool: 'plan', arguments: () => ({ file: 'train.dstack.yml' }) },
-  { title: 'Yes, run it', tool: 'apply', arguments: ({ token }) => ({ token }) },
-  { title: 'Tell me when it is running', tool: 'get', arguments: () => ({ name: 'train', wait_for: 'running' }) },
-  { title: 'What is running now?', tool: 'ps', arguments: () => ({}) },
-  {
-    title: 'What does it print?',
-    tool: 'logs',
-    arguments: () => ({ run: 'train', lines: 20 }),
-    until: ({ totalLines }) => totalLines === 3,
-  },
-  { title: 'Stop it', tool: 'stop', arguments: () => ({ run: 'train' }) },
-  { title: 'Yes, stop it', tool: 'apply', arguments: ({ token }) => ({ token }) },
-  { title: 'Has it finished?', tool: 'get', arguments: () => ({ name: 'train', wait_for: 'finished' }) },
-  {
-    title: 'A flag that dstack does not document is rejected',
-    tool: 'plan',
-    arguments: () => ({ file: 'train.dstack.yml', flags: { '--gpus': '8' } }),
-    outcome: 'refused',
-  },
-];
 
 /** Returns the commands to try next. `command` starts this program. */
 export function nextSteps(command: string): string {
@@ -102,7 +73,9 @@ export async function runDemo({ print, signal, server, command, cacheFolder }: D
     await writeTrainingRun(sandbox);
     const client = await timed('connect over stdio', () => connect(sandbox, server, print));
     try {
-      const failure = await showSteps(client, { print, timed });
+      const canExperiment = sandbox.isolation.kind !== 'none' && existsSync(PYTHON);
+      const steps = canExperiment ? [...RUN_STEPS, ...EXPERIMENT_STEPS] : RUN_STEPS;
+      const failure = await showSteps(client, { steps, workspace: sandbox.workspace, print, timed });
       if (failure !== undefined) {
         print(`\nThe demo stopped: ${failure}.`);
         return 1;
@@ -168,23 +141,35 @@ async function connect(sandbox: Sandbox, server: string, print: (line: string) =
   return client;
 }
 
+interface Show {
+  readonly steps: readonly Step[];
+  readonly workspace: string;
+  readonly print: (line: string) => void;
+  readonly timed: <T>(name: string, step: () => Promise<T>) => Promise<T>;
+}
+
 /** Makes the calls of the demo. Returns the reason if it stopped early. */
-async function showSteps(
-  client: Client,
-  { print, timed }: { print: (line: string) => void; timed: <T>(name: string, step: () => Promise<T>) => Promise<T> },
-): Promise<string | undefined> {
+async function showSteps(client: Client, { steps, workspace, print, timed }: Show): Promise<string | undefined> {
   let facts: Readonly<Record<string, unknown>> = {};
-  for (const step of STEPS) {
+  let losses = 0;
+  for (let position = 0; ; position += 1) {
+    const step = steps[position];
+    if (!step) return undefined;
     const input = step.arguments(facts);
     print(`\n── ${step.title} ──`);
+    if (step.edit) print(`(${await step.edit(workspace)})`);
     print(`→ ${step.tool} ${JSON.stringify(input)}`);
     const result = await timed(`${step.tool}: ${step.title}`, () => callUntil(client, step, { input, print }));
     print(indent(result.text));
     facts = result.facts;
     const { outcome } = facts;
-    if (outcome !== (step.outcome ?? 'done')) return `${step.tool} ended with outcome ${String(outcome)}`;
+    if (outcome === (step.outcome ?? 'done')) continue;
+    // dstack can lose a stop (README.md). The person stops the run again.
+    const isLostStop = outcome === 'failed' && steps[position - 1]?.tool === 'stop';
+    if (!isLostStop || losses === MAX_LOST_STOPS) return `${step.tool} ended with outcome ${String(outcome)}`;
+    losses += 1;
+    position -= 2;
   }
-  return undefined;
 }
 
 async function callUntil(
@@ -210,7 +195,7 @@ async function call(
     onprogress: ({ message }) => print(indent(`… ${message ?? ''}`)),
   });
   const content = Array.isArray(result.content) ? result.content : [];
-  const text = content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('\n');
+  const text = content.map((block) => (block.type === 'text' ? block.text : `[${block.type}]`)).join('\n');
   const facts =
     typeof result.structuredContent === 'object' && result.structuredContent !== null ? result.structuredContent : {};
   return { text: shorten(text), facts: { ...facts } };

@@ -5,6 +5,8 @@ export function normalizeTranscript(text: string): string {
   const placeholder = createPlaceholders();
   return `${round
     .slice(Math.max(start, 0))
+    .replace(/\/\S+\/dstack-box-\w+/g, '/tmp/sandbox')
+    .replace(/\b[A-Z][a-z]{2} \d{1,2}, \d\d:\d\d \w+/g, 'Jan 1, 08:00 UTC')
     .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:3000')
     .replace(/\b[0-9a-z]{7}(?:-[0-9a-z]{7}){3}\b/g, (token) => placeholder('token', token))
     .replace(/\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b/g, (id) => placeholder('id', id))
