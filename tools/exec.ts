@@ -49,7 +49,7 @@ const facts = z.object({
   state: z.enum(['running', 'ended', 'lost']),
   newer: z.string(),
   grantedUntil: z.string().describe('Until when commands and uploads are allowed'),
-  jobs: z.array(z.object({ id: z.string(), state: z.string(), exitCode: z.number().optional(), command: z.string() })),
+  jobs: z.array(z.object({ id: z.string(), state: z.string(), exitCode: z.number().optional() })),
 });
 
 export const exec = defineTool({

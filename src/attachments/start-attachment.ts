@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { ToolError } from '../core/errors.ts';
 import { pause } from '../core/poll.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
@@ -75,7 +76,16 @@ export async function startAttachment(
     startOrJoin(id, { argv, options, context }),
   );
   if (joined === undefined) throw busy(id);
-  return await watch(joined.value, { until, options, context });
+  const start = await watch(joined.value, { until, options, context });
+  return joined.value.started || isDeepStrictEqual(joined.value.record.argv, argv.argv) ? start : asReused(start);
+}
+
+/** An attachment that was made with other ports keeps them. */
+function asReused({ attachment, started }: AttachStart): AttachStart {
+  const { state } = attachment;
+  if (state.kind !== 'attached') return { attachment, started };
+  const connection = { ...state.connection, reusedTunnel: true };
+  return { started, attachment: { ...attachment, state: { ...state, connection } } };
 }
 
 interface Joined {

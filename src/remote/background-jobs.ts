@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
-import { callProgram } from './call-program.ts';
+import { ownTranscript } from '../core/transcript.ts';
+import { callProgram, readPids } from './call-program.ts';
 import type { ProgramResult } from './call-program.ts';
 import { END_MS } from './run-command.ts';
 import type { CommandInput } from './run-command.ts';
@@ -61,7 +62,7 @@ export async function startJob(
   if (result.end.kind === 'lost')
     throw new CommandFailed({
       outcome: 'unknown',
-      summary: `It isn't known whether the command was started: ${result.end.message}`,
+      summary: "The connection was lost: it isn't known whether the command was started.",
       printed: [],
       facts: { id },
       next: 'See what runs with action "list"; don’t start it again before.',
@@ -83,8 +84,9 @@ export async function readJob(
   if (result.stdout.length === 0) return undefined;
   const [line, rest] = splitLine(result.stdout);
   const job = parseJob(line);
-  const out = takePage(rest, { isFirst: cursor === undefined });
-  const err = takePage(out.rest, { isFirst: cursor === undefined });
+  const isFirst = cursor === undefined;
+  const out = takePage(rest, { isFirst, size: job.stdoutBytes });
+  const err = takePage(out.rest, { isFirst, size: job.stderrBytes });
   return {
     job,
     stdout: out.text,
@@ -110,13 +112,21 @@ export async function stopJob(shell: RemoteShell, id: string, call: JobCall): Pr
   expectDone(result, "It isn't known whether it was ended.");
   const [before, code, ...left] = result.stdout.toString().trim().split(/\s+/);
   if (before === '' || before === undefined) return undefined;
-  return { before: stateOf(before, 0), ...codeOf(code), left: left.map(Number) };
+  return { before: stateOf(before, 0), ...codeOf(code), left: readPids(left) };
 }
 
 function expectDone({ end, stderr }: ProgramResult, consequence: string): void {
   if (end.kind === 'exited' && end.exitCode === 0) return;
-  const why = end.kind === 'exited' ? stderr.trim() || `exit code ${end.exitCode}` : end.message;
-  throw new ToolError('connection-lost', `${consequence} The run answered: ${why}`, 'Check the run with get.');
+  const isOver = end.kind === 'exited';
+  // Anything in the run can write this, so it is fenced.
+  const printed = { transcript: ownTranscript('exec', isOver ? stderr : end.message), untrusted: true };
+  throw new CommandFailed({
+    outcome: 'failed',
+    summary: `${isOver ? 'The run reported a failure.' : "The run can't be reached over its connection."} ${consequence}`,
+    printed: [printed],
+    facts: isOver ? {} : { code: 'connection-lost' },
+    next: 'Check the run with get.',
+  });
 }
 
 function splitLine(bytes: Buffer): [string, Buffer] {
@@ -180,13 +190,17 @@ interface Page {
   readonly rest: Buffer;
 }
 
-/** Takes a page of one stream: whole characters, and from the start of a line if it is the end of a longer one. */
-function takePage(bytes: Buffer, { isFirst }: { isFirst: boolean }): Page {
+/**
+ * Takes a page of one stream: whole characters, and whole lines unless one is longer than a page. Half of a secret on each of two pages
+ * wouldn't be masked.
+ */
+function takePage(bytes: Buffer, { isFirst, size }: { isFirst: boolean; size: number }): Page {
   const [header, rest] = splitLine(bytes);
   const [from = 0, length = 0] = header.split(' ').map(Number);
   const page = rest.subarray(0, length);
   const lineStart = isFirst && from > 0 ? page.indexOf('\n') + 1 : 0;
-  const end = page.length - incompleteBytes(page);
+  const lastLine = from + length < size ? page.lastIndexOf('\n') + 1 : 0;
+  const end = lastLine > lineStart ? lastLine : page.length - incompleteBytes(page);
   return { text: page.toString('utf8', lineStart, end), from, next: from + end, rest: rest.subarray(length) };
 }
 

@@ -12,7 +12,7 @@ export interface ExecFacts {
   readonly newer: string;
   /** Until when commands and uploads are allowed in the run. */
   readonly grantedUntil: string;
-  readonly jobs: { id: string; state: string; exitCode?: number | undefined; command: string }[];
+  readonly jobs: { id: string; state: string; exitCode?: number | undefined }[];
 }
 
 /** The job that a command ran in. */

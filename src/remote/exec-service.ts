@@ -7,7 +7,7 @@ import { joinWords } from '../core/shell-words.ts';
 import { lookAtRun } from '../dstack/client/report-run.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { Grant } from '../safety/consent/grants.ts';
-import type { RecordedUse } from '../safety/audit/use-journal.ts';
+import type { RecordedUse, UseEnd } from '../safety/audit/use-journal.ts';
 import { listJobs, readJob, startJob, stopJob } from './background-jobs.ts';
 import type { JobCall } from './background-jobs.ts';
 import type { RemoteRequest, RemoteRun, RemoteService } from './remote-service.ts';
@@ -35,6 +35,12 @@ export interface ExecSources {
   readonly remote: RemoteService;
   readonly access: AccessGate;
   readonly deadline: Deadline;
+}
+
+/** A command that was run, and how long it was allowed to take. */
+interface Timed {
+  readonly result: CommandResult;
+  readonly timeoutMs: number;
 }
 
 /** Reserved for the answer after ending a command. */
@@ -73,29 +79,41 @@ export class ExecService {
     session: Session,
     { request, recorded, found }: { request: ExecRequest; recorded: RecordedUse; found: RemoteRun },
   ): Promise<Report<ExecFacts>> {
-    const { access, deadline, remote } = this.#sources;
-    const most = deadline.remainingMs() - END_MS - ANSWER_MS;
-    if (most <= 0) throw tooLate();
-    const timeoutMs = Math.min(request.timeoutMs ?? most, most);
-    const id = access.journal.started(recorded);
-    const run = ({ shell }: Session): Promise<CommandResult> =>
-      runCommand(shell, request, { timeoutMs, signal: deadline.signal });
-    let result = await remote.use(session, () => run(session));
-    let used = session;
-    // Only if nothing was sent: a command never runs twice.
-    if (result.end.kind === 'not-started' && !(await remote.isOpen(session))) {
-      used = await remote.connect({ place: found.place, run: found.run, runId: found.runId });
-      result = await remote.use(used, () => run(used));
-    }
-    const { end, stdout, stderr, durationMs } = result;
-    access.journal.ended(id, recorded, {
+    const { journal } = this.#sources.access;
+    const id = journal.started(recorded);
+    const ran = await this.#runOnce(found, session, request).catch((error: unknown) => {
+      journal.ended(id, recorded, notStarted(error));
+      throw error;
+    });
+    const { end, stdout, stderr, durationMs } = ran.result;
+    journal.ended(id, recorded, {
       outcome: end.kind,
       exitCode: end.kind === 'exited' ? end.exitCode : undefined,
       bytes: stdout.bytes + stderr.bytes,
       durationMs: Math.round(durationMs),
     });
+    // Nothing can be ended over it: it doesn't answer.
+    if ((end.kind === 'timed-out' || end.kind === 'cancelled') && end.left === undefined)
+      await this.#sources.remote.drop(session);
     const note = end.kind === 'lost' ? await this.#describeRun(found) : undefined;
-    return reportCommand({ command: request.command, where: whereOf(used), result, timeoutMs, note });
+    return reportCommand({ ...ran, command: request.command, where: whereOf(session), note });
+  }
+
+  /** Runs a command; once more over a new connection only if nothing of it was sent over the one that has ended. */
+  async #runOnce({ place, run, runId }: RemoteRun, session: Session, request: ExecRequest): Promise<Timed> {
+    const { remote } = this.#sources;
+    const first = await remote.use(session, () => this.#runTimed(session, request));
+    if (first.result.end.kind !== 'not-started' || (await remote.isOpen(session))) return first;
+    const next = await remote.connect({ place, run, runId });
+    return remote.use(next, () => this.#runTimed(next, request));
+  }
+
+  async #runTimed({ shell }: Session, request: ExecRequest): Promise<Timed> {
+    const { deadline } = this.#sources;
+    const most = deadline.remainingMs() - END_MS - ANSWER_MS;
+    if (most <= 0) throw tooLate();
+    const timeoutMs = Math.min(request.timeoutMs ?? most, most);
+    return { result: await runCommand(shell, request, { timeoutMs, signal: deadline.signal }), timeoutMs };
   }
 
   async #startJob(session: Session, request: ExecRequest, recorded: RecordedUse): Promise<Report<ExecFacts>> {
@@ -106,7 +124,7 @@ export class ExecService {
       access.journal.ended(line, recorded, { outcome: 'in the background', why: id });
       return reportStarted(id, whereOf(session));
     } catch (error) {
-      access.journal.ended(line, recorded, { outcome: 'not started', why: String(error) });
+      access.journal.ended(line, recorded, notStarted(error));
       throw error;
     }
   }
@@ -166,6 +184,8 @@ const recordOf = (
 function withGrant(report: Report<ExecFacts>, { use, until }: Grant): Report<ExecFacts> {
   return use === undefined ? { ...report, facts: { ...report.facts, grantedUntil: until } } : report;
 }
+
+const notStarted = (error: unknown): UseEnd => ({ outcome: 'not started', why: String(error) });
 
 const whereOf = ({ place: { run }, replica, job }: Session): Where => ({ run, replica, job });
 

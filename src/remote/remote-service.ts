@@ -85,6 +85,11 @@ export class RemoteService {
     return this.#sources.sessions.use(session, work);
   }
 
+  /** Ends a session that no longer answers, so that the next call makes another one. */
+  drop(session: Session): Promise<void> {
+    return this.#sources.sessions.drop(session);
+  }
+
   /** Whether the connection of a session still exists. */
   async isOpen({ place }: Session): Promise<boolean> {
     return (await this.#sources.sessions.find(place)) !== undefined;
@@ -115,10 +120,10 @@ export class RemoteService {
     if (end.kind !== 'exited')
       throw new ToolError(
         'connection-lost',
-        `The run doesn't answer: ${end.message}. Nothing was run.`,
+        "The run can't be reached over its connection. Nothing was run.",
         'Check the run with get.',
       );
-    return stdout.toString() === runId;
+    return runId !== '' && stdout.toString() === runId;
   }
 }
 

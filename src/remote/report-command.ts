@@ -66,9 +66,9 @@ function describeEnd(end: CommandEnd, place: string, { durationMs, timeoutMs }: 
     case 'exited':
       return `Exit code ${end.exitCode}${signalOf(end.exitCode)} in ${place} after ${seconds(durationMs)}.`;
     case 'not-started':
-      return `It wasn't run: ${place} has no connection (${end.message}).`;
+      return `It wasn't run: ${place} can't be reached over its connection.`;
     case 'lost':
-      return `The connection to ${place} was lost (${end.message}). It isn't known how the command ended.`;
+      return `The connection to ${place} was lost. It isn't known how the command ended.`;
     case 'timed-out':
       return `Not done in ${place} after ${seconds(timeoutMs)}. ${describeLeft(end.left)}`;
     case 'cancelled':

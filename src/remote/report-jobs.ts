@@ -38,7 +38,7 @@ export function reportOutput(run: string, { job, stdout, stderr, newer, more, be
     summary: `${describeJob(job)}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}.`,
     printed: [
       {
-        transcript: { ...ownTranscript(job.command, stdout), stderr },
+        transcript: { ...ownTranscript(`exec ${job.id}`, stdout), stderr },
         untrusted: true,
         keep: 'end',
         maxChars: 2 * PAGE_BYTES + 200,
@@ -106,11 +106,10 @@ export const reportList = (run: string, jobs: readonly BackgroundJob[]): Report<
         ],
   facts: {
     run,
-    jobs: jobs.map(({ id, state, exitCode, command }) => ({
+    jobs: jobs.map(({ id, state, exitCode }) => ({
       id,
       state,
       ...(exitCode === undefined ? {} : { exitCode }),
-      command,
     })),
   },
 });

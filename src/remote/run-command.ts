@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { promiseWithResolvers } from '../core/promise-with-resolvers.ts';
 import { within } from '../core/deadline.ts';
 import { createBoundedOutput } from '../dstack/run/bounded-output.ts';
-import { callProgram } from './call-program.ts';
+import { callProgram, readPids } from './call-program.ts';
 import { END_SESSION, RUN_COMMAND } from './programs.ts';
 import type { RemoteEnd, RemoteLeader, RemoteProcess, RemoteShell } from './remote-shell.ts';
 
@@ -46,7 +46,9 @@ export interface CommandResult {
 
 const KEEP_BYTES = 64 * 1024;
 /** Time for the last output. Later output is of a process that the command left. */
-const DRAIN_MS = 300;
+const DRAIN_MS = 500;
+/** A process that the command left may print forever. */
+const MAX_DRAIN_MS = 3_000;
 /** The longest that ending a command takes: it has two seconds after SIGTERM before SIGKILL. */
 export const END_MS = 8_000;
 
@@ -69,11 +71,8 @@ export async function runCommand(
   try {
     const end = await waitForEnd(shell, process, { timeoutMs, signal });
     const durationMs = performance.now() - startedAt;
-    const hasEnded = await within(
-      DRAIN_MS,
-      Promise.all([stdout.ended, stderr.ended]).then(() => true),
-    );
-    return { end, stdout: stdout.read(), stderr: stderr.read(), durationMs, hasLeftovers: hasEnded !== true };
+    const hasEnded = await drain([stdout, stderr]);
+    return { end, stdout: stdout.read(), stderr: stderr.read(), durationMs, hasLeftovers: !hasEnded };
   } finally {
     connection.abort();
   }
@@ -104,11 +103,19 @@ async function endSession(
   const data = [String(leader.pid), leader.startedAt];
   const { stdout, end } = await callProgram(shell, { script: END_SESSION, data }, { timeoutMs: END_MS });
   if (end.kind !== 'exited' || end.exitCode !== 0) return undefined;
-  return stdout
-    .toString()
-    .split(/\s+/)
-    .filter((word) => word !== '')
-    .map(Number);
+  return readPids(stdout.toString().split(/\s+/));
+}
+
+/** Waits for the rest of the output, which a slow connection may deliver late. Returns false if it is held open. */
+async function drain(streams: readonly ReturnType<typeof collect>[]): Promise<boolean> {
+  const until = performance.now() + MAX_DRAIN_MS;
+  const ended = Promise.all(streams.map((one) => one.ended)).then(() => true);
+  const count = (): number => streams.reduce((sum, one) => sum + one.bytes(), 0);
+  for (let before = -1; before !== count() && performance.now() < until;) {
+    before = count();
+    if ((await within(DRAIN_MS, ended)) === true) return true;
+  }
+  return false;
 }
 
 function collect(stream: Readable) {
@@ -123,6 +130,7 @@ function collect(stream: Readable) {
   });
   return {
     ended: finished(stream).catch(() => undefined),
+    bytes: () => bytes,
     read: (): Stream => ({ ...kept.finish(), bytes, isBinary }),
   };
 }

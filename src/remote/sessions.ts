@@ -3,6 +3,7 @@ import type { Attachments } from '../attachments/attachments.ts';
 import type { AttachStart } from '../attachments/start-attachment.ts';
 import type { SshContext } from '../attachments/ssh-tunnel.ts';
 import type { Connection } from '../attachments/attachment-view.ts';
+import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import type { RemoteShell } from './remote-shell.ts';
@@ -45,6 +46,9 @@ export interface RemoteSessionsOptions {
 
 /** An attachment counts as activity in its run, so an unused one is ended soon. */
 const IDLE_MS = 5 * 60_000;
+
+/** OpenSSH accepts ten sessions in one connection by default. Ending a command needs one more. */
+const MAX_USES = 8;
 
 const keyOf = ({ server, project, run, replica, job }: RemotePlace): string =>
   JSON.stringify([server, project, run, replica, job]);
@@ -92,10 +96,11 @@ export class RemoteSessions {
     return session;
   }
 
-  /** Runs work that uses a session, which doesn't end meanwhile. */
+  /** Runs work that uses a session, which doesn't end meanwhile. @throws ToolError `busy` if too much uses it */
   async use<T>({ place }: Session, work: () => Promise<T>): Promise<T> {
     const session = this.#open.get(keyOf(place));
     if (session === undefined) return work();
+    if (session.uses >= MAX_USES) throw tooMany(place.run);
     clearTimeout(session.idle);
     session.uses += 1;
     try {
@@ -132,3 +137,10 @@ export class RemoteSessions {
     session.idle.unref();
   }
 }
+
+const tooMany = (run: string): ToolError =>
+  new ToolError(
+    'busy',
+    `${MAX_USES} commands and copies of this server run in ${run} at once. Nothing was run.`,
+    'Wait for one of them, or use background: true for long ones.',
+  );

@@ -71,13 +71,18 @@ function startSsh({ argv, ssh, mark, signal }: SshStart): RemoteProcess {
     printed = (printed + chunk.toString()).slice(-MESSAGE_BYTES);
   });
   // A pipe breaks when ssh ends; what that means is in `ended`.
-  for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => undefined);
+  for (const stream of [child.stdin, child.stdout, child.stderr, stderr]) stream.on('error', () => undefined);
   child.stderr.pipe(stderr);
   const close = (end: RemoteEnd): void => {
     leader.resolve(undefined);
     ended.resolve(end);
   };
-  const kill = (): void => void child.kill('SIGKILL');
+  const kill = (): void => {
+    child.kill('SIGKILL');
+    // The master has the same pipes, and keeps them open until the program in the job has ended.
+    for (const stream of [child.stdin, child.stdout, child.stderr, stderr]) stream.destroy();
+    close({ kind: 'lost', message: 'It was given up.' });
+  };
   const exited = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
     child.once('error', (error) => {

@@ -90,17 +90,29 @@ describe.skipIf(whyNoSshd !== undefined)('a background command in a run', () => 
     let cursor = '0.0';
     for (;;) {
       const page = await read(id, cursor, 12);
+      expect(page.stdout).toMatch(/^(?:größe\d\n)*$/);
       if (page.stdout === '') break;
       pages.push(page.stdout);
-      expect(page.stdout).not.toContain('\ufffd');
       cursor = page.newer;
     }
     expect(pages.join('')).toBe([1, 2, 3, 4, 5, 6].map((n) => `größe${n}\n`).join(''));
     expect(await read(id, '999999.999999')).toMatchObject({ stdout: '', stderr: '', more: 0 });
   });
 
+  test('is read in whole characters if its lines are longer than a page', async () => {
+    const id = await start("printf 'ö%.0s' 1 2 3 4 5 6 7");
+    await untilEnded(id);
+    const first = await read(id, '0.0', 5);
+    const second = await read(id, first.newer, 5);
+    expect([first.stdout, second.stdout, second.more]).toEqual(['öö', 'öö', 6]);
+  });
+
   test('is not started without its folder, and an unknown one is not found', async () => {
-    await expect(start({ command: 'echo up', cwd: '/nowhere' })).rejects.toThrow(/not started.*\/nowhere/s);
+    const refused = await start({ command: 'echo up', cwd: '/nowhere' }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ report: { summary: expect.stringContaining('not started') } });
+    expect(refused).toMatchObject({
+      report: { printed: [{ untrusted: true, transcript: { stdout: expect.stringContaining('/nowhere') } }] },
+    });
     expect(await readJob(shell(), { id: '00000000', maxBytes: 10 }, call)).toBeUndefined();
     expect(await stopJob(shell(), '00000000', call)).toBeUndefined();
   });

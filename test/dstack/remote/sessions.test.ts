@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { promiseWithResolvers } from '../../../src/core/promise-with-resolvers.ts';
 import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
 import { RemoteSessions } from '../../../src/remote/sessions.ts';
 import type { RemotePlace } from '../../../src/remote/sessions.ts';
@@ -68,8 +69,13 @@ describe.skipIf(whyNoSshd !== undefined)('a session', () => {
     const { sessions, add, released } = open(1);
     const session = await add();
     await sessions.use(session, async () => {
-      // Longer than it may be idle: other timers of the same length have fired meanwhile.
-      for (let i = 0; i < 3; i += 1) await new Promise((resolve) => setTimeout(resolve, 2));
+      const other = open(1);
+      await other.add();
+      // Its timer is later than the one of the session that is used.
+      await until(
+        async () => other.released.length,
+        (count) => count === 1,
+      );
       expect(released).toEqual([]);
     });
     await until(
@@ -77,6 +83,18 @@ describe.skipIf(whyNoSshd !== undefined)('a session', () => {
       (count) => count === 1,
     );
     expect(await sessions.find(place)).toBeUndefined();
+  });
+
+  test('is used by a bounded number of programs at once', async () => {
+    const { sessions, add } = open();
+    const session = await add();
+    const stop = promiseWithResolvers<undefined>();
+    const used = Array.from({ length: 8 }, () => sessions.use(session, () => stop.promise));
+    await expect(sessions.use(session, async () => 1)).rejects.toMatchObject({ code: 'busy' });
+    stop.resolve(undefined);
+    await Promise.all(used);
+    expect(await sessions.use(session, async () => 1)).toBe(1);
+    await sessions.close();
   });
 
   test('with the attachment of another one leaves it to the last of them', async () => {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { buffer, text } from 'node:stream/consumers';
+import { finished } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
 import type { RemoteProcess } from '../../../src/remote/remote-shell.ts';
 import { createSshShell } from '../../../src/remote/ssh-shell.ts';
@@ -69,8 +70,9 @@ describe.skipIf(whyNoSshd !== undefined)('a program over the shared connection t
   test('has ended even if it left a process that holds its output', async () => {
     const process = run('sleep 600 & echo $!');
     expect(await process.ended).toEqual({ kind: 'exited', exitCode: 0 });
+    const pid = (await readUntil(process.stdout, '\n')).trim();
     process.kill();
-    await readAll(run('kill "$1"', [(await text(process.stdout)).trim()]));
+    await readAll(run('kill "$1"', [pid]));
   });
 
   test('is lost if it is killed, and if the caller gives up', async () => {
@@ -80,6 +82,15 @@ describe.skipIf(whyNoSshd !== undefined)('a program over the shared connection t
     await readUntil(process.stdout, 'up');
     stop.abort();
     expect(await process.ended).toMatchObject({ kind: 'lost' });
+  });
+
+  test('is given up at once, even if it ignores that nobody reads its output', async () => {
+    const process = run('sleep 600 & echo $!; wait');
+    const pid = (await readUntil(process.stdout, '\n')).trim();
+    process.kill();
+    expect(await process.ended).toMatchObject({ kind: 'lost' });
+    await Promise.all([process.stdout, process.stderr].map((stream) => finished(stream).catch(() => undefined)));
+    await readAll(run('kill "$1"', [pid]));
   });
 
   test('is lost if the connection drops, and the next one reaches nothing', async () => {
