@@ -40,6 +40,8 @@ const REQUIRED_WITH: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   'delete.project': { type: 'fleet', name: 'good' },
   'stop.project': { run: 'good' },
   'attach.project': { run: 'good' },
+  'exec.project': { command: 'true' },
+  'exec.cwd': { command: 'true' },
   'request.max_tokens': { chat: 'hi' },
   'config.property': { action: 'describe' },
   'write_config.file': { text: 'type: task\n' },
@@ -55,6 +57,9 @@ const CALLED: Readonly<Record<string, string>> = {
 /** Texts that are never part of a command line: each is searched for, or compared, unchanged. */
 const NEVER_A_WORD: Readonly<Record<string, string>> = {
   'write_config.expected_hash': 'a text that is compared with what the file has',
+  'exec.command': 'a text that is data for a program in the run',
+  'exec.stdin': 'a text that is data for a program in the run',
+  'exec.cwd': 'a text that is data for a program in the run',
   'copy.remote': 'a text that is data for a program in the run',
   'ps.name': 'a text that is looked for in the names that were printed',
   'logs.filter': 'a literal text that is looked for in what was printed',

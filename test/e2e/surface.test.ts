@@ -87,7 +87,7 @@ test('every tool that changes dstack takes a token or a nonce; the others change
   const without = tools.filter(
     ({ effect, input, card }) => effect !== 'read' && card !== 'buttons' && !Object.hasOwn(input.shape, 'token'),
   );
-  expect(without.map(({ name }) => name)).toEqual(['attach', 'copy', 'request', 'write_config']);
+  expect(without.map(({ name }) => name)).toEqual(['attach', 'exec', 'copy', 'request', 'write_config']);
 });
 
 test('only `decide` is for the buttons of the card, and takes a nonce', () => {
