@@ -110,15 +110,9 @@ function jobsOf(facts: Facts): HTMLElement | undefined {
   const rows = jobs.map((job) => {
     const exitCode = numberOf(job, 'exitCode');
     const state = `${textOf(job, 'state') ?? ''}${exitCode === undefined ? '' : ` (exit code ${exitCode})`}`;
-    return el(
-      'tr',
-      {},
-      el('td', {}, data(textOf(job, 'id') ?? '', 20)),
-      el('td', {}, state),
-      el('td', {}, data(textOf(job, 'command') ?? '', 120)),
-    );
+    return el('tr', {}, el('td', {}, data(textOf(job, 'id') ?? '', 20)), el('td', {}, state));
   });
-  const head = el('tr', {}, ...['Id', 'State', 'Command'].map((name) => el('th', {}, name)));
+  const head = el('tr', {}, ...['Id', 'State'].map((name) => el('th', {}, name)));
   return el('div', 'scroll', el('table', {}, el('thead', {}, head), el('tbody', {}, ...rows)));
 }
 
