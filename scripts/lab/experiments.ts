@@ -39,6 +39,13 @@ export const EXPERIMENTS: readonly Experiment[] = [
     network: false,
   },
   {
+    name: 'copy',
+    what: 'Compares copies between the workspace and a run with scp over the same connection to a real sshd',
+    time: '3 min',
+    network: false,
+    command: ['vitest', 'run', '--project', 'nightly', 'test/nightly/copy-speed.test.ts'],
+  },
+  {
     name: 'soak',
     what: 'Sends 10,000 mixed calls with cancellations and killed child processes, and looks for wrong responses and leaks',
     time: '30 min',

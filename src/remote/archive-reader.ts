@@ -14,6 +14,10 @@ export interface ArchiveEntry {
 export async function* readArchive(source: Readable): AsyncGenerator<ArchiveEntry> {
   const entries = extract();
   source.on('error', (error) => entries.destroy(error));
+  // A stream that is destroyed without an error just stops.
+  source.on('close', () => {
+    if (!source.readableEnded) entries.destroy(new Error('it ended early'));
+  });
   source.pipe(entries);
   for await (const entry of entries) {
     const { name, type, size } = entry.header;

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import pLimit from 'p-limit';
 import { ToolError } from '../core/errors.ts';
 import { plural } from '../core/format-values.ts';
 import { assertNoConflicts, compareTrees } from './compare-trees.ts';
@@ -24,6 +25,9 @@ interface Source {
   readonly target: string;
   readonly placeOf: (name: string) => string;
 }
+
+/** Files that are compared, or put in place, at the same time. */
+const PARALLEL = 16;
 
 /** One file to download. */
 interface Wanted {
@@ -119,14 +123,13 @@ const findPictures = ({ tree, placeOf }: Source): readonly string[] =>
 
 async function compare(scope: CopyScope, { base, tree, placeOf }: Source): Promise<Compared<Wanted>> {
   const files = tree.entries.filter(({ kind }) => kind === 'file');
-  const pairs = [];
-  for (const entry of files) {
+  const pairs = await pLimit(PARALLEL).map(files, async (entry) => {
     const place = placeOf(entry.name);
     const before = await readBefore(place);
     const existing =
       before === undefined ? undefined : { size: Number(before.size), modifiedMs: Number(before.mtimeNs / 1_000_000n) };
-    pairs.push({ file: { entry, place, before }, entry, existing });
-  }
+    return { file: { entry, place, before }, entry, existing };
+  });
   return compareTrees(pairs, {
     here: (names) => sumLocalFiles(names, placeOf, scope.signal),
     there: (names) => sumFiles(scope, base, names),
@@ -160,10 +163,17 @@ async function place(folders: readonly string[], wanted: readonly Wanted[], stag
   let placed = 0;
   try {
     for (const folder of folders) await makeFolder(folder);
-    for (const [number, { place: file, before }] of wanted.entries()) {
-      await putInPlace({ staged: stage.file(number), place: file, before });
-      placed += 1;
-    }
+    const failed = new AbortController();
+    await pLimit(PARALLEL).map(wanted, async ({ place: file, before }, number) => {
+      if (failed.signal.aborted) return;
+      try {
+        await putInPlace({ staged: stage.file(number), place: file, before });
+        placed += 1;
+      } catch (error) {
+        failed.abort(error);
+      }
+    });
+    failed.signal.throwIfAborted();
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
     const rest = `${placed} of ${plural(wanted.length, 'file')} were put in place, each complete; the others weren't.`;

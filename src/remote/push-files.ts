@@ -6,7 +6,7 @@ import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import { openRegularFile } from '../safety/files/open-regular-file.ts';
 import type { Copied, CopyScope } from './copy.ts';
-import { PUSH, STAGE_PREFIX } from './copy-scripts.ts';
+import { PUSH, SCRIPT_EXIT, STAGE_PREFIX } from './copy-scripts.ts';
 import { sumBytes } from './copy-tree.ts';
 import type { TreeEntry } from './copy-tree.ts';
 import { changed } from './local-tree.ts';
@@ -50,9 +50,21 @@ export async function pushFiles(scope: CopyScope, push: Push): Promise<Copied['c
   if (failure instanceof ToolError) throw failure;
   assertKnown(end, isSent);
   assertNotCanceled(signal);
-  assertEnded(end, errors(), isSent ? '' : undefined);
+  assertEnded(end, errors(), mayBePlaced(end, isSent) ? 'Files that are in place are complete.' : undefined);
   return (await printed).trim() === 'sha256' ? 'sha256' : 'size';
 }
+
+/** The exits of the program in the run before it moves anything to its place. */
+const BEFORE_PLACING: ReadonlySet<number> = new Set([
+  SCRIPT_EXIT.missingTool,
+  SCRIPT_EXIT.cannotOpen,
+  SCRIPT_EXIT.tarFailed,
+  SCRIPT_EXIT.incomplete,
+  SCRIPT_EXIT.different,
+]);
+
+const mayBePlaced = (end: RemoteEnd, isSent: boolean): boolean =>
+  isSent && end.kind === 'exited' && !BEFORE_PLACING.has(end.exitCode);
 
 /** @throws CommandFailed if the connection was lost when everything had been sent: then the run may have put it in place */
 function assertKnown(end: RemoteEnd, isSent: boolean): void {
@@ -67,7 +79,7 @@ function assertKnown(end: RemoteEnd, isSent: boolean): void {
   });
 }
 
-const CHUNK_BYTES = 512 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 /** Small files are read at the same time, and sent in one piece. */
 const SMALL_BYTES = 64 * 1024;
 const BATCH = 32;

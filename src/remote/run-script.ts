@@ -84,9 +84,9 @@ function explainEnd(end: RemoteEnd, stderr: string): string {
     case SCRIPT_EXIT.incomplete:
       return 'The files arrived incompletely.';
     case SCRIPT_EXIT.conflict:
-      return 'A file with the same name was created in the run meanwhile, and was left alone; the others are in place.';
+      return 'A file with the same name was created in the run meanwhile, and was left alone.';
     case SCRIPT_EXIT.notPlaced:
-      return "The files couldn't be put in place; some may be, each complete.";
+      return 'Not all files could be put in place in the run.';
     case SCRIPT_EXIT.different:
       return 'The files that arrived in the run differ from those that were sent.';
     default:

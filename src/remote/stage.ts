@@ -73,7 +73,7 @@ async function assertRoom(folder: string, bytes: number): Promise<void> {
   if (bytes + RESERVE_BYTES <= free) return;
   throw new ToolError(
     'invalid-file',
-    `The disk of ${folder} has ${formatBytes(free)} free, too little for ${formatBytes(bytes)}. Nothing was copied.`,
+    `The disk of ${folder} has ${formatBytes(free)} free, too little for ${formatBytes(bytes)} and the ${formatBytes(RESERVE_BYTES)} that are left free. Nothing was copied.`,
     'Ask the user to free some space, or copy less.',
   );
 }

@@ -1,0 +1,251 @@
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  readdirSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { PULL, PUSH, STAGE_PREFIX } from '../../../src/remote/copy-scripts.ts';
+import { download } from '../../../src/remote/download.ts';
+import type { RemoteLeader, RemoteShell } from '../../../src/remote/remote-shell.ts';
+import { createStage } from '../../../src/remote/stage.ts';
+import { createSshShell } from '../../../src/remote/ssh-shell.ts';
+import { RealSshd, whyNoSshd } from '../../support/real-sshd.ts';
+import { readFiles, setUpCopy, writeFiles } from '../../support/set-up-copy.ts';
+import type { CopySetupOptions } from '../../support/set-up-copy.ts';
+import { emptyFolder } from '../../support/temporary-folders.ts';
+import { until } from '../../support/wait.ts';
+
+const BIG = Buffer.alloc(20_000_000, 'x');
+
+/** Sets up a copy whose progress calls a function once, in the middle of the first file. */
+function setUpMiddle(onMiddle: () => unknown, options: CopySetupOptions = {}) {
+  let isCalled = false;
+  const copy = setUpCopy({
+    ...options,
+    onProgress: ({ bytes }) => {
+      if (isCalled || bytes < 2_000_000) return;
+      isCalled = true;
+      onMiddle();
+    },
+  });
+  writeFiles(copy.here, { 'up/a': 'mine', 'up/big': BIG });
+  writeFiles(copy.run, { 'out/a': 'its', 'out/big': BIG });
+  return { ...copy, isCalled: () => isCalled };
+}
+
+const filesOf = (folder: string): readonly string[] => readdirSync(folder, { recursive: true }).map(String).sort();
+const LEFT_HERE = ['up', 'up/a', 'up/big'];
+const LEFT_IN_RUN = ['out', 'out/a', 'out/big'];
+
+/** The programs in a run end on their own once they notice that nobody is at the other end. */
+const untilClean = (folder: string): Promise<readonly string[]> =>
+  until(
+    async () => {
+      // Folders vanish while they are listed.
+      const hasStage = readdirSync(folder).some((name) => name.startsWith(STAGE_PREFIX));
+      return hasStage ? undefined : filesOf(folder);
+    },
+    (names) => names !== undefined,
+  ).then((names = []) => names);
+
+describe.each(['up', 'down'] as const)('%s: in the middle of a copy', (direction) => {
+  const start = (copy: ReturnType<typeof setUpMiddle>) =>
+    direction === 'up' ? copy.upload('up', 'new') : copy.download('out', 'new');
+
+  test('a canceled call leaves nothing, on either end', async () => {
+    const cancel = new AbortController();
+    const copy = setUpMiddle(() => cancel.abort(), { signal: cancel.signal });
+    await expect(start(copy)).rejects.toMatchObject({ code: 'cancelled' });
+    expect(copy.isCalled()).toBe(true);
+    expect(filesOf(copy.here)).toEqual(LEFT_HERE);
+    expect(await untilClean(copy.run)).toEqual(LEFT_IN_RUN);
+  });
+
+  test('a file that is written to ends it, and nothing has its final name', async () => {
+    const copy = setUpMiddle(() => {
+      writeFileSync(
+        path.join(direction === 'up' ? copy.here : copy.run, direction === 'up' ? 'up/big' : 'out/big'),
+        'short',
+      );
+    });
+    await expect(start(copy)).rejects.toThrow('Nothing was copied.');
+    expect(filesOf(copy.here)).toEqual(LEFT_HERE);
+    expect(await untilClean(copy.run)).toEqual(LEFT_IN_RUN);
+  });
+});
+
+describe.skipIf(whyNoSshd !== undefined)('over a real sshd', () => {
+  const sshd = new RealSshd();
+  const shellOf = () => createSshShell(sshd.connection);
+
+  test.each(['up', 'down'] as const)(
+    '%s: a dropped connection leaves nothing, and the copy can be repeated',
+    async (direction) => {
+      const dropped: Promise<unknown>[] = [];
+      const copy = setUpMiddle(() => dropped.push(sshd.dropConnection()), { shellOf });
+      const place = path.join(copy.run, direction === 'up' ? 'new' : 'out');
+      const start = () => (direction === 'up' ? copy.upload('up', place) : copy.download(place, 'new'));
+      await expect(start()).rejects.toThrow('connection to the run was lost');
+      await Promise.all(dropped);
+      expect(filesOf(copy.here)).toEqual(LEFT_HERE);
+      expect(await untilClean(copy.run)).toEqual(LEFT_IN_RUN);
+      await sshd.openMaster();
+      expect(await start()).toMatchObject({ files: 2, bytes: BIG.length + (direction === 'up' ? 4 : 3) });
+    },
+  );
+
+  test.each(['up', 'down'] as const)(
+    '%s: a job that is killed leaves nothing under a final name, and the copy can be repeated',
+    async (direction) => {
+      let leader: Promise<RemoteLeader | undefined> | undefined;
+      const shell: RemoteShell = {
+        start(program, options) {
+          const running = shellOf().start(program, options);
+          if (program.script === PUSH || program.script === PULL) ({ leader } = running);
+          return running;
+        },
+      };
+      const killed: Promise<unknown>[] = [];
+      const copy = setUpMiddle(
+        () => killed.push(Promise.resolve(leader).then((found) => process.kill(-(found?.pid ?? NaN), 'SIGKILL'))),
+        { shellOf: () => shell },
+      );
+      const place = path.join(copy.run, direction === 'up' ? 'new' : 'out');
+      const start = () => (direction === 'up' ? copy.upload('up', place) : copy.download(place, 'new'));
+      await expect(start()).rejects.toThrow('Nothing was copied.');
+      await Promise.all(killed);
+      expect(filesOf(copy.here)).toEqual(LEFT_HERE);
+      expect(filesOf(copy.run).filter((name) => !name.startsWith(STAGE_PREFIX))).toEqual(LEFT_IN_RUN);
+      expect(await start()).toMatchObject({ files: 2 });
+    },
+  );
+});
+
+/** Mounts a small file system until the end of the test, which is skipped where that isn't allowed. */
+function mountSmall(skip: (note: string) => never, megabytes = 60): string {
+  const folder = realpathSync(emptyFolder());
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder], { stdio: 'ignore' });
+  } catch {
+    return skip('no file system can be mounted here');
+  }
+  onTestFinished(() => void execFileSync('umount', ['-l', folder]));
+  return folder;
+}
+
+test('a full disk in the run is a clear error, and nothing is left there', async ({ skip }) => {
+  const small = mountSmall(skip);
+  const copy = setUpMiddle(() => undefined);
+  writeFileSync(path.join(small, 'filler'), Buffer.alloc(50_000_000));
+  await expect(copy.upload('up', path.join(small, 'new'))).rejects.toThrow(
+    "The run's disk is full. Nothing was copied.",
+  );
+  expect(await untilClean(small)).toEqual(['filler']);
+});
+
+test('a full disk here is a clear error before anything is copied', async ({ skip }) => {
+  const small = mountSmall(skip);
+  const copy = setUpMiddle(() => undefined);
+  await expect(download(copy.scope, requestTo(path.join(small, 'new')))).rejects.toThrow(
+    /has .* free, too little for 19.1 MB and /,
+  );
+  expect(filesOf(small)).toEqual([]);
+});
+
+test('a disk that gets full here in the middle is a clear error, and nothing of the copy is left', async ({ skip }) => {
+  const small = mountSmall(skip, 90);
+  const fill = (): void => {
+    try {
+      writeFileSync(path.join(small, 'filler'), Buffer.alloc(90_000_000));
+    } catch {
+      // Full.
+    }
+  };
+  const copy = setUpMiddle(fill);
+  await expect(download(copy.scope, requestTo(path.join(small, 'new')))).rejects.toThrow(
+    "can't be written: the disk is full",
+  );
+  expect(filesOf(small)).toEqual(['filler']);
+});
+
+test('a file system that is read-only is a clear error, on either end', async ({ skip }) => {
+  const small = mountSmall(skip);
+  const copy = setUpMiddle(() => undefined);
+  execFileSync('mount', ['-o', 'remount,ro', small]);
+  await expect(copy.upload('up', small)).rejects.toThrow(
+    "The run's file system is read-only there. Nothing was copied.",
+  );
+  await expect(download(copy.scope, requestTo(path.join(small, 'new'), 'out/a'))).rejects.toThrow(
+    "can't be written: the file system is read-only",
+  );
+});
+
+const requestTo = (local: string, remote = 'out') =>
+  ({ local, localKind: 'missing', intoLocal: false, remote, replace: false }) as const;
+
+test('two copies to the same place: each file is whole, and none is replaced', async () => {
+  const copy = setUpCopy();
+  const other = Buffer.alloc(BIG.length, 'y');
+  writeFiles(copy.here, { 'one/big': BIG, 'two/big': other });
+  writeFiles(copy.run, { 'one/big': BIG, 'two/big': other });
+  for (const [start, folder] of [
+    [copy.upload, copy.run],
+    [copy.download, copy.here],
+  ] as const) {
+    const ends = await Promise.allSettled([start('one', 'new'), start('two', 'new')]);
+    expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    const won = ends[0].status === 'fulfilled' ? BIG : other;
+    expect(readFileSync(path.join(folder, 'new/big')).equals(won)).toBe(true);
+    expect(filesOf(folder).filter((name) => name.includes(STAGE_PREFIX))).toEqual([]);
+  }
+});
+
+test('a file that is created at its place meanwhile is left alone, on either end', async () => {
+  const here = setUpCopy({ onStart: (program) => (program.script === PULL ? create(here.here, program) : program) });
+  const create = <T>(folder: string, program: T): T => {
+    writeFiles(folder, { 'new/b': 'theirs' });
+    return program;
+  };
+  writeFiles(here.run, { 'out/a': '1', 'out/b': '2' });
+  await expect(here.download('out', 'new')).rejects.toMatchObject({ code: 'plan-changed' });
+  expect(readFiles(here.here)).toMatchObject({ 'new/b': 'theirs' });
+  const there = setUpCopy({ onStart: (program) => (program.script === PUSH ? create(there.run, program) : program) });
+  writeFiles(there.here, { 'up/a': '1', 'up/b': '2' });
+  await expect(there.upload('up', 'new')).rejects.toThrow('was created in the run meanwhile, and was left alone');
+  expect(readFiles(there.run)).toEqual({ new: 'folder', 'new/a': '1', 'new/b': 'theirs' });
+});
+
+test('a folder that is replaced by a link meanwhile is not written through', async () => {
+  const copy = setUpCopy({
+    onStart: (program) => {
+      if (program.script === PULL) {
+        renameSync(path.join(copy.here, 'new/sub'), path.join(copy.here, 'moved'));
+        symlinkSync(path.join(copy.here, 'elsewhere'), path.join(copy.here, 'new/sub'));
+      }
+      return program;
+    },
+  });
+  writeFiles(copy.here, { 'new/sub/x': '', 'elsewhere/x': '' });
+  writeFiles(copy.run, { 'out/sub/a': '1' });
+  await expect(copy.download('out', 'new')).rejects.toMatchObject({ code: 'plan-changed' });
+  expect(readFiles(path.join(copy.here, 'elsewhere'))).toEqual({ x: '' });
+});
+
+test('the staging folder of a server that was killed is removed by the next copy, and that of a living one is not', async () => {
+  const copy = setUpMiddle(() => undefined);
+  const own = await createStage(path.join(copy.here, 'x'), 0);
+  const name = filesOf(copy.here).find((one) => one.startsWith(STAGE_PREFIX)) ?? '';
+  const dead = path.join(copy.here, name.replace(`-${process.pid}-`, '-999999999-'));
+  mkdirSync(dead);
+  writeFileSync(path.join(dead, '0'), 'half');
+  await copy.download('out', 'new');
+  expect([existsSync(dead), existsSync(path.join(copy.here, name))]).toEqual([false, true]);
+  await own.remove();
+});

@@ -1,0 +1,72 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createSshShell } from '../../src/remote/ssh-shell.ts';
+import { RealSshd, whyNoSshd } from '../support/real-sshd.ts';
+import { readFiles, setUpCopy, writeFiles } from '../support/set-up-copy.ts';
+
+// npm run lab -- copy. On loopback, both ends share the cores: a checksum costs more of the time than over a network.
+
+const ROUNDS = 7;
+const BYTES = 100 * 1024 ** 2;
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
+
+/** Measures several ways in turn, so that a busy moment affects all of them, and prints their medians. */
+async function compare(title: string, rounds: number, ways: Readonly<Record<string, (round: number) => unknown>>) {
+  const times = new Map(Object.keys(ways).map((name): [string, number[]] => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, way] of Object.entries(ways)) {
+      const startedAt = performance.now();
+      await way(round);
+      times.get(name)?.push(performance.now() - startedAt);
+    }
+  }
+  const shown = [...times].map(([name, all]) => `${name} ${Math.round(median(all))} ms`);
+  console.log(`${title}: ${shown.join(', ')}`);
+}
+
+describe.skipIf(whyNoSshd !== undefined)('compared with scp over the same connection to a real sshd', () => {
+  const sshd = new RealSshd();
+  const setUp = () => setUpCopy({ shellOf: () => createSshShell(sshd.connection) });
+  const scp = (...words: readonly string[]): void => {
+    const { controlSocket, ssh } = sshd.connection;
+    execFileSync('scp', ['-q', '-F', 'none', '-o', `ControlPath=${controlSocket}`, ...words], { env: ssh.env });
+  };
+
+  test('100 MB arrive unchanged', async () => {
+    const { here, run, upload, download } = setUp();
+    const bytes = randomBytes(BYTES);
+    writeFileSync(path.join(here, 'big'), bytes);
+    await compare('100 MB up', ROUNDS, {
+      scp: () => scp(path.join(here, 'big'), `run:${run}/scp`),
+      copy: () => upload('big', path.join(run, 'copy'), { replace: true }).then(() => rmSync(path.join(run, 'copy'))),
+    });
+    writeFileSync(path.join(run, 'big'), bytes);
+    await compare('100 MB down', ROUNDS, {
+      scp: () => scp(`run:${run}/big`, path.join(here, 'scp')),
+      copy: (round) => download(path.join(run, 'big'), `copy-${round}`),
+    });
+    await upload('big', path.join(run, 'again'));
+    expect(readFileSync(path.join(run, 'again')).equals(bytes)).toBe(true);
+    expect(readFileSync(path.join(here, 'copy-0')).equals(bytes)).toBe(true);
+  });
+
+  test('10,000 small files arrive unchanged', async () => {
+    const { here, run, upload, download } = setUp();
+    const files = Array.from({ length: 10_000 }, (_, at) => [`many/d${at % 100}/f${at}`, `file ${at}`] as const);
+    writeFiles(here, Object.fromEntries(files));
+    await compare('10,000 files up', 1, {
+      scp: () => scp('-r', path.join(here, 'many'), `run:${run}/scp`),
+      copy: () => upload('many', path.join(run, 'many')),
+      same: () => upload('many', path.join(run, 'many')),
+    });
+    await compare('10,000 files down', 1, {
+      scp: () => scp('-r', `run:${run}/many`, path.join(here, 'scp')),
+      copy: () => download(path.join(run, 'many'), 'back'),
+    });
+    expect(readFiles(path.join(here, 'back'))).toEqual(readFiles(path.join(here, 'many')));
+  });
+});
