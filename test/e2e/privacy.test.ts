@@ -9,7 +9,7 @@ import { stopRuns } from '../support/ask-server.ts';
 import { connect } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { waitForLog, waitForRun } from '../support/wait.ts';
+import { until, waitForLog, waitForRun } from '../support/wait.ts';
 
 /** A proxy that records which hosts programs want to reach, and lets them reach none. */
 async function startRecordingProxy(): Promise<{ env: Record<string, string>; hosts: string[] }> {
@@ -71,6 +71,18 @@ test.each(['on', 'off'])(
     await call('list', { type: 'volumes' });
     await call('attach', { run: name });
     await call('attach', { action: 'stop', run: name });
+    const service = uniqueName('quiet-service');
+    onTestFinished(() => stopRuns(service));
+    const of = { type: 'service', port: 8000, auth: false, commands: ['serve'], fleets: ['on-prem'] };
+    const planned = await call('plan', {
+      file: await home.write('service.dstack.yml', { ...task(service), ...of }),
+    });
+    await call('apply', { token: planned['token'] });
+    await waitForRun(client, service, 'ready');
+    await until(
+      () => client.call('request', { run: service }),
+      ({ facts }) => facts['state'] === 'warm',
+    );
     const preview = await call('stop', { run: name });
     await call('apply', { token: preview['token'] });
     expect(proxy.hosts).toEqual([]);

@@ -173,6 +173,12 @@ test('a finished run can no longer be used, with or without a grant', async () =
   expect(await refusal(ask({ runId: 'later' }))).toMatchObject({ code: 'invalid-name' });
 });
 
+test('a consent whose time is over is neither asked for nor given', async () => {
+  const { preview } = setUp();
+  const request = { tool: 'access', run: 'lab-task', until: new Date(Date.now() - 1).toISOString() } as const;
+  expect(await refusal(preview(request))).toMatchObject({ code: 'plan-changed' });
+});
+
 test('a grant ends at its time, whichever clock is set back, and with a restart of the computer', async () => {
   const { access, allow, stateDir } = setUp({ policy: 'access: {hours: 2}\n' });
   await allow();
@@ -204,6 +210,9 @@ test('it is kept for this user alone; a damaged, extended or foreign file counts
     '[]',
     text.replace('{', '{"more":1,'),
     text.replace(RUN_ID, 'other'),
+    text.replace('"lab-task"', '"other"'),
+    text.replace('"lab"', '"prod"'),
+    text.replace(SERVER, 'https://other.example'),
     text.replace('"token"', '"admin"'),
     text.replace(/"until":"[^"]+"/, '"until":"never"'),
   ]) {
