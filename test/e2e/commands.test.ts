@@ -5,6 +5,7 @@ import path from 'node:path';
 import { expect, inject, test } from 'vitest';
 import * as z from 'zod';
 import { createHome } from '../../sandbox/create-home.ts';
+import { findIsolation } from '../../sandbox/machines/isolation.ts';
 import { withLock } from '../../src/core/exclusive-lock.mjs';
 import { sandboxPlace } from '../../src/settings/sandbox-place.ts';
 import { connect } from '../support/connect.ts';
@@ -21,18 +22,13 @@ test('the demo runs end to end, prints its duration, and leaves nothing behind',
     reject: false,
   });
   expect(exitCode).toBe(0);
-  expect([...stdout.matchAll(/^→ (\w+)/gm)].map(([, tool]) => tool)).toEqual([
-    'offer',
-    'plan',
-    'apply',
-    'get',
-    'ps',
-    'logs',
-    'stop',
-    'apply',
-    'get',
-    'plan',
-  ]);
+  const called = [...stdout.matchAll(/^→ (\w+)/gm)].map(([, tool]) => tool).join(' ');
+  const experiment = 'plan apply copy apply copy exec copy exec copy stop apply get';
+  const isIsolated = (await findIsolation()).kind === 'namespaces';
+  // A stop that dstack lost is repeated.
+  expect(called.replaceAll(/(?:stop apply )+/g, 'stop apply ')).toBe(
+    `offer plan apply get ps logs stop apply get plan${isIsolated ? ` ${experiment}` : ''}`,
+  );
   const inOrder = [
     'Create task train from train.dstack.yml, $0.39/h',
     'The person chooses: Yes, create task train for $0.39 an hour',
@@ -42,6 +38,7 @@ test('the demo runs end to end, prints its duration, and leaves nothing behind',
     'Stopped. The run train is',
     'Run train is terminated',
     'doesn\'t document "--gpus"',
+    ...(isIsolated ? ['y = -4.43e+13 x', 'y = 3.02 x + 1.98', '[image]', 'Run lab is terminated'] : []),
     'How long it took',
     'What to do next',
   ];
