@@ -12,8 +12,10 @@ import { Scenarios } from '../../../sandbox/machines/scenarios.ts';
 import { SimulatedHost } from '../../../sandbox/machines/simulated-host.ts';
 import { callPort, connectSsh, forward } from '../../support/machine-client.ts';
 import { repositoryRoot } from '../../support/paths.ts';
+import { RealSshd, whyNoSshd } from '../../support/real-sshd.ts';
 
 const isolation = await findIsolation();
+const sshd = new RealSshd();
 
 let folder: string;
 let config: string;
@@ -116,6 +118,36 @@ describe.skipIf(isolation.kind === 'none')('a container where the system can iso
   test('reports a signal as sshd does, and ends a command whose input is unread', async () => {
     expect((await run('kill -TERM $$')).exitCode).toBe(255);
     expect((await run('exec true', { input: randomBytes(2 ** 22) })).exitCode).toBe(0);
+  });
+
+  test
+    .skipIf(whyNoSshd !== undefined)
+    .each([
+      ['echo out; echo err >&2; exit 3'],
+      ['exit 300'],
+      ['kill -KILL $$'],
+      ['kill -USR1 $$'],
+      ['trap "echo trapped" TERM; kill $$; echo after'],
+      ['cat | wc -c'],
+      ['read -r line; echo "$line"; exec <&-; sleep 0.1; echo unread'],
+      ['sleep 0.2 && echo later & echo at once'],
+      ['umask; [ -t 0 ]; echo $?; [ "$(ps -o sid= -p $$ | tr -d " ")" = $$ ]; echo $?'],
+      ['readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 | cut -d: -f1'],
+      ['echo "a  \'b\' \\"; printf "%s\\n" "$0" "$#"; not-a-command 2> /dev/null; echo $?'],
+    ])('does the same as a real sshd for: %s', async (command) => {
+    const input = 'first line\nsecond line\n';
+    const { controlSocket } = sshd.connection;
+    const real = await execa('ssh', ['-F', 'none', '-S', controlSocket, 'machine', command], {
+      input,
+      reject: false,
+      stripFinalNewline: false,
+    });
+    const { stdout, stderr, exitCode } = await run(command, { input });
+    expect({ stdout, stderr, exitCode }).toEqual({
+      stdout: real.stdout,
+      stderr: real.stderr,
+      exitCode: real.exitCode,
+    });
   });
 
   test('has the environment of sshd, and dstack’s variables in the profile', async () => {
