@@ -91,12 +91,14 @@ async function writeScript(workspace: string, rate: number): Promise<string> {
 const createScript = (
   rate: number,
 ): string => String.raw`# Fits a line to noisy points by gradient descent, and draws its loss.
-import random, struct, zlib
+from random import gauss, seed
+from struct import pack
+from zlib import compress, crc32
 
 RATE, STEPS, WIDTH, HEIGHT = ${rate}, 60, 240, 120
 
-random.seed(1)
-points = [(x / 10, 3 * x / 10 + 2 + random.gauss(0, 0.3)) for x in range(50)]
+seed(1)
+points = [(x / 10, 3 * x / 10 + 2 + gauss(0, 0.3)) for x in range(50)]
 slope, offset, losses = 0.0, 0.0, []
 for step in range(1, STEPS + 1):
     errors = [(slope * x + offset - y, x) for x, y in points]
@@ -111,8 +113,8 @@ rows = [bytearray(b"\xff" * WIDTH) for _ in range(HEIGHT)]
 for column in range(WIDTH):
     loss = min(losses[column * STEPS // WIDTH] / max(losses), 1)
     rows[round((1 - loss) * (HEIGHT - 1))][column] = 0
-chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+chunk = lambda kind, data: pack(">I", len(data)) + kind + data + pack(">I", crc32(kind + data))
 with open("loss.png", "wb") as file:
-    file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 0, 0, 0, 0)))
-    file.write(chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))) + chunk(b"IEND", b""))
+    file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", pack(">IIBBBBB", WIDTH, HEIGHT, 8, 0, 0, 0, 0)))
+    file.write(chunk(b"IDAT", compress(b"".join(b"\0" + row for row in rows))) + chunk(b"IEND", b""))
 `;
