@@ -136,6 +136,23 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
     expect(unknown.facts).toMatchObject({ outcome: 'refused', code: 'invalid-name' });
   });
 
+  test('has its connection ended by the next server if its server was killed', async () => {
+    const client = await open();
+    await exec(client, { command: 'true' });
+    expect(attachmentsOf(await client.call('attach', { action: 'list' }))).toHaveLength(1);
+    process.kill(client.pid, 'SIGKILL');
+    const next = await open();
+    await until(
+      () => next.call('attach', { action: 'list' }),
+      (answer) => attachmentsOf(answer).length === 0,
+    );
+    const left = await until(
+      async () => (await processesIn(home.home)).filter(({ command }) => command.includes('ssh')),
+      (all) => all.length === 0,
+    );
+    expect(left).toEqual([]);
+  });
+
   test('keeps its connection while another server uses it', async () => {
     const [first, second] = [await open(), await open()];
     await exec(first, { command: 'true' });

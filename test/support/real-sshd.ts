@@ -16,7 +16,8 @@ import { readUntil } from './run-command.ts';
 const SSHD = '/usr/sbin/sshd';
 
 /** The reason why tests with a real sshd are skipped; undefined if they can run. */
-export const whyNoSshd = existsSync(SSHD) ? undefined : `there is no ${SSHD}`;
+export const whyNoSshd =
+  process.platform !== 'linux' ? 'a job is a Linux system' : existsSync(SSHD) ? undefined : `there is no ${SSHD}`;
 
 /** A real sshd on loopback with its own keys, and a master connection to it as `dstack attach` makes one. */
 export class RealSshd {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { remoteCommand } from '../../../src/remote/remote-command.ts';
 import type { RemoteProgram } from '../../../src/remote/remote-shell.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
@@ -22,23 +22,26 @@ function withProfile(program: RemoteProgram, profile: string): string {
   return command.replace(encoded, Buffer.from(script).toString('base64'));
 }
 
-test.each(['sh', 'bash'])('a program runs under the login shell %s, between its two reports', (shell) => {
-  const command = remoteCommand({ script: 'printf "[%s]" "$@"; exit 3', data: ['a b', '', "'"] }, 'mark');
-  const { stdout, stderr, status } = runIn(shell, command);
-  expect([stdout, status]).toEqual(["[a b][][']", 3]);
-  expect(stderr.split('\u001e')).toEqual(['', expect.stringMatching(/^mark start \d+ \d+$/), '', 'mark exit 3', '']);
-});
+// Programs read /proc.
+describe.skipIf(process.platform !== 'linux')('in a job,', () => {
+  test.each(['sh', 'bash'])('a program runs under the login shell %s, between its two reports', (shell) => {
+    const command = remoteCommand({ script: 'printf "[%s]" "$@"; exit 3', data: ['a b', '', "'"] }, 'mark');
+    const { stdout, stderr, status } = runIn(shell, command);
+    expect([stdout, status]).toEqual(["[a b][][']", 3]);
+    expect(stderr.split('\u001e')).toEqual(['', expect.stringMatching(/^mark start \d+ \d+$/), '', 'mark exit 3', '']);
+  });
 
-test('a program has the variables and the folder of the commands of its run', () => {
-  const folder = emptyFolder();
-  const profile = path.join(folder, 'profile');
-  const lines = [`export DSTACK_RUN_NAME='it'"'"'s'`, `export DSTACK_WORKING_DIR='${folder}'`, 'echo noise'];
-  writeFileSync(profile, [...lines, 'cd "$DSTACK_WORKING_DIR"', ''].join('\n'));
-  const { stdout } = runIn('sh', withProfile({ script: 'echo "$DSTACK_RUN_NAME $PWD"', data: [] }, profile));
-  expect(stdout).toBe(`it's ${folder}\n`);
-});
+  test('a program has the variables and the folder of the commands of its run', () => {
+    const folder = emptyFolder();
+    const profile = path.join(folder, 'profile');
+    const lines = [`export DSTACK_RUN_NAME='it'"'"'s'`, `export DSTACK_WORKING_DIR='${folder}'`, 'echo noise'];
+    writeFileSync(profile, [...lines, 'cd "$DSTACK_WORKING_DIR"', ''].join('\n'));
+    const { stdout } = runIn('sh', withProfile({ script: 'echo "$DSTACK_RUN_NAME $PWD"', data: [] }, profile));
+    expect(stdout).toBe(`it's ${folder}\n`);
+  });
 
-test('a program without a profile runs all the same', () => {
-  const { stdout } = runIn('sh', withProfile({ script: 'echo up', data: [] }, '/nowhere/profile'));
-  expect(stdout).toBe('up\n');
+  test('a program without a profile runs all the same', () => {
+    const { stdout } = runIn('sh', withProfile({ script: 'echo up', data: [] }, '/nowhere/profile'));
+    expect(stdout).toBe('up\n');
+  });
 });
