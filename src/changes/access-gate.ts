@@ -67,8 +67,9 @@ export class AccessGate {
    * Returns the permission to send requests with the user's token to the program of a run, or the report to return instead.
    * @throws ToolError as `require` does
    */
-  async requireToken(place: WantedRun): Promise<Access> {
-    return this.#decide(this.#sources.policy.snapshot(), place, { token: true });
+  async requireToken(place: WantedRun & { readonly run: Pick<RunFacts, 'deployment'> }): Promise<Access> {
+    const { deployment = 0 } = place.run;
+    return this.#decide(this.#sources.policy.snapshot(), place, { token: true, deployment });
   }
 
   async #decide(policy: PolicySnapshot, { run, ...place }: WantedRun, wanted: GrantedUse): Promise<Access> {
@@ -79,7 +80,8 @@ export class AccessGate {
     const grant = await find();
     if (grant !== undefined) return { kind: 'granted', grant };
     const until = new Date(Math.floor((Date.now() + hours * 60 * MINUTE_MS) / MINUTE_MS) * MINUTE_MS).toISOString();
-    const request = { tool: 'access', run: run.name, project: place.project, until, ...wanted } as const;
+    const { deployment: _found, ...asked } = wanted;
+    const request = { tool: 'access', run: run.name, project: place.project, until, ...asked } as const;
     const report = await this.#sources.changes.preview(request);
     const { token } = report.facts;
     // Where the policy wants no approval, the token is redeemed right away, on the same path as any other.

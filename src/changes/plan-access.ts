@@ -36,7 +36,10 @@ export async function planAccess(scope: PlanScope, request: AccessRequest): Prom
   const opened = readAccess(found);
   // With the token, any program can do what the user can.
   const reachesServer = opened.reachesServer || token === true;
-  const only = { ...(use === undefined ? {} : { use }), ...(token === undefined ? {} : { token }) };
+  const only = {
+    ...(use === undefined ? {} : { use }),
+    ...(token === undefined ? {} : { token, deployment: run.deployment ?? 0 }),
+  };
   const limit = terms.commands === undefined ? {} : { commands: [...terms.commands] };
   const grant: GrantTerms = { server, project, run: name, runId: found.id, until, ...only, ...limit, reachesServer };
   const access = [...describeScope(request, terms), describePlace(run), ...opened.says];

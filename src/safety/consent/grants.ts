@@ -20,6 +20,8 @@ const grantSchema = z.strictObject({
   use: z.string().optional(),
   /** It is for requests with the user's token, and for nothing else. */
   token: z.literal(true).optional(),
+  /** The deployment of the service that gets the token: an update in place changes its program, and not its id. */
+  deployment: z.number().optional(),
   /** The text of the only use, for people. */
   shown: z.string().optional(),
   /** The only commands, as patterns; absent for all. */
@@ -40,6 +42,8 @@ export type Grant = z.output<typeof grantSchema> & { readonly file: string };
 export interface GrantedUse {
   readonly use?: AccessUse | undefined;
   readonly token?: true;
+  /** The deployment whose program gets the token. */
+  readonly deployment?: number;
 }
 
 /** One run, whatever other runs had its name. */
@@ -80,8 +84,8 @@ export const accessArgv = ({
   ...(commands ?? []),
 ];
 
-const nameOf = ({ use, token }: GrantedUse): string =>
-  token === true ? 'token' : use === undefined ? 'any' : digestOf(use);
+const nameOf = ({ use, token, deployment = 0 }: GrantedUse): string =>
+  token === true ? `token of deployment ${deployment}` : use === undefined ? 'any' : digestOf(use);
 
 export interface GrantsOptions {
   readonly wall?: () => number;
@@ -108,10 +112,12 @@ export class Grants {
   async find(run: GrantedRun, wanted: GrantedUse = {}): Promise<Grant | undefined> {
     const found = await this.#read(this.#fileOf(run, wanted));
     if (found === undefined || !isOf(found, run) || found.runId !== run.runId) return undefined;
-    const { use, token } = found;
-    return use === (wanted.use === undefined ? undefined : digestOf(wanted.use)) && token === wanted.token
-      ? found
-      : undefined;
+    const { use, token, deployment } = found;
+    const isSame =
+      use === (wanted.use === undefined ? undefined : digestOf(wanted.use)) &&
+      token === wanted.token &&
+      deployment === wanted.deployment;
+    return isSame ? found : undefined;
   }
 
   /** Ends a grant. Of several processes, one gets true. */

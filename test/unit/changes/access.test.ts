@@ -9,6 +9,8 @@ import { CommandFailed } from '../../../src/core/report.ts';
 import { checkRemembered } from '../../../src/doctor/check-remembered.ts';
 import { createAuditLog } from '../../../src/safety/audit/audit-log.ts';
 import { UseJournal } from '../../../src/safety/audit/use-journal.ts';
+import { digestChange } from '../../../src/safety/consent/compare-changes.ts';
+import { pendingChangeSchema } from '../../../src/safety/consent/pending-change-schema.ts';
 import { Grants } from '../../../src/safety/consent/grants.ts';
 import type { Grant } from '../../../src/safety/consent/grants.ts';
 import { configOf, printedJson, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
@@ -434,6 +436,18 @@ test('a use that can not be recorded must not be done, and its end is reported a
   } as const;
   expect(() => journal.started(run)).toThrow(/disk is full/);
   expect(journal.ended('1', run, { outcome: 'done' })).toBe(false);
+});
+
+test('the next process finds the consent that a token asks for unchanged', async () => {
+  for (const options of [{}, { policy: 'access: {each_time: true}\n' }]) {
+    const { ask, access, gate } = setUp(options);
+    const place = { run: use().run, runId: RUN_ID, project: 'lab', server: SERVER };
+    for (const asked of [await ask(), await ask({ input: 'x' }), await access().requireToken(place)]) {
+      const change = gate.changeOf(tokenOf(previewOf(asked)));
+      const stored: unknown = JSON.parse(JSON.stringify(change));
+      expect(digestChange(pendingChangeSchema.parse(stored))).toBe(digestChange(change));
+    }
+  }
 });
 
 test('doctor lists who may use which run, until when, and how to revoke it', async () => {
