@@ -241,10 +241,13 @@ describe.skipIf(isolation.kind === 'none')('a container where the system can iso
     const detached = await run('(while [ ! -e /tmp/go ]; do sleep 0.05; done; echo > /tmp/gone) > /dev/null 2>&1 &');
     expect(detached.exitCode).toBe(0);
     const reading = run('touch /tmp/reading; sleep infinity');
+    // As with sshd, only what still writes to the connection ends with it.
+    const writing = run('bash -c "while echo tick; do sleep 0.02; done"; touch /tmp/ended');
     await run('while [ ! -e /tmp/reading ]; do sleep 0.05; done');
     host.dropConnections('one-0-0');
-    expect((await reading).exitCode).toBe(255);
-    const { exitCode } = await run('touch /tmp/go; while [ ! -e /tmp/gone ]; do sleep 0.05; done; pkill sleep');
+    expect([(await reading).exitCode, (await writing).exitCode]).toEqual([255, 255]);
+    const wait = 'while [ ! -e /tmp/gone -o ! -e /tmp/ended ]; do sleep 0.05; done';
+    const { exitCode } = await run(`touch /tmp/go; ${wait}; pkill sleep`);
     expect(exitCode).toBe(0);
   });
 
