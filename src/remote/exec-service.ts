@@ -32,8 +32,8 @@ interface JobRequest extends RemoteRequest {
 
 export interface ExecSources {
   readonly dstack: Pick<DstackClient, 'read' | 'readLog' | 'endpoint'>;
-  readonly remote: RemoteService;
-  readonly access: AccessGate;
+  readonly remote: Pick<RemoteService, 'look' | 'connect' | 'use' | 'isOpen' | 'drop'>;
+  readonly access: Pick<AccessGate, 'require' | 'revoke' | 'journal'>;
   readonly deadline: Deadline;
 }
 
