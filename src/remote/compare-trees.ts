@@ -1,5 +1,6 @@
 import { ToolError } from '../core/errors.ts';
 import { plural } from '../core/format-values.ts';
+import { showName } from './copy-tree.ts';
 import type { TreeEntry } from './copy-tree.ts';
 
 /** A file that exists at its place with another content. */
@@ -50,7 +51,7 @@ export function assertNoConflicts(conflicts: readonly Conflict[], { replace }: {
   const shown = conflicts
     .toSorted((a, b) => Number(b.isNewer) - Number(a.isNewer))
     .slice(0, SHOWN)
-    .map(({ name, isNewer }) => `${JSON.stringify(name)}${isNewer ? ' (newer than the one to copy)' : ''}`);
+    .map(({ name, isNewer }) => `${showName(name)}${isNewer ? ' (newer than the one to copy)' : ''}`);
   const rest = conflicts.length - shown.length;
   throw new ToolError(
     'file-exists',

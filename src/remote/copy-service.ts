@@ -10,13 +10,13 @@ import type { Picture, Report } from '../core/report.ts';
 import { sha256 } from '../core/sha256.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 import { readPicture } from '../render/pictures.ts';
-import { cleanText } from '../render/untrusted.ts';
+import { cleanLine, cleanText } from '../render/untrusted.ts';
 import type { RecordedUse } from '../safety/audit/use-journal.ts';
 import { neverSent } from '../safety/files/named-path.ts';
 import { readRegularFile } from '../safety/files/read-regular-file.ts';
 import { isBelow, resolveLinks } from '../safety/files/workspace.ts';
 import type { Workspace, WorkspacePath } from '../safety/files/workspace.ts';
-import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
+import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import type { Copied, CopyRequest, CopyState } from './copy.ts';
 import { MAX_COPY_ENTRIES, sumBytes } from './copy-tree.ts';
 import type { CopyLimits } from './copy-tree.ts';
@@ -47,7 +47,7 @@ export interface CopySources {
     readonly introspection: Pick<Introspection, 'walk'>;
     readonly env: Readonly<Record<string, string | undefined>>;
   }>;
-  readonly policy: Pick<PolicyWatch, 'snapshot'>;
+  readonly policy: { readonly snapshot: () => Pick<PolicySnapshot, 'handOver'> };
   readonly settings: { readonly maxCopyBytes: number };
   readonly deadline: Deadline;
 }
@@ -97,7 +97,9 @@ export class CopyService {
     const result = await transfers.wait(key, { waitMs, signal: deadline.signal, onProgress }, work);
     if (result.kind === 'running') return result;
     const pictures = await readPictures(result.value);
-    return { kind: 'done', copied: result.value, durationMs: performance.now() - startedAt, pictures };
+    // The run decides what a path is without its links.
+    const copied = { ...result.value, remote: cleanLine(result.value.remote, 200) };
+    return { kind: 'done', copied, durationMs: performance.now() - startedAt, pictures };
   }
 
   async #request({ direction, local, remote, replace }: CopyCall): Promise<CopyRequest> {

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes, plural } from '../core/format-values.ts';
+import { cleanLine } from '../render/untrusted.ts';
 import { findPathProblem } from '../safety/files/path-rules.ts';
 import { STAGE_PREFIX } from './copy-scripts.ts';
 
@@ -50,19 +51,22 @@ function findNameProblem(name: string): string | undefined {
   return findPathProblem(`.${path.sep}${parts.join(path.sep)}`, process.platform);
 }
 
+/** Quotes a name for a message. It may have been chosen by a hostile program. */
+export const showName = (name: string): string => JSON.stringify(cleanLine(name, 200));
+
 /** @throws ToolError `invalid-file` for names that can't be copied, and for two that are one file where case is ignored */
 export function assertNames(entries: readonly TreeEntry[], { ignoreCase }: { readonly ignoreCase: boolean }): void {
   const seen = new Map<string, string>();
   for (const { name } of entries) {
     const problem = findNameProblem(name);
-    if (problem !== undefined) throw notCopied(`${JSON.stringify(name)} can't be copied: ${problem}.`);
+    if (problem !== undefined) throw notCopied(`${showName(name)} can't be copied: ${problem}.`);
     const key = ignoreCase ? name.normalize('NFC').toLowerCase() : name;
     const other = seen.get(key);
     if (other !== undefined)
       throw notCopied(
         other === name
-          ? `${JSON.stringify(name)} is listed twice.`
-          : `${JSON.stringify(other)} and ${JSON.stringify(name)} are the same file on many computers.`,
+          ? `${showName(name)} is listed twice.`
+          : `${showName(other)} and ${showName(name)} are the same file on many computers.`,
       );
     seen.set(key, name);
   }
@@ -83,7 +87,7 @@ export function assertLimits({ entries }: Pick<Tree, 'entries'>, { maxEntries, m
   const largest = entries
     .toSorted((a, b) => b.size - a.size)
     .slice(0, 3)
-    .map(({ name, size }) => `${name} (${formatBytes(size)})`);
+    .map(({ name, size }) => `${showName(name)} (${formatBytes(size)})`);
   throw new ToolError(
     'invalid-file',
     `${plural(entries.length, 'file')} with ${formatBytes(bytes)} are more than the ${formatBytes(maxBytes)} that one call may copy. The largest: ${largest.join(', ')}. Nothing was copied.`,

@@ -5,7 +5,7 @@ import { plural } from '../core/format-values.ts';
 import { assertNoConflicts, compareTrees } from './compare-trees.ts';
 import type { Compared } from './compare-trees.ts';
 import type { Copied, CopyRequest, CopyScope } from './copy.ts';
-import { assertLimits, assertNames, findActedOn, foldersOf, sumBytes } from './copy-tree.ts';
+import { assertLimits, assertNames, findActedOn, foldersOf, showName, sumBytes } from './copy-tree.ts';
 import type { Tree, TreeEntry } from './copy-tree.ts';
 import { look, sumFiles } from './list-run.ts';
 import { changed, sumLocalFiles } from './local-tree.ts';
@@ -94,7 +94,7 @@ async function findSource(scope: CopyScope, { remote, local, localKind, intoLoca
 const notFound = (remote: string, real: string): ToolError =>
   new ToolError(
     'file-not-found',
-    `There is no ${remote} in the run${remote === real ? '' : ` (${real})`}. Nothing was copied.`,
+    `There is no ${remote} in the run${remote === real ? '' : ` (${showName(real)})`}. Nothing was copied.`,
     'Relative paths start in the working directory of the run. exec with "ls" lists a folder.',
   );
 

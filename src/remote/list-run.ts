@@ -1,6 +1,6 @@
 import { ToolError } from '../core/errors.ts';
 import { LOOK, NO_SUMS, SUM } from './copy-scripts.ts';
-import { findActedOn, tooMany } from './copy-tree.ts';
+import { findActedOn, showName, tooMany } from './copy-tree.ts';
 import type { LeftOut, Tree, TreeEntry } from './copy-tree.ts';
 import { failedInRun, runScript } from './run-script.ts';
 import type { RemoteShell } from './remote-shell.ts';
@@ -107,7 +107,7 @@ function readStatLines(all: readonly string[], maxEntries: number): readonly Sta
     if (entry === undefined)
       throw new ToolError(
         'invalid-file',
-        `The run listed a file in a form that can't be read: ${JSON.stringify(line.slice(0, 200))}. Nothing was copied.`,
+        `The run listed a file in a form that can't be read: ${showName(line)}. Nothing was copied.`,
         'Copy other files and folders one by one.',
       );
     return entry;

@@ -6,7 +6,7 @@ import { ToolError } from '../core/errors.ts';
 import { openRegularFile } from '../safety/files/open-regular-file.ts';
 import { fileKindOf } from '../safety/files/path-rules.ts';
 import { STAGE_PREFIX } from './copy-scripts.ts';
-import { tooMany } from './copy-tree.ts';
+import { showName, tooMany } from './copy-tree.ts';
 import type { LeftOut, Tree, TreeEntry } from './copy-tree.ts';
 
 /** Lists the files that dstack would send for a folder: its own rules decide what is ignored. Undefined if it can't be asked. */
@@ -101,6 +101,6 @@ async function sumFile(file: string, signal: AbortSignal): Promise<string> {
 export const changed = (name: string): ToolError =>
   new ToolError(
     'plan-changed',
-    `${JSON.stringify(name)} changed while it was copied. Nothing was copied.`,
+    `${showName(name)} changed while it was copied. Nothing was copied.`,
     'Call copy again once nothing writes to it; files that are the same are skipped.',
   );

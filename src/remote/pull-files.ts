@@ -5,10 +5,10 @@ import { cleanLine } from '../render/untrusted.ts';
 import type { ArchiveEntry } from './archive-reader.ts';
 import type { CopyScope } from './copy.ts';
 import { PULL } from './copy-scripts.ts';
-import { sumBytes } from './copy-tree.ts';
+import { showName, sumBytes } from './copy-tree.ts';
 import type { TreeEntry } from './copy-tree.ts';
 import { changed } from './local-tree.ts';
-import { assertEnded, assertNotCanceled, collectErrors } from './run-script.ts';
+import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
 import { asCopyError } from './stage.ts';
 import type { Stage } from './stage.ts';
 
@@ -31,7 +31,7 @@ export async function pullFiles(
   const { shell, signal } = scope;
   const { readArchive } = await import('./archive-reader.ts');
   const running = shell.start({ script: PULL, data: [folder] }, { signal });
-  const errors = collectErrors(running);
+  const errors = collect(running.stderr);
   running.stdin.on('error', () => undefined);
   running.stdin.end(files.map(({ name }) => `./${name}\n`).join(''));
   const writer = new StageWriter(scope, files, stage);
@@ -161,7 +161,7 @@ async function setTime(file: string, { modifiedMs }: TreeEntry): Promise<void> {
 const unexpected = (name: string, type: string): ToolError =>
   new ToolError(
     'invalid-file',
-    `The run sent ${JSON.stringify(cleanLine(name, 200))} (${cleanLine(type, 30)}), which isn't a file that was asked for. Nothing was copied.`,
+    `The run sent ${showName(name)} (${cleanLine(type, 30)}), which isn't a file that was asked for. Nothing was copied.`,
     'Tell the user: a program in the run, or a file that was just replaced, is the reason.',
   );
 

@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { text } from 'node:stream/consumers';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import { openRegularFile } from '../safety/files/open-regular-file.ts';
@@ -11,7 +10,7 @@ import { sumBytes } from './copy-tree.ts';
 import type { TreeEntry } from './copy-tree.ts';
 import { changed } from './local-tree.ts';
 import type { RemoteEnd } from './remote-shell.ts';
-import { assertEnded, assertNotCanceled, collectErrors } from './run-script.ts';
+import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
 import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts';
 
 /** A local file, and its name below the target folder. */
@@ -37,8 +36,8 @@ export async function pushFiles(scope: CopyScope, push: Push): Promise<Copied['c
   const stage = `${STAGE_PREFIX}${randomBytes(8).toString('hex')}`;
   const data = [push.folder, push.replace ? '-f' : '-n', stage, String(push.files.length)];
   const running = shell.start({ script: PUSH, data }, { signal });
-  const errors = collectErrors(running);
-  const printed = text(running.stdout).catch(() => '');
+  const errors = collect(running.stderr);
+  const printed = collect(running.stdout);
   const archive = Readable.from(writeArchive(scope, push), { objectMode: false, highWaterMark: CHUNK_BYTES });
   const failure: unknown = await pipeline(archive, running.stdin).then(
     () => undefined,
@@ -51,7 +50,7 @@ export async function pushFiles(scope: CopyScope, push: Push): Promise<Copied['c
   assertKnown(end, isSent);
   assertNotCanceled(signal);
   assertEnded(end, errors(), mayBePlaced(end, isSent) ? 'Files that are in place are complete.' : undefined);
-  return (await printed).trim() === 'sha256' ? 'sha256' : 'size';
+  return printed().trim() === 'sha256' ? 'sha256' : 'size';
 }
 
 /** The exits of the program in the run before it moves anything to its place. */

@@ -1,17 +1,18 @@
+import type { Readable } from 'node:stream';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import { ownTranscript } from '../core/transcript.ts';
 import { createBoundedOutput } from '../dstack/run/bounded-output.ts';
 import { SCRIPT_EXIT } from './copy-scripts.ts';
-import type { RemoteEnd, RemoteProcess, RemoteProgram, RemoteShell } from './remote-shell.ts';
+import type { RemoteEnd, RemoteProgram, RemoteShell } from './remote-shell.ts';
 
-const KEPT_STDERR_BYTES = 4_000;
+const KEPT_BYTES = 4_000;
 
-/** Collects what a program writes to its standard error, which has to be read while it runs. */
-export function collectErrors({ stderr }: Pick<RemoteProcess, 'stderr'>): () => string {
-  const output = createBoundedOutput(KEPT_STDERR_BYTES);
-  stderr.on('data', (chunk: Buffer) => output.add(chunk));
-  stderr.on('error', () => undefined);
+/** Collects the ends of what a program writes, which has to be read while it runs. */
+export function collect(stream: Readable): () => string {
+  const output = createBoundedOutput(KEPT_BYTES);
+  stream.on('data', (chunk: Buffer) => output.add(chunk));
+  stream.on('error', () => undefined);
   return () => output.finish().text;
 }
 
@@ -27,7 +28,7 @@ export interface ScriptOptions {
 export async function runScript(shell: RemoteShell, program: RemoteProgram, options: ScriptOptions): Promise<string> {
   const { signal, lines = [], maxBytes } = options;
   const running = shell.start(program, { signal });
-  const errors = collectErrors(running);
+  const errors = collect(running.stderr);
   // A program that ended early doesn't read: its exit code is the error.
   running.stdin.on('error', () => undefined);
   running.stdin.end(lines.map((line) => `${line}\n`).join(''));

@@ -3,7 +3,7 @@ import { ToolError } from '../core/errors.ts';
 import { assertNoConflicts, compareTrees } from './compare-trees.ts';
 import type { Compared } from './compare-trees.ts';
 import type { Copied, CopyRequest, CopyScope } from './copy.ts';
-import { assertLimits, assertNames, foldersOf, sumBytes } from './copy-tree.ts';
+import { assertLimits, assertNames, foldersOf, showName, sumBytes } from './copy-tree.ts';
 import type { CopyLimits, Tree, TreeEntry } from './copy-tree.ts';
 import { lookFor, sumFiles } from './list-run.ts';
 import type { StatLine } from './list-run.ts';
@@ -96,7 +96,7 @@ async function findTarget(scope: CopyScope, { kind, tree, local }: UploadSource,
   if (found.kind === 'other' || (found.kind === 'file' && kind === 'folder'))
     throw new ToolError(
       'invalid-file',
-      `${found.path} exists in the run and isn't a ${kind}. Nothing was copied.`,
+      `${showName(found.path)} exists in the run and isn't a ${kind}. Nothing was copied.`,
       'Use another path for `remote`.',
     );
   if (kind === 'folder') {
@@ -152,6 +152,6 @@ const pairOf = (name: string, sum: string | undefined): [string, string][] => (s
 const inTheWay = (folder: string, name: string, what: string): ToolError =>
   new ToolError(
     'invalid-file',
-    `${folder}/${name} in the run ${what}, and nothing is copied over it or through it. Nothing was copied.`,
+    `${showName(`${folder}/${name}`)} in the run ${what}, and nothing is copied over it or through it. Nothing was copied.`,
     'Use another path for `remote`, or copy into that folder directly.',
   );

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import * as z from 'zod';
 import { connectChangeClient } from '../support/change-client.ts';
+import { connect } from '../support/connect.ts';
 import { readFiles, writeFiles } from '../support/set-up-copy.ts';
 import { task, uniqueName } from '../support/test-home.ts';
+import { waitForRun } from '../support/wait.ts';
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -57,4 +59,29 @@ test('files are uploaded after one consent, and downloaded, with pictures, both 
       ],
     ),
   );
+});
+
+test('a server that is killed in a download leaves no file under a final name, and the next one repeats it', async () => {
+  const changes = await connectChangeClient(onTestFinished);
+  const { client, home } = changes;
+  const run = uniqueName('copy');
+  await changes.start(run, task(run));
+  await waitForRun(client, run, 'running');
+  writeFileSync(path.join(home.workspace, 'big'), Buffer.alloc(40_000_000));
+  const upload = { direction: 'upload', run, local: 'big', remote: 'big' };
+  const asked = await client.call('copy', upload);
+  await client.call('apply', { token: asked.facts['token'] });
+  expect((await client.call('copy', upload)).facts).toMatchObject({ outcome: 'done', files: 1 });
+  const input = { direction: 'download', run, local: 'got', remote: 'big' };
+  const killed = client.call('copy', input, {
+    onProgress: (message) => void (message.startsWith('Copied') && process.kill(client.pid, 'SIGKILL')),
+  });
+  await expect(killed).rejects.toThrow(/closed/i);
+  const names = readdirSync(home.workspace);
+  expect(names).not.toContain('got');
+  expect(names.filter((name) => name.startsWith('.dstack-mcp-copy-'))).toHaveLength(1);
+  const next = await connect({ env: home.env, atEnd: onTestFinished });
+  const answer = await next.call('copy', input);
+  expect(answer.facts, answer.text).toMatchObject({ outcome: 'done', files: 1, bytes: 40_000_000 });
+  expect(readdirSync(home.workspace).filter((name) => name.startsWith('.dstack-mcp-copy-'))).toEqual([]);
 });

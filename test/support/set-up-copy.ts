@@ -20,11 +20,19 @@ export function writeFiles(folder: string, files: Files): void {
   }
 }
 
+/** Returns the relative paths of everything below a folder, in order. Node's own recursion follows links. */
+export function namesIn(folder: string): readonly string[] {
+  const below = readdirSync(folder, { withFileTypes: true }).flatMap((entry) => [
+    entry.name,
+    ...(entry.isDirectory() ? namesIn(path.join(folder, entry.name)).map((name) => path.join(entry.name, name)) : []),
+  ]);
+  return below.sort();
+}
+
 /** Returns everything below a folder by its relative path: the text of files, and the kind of everything else. */
 export function readFiles(folder: string): Record<string, string> {
-  const found = readdirSync(folder, { recursive: true }).map(String);
   return Object.fromEntries(
-    found.sort().map((name) => {
+    namesIn(folder).map((name) => {
       const file = path.join(folder, name);
       const stat = lstatSync(file);
       const kind = stat.isDirectory() ? 'folder' : stat.isSymbolicLink() ? 'link' : 'other';
@@ -34,8 +42,7 @@ export function readFiles(folder: string): Record<string, string> {
 }
 
 /** Everything in a folder, as if nothing were ignored. */
-const walk: Walk = ({ root }) =>
-  Promise.resolve([root, ...readdirSync(root, { recursive: true }).map((name) => path.join(root, String(name)))]);
+export const walk: Walk = ({ root }) => Promise.resolve([root, ...namesIn(root).map((name) => path.join(root, name))]);
 
 export interface CopySetupOptions extends Partial<Omit<LocalShellOptions, 'cwd'>> {
   readonly maxBytes?: number;

@@ -7,6 +7,7 @@ import {
   realpathSync,
   renameSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -17,7 +18,7 @@ import type { RemoteLeader, RemoteShell } from '../../../src/remote/remote-shell
 import { createStage } from '../../../src/remote/stage.ts';
 import { createSshShell } from '../../../src/remote/ssh-shell.ts';
 import { RealSshd, whyNoSshd } from '../../support/real-sshd.ts';
-import { readFiles, setUpCopy, writeFiles } from '../../support/set-up-copy.ts';
+import { namesIn, readFiles, setUpCopy, writeFiles } from '../../support/set-up-copy.ts';
 import type { CopySetupOptions } from '../../support/set-up-copy.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 import { until } from '../../support/wait.ts';
@@ -40,7 +41,6 @@ function setUpMiddle(onMiddle: () => unknown, options: CopySetupOptions = {}) {
   return { ...copy, isCalled: () => isCalled };
 }
 
-const filesOf = (folder: string): readonly string[] => readdirSync(folder, { recursive: true }).map(String).sort();
 const LEFT_HERE = ['up', 'up/a', 'up/big'];
 const LEFT_IN_RUN = ['out', 'out/a', 'out/big'];
 
@@ -50,7 +50,7 @@ const untilClean = (folder: string): Promise<readonly string[]> =>
     async () => {
       // Folders vanish while they are listed.
       const hasStage = readdirSync(folder).some((name) => name.startsWith(STAGE_PREFIX));
-      return hasStage ? undefined : filesOf(folder);
+      return hasStage ? undefined : namesIn(folder);
     },
     (names) => names !== undefined,
   ).then((names = []) => names);
@@ -64,7 +64,7 @@ describe.each(['up', 'down'] as const)('%s: in the middle of a copy', (direction
     const copy = setUpMiddle(() => cancel.abort(), { signal: cancel.signal });
     await expect(start(copy)).rejects.toMatchObject({ code: 'cancelled' });
     expect(copy.isCalled()).toBe(true);
-    expect(filesOf(copy.here)).toEqual(LEFT_HERE);
+    expect(namesIn(copy.here)).toEqual(LEFT_HERE);
     expect(await untilClean(copy.run)).toEqual(LEFT_IN_RUN);
   });
 
@@ -76,7 +76,7 @@ describe.each(['up', 'down'] as const)('%s: in the middle of a copy', (direction
       );
     });
     await expect(start(copy)).rejects.toThrow('Nothing was copied.');
-    expect(filesOf(copy.here)).toEqual(LEFT_HERE);
+    expect(namesIn(copy.here)).toEqual(LEFT_HERE);
     expect(await untilClean(copy.run)).toEqual(LEFT_IN_RUN);
   });
 });
@@ -94,7 +94,7 @@ describe.skipIf(whyNoSshd !== undefined)('over a real sshd', () => {
       const start = () => (direction === 'up' ? copy.upload('up', place) : copy.download(place, 'new'));
       await expect(start()).rejects.toThrow('connection to the run was lost');
       await Promise.all(dropped);
-      expect(filesOf(copy.here)).toEqual(LEFT_HERE);
+      expect(namesIn(copy.here)).toEqual(LEFT_HERE);
       expect(await untilClean(copy.run)).toEqual(LEFT_IN_RUN);
       await sshd.openMaster();
       expect(await start()).toMatchObject({ files: 2, bytes: BIG.length + (direction === 'up' ? 4 : 3) });
@@ -121,8 +121,8 @@ describe.skipIf(whyNoSshd !== undefined)('over a real sshd', () => {
       const start = () => (direction === 'up' ? copy.upload('up', place) : copy.download(place, 'new'));
       await expect(start()).rejects.toThrow('Nothing was copied.');
       await Promise.all(killed);
-      expect(filesOf(copy.here)).toEqual(LEFT_HERE);
-      expect(filesOf(copy.run).filter((name) => !name.startsWith(STAGE_PREFIX))).toEqual(LEFT_IN_RUN);
+      expect(namesIn(copy.here)).toEqual(LEFT_HERE);
+      expect(namesIn(copy.run).filter((name) => !name.startsWith(STAGE_PREFIX))).toEqual(LEFT_IN_RUN);
       expect(await start()).toMatchObject({ files: 2 });
     },
   );
@@ -156,7 +156,7 @@ test('a full disk here is a clear error before anything is copied', async ({ ski
   await expect(download(copy.scope, requestTo(path.join(small, 'new')))).rejects.toThrow(
     /has .* free, too little for 19.1 MB and /,
   );
-  expect(filesOf(small)).toEqual([]);
+  expect(namesIn(small)).toEqual([]);
 });
 
 test('a disk that gets full here in the middle is a clear error, and nothing of the copy is left', async ({ skip }) => {
@@ -172,7 +172,7 @@ test('a disk that gets full here in the middle is a clear error, and nothing of 
   await expect(download(copy.scope, requestTo(path.join(small, 'new')))).rejects.toThrow(
     "can't be written: the disk is full",
   );
-  expect(filesOf(small)).toEqual(['filler']);
+  expect(namesIn(small)).toEqual(['filler']);
 });
 
 test('a file system that is read-only is a clear error, on either end', async ({ skip }) => {
@@ -203,7 +203,7 @@ test('two copies to the same place: each file is whole, and none is replaced', a
     expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     const won = ends[0].status === 'fulfilled' ? BIG : other;
     expect(readFileSync(path.join(folder, 'new/big')).equals(won)).toBe(true);
-    expect(filesOf(folder).filter((name) => name.includes(STAGE_PREFIX))).toEqual([]);
+    expect(namesIn(folder).filter((name) => name.includes(STAGE_PREFIX))).toEqual([]);
   }
 });
 
@@ -221,6 +221,31 @@ test('a file that is created at its place meanwhile is left alone, on either end
   await expect(there.upload('up', 'new')).rejects.toThrow('was created in the run meanwhile, and was left alone');
   expect(readFiles(there.run)).toEqual({ new: 'folder', 'new/a': '1', 'new/b': 'theirs' });
 });
+
+test.each(['a link to a folder', 'a link to a file', 'another file'] as const)(
+  'what is replaced by %s before it is read is not uploaded',
+  async (what) => {
+    const copy = setUpCopy({
+      onStart: (program) => {
+        if (program.script === PUSH) {
+          renameSync(path.join(copy.here, 'up/sub'), path.join(copy.here, 'moved'));
+          if (what === 'a link to a folder')
+            symlinkSync(path.join(copy.here, 'secret'), path.join(copy.here, 'up/sub'));
+          else mkdirSync(path.join(copy.here, 'up/sub'));
+          if (what === 'a link to a file')
+            symlinkSync(path.join(copy.here, 'secret/a'), path.join(copy.here, 'up/sub/a'));
+          if (what === 'another file') writeFileSync(path.join(copy.here, 'up/sub/a'), '2');
+        }
+        return program;
+      },
+    });
+    writeFiles(copy.here, { 'up/sub/a': '1', 'secret/a': 's' });
+    // The same size and time, so that only the link shows it.
+    for (const name of ['up/sub/a', 'secret/a']) utimesSync(path.join(copy.here, name), 1_000, 1_000);
+    await expect(copy.upload('up', 'new')).rejects.toThrow('"sub/a" changed while it was copied. Nothing was copied.');
+    expect(await untilClean(copy.run)).toEqual([]);
+  },
+);
 
 test('a folder that is replaced by a link meanwhile is not written through', async () => {
   const copy = setUpCopy({
@@ -241,7 +266,7 @@ test('a folder that is replaced by a link meanwhile is not written through', asy
 test('the staging folder of a server that was killed is removed by the next copy, and that of a living one is not', async () => {
   const copy = setUpMiddle(() => undefined);
   const own = await createStage(path.join(copy.here, 'x'), 0);
-  const name = filesOf(copy.here).find((one) => one.startsWith(STAGE_PREFIX)) ?? '';
+  const name = namesIn(copy.here).find((one) => one.startsWith(STAGE_PREFIX)) ?? '';
   const dead = path.join(copy.here, name.replace(`-${process.pid}-`, '-999999999-'));
   mkdirSync(dead);
   writeFileSync(path.join(dead, '0'), 'half');

@@ -169,7 +169,7 @@ describe('an existing file', () => {
 test('a path that is missing in the run is named, with its folder there', async () => {
   const { run, download } = setUpCopy();
   await expect(download('out/x.png', 'x.png')).rejects.toThrow(
-    `There is no out/x.png in the run (${path.join(run, 'out/x.png')}). Nothing was copied.`,
+    `There is no out/x.png in the run ("${path.join(run, 'out/x.png')}"). Nothing was copied.`,
   );
 });
 
@@ -178,7 +178,7 @@ test('limits of bytes and files are enforced before anything is copied, with the
   writeFiles(run, { 'big/a': 'x'.repeat(9), 'big/b': 'xx', 'many/1': '', 'many/2': '', 'many/3': '', 'many/4': '' });
   writeFiles(here, { 'up/a': 'x'.repeat(9), 'up/b': 'xx', 'more/1': '', 'more/2': '', 'more/3': '', 'more/4': '' });
   await expect(download('big', 'in')).rejects.toThrow(
-    'more than the 10 bytes that one call may copy. The largest: a (9 bytes)',
+    'more than the 10 bytes that one call may copy. The largest: "a" (9 bytes)',
   );
   await expect(download('many', 'in')).rejects.toThrow('more than 3 files');
   await expect(upload('up', 'work')).rejects.toThrow('more than the 10 bytes');
