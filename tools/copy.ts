@@ -65,7 +65,8 @@ function reportCopy(call: CopyCall, result: CopyResult): Report<Facts> {
 
 function reportDone(call: CopyCall, { copied, durationMs, pictures }: CopyResult & { kind: 'done' }): Report<Facts> {
   const { files, bytes, same, local, remote, leftOut, checkedBy } = copied;
-  const [from, to] = call.direction === 'upload' ? [local, `run:${remote}`] : [`run:${remote}`, local];
+  const inRun = `${call.run}:${remote}`;
+  const [from, to] = call.direction === 'upload' ? [local, inRun] : [inRun, local];
   const skipped =
     same === 0
       ? ''
