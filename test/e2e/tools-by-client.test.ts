@@ -110,6 +110,18 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     const { facts } = await client.call('copy', { ...upload, direction: 'download', local: 'back.txt' });
     expect(facts).toMatchObject({ outcome: 'done', files: 1, checkedBy: 'sha256' });
   },
+  exec: async ({ client, run }) => {
+    await client.call('exec', { run, action: 'revoke' });
+    const command = { run, command: 'echo "it is $DSTACK_RUN_NAME"; exit 3' };
+    const asked = await client.call('exec', command);
+    expect(asked.facts, asked.text).toMatchObject({ operation: 'access', resource: { name: run } });
+    expect((await client.call('apply', { token: asked.facts['token'] })).facts['outcome']).toBe('done');
+    const ran = await client.call('exec', command);
+    expect(ran.facts, ran.text).toMatchObject({ exitCode: 3 });
+    expect(ran.text).toContain(`it is ${run}`);
+    expect((await client.call('exec', { run, action: 'revoke' })).facts['outcome']).toBe('done');
+    expect((await client.call('exec', command)).facts).toMatchObject({ operation: 'access' });
+  },
   request: async ({ home, client }) => {
     const name = uniqueName('asked');
     onTestFinished(() => stopRuns(name));
