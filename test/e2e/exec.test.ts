@@ -136,11 +136,21 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
     expect(unknown.facts).toMatchObject({ outcome: 'refused', code: 'invalid-name' });
   });
 
-  test('has its connection ended by the next server if its server was killed', async () => {
-    const client = await open();
+  test('is ended in the run if its server is killed, and so is its connection by the next server', async () => {
+    const [client, other] = [await open(), await open()];
     await exec(client, { command: 'true' });
-    expect(attachmentsOf(await client.call('attach', { action: 'list' }))).toHaveLength(1);
+    client.call('exec', { run, command: 'touch /tmp/killed; sleep 605; true' }).catch(() => undefined);
+    await until(
+      () => exec(other, { command: 'test -e /tmp/killed' }),
+      ({ facts }) => facts['exitCode'] === 0,
+    );
     process.kill(client.pid, 'SIGKILL');
+    await until(
+      () => exec(other, { command: 'cat /proc/[0-9]*/cmdline | tr "\\0" " " | grep -c "sleep 60[5]"' }),
+      ({ facts }) => facts['exitCode'] === 1,
+    );
+    expect(attachmentsOf(await other.call('attach', { action: 'list' }))).toHaveLength(1);
+    process.kill(other.pid, 'SIGKILL');
     const next = await open();
     await until(
       () => next.call('attach', { action: 'list' }),
