@@ -1,4 +1,4 @@
-import { lstat } from 'node:fs/promises';
+import { lstat, mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import type { AccessGate } from '../changes/access-gate.ts';
@@ -106,7 +106,11 @@ export class CopyService {
     assertRemotePath(remote);
     const place = await this.#sources.workspace.resolve(local);
     const intoLocal = /[/\\]$/.test(local);
-    if (direction === 'download' && place.relativePath !== '') assertPlace(place.relativePath);
+    if (direction === 'download') {
+      if (place.relativePath !== '') assertPlace(place.relativePath);
+      // Unfinished files are in the nearest folder that exists, which has to be in the workspace.
+      await mkdir(place.folder, { recursive: true });
+    }
     return { local: place.realPath, localKind: await kindOf(place), intoLocal, remote, replace };
   }
 

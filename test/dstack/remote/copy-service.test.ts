@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { createDeadline } from '../../../src/core/deadline.ts';
@@ -22,7 +22,7 @@ const PLACE = { server: 'http://127.0.0.1:3000', project: 'main', run: 'train' }
 interface Options extends CopySetupOptions {
   readonly require?: CopySources['access']['require'];
   readonly never?: string[];
-  readonly timeoutMs?: number;
+  readonly workspace?: string;
 }
 
 const grant = {
@@ -45,7 +45,7 @@ function setUp(options: Options = {}) {
   const { shell } = copy.scope;
   const open = (call: { timeoutMs?: number; signal?: AbortSignal } = {}) =>
     new CopyService({
-      workspace: createWorkspace({ folders: [copy.here], home: copy.here }),
+      workspace: createWorkspace({ folders: [options.workspace ?? copy.here], home: copy.here }),
       remote: {
         look: async () => ({ place: PLACE, run: RUN, runId: 'r1' }),
         connect: async () => ({ place: PLACE, run: RUN, runId: 'r1', replica: 0, job: 0, shell }),
@@ -251,3 +251,19 @@ test.each(['$(touch evil)', '`touch evil`', "'; touch evil; '", '-rf', '--checkp
     expect(readFiles(run)).toEqual({ [name]: 'folder', [`${name}/a`]: '1' });
   },
 );
+
+test('a workspace that does not exist yet is created, and nothing is written next to it', async () => {
+  const parent = realpathSync(emptyFolder());
+  const seen: string[] = [];
+  const { run, call } = setUp({
+    workspace: path.join(parent, 'dstack'),
+    onStart: (program) => {
+      if (program.script === PULL) seen.push(...readdirSync(parent));
+      return program;
+    },
+  });
+  writeFiles(run, { out: '1' });
+  await call({ direction: 'download', local: 'in', remote: 'out' });
+  expect(seen).toEqual(['dstack']);
+  expect(readFiles(parent)).toEqual({ dstack: 'folder', 'dstack/in': '1' });
+});
