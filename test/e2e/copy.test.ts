@@ -14,7 +14,7 @@ const PNG = Buffer.from(
   'base64',
 );
 
-test('files are uploaded after one consent, and downloaded, with pictures, both ways unchanged', async () => {
+test('files are uploaded after one consent, and downloaded without, with pictures, both ways unchanged', async () => {
   const changes = await connectChangeClient(onTestFinished);
   const { client, home, prompts } = changes;
   const run = uniqueName('copy');
@@ -49,10 +49,15 @@ test('files are uploaded after one consent, and downloaded, with pictures, both 
   const refused = await client.call('copy', { direction: 'download', run, local: 'in/', remote: 'src/train.py' });
   expect(refused.facts, refused.text).toMatchObject({ outcome: 'refused', code: 'file-exists' });
   expect(readFileSync(path.join(home.workspace, 'in/train.py'), 'utf8')).toBe('mine');
+  const reader = await connect({ env: { ...home.env, DSTACK_MCP_READ_ONLY: 'on' }, atEnd: onTestFinished });
+  const forbidden = await reader.call('copy', { ...upload, local: 'plot.png', remote: 'more.png' });
+  expect(forbidden.facts, forbidden.text).toMatchObject({ outcome: 'refused', code: 'read-only' });
+  const read = await reader.call('copy', { direction: 'download', run, local: 'read.py', remote: 'src/train.py' });
+  expect(read.facts, read.text).toMatchObject({ outcome: 'done', files: 1 });
   const audit = readFileSync(path.join(home.stateDir, 'audit/audit.jsonl'), 'utf8');
   const lines = audit.split('\n').filter((line) => line.includes('"tool":"copy"'));
   expect(lines.map((line) => z.looseObject({}).parse(JSON.parse(line)))).toMatchObject(
-    [...Array.from({ length: 3 }, () => 'upload'), ...Array.from({ length: 3 }, () => 'download')].flatMap(
+    [...Array.from({ length: 3 }, () => 'upload'), ...Array.from({ length: 4 }, () => 'download')].flatMap(
       (operation) => [
         { event: 'started', operation },
         { event: 'ended', operation },
