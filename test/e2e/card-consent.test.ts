@@ -119,7 +119,10 @@ describe.each(CLIENTS)('with the %s and cards', (kind) => {
       Object.fromEntries(tools.flatMap(({ name, _meta }) => (_meta === undefined ? [] : [[name, _meta.ui]]))),
     ).toEqual({
       ...Object.fromEntries(
-        ['plan', 'stop', 'delete', 'ps', 'get', 'offer'].map((name) => [name, { resourceUri: 'ui://dstack/card' }]),
+        ['plan', 'stop', 'delete', 'ps', 'get', 'offer', 'exec', 'copy', 'request'].map((name) => [
+          name,
+          { resourceUri: 'ui://dstack/card' },
+        ]),
       ),
       decide: { visibility: ['app'] },
     });
