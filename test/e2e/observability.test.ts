@@ -23,6 +23,9 @@ test('the log has every line of a call under its id, and a last line with its du
   expect(commands).toMatchObject([
     { call: '1', command: 'ps', exit: 'exited', exitCode: 0 },
     { call: '2', command: 'offer', exit: 'exited', exitCode: 0 },
+    // For the offers that no fleet of the project allows.
+    { call: '2', command: 'fleet', exit: 'exited', exitCode: 0 },
+    { call: '2', command: 'offer', exit: 'exited', exitCode: 0 },
   ]);
   for (const { durationMs = 0, stepsMs = {} } of calls) {
     const sum = Object.values(stepsMs).reduce((total, ms) => total + ms, 0);
