@@ -132,13 +132,24 @@ export const saysNoOffers = (text: string): boolean => /^No matching instance of
 /** Returns whether dstack says that the offers aren't limited to what the project's fleets allow (cli/commands/offer.py). */
 export const ignoresFleets = (text: string): boolean => /^Hint: Existing fleets are ignored\b/m.test(text);
 
-/** Returns the offers of new instances that aren't among those that fleets allow. Without a readable list of these, none: nothing is known. */
+/**
+ * Returns the offers of new instances that aren't among those that fleets allow. An offer that may only be missing because that list was
+ * cut isn't one of them, nor is any if the list can't be read.
+ */
 export function findOutside(offers: readonly Offer[], allowed: Offers | undefined): ReadonlySet<Offer> {
   if (allowed === undefined) return new Set();
   const inside = new Set(allowed.offers.map(identify));
+  const last = allowed.total > allowed.offers.length ? allowed.offers.at(-1) : undefined;
   // An existing instance is one of a fleet.
   const isNew = ({ availability: state }: Offer): boolean => state !== 'idle' && state !== 'busy';
-  return new Set(offers.filter((offer) => isNew(offer) && !inside.has(identify(offer))));
+  const isListed = (offer: Offer): boolean => last === undefined || comesBefore(offer, last);
+  return new Set(offers.filter((offer) => isNew(offer) && isListed(offer) && !inside.has(identify(offer))));
+}
+
+/** Whether dstack lists one offer before another: those that are available first, each by price. */
+function comesBefore(one: Offer, other: Offer): boolean {
+  const [first, second] = [isAvailable(one), isAvailable(other)];
+  return first === second ? one.pricePerHour < other.pricePerHour : first;
 }
 
 const identify = ({ backend, region, instanceType, blocks, resources, spot, pricePerHour }: Offer): string =>

@@ -46,6 +46,13 @@ test.each<[string, string]>([
   expect((await callOffer({}, allowed)).report).toMatchObject({ details: [] });
 });
 
+test('an offer that may be missing only because the list was cut is not marked', async () => {
+  const cut = withoutRow('rtx5090.1').replace(/^.*rtx5090\.2.*$/m, '');
+  const shown = ' Shown 1 of 9 offers, $31.6max\n';
+  const { report } = await callOffer({}, cut.replace(/\n+Hint/, `\n${shown}\nHint`));
+  expect(report).toMatchObject({ details: [] });
+});
+
 test('every offer is marked when the fleets allow none', async () => {
   const { report } = await callOffer({}, 'No matching instance offers available. See https://dstack.ai');
   expect(report).toMatchObject({ details: ['excluded: #1-3 (no fleet of the project allows it)'] });
