@@ -5,6 +5,7 @@ import { textOf } from './read.ts';
 import type { View } from './view.ts';
 import { unfence } from './visible-text.ts';
 
+/** The tone and the words for an outcome. */
 type Title = readonly ['good' | 'bad' | 'careful' | 'plain', string];
 
 const TITLES: ReadonlyMap<string, Title> = new Map<string, Title>([
@@ -18,9 +19,12 @@ const TITLES: ReadonlyMap<string, Title> = new Map<string, Title>([
   ['waiting-for-person', ['plain', 'Waiting for approval']],
 ]);
 
+/** Returns the title of an outcome. */
+export const titleOf = (outcome: string | undefined): Title => TITLES.get(outcome ?? '') ?? ['plain', 'Result'];
+
 /** Creates the page of a result without a view: its summary, the next step and dstack's output. */
 export function createMessagePage({ facts, text }: ToolResult): View {
-  const [tone, title] = TITLES.get(textOf(facts, 'outcome') ?? '') ?? ['plain', 'Result'];
+  const [tone, title] = titleOf(textOf(facts, 'outcome'));
   const summary = textOf(facts, 'summary') ?? text;
   const next = textOf(facts, 'next');
   const printed = unfence(textOf(facts, 'output') ?? '');

@@ -1,6 +1,7 @@
 import { button, data, el, fill, setText } from './dom.ts';
 import { formatDollars, formatElapsed, formatSize, plural } from './format.ts';
 import type { Formats } from './format.ts';
+import { titleOf } from './message-page.ts';
 import { disclosure, figures, heading, notice, printout } from './parts.ts';
 import type { Figure } from './parts.ts';
 import { factsListOf, numberOf, optional, textOf, toFacts } from './read.ts';
@@ -15,11 +16,12 @@ export function createUsePage(card: Card, { facts }: ToolResult, input: Facts): 
   const printed = unfence(textOf(facts, 'output') ?? '');
   const next = textOf(facts, 'next');
   const command = textOf(input, 'command');
+  const [tone, outcome] = titleOf(textOf(facts, 'outcome'));
   const root = el(
     'main',
     'page use',
-    heading(['dstack · ', data(run, 60)], titleOf(facts, input)),
-    notice(toneOf(facts), textOf(facts, 'outcome') ?? 'result', el('p', {}, data(textOf(facts, 'summary') ?? '', 600))),
+    heading(['dstack · ', data(run, 60)], headlineOf(facts, input)),
+    notice(tone, outcome, el('p', {}, data(textOf(facts, 'summary') ?? '', 600))),
     figures(figuresOf(facts)),
     command === undefined ? undefined : disclosure('Command', printout('Command', command)),
     jobsOf(facts),
@@ -44,7 +46,7 @@ export function describeUse(input: Facts): string | undefined {
   return undefined;
 }
 
-function titleOf(facts: Facts, input: Facts): string {
+function headlineOf(facts: Facts, input: Facts): string {
   const exitCode = numberOf(facts, 'exitCode');
   const state = textOf(facts, 'state');
   if (numberOf(facts, 'files') !== undefined || textOf(input, 'direction') !== undefined)
@@ -53,14 +55,6 @@ function titleOf(facts: Facts, input: Facts): string {
     return 'Answer of the service';
   if (exitCode !== undefined) return exitCode === 0 ? 'Command succeeded' : `Command failed with exit code ${exitCode}`;
   return state === 'running' ? 'Command runs in the background' : 'Commands';
-}
-
-function toneOf(facts: Facts): 'good' | 'bad' | 'careful' | 'plain' {
-  const outcome = textOf(facts, 'outcome');
-  const exitCode = numberOf(facts, 'exitCode') ?? 0;
-  if (outcome === 'done') return exitCode === 0 ? 'good' : 'careful';
-  if (outcome === 'failed' || outcome === 'refused') return 'bad';
-  return outcome === 'unknown' || outcome === 'blocked' ? 'careful' : 'plain';
 }
 
 function figuresOf(facts: Facts): readonly (Figure | undefined)[] {

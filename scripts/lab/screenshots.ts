@@ -62,6 +62,18 @@ const SHOTS: readonly Shot[] = [
     },
   },
   {
+    name: 'card-command-light',
+    look: LIGHT,
+    async prepare(page, card) {
+      const command = { run: 'train', command: 'nvidia-smi && python3 -c "print(sum(range(100)))"' };
+      await call(page, 'exec', command);
+      await card.getByRole('button', { name: 'Approve' }).click();
+      await card.getByText('Approved by you').waitFor();
+      await call(page, 'exec', command);
+      await card.getByText('4950').waitFor();
+    },
+  },
+  {
     name: 'card-runs-light',
     look: LIGHT,
     async prepare(page, card) {
