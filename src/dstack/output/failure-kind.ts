@@ -43,8 +43,8 @@ export interface FailureKind {
   readonly outcome: Extract<Outcome, 'blocked' | 'failed'>;
   /** The next step, naming this server's tools. */
   readonly hint: string;
-  /** Whether the same command may succeed if it is simply repeated. */
-  readonly transient: boolean;
+  /** Set if the same command may succeed if it is simply repeated. */
+  readonly transient?: true;
   /** Set if the same command with the same file fails every time: nothing outside of them decides. Everything else may be fixed at any moment. */
   readonly permanent?: true;
   /** Set if dstack may report this after it began to act, so that a change may have been made. */

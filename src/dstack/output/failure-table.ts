@@ -32,35 +32,30 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /Access to \S+ is denied\. Please check your access token/,
     outcome: 'blocked',
     hint: 'The token is wrong or has no access to this project. `dstack project add` (or `dstack login`) fixes it; only the user can run it. Check with doctor.',
-    transient: false,
   },
   {
     code: 'not-dstack', // worker/wire_gate.py: a redirect
     pattern: /dstack-mcp did not send this request \(\S+\): it goes to another host.*/,
     outcome: 'failed',
     hint: 'The server at that address redirects to another host (perhaps a sign-in page or a proxy). Check the URL with doctor.',
-    transient: false,
   },
   {
     code: 'files-changed', // worker/wire_gate.py
     pattern: /dstack-mcp did not send this request \(\S+\): the files aren't those that were checked.*/,
     outcome: 'blocked',
     hint: 'A file that `files` names was changed or replaced while dstack read it. Plan again once nothing writes to it.',
-    transient: false,
   },
   {
     code: 'not-sent', // worker/wire_gate.py
     pattern: /dstack-mcp did not send this request .*/,
     outcome: 'blocked',
     hint: 'The installed dstack sends requests that this server does not know. Check with doctor which dstack is used; a newer dstack-mcp may know it.',
-    transient: false,
   },
   {
     code: 'not-dstack', // an HTML page as the response: a sign-in page, a proxy, another server
     pattern: /(?:requests\.exceptions\.|json\.decoder\.)?JSONDecodeError: .*|^[^\S\n]*<(?:!DOCTYPE html|html)[\s>].*/im,
     outcome: 'failed',
     hint: 'The server at that address is not a dstack server (perhaps a sign-in page or a proxy). Check the URL with doctor.',
-    transient: false,
     midway: true,
   },
   {
@@ -68,14 +63,12 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /The client\/CLI version \(\S+\) is incompatible with the server version \(\S+\)\./,
     outcome: 'blocked',
     hint: "Install the CLI in the server's version; doctor shows both versions.",
-    transient: false,
   },
   {
     code: 'version-mismatch', // api/server/__init__.py: the server doesn't support the request
     pattern: /Status code 40[45] when requesting \S+/,
     outcome: 'failed',
     hint: "The server doesn't support this request: it is older than the CLI, or it isn't a dstack server. Check with doctor.",
-    transient: false,
   },
   {
     code: 'server-error', // api/server/__init__.py
@@ -90,7 +83,6 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /Unexpected error: status code \d+ when requesting \S+/,
     outcome: 'failed',
     hint: 'The server refused the request. Check with doctor.',
-    transient: false,
   },
   {
     code: 'no-project', // core/services/api_client.py
@@ -98,21 +90,18 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
       /No default project, specify project name|Project \S+ is not configured|DSTACK_SERVER_URL is set, but DSTACK_TOKEN is not set|but the project is not specified|The project name is not specified/,
     outcome: 'blocked',
     hint: 'Use list to see the configured projects and pass one of them; doctor shows the default. `dstack project add` adds a project; only the user can run it.',
-    transient: false,
   },
   {
     code: 'missing-variable', // core/models/envs.py
     pattern: /Environment variable (\S+) is not set/,
     outcome: 'blocked',
     hint: 'Ask the user to set the variable in the environment of this server, or to store it with `dstack secret set` and reference it in the file as ${{ secrets.NAME }}.',
-    transient: false,
   },
   {
     code: 'name-invalid', // core/services/__init__.py
     pattern: /(?:Resource|Secret) name should match regex .*/,
     outcome: 'blocked',
     hint: 'Choose a name of 2 to 41 characters from a-z, 0-9 and `-` that starts with a letter. Change it with write_config, then plan again.',
-    transient: false,
     permanent: true,
   },
   {
@@ -120,7 +109,6 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /pydantic[\w.]*\.ValidationError: [\s\S]*/,
     outcome: 'failed',
     hint: "The CLI can't read the server's response because their versions differ too much. Install the CLI in the server's version; doctor shows both versions.",
-    transient: false,
     midway: true,
   },
   {
@@ -128,7 +116,6 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /^\d+ validation errors? for [\s\S]*/m,
     outcome: 'blocked',
     hint: `${CHECK_FILE} config also describes each property.`,
-    transient: false,
     permanent: true,
   },
   {
@@ -136,7 +123,6 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /yaml\.\w+\.\w*Error: [\s\S]*/,
     outcome: 'blocked',
     hint: `The file isn't valid YAML. ${CHECK_FILE}`,
-    transient: false,
   },
   {
     code: 'missing-file', // cli/services/configurators/__init__.py
@@ -144,28 +130,24 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
       /Configuration file .* does not exist|No configuration file specified via `-f` and no default .*|Failed to load configuration from .*/,
     outcome: 'blocked',
     hint: 'Pass an existing *.dstack.yml file, or create one with write_config.',
-    transient: false,
   },
   {
     code: 'missing-file', // api/_public/runs.py
     pattern: /Path '.*' specified in `files` does not exist/,
     outcome: 'blocked',
     hint: 'Create that file, or correct the path in `files` with write_config, then plan again.',
-    transient: false,
   },
   {
     code: 'outside-folder', // cli/services/configurators/__init__.py: Path.relative_to, as a traceback
     pattern: /^ValueError: .* is not in the subpath of .*/m,
     outcome: 'blocked',
     hint: 'dstack only accepts configurations below the working directory. Move the file into the workspace, then plan again.',
-    transient: false,
   },
   {
     code: 'missing-variable', // utils/interpolator.py: `${{ secrets.NAME }}`, `${{ run.NAME }}`
     pattern: /Failed to interpolate due to missing vars: .*/,
     outcome: 'blocked',
     hint: 'The file refers to values that do not exist. A secret is set by the user with `dstack secret set` (list shows the names that are set); correct another name in the file with write_config, then plan again.',
-    transient: false,
   },
   {
     code: 'invalid-file', // cli/services/configurators/run.py, api/_public/runs.py, core/models: checks beyond the schema
@@ -173,35 +155,30 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
       /working_dir must be absolute|Invalid repo path: .*|Port \d+ is already in use|`env` is currently supported for SSH fleets only|Server validation error: [\s\S]*|^.* is required\. Set it in the configuration .*/m,
     outcome: 'blocked',
     hint: CHECK_FILE,
-    transient: false,
   },
   {
     code: 'profile-not-found', // api/utils.py
     pattern: /No such profile: .*/,
     outcome: 'blocked',
     hint: 'Profiles are defined in .dstack/profiles.yml of the workspace. Pass one of them or omit the profile, then plan again.',
-    transient: false,
   },
   {
     code: 'git-credentials', // cli/services/configurators/run.py, api/_public/repos.py
     pattern: /No valid default Git credentials found.*/,
     outcome: 'blocked',
     hint: 'dstack needs access to the repository: ask the user to run `dstack init` with a token or an identity file. Then plan again.',
-    transient: false,
   },
   {
     code: 'no-repository', // cli/services/repos.py
     pattern: /^Git repo (?:not found|in 'detached HEAD' state): .*|^Path (?:does not exist|is not a directory): .*/m,
     outcome: 'blocked',
     hint: '`repos` needs a Git repository on a branch. Correct its path, or send the folder with `files` instead, then plan again.',
-    transient: false,
   },
   {
     code: 'ssh-key', // cli/services/configurators/run.py, fleet.py
     pattern: /^(?:Unable to read the SSH key at|Unsupported or invalid SSH key at|Expected a private key at) .*/m,
     outcome: 'blocked',
     hint: 'Correct the path of the private key in the file (`identity_file`), or ask the user for it, then plan again.',
-    transient: false,
   },
   {
     code: 'no-gateway', // server/services/services/__init__.py
@@ -209,14 +186,12 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
       /Auto-scaling is not supported when running services without a gateway\..*|^.*Please configure a gateway.*|The service requires a gateway, .*|Gateway status is not running|Gateway does not accept new services/m,
     outcome: 'blocked',
     hint: 'Check the gateways with list. Without a gateway, use write_config to set `replicas` to a fixed number and remove `https`, then plan again.',
-    transient: false,
   },
   {
     code: 'no-fleets', // cli/services/presets/create.py
     pattern: /^.*no (?:active )?fleets.*/im,
     outcome: 'blocked',
     hint: 'Check the fleets with fleet. Create one with write_config (type: fleet), plan and apply; offer lists the available GPUs.',
-    transient: false,
   },
   {
     code: 'not-supported', // core/backends, server/services/gateways/__init__.py, server/services/exports.py, server/services/volumes.py
@@ -224,14 +199,12 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
       /^.*(?:Backend \S+ not available\b|\b(?:is|are) not supported\b|does not support|not available for this).*/m,
     outcome: 'blocked',
     hint: "The server or the backend doesn't support this. Use offer to see the available backends, and change the file with write_config.",
-    transient: false,
   },
   {
     code: 'in-use', // server/services/fleets.py, server/services/volumes.py, cli/commands/preset.py
     pattern: /Failed to delete .{0,2000}?(?:in use|while the job is provisioning)\.?.*/,
     outcome: 'blocked',
     hint: 'Use ps to see which runs use it, stop them with stop, then delete again.',
-    transient: false,
   },
   {
     code: 'busy', // server/services/volumes.py, server/services/gateways/__init__.py
@@ -245,21 +218,18 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /Error pulling configuration for image .*/,
     outcome: 'blocked',
     hint: "The dstack server reads the image from its registry to plan. Check the image's name and tag, `registry_auth` if it is private, and whether the server can reach the registry; then plan again.",
-    transient: false,
   },
   {
     code: 'port-in-use', // cli/commands/attach.py, cli/services/configurators/run.py
     pattern: /Failed to (?:attach|submit): port \d+ is already in use\..*/,
     outcome: 'blocked',
     hint: 'Attach with another local port (`ports`, as in 8124:8123). A port stays in use for about a minute after it is released.',
-    transient: false,
   },
   {
     code: 'finished', // cli/commands/attach.py
     pattern: /^Run \S+ is (?:terminated|failed|done|terminating)$/m,
     outcome: 'blocked',
     hint: 'The run has finished: use logs for its output, and get for why it ended.',
-    transient: false,
   },
   {
     code: 'not-found', // cli/commands/*.py, services/configurators/*.py (delete_configuration); `Fleet project=None name='x' not found` is cli/commands/fleet.py
@@ -267,14 +237,12 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
       /^(?:Run|Fleet|Volume|Gateway|Preset|Export|Import|Secret|Project|Secrets|Resource|Replica|Job|Presets?)\b.*(?:not found|does not exist).*|^Failed to find replica=.*|^No presets found for .*|^Run \S+ has no job matching .*/im,
     outcome: 'failed',
     hint: 'Look up the name with ps (`all` includes finished runs), fleet, or list (volumes, gateways, secrets, projects).',
-    transient: false,
   },
   {
     code: 'already-exists', // core/errors.py, server/services/*.py
     pattern: /^.*already exists\.?$|^Resource exists$/m,
     outcome: 'blocked',
     hint: 'Choose another name, or check the existing resource with get, fleet or list.',
-    transient: false,
   },
   {
     code: 'usage', // argparse, and cli/commands/__init__.py
@@ -282,7 +250,6 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
       /^dstack[\w -]*: error: .*|Unrecognized arguments: .*|Invalid (?:datetime format|UUID format|group-by value).*|Cannot group by .*|JSON output is not supported .*/m,
     outcome: 'failed',
     hint: 'Use help to see what this command accepts.',
-    transient: false,
     permanent: true,
   },
   {
@@ -290,7 +257,6 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /EOFError: EOF when reading a line/,
     outcome: 'failed',
     hint: 'dstack prompted for input; interactive prompts are not supported. Call plan first, then apply, stop or delete with its token.',
-    transient: false,
     midway: true,
   },
   {
@@ -298,7 +264,6 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     pattern: /Operation interrupted by user\. Exiting\.\.\.|Cancelled by user|^KeyboardInterrupt$/m,
     outcome: 'failed',
     hint: 'Check the current state with ps, get or fleet.',
-    transient: false,
     midway: true,
   },
 ];

@@ -46,7 +46,7 @@ function recognize(text: string, context: FailureContext, exception: string | un
     const message = kind.pattern.exec(text)?.[0].trim();
     if (message !== undefined) {
       const unclear = kind.midway === true && mayHaveActed(context);
-      const { code, hint, transient, permanent } = kind;
+      const { code, hint, transient = false, permanent } = kind;
       return {
         code,
         message,

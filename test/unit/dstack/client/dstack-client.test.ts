@@ -209,11 +209,13 @@ test.each<[string, Output]>([
 
 test('every failure that dstack reports is either fixed by its inputs alone, passes soon, or can be fixed by somebody', () => {
   const known = new Set([
-    ...FAILURE_TABLE.filter(({ permanent, transient }) => permanent === true || transient).map(({ code }) => code),
+    ...FAILURE_TABLE.filter(({ permanent, transient }) => permanent === true || transient === true).map(
+      ({ code }) => code,
+    ),
     ...Object.keys(FIXABLE),
   ]);
   expect(FAILURE_TABLE.filter(({ code }) => !known.has(code))).toEqual([]);
-  expect(FAILURE_TABLE.filter(({ permanent, transient }) => permanent === true && transient)).toEqual([]);
+  expect(FAILURE_TABLE.filter(({ permanent, transient }) => permanent === true && transient === true)).toEqual([]);
   const permanent = FAILURE_TABLE.filter((kind) => kind.permanent === true).map(({ code }) => code);
   expect(permanent).toEqual(['name-invalid', 'invalid-file', 'usage']);
 });
