@@ -1,9 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Disclosure } from '../../core/disclosure.ts';
 import { ToolError } from '../../core/errors.ts';
 import { sha256 } from '../../core/sha256.ts';
+import { listJsonFiles } from '../files/private-json.ts';
 import { writePrivateFile } from '../files/write-private-file.ts';
 import { spendConsent } from './consent.ts';
 import type { Consent } from './consent.ts';
@@ -80,9 +81,7 @@ export class Agreements {
 
   /** Returns everything that is remembered. */
   async list(): Promise<readonly Agreement[]> {
-    const names = await readdir(this.#folder).catch(() => []);
-    const files = names.filter((name) => name.endsWith('.json')).map((name) => path.join(this.#folder, name));
-    const read = await Promise.all(files.sort().map(readAgreement));
+    const read = await Promise.all((await listJsonFiles(this.#folder)).map(readAgreement));
     return read.filter((one) => one !== undefined);
   }
 

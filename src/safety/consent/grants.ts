@@ -1,10 +1,11 @@
-import { readdir, readFile, rm, unlink } from 'node:fs/promises';
+import { readFile, rm, unlink } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import type { AccessUse, ConsentLevel } from '../../core/change.ts';
 import { ToolError } from '../../core/errors.ts';
 import { sha256 } from '../../core/sha256.ts';
+import { listJsonFiles } from '../files/private-json.ts';
 import { writePrivateFile } from '../files/write-private-file.ts';
 import { spendConsent } from './consent.ts';
 import type { Consent } from './consent.ts';
@@ -162,7 +163,7 @@ export class Grants {
 
   /** Returns every grant that is in force. */
   async list(): Promise<readonly Grant[]> {
-    const read = await Promise.all((await this.#files()).map((file) => this.#read(file)));
+    const read = await Promise.all((await listJsonFiles(this.#folder)).map((file) => this.#read(file)));
     return read.filter((one) => one !== undefined);
   }
 
@@ -191,16 +192,9 @@ export class Grants {
     return ages.every((age) => age >= 0 && age < lifeMs);
   }
 
-  async #files(): Promise<readonly string[]> {
-    const names = await readdir(this.#folder).catch(() => []);
-    return names
-      .filter((name) => name.endsWith('.json'))
-      .toSorted()
-      .map((name) => path.join(this.#folder, name));
-  }
-
   async #removeEnded(): Promise<void> {
-    for (const file of await this.#files()) if ((await this.#read(file)) === undefined) await rm(file, { force: true });
+    for (const file of await listJsonFiles(this.#folder))
+      if ((await this.#read(file)) === undefined) await rm(file, { force: true });
   }
 
   #fileOf({ server, project, run, runId }: GrantedRun, wanted: GrantedUse): string {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
 import * as z from 'zod';
 import type { Log } from '../../core/log.ts';
 import { writePrivateFile } from './write-private-file.ts';
@@ -17,6 +18,15 @@ export async function readPrivateJson<S extends z.ZodObject>(
   } catch {
     return undefined;
   }
+}
+
+/** Returns the paths of the JSON files in a folder, by name; none if it doesn't exist. */
+export async function listJsonFiles(folder: string): Promise<readonly string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names
+    .filter((name) => name.endsWith('.json'))
+    .toSorted()
+    .map((name) => path.join(folder, name));
 }
 
 /** Writes a JSON file that only this user can read, completely or not at all. Errors are only logged: a cache can be rebuilt. */

@@ -1,5 +1,5 @@
 import type { AccessUse } from '../../core/change.ts';
-import { forbidden, readOnlyRefusal } from './policy-rules.ts';
+import { forbidden, readOnlyRefusal, wildcard } from './policy-rules.ts';
 import { DEFAULT_ACCESS_HOURS } from './policy.ts';
 import type { Policy } from './policy.ts';
 
@@ -49,21 +49,6 @@ export function assertUseAllowed(policy: Policy, readOnly: boolean, { what, text
 /** Plain words: the text of a star. Nothing in them can start another command, expand to something, or end a quote. */
 const PLAIN = /^[\w@%+=:,./ -]*$/;
 
-/**
- * Whether a command line is the one of a pattern: exactly, or with plain words for each `*`. A text that could be split in several ways
- * is split in the first one; a pattern that doesn't match then allows less, never more.
- */
-export function isCommand(pattern: string, text: string): boolean {
-  const [first = '', ...rest] = pattern.split('*');
-  const last = rest.pop();
-  if (last === undefined) return pattern === text;
-  if (!text.startsWith(first)) return false;
-  let at = first.length;
-  for (const piece of rest) {
-    const found = text.indexOf(piece, at);
-    if (found < 0 || !PLAIN.test(text.slice(at, found))) return false;
-    at = found + piece.length;
-  }
-  const end = text.length - last.length;
-  return end >= at && text.endsWith(last) && PLAIN.test(text.slice(at, end));
-}
+/** Whether a command line is the one of a pattern, with plain words for each `*`. One that could be split in several ways may not match. */
+export const isCommand = (pattern: string, text: string): boolean =>
+  wildcard(pattern, text, (words) => PLAIN.test(words));

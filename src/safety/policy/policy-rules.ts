@@ -107,8 +107,11 @@ function matches(text: string | undefined, patterns: readonly string[]): boolean
   return text !== undefined && patterns.some((pattern) => wildcard(pattern.toLowerCase(), text.toLowerCase()));
 }
 
-// Not a regular expression: many stars in one pattern would take exponential time.
-function wildcard(pattern: string, text: string): boolean {
+/**
+ * Whether a text is the one of a pattern, with a text that `fits` for each `*`. A text that could be split in several ways is split in the
+ * first one. Not a regular expression: many stars in one pattern would take exponential time.
+ */
+export function wildcard(pattern: string, text: string, fits: (part: string) => boolean = () => true): boolean {
   const [first = '', ...rest] = pattern.split('*');
   const last = rest.pop();
   if (last === undefined) return pattern === text;
@@ -116,10 +119,11 @@ function wildcard(pattern: string, text: string): boolean {
   let at = first.length;
   for (const piece of rest) {
     const found = text.indexOf(piece, at);
-    if (found < 0) return false;
+    if (found < 0 || !fits(text.slice(at, found))) return false;
     at = found + piece.length;
   }
-  return text.length - last.length >= at && text.endsWith(last);
+  const end = text.length - last.length;
+  return end >= at && text.endsWith(last) && fits(text.slice(at, end));
 }
 
 /** Creates the refusal of a rule. */
