@@ -8,12 +8,11 @@ import type { AttachStop } from './stop-attachment.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { checkConnection } from './check-connection.ts';
 import { waitFor } from '../core/poll.ts';
-import { findResource } from '../dstack/client/find-resource.ts';
+import { findRun } from '../dstack/client/find-resource.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import { CommandFailed } from '../core/report.ts';
-import { ToolError } from '../core/errors.ts';
 
 export interface AttachRequest {
   readonly run: string;
@@ -73,13 +72,7 @@ export class AttachService {
   async #findConnection(request: AttachRequest): Promise<{ found: FoundResource; run: RunFacts }> {
     const { deadline } = this.#dstack;
     const poll = async () => {
-      const found = await findResource(this.#dstack, { kind: 'run', name: request.run, project: request.project });
-      if (found === undefined)
-        throw new ToolError(
-          'invalid-name',
-          `There is no run ${request.run}. Nothing was attached.`,
-          'ps lists the runs.',
-        );
+      const found = await findRun(this.#dstack, request, 'Nothing was attached.');
       return { found, run: readRun(found.value) };
     };
     const first = await poll();

@@ -4,7 +4,7 @@ import { ToolError } from '../core/errors.ts';
 import { formatLocalTime, formatPrice } from '../core/format-values.ts';
 import { isRecord } from '../core/is-record.ts';
 import type { Report } from '../core/report.ts';
-import { findResource } from '../dstack/client/find-resource.ts';
+import { findRun } from '../dstack/client/find-resource.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
@@ -26,9 +26,7 @@ export async function planAccess(scope: PlanScope, request: AccessRequest): Prom
   policy.assertResourceAllowed({ kind: 'run', name, project, operation: 'access' });
   const terms = policy.access(request);
   assertTerms(terms, request);
-  const found = await findResource(dstack, { kind: 'run', name, project: request.project });
-  if (found === undefined)
-    throw new ToolError('invalid-name', `There is no run ${name}. Nothing was run.`, 'ps lists the runs.');
+  const found = await findRun(dstack, request, 'Nothing was run.');
   const run = readRun(found.value);
   const resource = { kind: 'run', name };
   const facts = { operation: 'access', resource, project } as const;

@@ -171,14 +171,10 @@ function parseJob(line: string): BackgroundJob {
   };
 }
 
-const stateOf = (word: string, seconds: number): BackgroundJob['state'] =>
-  word === 'starting'
-    ? seconds < STARTING_SECONDS
-      ? 'running'
-      : 'lost'
-    : word === 'running' || word === 'ended'
-      ? word
-      : 'lost';
+function stateOf(word: string, seconds: number): BackgroundJob['state'] {
+  if (word === 'running' || word === 'ended') return word;
+  return word === 'starting' && seconds < STARTING_SECONDS ? 'running' : 'lost';
+}
 
 const codeOf = (word: string | undefined): { exitCode?: number } =>
   word !== undefined && /^\d+$/.test(word) ? { exitCode: Number(word) } : {};

@@ -7,32 +7,56 @@ export interface ProgramResult {
   readonly stdout: Buffer;
   readonly stderr: string;
   readonly end: RemoteEnd;
+  /** It printed more than `maxBytes`, and was given up. */
+  readonly isTooLong: boolean;
 }
 
-/** A program of the run that prints more is not ours. */
-const MAX_OUTPUT_BYTES = 256 * 1024;
+export interface ProgramOptions {
+  /** Defaults to no limit: then `signal` has to end it. */
+  readonly timeoutMs?: number | undefined;
+  readonly stdin?: string;
+  readonly signal?: AbortSignal | undefined;
+  /** A program of the run that prints more is not ours. Defaults to 256 KiB. */
+  readonly maxBytes?: number;
+}
 
-/** Runs a short program whose output is small, and ends its connection after `timeoutMs`. More output ends it, too. */
+const MAX_BYTES = 256 * 1024;
+
+/** Runs a short program, and ends its connection after `timeoutMs`. Too much output ends it, too. */
 export async function callProgram(
   shell: RemoteShell,
   program: RemoteProgram,
-  { timeoutMs, stdin = '', signal }: { timeoutMs: number; stdin?: string; signal?: AbortSignal },
+  { timeoutMs, stdin = '', signal, maxBytes = MAX_BYTES }: ProgramOptions,
 ): Promise<ProgramResult> {
-  const timeout = AbortSignal.timeout(Math.max(0, Math.ceil(timeoutMs)));
-  const process = shell.start(program, { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) });
+  const timeout = timeoutMs === undefined ? [] : [AbortSignal.timeout(Math.max(0, Math.ceil(timeoutMs)))];
+  const signals = [...timeout, ...(signal === undefined ? [] : [signal])];
+  const process = shell.start(program, { signal: AbortSignal.any(signals) });
+  let isTooLong = false;
+  const giveUp = (): void => {
+    isTooLong = true;
+    process.kill();
+    // Processes that the program left can hold its output open.
+    process.stdout.destroy();
+    process.stderr.destroy();
+  };
+  // A program that ended early doesn't read: its exit code is the error.
+  process.stdin.on('error', () => undefined);
   process.stdin.end(stdin);
-  const read = (stream: Readable): Promise<Buffer> => readAtMost(stream, () => process.kill());
-  const [stdout, stderr, end] = await Promise.all([read(process.stdout), read(process.stderr), process.ended]);
-  return { stdout, stderr: stderr.toString(), end };
+  const [stdout, stderr, end] = await Promise.all([
+    readAtMost(process.stdout, maxBytes, giveUp),
+    readAtMost(process.stderr, Math.max(maxBytes, MAX_BYTES), giveUp),
+    process.ended,
+  ]);
+  return { stdout, stderr: stderr.toString(), end, isTooLong };
 }
 
-async function readAtMost(stream: Readable, kill: () => void): Promise<Buffer> {
+async function readAtMost(stream: Readable, maxBytes: number, giveUp: () => void): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   stream.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes <= MAX_OUTPUT_BYTES) chunks.push(chunk);
-    else kill();
+    if (bytes <= maxBytes) chunks.push(chunk);
+    else giveUp();
   });
   // It is cut off if the program is given up; how that ended is in its end.
   await finished(stream).catch(() => undefined);

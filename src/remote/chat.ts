@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { parseJson } from './http-exchange.ts';
 
 /** One message of a conversation. */
 export interface ChatMessage {
@@ -52,7 +53,7 @@ export function readChat(contentType: string, body: string): ChatAnswer | undefi
 }
 
 function readWhole(body: string): ChatAnswer | undefined {
-  const { data } = wholeAnswer.safeParse(parse(body));
+  const { data } = wholeAnswer.safeParse(parseJson(body));
   const [choice] = data?.choices ?? [];
   if (data === undefined || choice === undefined) return undefined;
   return answerOf(choice.message.content ?? '', choice.finish_reason, data.usage);
@@ -63,7 +64,7 @@ function readStream(body: string): ChatAnswer | undefined {
   const chunks = body
     .split(/\r\n|\n|\r/)
     .filter((line) => line.startsWith('data:'))
-    .flatMap((line) => chunk.safeParse(parse(line.slice('data:'.length))).data ?? []);
+    .flatMap((line) => chunk.safeParse(parseJson(line.slice('data:'.length))).data ?? []);
   const choices = chunks.flatMap((one) => one.choices.slice(0, 1));
   if (choices.length === 0) return undefined;
   const reason = choices.findLast((one) => typeof one.finish_reason === 'string')?.finish_reason;
@@ -77,11 +78,3 @@ const answerOf = (content: string, reason: z.output<typeof finish>, counted: z.o
   promptTokens: counted?.prompt_tokens,
   completionTokens: counted?.completion_tokens,
 });
-
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-}

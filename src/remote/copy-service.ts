@@ -157,24 +157,12 @@ export class CopyService {
       source === undefined
         ? download({ ...scope, shell, limits }, request)
         : upload({ ...scope, shell, limits }, source, request);
-    return (scope) => this.#record({ ...use, level }, () => remote.use(session, () => work(scope)));
-  }
-
-  /** Writes the audit lines around a transfer. */
-  async #record(use: RecordedUse, work: () => Promise<Copied>): Promise<Copied> {
-    const { journal } = this.#sources.access;
-    const id = journal.started(use);
-    const startedAt = performance.now();
-    const end = (outcome: string, more: { readonly bytes?: number; readonly why?: string } = {}): boolean =>
-      journal.ended(id, use, { outcome, durationMs: Math.round(performance.now() - startedAt), ...more });
-    try {
-      const copied = await work();
-      end('done', { bytes: copied.bytes });
-      return copied;
-    } catch (error) {
-      end('failed', { why: error instanceof Error ? error.message : String(error) });
-      throw error;
-    }
+    return (scope) =>
+      access.journal.record(
+        { ...use, level },
+        () => remote.use(session, () => work(scope)),
+        ({ bytes }) => ({ outcome: 'done', bytes }),
+      );
   }
 }
 

@@ -80,18 +80,8 @@ export class ExecService {
     { request, recorded, found }: { request: ExecRequest; recorded: RecordedUse; found: RemoteRun },
   ): Promise<Report<ExecFacts>> {
     const { journal } = this.#sources.access;
-    const id = journal.started(recorded);
-    const ran = await this.#runOnce(found, session, request).catch((error: unknown) => {
-      journal.ended(id, recorded, notStarted(error));
-      throw error;
-    });
-    const { end, stdout, stderr, durationMs } = ran.result;
-    journal.ended(id, recorded, {
-      outcome: end.kind,
-      exitCode: end.kind === 'exited' ? end.exitCode : undefined,
-      bytes: stdout.bytes + stderr.bytes,
-      durationMs: Math.round(durationMs),
-    });
+    const ran = await journal.record(recorded, () => this.#runOnce(found, session, request), describeRan);
+    const { end } = ran.result;
     // Nothing can be ended over it: it doesn't answer.
     if ((end.kind === 'timed-out' || end.kind === 'cancelled') && end.left === undefined)
       await this.#sources.remote.drop(session);
@@ -118,15 +108,9 @@ export class ExecService {
 
   async #startJob(session: Session, request: ExecRequest, recorded: RecordedUse): Promise<Report<ExecFacts>> {
     const { access, remote } = this.#sources;
-    const line = access.journal.started(recorded);
-    try {
-      const id = await remote.use(session, () => startJob(session.shell, request, this.#call()));
-      access.journal.ended(line, recorded, { outcome: 'in the background', why: id });
-      return reportStarted(id, whereOf(session));
-    } catch (error) {
-      access.journal.ended(line, recorded, notStarted(error));
-      throw error;
-    }
+    const start = (): Promise<string> => remote.use(session, () => startJob(session.shell, request, this.#call()));
+    const id = await access.journal.record(recorded, start, (why) => ({ outcome: 'in the background', why }));
+    return reportStarted(id, whereOf(session));
   }
 
   /** Reads what a background command has printed. @throws ToolError `invalid-name` if there is none with this id */
@@ -185,7 +169,11 @@ function withGrant(report: Report<ExecFacts>, { use, until }: Grant): Report<Exe
   return use === undefined ? { ...report, facts: { ...report.facts, grantedUntil: until } } : report;
 }
 
-const notStarted = (error: unknown): UseEnd => ({ outcome: 'not started', why: String(error) });
+const describeRan = ({ result: { end, stdout, stderr } }: Timed): UseEnd => ({
+  outcome: end.kind,
+  exitCode: end.kind === 'exited' ? end.exitCode : undefined,
+  bytes: stdout.bytes + stderr.bytes,
+});
 
 const whereOf = ({ place: { run }, replica, job }: Session): Where => ({ run, replica, job });
 

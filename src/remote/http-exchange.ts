@@ -64,6 +64,15 @@ export async function exchange(request: HttpRequest, limits: ExchangeLimits): Pr
   }
 }
 
+/** Parses the body of an answer; undefined if it isn't JSON. */
+export function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Reads up to a number of bytes, and closes the connection then. */
 async function readBody(
   response: Response,

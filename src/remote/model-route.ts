@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { RunFacts } from '../dstack/output/read-run.ts';
+import { parseJson } from './http-exchange.ts';
 import type { HttpAnswer, HttpFailure } from './http-exchange.ts';
 
 const models = z.looseObject({ data: z.array(z.looseObject({ id: z.string(), created: z.number() })) });
@@ -23,7 +24,7 @@ export async function findModelRoute(
   const place = `${server.replace(/\/+$/, '')}/proxy/models/${encodeURIComponent(project)}`;
   const listed = await send(new URL(`${place}/models`));
   if (listed.kind === 'failure' || listed.status !== 200 || listed.end !== 'whole') return undefined;
-  const { data } = models.safeParse(parse(listed.body.toString('utf8')));
+  const { data } = models.safeParse(parseJson(listed.body.toString('utf8')));
   const [newest, second] = (data?.data ?? [])
     .filter(({ id }) => id === model)
     .map((one) => one.created)
@@ -31,12 +32,4 @@ export async function findModelRoute(
   // Of two from the same second, nobody here knows which one is newer.
   const isThisRun = newest === Math.floor(Date.parse(submittedAt) / 1_000) && newest !== second;
   return isThisRun ? new URL(`${place}/chat/completions`) : undefined;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

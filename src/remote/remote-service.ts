@@ -3,7 +3,7 @@ import { AttachService } from '../attachments/attach-service.ts';
 import type { AttachStart } from '../attachments/start-attachment.ts';
 import { ToolError } from '../core/errors.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { findResource } from '../dstack/client/find-resource.ts';
+import { findRun } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import { callProgram } from './call-program.ts';
@@ -53,9 +53,7 @@ export class RemoteService {
     const place: RemotePlace = { server, project, run, replica, job };
     const session = await sessions.find(place);
     if (session !== undefined) return { place, run: session.run, runId: session.runId, session };
-    const found = await findResource(dstack, { kind: 'run', name: request.run, project: request.project });
-    if (found === undefined)
-      throw new ToolError('invalid-name', `There is no run ${request.run}. Nothing was run.`, 'ps lists the runs.');
+    const found = await findRun(dstack, request, 'Nothing was run.');
     return { place, run: readRun(found.value), runId: found.id };
   }
 

@@ -3,7 +3,7 @@ import { ToolError } from '../core/errors.ts';
 import { CommandFailed, refuse } from '../core/report.ts';
 import type { Report } from '../core/report.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { findResource } from '../dstack/client/find-resource.ts';
+import { findRun } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import type { RecordedUse } from '../safety/audit/use-journal.ts';
@@ -100,10 +100,8 @@ export class RequestService {
     return this.#sendRecorded({ run, project, server, request, way }, wanted);
   }
 
-  async #findService({ run: name, project }: ServiceRequest, serverUrl: string): Promise<RunFacts> {
-    const found = await findResource(this.#sources.dstack, { kind: 'run', name, project });
-    if (found === undefined)
-      throw new ToolError('invalid-name', `There is no run ${name}. Nothing was sent.`, 'ps lists the runs.');
+  async #findService(wanted: ServiceRequest, serverUrl: string): Promise<RunFacts> {
+    const found = await findRun(this.#sources.dstack, wanted, 'Nothing was sent.');
     const run = readRun(found.value, { serverUrl });
     if (run.isFinished || run.serviceUrl === undefined) throw notAService(run);
     return run;
@@ -141,22 +139,17 @@ export class RequestService {
   }
 
   /** Writes a line before and after a request that may change something. */
-  async #record<T>(
+  #record<T>(
     { run, project, server, request, way }: Target,
     { load }: ServiceRequest,
     send: () => Promise<T>,
     describe: (end: T) => { readonly outcome: string; readonly bytes?: number },
   ): Promise<T> {
     if (way.isRead) return send();
-    const { journal } = this.#sources.access;
     const times = load === undefined ? '' : ` (${load.requests} times)`;
     const text = `${request.method} ${request.url.pathname}${times}`;
     const use: RecordedUse = { tool: 'request', operation: 'request', run: run.name, project, server, text };
-    const id = journal.started(use);
-    const startedAt = performance.now();
-    const end = await send();
-    journal.ended(id, use, { ...describe(end), durationMs: Math.round(performance.now() - startedAt) });
-    return end;
+    return this.#sources.access.journal.record(use, send, describe);
   }
 }
 

@@ -3,6 +3,7 @@ import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import { ownTranscript } from '../core/transcript.ts';
 import { createBoundedOutput } from '../dstack/run/bounded-output.ts';
+import { callProgram } from './call-program.ts';
 import { SCRIPT_EXIT } from './copy-scripts.ts';
 import type { RemoteEnd, RemoteProgram, RemoteShell } from './remote-shell.ts';
 
@@ -27,29 +28,12 @@ export interface ScriptOptions {
 /** Runs a program that only reads, and returns its output. @throws CommandFailed if it fails, ToolError if it was canceled */
 export async function runScript(shell: RemoteShell, program: RemoteProgram, options: ScriptOptions): Promise<string> {
   const { signal, lines = [], maxBytes } = options;
-  const running = shell.start(program, { signal });
-  const errors = collect(running.stderr);
-  // A program that ended early doesn't read: its exit code is the error.
-  running.stdin.on('error', () => undefined);
-  running.stdin.end(lines.map((line) => `${line}\n`).join(''));
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of running.stdout as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > maxBytes) break;
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
-  if (bytes > maxBytes) running.kill();
-  const end = await running.ended;
+  const stdin = lines.map((line) => `${line}\n`).join('');
+  const { stdout, stderr, end, isTooLong } = await callProgram(shell, program, { signal, stdin, maxBytes });
   assertNotCanceled(signal);
-  if (bytes > maxBytes)
-    throw failedInRun('The run has a list of files that is too long to read. Nothing was copied.', '');
-  assertEnded(end, errors());
-  return Buffer.concat(chunks).toString('utf8');
+  if (isTooLong) throw failedInRun('The run has a list of files that is too long to read. Nothing was copied.', '');
+  assertEnded(end, stderr);
+  return stdout.toString();
 }
 
 /** @throws ToolError `cancelled` */

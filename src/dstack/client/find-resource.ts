@@ -67,6 +67,20 @@ export async function findResource(
 }
 
 /**
+ * Looks up a run that has to exist. `consequence` says what wasn't done otherwise.
+ * @throws ToolError `invalid-name` if it doesn't exist; else as `findResource`
+ */
+export async function findRun(
+  client: DstackClient,
+  { run: name, project }: { readonly run: string; readonly project?: string | undefined },
+  consequence: string,
+): Promise<FoundResource> {
+  const found = await findResource(client, { kind: 'run', name, project });
+  if (found !== undefined) return found;
+  throw new ToolError('invalid-name', `There is no run ${name}. ${consequence}`, 'ps lists the runs.');
+}
+
+/**
  * Returns the resource that dstack itself looked up on its way to a plan or a change: `none` if there is none, undefined if it looked up
  * none, or one that isn't understood.
  */

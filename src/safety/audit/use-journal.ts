@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ConsentLevel } from '../../core/change.ts';
+import { CommandFailed } from '../../core/report.ts';
 import { MASK } from '../../render/mask-places.ts';
 import type { AuditEntry, AuditSink } from './audit-log.ts';
 
@@ -22,7 +23,6 @@ export interface UseEnd {
   readonly why?: string | undefined;
   readonly exitCode?: number | undefined;
   readonly bytes?: number | undefined;
-  readonly durationMs?: number | undefined;
 }
 
 /** Longer texts are cut: a line of the log must not become as large as a file. */
@@ -36,16 +36,28 @@ export class UseJournal {
     this.#audit = audit;
   }
 
-  /** Records that it starts, and returns the id for its end. @throws ToolError `audit-unavailable`: it must not be done then */
-  started(use: RecordedUse): string {
+  /**
+   * Does something, with a line before and one after it. `describe` says how it ended, unless it throws.
+   * @throws ToolError `audit-unavailable` if the first line can't be written: nothing is done then. It is done by the time of the second
+   */
+  async record<T>(use: RecordedUse, work: () => Promise<T>, describe: (result: T) => UseEnd): Promise<T> {
     const id = randomUUID();
     this.#audit.write({ ...lineOf(use), id, event: 'started' });
-    return id;
-  }
-
-  /** Records its end. Returns false if the line couldn't be written: it is done by then. */
-  ended(id: string, use: RecordedUse, end: UseEnd): boolean {
-    return this.#tryWrite({ ...lineOf(use), ...end, id, event: 'ended' });
+    const startedAt = performance.now();
+    const end = (how: UseEnd): void => {
+      const durationMs = Math.round(performance.now() - startedAt);
+      this.#tryWrite({ ...lineOf(use), ...how, durationMs, id, event: 'ended' });
+    };
+    let result: T;
+    try {
+      result = await work();
+    } catch (error) {
+      const outcome = error instanceof CommandFailed ? error.report.outcome : 'failed';
+      end({ outcome, why: error instanceof Error ? error.message : String(error) });
+      throw error;
+    }
+    end(describe(result));
+    return result;
   }
 
   /** Records that the consent to use a run was revoked. It is revoked either way. */
@@ -54,12 +66,11 @@ export class UseJournal {
     this.#tryWrite({ ...line, operation: 'access', id: randomUUID(), event: 'revoked' });
   }
 
-  #tryWrite(entry: AuditEntry): boolean {
+  #tryWrite(entry: AuditEntry): void {
     try {
       this.#audit.write(entry);
-      return true;
     } catch {
-      return false;
+      // The next change or use is refused until the log can be written again.
     }
   }
 }

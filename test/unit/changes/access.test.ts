@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import * as z from 'zod';
 import { AccessGate } from '../../../src/changes/access-gate.ts';
 import type { Access, WantedUse } from '../../../src/changes/access-gate.ts';
 import type { ChangeContext } from '../../../src/changes/change-service.ts';
@@ -389,22 +390,27 @@ test('a consent is remembered for its own run, time and use alone, and once', as
   expect(await refusal(grants.remember(consent, terms))).toMatchObject({ code: 'consent-missing' });
 });
 
-test('every use has a line before and after, with secrets masked', () => {
+test('every use has a line before and after, with secrets masked', async () => {
   const folder = emptyFolder();
   const log = createAuditLog({ folder, redact: (text) => text.replaceAll('known-secret', '***') });
   const journal = new UseJournal(log);
   const text =
     'HF_TOKEN="hf secret" curl -H "Authorization: Bearer abc" --password hunter2 --lr 0.1 known-secret \u202e';
   const run = { tool: 'exec', operation: 'exec', run: 'lab-task', project: 'lab', server: SERVER, text } as const;
-  const id = journal.started({ ...run, level: 'token' });
-  expect(journal.ended(id, run, { outcome: 'done', exitCode: 3, bytes: 12, durationMs: 5 })).toBe(true);
-  journal.started({ ...run, text: 'x'.repeat(9_000) });
+  const describe = (bytes: number) => ({ outcome: 'done', exitCode: 3, bytes });
+  expect(await journal.record({ ...run, level: 'token' }, async () => 12, describe)).toBe(12);
+  const lost = new CommandFailed({ outcome: 'unknown', summary: 'It was lost.', printed: [], facts: {} });
+  const long = { ...run, text: 'x'.repeat(9_000) };
+  await expect(journal.record(long, () => Promise.reject(lost), describe)).rejects.toBe(lost);
   const lines = readFileSync(log.file, 'utf8').trim().split('\n');
   expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
-    { id, event: 'started', tool: 'exec', resource: { kind: 'run', name: 'lab-task' }, level: 'token' },
-    { id, event: 'ended', outcome: 'done', exitCode: 3, bytes: 12 },
+    { event: 'started', tool: 'exec', resource: { kind: 'run', name: 'lab-task' }, level: 'token' },
+    { event: 'ended', outcome: 'done', exitCode: 3, bytes: 12, durationMs: expect.any(Number) },
     { event: 'started', argv: ['x'.repeat(2_000)] },
+    { event: 'ended', outcome: 'unknown', why: 'It was lost.' },
   ]);
+  const ids = lines.map((line) => z.looseObject({ id: z.string() }).parse(JSON.parse(line)).id);
+  expect([ids[1], ids[3], new Set(ids).size]).toEqual([ids[0], ids[2], 2]);
   expect(JSON.parse(lines[0] ?? '')).toHaveProperty('argv', [
     'HF_TOKEN=[masked]',
     'curl',
@@ -420,12 +426,16 @@ test('every use has a line before and after, with secrets masked', () => {
   expect(lines[0]).toContain(String.raw`\u202e`);
 });
 
-test('a use that can not be recorded must not be done, and its end is reported as not recorded', () => {
+test('a use that can not be recorded is not done, and one whose end can not be recorded is done', async () => {
+  let room = 0;
   const journal = new UseJournal({
     write() {
-      throw new ToolError('audit-unavailable', 'the disk is full', 'free some space');
+      room -= 1;
+      if (room < 0) throw new ToolError('audit-unavailable', 'the disk is full', 'free some space');
     },
   });
+  let times = 0;
+  const work = async (): Promise<number> => (times += 1);
   const run = {
     tool: 'copy',
     operation: 'upload',
@@ -434,8 +444,10 @@ test('a use that can not be recorded must not be done, and its end is reported a
     server: SERVER,
     text: 'a',
   } as const;
-  expect(() => journal.started(run)).toThrow(/disk is full/);
-  expect(journal.ended('1', run, { outcome: 'done' })).toBe(false);
+  await expect(journal.record(run, work, () => ({ outcome: 'done' }))).rejects.toThrow(/disk is full/);
+  expect(times).toBe(0);
+  room = 1;
+  expect(await journal.record(run, work, () => ({ outcome: 'done' }))).toBe(1);
 });
 
 test('the next process finds the consent that a token asks for unchanged', async () => {

@@ -143,10 +143,10 @@ test('a lost command is unknown, is never repeated, and what the run wrote about
   expect(events()).toContainEqual(['ended', 'lost']);
 });
 
-test('a command that can’t be sent again is recorded as not started', async () => {
+test('a command that can’t be sent again is recorded with the outcome of its report', async () => {
   const { service, events } = setUp({ scripts: [notStarted], cannotReconnect: true });
   await expect(service.run(command)).rejects.toThrow('stopped');
-  expect(events()).toContainEqual(['ended', 'not started']);
+  expect(events()).toContainEqual(['ended', 'blocked']);
 });
 
 test('a connection over which a command can’t be ended is dropped, and the command is unknown', async () => {
