@@ -1,4 +1,3 @@
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { createCalls, currentCall } from './observability/track-calls.ts';
 import type { Calls } from './observability/track-calls.ts';
@@ -13,6 +12,7 @@ import type { Counts } from './observability/counters.ts';
 import { within } from './core/deadline.ts';
 import { startTimeOf } from './core/exclusive-lock.mjs';
 import type { Log } from './core/log.ts';
+import { homeFolder } from './core/paths.ts';
 import type { OutputFilters } from './render/render-report.ts';
 import type { ChangeFacts } from './changes/change-facts.ts';
 import { createEnvFiles } from './configuration/env-files.ts';
@@ -106,7 +106,7 @@ export interface AppOptions {
  * @throws ToolError `policy-broken` if the policy can't be read: a server without its policy must not start.
  */
 export function createApp({ settings, env, log }: AppOptions): App {
-  const home = env['HOME'] ?? env['USERPROFILE'] ?? homedir();
+  const home = homeFolder(env);
   const policy = createPolicyWatch(settings);
   const redactor = createRedactor();
   const outer = withoutProjects(env, { homeDir: home, workspace: settings.workspace });

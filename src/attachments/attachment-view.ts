@@ -1,5 +1,6 @@
-import { homedir, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import path from 'node:path';
+import { homeFolder } from '../core/paths.ts';
 import { showCommand } from '../dstack/argv/command.ts';
 import { adviseOnAttach } from './attach-advice.ts';
 import type { AttachAdvice } from './attach-advice.ts';
@@ -226,6 +227,5 @@ function sshCommand(
 
 /** Returns the folder of dstack's SSH files for a child process with this environment. */
 export function dstackSshDirOf(env: Readonly<Record<string, string>>): string {
-  const home = process.platform === 'win32' ? env['USERPROFILE'] : env['HOME'];
-  return path.join(home ?? homedir(), '.dstack', 'ssh');
+  return path.join(homeFolder(env), '.dstack', 'ssh');
 }

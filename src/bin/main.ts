@@ -1,8 +1,8 @@
-import { homedir } from 'node:os';
 import { createApp } from '../app.ts';
 import { withoutProjects } from '../dstack/locate/find-executable.ts';
 import type { App } from '../app.ts';
 import { ToolError } from '../core/errors.ts';
+import { homeFolder } from '../core/paths.ts';
 import { createLog } from '../observability/create-log.ts';
 import { cacheFolder, programCommand } from '../settings/bundled-files.ts';
 import { sandboxEnvironment, sandboxPlace } from '../settings/sandbox-place.ts';
@@ -102,8 +102,7 @@ async function withApp(given: Readonly<Record<string, unknown>>, use: (app: App)
   const env = { ...process.env };
   const app = createApp({ settings, env, log: createLog(settings.logLevel) });
   // This process starts ps and ssh by their names, too.
-  const homeDir = env['HOME'] ?? env['USERPROFILE'] ?? homedir();
-  Object.assign(process.env, withoutProjects(env, { homeDir, workspace: settings.workspace }));
+  Object.assign(process.env, withoutProjects(env, { homeDir: homeFolder(env), workspace: settings.workspace }));
   try {
     await use(app);
   } finally {
@@ -136,7 +135,7 @@ async function runSetup(order: SetupOrder | 'list', { file }: Start): Promise<nu
   // A separate bundle, so that the server starts without it.
   const { runSetupCommand } = await import('../setup/main.ts');
   return runSetupCommand(order, {
-    places: { platform, env, home: env['HOME'] ?? env['USERPROFILE'] ?? homedir(), cwd: process.cwd() },
+    places: { platform, env, home: homeFolder(env), cwd: process.cwd() },
     installation: { platform, node: process.execPath, server: file },
     command: programCommand(file),
     isTerminal: process.stdin.isTTY && process.stdout.isTTY,

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { isRecord } from '../core/is-record.ts';
+import { isBelow } from '../core/paths.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
@@ -158,8 +159,7 @@ export class ConfigurationService {
 
 /** Relative paths are resolved from the first folder everywhere. */
 function shorten(file: string, folder: string | undefined): string {
-  const relative = folder === undefined ? file : path.relative(folder, file);
-  return relative.startsWith('..') ? file : relative.replaceAll(path.sep, '/');
+  return folder !== undefined && isBelow(folder, file) ? path.relative(folder, file).replaceAll(path.sep, '/') : file;
 }
 
 /** Lists configuration files breadth first. Skips folders of third-party code, and links. */

@@ -1,7 +1,7 @@
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes, joinParts } from '../core/format-values.ts';
+import { expandHome, homeFolder } from '../core/paths.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
@@ -138,14 +138,13 @@ interface JudgedPath {
 }
 
 async function judgePath(scope: HandOverScope, { file }: PlannedFile, named: NamedPath): Promise<JudgedPath> {
-  const home = scope.cli.env[process.platform === 'win32' ? 'USERPROFILE' : 'HOME'] ?? homedir();
+  const home = homeFolder(scope.cli.env);
   const { allow = [], never = [] } = scope.policy.handOver().folders ?? {};
-  const expand = (folder: string): string => folder.replace(/^~(?=$|[\\/])/, home);
   const pathScope: PathScope = {
     // dstack resolves keys in its working directory, and everything else next to the configuration.
     base: named.kind === 'private-key' ? file.folder : path.dirname(file.realPath),
-    folders: [...scope.folders, ...allow.map(expand)],
-    never: never.map(expand),
+    folders: [...scope.folders, ...allow.map((folder) => expandHome(folder, home))],
+    never: never.map((folder) => expandHome(folder, home)),
     home,
   };
   const nothing = { sent: [], later: [], remotes: [], hashes: {} };

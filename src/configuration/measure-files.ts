@@ -3,12 +3,13 @@ import path from 'node:path';
 import pLimit from 'p-limit';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes, plural } from '../core/format-values.ts';
+import { containsPath, isBelow } from '../core/paths.ts';
 import { sha256 } from '../core/sha256.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 import { neverSent, outside, resolveNamedPath } from '../safety/files/named-path.ts';
 import type { PathScope, ResolvedPath } from '../safety/files/named-path.ts';
 import { readRegularFile } from '../safety/files/read-regular-file.ts';
-import { isBelow, resolveLinks } from '../safety/files/workspace.ts';
+import { resolveLinks } from '../safety/files/workspace.ts';
 
 /** The files that dstack would send for one path in `files`. */
 export interface MeasuredFiles {
@@ -45,7 +46,7 @@ export async function measureFiles(
       // A name that isn't valid UTF-8, or a file that was just removed.
       if (found === undefined) throw outside(file, "it can't be checked", scope.folders);
       const real = path.join(root.realPath, path.relative(root.path, file));
-      if (never.some((folder) => isBelow(path.relative(folder, real)))) throw neverSent(file);
+      if (never.some((folder) => isBelow(folder, real))) throw neverSent(file);
       if (!found.isSymbolicLink()) return { file, size: found.isFile() ? found.size : 0, found, real };
       if ((await realpath(file).catch(() => undefined)) === undefined) return { file, size: 0, found };
       const { realPath } = await resolveNamedPath(file, scope);
@@ -100,8 +101,7 @@ async function digestFiles(entries: readonly Entry[], root: string, { folders }:
 
 /** Whether dstack keeps a link, as its target is in the folder that is sent (utils/files.py). Otherwise it sends the file. */
 async function staysLink(link: string, root: string): Promise<boolean> {
-  const inner = path.relative(root, path.resolve(path.dirname(link), await readlink(link)));
-  return inner === '' || isBelow(inner);
+  return containsPath(root, path.resolve(path.dirname(link), await readlink(link)));
 }
 
 /** Lists everything below a path but its `.git`, ignored or not: for a dstack that can't be asked. */

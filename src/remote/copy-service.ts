@@ -1,11 +1,10 @@
 import { lstat, mkdir } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import path from 'node:path';
 import type { AccessGate } from '../changes/access-gate.ts';
 import type { ChangeFacts } from '../changes/change-facts.ts';
 import type { Deadline } from '../core/deadline.ts';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes, plural } from '../core/format-values.ts';
+import { containsPath, expandHome, homeFolder } from '../core/paths.ts';
 import type { Picture, Report } from '../core/report.ts';
 import { sha256 } from '../core/sha256.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
@@ -14,7 +13,7 @@ import { cleanLine, cleanText } from '../render/untrusted.ts';
 import type { RecordedUse } from '../safety/audit/use-journal.ts';
 import { neverSent } from '../safety/files/named-path.ts';
 import { readRegularFile } from '../safety/files/read-regular-file.ts';
-import { isBelow, resolveLinks } from '../safety/files/workspace.ts';
+import { resolveLinks } from '../safety/files/workspace.ts';
 import type { Workspace, WorkspacePath } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import type { Copied, CopyRequest, CopyState } from './copy.ts';
@@ -120,11 +119,13 @@ export class CopyService {
       { walk: (question) => introspection.walk(question), limits: this.#limits() },
       request,
     );
-    const home = env[process.platform === 'win32' ? 'USERPROFILE' : 'HOME'] ?? homedir();
+    const home = homeFolder(env);
     const { never = [] } = this.#sources.policy.snapshot().handOver().folders ?? {};
     for (const folder of never) {
-      const { realPath } = await resolveLinks(folder.replace(/^~(?=$|[\\/])/, home));
-      const file = source.tree.entries.map(({ name }) => source.placeOf(name)).find((one) => isIn(realPath, one));
+      const { realPath } = await resolveLinks(expandHome(folder, home));
+      const file = source.tree.entries
+        .map(({ name }) => source.placeOf(name))
+        .find((one) => containsPath(realPath, one));
       if (file !== undefined) throw neverSent(file);
     }
     return source;
@@ -165,8 +166,6 @@ export class CopyService {
       );
   }
 }
-
-const isIn = (folder: string, file: string): boolean => folder === file || isBelow(path.relative(folder, file));
 
 const startsNothing: Transfer<Copied> = () => Promise.reject(new Error('The transfer had ended.'));
 

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
+import { isBelow } from '../core/paths.ts';
 
 /** Returns the folder with the Python side of the warm worker. */
 export const workerFolder = (): string => findFile('./worker/', '../../worker/') ?? missing('worker');
@@ -20,8 +21,7 @@ export const cacheFolder = (): string =>
 export function programCommand(file: string, cwd = process.cwd()): string {
   if (/[/\\]_npx[/\\]/.test(file)) return 'npx -y dstack-mcp';
   if (/[/\\]node_modules[/\\]/.test(file)) return 'dstack-mcp';
-  const relative = path.relative(cwd, file);
-  return `node ${relative.startsWith('..') ? file : relative}`;
+  return `node ${isBelow(cwd, file) ? path.relative(cwd, file) : file}`;
 }
 
 /** Returns the command that starts the sandbox, as this server was installed. */

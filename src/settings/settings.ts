@@ -1,6 +1,6 @@
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
+import { expandHome, homeFolder } from '../core/paths.ts';
 import { sandboxPlace } from './sandbox-place.ts';
 import type { SandboxPlace } from './sandbox-place.ts';
 import { givenText, stateFolder } from './state-folder.ts';
@@ -106,8 +106,8 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
 }
 
 function readWorkspace(list: string | undefined, env: NodeJS.ProcessEnv): readonly string[] {
-  const home = env['HOME'] ?? env['USERPROFILE'] ?? homedir();
-  const expand = (folder: string): string => path.resolve(folder.replace(/^~(?=$|[/\\])/, home));
+  const home = homeFolder(env);
+  const expand = (folder: string): string => path.resolve(expandHome(folder, home));
   if (list !== undefined)
     return list
       .split(path.delimiter)

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { ToolError } from '../core/errors.ts';
+import { expandHome } from '../core/paths.ts';
 import { parsePolicy, PolicyBroken, readPolicyText } from '../safety/policy/policy.ts';
 import { pathsOf } from './client-places.ts';
 import type { Places } from './client-places.ts';
@@ -108,7 +109,7 @@ function checkPolicy(named: string, places: Places): string {
 }
 
 const toAbsolute = (named: string, places: Places): string =>
-  pathsOf(places).resolve(places.cwd, named.replace(/^~(?=$|[/\\])/, places.home));
+  pathsOf(places).resolve(places.cwd, expandHome(named, places.home));
 
 const isFolder = (folder: string): Promise<boolean> =>
   stat(folder).then(

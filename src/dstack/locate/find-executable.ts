@@ -2,6 +2,7 @@ import { constants, realpathSync } from 'node:fs';
 import { access, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
+import { containsPath, expandHome } from '../../core/paths.ts';
 import { candidatePaths, foldersOnPath, projectPaths } from './candidate-paths.ts';
 import type { Executable } from '../run/runner.ts';
 import { resolveScript } from './resolve-script.ts';
@@ -105,7 +106,7 @@ const isPath = (configured: string | undefined): boolean => configured !== undef
  */
 function foldersOfProjects(folders: readonly string[], homeDir: string): string[] {
   const both = new Set(folders.flatMap((folder) => [folder, withoutLinks(folder)]));
-  return [...both].filter((folder) => !contains(folder, withoutLinks(homeDir)) && !contains(folder, homeDir));
+  return [...both].filter((folder) => !containsPath(folder, withoutLinks(homeDir)) && !containsPath(folder, homeDir));
 }
 
 function withoutLinks(file: string): string {
@@ -129,7 +130,7 @@ export function withoutProjects<T extends string | undefined>(
 ): Record<string, T | string> {
   const writable = foldersOfProjects([cwd, ...workspace], homeDir);
   const isOutside = (folder: string): boolean =>
-    !writable.some((one) => contains(one, folder) || contains(one, withoutLinks(folder)));
+    !writable.some((one) => containsPath(one, folder) || containsPath(one, withoutLinks(folder)));
   return Object.fromEntries(
     Object.entries(env).map(([name, value]) => [
       name,
@@ -143,7 +144,7 @@ export function withoutProjects<T extends string | undefined>(
 /** Whether a file or folder is in one of the folders, as written or with links resolved. */
 async function isInside(folder: string, folders: readonly string[]): Promise<boolean> {
   const real = await realpath(folder).catch(() => folder);
-  return folders.some((one) => contains(one, folder) || contains(one, real));
+  return folders.some((one) => containsPath(one, folder) || containsPath(one, real));
 }
 
 async function outside(wanted: readonly string[], folders: readonly string[]): Promise<string[]> {
@@ -151,16 +152,11 @@ async function outside(wanted: readonly string[], folders: readonly string[]): P
   return wanted.filter((_, at) => inside[at] === false);
 }
 
-function contains(folder: string, file: string): boolean {
-  const relative = path.relative(folder, file);
-  return relative === '' || (!relative.startsWith('..') && !path.isAbsolute(relative));
-}
-
 function configuredPlaces(
   configured: string,
   { env, platform, homeDir, cwd }: Required<Omit<FindOptions, 'configured' | 'workspace'>>,
 ): string[] {
-  const expanded = configured.replace(/^~(?=$|[/\\])/, homeDir);
+  const expanded = expandHome(configured, homeDir);
   if (expanded.includes('/') || expanded.includes('\\')) return [path.resolve(cwd, expanded)];
   const names =
     platform === 'win32' && path.extname(expanded) === ''

@@ -1,8 +1,9 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
+import { containsPath } from '../../core/paths.ts';
 import { isSystemPath } from './path-rules.ts';
-import { isBelow, resolveLinks } from './workspace.ts';
+import { resolveLinks } from './workspace.ts';
 
 /** The folders that resolve the paths in a configuration. */
 export interface PathScope {
@@ -37,7 +38,7 @@ export async function resolveNamedPath(text: string, scope: PathScope): Promise<
 /** Whether a path is one of the folders, or in one of them. */
 export async function isInside({ realPath }: ResolvedPath, folders: readonly string[]): Promise<boolean> {
   const resolved = await Promise.all(folders.map((folder) => resolveLinks(folder)));
-  return resolved.some((folder) => folder.realPath === realPath || isBelow(path.relative(folder.realPath, realPath)));
+  return resolved.some((folder) => containsPath(folder.realPath, realPath));
 }
 
 /**

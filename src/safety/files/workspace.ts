@@ -1,6 +1,7 @@
 import { lstat, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
+import { containsPath, isBelow } from '../../core/paths.ts';
 import { sha256 } from '../../core/sha256.ts';
 import { fileKindOf, findPathProblem, isSystemPath } from './path-rules.ts';
 import type { FileKind } from './path-rules.ts';
@@ -88,10 +89,16 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
   const check = async (file: string, orFolder = false): Promise<WorkspacePath & { exists: boolean }> => {
     const { realPath, exists } = await expand(file);
     if (isSystemPath(realPath)) throw outside(file, `it leads to ${realPath}, a folder of devices or processes`);
+    const isIn = orFolder ? containsPath : isBelow;
     for (const folder of await Promise.all(folders.map((one) => resolveLinks(one)))) {
-      const relativePath = path.relative(folder.realPath, realPath);
-      if (isBelow(relativePath) || (orFolder && relativePath === ''))
-        return { path: file, realPath, relativePath, folder: folder.realPath, exists };
+      if (isIn(folder.realPath, realPath))
+        return {
+          path: file,
+          realPath,
+          relativePath: path.relative(folder.realPath, realPath),
+          folder: folder.realPath,
+          exists,
+        };
     }
     throw outside(file, `it leads to ${realPath}, which is outside the workspace`);
   };
@@ -157,13 +164,6 @@ const otherKind = (message: string): ToolError =>
   );
 
 const NOT_THERE = 'Check the path. The folders are set with DSTACK_MCP_WORKSPACE.';
-
-/** Whether a path is below the folder, not the folder itself. On Windows, a path to another drive is absolute. */
-export const isBelow = (relativePath: string): boolean =>
-  relativePath !== '' &&
-  relativePath !== '..' &&
-  !relativePath.startsWith(`..${path.sep}`) &&
-  !path.isAbsolute(relativePath);
 
 /**
  * Resolves every link, and the case of letters if the file system ignores it, so that equal paths have equal texts.

@@ -237,7 +237,7 @@ describe('finding the executable', () => {
       await mkdir(inside, { recursive: true });
       const link = path.join(home, 'link');
       await symlink(inside, link);
-      const value = [inside, bin, link, project, `${project}-2`].join(path.delimiter);
+      const value = [inside, path.join(project, '..bin'), bin, link, project, `${project}-2`].join(path.delimiter);
       const env = { PATH: value, PYTHONPATH: value, OTHER: value, UNSET: undefined };
       const others = { OTHER: value, UNSET: undefined };
       const left = [bin, `${project}-2`].join(path.delimiter);
