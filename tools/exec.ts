@@ -97,7 +97,7 @@ function commandOf({ command, background, timeout, ...request }: Input): Paramet
     refuse('`stdin` is too long.', 'Upload a file with copy.');
   // A shell would take it for the end of its text.
   if ([command, request.cwd ?? ''].some((text) => text.includes('\0')))
-    refuse('A command can’t contain a NUL.', 'Write it as \\0.');
+    refuse("A command can't contain a NUL.", 'Write it as \\0.');
   const hours = readDurationHours(timeout);
   const timeoutMs = hours === undefined ? undefined : hours * 3_600_000;
   return { ...request, command, timeoutMs, isBackground: background };

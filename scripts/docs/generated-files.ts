@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type * as z from 'zod';
+import * as z from 'zod';
 import { policySchema } from '../../src/safety/policy/policy.ts';
 import { describeSettings } from '../../src/settings/settings.ts';
 import { PROMPTS } from '../../src/mcp/prompt-definitions.ts';
@@ -90,17 +90,14 @@ function renderSettings(): string {
 }
 
 function renderPolicyKeys(): string {
-  const { shape } = policySchema;
-  const inner = { consent: shape.consent.unwrap(), audit: shape.audit.unwrap() };
-  const rows = (schema: z.ZodObject, prefix: string): (readonly string[])[] =>
-    describeFields(schema, 'input').map(({ name, meaning }) => [`\`${prefix}${name}\``, meaning]);
-  return writeTable(
-    ['Key', 'Meaning'],
-    [
-      ...rows(policySchema.omit({ consent: true, audit: true }), ''),
-      ...Object.entries(inner).flatMap(([name, schema]) => rows(schema, `${name}.`)),
-    ],
-  );
+  const rows = (schema: z.ZodObject, prefix = ''): (readonly string[])[] =>
+    describeFields(schema, 'input').flatMap(({ name, meaning }) => {
+      const field: unknown = schema.shape[name];
+      const inner = field instanceof z.ZodOptional ? field.unwrap() : field;
+      const key = `${prefix}${name}`;
+      return [[`\`${key}\``, meaning], ...(inner instanceof z.ZodObject ? rows(inner, `${key}.`) : [])];
+    });
+  return writeTable(['Key', 'Meaning'], rows(policySchema));
 }
 
 function renderExperiments(): string {

@@ -136,6 +136,8 @@ function describeConfirmation({ effect, input, facts, card }: AnyTool): string {
       ? 'none, it changes nothing. If the change is possible, it returns the token for it.'
       : 'none, it changes nothing.';
   }
+  if (card === 'use')
+    return 'consent to use the run: the first use returns a preview, and `apply` with its token is the consent. The user is asked if the client can ask.';
   return Object.hasOwn(input.shape, 'token')
     ? 'the single-use token from the preview. The change is planned again before it is executed. The user is asked if the client can ask.'
     : 'none: it only affects this computer, nothing in dstack.';

@@ -18,7 +18,7 @@ export const resourceNames = z.array(resourceName).min(1).max(10);
 /** One or several runs to read. Together they have to fit into one answer. */
 export const runNames = z.array(resourceName).min(1).max(4);
 
-/** Defaults to the configured project. Eleven tools have it, so the list doesn't describe it. */
+/** Defaults to the configured project. Most tools have it, so the list doesn't describe it. */
 export const project = z.string().min(1).max(100).optional();
 
 /** Flags of the installed CLI without a field in the tool, by long name. Each is checked against `--help`. */

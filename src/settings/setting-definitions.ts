@@ -46,7 +46,7 @@ export const SETTINGS = {
     option: '--state-dir',
     value: '<folder>',
     env: 'DSTACK_MCP_STATE_DIR',
-    meaning: 'folder for attachments, the audit log and the startup cache',
+    meaning: 'folder for tokens, consents that are remembered, attachments, the audit log and caches',
     shown: "the platform's state directory",
     read: z.string(),
   },

@@ -8,7 +8,7 @@ import * as z from 'zod';
 
 const request = z.object({ messages: z.array(z.looseObject({ role: z.string(), content: z.unknown() })) });
 
-/** Is the next step of the scripted model: a call of a tool, or an answer that ends its turn. */
+/** The next step of the scripted model: a call of a tool, or an answer that ends its turn. */
 export type Move =
   | { readonly tool: string; readonly input: Readonly<Record<string, unknown>> }
   | { readonly says: string };

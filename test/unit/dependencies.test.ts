@@ -122,7 +122,7 @@ test('no file imports itself through others, types included', () => {
   expect(circles).toEqual([]);
 });
 
-test('only src/mcp and src/bin import a tool, the card and the protocol by name', () => {
+test('only src/bin imports a tool by name', () => {
   const toTools = imports.filter(({ from, to }) => to.startsWith('tools/') && !from.startsWith('tools/'));
   expect([...new Set(toTools.map(({ from }) => folderOf(from)))]).toEqual(['src/bin']);
 });
