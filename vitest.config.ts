@@ -66,7 +66,7 @@ export default defineConfig({
               ...sandboxed,
               name: 'nightly',
               // With the tests of other tiers that try more values here (test/support/effort.ts).
-              include: ['test/{nightly,unit,dstack}/**/*.test.ts', 'test/e2e/warm/equality.test.ts'],
+              include: ['test/{nightly,unit,dstack}/**/*.test.ts'],
               env: { DSTACK_TEST_EFFORT: 'nightly' },
               setupFiles: [...sandboxed.setupFiles, 'test/support/nightly-effort.ts'],
             },

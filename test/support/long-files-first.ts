@@ -8,7 +8,6 @@ const LONGEST = [
   'ui/plan-card',
   'e2e/card-consent',
   'e2e/attachments',
-  'e2e/evals/evals',
   'e2e/faults/server-faults',
   'e2e/consent',
   'e2e/process',

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { readModel } from '../../../evals/model.ts';
-import { runTask } from '../../../evals/run-task.ts';
-import type { Arm, Try } from '../../../evals/run-task.ts';
-import { TASKS } from '../../../evals/tasks/tasks.ts';
-import { startScriptedEndpoint } from '../../support/scripted-endpoint.ts';
-import type { Script } from '../../support/scripted-endpoint.ts';
+import { readModel } from '../../evals/model.ts';
+import { runTask } from '../../evals/run-task.ts';
+import type { Arm, Try } from '../../evals/run-task.ts';
+import { TASKS } from '../../evals/tasks/tasks.ts';
+import { startScriptedEndpoint } from '../support/scripted-endpoint.ts';
+import type { Script } from '../support/scripted-endpoint.ts';
 
 async function tryTask(name: string, arm: Arm, script: Script): Promise<Try> {
   const task = TASKS.find((one) => one.name === name);

@@ -12,7 +12,6 @@ import { isOver, startTestSandbox, testOptions } from '../../support/start-test-
 import type { TestSandbox } from '../../support/start-test-sandbox.ts';
 import { CASE_FILES, EQUALITY_CASES } from '../../support/warm-cases.ts';
 import type { EqualityCase } from '../../support/warm-cases.ts';
-import { isNightly, sample } from '../../support/effort.ts';
 import { workerFiles } from '../../support/warm-fixtures.ts';
 import { onlyServer, silentLog } from '../../support/warm-test-runner.ts';
 
@@ -161,11 +160,8 @@ const describeCase = (each: EqualityCase): string => {
   ].join(' ');
 };
 
-/** All of them take minutes on two cores, most of it for the bare CLI. */
-const CHOSEN = sample(EQUALITY_CASES, 16);
-
 describe('warm processes print what the bare CLI prints, byte for byte', () => {
-  const cases = CHOSEN.map((each) => ({ name: describeCase(each), each }));
+  const cases = EQUALITY_CASES.map((each) => ({ name: describeCase(each), each }));
 
   test.concurrent.for(cases)('$name', async ({ name, each }, { expect, task }) => {
     for (let attempt = 1; ; attempt++) {
@@ -194,12 +190,11 @@ describe('warm processes print what the bare CLI prints, byte for byte', () => {
 });
 
 describe('the comparison', () => {
-  const least = isNightly ? 120 : 10;
-  test(`holds for at least ${least} commands, and the worker falls back only for variables that are read on import`, ({
+  test('holds for at least 120 commands, and the worker falls back only for variables that are read on import', ({
     expect,
   }) => {
-    expect(equal.length).toBeGreaterThanOrEqual(least);
-    expect(equal.length + aside.length).toBe(CHOSEN.length);
+    expect(equal.length).toBeGreaterThanOrEqual(120);
+    expect(equal.length + aside.length).toBe(EQUALITY_CASES.length);
     expect(aside.every((why) => why.endsWith(' is read on import'))).toBe(true);
   });
 });
