@@ -10,6 +10,10 @@ export interface Recorder {
   readonly cli: string;
   /** Returns the argv of every call so far, except for help pages and the version. */
   calls(): Promise<readonly (readonly string[])[]>;
+  /** Returns how many separate processes were started with this word. */
+  readonly starts: (word: string) => Promise<number>;
+  /** Forgets all calls so far. */
+  readonly forget: () => Promise<void>;
   /** Returns the maximum number of concurrent processes without a worker, including those for help pages and the version. */
   mostAtOnce(): Promise<number>;
 }
@@ -21,7 +25,8 @@ type Noted = z.output<typeof noted>;
 export async function createRecorder({ home, stateDir }: TestHome): Promise<Recorder> {
   const { cli, preparedState } = inject('sandbox').recorder;
   const log = path.join(home, CALL_LOG);
-  await rm(log, { force: true });
+  const forget = (): Promise<void> => rm(log, { force: true });
+  await forget();
   await cp(path.join(preparedState, 'catalog'), path.join(stateDir, 'catalog'), { recursive: true });
   const read = async (): Promise<readonly Noted[]> => {
     const text = await readFile(log, 'utf8').catch(() => '');
@@ -36,6 +41,10 @@ export async function createRecorder({ home, stateDir }: TestHome): Promise<Reco
       const started = (await read()).filter(({ event }) => event === 'start').map(({ argv }) => argv);
       return started.filter((argv) => !['--help', '-h', '--version'].some((word) => argv.includes(word)));
     },
+    async starts(word) {
+      return (await read()).filter(({ event, argv }) => event === 'load' && argv.includes(word)).length;
+    },
+    forget,
     async mostAtOnce() {
       let now = 0;
       const ofProcesses = (await read()).filter(({ event }) => event !== 'start');

@@ -1,8 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-/** In the caller's home folder, because all tests share one executable, whose help pages are read once. */
+// Both are in the caller's home folder, because all tests share one executable, whose help pages are read once.
+
+/** The calls of the executable. */
 export const CALL_LOG = 'calls.jsonl';
+/** Python code for some of its commands (faulty-cli.ts). */
+export const FAULTS = 'faults.json';
 
 /** Writes the executable that all tests share, and returns its path. */
 export async function writeRecorder(folder: string, real: string): Promise<string> {
@@ -19,6 +23,10 @@ def note(event):
 # A separate process for one command: most of its time is spent on these imports.
 if sys.argv[1:]:
     note("load")
+    faults = os.path.join(os.environ["HOME"], "${FAULTS}")
+    for fault in json.load(open(faults)) if os.path.exists(faults) else []:
+        if "--help" not in sys.argv and set(fault["words"]) <= set(sys.argv):
+            exec(fault["python"])
 from dstack._internal.cli.main import main
 
 parse = argparse.ArgumentParser._parse_known_args

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { createRestClient } from '../../../sandbox/rest-client.ts';
 import { runNames, stopRuns } from '../../support/ask-server.ts';
 import { connect } from '../../support/connect.ts';
+import { createFaultyCli } from '../../support/faulty-cli.ts';
 import { startFaultyServer } from '../../support/faulty-server.ts';
 import type { TestClient } from '../../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
@@ -21,19 +22,8 @@ async function createSwapping(
   url = inject('sandbox').url,
 ): Promise<{ home: TestHome; client: TestClient }> {
   const home = await createTestHome({ url });
-  const { cli: real } = inject('sandbox');
-  const cli = path.join(home.home, 'dstack');
-  const script = [
-    `#!${path.join(path.dirname(real), 'python')}`,
-    'import os, sys',
-    `if "${word}" in sys.argv and "--help" not in sys.argv:`,
-    ...swap(home).map((line) => `    ${line}`),
-    'from dstack._internal.cli.main import main',
-    'sys.exit(main())',
-    '',
-  ];
-  await writeFile(cli, script.join('\n'));
-  await chmod(cli, 0o755);
+  const { cli, breakWith } = await createFaultyCli(home);
+  await breakWith({ words: [word], python: swap(home) });
   return { home, client: await connect({ env: { ...home.env, DSTACK_MCP_CLI: cli, DSTACK_MCP_WARM: 'off' } }) };
 }
 

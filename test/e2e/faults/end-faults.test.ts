@@ -10,8 +10,6 @@ import type { RawServer } from '../../support/raw-server.ts';
 import { createTestHome, task, uniqueName } from '../../support/test-home.ts';
 import type { TestHome } from '../../support/test-home.ts';
 import { until } from '../../support/wait.ts';
-import { createFaultyCli } from '../../support/faulty-cli.ts';
-import type { FaultyCli } from '../../support/faulty-cli.ts';
 import { startFaultyServer } from '../../support/faulty-server.ts';
 import type { FaultyServer } from '../../support/faulty-server.ts';
 import { callTool, resultOf } from '../../support/raw-results.ts';
@@ -21,8 +19,6 @@ const SUBMIT = /\/runs\/apply$/;
 const PLAN = /\/runs\/get_plan$/;
 
 let home: TestHome;
-let cli: FaultyCli;
-let env: Readonly<Record<string, string>>;
 let dstack: FaultyServer;
 let name: string;
 let file: string;
@@ -32,8 +28,6 @@ let before: number;
 beforeAll(async () => {
   dstack = await startFaultyServer(inject('sandbox').url, atEnd);
   home = await createTestHome({ url: dstack.url, atEnd });
-  cli = await createFaultyCli(home);
-  env = { ...home.env, DSTACK_MCP_CLI: cli.cli };
 });
 beforeEach(async () => {
   dstack.breakWith(undefined);
@@ -55,7 +49,7 @@ const held = (where: RegExp): Promise<unknown> =>
 
 /** Starts a server whose client can show forms if `forms` is set. */
 function start({ forms = false, more = {} } = {}): RawServer {
-  const server = startRawServer({ ...env, ...more });
+  const server = startRawServer({ ...home.env, ...more });
   server.request(1, 'initialize', { ...INITIALIZE, capabilities: forms ? { elicitation: {} } : {} });
   server.notify('notifications/initialized');
   return server;
@@ -204,7 +198,7 @@ test('SIGKILL in an apply: dstack finishes it, and the next server reports a use
   await nobodyLeft();
   dstack.breakWith(undefined);
 
-  const next = await connect({ env });
+  const next = await connect({ env: home.env });
   const refused = (await next.call('apply', { token })).facts;
   expect(refused['summary']).toMatch(
     new RegExp(`An earlier server of yours ended while .*create task ${name} in project .*\\. The run ${name} is `),
