@@ -15,12 +15,16 @@ const isolation = await findIsolation();
 describe.skipIf(isolation.kind === 'none')('exec', () => {
   const atEnd = collectEnds(afterAll);
   const run = uniqueName('exec');
+  /** Of the servers that a test starts to end them. Servers in one home share their connections. */
   let home: TestHome;
+  /** The home of a server that all other tests use. */
+  let shared: TestHome;
+  let client: TestClient;
   const prompts: string[] = [];
 
-  const open = (more: Record<string, string> = {}, end?: AtEnd): Promise<TestClient> =>
+  const openIn = (where: TestHome, more: Record<string, string> = {}, end?: AtEnd): Promise<TestClient> =>
     connect({
-      env: { ...home.env, ...more },
+      env: { ...where.env, ...more },
       person: (message, field) => {
         prompts.push(message);
         return agreeing(message, field);
@@ -28,9 +32,11 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
       ...(end === undefined ? {} : { atEnd: end }),
     });
 
-  async function start(name: string, client: TestClient): Promise<void> {
+  const open = (): Promise<TestClient> => openIn(home);
+
+  async function start(name: string): Promise<void> {
     atEnd(() => stopRuns(name));
-    const file = await home.write(
+    const file = await shared.write(
       `${name}.dstack.yml`,
       task(name, { commands: ['sleep infinity'], env: { GREETING: "it's" } }),
     );
@@ -51,9 +57,9 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
 
   beforeAll(async () => {
     home = await createTestHome({ atEnd });
-    const client = await open({}, atEnd);
-    await start(run, client);
-    await client.close();
+    shared = await createTestHome({ atEnd });
+    client = await openIn(shared, {}, atEnd);
+    await start(run);
   });
 
   test('asks once before the first command in a run, connects only then, and leaves nothing behind', async () => {
@@ -85,7 +91,6 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
   });
 
   test('passes standard input, a folder and bytes that look like control sequences as data', async () => {
-    const client = await open();
     const done = await exec(client, { command: 'cat; pwd', stdin: 'a\u001b[31mb\n', cwd: '/usr' });
     expect(done.facts, done.text).toMatchObject({ outcome: 'done', exitCode: 0 });
     expect(done.facts['output']).toContain('ab\n/usr');
@@ -93,7 +98,6 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
   });
 
   test('ends a command at its timeout, and when the client cancels the call', async () => {
-    const client = await open();
     const late = await exec(client, { command: 'sleep 601; true', timeout: '1s' });
     expect(late.facts, late.text).toMatchObject({ outcome: 'failed', code: 'timed-out' });
     expect(late.facts['next']).toContain('background');
@@ -191,7 +195,6 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
   });
 
   test('asks again after the consent was revoked', async () => {
-    const client = await open();
     await exec(client, { command: 'true' });
     const revoked = await client.call('exec', { run, action: 'revoke' });
     expect(revoked.facts['outcome'], revoked.text).toBe('done');
@@ -199,10 +202,9 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
   });
 
   test('is refused by a read-only server, and changes nothing with arguments that it doesn’t take', async () => {
-    const readOnly = await open({ DSTACK_MCP_READ_ONLY: 'true' });
+    const readOnly = await openIn(shared, { DSTACK_MCP_READ_ONLY: 'true' });
     const refused = await readOnly.call('exec', { run, command: 'true' });
     expect(refused.facts, refused.text).toMatchObject({ outcome: 'refused', code: 'read-only' });
-    const client = await open();
     for (const input of [
       {},
       { command: 'a\0b' },
@@ -217,9 +219,8 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
   });
 
   test('reports a command as unknown if its run is stopped meanwhile, and does not run it again', async () => {
-    const client = await open();
     const name = uniqueName('stopped');
-    await start(name, client);
+    await start(name);
     await exec(client, { command: 'true' }, name);
     const running = exec(client, { command: 'touch /tmp/up; sleep 604' }, name);
     await until(

@@ -1,19 +1,28 @@
-import { describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { runNames } from '../../support/ask-server.ts';
+import { collectEnds } from '../../support/collect-ends.ts';
 import {
   applyWith,
   connectThroughFaultyServer,
   expectNothingSubmittedSince,
   SUBMIT,
 } from '../../support/faulty-connection.ts';
+import type { FaultyConnection } from '../../support/faulty-connection.ts';
 import { startFaultyServer } from '../../support/faulty-server.ts';
 import { task, uniqueName } from '../../support/test-home.ts';
 import { previewAndStop, until, waitForRun } from '../../support/wait.ts';
 
+const atEnd = collectEnds(afterAll);
+let connection: FaultyConnection;
+
+beforeAll(async () => {
+  connection = await connectThroughFaultyServer({ timeoutSeconds: 30, atEnd });
+});
+
 const SIGN_IN = '<!DOCTYPE html><html><body>Please sign in</body></html>';
 
 test('a server that redirects to a sign-in page is reported as not a dstack server, and the token goes nowhere else', async () => {
-  const { server, client } = await connectThroughFaultyServer();
+  const { server, client } = connection;
   const elsewhere = await startFaultyServer(inject('sandbox').url);
   elsewhere.breakWith({ kind: 'status', status: 200, body: SIGN_IN, type: 'text/html' });
   server.breakWith({ kind: 'redirect', to: `${elsewhere.url}/sign-in` }, /^\/api\//);
@@ -28,14 +37,16 @@ describe('an apply', () => {
     ['whose answer is lost', { kind: 'lose-answer' }],
     ['whose answer breaks off', { kind: 'half-answer' }],
   ] as const)('%s: looked up and reported as done, and never submitted again', async (_what, fault) => {
-    const { server, client, name, token, applied } = await applyWith(fault, SUBMIT);
+    const { server, client } = connection;
+    const attempt = await applyWith(connection, fault, SUBMIT);
+    const { name, token, applied } = attempt;
     expect(applied.facts).toMatchObject({ outcome: 'done' });
     expect(applied.facts['summary']).toMatch(/It was made: dstack shows it/);
     expect(await runNames()).toContain(name);
     server.breakWith(undefined);
     const again = await client.call('apply', { token });
     expect(again.facts['summary']).toMatch(/nothing was done again/);
-    expectNothingSubmittedSince(server);
+    expectNothingSubmittedSince(attempt);
     expect((await client.call('get', { name })).facts['outcome']).toBe('done');
     await previewAndStop(client, name);
   });
@@ -44,22 +55,23 @@ describe('an apply', () => {
     ['that the server never hears of', { kind: 'reset' }],
     ['that meets a server error', { kind: 'status', status: 500, body: '{}' }],
   ] as const)('%s: looked up, reported as failed, and not repeated', async (_what, fault) => {
-    const { server, client, name, token, applied } = await applyWith(fault, SUBMIT);
+    const { server, client } = connection;
+    const attempt = await applyWith(connection, fault, SUBMIT);
+    const { name, token, applied } = attempt;
     expect(applied.facts['outcome']).toBe('failed');
     expect(applied.facts['summary']).toMatch(/It was not made.*Nothing was changed/);
     server.breakWith(undefined);
     expect((await client.call('apply', { token })).facts['summary']).toMatch(/nothing was done again/);
-    expectNothingSubmittedSince(server);
+    expectNothingSubmittedSince(attempt);
     expect(await runNames()).not.toContain(name);
   });
 
   test('whose second plan fails: nothing is submitted, and the token stays valid', async () => {
-    const { server, client, name, token, applied } = await applyWith(
-      { kind: 'status', status: 500, body: '{}' },
-      /\/runs\/get_plan$/,
-    );
+    const { server, client } = connection;
+    const broken = { kind: 'status', status: 500, body: '{}' } as const;
+    const { name, token, applied, submissions } = await applyWith(connection, broken, /\/runs\/get_plan$/);
     expect(applied.facts).toMatchObject({ outcome: 'failed', code: 'server-error' });
-    expect(server.seen.some(({ path }) => SUBMIT.test(path))).toBe(false);
+    expect(submissions()).toEqual([]);
     server.breakWith(undefined);
     const retried = await until(
       () => client.call('apply', { token }),
@@ -72,18 +84,21 @@ describe('an apply', () => {
 });
 
 test('a stop whose response is lost is looked up, sent once, and the run does stop', async () => {
-  const { home, server, client } = await connectThroughFaultyServer();
+  const { home, server, client } = connection;
+  server.breakWith(undefined);
   const name = uniqueName('stopped');
   const file = await home.write(`${name}.dstack.yml`, task(name));
   await client.call('apply', { token: (await client.call('plan', { file })).facts['token'] });
   await waitForRun(client, name, 'running');
   const { token } = (await client.call('stop', { run: name })).facts;
+  const before = server.seen.length;
   server.breakWith({ kind: 'lose-answer' }, /\/runs\/stop$/);
   const { facts } = await client.call('apply', { token });
   expect(facts['outcome']).toBe('done');
   expect(facts['summary']).toMatch(/the response of dstack's server was lost\. It was made/);
   server.breakWith(undefined);
   await client.call('apply', { token });
-  expect(server.seen.filter(({ path, faulty }) => path.endsWith('/runs/stop') && !faulty)).toEqual([]);
+  const stops = server.seen.slice(before).filter(({ path }) => path.endsWith('/runs/stop'));
+  expect(stops.filter(({ faulty }) => !faulty)).toEqual([]);
   expect((await client.call('get', { name, wait_for: 'finished' })).facts).toMatchObject({ outcome: 'done' });
 });

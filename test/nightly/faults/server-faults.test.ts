@@ -100,10 +100,13 @@ describe('a server that', () => {
 });
 
 test('an apply that meets a hanging server is never reported as done, and not repeated', async () => {
-  const { server, client, name, token, applied } = await applyWith({ kind: 'hang' }, SUBMIT);
+  const connection = await connectThroughFaultyServer({ timeoutSeconds: 30 });
+  const { server, client } = connection;
+  const attempt = await applyWith(connection, { kind: 'hang' }, SUBMIT);
+  const { name, token, applied } = attempt;
   expect(applied.facts['outcome']).toBe('unknown');
   server.breakWith(undefined);
   expect((await client.call('apply', { token })).facts['summary']).toMatch(/nothing was done again/);
-  expectNothingSubmittedSince(server);
+  expectNothingSubmittedSince(attempt);
   expect(await runNames()).not.toContain(name);
 });
