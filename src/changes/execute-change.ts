@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ToolError } from '../core/errors.ts';
 import type { Printed, Report } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
+import { readOutcome } from '../dstack/output/read-outcome.ts';
 import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
 import { withoutPlan } from '../dstack/output/trim-plan.ts';
 import type { Consent } from '../safety/consent/consent.ts';
@@ -96,7 +97,7 @@ async function describeMade(
   { transcript, execution, consent }: MadeChange,
 ): Promise<Made> {
   const { resource, profiles, effect, requests } = execution;
-  const reported = execution.readOutcome(transcript);
+  const reported = readOutcome(transcript);
   const swapped = profiles !== undefined && (await haveChanged(workspace, profiles));
   const verified = verifyOutcome(reported, transcript, requests);
   // What the gate stopped changed nothing, swapped or not.
@@ -113,7 +114,7 @@ async function describeMade(
 }
 
 function describeSettled(
-  { transcript, execution: { resource, facts }, consent }: MadeChange,
+  { transcript, execution: { resource, facts, next }, consent }: MadeChange,
   name: string | undefined,
   { outcome, status }: SettledOutcome,
 ): Report<ChangeFacts> {
@@ -131,7 +132,7 @@ function describeSettled(
       consent: `${consent.level}: ${describeLevel(consent.level)}`,
       ...(status === undefined ? {} : { status }),
     },
-    next: outcome.hint,
+    next: outcome.outcome === 'done' ? (next ?? outcome.hint) : outcome.hint,
   };
 }
 

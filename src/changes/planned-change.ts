@@ -1,7 +1,6 @@
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { DstackClient, ReadOptions } from '../dstack/client/dstack-client.ts';
 import type { ResourceKind } from '../dstack/client/find-resource.ts';
-import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
 import type { HeldCommand } from '../dstack/run/held-change.ts';
 import type { RunOptions } from '../dstack/run/runner.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
@@ -112,8 +111,6 @@ export interface SettledPlan extends Plan {
 
 /** Verifies the result of a change. */
 export interface Execution {
-  /** Reads dstack's own words about what it did. */
-  readonly readOutcome: (transcript: Transcript) => ChangeOutcome;
   /** The resource to look up afterwards; dstack may choose the name. */
   readonly resource: {
     readonly kind: ResourceKind;
@@ -121,6 +118,8 @@ export interface Execution {
     readonly project: string | undefined;
   };
   readonly facts: Partial<ChangeFacts>;
+  /** The next step once it is done. Defaults to what fits dstack's words. */
+  readonly next?: string;
   /** The sign in the resource that the change took effect. */
   readonly effect: Effect;
   /** The change requests that dstack may send; undefined if they can't be judged, because dstack isn't a Python script. */

@@ -10,8 +10,7 @@ import { kindOf, readLookUp } from '../dstack/client/find-resource.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
 import { readFailure } from '../dstack/output/read-failure.ts';
 import type { Failure } from '../dstack/output/read-failure.ts';
-import { readApplyOutcome } from '../dstack/output/read-outcome.ts';
-import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
+import { readOutcome } from '../dstack/output/read-outcome.ts';
 import { readPlan } from '../dstack/output/read-plan.ts';
 import { withoutQuestion } from '../dstack/output/trim-plan.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
@@ -80,14 +79,14 @@ export async function prepareApply(
     },
     async planHeld(held) {
       const { path: heldAt } = heldRequest(held);
-      const planned = { ...local, transcript: held, plan: readPlan(held, local.head.value, { heldAt }) };
+      const planned = { ...local, transcript: held, plan: readPlan(held, local.head.value, heldAt) };
       return planChange(scope, { planned, known, printed: [] });
     },
     async explainEnd(transcript) {
       const failure = readFailure(transcript);
       if (keptCredential(local, transcript)) return noLongerPossible(planAgreement(local));
       if (failure !== undefined) return explainFailure(scope, local, { transcript, failure });
-      return endedWithoutChange(readApplyOutcome(transcript));
+      return endedWithoutChange(readOutcome(transcript));
     },
   };
 }
@@ -178,20 +177,14 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
     execution: {
       resource,
       requests,
-      readOutcome: startsEmpty ? readEmptyFleetOutcome : readApplyOutcome,
+      ...(startsEmpty
+        ? { next: 'It has no instance, and costs nothing, until a run needs one. Plan the run now.' }
+        : {}),
       effect: action === 'create' ? created(planned, resource) : effectOf(action, existing),
       facts: { operation: plan.action, resource: { kind: head.type, name }, project: endpoint.project },
       profiles: { folder: file.folder, hashes: planned.profiles },
     },
   };
-}
-
-/** A fleet without nodes isn't provisioned. */
-function readEmptyFleetOutcome(transcript: Transcript): ChangeOutcome {
-  const outcome = readApplyOutcome(transcript);
-  return outcome.outcome === 'done'
-    ? { ...outcome, hint: 'It has no instance, and costs nothing, until a run needs one. Plan the run now.' }
-    : outcome;
 }
 
 const effectOf = (action: 'update' | 'replace', before: KnownResource | undefined): Effect =>

@@ -5,7 +5,6 @@ import { ToolError } from '../core/errors.ts';
 import { plural } from '../core/format-values.ts';
 import { kindOf } from '../dstack/client/find-resource.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
-import { readDeleteOutcome } from '../dstack/output/read-outcome.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import { deleteInstanceRequest, deleteRequest } from './expected-requests.ts';
@@ -44,7 +43,6 @@ function prepareNamed(
       positionals: [name],
     },
     sends: instance === undefined ? deleteRequest(`${kind}s`, name) : deleteInstanceRequest(name, instance),
-    execution: { readOutcome: readDeleteOutcome },
     instance,
     inspect: (found) => {
       const instances = kind === 'fleet' ? readInstances(found, instance) : [];
@@ -86,7 +84,6 @@ function prepareRunFile(
       known: { cwd: file.folder, files: { [file.realPath]: file.sha256 } },
       options: { cwd: file.folder, pinnedFile: { path: file.realPath, bytes: file.bytes } },
     },
-    execution: { readOutcome: readDeleteOutcome },
     inspect: (found) => inspectFinishedRun(found, name),
   });
 }

@@ -6,15 +6,9 @@ import { commandFailed } from '../dstack/client/dstack-client.ts';
 import { findResource, readLookUp } from '../dstack/client/find-resource.ts';
 import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';
 import { readFailure } from '../dstack/output/read-failure.ts';
+import { readOutcome } from '../dstack/output/read-outcome.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
-import type {
-  ChangeCommand,
-  Execution,
-  PlannedChange,
-  PlanScope,
-  PreparedChange,
-  SettledPlan,
-} from './planned-change.ts';
+import type { ChangeCommand, PlannedChange, PlanScope, PreparedChange, SettledPlan } from './planned-change.ts';
 import { bindChange } from './bind-change.ts';
 import { SHOW } from './preview-report.ts';
 import { endedWithoutChange } from './execute-change.ts';
@@ -36,7 +30,6 @@ export interface Removal {
   };
   /** The request that dstack sends for it. */
   readonly sends: ExpectedChange;
-  readonly execution: Pick<Execution, 'readOutcome'>;
   /** The instance that is deleted, if it isn't the whole fleet. */
   readonly instance?: number | undefined;
   /** Looks at the existing resource: what would be lost, or why there is nothing to consent to. */
@@ -93,7 +86,7 @@ export async function prepareRemoval(scope: PlanScope, removal: Removal): Promis
       const failure = readFailure(transcript);
       if (failure?.code === 'not-found') return notFound(removal);
       if (failure !== undefined) return commandFailed(transcript, failure);
-      return endedWithoutChange(removal.execution.readOutcome(transcript));
+      return endedWithoutChange(readOutcome(transcript));
     },
   };
 }
@@ -137,7 +130,6 @@ function planRemoval(
     }),
     // Not the state before the change: it's looked up afterwards.
     execution: {
-      ...removal.execution,
       resource: { kind, name, project: request.project },
       effect:
         operation === 'delete'

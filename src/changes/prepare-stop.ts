@@ -1,7 +1,6 @@
 import type { StopRequest } from '../core/change.ts';
 import { formatDollars, formatPrice } from '../core/format-values.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
-import { readStopOutcome } from '../dstack/output/read-outcome.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import { stopRequest } from './expected-requests.ts';
@@ -24,7 +23,6 @@ export function prepareStop(scope: PlanScope, request: StopRequest): Promise<Pre
       positionals: [name],
     },
     sends: stopRequest(name, abort),
-    execution: { readOutcome: readStopOutcome },
     inspect: (found) => inspectRun(found, request),
   });
 }

@@ -39,14 +39,18 @@ export function verifyOutcome(
   if (sent.length === 0) return why === undefined ? withoutRequest(asReported(), exit) : refuse(why);
   const answers = changes.filter((one) => one.event === 'answered');
   if (answers.length < sent.length) return unanswered(sent.at(-1)?.path ?? '', open);
-  const accepted = answers.every((one) => one.event === 'answered' && one.status < 400);
-  if (!accepted) return serverFailed(answers) ? { ...asReported(), outcome: 'unknown', accepted: open } : asReported();
+  const made = answers.filter(({ status }) => status < 400);
+  // A server that fails, or a proxy in front of it, doesn't say how far it got.
+  if (answers.some(({ status }) => status >= 500)) return { ...asReported(), outcome: 'unknown', accepted: open };
+  if (made.length < answers.length) return made.length === 0 ? asReported() : halfway(reported, made);
   if (reported.outcome === 'done') return { ...reported, accepted: 'yes' };
   if (sent.length < expected.length) return goesOn ? { ...reported, accepted: open } : halfway(reported, sent);
+  // Without an error, its last line is another one than those that are known, such as a row of a table.
+  const hasEndedWell = exit.kind === 'exited' && exit.code === 0;
   return {
     ...reported,
     outcome: 'unknown',
-    message: `dstack's server accepted the change. ${reported.message}`,
+    message: `dstack's server accepted the change.${hasEndedWell ? '' : ` ${reported.message}`}`,
     hint: CHECK_FIRST,
     accepted: 'yes',
   };
@@ -60,10 +64,6 @@ const ACCEPTED: Partial<Record<ChangeOutcome['outcome'], 'yes' | 'no'>> = {
   blocked: 'no',
   failed: 'no',
 };
-
-/** A server that fails, or a proxy in front of it, doesn't say how far it got. */
-const serverFailed = (answers: readonly ChangeEvent[]): boolean =>
-  answers.some((one) => one.event === 'answered' && one.status >= 500);
 
 /** Corrects an outcome that claims more than that no request was sent. A process that is cut off may still send one, or its report was lost. */
 function withoutRequest(reported: VerifiedOutcome, exit: Transcript['exit']): VerifiedOutcome {

@@ -1,36 +1,44 @@
-import type { FailureKind } from './failure-kind.ts';
+import type { Outcome } from '../../core/report.ts';
+
+/** One kind of failure that dstack reports: how to recognize it, and what to do about it. */
+interface FailureKind<Code extends string> {
+  readonly code: Code;
+  /** Matched against dstack's output without the tables of a plan. */
+  readonly pattern: RegExp;
+  /** Defaults to `blocked`. */
+  readonly outcome?: Extract<Outcome, 'failed'>;
+  /** The next step, naming this server's tools. */
+  readonly hint: string;
+  /** Set if the same command may succeed if it is simply repeated. */
+  readonly transient?: true;
+  /** Set if the same command with the same file fails every time: nothing outside of them decides. Everything else may be fixed at any moment. */
+  readonly permanent?: true;
+  /** Set if dstack may report this after it began to act, so that a change may have been made. */
+  readonly midway?: true;
+}
 
 /** The next step after a change whose outcome is unknown. */
 export const CHECK_STATE = 'Check the current state with ps, fleet or list before retrying.';
 
-const CHECK_SERVER = 'Use doctor to check which server the CLI uses and whether it responds, then try again.';
 const CHECK_FILE = 'Validate the file with config, fix it with write_config, then plan again.';
 
 // The first match counts, so specific patterns come before general ones. A pattern that begins with "anything" is anchored at the start
 // of a line, and one in the middle of a line is bounded: a server or a job can print a line of megabytes, where a match would be tried at
 // every position. Each comment names the source of the message: paths are relative to dstack/_internal in 0.22.5; 0.21.5 and 0.20.29 print
 // the same unless noted.
-export const FAILURE_TABLE: readonly FailureKind[] = [
+const TABLE = [
   {
-    code: 'unreachable', // api/server/__init__.py
-    pattern: /Failed to connect to dstack server \S+/,
+    code: 'unreachable', // api/server/__init__.py; requests, if a call has its own time limit or a response is cut off
+    pattern:
+      /Failed to connect to dstack server \S+|requests\.exceptions\.(?:ConnectionError|ChunkedEncodingError|\w*Timeout): .*/,
     outcome: 'failed',
-    hint: CHECK_SERVER,
-    transient: true,
-    midway: true,
-  },
-  {
-    code: 'unreachable', // requests, if a call has its own time limit or a response is cut off
-    pattern: /requests\.exceptions\.(?:ConnectionError|ChunkedEncodingError|\w*Timeout): .*/,
-    outcome: 'failed',
-    hint: CHECK_SERVER,
+    hint: 'Use doctor to check which server the CLI uses and whether it responds, then try again.',
     transient: true,
     midway: true,
   },
   {
     code: 'unauthorized', // api/server/__init__.py, on status 403
     pattern: /Access to \S+ is denied\. Please check your access token/,
-    outcome: 'blocked',
     hint: 'The token is wrong or has no access to this project. `dstack project add` (or `dstack login`) fixes it; only the user can run it. Check with doctor.',
   },
   {
@@ -42,13 +50,11 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
   {
     code: 'files-changed', // worker/wire_gate.py
     pattern: /dstack-mcp did not send this request \(\S+\): the files aren't those that were checked.*/,
-    outcome: 'blocked',
     hint: 'A file that `files` names was changed or replaced while dstack read it. Plan again once nothing writes to it.',
   },
   {
     code: 'not-sent', // worker/wire_gate.py
     pattern: /dstack-mcp did not send this request .*/,
-    outcome: 'blocked',
     hint: 'The installed dstack sends requests that this server does not know. Check with doctor which dstack is used; a newer dstack-mcp may know it.',
   },
   {
@@ -61,7 +67,6 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
   {
     code: 'version-mismatch', // server/utils/routers.py
     pattern: /The client\/CLI version \(\S+\) is incompatible with the server version \(\S+\)\./,
-    outcome: 'blocked',
     hint: "Install the CLI in the server's version; doctor shows both versions.",
   },
   {
@@ -88,19 +93,16 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     code: 'no-project', // core/services/api_client.py
     pattern:
       /No default project, specify project name|Project \S+ is not configured|DSTACK_SERVER_URL is set, but DSTACK_TOKEN is not set|but the project is not specified|The project name is not specified/,
-    outcome: 'blocked',
     hint: 'Use list to see the configured projects and pass one of them; doctor shows the default. `dstack project add` adds a project; only the user can run it.',
   },
   {
     code: 'missing-variable', // core/models/envs.py
     pattern: /Environment variable (\S+) is not set/,
-    outcome: 'blocked',
     hint: 'Ask the user to set the variable in the environment of this server, or to store it with `dstack secret set` and reference it in the file as ${{ secrets.NAME }}.',
   },
   {
     code: 'name-invalid', // core/services/__init__.py
-    pattern: /(?:Resource|Secret) name should match regex .*/,
-    outcome: 'blocked',
+    pattern: /Resource name should match regex .*/,
     hint: 'Choose a name of 2 to 41 characters from a-z, 0-9 and `-` that starts with a letter. Change it with write_config, then plan again.',
     permanent: true,
   },
@@ -114,96 +116,75 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
   {
     code: 'invalid-file', // pydantic through core/models/configurations.py; 0.20.29 uses pydantic 1, which prints the same header
     pattern: /^\d+ validation errors? for [\s\S]*/m,
-    outcome: 'blocked',
     hint: `${CHECK_FILE} config also describes each property.`,
     permanent: true,
   },
   {
     code: 'invalid-file', // yaml, as a traceback
     pattern: /yaml\.\w+\.\w*Error: [\s\S]*/,
-    outcome: 'blocked',
     hint: `The file isn't valid YAML. ${CHECK_FILE}`,
   },
   {
     code: 'missing-file', // cli/services/configurators/__init__.py
     pattern:
       /Configuration file .* does not exist|No configuration file specified via `-f` and no default .*|Failed to load configuration from .*/,
-    outcome: 'blocked',
     hint: 'Pass an existing *.dstack.yml file, or create one with write_config.',
   },
   {
     code: 'missing-file', // api/_public/runs.py
     pattern: /Path '.*' specified in `files` does not exist/,
-    outcome: 'blocked',
     hint: 'Create that file, or correct the path in `files` with write_config, then plan again.',
   },
   {
     code: 'outside-folder', // cli/services/configurators/__init__.py: Path.relative_to, as a traceback
     pattern: /^ValueError: .* is not in the subpath of .*/m,
-    outcome: 'blocked',
     hint: 'dstack only accepts configurations below the working directory. Move the file into the workspace, then plan again.',
   },
   {
     code: 'missing-variable', // utils/interpolator.py: `${{ secrets.NAME }}`, `${{ run.NAME }}`
     pattern: /Failed to interpolate due to missing vars: .*/,
-    outcome: 'blocked',
     hint: 'The file refers to values that do not exist. A secret is set by the user with `dstack secret set` (list shows the names that are set); correct another name in the file with write_config, then plan again.',
   },
   {
     code: 'invalid-file', // cli/services/configurators/run.py, api/_public/runs.py, core/models: checks beyond the schema
     pattern:
-      /working_dir must be absolute|Invalid repo path: .*|Port \d+ is already in use|`env` is currently supported for SSH fleets only|Server validation error: [\s\S]*|^.* is required\. Set it in the configuration .*/m,
-    outcome: 'blocked',
+      /working_dir must be absolute|Invalid repo path: .*|Port \d+ is already in use|`env` is currently supported for SSH fleets only|Server validation error: [\s\S]*/,
     hint: CHECK_FILE,
   },
   {
     code: 'profile-not-found', // api/utils.py
     pattern: /No such profile: .*/,
-    outcome: 'blocked',
     hint: 'Profiles are defined in .dstack/profiles.yml of the workspace. Pass one of them or omit the profile, then plan again.',
   },
   {
     code: 'git-credentials', // cli/services/configurators/run.py, api/_public/repos.py
     pattern: /No valid default Git credentials found.*/,
-    outcome: 'blocked',
     hint: 'dstack needs access to the repository: ask the user to run `dstack init` with a token or an identity file. Then plan again.',
   },
   {
     code: 'no-repository', // cli/services/repos.py
     pattern: /^Git repo (?:not found|in 'detached HEAD' state): .*|^Path (?:does not exist|is not a directory): .*/m,
-    outcome: 'blocked',
     hint: '`repos` needs a Git repository on a branch. Correct its path, or send the folder with `files` instead, then plan again.',
   },
   {
     code: 'ssh-key', // cli/services/configurators/run.py, fleet.py
     pattern: /^(?:Unable to read the SSH key at|Unsupported or invalid SSH key at|Expected a private key at) .*/m,
-    outcome: 'blocked',
     hint: 'Correct the path of the private key in the file (`identity_file`), or ask the user for it, then plan again.',
   },
   {
     code: 'no-gateway', // server/services/services/__init__.py
     pattern:
       /Auto-scaling is not supported when running services without a gateway\..*|^.*Please configure a gateway.*|The service requires a gateway, .*|Gateway status is not running|Gateway does not accept new services/m,
-    outcome: 'blocked',
     hint: 'Check the gateways with list. Without a gateway, use write_config to set `replicas` to a fixed number and remove `https`, then plan again.',
   },
   {
-    code: 'no-fleets', // cli/services/presets/create.py
-    pattern: /^.*no (?:active )?fleets.*/im,
-    outcome: 'blocked',
-    hint: 'Check the fleets with fleet. Create one with write_config (type: fleet), plan and apply; offer lists the available GPUs.',
-  },
-  {
     code: 'not-supported', // core/backends, server/services/gateways/__init__.py, server/services/exports.py, server/services/volumes.py
-    pattern:
-      /^.*(?:Backend \S+ not available\b|\b(?:is|are) not supported\b|does not support|not available for this).*/m,
-    outcome: 'blocked',
+    pattern: /^.*(?:Backend \S+ not available\b|\b(?:is|are) not supported\b|does not support).*/m,
     hint: "The server or the backend doesn't support this. Use offer to see the available backends, and change the file with write_config.",
   },
   {
-    code: 'in-use', // server/services/fleets.py, server/services/volumes.py, cli/commands/preset.py
+    code: 'in-use', // server/services/fleets.py, server/services/volumes.py
     pattern: /Failed to delete .{0,2000}?(?:in use|while the job is provisioning)\.?.*/,
-    outcome: 'blocked',
     hint: 'Use ps to see which runs use it, stop them with stop, then delete again.',
   },
   {
@@ -216,38 +197,24 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
   {
     code: 'image-unreadable', // server/services/jobs/configurators/base.py: the server reads the image's configuration while it plans
     pattern: /Error pulling configuration for image .*/,
-    outcome: 'blocked',
     hint: "The dstack server reads the image from its registry to plan. Check the image's name and tag, `registry_auth` if it is private, and whether the server can reach the registry; then plan again.",
-  },
-  {
-    code: 'port-in-use', // cli/commands/attach.py, cli/services/configurators/run.py
-    pattern: /Failed to (?:attach|submit): port \d+ is already in use\..*/,
-    outcome: 'blocked',
-    hint: 'Attach with another local port (`ports`, as in 8124:8123). A port stays in use for about a minute after it is released.',
-  },
-  {
-    code: 'finished', // cli/commands/attach.py
-    pattern: /^Run \S+ is (?:terminated|failed|done|terminating)$/m,
-    outcome: 'blocked',
-    hint: 'The run has finished: use logs for its output, and get for why it ended.',
   },
   {
     code: 'not-found', // cli/commands/*.py, services/configurators/*.py (delete_configuration); `Fleet project=None name='x' not found` is cli/commands/fleet.py
     pattern:
-      /^(?:Run|Fleet|Volume|Gateway|Preset|Export|Import|Secret|Project|Secrets|Resource|Replica|Job|Presets?)\b.*(?:not found|does not exist).*|^Failed to find replica=.*|^No presets found for .*|^Run \S+ has no job matching .*/im,
+      /^(?:Run|Fleet|Volume|Gateway|Project|Resource|Replica|Job)\b.*(?:not found|does not exist).*|^Failed to find replica=.*|^Run \S+ has no job matching .*/im,
     outcome: 'failed',
     hint: 'Look up the name with ps (`all` includes finished runs), fleet, or list (volumes, gateways, secrets, projects).',
   },
   {
     code: 'already-exists', // core/errors.py, server/services/*.py
     pattern: /^.*already exists\.?$|^Resource exists$/m,
-    outcome: 'blocked',
     hint: 'Choose another name, or check the existing resource with get, fleet or list.',
   },
   {
     code: 'usage', // argparse, and cli/commands/__init__.py
     pattern:
-      /^dstack[\w -]*: error: .*|Unrecognized arguments: .*|Invalid (?:datetime format|UUID format|group-by value).*|Cannot group by .*|JSON output is not supported .*/m,
+      /^dstack[\w -]*: error: .*|Unrecognized arguments: .*|Invalid (?:datetime format|group-by value).*|Cannot group by .*/m,
     outcome: 'failed',
     hint: 'Use help to see what this command accepts.',
     permanent: true,
@@ -266,4 +233,9 @@ export const FAILURE_TABLE: readonly FailureKind[] = [
     hint: 'Check the current state with ps, get or fleet.',
     midway: true,
   },
-];
+] as const satisfies readonly FailureKind<string>[];
+
+/** The kind of a failure that dstack reported. */
+export type FailureCode = (typeof TABLE)[number]['code'];
+
+export const FAILURE_TABLE: readonly FailureKind<FailureCode>[] = TABLE;

@@ -9,8 +9,6 @@ export interface PlanPhrase {
   readonly sentence?: RegExp;
 }
 
-const CAN_UPDATE = /^Active run (?<name>\S+) already exists\. Detected changes that can be updated in-place:$/;
-
 // The question alone doesn't distinguish none from replace, and one sentence has several questions: a phrase is both, verbatim.
 // The wording is the same in 0.20.29, 0.21.5 and 0.22.5; the files are in dstack/_internal/cli/services/configurators.
 const RUN_PHRASES: readonly PlanPhrase[] = [
@@ -22,7 +20,11 @@ const RUN_PHRASES: readonly PlanPhrase[] = [
     question: /^Stop and override the run\?$/,
     sentence: /^Active run (?<name>\S+) already exists\. Detected no changes\.$/,
   },
-  { action: 'update', question: /^Update the run\?$/, sentence: CAN_UPDATE },
+  {
+    action: 'update',
+    question: /^Update the run\?$/,
+    sentence: /^Active run (?<name>\S+) already exists\. Detected changes that can be updated in-place:$/,
+  },
   {
     action: 'replace',
     question: /^Stop and override the run\?$/,
@@ -67,37 +69,16 @@ function resourcePhrases(kind: 'fleet' | 'volume' | 'gateway', update?: RegExp):
   ];
 }
 
-// preset.py (new in 0.22). A name that is in use moves to the new preset; the old one loses it.
-const PRESET_PHRASES: readonly PlanPhrase[] = [
-  { action: 'create', question: /^Create the preset (?<name>\S+)\?$/ },
-  { action: 'create', question: /^Create the preset\?$/ },
-  { action: 'replace', question: /^The name (?<name>\S+) is already used by .+\. Reassign it to a new preset\?$/ },
-];
-
 /** The phrases of each kind of configuration. */
-export const PLAN_PHRASES: Readonly<Record<string, readonly PlanPhrase[]>> = {
-  task: RUN_PHRASES,
-  service: RUN_PHRASES,
-  'dev-environment': RUN_PHRASES,
-  fleet: resourcePhrases('fleet', /^Update the fleet in-place\?$/),
-  volume: resourcePhrases('volume'),
-  gateway: resourcePhrases('gateway', /^Update the gateway\?$/),
-  preset: PRESET_PHRASES,
-};
+export const PLAN_PHRASES: ReadonlyMap<string, readonly PlanPhrase[]> = new Map([
+  ['task', RUN_PHRASES],
+  ['service', RUN_PHRASES],
+  ['dev-environment', RUN_PHRASES],
+  ['fleet', resourcePhrases('fleet', /^Update the fleet in-place\?$/)],
+  ['volume', resourcePhrases('volume')],
+  ['gateway', resourcePhrases('gateway', /^Update the gateway\?$/)],
+]);
 
 /** Returns whether a line is a sentence in which a plan says what it found, and so isn't an error. */
-export function isPlanSentence(line: string): boolean {
-  return /^(?:Active run \S+ already exists\. |Found (?:fleet|volume|gateway) \S+\. |(?:Fleet|Volume|Gateway) \S+ does not exist yet\.$)/.test(
-    line,
-  );
-}
-
-const REPLACING = Object.values(PLAN_PHRASES)
-  .flat()
-  .filter(({ action }) => action === 'replace')
-  .map(({ sentence, question }) => sentence ?? question);
-
-/** Returns whether a sentence announces that the existing resource is stopped or deleted before the new one is created. */
-export function announcesReplacing(line: string): boolean {
-  return REPLACING.some((words) => words.test(line));
-}
+export const isPlanSentence = (line: string): boolean =>
+  [...PLAN_PHRASES.values()].flat().some(({ sentence }) => sentence?.test(line));

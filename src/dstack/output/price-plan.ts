@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import { isRecord } from '../../core/is-record.ts';
+import { omitAbsent } from './read-json-output.ts';
 import { isAvailable } from './read-offers.ts';
 import type { Offers } from './read-offers.ts';
 
@@ -23,45 +25,22 @@ export interface PlanPrice {
   readonly isWhole: boolean;
 }
 
-const range = z.union([
-  z.number(),
-  z.string().regex(/^\d+(?:\.\.\d*)?$/),
-  z.looseObject({ min: z.number().nullish(), target: z.number().nullish(), max: z.number().nullish() }),
-]);
-
-const configurationCounts = z.looseObject({
-  replicas: z.unknown().optional(),
-  groups: z.unknown().optional(),
-});
-
-/** Parses a number of machines as a configuration states it: `2`, `1..4`, `2..`, `{min, max}`. */
-function readRange(value: unknown): Count | undefined {
-  const parsed = range.safeParse(value);
-  if (!parsed.success) return undefined;
-  if (typeof parsed.data === 'number') return { min: parsed.data, max: parsed.data };
-  if (typeof parsed.data === 'object') {
-    const { min, target, max } = parsed.data;
-    return { min: target ?? min ?? 0, ...(typeof max === 'number' ? { max } : {}) };
-  }
-  const [min = '', max] = parsed.data.split('..');
-  if (max === undefined) return { min: Number(min), max: Number(min) };
-  return { min: Number(min), ...(max === '' ? {} : { max: Number(max) }) };
+/** Reads the numbers that a pattern finds: without the second one, it is exactly the first; anything but a number is an open end. */
+function readCount(pattern: RegExp, text: string | undefined): Count | undefined {
+  const [, min, max = min] = pattern.exec(text ?? '') ?? [];
+  return min === undefined || max === undefined
+    ? undefined
+    : { min: Number(min), ...(/^\d+$/.test(max) ? { max: Number(max) } : {}) };
 }
 
-/** Parses `task (nodes=2)`, as utils/run.py prints the type. */
-function readTaskNodes(type: string): Count | undefined {
-  const nodes = /^task \(nodes=(\d+)\)$/.exec(type)?.[1];
-  return nodes === undefined ? undefined : { min: Number(nodes), max: Number(nodes) };
-}
+const bounds = z.looseObject({ min: z.number().nullish(), max: z.number().nullish() });
 
-/** Parses `min=0 target=0 max=2`, as a fleet's plan prints its nodes, or a plain number for SSH fleets. */
-function readFleetNodes(nodes: string): Count | undefined {
-  const spec = /^min=\d+ target=(\d+) max=(\d+|None)$/.exec(nodes);
-  const plain = /^\d+$/.exec(nodes)?.[0];
-  if (plain !== undefined) return { min: Number(plain), max: Number(plain) };
-  if (spec === null) return undefined;
-  // `target` nodes are created when the fleet is applied; `min` nodes are maintained afterwards.
-  return { min: Number(spec[1]), ...(spec[2] === 'None' ? {} : { max: Number(spec[2]) }) };
+/** Parses the replicas as a configuration states them: `2`, `1..4`, `2..`, `{min, max}`. */
+function readReplicas(replicas: unknown): Count | undefined {
+  const { data } = bounds.safeParse(replicas);
+  if (data !== undefined) return omitAbsent({ min: data.min ?? 0, max: data.max });
+  if (typeof replicas !== 'number' && typeof replicas !== 'string') return undefined;
+  return readCount(/^(\d+)(?:\.\.(\d*))?$/, String(replicas));
 }
 
 /** Returns how many machines a plan needs, from its text or else from the configuration; undefined if neither says so clearly. */
@@ -70,17 +49,16 @@ export function countMachines(
   properties: Readonly<Record<string, string>>,
   configuration: unknown,
 ): Count | undefined {
-  const parsed = configurationCounts.safeParse(configuration);
   switch (kind) {
     case 'task':
-      return readTaskNodes(properties['Type'] ?? '');
+      return readCount(/^task \(nodes=(\d+)\)$/, properties['Type']);
     case 'fleet':
-      return readFleetNodes(properties['Nodes'] ?? '');
+      // `target` nodes are created when the fleet is applied; `min` nodes are maintained afterwards. SSH fleets have a plain number.
+      return readCount(/^(?:min=\d+ target=)?(\d+)(?: max=(\d+|None))?$/, properties['Nodes']);
     case 'gateway':
-      return readRange(Number(properties['Replicas'] ?? 1));
+      return readCount(/^(\d+)$/, properties['Replicas'] ?? '1');
     case 'service':
-      if (!parsed.success) return undefined;
-      return readRange(parsed.data.replicas ?? 1);
+      return isRecord(configuration) ? readReplicas(configuration['replicas'] ?? 1) : undefined;
     case 'dev-environment':
     case 'volume':
       return { min: 1, max: 1 };
@@ -90,10 +68,8 @@ export function countMachines(
 }
 
 /** Returns whether a configuration has groups with separate resources: a plan shows the offers of the first group only. */
-export function hasGroups(configuration: unknown): boolean {
-  const parsed = configurationCounts.safeParse(configuration);
-  return parsed.success && (Array.isArray(parsed.data.replicas) || Array.isArray(parsed.data.groups));
-}
+export const hasGroups = (configuration: unknown): boolean =>
+  isRecord(configuration) && (Array.isArray(configuration['replicas']) || Array.isArray(configuration['groups']));
 
 export interface PriceBasis {
   readonly offers: Offers;
@@ -102,21 +78,19 @@ export interface PriceBasis {
 }
 
 /** Calculates the price of a plan from its offers and number of machines. */
-export function pricePlan({ offers: { offers, maxPriceOfAll }, count, isWhole }: PriceBasis): PlanPrice {
-  const perHour = offers.find(isAvailable)?.pricePerHour;
+export function pricePlan({ offers: { offers, maxPriceOfAll = 0 }, count, isWhole }: PriceBasis): PlanPrice {
   const prices = offers.map((offer) => offer.pricePerHour);
   if (prices.length === 0) return { isWhole };
-  return {
-    ...(perHour === undefined ? {} : { perHour }),
+  const perHour = offers.find(isAvailable)?.pricePerHour;
+  // Without binary rounding errors: 3 × 0.39 is 1.17, not 1.1700000000000002.
+  const times = (machines: number | undefined): number | undefined =>
+    perHour === undefined || machines === undefined || !isWhole ? undefined : Number((perHour * machines).toFixed(6));
+  return omitAbsent({
+    perHour,
     perHourMin: Math.min(...prices),
-    perHourMax: Math.max(...prices, maxPriceOfAll ?? 0),
-    ...(perHour === undefined || count === undefined || !isWhole ? {} : { perHourAtStart: round(perHour * count.min) }),
-    ...(perHour === undefined || count?.max === undefined || !isWhole
-      ? {}
-      : { perHourAll: round(perHour * count.max) }),
+    perHourMax: Math.max(...prices, maxPriceOfAll),
+    perHourAtStart: times(count?.min),
+    perHourAll: times(count?.max),
     isWhole,
-  };
+  });
 }
-
-/** Removes binary rounding errors: 3 × 0.39 is 1.17, not 1.1700000000000002. */
-const round = (dollars: number): number => Number(dollars.toFixed(6));

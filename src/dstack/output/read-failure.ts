@@ -1,7 +1,7 @@
 import type { Exit, Transcript } from '../../core/transcript.ts';
 import type { Effect, Outcome } from '../../core/report.ts';
 import { CHECK_STATE, FAILURE_TABLE } from './failure-table.ts';
-import type { FailureCode } from './failure-kind.ts';
+import type { FailureCode } from './failure-table.ts';
 import { withoutPlan } from './trim-plan.ts';
 
 /** The kind of a failure that dstack itself didn't report. */
@@ -22,13 +22,6 @@ export interface Failure {
   readonly permanent?: true;
 }
 
-/** The intent of a command, which determines what an unclear end means. */
-export interface FailureContext {
-  readonly effect: Effect;
-  /** False if the output shows that dstack hadn't begun to change anything. Defaults to true for a change. */
-  readonly mayHaveActed?: boolean;
-}
-
 const TRACEBACK = 'Traceback (most recent call last):';
 
 /** Returns the exception below the last traceback, with all its lines; undefined if there is no traceback. */
@@ -41,18 +34,18 @@ export function readException(text: string): string | undefined {
   return first === -1 ? undefined : lines.slice(first).join('\n').trim();
 }
 
-function recognize(text: string, context: FailureContext, exception: string | undefined): Failure | undefined {
-  for (const kind of FAILURE_TABLE) {
-    const message = kind.pattern.exec(text)?.[0].trim();
+function recognize(text: string, effect: Effect, exception: string | undefined): Failure | undefined {
+  const mayHaveActed = effect !== 'read';
+  for (const { code, pattern, outcome = 'blocked', hint, transient = false, permanent, midway } of FAILURE_TABLE) {
+    const message = pattern.exec(text)?.[0].trim();
     if (message !== undefined) {
-      const unclear = kind.midway === true && mayHaveActed(context);
-      const { code, hint, transient = false, permanent } = kind;
+      const unclear = midway === true && mayHaveActed;
       return {
         code,
         message,
         transient,
         ...(permanent === undefined ? {} : { permanent }),
-        outcome: unclear ? 'unknown' : kind.outcome,
+        outcome: unclear ? 'unknown' : outcome,
         hint: unclear ? `${CHECK_STATE} ${hint}` : hint,
       };
     }
@@ -60,44 +53,37 @@ function recognize(text: string, context: FailureContext, exception: string | un
   if (exception === undefined) return undefined;
   return {
     code: 'traceback',
-    outcome: mayHaveActed(context) ? 'unknown' : 'failed',
+    outcome: mayHaveActed ? 'unknown' : 'failed',
     message: exception,
-    hint: `dstack crashed with an internal error; see the output for the full traceback. ${mayHaveActed(context) ? CHECK_STATE : 'Check with doctor.'}`,
+    hint: `dstack crashed with an internal error; see the output for the full traceback. ${mayHaveActed ? CHECK_STATE : 'Check with doctor.'}`,
     transient: false,
   };
 }
 
-const mayHaveActed = (context: FailureContext): boolean => context.effect !== 'read' && context.mayHaveActed !== false;
-
-function readExited(transcript: Transcript, code: number, context: FailureContext): Failure {
+function readExited(transcript: Pick<Transcript, 'stdout' | 'stderr'>, code: number, effect: Effect): Failure {
   const exception = readException(transcript.stderr) ?? readException(transcript.stdout);
   const stderr = exception ?? transcript.stderr.trim();
   const stdout = readException(transcript.stdout) === undefined ? withoutPlan(transcript.stdout) : '';
   // To a pattern, each carriage return starts a line: a run of them would be searched in quadratic time.
-  const text = [stdout, stderr]
-    .filter((part) => part !== '')
-    .join('\n')
-    .replace(/\r+/g, '\n');
+  const text = `${stdout}\n${stderr}`.trim().replace(/\r+/g, '\n');
   return (
-    recognize(text, context, exception) ?? {
+    recognize(text, effect, exception) ?? {
       code: 'unknown-error',
       // dstack prints the reason if the server rejects a change; if it prints nothing, nothing is known.
-      outcome: text === '' && mayHaveActed(context) ? 'unknown' : 'failed',
+      outcome: text === '' && effect !== 'read' ? 'unknown' : 'failed',
       message: text === '' ? `dstack exited with code ${code} and printed nothing.` : text,
-      hint:
-        context.effect === 'read' ? 'Use help to see what this command accepts, or check with doctor.' : CHECK_STATE,
+      hint: effect === 'read' ? 'Use help to see what this command accepts, or check with doctor.' : CHECK_STATE,
       transient: false,
     }
   );
 }
 
 /** Describes the end of a command that dstack didn't finish itself. */
-function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureContext): Failure {
-  const outcome = mayHaveActed(context) ? 'unknown' : 'failed';
-  const isRead = context.effect === 'read';
+function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, effect: Effect): Failure {
+  const isRead = effect === 'read';
   const describe = (code: Failure['code'], message: string, readHint: string, changeHint = CHECK_STATE): Failure => ({
     code,
-    outcome,
+    outcome: isRead ? 'failed' : 'unknown',
     message,
     hint: isRead ? readHint : changeHint,
     transient: isRead,
@@ -125,8 +111,8 @@ function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, context: FailureCon
   }
 }
 
-/** Returns why a command failed; undefined if it ended with exit code 0. */
-export function readFailure(transcript: Transcript, context: FailureContext = { effect: 'read' }): Failure | undefined {
-  if (transcript.exit.kind !== 'exited') return readBroken(transcript.exit, context);
-  return transcript.exit.code === 0 ? undefined : readExited(transcript, transcript.exit.code, context);
+/** Returns why a command failed; undefined if it ended with exit code 0. What an unclear end means depends on its effect. */
+export function readFailure({ exit, ...transcript }: Transcript, effect: Effect = 'read'): Failure | undefined {
+  if (exit.kind !== 'exited') return readBroken(exit, effect);
+  return exit.code === 0 ? undefined : readExited(transcript, exit.code, effect);
 }

@@ -1,3 +1,4 @@
+import { ownTranscript } from '../../core/transcript.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import { readDurationHours } from '../../core/format-values.ts';
 import { PLAN_PHRASES } from './plan-phrases.ts';
@@ -6,15 +7,15 @@ import { countMachines, hasGroups, pricePlan } from './price-plan.ts';
 import type { Count, PlanPrice } from './price-plan.ts';
 import { readFailure } from './read-failure.ts';
 import type { Failure } from './read-failure.ts';
+import { omitAbsent } from './read-json-output.ts';
 import { findOffersTable, isAvailable, readOffers } from './read-offers.ts';
 import type { Offer } from '../../core/offer.ts';
 import type { Offers } from './read-offers.ts';
 import { readProperties } from './read-table.ts';
-import type { Properties } from './read-table.ts';
 
 /** Something that blocks a plan or that matters before it is applied. */
 export interface Obstacle {
-  readonly code: Failure['code'] | 'offers-taken';
+  readonly code: Failure['code'] | 'no-offers' | 'no-fleets' | 'offers-taken';
   /** dstack's own words, verbatim, where it says something about it. */
   readonly message: string;
   /** The next step. */
@@ -23,14 +24,12 @@ export interface Obstacle {
 
 /** The plan of `dstack apply -f FILE`, which is printed before its prompt is answered with n. */
 export interface PlanFacts {
-  /** The type of the configuration: `task`, `service`, `dev-environment`, `fleet`, `volume`, `gateway`, `preset`. */
+  /** The type of the configuration: `task`, `service`, `dev-environment`, `fleet`, `volume`, `gateway`. */
   readonly kind?: string;
   readonly name?: string;
   readonly project?: string;
   /** `unknown` unless dstack's wording is exactly that of a plan of this kind. */
   readonly action: PlanAction;
-  /** The question that dstack asked. */
-  readonly question?: string;
   /** The values of the table of properties by label, verbatim. */
   readonly properties: Readonly<Record<string, string>>;
   readonly offers: readonly Offer[];
@@ -46,23 +45,14 @@ export interface PlanFacts {
   /** Why it can't be applied right now; empty if it can. */
   readonly blockers: readonly Obstacle[];
   readonly warnings: readonly Obstacle[];
-  /** Lines that dstack printed before the plan, such as a deprecation warning. */
-  readonly notes: readonly string[];
 }
 
 type Printed = Pick<Transcript, 'stdout'> & Partial<Transcript>;
 
-/** The end of a plan: dstack asked, and was answered with n; or it ran with `--yes`, and waits before this request (`runs/apply`). */
-type PlanEnd = 'asked' | { readonly heldAt: string };
-
-const QUESTION = /^(?<question>\S.*\?) \[y\/n\]: *$/;
+const QUESTION = /^(\S.*\?) \[y\/n\]: *$/;
 
 // cli/utils/common.py, NO_OFFERS_WARNING and NO_FLEETS_WARNING; the same in 0.20.29, 0.21.5 and 0.22.5.
-const PLAN_WARNINGS: readonly {
-  readonly line: RegExp;
-  readonly code: 'no-offers' | 'no-fleets';
-  readonly hint: string;
-}[] = [
+const PLAN_WARNINGS = [
   {
     line: /^The project has no fleets\. Create one before submitting a run\./,
     code: 'no-fleets',
@@ -73,12 +63,11 @@ const PLAN_WARNINGS: readonly {
     code: 'no-offers',
     hint: 'No fleet of this project can run it. Use fleet to see what the fleets allow and whether they are full, and offer for alternatives. Several nodes need a fleet with `placement: cluster`.',
   },
-];
+] as const;
 
 interface Reading {
   readonly action: PlanAction;
-  readonly name?: string;
-  readonly question?: string;
+  readonly name?: string | undefined;
   readonly changes: readonly string[];
   /** The unrecognized line that made the action unknown. */
   readonly unrecognizedLine?: string;
@@ -101,36 +90,26 @@ function readChanges(lines: readonly string[]): string[] {
 /** The question of dstack; or, with `--yes`, whether it stops or deletes first. */
 type Intent = { readonly question: string } | { readonly replaces: boolean };
 
-/** Returns whether a phrase is about this intent, with the name in its question. */
-function matchIntent(
-  { action, question }: PlanPhrase,
-  intent: Intent,
-): { readonly name: string | undefined } | undefined {
-  if ('replaces' in intent)
-    return action !== 'none' && (action === 'replace') === intent.replaces ? { name: undefined } : undefined;
-  const asked = question.exec(intent.question);
-  return asked === null ? undefined : { name: asked.groups?.['name'] };
-}
-
 /** Finds the phrase whose sentence is present, verbatim, with its question or what dstack is about to do. */
 function matchPhrase(phrases: readonly PlanPhrase[], intent: Intent, lines: readonly string[]): Reading | undefined {
-  const sentenceLines = lines.filter((line) => phrases.some(({ sentence }) => sentence?.test(line)));
+  const sentences = lines.filter((line) => phrases.some(({ sentence }) => sentence?.test(line)));
   // Two sentences would contradict each other.
-  if (sentenceLines.length > 1) return undefined;
-  const [sentenceLine] = sentenceLines;
-  for (const phrase of phrases) {
-    const meant = matchIntent(phrase, intent);
-    const said = sentenceLine === undefined ? null : (phrase.sentence?.exec(sentenceLine) ?? null);
-    if (meant !== undefined && (sentenceLine === undefined ? phrase.sentence === undefined : said !== null)) {
-      const name = meant.name ?? said?.groups?.['name'];
-      const changes = sentenceLine === undefined ? [] : readChanges(lines.slice(lines.indexOf(sentenceLine) + 1));
-      return { action: phrase.action, changes, ...questionOf(intent), ...(name === undefined ? {} : { name }) };
+  if (sentences.length > 1) return undefined;
+  const [sentence = ''] = sentences;
+  for (const { action, question, sentence: words = NO_SENTENCE } of phrases) {
+    const said = words.exec(sentence);
+    const asked = 'question' in intent ? question.exec(intent.question) : undefined;
+    const isMeant =
+      'question' in intent ? asked !== null : action !== 'none' && (action === 'replace') === intent.replaces;
+    if (said !== null && isMeant) {
+      const changes = sentence === '' ? [] : readChanges(lines.slice(lines.indexOf(sentence) + 1));
+      return { action, changes, name: asked?.groups?.['name'] ?? said.groups?.['name'] };
     }
   }
   return undefined;
 }
 
-const questionOf = (intent: Intent): { readonly question?: string } => ('question' in intent ? intent : {});
+const NO_SENTENCE = /^$/;
 
 /** Returns whether a line can follow the tables of any plan. */
 function isExpected(line: string): boolean {
@@ -145,33 +124,27 @@ function isExpected(line: string): boolean {
 }
 
 /** Reads what dstack intends: its question, which must be followed by its rejection, or the request that it waits before. */
-function readIntent(lines: readonly string[], end: PlanEnd): Intent | undefined {
-  const asked = lines.flatMap((line) => QUESTION.exec(line)?.groups?.['question'] ?? []);
+function readIntent(lines: readonly string[], heldAt: string | undefined): Intent | undefined {
+  const [question, ...others] = lines.flatMap((line) => QUESTION.exec(line)?.[1] ?? []);
   const isRejected = lines.findLast((line) => line.trim() !== '') === 'Exiting...';
-  if (end !== 'asked')
-    return asked.length > 0 || isRejected ? undefined : { replaces: /\/(?:stop|delete)$/.test(end.heldAt) };
-  const [question] = asked;
-  return question === undefined || asked.length > 1 || !isRejected ? undefined : { question };
+  if (heldAt !== undefined)
+    return question !== undefined || isRejected ? undefined : { replaces: /\/(?:stop|delete)$/.test(heldAt) };
+  return question === undefined || others.length > 0 || !isRejected ? undefined : { question };
 }
 
 /** Reads the action from the lines after the tables. An unrecognized line could say anything, such as that something is deleted first. */
-function readAction(kind: string, lines: readonly string[], end: PlanEnd): Reading {
-  const phrases = Object.hasOwn(PLAN_PHRASES, kind) ? (PLAN_PHRASES[kind] ?? []) : [];
-  const intent = readIntent(lines, end);
-  if (intent === undefined) return { action: 'unknown', changes: [] };
-  const unknown = { action: 'unknown', changes: [], ...questionOf(intent) } as const;
+function readAction(kind: string, lines: readonly string[], heldAt: string | undefined): Reading {
+  const phrases = PLAN_PHRASES.get(kind) ?? [];
+  const intent = readIntent(lines, heldAt);
+  if (intent === undefined) return UNKNOWN;
   const unrecognizedLine = lines.find(
     (line) => !isExpected(line) && !phrases.some(({ sentence }) => sentence?.test(line)),
   );
-  if (unrecognizedLine !== undefined) return { ...unknown, unrecognizedLine };
-  return matchPhrase(phrases, intent, lines) ?? unknown;
+  if (unrecognizedLine !== undefined) return { ...UNKNOWN, unrecognizedLine };
+  return matchPhrase(phrases, intent, lines) ?? UNKNOWN;
 }
 
-function readKind(properties: Properties | undefined): string | undefined {
-  const type = properties?.values['Type']?.split(' ')[0];
-  // A preset's plan has no type, but lists the fleets that its agent may use (services/presets/create.py).
-  return type ?? (properties?.values['Fleets'] === undefined ? undefined : 'preset');
-}
+const UNKNOWN: Reading = { action: 'unknown', changes: [] };
 
 /**
  * Returns the obstacles that the plan itself names. A lack of offers blocks only what starts new machines: an update needs none, a
@@ -216,70 +189,51 @@ const readPatience = (retry: string | undefined): string | undefined =>
 const HOW_TO_WAIT =
   'To submit it now and wait for capacity, add `retry: {on_events: [no-capacity], duration: 1h}` to the file.';
 
-function explainUnknown(printed: Printed, unrecognizedLine: string | undefined): Obstacle {
-  const {
-    stdout,
-    stderr = '',
-    omittedBytes = 0,
-    exit = { kind: 'exited', code: 0 },
-    command = '',
-    durationMs = 0,
-    ran = 'plain',
-  } = printed;
-  const failure = readFailure({ stdout, stderr, omittedBytes, exit, command, durationMs, ran }, { effect: 'read' });
+function explainUnknown(transcript: Transcript, unrecognizedLine: string | undefined): Obstacle {
+  const failure = readFailure(transcript);
   if (failure !== undefined) return { code: failure.code, message: failure.message, hint: failure.hint };
-  const message = unrecognizedLine ?? stdout.split('\n').findLast((line) => line.trim() !== '');
+  const message = unrecognizedLine ?? transcript.stdout.split('\n').findLast((line) => line.trim() !== '');
   const hint =
     'Nothing was changed. Read the output: this version of dstack may word its plans differently. Use doctor to see the supported versions.';
   return { code: 'not-understood', message: message ?? 'dstack printed no plan.', hint };
 }
 
-function isWhole(printed: Printed): boolean {
-  const { omittedBytes = 0, exit } = printed;
-  return omittedBytes === 0 && (exit === undefined || (exit.kind === 'exited' && exit.code === 0));
-}
-
 /**
  * Parses a plan. The configuration, as parsed from its file, adds what the text lacks: the replicas of a service, and whether there
- * are groups with separate offers.
+ * are groups with separate offers. dstack asked, and was answered with n; or it ran with `--yes`, and waits before the request `heldAt`.
  */
-export function readPlan(printed: string | Printed, parsedConfiguration?: unknown, end: PlanEnd = 'asked'): PlanFacts {
-  const source: Printed = typeof printed === 'string' ? { stdout: printed } : printed;
-  const lines = source.stdout.split('\n');
+export function readPlan(printed: string | Printed, configuration?: unknown, heldAt?: string): PlanFacts {
+  const transcript = { ...ownTranscript('', ''), ...(typeof printed === 'string' ? { stdout: printed } : printed) };
+  const { stdout, omittedBytes, exit } = transcript;
+  const lines = stdout.split('\n');
   const table = readProperties(lines);
-  const kind = readKind(table);
+  const properties = table?.values ?? {};
+  const kind = properties['Type']?.split(' ')[0];
   const offersTable = table === undefined ? undefined : findOffersTable(lines, table.endLine);
   const offers = readOffers(lines, table?.endLine ?? lines.length);
   const after = lines.slice(offersTable?.endLine ?? table?.endLine ?? 0);
-  const isReadable = kind !== undefined && offers !== undefined && isWhole(source);
-  const reading: Reading = isReadable ? readAction(kind, after, end) : { action: 'unknown', changes: [] };
-  const properties = table?.values ?? {};
-  const count = kind === undefined ? undefined : countMachines(kind, properties, parsedConfiguration);
-  const maxDurationHours = readDurationHours(properties['Max duration']);
-  const waitsForCapacity = readPatience(properties['Retry policy']);
+  const isWhole = omittedBytes === 0 && exit.kind === 'exited' && exit.code === 0;
+  const reading = kind === undefined || offers === undefined || !isWhole ? UNKNOWN : readAction(kind, after, heldAt);
+  const count = kind === undefined ? undefined : countMachines(kind, properties, configuration);
   const known = offers ?? { offers: [], total: 0 };
   const { blockers, warnings } = readObstacles(after, reading.action === 'create' && count?.min !== 0, {
     offers: known,
     retry: properties['Retry policy'],
   });
-  return {
-    ...(kind === undefined ? {} : { kind }),
-    ...(reading.name === undefined ? {} : { name: reading.name }),
-    ...(properties['Project'] === undefined ? {} : { project: properties['Project'] }),
+  return omitAbsent({
+    kind,
+    name: reading.name,
+    project: properties['Project'],
     action: reading.action,
-    ...(reading.question === undefined ? {} : { question: reading.question }),
     properties,
     offers: known.offers,
     offersTotal: known.total,
     changes: reading.changes,
-    ...(count === undefined ? {} : { count }),
-    ...(maxDurationHours === undefined ? {} : { maxDurationHours }),
-    ...(waitsForCapacity === undefined ? {} : { waitsForCapacity }),
-    price: pricePlan({ offers: known, count, isWhole: !hasGroups(parsedConfiguration) }),
-    blockers: reading.action === 'unknown' ? [explainUnknown(source, reading.unrecognizedLine)] : blockers,
+    count,
+    maxDurationHours: readDurationHours(properties['Max duration']),
+    waitsForCapacity: readPatience(properties['Retry policy']),
+    price: pricePlan({ offers: known, count, isWhole: !hasGroups(configuration) }),
+    blockers: reading.action === 'unknown' ? [explainUnknown(transcript, reading.unrecognizedLine)] : blockers,
     warnings,
-    notes: lines
-      .slice(0, table?.startLine ?? 0)
-      .filter((line) => line.trim() !== '' && !line.startsWith('A new version of dstack')),
-  };
+  });
 }

@@ -4,7 +4,7 @@ import type { Exit, WireEvent } from '../../../src/core/transcript.ts';
 import type { ExpectedChange } from '../../../src/dstack/run/wire-rule.ts';
 import type { ChangeOutcome } from '../../../src/dstack/output/read-outcome.ts';
 
-const DONE: ChangeOutcome = { outcome: 'done', did: 'submitted', message: 'Run train submitted.', hint: 'Watch it.' };
+const DONE: ChangeOutcome = { outcome: 'done', message: 'Run train submitted.', hint: 'Watch it.' };
 const FAILED: ChangeOutcome = { outcome: 'failed', message: 'Run train already exists.', hint: 'Choose a name.' };
 const UNKNOWN: ChangeOutcome = { outcome: 'unknown', message: 'The time was up.', hint: 'Look.' };
 
@@ -94,15 +94,26 @@ test.each<[string, readonly WireEvent[], Exit, string]>([
 });
 
 test('a change that the server accepted and dstack calls a failure is unknown until it is seen', () => {
-  expect(verify(FAILED, [sent('runs/apply'), answered('runs/apply')])).toMatchObject({
+  expect(verify(FAILED, [sent('runs/apply'), answered('runs/apply')], { kind: 'exited', code: 1 })).toMatchObject({
     outcome: 'unknown',
     message: expect.stringMatching(/accepted the change\. Run train already exists\.$/),
     accepted: 'yes',
   });
 });
 
-test('a replacement that ended after its first step says what is gone', () => {
-  const requests = [sent('runs/stop'), answered('runs/stop'), denied];
+test('a change that the server accepted, and after which dstack printed unknown words, is unknown until it is seen', () => {
+  expect(verify(UNKNOWN, [sent('runs/apply'), answered('runs/apply')])).toMatchObject({
+    outcome: 'unknown',
+    message: "dstack's server accepted the change.",
+    accepted: 'yes',
+  });
+});
+
+test.each<[string, readonly WireEvent[]]>([
+  ['was not sent', [denied]],
+  ['was refused by the server', [sent('runs/apply'), answered('runs/apply', 400)]],
+])('a replacement whose second step %s says what is gone', (_what, second) => {
+  const requests = [sent('runs/stop'), answered('runs/stop'), ...second];
   expect(verifyOutcome(FAILED, { requests, exit: ENDED }, [STOP, APPLY])).toMatchObject({
     outcome: 'failed',
     message: expect.stringMatching(/Only the first step was made \(runs\/stop\).*nothing new was submitted/),

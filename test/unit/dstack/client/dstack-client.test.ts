@@ -150,7 +150,6 @@ test.each<[string, Output]>([
 
 /** Failures that anybody may fix from one moment to the next, by their code. */
 const FIXABLE: Readonly<Partial<Record<Failure['code'], Output>>> = {
-  'no-fleets': printed('The project has no fleets. Create one before submitting a run.'),
   'no-gateway': printed('The service requires a gateway, but there is none.'),
   'missing-file': 'error-file-missing',
   'outside-folder': 'error-file-outside',
@@ -158,8 +157,6 @@ const FIXABLE: Readonly<Partial<Record<Failure['code'], Output>>> = {
   'not-found': 'run-get-not-found',
   'already-exists': printed('Resource exists'),
   'in-use': 'fleet-delete-in-use',
-  finished: 'error-attach-finished',
-  'port-in-use': printed('Failed to attach: port 8000 is already in use.'),
   'not-supported': 'export-list',
   'profile-not-found': 'error-profile',
   'git-credentials': printed('No valid default Git credentials found for the repo.'),

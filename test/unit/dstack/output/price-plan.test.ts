@@ -12,7 +12,7 @@ describe('the number of machines of a plan', () => {
       { min: 1, max: 3 },
       { min: 1, max: 3 },
     ],
-    [{ min: 1, target: 2, max: null }, { min: 2 }],
+    [{ min: 2, max: null }, { min: 2 }],
     [{}, { min: 0 }],
     ['many', undefined],
     [[{ count: 1 }], undefined],

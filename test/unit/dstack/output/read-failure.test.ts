@@ -29,7 +29,6 @@ describe('a failure', () => {
     ['error-command', 'usage', false],
     ['error-no-argument', 'usage', false],
     ['error-since', 'usage', false],
-    ['error-attach-finished', 'finished', false],
     ['error-volume', 'not-found', false],
     ['stop-eof', 'no-answer', false],
     ['stop-not-found', 'not-found', false],
@@ -115,7 +114,7 @@ describe('a failure', () => {
       exit: { kind: 'timed-out', stillRunning: true } as const,
     };
     expect(readFailure(transcript)).toMatchObject({ outcome: 'failed', transient: true });
-    expect(readFailure(transcript, { effect: 'change' })).toMatchObject({ outcome: 'unknown', transient: false });
+    expect(readFailure(transcript, 'change')).toMatchObject({ outcome: 'unknown', transient: false });
   });
 });
 

@@ -32,7 +32,6 @@ const RECORDED = [
   ['plan-gateway-update', 'gateway', 'update', 'lab-gw', ['domain']],
   ['plan-gateway-replace', 'gateway', 'replace', 'lab-gw', ['public_ip']],
   ['plan-gateway-unnamed', 'gateway', 'create', undefined, []],
-  ['plan-preset-create', 'preset', 'create', 'lab-preset', []],
 ] as const;
 
 describe('the action of a plan', () => {
@@ -112,7 +111,6 @@ describe('the action of a plan', () => {
     const strange = stdout.replace('Submit the run', 'The volume data will be deleted first.\nSubmit the run');
     expect(readPlan(strange)).toMatchObject({
       action: 'unknown',
-      question: 'Submit the run lab-task?',
       blockers: [{ code: 'not-understood', message: 'The volume data will be deleted first.' }],
     });
   });
@@ -130,14 +128,7 @@ describe('the action of a plan', () => {
     const { stdout } = readFixture('plan-task-update');
     expect(readPlan(`A new version of dstack is available: 9.9.9\n\n${stdout}`)).toMatchObject({
       action: 'update',
-      notes: [],
     });
-  });
-
-  it('includes what dstack printed before the plan', () => {
-    expect(readPlan(readFixture('plan-dev-create')).notes).toEqual([
-      expect.stringContaining('Unable to detect the VS Code version'),
-    ]);
   });
 });
 
@@ -162,7 +153,6 @@ describe('the obstacles of a plan', () => {
     ['plan-task-unnamed-two-nodes', 'no-offers'],
     ['plan-fleet-no-offers', 'no-offers'],
     ['plan-task-no-fleets', 'no-fleets'],
-    ['plan-preset-no-fleets', 'no-fleets'],
     ['plan-task-eof', 'no-answer'],
     ['error-env', 'missing-variable'],
     ['error-key', 'invalid-file'],

@@ -11,7 +11,7 @@ import { cutText } from '../../../../src/render/cut-text.ts';
 import { readFailure } from '../../../../src/dstack/output/read-failure.ts';
 import { readFleets, readRuns, readMetrics } from '../../../../src/dstack/output/read-listings.ts';
 import { readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
-import { readApplyOutcome, readDeleteOutcome, readStopOutcome } from '../../../../src/dstack/output/read-outcome.ts';
+import { readOutcome } from '../../../../src/dstack/output/read-outcome.ts';
 import { readPlan } from '../../../../src/dstack/output/read-plan.ts';
 import { readTable } from '../../../../src/dstack/output/read-table.ts';
 import { createLineSplitter } from '../../../../src/dstack/output/split-lines.ts';
@@ -38,9 +38,7 @@ const READERS: Readonly<Record<string, (text: string) => unknown>> = {
   'a help page': parseHelp,
   'a table': (text) => readTable(text.split('\n')),
   'a plan': (text) => readPlan(text),
-  'the outcome of an apply': (text) => readApplyOutcome(transcript(text, text)),
-  'the outcome of a stop': (text) => readStopOutcome(transcript(text)),
-  'the outcome of a delete': (text) => readDeleteOutcome(transcript('', text)),
+  'the outcome of a change': (text) => readOutcome(transcript(text, text)),
   'a failure': (text) => readFailure(transcript(text, text)),
   offers: (text) => readOffers(text.split('\n')),
   'groups of offers': readGpuGroups,
