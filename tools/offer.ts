@@ -5,6 +5,7 @@ import { readFleets } from '../src/dstack/output/read-listings.ts';
 import {
   describeExcluded,
   findOutside,
+  gpuRow,
   ignoresFleets,
   readGpuGroups,
   readOffers,
@@ -24,13 +25,6 @@ const offerFacts = z.object({
   pricePerHour: z.number(),
   availability: z.string(),
   excluded: z.string().optional(),
-});
-
-const gpuFacts = z.object({
-  gpu: z.string(),
-  pricePerGpuMin: z.number(),
-  pricePerGpuMax: z.number(),
-  backends: z.string(),
 });
 
 const input = z.strictObject({
@@ -59,7 +53,7 @@ export const offer = defineTool({
   input,
   facts: z.object({
     offers: z.array(offerFacts),
-    gpus: z.array(gpuFacts),
+    gpus: z.array(gpuRow),
     total: z.number().describe('Matching offers, shown or not'),
   }),
   async run(request, { dstack, exclusions }) {
@@ -72,13 +66,7 @@ export const offer = defineTool({
       const excluded = exclusionOf({ backend, region, pricePerHour }) ?? (outside.has(one) ? NO_FLEET : undefined);
       return { backend, region, instanceType, gpu, spot, pricePerHour, availability, excluded };
     });
-    const groups = readGpuGroups(transcript.stdout);
-    const gpus = (groups ?? []).map(({ gpu, pricePerGpuMin, pricePerGpuMax, backends }) => ({
-      gpu,
-      pricePerGpuMin,
-      pricePerGpuMax,
-      backends,
-    }));
+    const gpus = readGpuGroups(transcript.stdout);
     const count = offers.length + gpus.length;
     const isNone = saysNoOffers(transcript.stdout);
     if (count === 0 && !isNone) return unrecognized(transcript);

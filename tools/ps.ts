@@ -48,7 +48,7 @@ export const ps = defineTool({
           : `${plural(runs.length, 'run')}${name === '' ? '' : ` of ${all.length} listed`}${more}.`,
       printed: [
         {
-          transcript: { ...transcript, stdout: selectRows(transcript.stdout, name).text },
+          transcript: { ...transcript, stdout: selectRows(transcript.stdout, name) },
           rest: 'use `last` for fewer runs, or `name`',
         },
       ],

@@ -23,7 +23,9 @@ function formatGpu(gpu: RequirementsJson['resources']['gpu']): string | undefine
 }
 
 /** Describes the hardware that a job asks for, in the words of dstack's plans: `gpu=RTX4090:1.. cpu=x86:2.. mem=8GB.., on-demand`. */
-export function describeRequirements({ resources, spot, max_price: maxPrice }: RequirementsJson): string {
+export function describeRequirements(requirements: RequirementsJson | null | undefined): string | undefined {
+  if (requirements === null || requirements === undefined) return undefined;
+  const { resources, spot, max_price: maxPrice } = requirements;
   const { cpu, memory, disk, gpu } = resources;
   const count = formatRange(cpu?.count);
   const named = {

@@ -56,10 +56,11 @@ function describePlace(run: RunFacts): string[] {
   return [`${isFinished ? 'ran' : 'runs'} on: ${parts.filter((part) => part !== '').join('; ')}`];
 }
 
-function describeCost({ costUsd, pricePerHour, isPaid, isFinished, maxDurationSeconds }: RunFacts): string[] {
+function describeCost({ costUsd, pricePerHour, jobs, isFinished, maxDurationSeconds }: RunFacts): string[] {
   if (costUsd === undefined) return [];
   // dstack rounds; a run that costs something is never shown as free.
-  const cost = costUsd === 0 && isPaid === true ? '< $0.01' : formatDollars(costUsd);
+  const isPaid = jobs.some((job) => (job.pricePerHour ?? 0) > 0);
+  const cost = costUsd === 0 && isPaid ? '< $0.01' : formatDollars(costUsd);
   if (isFinished) return [`cost: ${cost}`];
   const rate = pricePerHour === undefined ? '' : `, ${formatPrice(pricePerHour)} now`;
   const end = maxDurationSeconds === undefined ? '' : `, ends after ${formatDuration(maxDurationSeconds * 1_000)}`;

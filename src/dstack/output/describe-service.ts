@@ -1,5 +1,6 @@
 import { plural } from '../../core/format-values.ts';
 import { joinWords } from '../../core/shell-words.ts';
+import { hasJobEnded } from './choose-job.ts';
 import type { RunFacts } from './read-run.ts';
 
 /** Returns the lines that say how a service is called and whether it can answer; none for another run. */
@@ -21,7 +22,7 @@ export function isReady({ jobs }: Pick<RunFacts, 'jobs'>): boolean {
 
 function describeReadiness(run: RunFacts): string {
   const { jobs } = run;
-  const present = jobs.filter(({ status }) => !['terminated', 'aborted', 'failed', 'done'].includes(status));
+  const present = jobs.filter((job) => !hasJobEnded(job));
   const ready = present.filter(({ status, isReady: passes }) => status === 'running' && passes !== false);
   const hasProbes = present.some(({ isReady: passes }) => passes !== undefined);
   const replicas = `${ready.length} of ${plural(present.length, 'replica')}`;

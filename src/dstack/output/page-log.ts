@@ -3,7 +3,7 @@ import { ToolError } from '../../core/errors.ts';
 import { formatBytes, plural } from '../../core/format-values.ts';
 import { sha256 } from '../../core/sha256.ts';
 import { createLineSplitter } from './split-lines.ts';
-import type { LogLine } from './split-lines.ts';
+import type { LineTotals, LogLine } from './split-lines.ts';
 
 /** Selects a part of a log. */
 export interface LogPageRequest {
@@ -29,7 +29,7 @@ export interface LogFilter {
 export interface LogPage {
   readonly text: string;
   /** The first and last line shown; missing if there are none. */
-  readonly shown?: { readonly first: number; readonly last: number; readonly lines: number; readonly bytes: number };
+  readonly shown?: { readonly first: number; readonly last: number; readonly lines: number };
   readonly total: { readonly lines: number; readonly bytes: number };
   /** Lines in the whole log that contain the filter's text. */
   readonly matches?: number;
@@ -42,27 +42,17 @@ export interface LogPage {
   readonly cutLines: number;
 }
 
-/** Consumes a log chunk by chunk and keeps only the requested page. */
-export interface LogPager {
-  write(chunk: Uint8Array): void;
-  end(): LogPage;
-}
-
 /**
- * Creates a pager. Its memory is bounded by `maxBytes`, however long the log is.
+ * Consumes a log chunk by chunk and keeps only the requested page. Its memory is bounded by `maxBytes`, however long the log is.
  * @throws ToolError `invalid-value` if the cursor is invalid or belongs to another log.
  */
-export function createLogPager(request: LogPageRequest): LogPager {
-  const place = readCursor(request);
-  const page = createPageKeeper(request, place);
+export function createLogPager(request: LogPageRequest) {
+  const page = createPageKeeper(request);
   const select = createSelector(request.filter, page.take);
-  const splitter = createLineSplitter((line) => select.push(line));
+  const splitter = createLineSplitter(select.push);
   return {
-    write: (chunk) => splitter.write(chunk),
-    end: () => {
-      const { bytes, lines, foldedStates } = splitter.end();
-      return page.finish({ bytes, lines, foldedStates, matches: select.matches() });
-    },
+    write: splitter.write,
+    end: (): LogPage => describePage(request, page.kept(), { ...splitter.end(), matches: select.matches() }),
   };
 }
 
@@ -71,15 +61,16 @@ interface Selected {
   readonly bytes: number;
 }
 
-interface Totals {
-  readonly bytes: number;
-  readonly lines: number;
-  readonly foldedStates: number;
-  readonly matches: number | undefined;
+/** The lines of a page, and the number of selected lines before and after them. */
+interface Kept {
+  readonly lines: readonly LogLine[];
+  readonly before: number;
+  readonly after: number;
 }
 
 /** Keeps the lines of the page while the log passes by: the last ones before a position, or the first ones after it. */
-function createPageKeeper(request: LogPageRequest, place: Place) {
+function createPageKeeper(request: LogPageRequest) {
+  const place = readCursor(request);
   const kept: Selected[] = [];
   let keptBytes = 0;
   let before = 0;
@@ -89,72 +80,56 @@ function createPageKeeper(request: LogPageRequest, place: Place) {
   const endBytes = request.filter === undefined ? 1 : 4;
   const fits = (bytes: number): boolean =>
     kept.length === 0 || (kept.length < request.lines && keptBytes + bytes <= request.maxBytes);
-  const add = (selected: Selected): void => {
-    kept.push(selected);
-    keptBytes += selected.bytes;
-  };
   const take = (line: LogLine): void => {
-    const selected = { line, bytes: Buffer.byteLength(line.text) + endBytes };
+    const bytes = Buffer.byteLength(line.text) + endBytes;
     if (place.kind === 'after') {
-      if (line.number <= place.line) before += 1;
-      else if (!full && fits(selected.bytes)) add(selected);
-      else {
-        full = true;
-        after += 1;
+      if (line.number <= place.line) {
+        before += 1;
+        return;
       }
-      return;
+      full ||= !fits(bytes);
     }
-    if (place.kind === 'before' && line.number >= place.line) {
+    if (full || (place.kind === 'before' && line.number >= place.line)) {
       after += 1;
       return;
     }
-    while (kept.length > 0 && !fits(selected.bytes)) {
+    while (!fits(bytes)) {
       keptBytes -= kept.shift()?.bytes ?? 0;
       before += 1;
     }
-    add(selected);
+    kept.push({ line, bytes });
+    keptBytes += bytes;
   };
-  return { take, finish: (totals: Totals) => toPage(request, { kept, before, after }, totals) };
+  return { take, kept: (): Kept => ({ lines: kept.map(({ line }) => line), before, after }) };
 }
 
-interface Selection {
-  readonly kept: readonly Selected[];
-  /** Number of selected lines before and after those of the page. */
-  readonly before: number;
-  readonly after: number;
-}
-
-function toPage(request: LogPageRequest, { kept, before, after }: Selection, totals: Totals): LogPage {
-  const text = joinLines(kept);
-  const first = kept[0]?.line;
-  const last = kept.at(-1)?.line;
+function describePage(
+  request: LogPageRequest,
+  { lines, before, after }: Kept,
+  { matches, foldedStates, ...total }: LineTotals & { readonly matches: number | undefined },
+): LogPage {
+  const first = lines[0]?.number ?? 0;
+  const last = lines.at(-1)?.number ?? 0;
   return {
-    text,
-    total: { lines: totals.lines, bytes: totals.bytes },
-    foldedStates: totals.foldedStates,
-    cutLines: kept.filter(({ line }) => line.cut).length,
-    ...(totals.matches === undefined ? {} : { matches: totals.matches }),
-    ...(first === undefined || last === undefined
-      ? {}
-      : {
-          shown: { first: first.number, last: last.number, lines: kept.length, bytes: Buffer.byteLength(text) },
-          ...(before > 0 ? { older: writeCursor(request, { kind: 'before', line: first.number }) } : {}),
-          ...(after > 0 ? { newer: writeCursor(request, { kind: 'after', line: last.number }) } : {}),
-        }),
+    text: joinLines(lines),
+    total,
+    foldedStates,
+    cutLines: lines.filter(({ cut }) => cut).length,
+    ...(matches === undefined ? {} : { matches }),
+    ...(lines.length === 0 ? {} : { shown: { first, last, lines: lines.length } }),
+    ...(before === 0 || lines.length === 0 ? {} : { older: writeCursor(request, { kind: 'before', line: first }) }),
+    ...(after === 0 || lines.length === 0 ? {} : { newer: writeCursor(request, { kind: 'after', line: last }) }),
   };
 }
 
 /** Marks omitted lines with `--`, as grep does. */
-function joinLines(kept: readonly Selected[]): string {
-  let previous: number | undefined;
-  const parts: string[] = [];
-  for (const { line } of kept) {
-    if (previous !== undefined && line.number !== previous + 1) parts.push('--\n');
-    parts.push(line.text, '\n');
-    previous = line.number;
-  }
-  return parts.join('');
-}
+const joinLines = (lines: readonly LogLine[]): string =>
+  lines
+    .map(({ number, text }, index) => {
+      const previous = lines[index - 1]?.number ?? number - 1;
+      return `${previous === number - 1 ? '' : '--\n'}${text}\n`;
+    })
+    .join('');
 
 /** Selects all lines, or those that contain the filter's text, with their context. */
 function createSelector(filter: LogFilter | undefined, take: (line: LogLine) => void) {
@@ -179,7 +154,8 @@ function createSelector(filter: LogFilter | undefined, take: (line: LogLine) => 
   return { push, matches: () => matches };
 }
 
-type Place = { readonly kind: 'end' } | { readonly kind: 'before' | 'after'; readonly line: number };
+/** The lines before or after a line. */
+type Place = { readonly kind: 'before' | 'after'; readonly line: number };
 
 const cursorSchema = z.tuple([z.enum(['before', 'after']), z.int().positive(), z.string()]);
 
@@ -188,12 +164,11 @@ function cursorKey({ logKey, filter }: LogPageRequest): string {
   return sha256(JSON.stringify([logKey, filter])).slice(0, 12);
 }
 
-function writeCursor(request: LogPageRequest, place: { kind: 'before' | 'after'; line: number }): string {
-  return Buffer.from(JSON.stringify([place.kind, place.line, cursorKey(request)])).toString('base64url');
-}
+const writeCursor = (request: LogPageRequest, { kind, line }: Place): string =>
+  Buffer.from(JSON.stringify([kind, line, cursorKey(request)])).toString('base64url');
 
 function readCursor(request: LogPageRequest): Place {
-  if (request.cursor === undefined) return { kind: 'end' };
+  if (request.cursor === undefined) return { kind: 'before', line: Infinity };
   const [kind, line, key] = parseCursor(request.cursor);
   if (key === cursorKey(request)) return { kind, line };
   throw new ToolError(

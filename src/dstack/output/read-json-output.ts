@@ -36,3 +36,9 @@ export function omitAbsent<T extends object>(values: T): Present<T>;
 export function omitAbsent(values: object): object {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null && value !== undefined));
 }
+
+/** Returns the sum of the prices that are known; undefined if there are none. */
+export function addPrices(prices: readonly (number | null | undefined)[]): number | undefined {
+  const known = prices.flatMap((price) => price ?? []);
+  return known.length === 0 ? undefined : Number(known.reduce((sum, price) => sum + price, 0).toFixed(6));
+}

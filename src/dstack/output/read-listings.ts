@@ -12,36 +12,44 @@ const place = {
   backend: z.string().optional(),
   region: z.string().optional(),
   gpu: z.string().optional(),
-  instanceType: z.string().optional(),
   pricePerHour: z.number().optional(),
-  submitted: z.string().optional(),
   error: z.string().optional(),
 };
 
-/** A run as `dstack ps` lists it. The status is dstack's display text (`no capacity`, `exited (1)`), not one of the run's states. */
-export const runRow = z.object({
-  name: z.string(),
-  ...place,
-  /** The jobs, if there are several; otherwise the run's own row is the job's. */
-  jobs: z.array(z.object({ label: z.string(), ...place })).optional(),
-});
-
-export type RunRow = z.output<typeof runRow>;
-
-function readPlace({ cells }: TableRow): Omit<RunRow, 'name' | 'jobs'> {
+function readPlace({ cells }: TableRow) {
   const { backend, region } = readBackend(cells['BACKEND'] ?? '');
-  const gpu = unlessBlank(cells['GPU']) ?? cells['RESOURCES'];
   return omitAbsent({
     status: cells['STATUS'] ?? '',
     backend: unlessBlank(backend),
     region,
-    gpu: /(?:^| )gpu=(\S+)/.exec(gpu ?? '')?.[1],
-    instanceType: unlessBlank(cells['INSTANCE TYPE']),
+    gpu: readGpu(cells),
     pricePerHour: readPrice(cells['PRICE']),
-    submitted: unlessBlank(cells['SUBMITTED']),
     error: unlessBlank(cells['ERROR']),
   });
 }
+
+const readGpu = (cells: TableRow['cells']): string | undefined =>
+  /(?:^| )gpu=(\S+)/.exec(cells['GPU'] ?? cells['RESOURCES'] ?? '')?.[1] ?? unlessBlank(cells['GPU']);
+
+const jobPlace = { ...place, instanceType: z.string().optional(), submitted: z.string().optional() };
+
+/** A run as `dstack ps` lists it. The status is dstack's display text (`no capacity`, `exited (1)`), not one of the run's states. */
+export const runRow = z.object({
+  name: z.string(),
+  ...jobPlace,
+  /** The jobs, if there are several; otherwise the run's own row is the job's. */
+  jobs: z.array(z.object({ label: z.string(), ...jobPlace })).optional(),
+});
+
+export type RunRow = z.output<typeof runRow>;
+
+const readJobPlace = (row: TableRow) => ({
+  ...readPlace(row),
+  ...omitAbsent({
+    instanceType: unlessBlank(row.cells['INSTANCE TYPE']),
+    submitted: unlessBlank(row.cells['SUBMITTED']),
+  }),
+});
 
 /** Parses the table of `dstack ps`: one row per run, its jobs below it. Returns undefined if it isn't that table. */
 export function readRuns(stdout: string): RunRow[] | undefined {
@@ -52,8 +60,8 @@ export function readRuns(stdout: string): RunRow[] | undefined {
     // ` deployment=2` follows the name while a service is being updated, or with -v.
     const label = row.cells['NAME'] ?? '';
     const last = runs.at(-1);
-    if (row.level === 0) runs.push({ name: label.split(' ')[0] ?? label, ...readPlace(row) });
-    else if (last !== undefined) last.jobs = [...(last.jobs ?? []), { label, ...readPlace(row) }];
+    if (row.level === 0) runs.push({ name: label.split(' ')[0] ?? label, ...readJobPlace(row) });
+    else if (last !== undefined) last.jobs = [...(last.jobs ?? []), { label, ...readJobPlace(row) }];
   }
   return runs;
 }
@@ -61,14 +69,9 @@ export function readRuns(stdout: string): RunRow[] | undefined {
 /** An instance as `dstack fleet` lists it below its fleet. */
 const instanceRow = z.object({
   instance: z.number(),
-  status: z.string(),
-  backend: z.string().optional(),
-  region: z.string().optional(),
-  gpu: z.string().optional(),
+  ...place,
   spot: z.boolean().optional(),
-  pricePerHour: z.number().optional(),
   created: z.string().optional(),
-  error: z.string().optional(),
 });
 
 /** A fleet as `dstack fleet` lists it. */
@@ -87,26 +90,18 @@ export const fleetRow = z.object({
   instancesTotal: z.number().optional(),
 });
 
-type InstanceRow = z.output<typeof instanceRow>;
 export type FleetRow = z.output<typeof fleetRow>;
 
-const readGpu = (cells: TableRow['cells']): string | undefined =>
-  /(?:^| )gpu=(\S+)/.exec(cells['GPU'] ?? cells['RESOURCES'] ?? '')?.[1] ?? unlessBlank(cells['GPU']);
-
-function readInstance({ cells }: TableRow): InstanceRow {
-  const { backend, region } = readBackend(cells['BACKEND'] ?? '');
-  const spot = unlessBlank(cells['SPOT']);
-  return omitAbsent({
-    instance: Number(/^instance=(\d+)/.exec(cells['NAME'] ?? '')?.[1] ?? Number.NaN),
-    status: cells['STATUS'] ?? '',
-    backend: unlessBlank(backend),
-    region,
-    gpu: readGpu(cells),
-    spot: spot === undefined ? undefined : spot === 'spot',
-    pricePerHour: readPrice(cells['PRICE']),
-    created: unlessBlank(cells['CREATED']),
-    error: unlessBlank(cells['ERROR']),
-  });
+function readInstance(row: TableRow): FleetRow['instances'][number] {
+  const { NAME: name = '', SPOT: spot, CREATED: created } = row.cells;
+  return {
+    instance: Number(/^instance=(\d+)/.exec(name)?.[1] ?? Number.NaN),
+    ...readPlace(row),
+    ...omitAbsent({
+      spot: unlessBlank(spot) === undefined ? undefined : spot === 'spot',
+      created: unlessBlank(created),
+    }),
+  };
 }
 
 function readFleetRow({ cells }: TableRow): FleetRow {
@@ -148,11 +143,11 @@ export function sumPrices(fleets: readonly FleetRow[]): number | undefined {
 }
 
 /** The latest sample of one GPU of a job, or of the job's CPU, as dstack prints it. */
-export const metricsRow = z.looseObject({
+export const metricsRow = z.object({
   /** As in `replica=0 job=1`. */
   job: z.string().optional(),
   /** `cpu` or `gpu=0`. */
-  part: z.string().optional(),
+  part: z.string(),
   utilization: z.string().optional(),
   memory: z.string().optional(),
 });
@@ -182,12 +177,11 @@ export function readMetrics(stdout: string): MetricsRow[] {
   return rows;
 }
 
-/** Parses a row of the table printed before 0.21: a job with all its parts in one row. A row with other columns is returned unchanged. */
+/** Parses a row of the table printed before 0.21: a job with all its parts in one row. */
 function readOlderRow({ level, cells }: TableRow): MetricsRow[] {
   const { NAME: name, CPU: cpu, MEMORY: memory, GPU: gpus = '' } = cells;
-  if (cpu === undefined || memory === undefined) return [cells];
-  // The run's own row, above those of its jobs.
-  if (cpu === '') return [];
+  // The run's own row, above those of its jobs, has no values.
+  if (cpu === undefined || cpu === '' || memory === undefined) return [];
   // A run with one job has one row, with the name of the run.
   const job = level === 0 ? 'job=0' : name;
   const row = (part: string, utilization: string, used: string): MetricsRow =>

@@ -87,44 +87,29 @@ export function isAvailable(offer: Offer): boolean {
 }
 
 /** One row of `dstack offer --group-by gpu[,backend[,region]]`. */
-const gpuRow = z.object({
+export const gpuRow = z.object({
   /** Name, memory and count, as in `RTX4090:24GB:1..2`. */
   gpu: z.string(),
-  spot: z.array(z.string()),
   /** Dollars per hour for one GPU. */
   pricePerGpuMin: z.number(),
   pricePerGpuMax: z.number(),
   /** The backends, with their regions if dstack prints both in one cell. */
   backends: z.string(),
-  regions: z.string().optional(),
-  /** Why none is available, verbatim; absent if some are. */
-  unavailable: z.string().optional(),
 });
 
-export type GpuRow = z.output<typeof gpuRow>;
+type GpuRow = z.output<typeof gpuRow>;
 
-function readGpuGroup({ cells, unnamed }: TableRow): GpuRow | undefined {
+function readGpuGroup({ cells }: TableRow): GpuRow | undefined {
   const gpu = cells['GPU'] ?? '';
-  const [min = Number.NaN, max = min] = (cells['$/GPU'] ?? '').split('..').map(Number);
-  if (gpu === '' || Number.isNaN(min) || Number.isNaN(max)) return undefined;
-  const regions = cells['REGIONS'] ?? cells['REGION'];
-  return omitAbsent({
-    gpu,
-    spot: (cells['SPOT'] ?? '').split(', ').filter((word) => word !== ''),
-    pricePerGpuMin: min,
-    pricePerGpuMax: max,
-    backends: cells['BACKENDS'] ?? cells['BACKEND'] ?? '',
-    regions,
-    unavailable: unnamed[0],
-  });
+  const [, min, max = min] = /^([\d.]+?)(?:\.\.([\d.]+))?$/.exec(cells['$/GPU'] ?? '') ?? [];
+  if (gpu === '' || min === undefined) return undefined;
+  const backends = cells['BACKENDS'] ?? cells['BACKEND'] ?? '';
+  return { gpu, pricePerGpuMin: Number(min), pricePerGpuMax: Number(max), backends };
 }
 
-/** Parses the groups of `dstack offer --group-by`; undefined if there is no such table. */
-export function readGpuGroups(text: string): readonly GpuRow[] | undefined {
-  const table = readTable(text.split('\n'));
-  if (table === undefined || !table.columns.includes('$/GPU')) return undefined;
-  return table.rows.map(readGpuGroup).filter((group) => group !== undefined);
-}
+/** Parses the groups of `dstack offer --group-by`; none if there is no such table. */
+export const readGpuGroups = (text: string): GpuRow[] =>
+  (readTable(text.split('\n'))?.rows ?? []).flatMap((row) => readGpuGroup(row) ?? []);
 
 /** Returns whether dstack says that there are no offers (NO_OFFERS_WARNING, cli/utils/common.py). Finding none in a text proves nothing. */
 export const saysNoOffers = (text: string): boolean => /^No matching instance offers available\./m.test(text);

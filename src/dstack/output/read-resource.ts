@@ -1,22 +1,22 @@
 import * as z from 'zod';
 import { describeGpus, describeHardware } from './describe-requirements.ts';
-import { omitAbsent } from './read-json-output.ts';
-import { instanceTypeJson } from './run-json.ts';
+import { addPrices, omitAbsent } from './read-json-output.ts';
+import { amount, instanceTypeJson, text } from './run-json.ts';
 
 // The parts of core/models/fleets.py, volumes.py and gateways.py in 0.22.5 that are read. Other fields are ignored, and fields that a
 // version may lack are optional.
 
-const text = z.string().nullish();
-const amount = z.number().nullish();
-const place = { backend: text, region: text };
-
-const fleetJson = z.looseObject({
+const common = z.looseObject({
   id: z.string(),
   name: z.string(),
   project_name: text,
   status: z.string(),
   status_message: text,
   created_at: text,
+});
+const place = { backend: text, region: text };
+
+const fleetJson = common.extend({
   spec: z.looseObject({
     configuration: z.looseObject({
       nodes: z.looseObject({ min: amount, max: amount }).nullish(),
@@ -28,49 +28,33 @@ const fleetJson = z.looseObject({
       z.looseObject({
         instance_num: amount,
         status: z.string(),
-        hostname: text,
         price: amount,
         unreachable: z.boolean().nullish(),
-        health_status: text,
         termination_reason: text,
         termination_reason_message: text,
         job_name: text,
         instance_type: instanceTypeJson.nullish(),
-        ...place,
       }),
     )
     .default([]),
 });
 
-const volumeJson = z.looseObject({
-  id: z.string(),
-  name: z.string(),
-  project_name: text,
-  status: z.string(),
-  status_message: text,
+const volumeJson = common.extend({
   external: z.boolean().nullish(),
-  created_at: text,
   cost: amount,
-  volume_id: text,
   configuration: z.looseObject({ size: amount, ...place }),
   attachments: z
     .array(z.looseObject({ instance: z.looseObject({ fleet_name: text, instance_num: amount }) }))
     .nullish(),
 });
 
-const gatewayJson = z.looseObject({
-  id: z.string(),
-  name: z.string(),
-  project_name: text,
-  status: z.string(),
-  status_message: text,
+const gatewayJson = common.extend({
   hostname: text,
   ip_address: text,
   wildcard_domain: text,
   default: z.boolean().nullish(),
-  created_at: text,
   configuration: z.looseObject(place),
-  replicas: z.array(z.looseObject({ replica_num: amount, hostname: text, status: text, ...place })).nullish(),
+  replicas: z.array(z.looseObject({ hostname: text })).nullish(),
 });
 
 export const resourceFacts = z.object({
@@ -113,17 +97,8 @@ export const resourceFacts = z.object({
 
 export type ResourceFacts = z.output<typeof resourceFacts>;
 
-interface Common {
-  readonly id: string;
-  readonly name: string;
-  readonly project_name?: string | null | undefined;
-  readonly status: string;
-  readonly status_message?: string | null | undefined;
-  readonly created_at?: string | null | undefined;
-}
-
-function readCommon(kind: ResourceFacts['kind'], resource: Common): ResourceFacts {
-  return omitAbsent({
+const readCommon = (kind: ResourceFacts['kind'], resource: z.output<typeof common>): ResourceFacts =>
+  omitAbsent({
     kind,
     name: resource.name,
     id: resource.id,
@@ -132,7 +107,6 @@ function readCommon(kind: ResourceFacts['kind'], resource: Common): ResourceFact
     statusMessage: resource.status_message,
     createdAt: resource.created_at,
   });
-}
 
 /**
  * Parses a fleet printed by `dstack fleet get --json`.
@@ -141,8 +115,7 @@ function readCommon(kind: ResourceFacts['kind'], resource: Common): ResourceFact
 export function readFleet(value: unknown): ResourceFacts {
   const fleet = fleetJson.parse(value);
   const { nodes, ssh_config: ssh } = fleet.spec.configuration;
-  const isSsh = ssh !== null && ssh !== undefined;
-  const billed = fleet.instances.filter(({ status }) => status !== 'terminated').flatMap(({ price }) => price ?? []);
+  const present = fleet.instances.filter(({ status }) => status !== 'terminated');
   const instances = fleet.instances.map((instance) =>
     omitAbsent({
       instance: instance.instance_num ?? 0,
@@ -157,10 +130,10 @@ export function readFleet(value: unknown): ResourceFacts {
   return {
     ...readCommon('fleet', fleet),
     ...omitAbsent({
-      backend: isSsh ? 'ssh' : undefined,
+      backend: ssh === null || ssh === undefined ? undefined : 'ssh',
       nodesMin: nodes?.min,
       nodesMax: nodes?.max,
-      pricePerHour: billed.length === 0 ? undefined : Number(billed.reduce((sum, price) => sum + price, 0).toFixed(6)),
+      pricePerHour: addPrices(present.map(({ price }) => price)),
     }),
     instances,
   };
@@ -173,7 +146,7 @@ export function readFleet(value: unknown): ResourceFacts {
 export function readVolume(value: unknown): ResourceFacts {
   const volume = volumeJson.parse(value);
   const attachedTo = (volume.attachments ?? []).flatMap(({ instance }) =>
-    typeof instance.fleet_name === 'string' ? [`${instance.fleet_name}-${instance.instance_num ?? 0}`] : [],
+    instance.fleet_name !== undefined ? [`${instance.fleet_name}-${instance.instance_num ?? 0}`] : [],
   );
   return {
     ...readCommon('volume', volume),

@@ -4,11 +4,11 @@ import * as z from 'zod';
 // ignored, and fields that a version may lack are optional.
 
 // dstack uses both null and '' for a missing text.
-const text = z
+export const text = z
   .string()
   .nullish()
   .transform((value) => (value === null || value === '' ? undefined : value));
-const amount = z.number().nullish();
+export const amount = z.number().nullish();
 
 const range = z.looseObject({ min: amount, max: amount });
 
@@ -45,7 +45,6 @@ export const instanceTypeJson = z.looseObject({
 });
 
 const jobSubmission = z.looseObject({
-  submission_num: amount,
   deployment_num: amount,
   submitted_at: text,
   finished_at: text,
@@ -70,7 +69,6 @@ const jobSubmission = z.looseObject({
       backend: text,
       region: text,
       price: amount,
-      hostname: text,
       instance_type: instanceTypeJson.nullish(),
     })
     .nullish(),
@@ -120,7 +118,6 @@ export const runJson = z.looseObject({
       .looseObject({
         type: text,
         auth: z.boolean().nullish(),
-        replicas: z.unknown().optional(),
         inactivity_duration: z.union([z.number(), z.string(), z.boolean()]).nullish(),
       })
       .nullish(),
@@ -132,7 +129,6 @@ export const runJson = z.looseObject({
     .nullish(),
   deployment_num: amount,
   error: text,
-  deleted: z.boolean().nullish(),
   next_triggered_at: text,
 });
 

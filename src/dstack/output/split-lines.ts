@@ -18,8 +18,8 @@ const CUT_END_CHARS = 1024;
 
 /** Splits a stream of bytes into lines of bounded length, in bounded memory. */
 export function createLineSplitter(onLine: (line: LogLine) => void): {
-  write(chunk: Uint8Array): void;
-  end(): LineTotals;
+  readonly write: (chunk: Uint8Array) => void;
+  readonly end: () => LineTotals;
 } {
   const decoder = new TextDecoder();
   let bytes = 0;

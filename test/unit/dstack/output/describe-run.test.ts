@@ -35,11 +35,13 @@ describe('a run in labeled lines', () => {
   });
 
   it.each([
-    [0, true, 'cost: < $0.01'],
-    [0, undefined, 'cost: $0.00'],
-    [0.0009, true, 'cost: $0.0009'],
-  ])('that cost %s on a machine with a price (%s) is never shown as free', (costUsd, isPaid, line) => {
-    expect(describeRun({ ...recorded('run-get-failed'), costUsd, isPaid })).toContain(line);
+    [0, 0.39, 'cost: < $0.01'],
+    [0, 0, 'cost: $0.00'],
+    [0.0009, 0.39, 'cost: $0.0009'],
+  ])('that cost %s on a machine at %s per hour is never shown as free', (costUsd, pricePerHour, line) => {
+    const run = recorded('run-get-failed');
+    const jobs = run.jobs.map((job) => ({ ...job, pricePerHour }));
+    expect(describeRun({ ...run, costUsd, jobs })).toContain(line);
   });
 
   it('with many jobs shows those that failed first, and counts the others', () => {
