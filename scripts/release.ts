@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { publint } from 'publint';
+import { messageOf } from '../src/core/system-error.ts';
 import { bundle } from './bundle.mjs';
 import { readChangelog } from './docs/read-changelog.ts';
 import { renderGeneratedFiles } from './docs/generated-files.ts';
@@ -47,7 +48,7 @@ for (const { title, run } of STEPS) {
     console.log(typeof found === 'string' ? `✓ ${title}: ${found}` : `! ${title}: ${found.warning}`);
   } catch (error) {
     failed += 1;
-    console.log(`✗ ${title}: ${error instanceof Error ? error.message : String(error)}`);
+    console.log(`✗ ${title}: ${messageOf(error)}`);
   }
 }
 await rm(output, { recursive: true, force: true });

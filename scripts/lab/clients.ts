@@ -5,6 +5,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
 import * as z from 'zod';
+import { messageOf } from '../../src/core/system-error.ts';
 import type { Sandbox } from '../../sandbox/sandbox.ts';
 import { tools } from '../../tools/index.ts';
 import { serverEnv, serverFile, startLocalSandbox } from '../local-sandbox.ts';
@@ -89,7 +90,7 @@ try {
       console.log(`✓ ${name}: listed the tools, planned, applied and stopped a run`);
     } catch (error) {
       failed += 1;
-      console.log(`✗ ${name}: ${error instanceof Error ? error.message : String(error)}`);
+      console.log(`✗ ${name}: ${messageOf(error)}`);
     }
   }
 } finally {

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import * as z from 'zod';
+import { messageOf } from '../../src/core/system-error.ts';
 import type { Sandbox } from '../../sandbox/sandbox.ts';
 import { serverEnv, serverFile, startLocalSandbox } from '../local-sandbox.ts';
 import { checkWithFuzzer } from './protocol/check-with-fuzzer.ts';
@@ -44,7 +45,7 @@ try {
       process.stdout.write(`✓ ${name}: ${await check(place)}\n`);
     } catch (error) {
       failed += 1;
-      process.stdout.write(`✗ ${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+      process.stdout.write(`✗ ${name}: ${messageOf(error)}\n`);
     }
   }
 } finally {

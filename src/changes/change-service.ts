@@ -1,3 +1,4 @@
+import { messageOf } from '../core/system-error.ts';
 import type { ChangeRequest, PendingChange } from '../core/change.ts';
 import { createDeadline } from '../core/deadline.ts';
 import type { Deadline } from '../core/deadline.ts';
@@ -194,7 +195,7 @@ async function makeSeveral(
 
 const unknownEnd = (error: unknown): Report<ChangeFacts> => ({
   outcome: 'unknown',
-  summary: `A bug in this server: ${error instanceof Error ? error.message : String(error)}`,
+  summary: `A bug in this server: ${messageOf(error)}`,
   printed: [],
   facts: {},
   next: "It isn't known whether it was stopped: check with ps before anything else.",

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { codeOf } from '../core/system-error.ts';
 import { ToolError } from '../core/errors.ts';
 import { withLock } from '../core/exclusive-lock.mjs';
 import { sha256 } from '../core/sha256.ts';
@@ -141,7 +142,7 @@ async function readSubmissions(file: string): Promise<Submissions> {
     const all = submissions.parse(JSON.parse(await readFile(file, 'utf8')));
     return all.filter(({ at }) => Date.now() - at < UNLISTED_MS);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    if (codeOf(error) === 'ENOENT') return [];
     throw unavailable(file, error);
   }
 }

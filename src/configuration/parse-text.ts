@@ -1,5 +1,6 @@
 import { LineCounter, isAlias, isMap, isNode, isPair, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document, ScalarTag, Tags } from 'yaml';
+import { messageOf } from '../core/system-error.ts';
 import { ToolError } from '../core/errors.ts';
 
 /** More than any hand-written configuration has; dstack's own loader takes seconds for more. */
@@ -109,7 +110,7 @@ function toValue(document: Document.Parsed, shownPath: string): Pick<ParsedText,
   try {
     return { value: document.toJS({ maxAliasCount: MAX_ALIASES }), errors: [] };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     // dstack reports an alias without its anchor.
     if (message.startsWith('Unresolved alias')) return { value: undefined, errors: [{ message, offset: 0 }] };
     throw new ToolError('invalid-file', `${shownPath} can't be read: ${message}`, 'Use fewer aliases.', {

@@ -61,3 +61,7 @@ export const formatLocalTime = (time: Date): string =>
     hourCycle: 'h23',
     timeZoneName: 'short',
   }).format(time);
+
+/** Escapes all but ASCII in a JSON text, so that no character can control a terminal or be invisible. */
+export const toAsciiJson = (json: string): string =>
+  json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -37,7 +37,7 @@ export interface Printed {
   readonly untrusted?: boolean;
 }
 
-/** For output that was asked for as a whole. */
+/** For output that was asked for as a whole: about 10,000 tokens. Clients reject results of more than 25,000. */
 export const WHOLE_CHARS = 40_000;
 
 /** A picture for a model, as MCP's image content. */

@@ -2,6 +2,7 @@ import { execa } from 'execa';
 import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { canAccess, isFolder } from '../core/file-access.ts';
 import { joinWords } from '../core/shell-words.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { DoctorCheck } from './report.ts';
@@ -49,26 +50,16 @@ async function findBlocker(file: string): Promise<string | undefined> {
     const found = await stat(at).catch(() => undefined);
     if (found === undefined && path.dirname(at) !== at) continue;
     const isRightKind = at === file ? found?.isFile() : found?.isDirectory();
-    return isRightKind === true && (await canWrite(at)) ? undefined : at;
+    return isRightKind === true && (await canAccess(at, constants.W_OK)) ? undefined : at;
   }
 }
-
-const canWrite = (file: string): Promise<boolean> =>
-  access(file, constants.W_OK).then(
-    () => true,
-    () => false,
-  );
 
 async function checkWorkspace(folders: readonly string[]): Promise<DoctorCheck> {
   const missing: string[] = [];
   const readOnly: string[] = [];
   for (const folder of folders) {
-    const isFolder = await stat(folder).then(
-      (found) => found.isDirectory(),
-      () => false,
-    );
-    if (!isFolder) missing.push(folder);
-    else if (!(await canWrite(folder))) readOnly.push(folder);
+    if (!(await isFolder(folder))) missing.push(folder);
+    else if (!(await canAccess(folder, constants.W_OK))) readOnly.push(folder);
   }
   const shown = folders.join(', ');
   if (missing.length > 0)

@@ -32,6 +32,12 @@ export interface CommandRecord {
   readonly durationMs: number;
 }
 
+/** Counts the commands that ran warm and as a process. */
+export function countRan(commands: readonly CommandRecord[]): { readonly warm: number; readonly plain: number } {
+  const ranAs = (how: 'warm' | 'plain'): number => commands.filter(({ ran }) => ran === how).length;
+  return { warm: ranAs('warm'), plain: ranAs('plain') };
+}
+
 /** A finished call, for the log, the counters and the traces. Contains no argument values and no dstack output. */
 export interface CallRecord extends CallStart, CallEnd {
   readonly id: string;

@@ -1,3 +1,4 @@
+import { countRan } from './call-record.ts';
 import type { CallRecord } from './call-record.ts';
 import type { Outcome } from '../core/report.ts';
 
@@ -22,15 +23,14 @@ export function noCounts(since: Date): Counts {
 export function countCall(counts: Counts, record: CallRecord): Counts {
   const { tool, outcome, code = 'other', commands, durationMs } = record;
   const ofTool = counts.calls[tool] ?? {};
-  const ranAs = (how: 'warm' | 'plain'): number =>
-    counts.commands[how] + commands.filter(({ ran }) => ran === how).length;
+  const ran = countRan(commands);
   const longest = { tool, durationMs: Math.round(durationMs) };
   return {
     since: counts.since,
     calls: { ...counts.calls, [tool]: { ...ofTool, [outcome]: (ofTool[outcome] ?? 0) + 1 } },
     refusals:
       outcome === 'refused' ? { ...counts.refusals, [code]: (counts.refusals[code] ?? 0) + 1 } : counts.refusals,
-    commands: { warm: ranAs('warm'), plain: ranAs('plain') },
+    commands: { warm: counts.commands.warm + ran.warm, plain: counts.commands.plain + ran.plain },
     longest: counts.longest !== undefined && counts.longest.durationMs >= durationMs ? counts.longest : longest,
   };
 }

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Log } from '../core/log.ts';
-import { beginCall } from './call-record.ts';
+import { beginCall, countRan } from './call-record.ts';
 import type { CallRecord, CallStart, OngoingCall } from './call-record.ts';
 
 /** Tracks every call of this process: assigns its id and reports its record once it is over. */
@@ -33,7 +33,6 @@ export const currentCall = (): OngoingCall | undefined => calls.getStore();
 
 /** Returns the fields of a call's log line, times in milliseconds. */
 function toLine({ tool, request, outcome, code, durationMs, stepsMs, commands }: CallRecord): Record<string, unknown> {
-  const ranAs = (how: 'warm' | 'plain'): number => commands.filter(({ ran }) => ran === how).length;
   return {
     tool,
     ...(request === undefined ? {} : { request }),
@@ -41,6 +40,6 @@ function toLine({ tool, request, outcome, code, durationMs, stepsMs, commands }:
     ...(code === undefined ? {} : { code }),
     durationMs: Math.round(durationMs),
     stepsMs: Object.fromEntries(Object.entries(stepsMs).map(([step, ms]) => [step, Math.round(ms)])),
-    commands: { warm: ranAs('warm'), plain: ranAs('plain') },
+    commands: countRan(commands),
   };
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open, utimes, writeFile } from 'node:fs/promises';
+import { messageOf } from '../core/system-error.ts';
 import { ToolError } from '../core/errors.ts';
 import { cleanLine } from '../render/untrusted.ts';
 import type { ArchiveEntry } from './archive-reader.ts';
@@ -44,7 +45,7 @@ export async function pullFiles(
     // The connection may be the reason for a damaged archive.
     const end = await running.ended;
     if (!(error instanceof ToolError)) assertEnded(end, errors());
-    throw error instanceof ToolError ? error : damaged(error instanceof Error ? error.message : String(error));
+    throw error instanceof ToolError ? error : damaged(messageOf(error));
   }
   await writer.settle();
   const end = await running.ended;

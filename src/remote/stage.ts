@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { link, lstat, mkdir, readdir, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
+import { codeOf } from '../core/system-error.ts';
 import { startTimeOf } from '../core/exclusive-lock.mjs';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes } from '../core/format-values.ts';
@@ -125,8 +126,7 @@ export async function putInPlace({ staged, place, before }: StagedFile): Promise
 /** Returns the facts of a regular file; undefined if there is none. @throws ToolError `invalid-file` if it is something else */
 export async function readBefore(file: string): Promise<Before> {
   const found = await lstat(file, { bigint: true }).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
-      return undefined;
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
     throw asCopyError(error, file);
   });
   if (found === undefined) return undefined;
@@ -153,9 +153,10 @@ const changedMeanwhile = (file: string): ToolError =>
 
 /** Converts an error of the local file system. */
 export function asCopyError(error: unknown, file: string): unknown {
-  if (error instanceof ToolError || !(error instanceof Error) || !('code' in error)) return error;
-  if (error.code === 'EEXIST') return changedMeanwhile(file);
-  const reason = REASONS.get(String(error.code)) ?? String(error.code);
+  const code = codeOf(error);
+  if (error instanceof ToolError || code === undefined) return error;
+  if (code === 'EEXIST') return changedMeanwhile(file);
+  const reason = REASONS.get(code) ?? code;
   return new ToolError(
     'invalid-file',
     `${file} can't be written: ${reason}.`,

@@ -1,3 +1,4 @@
+import { WHOLE_CHARS } from '../core/report.ts';
 import { isRecord } from '../core/is-record.ts';
 import type { Outcome, Picture, Printed, Report } from '../core/report.ts';
 import { fenceText, formatTranscript } from './format-transcript.ts';
@@ -23,8 +24,6 @@ export interface Rendered {
 
 /** All output of a result together, unless more was asked for: about 1,800 tokens, which leaves room for the facts within 8 KB. */
 const MAX_CHARS = 7_000;
-/** The limit of what can be asked for: about 10,000 tokens. Clients reject results of more than 25,000. */
-const MAX_ASKED_CHARS = 40_000;
 /** A list of hundreds of files or checks fits; what dstack or its server prints as an error doesn't have to. */
 const MAX_SUMMARY_CHARS = 20_000;
 /** A list of hundreds of jobs or instances is cut by its own limit. */
@@ -88,7 +87,7 @@ function maskFacts(facts: Readonly<Record<string, unknown>>): Record<string, unk
 export const isError = (outcome: Outcome): boolean => outcome === 'failed' || outcome === 'refused';
 
 function showPrinted(printed: Printed, filters: OutputFilters, pieces: number): { text: string; omittedChars: number } {
-  const maxChars = Math.min(printed.maxChars ?? Math.floor(MAX_CHARS / pieces), Math.floor(MAX_ASKED_CHARS / pieces));
+  const maxChars = Math.min(printed.maxChars ?? Math.floor(MAX_CHARS / pieces), Math.floor(WHOLE_CHARS / pieces));
   return formatTranscript(printed.transcript, {
     maxChars,
     keep: printed.keep ?? 'start',

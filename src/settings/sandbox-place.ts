@@ -1,5 +1,5 @@
-import { access } from 'node:fs/promises';
 import path from 'node:path';
+import { canAccess } from '../core/file-access.ts';
 import { ToolError } from '../core/errors.ts';
 import { isLocked } from '../core/exclusive-lock.mjs';
 import { sandboxCommand } from './bundled-files.ts';
@@ -53,10 +53,7 @@ export function sandboxEnvironment(
 /** @throws ToolError `sandbox-ended` if the sandbox doesn't run, or isn't ready yet */
 export async function assertSandboxRuns({ lockFile, home }: SandboxPlace): Promise<void> {
   // Written once its server is ready. A sandbox that was killed may have left it behind.
-  const isConfigured = await access(path.join(home, '.dstack', 'config.yml')).then(
-    () => true,
-    () => false,
-  );
+  const isConfigured = await canAccess(path.join(home, '.dstack', 'config.yml'));
   if (isConfigured && (await isLocked(lockFile))) return;
   throw new ToolError(
     'sandbox-ended',

@@ -1,3 +1,4 @@
+import { messageOf } from '../core/system-error.ts';
 import type { CallEnd } from '../observability/call-record.ts';
 import { cardOf } from '../core/card.ts';
 import type { Card } from '../core/card.ts';
@@ -106,7 +107,7 @@ function reportError(app: App, tool: AnyTool, error: unknown): Report<Record<str
   app.log.error({ tool: tool.name, err: error }, 'a bug in this server');
   return {
     outcome: tool.effect === 'read' ? 'failed' : 'unknown',
-    summary: `${tool.name} hit a bug in this server: ${error instanceof Error ? error.message : String(error)}`,
+    summary: `${tool.name} hit a bug in this server: ${messageOf(error)}`,
     printed: [],
     facts: { code: 'internal' },
     next:

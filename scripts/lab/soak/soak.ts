@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
+import { messageOf } from '../../../src/core/system-error.ts';
 import type { SoakCall } from './calls.ts';
 import { readProcess } from '../read-process.ts';
 
@@ -63,7 +64,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       else if (verdict !== 'right') wrong.push(`${call.name}: ${verdict.wrong}`);
     } catch (error) {
       if (cancel?.aborted === true) counts.cancelled += 1;
-      else wrong.push(`${call.name}: ${error instanceof Error ? error.message : String(error)}`);
+      else wrong.push(`${call.name}: ${messageOf(error)}`);
     }
   };
 

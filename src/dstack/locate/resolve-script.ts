@@ -1,6 +1,7 @@
-import { access, open, readFile, readdir, readlink, realpath, stat } from 'node:fs/promises';
+import { open, readFile, readdir, readlink, realpath } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import path from 'node:path';
+import { canAccess, isFile } from '../../core/file-access.ts';
 import { readLauncher } from './read-launcher.ts';
 import { isPython, readWrapper } from './read-wrapper.ts';
 
@@ -121,21 +122,9 @@ async function fromLauncher(file: string): Promise<Resolution> {
 /** Links aren't resolved: the python of a virtual environment is a link, and works because of its location. */
 async function findInterpreter(named: string, { pathFolders }: ResolveOptions): Promise<string | undefined> {
   const places = path.isAbsolute(named) ? [named] : pathFolders.map((folder) => path.join(folder, named));
-  for (const place of places) {
-    const runs = await access(place, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (runs) return place;
-  }
+  for (const place of places) if (await canAccess(place, constants.X_OK)) return place;
   return undefined;
 }
-
-const isFile = (file: string): Promise<boolean> =>
-  stat(file).then(
-    (found) => found.isFile(),
-    () => false,
-  );
 
 const FIRST_BYTES = 4096;
 

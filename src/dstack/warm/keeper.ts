@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../../core/system-error.ts';
 import type { Log } from '../../core/log.ts';
 import type { LastUsed } from './last-used.ts';
 import { WorkerUnsupported } from './worker.ts';
@@ -136,7 +137,7 @@ export class WarmKeeper {
   }
 
   #onStartFailed(error: unknown): undefined {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     if (this.#state.kind !== 'starting') return;
     if (error instanceof WorkerUnsupported) {
       this.#state = { kind: 'off', why };

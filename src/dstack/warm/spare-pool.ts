@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { messageOf } from '../../core/system-error.ts';
 import { promiseWithResolvers } from '../../core/promise-with-resolvers.ts';
 import { BURST_MS, sparesToEnd, sparesToStart } from './spare-plan.ts';
 import type { SpareCounts } from './spare-plan.ts';
@@ -160,7 +161,7 @@ class SparePool implements WarmWorker {
       else this.#keep(spare);
     } catch (error) {
       if (spare !== undefined) this.#starting.delete(spare);
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       // Whoever waits longest runs plain; the pool's own end lets the next command try again.
       if (error instanceof WorkerUnsupported || this.#idle.length === 0) this.#close(reason);
     }

@@ -12,6 +12,8 @@ import {
 } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
+import { toAsciiJson } from '../../core/format-values.ts';
+import { messageOf } from '../../core/system-error.ts';
 import { ToolError } from '../../core/errors.ts';
 import { makePrivateFolder } from '../files/private-folder.ts';
 import { MASK } from '../../render/mask-places.ts';
@@ -96,7 +98,7 @@ export function createAuditLog({
         const size = append(file, toLine(entry, now(), redact));
         if (size >= maxBytes) rotate({ folder, file, keepFiles, now: now() });
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         throw new ToolError(
           'audit-unavailable',
           `The audit log can't be written, so nothing was changed: ${redact(reason)}`,
@@ -111,10 +113,7 @@ export function createAuditLog({
 function toLine(entry: AuditEntry, time: Date, redact: (text: string) => string): Buffer {
   const masked = { time: time.toISOString(), pid: process.pid, ...entry, argv: maskArgv(entry.argv) };
   const json = JSON.stringify(masked, (_key, value: unknown) => (typeof value === 'string' ? redact(value) : value));
-  // Only ASCII, so that no character can control a terminal or be invisible.
-  return Buffer.from(
-    `${json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`,
-  );
+  return Buffer.from(`${toAsciiJson(json)}\n`);
 }
 
 const SECRET_FLAGS = new Set(['-t', '--token', '--password']);

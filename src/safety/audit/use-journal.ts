@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { messageOf } from '../../core/system-error.ts';
 import type { ConsentLevel } from '../../core/change.ts';
 import { CommandFailed } from '../../core/report.ts';
 import { MASK } from '../../render/mask-places.ts';
@@ -53,7 +54,7 @@ export class UseJournal {
       result = await work();
     } catch (error) {
       const outcome = error instanceof CommandFailed ? error.report.outcome : 'failed';
-      end({ outcome, why: error instanceof Error ? error.message : String(error) });
+      end({ outcome, why: messageOf(error) });
       throw error;
     }
     end(describe(result));

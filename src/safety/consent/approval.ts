@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { messageOf } from '../../core/system-error.ts';
 import type { ConsentLevel, PendingChange } from '../../core/change.ts';
 import type { Answer, Question, QuestionField } from '../../core/report.ts';
 import type { DialogAnswer } from '../dialog/dialog-commands.ts';
@@ -168,7 +169,7 @@ export class ApprovalFlow {
       )
       .catch((error: unknown): DialogAnswer => ({
         kind: 'unavailable',
-        why: error instanceof Error ? error.message : String(error),
+        why: messageOf(error),
       }))
       .then((answer) => this.#takeDialogAnswer(entry, answer));
     entry.state = { kind: 'pending', asking: { kind: 'dialog', answered, abort } };

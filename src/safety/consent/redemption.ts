@@ -1,3 +1,4 @@
+import { messageOf } from '../../core/system-error.ts';
 import type { ConsentLevel, KnownPart, PendingChange } from '../../core/change.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/requirement.ts';
@@ -115,7 +116,7 @@ export class Redemption<R extends { readonly outcome: string }> {
         };
       journal.refused(entry, error, level);
     } else {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       closeEntry(entry, usedUp(why));
       journal.done(entry, { level, outcome: 'unknown', why, durationMs: this.#durationMs() });
     }

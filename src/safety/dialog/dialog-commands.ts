@@ -1,3 +1,4 @@
+import { toAsciiJson } from '../../core/format-values.ts';
 /** A question for a dialog. */
 export interface DialogRequest {
   readonly message: string;
@@ -122,7 +123,7 @@ function buildPowerShell({ message, field }: DialogRequest): DialogCommand {
   const asked = JSON.stringify({ title: TITLE, message: message.replaceAll('\n', '\r\n'), field });
   return {
     args: ['-NoLogo', '-NoProfile', '-NonInteractive', '-STA', '-Command', POWERSHELL_SCRIPT],
-    stdin: asked.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+    stdin: toAsciiJson(asked),
     read: (ended) => readWord(ended, field),
   };
 }

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { open, realpath, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { codeOf } from '../../core/system-error.ts';
 
 /** The reason why a file wasn't read. */
 export type ReadProblem = 'missing' | 'link' | 'not-regular' | 'too-large' | 'moved' | 'unreadable';
@@ -51,7 +52,7 @@ async function readAtMost(handle: FileHandle, maxBytes: number): Promise<Buffer>
 }
 
 function readProblemOf(error: unknown): { kind: ReadProblem; reason: string } {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+  const code = codeOf(error) ?? 'unknown';
   if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing', reason: 'it does not exist' };
   if (code === 'ELOOP' || code === 'EMLINK') return { kind: 'link', reason: 'it is a link' };
   if (code === 'ENXIO' || code === 'ENODEV' || code === 'EISDIR')

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { access, constants, link, lstat, open, realpath, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { codeOf } from '../../core/system-error.ts';
 import { ToolError } from '../../core/errors.ts';
 
 /**
@@ -51,7 +52,7 @@ export async function assertWritable(realPath: string): Promise<void> {
 /** Converts an error of the file system. */
 export function asToolError(error: unknown, realPath: string): unknown {
   if (error instanceof ToolError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+  const code = codeOf(error) ?? 'unknown';
   if (code === 'EEXIST') return changed(realPath);
   return new ToolError(
     code === 'ENOENT' ? 'file-not-found' : 'invalid-file',

@@ -1,5 +1,6 @@
 import { lstat, realpath } from 'node:fs/promises';
 import path from 'node:path';
+import { codeOf } from '../../core/system-error.ts';
 import { ToolError } from '../../core/errors.ts';
 import { containsPath, isBelow } from '../../core/paths.ts';
 import { sha256 } from '../../core/sha256.ts';
@@ -175,12 +176,12 @@ export async function resolveLinks(file: string): Promise<{ realPath: string; ex
     try {
       return { realPath: path.join(await realpath(current), ...missing), exists: missing.length === 0 };
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      const code = codeOf(error);
       const atRoot = path.dirname(current) === current;
       if (atRoot || (code !== 'ENOENT' && code !== 'ENOTDIR') || (await isLink(current))) {
         throw new ToolError(
           'outside-workspace',
-          `The path ${JSON.stringify(file)} can't be resolved (${String(code)}).`,
+          `The path ${JSON.stringify(file)} can't be resolved (${code}).`,
           'Check the path.',
           { cause: error },
         );

@@ -1,3 +1,4 @@
+import { messageOf } from '../../core/system-error.ts';
 import { ToolError } from '../../core/errors.ts';
 import { formatPrice } from '../../core/format-values.ts';
 import type { Effect } from '../../core/report.ts';
@@ -118,7 +119,7 @@ export function createPolicyWatch(settings: PolicyWatchOptions): PolicyWatch {
       try {
         return { kind: 'in-force', file: settings.policy, policy: read() };
       } catch (error) {
-        return { kind: 'broken', file: settings.policy, why: error instanceof Error ? error.message : String(error) };
+        return { kind: 'broken', file: settings.policy, why: messageOf(error) };
       }
     },
   };

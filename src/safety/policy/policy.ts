@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import * as z from 'zod';
+import { codeOf, messageOf } from '../../core/system-error.ts';
 import { ToolError } from '../../core/errors.ts';
 import { REQUIREMENTS } from './requirement.ts';
 
@@ -213,7 +214,7 @@ export function readPolicyText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    const code = codeOf(error) ?? 'unknown';
     throw new PolicyBroken(file, code === 'ENOENT' ? 'there is no such file' : `it can't be read (${code})`, error);
   }
 }
@@ -230,7 +231,7 @@ export function parsePolicy(text: string, file: string): Policy {
   try {
     value = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw new PolicyBroken(file, error instanceof Error ? error.message : String(error), error);
+    throw new PolicyBroken(file, messageOf(error), error);
   }
   const parsed = policySchema.safeParse(value);
   if (parsed.success) return parsed.data;
