@@ -99,7 +99,7 @@ export async function configure(host: Host, start: HostStart, { server, serverEn
       places: { platform: process.platform, env: {}, home: start.home, cwd: start.cwd },
       installation: { platform: process.platform, node: process.execPath, server },
       print: () => undefined,
-      ask: undefined,
+      asker: undefined,
     },
   );
 }

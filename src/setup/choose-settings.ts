@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { isFolder } from '../core/file-access.ts';
 import { ToolError } from '../core/errors.ts';
 import { expandHome } from '../core/paths.ts';
 import { parsePolicy, PolicyBroken, readPolicyText } from '../safety/policy/policy.ts';
@@ -12,15 +12,18 @@ interface Approval {
   readonly label: string;
 }
 
-export type AskApproval = (question: string, choices: readonly Approval[]) => Promise<string | undefined>;
-
 const APPROVALS: readonly Approval[] = [
   { value: 'ask', label: 'You, if this client or a dialog can ask you; otherwise your assistant decides' },
   { value: 'person', label: 'Always you: a change is refused if nobody can be asked' },
   { value: 'token', label: 'Your assistant: nobody is asked, for unattended agents' },
 ];
 
-export type AskFolder = (question: string, suggested: string) => Promise<string | undefined>;
+/** Asks the person; a folder or an approval is undefined if the question was interrupted. */
+export interface Asker {
+  readonly confirm: (question: string) => Promise<boolean>;
+  readonly folder: (question: string, suggested: string) => Promise<string | undefined>;
+  readonly approval: (question: string, choices: readonly Approval[]) => Promise<string | undefined>;
+}
 
 export interface ChooseOptions {
   readonly client: Pick<SetupClient, 'hasNoProject'>;
@@ -32,8 +35,7 @@ export interface ChooseOptions {
   /** The client's file already has a level of approval for this server. */
   readonly hasApproval: boolean;
   /** Undefined if no one is to be asked. */
-  readonly askFolder: AskFolder | undefined;
-  readonly askApproval: AskApproval | undefined;
+  readonly asker: Asker | undefined;
 }
 
 /**
@@ -62,9 +64,9 @@ export async function missingFolders(settings: Readonly<Record<string, string>>,
 }
 
 /** Returns the person's choice of who approves changes, unless it was made before. */
-async function chooseApproval({ settings, hasApproval, askApproval }: ChooseOptions): Promise<Record<string, string>> {
-  if (hasApproval || askApproval === undefined || settings['DSTACK_MCP_CONFIRM'] !== undefined) return {};
-  const chosen = await askApproval('Who approves a change that costs money or ends something?', APPROVALS);
+async function chooseApproval({ settings, hasApproval, asker }: ChooseOptions): Promise<Record<string, string>> {
+  if (hasApproval || asker === undefined || settings['DSTACK_MCP_CONFIRM'] !== undefined) return {};
+  const chosen = await asker.approval('Who approves a change that costs money or ends something?', APPROVALS);
   if (chosen !== undefined) return { DSTACK_MCP_CONFIRM: chosen };
   throw new ToolError(
     'invalid-input',
@@ -75,14 +77,17 @@ async function chooseApproval({ settings, hasApproval, askApproval }: ChooseOpti
 
 /** Returns the workspace of a client without a project: the person's choice, or else the working directory. */
 async function chooseWorkspace(options: ChooseOptions): Promise<string | undefined> {
-  const { client, settings, hasWorkspace, places, askFolder } = options;
+  const { client, settings, hasWorkspace, places, asker } = options;
   // The sandbox has its own workspace.
   if (client.hasNoProject !== true || hasWorkspace || settings['DSTACK_MCP_SANDBOX'] !== undefined) return undefined;
   const { home, cwd } = places;
   const isProject = cwd !== home && cwd !== pathsOf(places).parse(cwd).root;
-  if (askFolder === undefined) return isProject ? cwd : undefined;
+  if (asker === undefined) return isProject ? cwd : undefined;
   const suggested = isProject ? cwd : pathsOf(places).join(home, 'dstack');
-  const folder = await askFolder('Folder with your configurations (the only one that is read and written)', suggested);
+  const folder = await asker.folder(
+    'Folder with your configurations (the only one that is read and written)',
+    suggested,
+  );
   if (folder !== undefined && folder.trim() !== '') return folder;
   throw new ToolError(
     'invalid-input',
@@ -110,9 +115,3 @@ function checkPolicy(named: string, places: Places): string {
 
 const toAbsolute = (named: string, places: Places): string =>
   pathsOf(places).resolve(places.cwd, expandHome(named, places.home));
-
-const isFolder = (folder: string): Promise<boolean> =>
-  stat(folder).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { copyFile, lstat, mkdir, readFile, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { codeOf, messageOf } from '../core/system-error.ts';
 import { ToolError } from '../core/errors.ts';
 import { asToolError, assertWritable, replaceFile } from '../safety/files/replace-file.ts';
 import type { FileChange, FileTexts } from './plan-setup.ts';
@@ -67,8 +68,8 @@ async function readText(file: string): Promise<string | undefined> {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(file));
   } catch (error) {
     if (error instanceof ToolError) throw error;
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw unreadable(file, error instanceof Error ? error.message : String(error));
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw unreadable(file, messageOf(error));
   }
 }
 

@@ -20,14 +20,14 @@ export interface SetupClient {
   readonly file: FindFile;
   /** Files that the client reads instead if they exist, the first one first. */
   readonly otherFiles?: readonly FindFile[];
-  /** Exists if the client is installed; its configuration file may not exist yet. */
-  readonly trace: FindFile;
+  /** Exists if the client is installed; its configuration file may not exist yet. Defaults to the file's folder. */
+  readonly trace?: FindFile;
   /** The keys that lead to the section with the servers. */
   readonly section: readonly string[];
   /** The section is a list of entries with a `name`, instead of an object by name. */
   readonly isList?: boolean;
   /** The client starts servers without the PATH of the user's shell. */
-  readonly barePath: boolean;
+  readonly barePath?: true;
   /** The client starts servers in no project: without a setting, the workspace would be `~/dstack`. */
   readonly hasNoProject?: true;
   /** Settings that this client needs. */
@@ -68,7 +68,6 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'Claude Desktop',
     format: 'json',
     file: inAppSettings('Claude', 'claude_desktop_config.json'),
-    trace: inAppSettings('Claude'),
     section: ['mcpServers'],
     barePath: true,
     hasNoProject: true,
@@ -82,7 +81,6 @@ export const CLIENTS: readonly SetupClient[] = [
     file: inProject('.mcp.json'),
     trace: inHome('.claude'),
     section: ['mcpServers'],
-    barePath: false,
     entry: plain,
     next: 'Start claude in this folder and approve the server; /mcp shows it.',
   },
@@ -91,9 +89,7 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'Cursor',
     format: 'jsonc',
     file: inHome('.cursor', 'mcp.json'),
-    trace: inHome('.cursor'),
     section: ['mcpServers'],
-    barePath: false,
     entry: plain,
     next: 'Turn it on in Cursor: Settings, MCP.',
   },
@@ -104,7 +100,6 @@ export const CLIENTS: readonly SetupClient[] = [
     file: inAppSettings('Code', 'User', 'mcp.json'),
     trace: inAppSettings('Code'),
     section: ['servers'],
-    barePath: false,
     entry: withFields({ type: 'stdio' }),
     next: 'Run "MCP: List Servers" in VS Code and start it.',
   },
@@ -113,9 +108,7 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'Windsurf',
     format: 'json',
     file: inHome('.codeium', 'windsurf', 'mcp_config.json'),
-    trace: inHome('.codeium', 'windsurf'),
     section: ['mcpServers'],
-    barePath: false,
     entry: plain,
     next: 'Press refresh in Windsurf: Settings, Cascade, MCP servers.',
   },
@@ -124,9 +117,7 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'Zed',
     format: 'jsonc',
     file: inConfigOrRoaming(['zed', 'settings.json'], ['Zed', 'settings.json']),
-    trace: inConfigOrRoaming(['zed'], ['Zed']),
     section: ['context_servers'],
-    barePath: false,
     entry: plain,
     next: 'Zed starts it automatically; see the settings of its agent panel.',
   },
@@ -135,9 +126,7 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'Codex',
     format: 'toml',
     file: inFolderOf('CODEX_HOME', '.codex', 'config.toml'),
-    trace: inFolderOf('CODEX_HOME', '.codex'),
     section: ['mcp_servers'],
-    barePath: false,
     entry: (name, start) => ({ ...plain(name, start), ...PATIENCE }),
     next: 'Restart codex; /mcp shows it.',
   },
@@ -146,9 +135,7 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'Gemini CLI',
     format: 'jsonc',
     file: inHome('.gemini', 'settings.json'),
-    trace: inHome('.gemini'),
     section: ['mcpServers'],
-    barePath: false,
     entry: plain,
     next: 'Restart gemini; /mcp shows it.',
   },
@@ -159,7 +146,6 @@ export const CLIENTS: readonly SetupClient[] = [
     file: inConfigOrRoaming(['goose', 'config.yaml'], ['Block', 'goose', 'config', 'config.yaml']),
     trace: inConfigOrRoaming(['goose'], ['Block', 'goose']),
     section: ['extensions'],
-    barePath: false,
     entry: (name, { command, args, env }) => ({
       enabled: true,
       type: 'stdio',
@@ -178,9 +164,7 @@ export const CLIENTS: readonly SetupClient[] = [
     format: 'jsonc',
     file: inConfigFolder('opencode', 'opencode.json'),
     otherFiles: [inConfigFolder('opencode', 'opencode.jsonc')],
-    trace: inConfigFolder('opencode'),
     section: ['mcp'],
-    barePath: false,
     entry: (_name, { command, args, env }) => ({
       type: 'local',
       command: [command, ...args],
@@ -194,9 +178,7 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'Copilot CLI',
     format: 'json',
     file: inFolderOf('COPILOT_HOME', '.copilot', 'mcp-config.json'),
-    trace: inFolderOf('COPILOT_HOME', '.copilot'),
     section: ['mcpServers'],
-    barePath: false,
     entry: withFields({ type: 'local', tools: ['*'] }),
     next: 'Restart copilot; /mcp shows it.',
   },
@@ -205,9 +187,7 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'Qwen Code',
     format: 'jsonc',
     file: inHome('.qwen', 'settings.json'),
-    trace: inHome('.qwen'),
     section: ['mcpServers'],
-    barePath: false,
     entry: plain,
     next: 'Restart qwen; /mcp shows it.',
   },
@@ -218,7 +198,6 @@ export const CLIENTS: readonly SetupClient[] = [
     file: inFolderOf('CLINE_DIR', '.cline', 'data', 'settings', 'cline_mcp_settings.json'),
     trace: inFolderOf('CLINE_DIR', '.cline'),
     section: ['mcpServers'],
-    barePath: false,
     entry: (name, start) => ({ transport: { type: 'stdio', ...plain(name, start) } }),
     next: 'Start cline; cline mcp list shows it.',
   },
@@ -227,10 +206,8 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'Continue',
     format: 'yaml',
     file: inFolderOf('CONTINUE_GLOBAL_DIR', '.continue', 'config.yaml'),
-    trace: inFolderOf('CONTINUE_GLOBAL_DIR', '.continue'),
     section: ['mcpServers'],
     isList: true,
-    barePath: false,
     settings: OWN_PREFIX,
     entry: (name, start) => ({ name, ...plain(name, start) }),
     next: 'Restart cn or reload the extension; /mcp shows it.',
@@ -240,10 +217,8 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'Mistral Vibe',
     format: 'toml',
     file: inFolderOf('VIBE_HOME', '.vibe', 'config.toml'),
-    trace: inFolderOf('VIBE_HOME', '.vibe'),
     section: ['mcp_servers'],
     isList: true,
-    barePath: false,
     entry: (name, start) => ({ name, transport: 'stdio', ...plain(name, start), ...PATIENCE }),
     next: 'Restart vibe; /mcp shows it.',
   },
@@ -252,9 +227,7 @@ export const CLIENTS: readonly SetupClient[] = [
     title: 'OpenHands CLI',
     format: 'json',
     file: inHome('.openhands', 'mcp.json'),
-    trace: inHome('.openhands'),
     section: ['mcpServers'],
-    barePath: false,
     settings: OWN_PREFIX,
     entry: plain,
     next: 'Restart openhands; openhands mcp list shows it.',
@@ -268,7 +241,6 @@ export const CLIENTS: readonly SetupClient[] = [
     otherFiles: [inProject('.fast-agent', 'fast-agent.yaml'), inProject('fastagent.config.yaml')],
     trace: inProject('fast-agent.yaml'),
     section: ['mcp', 'servers'],
-    barePath: false,
     entry: plain,
     next: 'Name the server in your agent: servers=["dstack"].',
   },

@@ -5,8 +5,8 @@ import type { ConfigEditor, EntryPlace } from './config-editor.ts';
 /** A planned change of a client's file. */
 export type FileChange =
   | { readonly kind: 'none'; readonly why: string }
-  | { readonly kind: 'write'; readonly before: string | undefined; readonly after: string; readonly backUp: boolean }
-  | { readonly kind: 'remove'; readonly before: string };
+  | { readonly kind: 'write'; readonly after: string; readonly backUp: boolean }
+  | { readonly kind: 'remove' };
 
 export interface FileTexts {
   /** `undefined` if there is no file. */
@@ -32,7 +32,7 @@ export function planSetup(
   const after = editor.set(current ?? '', place, merged);
   // The first backup is the file without this server; a second one would overwrite it.
   const backUp = current !== undefined && (present === undefined || backup === undefined);
-  return { kind: 'write', before: current, after, backUp };
+  return { kind: 'write', after, backUp };
 }
 
 /**
@@ -44,11 +44,11 @@ export function planUndo({ current, backup }: FileTexts, { editor, place }: Plan
   if (!isRecord(present)) return { kind: 'none', why: 'The server is not configured there.' };
   const old = backup === undefined ? undefined : editor.get(backup, place);
   if (editor.set(backup ?? '', place, present) === current) {
-    if (backup === undefined) return { kind: 'remove', before: current };
-    return { kind: 'write', before: current, after: backup, backUp: false };
+    if (backup === undefined) return { kind: 'remove' };
+    return { kind: 'write', after: backup, backUp: false };
   }
   const after = isRecord(old) ? editor.set(current, place, old) : editor.remove(current, place);
-  return { kind: 'write', before: current, after, backUp: false };
+  return { kind: 'write', after, backUp: false };
 }
 
 /** Keeps what only the present entry has, for example earlier environment variables, at any depth. */

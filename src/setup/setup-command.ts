@@ -1,10 +1,10 @@
-import { access } from 'node:fs/promises';
+import { canAccess } from '../core/file-access.ts';
 import { diffTexts } from '../configuration/edit-text.ts';
 import { ToolError } from '../core/errors.ts';
 import { sandboxCommand } from '../settings/bundled-files.ts';
 import { applyFileChange, readClientFile } from './client-file.ts';
 import { chooseSettings, missingFolders } from './choose-settings.ts';
-import type { AskApproval, AskFolder } from './choose-settings.ts';
+import type { Asker } from './choose-settings.ts';
 import type { ClientFile } from './client-file.ts';
 import { pathsOf } from './client-places.ts';
 import { CLIENTS, placeOf } from './clients.ts';
@@ -45,12 +45,8 @@ export interface SetupOptions {
   readonly places: Places;
   readonly installation: Installation;
   readonly print: (text: string) => void;
-  /** Asks the person; undefined if no one can be asked. */
-  readonly ask: ((question: string) => Promise<boolean>) | undefined;
-  /** Asks the person for a folder; undefined if the question was interrupted. */
-  readonly askFolder?: AskFolder | undefined;
-  /** Asks the person who approves changes; undefined if the question was interrupted. */
-  readonly askApproval?: AskApproval | undefined;
+  /** Undefined if no one can be asked. */
+  readonly asker: Asker | undefined;
 }
 
 /** The editor of each format. */
@@ -67,7 +63,7 @@ export const EDITORS: Readonly<Record<Format, ConfigEditor>> = {
  * @throws ToolError if the file isn't valid or no one can be asked; nothing was changed then.
  */
 export async function runSetup(order: SetupOrder, options: SetupOptions): Promise<number> {
-  const { print, ask } = options;
+  const { print, asker } = options;
   const file = await readClientFile(order.file ?? (await findFile(order.client, options.places)));
   const completed = await withSettings(order, file, options);
   const change = planChange(completed, file, options.installation);
@@ -81,8 +77,8 @@ export async function runSetup(order: SetupOrder, options: SetupOptions): Promis
     return 0;
   }
   if (!order.yes) {
-    if (ask === undefined) throw noOneToAsk();
-    if (!(await ask(change.kind === 'remove' ? 'Remove this file?' : 'Write this?'))) {
+    if (asker === undefined) throw noOneToAsk();
+    if (!(await asker.confirm(change.kind === 'remove' ? 'Remove this file?' : 'Write this?'))) {
       print('Nothing was changed.');
       return 1;
     }
@@ -100,7 +96,7 @@ export async function runSetup(order: SetupOrder, options: SetupOptions): Promis
 
 /** Returns the file that the client reads, or would read. */
 async function findFile({ file, otherFiles = [] }: SetupClient, places: Places): Promise<string> {
-  for (const find of otherFiles) if (await exists(find(places))) return find(places);
+  for (const find of otherFiles) if (await canAccess(find(places))) return find(places);
   return file(places);
 }
 
@@ -109,7 +105,6 @@ async function withSettings(order: SetupOrder, file: ClientFile, options: SetupO
   const { client, undo, yes, dryRun } = order;
   if (undo) return order;
   const settings = { ...client.settings, ...order.settings };
-  const isAsked = !yes && !dryRun;
   return {
     ...order,
     settings: await chooseSettings({
@@ -118,8 +113,7 @@ async function withSettings(order: SetupOrder, file: ClientFile, options: SetupO
       hasWorkspace: mentions(order, file, 'DSTACK_MCP_WORKSPACE'),
       hasApproval: mentions(order, file, 'DSTACK_MCP_CONFIRM'),
       places: options.places,
-      askFolder: isAsked ? options.askFolder : undefined,
-      askApproval: isAsked ? options.askApproval : undefined,
+      asker: yes || dryRun ? undefined : options.asker,
     }),
   };
 }
@@ -168,7 +162,7 @@ function planChange(order: SetupOrder, file: ClientFile, installation: Installat
  */
 export function describeStart(
   { platform, node, server }: Installation,
-  { settings, barePath }: { settings: Readonly<Record<string, string>>; barePath: boolean },
+  { settings, barePath = false }: { settings: Readonly<Record<string, string>>; barePath?: boolean | undefined },
 ): ServerStart {
   if (!/[/\\]_npx[/\\]/.test(server)) return { command: node, args: [server], env: { ...settings } };
   const npx = ['-y', 'dstack-mcp'];
@@ -181,8 +175,9 @@ export function describeStart(
 }
 
 function showChange(file: ClientFile, change: Exclude<FileChange, { kind: 'none' }>): string {
-  if (change.kind === 'remove') return `${file.path} contains nothing else and would be removed:\n${change.before}`;
-  return diffTexts(file.path, change.before, change.after);
+  if (change.kind === 'remove')
+    return `${file.path} contains nothing else and would be removed:\n${file.texts.current}`;
+  return diffTexts(file.path, file.texts.current, change.after);
 }
 
 export interface ListOptions extends Pick<SetupOptions, 'places' | 'print'> {
@@ -193,19 +188,14 @@ export interface ListOptions extends Pick<SetupOptions, 'places' | 'print'> {
 /** Prints every client with its configuration file. Returns the exit code. */
 export async function listClients({ places, print, command }: ListOptions): Promise<number> {
   for (const client of CLIENTS) {
-    const isInstalled = await exists(client.trace(places));
+    const { trace = (): string => pathsOf(places).dirname(client.file(places)) } = client;
+    const isInstalled = await canAccess(trace(places));
     const file = await findFile(client, places);
     print(`${isInstalled ? '✓' : ' '} ${client.id.padEnd(15)} ${client.title.padEnd(28)} ${file}`);
   }
   print(`\n✓ installed here. To add this server, run: ${command} setup <client>`);
   return 0;
 }
-
-const exists = (file: string): Promise<boolean> =>
-  access(file).then(
-    () => true,
-    () => false,
-  );
 
 const noOneToAsk = (): ToolError =>
   new ToolError(

@@ -21,7 +21,7 @@ interface Person {
   readonly says: boolean;
   /** The answer to the question for a folder; by default the suggestion. */
   readonly folder?: string;
-  /** The answer to the question who approves changes; without one, it isn't asked. */
+  /** The answer to the question who approves changes; by default `ask`. */
   readonly approval?: string;
 }
 
@@ -34,9 +34,11 @@ function setUp(words: string, person?: Person, cwd = home): Promise<number> {
     places: { platform: 'linux', env: {}, home, cwd },
     installation: { platform: 'linux', node: '/opt/node', server: '/opt/dstack-mcp.mjs' },
     print: (text) => printed.push(text),
-    ask: person === undefined ? undefined : () => Promise.resolve(person.says),
-    askFolder: person === undefined ? undefined : (_question, suggested) => Promise.resolve(person.folder ?? suggested),
-    askApproval: person?.approval === undefined ? undefined : () => Promise.resolve(person.approval),
+    asker: person && {
+      confirm: () => Promise.resolve(person.says),
+      folder: (_question, suggested) => Promise.resolve(person.folder ?? suggested),
+      approval: () => Promise.resolve(person.approval ?? 'ask'),
+    },
   };
   return line.order === 'list' ? listClients(options) : runSetup(line.order, options);
 }
