@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { policySchema } from '../../src/safety/policy/policy.ts';
-import { describeSettings } from '../../src/settings/settings.ts';
+import { ALL_SETTINGS } from '../../src/settings/setting-definitions.ts';
 import { PROMPTS } from '../../src/mcp/prompt-definitions.ts';
 import { RESOURCES } from '../../src/mcp/resource-definitions.ts';
 import { tools } from '../../tools/index.ts';
@@ -73,14 +73,14 @@ export async function renderGeneratedFiles(root: string): Promise<readonly Gener
     { file: 'docs/policies.md', text: replacePart(policies, 'keys', renderPolicyKeys()) },
     { file: 'manifest.json', text: renderManifest(manifest, project) },
     ...renderPlugins(project),
-    { file: 'server.json', text: renderServerJson(project, describeSettings()) },
+    { file: 'server.json', text: renderServerJson(project) },
   ];
 }
 
 function renderSettings(): string {
   return writeTable(
     ['Option', 'Environment', 'Meaning', 'Default'],
-    describeSettings().map(({ option, env, meaning, default: fallback }) => [
+    ALL_SETTINGS.map(({ option, env, meaning, default: fallback }) => [
       `\`${option}\``,
       `\`${env}\``,
       meaning,

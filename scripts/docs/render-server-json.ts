@@ -1,13 +1,8 @@
+import { ALL_SETTINGS } from '../../src/settings/setting-definitions.ts';
 import type { Project } from './project.ts';
 
-interface SettingLine {
-  readonly env: string;
-  readonly meaning: string;
-  readonly default: string;
-}
-
 /** Renders `server.json`, the entry in the MCP registry. */
-export function renderServerJson(project: Project, settings: readonly SettingLine[]): string {
+export function renderServerJson(project: Project): string {
   const entry = {
     $schema: 'https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json',
     name: project.mcpName,
@@ -23,7 +18,7 @@ export function renderServerJson(project: Project, settings: readonly SettingLin
         version: project.version,
         runtimeHint: 'npx',
         transport: { type: 'stdio' },
-        environmentVariables: settings.map(({ env, meaning, default: fallback }) => ({
+        environmentVariables: ALL_SETTINGS.map(({ env, meaning, default: fallback }) => ({
           name: env,
           description: `${meaning} (default: ${fallback})`,
           isRequired: false,

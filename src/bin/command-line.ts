@@ -2,7 +2,8 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import { ToolError } from '../core/errors.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import { cacheFolder } from '../settings/bundled-files.ts';
-import { describeSettings, readSettings } from '../settings/settings.ts';
+import { ALL_SETTINGS } from '../settings/setting-definitions.ts';
+import { readSettings } from '../settings/settings.ts';
 import { VERSION } from '../settings/version.ts';
 import { CLIENTS } from '../setup/clients.ts';
 import type { SetupOrder } from '../setup/setup-command.ts';
@@ -97,7 +98,7 @@ function addSetup(program: Command, choose: Choose): void {
     )
     .option('--file <file>', "configuration file, instead of the client's usual one");
   addSettings(command, 'Settings to write with the entry:').action((id: string | undefined) => {
-    const { list, dryRun, yes, undo, file, name: named } = command.opts<SetupOptions>();
+    const { list, dryRun, yes, undo, file, name: named } = command.opts<SetupFlags>();
     if (list === true) return choose({ command: 'setup', order: 'list' });
     const client = CLIENTS.find((one) => one.id === id);
     if (client === undefined) throw missingClient(program, clients);
@@ -107,7 +108,7 @@ function addSetup(program: Command, choose: Choose): void {
     // The user's own dstack keeps its entry.
     const name = named ?? (sandbox === undefined ? 'dstack' : 'dstack-sandbox');
     const settings = Object.fromEntries(
-      describeSettings().flatMap(({ option, env }) =>
+      ALL_SETTINGS.flatMap(({ option, env }) =>
         typeof given[option] === 'string' ? [[env, given[option]] as const] : [],
       ),
     );
@@ -116,7 +117,7 @@ function addSetup(program: Command, choose: Choose): void {
   });
 }
 
-interface SetupOptions {
+interface SetupFlags {
   readonly list?: true;
   readonly dryRun?: true;
   readonly yes?: true;
@@ -140,7 +141,7 @@ function addDoctor(program: Command, choose: Choose): void {
 }
 
 function addSettings(command: Command, heading = 'Settings:'): Command {
-  for (const { option, value, env, meaning, default: fallback } of describeSettings())
+  for (const { option, value, env, meaning, default: fallback } of ALL_SETTINGS)
     command.addOption(
       new Option(`${option} ${value}`, `${meaning} (default: ${fallback}; env: ${env})`).helpGroup(heading),
     );
@@ -155,7 +156,7 @@ function settingsOf(command: Command): GivenSettings {
 
 /** Adds `on` to a switch without a value, so that the next word isn't read as its value. */
 function withSwitchValues(argv: readonly string[]): string[] {
-  const switches = new Set(describeSettings().flatMap(({ option, value }) => (value === '[on|off]' ? [option] : [])));
+  const switches = new Set(ALL_SETTINGS.flatMap(({ option, value }) => (value === '[on|off]' ? [option] : [])));
   return argv.map((word, index) =>
     switches.has(word) && !/^(?:on|off|true|false|1|0|yes|no)$/i.test(argv[index + 1] ?? '') ? `${word}=on` : word,
   );

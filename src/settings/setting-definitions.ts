@@ -23,7 +23,7 @@ export const SETTINGS = {
     value: '<path>',
     env: 'DSTACK_MCP_CLI',
     meaning: 'path of the dstack executable',
-    shown: 'found on PATH or in common locations',
+    default: 'found on PATH or in common locations',
     read: z.string(),
   },
   project: {
@@ -31,7 +31,7 @@ export const SETTINGS = {
     value: '<name>',
     env: 'DSTACK_PROJECT',
     meaning: "the dstack project (dstack's own variable)",
-    shown: "the CLI's default project",
+    default: "the CLI's default project",
     read: z.string(),
   },
   workspace: {
@@ -39,7 +39,8 @@ export const SETTINGS = {
     value: '<folders>',
     env: 'DSTACK_MCP_WORKSPACE',
     meaning: 'folders in which configurations may be read and written (path list)',
-    shown: "the client's roots, or the working directory; ~/dstack instead of the home folder or the root of the disk",
+    default:
+      "the client's roots, or the working directory; ~/dstack instead of the home folder or the root of the disk",
     read: z.string(),
   },
   stateDir: {
@@ -47,7 +48,7 @@ export const SETTINGS = {
     value: '<folder>',
     env: 'DSTACK_MCP_STATE_DIR',
     meaning: 'folder for tokens, consents that are remembered, attachments, the audit log and caches',
-    shown: "the platform's state directory",
+    default: "the platform's state directory",
     read: z.string(),
   },
   sandbox: {
@@ -55,7 +56,7 @@ export const SETTINGS = {
     value: '[on|off]',
     env: 'DSTACK_MCP_SANDBOX',
     meaning: 'use the sandbox that runs on this computer, instead of your dstack: on, off',
-    shown: 'off',
+    default: 'off',
     read: onOff,
   },
   readOnly: {
@@ -63,7 +64,7 @@ export const SETTINGS = {
     value: '[on|off]',
     env: 'DSTACK_MCP_READ_ONLY',
     meaning: 'disable every tool that changes something: on, off',
-    shown: 'off',
+    default: 'off',
     read: onOff,
   },
   confirm: {
@@ -71,7 +72,7 @@ export const SETTINGS = {
     value: '<who>',
     env: 'DSTACK_MCP_CONFIRM',
     meaning: 'approval that a change needs: ask (a person if one can be asked, otherwise the token), person, token',
-    shown: 'ask',
+    default: 'ask',
     read: confirmLevel,
   },
   policy: {
@@ -79,7 +80,7 @@ export const SETTINGS = {
     value: '<file>',
     env: 'DSTACK_MCP_POLICY',
     meaning: 'YAML file with price caps, allowed types, protected names and other rules',
-    shown: 'none',
+    default: 'none',
     read: z.string(),
   },
   maxPrice: {
@@ -87,7 +88,7 @@ export const SETTINGS = {
     value: '<dollars>',
     env: 'DSTACK_MCP_MAX_PRICE',
     meaning: 'maximum price of a run or fleet in dollars per hour, all nodes together',
-    shown: 'none',
+    default: 'none',
     read: z.coerce.number('expected a number').nonnegative('expected 0 or more'),
   },
   dialog: {
@@ -95,7 +96,7 @@ export const SETTINGS = {
     value: '<mode>',
     env: 'DSTACK_MCP_DIALOG',
     meaning: "ask in a dialog on the user's desktop if the client can't ask: auto, off",
-    shown: 'auto',
+    default: 'auto',
     read: z.enum(['auto', 'off']),
   },
   card: {
@@ -103,7 +104,7 @@ export const SETTINGS = {
     value: '<mode>',
     env: 'DSTACK_MCP_CARD',
     meaning: 'ask in a card (MCP Apps) if the client supports it: auto, off',
-    shown: 'auto',
+    default: 'auto',
     read: z.enum(['auto', 'off']),
   },
   structured: {
@@ -112,7 +113,7 @@ export const SETTINGS = {
     env: 'DSTACK_MCP_STRUCTURED',
     meaning:
       'add structured content to results, for programs; most clients show a model that instead of the text: on, off',
-    shown: 'off',
+    default: 'off',
     read: onOff,
   },
   toolPrefix: {
@@ -120,7 +121,7 @@ export const SETTINGS = {
     value: '<prefix>',
     env: 'DSTACK_MCP_TOOL_PREFIX',
     meaning: "prefix of all tool names, such as dstack_, for clients that don't add the server's name",
-    shown: 'none',
+    default: 'none',
     read: z.string().regex(/^[a-z][a-z0-9_-]{0,19}$/i, 'expected up to 20 letters, digits, _ and -'),
   },
   warm: {
@@ -128,7 +129,7 @@ export const SETTINGS = {
     value: '[on|off]',
     env: 'DSTACK_MCP_WARM',
     meaning: 'keep a warm dstack process for faster calls: on, off, spare (the way of macOS and Windows, on Linux too)',
-    shown: 'on',
+    default: 'on',
     read: warmMode,
   },
   envFiles: {
@@ -137,7 +138,7 @@ export const SETTINGS = {
     env: 'DSTACK_MCP_ENV_FILES',
     meaning:
       'read the variables that a configuration names from the .envrc or .env next to it: on, ask (with consent for each), off',
-    shown: 'ask',
+    default: 'ask',
     read: envFilesMode,
   },
   timeout: {
@@ -145,7 +146,7 @@ export const SETTINGS = {
     value: '<seconds>',
     env: 'DSTACK_MCP_TIMEOUT',
     meaning: 'seconds after which a call returns what it has so far',
-    shown: '45',
+    default: '45',
     read: z.coerce.number('expected a number').min(5, 'expected at least 5').max(3600, 'expected at most 3600'),
   },
   maxUpload: {
@@ -153,7 +154,7 @@ export const SETTINGS = {
     value: '<megabytes>',
     env: 'DSTACK_MCP_MAX_UPLOAD',
     meaning: 'most megabytes of files that one plan may send to the dstack server, before compression',
-    shown: '20',
+    default: '20',
     read: z.coerce.number('expected a number').positive(),
   },
   maxCopy: {
@@ -161,7 +162,7 @@ export const SETTINGS = {
     value: '<megabytes>',
     env: 'DSTACK_MCP_MAX_COPY',
     meaning: 'most megabytes of files that one call of copy may move between the workspace and a run',
-    shown: '10240',
+    default: '10240',
     read: z.coerce.number('expected a number').positive(),
   },
   logLevel: {
@@ -169,17 +170,23 @@ export const SETTINGS = {
     value: '<level>',
     env: 'DSTACK_MCP_LOG_LEVEL',
     meaning: 'log level on standard error: trace, debug, info, warn, error, silent',
-    shown: 'warn',
+    default: 'warn',
     read: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
   },
 } as const;
 
 /** One setting, whose value has the type `T`. */
 export type Setting<T> = {
+  /** With its dashes. */
   readonly option: string;
+  /** The placeholder of its value; `[on|off]` may be left out, which means on. */
   readonly value: string;
   readonly env: string;
   readonly meaning: string;
-  readonly shown: string;
+  /** In words, or as the text of the value. */
+  readonly default: string;
   readonly read: z.ZodType<T>;
 };
+
+/** Every setting, in the order of `--help` and of the documentation. */
+export const ALL_SETTINGS: readonly Setting<unknown>[] = Object.values(SETTINGS);

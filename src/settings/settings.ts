@@ -38,28 +38,6 @@ export interface Settings {
   readonly logLevel: string;
 }
 
-/** A setting as `--help` and the documentation show it. */
-export interface SettingDescription {
-  /** With its dashes. */
-  readonly option: string;
-  /** The placeholder of its value; `[on|off]` may be left out, which means on. */
-  readonly value: string;
-  readonly env: string;
-  readonly meaning: string;
-  readonly default: string;
-}
-
-/** Describes every setting, in the order of `--help` and of the documentation. */
-export function describeSettings(): readonly SettingDescription[] {
-  return Object.values(SETTINGS).map(({ option, value, env, meaning, shown }) => ({
-    option,
-    value,
-    env,
-    meaning,
-    default: shown,
-  }));
-}
-
 /**
  * Reads the settings. The command line, whose values are `given` by option, takes precedence over the environment.
  * @throws ToolError `invalid-input` for an invalid value: it isn't safe to start without one of the settings.
@@ -75,11 +53,12 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
     throw new ToolError(
       'invalid-input',
       `${option === undefined ? setting.env : setting.option} is "${text}": ${problem}`,
-      `Meaning: ${setting.meaning}. Default: ${setting.shown}.`,
+      `Meaning: ${setting.meaning}. Default: ${setting.default}.`,
     );
   };
+  const readOrDefault = <T>(setting: Setting<T>): T => read(setting) ?? setting.read.parse(setting.default);
   const stateDir = stateFolder(read(SETTINGS.stateDir));
-  const sandbox = read(SETTINGS.sandbox) === true ? sandboxPlace(stateDir) : undefined;
+  const sandbox = readOrDefault(SETTINGS.sandbox) ? sandboxPlace(stateDir) : undefined;
   const workspace = read(SETTINGS.workspace) ?? sandbox?.workspace;
   return Object.freeze({
     cli: read(SETTINGS.cli) ?? sandbox?.cli,
@@ -88,20 +67,20 @@ export function readSettings(given: Readonly<Record<string, unknown>>, env: Node
     workspaceIsSet: workspace !== undefined,
     stateDir: sandbox?.stateDir ?? stateDir,
     sandbox,
-    readOnly: read(SETTINGS.readOnly) ?? false,
-    confirm: read(SETTINGS.confirm) ?? 'ask',
+    readOnly: readOrDefault(SETTINGS.readOnly),
+    confirm: readOrDefault(SETTINGS.confirm),
     policy: read(SETTINGS.policy),
     maxPrice: read(SETTINGS.maxPrice),
-    dialog: read(SETTINGS.dialog) ?? 'auto',
-    card: read(SETTINGS.card) ?? 'auto',
-    structured: read(SETTINGS.structured) ?? false,
+    dialog: readOrDefault(SETTINGS.dialog),
+    card: readOrDefault(SETTINGS.card),
+    structured: readOrDefault(SETTINGS.structured),
     toolPrefix: read(SETTINGS.toolPrefix) ?? '',
-    warm: read(SETTINGS.warm) ?? 'on',
-    envFiles: read(SETTINGS.envFiles) ?? 'ask',
-    timeoutMs: (read(SETTINGS.timeout) ?? 45) * 1000,
-    maxUploadBytes: Math.floor((read(SETTINGS.maxUpload) ?? 20) * 1024 ** 2),
-    maxCopyBytes: Math.floor((read(SETTINGS.maxCopy) ?? 10_240) * 1024 ** 2),
-    logLevel: read(SETTINGS.logLevel) ?? 'warn',
+    warm: readOrDefault(SETTINGS.warm),
+    envFiles: readOrDefault(SETTINGS.envFiles),
+    timeoutMs: readOrDefault(SETTINGS.timeout) * 1000,
+    maxUploadBytes: Math.floor(readOrDefault(SETTINGS.maxUpload) * 1024 ** 2),
+    maxCopyBytes: Math.floor(readOrDefault(SETTINGS.maxCopy) * 1024 ** 2),
+    logLevel: readOrDefault(SETTINGS.logLevel),
   });
 }
 

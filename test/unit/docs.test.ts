@@ -11,7 +11,7 @@ import { DSTACK_VERSION } from '../../sandbox/python-environment.ts';
 import { readCommandLine } from '../../src/bin/command-line.ts';
 import { RUNNABLE_COMMANDS } from '../../src/dstack/argv/command-rules.ts';
 import { CLIENTS } from '../../src/setup/clients.ts';
-import { describeSettings } from '../../src/settings/settings.ts';
+import { ALL_SETTINGS } from '../../src/settings/setting-definitions.ts';
 import { EXPERIMENTS } from '../../scripts/lab/experiments.ts';
 import { tools } from '../../tools/index.ts';
 import { repositoryRoot } from '../support/paths.ts';
@@ -30,7 +30,7 @@ test('the README lists every tool and setting, and the tools page has a section 
     expect(readme).toContain(`[\`${name}\`](docs/tools.md#${name})`);
     expect(page).toContain(`\n## ${name}\n`);
   }
-  for (const { option, env } of describeSettings()) {
+  for (const { option, env } of ALL_SETTINGS) {
     expect(readme).toContain(`\`${option}\``);
     expect(readme).toContain(`\`${env}\``);
   }
@@ -44,7 +44,7 @@ test('the manifest sets only existing settings, from its own fields', async () =
     })
     .parse(JSON.parse(await read('manifest.json')));
   const { env } = manifest.server.mcp_config;
-  const known = new Set(describeSettings().map((setting) => setting.env));
+  const known = new Set(ALL_SETTINGS.map((setting) => setting.env));
   expect(Object.keys(env).filter((name) => !known.has(name))).toEqual([]);
   const asked = Object.values(env).map((value) => /^\$\{user_config\.(\w+)\}$/.exec(value)?.[1] ?? value);
   expect(new Set(asked)).toEqual(new Set(Object.keys(manifest.user_config)));

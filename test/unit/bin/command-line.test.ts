@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { readCommandLine } from '../../../src/bin/command-line.ts';
 import { ToolError } from '../../../src/core/errors.ts';
-import { describeSettings, readSettings } from '../../../src/settings/settings.ts';
+import { ALL_SETTINGS } from '../../../src/settings/setting-definitions.ts';
+import { readSettings } from '../../../src/settings/settings.ts';
 
 /** Reads a command line that has settings, with an environment below it. */
 function settingsOf(words: string, env: NodeJS.ProcessEnv = {}) {
@@ -50,7 +51,7 @@ describe('help', () => {
 
   test('every setting is listed with its environment variable and default', () => {
     const text = help('--help').replaceAll(/\s+/g, ' ');
-    for (const setting of describeSettings()) {
+    for (const setting of ALL_SETTINGS) {
       expect(text).toContain(`${setting.option} ${setting.value}`);
       expect(text).toContain(`(default: ${setting.default}; env: ${setting.env})`);
     }
@@ -63,7 +64,7 @@ describe('help', () => {
 });
 
 describe('settings', () => {
-  test.each(describeSettings())('$option and $env set the same', ({ option, value, env }) => {
+  test.each(ALL_SETTINGS)('$option and $env set the same', ({ option, value, env }) => {
     const text =
       { '[on|off]': 'on', '<who>': 'person', '<mode>': 'off', '<level>': 'info', '<prefix>': 'dstack_' }[value] ?? '7';
     expect(settingsOf(`${option} ${text}`)).toEqual(settingsOf('', { [env]: text }));
