@@ -6,7 +6,6 @@ import type { AttachFailure } from './read-attach-output.ts';
 
 /** Why attaching failed and what to do, for the model and its user. */
 export interface AttachAdvice {
-  readonly reason: AttachFailure['reason'];
   /** dstack's own error message. */
   readonly message: string;
   /** The next step. */
@@ -30,10 +29,9 @@ export async function adviseOnAttach(
   { failure, message }: { readonly failure: AttachFailure; readonly message: string },
   context: AdviceContext,
 ): Promise<AttachAdvice> {
-  const reported = { reason: failure.reason, message };
-  if (failure.reason === 'port-in-use') return { ...reported, ...(await adviseOnPort(failure.port, context)) };
+  if (failure.reason === 'port-in-use') return { message, ...(await adviseOnPort(failure.port, context)) };
   const command = showCommand(context.argv);
-  return { ...reported, hint: hintFor(failure, context.run), command: commandFor(failure, context.run) ?? command };
+  return { message, hint: hintFor(failure, context.run), command: commandFor(failure, context.run) ?? command };
 }
 
 function hintFor(failure: Exclude<AttachFailure, { reason: 'port-in-use' }>, run: string): string {

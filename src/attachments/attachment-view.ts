@@ -23,7 +23,6 @@ export interface Connection {
   readonly ports: readonly ForwardedPort[];
   /** Printed by the job. Show it; only the user may open it. */
   readonly ideLink?: IdeLink;
-  readonly sshConfigNotWritten: boolean;
   /** The tunnel already existed (from a terminal, or left over), so the port mappings of this attachment had no effect. */
   readonly reusedTunnel: boolean;
   /** The SSH master; absent until it is found. */
@@ -49,7 +48,6 @@ export interface Attachment {
   readonly startedAt: string;
   readonly pid?: number;
   readonly outputFile: string;
-  readonly outputBytes: number;
   readonly state: AttachmentState;
   /** dstack's own lines. */
   readonly dstackOutput: string;
@@ -75,8 +73,8 @@ export async function viewAttachment(
   const leader = await findLeader(record);
   const view = await viewOutput(context.store.outputFile(record.id));
   const output = readAttachOutput(view.head);
-  const updated = await updateRecord(record, { output, isRunning: leader !== undefined, context });
-  const state = await stateOf(updated, { output, view, isRunning: leader !== undefined, context });
+  const updated = await updateRecord(record, { output, leader, context });
+  const state = await stateOf(updated, { output, view, leader, context });
   const isRotated = output.target === undefined && updated.facts !== undefined;
   const jobOutput = isRotated || view.bytes > view.head.length ? view.tail : output.jobOutput;
   const attachment: Attachment = {
@@ -85,7 +83,6 @@ export async function viewAttachment(
     command: showCommand(record.argv),
     startedAt: record.createdAt,
     outputFile: context.store.outputFile(record.id),
-    outputBytes: view.bytes,
     state,
     dstackOutput: isRotated ? '' : output.dstackOutput,
     jobOutput: lastLines(jobOutput),
@@ -118,22 +115,22 @@ function isArgvOf(record: AttachmentRecord, { argv }: ProcessFacts): boolean {
 
 interface Observation {
   readonly output: AttachOutput;
-  readonly isRunning: boolean;
+  /** The running process. */
+  readonly leader: ProcessFacts | undefined;
   readonly context: ViewContext;
 }
 
 async function updateRecord(
   record: AttachmentRecord,
-  { output, isRunning, context }: Observation,
+  { output, leader, context }: Observation,
 ): Promise<AttachmentRecord> {
   const { store, ssh } = context;
   let updated: AttachmentRecord = record;
   const facts = factsOf(output, record.facts);
   if (facts !== undefined && JSON.stringify(facts) !== JSON.stringify(record.facts)) updated = { ...updated, facts };
-  if (isRunning && record.leader === undefined) {
-    const leader = await findLeader(record);
-    if (leader !== undefined) updated = { ...updated, leader: { pid: leader.pid, startedAt: leader.startedAt } };
-  }
+  const isRunning = leader !== undefined;
+  if (isRunning && record.leader === undefined)
+    updated = { ...updated, leader: { pid: leader.pid, startedAt: leader.startedAt } };
   if (isRunning && updated.tunnel === undefined && facts !== undefined) {
     const tunnel = await findTunnel(updated, ssh);
     if (tunnel !== undefined) updated = { ...updated, tunnel };
@@ -159,9 +156,9 @@ function factsOf(output: AttachOutput, known: AttachmentFacts | undefined): Atta
 
 async function stateOf(
   record: AttachmentRecord,
-  { output, view, isRunning, context }: Observation & { readonly view: OutputView },
+  { output, view, leader, context }: Observation & { readonly view: OutputView },
 ): Promise<AttachmentState> {
-  if (isRunning) {
+  if (leader !== undefined) {
     if (record.tunnelEndedAt !== undefined) return broken(TUNNEL_ENDED, record);
     if (record.facts !== undefined)
       return { kind: 'attached', connection: connectionOf(record, record.facts, context.ssh) };
@@ -208,7 +205,6 @@ function connectionOf(record: AttachmentRecord, facts: AttachmentFacts, ssh: Ssh
     replica: target.replica,
     job: target.job,
     ports,
-    sshConfigNotWritten,
     reusedTunnel: record.tunnel?.owned === false,
     ...(record.tunnel === undefined ? {} : { tunnel: record.tunnel }),
     ...(sshAlias === undefined ? {} : { sshAlias, sshCommand: sshCommand(sshAlias, { sshConfigNotWritten, ssh }) }),

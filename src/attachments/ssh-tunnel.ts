@@ -35,8 +35,7 @@ async function isOwn(master: ProcessIdentity, record: AttachmentRecord): Promise
   if (marked !== undefined)
     return marked.some(({ pid, startedAt }) => pid === master.pid && startedAt === master.startedAt);
   // Without access to the environment, compare start times: the master is a grandchild whose parent has exited.
-  const [ownStart, masterStart] = [record.leader?.startedAt, master.startedAt].map((text) => Date.parse(text ?? ''));
-  return ownStart !== undefined && masterStart !== undefined && masterStart >= ownStart;
+  return Date.parse(master.startedAt) >= Date.parse(record.leader?.startedAt ?? '');
 }
 
 /** The variable that marks every process of an attachment. */

@@ -31,7 +31,6 @@ export interface AttachOptions {
   readonly expectIdeLink?: boolean | undefined;
   /** Local ports with their ports in the job, if known, to suggest a free mapping for a busy port. */
   readonly knownPorts?: readonly { readonly localPort: number; readonly remotePort: number }[] | undefined;
-  readonly cwd?: string | undefined;
   /** `session`: only programs of this server need it, so a new attachment is temporary. Defaults to `user`. */
   readonly use?: Use | undefined;
 }
@@ -137,7 +136,6 @@ async function startOrJoin(id: string, { argv, options, context }: StartInput): 
       executable: await context.executable(),
       argv: argv.argv,
       env: context.ssh.env,
-      cwd: options.cwd ?? process.cwd(),
       marker: record.marker,
       outputFile: store.outputFile(id),
     });
@@ -200,7 +198,6 @@ interface SpawnOptions {
   readonly executable: string;
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  readonly cwd: string;
   readonly marker: string;
   readonly outputFile: string;
 }
@@ -221,7 +218,6 @@ async function spawnAttach(options: SpawnOptions): Promise<ProcessIdentity | und
   try {
     // Without execa, which doesn't accept a file descriptor: a pipe would tie the child to this process.
     const child = spawn(options.executable, options.argv, {
-      cwd: options.cwd,
       env: { ...options.env, ...WIDE, [MARKER_VARIABLE]: options.marker },
       detached: true,
       stdio: ['ignore', output.fd, output.fd],

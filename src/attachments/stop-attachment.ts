@@ -1,5 +1,5 @@
 import { lstat } from 'node:fs/promises';
-import { execa } from 'execa';
+import { sendSignal, signalGroup } from '../dstack/run/process-group.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { pause } from '../core/poll.ts';
@@ -123,7 +123,7 @@ async function endGroup(leader: ProcessIdentity, context: GroupContext): Promise
   for (const [index, { signal, graceMs }] of STEPS.entries()) {
     // Right before each signal: the pid must still belong to the process that was started.
     if (!(await isAlive(leader))) return index > 0;
-    await signalGroup(leader.pid, signal);
+    signalGroup(leader.pid, signal);
     if (await isGoneWithin(leader, graceMs, signal === 'SIGINT' ? () => hasDetached(context) : undefined)) return true;
   }
   return true;
@@ -162,18 +162,4 @@ async function endEach(members: readonly ProcessFacts[], { signal, graceMs }: (t
       await isGoneWithin(member, graceMs);
     }),
   );
-}
-
-/** Windows has neither process groups nor signals: taskkill ends the process tree, which leaves dstack no time to detach. */
-async function signalGroup(pid: number, signal: NodeJS.Signals): Promise<void> {
-  if (process.platform !== 'win32') sendSignal(-pid, signal);
-  else await execa('taskkill', ['/PID', String(pid), '/T', '/F'], { stdin: 'ignore', reject: false });
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It has exited, or may not be signalled. The caller checks next whether it is alive.
-  }
 }

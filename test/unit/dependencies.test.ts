@@ -48,7 +48,6 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/attachments/process-identity.ts',
       'src/attachments/ssh-tunnel.ts',
       'src/attachments/start-attachment.ts',
-      'src/attachments/stop-attachment.ts',
       'src/doctor/machine-checks.ts',
       'src/dstack/run/process-group.ts',
       'src/dstack/run/spawn-dstack.ts',

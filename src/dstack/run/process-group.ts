@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
+import { codeOf } from '../../core/system-error.ts';
 
 /** A process that leads its own group. */
 export interface GroupLeader {
@@ -40,12 +41,16 @@ export function killGroup(pid: number): void {
 export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   const order = toGroupOrder(pid, signal, process.platform);
   if (order.kind === 'kill-tree') void execa('taskkill', [...order.argv], { reject: false, windowsHide: true });
-  if (order.kind !== 'signal') return;
+  if (order.kind === 'signal') sendSignal(order.target, signal);
+}
+
+/** Signals a process, or a group by its negative ID. */
+export function sendSignal(target: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(order.target, signal);
+    process.kill(target, signal);
   } catch (error) {
     // ESRCH: the group is empty. EPERM: macOS reports this if only a zombie remains.
-    if (!(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'))) throw error;
+    if (codeOf(error) !== 'ESRCH' && codeOf(error) !== 'EPERM') throw error;
   }
 }
 

@@ -9,7 +9,6 @@ const stop = (id: string, ...stillAlive: readonly number[]): AttachStop => ({
     command: 'dstack attach web',
     startedAt: '',
     outputFile: '',
-    outputBytes: 0,
     state: { kind: 'waiting' },
     dstackOutput: '',
     jobOutput: '',
