@@ -78,7 +78,6 @@ export interface App {
   readonly calls: Calls;
   /** Counts the calls so far by tool and outcome. */
   counts(): Counts;
-  now(): number;
   /** Finds dstack at the first use, and searches again while it is missing. @throws ToolError `cli-not-found` */
   cli(): Promise<Cli>;
   /** The project of the settings, for commands that name none. */
@@ -197,7 +196,6 @@ export function createApp({ settings, env, log }: AppOptions): App {
     createdFiles: new Map(),
     retryGuard: createRetryGuard(),
     filters: { redact: redactor.redact, fence: fenceUntrusted },
-    now: () => performance.now(),
     calls,
     counts: () => counts,
     cli: () => cli.get(),

@@ -136,7 +136,7 @@ export function createServerFactory(app: App, tools: readonly AnyTool[], signal:
       return page.map(({ name }) => name);
     },
     log,
-    now: () => app.now(),
+    now: () => performance.now(),
   });
   let current: McpServer | undefined;
   const watch = createRunWatch({

@@ -13,8 +13,7 @@ export interface CutOptions {
 /** A complete text, or one with a visible gap. */
 export interface CutText {
   readonly text: string;
-  /** Number of omitted lines; a partly omitted line counts as one. 0 if the text is complete. */
-  readonly omittedLines: number;
+  /** 0 if the text is complete. */
   readonly omittedChars: number;
 }
 
@@ -57,20 +56,19 @@ function findGap(text: string, { maxChars, keep }: CutOptions): { readonly from:
   }
 }
 
-/** Describes a gap: how much is missing, and how to get it. */
-function describeGap(omitted: { readonly lines: number; readonly chars: number }, rest?: string): string {
-  const size = `${plural(omitted.lines, 'line')} (${omitted.chars} characters)`;
+/** Describes a gap: how much is missing, and how to get it. A partly omitted line counts as one. */
+function describeGap(gap: string, rest?: string): string {
+  const size = `${plural(gap.split('\n').length, 'line')} (${gap.length} characters)`;
   return `[… ${size} left out here${rest === undefined ? '' : `; ${rest}`} …]`;
 }
 
 /** Cuts a text to a size, at line ends if possible, and adds a line that says what was left out. Returns a text that fits unchanged. */
 export function cutText(text: string, options: CutOptions): CutText {
   const trimmed = trimLineEnds(text);
-  if (trimmed.length <= options.maxChars) return { text: trimmed, omittedLines: 0, omittedChars: 0 };
+  if (trimmed.length <= options.maxChars) return { text: trimmed, omittedChars: 0 };
   const { from, to } = findGap(trimmed, options);
   const gap = trimmed.slice(from, to).replace(/^\n|\n$/g, '');
-  const omittedLines = gap.split('\n').length;
-  const marker = describeGap({ lines: omittedLines, chars: gap.length }, options.rest);
+  const marker = describeGap(gap, options.rest);
   const parts = [trimmed.slice(0, from), marker, trimmed.slice(to)];
-  return { text: parts.filter((part) => part !== '').join('\n'), omittedLines, omittedChars: gap.length };
+  return { text: parts.filter((part) => part !== '').join('\n'), omittedChars: gap.length };
 }

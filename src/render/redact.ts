@@ -11,17 +11,15 @@ export interface Redactor {
 const MIN_LENGTH = 6;
 
 /** Creates a redactor. It never forgets a secret: one that was replaced may still occur in an old log. */
-export function createRedactor(secrets: Iterable<string> = []): Redactor {
+export function createRedactor(): Redactor {
   const encodings = new Set<string>();
   let pattern: RegExp | undefined;
-  const add = (more: Iterable<string>): void => {
-    const before = encodings.size;
-    for (const secret of more) for (const encoding of encodingsOf(secret)) encodings.add(encoding);
-    if (encodings.size !== before) pattern = anyOf(encodings);
-  };
-  add(secrets);
   return {
-    add,
+    add: (secrets) => {
+      const before = encodings.size;
+      for (const secret of secrets) for (const encoding of encodingsOf(secret)) encodings.add(encoding);
+      if (encodings.size !== before) pattern = anyOf(encodings);
+    },
     redact: (text) => maskText(pattern === undefined ? text : text.replace(pattern, MASK)),
   };
 }

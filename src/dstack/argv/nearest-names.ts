@@ -28,8 +28,10 @@ const MEANT: Readonly<Record<string, string>> = {
 const meantBy = (name: string): string =>
   name.replace(/[a-z]+/g, (word) => (Object.hasOwn(MEANT, word) ? (MEANT[word] ?? word) : word));
 
+const MAX_NAMES = 3;
+
 /** Returns the documented names that a mistaken one most likely means, nearest first; none if nothing is near. */
-export function nearestNames(wanted: string, documented: readonly string[], maxNames = 3): string[] {
+export function nearestNames(wanted: string, documented: readonly string[]): string[] {
   const typed = wanted.toLowerCase().slice(0, 80);
   const meant = meantBy(typed);
   if (meant !== typed && documented.includes(meant)) return [meant];
@@ -43,6 +45,6 @@ export function nearestNames(wanted: string, documented: readonly string[], maxN
       return edits <= Math.max(2, Math.floor(name.length / 3)) || sharesPart || name.startsWith(word);
     })
     .sort((one, other) => one.edits - other.edits)
-    .slice(0, maxNames)
+    .slice(0, MAX_NAMES)
     .map(({ name }) => name);
 }

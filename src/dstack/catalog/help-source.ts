@@ -16,25 +16,19 @@ export interface HelpSource {
 
 export interface HelpSourceOptions {
   readonly runner: Pick<Runner, 'read'>;
-  /** A working directory where dstack reads none of the user's files. */
-  readonly cwd?: string;
-  readonly timeoutMs?: number;
 }
+
+const TIMEOUT_MS = 30_000;
 
 /** argparse's exit code for unknown arguments. */
 const USAGE_ERROR = 2;
 
 /** Creates a source that reads each page through a runner. */
-export function createHelpSource({ runner, cwd, timeoutMs = 30_000 }: HelpSourceOptions): HelpSource {
+export function createHelpSource({ runner }: HelpSourceOptions): HelpSource {
   return {
     async read(command, configurationType) {
       const argv = checkHelpArgv(command, configurationType);
-      const {
-        command: shown,
-        exit,
-        stdout,
-        stderr,
-      } = await runner.read(argv, { timeoutMs, ...(cwd === undefined ? {} : { cwd }) });
+      const { command: shown, exit, stdout, stderr } = await runner.read(argv, { timeoutMs: TIMEOUT_MS });
       if (exit.kind === 'exited' && exit.code === 0) return stdout;
       const tail = (stderr.trim() || stdout.trim()).split('\n').slice(-3).join('\n');
       if (exit.kind === 'exited' && exit.code === USAGE_ERROR)
@@ -43,7 +37,7 @@ export function createHelpSource({ runner, cwd, timeoutMs = 30_000 }: HelpSource
       if (exit.kind === 'timed-out')
         throw new ToolError(
           'timed-out',
-          `\`${shown}\` didn't finish within ${timeoutMs / 1000} s. Nothing was changed.`,
+          `\`${shown}\` didn't finish within ${TIMEOUT_MS / 1000} s. Nothing was changed.`,
           hint,
         );
       if (exit.kind === 'cancelled')

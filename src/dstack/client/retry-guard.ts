@@ -11,8 +11,6 @@ export interface Fault {
 
 /** Prevents a failed read (or plan) from being repeated unchanged. A change can't be repeated anyway: its token is spent. */
 export interface RetryGuard {
-  /** Returns why the call with this key may not run now; undefined if it may. */
-  check(key: string): ToolError | undefined;
   /** @throws ToolError `retry-refused` */
   assertMayRun(key: string): void;
   /**
@@ -27,8 +25,6 @@ export interface RetryGuard {
 export interface RetryGuardOptions {
   /** Returns the time of a monotonic clock, in milliseconds. */
   readonly now?: () => number;
-  readonly permanentMs?: number;
-  readonly maxEntries?: number;
 }
 
 type Entry =
@@ -41,6 +37,8 @@ type Entry =
       readonly forgetAtMs: number;
     };
 
+const PERMANENT_MS = 10 * 60_000;
+const MAX_ENTRIES = 500;
 const FIRST_PAUSE_MS = 1_000;
 /** Short: a call must not be refused long after the server is well again. */
 const MAX_PAUSE_MS = 10_000;
@@ -48,33 +46,25 @@ const MAX_PAUSE_MS = 10_000;
 /** Creates a guard that remembers a bounded number of calls. */
 export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
   const now = options.now ?? ((): number => performance.now());
-  const permanentMs = options.permanentMs ?? 10 * 60_000;
-  const maxEntries = options.maxEntries ?? 500;
   const entries = new Map<string, Entry>();
-
-  const check = (key: string): ToolError | undefined => {
-    const entry = entries.get(key);
-    return entry === undefined ? undefined : refuse(entry, now());
-  };
 
   const remember = (key: string, entry: Entry): void => {
     // Deleted first, so that the order is that of the last failure.
     entries.delete(key);
     entries.set(key, entry);
-    if (entries.size <= maxEntries) return;
+    if (entries.size <= MAX_ENTRIES) return;
     const [oldest] = entries.keys();
     if (oldest !== undefined) entries.delete(oldest);
   };
 
   return {
-    check,
     assertMayRun(key) {
-      const refusal = check(key);
-      if (refusal !== undefined) throw refusal;
+      const entry = entries.get(key);
+      if (entry !== undefined && now() < entry.untilMs) throw refusal(entry, now());
     },
     record(key, fault) {
       if (fault === undefined) entries.delete(key);
-      else remember(key, toEntry(fault, { before: entries.get(key), nowMs: now(), permanentMs }));
+      else remember(key, toEntry(fault, { before: entries.get(key), nowMs: now() }));
     },
     worldChanged() {
       for (const [key, entry] of entries) if (entry.kind === 'permanent') entries.delete(key);
@@ -85,19 +75,17 @@ export function createRetryGuard(options: RetryGuardOptions = {}): RetryGuard {
 interface EntryContext {
   readonly before: Entry | undefined;
   readonly nowMs: number;
-  readonly permanentMs: number;
 }
 
-function toEntry(fault: Fault, { before, nowMs, permanentMs }: EntryContext): Entry {
-  if (!fault.transient) return { kind: 'permanent', fault, untilMs: nowMs + permanentMs };
+function toEntry(fault: Fault, { before, nowMs }: EntryContext): Entry {
+  if (!fault.transient) return { kind: 'permanent', fault, untilMs: nowMs + PERMANENT_MS };
   const failures = before?.kind === 'transient' && nowMs < before.forgetAtMs ? before.failures + 1 : 1;
   const untilMs = nowMs + Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
-  return { kind: 'transient', fault, failures, untilMs, forgetAtMs: untilMs + permanentMs };
+  return { kind: 'transient', fault, failures, untilMs, forgetAtMs: untilMs + PERMANENT_MS };
 }
 
-function refuse(entry: Entry, nowMs: number): ToolError | undefined {
+function refusal(entry: Entry, nowMs: number): ToolError {
   const { fault } = entry;
-  if (nowMs >= entry.untilMs) return undefined;
   if (entry.kind === 'transient') {
     const seconds = Math.ceil((entry.untilMs - nowMs) / 1000);
     return new ToolError(

@@ -27,8 +27,8 @@ describe.skipIf(whyNoSshd !== undefined)('a session', () => {
       const pid = await sshd.masterPid();
       const master = { pid, startedAt: (await lookUpProcess(pid))?.startedAt ?? '' };
       const tunnel = { controlSocket: sshd.connection.controlSocket, destination: 'root@dev', master, owned: true };
-      const connection = { replica: 0, job: 0, ports: [], sshConfigNotWritten: false, reusedTunnel: false, tunnel };
-      const view = { command: 'dstack attach dev', startedAt: '', outputFile: '', outputBytes: 0 };
+      const connection = { replica: 0, job: 0, ports: [], reusedTunnel: false, tunnel };
+      const view = { command: 'dstack attach dev', startedAt: '', outputFile: '' };
       const output = { dstackOutput: '', jobOutput: '' };
       const state = { kind: 'attached', connection } as const;
       const session = sessions.add(where, run, {

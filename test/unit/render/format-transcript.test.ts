@@ -36,9 +36,8 @@ describe('a formatted transcript', () => {
     };
     const shown = formatTranscript(transcript, { ...WHOLE, maxChars: 300, rest: 'ask for fewer' });
     expect(shown.text).toContain('7 bytes in the middle');
-    expect(shown.text).toContain('left out here; ask for fewer');
+    expect(shown.text).toMatch(/\[… \d{2,} lines .* left out here; ask for fewer/);
     expect(shown.text).toContain('continues in the background');
-    expect(shown.omittedLines).toBeGreaterThan(10);
   });
 });
 

@@ -67,9 +67,9 @@ describe('when the clock', () => {
     const guard = createRetryGuard();
     guard.record('get', { message: 'no such run', hint: 'ps', transient: false });
     jump(-24 * HOUR, 10 * 60_000 - 60_000);
-    expect(guard.check('get')).toMatchObject({ code: 'retry-refused' });
+    expect(() => guard.assertMayRun('get')).toThrow(expect.objectContaining({ code: 'retry-refused' }));
     jump(24 * HOUR, 60_000);
-    expect(guard.check('get')).toBeUndefined();
+    expect(() => guard.assertMayRun('get')).not.toThrow();
   });
 
   test('is set back, the newest lines of the audit log are kept, not the oldest', async () => {

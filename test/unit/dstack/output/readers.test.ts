@@ -31,7 +31,8 @@ const transcript = (stdout: string, stderr = ''): Transcript => ({
   ran: 'plain',
 });
 
-const redactor = createRedactor(['hf_A/b+c"d=9', 'another secret']);
+const redactor = createRedactor();
+redactor.add(['hf_A/b+c"d=9', 'another secret']);
 
 /** Everything that parses external text, by what it parses. */
 const READERS: Readonly<Record<string, (text: string) => unknown>> = {
