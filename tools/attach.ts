@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { project, resourceName } from '../src/core/fields.ts';
+import { jobChoice, project, resourceName } from '../src/core/fields.ts';
 import { formatDuration } from '../src/core/format-values.ts';
 import type { RunFacts } from '../src/dstack/output/read-run.ts';
 import type { Attachment } from '../src/attachments/attachment-view.ts';
@@ -33,8 +33,7 @@ export const attach = defineTool({
   input: z.strictObject({
     action: z.enum(['start', 'status', 'stop', 'list']).optional(),
     run: z.string().max(200).optional().describe('Or id of the attachment'),
-    replica: z.int().min(0).optional(),
-    job: z.int().min(0).optional(),
+    ...jobChoice,
     ports: z
       .array(z.string().regex(/^\d{1,5}(:\d{1,5})?$/, 'LOCAL:REMOTE, for example 18080:8080'))
       .max(50)

@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { removalFacts } from '../src/changes/change-facts.ts';
-import { project, resourceName } from '../src/core/fields.ts';
+import { previewFacts } from '../src/changes/change-facts.ts';
+import { jobChoice, project, resourceName } from '../src/core/fields.ts';
 import { formatBytes, formatDuration, plural } from '../src/core/format-values.ts';
 import type { Printed, Report } from '../src/core/report.ts';
 import { ownTranscript } from '../src/core/transcript.ts';
@@ -9,7 +9,7 @@ import type { Copied } from '../src/remote/copy.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 const copyFacts = z.object({
-  ...removalFacts.pick({ operation: true, resource: true, project: true, token: true, expiresAt: true }).shape,
+  ...previewFacts.shape,
   files: z.number(),
   bytes: z.number(),
   same: z.number().describe('Files skipped because they are the same'),
@@ -36,8 +36,7 @@ export const copy = defineTool({
     local: z.string().min(1).max(4096).describe('Path in the workspace'),
     remote: z.string().min(1).max(4096).describe('Path in the run, or from its working directory'),
     replace: z.boolean().optional().describe('Replace files that differ'),
-    replica: z.int().min(0).optional(),
-    job: z.int().min(0).optional(),
+    ...jobChoice,
     project,
   }),
   facts: copyFacts,

@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { removalFacts } from '../src/changes/change-facts.ts';
-import { project, resourceName } from '../src/core/fields.ts';
+import { previewFacts } from '../src/changes/change-facts.ts';
+import { jobChoice, project, resourceName } from '../src/core/fields.ts';
 import { readDurationHours } from '../src/core/format-values.ts';
 import { joinWords } from '../src/core/shell-words.ts';
 import { refuse } from '../src/core/report.ts';
@@ -31,15 +31,14 @@ const input = z.strictObject({
     .string()
     .regex(/^\d{1,15}\.\d{1,15}$/, '`newer` of another page')
     .optional(),
-  replica: z.int().min(0).optional(),
-  job: z.int().min(0).optional(),
+  ...jobChoice,
   project,
 });
 type Input = z.output<typeof input>;
 
 // The first command in a run returns the preview of a consent.
 const facts = z.object({
-  ...removalFacts.pick({ operation: true, resource: true, project: true, token: true, expiresAt: true }).shape,
+  ...previewFacts.shape,
   run: z.string(),
   exitCode: z.number(),
   stdoutBytes: z.number(),

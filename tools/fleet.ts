@@ -2,10 +2,8 @@ import * as z from 'zod';
 import { plural } from '../src/core/format-values.ts';
 import { project, resourceName } from '../src/core/fields.ts';
 import { fleetRow, limitInstances, readFleets } from '../src/dstack/output/read-listings.ts';
-import { readJsonOutput } from '../src/dstack/output/read-json-output.ts';
-import { describeResource, describeResourceStatus } from '../src/dstack/output/describe-resource.ts';
-import { readFleet, resourceFacts } from '../src/dstack/output/read-resource.ts';
-import { unrecognized, WHOLE_CHARS } from '../src/core/report.ts';
+import { resourceFacts } from '../src/dstack/output/read-resource.ts';
+import { unrecognized } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 /** Fits into a result that clients take, about 80 KB. */
@@ -24,21 +22,10 @@ export const fleet = defineTool({
     project,
   }),
   facts: z.object({ fleets: z.array(fleetRow), fleet: resourceFacts }),
-  async run(input, { dstack }) {
+  async run(input, { dstack, reportResource }) {
     if (input.name !== undefined) {
-      const transcript = await dstack.read({
-        command: 'fleet get',
-        flags: { '--json': true, '--project': input.project },
-        positionals: [input.name],
-      });
-      const found = readFleet(readJsonOutput(transcript.stdout));
-      return {
-        outcome: 'done',
-        summary: describeResourceStatus(found),
-        details: describeResource(found),
-        printed: input.full === true ? [{ transcript, maxChars: WHOLE_CHARS }] : [],
-        facts: { fleet: found },
-      };
+      const report = await reportResource('fleet', { ...input, name: input.name });
+      return { ...report, facts: { fleet: report.facts.resource } };
     }
     const transcript = await dstack.read({
       command: 'fleet',

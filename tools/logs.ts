@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { project, runNames } from '../src/core/fields.ts';
+import { jobChoice, project, runNames } from '../src/core/fields.ts';
 import { chooseJob } from '../src/dstack/output/choose-job.ts';
 import type { WantedJob } from '../src/dstack/output/choose-job.ts';
 import { adviseOnLog, describeLog } from '../src/dstack/output/describe-log.ts';
@@ -17,8 +17,7 @@ const input = z.strictObject({
   run: runNames,
   lines: z.int().min(1).max(2000).optional(),
   since: z.string().max(40).optional().describe('10s, 5m, 1d or RFC 3339'),
-  replica: z.int().min(0).optional(),
-  job: z.int().min(0).optional(),
+  ...jobChoice,
   diagnose: z.boolean().optional(),
   filter: z.string().min(1).max(200).optional(),
   context: z.int().min(0).max(20).optional(),

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { project, resourceName } from '../src/core/fields.ts';
+import { jobChoice, project, resourceName } from '../src/core/fields.ts';
 import { chooseJob, nameJobs } from '../src/dstack/output/choose-job.ts';
 import { metricsRow, readMetrics } from '../src/dstack/output/read-listings.ts';
 import { defineTool } from '../src/tool/tool.ts';
@@ -11,8 +11,7 @@ export const metrics = defineTool({
   effect: 'read',
   input: z.strictObject({
     run: resourceName,
-    replica: z.int().min(0).optional(),
-    job: z.int().min(0).optional(),
+    ...jobChoice,
     project,
   }),
   facts: z.object({ rows: z.array(metricsRow) }),

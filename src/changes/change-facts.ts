@@ -22,27 +22,20 @@ export const changeFacts = z.object({
   runs: z.array(z.object({ name: z.string(), outcome: z.string(), status: z.string().optional() })),
 });
 
-/** The facts of a stop or a deletion. */
-export const removalFacts = changeFacts.pick({
+/** The facts of a preview that only asks for a consent. */
+export const previewFacts = changeFacts.pick({
   operation: true,
   resource: true,
   project: true,
   token: true,
   expiresAt: true,
-  consent: true,
-  status: true,
-  runs: true,
 });
 
+/** The facts of a stop or a deletion. */
+export const removalFacts = previewFacts.extend(changeFacts.pick({ consent: true, status: true, runs: true }).shape);
+
 /** The facts of a preview that asks for the consent to use a run. */
-export const accessFacts = changeFacts.pick({
-  operation: true,
-  resource: true,
-  project: true,
-  token: true,
-  expiresAt: true,
-  access: true,
-});
+export const accessFacts = previewFacts.extend(changeFacts.pick({ access: true }).shape);
 
 /** The facts of a change that was made. */
 export const appliedFacts = removalFacts.omit({ token: true, expiresAt: true });

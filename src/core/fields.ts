@@ -21,6 +21,9 @@ export const runNames = z.array(resourceName).min(1).max(4);
 /** Defaults to the configured project. Most tools have it, so the list doesn't describe it. */
 export const project = z.string().min(1).max(100).optional();
 
+/** One of the jobs of a run. */
+export const jobChoice = { replica: z.int().min(0).optional(), job: z.int().min(0).optional() };
+
 /** Flags of the installed CLI without a field in the tool, by long name. Each is checked against `--help`. */
 export const extraFlags = z.record(z.string(), z.unknown()).optional();
 

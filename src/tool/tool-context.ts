@@ -8,6 +8,8 @@ import type { Deadline } from '../core/deadline.ts';
 import { checkSetup } from '../doctor/doctor.ts';
 import type { DoctorReport } from '../doctor/report.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
+import { reportResource } from '../dstack/client/report-resource.ts';
+import type { PlainKind, ResourceRequest } from '../dstack/client/report-resource.ts';
 import { lookAtRun, reportRun } from '../dstack/client/report-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import { CopyService } from '../remote/copy-service.ts';
@@ -45,6 +47,8 @@ export interface ToolContext {
     readonly report: (request: RunRequest) => Promise<Report<RunResult>>;
     readonly look: (run: Pick<RunRequest, 'name' | 'project'>) => Promise<RunFacts | undefined>;
   };
+  /** Reports one resource other than a run. */
+  readonly reportResource: (kind: PlainKind, request: ResourceRequest) => ReturnType<typeof reportResource>;
   /** Returns a function that names the limit of this server that excludes an offer. A broken policy excludes none, and refuses changes. */
   readonly exclusions: () => PolicySnapshot['exclusionOf'];
   readonly changes: ChangeService;
@@ -79,6 +83,7 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
       report: (request) => reportRun({ dstack, deadline }, request),
       look: (run) => lookAtRun({ dstack }, run),
     },
+    reportResource: (kind, request) => reportResource(dstack, kind, request),
     exclusions: () => (app.policy.state().kind === 'broken' ? () => undefined : app.policy.snapshot().exclusionOf),
     changes,
     access,

@@ -30,6 +30,19 @@ export async function missingLookUp(
   }
 }
 
+/** Returns the command that shows a resource. */
+export const getCommand = ({ kind, name, project }: WantedResource): CommandRequest => ({
+  command: GET_COMMANDS[kind],
+  flags: { '--json': true, '--project': project },
+  positionals: [name],
+});
+
+interface WantedResource {
+  readonly kind: ResourceKind;
+  readonly name: string;
+  readonly project: string | undefined;
+}
+
 /** The current state of a resource. */
 export interface KnownResource {
   readonly id: string;
@@ -49,16 +62,8 @@ const resource = z.looseObject({ id: z.string(), name: z.string().nullish(), sta
  * Looks up a resource; returns undefined if it doesn't exist.
  * @throws CommandFailed if dstack can't be asked; ToolError `cli-not-understood` if it prints no resource.
  */
-export async function findResource(
-  client: DstackClient,
-  wanted: { kind: ResourceKind; name: string; project: string | undefined },
-): Promise<FoundResource | undefined> {
-  const request: CommandRequest = {
-    command: GET_COMMANDS[wanted.kind],
-    flags: { '--json': true, '--project': wanted.project },
-    positionals: [wanted.name],
-  };
-  const { transcript, failure } = await client.tryRead(request, { guarded: false });
+export async function findResource(client: DstackClient, wanted: WantedResource): Promise<FoundResource | undefined> {
+  const { transcript, failure } = await client.tryRead(getCommand(wanted), { guarded: false });
   if (failure?.code === 'not-found') return undefined;
   if (failure !== undefined) throw commandFailed(transcript, failure);
   const { data: value } = resource.safeParse(readJsonOutput(transcript.stdout));
