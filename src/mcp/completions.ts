@@ -1,16 +1,10 @@
 import type { Log } from '../core/log.ts';
 import { cleanLine } from '../render/untrusted.ts';
+import type { ToolAnswer } from './read-through-tool.ts';
 
 /** The kinds of names that can be completed. */
 export const NAME_KINDS = ['run', 'fleet', 'volume', 'gateway', 'gpu', 'command', 'type', 'configuration'] as const;
 export type NameKind = (typeof NAME_KINDS)[number];
-
-/** The part of a read tool's result that resources and completions use. */
-export interface ToolAnswer {
-  readonly isError: boolean;
-  readonly text: string;
-  readonly structured: Readonly<Record<string, unknown>>;
-}
 
 export interface CompletionsOptions {
   /** Calls a read tool, with every check of a client's own call. */

@@ -1,8 +1,18 @@
 import * as z from 'zod';
-import type { ToolAnswer } from './completions.ts';
-import type { CallTool } from './register-tools.ts';
+import type { CallOutcome } from '../tool/call-tool.ts';
+import type { CallContext } from '../tool/tool-context.ts';
 import type { RunSnapshot } from './watch-runs.ts';
 import type { AnyTool } from '../tool/tool.ts';
+
+/** Calls a tool with a client's raw arguments. */
+export type CallTool = (tool: AnyTool, raw: unknown, context: CallContext) => Promise<CallOutcome>;
+
+/** The part of a read tool's result that resources and completions use. */
+export interface ToolAnswer {
+  readonly isError: boolean;
+  readonly text: string;
+  readonly structured: Readonly<Record<string, unknown>>;
+}
 
 /** Calls a read tool for a resource, a completion or a subscription. */
 export type ReadThroughTool = (

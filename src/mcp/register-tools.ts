@@ -15,6 +15,7 @@ import { askForAnswer, readAnswer, requestAnswer } from './ask-person.ts';
 import { readClientCapabilities } from './client-capabilities.ts';
 import type { ClientCapabilities } from './client-capabilities.ts';
 import { askForRoots, readRoots, requestRoots, takesFiles } from './roots.ts';
+import type { CallTool } from './read-through-tool.ts';
 import { listTools } from './tool-list.ts';
 import type { Answer } from '../core/report.ts';
 import type { AnyTool } from '../tool/tool.ts';
@@ -24,22 +25,24 @@ const questionState = z.object({ nonce: z.string(), tool: z.string() });
 /** The sealed state of a question while the client has it. */
 export type QuestionState = z.output<typeof questionState>;
 
-/** Calls a tool with a client's raw arguments. */
-export type CallTool = (tool: AnyTool, raw: unknown, context: CallContext) => Promise<CallOutcome>;
-
-export interface ToolServices {
+/** Services that the servers of all connections share. */
+export interface SharedServices {
   readonly call: CallTool;
-  readonly server: McpServer;
   readonly states: RequestStateCodec<QuestionState>;
-  readonly cardIsServed: boolean;
+  /** The card's page; undefined if no card is served. */
+  readonly cardFile: string | undefined;
   /** The operator wants structured content in every result that the protocol allows it in. */
   readonly wantsStructured: boolean;
-  readonly session: Session;
   readonly toolPrefix: string;
   /** Names tools in a text for the model. */
   readonly nameTools: (text: string) => string;
   /** Makes the client's roots the workspace; undefined if the operator has set one. */
   readonly useRoots: ((folders: readonly string[]) => void) | undefined;
+}
+
+export interface ToolServices extends SharedServices {
+  readonly server: McpServer;
+  readonly session: Session;
 }
 
 /** Facts about the client of one connection that it doesn't declare. */
@@ -121,12 +124,7 @@ const FIRST_WITH_REPEATED_CALLS = '2026-07-28';
 
 /** Returns what the client of one request can show, and whether it gets structured content. */
 export function readClient(
-  {
-    server,
-    session,
-    cardIsServed,
-    wantsStructured,
-  }: Omit<ToolServices, 'call' | 'states' | 'useRoots' | 'toolPrefix' | 'nameTools'>,
+  { server, session, cardFile, wantsStructured }: ToolServices,
   context: ServerContext,
 ): ClientCapabilities & { readonly structured: boolean; readonly isModern: boolean } {
   const { showsForms, showsCards, hasRoots } = readClientCapabilities(declaredBy(server, context));
@@ -134,7 +132,7 @@ export function readClient(
   return {
     hasRoots,
     showsForms: showsForms && !session.formsFail,
-    showsCards: showsCards && cardIsServed,
+    showsCards: showsCards && cardFile !== undefined,
     structured: wantsStructured && version >= FIRST_WITH_STRUCTURED,
     isModern: version >= FIRST_WITH_REPEATED_CALLS,
   };

@@ -1,5 +1,5 @@
 import { McpServer, createRequestStateCodec } from '@modelcontextprotocol/server';
-import type { RequestStateCodec, Transport } from '@modelcontextprotocol/server';
+import type { Transport } from '@modelcontextprotocol/server';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -9,17 +9,18 @@ import { VERSION } from '../settings/version.ts';
 import { callTool } from '../tool/call-tool.ts';
 import type { AnyTool } from '../tool/tool.ts';
 import type { Log } from '../core/log.ts';
+import { promiseWithResolvers } from '../core/promise-with-resolvers.ts';
 import { ANSWER_TTL_SECONDS } from './ask-person.ts';
 import { createCompletions } from './completions.ts';
 import type { Completions } from './completions.ts';
 import { LineLimit } from './line-limit.ts';
 import { createToolNaming } from './name-tools.ts';
 import { createReadThroughTool, toRunSnapshot } from './read-through-tool.ts';
-import type { ReadThroughTool } from './read-through-tool.ts';
+import type { CallTool, ReadThroughTool } from './read-through-tool.ts';
 import { registerPrompts } from './register-prompts.ts';
 import { listResources, registerCard, registerResources, registerSkills } from './register-resources.ts';
 import { readClient, registerTools } from './register-tools.ts';
-import type { CallTool, QuestionState } from './register-tools.ts';
+import type { QuestionState, SharedServices } from './register-tools.ts';
 import { runOfUri, uriOfRun } from './resource-definitions.ts';
 import { createSubscriptionListener, registerSubscriptions } from './subscriptions.ts';
 import type { SubscriptionListener } from './subscriptions.ts';
@@ -89,12 +90,9 @@ function createStdioTransport(listener: SubscriptionListener, log: Log): StdioTr
   });
   process.stdin.on('error', (error) => input.destroy(error)).pipe(input);
   const inner = new StdioServerTransport(input, process.stdout, { maxBufferSize: 2 * MAX_MESSAGE_BYTES });
-  let resolveClosed = (): void => undefined;
-  const closed = new Promise<void>((resolve) => {
-    resolveClosed = resolve;
-  });
+  const closed = promiseWithResolvers<void>();
   const outer: StdioTransport = {
-    closed,
+    closed: closed.promise,
     start: () => inner.start(),
     close: () => inner.close(),
     send: (message) => {
@@ -110,7 +108,7 @@ function createStdioTransport(listener: SubscriptionListener, log: Log): StdioTr
   inner.onclose = () => {
     listener.close();
     outer.onclose?.();
-    resolveClosed();
+    closed.resolve();
   };
   return outer;
 }
@@ -185,19 +183,11 @@ export function createServerFactory(app: App, tools: readonly AnyTool[], signal:
   };
 }
 
-interface ServerServices extends Pick<App, 'log'> {
-  readonly call: CallTool;
+interface ServerServices extends SharedServices, Pick<App, 'log' | 'warmUp'> {
   readonly tools: readonly AnyTool[];
   readonly completions: Completions;
-  readonly warmUp: () => void;
   readonly read: ReadThroughTool;
   readonly watch: RunWatch;
-  readonly cardFile: string | undefined;
-  readonly wantsStructured: boolean;
-  readonly toolPrefix: string;
-  readonly nameTools: (text: string) => string;
-  readonly useRoots: ((folders: readonly string[]) => void) | undefined;
-  readonly states: RequestStateCodec<QuestionState>;
 }
 
 /** Creates the server of one connection. The SDK calls it once per client; it serves both protocol versions. */
@@ -215,7 +205,7 @@ async function createServer(services: ServerServices): Promise<McpServer> {
       requestState: { verify: (state, context) => states.verify(state, context) },
     },
   );
-  const toolServices = { ...services, server, cardIsServed: cardFile !== undefined, session: { formsFail: false } };
+  const toolServices = { ...services, server, session: { formsFail: false } };
   registerTools(services.tools, toolServices);
   registerResources(server, completions, services.read);
   if (cardFile !== undefined) registerCard(server, cardFile);

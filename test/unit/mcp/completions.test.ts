@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { createCompletions } from '../../../src/mcp/completions.ts';
-import type { ToolAnswer } from '../../../src/mcp/completions.ts';
+import type { ToolAnswer } from '../../../src/mcp/read-through-tool.ts';
 
 const answer = (structured: Readonly<Record<string, unknown>>, isError = false): ToolAnswer => ({
   isError,
