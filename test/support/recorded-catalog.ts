@@ -32,7 +32,7 @@ export function recordedCatalog(version: RecordedVersion): Catalog {
         async read(command, configurationType) {
           const text = pages[configurationType === undefined ? command : `${command} -h ${configurationType}`];
           if (text === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
-          return text;
+          return { text };
         },
       },
       identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version },

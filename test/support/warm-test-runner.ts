@@ -39,7 +39,9 @@ async function readCatalog(): Promise<Catalog> {
   const file = fixture('help', 'help-0.22.5.json');
   const pages: Record<string, string> = JSON.parse(await readFile(file, 'utf8'));
   return createCatalog({
-    source: { read: async (command, type) => pages[type === undefined ? command : `${command} -h ${type}`] ?? '' },
+    source: {
+      read: async (command, type) => ({ text: pages[type === undefined ? command : `${command} -h ${type}`] ?? '' }),
+    },
     identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version: '0.22.5' },
     // Nothing can be stored there: a process that a test kills would leave it behind.
     cacheDir: '/dev/null/catalog',

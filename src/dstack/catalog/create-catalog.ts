@@ -72,15 +72,15 @@ class HelpCatalog implements Catalog {
   async #read(command: string, configurationType?: string): Promise<CatalogPage> {
     const key = configurationType === undefined ? command : `${command} -h ${configurationType}`;
     const cached = await this.#cache.get(key);
-    const text = cached ?? (await this.#source.read(command, configurationType));
+    const { text, others = {} } =
+      cached === undefined ? await this.#source.read(command, configurationType) : { text: cached };
     const help = parseHelp(text);
     // argparse treats words after a command without subcommands as its arguments, and prints that command's page.
     if (help.program.split(' ').slice(1).join(' ') !== command)
       throw new ToolError('unknown-command', `dstack doesn't document \`${command}\`.`, '');
     if (cached === undefined) {
       this.#cache.set(key, text);
-      for (const [words, other] of Object.entries(this.#source.prefetchedPages?.() ?? {}))
-        this.#cache.set(words, other);
+      for (const [words, other] of Object.entries(others)) this.#cache.set(words, other);
     }
     return { text, help };
   }

@@ -3,15 +3,19 @@ import { checkHelpArgv } from '../argv/check-argv.ts';
 import type { Runner } from '../run/runner.ts';
 import type { HelpTexts } from '../warm/introspection.ts';
 
+/** A page of help, and the pages that were read with it, by their words (`ps`, `apply -h task`). */
+export interface HelpText {
+  readonly text: string;
+  readonly others?: Readonly<Record<string, string>>;
+}
+
 /** A source of help pages. */
 export interface HelpSource {
   /**
    * Returns the output of `dstack <command> --help`, or of `dstack <command> -h <type>`.
    * @throws ToolError `unknown-command` if dstack doesn't know the command.
    */
-  read(command: string, configurationType?: string): Promise<string>;
-  /** Returns the pages that were read without being requested so far, by their words (`ps`, `apply -h task`). */
-  prefetchedPages?(): Readonly<Record<string, string>>;
+  read(command: string, configurationType?: string): Promise<HelpText>;
 }
 
 export interface HelpSourceOptions {
@@ -29,7 +33,7 @@ export function createHelpSource({ runner }: HelpSourceOptions): HelpSource {
     async read(command, configurationType) {
       const argv = checkHelpArgv(command, configurationType);
       const { command: shown, exit, stdout, stderr } = await runner.read(argv, { timeoutMs: TIMEOUT_MS });
-      if (exit.kind === 'exited' && exit.code === 0) return stdout;
+      if (exit.kind === 'exited' && exit.code === 0) return { text: stdout };
       const tail = (stderr.trim() || stdout.trim()).split('\n').slice(-3).join('\n');
       if (exit.kind === 'exited' && exit.code === USAGE_ERROR)
         throw new ToolError('unknown-command', tail, 'Use help to see the documented commands.');
@@ -63,16 +67,14 @@ export interface WholeHelpSourceOptions {
 /** Creates a source that reads all help pages at once: sixty commands, each of which would take a second. */
 export function createWholeHelpSource({ helpTexts, fallback }: WholeHelpSourceOptions): HelpSource {
   let reading: Promise<HelpTexts | undefined> | undefined;
-  let all: HelpTexts['help'] = {};
   return {
     async read(command, configurationType) {
       reading ??= helpTexts().catch(() => undefined);
       const texts = await reading;
       if (texts === undefined) reading = undefined;
-      else all = texts.help;
-      const page = texts?.help[configurationType === undefined ? command : `${command} -h ${configurationType}`];
-      return page ?? fallback.read(command, configurationType);
+      const others = texts?.help ?? {};
+      const text = others[configurationType === undefined ? command : `${command} -h ${configurationType}`];
+      return { text: text ?? (await fallback.read(command, configurationType)).text, others };
     },
-    prefetchedPages: () => all,
   };
 }

@@ -83,7 +83,7 @@ test('the installed dstack parses each argv as intended, and knows every word of
         async read(command, type) {
           const page = pages[type === undefined ? command : `${command} -h ${type}`];
           if (page === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
-          return page.text;
+          return { text: page.text };
         },
       },
       identity: { path: '/dstack', realpath: '/dstack', mtimeMs: 1, size: 1, version: 'installed' },

@@ -28,7 +28,7 @@ function open(changes: Partial<CliIdentity> = {}, fail = false): Catalog {
           const text = pages[key];
           if (fail) throw new ToolError('timed-out', 'too slow', '');
           if (text === undefined) throw new ToolError('unknown-command', 'invalid choice', '');
-          return text;
+          return { text };
         },
       },
       identity: { ...identity, ...changes },
@@ -72,10 +72,8 @@ test('the next catalog of the same executable reads from the cache on disk, whic
 });
 
 test('prefetched pages are cached on disk: the next catalog requests none of them', async () => {
-  const source = {
-    read: () => Promise.resolve(pages['ps'] ?? ''),
-    prefetchedPages: () => ({ ps: pages['ps'] ?? '', 'apply -h task': pages['apply -h task'] ?? '' }),
-  };
+  const others = { ps: pages['ps'] ?? '', 'apply -h task': pages['apply -h task'] ?? '' };
+  const source = { read: () => Promise.resolve({ text: others.ps, others }) };
   const first = settleAtEnd(createCatalog({ source, identity, cacheDir, log: silentLog }));
   await first.page('ps');
   await first.settled();
@@ -139,7 +137,7 @@ test('an undocumented command is rejected with a list of documented ones', async
 
 test('words after a command without subcommands are not a command, although argparse prints a page', async () => {
   const lax = createCatalog({
-    source: { read: async (command) => pages[command.split(' ')[0] ?? ''] ?? '' },
+    source: { read: async (command) => ({ text: pages[command.split(' ')[0] ?? ''] ?? '' }) },
     identity,
     cacheDir,
     log: silentLog,
