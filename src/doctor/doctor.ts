@@ -62,7 +62,7 @@ export interface ClientCapabilities {
 export async function checkSetup(sources: DoctorSources, client?: ClientCapabilities): Promise<DoctorReport> {
   const { check, found } = await checkExecutable(sources);
   const rest = await Promise.all([
-    ...(found === undefined ? [] : [checkCommands(found), checkCatalog(found), checkServer(sources)]),
+    ...(found === undefined ? [] : [checkCommands(found), checkServer(sources)]),
     ...(sources.machine ?? checkMachine)(sources),
   ]);
   return {
@@ -111,9 +111,13 @@ const withoutScript = (place: string, why: string): { found: string; fix: string
   fix: 'Set DSTACK_MCP_CLI to the dstack script in the environment where dstack is installed (`pyenv which dstack`, `asdf which dstack`, `mise which dstack`, or the path in the wrapper)',
 });
 
-async function checkCommands({ catalog, version }: CheckedCli): Promise<DoctorCheck> {
+async function checkCommands(cli: CheckedCli): Promise<readonly DoctorCheck[]> {
+  const { documented, missing } = await findCommands(cli.catalog);
+  return [await checkDocumented(cli, missing), await checkCatalog(cli, documented)];
+}
+
+async function checkDocumented({ catalog, version }: CheckedCli, missing: readonly string[]): Promise<DoctorCheck> {
   const documented = (await catalog.commands()).length;
-  const { missing } = await findCommands(catalog);
   if (missing.length === 0) return { name: 'commands', state: 'ok', found: `${documented} commands are documented` };
   const needs = missing.map((command) => `${command} (${NEEDED[command]})`).join(', ');
   return {
@@ -137,8 +141,7 @@ async function findCommands(catalog: Cli['catalog']): Promise<{ documented: stri
 }
 
 /** Checks that the flags of the needed commands can be parsed from their help pages: every command line is checked against them. */
-async function checkCatalog({ catalog }: CheckedCli): Promise<DoctorCheck> {
-  const { documented } = await findCommands(catalog);
+async function checkCatalog({ catalog }: CheckedCli, documented: readonly string[]): Promise<DoctorCheck> {
   const unparsed: string[] = [];
   let flags = 0;
   for (const name of documented) {
