@@ -34,10 +34,10 @@ export async function applyCommand(
   const isNamed = (head.name ?? '') !== '' || '--name' in extraFlags || !documented.has('--name');
   const chosenName = isNamed ? undefined : (request.chosenName ?? chooseName());
   const priced = documented.has('--max-price')
-    ? maxPriceFlag(policy.caps(), head, extraFlags)
+    ? maxPriceFlag(policy.caps, head, extraFlags)
     : { extraFlags, priceFlag: undefined };
   const placed = await restrictBackends({
-    allowed: policy.limits(),
+    allowed: policy.limits,
     type: head.type,
     configuration: head.value,
     extraFlags: priced.extraFlags,

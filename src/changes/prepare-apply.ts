@@ -129,7 +129,7 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
   policy.assertResourceAllowed({ kind: head.type, name, project: endpoint.project, operation: action });
   policy.assertBackendsAllowed(locationsOf(planned));
   const cost = boundCost(planned, action);
-  enforcePriceCaps(policy.caps(), head, cost);
+  enforcePriceCaps(policy.caps, head, cost);
   const resource = { kind: kindOf(head.type), name, project: request.project };
   const requests = requestsToApply({ type: head.type, name, action }, planned.transcript);
   const present =

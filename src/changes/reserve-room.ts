@@ -98,7 +98,7 @@ export async function withRoom<T>(
 
 /** Stopping and deleting costs nothing. */
 const needsRoom = ({ policy }: RoomScope, { request }: PendingChange): boolean =>
-  request.tool === 'apply' && policy.caps().maxActive !== undefined;
+  request.tool === 'apply' && policy.caps.maxActive !== undefined;
 
 /** The current cost of the project. */
 interface Usage {
@@ -116,7 +116,7 @@ const readUsage = async (scope: RoomScope, change: PendingChange): Promise<Usage
 function assertFits({ policy }: RoomScope, { cost }: Planned, { active, recent }: Usage): number {
   const hourly = cost?.mostPerHour ?? 'unknown';
   const unlisted = recent.reduce((sum, one) => sum + one.hourly, 0);
-  const { maxActive } = policy.caps();
+  const { maxActive } = policy.caps;
   const refusal = checkCaps(
     { hourly, total: 'not-a-run', activeHourly: active === undefined ? undefined : active + unlisted },
     { maxActive },

@@ -26,7 +26,7 @@ export async function withReasons(
   const { plan, head, request, file } = planned;
   if (!isRunType(head.type) || !plan.blockers.some(({ code }) => code === 'no-offers')) return settled;
   const { extraFlags = {}, project } = request;
-  const { maxPrice } = policy.caps();
+  const { maxPrice } = policy.caps;
   const own = [head.value['max_price'], extraFlags['--max-price']].map(Number).filter(Number.isFinite);
   const isCapped = maxPrice !== undefined && !own.some((price) => price <= maxPrice);
   const reasons = await explainNoOffers(dstack, {

@@ -29,7 +29,7 @@ export interface CredentialScope {
   readonly agreements: Pick<Agreements, 'covers'>;
   /** The dstack server that everything goes to. */
   readonly server: string;
-  readonly lists: ReturnType<PolicySnapshot['handOver']>;
+  readonly lists: PolicySnapshot['handOver'];
   /** The folders of the workspace. */
   readonly folders: readonly string[];
 }

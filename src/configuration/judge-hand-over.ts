@@ -78,7 +78,7 @@ export async function judgeHandOver(scope: HandOverScope, planned: PlannedFile):
   }
   const keys = judged.flatMap((one) => one.key ?? []);
   const confidential = await judgeCredentials(
-    { ...scope, ...scope.cli, lists: scope.policy.handOver() },
+    { ...scope, ...scope.cli, lists: scope.policy.handOver },
     {
       remotes: [...new Set([...remotes, ...judged.flatMap((one) => one.remotes)])],
       keys,
@@ -139,7 +139,7 @@ interface JudgedPath {
 
 async function judgePath(scope: HandOverScope, { file }: PlannedFile, named: NamedPath): Promise<JudgedPath> {
   const home = homeFolder(scope.cli.env);
-  const { allow = [], never = [] } = scope.policy.handOver().folders ?? {};
+  const { allow = [], never = [] } = scope.policy.handOver.folders ?? {};
   const pathScope: PathScope = {
     // dstack resolves keys in its working directory, and everything else next to the configuration.
     base: named.kind === 'private-key' ? file.folder : path.dirname(file.realPath),

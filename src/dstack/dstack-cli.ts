@@ -179,13 +179,8 @@ async function loadCli(
     runner: recordCommands(runner, log),
     introspection: runner.introspection,
     env,
-    check: (request) =>
-      checkArgv(request, catalog, {
-        // Read only if such a flag is used: a broken policy doesn't prevent reading.
-        get allowedFlags() {
-          return policy.snapshot().allowedFlags();
-        },
-      }),
+    // Read only if such a flag is used: a broken policy doesn't prevent reading.
+    check: (request) => checkArgv(request, catalog, () => policy.snapshot().allowedFlags),
     worker: () => runner.state(),
   };
 }

@@ -120,7 +120,7 @@ export class CopyService {
       request,
     );
     const home = homeFolder(env);
-    const { never = [] } = this.#sources.policy.snapshot().handOver().folders ?? {};
+    const { never = [] } = this.#sources.policy.snapshot().handOver.folders ?? {};
     for (const folder of never) {
       const { realPath } = await resolveLinks(expandHome(folder, home));
       const file = source.tree.entries

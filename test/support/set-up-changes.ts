@@ -148,7 +148,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
     env: {},
     canAudit: () => true,
   };
-  const { sources, ran, progress, openDstack } = fakeDstack(world, options, () => policy.snapshot().allowedFlags());
+  const { sources, ran, progress, openDstack } = fakeDstack(world, options, () => policy.snapshot().allowedFlags);
 
   const audited: AuditEntry[] = [];
   const audit = {
@@ -350,7 +350,7 @@ export function fakeDstack(
         },
         catalog,
         env: world.env,
-        check: (request) => checkArgv(request, catalog, { allowedFlags: allowedFlags() }),
+        check: (request) => checkArgv(request, catalog, allowedFlags),
         runner: {
           async read(argv, runOptions) {
             ran.push({ effect: 'read', command: argv.command, argv: argv.argv, options: runOptions });

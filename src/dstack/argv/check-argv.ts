@@ -7,11 +7,8 @@ import type { CommandRule } from './command-rules.ts';
 import type { CheckedArgv, CommandRequest } from './command.ts';
 import { unknownFlag } from './explain-unknown-flag.ts';
 
-/** The operator's rules for commands. */
-export interface ArgvRules {
-  /** Sensitive flags (files, secrets, network access) that the operator allows a model to use. */
-  readonly allowedFlags?: readonly string[];
-}
+/** Returns the sensitive flags (files, secrets, network access) that the operator allows a model to use. */
+type AllowedFlags = () => readonly string[];
 
 interface CheckedFlag {
   readonly flag: DocumentedFlag;
@@ -27,7 +24,7 @@ interface CheckedFlag {
 export async function checkArgv(
   request: CommandRequest,
   catalog: Catalog,
-  rules: ArgvRules = {},
+  allowedFlags: AllowedFlags = () => [],
 ): Promise<CheckedArgv> {
   const { command } = request;
   if (ruleOf(command, new Set()) === undefined) throw notRunnable(command);
@@ -41,7 +38,7 @@ export async function checkArgv(
     ...Object.entries(request.extraFlags ?? {}).map(([name, value]) => ({ name, value, by: 'model' as const })),
   ];
   assertDocumented(asked, where);
-  const given = asked.map((one) => checkFlag(one, where, rules));
+  const given = asked.map((one) => checkFlag(one, where, allowedFlags));
   const rule = ruleOf(command, new Set(given.map(({ flag }) => flag.long)));
   if (rule === undefined) throw notRunnable(command);
   checkTogether(given, help, where);
@@ -139,11 +136,11 @@ function assertDocumented(asked: readonly RequestedFlag[], where: FlagContext): 
   throw new ToolError('unknown-flag', `${said.join(' ')} Nothing was run.`, hints.join(' '));
 }
 
-function checkFlag({ name, value, by }: RequestedFlag, where: FlagContext, rules: ArgvRules): CheckedFlag {
+function checkFlag({ name, value, by }: RequestedFlag, where: FlagContext, allowedFlags: AllowedFlags): CheckedFlag {
   const own = where.places.own.get(name);
   const flag = own ?? where.places.parent.get(name);
   if (flag === undefined) throw toolFlagMissing(name, where);
-  if (by === 'model') assertModelMayUse(flag, rules);
+  if (by === 'model') assertModelMayUse(flag, allowedFlags);
   return { flag, place: own === undefined ? 'parent' : 'own', values: checkValues(flag, value) };
 }
 
@@ -180,10 +177,10 @@ function checkValues(flag: DocumentedFlag, value: unknown): readonly string[] {
   return values.map((one) => checkFlagValue(flag, one));
 }
 
-function assertModelMayUse(flag: DocumentedFlag, rules: ArgvRules): void {
+function assertModelMayUse(flag: DocumentedFlag, allowedFlags: AllowedFlags): void {
   const owner = flagOwner(flag);
   if (owner === 'tool') throw setByTool(flag.long);
-  if (owner === 'model' || rules.allowedFlags?.includes(flag.long) === true) return;
+  if (owner === 'model' || allowedFlags().includes(flag.long)) return;
   throw new ToolError(
     'forbidden-flag',
     `${flag.long} can't be used by models: it can read files, expose secrets or open network access. Nothing was run.`,

@@ -37,12 +37,12 @@ export interface PolicySnapshot {
   /** Returns which limit excludes an offer, for a reader; undefined if none does. */
   readonly exclusionOf: (offer: Location & { readonly pricePerHour: number }) => string | undefined;
   requirementFor(change: RequiredFor): Requirement;
-  caps(): Caps;
+  readonly caps: Caps;
   /** Lists that are also passed to dstack, so that it narrows its own choice. */
-  limits(): { readonly backends: readonly string[] | undefined; readonly regions: readonly string[] | undefined };
-  allowedFlags(): readonly string[];
+  readonly limits: { readonly [list in 'backends' | 'regions']: readonly string[] | undefined };
+  readonly allowedFlags: readonly string[];
   /** Lists of what planning may send or contact, and what never. */
-  handOver(): NonNullable<Policy['hand_over']>;
+  readonly handOver: NonNullable<Policy['hand_over']>;
   /** @throws ToolError `read-only`, or `policy` for a command or an upload that isn't allowed. */
   assertUseAllowed(use: AccessUse): void;
   /**
@@ -153,14 +153,10 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
       return isDear ? `this server's price cap is ${formatPrice(maxPrice)}` : undefined;
     },
     requirementFor,
-    caps: () => ({
-      maxPrice,
-      maxTotal: policy.max_total,
-      maxActive: policy.max_active,
-    }),
-    limits: () => ({ backends: policy.backends, regions: policy.regions }),
-    allowedFlags: () => policy.flags ?? [],
-    handOver: () => policy.hand_over ?? {},
+    caps: { maxPrice, maxTotal: policy.max_total, maxActive: policy.max_active },
+    limits: { backends: policy.backends, regions: policy.regions },
+    allowedFlags: policy.flags ?? [],
+    handOver: policy.hand_over ?? {},
     assertUseAllowed: (use) => assertUseAllowed(policy, readOnly, use),
     isGateway: (domain) => ruleOn(domain, { allow: policy.access?.gateways }) === 'allowed',
     access({ token } = {}) {

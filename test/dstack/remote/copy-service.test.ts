@@ -57,7 +57,7 @@ function setUp(options: Options = {}) {
       },
       transfers,
       cli: async () => ({ introspection: { walk }, env: { HOME: copy.here } }),
-      policy: { snapshot: () => ({ handOver: () => ({ folders: { never: options.never ?? [] } }) }) },
+      policy: { snapshot: () => ({ handOver: { folders: { never: options.never ?? [] } } }) },
       settings: { maxCopyBytes: 1024 ** 3 },
       deadline: createDeadline({
         timeoutMs: call.timeoutMs ?? 60_000,

@@ -34,7 +34,7 @@ beforeEach(() => {
 
 interface Given extends Partial<PlannedFile['environment']> {
   readonly readOnly?: boolean;
-  readonly lists?: ReturnType<HandOverScope['policy']['handOver']>;
+  readonly lists?: HandOverScope['policy']['handOver'];
   readonly agreed?: readonly string[];
   readonly maxUploadBytes?: number;
   readonly workTrees?: WorkTrees;
@@ -65,7 +65,7 @@ const judge = (value: Readonly<Record<string, unknown>>, given: Given = {}) => {
         introspection: { walk: async () => undefined, credentials, workTrees: async () => given.workTrees },
       },
       folders: [at('ws')],
-      policy: { readOnly, handOver: () => lists },
+      policy: { readOnly, handOver: lists },
       agreements: { covers: async (_server, { subject }) => agreed.includes(subject) },
       server: 'https://dstack.example',
       maxUploadBytes,

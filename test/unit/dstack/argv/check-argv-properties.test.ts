@@ -36,7 +36,7 @@ const anyFlag = fc.constantFrom(...documented);
 
 async function codeOf(request: CommandRequest, allowedFlags: readonly string[] = []): Promise<string> {
   try {
-    await checkArgv(request, catalog, { allowedFlags });
+    await checkArgv(request, catalog, () => allowedFlags);
     return 'accepted';
   } catch (error) {
     if (error instanceof ToolError) return error.code;

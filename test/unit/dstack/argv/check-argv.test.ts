@@ -14,7 +14,7 @@ const old = recordedCatalog('0.19.40');
 /** Returns the argv, or the code of the rejection. */
 async function check(request: CommandRequest, allowedFlags: readonly string[] = [], of = catalog): Promise<string> {
   try {
-    return (await checkArgv(request, of, { allowedFlags })).argv.join(' ');
+    return (await checkArgv(request, of, () => allowedFlags)).argv.join(' ');
   } catch (error) {
     if (error instanceof ToolError) return error.code;
     throw error;

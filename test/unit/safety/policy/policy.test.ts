@@ -115,9 +115,9 @@ test.each<[string, (file: string) => void]>([
     () => policy.snapshot().assertResourceAllowed({ kind: 'task', name: 'a', project: 'main', operation: 'create' }),
     () => policy.snapshot().assertBackendsAllowed([{ backend: 'aws' }]),
     () => policy.requirementFor(pendingChange()),
-    () => policy.snapshot().caps(),
-    () => policy.snapshot().limits(),
-    () => policy.snapshot().allowedFlags(),
+    () => policy.snapshot().caps,
+    () => policy.snapshot().limits,
+    () => policy.snapshot().allowedFlags,
     () => policy.snapshot(),
   ];
   for (const question of questions) expect(refusalOf(question)).toMatchObject({ code: 'policy-broken' });
@@ -125,7 +125,7 @@ test.each<[string, (file: string) => void]>([
   expect(policy.state()).toMatchObject({ kind: 'broken' });
   writeFileSync(file, 'max_price: 7');
   for (const question of questions) expect(refusalOf(question)).toBeUndefined();
-  expect(policy.snapshot().caps().maxPrice).toBe(7);
+  expect(policy.snapshot().caps.maxPrice).toBe(7);
 });
 
 test('a snapshot keeps its rules; an edit takes effect with the next snapshot', () => {
@@ -133,17 +133,17 @@ test('a snapshot keeps its rules; an edit takes effect with the next snapshot', 
   const policy = watch(undefined, { policy: file, maxPrice: 8 });
   const before = policy.snapshot();
   writeFileSync(file, '{max_price: 1, max_total: 2, max_active: 3, types: [fleet], regions: [eu-*]}');
-  expect(before.caps()).toEqual({ maxPrice: 8, maxTotal: undefined, maxActive: undefined });
-  expect(before.limits()).toEqual({ backends: ['aws'], regions: undefined });
-  expect(before.allowedFlags()).toEqual(['--env']);
+  expect(before.caps).toEqual({ maxPrice: 8, maxTotal: undefined, maxActive: undefined });
+  expect(before.limits).toEqual({ backends: ['aws'], regions: undefined });
+  expect(before.allowedFlags).toEqual(['--env']);
   expect(before.requirementFor(pendingChange())).toBe('person');
   expect(refusalOf(() => before.assertResourceAllowed({ kind: 'task' }))).toBeUndefined();
   expect(refusalOf(() => before.assertResourceAllowed({ kind: 'fleet' }))).toMatchObject({ code: 'policy' });
   expect(refusalOf(() => before.assertBackendsAllowed([{ backend: 'gcp' }]))).toMatchObject({ code: 'policy' });
   const after = policy.snapshot();
-  expect(after.caps()).toEqual({ maxPrice: 1, maxTotal: 2, maxActive: 3 });
-  expect(after.limits()).toEqual({ backends: undefined, regions: ['eu-*'] });
-  expect(after.allowedFlags()).toEqual([]);
+  expect(after.caps).toEqual({ maxPrice: 1, maxTotal: 2, maxActive: 3 });
+  expect(after.limits).toEqual({ backends: undefined, regions: ['eu-*'] });
+  expect(after.allowedFlags).toEqual([]);
   expect(after.requirementFor(pendingChange())).toBe('ask');
   expect(refusalOf(() => after.assertResourceAllowed({ kind: 'fleet' }))).toBeUndefined();
   expect(refusalOf(() => after.assertResourceAllowed({ kind: 'task' }))).toMatchObject({ code: 'policy' });
@@ -151,17 +151,17 @@ test('a snapshot keeps its rules; an edit takes effect with the next snapshot', 
     code: 'policy',
   });
   rmSync(file);
-  expect(refusalOf(() => before.caps())).toBeUndefined();
+  expect(refusalOf(() => before.caps)).toBeUndefined();
 });
 
 test('a stricter policy takes effect immediately, even with the size and timestamp of the old one', () => {
   const file = policyFile('max_price: 9');
   utimesSync(file, 1_000, 1_000);
   const policy = watch(undefined, { policy: file });
-  expect(policy.snapshot().caps().maxPrice).toBe(9);
+  expect(policy.snapshot().caps.maxPrice).toBe(9);
   writeFileSync(file, 'max_price: 1');
   utimesSync(file, 1_000, 1_000);
-  expect(policy.snapshot().caps().maxPrice).toBe(1);
+  expect(policy.snapshot().caps.maxPrice).toBe(1);
 });
 
 /** A policy, the setting `readOnly`, and whether both together make the server read-only. */
@@ -247,15 +247,15 @@ test('the policy sets the required consent of each operation, optionally by pric
 });
 
 test('the lower of two price caps applies', () => {
-  expect(watch('max_price: 5', { maxPrice: 3 }).snapshot().caps().maxPrice).toBe(3);
-  expect(watch('max_price: 2', { maxPrice: 3 }).snapshot().caps().maxPrice).toBe(2);
-  expect(watch('max_price: 0', { maxPrice: 3 }).snapshot().caps().maxPrice).toBe(0);
-  expect(watch(undefined, { maxPrice: 3 }).snapshot().caps()).toEqual({
+  expect(watch('max_price: 5', { maxPrice: 3 }).snapshot().caps.maxPrice).toBe(3);
+  expect(watch('max_price: 2', { maxPrice: 3 }).snapshot().caps.maxPrice).toBe(2);
+  expect(watch('max_price: 0', { maxPrice: 3 }).snapshot().caps.maxPrice).toBe(0);
+  expect(watch(undefined, { maxPrice: 3 }).snapshot().caps).toEqual({
     maxPrice: 3,
     maxTotal: undefined,
     maxActive: undefined,
   });
-  expect(watch('max_total: 7\nmax_active: 8').snapshot().caps()).toEqual({
+  expect(watch('max_total: 7\nmax_active: 8').snapshot().caps).toEqual({
     maxPrice: undefined,
     maxTotal: 7,
     maxActive: 8,
@@ -264,12 +264,12 @@ test('the lower of two price caps applies', () => {
 
 test('limits, flags and the size of the audit log come from the policy', () => {
   const policy = watch('backends: [aws]\nflags: [--env]\naudit: {max_megabytes: 2, keep_files: 3}');
-  expect(policy.snapshot().limits()).toEqual({ backends: ['aws'], regions: undefined });
-  expect(policy.snapshot().allowedFlags()).toEqual(['--env']);
+  expect(policy.snapshot().limits).toEqual({ backends: ['aws'], regions: undefined });
+  expect(policy.snapshot().allowedFlags).toEqual(['--env']);
   expect(policy.auditLimits()).toEqual({ maxBytes: 2_000_000, keepFiles: 3 });
   expect(policy.state()).toMatchObject({ kind: 'in-force', policy: { backends: ['aws'] } });
   expect(watch(undefined).state()).toEqual({ kind: 'none' });
-  expect(watch(undefined).snapshot().allowedFlags()).toEqual([]);
+  expect(watch(undefined).snapshot().allowedFlags).toEqual([]);
 });
 
 const docs = inRepository('docs');
@@ -466,8 +466,8 @@ test.each<[Parameters<typeof ruleOn>, ReturnType<typeof ruleOn>]>([
 });
 
 test('what may be handed over is that of the policy', () => {
-  expect(watch(undefined).snapshot().handOver()).toEqual({});
-  expect(watch('hand_over: {hosts: {never: [x.example]}}').snapshot().handOver()).toEqual({
+  expect(watch(undefined).snapshot().handOver).toEqual({});
+  expect(watch('hand_over: {hosts: {never: [x.example]}}').snapshot().handOver).toEqual({
     hosts: { never: ['x.example'] },
   });
 });
