@@ -1,6 +1,6 @@
 """Answers questions in dstack's own interpreter: the help of every command, the schemas, dstack's verdict on a configuration.
 
-In a plain process: <interpreter> -B introspect.py <dstack script> <task>, with the task's input on standard input.
+In a plain process: <interpreter> -B introspect.py <dstack script> <task>, with the task's question as JSON on standard input.
 The answer is JSON on standard output.
 """
 
@@ -19,7 +19,6 @@ from parsed_configuration import load, schema, validate
 from sent_parts import credentials, walk, work_trees
 
 TASKS = {
-    "catalog": catalog,
     "schema": schema,
     "validate": validate,
     "load": load,
@@ -30,9 +29,10 @@ TASKS = {
 
 
 def answer(task, script, code):
-    """Writes the answer to one task to standard output."""
+    """Writes the answer to one task to standard output. The task's question is JSON on standard input."""
+    question = json.loads(sys.stdin.buffer.read())
     with contextlib.redirect_stdout(sys.stderr):
-        result = TASKS[task](script, code)
+        result = catalog(script, code) if task == "catalog" else TASKS[task](question)
     json.dump(result, sys.stdout, ensure_ascii=True)
     sys.stdout.flush()
 

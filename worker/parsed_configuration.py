@@ -1,10 +1,8 @@
 """Reads configurations with dstack's own loader and parser, and describes the schemas of these."""
 
 import contextlib
-import json
 import os
 import re
-import sys
 from importlib import metadata
 
 # Texts that PyYAML's own parser may reject, or parse differently from libyaml: other than printable ASCII (including
@@ -13,7 +11,7 @@ PARSED_DIFFERENTLY = re.compile(r"[^ -~\n]|[?!]|[|>][-+0-9]*#")
 CLASS_NAME = re.compile(r"(?:[A-Z][a-z0-9]*){2,}")
 
 
-def schema(_script, _code):
+def schema(_question):
     """Returns the JSON schemas of configurations and profiles, without defaults from the environment."""
     from dstack._internal.core.models.configurations import DstackConfiguration
     from dstack._internal.core.models.profiles import ProfilesConfig
@@ -25,9 +23,8 @@ def schema(_script, _code):
     }
 
 
-def validate(_script, _code):
-    """Returns dstack's verdict on a configuration or on profiles, read as `{"text", "kind"}` from standard input."""
-    question = json.loads(sys.stdin.buffer.read())
+def validate(question):
+    """Returns dstack's verdict on a configuration or on profiles (`{"text", "kind"}`)."""
     try:
         data = load_yaml(question["text"])
     except Exception as error:  # PyYAML raises other errors than its own, for an invalid date for instance
@@ -58,9 +55,8 @@ def _name_error(data):
     return None
 
 
-def load(_script, _code):
-    """Returns what dstack's loader reads from a text (a JSON string on standard input), for comparison with another reader."""
-    text = json.loads(sys.stdin.buffer.read())
+def load(text):
+    """Returns what dstack's loader reads from a text, for comparison with another reader."""
     try:
         value = load_yaml(text)
     except Exception as error:

@@ -2,17 +2,14 @@
 
 import hashlib
 import itertools
-import json
 import os
-import sys
 
 
-def walk(_script, _code):
+def walk(question):
     """Returns the files that dstack would put into the archive of a folder (utils/files.py), at most `limit` and one more."""
     import ignore
     import ignore.overrides
 
-    question = json.loads(sys.stdin.buffer.read())
     root = question["root"]
     walker = (
         ignore.WalkBuilder(root)
@@ -26,18 +23,17 @@ def walk(_script, _code):
     return {"paths": paths}
 
 
-def credentials(_script, _code):
+def credentials(question):
     """Returns which credentials dstack may send for repositories and SSH fleets: each by its SHA-256, never itself."""
-    question = json.loads(sys.stdin.buffer.read())
     return {
         "repositories": [_repository(url) for url in question["repositories"]],
         "keys": [_fleet_key(path) for path in question["keys"]],
     }
 
 
-def work_trees(_script, _code):
+def work_trees(paths):
     """Returns what dstack reads from local Git repositories: the branch, its commit, and the size of the uncommitted changes."""
-    return {"workTrees": [_work_tree(path) for path in json.loads(sys.stdin.buffer.read())]}
+    return {"workTrees": [_work_tree(path) for path in paths]}
 
 
 def _work_tree(path):

@@ -6,13 +6,11 @@ import { installedPython } from './installed-dstack.ts';
 
 /** Runs the function of a separate validation process for each line of standard input. */
 const LOOP = `
-import io, json, sys
+import json, sys
 sys.path.insert(0, sys.argv[1])
 import parsed_configuration
-questions, answers = sys.stdin.buffer, sys.stdout
-for line in questions:
-    sys.stdin = io.TextIOWrapper(io.BytesIO(line))
-    print(json.dumps(parsed_configuration.validate(None, None)), file=answers, flush=True)
+for line in sys.stdin.buffer:
+    print(json.dumps(parsed_configuration.validate(json.loads(line))), flush=True)
 `;
 
 /** A process of dstack's interpreter that validates many configurations in sequence. */
