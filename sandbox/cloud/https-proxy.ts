@@ -2,6 +2,7 @@ import http from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 import { generate } from 'selfsigned';
+import { readBody } from '../machines/http-json.ts';
 import type { CloudAnswer, CloudRequest, CloudService } from './cloud-service.ts';
 
 export interface HttpsProxy {
@@ -111,11 +112,9 @@ async function reachService(request: CloudRequest, service: CloudService | undef
 }
 
 async function readRequest(message: http.IncomingMessage): Promise<CloudRequest> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of message) chunks.push(Buffer.from(chunk));
   const host = (message.headers.host ?? '').split(':')[0] ?? '';
   const url = new URL(message.url ?? '/', `https://${host}`);
-  const body = parseJson(Buffer.concat(chunks).toString());
+  const body = parseJson(await readBody(message));
   return { method: message.method ?? 'GET', host, path: url.pathname, headers: message.headers, body };
 }
 

@@ -23,7 +23,8 @@ export class SimulatedCloud {
   readonly catalogFolder: string;
   readonly certificateFile: string;
   readonly #options: SimulatedCloudOptions;
-  readonly #cloudRift: CloudRift;
+  /** The rentals of machines, with their faults. */
+  readonly cloudRift: CloudRift;
   #proxy: HttpsProxy | undefined;
   #offers: readonly Offer[] = DEFAULT_OFFERS;
   #version = 1;
@@ -32,7 +33,7 @@ export class SimulatedCloud {
     this.#options = options;
     this.catalogFolder = path.join(options.folder, 'catalog');
     this.certificateFile = path.join(options.folder, 'proxy-certificate.pem');
-    this.#cloudRift = new CloudRift({
+    this.cloudRift = new CloudRift({
       apiKey: options.apiKey,
       findOffers: () => this.#offers,
       startMachine: options.startMachine,
@@ -46,7 +47,7 @@ export class SimulatedCloud {
     await writeCatalog(cloud.catalogFolder, cloud.#offers, cloud.#version);
     cloud.#proxy = await startHttpsProxy(
       new Map([
-        ['api.cloudrift.ai', cloud.#cloudRift.answer],
+        ['api.cloudrift.ai', cloud.cloudRift.answer],
         ['api.runpod.io', createRunPod()],
         ['index.docker.io', answerAsDockerHub],
       ]),
@@ -66,30 +67,12 @@ export class SimulatedCloud {
 
   /** All rentals, oldest first. */
   get instances(): readonly RentedInstance[] {
-    return this.#cloudRift.instances;
+    return this.cloudRift.instances;
   }
 
   /** All requests of the server to the outside, in order. */
   get requests(): readonly RecordedRequest[] {
     return this.#proxy?.requests ?? [];
-  }
-
-  /** The boot time of a rented machine. */
-  get bootMs(): number {
-    return this.#cloudRift.bootMs;
-  }
-
-  set bootMs(value: number) {
-    this.#cloudRift.bootMs = value;
-  }
-
-  /** Makes every rental fail with this message, unless undefined. */
-  get rentFailure(): string | undefined {
-    return this.#cloudRift.rentFailure;
-  }
-
-  set rentFailure(value: string | undefined) {
-    this.#cloudRift.rentFailure = value;
   }
 
   /** Replaces the offers. The server shows them immediately. */
@@ -112,14 +95,14 @@ export class SimulatedCloud {
 
   /** Restores the default offers, boot time and capacity. */
   async reset(): Promise<void> {
-    this.bootMs = 0;
-    this.rentFailure = undefined;
+    this.cloudRift.bootMs = 0;
+    this.cloudRift.rentFailure = undefined;
     await this.setOffers(DEFAULT_OFFERS);
   }
 
   /** Stops the machines and the proxy. */
   async stop(): Promise<void> {
-    await this.#cloudRift.stop();
+    await this.cloudRift.stop();
     await this.#proxy?.stop();
   }
 

@@ -9,7 +9,7 @@ export interface ContainerFacts {
   readonly gpuUtilization: number;
 }
 
-/** Answers a command of `ssh <run>`. All but a few commands are not found. */
+/** Answers a command of `ssh <run>` on a system that can't isolate real ones. All but a few commands are not found. */
 export function runContainerCommand(command: string, facts: ContainerFacts): CommandReply {
   const [name = '', ...words] = command.trim().split(/\s+/);
   switch (name) {

@@ -33,7 +33,10 @@ const MAX_SLEEP_MS = 1500;
 const ENDLESS_SLEEP_SECONDS = 60;
 const MAX_STEPS = 2000;
 
-/** Derives a job's output, timing and ending from the run's configuration, without executing anything. */
+/**
+ * Derives a job's output, timing and ending from the run's configuration, without executing anything: a job behaves the same on systems
+ * that can't isolate one, and ends in time.
+ */
 export function writeJobScript(input: JobScriptInput): JobScript {
   const state: State = {
     steps: [],

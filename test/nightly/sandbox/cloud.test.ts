@@ -15,7 +15,7 @@ afterAll(async () => {
 });
 
 test('a run on the cloud rents a machine at its price and returns it immediately', async () => {
-  sandbox.controls.cloud.bootMs = 300;
+  sandbox.controls.cloud.cloudRift.bootMs = 300;
   const output = await sandbox.apply({
     type: 'task',
     name: 'rented',
@@ -28,7 +28,7 @@ test('a run on the cloud rents a machine at its price and returns it immediately
   const [instance] = sandbox.controls.cloud.instances;
   expect(instance?.offer).toMatchObject({ instanceType: 'rtx4090.1', dollarsPerHour: 0.39 });
   while (sandbox.controls.cloud.instances.some(({ status }) => status === 'Active')) await delay(50);
-  sandbox.controls.cloud.bootMs = 0;
+  sandbox.controls.cloud.cloudRift.bootMs = 0;
 });
 
 test('offers show a changed price and a sold-out instance type immediately', async () => {
@@ -41,10 +41,10 @@ test('offers show a changed price and a sold-out instance type immediately', asy
 });
 
 test('a run fails with no capacity when the cloud rejects the rental', async () => {
-  sandbox.controls.cloud.rentFailure = 'all machines are taken';
+  sandbox.controls.cloud.cloudRift.rentFailure = 'all machines are taken';
   await sandbox.apply({ type: 'task', name: 'refused', resources: gpu, commands: ['echo never'] });
   const run = await sandbox.waitFor('refused', isOver);
-  sandbox.controls.cloud.rentFailure = undefined;
+  sandbox.controls.cloud.cloudRift.rentFailure = undefined;
   expect(run.status).toBe('failed');
   expect(lastSubmission(run).termination_reason).toBe('failed_to_start_due_to_no_capacity');
   expect(sandbox.controls.cloud.requests).toContainEqual(
