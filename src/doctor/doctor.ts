@@ -50,7 +50,7 @@ export interface DoctorSources extends RememberedConsents {
 }
 
 /** The prompts that the client of this call can show. */
-export interface ClientCapabilities {
+export interface ClientPrompts {
   readonly canAskPerson: boolean;
   readonly canShowCard: boolean;
 }
@@ -59,7 +59,7 @@ export interface ClientCapabilities {
  * Checks everything that a call needs, in the order in which it would fail. Each problem comes with a fix. In a terminal there is no
  * client, so the report omits it.
  */
-export async function checkSetup(sources: DoctorSources, client?: ClientCapabilities): Promise<DoctorReport> {
+export async function checkSetup(sources: DoctorSources, client?: ClientPrompts): Promise<DoctorReport> {
   const { check, found } = await checkExecutable(sources);
   const rest = await Promise.all([
     ...(found === undefined ? [] : [checkCommands(found), checkServer(sources)]),
@@ -250,7 +250,7 @@ async function checkUnfinished({ unfinished }: DoctorSources): Promise<readonly 
   ];
 }
 
-function checkConsent(sources: DoctorSources, client: ClientCapabilities): DoctorCheck {
+function checkConsent(sources: DoctorSources, client: ClientPrompts): DoctorCheck {
   const { confirm, readOnly } = sources.settings;
   if (readOnly) return { name: 'consent', state: 'ok', found: 'read-only: nothing can be changed' };
   const dialog = sources.dialog.availability();
@@ -277,7 +277,7 @@ function checkConsent(sources: DoctorSources, client: ClientCapabilities): Docto
   };
 }
 
-function checkClient({ canAskPerson, canShowCard }: ClientCapabilities): DoctorCheck {
+function checkClient({ canAskPerson, canShowCard }: ClientPrompts): DoctorCheck {
   const found = [
     canAskPerson ? 'it can show forms' : "it can't show forms",
     canShowCard ? 'it declares that it shows the card' : "it doesn't show the card",

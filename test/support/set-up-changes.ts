@@ -25,7 +25,7 @@ import type {
 } from '../../src/dstack/warm/introspection.ts';
 import { createRetryGuard } from '../../src/dstack/client/retry-guard.ts';
 import type { Approve } from '../../src/dstack/run/held-change.ts';
-import type { RunOptions } from '../../src/dstack/run/runner.ts';
+import type { ReadOptions, RunOptions } from '../../src/dstack/run/runner.ts';
 import type { ExpectedChange } from '../../src/dstack/run/wire-rule.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
 import { Agreements } from '../../src/safety/consent/agreements.ts';
@@ -52,7 +52,7 @@ export interface RanCommand {
   effect: 'read' | 'held' | 'change';
   readonly command: string;
   readonly argv: readonly string[];
-  readonly options: RunOptions & { readonly answer?: 'n' };
+  readonly options: ReadOptions;
   /** The changes that were allowed. */
   changes?: readonly ExpectedChange[];
 }

@@ -1,11 +1,12 @@
 import { ToolError } from '../../core/errors.ts';
 import type { Effect } from '../../core/report.ts';
-import type { Catalog, FlagPlaces, DocumentedFlag, HelpPage } from './catalog.ts';
+import type { Catalog, DocumentedFlag, HelpPage } from './catalog.ts';
 import { checkFlagValue, checkName } from './check-value.ts';
 import { flagOwner, RUNNABLE_COMMANDS, ruleOf } from './command-rules.ts';
 import type { CommandRule } from './command-rules.ts';
 import type { CheckedArgv, CommandRequest } from './command.ts';
 import { unknownFlag } from './explain-unknown-flag.ts';
+import type { FlagContext } from './explain-unknown-flag.ts';
 
 /** Returns the sensitive flags (files, secrets, network access) that the operator allows a model to use. */
 type AllowedFlags = () => readonly string[];
@@ -109,12 +110,6 @@ function brand<E extends Effect>(command: string, argv: readonly string[], effec
   created.add(value);
   if (!isCheckedArgv(value) || !hasEffect(value, effect)) throw new TypeError('unreachable: it was just created');
   return value;
-}
-
-interface FlagContext {
-  readonly command: string;
-  readonly version: string;
-  readonly places: FlagPlaces;
 }
 
 interface RequestedFlag {

@@ -3,7 +3,8 @@ import type { FlagPlaces } from './catalog.ts';
 import { flagOwner } from './command-rules.ts';
 import { nearestNames } from './nearest-names.ts';
 
-interface FlagContext {
+/** The command that a flag is for, and what is documented about it. */
+export interface FlagContext {
   readonly command: string;
   readonly version: string;
   readonly places: FlagPlaces;

@@ -5,6 +5,7 @@ import { ToolError } from '../../core/errors.ts';
 import { containsPath, expandHome } from '../../core/paths.ts';
 import { candidatePaths, foldersOnPath, projectPaths } from './candidate-paths.ts';
 import type { Executable } from '../run/runner.ts';
+import { SEARCH_PATHS } from '../run/spawn-dstack.ts';
 import { resolveScript } from './resolve-script.ts';
 import type { Resolution } from './resolve-script.ts';
 
@@ -116,9 +117,6 @@ function withoutLinks(file: string): string {
     return file;
   }
 }
-
-/** Lists of folders from which dstack, and what it starts, loads code. */
-const SEARCH_PATHS = /^(?:PATH|PYTHONPATH)$/i;
 
 /**
  * Returns the environment without the folders of the workspace and the working directory in its search paths: dstack starts git, ssh and

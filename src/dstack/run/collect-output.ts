@@ -11,14 +11,14 @@ import type { BoundedText } from './bounded-output.ts';
 import type { OutputSink } from './runner.ts';
 
 /** The output of a command. */
-export type Printed = Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
+export type CommandOutput = Pick<Transcript, 'stdout' | 'stderr' | 'omittedBytes'>;
 
 /** Returns the output with `\n` at the end of each line, on Windows too. */
 export function toPrinted(
   stdout: BoundedText,
   stderr: BoundedText,
   platform: NodeJS.Platform = process.platform,
-): Printed {
+): CommandOutput {
   const withLineEnds = (text: string): string => (platform === 'win32' ? text.replaceAll('\r\n', '\n') : text);
   return {
     stdout: withLineEnds(stdout.text),
@@ -35,7 +35,7 @@ export function collectPipes(
   pipes: { stdout: Readable | null; stderr: Readable | null },
   keepBytes: number,
   sink?: OutputSink,
-): { drain(): Promise<Printed> } {
+): { drain(): Promise<CommandOutput> } {
   const collect = (stream: Readable | null) => {
     const kept = createBoundedOutput(keepBytes);
     stream?.on('data', (chunk: Buffer) => kept.add(chunk));
@@ -60,7 +60,7 @@ export function collectPipes(
 /** The two files that a change writes to. Unlike pipes, they let it finish after this process has gone. */
 export interface OutputFiles {
   readonly streams: { readonly stdout: Writable; readonly stderr: Writable };
-  read(): Printed;
+  read(): CommandOutput;
   close(): void;
 }
 

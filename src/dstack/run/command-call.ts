@@ -3,7 +3,7 @@ import type { Exit, Transcript } from '../../core/transcript.ts';
 import { isCheckedArgv } from '../argv/check-argv.ts';
 import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
-import type { RunOptions } from './runner.ts';
+import type { ReadOptions, RunOptions } from './runner.ts';
 
 /** Why a command is no longer waited for. */
 export type AbortReason = 'timed-out' | 'cancelled' | 'closing';
@@ -49,7 +49,7 @@ export function createCallLimit(
 /** One command on its way through a runner. */
 export interface CommandCall {
   readonly argv: CheckedArgv;
-  readonly options: RunOptions & { readonly answer?: 'n' };
+  readonly options: ReadOptions;
   readonly startedAt: number;
   readonly limit: CallLimit;
 }

@@ -5,7 +5,7 @@ import type { Consent } from '../../safety/consent/consent.ts';
 import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
 import { collectPipes, openOutputFiles } from './collect-output.ts';
-import type { OutputFiles, Printed } from './collect-output.ts';
+import type { OutputFiles, CommandOutput } from './collect-output.ts';
 import { CHANGE_LIMIT_MS, exitBeforeStart, outlivesCall, startCall, toTranscript } from './command-call.ts';
 import type { AbortReason, CommandCall } from './command-call.ts';
 import { createCommandQueue } from './command-queue.ts';
@@ -222,7 +222,7 @@ function launchOf(setup: Setup, call: CommandCall): Pick<SpawnRequest, 'launch'>
 
 const finish = (
   call: CommandCall,
-  end: Pick<Transcript, 'exit' | 'pinning' | 'requests'> & { readonly printed?: Printed },
+  end: Pick<Transcript, 'exit' | 'pinning' | 'requests'> & { readonly printed?: CommandOutput },
 ): Transcript => toTranscript(call, { ...end, ran: 'plain' });
 
 const notStarted = (call: CommandCall, reason: string): Transcript =>
@@ -234,7 +234,7 @@ const notRun = (call: CommandCall): Transcript =>
 /** The launcher's own exit code if it never ran dstack's script, recognized together with its message. */
 const LAUNCHER_FAILED = 70;
 
-function toExit(how: Ended | AbortReason, printed: Printed, { gate }: Started): Exit {
+function toExit(how: Ended | AbortReason, printed: CommandOutput, { gate }: Started): Exit {
   if (how === 'timed-out') return { kind: 'timed-out', stillRunning: false };
   if (typeof how === 'string') return { kind: 'cancelled' };
   if (how.code === null) return { kind: 'signalled', signal: how.signal ?? 'unknown' };

@@ -42,10 +42,15 @@ export interface RunOptions {
   readonly onBegin?: (ran: Transcript['ran']) => void;
 }
 
+export interface ReadOptions extends RunOptions {
+  /** The only input that is ever written to a prompt. */
+  readonly answer?: 'n';
+}
+
 /** Runs the dstack CLI, as a plain process or in the warm worker. Both return the same transcript. */
 export interface Runner {
-  /** Runs a read-only command. `answer: 'n'` is the only input ever written to a prompt. Doesn't throw if dstack fails. */
-  read(argv: CheckedArgv<'read'>, options: RunOptions & { readonly answer?: 'n' }): Promise<Transcript>;
+  /** Runs a read-only command. Doesn't throw if dstack fails. */
+  read(argv: CheckedArgv<'read'>, options: ReadOptions): Promise<Transcript>;
   /**
    * Runs a command that changes something, once. A function is asked for the consent right before the first change is sent, which
    * needs a rule that asks and an executable that is a Python script.

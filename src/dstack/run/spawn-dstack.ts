@@ -15,8 +15,8 @@ const COLUMNS = '1000';
 const LEFT_OUT =
   /^(?:COLUMNS|LINES|FORCE_COLOR|CLICOLOR\w*|COLORTERM|TTY_\w+|_ARGCOMPLETE\w*|COMP_LINE|COMP_POINT|PYTHONIOENCODING|NODE_\w+|DSTACK_MCP_\w+)$/i;
 
-/** Lists of folders from which code is loaded. */
-const SEARCH_PATHS = /^(?:PATH|PYTHONPATH)$/i;
+/** Variables with lists of folders from which dstack, and what it starts, loads code. */
+export const SEARCH_PATHS = /^(?:PATH|PYTHONPATH)$/i;
 
 /** Removes the empty and relative entries, which mean the working directory: anyone could put code there. */
 const absoluteEntries = (list: string): string =>

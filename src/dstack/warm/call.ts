@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { WireEvent } from '../../core/transcript.ts';
 import { createBoundedOutput } from '../run/bounded-output.ts';
 import { toPrinted } from '../run/collect-output.ts';
-import type { Printed } from '../run/collect-output.ts';
+import type { CommandOutput } from '../run/collect-output.ts';
 import type { CallLimit } from '../run/command-call.ts';
 import type { HeldChange } from '../run/held-change.ts';
 import type { HeldAnswer } from '../run/wire-rule.ts';
@@ -15,7 +15,7 @@ export type Attempt =
   | {
       readonly kind: 'ran';
       readonly end: ChildEnd | { readonly kind: 'interrupted'; readonly stillRunning: boolean };
-      readonly printed: Printed;
+      readonly printed: CommandOutput;
       readonly requests: readonly WireEvent[];
     }
   /** Nothing ran and nothing will: use a plain process. */
@@ -41,7 +41,7 @@ interface WarmChange {
   /** Whether it continues past its limit. */
   readonly outlivesCall: boolean;
   /** Answers the gate, which waits before the first change. */
-  answer(soFar: { readonly printed: Printed; readonly requests: readonly WireEvent[] }): Promise<HeldAnswer>;
+  answer(soFar: { readonly printed: CommandOutput; readonly requests: readonly WireEvent[] }): Promise<HeldAnswer>;
 }
 
 export interface WarmCallOptions {
@@ -57,7 +57,7 @@ export interface WarmCallOptions {
 export async function runWarmCall(call: WarmCall, options: WarmCallOptions): Promise<Attempt> {
   call.options.onBegin?.('warm');
   const kept = { stdout: createBoundedOutput(options.keepBytes), stderr: createBoundedOutput(options.keepBytes) };
-  const printed = (): Printed => toPrinted(kept.stdout.finish(), kept.stderr.finish());
+  const printed = (): CommandOutput => toPrinted(kept.stdout.finish(), kept.stderr.finish());
   const requests: WireEvent[] = [];
   let running: WarmChild | undefined;
   const request = toRequest(call, options, {

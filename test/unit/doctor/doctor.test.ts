@@ -3,7 +3,7 @@ import { ToolError } from '../../../src/core/errors.ts';
 import { ownTranscript } from '../../../src/core/transcript.ts';
 import type { Transcript } from '../../../src/core/transcript.ts';
 import { checkSetup } from '../../../src/doctor/doctor.ts';
-import type { ClientCapabilities, DoctorSources } from '../../../src/doctor/doctor.ts';
+import type { ClientPrompts, DoctorSources } from '../../../src/doctor/doctor.ts';
 import type { DoctorCheck } from '../../../src/doctor/report.ts';
 import { noCounts } from '../../../src/observability/counters.ts';
 import { auditEntry } from '../../../src/safety/audit/audit-log.ts';
@@ -48,7 +48,7 @@ function sourcesOf(more: Partial<DoctorSources> = {}, transcript = ownTranscript
   };
 }
 
-async function checksOf(sources: DoctorSources, client?: ClientCapabilities): Promise<Record<string, DoctorCheck>> {
+async function checksOf(sources: DoctorSources, client?: ClientPrompts): Promise<Record<string, DoctorCheck>> {
   const { checks } = await checkSetup(sources, client);
   return Object.fromEntries(checks.map((check) => [check.name, check]));
 }
