@@ -2,7 +2,8 @@ import type { Exit, Transcript } from '../core/transcript.ts';
 import { cutText } from './cut-text.ts';
 import type { CutOptions, CutText } from './cut-text.ts';
 import { maskOutput } from './mask-places.ts';
-import { cleanBlock, cleanLine } from './untrusted.ts';
+import { cleanBlock, cleanLine, cleanText } from './untrusted.ts';
+import type { CleanText } from './untrusted.ts';
 
 const MAX_COMMAND_CHARS = 4_000;
 
@@ -35,35 +36,44 @@ function describeExit(exit: Exit): string | undefined {
   }
 }
 
-/** Joins dstack's standard output and standard error, labeling the latter. */
-function joinStreams(transcript: Transcript): string {
+/** Cleans and masks dstack's standard output and standard error, and joins them, labeling the latter. */
+function joinStreams(transcript: Transcript, redact: (text: string) => string): CleanText {
   const omitted =
     transcript.omittedBytes === 0
       ? []
       : [`[… ${transcript.omittedBytes} bytes in the middle of this output were dropped …]`];
-  const stdout = maskOutput(transcript.stdout).trimEnd();
-  const stderr = maskOutput(transcript.stderr).trimEnd();
-  return [...omitted, stdout, ...(stderr === '' ? [] : [`--- standard error ---\n${stderr}`])]
-    .filter((part) => part !== '')
-    .join('\n');
+  const streams = [cleanText(transcript.stdout), cleanText(transcript.stderr)] as const;
+  const [stdout, stderr] = streams.map(({ text }) => redact(maskOutput(text)).trimEnd());
+  return {
+    text: [...omitted, stdout, ...(stderr === '' ? [] : [`--- standard error ---\n${stderr}`])]
+      .filter((part) => part !== '')
+      .join('\n'),
+    sequences: streams[0].sequences + streams[1].sequences,
+    controls: streams[0].controls + streams[1].controls,
+    invisibles: streams[0].invisibles + streams[1].invisibles,
+  };
 }
 
 /** Options for formatting a transcript. */
 export interface FormatOptions extends CutOptions {
-  /** Masks secrets. Runs before the cut: half a secret wouldn't be recognized. */
+  /**
+   * Masks secrets in clean text, which shows the same secrets as what a reader sees. Runs before the cut: half a secret wouldn't be
+   * recognized.
+   */
   readonly redact: (text: string) => string;
-  /** Cleans the output, and fences what is untrusted. Runs after the cut, so that the fence stays complete. */
-  readonly fence: (text: string) => string;
+  /** Fences what is untrusted. Runs last, so that nothing in the output can remove a part of the fence. */
+  readonly fence: (clean: CleanText) => string;
 }
 
 /** Formats a transcript: the command, its verbatim output, and how it ended. */
 export function formatTranscript(transcript: Transcript, { redact, fence, ...cut }: FormatOptions): CutText {
-  const printed = cutText(redact(joinStreams(transcript)), cut);
+  const whole = joinStreams(transcript, redact);
+  const printed = cutText(whole.text, cut);
   const end = describeExit(transcript.exit);
   const lines = [
-    `$ ${cleanBlock(transcript.command, MAX_COMMAND_CHARS)}`,
-    fence(printed.text),
-    ...(end === undefined ? [] : [cleanLine(end)]),
+    `$ ${redact(cleanBlock(transcript.command, MAX_COMMAND_CHARS))}`,
+    fence({ ...whole, text: printed.text }),
+    ...(end === undefined ? [] : [redact(cleanLine(end))]),
   ];
   return { ...printed, text: lines.filter((line) => line !== '').join('\n') };
 }

@@ -5,13 +5,14 @@ import { fenceText, formatTranscript } from './format-transcript.ts';
 import { cleanFacts } from './clean-facts.ts';
 import { maskPlaces, secretPlace } from './mask-places.ts';
 import { cleanBlock, cleanLine } from './untrusted.ts';
+import type { CleanText } from './untrusted.ts';
 
 /** Filters for every text that is shown. */
 export interface OutputFilters {
   /** Masks the secrets that this server knows. */
   readonly redact: (text: string) => string;
   /** Fences and labels output of unknown programs and people. */
-  readonly fence: (text: string) => string;
+  readonly fence: (clean: CleanText) => string;
 }
 
 /** A result for both kinds of clients: those that show the model the text, and those that show it the structured content. */
@@ -32,13 +33,17 @@ const MAX_NEXT_CHARS = 4_000;
 /** On the line of facts; the structured content has all of it. */
 const MAX_FACT_CHARS = 2_000;
 
-/** Renders a report as text and as structured content. Each is complete without the other. */
+/**
+ * Renders a report as text and as structured content. Each is complete without the other. Each piece is cleaned, then masked on its own:
+ * a mask over the whole could start in what a job wrote, and remove the end of its fence.
+ */
 export function renderReport(report: Report<Record<string, unknown>>, filters: OutputFilters): Rendered {
+  const show = (text: string, maxChars: number): string => filters.redact(cleanBlock(text, maxChars));
   const pieces = report.printed.map((printed) => showPrinted(printed, filters, report.printed.length));
-  const facts = maskFacts(cleanFacts(report.facts));
-  const summary = cleanBlock(report.summary, MAX_SUMMARY_CHARS);
-  const details = cleanBlock((report.details ?? []).join('\n'), MAX_DETAILS_CHARS);
-  const next = report.next === undefined ? undefined : cleanBlock(report.next, MAX_NEXT_CHARS);
+  const facts = redactValues(maskFacts(cleanFacts(report.facts)), filters);
+  const summary = show(report.summary, MAX_SUMMARY_CHARS);
+  const details = show((report.details ?? []).join('\n'), MAX_DETAILS_CHARS);
+  const next = report.next === undefined ? undefined : show(report.next, MAX_NEXT_CHARS);
   const body = [
     [summary, details].filter((part) => part !== '').join('\n'),
     ...pieces.map((piece) => fenceText(piece.text)),
@@ -60,8 +65,8 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
   };
   return {
     isError: isError(report.outcome),
-    text: filters.redact(text.join(headline.length === 0 ? '\n' : '\n\n')),
-    structured: redactValues(structured, filters),
+    text: text.join(headline.length === 0 ? '\n' : '\n\n'),
+    structured,
     pictures: report.pictures ?? [],
   };
 }
@@ -93,7 +98,7 @@ function showPrinted(printed: Printed, filters: OutputFilters, pieces: number): 
     keep: printed.keep ?? 'start',
     ...(printed.rest === undefined ? {} : { rest: printed.rest }),
     redact: filters.redact,
-    fence: (text) => (printed.untrusted && text !== '' ? filters.fence(text) : cleanBlock(text, 2 * maxChars)),
+    fence: (clean) => (printed.untrusted && clean.text !== '' ? filters.fence(clean) : clean.text),
   });
 }
 

@@ -92,11 +92,10 @@ const bound = (text: string, maxLength: number): string =>
     : `${text.slice(0, maxLength)}… [${text.length - maxLength} characters left out here]`;
 
 /**
- * Fences the output of unknown programs and people: cleans it and labels it as untrusted, between two lines with a random boundary.
- * The text can't know the boundary, so it can't close the fence.
+ * Fences the output of unknown programs and people: labels it as untrusted, between two lines with a random boundary. The text can't
+ * know the boundary, so it can't close the fence.
  */
-export function fenceUntrusted(raw: string): string {
-  const clean = cleanText(raw);
+export function fenceUntrusted(clean: CleanText): string {
   const boundary = randomBytes(8).toString('hex');
   const found = describeFindings(clean);
   return [

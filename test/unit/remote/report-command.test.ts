@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { reportCommand } from '../../../src/remote/report-command.ts';
 import type { CommandEnd, Stream } from '../../../src/remote/run-command.ts';
 import { renderReport } from '../../../src/render/render-report.ts';
+import { createRedactor } from '../../../src/render/redact.ts';
 import { fenceUntrusted } from '../../../src/render/untrusted.ts';
 
 const where = { run: 'dev', replica: 0, job: 0 };
@@ -16,7 +17,7 @@ const stream = (text: string, more: Partial<Stream> = {}): Stream => ({
 function report(end: CommandEnd, { stdout = stream(''), stderr = stream(''), hasLeftovers = false } = {}) {
   const result = { end, stdout, stderr, durationMs: 1_234, hasLeftovers };
   const made = reportCommand({ command: 'make', where, result, timeoutMs: 5_000 });
-  return { ...made, text: renderReport(made, { redact: (text) => text, fence: fenceUntrusted }).text };
+  return { ...made, text: renderReport(made, { redact: createRedactor().redact, fence: fenceUntrusted }).text };
 }
 
 test.each<[CommandEnd, string, RegExp]>([
@@ -51,4 +52,21 @@ test('what is dropped from the middle, and a process that was left, are reported
   const { text, summary, next } = report({ kind: 'exited', exitCode: 0 }, { stdout, hasLeftovers: true });
   expect(text).toContain('99000000 bytes in the middle of this output were dropped');
   expect([summary, next].join(' ')).toMatch(/a process that it left.*background/i);
+});
+
+test.each(['-----BEGIN PRIVATE KEY-----', '-----BEGIN\u001b[0m PRIVATE KEY-----', 'https://\u001b[0mu'])(
+  'output that ends with %j hides neither the end of its fence nor the outcome',
+  (line) => {
+    const { text, outcome } = report({ kind: 'exited', exitCode: 1 }, { stdout: stream(`loss 0.1\n${line}\n`) });
+    const boundary = /\[untrusted output ([0-9a-f]{16})/.exec(text)?.[1];
+    expect(text).toContain(`\n[end of untrusted output ${boundary}]\n`);
+    expect(text).toContain(`outcome: ${outcome} | run: dev`);
+  },
+);
+
+test('a secret with a terminal sequence inside is masked', () => {
+  const stdout = stream('-----BEGIN\u001b[0m PRIVATE KEY-----\nMIIE\u001b[1mvQ\n-----END PRIVATE KEY-----\nafter\n');
+  const { text } = report({ kind: 'exited', exitCode: 0 }, { stdout });
+  expect(text).toContain('[masked]\nafter');
+  expect(text).not.toMatch(/MIIE|vQ/);
 });

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Exit } from '../../../src/core/transcript.ts';
 import { fenceText, formatTranscript } from '../../../src/render/format-transcript.ts';
+import type { CleanText } from '../../../src/render/untrusted.ts';
 import { readFixture } from '../../support/read-fixture.ts';
 
 const same = (text: string): string => text;
-const WHOLE = { maxChars: 10_000, keep: 'start', redact: same, fence: same } as const;
+const WHOLE = { maxChars: 10_000, keep: 'start', redact: same, fence: ({ text }: CleanText) => text } as const;
 
 describe('a formatted transcript', () => {
   it("starts with the command, followed by dstack's output", () => {
@@ -17,7 +18,10 @@ describe('a formatted transcript', () => {
   });
 
   it('has a fence around the output only', () => {
-    const { text } = formatTranscript(readFixture('stop-stopped'), { ...WHOLE, fence: (printed) => `<${printed}>` });
+    const { text } = formatTranscript(readFixture('stop-stopped'), {
+      ...WHOLE,
+      fence: (printed) => `<${printed.text}>`,
+    });
     expect(text).toBe('$ dstack stop -y lab-task\n<Stopped>');
   });
 

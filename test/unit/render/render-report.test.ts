@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Transcript } from '../../../src/core/transcript.ts';
 import { renderReport } from '../../../src/render/render-report.ts';
+import type { CleanText } from '../../../src/render/untrusted.ts';
 import type { OutputFilters } from '../../../src/render/render-report.ts';
 import { OUTCOMES } from '../../../src/core/report.ts';
 import type { Printed, Report } from '../../../src/core/report.ts';
 
-const PLAIN: OutputFilters = { redact: (text) => text, fence: (text) => text };
+const PLAIN: OutputFilters = { redact: (text) => text, fence: ({ text }) => text };
 
 const printed = (stdout: string, how: Omit<Printed, 'transcript'> = {}): Printed => {
   const exit = { kind: 'exited', code: 0 } as const;
@@ -107,7 +108,7 @@ describe('a result', () => {
   });
 
   it('fences untrusted output, and only that', () => {
-    const fence = (text: string): string => `<${text}>`;
+    const fence = ({ text }: CleanText): string => `<${text}>`;
     const { structured } = render(
       { printed: [printed('log', { untrusted: true }), printed('', { untrusted: true }), printed('table')] },
       { ...PLAIN, fence },

@@ -61,7 +61,7 @@ const READERS: Readonly<Record<string, (text: string) => unknown>> = {
   'an env file': parseEnvFile,
   'text that is cleaned': cleanText,
   'a line that is cleaned': (text) => cleanLine(text),
-  'text that is fenced': fenceUntrusted,
+  'text that is fenced': (text) => fenceUntrusted(cleanText(text)),
   'text that is cut': (text) => cutText(text, { maxChars: 1_000, keep: 'both' }),
   'text with secrets': (text) => redactor.redact(text),
 };
