@@ -21,6 +21,8 @@ const COMMANDS: Readonly<Record<ListedType, string>> = {
 /** Projects are local to the CLI: their command has no --project. */
 const WITHOUT_PROJECT: ReadonlySet<ListedType> = new Set(['projects']);
 
+const NO_PROJECT = 'Ask the user to run `dstack project add` with the address and the token of their dstack server.';
+
 export const list = defineTool({
   name: 'list',
   title: 'List volumes and more',
@@ -47,6 +49,7 @@ export const list = defineTool({
       summary: `${rows.length === 0 ? 'No' : rows.length} ${input.type}.`,
       printed: [{ transcript, rest: 'get shows one volume or gateway by name' }],
       facts: { items },
+      ...(rows.length === 0 && input.type === 'projects' ? { next: NO_PROJECT } : {}),
     };
   },
 });

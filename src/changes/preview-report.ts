@@ -1,5 +1,5 @@
 import type { ChangeCard } from '../core/card.ts';
-import type { Report } from '../core/report.ts';
+import type { Outcome, Report } from '../core/report.ts';
 import { cleanSummary, nameToType } from '../safety/consent/describe-change.ts';
 import type { Prompt } from '../safety/consent/approval.ts';
 import type { Minted } from '../safety/consent/gate.ts';
@@ -9,13 +9,19 @@ import type { AccessPlan, AgreementPlan, PlannedChange, ReadyChange, SeveralPlan
 /** Reports a plan. */
 export function reportPlan(planned: PlannedChange | SeveralPlan): Report<ChangeFacts> {
   return {
-    outcome: planned.kind === 'settled' ? planned.outcome : 'done',
+    outcome: outcomeOf(planned),
     summary: planned.summary,
     details: describePlan(planned),
     printed: planned.printed.map((transcript) => ({ transcript })),
     facts: planned.facts,
     next: planned.next,
   };
+}
+
+function outcomeOf(planned: PlannedChange | SeveralPlan): Outcome {
+  if (planned.kind === 'settled') return planned.outcome;
+  // The call was for a command, a copy or a request, not for a preview.
+  return planned.kind === 'access' ? 'waiting' : 'done';
 }
 
 /** Returns what dstack's output doesn't say. The place is in a plan's own table, which a removal doesn't have. */

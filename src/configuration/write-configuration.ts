@@ -171,11 +171,11 @@ function assertHashMatches(file: string, expected: string | undefined, present: 
         ? `${file} already exists.`
         : `${file} changed since it was read.`;
   throw new ToolError(
-    'plan-changed',
+    present !== undefined && expected === undefined ? 'file-exists' : 'plan-changed',
     `${message} Nothing was written.`,
     present === undefined
       ? 'Omit `expected_hash` to create it.'
-      : 'Read it with config (action read), and pass its `hash` as `expected_hash`.',
+      : 'Read it with config (action read), and pass its `hash` as `expected_hash`. The last write_config returned it, too.',
   );
 }
 

@@ -100,9 +100,7 @@ async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorC
     return { check: { name: 'dstack', state: 'warning', ...withoutScript(place, notPython), ...details }, found };
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
-    const [found = '', places] = error.message.split(/ (?=Searched: )/);
-    const details = places === undefined ? {} : { details: places };
-    return { check: { name: 'dstack', state: 'error', found, fix: error.hint, ...details }, found: undefined };
+    return { check: { name: 'dstack', state: 'error', found: error.message, fix: error.hint }, found: undefined };
   }
 }
 
@@ -177,7 +175,8 @@ async function checkServer({ dstack }: DoctorSources): Promise<readonly DoctorCh
   };
   if (failure === undefined) return [responds, await checkProject(dstack, { project, server })];
   const { code, message, hint } = failure;
-  const error = { state: 'error', found: `${where}: ${message}`, fix: hint, code } as const;
+  const found = code === 'no-project' ? message : `${where}: ${message}`;
+  const error = { state: 'error', found, fix: hint, code } as const;
   if (!PROJECT_FAILURES.has(code)) return [{ name: 'server', ...error }];
   return [...(code === 'unauthorized' ? [responds] : []), { name: 'project', ...error }];
 }

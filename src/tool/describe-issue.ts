@@ -1,6 +1,7 @@
 import type * as z from 'zod';
 import { plural } from '../core/format-values.ts';
 import { isRecord } from '../core/is-record.ts';
+import { nearestNames } from '../dstack/argv/nearest-names.ts';
 
 type Issue = z.core.$ZodIssue;
 type SizeIssue = z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall;
@@ -17,20 +18,46 @@ const TYPES: Readonly<Record<string, string>> = {
 
 const WRONG_FORM = 'has the wrong form';
 
-/** Describes one problem of a tool's arguments: where it is, and what is allowed there. */
-export function describeIssue(issue: Issue, given: unknown): string {
+/** Names that models use, with the arguments that they mean. */
+const MEANT: Readonly<Record<string, readonly string[]>> = {
+  name: ['run'],
+  run: ['name'],
+  runs: ['run', 'name'],
+  path: ['file', 'local'],
+  filename: ['file'],
+  config: ['file'],
+  configuration: ['file'],
+  content: ['text'],
+  yaml: ['text'],
+  cmd: ['command'],
+  args: ['flags'],
+  tail: ['lines'],
+  limit: ['last', 'lines'],
+  source: ['local'],
+  src: ['local'],
+  destination: ['remote'],
+  dest: ['remote'],
+  dst: ['remote'],
+  gpu_name: ['gpu'],
+  gpu_type: ['gpu'],
+};
+
+/** Describes one problem of a tool's arguments: where it is, and what is allowed there. `fields` are those of the whole input. */
+export function describeIssue(issue: Issue, given: unknown, fields: readonly string[] = []): string {
   const where = issue.path.map(String).join('.');
-  const problem = describeProblem(issue, valueAt(given, issue.path));
+  const problem = describeProblem(issue, valueAt(given, issue.path), issue.path.length === 0 ? fields : []);
   return where === '' ? problem : `${where}: ${problem}`;
 }
 
-function describeProblem(issue: Issue, value: unknown): string {
+function describeProblem(issue: Issue, value: unknown, fields: readonly string[]): string {
   switch (issue.code) {
     case 'unrecognized_keys':
-      return `unknown ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
+      return `unknown ${issue.keys.map((key) => `${JSON.stringify(key)}${suggest(key, fields)}`).join(', ')}`;
     case 'invalid_type': {
       const expected = TYPES[issue.expected] ?? issue.expected;
-      return value === undefined ? `missing; it must be ${expected}` : `must be ${expected}, not ${typeOf(value)}`;
+      return value === undefined
+        ? `missing; it must be ${issue.expected === 'array' ? 'a value or a list of values' : expected}`
+        : `must be ${expected}, not ${typeOf(value)}`;
     }
     case 'invalid_value':
       return `${value === undefined ? 'missing; it must be' : 'must be'} ${oneOf(issue.values)}`;
@@ -51,6 +78,12 @@ function describeProblem(issue: Issue, value: unknown): string {
     default:
       return issue satisfies never;
   }
+}
+
+function suggest(key: string, fields: readonly string[]): string {
+  const meant = Object.hasOwn(MEANT, key) ? MEANT[key]?.find((name) => fields.includes(name)) : undefined;
+  const [nearest] = meant === undefined ? nearestNames(key, fields) : [meant];
+  return nearest === undefined ? '' : ` (did you mean ${nearest}?)`;
 }
 
 function describeSize({ origin }: SizeIssue, bound: string, limit: number | bigint): string {

@@ -39,7 +39,7 @@ export function defineTool<Input extends z.ZodObject, Facts extends z.ZodObject>
   return {
     ...tool,
     prepare(raw) {
-      const given = withoutFillers(tool.input, raw ?? {});
+      const given = readArguments(tool.input, raw ?? {});
       const parsed = tool.input.safeParse(given);
       if (!parsed.success) throw invalidInput(tool, parsed.error.issues, given);
       return (context) => tool.run(parsed.data, context);
@@ -50,24 +50,34 @@ export function defineTool<Input extends z.ZodObject, Facts extends z.ZodObject>
 /** Gemini CLI adds this key to the schema of every tool, and passes it on. */
 const HOST_KEY = 'wait_for_previous';
 
-/** Drops what a host adds, and optional arguments that a model filled with an empty string. One value stands for a list of one. */
-function withoutFillers(input: z.ZodObject, raw: unknown): unknown {
+/**
+ * Drops what a host adds, and optional arguments that a model filled with an empty string. One value stands for a list of one, and a
+ * text for the number, boolean or choice that it spells.
+ */
+function readArguments(input: z.ZodObject, raw: unknown): unknown {
   if (!isRecord(raw)) return raw;
   const fields: Readonly<Record<string, z.ZodType>> = input.shape;
   const isFiller = (name: string, value: unknown): boolean => {
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
     return field === undefined ? name === HOST_KEY : value === '' && field.safeParse(undefined).success;
   };
-  const isList = (name: string): boolean => Object.hasOwn(fields, name) && takesList(fields[name]);
   return Object.fromEntries(
     Object.entries(raw)
       .filter(([name, value]) => !isFiller(name, value))
-      .map(([name, value]) => [name, isList(name) && !Array.isArray(value) && value !== null ? [value] : value]),
+      .map(([name, value]) => [name, Object.hasOwn(fields, name) ? readArgument(fields[name], value) : value]),
   );
 }
 
-const takesList = (field: z.ZodType | undefined): boolean =>
-  field instanceof z.ZodArray || (field instanceof z.ZodOptional && field.unwrap() instanceof z.ZodArray);
+function readArgument(field: unknown, value: unknown): unknown {
+  if (field instanceof z.ZodOptional) return readArgument(field.unwrap(), value);
+  if (field instanceof z.ZodArray) return Array.isArray(value) || value === null ? value : [value];
+  if (typeof value !== 'string') return value;
+  if (field instanceof z.ZodNumber) return /^-?\d{1,15}(?:\.\d{1,6})?$/.test(value) ? Number(value) : value;
+  if (field instanceof z.ZodBoolean) return value === 'true' || (value === 'false' ? false : value);
+  if (!(field instanceof z.ZodEnum)) return value;
+  const [choice = value, ...others] = field.options.filter((one) => String(one).toLowerCase() === value.toLowerCase());
+  return others.length === 0 ? choice : value;
+}
 
 function invalidInput(
   { name, input, unlisted = [] }: Pick<Tool, 'name' | 'input' | 'unlisted'>,
@@ -77,7 +87,7 @@ function invalidInput(
   const fields = Object.keys(input.shape).filter((field) => !unlisted.includes(field));
   return new ToolError(
     'invalid-input',
-    `The arguments of ${name} aren't valid, nothing was run: ${issues.map((issue) => describeIssue(issue, given)).join('; ')}.`,
+    `The arguments of ${name} aren't valid, nothing was run: ${issues.map((issue) => describeIssue(issue, given, fields)).join('; ')}.`,
     `${name} takes: ${fields.join(', ') || 'no arguments'}. Correct them and call it again.`,
   );
 }

@@ -198,7 +198,14 @@ const REFUSED: readonly Refused[] = [
     /The user can run `dstack apply -f preset\.dstack\.yml`.*presets/,
   ],
   ['no token', 'apply', {}, 'invalid-input', /token: missing; it must be a string/, /apply takes: token/],
-  ['a token of nobody', 'apply', { token: 'abcdefg-abcdefg' }, 'token-unknown', /didn't issue it/, /call plan/],
+  [
+    'a token of nobody',
+    'apply',
+    { token: 'abcdefg-abcdefg' },
+    'token-unknown',
+    /no server of yours issued it/,
+    /call plan/,
+  ],
   [
     'a token for a preview',
     'stop',
@@ -314,7 +321,7 @@ describe('a change that no longer matches the current state is refused, and noth
     expect(token).toMatch(new RegExp(`^create-task-${name}-[\\d.]+usd-`));
     expectRefusal(await client.call('apply', { token: String(token).replace(/-[\d.]+usd-/, '-0.01usd-') }), {
       code: 'token-unknown',
-      says: /didn't issue it/,
+      says: /no server of yours issued it/,
       next: /copy the token from the preview unchanged/,
     });
     expect(await runNames()).not.toContain(name);

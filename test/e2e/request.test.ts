@@ -97,7 +97,7 @@ test('a chat is answered through the endpoint that keeps the token from the prog
 
 test('a service gets the token only after a person has agreed, who is shown what that means', async () => {
   const asked = await client.call('request', { run: name, path: '/headers' });
-  expect(asked.facts, asked.text).toMatchObject({ outcome: 'done', operation: 'access', token: expect.any(String) });
+  expect(asked.facts, asked.text).toMatchObject({ outcome: 'waiting', operation: 'access', token: expect.any(String) });
   expect(asked.facts).not.toHaveProperty('httpStatus');
   const agreed = await client.call('apply', { token: asked.facts['token'] });
   expect(agreed.facts, agreed.text).toMatchObject({ outcome: 'done', operation: 'access' });

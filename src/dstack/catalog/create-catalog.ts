@@ -1,5 +1,6 @@
 import { ToolError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
+import { nearestNames } from '../argv/nearest-names.ts';
 import type { Catalog, CatalogPage, DocumentedFlag, DocumentedSubcommand, FlagPlaces } from '../argv/catalog.ts';
 import type { CliIdentity } from '../locate/cli-identity.ts';
 import { openHelpCache } from './help-cache.ts';
@@ -104,11 +105,13 @@ class HelpCatalog implements Catalog {
     const { help } = await this.page(parent);
     const alias = help.subcommands.find((sub) => sub.aliases.includes(last));
     if (alias !== undefined) return this.page([...words, alias.name].join(' '));
-    const documented = help.subcommands.map((sub) => sub.name).join(', ') || 'no subcommands';
+    const names = help.subcommands.map((sub) => sub.name);
+    const meant = nearestNames(last, names).map((name) => `\`${[...words, name].join(' ')}\``);
+    const documented = names.join(', ') || 'no subcommands';
     throw new ToolError(
       'unknown-command',
       `dstack ${this.version} doesn't document \`${command}\`; ${parent === '' ? 'it' : `\`${parent}\``} documents: ${documented}.`,
-      UPGRADE,
+      meant.length === 0 ? UPGRADE : `Did you mean ${meant.join(' or ')}?`,
       { cause },
     );
   }

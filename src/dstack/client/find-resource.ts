@@ -82,7 +82,11 @@ export async function findRun(
 ): Promise<FoundResource> {
   const found = await findResource(client, { kind: 'run', name, project });
   if (found !== undefined) return found;
-  throw new ToolError('invalid-name', `There is no run ${name}. ${consequence}`, 'ps lists the runs.');
+  throw new ToolError(
+    'invalid-name',
+    `There is no run ${name}. ${consequence}`,
+    'ps lists the unfinished runs, and with `all` also the others. Use one of these names.',
+  );
 }
 
 /**

@@ -209,6 +209,7 @@ function nextStep(run: RunFacts, isWaitOver: boolean): string {
   if (run.nextStartAt !== undefined && waiting !== undefined) return waiting;
   if (run.status === 'running' && run.serviceUrl !== undefined)
     return isReady(run) ? 'Show the user how to call it.' : 'get with wait_for "ready" waits until it answers.';
-  if (run.status === 'running') return 'logs shows its output; attach returns ports, the SSH command and the IDE link.';
+  if (run.status === 'running')
+    return 'logs shows its output; exec runs a command in it, copy moves files; attach returns ports, the SSH command and the IDE link.';
   return `${waiting === undefined ? '' : `${waiting} `}To wait for it, call get with wait_for "running".`;
 }

@@ -85,11 +85,10 @@ function describe(
 }
 
 function notFound(configured: string | undefined, tried: readonly string[], passedOver: readonly string[]): ToolError {
-  const places = tried.join(', ');
   const message =
     configured === undefined
-      ? `The dstack CLI was not found. Searched: ${places}.`
-      : `DSTACK_MCP_CLI is ${configured}, but there is no executable file at ${places}.`;
+      ? `The dstack CLI was not found on PATH or in the ${tried.length} places where installers put it.`
+      : `DSTACK_MCP_CLI is ${configured}, but there is no executable file at ${tried.join(', ')}.`;
   const [first] = passedOver;
   if (first === undefined) return new ToolError('cli-not-found', message, INSTALL);
   return new ToolError(

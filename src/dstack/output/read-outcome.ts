@@ -38,8 +38,14 @@ const PROOFS: readonly Proof[] = [
     hint: 'It already matches the configuration: nothing was changed. Check it with get, ps or fleet.',
   },
   // It says so of a finished run, too.
-  { line: /^Stopped$/, hint: 'The run is stopping or had already finished: check with get.' },
-  { line: /^Aborted$/, hint: 'The run is being aborted or had already finished: check with get.' },
+  {
+    line: /^Stopped$/,
+    hint: 'The run is stopping or had already finished: get with wait_for "finished" waits for its end.',
+  },
+  {
+    line: /^Aborted$/,
+    hint: 'The run is being aborted or had already finished: get with wait_for "finished" waits for its end.',
+  },
   { line: /^Fleet \S+ instances deleted$/, hint: 'Use fleet to see what remains of it.' },
   {
     line: /^(?:Run|Fleet|Volume|Gateway)(?: \S+)? deleted$/,

@@ -126,6 +126,6 @@ export const nonceUnknown = (): ToolError =>
 export const tokenUnknown = (): ToolError =>
   new ToolError(
     'token-unknown',
-    "Unknown token: this server didn't issue it, or your client starts a new server for each call and the token couldn't be stored between them. This call changed nothing.",
+    "Unknown token: no server of yours issued it within the last day, or it couldn't be stored. This call changed nothing.",
     `${CHECK_FIRST} Otherwise copy the token from the preview unchanged; if there is none, call plan, stop or delete to get one.`,
   );

@@ -60,7 +60,7 @@ test('the first use returns a preview that names run, machine, price, scope and 
   const { ask, ran } = setUp();
   const report = previewOf(await ask());
   expect(report).toMatchObject({
-    outcome: 'done',
+    outcome: 'waiting',
     summary: expect.stringMatching(
       /^Allow commands and uploads in run lab-task until \w{3} \d+, \d\d:\d\d \S+\? Nothing was run yet: that needs consent once for this run\.$/,
     ),

@@ -70,9 +70,9 @@ test.for([
   [{ mode: 'on' }, 'name: missing; it must be a string'],
   [{ name: null, mode: 'on' }, 'name: must be a string, not null'],
   [{ name: 'ab' }, 'mode: missing; it must be one of "on", "off"'],
-  [{ name: 'ab', mode: 'ON' }, 'mode: must be one of "on", "off"'],
+  [{ name: 'ab', mode: 'auto' }, 'mode: must be one of "on", "off"'],
   [{ name: 'ab', mode: 'on', count: 1.5 }, 'count: must be a whole number, not 1.5'],
-  [{ name: 'ab', mode: 'on', count: '3' }, 'count: must be a number, not a string'],
+  [{ name: 'ab', mode: 'on', count: 'three' }, 'count: must be a number, not a string'],
   [{ name: 'ab', mode: 'on', count: 0 }, 'count: must be at least 1'],
   [{ name: 'ab', mode: 'on', count: 10 }, 'count: must be at most 9'],
   [{ name: 'ab', mode: 'on', price: 0 }, 'price: must be more than 0'],
@@ -154,4 +154,33 @@ test('the annotations of every tool follow from its effect', () => {
   for (const effect of ['change', 'destroy'] as const)
     expect(annotationsOf({ effect })).toEqual({ readOnlyHint: false, destructiveHint: true });
   for (const one of tools) expect(annotationsOf(one).readOnlyHint, one.name).toBe(one.effect === 'read');
+});
+
+test('a text stands for the number, boolean or choice that it spells, and for nothing else', () => {
+  const input = z.strictObject({
+    price: z.number().optional(),
+    count: z.int().optional(),
+    full: z.boolean().optional(),
+    method: z.enum(['GET', 'POST']).optional(),
+  });
+  expect(inputOf(input, { price: '0.5', count: '20', full: 'false', method: 'get' })).toEqual({
+    price: 0.5,
+    count: 20,
+    full: false,
+    method: 'GET',
+  });
+  for (const wrong of [{ price: '1e3' }, { price: '0x1' }, { count: '1.5' }, { full: 'yes' }, { method: 'gett' }])
+    expect(() => inputOf(input, wrong)).toThrow("aren't valid");
+});
+
+test('an unknown argument is answered with the one that is meant', () => {
+  const input = z.strictObject({ name: z.string(), gpu: z.string().optional(), lines: z.int().optional() });
+  for (const [unknown, meant] of [
+    ['run', 'name'],
+    ['gpu_name', 'gpu'],
+    ['tail', 'lines'],
+    ['nmae', 'name'],
+  ] as const)
+    expect(() => inputOf(input, { [unknown]: 'x' })).toThrow(`unknown "${unknown}" (did you mean ${meant}?)`);
+  expect(() => inputOf(input, { name: 'a', whatever: 1 })).toThrow('unknown "whatever".');
 });

@@ -107,7 +107,7 @@ test.each<[string, () => ToolError, string, string, string]>([
     'an unknown token',
     () => tokenUnknown(),
     'token-unknown',
-    "Unknown token: this server didn't issue it, or your client starts a new server for each call and the token couldn't be stored between them. This call changed nothing.",
+    "Unknown token: no server of yours issued it within the last day, or it couldn't be stored. This call changed nothing.",
     'If it was used before without an answer, that change may have been made: check with ps, get or fleet. Otherwise copy the token from the preview unchanged; if there is none, call plan, stop or delete to get one.',
   ],
 ])(
