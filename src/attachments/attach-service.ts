@@ -80,7 +80,8 @@ export class AttachService {
       run.isFinished || checkConnection(found.value, request) === 'known';
     if (isKnown(first)) return first;
     const deadlineMs = deadline.remainingMs() - ATTACH_MS;
-    const waited = await waitFor({ poll, done: isKnown, intervalMs: POLL_MS, deadlineMs, signal: deadline.signal });
+    const { signal } = deadline;
+    const waited = await waitFor({ poll, first, done: isKnown, intervalMs: POLL_MS, deadlineMs, signal });
     return waited.value ?? first;
   }
 

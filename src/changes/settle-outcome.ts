@@ -28,8 +28,9 @@ interface Look {
   readonly status: string | undefined;
 }
 
-/** The first pause between two looks. */
-const LOOK_MS = 300;
+/** The first pause between two looks, and the longest one. */
+const LOOK_MS = 100;
+const LONGEST_MS = 1_500;
 /** The time in which nothing of a request is seen, until it counts as not made: dstack's server waits up to 5 s for a lock before it acts. */
 const SETTLE_MS = 10_000;
 
@@ -54,7 +55,9 @@ export async function settleOutcome(
     const waited = await waitFor({
       poll,
       done,
+      first,
       intervalMs: LOOK_MS,
+      longestMs: LONGEST_MS,
       deadlineMs: dstack.waitMs(),
       signal: dstack.deadline.signal,
     });

@@ -11,8 +11,12 @@ export interface WaitOptions<T> {
   /** Polls once. Its signal aborts when the result is no longer needed. */
   readonly poll: (signal: AbortSignal) => Promise<T>;
   readonly done: (value: T) => boolean;
-  /** The first pause. It grows by half while nothing changes, up to five times its length, and is reset by a change. */
+  /** A value that was just read: the wait then begins with a pause. */
+  readonly first?: T;
+  /** The first pause. It grows by half while nothing changes, and is reset by a change. */
   readonly intervalMs: number;
+  /** The longest pause. Defaults to five times the first one. */
+  readonly longestMs?: number;
   /** Milliseconds until the wait ends, even if `poll` hasn't returned. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;
@@ -21,7 +25,6 @@ export interface WaitOptions<T> {
 }
 
 const GROWTH = 1.5;
-const LARGEST_PAUSE = 5;
 
 /** Polls until a value is `done`, the deadline passes or the signal aborts, and returns which. Rethrows errors of `poll`. */
 export async function waitFor<T>(options: WaitOptions<T>): Promise<Waited<T>> {
@@ -57,21 +60,23 @@ async function pollUntilDone<T>(
   options: WaitOptions<T>,
   stop: AbortSignal,
 ): Promise<{ readonly value: T } | undefined> {
-  let last: { readonly value: T } | undefined;
-  let pauseMs = options.intervalMs;
-  while (!stop.aborted) {
+  const { first, intervalMs, longestMs = intervalMs * 5 } = options;
+  let last: { readonly value: T } | undefined = first === undefined ? undefined : { value: first };
+  let pauseMs = intervalMs;
+  if (first !== undefined) options.onChange?.(first);
+  for (;;) {
+    if (last !== undefined) await pause(pauseMs, stop);
+    if (stop.aborted) return last;
+    pauseMs = Math.min(pauseMs * GROWTH, longestMs);
     const polled = await untilAborted(options.poll(stop), stop);
     if (polled === undefined) return last;
     if (last === undefined || !isDeepStrictEqual(last.value, polled.value)) {
       options.onChange?.(polled.value);
-      pauseMs = options.intervalMs;
+      pauseMs = intervalMs;
     }
     last = polled;
     if (options.done(polled.value)) return last;
-    await pause(pauseMs, stop);
-    pauseMs = Math.min(pauseMs * GROWTH, options.intervalMs * LARGEST_PAUSE);
   }
-  return last;
 }
 
 /** Returns the value, or undefined if the signal aborts first. Ignores what the promise does after that. */

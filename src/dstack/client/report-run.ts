@@ -119,6 +119,7 @@ async function waitForRun({ dstack, deadline }: RunReader, request: RunRequest):
   if (isOver(first.run, wanted)) return { ...first, hasWaited: false };
   const waited = await waitFor({
     poll,
+    first,
     done: ({ run }) => isOver(run, wanted),
     intervalMs: POLL_MS,
     deadlineMs: deadline.remainingMs() - AFTER_WAIT_MS,
@@ -160,6 +161,7 @@ async function readLastLines(
   const readLate = async (): Promise<Printed[]> => {
     const { value } = await waitFor({
       poll: () => read(false),
+      first: [],
       done: (lines) => lines.length > 0,
       intervalMs: 500,
       deadlineMs: mayBeLate ? Math.min(LATE_LOG_MS, deadline.remainingMs() - LAST_LINES_MS / 2) : 0,

@@ -100,6 +100,33 @@ describe('waiting for a state', () => {
     }
   });
 
+  test('begins with a pause if a value was just read', async () => {
+    vi.useFakeTimers();
+    try {
+      const at: number[] = [];
+      const start = Date.now();
+      const seen: string[] = [];
+      const waited = waitFor({
+        first: 'pending',
+        poll: async () => {
+          at.push(Date.now() - start);
+          return 'pending';
+        },
+        done: () => at.length === 4,
+        intervalMs: 100,
+        longestMs: 200,
+        deadlineMs: LONG_MS,
+        onChange: (value) => seen.push(value),
+      });
+      await vi.runAllTimersAsync();
+      expect(await waited).toEqual({ kind: 'done', value: 'pending' });
+      expect(at).toEqual([100, 250, 450, 650]);
+      expect(seen).toEqual(['pending']);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('rethrows the error of a poll', async () => {
     const poll = async (): Promise<never> => {
       throw new Error('no such run');
