@@ -24,6 +24,7 @@ export const LAYERS: readonly Folder[] = [
   { folder: 'src/dstack/locate', what: 'finds the executable, its interpreter and version' },
   { folder: 'src/dstack/catalog', what: 'the commands and flags that the installed CLI documents' },
   { folder: 'src/dstack/output', what: 'parses what dstack printed into typed facts' },
+  { folder: 'src/dstack/describe', what: 'says what the facts of a run or resource mean, and what usually helps' },
   { folder: 'src/dstack/client', what: 'what a call may ask of dstack: reads, lookups, log pages, retry guard' },
   { folder: 'src/dstack', what: 'the installed dstack CLI' },
   { folder: 'src/configuration', what: '`*.dstack.yml` files: parse, validate, describe, edit, find' },

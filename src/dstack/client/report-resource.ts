@@ -1,5 +1,5 @@
 import { WHOLE_CHARS } from '../../core/report.ts';
-import { describeResource, describeResourceStatus } from '../output/describe-resource.ts';
+import { describeResource, describeResourceStatus } from '../describe/describe-resource.ts';
 import { readJsonOutput } from '../output/read-json-output.ts';
 import { readFleet, readGateway, readVolume } from '../output/read-resource.ts';
 import type { DstackClient } from './dstack-client.ts';

@@ -4,6 +4,7 @@ import {
   readFleets,
   sumPrices,
   readRuns,
+  selectRows,
   readMetrics,
 } from '../../../../src/dstack/output/read-listings.ts';
 import type { FleetRow } from '../../../../src/dstack/output/read-listings.ts';
@@ -61,6 +62,24 @@ describe('the list of runs', () => {
   it('is empty without runs, and absent if the text is not such a list', () => {
     expect(readRuns('Run x not found\n')).toBeUndefined();
     expect(readRuns(' NAME  BACKEND  GPU  PRICE  STATUS  SUBMITTED \n')).toEqual([]);
+  });
+});
+
+describe('a selection of runs by name', () => {
+  it('keeps their rows verbatim with the jobs below them, and omits the others', () => {
+    const { stdout } = readFixture('ps-mixed');
+    const [header = ''] = stdout.split('\n');
+    const rows = selectRows(stdout, 'lab-svc').split('\n');
+    expect(rows[0]).toBe(header);
+    expect(rows.slice(1).every((row) => row === '' || /^ +(?:lab-svc|deployment=)/.test(row))).toBe(true);
+    expect(rows.length).toBeLessThan(stdout.split('\n').length);
+    for (const row of rows) expect(stdout.split('\n')).toContain(row);
+  });
+
+  it('without a name keeps everything, and so does a text without a table', () => {
+    const { stdout } = readFixture('ps-mixed');
+    expect(selectRows(stdout, '')).toBe(stdout);
+    expect(selectRows('nothing here\n', 'x')).toBe('nothing here\n');
   });
 });
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeResource, describeResourceStatus } from '../../../../src/dstack/output/describe-resource.ts';
+import { describeResource, describeResourceStatus } from '../../../../src/dstack/describe/describe-resource.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
 import { readFleet, readVolume } from '../../../../src/dstack/output/read-resource.ts';
 import { readFixture } from '../../../support/read-fixture.ts';

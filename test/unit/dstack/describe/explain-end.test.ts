@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { explainEnd } from '../../../../src/dstack/output/explain-end.ts';
+import { explainEnd } from '../../../../src/dstack/describe/explain-end.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
 import { readRun } from '../../../../src/dstack/output/read-run.ts';
 import type { RunFacts } from '../../../../src/dstack/output/read-run.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { adviseOnLog, describeLog } from '../../../../src/dstack/output/describe-log.ts';
+import { adviseOnLog, describeLog } from '../../../../src/dstack/describe/describe-log.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
 import { readRun } from '../../../../src/dstack/output/read-run.ts';
 import { readFixture } from '../../../support/read-fixture.ts';

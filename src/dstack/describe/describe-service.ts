@@ -1,7 +1,7 @@
 import { plural } from '../../core/format-values.ts';
 import { joinWords } from '../../core/shell-words.ts';
-import { hasJobEnded } from './choose-job.ts';
-import type { RunFacts } from './read-run.ts';
+import { hasJobEnded } from '../output/choose-job.ts';
+import type { RunFacts } from '../output/read-run.ts';
 
 /** Returns the lines that say how a service is called and whether it can answer; none for another run. */
 export function describeService(run: RunFacts): string[] {

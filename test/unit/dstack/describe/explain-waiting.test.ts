@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { explainWaiting } from '../../../../src/dstack/output/explain-waiting.ts';
+import { explainWaiting } from '../../../../src/dstack/describe/explain-waiting.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
 import { readRun } from '../../../../src/dstack/output/read-run.ts';
 import type { RunFacts } from '../../../../src/dstack/output/read-run.ts';

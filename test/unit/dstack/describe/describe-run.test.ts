@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { describeRun, describeStatus } from '../../../../src/dstack/output/describe-run.ts';
+import { describeRun, describeStatus } from '../../../../src/dstack/describe/describe-run.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
 import { readRun } from '../../../../src/dstack/output/read-run.ts';
 import type { RunFacts } from '../../../../src/dstack/output/read-run.ts';

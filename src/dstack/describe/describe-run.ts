@@ -1,6 +1,6 @@
 import { formatDollars, formatDuration, formatPrice, plural } from '../../core/format-values.ts';
 import { describeService } from './describe-service.ts';
-import type { RunFacts } from './read-run.ts';
+import type { RunFacts } from '../output/read-run.ts';
 
 /** Describes the status of a run in one sentence. */
 export function describeStatus(run: RunFacts): string {

@@ -1,6 +1,6 @@
 import { formatDollars, formatPrice, plural } from '../../core/format-values.ts';
 import { formatTime } from './describe-run.ts';
-import type { ResourceFacts } from './read-resource.ts';
+import type { ResourceFacts } from '../output/read-resource.ts';
 
 /** Describes the status of a fleet, volume or gateway in one sentence. */
 export const describeResourceStatus = ({ kind, name, status, statusMessage }: ResourceFacts): string =>

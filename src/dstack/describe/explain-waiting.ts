@@ -1,4 +1,4 @@
-import type { RunFacts } from './read-run.ts';
+import type { RunFacts } from '../output/read-run.ts';
 
 /** Explains what a run waits for before it starts; undefined if it doesn't wait, or if dstack doesn't say for what. */
 export function explainWaiting(run: RunFacts): string | undefined {

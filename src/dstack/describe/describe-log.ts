@@ -1,7 +1,7 @@
-import { describeShownJob } from './choose-job.ts';
-import type { WantedJob } from './choose-job.ts';
+import { describeShownJob } from '../output/choose-job.ts';
+import type { WantedJob } from '../output/choose-job.ts';
 import { formatTime } from './describe-run.ts';
-import type { RunFacts } from './read-run.ts';
+import type { RunFacts } from '../output/read-run.ts';
 
 /** The parts of a read log that its lines don't show. */
 interface LogState {

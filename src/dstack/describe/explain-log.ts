@@ -1,4 +1,4 @@
-import type { RunFacts } from './read-run.ts';
+import type { RunFacts } from '../output/read-run.ts';
 
 /** A message in a job's log whose cause is well known. */
 interface LogSign {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { explainLog } from '../../../../src/dstack/output/explain-log.ts';
+import { explainLog } from '../../../../src/dstack/describe/explain-log.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
 import { readRun } from '../../../../src/dstack/output/read-run.ts';
 import { readFixture } from '../../../support/read-fixture.ts';

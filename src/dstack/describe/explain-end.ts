@@ -1,4 +1,4 @@
-import type { RunFacts } from './read-run.ts';
+import type { RunFacts } from '../output/read-run.ts';
 
 /** Which log of a job shows why it ended: its own output, the runner's log about starting it, or neither. */
 export type RelevantLog = 'output' | 'diagnose' | 'none';
