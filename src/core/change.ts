@@ -1,158 +1,165 @@
-import type { Limit } from './cost.ts';
+import * as z from 'zod';
 
-/** A requested change. */
-export type ChangeRequest = OneChange | StopSeveral;
+// A token can be redeemed by another process: these are the schemas of what it reads, too. An unknown property fails, because a newer
+// server may bind more than this one compares.
+const fixed = <T extends z.core.$ZodLooseShape>(shape: T) => z.strictObject(shape).readonly();
+const texts = z.array(z.string()).readonly();
+const project = z.string().optional();
+const resource = fixed({ kind: z.string(), name: z.string().optional() });
 
-/** A change of one resource. */
-export type OneChange = ApplyRequest | StopRequest | DeleteRequest | AccessRequest;
-
-export interface ApplyRequest {
-  readonly tool: 'apply';
-  readonly file: string;
-  readonly project?: string | undefined;
-  readonly extraFlags?: Readonly<Record<string, unknown>> | undefined;
+const applyRequest = fixed({
+  tool: z.literal('apply'),
+  file: z.string(),
+  project,
+  extraFlags: z.record(z.string(), z.unknown()).readonly().optional(),
   /** The name that was chosen for it, because its file has none. */
-  readonly chosenName?: string | undefined;
+  chosenName: z.string().optional(),
   /** Asks for the consent to what planning would send, instead of the plan. */
-  readonly agreement?: true;
-}
+  agreement: z.literal(true).exactOptional(),
+});
 
-export interface StopRequest {
-  readonly tool: 'stop';
-  readonly run: string;
-  readonly abort: boolean;
-  readonly project?: string | undefined;
-}
+const stopRequest = fixed({ tool: z.literal('stop'), run: z.string(), abort: z.boolean(), project });
 
 /** Stops several runs with one consent. They aren't aborted: that takes the typed name of each. */
-export interface StopSeveral {
-  readonly tool: 'stop';
-  readonly runs: readonly string[];
-  readonly project?: string | undefined;
-}
-
-export type DeleteRequest = DeleteByName | DeleteByFile;
+const stopSeveral = fixed({ tool: z.literal('stop'), runs: texts, project });
 
 /** Deletes the resource of a configuration file: the only way in which dstack deletes a finished run. */
-export interface DeleteByFile {
-  readonly tool: 'delete';
-  readonly file: string;
-  readonly project?: string | undefined;
-}
+const deleteByFile = fixed({ tool: z.literal('delete'), file: z.string(), project });
 
-export interface DeleteByName {
-  readonly tool: 'delete';
-  readonly kind: 'fleet' | 'instance' | 'volume' | 'gateway';
-  readonly name: string;
+const deleteByName = fixed({
+  tool: z.literal('delete'),
+  kind: z.enum(['fleet', 'instance', 'volume', 'gateway']),
+  name: z.string(),
   /** Number of the instance within the fleet `name`. */
-  readonly instance?: number | undefined;
-  readonly project?: string | undefined;
-}
-
-/** Asks for the consent to run commands in a run, and to upload files to it. It changes nothing in dstack. */
-export interface AccessRequest {
-  readonly tool: 'access';
-  readonly run: string;
-  readonly project?: string | undefined;
-  /** The time (ISO 8601) at which the consent ends, if the run doesn't end before. */
-  readonly until: string;
-  /** The only use that is consented to, once. Defaults to every command and upload. */
-  readonly use?: AccessUse | undefined;
-  /** Consents to requests with the user's token instead, which the program of the run gets. */
-  readonly token?: true;
-}
+  instance: z.number().optional(),
+  project,
+});
 
 /** One use of a run: a command, or an upload. */
-export interface AccessUse {
-  readonly what: 'exec' | 'upload';
+const accessUse = fixed({
+  what: z.enum(['exec', 'upload']),
   /** The whole command line, or what is uploaded to where. Whatever else the model chose about it has to be in `input`. */
-  readonly text: string;
+  text: z.string(),
   /** The standard input of the command, which decides what a shell or an interpreter does. */
-  readonly input?: string | undefined;
-}
+  input: z.string().optional(),
+});
+
+/** Asks for the consent to run commands in a run, and to upload files to it. It changes nothing in dstack. */
+const accessRequest = fixed({
+  tool: z.literal('access'),
+  run: z.string(),
+  project,
+  /** The time (ISO 8601) at which the consent ends, if the run doesn't end before. */
+  until: z.string(),
+  /** The only use that is consented to, once. Defaults to every command and upload. */
+  use: accessUse.optional(),
+  /** Consents to requests with the user's token instead, which the program of the run gets. */
+  token: z.literal(true).exactOptional(),
+});
+
+const oneChange = z.union([applyRequest, stopRequest, deleteByFile, deleteByName, accessRequest]);
+
+/**
+ * The kind of a change. The policy sets the consent that each needs. Two change nothing in dstack: `send` permits plans to send something,
+ * and `access` permits commands and uploads in a run.
+ */
+const operation = z.enum(['create', 'update', 'replace', 'stop', 'abort', 'delete', 'send', 'access']);
 
 /** Everything that a token binds in addition to the operation and the argv. Bindings are compared field by field. */
-export interface Binding {
+const binding = fixed({
   /** The tool that may redeem it. */
-  readonly tool: 'apply' | 'stop' | 'delete' | 'access';
-  readonly resource: { readonly kind: string; readonly name?: string | undefined };
-  readonly project: string;
-  readonly server: string;
+  tool: z.enum(['apply', 'stop', 'delete', 'access']),
+  resource,
+  project: z.string(),
+  server: z.string(),
   /** The working directory of the command; empty if it doesn't matter. */
-  readonly cwd: string;
+  cwd: z.string(),
   /** SHA-256 of each file that affects the change (configuration, profiles, env files), by path; `absent` for a missing one. */
-  readonly files: Readonly<Record<string, string>>;
+  files: z.record(z.string(), z.string()).readonly(),
   /** Id of the existing run or resource; null if there is none. */
-  readonly present: string | null;
+  present: z.string().nullable(),
   /** Other resources that would be stopped or lost: runs, instances. */
-  readonly affected: readonly string[];
+  affected: texts,
   /** Dollars per hour for all nodes together; null if dstack shows no price. */
-  readonly pricePerHour: number | null;
+  pricePerHour: z.number().nullable(),
   /** The most that it can cost per hour, in dollars; null if that is unknown or has no limit. */
-  readonly mostPerHour: number | null;
-  readonly cliVersion: string;
+  mostPerHour: z.number().nullable(),
+  cliVersion: z.string(),
   /** SHA-256 of the change requests that dstack may send; null if they can't be judged, because dstack isn't a Python script. */
-  readonly requests: string | null;
-}
+  requests: z.string().nullable(),
+});
+
+/** The part of a plan that the user sees before approving. */
+const summary = fixed({
+  /** One sentence that says what would be done. */
+  action: z.string(),
+  resource,
+  project: z.string(),
+  server: z.string(),
+  /** The machine that it would get now, and for how long at most; absent if dstack shows none. It isn't bound: dstack chooses again. */
+  machine: z.string().optional(),
+  /** Its maximum cost, in the words of the plan; absent for a change that costs nothing. */
+  price: z.string().optional(),
+  pricePerHour: z.number().optional(),
+  /** The most that it can cost in total, in dollars. */
+  totalPrice: z.union([z.number(), z.enum(['unlimited', 'unknown'])]).optional(),
+  /** Every flag passed to dstack in addition to the file, with its value and documentation, one per line. */
+  flags: texts.optional(),
+  /** Work and data that would be stopped or lost, one per line. */
+  losses: texts,
+  /** Access that a run gets in addition to its own container, one per line. */
+  access: texts.optional(),
+  /** Everything that planning sent to the dstack server in addition to the configuration, or (for `send`) what it would do. */
+  sends: texts.optional(),
+  warnings: texts,
+});
+
+const part = {
+  request: oneChange,
+  operation,
+  /** The exact argv that would be run. */
+  argv: texts,
+  binding,
+  summary,
+  /** The name that a person has to type for replace, abort and delete. Defaults to the resource's name. */
+  nameToType: z.string().optional(),
+  /** Whether it starts something that can reach the dstack server, and so may change more than this. */
+  reachesServer: z.boolean().optional(),
+};
+
+/** A change of one resource, made by one command. */
+const pendingPart = fixed(part);
+
+/** A change that was shown and waits for consent. */
+export const pendingChange = fixed({
+  ...part,
+  /** The request, for planning it again. */
+  request: z.union([oneChange, stopSeveral]),
+  /** The changes that the consent covers, each with its own command. What else is said here then describes them together. */
+  parts: z.array(pendingPart).readonly().optional(),
+});
+
+export type ApplyRequest = z.output<typeof applyRequest>;
+export type StopRequest = z.output<typeof stopRequest>;
+export type StopSeveral = z.output<typeof stopSeveral>;
+export type DeleteByFile = z.output<typeof deleteByFile>;
+export type DeleteByName = z.output<typeof deleteByName>;
+export type DeleteRequest = DeleteByName | DeleteByFile;
+export type AccessUse = z.output<typeof accessUse>;
+export type AccessRequest = z.output<typeof accessRequest>;
+export type OneChange = z.output<typeof oneChange>;
+export type ChangeRequest = OneChange | StopSeveral;
+export type Operation = z.output<typeof operation>;
+export type Binding = z.output<typeof binding>;
+export type ConsentSummary = z.output<typeof summary>;
+export type PendingPart = z.output<typeof pendingPart>;
+export type PendingChange = z.output<typeof pendingChange>;
 
 /** The part of a change that is known before dstack is asked about it. */
 export interface KnownPart {
   readonly argv: readonly string[];
   readonly binding: Pick<Binding, 'project' | 'server' | 'cwd' | 'files' | 'cliVersion'>;
 }
-
-/** The part of a plan that the user sees before approving. */
-export interface ConsentSummary {
-  /** One sentence that says what would be done. */
-  readonly action: string;
-  readonly resource: { readonly kind: string; readonly name?: string | undefined };
-  readonly project: string;
-  readonly server: string;
-  /** The machine that it would get now, and for how long at most; absent if dstack shows none. It isn't bound: dstack chooses again. */
-  readonly machine?: string | undefined;
-  /** Its maximum cost, in the words of the plan; absent for a change that costs nothing. */
-  readonly price?: string | undefined;
-  readonly pricePerHour?: number | undefined;
-  /** The most that it can cost in total, in dollars. */
-  readonly totalPrice?: Limit | undefined;
-  /** Every flag passed to dstack in addition to the file, with its value and documentation, one per line. */
-  readonly flags?: readonly string[] | undefined;
-  /** Work and data that would be stopped or lost, one per line. */
-  readonly losses: readonly string[];
-  /** Access that a run gets in addition to its own container, one per line. */
-  readonly access?: readonly string[] | undefined;
-  /** Everything that planning sent to the dstack server in addition to the configuration, or (for `send`) what it would do. */
-  readonly sends?: readonly string[] | undefined;
-  readonly warnings: readonly string[];
-}
-
-/** A change that was shown and waits for consent. */
-export interface PendingChange extends Omit<PendingPart, 'request'> {
-  /** The request, for planning it again. */
-  readonly request: ChangeRequest;
-  /** The changes that the consent covers, each with its own command. What else is said here then describes them together. */
-  readonly parts?: readonly PendingPart[] | undefined;
-}
-
-/** A change of one resource, made by one command. */
-export interface PendingPart {
-  readonly request: OneChange;
-  readonly operation: Operation;
-  /** The exact argv that would be run. */
-  readonly argv: readonly string[];
-  readonly binding: Binding;
-  readonly summary: ConsentSummary;
-  /** The name that a person has to type for replace, abort and delete. Defaults to the resource's name. */
-  readonly nameToType?: string | undefined;
-  /** Whether it starts something that can reach the dstack server, and so may change more than this. */
-  readonly reachesServer?: boolean | undefined;
-}
-
-/**
- * The kind of a change. The policy sets the consent that each needs. Two change nothing in dstack: `send` permits plans to send something,
- * and `access` permits commands and uploads in a run.
- */
-export type Operation = 'create' | 'update' | 'replace' | 'stop' | 'abort' | 'delete' | 'send' | 'access';
 
 /** The way in which a change was approved, strongest first. */
 export type ConsentLevel = 'person-card' | 'person-form' | 'person-dialog' | 'token' | 'policy';

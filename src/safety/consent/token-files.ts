@@ -3,10 +3,10 @@ import { existsSync, linkSync, lstatSync, readdirSync, renameSync, rmSync, write
 import { hostname, uptime } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
+import { pendingChange } from '../../core/change.ts';
 import type { PendingChange } from '../../core/change.ts';
 import { makePrivateFolder, readPrivateFile } from '../files/private-folder.ts';
 import { tokenEndedElsewhere, tokenExpired } from './consent-errors.ts';
-import { pendingChangeSchema } from './pending-change-schema.ts';
 import { fingerprintToken } from './token.ts';
 
 /** The file of a token: what every process of this user has in common about it. */
@@ -48,7 +48,7 @@ const REMEMBER_MS = 24 * 3_600_000;
 /** With more files than this in the folder, tokens are kept in memory only. */
 const MAX_FILES = 512;
 
-const recordSchema = z.strictObject({ change: pendingChangeSchema, wallMs: z.number(), sinceBootMs: z.number() });
+const recordSchema = z.strictObject({ change: pendingChange, wallMs: z.number(), sinceBootMs: z.number() });
 
 /**
  * Stores the changes that tokens stand for, so that the next process of the same user can redeem them: some clients start a server for

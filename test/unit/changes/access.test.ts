@@ -11,7 +11,7 @@ import { checkRemembered } from '../../../src/doctor/check-remembered.ts';
 import { createAuditLog } from '../../../src/safety/audit/audit-log.ts';
 import { UseJournal } from '../../../src/safety/audit/use-journal.ts';
 import { digestChange } from '../../../src/safety/consent/compare-changes.ts';
-import { pendingChangeSchema } from '../../../src/safety/consent/pending-change-schema.ts';
+import { pendingChange } from '../../../src/core/change.ts';
 import { Grants } from '../../../src/safety/consent/grants.ts';
 import type { Grant } from '../../../src/safety/consent/grants.ts';
 import { configOf, printedJson, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
@@ -457,7 +457,7 @@ test('the next process finds the consent that a token asks for unchanged', async
     for (const asked of [await ask(), await ask({ input: 'x' }), await access().requireToken(place)]) {
       const change = gate.changeOf(tokenOf(previewOf(asked)));
       const stored: unknown = JSON.parse(JSON.stringify(change));
-      expect(digestChange(pendingChangeSchema.parse(stored))).toBe(digestChange(change));
+      expect(digestChange(pendingChange.parse(stored))).toBe(digestChange(change));
     }
   }
 });
