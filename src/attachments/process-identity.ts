@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { execa } from 'execa';
 import { readProcStat } from '../core/exclusive-lock.mjs';
+import { windowsProgram } from '../core/windows-program.ts';
 
 /** Identifies a process. A pid is reused, a pid with its start time isn't. */
 export interface ProcessIdentity {
@@ -81,7 +82,7 @@ const WINDOWS_QUERY =
 
 async function lookUpOnWindows(pid: number): Promise<ProcessFacts | undefined> {
   const { stdout, failed } = await execa(
-    'powershell.exe',
+    windowsProgram('WindowsPowerShell\\v1.0\\powershell.exe'),
     ['-NoProfile', '-NonInteractive', '-Command', WINDOWS_QUERY],
     {
       env: { DSTACK_MCP_PID: String(pid) },

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { codeOf } from '../../core/system-error.ts';
+import { windowsProgram } from '../../core/windows-program.ts';
 
 /** A process that leads its own group. */
 export interface GroupLeader {
@@ -40,7 +41,7 @@ export function killGroup(pid: number): void {
 /** Signals a group, or on Windows kills a process with those that it started. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   const order = toGroupOrder(pid, signal, process.platform);
-  if (order.kind === 'kill-tree') void execa('taskkill', [...order.argv], { reject: false, windowsHide: true });
+  if (order.kind === 'kill-tree') void execa(order.file, [...order.argv], { reject: false, windowsHide: true });
   if (order.kind === 'signal') sendSignal(order.target, signal);
 }
 
@@ -57,7 +58,7 @@ export function sendSignal(target: number, signal: NodeJS.Signals): void {
 /** The action for a signal to a group. */
 export type GroupOrder =
   | { readonly kind: 'signal'; readonly target: number }
-  | { readonly kind: 'kill-tree'; readonly argv: readonly string[] }
+  | { readonly kind: 'kill-tree'; readonly file: string; readonly argv: readonly string[] }
   | { readonly kind: 'nothing' };
 
 /** Decides how a group is signalled. Windows has neither groups nor signals: what ends a process there kills it. */
@@ -66,5 +67,6 @@ export function toGroupOrder(pid: number, signal: NodeJS.Signals, platform: Node
   if (!Number.isInteger(pid) || pid <= 1) return { kind: 'nothing' };
   if (platform !== 'win32') return { kind: 'signal', target: -pid };
   const ends = signal === 'SIGTERM' || signal === 'SIGKILL' || signal === 'SIGINT';
-  return ends ? { kind: 'kill-tree', argv: ['/pid', String(pid), '/T', '/F'] } : { kind: 'nothing' };
+  if (!ends) return { kind: 'nothing' };
+  return { kind: 'kill-tree', file: windowsProgram('taskkill.exe'), argv: ['/pid', String(pid), '/T', '/F'] };
 }

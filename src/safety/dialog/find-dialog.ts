@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
+import { windowsProgram } from '../../core/windows-program.ts';
 import type { DialogTool } from './dialog-commands.ts';
 
 export type FoundDialog =
@@ -19,12 +20,8 @@ export function findDialog({ platform, env, isExecutable = canExecute }: FindDia
   // Over SSH, the desktop of this machine isn't the user's. A forwarded X display is.
   const remote = env['SSH_CONNECTION'] !== undefined;
   if (platform === 'darwin') return remote ? overSsh : found('osascript', '/usr/bin/osascript');
-  if (platform === 'win32') {
-    const root = env['SystemRoot'] ?? 'C:\\Windows';
-    return remote
-      ? overSsh
-      : found('powershell', path.win32.join(root, 'System32', 'WindowsPowerShell', 'v1.0', 'powershell.exe'));
-  }
+  if (platform === 'win32')
+    return remote ? overSsh : found('powershell', windowsProgram('WindowsPowerShell\\v1.0\\powershell.exe', env));
   if (!env['DISPLAY'] && !env['WAYLAND_DISPLAY'])
     return { kind: 'unavailable', why: 'there is no desktop (no DISPLAY, no WAYLAND_DISPLAY)' };
   // System folders first: a program that merely calls itself zenity could answer for the user.

@@ -1,6 +1,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import * as z from 'zod';
 import { findExecutable } from '../../../src/dstack/locate/find-executable.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { installedPython } from '../../support/installed-dstack.ts';
@@ -56,4 +57,16 @@ print("null")`);
   const wire = { server: null, project: null, handOver: false, asks: false };
   const result = await runner.read(ps, { timeoutMs: LONG, env: fake.env(), wire });
   expect(result).toMatchObject({ stdout: 'the answer to ps\n', ran: mode === 'off' ? 'plain' : 'warm' });
+});
+
+test('on Windows, the program that ends a tree of processes is not looked up in the working directory', async () => {
+  const [program] = z.array(z.string()).parse(
+    await runPython(`
+import os, subprocess, end_tree
+called = []
+sys.platform, subprocess.call, os._exit = "win32", called.extend, lambda code: None
+end_tree.end_tree(1)
+print(json.dumps(called))`),
+  );
+  expect(program).toMatch(/^C:\\Windows.System32.taskkill\.exe$/);
 });

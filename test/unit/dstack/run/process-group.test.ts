@@ -6,7 +6,8 @@ test.each(['linux', 'darwin'] as const)('on %s, the whole group gets the signal'
 });
 
 test('on Windows, a signal that ends a process kills it with those that it started', () => {
-  const tree = { kind: 'kill-tree', argv: ['/pid', '4321', '/T', '/F'] };
+  const file = 'C:\\Windows\\System32\\taskkill.exe';
+  const tree = { kind: 'kill-tree', file, argv: ['/pid', '4321', '/T', '/F'] };
   for (const signal of ['SIGTERM', 'SIGKILL', 'SIGINT'] as const)
     expect(toGroupOrder(4321, signal, 'win32')).toEqual(tree);
   expect(toGroupOrder(4321, 'SIGCONT', 'win32')).toEqual({ kind: 'nothing' });
