@@ -119,23 +119,24 @@ function withoutLinks(file: string): string {
 
 /**
  * Returns the environment without the folders of the workspace and the working directory in its search paths: dstack starts git, ssh and
- * editors by their names. npx puts a project's own `node_modules/.bin` first.
+ * editors by their names. npx puts a project's own `node_modules/.bin` first, and Windows looks into the working directory before that.
  */
 export function withoutProjects<T extends string | undefined>(
   env: Readonly<Record<string, T>>,
-  { homeDir, cwd = process.cwd(), workspace = [] }: Pick<FindOptions, 'homeDir' | 'cwd' | 'workspace'>,
+  options: Pick<FindOptions, 'homeDir' | 'cwd' | 'workspace' | 'platform'>,
 ): Record<string, T | string> {
+  const { homeDir, cwd = process.cwd(), workspace = [], platform = process.platform } = options;
   const writable = foldersOfProjects([cwd, ...workspace], homeDir);
   const isOutside = (folder: string): boolean =>
     !writable.some((one) => containsPath(one, folder) || containsPath(one, withoutLinks(folder)));
-  return Object.fromEntries(
-    Object.entries(env).map(([name, value]) => [
-      name,
-      value !== undefined && SEARCH_PATHS.test(name)
-        ? value.split(path.delimiter).filter(isOutside).join(path.delimiter)
-        : value,
-    ]),
-  );
+  const searched = Object.entries(env).map(([name, value]) => [
+    name,
+    value !== undefined && SEARCH_PATHS.test(name)
+      ? value.split(path.delimiter).filter(isOutside).join(path.delimiter)
+      : value,
+  ]);
+  const inPathOnly = platform === 'win32' ? { NoDefaultCurrentDirectoryInExePath: '1' } : {};
+  return { ...Object.fromEntries(searched), ...inPathOnly };
 }
 
 /** Whether a file or folder is in one of the folders, as written or with links resolved. */

@@ -249,6 +249,11 @@ describe('finding the executable', () => {
       expect(withoutProjects(env, { homeDir: home, cwd: home })).toEqual(env);
     });
 
+    test('on Windows, what is started by its name is not looked up in the working directory', () => {
+      const options = { homeDir: home, cwd: project, platform: 'win32' } as const;
+      expect(withoutProjects({ OTHER: 'x' }, options)).toEqual({ OTHER: 'x', NoDefaultCurrentDirectoryInExePath: '1' });
+    });
+
     test('a working directory above the home folder forbids nothing', async () => {
       const own = await program(path.join(bin, 'dstack'));
       for (const cwd of ['/', home, path.dirname(home)])
