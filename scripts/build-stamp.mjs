@@ -16,6 +16,7 @@ export function hashBuildInputs() {
     'scripts/build.mjs',
     'scripts/describe-bundled.mjs',
     'scripts/find-missing.mjs',
+    'scripts/lean-sdk.mjs',
     ...['src', 'tools', 'sandbox', 'ui', 'worker', 'skills'].flatMap(listFiles),
   ]);
 }

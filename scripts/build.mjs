@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { buildCard } from '../ui/build.mjs';
 import { hashBuildInputs, writeStamp } from './build-stamp.mjs';
 import { describeBundled } from './describe-bundled.mjs';
+import { leanSdk } from './lean-sdk.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -85,7 +86,7 @@ async function bundleServer(folder) {
     // The launcher runs the unchanged file: a text that it had to put together would be in memory twice.
     banner: { js: `(function (exports, require, module, __filename, __dirname) {${OWN_URL}` },
     footer: { js: '})' },
-    plugins: [separateBundles],
+    plugins: [separateBundles, leanSdk],
   });
   const text = await readFile(script);
   // Regular expressions keep their characters; a single one that isn't ASCII doubles the memory of the whole text.

@@ -40,6 +40,10 @@ const IDLE_MS = 65_000;
 export async function measureIdle(sandbox: Sandbox, folder: string): Promise<IdleMemory | undefined> {
   if (process.platform !== 'linux') return undefined;
   const stateDir = path.join(folder, 'idle');
+  // The first one compiles everything, and caches that for the next ones.
+  const first = startServer(sandbox, stateDir);
+  await ask(first, 2, 'tools/list', {});
+  await end(first);
   const unused = startServer(sandbox, stateDir);
   await ask(unused, 2, 'tools/list', {});
   const { residentMb = 0 } = (await readProcess(unused.pid ?? 0)) ?? {};
