@@ -181,7 +181,10 @@ function assertUp(run: RunFacts, at: 'server' | 'gateway'): void {
       : `The service ${run.name} is ${run.statusMessage ?? run.status}: none of its replicas runs yet. Nothing was sent.`,
     printed: [],
     facts: { state: isAsleep ? 'scaled-to-zero' : 'starting' },
-    next: `Call get of ${run.name} with wait_for "ready", then this again.`,
+    // Only a gateway counts requests, and starts a replica for them.
+    next: isAsleep
+      ? 'No request starts one here: plan its configuration with `replicas: 1` or more.'
+      : `Call get of ${run.name} with wait_for "ready", then this again.`,
   });
 }
 

@@ -47,13 +47,17 @@ beforeAll(async () => {
 });
 
 async function start(configuration: ReturnType<typeof service>): Promise<void> {
+  await submit(configuration);
+  await waitForRun(client, configuration.name, 'ready');
+  prompts.length = 0;
+}
+
+async function submit(configuration: ReturnType<typeof service>): Promise<void> {
   const file = await home.write('service.dstack.yml', configuration);
   await until(
     async () => client.call('apply', { token: (await client.call('plan', { file })).facts['token'] }),
     ({ facts }) => facts['outcome'] === 'done',
   );
-  await waitForRun(client, configuration.name, 'ready');
-  prompts.length = 0;
 }
 
 /** The run is ready shortly before dstack has registered its replica. */
@@ -160,6 +164,15 @@ test('a load check reports latencies, tokens and the price of a million', async 
   });
   expect(answer.text).toMatch(/latency: p50 \d+ ms, p90 \d+ ms, p99 \d+ ms/);
   expect((await audit()).at(-2)).toMatchObject({ argv: ['POST', expect.any(String), '(12', 'times)'] });
+});
+
+test('a service without replicas is reported as scaled to zero, with what starts it', async () => {
+  const asleep = uniqueName('asleep');
+  atEnd(() => stopRuns(asleep));
+  await submit(service(asleep, { replicas: 0, auth: false, model: 'org/asleep' }));
+  const answer = await ask({ run: asleep, path: '/health' });
+  expect(answer.facts, answer.text).toMatchObject({ outcome: 'blocked', state: 'scaled-to-zero' });
+  expect(answer.text).toContain('`replicas: 1`');
 });
 
 test('a token that the project does not accept is reported as unauthorized', async () => {

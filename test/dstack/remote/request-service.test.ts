@@ -3,12 +3,13 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import getPort from 'get-port';
 import { expect, onTestFinished, test } from 'vitest';
+import * as z from 'zod';
 import { AccessGate } from '../../../src/changes/access-gate.ts';
 import { createDeadline } from '../../../src/core/deadline.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import { RequestService } from '../../../src/remote/request-service.ts';
 import type { ServiceRequest } from '../../../src/remote/request-service.ts';
-import { configOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { configOf, printedJson, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
 import type { ChangesOptions } from '../../support/set-up-changes.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
@@ -101,7 +102,7 @@ test('without a grant nothing is sent, and the question says who would get the t
   const report = await send({ path: '/health' });
   expect(report.facts).toMatchObject({ operation: 'access', token: expect.stringMatching(/^access-run-lab-svc-/) });
   expect(report.facts.access?.[0]).toMatch(
-    /^every request to the service has your dstack token, until the run ends, .*dstack passes it on to the program of run lab-svc: with it, that program can start and stop runs itself$/,
+    /^every request to the service has your dstack token, until the run ends or is updated, .*dstack passes it on to the program of run lab-svc: with it, that program can start and stop runs itself$/,
   );
   expect(server.received).toEqual([]);
 });
@@ -303,6 +304,51 @@ test('a run that is not a service, has ended, or has no replica yet gets nothing
   expect(error).toBeInstanceOf(CommandFailed);
   expect(error).toMatchObject({ report: { outcome: 'blocked', facts: { state: 'starting' } } });
   expect(starting.server.received).toEqual([]);
+});
+
+test.each([
+  ['never had a replica', []],
+  [
+    'had its replicas scaled down',
+    [
+      ['"status": "running"', '"status": "pending"'],
+      ['"termination_reason": null', '"termination_reason": "scaled_down"'],
+    ],
+  ],
+] as const)(
+  'a service that %s is reported as scaled to zero, with what starts it, and gets nothing',
+  async (_, changes) => {
+    const { send, world, server } = await setUp({ policy: ALLOWED });
+    const { stdout } = rewritten('run-get-service', ...changes.map(([from, to]): [string, string] => [from, to]));
+    const recorded = z.looseObject({ jobs: z.array(z.unknown()) }).parse(JSON.parse(stdout));
+    const jobs = changes.length === 0 ? [] : recorded.jobs;
+    world.reads = { 'run get': printedJson({ ...recorded, status: 'pending', jobs }) };
+    const error: unknown = await send({ path: '/health' }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      report: {
+        outcome: 'blocked',
+        summary: 'The service lab-svc is scaled to zero: it has no replica. Nothing was sent.',
+        facts: { state: 'scaled-to-zero' },
+        next: expect.stringContaining('`replicas: 1`'),
+      },
+    });
+    expect(server.received).toEqual([]);
+  },
+);
+
+test('a service that waits for its schedule, or to be retried, is not reported as scaled to zero', async () => {
+  for (const more of [{ next_triggered_at: '2026-12-01T00:00:00Z', jobs: [] }, {}]) {
+    const { send, world } = await setUp({ policy: ALLOWED });
+    const { stdout } = rewritten(
+      'run-get-service',
+      ['"termination_reason": null', '"termination_reason": "interrupted_by_no_capacity"'],
+      ['"status": "running"', '"status": "failed"'],
+    );
+    const recorded = z.looseObject({}).parse(JSON.parse(stdout));
+    world.reads = { 'run get': printedJson({ ...recorded, status: 'pending', ...more }) };
+    const error: unknown = await send().catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ report: { outcome: 'blocked', facts: { state: 'starting' } } });
+  }
 });
 
 test('a service whose probes fail is asked, and reported as not ready', async () => {
