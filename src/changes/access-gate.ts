@@ -17,7 +17,7 @@ export interface WantedUse extends AccessUse, WantedRun {}
 
 /** The run that is to be used. */
 export interface WantedRun {
-  readonly run: Pick<RunFacts, 'name' | 'status' | 'isFinished'>;
+  readonly run: Pick<RunFacts, 'name' | 'status' | 'isFinished' | 'deployment'>;
   readonly runId: string;
   /** The project's name, and the URL of its server, as `endpoint` returns them. */
   readonly project: string;
@@ -67,21 +67,20 @@ export class AccessGate {
    * Returns the permission to send requests with the user's token to the program of a run, or the report to return instead.
    * @throws ToolError as `require` does
    */
-  async requireToken(place: WantedRun & { readonly run: Pick<RunFacts, 'deployment'> }): Promise<Access> {
-    const { deployment = 0 } = place.run;
-    return this.#decide(this.#sources.policy.snapshot(), place, { token: true, deployment });
+  async requireToken(place: WantedRun): Promise<Access> {
+    return this.#decide(this.#sources.policy.snapshot(), place, { token: true });
   }
 
   async #decide(policy: PolicySnapshot, { run, ...place }: WantedRun, wanted: GrantedUse): Promise<Access> {
     policy.assertResourceAllowed({ kind: 'run', name: run.name, project: place.project, operation: 'access' });
     if (run.isFinished) throw runIsOver(run);
     const { hours } = policy.access(wanted);
-    const find = (): Promise<Grant | undefined> => this.#find(policy, { ...place, run: run.name }, wanted);
+    const { name, deployment = 0 } = run;
+    const find = (): Promise<Grant | undefined> => this.#find(policy, { ...place, run: name, deployment }, wanted);
     const grant = await find();
     if (grant !== undefined) return { kind: 'granted', grant };
     const until = new Date(Math.floor((Date.now() + hours * 60 * MINUTE_MS) / MINUTE_MS) * MINUTE_MS).toISOString();
-    const { deployment: _found, ...asked } = wanted;
-    const request = { tool: 'access', run: run.name, project: place.project, until, ...asked } as const;
+    const request = { tool: 'access', run: name, project: place.project, until, ...wanted } as const;
     const report = await this.#sources.changes.preview(request);
     const { token } = report.facts;
     // Where the policy wants no approval, the token is redeemed right away, on the same path as any other.

@@ -34,12 +34,11 @@ export async function planAccess(scope: PlanScope, request: AccessRequest): Prom
   const opened = readAccess(found);
   // With the token, any program can do what the user can.
   const reachesServer = opened.reachesServer || token === true;
-  const only = {
-    ...(use === undefined ? {} : { use }),
-    ...(token === undefined ? {} : { token, deployment: run.deployment ?? 0 }),
-  };
+  const only = { ...(use === undefined ? {} : { use }), ...(token === undefined ? {} : { token }) };
   const limit = terms.commands === undefined ? {} : { commands: [...terms.commands] };
-  const grant: GrantTerms = { server, project, run: name, runId: found.id, until, ...only, ...limit, reachesServer };
+  const { deployment = 0 } = run;
+  const place = { server, project, run: name, runId: found.id, deployment };
+  const grant: GrantTerms = { ...place, until, ...only, ...limit, reachesServer };
   const access = [...describeScope(request, terms), describePlace(run), ...opened.says];
   const action = `Allow ${describeUses(request)} until ${formatLocalTime(new Date(until))}`;
   const { version: cliVersion } = await dstack.cli();
@@ -111,7 +110,7 @@ function describeUses({ run, use, token }: AccessRequest): string {
 }
 
 function describeScope({ run, until, use, token }: AccessRequest, { commands }: AccessTerms): string[] {
-  const end = `until the run ends, and at most until ${formatLocalTime(new Date(until))}`;
+  const end = `until the run ends or is updated, and at most until ${formatLocalTime(new Date(until))}`;
   if (token === true)
     return [
       `every request to the service has your dstack token, ${end}. dstack passes it on to the program of run ${run}: with it, that program can start and stop runs itself`,
@@ -160,7 +159,7 @@ export async function rememberGrant(
   await grants.remember(consent, grant);
   return {
     outcome: 'done',
-    summary: `${pending.summary.action.replace(/^Allow/, 'Allowed')}, or until the run ends. Nothing was run yet.`,
+    summary: `${pending.summary.action.replace(/^Allow/, 'Allowed')}, or until the run ends or is updated. Nothing was run yet.`,
     printed: [],
     facts: { ...facts, consent: `${consent.level}: ${describeLevel(consent.level)}` },
     next: 'Call the same tool again with the same arguments. doctor lists this consent; exec with action "revoke" ends it.',

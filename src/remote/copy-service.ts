@@ -39,7 +39,7 @@ export interface CopyCall {
 
 export interface CopySources {
   readonly workspace: Pick<Workspace, 'resolve'>;
-  readonly remote: Pick<RemoteService, 'look' | 'connect' | 'use'>;
+  readonly remote: Pick<RemoteService, 'look' | 'connect' | 'dropOutdated' | 'use'>;
   readonly access: Pick<AccessGate, 'require' | 'journal'>;
   readonly transfers: Transfers<Copied>;
   readonly cli: () => Promise<{
@@ -148,7 +148,10 @@ export class CopyService {
     let level: RecordedUse['level'];
     if (source !== undefined) {
       const answer = await access.require({ run, runId, project, server, what: 'upload', text });
-      if (answer.kind === 'needs-consent') return answer;
+      if (answer.kind === 'needs-consent') {
+        await remote.dropOutdated(found);
+        return answer;
+      }
       ({ level } = answer.grant);
     }
     const session = await remote.connect(found);

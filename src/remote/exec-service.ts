@@ -32,7 +32,7 @@ interface JobRequest extends RemoteRequest {
 
 export interface ExecSources {
   readonly dstack: Pick<DstackClient, 'read' | 'readLog' | 'endpoint'>;
-  readonly remote: Pick<RemoteService, 'look' | 'connect' | 'use' | 'isOpen' | 'drop'>;
+  readonly remote: Pick<RemoteService, 'look' | 'connect' | 'use' | 'isOpen' | 'drop' | 'dropOutdated'>;
   readonly access: Pick<AccessGate, 'require' | 'revoke' | 'journal'>;
   readonly deadline: Deadline;
 }
@@ -65,7 +65,10 @@ export class ExecService {
       ...(request.stdin === undefined ? {} : { input: request.stdin }),
     };
     const granted = await access.require({ ...use, run: found.run, runId: found.runId, project, server });
-    if (granted.kind === 'needs-consent') return granted.report;
+    if (granted.kind === 'needs-consent') {
+      await remote.dropOutdated(found);
+      return granted.report;
+    }
     const session = await remote.connect(found);
     const recorded = recordOf(found, use.text, granted);
     const report =

@@ -72,10 +72,25 @@ export class RemoteService {
       await this.#sources.attachments.release(start.attachment.id);
       throw notConnected(place.run, start);
     }
-    const isSame = await this.#isRun(session, runId).catch((error: unknown) => error);
-    if (isSame === true) return session;
+    const checks = [this.#isRun(session, runId), this.#isUpToDate({ place, run, runId })];
+    const [isSame, isUpToDate] = await Promise.all(checks).catch(async (error: unknown) => {
+      await sessions.drop(session);
+      throw error;
+    });
+    if (isSame === true && isUpToDate === true) return session;
     await sessions.drop(session);
-    throw isSame instanceof Error ? isSame : leadsElsewhere(place.run);
+    throw isSame === true ? wasUpdated(place.run) : leadsElsewhere(place.run);
+  }
+
+  /** Ends an unused session with a former deployment of its run: a consent is for the current one, which the next call finds. */
+  async dropOutdated(found: RemoteRun): Promise<void> {
+    const { session } = found;
+    if (session !== undefined && !(await this.#isUpToDate(found))) await this.#sources.sessions.dropUnused(session);
+  }
+
+  async #isUpToDate({ place, run, runId }: RemoteRun): Promise<boolean> {
+    const { id, value } = await findRun(this.#sources.dstack, place, 'Nothing was run.');
+    return id === runId && readRun(value).deployment === run.deployment;
   }
 
   /** Runs work that uses a session, which doesn't end meanwhile. */
@@ -143,6 +158,13 @@ const notOnWindows = (): ToolError =>
     'connection-lost',
     "OpenSSH for Windows can't share the connection of an attachment. Nothing was run.",
     'Use attach, and give the user the ssh command, or run this server on Linux, macOS or WSL.',
+  );
+
+const wasUpdated = (run: string): ToolError =>
+  new ToolError(
+    'plan-changed',
+    `${run} was updated while it was connected to: its consent is for its former deployment. Nothing was run.`,
+    'Call it again: it asks for a new consent.',
   );
 
 const leadsElsewhere = (run: string): ToolError =>

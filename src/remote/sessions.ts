@@ -123,6 +123,11 @@ export class RemoteSessions {
     if (!isShared) await this.#options.attachments.release(session.attachmentId);
   }
 
+  /** Ends a session unless work uses it. */
+  async dropUnused(session: Pick<Session, 'place'>): Promise<void> {
+    if (this.#open.get(keyOf(session.place))?.uses === 0) await this.drop(session);
+  }
+
   /** Ends all sessions. */
   async close(): Promise<void> {
     await Promise.all([...this.#open.values()].map((session) => this.drop(session)));

@@ -17,12 +17,12 @@ const grantSchema = z.strictObject({
   project: z.string(),
   run: z.string(),
   runId: z.string(),
+  /** An update in place changes what runs, and may give it the user's token, but it doesn't change the id. */
+  deployment: z.number(),
   /** SHA-256 of the only use; absent for every use. */
   use: z.string().optional(),
   /** It is for requests with the user's token, and for nothing else. */
   token: z.literal(true).optional(),
-  /** The deployment of the service that gets the token: an update in place changes its program, and not its id. */
-  deployment: z.number().optional(),
   /** The text of the only use, for people. */
   shown: z.string().optional(),
   /** The only commands, as patterns; absent for all. */
@@ -43,16 +43,19 @@ export type Grant = z.output<typeof grantSchema> & { readonly file: string };
 export interface GrantedUse {
   readonly use?: AccessUse | undefined;
   readonly token?: true;
-  /** The deployment whose program gets the token. */
-  readonly deployment?: number;
 }
 
-/** One run, whatever other runs had its name. */
-export interface GrantedRun {
+/** Runs of one name. */
+interface NamedRun {
   readonly server: string;
   readonly project: string;
   readonly run: string;
+}
+
+/** One deployment of one run, whatever other runs had its name. */
+export interface GrantedRun extends NamedRun {
   readonly runId: string;
+  readonly deployment: number;
 }
 
 /** The terms of a consent to use a run. */
@@ -71,6 +74,7 @@ export const accessArgv = ({
   project,
   run,
   runId,
+  deployment,
   until,
   commands,
   ...wanted
@@ -80,13 +84,14 @@ export const accessArgv = ({
   project,
   run,
   runId,
+  String(deployment),
   until,
   nameOf(wanted),
   ...(commands ?? []),
 ];
 
-const nameOf = ({ use, token, deployment = 0 }: GrantedUse): string =>
-  token === true ? `token of deployment ${deployment}` : use === undefined ? 'any' : digestOf(use);
+const nameOf = ({ use, token }: GrantedUse): string =>
+  token === true ? 'token' : use === undefined ? 'any' : digestOf(use);
 
 export interface GrantsOptions {
   readonly wall?: () => number;
@@ -95,8 +100,8 @@ export interface GrantsOptions {
 }
 
 /**
- * Remembers who may use which run, in one private file each. A grant is for one run of one project and server: a later run of the same
- * name has another id. It is read for each use, so that every server with the same state folder sees that it was revoked.
+ * Remembers who may use which run, in one private file each. A grant is for one deployment of one run of one project and server: a later
+ * run of the same name has another id. It is read for each use, so that every server with the same state folder sees that it was revoked.
  */
 export class Grants {
   readonly #folder: string;
@@ -117,7 +122,7 @@ export class Grants {
     const isSame =
       use === (wanted.use === undefined ? undefined : digestOf(wanted.use)) &&
       token === wanted.token &&
-      deployment === wanted.deployment;
+      deployment === run.deployment;
     return isSame ? found : undefined;
   }
 
@@ -168,7 +173,7 @@ export class Grants {
   }
 
   /** Ends every grant for runs of this name. Returns how many it ended. */
-  async revoke(run: Omit<GrantedRun, 'runId'>): Promise<number> {
+  async revoke(run: NamedRun): Promise<number> {
     const ended = await Promise.all(
       (await this.list()).filter((grant) => isOf(grant, run)).map((grant) => this.end(grant)),
     );
@@ -203,5 +208,5 @@ export class Grants {
   }
 }
 
-const isOf = (grant: Grant, { server, project, run }: Omit<GrantedRun, 'runId'>): boolean =>
+const isOf = (grant: Grant, { server, project, run }: NamedRun): boolean =>
   grant.server === server && grant.project === project && grant.run === run;

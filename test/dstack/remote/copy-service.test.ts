@@ -28,6 +28,7 @@ interface Options extends CopySetupOptions {
 const grant = {
   ...PLACE,
   runId: 'r1',
+  deployment: 0,
   until: '',
   reachesServer: false,
   level: 'person-form',
@@ -49,6 +50,7 @@ function setUp(options: Options = {}) {
       remote: {
         look: async () => ({ place: PLACE, run: RUN, runId: 'r1' }),
         connect: async () => ({ place: PLACE, run: RUN, runId: 'r1', replica: 0, job: 0, shell }),
+        dropOutdated: async () => undefined,
         use: (_session, work) => work(),
       },
       access: {

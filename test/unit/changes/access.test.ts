@@ -74,7 +74,7 @@ test('the first use returns a preview that names run, machine, price, scope and 
   });
   expect(report.facts.access).toEqual([
     expect.stringMatching(
-      /^any command and any upload in the whole run lab-task, until the run ends, and at most until /,
+      /^any command and any upload in the whole run lab-task, until the run ends or is updated, and at most until /,
     ),
     expect.stringMatching(/^the run: task, RTX4090:24GB:1 on \S+, \S+, \$0\.39\/h$/),
   ]);
@@ -358,7 +358,9 @@ test('who allowed some commands allowed no others, whatever the policy says late
 test('the question names the commands that the policy allows', async () => {
   const { ask } = setUp({ policy: 'access: {commands: [nvidia-smi, "python train.py *"]}\n' });
   expect(previewOf(await ask()).facts.access).toEqual([
-    expect.stringMatching(/^these commands in the whole run lab-task, until the run ends, and at most until .*:$/),
+    expect.stringMatching(
+      /^these commands in the whole run lab-task, until the run ends or is updated, and at most until .*:$/,
+    ),
     'nvidia-smi',
     'python train.py *',
     expect.stringMatching(/^the run: /),
@@ -373,12 +375,14 @@ test('a consent is remembered for its own run, time and use alone, and once', as
   const consent = begun.redemption.grant(change);
   if (!('tool' in change.request) || change.request.tool !== 'access') throw new Error('expected access');
   const { until } = change.request;
-  const terms = { server: SERVER, project: 'lab', run: 'lab-task', runId: RUN_ID, until, reachesServer: false };
+  const run = { server: SERVER, project: 'lab', run: 'lab-task', runId: RUN_ID, deployment: 0 };
+  const terms = { ...run, until, reachesServer: false };
   for (const other of [
     { server: 'https://other.example' },
     { project: 'prod' },
     { run: 'other' },
     { runId: 'later' },
+    { deployment: 1 },
     { until: '2100-01-01T00:00:00Z' },
     { use: { what: 'exec', text: 'ls' } as const },
     { commands: ['ls'] },
@@ -389,6 +393,21 @@ test('a consent is remembered for its own run, time and use alone, and once', as
   expect(await grants.list()).toHaveLength(1);
   expect(await refusal(grants.remember(consent, terms))).toMatchObject({ code: 'consent-missing' });
 });
+
+test.each(['', 'access: {each_time: true}\n'])(
+  'a consent ends with the deployment of its run, which may get the token by an update in place: %j',
+  async (policy) => {
+    const { ask, allow, world } = setUp(policy === '' ? {} : { policy });
+    await allow();
+    const updated = { run: { ...use().run, deployment: 1 } };
+    expect(await ask(updated)).toMatchObject(needed);
+    expect(await ask()).toMatchObject(granted);
+    world.reads = { 'run get': rewritten('run-get-running', ['"deployment_num": 0', '"deployment_num": 1']) };
+    await allow(updated);
+    expect(await ask(updated)).toMatchObject(granted);
+    expect(await ask()).toMatchObject(needed);
+  },
+);
 
 test('every use has a line before and after, with secrets masked', async () => {
   const folder = emptyFolder();
@@ -484,6 +503,7 @@ test('doctor says what else a grant can be for', async () => {
     project: 'lab',
     run: 'lab-task',
     runId: RUN_ID,
+    deployment: 0,
     until: '2100-01-01T00:00:00Z',
     reachesServer: false,
     level: 'token',

@@ -15,6 +15,7 @@ const place = { server: 'http://127.0.0.1:3000', project: 'main', run: 'dev' };
 const grant: Grant = {
   ...place,
   runId: 'r1',
+  deployment: 0,
   reachesServer: false,
   level: 'person-form',
   until: '2030-01-01T00:00:00.000Z',
@@ -84,6 +85,7 @@ function setUp({ scripts, isAllowed = true, isOpen = false, cannotReconnect = fa
       use: (_session, work) => work(),
       isOpen: async () => isOpen,
       drop: async () => void happened.push('drop'),
+      dropOutdated: async () => void happened.push('compare'),
     },
   });
   const events = (): unknown[] => lines.map(({ event, outcome }) => [event, outcome]);
@@ -101,13 +103,13 @@ const notStarted = { end: { kind: 'not-started', message: 'refused' } } as const
 test('nothing is connected or run before the consent', async () => {
   const { service, happened, events } = setUp({ scripts: [], isAllowed: false });
   expect(await service.run(command)).toMatchObject({ outcome: 'waiting-for-person' });
-  expect([happened, events()]).toEqual([['ask make'], []]);
+  expect([happened, events()]).toEqual([['ask make', 'compare'], []]);
 });
 
 test('the folder is a part of what is asked for', async () => {
   const { service, happened } = setUp({ scripts: [], isAllowed: false });
   await service.run({ ...command, cwd: "it's; reboot" });
-  expect(happened).toEqual([String.raw`ask cd 'it'\''s; reboot' && make`]);
+  expect(happened[0]).toBe(String.raw`ask cd 'it'\''s; reboot' && make`);
 });
 
 test('a command is recorded before and after', async () => {
