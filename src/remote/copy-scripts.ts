@@ -19,6 +19,9 @@ need() { command -v "$1" >/dev/null 2>&1 || fail ${SCRIPT_EXIT.missingTool} "$1"
 /** Mode, device, size, time of change, name: of the entry itself, not of what a link leads to. */
 const STAT = `stat -c '%f %d %s %Y %n'`;
 
+/** Follows the name of an upload's staging folder in that of its large files. */
+export const LARGE_SUFFIX = '.large';
+
 /** The staging folder of an upload, and of a download on this computer. No name that is copied begins with it. */
 export const STAGE_PREFIX = '.dstack-mcp-copy-';
 
@@ -83,6 +86,34 @@ const BLOCKS = `blocks= whole=
 case $(tar --version 2>/dev/null) in *'GNU tar'*) blocks='-b 512' whole=--hard-dereference ;; esac
 `;
 
+/** Writes the content of the file `$2` in the folder `$1`. */
+export const SEND = `${START}need cat
+cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
+[ -f "./$2" ] && [ ! -L "./$2" ] || fail ${SCRIPT_EXIT.cannotOpen} "$2 is not a file"
+cat <"./$2" || exit ${SCRIPT_EXIT.incomplete}
+`;
+
+// The folder in which the folder `$1` exists, or would be made.
+const BASE = `target=$1
+base=$target
+while [ ! -d "$base" ]; do
+  if [ -e "$base" ] || [ -L "$base" ]; then fail ${SCRIPT_EXIT.cannotOpen} "$base is not a folder"; fi
+  base=\${base%/*}
+  [ -n "$base" ] || base=/
+done
+`;
+
+/** Writes standard input to the file `$3` in the staging folder `$2` next to the folder `$1`, for the \`PUSH\` that waits for it. */
+export const RECEIVE = `${START}need cat; need mkdir
+umask 022
+${BASE}mkdir -p -m 700 -- "$base/$2" || exit ${SCRIPT_EXIT.cannotOpen}
+cat >"$base/$2/$3" || exit ${SCRIPT_EXIT.incomplete}
+`;
+
+/** Removes the staging folder `$2` next to the folder `$1`. */
+export const DISCARD = `${START}${BASE}rm -rf -- "$base/$2"
+`;
+
 /** Writes an archive, or several, of the files whose names are on standard input in the folder `$1`. */
 export const PULL = `${START}need tr; need xargs; need tar
 cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
@@ -91,36 +122,53 @@ ${BLOCKS}tr '\\n' '\\0' | xargs -0 tar -c $blocks $whole -f - || exit ${SCRIPT_E
 
 /**
  * Unpacks an archive from standard input next to its place in the folder `$1`, checks it, and moves its files to their place: with `$2`
- * `-f` over existing ones, with `-n` not. `$3` is the name of the staging folder, `$4` the number of files.
+ * `-f` over existing ones, with `-n` not. `$3` is the name of the staging folder, `$4` the number of files, and `$5` the only one if
+ * nothing else is copied. Large files are in another staging folder by then, by their numbers in `large`; the archive has empty ones.
  * In a subshell, because of its trap.
  */
 export const PUSH = `${START}need tar; need find; need mv; need tr; need xargs; need sed
 (
 umask 022
-target=$1
-base=$target
-while [ ! -d "$base" ]; do
-  if [ -e "$base" ] || [ -L "$base" ]; then fail ${SCRIPT_EXIT.cannotOpen} "$base is not a folder"; fi
-  base=\${base%/*}
-  [ -n "$base" ] || base=/
-done
-find "$base" -maxdepth 1 -name '${STAGE_PREFIX}*' -mtime +1 -exec rm -rf {} + 2>/dev/null
+${BASE}find "$base" -maxdepth 1 -name '${STAGE_PREFIX}*' -mtime +1 -exec rm -rf {} + 2>/dev/null &
 stage=$base/$3
-trap 'cd / && rm -rf -- "$stage"' EXIT
+trap 'cd / && rm -rf -- "$stage" "$stage${LARGE_SUFFIX}"' EXIT
 trap 'exit 129' HUP INT TERM PIPE
 mkdir -m 700 -- "$stage" && cd -- "$stage" || exit ${SCRIPT_EXIT.cannotOpen}
 ${BLOCKS}tar -x -o $blocks -f - || exit ${SCRIPT_EXIT.tarFailed}
 [ -f sums ] && [ -d files ] || fail ${SCRIPT_EXIT.incomplete} 'the archive ended early'
+if [ -f large ]; then
+  need touch; need chmod
+  number=0
+  while IFS= read -r name; do
+    file=$stage${LARGE_SUFFIX}/$number
+    if [ -x "files/$name" ]; then chmod 755 "$file"; fi
+    touch -r "files/$name" "$file" && mv -f -- "$file" "files/$name" || exit ${SCRIPT_EXIT.incomplete}
+    number=$((number + 1))
+  done <large
+fi
 cd files || exit ${SCRIPT_EXIT.incomplete}
 ${SUMS}if [ -n "$sums" ] && [ -s ../sums ]; then
-  sed 's/^[0-9a-f]*  //' ../sums | sum >../checked
-  [ "$(cat ../checked)" = "$(cat ../sums)" ] || exit ${SCRIPT_EXIT.different}
+  if [ -n "$5" ]; then
+    read -r expected name <../sums
+    found=$($sums <"./$5")
+    [ "\${found%% *}" = "$expected" ]
+  else
+    [ "$(sed 's/^[0-9a-f]*  //' ../sums | sum)" = "$(cat ../sums)" ]
+  fi || exit ${SCRIPT_EXIT.different}
 else
   sums=
   [ "$(find . -type f | wc -l)" -eq "$4" ] || fail ${SCRIPT_EXIT.incomplete} 'files are missing'
 fi
 # Whoever canceled has closed the connection: this is where the program ends then, and nothing has its final name.
 printf '%s\\n' "\${sums:+sha256}" || exit 129
+if [ -n "$5" ]; then
+  [ -d "$target" ] || mkdir -p -- "$target" || exit ${SCRIPT_EXIT.notPlaced}
+  mv "$2" -- "./$5" "$target/"
+  code=$?
+  [ "$2" = -f ] || [ ! -e "./$5" ] || fail ${SCRIPT_EXIT.conflict} "$5"
+  [ "$code" -eq 0 ] || exit ${SCRIPT_EXIT.notPlaced}
+  exit 0
+fi
 find . -type d >../folders
 mkdir -p -- "$target" || exit ${SCRIPT_EXIT.notPlaced}
 tr '\\n' '\\0' <../folders | (cd -- "$target" && xargs -0 mkdir -p --) || exit ${SCRIPT_EXIT.notPlaced}

@@ -8,9 +8,10 @@ import type { CopyScope } from './copy.ts';
 import { PULL } from './copy-scripts.ts';
 import { showName, sumBytes } from './copy-tree.ts';
 import type { TreeEntry } from './copy-tree.ts';
+import { isLarge, receiveLarge } from './large-files.ts';
 import { changed } from './local-tree.ts';
 import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
-import { asCopyError } from './stage.ts';
+import { asCopyError, assertSpace } from './stage.ts';
 import type { Stage } from './stage.ts';
 
 /** A larger file is written as it arrives. */
@@ -29,13 +30,23 @@ export async function pullFiles(
   folder: string,
   { files, stage }: { readonly files: readonly TreeEntry[]; readonly stage: Stage },
 ): Promise<ReadonlyMap<string, string>> {
-  const { shell, signal } = scope;
+  const writer = new StageWriter(scope, files, stage);
+  const small = files.filter((entry) => !isLarge(entry));
+  if (small.length > 0) await pullArchive(scope, folder, { files: small, writer });
+  for (const entry of files.filter(isLarge)) await writer.addLarge(entry, folder);
+  return writer.finish();
+}
+
+async function pullArchive(
+  { shell, signal }: CopyScope,
+  folder: string,
+  { files, writer }: { readonly files: readonly TreeEntry[]; readonly writer: StageWriter },
+): Promise<void> {
   const { readArchive } = await import('./archive-reader.ts');
   const running = shell.start({ script: PULL, data: [folder] }, { signal });
   const errors = collect(running.stderr);
   running.stdin.on('error', () => undefined);
   running.stdin.end(files.map(({ name }) => `./${name}\n`).join(''));
-  const writer = new StageWriter(scope, files, stage);
   try {
     for await (const entry of readArchive(running.stdout)) await writer.add(entry);
   } catch (error) {
@@ -51,7 +62,6 @@ export async function pullFiles(
   const end = await running.ended;
   assertNotCanceled(signal);
   assertEnded(end, errors());
-  return writer.finish();
 }
 
 class StageWriter {
@@ -83,6 +93,29 @@ class StageWriter {
     if (size > SMALL_BYTES) await this.#writeLarge(file, entry, content);
     else await this.#writeSmall(file, entry, content);
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Has a large file written by ssh itself. */
+  async addLarge(entry: TreeEntry, folder: string): Promise<void> {
+    const found = this.#missing.get(entry.name);
+    if (found === undefined) throw changed(entry.name);
+    this.#missing.delete(entry.name);
+    const file = this.#stage.file(found.number);
+    const before = this.#bytes;
+    const onBytes = (own: number): void => this.#count(before + own - this.#bytes);
+    const handle = await open(file, 'wx+', 0o644).catch((error: unknown) => {
+      throw asCopyError(error, file);
+    });
+    try {
+      this.#sums.set(entry.name, await receiveLarge(this.#scope, folder, { handle, entry, onBytes }));
+    } catch (error) {
+      assertNotCanceled(this.#scope.signal);
+      await assertSpace(file);
+      throw error;
+    } finally {
+      await handle.close();
+    }
+    await setTime(file, entry);
   }
 
   async #writeLarge(file: string, entry: TreeEntry, content: AsyncIterable<unknown>): Promise<void> {

@@ -1,13 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import { openRegularFile } from '../safety/files/open-regular-file.ts';
 import type { Copied, CopyScope } from './copy.ts';
-import { PUSH, SCRIPT_EXIT, STAGE_PREFIX } from './copy-scripts.ts';
+import { callProgram } from './call-program.ts';
+import { DISCARD, LARGE_SUFFIX, PUSH, SCRIPT_EXIT, STAGE_PREFIX } from './copy-scripts.ts';
 import { sumBytes } from './copy-tree.ts';
 import type { TreeEntry } from './copy-tree.ts';
+import { canSendLarge, isLarge, sendLarge } from './large-files.ts';
+import type { LargeFile } from './large-files.ts';
 import { changed } from './local-tree.ts';
 import type { RemoteEnd } from './remote-shell.ts';
 import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
@@ -34,19 +38,29 @@ export interface Push {
 export async function pushFiles(scope: CopyScope, push: Push): Promise<Copied['checkedBy']> {
   const { shell, signal } = scope;
   const stage = `${STAGE_PREFIX}${randomBytes(8).toString('hex')}`;
-  const data = [push.folder, push.replace ? '-f' : '-n', stage, String(push.files.length)];
+  const [only, ...rest] = push.files;
+  const onlyName = only !== undefined && rest.length === 0 && push.folders.length === 0 ? only.name : '';
+  const data = [push.folder, push.replace ? '-f' : '-n', stage, String(push.files.length), onlyName];
   const running = shell.start({ script: PUSH, data }, { signal });
   const errors = collect(running.stderr);
   const printed = collect(running.stdout);
-  const archive = Readable.from(writeArchive(scope, push), { objectMode: false, highWaterMark: CHUNK_BYTES });
+  const stop = new AbortController();
+  void running.ended.then(() => stop.abort());
+  const large = { folder: push.folder, stage: `${stage}${LARGE_SUFFIX}`, stop: stop.signal };
+  const archive = Readable.from(writeArchive(scope, push, large), {
+    objectMode: false,
+    highWaterMark: CHUNK_BYTES,
+  });
   const failure: unknown = await pipeline(archive, running.stdin).then(
     () => undefined,
     (error: unknown) => error,
   );
   const isSent = failure === undefined;
-  if (failure instanceof ToolError) running.kill();
+  const isKnown = failure instanceof ToolError || failure instanceof CommandFailed;
+  if (isKnown) running.kill();
   const end = await running.ended;
-  if (failure instanceof ToolError) throw failure;
+  if (!isPlaced(end) && push.files.some(({ entry }) => isSentAlone(entry))) await discard(scope, push.folder, stage);
+  if (isKnown) throw failure;
   assertKnown(end, isSent);
   assertNotCanceled(signal);
   assertEnded(end, errors(), mayBePlaced(end, isSent) ? 'Files that are in place are complete.' : undefined);
@@ -78,13 +92,36 @@ function assertKnown(end: RemoteEnd, isSent: boolean): void {
   });
 }
 
+/** The place in the run where a large file waits for the program that checks it. */
+interface LargePlace {
+  readonly folder: string;
+  readonly stage: string;
+  readonly number: number;
+  /** Aborts when that program has ended. */
+  readonly stop: AbortSignal;
+}
+
+const isPlaced = (end: RemoteEnd): boolean => end.kind === 'exited' && end.exitCode === 0;
+
+const DISCARD_MS = 5_000;
+
+/** Removes large files that may have arrived when the program that waited for them had ended. */
+async function discard({ shell }: CopyScope, folder: string, stage: string): Promise<void> {
+  const program = { script: DISCARD, data: [folder, `${stage}${LARGE_SUFFIX}`] };
+  await callProgram(shell, program, { timeoutMs: DISCARD_MS });
+}
+
 const CHUNK_BYTES = 1024 * 1024;
 /** Small files are read at the same time, and sent in one piece. */
 const SMALL_BYTES = 64 * 1024;
 const BATCH = 32;
 
 /** Writes the folders, the files, and last their checksums: an archive that ends early lacks them. */
-async function* writeArchive(scope: CopyScope, { folders, files }: Push): AsyncGenerator<Buffer> {
+async function* writeArchive(
+  scope: CopyScope,
+  { folders, files }: Push,
+  place: Omit<LargePlace, 'number'>,
+): AsyncGenerator<Buffer> {
   const ofBytes = sumBytes(files.map(({ entry }) => entry));
   const sums: string[] = [];
   let written = 0;
@@ -95,7 +132,7 @@ async function* writeArchive(scope: CopyScope, { folders, files }: Push): AsyncG
   };
   const names = ['files', ...folders.map((name) => `files/${name}`)];
   yield count(Buffer.concat(names.map((name) => tarHeader({ ...FOLDER, name }))));
-  for (const batch of batchFiles(files)) {
+  for (const batch of batchFiles(files.filter(({ entry }) => !isSentAlone(entry)))) {
     const [first] = batch;
     const pieces =
       first !== undefined && first.entry.size > SMALL_BYTES ? readLarge(first, sums) : readSmall(batch, sums);
@@ -105,11 +142,32 @@ async function* writeArchive(scope: CopyScope, { folders, files }: Push): AsyncG
       scope.onProgress({ bytes, ofBytes });
     }
   }
-  const list = Buffer.from(sums.join(''));
-  const end = { name: 'sums', kind: 'file', size: list.length, modifiedMs: 0, executable: false } as const;
-  yield count(Buffer.concat([tarHeader(end), list, tarPadding(list.length)]));
+  const large = files.filter(({ entry }) => isSentAlone(entry));
+  for (const [number, file] of large.entries()) {
+    const before = bytes;
+    const onBytes = (own: number): void => scope.onProgress({ bytes: before + own, ofBytes });
+    sums.push(sumLine(file, await sendUnchanged(scope, { ...file, onBytes }, { ...place, number })));
+    bytes += file.entry.size;
+    yield count(headerOf({ ...file, entry: { ...file.entry, size: 0 } }));
+  }
+  if (large.length > 0)
+    yield count(
+      listEntry(
+        'large',
+        large.map(({ name }) => `${name}\n`),
+      ),
+    );
+  yield count(listEntry('sums', sums));
   yield tarEnd(written);
 }
+
+function listEntry(name: string, lines: readonly string[]): Buffer {
+  const list = Buffer.from(lines.join(''));
+  const header = tarHeader({ name, kind: 'file', size: list.length, modifiedMs: 0, executable: false });
+  return Buffer.concat([header, list, tarPadding(list.length)]);
+}
+
+const isSentAlone = (entry: TreeEntry): boolean => canSendLarge && isLarge(entry);
 
 const FOLDER = { kind: 'folder', size: 0, modifiedMs: 0, executable: false } as const;
 
@@ -163,11 +221,40 @@ async function* readLarge(file: PushedFile, sums: string[]): AsyncGenerator<Piec
 const headerOf = ({ entry, name }: PushedFile): Buffer => tarHeader({ ...entry, name: `files/${name}` });
 const sumLine = ({ name }: PushedFile, sum: string): string => `${sum}  ./${name}\n`;
 
-/** Reads exactly the listed size. @throws ToolError `plan-changed` if the file is another one, or was written to */
-async function* readUnchanged(place: string, { name, size, modifiedMs }: TreeEntry): AsyncGenerator<Buffer> {
-  const handle = await openRegularFile(place).catch(() => {
+/** Sends a large file. @throws ToolError `plan-changed` if the file is another one, or was written to */
+async function sendUnchanged(
+  scope: CopyScope,
+  { entry, place, onBytes }: PushedFile & Pick<LargeFile, 'onBytes'>,
+  { folder, stage, number, stop }: LargePlace,
+): Promise<string> {
+  const handle = await openListed(place, entry);
+  try {
+    const either = { ...scope, signal: AbortSignal.any([scope.signal, stop]) };
+    const sum = await sendLarge(either, [folder, stage, String(number)], { handle, entry, onBytes });
+    await assertUnchanged(handle, entry);
+    return sum;
+  } catch (error) {
+    // The end of that program says why.
+    throw stop.aborted && !scope.signal.aborted ? new Error('Nothing waits for the file.', { cause: error }) : error;
+  } finally {
+    await handle.close();
+  }
+}
+
+const openListed = (place: string, { name }: TreeEntry): Promise<FileHandle> =>
+  openRegularFile(place).catch(() => {
     throw changed(name);
   });
+
+async function assertUnchanged(handle: FileHandle, { name, size, modifiedMs }: TreeEntry): Promise<void> {
+  const after = await handle.stat();
+  if (after.size !== size || Math.floor(after.mtimeMs) !== Math.floor(modifiedMs)) throw changed(name);
+}
+
+/** Reads exactly the listed size. @throws ToolError `plan-changed` if the file is another one, or was written to */
+async function* readUnchanged(place: string, entry: TreeEntry): AsyncGenerator<Buffer> {
+  const { name, size } = entry;
+  const handle = await openListed(place, entry);
   try {
     let left = size;
     while (left > 0) {
@@ -177,8 +264,7 @@ async function* readUnchanged(place: string, { name, size, modifiedMs }: TreeEnt
       left -= bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
-    const after = await handle.stat();
-    if (after.size !== size || Math.floor(after.mtimeMs) !== Math.floor(modifiedMs)) throw changed(name);
+    await assertUnchanged(handle, entry);
   } finally {
     await handle.close();
   }

@@ -34,8 +34,16 @@ export interface RemoteProcess {
   kill(): void;
 }
 
+export interface RemoteStart {
+  readonly signal: AbortSignal;
+  /** An open file that the program reads, from its position. */
+  readonly stdin?: number;
+  /** An open file that its output is written to. It has all of it once `ended` settles. */
+  readonly stdout?: number;
+}
+
 /** Runs programs in one job, over the master connection of its attachment. */
 export interface RemoteShell {
-  /** @throws RangeError if script and data together are larger than what a system accepts as an argument */
-  start(program: RemoteProgram, options: { readonly signal: AbortSignal }): RemoteProcess;
+  /** A descriptor takes the place of a stream that is empty then, so that no byte passes through this process. @throws RangeError if script and data together are larger than what a system accepts as an argument */
+  start(program: RemoteProgram, options: RemoteStart): RemoteProcess;
 }

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { PassThrough, Readable } from 'node:stream';
 import { promiseWithResolvers } from '../core/promise-with-resolvers.ts';
 import { killOnExit } from '../dstack/run/process-group.ts';
 import type { SshContext } from '../attachments/ssh-tunnel.ts';
 import { remoteCommand } from './remote-command.ts';
-import type { RemoteEnd, RemoteLeader, RemoteProcess, RemoteShell } from './remote-shell.ts';
+import type { RemoteEnd, RemoteLeader, RemoteProcess, RemoteShell, RemoteStart } from './remote-shell.ts';
 import { createReportFilter } from './report-filter.ts';
 
 /** The master connection of an attachment. */
@@ -37,42 +39,47 @@ export function sshArguments(controlSocket: string, command: string): readonly s
 /** Creates the shell of a job whose attachment has this master connection. It never connects by another way. */
 export function createSshShell({ ssh, controlSocket }: SharedConnection): RemoteShell {
   return {
-    start(program, { signal }) {
+    start(program, options) {
       const mark = randomBytes(12).toString('hex');
       const argv = sshArguments(controlSocket, remoteCommand(program, mark));
-      return startSsh({ argv, ssh, mark, signal });
+      return startSsh({ argv, ssh, mark, ...options });
     },
   };
 }
 
-interface SshStart {
+interface SshStart extends RemoteStart {
   readonly argv: readonly string[];
   readonly ssh: SshContext;
   readonly mark: string;
-  readonly signal: AbortSignal;
 }
 
 /** The end of standard error, for the message of ssh itself. */
 const MESSAGE_BYTES = 1_000;
 
-function startSsh({ argv, ssh, mark, signal }: SshStart): RemoteProcess {
+function startSsh({ argv, ssh, mark, signal, ...files }: SshStart): RemoteProcess {
+  const { stdin: input = 'pipe', stdout: output = 'pipe' } = files;
   // A group, so that no signal to this server's own group reaches it.
-  const child = spawn(ssh.env['DSTACK_SSH_CLIENT'] ?? 'ssh', argv, { env: ssh.env, detached: true, windowsHide: true });
+  const options: SpawnOptions = { env: ssh.env, detached: true, windowsHide: true, stdio: [input, output, 'pipe'] };
+  const child = spawn(ssh.env['DSTACK_SSH_CLIENT'] ?? 'ssh', argv, options);
+  const { stdin, stdout, stderr: errors } = streamsOf(child);
   const leader = promiseWithResolvers<RemoteLeader | undefined>();
   const ended = promiseWithResolvers<RemoteEnd>();
   let hasStarted = false;
+  let exit: RemoteEnd | undefined;
   const stderr = createReportFilter(mark, ([what, ...words]) => {
     hasStarted = true;
     if (what === 'start') leader.resolve({ pid: Number(words[0]), startedAt: words[1] ?? '' });
-    else ended.resolve({ kind: 'exited', exitCode: Number(words[0]) });
+    else exit = { kind: 'exited', exitCode: Number(words[0]) };
+    // The master may still write to a file.
+    if (exit !== undefined && output === 'pipe') ended.resolve(exit);
   });
   let printed = '';
-  child.stderr.on('data', (chunk: Buffer) => {
+  errors.on('data', (chunk: Buffer) => {
     printed = (printed + chunk.toString()).slice(-MESSAGE_BYTES);
   });
   // A pipe breaks when ssh ends; what that means is in `ended`.
-  for (const stream of [child.stdin, child.stdout, child.stderr, stderr]) stream.on('error', () => undefined);
-  child.stderr.pipe(stderr);
+  for (const stream of [stdin, stdout, errors, stderr]) stream.on('error', () => undefined);
+  errors.pipe(stderr);
   const close = (end: RemoteEnd): void => {
     leader.resolve(undefined);
     ended.resolve(end);
@@ -80,7 +87,7 @@ function startSsh({ argv, ssh, mark, signal }: SshStart): RemoteProcess {
   const kill = (): void => {
     child.kill('SIGKILL');
     // The master has the same pipes, and keeps them open until the program in the job has ended.
-    for (const stream of [child.stdin, child.stdout, child.stderr, stderr]) stream.destroy();
+    for (const stream of [stdin, stdout, errors, stderr]) stream.destroy();
     close({ kind: 'lost', message: 'It was given up.' });
   };
   const exited = new Promise<void>((resolve) => {
@@ -90,13 +97,20 @@ function startSsh({ argv, ssh, mark, signal }: SshStart): RemoteProcess {
       resolve();
     });
   });
-  child.once('close', (code) => close(endOf({ code, hasStarted, printed })));
+  child.once('close', (code) => close(exit ?? endOf({ code, hasStarted, printed })));
   if (child.pid !== undefined) killOnExit({ pid: child.pid, exited });
   if (signal.aborted) kill();
   else signal.addEventListener('abort', kill, { once: true });
   void exited.then(() => signal.removeEventListener('abort', kill));
-  return { stdin: child.stdin, stdout: child.stdout, stderr, leader: leader.promise, ended: ended.promise, kill };
+  return { stdin, stdout, stderr, leader: leader.promise, ended: ended.promise, kill };
 }
+
+/** Returns the streams of a program. In place of one that is a file, there is one with nothing in it. */
+export const streamsOf = ({ stdin, stdout, stderr }: ChildProcess) => ({
+  stdin: stdin ?? new PassThrough(),
+  stdout: stdout ?? Readable.from([]),
+  stderr: stderr ?? Readable.from([]),
+});
 
 interface SshEnd {
   readonly code: number | null;

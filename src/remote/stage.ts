@@ -79,6 +79,12 @@ async function assertRoom(folder: string, bytes: number): Promise<void> {
   );
 }
 
+/** @throws ToolError `invalid-file` if the disk of a file is full */
+export async function assertSpace(file: string): Promise<void> {
+  const { bavail } = await statfs(file);
+  if (bavail === 0) throw asCopyError(Object.assign(new Error('The disk is full.'), { code: 'ENOSPC' }), file);
+}
+
 /** @throws ToolError `invalid-file` if something else than a folder has its name: a link, too */
 export async function assertFolder(folder: string): Promise<void> {
   const found = await lstat(folder).catch(() => undefined);

@@ -4,7 +4,14 @@ import { existsSync, symlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promiseWithResolvers } from '../../src/core/promise-with-resolvers.ts';
 import { remoteCommand } from '../../src/remote/remote-command.ts';
-import type { RemoteEnd, RemoteProcess, RemoteProgram, RemoteShell } from '../../src/remote/remote-shell.ts';
+import type {
+  RemoteEnd,
+  RemoteProcess,
+  RemoteProgram,
+  RemoteShell,
+  RemoteStart,
+} from '../../src/remote/remote-shell.ts';
+import { streamsOf } from '../../src/remote/ssh-shell.ts';
 import { createReportFilter } from '../../src/remote/report-filter.ts';
 
 export interface LocalShellOptions {
@@ -24,7 +31,8 @@ export function createLocalShell(
 ): RemoteShell & { readonly running: Set<Promise<unknown>> } {
   const { cwd, path, shell: [shell, ...words] = ['sh'], onStart } = options;
   const running = new Set<Promise<unknown>>();
-  const start = (given: RemoteProgram, signal: AbortSignal): RemoteProcess => {
+  const start = (given: RemoteProgram, { signal, ...files }: RemoteStart): RemoteProcess => {
+    const { stdin = 'pipe', stdout = 'pipe' } = files;
     const { script, data } = onStart?.(given) ?? given;
     // Not in the environment: /etc/profile sets it.
     const program = { script: path === undefined ? script : `PATH='${path}'; export PATH\n${script}`, data };
@@ -32,34 +40,37 @@ export function createLocalShell(
     const child = spawn(shell, [...words, '-c', remoteCommand(program, mark)], {
       cwd,
       env: { PATH: process.env['PATH'], HOME: cwd },
+      stdio: [stdin, stdout, 'pipe'],
     });
+    const streams = streamsOf(child);
     const ended = promiseWithResolvers<RemoteEnd>();
+    let exit: RemoteEnd | undefined;
     const stderr = createReportFilter(mark, ([what, code]) => {
-      if (what === 'exit') ended.resolve({ kind: 'exited', exitCode: Number(code) });
+      if (what === 'exit') exit = { kind: 'exited', exitCode: Number(code) };
+      if (exit !== undefined && stdout === 'pipe') ended.resolve(exit);
     });
-    child.stderr.pipe(stderr);
-    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => undefined);
-    const closed = once(child, 'close').then(() => ended.resolve({ kind: 'lost', message: 'closed' }));
+    streams.stderr.pipe(stderr);
+    for (const stream of Object.values(streams)) stream.on('error', () => undefined);
+    const closed = once(child, 'close').then(() => ended.resolve(exit ?? { kind: 'lost', message: 'closed' }));
     running.add(closed);
     void closed.then(() => running.delete(closed));
     // As for a connection that is closed: the program goes on, with nobody at the other end of its pipes.
     const kill = (): void => {
       ended.resolve({ kind: 'lost', message: 'killed' });
-      for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+      for (const stream of Object.values(streams)) stream.destroy();
     };
     if (signal.aborted) kill();
     else signal.addEventListener('abort', kill, { once: true });
     void closed.then(() => signal.removeEventListener('abort', kill));
     return {
-      stdin: child.stdin,
-      stdout: child.stdout,
+      ...streams,
       stderr,
       leader: Promise.resolve(undefined),
       ended: ended.promise,
       kill,
     };
   };
-  return { start: (program, { signal }) => start(program, signal), running };
+  return { start, running };
 }
 
 /** The programs that `copy` uses in a run, and those that start every program. */

@@ -2,15 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { CopyState } from '../../../src/remote/copy.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import { folderWithout } from '../../support/local-shell.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 import { readFiles, setUpCopy, writeFiles } from '../../support/set-up-copy.ts';
 
+/** ssh itself reads and writes the larger one. */
+const SIZES = [1_500_000, 40_000_000];
+
 describe('a file', () => {
-  test('is downloaded, byte for byte, with its time and without its mode', async () => {
+  test.each(SIZES)('of %i bytes is downloaded, byte for byte, with its time and without its mode', async (size) => {
     const { here, run, download } = setUpCopy();
-    const bytes = randomBytes(1_500_000);
+    const bytes = randomBytes(size);
     writeFileSync(path.join(run, 'model.bin'), bytes, { mode: 0o777 });
     utimesSync(path.join(run, 'model.bin'), 1_700_000_000, 1_700_000_000);
     expect(await download('model.bin', 'out.bin')).toMatchObject({
@@ -27,9 +31,9 @@ describe('a file', () => {
     expect([mode & 0o111, mtimeMs]).toEqual([0, 1_700_000_000_000]);
   });
 
-  test('is uploaded, byte for byte, with its time and its executable bit', async () => {
+  test.each(SIZES)('of %i bytes is uploaded, byte for byte, with its time and its executable bit', async (size) => {
     const { here, run, upload } = setUpCopy();
-    const bytes = randomBytes(1_500_000);
+    const bytes = randomBytes(size);
     writeFileSync(path.join(here, 'tool'), bytes);
     chmodSync(path.join(here, 'tool'), 0o700);
     utimesSync(path.join(here, 'tool'), 1_700_000_000, 1_700_000_000);
@@ -92,6 +96,22 @@ describe('a folder', () => {
     expect(readFiles(path.join(here, 'back'))).toEqual(readFiles(path.join(here, 'src')));
     expect(Object.keys(readFiles(here)).filter((name) => !/^(?:src|back)/.test(name))).toEqual([]);
     expect(Object.keys(readFiles(run)).filter((name) => !name.startsWith('work'))).toEqual([]);
+  });
+
+  test('with large files is copied there and back, and reports each byte of it once', async () => {
+    const states: CopyState[] = [];
+    const { here, run, upload, download } = setUpCopy({ onProgress: (state) => void states.push(state) });
+    const large = { 'src/one.bin': randomBytes(40_000_000), 'src/sub/two.bin': randomBytes(35_000_000) };
+    writeFiles(here, { ...large, 'src/a': '1', 'src/sub/b': '2' });
+    const ofBytes = 75_000_002;
+    for (const copy of [() => upload('src', 'work'), () => download('work', 'back')]) {
+      states.length = 0;
+      expect(await copy()).toMatchObject({ files: 4, bytes: ofBytes, checkedBy: 'sha256' });
+      expect(states.at(-1)).toEqual({ bytes: ofBytes, ofBytes });
+      expect(states.map(({ bytes }) => bytes)).toEqual(states.map(({ bytes }) => bytes).toSorted((a, b) => a - b));
+    }
+    expect(readFiles(path.join(run, 'work'))).toEqual(readFiles(path.join(here, 'src')));
+    expect(readFiles(path.join(here, 'back'))).toEqual(readFiles(path.join(here, 'src')));
   });
 
   test('keeps what is in its place, and files that are the same are skipped', async () => {

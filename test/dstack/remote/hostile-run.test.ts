@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { pack } from 'tar-stream';
 import type { Header } from 'tar-stream';
 import { describe, expect, test } from 'vitest';
-import { LOOK, PULL, SUM } from '../../../src/remote/copy-scripts.ts';
+import { LOOK, PULL, SEND, SUM } from '../../../src/remote/copy-scripts.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 import { readFiles, setUpCopy, writeFiles } from '../../support/set-up-copy.ts';
 
@@ -81,6 +81,20 @@ describe('an archive of a hostile run is refused, and nothing of it is left', ()
     expect(readFiles(here)).toEqual({});
   });
 });
+
+test.each([
+  ['longer', Buffer.alloc(40_000_001, 'x')],
+  ['shorter', Buffer.alloc(39_999_999, 'x')],
+  ['other', Buffer.alloc(40_000_000, 'y')],
+])(
+  'a large file whose content is %s than what was listed is refused, and nothing of it is left',
+  async (_what, sent) => {
+    const { here, run, download } = setUpHostile(new Map([[SEND, sent]]));
+    writeFiles(run, { 'out/large': Buffer.alloc(40_000_000, 'x') });
+    await expect(download('out', 'in')).rejects.toThrow('"large" changed while it was copied. Nothing was copied.');
+    expect(readFiles(here)).toEqual({});
+  },
+);
 
 test('modes of a hostile archive are not kept', async () => {
   const bytes = await archive([
