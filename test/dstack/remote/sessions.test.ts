@@ -85,6 +85,15 @@ describe.skipIf(whyNoSshd !== undefined)('a session', () => {
     expect(await sessions.find(place)).toBeUndefined();
   });
 
+  test('of a former deployment is dropped, unless a program uses it', async () => {
+    const { sessions, add, released } = open();
+    const session = await add();
+    await sessions.use(session, () => sessions.dropUnused(session));
+    expect([await sessions.find(place), released]).toEqual([session, []]);
+    await sessions.dropUnused(session);
+    expect([await sessions.find(place), released]).toEqual([undefined, ['dev@main']]);
+  });
+
   test('is used by a bounded number of programs at once', async () => {
     const { sessions, add } = open();
     const session = await add();
