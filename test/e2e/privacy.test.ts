@@ -5,7 +5,7 @@ import path from 'node:path';
 import { execa } from 'execa';
 import getPort from 'get-port';
 import { expect, onTestFinished, test } from 'vitest';
-import { stopRuns } from '../support/ask-server.ts';
+import { stopRuns, waitForStatus } from '../support/ask-server.ts';
 import { connect } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
@@ -62,7 +62,7 @@ test.each(['on', 'off'])(
     await call('config', { action: 'validate', file });
     const { token } = await call('plan', { file });
     await call('apply', { token });
-    await waitForRun(client, name, 'running');
+    await waitForStatus(name, 'running');
     await waitForLog(client, name, 'the first line');
     for (const tool of ['ps', 'fleet', 'offer', 'event']) await call(tool);
     await call('logs', { run: name });
@@ -78,6 +78,7 @@ test.each(['on', 'off'])(
       file: await home.write('service.dstack.yml', { ...task(service), ...of }),
     });
     await call('apply', { token: planned['token'] });
+    await waitForStatus(service, 'running');
     await waitForRun(client, service, 'ready');
     await until(
       () => client.call('request', { run: service }),

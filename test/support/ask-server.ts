@@ -6,6 +6,7 @@ import { parse, stringify } from 'yaml';
 import * as z from 'zod';
 import { createRestClient } from '../../sandbox/rest-client.ts';
 import type { TestHome } from './test-home.ts';
+import { until } from './wait.ts';
 
 /** Calls the shared sandbox's server directly, without the code under test. */
 async function askServer(request: string, body: unknown = {}): Promise<unknown> {
@@ -41,6 +42,14 @@ export async function runNames(): Promise<readonly string[]> {
 export async function countRuns(command: string): Promise<number> {
   const runs = await listRuns({ only_active: false });
   return runs.filter((run) => run.run_spec.configuration.commands?.[0] === command).length;
+}
+
+/** Waits until a run has the status, without a call of the code under test: as a plain process, each takes a second of CPU time. */
+export async function waitForStatus(name: string, status: string): Promise<void> {
+  await until(
+    () => listRuns({ only_active: true }),
+    (runs) => runs.some((run) => run.run_spec.run_name === name && run.status === status),
+  );
 }
 
 /**
