@@ -9,6 +9,7 @@ import { findTunnels } from '../../sandbox/end-tunnels.ts';
 import { isAlive, lookUpProcess } from '../../src/attachments/process-identity.ts';
 import { recordedPages } from '../support/recorded-catalog.ts';
 import { fixture } from '../support/paths.ts';
+import { openSharedSandbox } from '../support/start-test-sandbox.ts';
 import {
   AttachmentsSetup,
   connectionOf,
@@ -19,7 +20,7 @@ import {
   untilTrue,
 } from '../support/set-up-attachments.ts';
 
-const setup = new AttachmentsSetup();
+const setup = new AttachmentsSetup(openSharedSandbox);
 const isLinux = process.platform === 'linux';
 
 /** Expects that nothing is attached anymore. */
@@ -90,20 +91,6 @@ describe('attaching', () => {
     expect(results.filter(({ started }) => started)).toHaveLength(1);
     expect(new Set(results.map(({ attachment }) => attachment.pid)).size).toBe(1);
     for (const { attachment } of results) expect(attachment.state.kind).toBe('attached');
-  });
-  test('leaves nothing running if it is cancelled', async () => {
-    setup.sandbox.controls.scenarios.set('slow-too', { pullMs: 600_000 });
-    await setup.sandbox.apply({ type: 'task', name: 'slow-too', commands: ['sleep infinity'] });
-    const attachments = setup.open();
-    const controller = new AbortController();
-    const starting = start(attachments, 'slow-too', { signal: controller.signal });
-    await untilTrue(async () => (await attachments.list())[0]?.pid !== undefined);
-    const [attachment] = await attachments.list();
-    controller.abort();
-    await expect(starting).rejects.toMatchObject({ code: 'cancelled' });
-    expect(attachment?.pid === undefined ? undefined : await lookUpProcess(attachment.pid)).toBeUndefined();
-    expect(await attachments.list()).toEqual([]);
-    await setup.sandbox.dstack('stop', 'slow-too', '-y', '--abort');
   });
 });
 

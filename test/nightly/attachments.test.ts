@@ -3,7 +3,8 @@ import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { isAlive } from '../../src/attachments/process-identity.ts';
+import { isAlive, lookUpProcess } from '../../src/attachments/process-identity.ts';
+import { startTestSandbox } from '../support/start-test-sandbox.ts';
 import {
   AttachmentsSetup,
   connectionOf,
@@ -14,7 +15,7 @@ import {
   untilTrue,
 } from '../support/set-up-attachments.ts';
 
-const setup = new AttachmentsSetup();
+const setup = new AttachmentsSetup(startTestSandbox);
 const isLinux = process.platform === 'linux';
 
 describe('attaching', () => {
@@ -63,6 +64,20 @@ describe('attaching', () => {
     expect(await isAlive(leader)).toBe(false);
     expect((await setup.sandbox.run('slow')).status).toBe('provisioning');
     await setup.sandbox.dstack('stop', 'slow', '-y', '--abort');
+  });
+  test('leaves nothing running if it is cancelled', async () => {
+    setup.sandbox.controls.scenarios.set('slow-too', { pullMs: 600_000 });
+    await setup.sandbox.apply({ type: 'task', name: 'slow-too', commands: ['sleep infinity'] });
+    const attachments = setup.open();
+    const controller = new AbortController();
+    const starting = start(attachments, 'slow-too', { signal: controller.signal });
+    await untilTrue(async () => (await attachments.list())[0]?.pid !== undefined);
+    const [attachment] = await attachments.list();
+    controller.abort();
+    await expect(starting).rejects.toMatchObject({ code: 'cancelled' });
+    expect(attachment?.pid === undefined ? undefined : await lookUpProcess(attachment.pid)).toBeUndefined();
+    expect(await attachments.list()).toEqual([]);
+    await setup.sandbox.dstack('stop', 'slow-too', '-y', '--abort');
   });
   test('reports that the run has ended', async () => {
     await setup.sandbox.apply({ type: 'task', name: 'broken', commands: ['exit 3'] });

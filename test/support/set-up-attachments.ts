@@ -14,20 +14,20 @@ import type { AttachOptions } from '../../src/attachments/start-attachment.ts';
 import { checkArgv } from '../../src/dstack/argv/check-argv.ts';
 import type { FlagValue } from '../../src/dstack/argv/command.ts';
 import { recordedCatalog } from './recorded-catalog.ts';
-import { startTestSandbox } from './start-test-sandbox.ts';
-import type { TestSandbox } from './start-test-sandbox.ts';
+import type { TestUser } from './start-test-sandbox.ts';
+import { usedNames } from './used-names.ts';
 
-/** A sandbox with the running task `web`, and for each test a separate state folder. */
-export class AttachmentsSetup {
-  #sandbox: TestSandbox | undefined;
+/** A user with the running task `web`, and for each test a separate state folder. */
+export class AttachmentsSetup<User extends TestUser> {
+  #sandbox: User | undefined;
   #stateDir = '';
   #opened: Attachments[] = [];
   #logged: string[] = [];
 
   /** Registers the hooks of the test file. */
-  constructor() {
+  constructor(open: () => Promise<User>) {
     beforeAll(async () => {
-      this.#sandbox = await startTestSandbox();
+      this.#sandbox = await open();
       await this.startTask('web', { ports: [8123] });
     });
     afterAll(() => this.#sandbox?.stop());
@@ -44,7 +44,7 @@ export class AttachmentsSetup {
     });
   }
 
-  get sandbox(): TestSandbox {
+  get sandbox(): User {
     if (this.#sandbox === undefined) throw new Error('the sandbox runs during the tests only');
     return this.#sandbox;
   }
@@ -73,6 +73,7 @@ export class AttachmentsSetup {
   }
 
   async startTask(name: string, more: Record<string, unknown> = {}): Promise<void> {
+    usedNames.push(name);
     await this.sandbox.apply({ type: 'task', name, commands: ['echo up', 'sleep infinity'], ...more });
     await this.sandbox.waitFor(name, ({ status }) => status === 'running');
   }

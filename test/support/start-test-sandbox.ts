@@ -5,11 +5,15 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
+import { inject } from 'vitest';
 import { stringify } from 'yaml';
 import * as z from 'zod';
+import { endTunnels } from '../../sandbox/end-tunnels.ts';
+import { createRestClient } from '../../sandbox/rest-client.ts';
 import { startSandbox } from '../../sandbox/sandbox.ts';
 import type { Sandbox, SandboxOptions } from '../../sandbox/sandbox.ts';
 import { repositoryRoot } from './paths.ts';
+import { createTestHome } from './test-home.ts';
 
 const repository = repositoryRoot;
 
@@ -40,8 +44,8 @@ const run = z.object({
 
 export type Run = z.output<typeof run>;
 
-/** A running sandbox, with helpers for tests. */
-export interface TestSandbox extends Sandbox {
+/** A user of a sandbox, with helpers for tests. */
+export interface TestUser extends Pick<Sandbox, 'home' | 'workspace' | 'cli' | 'env' | 'stop'> {
   /** Runs the real CLI in the workspace; the output contains both streams. */
   dstack(...args: string[]): Promise<{ readonly exitCode: number | undefined; readonly output: string }>;
   /** Starts the real CLI in its own process group, and leaves it running. */
@@ -57,18 +61,42 @@ export interface TestSandbox extends Sandbox {
   waitFor(name: string, isWanted: (run: Run) => boolean): Promise<Run>;
 }
 
+/** A sandbox of one test file, with its user. */
+export interface TestSandbox extends Sandbox, TestUser {
+  stop(): Promise<void>;
+}
+
 const small = { cpu: '1..', memory: '1GB..', disk: '1GB..' };
 
 /** Starts a sandbox for one test file. */
 export async function startTestSandbox(options: Partial<SandboxOptions> = {}): Promise<TestSandbox> {
   const sandbox = await startSandbox({ ...testOptions, ...options });
-  const environment = {
-    env: { ...sandbox.env, NO_COLOR: '1', COLUMNS: '250' },
-    extendEnv: false,
-    cwd: sandbox.workspace,
-  } as const;
-  const dstack: TestSandbox['dstack'] = async (...args) => {
-    const result = await execa(sandbox.cli, args, {
+  return { ...sandbox, ...createUser(sandbox) };
+}
+
+/** Opens a home in the sandbox that all test files share. */
+export async function openSharedSandbox(): Promise<TestUser> {
+  const { url, token, cli } = inject('sandbox');
+  const ends: (() => Promise<void>)[] = [];
+  const home = await createTestHome({ atEnd: (end) => void ends.push(end) });
+  const stop = async (): Promise<void> => {
+    await endTunnels(home.home);
+    for (const end of ends) await end();
+  };
+  return createUser({ ...home, cli, request: createRestClient(url, token), stop });
+}
+
+function createUser({
+  home,
+  workspace,
+  cli,
+  env,
+  request,
+  stop,
+}: Pick<Sandbox, 'home' | 'workspace' | 'cli' | 'env' | 'request' | 'stop'>): TestUser {
+  const environment = { env: { ...env, NO_COLOR: '1', COLUMNS: '250' }, extendEnv: false, cwd: workspace } as const;
+  const dstack: TestUser['dstack'] = async (...args) => {
+    const result = await execa(cli, args, {
       ...environment,
       reject: false,
       all: true,
@@ -79,13 +107,20 @@ export async function startTestSandbox(options: Partial<SandboxOptions> = {}): P
   };
   const children: ChildProcess[] = [];
   const getRun = async (name: string): Promise<Run> =>
-    run.parse(await sandbox.request('/api/project/main/runs/get', { run_name: name }));
+    run.parse(await request('/api/project/main/runs/get', { run_name: name }));
   return {
-    ...sandbox,
+    home,
+    workspace,
+    cli,
+    env,
     dstack,
     spawnDstack: (...args) => {
-      const { env, cwd } = environment;
-      const child = spawn(sandbox.cli, args, { env, cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(cli, args, {
+        env: environment.env,
+        cwd: workspace,
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
       children.push(child);
       return child;
     },
@@ -99,13 +134,13 @@ export async function startTestSandbox(options: Partial<SandboxOptions> = {}): P
           await exited;
         }),
       );
-      await sandbox.stop();
+      await stop();
     },
     async apply(configuration) {
       const file = `${configuration.name}.dstack.yml`;
       const isRun = ['task', 'service', 'dev-environment'].includes(configuration.type);
       const whole = isRun ? { resources: small, ...configuration } : configuration;
-      await writeFile(path.join(sandbox.workspace, file), stringify(whole));
+      await writeFile(path.join(workspace, file), stringify(whole));
       const { exitCode, output } = await dstack('apply', '-f', file, '-y', '-d');
       if (exitCode !== 0) throw new Error(`apply ended with ${exitCode ?? 'a signal'}: ${output}`);
       return output;
