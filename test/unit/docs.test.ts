@@ -115,7 +115,7 @@ const COMMANDS: Readonly<Record<string, RunBy>> = {
   ...INSTALL,
   'npm run setup': { file: 'dstack/scripts/bootstrap', title: 'a failed setup is repaired by the next run' },
   'npm test': { reason: 'this test is part of it' },
-  'npm run demo': { file: 'e2e/commands', title: 'the demo runs end to end, prints its duration' },
+  'npm run demo': { file: 'nightly/demo', title: 'the demo runs end to end, prints its duration' },
   'node dist/dstack-mcp.mjs doctor': { file: 'e2e/commands', title: 'doctor reports a working setup' },
   [`${PROGRAM} setup --list`]: { file: 'unit/setup/setup-command', title: 'lists the clients with their files' },
   [`${PROGRAM} setup cursor --dry-run`]: {
