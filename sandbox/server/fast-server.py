@@ -17,9 +17,11 @@ from datetime import timedelta
 
 SPEED_UP = 20
 SHORTEST_SECONDS = 0.5
-# Each check of a machine sends it five requests, even if it is idle. They are most of the load of an idle sandbox.
-INSTANCE_SECONDS = 2.0
-FETCH_DELAYS = [0.2, 0.5, 1.0]
+# Each check of a machine sends it five requests, and each check of a fleet loads all its machines, even if they are idle.
+MACHINE_PIPELINES = ("InstancePipeline", "FleetPipeline")
+MACHINE_SECONDS = 2.0
+# Requests wake the pipelines that they concern. Looking for other work is most of the load of an idle sandbox.
+FETCH_DELAYS = [0.2, 0.5, 1.0, 2.0]
 # Rarely used, and creating a volume or a gateway wakes its pipeline. Fetching them every second was a quarter of the idle load.
 RARE = ("ComputeGroup", "Gateway", "PlacementGroup", "ServiceRouter", "Volume")
 RARE_FETCH_DELAYS = [0.2, 0.5, 1.0, 3.0]
@@ -96,7 +98,7 @@ def shorten_triggers():
     original_trigger = IntervalTrigger.__init__
 
     def trigger(self, *args, **kwargs):
-        if kwargs.get("seconds", 99) <= 15:
+        if kwargs.get("seconds", 99) < 15:
             kwargs["seconds"] = 1
             kwargs.pop("jitter", None)
         original_trigger(self, *args, **kwargs)
@@ -119,7 +121,7 @@ def shorten_pipelines():
 
     def pipeline(self, *args, **kwargs):
         seconds = kwargs["min_processing_interval"].total_seconds() / SPEED_UP
-        shortest = INSTANCE_SECONDS if type(self).__name__ == "InstancePipeline" else SHORTEST_SECONDS
+        shortest = MACHINE_SECONDS if type(self).__name__ in MACHINE_PIPELINES else SHORTEST_SECONDS
         kwargs["min_processing_interval"] = timedelta(seconds=max(shortest, seconds))
         original_pipeline(self, *args, **kwargs)
 
