@@ -11,6 +11,8 @@ const removesFolders = 'test/support/remove-temporary-folders.ts';
 
 /** For tests that start real processes. */
 const processes = {
+  // As in `unit`: what a test shares with others is outside of its process anyway.
+  isolate: false,
   setupFiles: [removesFolders],
   testTimeout: PROCESS_TIMEOUT_MS,
   hookTimeout: PROCESS_TIMEOUT_MS,
@@ -65,6 +67,7 @@ export default defineConfig({
             test: {
               ...sandboxed,
               name: 'nightly',
+              isolate: true,
               // With the tests of other tiers that try more values here (test/support/effort.ts).
               include: ['test/{nightly,unit,dstack}/**/*.test.ts'],
               env: { DSTACK_TEST_EFFORT: 'nightly' },
