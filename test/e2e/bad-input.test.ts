@@ -2,9 +2,8 @@ import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
-import * as z from 'zod';
-import { createRestClient } from '../../sandbox/rest-client.ts';
 import { tools } from '../../tools/index.ts';
+import { runNames } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { connect } from '../support/connect.ts';
 import type { Answer, TestClient } from '../support/connect.ts';
@@ -42,16 +41,6 @@ beforeAll(async () => {
   recorder = await createRecorder(home);
   client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, atEnd });
 });
-
-/** Returns the names of all runs of the server, including finished ones. */
-async function runNames(): Promise<readonly string[]> {
-  const { url, token } = inject('sandbox');
-  const runs = await createRestClient(url, token)('/api/runs/list', { project_name: 'main', limit: 100 });
-  return z
-    .array(z.looseObject({ run_spec: z.looseObject({ run_name: z.string() }) }))
-    .parse(runs)
-    .map((run) => run.run_spec.run_name);
-}
 
 function expectRefusal(answer: Answer, { code, says, next }: { code: string; says: RegExp; next: RegExp }): void {
   expect(answer.facts['code'], answer.text).toBe(code);

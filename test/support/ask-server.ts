@@ -21,16 +21,18 @@ const runList = z.array(
       run_name: z.string(),
       configuration: z.looseObject({ commands: z.array(z.string()).nullish() }),
     }),
-    jobs: z.array(
-      z.looseObject({ job_submissions: z.array(z.looseObject({ termination_reason: z.string().nullish() })) }),
-    ),
+    jobs: z
+      .array(z.looseObject({ job_submissions: z.array(z.looseObject({ termination_reason: z.string().nullish() })) }))
+      .default([]),
   }),
 );
 
 type ListedRun = z.output<typeof runList>[number];
 
+/** Lists active runs, or the last hundred without their jobs: every submission of a hundred runs is a long answer. */
 async function listRuns(options: { readonly only_active: boolean }): Promise<readonly ListedRun[]> {
-  return runList.parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100, ...options }));
+  const more = { ...options, include_jobs: options.only_active };
+  return runList.parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100, ...more }));
 }
 
 /** Returns the names of the server's last hundred runs, including finished ones. */

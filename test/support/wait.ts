@@ -17,7 +17,7 @@ export async function until<T>(ask: () => Promise<T>, isWanted: (value: T) => bo
   for (;;) {
     const value = await ask();
     if (isWanted(value)) return value;
-    await delay(50);
+    await delay(100);
   }
 }
 
