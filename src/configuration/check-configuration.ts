@@ -105,15 +105,17 @@ type Kind = 'configuration' | 'profiles';
 const kindOf = (value: unknown): Kind =>
   isRecord(value) && 'profiles' in value && !('type' in value) ? 'profiles' : 'configuration';
 
-/** Returns the problems of a configuration, including those that its misspelled names hid. */
+/** Returns the problems of a configuration: with those that its misspelled names hid, and without those that they cause. */
 function withHidden(input: DiagnosisInput, hidden: Verdict | undefined): Diagnosis {
   const { problems, omitted } = diagnose(input);
-  if (input.verdict.verdict !== 'invalid' || hidden?.verdict !== 'invalid') return { problems, omitted };
-  const paths = new Set(problems.map((problem) => problem.path));
-  const more = diagnose({ ...input, verdict: hidden }).problems.filter(
-    ({ path, dstack }) => dstack !== undefined && !paths.has(path),
-  );
-  return { problems: [...problems, ...more].sort((a, b) => a.position.line - b.position.line), omitted };
+  if (input.verdict.verdict !== 'invalid' || hidden === undefined || hidden.verdict === 'unreadable')
+    return { problems, omitted };
+  const left = diagnose({ ...input, verdict: hidden }).problems;
+  // `comands` alone lets dstack miss `commands`.
+  const own = problems.filter(({ path, dstack }) => path !== '' || left.some((one) => one.dstack === dstack));
+  const paths = new Set(own.map((problem) => problem.path));
+  const more = left.filter(({ path, dstack }) => dstack !== undefined && !paths.has(path));
+  return { problems: [...own, ...more].sort((a, b) => a.position.line - b.position.line), omitted };
 }
 
 function ignoredAdvice(input: DiagnosisInput): readonly Advice[] {

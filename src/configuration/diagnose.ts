@@ -234,14 +234,18 @@ function diagnoseDeviation(input: DiagnosisInput, { kind, path, known, expected 
         : [];
   const meant = near[0] === undefined ? '' : ` Did you mean \`${near[0]}\`?`;
   const parent = path.slice(0, -1);
+  // `gpu` at the top level.
+  const inner = known.find((one) => one === 'resources' && index?.find(type, [...parent, one, name]) !== undefined);
+  const below = inner === undefined ? '' : ` Write it as \`${[...parent, inner, name].join('.')}\`.`;
   const owner = parent.length === 0 ? `a ${type}` : `\`${parent.join('.')}\``;
   const fixes: Readonly<Record<Deviation['kind'], string>> = {
-    unknown: `\`${name}\` isn't a property of ${owner}.${meant || ` Its properties: ${known.slice(0, 30).join(', ')}.`}`,
+    unknown: `\`${name}\` isn't a property of ${owner}.${below || meant || ` Its properties: ${known.join(', ')}.`}`,
     missing: `Add \`${name}\` to ${owner}: ${expected}.`,
     'not-allowed': `Set ${shown} to ${expected}.${meant}`,
     'wrong-shape': `Write ${shown} as ${expected}.`,
   };
-  const target = kind === 'unknown' && near[0] !== undefined ? [...parent, near[0]] : path;
+  const other = inner === undefined ? near.slice(0, 1) : [inner, name];
+  const target = kind === 'unknown' && other.length > 0 ? [...parent, ...other] : path;
   const found = index?.find(type, target);
   return {
     position: kind === 'unknown' || kind === 'missing' ? place.key : place.value,

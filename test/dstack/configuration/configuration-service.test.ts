@@ -28,7 +28,9 @@ afterAll(async () => {
 describe('a verdict', () => {
   test('reports a misspelled property at its line, with dstack’s message and all other problems', async () => {
     const text = 'type: task\nname: xy\ncomands: [a]\n';
-    const { transcript } = await check(text);
+    const { transcript, problems } = await check(text);
+    // That there is no `commands` is a consequence.
+    expect(problems.map(({ path: place }) => place)).toEqual(['comands']);
     expect(transcript.stdout).toContain('x.dstack.yml:3:1: error in comands\n3 | comands: [a]\n  | ^^^^^^^');
     expect(transcript.stdout).toContain('Did you mean `commands`?');
     expect(transcript.stdout).toContain('Either `commands` or `image` must be set');
@@ -38,6 +40,16 @@ describe('a verdict', () => {
       ['comands', 3, 1],
       ['nodes', 4, 8],
       ['resorces', 5, 1],
+    ]);
+  });
+
+  test('says where a property belongs that is one of `resources`', async () => {
+    const { problems } = await check('type: task\ncommands: [a]\ngpu: H100\nwhatever: 1\n');
+    expect(problems.map(({ fix }) => fix)).toEqual([
+      "`gpu` isn't a property of a task. Write it as `resources.gpu`.",
+      expect.stringMatching(
+        /^`whatever` isn't a property of a task\. Its properties: .*\bspot_policy\b.*\bmax_price\b/,
+      ),
     ]);
   });
 
