@@ -90,3 +90,37 @@ test('a server that is killed in a download leaves no file under a final name, a
   expect(answer.facts, answer.text).toMatchObject({ outcome: 'done', files: 1, bytes: 40_000_000 });
   expect(readdirSync(home.workspace).filter((name) => name.startsWith('.dstack-mcp-copy-'))).toEqual([]);
 });
+
+test('two servers that copy to one place at once leave one whole file there, and the other one says why', async () => {
+  const changes = await connectChangeClient(onTestFinished);
+  const { client, home } = changes;
+  const run = uniqueName('copy');
+  await changes.start(run, task(run));
+  await waitForRun(client, run, 'running');
+  const other = await connect({ env: home.env, atEnd: onTestFinished });
+  const contents = { one: Buffer.alloc(8_000_000, '1'), two: Buffer.alloc(8_000_000, '2') };
+  writeFiles(home.workspace, contents);
+  const up = (local: string, remote: string) => ({ direction: 'upload', run, local, remote });
+  const asked = await client.call('copy', up('one', 'in/one'));
+  await client.call('apply', { token: asked.facts['token'] });
+  await client.call('copy', up('one', 'in/one'));
+  await other.call('copy', up('two', 'in/two'));
+
+  const down = (local: string, remote: string) => ({ direction: 'download', run, local, remote });
+  const rivals = [
+    { calls: [up('one', 'new'), up('two', 'new')], code: 'copy-failed', file: 'check' },
+    { calls: [down('got', 'in/one'), down('got', 'in/two')], code: 'plan-changed', file: 'got' },
+  ] as const;
+  for (const { calls, code, file } of rivals) {
+    const answers = await Promise.all([client.call('copy', calls[0]), other.call('copy', calls[1])]);
+    const texts = answers.map(({ text }) => text).join('\n');
+    const won = answers.findIndex(({ facts }) => facts['outcome'] === 'done');
+    expect(answers[won]?.facts, texts).toMatchObject({ files: 1, bytes: 8_000_000, checkedBy: 'sha256' });
+    // The later one may have found the finished file.
+    expect([code, 'file-exists'], texts).toContain(answers[1 - won]?.facts['code']);
+    if (file === 'check') await client.call('copy', down(file, 'new'));
+    const got = readFileSync(path.join(home.workspace, file));
+    expect(got.equals(won === 0 ? contents.one : contents.two)).toBe(true);
+  }
+  expect(readdirSync(home.workspace).filter((name) => name.startsWith('.dstack-mcp-copy-'))).toEqual([]);
+});
