@@ -25,7 +25,7 @@ export const apply = defineTool({
   title: 'Apply a change',
   description:
     'Start or submit the approved job, run, cluster or volume, or carry out an approved stop or delete, using the token of its plan. Call only after the user approves, or asked for it within limits that they named.',
-  effect: 'destroy',
+  effect: 'change',
   input: z.strictObject({ token: confirmationToken, wait_for: nextState, ...repeated.shape }),
   unlisted: Object.keys(repeated.shape),
   facts: z.object({ ...appliedFacts.shape, reached: z.boolean() }),

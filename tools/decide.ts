@@ -6,7 +6,7 @@ export const decide = defineTool({
   name: 'decide',
   title: 'Approve or decline in the card',
   description: "The card's buttons: used only by the card UI, not callable by the model.",
-  effect: 'destroy',
+  effect: 'change',
   card: 'buttons',
   input: z.strictObject({
     nonce: z.string().min(1).max(100),

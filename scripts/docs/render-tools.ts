@@ -5,7 +5,7 @@ import { describeFields } from './describe-schema.ts';
 import type { DescribedField } from './describe-schema.ts';
 import { writeTable } from './write-table.ts';
 
-const EFFECTS = { read: 'reads', change: 'changes', destroy: 'destroys' } as const;
+const EFFECTS = { read: 'reads', change: 'changes' } as const;
 
 /** Renders `docs/tools.md`. */
 export function renderToolsPage(

@@ -49,7 +49,7 @@ export interface PreparedChange {
 
 /** A command that changes something. */
 export interface ChangeCommand {
-  readonly argv: CheckedArgv<'change' | 'destroy'>;
+  readonly argv: CheckedArgv<'change'>;
   readonly options: Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> &
     Pick<ReadOptions, 'credentials' | 'archives' | 'chosenName'>;
   readonly project: string | undefined;

@@ -58,7 +58,7 @@ export async function prepareApply(
   const { dstack } = scope;
   const { command, options } = local;
   const argv = await dstack.check({ ...command, flags: { ...command.flags, '--yes': true, '--detach': true } });
-  if (!hasEffect(argv, 'change', 'destroy')) throw new TypeError('apply --yes must count as a change');
+  if (!hasEffect(argv, 'change')) throw new TypeError('apply --yes must count as a change');
   const known = knownPart(local, argv.argv);
   return {
     kind: 'prepared',

@@ -61,7 +61,7 @@ export async function prepareRemoval(scope: PlanScope, removal: Removal): Promis
   const { project, server } = await dstack.endpoint(request.project);
   policy.assertResourceAllowed({ kind, name, project, operation });
   const argv = await dstack.check(removal.command);
-  if (!hasEffect(argv, 'destroy')) throw new TypeError(`${argv.command} --yes must count as destructive`);
+  if (!hasEffect(argv, 'change')) throw new TypeError(`${argv.command} --yes must count as a change`);
   const { version: cliVersion, isPython } = await dstack.cli();
   const place = file?.known ?? { cwd: '', files: {} };
   const known = { argv: argv.argv, binding: { project, server, cliVersion, ...place } };

@@ -3,8 +3,8 @@ import type { Transcript } from './transcript.ts';
 import { ToolError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 
-/** The effect of a tool: it only reads, changes something, or can destroy something. */
-export type Effect = 'read' | 'change' | 'destroy';
+/** The effect of a tool or a command: it only reads, or it may change something. */
+export type Effect = 'read' | 'change';
 
 /**
  * What actually happened, which dstack's exit code doesn't say. `blocked`: dstack can't do it in the current state (no offers, no

@@ -101,8 +101,8 @@ export const isCheckedArgv = (value: unknown): value is CheckedArgv =>
   typeof value === 'object' && value !== null && created.has(value);
 
 /** Narrows a checked argv by its effect. */
-export function hasEffect<E extends Effect>(argv: CheckedArgv, ...effects: readonly E[]): argv is CheckedArgv<E> {
-  return effects.some((effect) => effect === argv.effect);
+export function hasEffect<E extends Effect>(argv: CheckedArgv, effect: E): argv is CheckedArgv<E> {
+  return argv.effect === effect;
 }
 
 function brand<E extends Effect>(command: string, argv: readonly string[], effect: E): CheckedArgv<E> {

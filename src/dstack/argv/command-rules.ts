@@ -13,7 +13,7 @@ export interface CommandRule {
 }
 
 const read = (named = false): CommandRule => ({ effect: 'read', needs: [], refuses: ['--yes', '--watch'], named });
-const destroy = (named = true): CommandRule => ({ effect: 'destroy', needs: ['--yes'], refuses: [], named });
+const remove = (named = true): CommandRule => ({ effect: 'change', needs: ['--yes'], refuses: [], named });
 
 /**
  * The closed list of dstack commands that can be run, with their effect. `apply` without `--yes` prompts, is answered with n and so
@@ -50,11 +50,11 @@ const COMMAND_RULES: ReadonlyMap<string, readonly CommandRule[]> = new Map<strin
   ['import list', [read()]],
   ['project list', [read()]],
   ['attach', [{ effect: 'change', needs: [], refuses: [], named: true }]],
-  ['stop', [destroy()]],
-  ['delete', [{ ...destroy(false), needs: ['--file', '--yes'] }]],
-  ['fleet delete', [destroy()]],
-  ['volume delete', [destroy()]],
-  ['gateway delete', [destroy()]],
+  ['stop', [remove()]],
+  ['delete', [{ ...remove(false), needs: ['--file', '--yes'] }]],
+  ['fleet delete', [remove()]],
+  ['volume delete', [remove()]],
+  ['gateway delete', [remove()]],
 ]);
 
 /** All commands that can be run. */

@@ -179,7 +179,7 @@ export class DstackClient {
    * command that ended before that was a read, and is guarded like one. Calls that failed before may succeed after a change.
    */
   async change(
-    argv: CheckedArgv<'change' | 'destroy'>,
+    argv: CheckedArgv<'change'>,
     consent: Consent | Approve,
     { project, credentials = [], archives = [], chosenName, ...options }: ChangeOptions,
   ): Promise<Transcript> {

@@ -56,7 +56,7 @@ export interface Runner {
    * needs a rule that asks and an executable that is a Python script.
    * @throws ToolError `consent-missing` if `consent` wasn't made by the gate; what the function throws, once the command has ended.
    */
-  change(argv: CheckedArgv<'change' | 'destroy'>, consent: Consent | Approve, options: RunOptions): Promise<Transcript>;
+  change(argv: CheckedArgv<'change'>, consent: Consent | Approve, options: RunOptions): Promise<Transcript>;
   /** Ends every process it started. */
   close(): Promise<void>;
 }

@@ -116,11 +116,7 @@ class WarmDstackRunner implements WarmRunner {
     });
   }
 
-  change(
-    argv: CheckedArgv<'change' | 'destroy'>,
-    consent: Consent | Approve,
-    options: RunOptions,
-  ): Promise<Transcript> {
+  change(argv: CheckedArgv<'change'>, consent: Consent | Approve, options: RunOptions): Promise<Transcript> {
     return this.#track(argv, options, async (call) => {
       const { plain } = this.#options;
       const change = new HeldChange(argv, consent);

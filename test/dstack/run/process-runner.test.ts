@@ -22,7 +22,7 @@ const applyFlags = { '--file': 'x.dstack.yml', '--yes': true, '--detach': true }
 
 let ps: CheckedArgv<'read'>;
 let apply: CheckedArgv<'change'>;
-let stop: CheckedArgv<'destroy'>;
+let stop: CheckedArgv<'change'>;
 let folder: string;
 const runners: Runner[] = [];
 const leftovers: number[] = [];
@@ -36,7 +36,7 @@ async function checked<E extends Effect>(request: CommandRequest, effect: E): Pr
 beforeAll(async () => {
   ps = await checked({ command: 'ps' }, 'read');
   apply = await checked({ command: 'apply', flags: applyFlags }, 'change');
-  stop = await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['my-run'] }, 'destroy');
+  stop = await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['my-run'] }, 'change');
   folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-runner-'));
   return () => rm(folder, { recursive: true });
 });

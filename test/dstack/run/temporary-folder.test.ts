@@ -13,7 +13,7 @@ test('a change that can’t create a temporary file is not started, and its cons
     { command: 'stop', flags: { '--yes': true }, positionals: ['web'] },
     recordedCatalog('0.22.5'),
   );
-  if (!hasEffect(argv, 'destroy')) throw new Error(`its effect is ${argv.effect}`);
+  if (!hasEffect(argv, 'change')) throw new Error(`its effect is ${argv.effect}`);
   const runner = createPlainRunner({
     executable: { path: '/bin/true', tried: [] },
     env: {},

@@ -10,7 +10,7 @@ import type { TestRunnerOptions } from '../../support/warm-test-runner.ts';
 const NEVER = 1_000_000;
 
 let ps: CheckedArgv<'read'>;
-let changes: Readonly<Record<string, CheckedArgv<'change' | 'destroy'>>>;
+let changes: Readonly<Record<string, CheckedArgv<'change'>>>;
 let fake: FakeDstack;
 let runners: WarmRunner[] = [];
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
   const flags = { '--file': 'x.dstack.yml', '--yes': true, '--detach': true } as const;
   changes = {
     apply: await checked({ command: 'apply', flags }, 'change'),
-    stop: await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['my-run'] }, 'destroy'),
+    stop: await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['my-run'] }, 'change'),
   };
 });
 beforeEach(async () => {

@@ -20,14 +20,14 @@ const server = createServer((request, response) => {
 let url = '';
 let fake: FakeDstack;
 let runner: WarmRunner;
-let stop: CheckedArgv<'destroy'>;
+let stop: CheckedArgv<'change'>;
 let apply: CheckedArgv<'change'>;
 
 beforeAll(async () => {
   const port = await getPort({ host: '127.0.0.1' });
   await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${port}`;
-  stop = await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['train'] }, 'destroy');
+  stop = await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['train'] }, 'change');
   const flags = { '--file': 'x.dstack.yml', '--yes': true, '--detach': true } as const;
   apply = await checked({ command: 'apply', flags }, 'change');
 });

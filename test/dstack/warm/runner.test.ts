@@ -12,7 +12,7 @@ const LONG = 60_000;
 let ps: CheckedArgv<'read'>;
 let plan: CheckedArgv<'read'>;
 let apply: CheckedArgv<'change'>;
-let stop: CheckedArgv<'destroy'>;
+let stop: CheckedArgv<'change'>;
 let attach: CheckedArgv<'change'>;
 let fake: FakeDstack;
 let runners: WarmRunner[] = [];
@@ -22,7 +22,7 @@ beforeAll(async () => {
   plan = await checked({ command: 'apply', flags: { '--file': 'x.dstack.yml' } }, 'read');
   const flags = { '--file': 'x.dstack.yml', '--yes': true, '--detach': true } as const;
   apply = await checked({ command: 'apply', flags }, 'change');
-  stop = await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['my-run'] }, 'destroy');
+  stop = await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['my-run'] }, 'change');
   attach = await checked({ command: 'attach', positionals: ['my-run'] }, 'change');
 });
 beforeEach(async () => {

@@ -152,7 +152,6 @@ test('a command that dstack refused ends a call with its own report', async () =
 test.each<[Effect, string, RegExp]>([
   ['read', 'failed', /Try once more/],
   ['change', 'unknown', /isn't known whether anything was changed/],
-  ['destroy', 'unknown', /isn't known whether anything was changed/],
 ])('a bug in a tool that may %s ends its call as %s, and is logged', async (effect, outcome, next) => {
   const { app, lines } = setUp();
   const result = await structuredOf(app, throwing(new TypeError('x is undefined'), effect));
@@ -176,9 +175,9 @@ test('a thrown value that is not an Error is reported as well', async () => {
   });
 });
 
-test.each<Effect>(['change', 'destroy'])('a server that only reads refuses a tool that may %s', async (effect) => {
+test('a server that only reads refuses a tool that may change something', async () => {
   const { app } = setUp(['--read-only=on']);
-  const result = await structuredOf(app, throwing(new Error('it was run'), effect));
+  const result = await structuredOf(app, throwing(new Error('it was run'), 'change'));
   expect(result).toMatchObject({ outcome: 'refused', code: 'read-only' });
   expect(
     await structuredOf(

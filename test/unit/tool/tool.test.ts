@@ -151,8 +151,7 @@ test('a result may lack each of its facts, and may have more than the schema say
 
 test('the annotations of every tool follow from its effect', () => {
   expect(annotationsOf({ effect: 'read' })).toEqual({ readOnlyHint: true });
-  for (const effect of ['change', 'destroy'] as const)
-    expect(annotationsOf({ effect })).toEqual({ readOnlyHint: false, destructiveHint: true });
+  expect(annotationsOf({ effect: 'change' })).toEqual({ readOnlyHint: false, destructiveHint: true });
   for (const one of tools) expect(annotationsOf(one).readOnlyHint, one.name).toBe(one.effect === 'read');
 });
 

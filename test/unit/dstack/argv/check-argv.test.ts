@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { checkArgv, checkHelpArgv, hasEffect, isCheckedArgv } from '../../../../src/dstack/argv/check-argv.ts';
+import { checkArgv, checkHelpArgv, isCheckedArgv } from '../../../../src/dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../../../../src/dstack/argv/command.ts';
 import { RUNNABLE_COMMANDS } from '../../../../src/dstack/argv/command-rules.ts';
 import type { ErrorCode } from '../../../../src/core/errors.ts';
@@ -84,10 +84,10 @@ describe('the argv determines the effect', () => {
     [{ command: 'apply', flags: { ...apply, '--yes': true, '--detach': true } }, 'change'],
     [{ command: 'apply', flags: { ...apply, '--yes': true, '--detach': true, '--force': true } }, 'change'],
     [{ command: 'attach', positionals: ['my-run'] }, 'change'],
-    [{ command: 'stop', flags: { '--yes': true }, positionals: ['my-run'] }, 'destroy'],
-    [{ command: 'stop', flags: { '--yes': true, '--abort': true }, positionals: ['my-run'] }, 'destroy'],
-    [{ command: 'delete', flags: { ...apply, '--yes': true } }, 'destroy'],
-    [{ command: 'fleet delete', flags: { '--yes': true, '--instance': [0, 2] }, positionals: ['f1'] }, 'destroy'],
+    [{ command: 'stop', flags: { '--yes': true }, positionals: ['my-run'] }, 'change'],
+    [{ command: 'stop', flags: { '--yes': true, '--abort': true }, positionals: ['my-run'] }, 'change'],
+    [{ command: 'delete', flags: { ...apply, '--yes': true } }, 'change'],
+    [{ command: 'fleet delete', flags: { '--yes': true, '--instance': [0, 2] }, positionals: ['f1'] }, 'change'],
   ])('%j: %s', async (request, effect) => {
     expect((await checkArgv(request, catalog)).effect).toBe(effect);
   });
@@ -445,7 +445,6 @@ describe('any request', () => {
         expect(flags.filter((one) => !documented.has(one) || !Object.hasOwn(asked.extraFlags, one))).toEqual([]);
         expect(argv.argv.filter((one) => /\p{Cc}|\p{Cf}|^-[^-]|[$`;|&<>]/u.test(one))).toEqual([]);
         expect(flags.filter((one) => reserved.has(one))).toEqual([]);
-        expect(hasEffect(argv, 'destroy')).toBe(false);
         expect(argv.effect === 'read' || asked.command === 'attach').toBe(true);
       }),
       { numRuns: propertyRuns(1_000) },

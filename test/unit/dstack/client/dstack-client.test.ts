@@ -45,9 +45,9 @@ const endedBy = (exit: Exit): Output => ({ ...readFixture('ps-running'), stdout:
 const printed = (stdout: string, stderr = ''): Output => ({ ...readFixture('error-env'), stdout, stderr });
 
 /** The argv that stops a run. Consent comes from the gate alone; a test of the client replaces it. */
-async function argvToStop(client: DstackClient): Promise<CheckedArgv<'destroy'>> {
+async function argvToStop(client: DstackClient): Promise<CheckedArgv<'change'>> {
   const argv = await client.check({ command: 'stop', flags: { '--yes': true }, positionals: ['lab-task'] });
-  if (!hasEffect(argv, 'destroy')) throw new Error('a stop must count as destructive');
+  if (!hasEffect(argv, 'change')) throw new Error('a stop must count as a change');
   return argv;
 }
 
