@@ -1,7 +1,7 @@
 import { createServer, request as openRequest } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import getPort from 'get-port';
 import { onTestFinished } from 'vitest';
+import { listenOnLoopback } from './listen-on-loopback.ts';
 import type { AtEnd } from './connect.ts';
 
 /** A fault of a request: before it reaches the server, or after the server has processed it. */
@@ -69,16 +69,7 @@ export async function startFaultyServer(target: string, atEnd: AtEnd = onTestFin
     if (fault === undefined) forward();
     else meet(fault, { incoming, outgoing, forward });
   });
-  const port = await getPort({ host: '127.0.0.1' });
-  await new Promise<void>((resolve) => {
-    server.listen(port, '127.0.0.1', resolve);
-  });
-  atEnd(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
-  });
+  const port = await listenOnLoopback(server, atEnd);
   return {
     url: `http://127.0.0.1:${port}`,
     seen,

@@ -1,7 +1,6 @@
 import { createServer } from 'node:https';
-import getPort from 'get-port';
 import { generate } from 'selfsigned';
-import { onTestFinished } from 'vitest';
+import { listenOnLoopback } from './listen-on-loopback.ts';
 import { uniqueName } from './test-home.ts';
 
 /** A host of Git repositories on loopback, over HTTPS. */
@@ -37,11 +36,6 @@ export async function startGitHost(token?: string): Promise<GitHost> {
     else if (files[path] === undefined) response.writeHead(404).end();
     else response.writeHead(200, { 'content-type': 'text/plain' }).end(files[path]);
   });
-  const port = await getPort({ host: '127.0.0.1' });
-  await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve));
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => void server.close(resolve));
-  });
+  const port = await listenOnLoopback(server);
   return { url: `https://127.0.0.1:${port}${repository}`, seen };
 }

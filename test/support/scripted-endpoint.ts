@@ -1,10 +1,8 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { promisify } from 'node:util';
-import getPort from 'get-port';
-import { onTestFinished } from 'vitest';
 import * as z from 'zod';
+import { listenOnLoopback } from './listen-on-loopback.ts';
 
 const request = z.object({ messages: z.array(z.looseObject({ role: z.string(), content: z.unknown() })) });
 
@@ -27,12 +25,7 @@ export async function startScriptedEndpoint(script: Script): Promise<string> {
     response.setHeader('content-type', 'application/json');
     void respond(incoming).then((body) => response.end(body));
   });
-  const port = await getPort({ host: '127.0.0.1' });
-  await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve));
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    await promisify(server.close.bind(server))();
-  });
+  const port = await listenOnLoopback(server);
   return `http://127.0.0.1:${port}/v1`;
 }
 

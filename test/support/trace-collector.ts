@@ -1,8 +1,7 @@
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
-import getPort from 'get-port';
-import { onTestFinished } from 'vitest';
 import * as z from 'zod';
+import { listenOnLoopback } from './listen-on-loopback.ts';
 
 const value = z.union([
   z.object({ stringValue: z.string() }).transform((one) => one.stringValue),
@@ -57,16 +56,7 @@ export async function startTraceCollector(
       answer(response);
     });
   });
-  const port = await getPort({ host: '127.0.0.1' });
-  await new Promise<void>((resolve) => {
-    server.listen(port, '127.0.0.1', resolve);
-  });
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
-  });
+  const port = await listenOnLoopback(server);
   return {
     url: `http://127.0.0.1:${port}`,
     sent,

@@ -1,8 +1,7 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import getPort from 'get-port';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import * as z from 'zod';
 import { AccessGate } from '../../../src/changes/access-gate.ts';
 import { createDeadline } from '../../../src/core/deadline.ts';
@@ -10,6 +9,7 @@ import { CommandFailed } from '../../../src/core/report.ts';
 import { RequestService } from '../../../src/remote/request-service.ts';
 import type { ServiceRequest } from '../../../src/remote/request-service.ts';
 import { configOf, printedJson, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { listenOnLoopback } from '../../support/listen-on-loopback.ts';
 import type { ChangesOptions } from '../../support/set-up-changes.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
@@ -31,15 +31,7 @@ async function startServer(answers: Readonly<Record<string, Answer>>) {
     const answer = answers[path] ?? ((_request, other) => void other.writeHead(404).end('{"detail":"Not found"}'));
     answer(request, response);
   });
-  const port = await getPort({ host: '127.0.0.1' });
-  server.listen(port, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
-  });
-  return { url: `http://127.0.0.1:${port}`, received };
+  return { url: `http://127.0.0.1:${await listenOnLoopback(server)}`, received };
 }
 
 const json =

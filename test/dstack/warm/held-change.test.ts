@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
-import getPort from 'get-port';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckedArgv } from '../../../src/dstack/argv/command.ts';
 import type { Approve, HeldCommand } from '../../../src/dstack/run/held-change.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
+import { listenOnLoopback } from '../../support/listen-on-loopback.ts';
 import { fixture } from '../../support/paths.ts';
 import { isRunning, makeFakeDstack, until, untilGone } from '../../support/warm-fixtures.ts';
 import type { FakeDstack } from '../../support/warm-fixtures.ts';
@@ -17,21 +17,17 @@ const server = createServer((request, response) => {
   received.push(request.url?.split('/').at(-1) ?? '');
   response.end(JSON.stringify({ id: 'r1', status: 'running' }));
 });
-let url = '';
+const url = `http://127.0.0.1:${await listenOnLoopback(server, afterAll)}`;
 let fake: FakeDstack;
 let runner: WarmRunner;
 let stop: CheckedArgv<'change'>;
 let apply: CheckedArgv<'change'>;
 
 beforeAll(async () => {
-  const port = await getPort({ host: '127.0.0.1' });
-  await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve));
-  url = `http://127.0.0.1:${port}`;
   stop = await checked({ command: 'stop', flags: { '--yes': true }, positionals: ['train'] }, 'change');
   const flags = { '--file': 'x.dstack.yml', '--yes': true, '--detach': true } as const;
   apply = await checked({ command: 'apply', flags }, 'change');
 });
-afterAll(() => void server.close());
 beforeEach(async () => {
   received = [];
   fake = await makeFakeDstack();

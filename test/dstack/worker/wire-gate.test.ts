@@ -1,9 +1,9 @@
 import { createServer } from 'node:http';
-import getPort from 'get-port';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeEach, expect, test } from 'vitest';
 import * as z from 'zod';
 import type { ExpectedChange, HeldAnswer, WireRule } from '../../../src/dstack/run/wire-rule.ts';
 import { sha256 } from '../../../src/core/sha256.ts';
+import { listenOnLoopback } from '../../support/listen-on-loopback.ts';
 import { runPython } from '../../support/run-python.ts';
 
 /** The requests that the server received, in order: path and body. */
@@ -25,14 +25,8 @@ const server = createServer((request, response) => {
     else response.end(JSON.stringify(answers[path] ?? {}));
   });
 });
-let url = '';
+const url = `http://127.0.0.1:${await listenOnLoopback(server, afterAll)}`;
 
-beforeAll(async () => {
-  const port = await getPort({ host: '127.0.0.1' });
-  await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve));
-  url = `http://127.0.0.1:${port}`;
-});
-afterAll(() => void server.close());
 beforeEach(() => {
   received = [];
   cut = new Set();
