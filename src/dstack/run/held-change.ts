@@ -1,5 +1,4 @@
 import { ToolError } from '../../core/errors.ts';
-import { spendConsent } from '../../safety/consent/consent.ts';
 import type { Consent } from '../../safety/consent/consent.ts';
 import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
@@ -18,22 +17,26 @@ export interface Approved {
 /** Decides about a held command. Whatever it throws refuses the change, and is what the call ends with. */
 export type Approve = (held: HeldCommand) => Promise<Approved>;
 
+interface HeldChangeParts {
+  readonly argv: CheckedArgv;
+  /** The consent, or what returns it once the command is held. */
+  readonly consent: Consent | Approve;
+  readonly spendConsent: (consent: unknown, argv: readonly string[]) => boolean;
+}
+
 /** The consent of one command: given before it starts, or asked for once it is held. */
 export class HeldChange {
-  readonly #argv: CheckedArgv;
-  readonly #consent: Consent | Approve;
+  readonly #parts: HeldChangeParts;
   #state: 'undecided' | 'allowed' | 'refused' = 'undecided';
   #refusal: { readonly error: unknown } | undefined;
 
-  /** Takes the consent, or what returns it once the command is held. */
-  constructor(argv: CheckedArgv, consent: Consent | Approve) {
-    this.#argv = argv;
-    this.#consent = consent;
+  constructor(parts: HeldChangeParts) {
+    this.#parts = parts;
   }
 
   /** Whether the gate asks. */
   get isAsked(): boolean {
-    return typeof this.#consent === 'function';
+    return typeof this.#parts.consent === 'function';
   }
 
   /** Whether nothing was decided yet: the command can't have changed anything. */
@@ -48,12 +51,13 @@ export class HeldChange {
 
   /** Spends a consent that was given in advance. @throws ToolError `consent-missing` if it isn't one for this command */
   begin(): void {
-    if (typeof this.#consent !== 'function') this.#spend(this.#consent);
+    const { consent } = this.#parts;
+    if (typeof consent !== 'function') this.#spend(consent);
   }
 
   /** Decides about the held command, once. Doesn't throw. */
   async answer(held: HeldCommand): Promise<HeldAnswer> {
-    const approve = this.#consent;
+    const { consent: approve } = this.#parts;
     try {
       if (!this.isUndecided || typeof approve !== 'function') throw new TypeError('a change is decided on once');
       const { consent, changes } = await approve(held);
@@ -77,7 +81,8 @@ export class HeldChange {
   }
 
   #spend(consent: unknown): void {
-    if (this.#state !== 'undecided' || !spendConsent(consent, this.#argv.argv)) throw consentMissing(this.#argv);
+    const { argv, spendConsent } = this.#parts;
+    if (this.#state !== 'undecided' || !spendConsent(consent, argv.argv)) throw consentMissing(argv);
     this.#state = 'allowed';
   }
 }

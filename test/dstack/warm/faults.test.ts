@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
-import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckedArgv } from '../../../src/dstack/argv/command.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { spendConsent } from '../../../src/safety/consent/consent.ts';
@@ -13,8 +13,6 @@ import type { FakeDstack } from '../../support/warm-fixtures.ts';
 import { checked, consentTo, makeWarmRunner, workerPid } from '../../support/warm-test-runner.ts';
 import type { TestRunnerOptions } from '../../support/warm-test-runner.ts';
 import { fixture } from '../../support/paths.ts';
-
-vi.mock('../../../src/safety/consent/consent.ts', { spy: true });
 
 const LONG = 60_000;
 /** Short enough to wait for, long enough for a machine that is busy with other tests. */
@@ -51,14 +49,6 @@ async function startReady(options: Partial<TestRunnerOptions> = {}): Promise<War
   expect(await runner.read(ps, { timeoutMs: LONG })).toMatchObject({ ...ANSWER, ran: 'warm' });
   await (options.mode === 'spare' ? idleSpare(runner) : parkedChild(runner));
   return runner;
-}
-
-/** Kills a process at the moment a consent is spent: it has the change, but not the signal to run it. */
-function killWhenSpent(pid: number): void {
-  vi.mocked(spendConsent).mockImplementationOnce((consent, argv) => {
-    process.kill(pid, 'SIGKILL');
-    return spendConsent(consent, argv);
-  });
 }
 
 /** Returns the only child of an idle worker once it is parked. */
@@ -126,9 +116,12 @@ describe.each(['on', 'spare'] as const)('with DSTACK_MCP_WARM=%s, a process that
   });
 
   test('after it got a change, before it may run: reports that nothing was changed', async () => {
-    const runner = await startReady({ mode });
+    const spendAndKill = (consent: unknown, argv: readonly string[]): boolean => {
+      process.kill(held, 'SIGKILL');
+      return spendConsent(consent, argv);
+    };
+    const runner = await startReady({ mode, spendConsent: spendAndKill });
     const held = await waitingProcess(runner);
-    killWhenSpent(held);
     const result = await runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env() });
     // Killed before or just as it was to run: never an answer, and never a second attempt.
     expect(['not-started', 'signalled']).toContain(result.exit.kind);
@@ -204,8 +197,11 @@ describe('a worker that is killed', () => {
   });
 
   test('after a child got a change, before it may run: the change never runs', async () => {
-    const runner = await startReady();
-    killWhenSpent(workerPid(runner));
+    const spendAndKill = (consent: unknown, argv: readonly string[]): boolean => {
+      process.kill(workerPid(runner), 'SIGKILL');
+      return spendConsent(consent, argv);
+    };
+    const runner = await startReady({ spendConsent: spendAndKill });
     const parked = await parkedChild(runner);
     const { exit } = await runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env() });
     expect(exit.kind).toBe('lost');
