@@ -177,7 +177,7 @@ function stateOf(word: string, seconds: number): BackgroundJob['state'] {
 }
 
 const codeOf = (word: string | undefined): { exitCode?: number } =>
-  word !== undefined && /^\d+$/.test(word) ? { exitCode: Number(word) } : {};
+  word !== undefined && /^\d{1,3}$/.test(word) && Number(word) <= 255 ? { exitCode: Number(word) } : {};
 
 interface Page {
   readonly text: string;
