@@ -25,21 +25,25 @@ export interface ChatAnswer {
 const FINISHES = ['stop', 'length', 'tool_calls', 'content_filter'] as const;
 
 const tokens = z.number().int().nonnegative().max(1e9).optional().catch(undefined);
-const usage = z.looseObject({ prompt_tokens: tokens, completion_tokens: tokens }).nullish().catch(undefined);
+const usage = z.object({ prompt_tokens: tokens, completion_tokens: tokens }).nullish().catch(undefined);
 const finish = z.enum(FINISHES).nullish().catch(undefined);
 const text = z.string().nullish().catch(undefined);
 
-const wholeAnswer = z.looseObject({
-  choices: z.array(z.looseObject({ message: z.looseObject({ content: text }), finish_reason: finish })).min(1),
+/** The first choice, which alone is read: a hostile answer can have any number. */
+const first = <T extends z.ZodType>(choice: T) =>
+  z.preprocess((all) => (Array.isArray(all) ? all.slice(0, 1) : all), z.array(choice));
+
+const wholeAnswer = z.object({
+  choices: first(z.object({ message: z.object({ content: text }), finish_reason: finish })).refine(
+    ({ length }) => length > 0,
+  ),
   usage,
 });
 
-const chunk = z.looseObject({
-  choices: z
-    .array(
-      z.looseObject({ delta: z.looseObject({ content: text }).optional().catch(undefined), finish_reason: finish }),
-    )
-    .catch([]),
+const chunk = z.object({
+  choices: first(
+    z.object({ delta: z.object({ content: text }).optional().catch(undefined), finish_reason: finish }),
+  ).catch([]),
   usage,
 });
 
@@ -48,9 +52,16 @@ export const chatBody = (model: string, { messages, maxTokens }: ChatQuestion): 
   JSON.stringify({ model, messages, ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }) });
 
 /** Reads the answer of a model, whole or streamed; undefined if it is something else. */
-export function readChat(contentType: string, body: string): ChatAnswer | undefined {
-  return /^text\/event-stream\b/i.test(contentType) ? readStream(body) : readWhole(body);
-}
+export const readChat = (contentType: string, body: string): ChatAnswer | undefined =>
+  isStream(contentType) ? readStream(body) : readWhole(body);
+
+/** Reads the number of tokens that a model wrote; undefined if the answer doesn't report it. */
+export const readTokens = (contentType: string, body: string): number | undefined =>
+  isStream(contentType)
+    ? usageOf(parseEvents(eventsOf(body).slice(-LAST_EVENTS)))?.completion_tokens
+    : readWhole(body)?.completionTokens;
+
+const isStream = (contentType: string): boolean => /^text\/event-stream\b/i.test(contentType);
 
 function readWhole(body: string): ChatAnswer | undefined {
   const { data } = wholeAnswer.safeParse(parseJson(body));
@@ -59,18 +70,29 @@ function readWhole(body: string): ChatAnswer | undefined {
   return answerOf(choice.message.content ?? '', choice.finish_reason, data.usage);
 }
 
+/** More events of one answer aren't parsed: that would keep this server from answering anybody else. */
+const MAX_EVENTS = 2_000;
+/** Events at the end that may have the usage: it precedes the mark of the end. */
+const LAST_EVENTS = 8;
+
 /** Collects the text of server-sent events. The last one may be cut. */
 function readStream(body: string): ChatAnswer | undefined {
-  const chunks = body
-    .split(/\r\n|\n|\r/)
-    .filter((line) => line.startsWith('data:'))
-    .flatMap((line) => chunk.safeParse(parseJson(line.slice('data:'.length))).data ?? []);
-  const choices = chunks.flatMap((one) => one.choices.slice(0, 1));
+  const events = eventsOf(body);
+  const chunks = parseEvents([...events.slice(0, MAX_EVENTS), ...events.slice(MAX_EVENTS).slice(-LAST_EVENTS)]);
+  const choices = chunks.flatMap((one) => one.choices);
   if (choices.length === 0) return undefined;
   const reason = choices.findLast((one) => typeof one.finish_reason === 'string')?.finish_reason;
-  const counted = chunks.findLast((one) => one.usage !== undefined && one.usage !== null)?.usage;
-  return answerOf(choices.map(({ delta }) => delta?.content ?? '').join(''), reason, counted);
+  return answerOf(choices.map(({ delta }) => delta?.content ?? '').join(''), reason, usageOf(chunks));
 }
+
+const eventsOf = (body: string): readonly string[] =>
+  body.split(/\r\n|\n|\r/).filter((line) => line.startsWith('data:'));
+
+const parseEvents = (events: readonly string[]): readonly z.output<typeof chunk>[] =>
+  events.flatMap((event) => chunk.safeParse(parseJson(event.slice('data:'.length))).data ?? []);
+
+const usageOf = (chunks: readonly z.output<typeof chunk>[]): z.output<typeof usage> =>
+  chunks.findLast((one) => one.usage !== undefined && one.usage !== null)?.usage;
 
 const answerOf = (content: string, reason: z.output<typeof finish>, counted: z.output<typeof usage>): ChatAnswer => ({
   text: content,

@@ -1,5 +1,4 @@
 import type { HttpAnswer, HttpFailure } from './http-exchange.ts';
-import { readChat } from './chat.ts';
 
 /** The size of a load check. */
 export interface LoadSize {
@@ -21,52 +20,52 @@ export interface LoadResult {
   readonly completionTokens?: number;
 }
 
-/**
- * Sends a request several times, and measures. Once `stop` says so, what is left isn't sent.
- * `send` must not reject.
- */
+export interface LoadOptions {
+  /** Must not reject. */
+  readonly send: () => Promise<HttpAnswer | HttpFailure>;
+  /** Once it says so, what is left isn't sent. */
+  readonly stop: () => boolean;
+  /** Returns the tokens that an answer reports. Defaults to none. */
+  readonly tokensOf?: ((answer: HttpAnswer) => number | undefined) | undefined;
+}
+
+/** Sends a request several times, and measures. Of an answer, only its numbers are kept. */
 export async function runLoad(
   { requests, concurrency }: LoadSize,
-  send: () => Promise<HttpAnswer | HttpFailure>,
-  stop: () => boolean,
+  { send, stop, tokensOf = () => undefined }: LoadOptions,
 ): Promise<LoadResult> {
-  const ends: (HttpAnswer | HttpFailure)[] = [];
+  const errors: Record<string, number> = {};
+  const latencies: number[] = [];
+  let completionTokens: number | undefined;
   let sent = 0;
   const startedAt = performance.now();
+  const count = (end: HttpAnswer | HttpFailure): void => {
+    const error = errorOf(end);
+    if (error !== undefined || end.kind === 'failure') {
+      errors[error ?? 'lost'] = (errors[error ?? 'lost'] ?? 0) + 1;
+      return;
+    }
+    latencies.push(end.durationMs);
+    const tokens = tokensOf(end);
+    if (tokens !== undefined) completionTokens = (completionTokens ?? 0) + tokens;
+  };
   const worker = async (): Promise<void> => {
     while (sent < requests && !stop()) {
       sent += 1;
-      ends.push(await send());
+      count(await send());
     }
   };
   await Promise.all(Array.from({ length: Math.min(concurrency, requests) }, worker));
-  return summarize(ends, sent, (performance.now() - startedAt) / 1_000);
-}
-
-function summarize(ends: readonly (HttpAnswer | HttpFailure)[], sent: number, seconds: number): LoadResult {
-  const errors: Record<string, number> = {};
-  const good: HttpAnswer[] = [];
-  for (const end of ends) {
-    const error = errorOf(end);
-    if (error === undefined && end.kind === 'answer') good.push(end);
-    else errors[error ?? 'lost'] = (errors[error ?? 'lost'] ?? 0) + 1;
-  }
-  const latencies = good.map(({ durationMs }) => durationMs).toSorted((a, b) => a - b);
-  const tokens = good.flatMap(({ headers, body }) => {
-    const answer = readChat(headers.get('content-type') ?? '', body.toString('utf8'));
-    return answer?.completionTokens ?? [];
-  });
+  const seconds = (performance.now() - startedAt) / 1_000;
+  latencies.sort((a, b) => a - b);
+  const [p50, p90, p99] = [percentile(latencies, 50), percentile(latencies, 90), percentile(latencies, 99)];
   return {
     sent,
-    answered: good.length,
+    answered: latencies.length,
     errors,
     seconds,
-    ...(latencies.length === 0
-      ? {}
-      : {
-          latency: { p50: percentile(latencies, 50), p90: percentile(latencies, 90), p99: percentile(latencies, 99) },
-        }),
-    ...(tokens.length === 0 ? {} : { completionTokens: tokens.reduce((sum, one) => sum + one, 0) }),
+    ...(latencies.length === 0 ? {} : { latency: { p50, p90, p99 } }),
+    ...(completionTokens === undefined ? {} : { completionTokens }),
   };
 }
 

@@ -9,7 +9,7 @@ import type { RunFacts } from '../dstack/output/read-run.ts';
 import type { RecordedUse } from '../safety/audit/use-journal.ts';
 import { readOnlyRefusal } from '../safety/policy/policy-rules.ts';
 import type { PolicySnapshot, PolicyWatch } from '../safety/policy/policy-watch.ts';
-import { chatBody } from './chat.ts';
+import { chatBody, readTokens } from './chat.ts';
 import type { ChatQuestion } from './chat.ts';
 import { isScaledToZero, judge } from './describe-answer.ts';
 import type { RequestWay } from './describe-answer.ts';
@@ -134,7 +134,9 @@ export class RequestService {
     }
     const { load } = wanted;
     const isOver = (): boolean => deadline.signal.aborted || deadline.remainingMs() < 2 * RESERVE_MS;
-    const send = (): Promise<LoadResult> => runLoad(load, () => this.#exchange(request), isOver);
+    const tokensOf = wanted.chat === undefined ? undefined : tokensIn;
+    const send = (): Promise<LoadResult> =>
+      runLoad(load, { send: () => this.#exchange(request), stop: isOver, tokensOf });
     return reportLoad(run, load, await this.#record(target, wanted, send, describeLoad));
   }
 
@@ -223,6 +225,9 @@ function toRequest(
 const bearer = (token: string): { readonly authorization: string } => ({ authorization: `Bearer ${token}` });
 
 const toRead = (url: URL, token: string): HttpRequest => ({ method: 'GET', url, headers: bearer(token) });
+
+const tokensIn = ({ headers, body }: HttpAnswer): number | undefined =>
+  readTokens(headers.get('content-type') ?? '', body.toString('utf8'));
 
 const describeEnd = (end: HttpAnswer | HttpFailure): { readonly outcome: string; readonly bytes?: number } =>
   end.kind === 'failure' ? { outcome: end.why } : { outcome: `HTTP ${end.status}`, bytes: end.body.length };

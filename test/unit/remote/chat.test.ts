@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { chatBody, readChat } from '../../../src/remote/chat.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { chatBody, readChat, readTokens } from '../../../src/remote/chat.ts';
 
 const JSON_TYPE = 'application/json';
 const STREAM = 'text/event-stream; charset=utf-8';
@@ -49,6 +49,48 @@ test('a streamed answer is collected, also if it was cut', () => {
   ].join('');
   expect(readChat(STREAM, events)).toEqual({ text: 'hello', finish: 'length', promptTokens: 1, completionTokens: 2 });
   expect(readChat(STREAM, events.slice(0, events.indexOf('"lo"')))).toMatchObject({ text: 'hel', finish: undefined });
+});
+
+test('the tokens of an answer are read without its text', () => {
+  const stream = ['{"choices":[]}', '{"choices":[],"usage":{"completion_tokens":2}}', '[DONE]', ''].join('\n\ndata: ');
+  expect(readTokens(STREAM, `data: ${stream}`)).toBe(2);
+  expect(readTokens(JSON_TYPE, whole())).toBe(5);
+  for (const [type, body] of [
+    [STREAM, ''],
+    [JSON_TYPE, stream],
+    [JSON_TYPE, whole({ usage: null })],
+  ] as const)
+    expect(readTokens(type, body)).toBeUndefined();
+});
+
+test('of a stream with more events than an answer has, the beginning and the usage at the end are read', () => {
+  const event = (content: string): string => `data:{"choices":[{"delta":{"content":"${content}"}}]}\n`;
+  const parse = vi.spyOn(JSON, 'parse');
+  onTestFinished(() => parse.mockRestore());
+  const body = `${event('x').repeat(20_000)}data:{"usage":{"completion_tokens":20000}}\ndata: [DONE]\n`;
+  expect(readChat(STREAM, body)).toEqual({
+    text: 'x'.repeat(2_006),
+    finish: undefined,
+    promptTokens: undefined,
+    completionTokens: 20_000,
+  });
+  expect(parse).toHaveBeenCalledTimes(2_008);
+});
+
+test('of many choices the first one is read', () => {
+  const unread = {
+    get message(): never {
+      throw new Error('a second choice was read');
+    },
+    get delta(): never {
+      throw new Error('a second choice was read');
+    },
+  };
+  const parse = vi.spyOn(JSON, 'parse');
+  onTestFinished(() => parse.mockRestore());
+  parse.mockReturnValue({ choices: [{ message: { content: 'x' }, delta: { content: 'y' } }, unread] });
+  expect(readChat(JSON_TYPE, '')).toMatchObject({ text: 'x' });
+  expect(readChat(STREAM, 'data:\n')).toMatchObject({ text: 'y' });
 });
 
 test.each([

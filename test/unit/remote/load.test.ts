@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { readTokens } from '../../../src/remote/chat.ts';
 import type { HttpAnswer } from '../../../src/remote/http-exchange.ts';
 import { dollarsPerMillion, percentile, runLoad } from '../../../src/remote/load.ts';
 
@@ -16,20 +17,24 @@ const ofModel = (tokens: number): Partial<HttpAnswer> => ({
   body: Buffer.from(JSON.stringify({ choices: [{ message: { content: 'x' } }], usage: { completion_tokens: tokens } })),
 });
 
+const tokensOf = ({ headers, body }: HttpAnswer) => readTokens(headers.get('content-type') ?? '', body.toString());
+
 test('each request is sent once, and never more at the same time than allowed', async () => {
   let sent = 0;
   let open = 0;
   let most = 0;
   const result = await runLoad(
     { requests: 20, concurrency: 3 },
-    async () => {
-      sent += 1;
-      most = Math.max(most, (open += 1));
-      await new Promise((resolve) => void setImmediate(resolve));
-      open -= 1;
-      return answer(5);
+    {
+      send: async () => {
+        sent += 1;
+        most = Math.max(most, (open += 1));
+        await new Promise((resolve) => void setImmediate(resolve));
+        open -= 1;
+        return answer(5, ofModel(1));
+      },
+      stop: () => false,
     },
-    () => false,
   );
   expect({ sent, most }).toEqual({ sent: 20, most: 3 });
   expect(result).toMatchObject({ sent: 20, answered: 20, errors: {}, latency: { p50: 5, p90: 5, p99: 5 } });
@@ -49,8 +54,7 @@ test('errors are counted by what they are, and count for no latency and no token
   let at = 0;
   const result = await runLoad(
     { requests: ends.length, concurrency: 1 },
-    async () => ends[at++] ?? answer(0),
-    () => false,
+    { send: async () => ends[at++] ?? answer(0), stop: () => false, tokensOf },
   );
   expect(result).toMatchObject({
     sent: 7,
@@ -61,13 +65,34 @@ test('errors are counted by what they are, and count for no latency and no token
   });
 });
 
+test('of hostile answers with many events a few are parsed, each when it arrives, and none if no model was asked', async () => {
+  const events = 'data:{}\n'.repeat(30_000) + 'data:{"usage":{"completion_tokens":2}}\n\ndata: [DONE]\n\n';
+  const stream = answer(1, {
+    headers: new Headers({ 'content-type': 'text/event-stream' }),
+    body: Buffer.from(events),
+  });
+  const parse = vi.spyOn(JSON, 'parse');
+  onTestFinished(() => parse.mockRestore());
+  const parsed: number[] = [];
+  const send = async (): Promise<HttpAnswer> => {
+    parsed.push(parse.mock.calls.length);
+    return stream;
+  };
+  const size = { requests: 4, concurrency: 1 };
+  expect(await runLoad(size, { send, stop: () => false, tokensOf })).toMatchObject({ completionTokens: 8 });
+  expect(parsed).toEqual([0, 8, 16, 24]);
+  parse.mockClear();
+  expect(await runLoad(size, { send, stop: () => false })).not.toHaveProperty('completionTokens');
+  expect(parse).not.toHaveBeenCalled();
+});
+
 test('once the time is over, the rest is not sent', async () => {
   let sent = 0;
   const send = async (): Promise<HttpAnswer> => {
     sent += 1;
     return answer(1, { status: 503 });
   };
-  const result = await runLoad({ requests: 100, concurrency: 2 }, send, () => sent >= 10);
+  const result = await runLoad({ requests: 100, concurrency: 2 }, { send, stop: () => sent >= 10 });
   expect(result).toMatchObject({ sent: 10, answered: 0, errors: { '503': 10 } });
   expect(result).not.toHaveProperty('latency');
 });
