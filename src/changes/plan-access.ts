@@ -39,7 +39,12 @@ export async function planAccess(scope: PlanScope, request: AccessRequest): Prom
   const { deployment = 0 } = run;
   const place = { server, project, run: name, runId: found.id, deployment };
   const grant: GrantTerms = { ...place, until, ...only, ...limit, reachesServer };
-  const access = [...describeScope(request, terms), describePlace(run), ...opened.says];
+  const access = [
+    ...describeScope(request, terms),
+    ...describeStarts(run, request, terms),
+    describePlace(run),
+    ...opened.says,
+  ];
   const action = `Allow ${describeUses(request)} until ${formatLocalTime(new Date(until))}`;
   const { version: cliVersion } = await dstack.cli();
   const pending: PendingPart = {
@@ -105,9 +110,10 @@ function readAccess({ value }: FoundResource): ReturnType<typeof describeAccess>
 
 function describeUses({ run, use, token }: AccessRequest): string {
   if (token === true) return `requests with your dstack token to run ${run}`;
-  const what = use === undefined ? 'commands and uploads' : use.what === 'exec' ? 'one command' : 'one upload';
-  return `${what} in run ${run}`;
+  return `${use === undefined ? 'commands and uploads' : `one ${WORDS[use.what]}`} in run ${run}`;
 }
+
+const WORDS = { exec: 'command', upload: 'upload', download: 'download', request: 'request' } as const;
 
 function describeScope({ run, until, use, token }: AccessRequest, { commands }: AccessTerms): string[] {
   const end = `until the run ends or is updated, and at most until ${formatLocalTime(new Date(until))}`;
@@ -117,13 +123,18 @@ function describeScope({ run, until, use, token }: AccessRequest, { commands }: 
     ];
   if (use !== undefined)
     return [
-      `${use.what === 'exec' ? 'this command' : 'this upload'}, once, in run ${run}:`,
+      `this ${WORDS[use.what]}, once, in run ${run}:`,
       ...linesOf(use.text),
       ...(use.input === undefined ? [] : ['with this input:', ...linesOf(use.input)]),
     ];
   if (commands !== undefined) return [`these commands in the whole run ${run}, ${end}:`, ...commands];
   return [`any command and any upload in the whole run ${run}, ${end}`];
 }
+
+const describeStarts = ({ kind }: RunFacts, { use, token }: AccessRequest, { commands }: AccessTerms): string[] =>
+  kind === 'service' && use === undefined && (token === true || commands === undefined)
+    ? ['requests to the service, which can start replicas of it if it is on a gateway']
+    : [];
 
 const describePlace = ({ kind, gpu, instanceType, backend, region, pricePerHour }: RunFacts): string =>
   [

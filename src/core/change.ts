@@ -35,12 +35,12 @@ const deleteByName = fixed({
   project,
 });
 
-/** One use of a run: a command, or an upload. */
+/** One use of a run: a command, a transfer, or a request that can start a replica. */
 const accessUse = fixed({
-  what: z.enum(['exec', 'upload']),
-  /** The whole command line, or what is uploaded to where. Whatever else the model chose about it has to be in `input`. */
+  what: z.enum(['exec', 'upload', 'download', 'request']),
+  /** The whole command line, what is copied to where, or the request. Whatever else the model chose about it has to be in `input`. */
   text: z.string(),
-  /** The standard input of the command, which decides what a shell or an interpreter does. */
+  /** The standard input of the command, which decides what a shell or an interpreter does, or the body of the request. */
   input: z.string().optional(),
 });
 

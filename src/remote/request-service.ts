@@ -76,28 +76,45 @@ export class RequestService {
     const { dstack, policy: watch } = this.#sources;
     const policy = watch.snapshot();
     const { project, server } = await dstack.endpoint(wanted.project);
-    const isRead = wanted.chat === undefined && ['GET', 'HEAD'].includes(wanted.method);
-    if (!isRead) assertMayChange(policy, { name: wanted.run, project });
+    policy.assertResourceAllowed({ kind: 'run', name: wanted.run, project, operation: 'access' });
+    const onlyReads = wanted.chat === undefined && ['GET', 'HEAD'].includes(wanted.method);
+    if (!onlyReads) assertMayChange(policy, 'a request other than GET and HEAD');
     const run = await this.#findService(wanted, server);
     const address = addressOf(run, { server, project, isGateway: (domain) => policy.isGateway(domain) });
     assertUp(run, address.at);
+    // A gateway starts replicas for the requests that it counts.
+    const mayStartReplica = address.at === 'gateway' && (wanted.load !== undefined || !hasReplica(run));
+    if (mayStartReplica) assertMayChange(policy, 'a request that can start a replica');
     const token = run.auth === false ? undefined : await this.#tokenOf(project);
     const route =
       wanted.chat === undefined || address.at !== 'server' || token === undefined
         ? undefined
         : await findModelRoute(run, { server, project, send: (url) => this.#exchange(toRead(url, token)) });
-    // dstack passes the headers of a request on to the program, but not with its endpoint for models.
-    if (token !== undefined && route === undefined) {
-      const place = { run, runId: run.id, project, server };
-      const allowed = await this.#sources.access.requireToken(place);
-      if (allowed.kind === 'needs-consent') return allowed.report;
-    }
-    // Too late to send anything whose answer could still be awaited.
-    if (dstack.deadline.remainingMs() < 2 * RESERVE_MS) throw tooLate();
     const url = route ?? resolvePath(address, wanted.chat === undefined ? wanted.path : chatPath(run));
     const request = toRequest(wanted, { url, run, token });
-    const way = { isRead, isForModel: route !== undefined };
-    return this.#sendRecorded({ run, project, server, request, way }, wanted);
+    const way = { isRead: onlyReads && !mayStartReplica, isForModel: route !== undefined };
+    const target: Target = { run, project, server, request, way };
+    // dstack passes the headers of a request on to the program, but not with its endpoint for models.
+    const getsToken = token !== undefined && route === undefined;
+    const refused = getsToken || mayStartReplica ? await this.#requireConsent(target, wanted, getsToken) : undefined;
+    if (refused !== undefined) return refused;
+    // Too late to send anything whose answer could still be awaited.
+    if (dstack.deadline.remainingMs() < 2 * RESERVE_MS) throw tooLate();
+    return this.#sendRecorded(target, wanted);
+  }
+
+  /** Returns the question whether requests may have the token, or may start a replica; undefined if they may. */
+  async #requireConsent(
+    { run, project, server, request }: Target,
+    wanted: ServiceRequest,
+    getsToken: boolean,
+  ): Promise<Report<RequestFacts> | undefined> {
+    const { access } = this.#sources;
+    const place = { run, runId: run.id, project, server };
+    const { method, url, body } = request;
+    const use = { what: 'request', text: `${method} ${url.href}${timesOf(wanted)}`, input: body } as const;
+    const allowed = await (getsToken ? access.requireToken(place) : access.require({ ...place, ...use }));
+    return allowed.kind === 'needs-consent' ? allowed.report : undefined;
   }
 
   async #findService(wanted: ServiceRequest, serverUrl: string): Promise<RunFacts> {
@@ -143,13 +160,12 @@ export class RequestService {
   /** Writes a line before and after a request that may change something. */
   #record<T>(
     { run, project, server, request, way }: Target,
-    { load }: ServiceRequest,
+    wanted: ServiceRequest,
     send: () => Promise<T>,
     describe: (end: T) => { readonly outcome: string; readonly bytes?: number },
   ): Promise<T> {
     if (way.isRead) return send();
-    const times = load === undefined ? '' : ` (${load.requests} times)`;
-    const text = `${request.method} ${request.url.pathname}${times}`;
+    const text = `${request.method} ${request.url.pathname}${timesOf(wanted)}`;
     const use: RecordedUse = { tool: 'request', operation: 'request', run: run.name, project, server, text };
     return this.#sources.access.journal.record(use, send, describe);
   }
@@ -162,19 +178,19 @@ const tooLate = (): ToolError =>
     'Call request again.',
   );
 
-/** Any request but a read may change something in the run. */
-function assertMayChange(
-  policy: PolicySnapshot,
-  { name, project }: { readonly name: string; readonly project: string },
-): void {
-  if (policy.readOnly) throw readOnlyRefusal('a request other than GET and HEAD');
+/** Any request but a read may change something in the run, and one that starts a replica costs money. */
+function assertMayChange(policy: PolicySnapshot, what: string): void {
+  if (policy.readOnly) throw readOnlyRefusal(what);
   policy.access({ token: true });
-  policy.assertResourceAllowed({ kind: 'run', name, project, operation: 'access' });
 }
+
+const timesOf = ({ load }: ServiceRequest): string => (load === undefined ? '' : ` (${load.requests} times)`);
+
+const hasReplica = ({ jobs }: RunFacts): boolean => jobs.some(({ status }) => status === 'running');
 
 /** @throws CommandFailed unless a request can reach a replica, or (on a gateway) start one */
 function assertUp(run: RunFacts, at: 'server' | 'gateway'): void {
-  if (at === 'gateway' || run.jobs.some(({ status }) => status === 'running')) return;
+  if (at === 'gateway' || hasReplica(run)) return;
   const isAsleep = isScaledToZero(run);
   throw new CommandFailed({
     outcome: 'blocked',

@@ -26,12 +26,22 @@ export function tokenTerms(policy: Policy, readOnly: boolean): AccessTerms {
 }
 
 /** The tools for each use. */
-const TOOLS = { exec: 'exec', upload: 'an upload by copy' } as const satisfies Record<AccessUse['what'], string>;
+const TOOLS = {
+  exec: 'exec',
+  upload: 'an upload by copy',
+  download: 'a download from a place with secrets',
+  request: 'a request that can start a replica',
+} as const satisfies Record<AccessUse['what'], string>;
 
 /** Checks that runs may be used at all. @throws ToolError `read-only`, or `policy` with the rule that forbids it */
 function assertAccessAllowed({ access }: Policy, readOnly: boolean, tool: string): void {
   if (readOnly) throw readOnlyRefusal(tool);
-  if (access?.never === true) throw forbidden('it allows no commands, no uploads and no such requests');
+  assertNotForbidden({ access });
+}
+
+/** Checks that runs may be used at all, even if only to read. @throws ToolError `policy` with the rule that forbids it */
+export function assertNotForbidden({ access }: Pick<Policy, 'access'>): void {
+  if (access?.never === true) throw forbidden('it allows no commands, no copies and no such requests');
 }
 
 /** Checks that runs may be used like this. @throws ToolError `read-only`, or `policy` with the rule that forbids it */
@@ -40,7 +50,7 @@ export function assertUseAllowed(policy: Policy, readOnly: boolean, { what, text
   const commands = policy.access?.commands;
   if (commands === undefined) return;
   // A file or an input could make an allowed command do anything.
-  if (what === 'upload') throw forbidden('it allows some commands only, and no uploads');
+  if (what !== 'exec') throw forbidden(`it allows some commands only, and not ${TOOLS[what]}`);
   if (input !== undefined) throw forbidden('it allows some commands only, and no input for them');
   if (!commands.some((pattern) => isCommand(pattern, text)))
     throw forbidden(`it allows only the commands ${commands.map((one) => JSON.stringify(one)).join(', ')}`);

@@ -378,13 +378,85 @@ test('what dstack answers until it has registered a replica does not count as an
 });
 
 test('what may change something needs a policy that allows it, and the rest goes on', async () => {
-  for (const policy of ['read_only: true\n', 'access: {never: true}\n', 'protected: [lab-*]\n', 'projects: [prod]\n']) {
+  for (const policy of ['read_only: true\n', 'access: {never: true}\n']) {
     const { send, server } = await setUp({ policy, run: PUBLIC, answers: { [`${SERVICE}/`]: json({}) } });
     await refusal(send({ method: 'POST' }));
     await refusal(send({ chat }));
     expect(await send()).toMatchObject({ outcome: 'done' });
     expect(server.received.map(({ method }) => method)).toEqual(['GET']);
   }
+});
+
+test.each(['protected: [lab-*]\n', 'projects: [prod]\n', 'operations: [create]\n'])(
+  'a run that the policy excludes is not even read: %s',
+  async (policy) => {
+    const { send, server, ran } = await setUp({ policy, run: PUBLIC, answers: { [`${SERVICE}/`]: json({}) } });
+    expect(await refusal(send())).toMatchObject({ code: 'policy' });
+    expect([server.received, ran]).toEqual([[], []]);
+  },
+);
+
+/** Its port is closed, so that nothing answers. */
+const GATEWAY = "access: {gateways: ['localhost']}\n";
+const ON_GATEWAY: [string, string] = [`"${SERVICE}/"`, '"https://localhost/"'];
+const ASLEEP: [string, string] = ['"status": "running"', '"status": "pending"'];
+const load = { requests: 2, concurrency: 1 };
+
+test.each([
+  ['a GET', [ASLEEP], {}],
+  ['a HEAD', [ASLEEP], { method: 'HEAD' }],
+  ['a load check', [], { load }],
+] as const)(
+  '%s that can start a replica on a gateway needs consent and a line in the audit log, also without a token',
+  async (_what, run, wanted) => {
+    const { send, redeem, audited } = await setUp({ policy: GATEWAY, run: [...PUBLIC, ON_GATEWAY, ...run] });
+    const asked = await send(wanted);
+    expect(asked.facts).toMatchObject({ operation: 'access', token: expect.stringMatching(/^access-run-lab-svc-/) });
+    expect(asked.details).toContain('requests to the service, which can start replicas of it if it is on a gateway');
+    expect(audited.filter(({ tool }) => tool === 'request')).toEqual([]);
+    await redeem(asked.facts.token ?? '');
+    const sent = await send(wanted);
+    expect(sent.facts).not.toHaveProperty('token');
+    expect(audited.filter(({ tool }) => tool === 'request').map(({ event }) => event)).toEqual(['started', 'ended']);
+  },
+);
+
+test('one consent for each request that can start a replica has its address and its body', async () => {
+  const policy = "access: {gateways: ['localhost'], each_time: true}\n";
+  const { send, redeem } = await setUp({ policy, run: [...PUBLIC, ON_GATEWAY, ASLEEP] });
+  const wanted = { method: 'POST', path: '/a?b=1', body: 'the body' };
+  const asked = await send(wanted);
+  expect(asked.details?.slice(1, 5)).toEqual([
+    'this request, once, in run lab-svc:',
+    'POST https://localhost/a?b=1',
+    'with this input:',
+    'the body',
+  ]);
+  await redeem(asked.facts.token ?? '');
+  expect((await send({ ...wanted, body: 'another' })).facts).toHaveProperty('token');
+  expect((await send(wanted)).facts).toMatchObject({ state: 'unreachable' });
+  expect((await send(wanted)).facts).toHaveProperty('token');
+});
+
+test.each(['read_only: true\n', 'access: {never: true, gateways: [localhost]}\n', 'protected: [lab-*]\n'])(
+  'a request that can start a replica is refused where nothing may change: %s',
+  async (rule) => {
+    const policy = rule.startsWith('access') ? rule : `${rule}${GATEWAY}`;
+    for (const [run, wanted] of [
+      [[ASLEEP], {}],
+      [[], { load }],
+    ] as const) {
+      const { send, audited } = await setUp({ policy, run: [...PUBLIC, ON_GATEWAY, ...run] });
+      expect((await refusal(send(wanted))).code).toMatch(/^(?:read-only|policy)$/);
+      expect(audited).toEqual([]);
+    }
+  },
+);
+
+test('a service on a gateway with a replica is read without consent', async () => {
+  const { send, audited } = await setUp({ policy: `read_only: true\n${GATEWAY}`, run: [...PUBLIC, ON_GATEWAY] });
+  expect((await send()).facts).toMatchObject({ state: 'unreachable' });
+  expect(audited).toEqual([]);
 });
 
 test('a read-only server sends the token only if the policy says that runs may have it', async () => {

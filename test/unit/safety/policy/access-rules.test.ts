@@ -84,7 +84,7 @@ test('a policy without rules allows commands and uploads, and a read-only server
   expect(check('{}', exec('ls'), true)).toThrow(/read-only, so exec/);
   expect(check('{}', upload, true)).toThrow(/read-only, so an upload by copy/);
   expect(check('read_only: false\naccess: {never: true}', exec('ls'))).toThrow(
-    /no commands, no uploads and no such requests/,
+    /no commands, no copies and no such requests/,
   );
 });
 
@@ -94,7 +94,8 @@ test('with a list of commands, no other command, no input and no upload is allow
   expect(check(policy, exec('python train.py --lr 1'))).not.toThrow();
   expect(check(policy, exec('ls'))).toThrow('it allows only the commands "nvidia-smi", "python train.py *"');
   expect(check(policy, exec('nvidia-smi', 'import os'))).toThrow(/no input/);
-  expect(check(policy, { what: 'upload', text: 'train.py' })).toThrow(/no uploads/);
+  for (const what of ['upload', 'download', 'request'] as const)
+    expect(check(policy, { what, text: 'train.py' })).toThrow(/it allows some commands only, and not an? \w+/);
 });
 
 test.each(['"*"', '"* train.py"', '" ls"', '"a\\nb"', '""', '"a\\u202eb"'])(
