@@ -43,12 +43,20 @@ export type ErrorCode =
  * bug.
  */
 export class ToolError extends Error {
+  /** Text of unknown programs and people, such as names of files: it is shown fenced. */
+  readonly untrusted: string | undefined;
   override readonly name = 'ToolError';
   readonly code: ErrorCode;
   readonly hint: string;
 
-  constructor(code: ErrorCode, message: string, hint: string, options?: ErrorOptions) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    hint: string,
+    { untrusted, ...options }: ErrorOptions & { readonly untrusted?: string | undefined } = {},
+  ) {
     super(message, options);
+    this.untrusted = untrusted;
     this.code = code;
     this.hint = hint;
     // Until its stack is read, an error retains everything that the functions on it reference. Some errors are kept for long, such as

@@ -1,4 +1,5 @@
 import type { ChangeCard } from './card.ts';
+import { ownTranscript } from './transcript.ts';
 import type { Transcript } from './transcript.ts';
 import { ToolError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
@@ -110,7 +111,9 @@ export function reportFailure(error: unknown): Report<Record<string, unknown>> |
   if (error instanceof CommandFailed) return error.report;
   if (!(error instanceof ToolError)) return undefined;
   const outcome = ENVIRONMENT_FAILURES.has(error.code) ? 'failed' : 'refused';
-  return { outcome, summary: error.message, printed: [], facts: { code: error.code }, next: error.hint };
+  const { code, message, hint, untrusted } = error;
+  const printed = untrusted === undefined ? [] : [{ transcript: ownTranscript('names', untrusted), untrusted: true }];
+  return { outcome, summary: message, printed, facts: { code }, next: hint };
 }
 
 /** Combines the reports about several runs. One that failed is reported like the others. `mostChars` is for all output together. */

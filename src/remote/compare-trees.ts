@@ -55,7 +55,8 @@ export function assertNoConflicts(conflicts: readonly Conflict[], { replace }: {
   const rest = conflicts.length - shown.length;
   throw new ToolError(
     'file-exists',
-    `${plural(conflicts.length, 'file')} with other content would be replaced: ${shown.join(', ')}${rest === 0 ? '' : ` and ${rest} more`}. Nothing was copied.`,
+    `${plural(conflicts.length, 'file')} with other content would be replaced. Nothing was copied.`,
     'Copy to another place. If the user wants them replaced, call copy with `replace`.',
+    { untrusted: `${shown.join(', ')}${rest === 0 ? '' : ` and ${rest} more`}` },
   );
 }

@@ -9,7 +9,7 @@ import type { Picture, Report } from '../core/report.ts';
 import { sha256 } from '../core/sha256.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 import { readPicture } from '../render/pictures.ts';
-import { cleanLine, cleanText } from '../render/untrusted.ts';
+import { cleanText } from '../render/untrusted.ts';
 import type { RecordedUse } from '../safety/audit/use-journal.ts';
 import { neverSent } from '../safety/files/named-path.ts';
 import { readRegularFile } from '../safety/files/read-regular-file.ts';
@@ -20,6 +20,7 @@ import type { Copied, CopyRequest, CopyState } from './copy.ts';
 import { MAX_COPY_ENTRIES, sumBytes } from './copy-tree.ts';
 import type { CopyLimits } from './copy-tree.ts';
 import { assertPlace, download, MAX_PICTURE_BYTES } from './download.ts';
+import { isInGit } from './local-tree.ts';
 import type { RemoteService } from './remote-service.ts';
 import type { Transfer, Transfers } from './transfers.ts';
 import { findUpload, upload } from './upload.ts';
@@ -46,7 +47,7 @@ export interface CopySources {
     readonly introspection: Pick<Introspection, 'walk'>;
     readonly env: Readonly<Record<string, string | undefined>>;
   }>;
-  readonly policy: { readonly snapshot: () => Pick<PolicySnapshot, 'handOver'> };
+  readonly policy: { readonly snapshot: () => Pick<PolicySnapshot, 'handOver' | 'assertDownloadAllowed'> };
   readonly settings: { readonly maxCopyBytes: number };
   readonly deadline: Deadline;
 }
@@ -72,7 +73,7 @@ const ANSWER_MS = 2_000;
 /** Clients show each message. */
 const PROGRESS_EVERY_MS = 500;
 
-/** Copies files between the workspace and runs. Uploads need the consent to use the run. */
+/** Copies files between the workspace and runs. Uploads, and downloads from places with secrets, need the consent to use the run. */
 export class CopyService {
   readonly #sources: CopySources;
 
@@ -93,12 +94,15 @@ export class CopyService {
     if (typeof work !== 'function') return work;
     const waitMs = deadline.remainingMs() - ANSWER_MS;
     const onProgress = throttle((state) => deadline.progress(describeState(state)));
-    const result = await transfers.wait(key, { waitMs, signal: deadline.signal, onProgress }, work);
-    if (result.kind === 'running') return result;
-    const pictures = await readPictures(result.value);
-    // The run decides what a path is without its links.
-    const copied = { ...result.value, remote: cleanLine(result.value.remote, 200) };
-    return { kind: 'done', copied, durationMs: performance.now() - startedAt, pictures };
+    const wait = { waitMs, signal: deadline.signal, onProgress };
+    const result = await transfers.wait(key, wait, work).catch(async (error: unknown) => {
+      if (!(error instanceof ConsentMissing)) throw error;
+      await this.#sources.remote.dropOutdated(await this.#sources.remote.look(call));
+      return { kind: 'needs-consent', report: error.report } as const;
+    });
+    if (result.kind !== 'done') return result;
+    const { value: copied } = result;
+    return { kind: 'done', copied, durationMs: performance.now() - startedAt, pictures: await readPictures(copied) };
   }
 
   async #request({ direction, local, remote, replace }: CopyCall): Promise<CopyRequest> {
@@ -109,7 +113,7 @@ export class CopyService {
       if (place.relativePath !== '') assertPlace(place.relativePath);
       // Unfinished files are in the nearest folder that exists, which has to be in the workspace.
       await mkdir(place.folder, { recursive: true });
-    }
+    } else if (isInGit(place.relativePath)) throw notUploaded(local);
     return { local: place.realPath, localKind: await kindOf(place), intoLocal, remote, replace };
   }
 
@@ -135,7 +139,7 @@ export class CopyService {
     return { maxBytes: this.#sources.settings.maxCopyBytes, maxEntries: MAX_COPY_ENTRIES };
   }
 
-  /** Gets the consent for an upload, and connects. */
+  /** Checks the policy, gets the consent for an upload, and connects. */
   async #prepare(
     call: CopyCall,
     { request, source, text }: { request: CopyRequest; source: UploadSource | undefined; text: string },
@@ -144,9 +148,9 @@ export class CopyService {
     const found = await remote.look(call);
     const { run, runId, place } = found;
     const { project, server } = place;
-    const use: RecordedUse = { tool: 'copy', operation: call.direction, run: run.name, project, server, text };
     let level: RecordedUse['level'];
-    if (source !== undefined) {
+    if (source === undefined) this.#sources.policy.snapshot().assertDownloadAllowed({ name: run.name, project });
+    else {
       const answer = await access.require({ run, runId, project, server, what: 'upload', text });
       if (answer.kind === 'needs-consent') {
         await remote.dropOutdated(found);
@@ -157,16 +161,43 @@ export class CopyService {
     const session = await remote.connect(found);
     const { shell } = session;
     const limits = this.#limits();
+    const allowSecrets = async (why: string): Promise<void> => {
+      const wanted = { what: 'download', text: `${text} (${why})` } as const;
+      const answer = await access.require({ run, runId, project, server, ...wanted });
+      if (answer.kind === 'needs-consent') throw new ConsentMissing(answer.report, why);
+      ({ level } = answer.grant);
+    };
     const work: Transfer<Copied> = (scope) =>
       source === undefined
-        ? download({ ...scope, shell, limits }, request)
+        ? download({ ...scope, shell, limits, allowSecrets }, request)
         : upload({ ...scope, shell, limits }, source, request);
+    const use: RecordedUse = {
+      tool: 'copy',
+      operation: call.direction,
+      run: run.name,
+      project,
+      server,
+      text,
+      get level() {
+        return level;
+      },
+    };
     return (scope) =>
       access.journal.record(
-        { ...use, level },
+        use,
         () => remote.use(session, () => work(scope)),
         ({ bytes }) => ({ outcome: 'done', bytes }),
       );
+  }
+}
+
+/** Ends a download from a place with secrets. */
+class ConsentMissing extends Error {
+  readonly report: Report<ChangeFacts>;
+
+  constructor({ details = [], ...report }: Report<ChangeFacts>, why: string) {
+    super(`It needs consent: ${why}.`);
+    this.report = { ...report, details: [`this download needs consent, because ${why}`, ...details] };
   }
 }
 
@@ -176,6 +207,9 @@ async function readPictures({ pictures }: Copied): Promise<readonly Picture[]> {
   const files = await Promise.all(pictures.map((file) => readRegularFile(file, MAX_PICTURE_BYTES)));
   return files.flatMap((file) => (file.kind === 'read' ? (readPicture(file.bytes) ?? []) : []));
 }
+
+const notUploaded = (local: string): ToolError =>
+  new ToolError('invalid-file', `${local} isn't copied: it is Git's. Nothing was copied.`, 'Copy other files.');
 
 async function kindOf({ realPath, exists }: WorkspacePath & { exists: boolean }): Promise<CopyRequest['localKind']> {
   if (!exists) return 'missing';

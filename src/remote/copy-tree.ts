@@ -59,24 +59,24 @@ export function assertNames(entries: readonly TreeEntry[], { ignoreCase }: { rea
   const seen = new Map<string, string>();
   for (const { name } of entries) {
     const problem = findNameProblem(name);
-    if (problem !== undefined) throw notCopied(`${showName(name)} can't be copied: ${problem}.`);
-    const key = ignoreCase ? name.normalize('NFC').toLowerCase() : name;
+    if (problem !== undefined) throw notCopied(`A file or folder can't be copied: ${problem}.`, [name]);
+    const key = ignoreCase ? foldName(name) : name;
     const other = seen.get(key);
     if (other !== undefined)
       throw notCopied(
-        other === name
-          ? `${showName(name)} is listed twice.`
-          : `${showName(other)} and ${showName(name)} are the same file on many computers.`,
+        other === name ? 'A file is listed twice.' : 'Two files have names that are the same on many computers.',
+        [other, name],
       );
     seen.set(key, name);
   }
 }
 
-const notCopied = (message: string): ToolError =>
+const notCopied = (message: string, names: readonly string[]): ToolError =>
   new ToolError(
     'invalid-file',
     `${message} Nothing was copied.`,
     'Rename it, or copy other files and folders one by one.',
+    { untrusted: names.map(showName).join(' and ') },
   );
 
 /** @throws ToolError `invalid-file` if there is more than one call may copy, with the largest files */
@@ -90,8 +90,9 @@ export function assertLimits({ entries }: Pick<Tree, 'entries'>, { maxEntries, m
     .map(({ name, size }) => `${showName(name)} (${formatBytes(size)})`);
   throw new ToolError(
     'invalid-file',
-    `${plural(entries.length, 'file')} with ${formatBytes(bytes)} are more than the ${formatBytes(maxBytes)} that one call may copy. The largest: ${largest.join(', ')}. Nothing was copied.`,
+    `${plural(entries.length, 'file')} with ${formatBytes(bytes)} are more than the ${formatBytes(maxBytes)} that one call may copy. Nothing was copied.`,
     'Copy less. The operator sets the limit with DSTACK_MCP_MAX_COPY.',
+    { untrusted: `The largest: ${largest.join(', ')}` },
   );
 }
 
@@ -117,14 +118,22 @@ export function foldersOf(entries: readonly Pick<TreeEntry, 'name' | 'kind'>[]):
   return [...folders].sort();
 }
 
+/** Returns the form of a name that file systems may treat as the same: some ignore case, and some know more forms of a letter. */
+export const foldName = (name: string): string => name.normalize('NFKC').toLowerCase();
+
 /** Programs on this computer act on such files, so nothing that a run wrote may become one: config files are written by write_config. */
-export function findActedOn(name: string): string | undefined {
+export const findActedOn = (name: string): string | undefined => whyActedOn(name) ?? whyActedOn(foldName(name));
+
+function whyActedOn(name: string): string | undefined {
   const parts = name.split('/');
   const last = parts.at(-1) ?? '';
   if (parts.some((part) => part.startsWith('.') && part !== '..')) return 'its name begins with a dot';
   // Windows' short names, such as GIT~1, are other names of such files.
   if (parts.some((part) => /^[^.]*~\d/.test(part))) return "it may be another file's short name";
   if (/\.dstack\.ya?ml$/i.test(last)) return 'it is a dstack configuration, which write_config writes';
-  if (/^(?:agents|claude|gemini)(?:\.\w+)*\.md$/i.test(last)) return 'agents read it as instructions';
+  if (/^(?:agents?|claude|context|crush|gemini|qwen|vibe)(?:\.\w+)*\.md$/i.test(last))
+    return 'agents read it as instructions';
+  if (/^(?:(?:opencode|crush)\.jsonc?|fast-?agent(?:\.\w+)*\.ya?ml)$/i.test(last))
+    return 'agents read it as configuration';
   return undefined;
 }

@@ -26,6 +26,22 @@ interface Source {
   readonly placeOf: (name: string) => string;
 }
 
+export interface DownloadScope extends CopyScope {
+  /** Decides about a download from a place with secrets. @throws if it isn't allowed */
+  readonly allowSecrets: (why: string) => Promise<void>;
+}
+
+/** Folders whose files tell the variables of a run, or what else its system keeps for itself. */
+const SECRET_FOLDERS = ['/dstack', '/proc', '/sys', '/dev', '/run', '/var/run', '/etc'];
+
+/** Returns why something of a source may be secret, in words of this server. Names in a folder that begin with a dot are left out anyway. */
+function findSecretPlace({ base, tree }: Source): string | undefined {
+  const places = tree.entries.map(({ name }) => path.posix.join(base, name));
+  if ([base, ...places].some((place) => place.includes('/.'))) return 'a name in its path begins with a dot';
+  const folder = SECRET_FOLDERS.find((one) => [base, ...places].some((place) => `${place}/`.startsWith(`${one}/`)));
+  return folder === undefined ? undefined : `it is in ${folder}`;
+}
+
 /** Files that are compared, or put in place, at the same time. */
 const PARALLEL = 16;
 
@@ -40,8 +56,10 @@ interface Wanted {
  * Downloads a file, or the content of a folder. Nothing unfinished has a final name, and nothing that a run sent decides where a file is
  * written. @throws ToolError, CommandFailed
  */
-export async function download(scope: CopyScope, request: CopyRequest): Promise<Copied> {
+export async function download(scope: DownloadScope, request: CopyRequest): Promise<Copied> {
   const source = await findSource(scope, request);
+  const why = findSecretPlace(source);
+  if (why !== undefined) await scope.allowSecrets(why);
   const { kind, tree, target, remote } = source;
   assertNames(tree.entries, { ignoreCase: true });
   assertLimits(tree, scope.limits);
@@ -94,8 +112,9 @@ async function findSource(scope: CopyScope, { remote, local, localKind, intoLoca
 const notFound = (remote: string, real: string): ToolError =>
   new ToolError(
     'file-not-found',
-    `There is no ${remote} in the run${remote === real ? '' : ` (${showName(real)})`}. Nothing was copied.`,
+    `There is no ${remote} in the run. Nothing was copied.`,
     'Relative paths start in the working directory of the run. exec with "ls" lists a folder.',
+    remote === real ? {} : { untrusted: showName(real) },
   );
 
 /** @throws ToolError `invalid-file` if programs on this computer would act on a file at this path */
@@ -177,6 +196,9 @@ async function place(folders: readonly string[], wanted: readonly Wanted[], stag
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
     const rest = `${placed} of ${plural(wanted.length, 'file')} were put in place, each complete; the others weren't.`;
-    throw new ToolError(error.code, `${error.message} ${rest}`, error.hint, { cause: error });
+    throw new ToolError(error.code, `${error.message} ${rest}`, error.hint, {
+      cause: error,
+      untrusted: error.untrusted,
+    });
   }
 }

@@ -107,8 +107,9 @@ function readStatLines(all: readonly string[], maxEntries: number): readonly Sta
     if (entry === undefined)
       throw new ToolError(
         'invalid-file',
-        `The run listed a file in a form that can't be read: ${showName(line)}. Nothing was copied.`,
+        "The run listed a file in a form that can't be read. Nothing was copied.",
         'Copy other files and folders one by one.',
+        { untrusted: showName(line) },
       );
     return entry;
   });

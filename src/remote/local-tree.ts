@@ -6,7 +6,7 @@ import { ToolError } from '../core/errors.ts';
 import { openRegularFile } from '../safety/files/open-regular-file.ts';
 import { fileKindOf } from '../safety/files/path-rules.ts';
 import { STAGE_PREFIX } from './copy-scripts.ts';
-import { showName, tooMany } from './copy-tree.ts';
+import { foldName, showName, tooMany } from './copy-tree.ts';
 import type { LeftOut, Tree, TreeEntry } from './copy-tree.ts';
 
 /** Lists the files that dstack would send for a folder: its own rules decide what is ignored. Undefined if it can't be asked. */
@@ -44,7 +44,8 @@ export async function listLocalFolder(root: string, walk: Walk, maxEntries: numb
   return { entries, leftOut: leftOut.filter(({ name }) => !isInGit(name)) };
 }
 
-const isInGit = (name: string): boolean => name.split('/').includes('.git');
+/** Whether a path is Git's on some file system. */
+export const isInGit = (name: string): boolean => foldName(name).split('/').includes('.git');
 
 /** Returns the facts of a file or folder to upload, or why it is left out; its name if it is gone. */
 export async function readLocalEntry(root: string, name: string): Promise<TreeEntry | LeftOut | string> {
@@ -101,6 +102,7 @@ async function sumFile(file: string, signal: AbortSignal): Promise<string> {
 export const changed = (name: string): ToolError =>
   new ToolError(
     'plan-changed',
-    `${showName(name)} changed while it was copied. Nothing was copied.`,
+    'A file changed while it was copied. Nothing was copied.',
     'Call copy again once nothing writes to it; files that are the same are skipped.',
+    { untrusted: showName(name) },
   );

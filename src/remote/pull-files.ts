@@ -50,12 +50,13 @@ async function pullArchive(
   try {
     for await (const entry of readArchive(running.stdout)) await writer.add(entry);
   } catch (error) {
+    const isOver = running.stdout.readableEnded || running.stdout.destroyed;
     running.kill();
     await writer.settle();
     assertNotCanceled(signal);
-    // The connection may be the reason for a damaged archive.
+    // The connection may be the reason for an archive that ended early.
     const end = await running.ended;
-    if (!(error instanceof ToolError)) assertEnded(end, errors());
+    if (isOver && !(error instanceof ToolError)) assertEnded(end, errors());
     throw error instanceof ToolError ? error : damaged(messageOf(error));
   }
   await writer.settle();
@@ -195,8 +196,9 @@ async function setTime(file: string, { modifiedMs }: TreeEntry): Promise<void> {
 const unexpected = (name: string, type: string): ToolError =>
   new ToolError(
     'invalid-file',
-    `The run sent ${showName(name)} (${cleanLine(type, 30)}), which isn't a file that was asked for. Nothing was copied.`,
+    "The run sent something that isn't a file that was asked for. Nothing was copied.",
     'Tell the user: a program in the run, or a file that was just replaced, is the reason.',
+    { untrusted: `${showName(name)} (${cleanLine(type, 30)})` },
   );
 
 const damaged = (why: string): ToolError =>

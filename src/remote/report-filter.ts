@@ -3,7 +3,7 @@ import { Transform } from 'node:stream';
 /** A report of the prologue is short. */
 const MAX_REPORT_BYTES = 100;
 
-/** What the prologue reports: a pid with its start time, and the exit code of a shell. */
+/** The reports of the prologue: a pid with its start time, and the exit code of a shell. */
 const REPORT = /^(?:start \d{1,10} \d{0,20}|exit (?:\d{1,2}|1\d\d|2[0-4]\d|25[0-5]))$/;
 
 /**

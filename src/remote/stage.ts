@@ -91,8 +91,9 @@ export async function assertFolder(folder: string): Promise<void> {
   if (found !== undefined && !found.isDirectory())
     throw new ToolError(
       'invalid-file',
-      `${folder} is ${found.isSymbolicLink() ? 'a link' : 'not a folder'}, and nothing is copied through it. Nothing was copied.`,
+      `In the place of a folder is ${found.isSymbolicLink() ? 'a link' : 'something else'}, and nothing is copied through it. Nothing was copied.`,
       'Use another place.',
+      { untrusted: folder },
     );
 }
 
@@ -140,8 +141,9 @@ export async function readBefore(file: string): Promise<Before> {
   const kind = found.isSymbolicLink() ? 'a link' : found.isDirectory() ? 'a folder' : 'not a regular file';
   throw new ToolError(
     'invalid-file',
-    `${file} is ${kind}, and nothing is copied over it or through it. Nothing was copied.`,
+    `In the place of a file is ${kind}, and nothing is copied over it or through it. Nothing was copied.`,
     'Use another place.',
+    { untrusted: file },
   );
 }
 
@@ -153,8 +155,9 @@ async function assertUnmoved(folder: string): Promise<void> {
 const changedMeanwhile = (file: string): ToolError =>
   new ToolError(
     'plan-changed',
-    `${file} was changed by somebody else in the meantime. It was left alone.`,
+    'A file or folder was changed by somebody else in the meantime. It was left alone.',
     'Call copy again: it says what differs now.',
+    { untrusted: file },
   );
 
 /** Converts an error of the local file system. */
@@ -165,9 +168,9 @@ export function asCopyError(error: unknown, file: string): unknown {
   const reason = REASONS.get(code) ?? code;
   return new ToolError(
     'invalid-file',
-    `${file} can't be written: ${reason}.`,
+    `A file or folder can't be written: ${reason}.`,
     'Check the folder and its disk, then call copy again: files that are the same are skipped.',
-    { cause: error },
+    { cause: error, untrusted: file },
   );
 }
 

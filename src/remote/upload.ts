@@ -96,8 +96,9 @@ async function findTarget(scope: CopyScope, { kind, tree, local }: UploadSource,
   if (found.kind === 'other' || (found.kind === 'file' && kind === 'folder'))
     throw new ToolError(
       'invalid-file',
-      `${showName(found.path)} exists in the run and isn't a ${kind}. Nothing was copied.`,
+      `${remote} exists in the run and isn't a ${kind}. Nothing was copied.`,
       'Use another path for `remote`.',
+      { untrusted: showName(found.path) },
     );
   if (kind === 'folder') {
     assertFolders(found.path, foldersOf(entries), { existing, device: found.entry.device });
@@ -152,6 +153,7 @@ const pairOf = (name: string, sum: string | undefined): [string, string][] => (s
 const inTheWay = (folder: string, name: string, what: string): ToolError =>
   new ToolError(
     'invalid-file',
-    `${showName(`${folder}/${name}`)} in the run ${what}, and nothing is copied over it or through it. Nothing was copied.`,
+    `A place in the run ${what}, and nothing is copied over it or through it. Nothing was copied.`,
     'Use another path for `remote`, or copy into that folder directly.',
+    { untrusted: showName(`${folder}/${name}`) },
   );

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import * as z from 'zod';
@@ -54,10 +54,13 @@ test('files are uploaded after one consent, and downloaded without, with picture
   expect(forbidden.facts, forbidden.text).toMatchObject({ outcome: 'refused', code: 'read-only' });
   const read = await reader.call('copy', { direction: 'download', run, local: 'read.py', remote: 'src/train.py' });
   expect(read.facts, read.text).toMatchObject({ outcome: 'done', files: 1 });
+  const secret = await reader.call('copy', { direction: 'download', run, local: 'profile', remote: '/etc/passwd' });
+  expect(secret.facts, secret.text).toMatchObject({ outcome: 'refused', code: 'read-only' });
+  expect(existsSync(path.join(home.workspace, 'profile'))).toBe(false);
   const audit = readFileSync(path.join(home.stateDir, 'audit/audit.jsonl'), 'utf8');
   const lines = audit.split('\n').filter((line) => line.includes('"tool":"copy"'));
   expect(lines.map((line) => z.looseObject({}).parse(JSON.parse(line)))).toMatchObject(
-    [...Array.from({ length: 3 }, () => 'upload'), ...Array.from({ length: 4 }, () => 'download')].flatMap(
+    [...Array.from({ length: 3 }, () => 'upload'), ...Array.from({ length: 5 }, () => 'download')].flatMap(
       (operation) => [
         { event: 'started', operation },
         { event: 'ended', operation },

@@ -1,8 +1,9 @@
 import { lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { download } from '../../src/remote/download.ts';
+import type { DownloadScope } from '../../src/remote/download.ts';
 import { findUpload, upload } from '../../src/remote/upload.ts';
-import type { Copied, CopyRequest, CopyScope, CopyState } from '../../src/remote/copy.ts';
+import type { Copied, CopyRequest, CopyState } from '../../src/remote/copy.ts';
 import type { Walk } from '../../src/remote/local-tree.ts';
 import { MAX_COPY_ENTRIES } from '../../src/remote/copy-tree.ts';
 import type { RemoteShell } from '../../src/remote/remote-shell.ts';
@@ -58,11 +59,12 @@ export function setUpCopy(options: CopySetupOptions = {}) {
   const here = realpathSync(emptyFolder());
   const run = realpathSync(emptyFolder());
   const shell = options.shellOf?.(run) ?? createLocalShell({ ...options, cwd: run });
-  const scope: CopyScope = {
+  const scope: DownloadScope = {
     shell,
     signal,
     limits: { maxBytes, maxEntries },
     onProgress: options.onProgress ?? (() => undefined),
+    allowSecrets: async () => undefined,
   };
   const requestOf = (local: string, remote: string, replace: boolean): CopyRequest => {
     const absolute = path.join(here, local);

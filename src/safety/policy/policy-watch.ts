@@ -2,7 +2,7 @@ import { messageOf } from '../../core/system-error.ts';
 import { ToolError } from '../../core/errors.ts';
 import { formatPrice } from '../../core/format-values.ts';
 import type { Effect } from '../../core/report.ts';
-import { accessTerms, assertUseAllowed, tokenTerms } from './access-rules.ts';
+import { accessTerms, assertNotForbidden, assertUseAllowed, tokenTerms } from './access-rules.ts';
 import type { AccessTerms } from './access-rules.ts';
 import type { Caps } from './price-caps.ts';
 import type { AccessUse, Binding, Operation } from '../../core/change.ts';
@@ -45,6 +45,8 @@ export interface PolicySnapshot {
   readonly handOver: NonNullable<Policy['hand_over']>;
   /** @throws ToolError `read-only`, or `policy` for a command or an upload that isn't allowed. */
   assertUseAllowed(use: AccessUse): void;
+  /** @throws ToolError `policy` if files of this run may not be downloaded. That needs no consent, except from places with secrets. */
+  assertDownloadAllowed(run: { readonly name: string; readonly project: string }): void;
   /**
    * Returns what a consent to use a run permits, or (`token`) one to send the user's token to its program. A read-only server can't ask
    * for one, so there the policy has to allow it.
@@ -158,6 +160,10 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
     allowedFlags: policy.flags ?? [],
     handOver: policy.hand_over ?? {},
     assertUseAllowed: (use) => assertUseAllowed(policy, readOnly, use),
+    assertDownloadAllowed(run) {
+      assertResourceAllowed(policy, { kind: 'run', operation: 'access', ...run });
+      assertNotForbidden(policy);
+    },
     isGateway: (domain) => ruleOn(domain, { allow: policy.access?.gateways }) === 'allowed',
     access({ token } = {}) {
       if (token !== true) return accessTerms(policy, readOnly);

@@ -78,7 +78,9 @@ export const policySchema = z
       ),
     projects: patterns
       .optional()
-      .describe('dstack projects in which changes are allowed. Defaults to all configured projects'),
+      .describe(
+        'dstack projects in which changes, and any use of runs, are allowed: commands, copies and requests. Defaults to all configured projects',
+      ),
     types: z
       .array(z.enum(['task', 'service', 'dev-environment', 'fleet', 'volume', 'gateway']))
       .min(1)
@@ -88,11 +90,11 @@ export const policySchema = z
       .array(z.enum(['create', 'update', 'replace', 'stop', 'abort', 'delete', 'access']))
       .min(1)
       .optional()
-      .describe('Allowed operations. Defaults to all'),
+      .describe('Allowed operations. access is any use of a run: commands, copies and requests. Defaults to all'),
     protected: patterns
       .optional()
       .describe(
-        'Names of runs, fleets, volumes and gateways that must never be updated, replaced, stopped, deleted or accessed (prod-*)',
+        'Names of runs, fleets, volumes and gateways that must never be updated, replaced, stopped, deleted or accessed, not even by a download or a GET (prod-*)',
       ),
     flags: z
       .array(z.string().regex(/^--[a-z][a-z0-9-]*$/, 'a long flag such as --ssh-identity'))
@@ -118,7 +120,9 @@ export const policySchema = z
           ),
         access: requirement
           .optional()
-          .describe('Run commands in a run and upload files to it, until it ends; it is remembered'),
+          .describe(
+            'Run commands in a run, upload files to it, and download from places with secrets, until it ends; it is remembered',
+          ),
         server_access: requirement
           .optional()
           .describe(
@@ -134,16 +138,20 @@ export const policySchema = z
         never: z
           .boolean()
           .optional()
-          .describe('true forbids commands, uploads, and requests other than GET or with the token of the user'),
+          .describe(
+            'true forbids commands, uploads, downloads, and requests other than GET, with the token of the user, or that can start a replica',
+          ),
         commands: commandLines
           .optional()
           .describe(
-            'The only commands that may be run, each a whole command line (python train.py *). * matches plain words, no quotes or shell characters. Uploads and input for commands are refused then. Defaults to all',
+            'The only commands that may be run, each a whole command line (python train.py *). * matches plain words, no quotes or shell characters. Refused then: uploads, downloads from places with secrets, input for commands, and requests that can start a replica. Defaults to all',
           ),
         each_time: z
           .boolean()
           .optional()
-          .describe('true asks for each command and upload, which the question shows, instead of once for a run'),
+          .describe(
+            'true asks for each command and upload, and whatever else needs consent, which the question shows, instead of once for a run',
+          ),
         gateways: names.describe(
           "Domains of gateways to whose services requests may be sent, with the user's token and over HTTPS only (*.gw.example.com). Defaults to none: only the dstack server",
         ),
@@ -155,7 +163,7 @@ export const policySchema = z
           .describe(`Hours after which a run needs consent again. Defaults to ${DEFAULT_ACCESS_HOURS}`),
       })
       .optional()
-      .describe('Commands and uploads in runs'),
+      .describe('Commands, copies and requests'),
     hand_over: z
       .strictObject({
         hosts: z

@@ -308,7 +308,10 @@ test.each(['a link to a folder', 'a link to a file', 'another file'] as const)(
     writeFiles(copy.here, { 'up/sub/a': '1', 'secret/a': 's' });
     // The same size and time, so that only the link shows it.
     for (const name of ['up/sub/a', 'secret/a']) utimesSync(path.join(copy.here, name), 1_000, 1_000);
-    await expect(copy.upload('up', 'new')).rejects.toThrow('"sub/a" changed while it was copied. Nothing was copied.');
+    await expect(copy.upload('up', 'new')).rejects.toMatchObject({
+      message: 'A file changed while it was copied. Nothing was copied.',
+      untrusted: '"sub/a"',
+    });
     expect(await untilClean(copy.run)).toEqual([]);
   },
 );

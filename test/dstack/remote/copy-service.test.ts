@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createDeadline } from '../../../src/core/deadline.ts';
 import { promiseWithResolvers } from '../../../src/core/promise-with-resolvers.ts';
 import { ToolError } from '../../../src/core/errors.ts';
@@ -11,6 +11,7 @@ import type { Copied } from '../../../src/remote/copy.ts';
 import { Transfers } from '../../../src/remote/transfers.ts';
 import type { AuditEntry } from '../../../src/safety/audit/audit-log.ts';
 import { UseJournal } from '../../../src/safety/audit/use-journal.ts';
+import type { PolicySnapshot } from '../../../src/safety/policy/policy-watch.ts';
 import { createWorkspace } from '../../../src/safety/files/workspace.ts';
 import { readFiles, setUpCopy, walk, writeFiles } from '../../support/set-up-copy.ts';
 import type { CopySetupOptions } from '../../support/set-up-copy.ts';
@@ -22,6 +23,7 @@ const PLACE = { server: 'http://127.0.0.1:3000', project: 'main', run: 'train' }
 interface Options extends CopySetupOptions {
   readonly require?: CopySources['access']['require'];
   readonly never?: string[];
+  readonly assertDownloadAllowed?: PolicySnapshot['assertDownloadAllowed'];
   readonly workspace?: string;
 }
 
@@ -59,7 +61,12 @@ function setUp(options: Options = {}) {
       },
       transfers,
       cli: async () => ({ introspection: { walk }, env: { HOME: copy.here } }),
-      policy: { snapshot: () => ({ handOver: { folders: { never: options.never ?? [] } } }) },
+      policy: {
+        snapshot: () => ({
+          handOver: { folders: { never: options.never ?? [] } },
+          assertDownloadAllowed: options.assertDownloadAllowed ?? (() => undefined),
+        }),
+      },
       settings: { maxCopyBytes: 1024 ** 3 },
       deadline: createDeadline({
         timeoutMs: call.timeoutMs ?? 60_000,
@@ -121,6 +128,86 @@ test('a download needs no consent; both have audit lines before and after, with 
     { event: 'ended', outcome: 'failed', why: expect.stringContaining('There is no nowhere') },
   ]);
   expect(lines[2]).not.toMatchObject({ level: expect.anything() });
+});
+
+test('a download is refused before anything is run where the policy forbids it', async () => {
+  const scripts: string[] = [];
+  const { here, run, call, lines } = setUp({
+    onStart: (program) => {
+      scripts.push(program.script);
+      return program;
+    },
+    assertDownloadAllowed: ({ name, project }) => {
+      throw new ToolError('policy', `${name} of ${project}`, '');
+    },
+  });
+  writeFiles(run, { 'out/b': '1' });
+  await expect(call(down)).rejects.toMatchObject({ code: 'policy', message: 'train of main' });
+  expect([readFiles(here), lines, scripts]).toEqual([{}, [], []]);
+});
+
+describe('a download from a place with secrets', () => {
+  const report = { outcome: 'done', summary: 'Allow?', printed: [], facts: {}, details: ['project: main'] } as const;
+  const setUpSecrets = (isGranted: boolean) => {
+    const asked: string[] = [];
+    const service = setUp({
+      require: async ({ what, text }) => {
+        asked.push(`${what}: ${text}`);
+        return isGranted ? { kind: 'granted', grant } : { kind: 'needs-consent', report };
+      },
+    });
+    writeFiles(service.run, { 'out/.aws/credentials': 'SECRET', '.env': 'SECRET', 'dstack/profile': '1', 'a/.x': 'x' });
+    symlinkSync('/proc/sys/kernel', path.join(service.run, 'link'));
+    symlinkSync('out/.aws', path.join(service.run, 'aws'));
+    return { ...service, asked };
+  };
+
+  test.each([
+    ['/proc/version', 'it is in /proc'],
+    ['/etc/hostname', 'it is in /etc'],
+    ['/etc', 'it is in /etc'],
+    ['link', 'it is in /proc'],
+    ['link/hostname', 'it is in /proc'],
+    ['out/.aws', 'a name in its path begins with a dot'],
+    ['aws', 'a name in its path begins with a dot'],
+    ['aws/credentials', 'a name in its path begins with a dot'],
+    ['.env', 'a name in its path begins with a dot'],
+  ])('needs consent: %s', async (remote, why) => {
+    const { here, call, asked, lines } = setUpSecrets(false);
+    const download = call({ direction: 'download', local: 'in', remote });
+    expect(await download).toEqual({
+      kind: 'needs-consent',
+      report: { ...report, details: [`this download needs consent, because ${why}`, 'project: main'] },
+    });
+    expect(asked).toEqual([`download: download ${remote} to ${path.join(here, 'in')} (${why})`]);
+    expect(readFiles(here)).toEqual({});
+    expect(lines.at(-1)).toMatchObject({ event: 'ended', outcome: 'failed', why: `It needs consent: ${why}.` });
+  });
+
+  test('is done with the consent, which the audit log has', async () => {
+    const { here, call, lines } = setUpSecrets(true);
+    expect(await call({ direction: 'download', local: 'in', remote: 'aws/credentials' })).toMatchObject({
+      kind: 'done',
+    });
+    expect(readFiles(here)).toEqual({ in: 'SECRET' });
+    expect(lines.at(-1)).toMatchObject({ event: 'ended', outcome: 'done', level: 'person-form' });
+  });
+
+  test('is not that of a folder with hidden names, which are left out', async () => {
+    const { here, call, asked } = setUpSecrets(false);
+    expect(await call({ direction: 'download', local: 'in', remote: 'a' })).toMatchObject({
+      copied: { leftOut: [{ name: '.x', why: 'its name begins with a dot' }] },
+    });
+    expect([readFiles(here), asked]).toEqual([{ in: 'folder' }, []]);
+  });
+
+  test('is not that of another folder of the same name', async () => {
+    const { call, asked } = setUpSecrets(false);
+    expect(await call({ direction: 'download', local: 'in', remote: 'dstack/profile' })).toMatchObject({
+      kind: 'done',
+    });
+    expect(asked).toEqual([]);
+  });
 });
 
 test('nothing is copied if the audit log cannot be written', async () => {
@@ -204,6 +291,10 @@ test.each([
   ['sub/.envrc', 'invalid-file'],
   ['x.dstack.yml', 'invalid-file'],
   ['docs/AGENTS.md', 'invalid-file'],
+  ['QWEN.md', 'invalid-file'],
+  ['AGENT\u017f.md', 'invalid-file'],
+  ['opencode.jsonc', 'invalid-file'],
+  ['x.dstac\u212a.yml', 'invalid-file'],
   ['.', 'invalid-file'],
 ])('nothing is downloaded to %s', async (local, code) => {
   const { here, run, call } = setUp();
@@ -219,10 +310,16 @@ test.each([
   ['/etc/passwd', 'outside-workspace'],
   ['link', 'outside-workspace'],
   ['.env', 'invalid-file'],
+  ['r/.git', 'invalid-file'],
+  ['r/.git/config', 'invalid-file'],
+  ['r/.GIT/config', 'invalid-file'],
+  ['to-git', 'invalid-file'],
+  ['to-git/config', 'invalid-file'],
   ['missing', 'file-not-found'],
 ])('%s is not uploaded', async (local, code) => {
   const { here, run, call } = setUp();
-  writeFiles(here, { '.env': 'SECRET=1' });
+  writeFiles(here, { '.env': 'SECRET=1', 'r/.git/config': 'token', 'r/.GIT/config': 'token' });
+  symlinkSync('r/.git', path.join(here, 'to-git'));
   symlinkSync('/etc/passwd', path.join(here, 'link'));
   await expect(call({ direction: 'upload', local, remote: 'x' })).rejects.toMatchObject({ code });
   expect(readFiles(run)).toEqual({});
