@@ -130,7 +130,7 @@ const MAX_LISTED_OFFERS = 20;
 
 /** Returns the facts of the plan. */
 export function planFacts(planned: ApplyPlan, cost: Cost): Partial<ChangeFacts> {
-  const { plan, head, endpoint } = planned;
+  const { request, plan, head, endpoint } = planned;
   const { perHourMin, perHourMax } = plan.price;
   return {
     operation: plan.action,
@@ -152,7 +152,7 @@ export function planFacts(planned: ApplyPlan, cost: Cost): Partial<ChangeFacts> 
     changes: [...plan.changes],
     blockers: [...plan.blockers],
     warnings: warningsOf(planned),
-    access: [...describeAccess(head.value).says],
+    access: [...describeAccess(head.value, request.extraFlags?.['--env']).says],
   };
 }
 

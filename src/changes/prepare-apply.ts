@@ -118,7 +118,7 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
   const { request, plan, head, file } = read;
   const endpoint = await scope.dstack.endpoint(plan.project ?? request.project);
   const planned = { ...read, endpoint };
-  const access = describeAccess(head.value);
+  const access = describeAccess(head.value, request.extraFlags?.['--env']);
   const action = possibleAction(plan);
   if (action === undefined) {
     const settled = settle(planned, printed);

@@ -9,14 +9,18 @@ export interface RunAccess {
   readonly reachesServer: boolean;
 }
 
-/** Describes what a configuration opens: the dstack server, the machine, and ports. It depends on the properties alone, not on the type. */
-export function describeAccess(value: Readonly<Record<string, unknown>>): RunAccess {
+/**
+ * Describes what a configuration opens, with the variables of `--env`: the dstack server, the machine, and ports. It depends on the
+ * properties alone, not on the type.
+ */
+export function describeAccess(value: Readonly<Record<string, unknown>>, envFlag?: unknown): RunAccess {
   // The groups of a service have some of the properties themselves.
-  const parts = [value, ...itemsOf(value['replicas']), ...itemsOf(value['groups'])].filter(isRecord);
+  const groups = [...itemsOf(value['replicas']), ...itemsOf(value['groups'])];
+  const parts = [value, ...groups, { env: [envFlag].flat() }].filter(isRecord);
   const has = (name: string): boolean => parts.some((part) => isOn(part[name]));
   const folders = parts.flatMap((part) => itemsOf(part['volumes']).flatMap(instancePathOf));
   const ports = parts.flatMap((part) => itemsOf(part['ports']).map(portOf));
-  const takesToken = parts.some((part) => namedVariables(part).includes('DSTACK_TOKEN'));
+  const takesToken = parts.some((part) => setsToken(part));
   const reachesServer = has('dstack') || takesToken;
   return {
     reachesServer,
@@ -34,6 +38,13 @@ export function describeAccess(value: Readonly<Record<string, unknown>>): RunAcc
       ...describeService(value),
     ],
   };
+}
+
+/** Whether a run gets `DSTACK_TOKEN`. dstack fills in its value before it submits a run, so a run always shows it with one. */
+function setsToken(part: Readonly<Record<string, unknown>>): boolean {
+  const { env } = part;
+  const names = isRecord(env) ? Object.keys(env) : itemsOf(env).map((item) => String(item).split('=', 1)[0] ?? '');
+  return [...names, ...namedVariables(part)].some((name) => name.trim() === 'DSTACK_TOKEN');
 }
 
 function describeService({ type, port, auth }: Readonly<Record<string, unknown>>): string[] {

@@ -126,7 +126,7 @@ export const policySchema = z
         server_access: requirement
           .optional()
           .describe(
-            'A run with `dstack: true`, which can reach the dstack server, in addition to the rule of its operation. Defaults to person',
+            'A run with `dstack: true`, which can reach the dstack server, or with `DSTACK_TOKEN` in `env`, in addition to the rule of its operation. Defaults to person',
           ),
       })
       .optional()

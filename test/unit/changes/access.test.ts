@@ -267,6 +267,19 @@ test('a run that can reach the dstack server needs a person, also for a grant th
   expect(await strict.ask()).toMatchObject(needed);
 });
 
+test('the token in the variables of a run needs a person, since dstack has filled in its value', async () => {
+  const { ask, redeem, world } = setUp({ policy: 'consent: {access: allow}\n' });
+  const configuration = { type: 'task', env: { DSTACK_TOKEN: 'a-value' } };
+  world.reads['run get'] = printedJson({
+    id: RUN_ID,
+    status: 'running',
+    run_spec: { run_name: 'lab-task', configuration },
+  });
+  const report = previewOf(await ask());
+  expect(report.facts.access?.at(-1)).toMatch(/^the run gets the token of this user/);
+  expect(await refusal(redeem(tokenOf(report)))).toMatchObject({ code: 'person-needed' });
+});
+
 test('where the policy allows it, nobody is asked, and the audit log has the grant', async () => {
   const { ask, audited } = setUp({ policy: 'consent: {access: allow}\n', settings: { confirm: 'person' } });
   expect(await ask({}, { canAskPerson: true })).toMatchObject({ ...granted, grant: { level: 'policy' } });

@@ -14,6 +14,9 @@ test.each<[string, Readonly<Record<string, unknown>>, string]>([
   ['dstack: true', { dstack: true }, 'the run can reach the dstack server (`dstack: true`)'],
   ['a word that dstack reads as true', { dstack: 'yes' }, 'the run can reach the dstack server'],
   ['the token of the user', { env: ['DSTACK_TOKEN'] }, 'the run gets the token of this user'],
+  ['the token with a value, as a run shows it', { env: { DSTACK_TOKEN: 'x' } }, 'the run gets the token of this user'],
+  ['the token from a secret', { env: ['DSTACK_TOKEN=${{ secrets.tok }}'] }, 'the run gets the token of this user'],
+  ['the token in a group', { replicas: [{ env: { DSTACK_TOKEN: 'x' } }] }, 'the run gets the token of this user'],
   ['the token under another name', { env: { A: { key: 'DSTACK_TOKEN' } } }, 'the run gets the token of this user'],
   ['privileged', { privileged: true }, 'the container is privileged'],
   ['privileged in a group of a service', { replicas: [{ privileged: true }] }, 'the container is privileged'],
@@ -31,6 +34,14 @@ test.each<[string, Readonly<Record<string, unknown>>, string]>([
 test('only `dstack`, or the token, reaches the server', () => {
   expect(describeAccess({ dstack: true }).reachesServer).toBe(true);
   expect(describeAccess({ env: { DSTACK_TOKEN: null } }).reachesServer).toBe(true);
-  expect(describeAccess({ env: { DSTACK_TOKEN: 'x', OTHER: null } }).reachesServer).toBe(false);
+  expect(describeAccess({ env: { OTHER: 'DSTACK_TOKEN', MY_DSTACK_TOKEN: 'x' } }).reachesServer).toBe(false);
   expect(describeAccess({ privileged: true, docker: true }).reachesServer).toBe(false);
+});
+
+test.each(['DSTACK_TOKEN', 'DSTACK_TOKEN=x'])('the token in a flag counts, too: --env %s', (flag) => {
+  for (const flags of [flag, ['A=1', flag]])
+    expect(describeAccess({ type: 'task' }, flags)).toEqual({
+      says: [expect.stringContaining('the run gets the token of this user')],
+      reachesServer: true,
+    });
 });
