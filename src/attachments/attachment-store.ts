@@ -1,10 +1,11 @@
-import { open, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
 import { withLock } from '../core/exclusive-lock.mjs';
 import type { Log } from '../core/log.ts';
+import { readPrivateFile } from '../safety/files/private-folder.ts';
 import { writePrivateFile } from '../safety/files/write-private-file.ts';
 import { lookUpProcess } from './process-identity.ts';
 
@@ -88,7 +89,7 @@ export function createAttachmentStore(stateDir: string, log: Log): AttachmentSto
   const read = async (id: string): Promise<AttachmentRecord | undefined> => {
     const recordFile = file(id, 'json');
     try {
-      return parseRecord(await readFile(recordFile, 'utf8'), id);
+      return parseRecord(readPrivateFile(recordFile).toString(), id);
     } catch (error) {
       if (isMissing(error)) return undefined;
       // Only a broken record is moved aside, not a good one that can't be opened, for example for lack of file descriptors.

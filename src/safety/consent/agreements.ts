@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Disclosure } from '../../core/disclosure.ts';
 import { ToolError } from '../../core/errors.ts';
 import { sha256 } from '../../core/sha256.ts';
+import { readPrivateFile } from '../files/private-folder.ts';
 import { listJsonFiles } from '../files/private-json.ts';
 import { writePrivateFile } from '../files/write-private-file.ts';
 import { spendConsent } from './consent.ts';
@@ -46,7 +46,7 @@ export class Agreements {
 
   /** Whether somebody agreed to this, to the same server and with the same credentials or more. */
   async covers(server: string, { kind, subject, credentials }: Disclosure): Promise<boolean> {
-    const known = await readAgreement(this.#fileOf(server, { kind, subject }));
+    const known = readAgreement(this.#fileOf(server, { kind, subject }));
     if (known === undefined || known.server !== server || known.kind !== kind || known.subject !== subject)
       return false;
     return credentials.every((one) => known.credentials.includes(one));
@@ -81,7 +81,7 @@ export class Agreements {
 
   /** Returns everything that is remembered. */
   async list(): Promise<readonly Agreement[]> {
-    const read = await Promise.all((await listJsonFiles(this.#folder)).map(readAgreement));
+    const read = (await listJsonFiles(this.#folder)).map(readAgreement);
     return read.filter((one) => one !== undefined);
   }
 
@@ -90,10 +90,10 @@ export class Agreements {
   }
 }
 
-/** A file that is missing or damaged counts as none. */
-async function readAgreement(file: string): Promise<Agreement | undefined> {
+/** A file that is missing, damaged or open to other users counts as none. */
+function readAgreement(file: string): Agreement | undefined {
   try {
-    return { ...agreementSchema.parse(JSON.parse(await readFile(file, 'utf8'))), file };
+    return { ...agreementSchema.parse(JSON.parse(readPrivateFile(file).toString())), file };
   } catch {
     return undefined;
   }

@@ -202,11 +202,11 @@ async function damage(stateDir: string): Promise<{ readonly audit: string; reado
   }
   await appendFile(auditFile(stateDir), '{"time":"cut sho');
   const attachments = path.join(stateDir, 'attachments');
-  await mkdir(path.join(attachments, 'folder.json'), { recursive: true });
+  await mkdir(path.join(attachments, 'folder.json'), { recursive: true, mode: 0o700 });
   await writeFile(path.join(attachments, 'torn.json'), '{"version":1,"id":"to');
-  await writeFile(path.join(attachments, 'gone.json'), JSON.stringify(ATTACHMENT));
+  await writeFile(path.join(attachments, 'gone.json'), JSON.stringify(ATTACHMENT), { mode: 0o600 });
   const newer = JSON.stringify({ ...ATTACHMENT, version: 2, id: 'newer' });
-  await writeFile(path.join(attachments, 'newer.json'), newer);
+  await writeFile(path.join(attachments, 'newer.json'), newer, { mode: 0o600 });
   return { audit: await readFile(auditFile(stateDir), 'utf8'), newer };
 }
 

@@ -85,7 +85,8 @@ describe('a record of an attachment', () => {
     ['was cut short', () => writeFile(place('torn.json'), '{"version":1,"id":"to')],
     ['is empty', () => writeFile(place('torn.json'), '')],
     ['is a folder', () => mkdir(place('torn.json'))],
-    ['has no version', () => writeFile(place('torn.json'), '{"id":"torn"}')],
+    ['has no version', () => writeFile(place('torn.json'), '{"id":"torn"}', { mode: 0o600 })],
+    ['is open to other users', () => writeFile(place('torn.json'), JSON.stringify(record), { mode: 0o644 })],
   ])('that %s is moved aside and logged, and the others are kept', async (_what, make) => {
     await make();
     expect(await store.list()).toEqual([record]);
@@ -99,7 +100,7 @@ describe('a record of an attachment', () => {
 
   test('of another version is left to the server that created it, logged once, and not started again', async () => {
     const text = JSON.stringify({ ...record, version: 2, id: 'next', run: 'next', leader: 'in other words' });
-    await writeFile(place('next.json'), text);
+    await writeFile(place('next.json'), text, { mode: 0o600 });
     expect(await store.list()).toEqual([record]);
     expect(await store.list()).toEqual([record]);
     expect(logged).toHaveLength(1);

@@ -46,6 +46,14 @@ describe.skipIf(process.platform === 'win32')('a private file', () => {
     expect(() => readPrivateFile(file)).toThrow('is open to other users');
   });
 
+  test('in a folder that is open to others is refused: they could have put it there', () => {
+    const folder = emptyFolder();
+    const file = path.join(folder, 'a');
+    writeFileSync(file, 'text', { mode: 0o600 });
+    chmodSync(folder, 0o777);
+    expect(() => readPrivateFile(file)).toThrow('is open to other users');
+  });
+
   test('is never a link or a folder', () => {
     const folder = emptyFolder();
     const file = path.join(folder, 'a');
@@ -60,6 +68,7 @@ describe.skipIf(process.platform === 'win32')('a private file', () => {
     const folder = path.join(emptyFolder(), 'new');
     const file = path.join(folder, 'a');
     await writePrivateFile(file, 'one');
+    chmodSync(folder, 0o777);
     await writePrivateFile(file, 'two');
     expect([modeOf(folder), modeOf(file)]).toEqual([0o700, 0o600]);
     expect(readFileSync(file, 'utf8')).toBe('two');
