@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AccessUse } from '../core/change.ts';
+import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Report } from '../core/report.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
@@ -39,6 +40,8 @@ export interface AccessSources {
 }
 
 const MINUTE_MS = 60_000;
+/** A consent to one use is used at once. */
+const ONE_USE_MINUTES = 10;
 
 /** Decides whether a run may be used, for each command and each upload. Only an approved token makes a grant. */
 export class AccessGate {
@@ -52,15 +55,40 @@ export class AccessGate {
   }
 
   /**
-   * Returns the permission to use a run like this, or the report to return instead. A grant for one use is spent by it.
+   * Returns the permission to use a run like this, or the report to return instead. `claim` has to follow, right before the use.
    * @throws ToolError `read-only` or `policy`; CommandFailed if the run has ended
    */
-  async require({ run, runId, project, server, what, text, input }: WantedUse): Promise<Access> {
+  async require(wanted: WantedUse): Promise<Access> {
     const policy = this.#sources.policy.snapshot();
-    const use = { what, text, input };
-    policy.assertUseAllowed(use);
-    const only = policy.access().eachTime ? { use } : {};
-    return this.#decide(policy, { run, runId, project, server }, only);
+    return this.#decide(policy, wanted, grantedUse(policy, wanted));
+  }
+
+  /**
+   * Returns the permission again: since `require`, it may have been revoked, and the policy edited. Spends a grant for one use; `spent` is
+   * one that this use has spent before.
+   * @throws ToolError as `require` does, and `consent-missing`
+   */
+  async claim(wanted: WantedUse, spent?: Grant): Promise<Grant> {
+    const policy = this.#sources.policy.snapshot();
+    const use = grantedUse(policy, wanted);
+    this.assertAllowed({ run: wanted.run.name, project: wanted.project }, policy);
+    if (spent?.use !== undefined) return spent;
+    const grant = await this.#find(policy, placeOf(wanted), use);
+    if (grant === undefined || (use.use !== undefined && !(await this.#sources.grants.end(grant))))
+      throw consentEnded();
+    return grant;
+  }
+
+  /**
+   * Checks that the policy allows to use a run. Without a consent, this allows only to see and to end what was started with one.
+   * @throws ToolError `read-only` or `policy`
+   */
+  assertAllowed(
+    { run, project }: { readonly run: string; readonly project: string },
+    policy = this.#sources.policy.snapshot(),
+  ): void {
+    policy.access();
+    policy.assertResourceAllowed({ kind: 'run', name: run, project, operation: 'access' });
   }
 
   /**
@@ -71,16 +99,17 @@ export class AccessGate {
     return this.#decide(this.#sources.policy.snapshot(), place, { token: true });
   }
 
-  async #decide(policy: PolicySnapshot, { run, ...place }: WantedRun, wanted: GrantedUse): Promise<Access> {
-    policy.assertResourceAllowed({ kind: 'run', name: run.name, project: place.project, operation: 'access' });
+  async #decide(policy: PolicySnapshot, place: WantedRun, wanted: GrantedUse): Promise<Access> {
+    const { run, project } = place;
+    policy.assertResourceAllowed({ kind: 'run', name: run.name, project, operation: 'access' });
     if (run.isFinished) throw runIsOver(run);
-    const { hours } = policy.access(wanted);
-    const { name, deployment = 0 } = run;
-    const find = (): Promise<Grant | undefined> => this.#find(policy, { ...place, run: name, deployment }, wanted);
+    const most = 60 * policy.access(wanted).hours;
+    const minutes = wanted.use === undefined ? most : Math.min(most, ONE_USE_MINUTES);
+    const find = (): Promise<Grant | undefined> => this.#find(policy, placeOf(place), wanted);
     const grant = await find();
     if (grant !== undefined) return { kind: 'granted', grant };
-    const until = new Date(Math.floor((Date.now() + hours * 60 * MINUTE_MS) / MINUTE_MS) * MINUTE_MS).toISOString();
-    const request = { tool: 'access', run: name, project: place.project, until, ...wanted } as const;
+    const until = new Date(Math.floor(Date.now() / MINUTE_MS + minutes) * MINUTE_MS).toISOString();
+    const request = { tool: 'access', run: run.name, project, until, ...wanted } as const;
     const report = await this.#sources.changes.preview(request);
     const { token } = report.facts;
     // Where the policy wants no approval, the token is redeemed right away, on the same path as any other.
@@ -104,10 +133,33 @@ export class AccessGate {
     if (grant === undefined || !isEnough(grant.level, requirement(policy, grant.reachesServer))) return undefined;
     // A person who allowed some commands allowed no others, whatever the policy says by now.
     if (!isDeepStrictEqual(grant.commands, policy.access(wanted).commands)) return undefined;
-    if (wanted.use !== undefined && !(await grants.end(grant))) return undefined;
     return grant;
   }
 }
+
+const placeOf = ({ run, runId, project, server }: WantedRun): GrantedRun => ({
+  server,
+  project,
+  run: run.name,
+  runId,
+  deployment: run.deployment ?? 0,
+});
+
+/** Checks this use, and returns what has to be granted for it. */
+function grantedUse(
+  policy: PolicySnapshot,
+  { run: _run, runId: _id, project: _project, server: _server, ...use }: WantedUse,
+): GrantedUse {
+  policy.assertUseAllowed(use);
+  return policy.access().eachTime ? { use } : {};
+}
+
+const consentEnded = (): ToolError =>
+  new ToolError(
+    'consent-missing',
+    'The consent to use this run ended while it was connected to, or another call used it. Nothing was run.',
+    'Call it again: it asks for a new consent.',
+  );
 
 const requirement = (policy: PolicySnapshot, reachesServer: boolean): ReturnType<PolicySnapshot['requirementFor']> =>
   policy.requirementFor({ operation: 'access', reachesServer, binding: { mostPerHour: null } });

@@ -28,11 +28,13 @@ import { planStops, reportStops } from './stop-several.ts';
 import type { PartEnd } from './stop-several.ts';
 
 /** Dependencies of the service. */
-export interface ChangeSources extends Pick<PlanScope, 'workspace' | 'envFiles' | 'agreements' | 'grants' | 'audit'> {
+export interface ChangeSources extends Pick<
+  PlanScope,
+  'workspace' | 'envFiles' | 'agreements' | 'grants' | 'audit' | 'filters'
+> {
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly policy: Pick<PolicyWatch, 'snapshot'>;
   readonly settings: Pick<RoomScope, 'stateDir'> & Pick<PlanScope, 'maxUploadBytes'>;
-  readonly filters: { readonly redact: (text: string) => string };
   /** Returns a client that resolves the CLI and dstack's configuration again: a plan never uses what an earlier one resolved. */
   openDstack(deadline?: Deadline): DstackClient;
   readonly slowPlans: SlowPlans<Planned>;

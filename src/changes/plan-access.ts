@@ -1,5 +1,5 @@
 import { describeAccess } from '../configuration/describe-access.ts';
-import type { AccessRequest, PendingPart } from '../core/change.ts';
+import type { AccessRequest, AccessUse, PendingPart } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import { formatLocalTime, formatPrice } from '../core/format-values.ts';
 import { isRecord } from '../core/is-record.ts';
@@ -40,7 +40,7 @@ export async function planAccess(scope: PlanScope, request: AccessRequest): Prom
   const place = { server, project, run: name, runId: found.id, deployment };
   const grant: GrantTerms = { ...place, until, ...only, ...limit, reachesServer };
   const access = [
-    ...describeScope(request, terms),
+    ...describeScope(request, terms, scope.filters.redact),
     ...describeStarts(run, request, terms),
     describePlace(run),
     ...opened.says,
@@ -115,17 +115,22 @@ function describeUses({ run, use, token }: AccessRequest): string {
 
 const WORDS = { exec: 'command', upload: 'upload', download: 'download', request: 'request' } as const;
 
-function describeScope({ run, until, use, token }: AccessRequest, { commands }: AccessTerms): string[] {
-  const end = `until the run ends or is updated, and at most until ${formatLocalTime(new Date(until))}`;
+function describeScope(
+  { run, until, use, token }: AccessRequest,
+  { commands }: AccessTerms,
+  redact: (text: string) => string,
+): string[] {
+  const time = formatLocalTime(new Date(until));
+  const end = `until the run ends or is updated, and at most until ${time}`;
   if (token === true)
     return [
       `every request to the service has your dstack token, ${end}. dstack passes it on to the program of run ${run}: with it, that program can start and stop runs itself`,
     ];
   if (use !== undefined)
     return [
-      `this ${WORDS[use.what]}, once, in run ${run}:`,
-      ...linesOf(use.text),
-      ...(use.input === undefined ? [] : ['with this input:', ...linesOf(use.input)]),
+      `this ${WORDS[use.what]}, once until ${time}, in run ${run}${describeWhere(use)}:`,
+      ...linesOf(use.text, redact),
+      ...(use.input === undefined ? [] : ['with this input:', ...linesOf(use.input, redact)]),
     ];
   if (commands !== undefined) return [`these commands in the whole run ${run}, ${end}:`, ...commands];
   return [`any command and any upload in the whole run ${run}, ${end}`];
@@ -135,6 +140,13 @@ const describeStarts = ({ kind }: RunFacts, { use, token }: AccessRequest, { com
   kind === 'service' && use === undefined && (token === true || commands === undefined)
     ? ['requests to the service, which can start replicas of it if it is on a gateway']
     : [];
+
+const describeWhere = ({ replica, job, isBackground }: AccessUse): string =>
+  [
+    ...(replica === undefined ? [] : [`, replica ${replica}`]),
+    ...(job === undefined ? [] : [`, job ${job}`]),
+    ...(isBackground === true ? [', in the background'] : []),
+  ].join('');
 
 const describePlace = ({ kind, gpu, instanceType, backend, region, pricePerHour }: RunFacts): string =>
   [
@@ -148,18 +160,28 @@ const describePlace = ({ kind, gpu, instanceType, backend, region, pricePerHour 
 const MAX_SHOWN_LINES = 20;
 const MAX_SHOWN_CHARS = 400;
 
-/** Invisible characters are shown by their names, which are longer. */
-const isShownWhole = (line: string): boolean => cleanLine(line, 10 * MAX_SHOWN_CHARS).length <= MAX_SHOWN_CHARS;
+/** Blanks that would be lost or look like one are shown as `␣` and `␉`. */
+const showBlanks = (line: string): string =>
+  line.replace(/^ +| {2,}| +$/g, (blanks) => '␣'.repeat(blanks.length)).replaceAll('\t', '␉');
 
-function linesOf(text: string): readonly string[] {
-  const lines = text.split(/\r\n|[\n\r\u0085\u2028\u2029\v\f]/);
-  if (lines.length <= MAX_SHOWN_LINES && lines.every(isShownWhole)) return lines;
-  throw new ToolError(
-    'policy',
-    `The operator's policy wants a question for each use, and this one is too long to be shown: at most ${MAX_SHOWN_LINES} lines of ${MAX_SHOWN_CHARS} characters. Nothing was run.`,
-    'Make it shorter.',
-  );
+/** Returns the lines of a text, if the question shows them unchanged: without anything that is masked, cut, removed or replaced. */
+function linesOf(text: string, redact: (text: string) => string): readonly string[] {
+  const lines = text.split('\n').map(showBlanks);
+  if (lines.length > MAX_SHOWN_LINES || lines.some((line) => line.length > MAX_SHOWN_CHARS))
+    throw cannotBeShown(
+      `this one is too long to be shown: at most ${MAX_SHOWN_LINES} lines of ${MAX_SHOWN_CHARS} characters`,
+      'Make it shorter.',
+    );
+  if (/[\u2423\u2409]/.test(text) || lines.some((line) => cleanLine(redact(line)) !== line))
+    throw cannotBeShown(
+      "this one can't be shown unchanged: it contains a secret, the user part of a URL, a private key, or control or invisible characters",
+      'Write it without them. A secret belongs to the variables or a file of the run.',
+    );
+  return lines;
 }
+
+const cannotBeShown = (why: string, hint: string): ToolError =>
+  new ToolError('policy', `The operator's policy wants a question for each use, and ${why}. Nothing was run.`, hint);
 
 /** Remembers the consent. The next call of the tool that needed it uses it. */
 export async function rememberGrant(

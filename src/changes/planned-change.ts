@@ -26,6 +26,7 @@ export interface PlanScope {
   readonly agreements: Agreements;
   readonly grants: Grants;
   readonly audit: AuditSink;
+  readonly filters: { readonly redact: (text: string) => string };
   /** Most bytes of files that one plan may send. */
   readonly maxUploadBytes: number;
 }

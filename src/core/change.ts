@@ -42,6 +42,11 @@ const accessUse = fixed({
   text: z.string(),
   /** The standard input of the command, which decides what a shell or an interpreter does, or the body of the request. */
   input: z.string().optional(),
+  /** The job that it is done in; absent for the one that dstack chooses. */
+  replica: z.number().optional(),
+  job: z.number().optional(),
+  /** Whether it goes on after its call. */
+  isBackground: z.boolean().optional(),
 });
 
 /** Asks for the consent to run commands in a run, and to upload files to it. It changes nothing in dstack. */

@@ -41,7 +41,7 @@ export interface CopyCall {
 export interface CopySources {
   readonly workspace: Pick<Workspace, 'resolve'>;
   readonly remote: Pick<RemoteService, 'look' | 'connect' | 'dropOutdated' | 'use'>;
-  readonly access: Pick<AccessGate, 'require' | 'journal'>;
+  readonly access: Pick<AccessGate, 'require' | 'claim' | 'journal'>;
   readonly transfers: Transfers<Copied>;
   readonly cli: () => Promise<{
     readonly introspection: Pick<Introspection, 'walk'>;
@@ -148,24 +148,27 @@ export class CopyService {
     const found = await remote.look(call);
     const { run, runId, place } = found;
     const { project, server } = place;
+    const { replica, job } = call;
+    const wanted = { run, runId, project, server, what: 'upload', text, replica, job } as const;
     let level: RecordedUse['level'];
-    if (source === undefined) this.#sources.policy.snapshot().assertDownloadAllowed({ name: run.name, project });
+    const assertDownload = (): void =>
+      this.#sources.policy.snapshot().assertDownloadAllowed({ name: run.name, project });
+    if (source === undefined) assertDownload();
     else {
-      const answer = await access.require({ run, runId, project, server, what: 'upload', text });
+      const answer = await access.require(wanted);
       if (answer.kind === 'needs-consent') {
         await remote.dropOutdated(found);
         return answer;
       }
-      ({ level } = answer.grant);
     }
     const session = await remote.connect(found);
     const { shell } = session;
     const limits = this.#limits();
     const allowSecrets = async (why: string): Promise<void> => {
-      const wanted = { what: 'download', text: `${text} (${why})` } as const;
-      const answer = await access.require({ run, runId, project, server, ...wanted });
+      const secret = { ...wanted, what: 'download', text: `${text} (${why})` } as const;
+      const answer = await access.require(secret);
       if (answer.kind === 'needs-consent') throw new ConsentMissing(answer.report, why);
-      ({ level } = answer.grant);
+      ({ level } = await access.claim(secret));
     };
     const work: Transfer<Copied> = (scope) =>
       source === undefined
@@ -182,12 +185,15 @@ export class CopyService {
         return level;
       },
     };
-    return (scope) =>
-      access.journal.record(
+    return async (scope) => {
+      if (source === undefined) assertDownload();
+      else ({ level } = await access.claim(wanted));
+      return access.journal.record(
         use,
         () => remote.use(session, () => work(scope)),
         ({ bytes }) => ({ outcome: 'done', bytes }),
       );
+    };
   }
 }
 

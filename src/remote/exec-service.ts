@@ -1,4 +1,4 @@
-import type { Access, AccessGate } from '../changes/access-gate.ts';
+import type { AccessGate, WantedUse } from '../changes/access-gate.ts';
 import type { ChangeFacts } from '../changes/change-facts.ts';
 import type { Deadline } from '../core/deadline.ts';
 import { ToolError } from '../core/errors.ts';
@@ -9,7 +9,7 @@ import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { Grant } from '../safety/consent/grants.ts';
 import type { RecordedUse, UseEnd } from '../safety/audit/use-journal.ts';
 import { listJobs, readJob, startJob, stopJob } from './background-jobs.ts';
-import type { JobCall } from './background-jobs.ts';
+import type { JobCall, JobStop } from './background-jobs.ts';
 import type { RemoteRequest, RemoteRun, RemoteService } from './remote-service.ts';
 import { reportCommand } from './report-command.ts';
 import { PAGE_BYTES, reportList, reportOutput, reportRevoked, reportStarted, reportStop } from './report-jobs.ts';
@@ -33,7 +33,7 @@ interface JobRequest extends RemoteRequest {
 export interface ExecSources {
   readonly dstack: Pick<DstackClient, 'read' | 'readLog' | 'endpoint'>;
   readonly remote: Pick<RemoteService, 'look' | 'connect' | 'use' | 'isOpen' | 'drop' | 'dropOutdated'>;
-  readonly access: Pick<AccessGate, 'require' | 'revoke' | 'journal'>;
+  readonly access: Pick<AccessGate, 'require' | 'claim' | 'assertAllowed' | 'revoke' | 'journal'>;
   readonly deadline: Deadline;
 }
 
@@ -41,6 +41,14 @@ export interface ExecSources {
 interface Timed {
   readonly result: CommandResult;
   readonly timeoutMs: number;
+}
+
+/** A command with its permission, which `claim` checks again. */
+interface GrantedCommand {
+  readonly request: ExecRequest;
+  readonly recorded: RecordedUse;
+  readonly found: RemoteRun;
+  readonly claim: () => Promise<unknown>;
 }
 
 /** Reserved for the answer after ending a command. */
@@ -59,31 +67,28 @@ export class ExecService {
     const { access, remote } = this.#sources;
     const found = await remote.look(request);
     const { project, server } = found.place;
-    const use = {
-      what: 'exec' as const,
-      text: textOf(request),
-      ...(request.stdin === undefined ? {} : { input: request.stdin }),
-    };
-    const granted = await access.require({ ...use, run: found.run, runId: found.runId, project, server });
+    const { replica, job, isBackground, stdin: input } = request;
+    const use = { what: 'exec', text: textOf(request), input, replica, job, isBackground } as const;
+    const wanted: WantedUse = { ...use, run: found.run, runId: found.runId, project, server };
+    const granted = await access.require(wanted);
     if (granted.kind === 'needs-consent') {
       await remote.dropOutdated(found);
       return granted.report;
     }
     const session = await remote.connect(found);
-    const recorded = recordOf(found, use.text, granted);
+    const grant = await access.claim(wanted);
+    const recorded = recordOf(wanted, grant);
     const report =
-      request.isBackground === true
+      isBackground === true
         ? await this.#startJob(session, request, recorded)
-        : await this.#runCommand(session, { request, recorded, found });
-    return withGrant(report, granted.grant);
+        : await this.#runCommand(session, { request, recorded, found, claim: () => access.claim(wanted, grant) });
+    return withGrant(report, grant);
   }
 
-  async #runCommand(
-    session: Session,
-    { request, recorded, found }: { request: ExecRequest; recorded: RecordedUse; found: RemoteRun },
-  ): Promise<Report<ExecFacts>> {
+  async #runCommand(session: Session, command: GrantedCommand): Promise<Report<ExecFacts>> {
+    const { request, recorded, found } = command;
     const { journal } = this.#sources.access;
-    const ran = await journal.record(recorded, () => this.#runOnce(found, session, request), describeRan);
+    const ran = await journal.record(recorded, () => this.#runOnce(session, command), describeRan);
     const { end } = ran.result;
     // Nothing can be ended over it: it doesn't answer.
     if ((end.kind === 'timed-out' || end.kind === 'cancelled') && end.left === undefined)
@@ -93,11 +98,12 @@ export class ExecService {
   }
 
   /** Runs a command; once more over a new connection only if nothing of it was sent over the one that has ended. */
-  async #runOnce({ place, run, runId }: RemoteRun, session: Session, request: ExecRequest): Promise<Timed> {
+  async #runOnce(session: Session, { request, found: { place, run, runId }, claim }: GrantedCommand): Promise<Timed> {
     const { remote } = this.#sources;
     const first = await remote.use(session, () => this.#runTimed(session, request));
     if (first.result.end.kind !== 'not-started' || (await remote.isOpen(session))) return first;
     const next = await remote.connect({ place, run, runId });
+    await claim();
     return remote.use(next, () => this.#runTimed(next, request));
   }
 
@@ -130,7 +136,11 @@ export class ExecService {
 
   /** Ends a background command of this server. @throws ToolError `invalid-name` if there is none with this id */
   async stop(request: JobRequest): Promise<Report<ExecFacts>> {
-    const stopped = await this.#with(request, ({ shell }, call) => stopJob(shell, request.id, call));
+    const { access } = this.#sources;
+    const stopped = await this.#with(request, ({ shell, place: { run, project, server } }, call) => {
+      const use: RecordedUse = { tool: 'exec', operation: 'stop-command', run, project, server, text: request.id };
+      return access.journal.record(use, () => stopJob(shell, request.id, call), describeStopped);
+    });
     return stopped === undefined ? noSuchJob(request) : reportStop(request.id, stopped);
   }
 
@@ -146,8 +156,12 @@ export class ExecService {
   }
 
   async #with<T>(request: RemoteRequest, work: (session: Session, call: JobCall) => Promise<T>): Promise<T> {
-    const { remote } = this.#sources;
-    const session = await remote.connect(await remote.look(request));
+    const { remote, access } = this.#sources;
+    const found = await remote.look(request);
+    access.assertAllowed(found.place);
+    const session = await remote.connect(found);
+    // The policy may have been edited while it was connected to.
+    access.assertAllowed(found.place);
     return remote.use(session, () => work(session, this.#call()));
   }
 
@@ -161,11 +175,16 @@ export class ExecService {
 const textOf = ({ command, cwd = '' }: CommandInput): string =>
   cwd === '' ? command : `${joinWords(['cd', cwd])} && ${command}`;
 
-const recordOf = (
-  { place: { run, project, server } }: RemoteRun,
-  text: string,
-  { grant }: Extract<Access, { kind: 'granted' }>,
-): RecordedUse => ({ tool: 'exec', operation: 'exec', run, project, server, text, level: grant.level });
+const recordOf = ({ run, project, server, text, input }: WantedUse, { level }: Grant): RecordedUse => ({
+  tool: 'exec',
+  operation: 'exec',
+  run: run.name,
+  project,
+  server,
+  text,
+  input,
+  level,
+});
 
 /** Says until when the run may be used. A consent to this command alone is spent by now. */
 function withGrant(report: Report<ExecFacts>, { use, until }: Grant): Report<ExecFacts> {
@@ -177,6 +196,11 @@ const describeRan = ({ result: { end, stdout, stderr } }: Timed): UseEnd => ({
   exitCode: end.kind === 'exited' ? end.exitCode : undefined,
   bytes: stdout.bytes + stderr.bytes,
 });
+
+const describeStopped = (stopped: JobStop | undefined): UseEnd =>
+  stopped === undefined
+    ? { outcome: 'not-found' }
+    : { outcome: stopped.left.length > 0 ? 'unknown' : 'done', exitCode: stopped.exitCode };
 
 const whereOf = ({ place: { run }, replica, job }: Session): Where => ({ run, replica, job });
 

@@ -112,9 +112,12 @@ export class RequestService {
     const { access } = this.#sources;
     const place = { run, runId: run.id, project, server };
     const { method, url, body } = request;
-    const use = { what: 'request', text: `${method} ${url.href}${timesOf(wanted)}`, input: body } as const;
-    const allowed = await (getsToken ? access.requireToken(place) : access.require({ ...place, ...use }));
-    return allowed.kind === 'needs-consent' ? allowed.report : undefined;
+    const text = `${method} ${url.href}${timesOf(wanted)}`;
+    const use = { ...place, what: 'request', text, input: body } as const;
+    const allowed = await (getsToken ? access.requireToken(place) : access.require(use));
+    if (allowed.kind === 'needs-consent') return allowed.report;
+    if (!getsToken) await access.claim(use);
+    return undefined;
   }
 
   async #findService(wanted: ServiceRequest, serverUrl: string): Promise<RunFacts> {

@@ -1,10 +1,11 @@
-import { readFile, rm, unlink } from 'node:fs/promises';
+import { rm, unlink } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
 import type { AccessUse, ConsentLevel } from '../../core/change.ts';
 import { ToolError } from '../../core/errors.ts';
 import { sha256 } from '../../core/sha256.ts';
+import { readPrivateFile } from '../files/private-folder.ts';
 import { listJsonFiles } from '../files/private-json.ts';
 import { writePrivateFile } from '../files/write-private-file.ts';
 import { spendConsent } from './consent.ts';
@@ -66,7 +67,8 @@ export interface GrantTerms extends GrantedRun, GrantedUse {
   readonly reachesServer: boolean;
 }
 
-const digestOf = ({ what, text, input }: AccessUse): string => sha256(JSON.stringify([what, text, input ?? null]));
+const digestOf = ({ what, text, input, replica, job, isBackground = false }: AccessUse): string =>
+  sha256(JSON.stringify([what, text, input ?? null, replica ?? null, job ?? null, isBackground]));
 
 /** Returns the words that a consent to use a run is bound to, in place of a command. */
 export const accessArgv = ({
@@ -93,6 +95,9 @@ export const accessArgv = ({
 const nameOf = ({ use, token }: GrantedUse): string =>
   token === true ? 'token' : use === undefined ? 'any' : digestOf(use);
 
+/** Further apart, the computer was restarted, or its clock was set. */
+const MAX_CLOCK_DRIFT_MS = 10_000;
+
 export interface GrantsOptions {
   readonly wall?: () => number;
   /** Milliseconds since this computer started: unlike the wall clock, it can't be set back. */
@@ -116,8 +121,9 @@ export class Grants {
 
   /** Returns the grant that is in force for this in a run; undefined if there is none. */
   async find(run: GrantedRun, wanted: GrantedUse = {}): Promise<Grant | undefined> {
-    const found = await this.#read(this.#fileOf(run, wanted));
-    if (found === undefined || !isOf(found, run) || found.runId !== run.runId) return undefined;
+    const found = readGrant(this.#fileOf(run, wanted));
+    if (found === undefined || !this.#isInForce(found) || !isOf(found, run) || found.runId !== run.runId)
+      return undefined;
     const { use, token, deployment } = found;
     const isSame =
       use === (wanted.use === undefined ? undefined : digestOf(wanted.use)) &&
@@ -168,43 +174,47 @@ export class Grants {
 
   /** Returns every grant that is in force. */
   async list(): Promise<readonly Grant[]> {
-    const read = await Promise.all((await listJsonFiles(this.#folder)).map((file) => this.#read(file)));
-    return read.filter((one) => one !== undefined);
+    return (await this.#readAll()).filter((grant) => this.#isInForce(grant));
   }
 
-  /** Ends every grant for runs of this name. Returns how many it ended. */
+  /** Ends every grant for runs of this name, also one that only a wrong clock keeps from being in force. Returns how many it ended. */
   async revoke(run: NamedRun): Promise<number> {
     const ended = await Promise.all(
-      (await this.list()).filter((grant) => isOf(grant, run)).map((grant) => this.end(grant)),
+      (await this.#readAll()).filter((grant) => isOf(grant, run)).map((grant) => this.end(grant)),
     );
     return ended.filter(Boolean).length;
   }
 
-  /** A file that is missing, damaged, of another place or over counts as none. */
-  async #read(file: string): Promise<Grant | undefined> {
-    try {
-      const grant = grantSchema.parse(JSON.parse(await readFile(file, 'utf8')));
-      return this.#isInForce(grant) ? { ...grant, file } : undefined;
-    } catch {
-      return undefined;
-    }
+  async #readAll(): Promise<readonly Grant[]> {
+    return (await listJsonFiles(this.#folder)).map(readGrant).filter((one) => one !== undefined);
   }
 
-  /** Both clocks have to agree: one may be set back, the other starts again with the computer. */
+  /** Both clocks have to agree: one may be set, the other starts again with the computer. */
   #isInForce({ until, grantedAt, sinceBootMs }: z.output<typeof grantSchema>): boolean {
     const lifeMs = Date.parse(until) - Date.parse(grantedAt);
-    const ages = [this.#wall() - Date.parse(grantedAt), this.#sinceBoot() - sinceBootMs];
-    return ages.every((age) => age >= 0 && age < lifeMs);
+    const [wallMs, bootMs] = [this.#wall() - Date.parse(grantedAt), this.#sinceBoot() - sinceBootMs];
+    return [wallMs, bootMs].every((age) => age >= 0 && age < lifeMs) && Math.abs(wallMs - bootMs) < MAX_CLOCK_DRIFT_MS;
   }
 
   async #removeEnded(): Promise<void> {
-    for (const file of await listJsonFiles(this.#folder))
-      if ((await this.#read(file)) === undefined) await rm(file, { force: true });
+    for (const file of await listJsonFiles(this.#folder)) {
+      const grant = readGrant(file);
+      if (grant === undefined || !this.#isInForce(grant)) await rm(file, { force: true });
+    }
   }
 
   #fileOf({ server, project, run, runId }: GrantedRun, wanted: GrantedUse): string {
     const key = JSON.stringify([server, project, run, runId, nameOf(wanted)]);
     return path.join(this.#folder, `${sha256(key).slice(0, 32)}.json`);
+  }
+}
+
+/** A file that is missing, damaged or open to other users counts as none. */
+function readGrant(file: string): Grant | undefined {
+  try {
+    return { ...grantSchema.parse(JSON.parse(readPrivateFile(file).toString())), file };
+  } catch {
+    return undefined;
   }
 }
 

@@ -150,7 +150,7 @@ export const policySchema = z
           .boolean()
           .optional()
           .describe(
-            'true asks for each command and upload, and whatever else needs consent, which the question shows, instead of once for a run',
+            'true asks for each command and upload, and whatever else needs consent, which the question shows, instead of once for a run. Each consent lasts for 10 minutes at most',
           ),
         gateways: names.describe(
           "Domains of gateways to whose services requests may be sent, with the user's token and over HTTPS only (*.gw.example.com). Defaults to none: only the dstack server",

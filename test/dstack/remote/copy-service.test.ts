@@ -22,6 +22,7 @@ const PLACE = { server: 'http://127.0.0.1:3000', project: 'main', run: 'train' }
 
 interface Options extends CopySetupOptions {
   readonly require?: CopySources['access']['require'];
+  readonly claim?: CopySources['access']['claim'];
   readonly never?: string[];
   readonly assertDownloadAllowed?: PolicySnapshot['assertDownloadAllowed'];
   readonly workspace?: string;
@@ -57,6 +58,7 @@ function setUp(options: Options = {}) {
       },
       access: {
         require: options.require ?? (async () => ({ kind: 'granted', grant })),
+        claim: options.claim ?? (async () => grant),
         journal: new UseJournal({ write: (entry) => void lines.push(entry) }),
       },
       transfers,
@@ -208,6 +210,20 @@ describe('a download from a place with secrets', () => {
     });
     expect(asked).toEqual([]);
   });
+});
+
+test('an upload whose consent ends while its run is connected to copies nothing', async () => {
+  const claimed: unknown[] = [];
+  const { here, run, call, lines } = setUp({
+    claim: (use) => {
+      claimed.push(use);
+      throw new ToolError('consent-missing', 'It ended.', 'x');
+    },
+  });
+  writeFiles(here, { 'src/a': '123' });
+  await expect(call({ ...up, replica: 1, job: 2 })).rejects.toMatchObject({ code: 'consent-missing' });
+  expect(claimed).toMatchObject([{ what: 'upload', replica: 1, job: 2 }]);
+  expect([readFiles(run), lines]).toEqual([{}, []]);
 });
 
 test('nothing is copied if the audit log cannot be written', async () => {

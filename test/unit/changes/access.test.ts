@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
@@ -44,11 +44,12 @@ function setUp(options: ChangesOptions = {}) {
     new AccessGate({ policy, grants: of, audit, dstack: openDstack(), changes: service(context) });
   const ask = (more?: Partial<WantedUse>, context?: Partial<ChangeContext>): Promise<Access> =>
     gate(context).require(use(more));
+  const claim = (more?: Partial<WantedUse>): Promise<Grant> => gate().claim(use(more));
   /** Has the use approved by the token. */
   const allow = async (more?: Partial<WantedUse>): Promise<void> => {
     reportOf(await changes.redeem(tokenOf(previewOf(await ask(more)))));
   };
-  return { ...changes, access: gate, ask, allow };
+  return { ...changes, access: gate, ask, claim, allow };
 }
 
 function previewOf(access: Access): Extract<Access, { kind: 'needs-consent' }>['report'] {
@@ -189,16 +190,20 @@ test('a grant ends at its time, whichever clock is set back, and with a restart 
   const { access, allow, stateDir } = setUp({ policy: 'access: {hours: 2}\n' });
   await allow();
   const HOUR_MS = 3_600_000;
-  const boot = (await new Grants(stateDir).list())[0]?.sinceBootMs ?? 0;
+  const [given] = await new Grants(stateDir).list();
+  if (given === undefined) throw new Error('expected a grant');
+  const [wall, boot] = [Date.parse(given.grantedAt), given.sinceBootMs];
   const at = (wallMs: number, sinceBootMs: number): Promise<Access> =>
-    access({}, new Grants(stateDir, { wall: () => Date.now() + wallMs, sinceBoot: () => boot + sinceBootMs })).require(
-      use(),
-    );
+    access({}, new Grants(stateDir, { wall: () => wall + wallMs, sinceBoot: () => boot + sinceBootMs })).require(use());
   expect(await at(1.9 * HOUR_MS, 1.9 * HOUR_MS)).toMatchObject(granted);
   expect(await at(2 * HOUR_MS, 2 * HOUR_MS)).toMatchObject(needed);
   expect(await at(-HOUR_MS, HOUR_MS)).toMatchObject(needed);
   expect(await at(0, 2 * HOUR_MS)).toMatchObject(needed);
   expect(await at(0, -boot)).toMatchObject(needed);
+  // Restarted, and by now up for longer than when it was given.
+  expect(await at(1.5 * HOUR_MS, 0.5 * HOUR_MS)).toMatchObject(needed);
+  expect(await at(60_000, 0)).toMatchObject(needed);
+  expect(await at(HOUR_MS + 5_000, HOUR_MS)).toMatchObject(granted);
 });
 
 test('it is kept for this user alone; a damaged, extended or foreign file counts as none', async () => {
@@ -228,6 +233,84 @@ test('it is kept for this user alone; a damaged, extended or foreign file counts
   writeFileSync(file, text);
   expect(await ask()).toMatchObject(granted);
 });
+
+test.skipIf(process.platform === 'win32')('a file or a folder that is open to other users counts as none', async () => {
+  const { ask, allow, stateDir } = setUp();
+  await allow();
+  const folder = path.join(stateDir, 'grants');
+  const file = path.join(folder, readdirSync(folder)[0] ?? '');
+  chmodSync(file, 0o622);
+  expect(await ask()).toMatchObject(needed);
+  chmodSync(file, 0o600);
+  chmodSync(folder, 0o777);
+  expect(await ask()).toMatchObject(needed);
+  await allow();
+  expect(statSync(folder).mode & 0o077).toBe(0);
+  expect(await ask()).toMatchObject(granted);
+});
+
+test('a grant is revoked for good, also while the clock is behind', async () => {
+  const { ask, allow, access, stateDir } = setUp();
+  await allow();
+  const late = new Grants(stateDir, { wall: () => Date.now() - 3_600_000 });
+  expect(await access({}, late).require(use())).toMatchObject(needed);
+  expect(await access({}, late).revoke({ run: 'lab-task' })).toBe(1);
+  expect(await ask()).toMatchObject(needed);
+});
+
+describe('while a run is connected to', () => {
+  test('a revoked consent ends', async () => {
+    const { ask, claim, allow, access } = setUp();
+    await allow();
+    expect(await ask()).toMatchObject(granted);
+    expect(await claim()).toMatchObject({ level: 'token' });
+    await access().revoke({ run: 'lab-task' });
+    expect(await refusal(claim())).toMatchObject({ code: 'consent-missing' });
+  });
+
+  test.each([
+    ['access: {never: true}\n', 'policy'],
+    ['access: {commands: [ls]}\n', 'policy'],
+    ['access: {each_time: true}\n', 'consent-missing'],
+    ['consent: {access: person}\n', 'consent-missing'],
+    ['protected: [lab-*]\n', 'policy'],
+    ['projects: [prod]\n', 'policy'],
+    ['read_only: true\n', 'read-only'],
+  ])('an edited policy counts: %s', async (policy, code) => {
+    const { ask, claim, allow, writePolicy } = setUp({ policy: '{}\n' });
+    await allow();
+    expect(await ask()).toMatchObject(granted);
+    writePolicy(policy);
+    expect(await refusal(claim())).toMatchObject({ code });
+  });
+
+  test('a use that has spent its consent is checked again by the policy alone', async () => {
+    const { claim, allow, access, writePolicy } = setUp({ policy: 'access: {each_time: true}\n' });
+    await allow();
+    const spent = await claim();
+    expect(await access().claim(use(), spent)).toBe(spent);
+    expect(await refusal(claim())).toMatchObject({ code: 'consent-missing' });
+    writePolicy('access: {never: true}\n');
+    expect(await refusal(access().claim(use(), spent))).toMatchObject({ code: 'policy' });
+  });
+});
+
+test.each([
+  ['access: {never: true}\n', 'policy'],
+  ['protected: [lab-*]\n', 'policy'],
+  ['projects: [prod]\n', 'policy'],
+  ['operations: [create]\n', 'policy'],
+  ['read_only: true\n', 'read-only'],
+])(
+  'what was started can be seen and ended without a consent, unless the policy forbids it: %s',
+  async (policy, code) => {
+    const { access, writePolicy } = setUp({ policy: 'access: {each_time: true, commands: [ls]}\n' });
+    const place = { run: 'lab-task', project: 'lab' };
+    access().assertAllowed(place);
+    writePolicy(policy);
+    expect(() => access().assertAllowed(place)).toThrow(expect.objectContaining({ code }));
+  },
+);
 
 test('two servers share a grant, and a revocation in one ends it in the other', async () => {
   const first = setUp();
@@ -297,41 +380,89 @@ describe('with a question for each use', () => {
   const policy = 'access: {each_time: true}\n';
 
   test('the question shows the command, and the grant is for that one, once', async () => {
-    const { ask, allow, redeem } = setUp({ policy });
-    const token = tokenOf(previewOf(await ask({ text: 'cd /tmp\n\u202erm -rf x', input: 'a\nb' })));
+    const { ask, claim, allow, redeem } = setUp({ policy });
+    const token = tokenOf(previewOf(await ask({ text: 'cd /tmp\nrm -rf x', input: 'if  a:\n  b\n\tc ' })));
     const question = await redeem(token, { canAskPerson: true });
     if (!('kind' in question)) throw new Error('expected a question');
-    expect(question.message).toContain(
-      'Access:\n- this command, once, in run lab-task:\n- cd /tmp\n- ⟨U+202E⟩rm -rf x\n- with this input:\n- a\n- b\n',
+    expect(question.message).toMatch(
+      /Access:\n- this command, once until [^\n]+, in run lab-task:\n- cd \/tmp\n- rm -rf x\n- with this input:\n- if␣␣a:\n- ␣␣b\n- ␉c␣\n/,
     );
     await allow();
     expect(await ask({ text: 'nvidia-smi ' })).toMatchObject(needed);
     expect(await ask({ input: 'x' })).toMatchObject(needed);
     expect(await ask({ what: 'upload' })).toMatchObject(needed);
+    for (const other of [{ replica: 0 }, { job: 0 }, { isBackground: true }])
+      expect(await ask(other)).toMatchObject(needed);
     expect(await ask()).toMatchObject(granted);
+    await claim();
     expect(await ask()).toMatchObject(needed);
+  });
+
+  test('the question says where and how, and the grant is for that', async () => {
+    const { ask, claim, allow } = setUp({ policy });
+    const where = { replica: 1, job: 2, isBackground: true };
+    expect(previewOf(await ask(where)).facts.access?.[0]).toMatch(
+      /^this command, once until .+, in run lab-task, replica 1, job 2, in the background:$/,
+    );
+    await allow(where);
+    expect(await ask()).toMatchObject(needed);
+    expect(await ask({ ...where, job: 1 })).toMatchObject(needed);
+    await claim(where);
+  });
+
+  test('a consent lasts for ten minutes', async () => {
+    const { allow, grants } = setUp({ policy });
+    await allow();
+    const [grant] = await grants.list();
+    const minutes = (Date.parse(grant?.until ?? '') - Date.now()) / 60_000;
+    expect(minutes).toBeGreaterThan(0);
+    expect(minutes).toBeLessThanOrEqual(10);
+  });
+
+  test('a consent that was not claimed is not spent', async () => {
+    const { ask, allow } = setUp({ policy });
+    await allow();
+    expect(await ask()).toMatchObject(granted);
+    expect(await ask()).toMatchObject(granted);
   });
 
   test('of several calls at the same time, one uses the grant', async () => {
     const first = setUp({ policy });
     const second = setUp({ policy, stateDir: first.stateDir });
     await first.allow();
-    const uses = await Promise.all([first.ask(), second.ask(), first.ask(), second.ask()]);
-    expect(uses.filter(({ kind }) => kind === 'granted')).toHaveLength(1);
+    const uses = await Promise.allSettled([first.claim(), second.claim(), first.claim(), second.claim()]);
+    expect(uses.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   });
 
-  test.each(['x'.repeat(401), '\n'.repeat(20), '\u200b'.repeat(60)])(
-    'what is too long to be shown is refused',
-    async (text) => {
-      const { ask, grants } = setUp({ policy });
-      expect(await refusal(ask({ text }))).toMatchObject({
+  test.each(['x'.repeat(401), '\n'.repeat(20)])('what is too long to be shown is refused', async (text) => {
+    const { ask, grants } = setUp({ policy });
+    expect(await refusal(ask({ text }))).toMatchObject({
+      code: 'policy',
+      message: expect.stringContaining('too long'),
+    });
+    expect(await refusal(ask({ input: text }))).toMatchObject({ code: 'policy' });
+    expect(await grants.list()).toEqual([]);
+  });
+
+  test.each([
+    'true -----BEGIN PRIVATE KEY-----; echo pwned >/tmp/pwned; ls /tmp/pwned',
+    'git clone https://u;touch${IFS}pwned;x@github.com/a/b',
+    'echo a-known-secret',
+    'true \u001b]; touch /tmp/pwned;\u0007',
+    'ls #\rtouch',
+    '\u202erm',
+    'rm\u00a0x',
+    'rm ␣x',
+  ])('what the question would not show as it is is refused: %j', async (text) => {
+    const { ask, grants, learned } = setUp({ policy });
+    learned.add('a-known-secret');
+    for (const wanted of [{ text }, { input: text }])
+      expect(await refusal(ask(wanted))).toMatchObject({
         code: 'policy',
-        message: expect.stringContaining('too long'),
+        message: expect.stringContaining("can't be shown"),
       });
-      expect(await refusal(ask({ input: text }))).toMatchObject({ code: 'policy' });
-      expect(await grants.list()).toEqual([]);
-    },
-  );
+    expect(await grants.list()).toEqual([]);
+  });
 
   test('a grant for every use counts no longer, and a token for it grants nothing', async () => {
     const changes = setUp({ policy: '{}\n' });
@@ -517,7 +648,8 @@ test('the next process finds the consent that a token asks for unchanged', async
   for (const options of [{}, { policy: 'access: {each_time: true}\n' }]) {
     const { ask, access, gate } = setUp(options);
     const place = { run: use().run, runId: RUN_ID, project: 'lab', server: SERVER };
-    for (const asked of [await ask(), await ask({ input: 'x' }), await access().requireToken(place)]) {
+    const where = { replica: 1, job: 2, isBackground: true };
+    for (const asked of [await ask(), await ask({ input: 'x', ...where }), await access().requireToken(place)]) {
       const change = gate.changeOf(tokenOf(previewOf(asked)));
       const stored: unknown = JSON.parse(JSON.stringify(change));
       expect(digestChange(pendingChange.parse(stored))).toBe(digestChange(change));

@@ -1,7 +1,9 @@
 import { PassThrough } from 'node:stream';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createDeadline } from '../../../src/core/deadline.ts';
+import { ToolError } from '../../../src/core/errors.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
+import { sha256 } from '../../../src/core/sha256.ts';
 import { ExecService } from '../../../src/remote/exec-service.ts';
 import { END_SESSION } from '../../../src/remote/programs.ts';
 import type { RemoteEnd, RemoteShell } from '../../../src/remote/remote-shell.ts';
@@ -27,6 +29,7 @@ const grant: Grant = {
 /** The end of a command, and its output. */
 interface Script {
   readonly end: RemoteEnd | 'never';
+  readonly stdout?: string;
   readonly stderr?: string;
 }
 
@@ -36,9 +39,13 @@ interface Setup {
   /** Whether the connection still exists after a command that didn't start. */
   readonly isOpen?: boolean;
   readonly cannotReconnect?: boolean;
+  /** The part that ends while it is connected to. */
+  readonly ends?: 'consent' | 'policy';
+  readonly isForbidden?: boolean;
+  readonly cannotConnect?: boolean;
 }
 
-function setUp({ scripts, isAllowed = true, isOpen = false, cannotReconnect = false }: Setup) {
+function setUp({ scripts, isAllowed = true, isOpen = false, cannotReconnect = false, ...setup }: Setup) {
   const happened: string[] = [];
   const lines: AuditEntry[] = [];
   const left = [...scripts];
@@ -52,7 +59,7 @@ function setUp({ scripts, isAllowed = true, isOpen = false, cannotReconnect = fa
       stdin.resume();
       const { end } = next;
       if (end !== 'never') {
-        stdout.end();
+        stdout.end('stdout' in next ? next.stdout : undefined);
         stderr.end('stderr' in next ? next.stderr : undefined);
       }
       const ended = end === 'never' ? new Promise<never>(() => undefined) : Promise.resolve(end);
@@ -68,6 +75,15 @@ function setUp({ scripts, isAllowed = true, isOpen = false, cannotReconnect = fa
     access: {
       journal: new UseJournal({ write: (entry) => void lines.push(entry) }),
       revoke: async () => 1,
+      assertAllowed: ({ run: name }) => {
+        happened.push(`check ${name}`);
+        if (setup.isForbidden === true || (setup.ends === 'policy' && connections > 0)) throw ended();
+      },
+      claim: async ({ text }, spent) => {
+        happened.push(spent === undefined ? `claim ${text}` : `claim ${text} again`);
+        if (setup.ends === 'consent' && (connections > 1 || spent === undefined)) throw ended();
+        return grant;
+      },
       require: async ({ text }) => {
         happened.push(`ask ${text}`);
         const report = { outcome: 'waiting-for-person', summary: 'Allow it?', printed: [], facts: {} } as const;
@@ -79,7 +95,7 @@ function setUp({ scripts, isAllowed = true, isOpen = false, cannotReconnect = fa
       connect: async () => {
         happened.push('connect');
         connections += 1;
-        if (connections > 1 && cannotReconnect) throw unavailable();
+        if (setup.cannotConnect === true || (connections > 1 && cannotReconnect)) throw unavailable();
         return session;
       },
       use: (_session, work) => work(),
@@ -89,11 +105,12 @@ function setUp({ scripts, isAllowed = true, isOpen = false, cannotReconnect = fa
     },
   });
   const events = (): unknown[] => lines.map(({ event, outcome }) => [event, outcome]);
-  return { service, happened, events };
+  return { service, happened, events, lines };
 }
 
 const unavailable = (): CommandFailed =>
   new CommandFailed({ outcome: 'blocked', summary: 'The run is stopped.', printed: [], facts: {} });
+const ended = (): ToolError => new ToolError('consent-missing', 'It ended.', 'x');
 const unreadable = (): Promise<never> => Promise.reject(unavailable());
 
 const command = { run: 'dev', command: 'make' };
@@ -115,7 +132,7 @@ test('the folder is a part of what is asked for', async () => {
 test('a command is recorded before and after', async () => {
   const { service, happened, events } = setUp({ scripts: [ok] });
   expect(await service.run(command)).toMatchObject({ outcome: 'done', facts: { exitCode: 0 } });
-  expect(happened).toEqual(['ask make', 'connect', 'run make']);
+  expect(happened).toEqual(['ask make', 'connect', 'claim make', 'run make']);
   expect(events()).toEqual([
     ['started', undefined],
     ['ended', 'exited'],
@@ -125,14 +142,22 @@ test('a command is recorded before and after', async () => {
 test('a command of which nothing was sent is run over a new connection, once', async () => {
   const { service, happened, events } = setUp({ scripts: [notStarted, notStarted] });
   expect(await service.run(command)).toMatchObject({ outcome: 'failed', facts: { code: 'connection-lost' } });
-  expect(happened).toEqual(['ask make', 'connect', 'run make', 'connect', 'run make']);
+  expect(happened).toEqual([
+    'ask make',
+    'connect',
+    'claim make',
+    'run make',
+    'connect',
+    'claim make again',
+    'run make',
+  ]);
   expect(events()).toHaveLength(2);
 });
 
 test('a command that a living connection refuses is not repeated', async () => {
   const { service, happened } = setUp({ scripts: [notStarted], isOpen: true });
   expect(await service.run(command)).toMatchObject({ outcome: 'failed' });
-  expect(happened).toEqual(['ask make', 'connect', 'run make']);
+  expect(happened).toEqual(['ask make', 'connect', 'claim make', 'run make']);
 });
 
 test('a lost command is unknown, is never repeated, and what the run wrote about it is fenced', async () => {
@@ -155,5 +180,52 @@ test('a connection over which a command can’t be ended is dropped, and the com
   const { service, happened } = setUp({ scripts: [{ end: 'never' }] });
   const report = await service.run({ ...command, timeoutMs: 1 });
   expect(report).toMatchObject({ outcome: 'unknown', facts: { code: 'timed-out' } });
-  expect(happened).toEqual(['ask make', 'connect', 'run make', 'end', 'drop']);
+  expect(happened).toEqual(['ask make', 'connect', 'claim make', 'run make', 'end', 'drop']);
+});
+
+test.each([false, true])(
+  'a consent that ends while the run is connected to runs nothing, in the background or not: %s',
+  async (isBackground) => {
+    const { service, happened, events } = setUp({ scripts: [], ends: 'consent' });
+    await expect(service.run({ ...command, isBackground })).rejects.toMatchObject({ code: 'consent-missing' });
+    expect([happened, events()]).toEqual([['ask make', 'connect', 'claim make'], []]);
+  },
+);
+
+test('a failed connection spends no consent', async () => {
+  const { service, happened } = setUp({ scripts: [], cannotConnect: true });
+  await expect(service.run(command)).rejects.toThrow('stopped');
+  expect(happened).toEqual(['ask make', 'connect']);
+});
+
+test('the standard input is recorded with its size and SHA-256', async () => {
+  const { service, lines } = setUp({ scripts: [ok] });
+  await service.run({ ...command, stdin: 'abc' });
+  expect(lines[0]).toMatchObject({ input: { sha256: sha256('abc'), bytes: 3 }, text: { bytes: 4 } });
+});
+
+describe.each(['list', 'output', 'stop'] as const)('%s of background commands', (action) => {
+  const request = { run: 'dev', id: '1a2b3c4d' };
+
+  test('does nothing where the policy forbids it', async () => {
+    const { service, happened, events } = setUp({ scripts: [], isForbidden: true });
+    await expect(service[action](request)).rejects.toMatchObject({ code: 'consent-missing' });
+    expect([happened, events()]).toEqual([['check dev'], []]);
+  });
+
+  test('does nothing if the policy forbids it while the run is connected to', async () => {
+    const { service, happened, events } = setUp({ scripts: [], ends: 'policy' });
+    await expect(service[action](request)).rejects.toMatchObject({ code: 'consent-missing' });
+    expect([happened, events()]).toEqual([['check dev', 'connect', 'check dev'], []]);
+  });
+});
+
+test('what stops a background command is recorded before and after', async () => {
+  const { service, lines } = setUp({ scripts: [{ ...ok, stdout: 'running 143\n' }] });
+  expect(await service.stop({ run: 'dev', id: '1a2b3c4d' })).toMatchObject({ outcome: 'done' });
+  const line = { tool: 'exec', operation: 'stop-command', argv: ['1a2b3c4d'] };
+  expect(lines).toMatchObject([
+    { ...line, event: 'started' },
+    { ...line, event: 'ended', outcome: 'done', exitCode: 143 },
+  ]);
 });
