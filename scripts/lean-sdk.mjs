@@ -12,7 +12,15 @@ export const leanSdk = {
   name: 'lean-sdk',
   setup(bundler) {
     const namespace = 'without-ajv';
-    bundler.onResolve({ filter: /^@modelcontextprotocol\/server\/_shims$/ }, () => ({ path: 'shims', namespace }));
+    let isLeftOut = false;
+    bundler.onResolve({ filter: /^@modelcontextprotocol\/server\/_shims$/ }, () => {
+      isLeftOut = true;
+      return { path: 'shims', namespace };
+    });
+    bundler.onEnd(({ errors }) => {
+      if (!isLeftOut && errors.length === 0)
+        throw new Error("The MCP SDK loads Ajv in another way: it isn't left out.");
+    });
     bundler.onLoad({ filter: /^shims$/, namespace }, () => ({
       contents: "export { default as process } from 'node:process'; export class DefaultJsonSchemaValidator {}",
     }));
