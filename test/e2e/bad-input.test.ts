@@ -262,7 +262,7 @@ const REFUSED: readonly Refused[] = [
     { command: 'aply' },
     'unknown-command',
     /doesn't document `aply`.*apply/,
-    /upgrade/,
+    /^Did you mean `apply`\?/,
   ],
 ];
 
