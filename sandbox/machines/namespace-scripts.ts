@@ -33,10 +33,15 @@ if [ -n "$4" ]; then
   chmod 755 opt/sandbox/nvidia-smi
 fi
 mount --bind opt/sandbox opt/sandbox
-# Includes what is mounted inside of the bound folders.
+# Includes what is mounted inside of the bound folders. What was mounted below before is out of reach.
+points=
 while read -r _ _ _ _ point _; do
-  case "$point" in "$root"/*) mount -o remount,bind,ro,nosuid,nodev "$(printf '%b' "$point")" ;; esac
+  case "$point" in
+    "$root") points= ;;
+    "$root"/*) points="$points $point" ;;
+  esac
 done < /proc/self/mountinfo
+for point in $points; do mount -o remount,bind,ro,nosuid,nodev "$(printf '%b' "$point")"; done
 mount -t proc -o nosuid,nodev,noexec proc proc
 for device in full null random tty urandom zero; do
   : > "dev/$device"
