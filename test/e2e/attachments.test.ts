@@ -37,7 +37,9 @@ async function readRecord(id: string): Promise<Record<string, unknown>> {
 }
 
 async function writeRecord(id: string, record: Record<string, unknown>): Promise<void> {
-  await writeFile(path.join(setup.stateDir, 'attachments', `${id}.json`), JSON.stringify(record));
+  await writeFile(path.join(setup.stateDir, 'attachments', `${id}.json`), JSON.stringify(record), {
+    mode: 0o600,
+  });
 }
 
 describe('attaching', () => {

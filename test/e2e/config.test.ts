@@ -88,7 +88,7 @@ describe.each(MODES)('with DSTACK_MCP_WARM=%s', (warm) => {
     expect(created.facts, created.text).toMatchObject({ outcome: 'done' });
     const edits = [{ path: 'max_duration', value: '1h' }];
     const blind = await clientOf(warm).call('write_config', { file, edits });
-    expect(blind.facts).toMatchObject({ outcome: 'refused', code: 'plan-changed' });
+    expect(blind.facts).toMatchObject({ outcome: 'refused', code: 'file-exists' });
     const changed = await clientOf(warm).call('write_config', { file, edits, expected_hash: created.facts['hash'] });
     expect(changed.text).toContain('+max_duration: 1h');
     expect(await readFile(path.join(home.workspace, file), 'utf8')).toBe(`${text}max_duration: 1h\n`);

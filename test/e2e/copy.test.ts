@@ -7,7 +7,7 @@ import { connectChangeClient } from '../support/change-client.ts';
 import { connect } from '../support/connect.ts';
 import { readFiles, writeFiles } from '../support/set-up-copy.ts';
 import { task, uniqueName } from '../support/test-home.ts';
-import { waitForRun } from '../support/wait.ts';
+import { until, waitForRun } from '../support/wait.ts';
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -115,7 +115,12 @@ test('two servers that copy to one place at once leave one whole file there, and
     { calls: [down('got', 'in/one'), down('got', 'in/two')], code: 'plan-changed', file: 'got' },
   ] as const;
   for (const { calls, code, file } of rivals) {
-    const answers = await Promise.all([client.call('copy', calls[0]), other.call('copy', calls[1])]);
+    const copy = (from: typeof client, call: (typeof calls)[number]) =>
+      until(
+        () => from.call('copy', call),
+        ({ facts }) => facts['outcome'] !== 'waiting',
+      );
+    const answers = await Promise.all([copy(client, calls[0]), copy(other, calls[1])]);
     const texts = answers.map(({ text }) => text).join('\n');
     const won = answers.findIndex(({ facts }) => facts['outcome'] === 'done');
     expect(answers[won]?.facts, texts).toMatchObject({ files: 1, bytes: 8_000_000, checkedBy: 'sha256' });

@@ -66,7 +66,7 @@ export function badValues(schema: unknown): readonly BadValue[] {
     case 'integer':
     case 'number':
       return [
-        bySchema('a text for a number', '7'),
+        bySchema('a text for a number', 'seven'),
         ...(type === 'integer' ? [bySchema('a fraction', 1.5)] : []),
         ...(limits.minimum === undefined ? [] : [bySchema('too small', limits.minimum - 1)]),
         ...(limits.exclusiveMinimum === undefined ? [] : [bySchema('too small', limits.exclusiveMinimum)]),
