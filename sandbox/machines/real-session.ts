@@ -1,7 +1,8 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
-import { finished } from 'node:stream/promises';
+import pLimit from 'p-limit';
 import type { PseudoTtyInfo, ServerChannel, Session } from 'ssh2';
 import { CONTAINER_PATH } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
@@ -96,15 +97,25 @@ async function run(
   // Nobody reads what the client still sends.
   child.stdin.on('close', () => channel.resume());
   channel.pipe(child.stdin);
-  await Promise.all([exited, forward(child.stdout, channel), forward(child.stderr, channel.stderr)]);
+  const closedChannel = once(channel, 'close');
+  const turns = pLimit(1);
+  const forward = async (from: Readable, to: Writable): Promise<void> => {
+    for await (const chunk of from) await turns(() => Promise.race([write(to, chunk), closedChannel]));
+  };
+  // What is still printed after the channel was closed is lost.
+  const forwarded = [forward(child.stdout, channel), forward(child.stderr, channel.stderr)];
+  await Promise.all([exited, ...forwarded.map((stream) => stream.catch(() => undefined))]);
   channel.stderr.end(() => channel.end());
 }
 
-/** Forwards no faster than the client reads. */
-async function forward(from: Readable, to: Writable): Promise<void> {
-  from.pipe(to, { end: false });
-  await finished(from).catch(() => undefined);
-}
+/**
+ * Waits until the client has room for it. Only one of both outputs may wait: when the client makes room, ssh2 goes on with standard output
+ * and forgets standard error (lib/server.js, `_waitWindow`).
+ */
+const write = (to: Writable, chunk: unknown): Promise<void> =>
+  new Promise((resolve) => {
+    to.write(chunk, () => resolve());
+  });
 
 function reportExit(channel: ServerChannel, code: number | null, signal: NodeJS.Signals | null): void {
   if (code !== null) channel.exit(code);

@@ -101,7 +101,7 @@ test('two servers that copy to one place at once leave one whole file there, and
   await changes.start(run, task(run));
   await waitForRun(client, run, 'running');
   const other = await connect({ env: home.env, atEnd: onTestFinished });
-  const contents = { one: Buffer.alloc(100_000, '1'), two: Buffer.alloc(100_000, '2') };
+  const contents = { one: Buffer.alloc(8_000_000, '1'), two: Buffer.alloc(8_000_000, '2') };
   writeFiles(home.workspace, contents);
   const up = (local: string, remote: string) => ({ direction: 'upload', run, local, remote });
   const asked = await client.call('copy', up('one', 'in/one'));
@@ -123,7 +123,7 @@ test('two servers that copy to one place at once leave one whole file there, and
     const answers = await Promise.all([copy(client, calls[0]), copy(other, calls[1])]);
     const texts = answers.map(({ text }) => text).join('\n');
     const won = answers.findIndex(({ facts }) => facts['outcome'] === 'done');
-    expect(answers[won]?.facts, texts).toMatchObject({ files: 1, bytes: 100_000, checkedBy: 'sha256' });
+    expect(answers[won]?.facts, texts).toMatchObject({ files: 1, bytes: 8_000_000, checkedBy: 'sha256' });
     // The later one may have found the finished file.
     expect([code, 'file-exists'], texts).toContain(answers[1 - won]?.facts['code']);
     if (file === 'check') await client.call('copy', down(file, 'new'));
