@@ -9,9 +9,8 @@ export type Effect = 'read' | 'change';
 
 /**
  * What actually happened, which dstack's exit code doesn't say. `blocked`: dstack can't do it in the current state (no offers, no
- * fleets, invalid file). `refused`: this server didn't allow it. `waiting`: the state that was waited for isn't
- * reached yet, or consent is missing. `unknown`:
- * it was requested, but may or may not have happened.
+ * fleets, invalid file). `refused`: this server didn't allow it. `waiting`: the state that was waited for isn't reached yet, or consent
+ * is missing. `unknown`: it was requested, but may or may not have happened.
  */
 export const OUTCOMES = [
   'done',
