@@ -41,7 +41,7 @@ export const WORD_RULES: readonly WordRule[] = [
   { pattern: /\bset-ups?\b(?!-)/, instead: 'setup' },
   { pattern: /\btime-outs?\b/, instead: 'timeout' },
   { pattern: /\b(?:a|an|another|one|the first|the next) look\b(?!-)/, instead: 'check, read' },
-  { pattern: /\bthe way of (?:a|one|the)\b/, instead: 'the lifecycle of' },
+  { pattern: /\bthe way of\b(?! (?:that|this))/, instead: 'the lifecycle of, as on' },
   { pattern: /\bat work on\b/, instead: 'processing' },
   { pattern: /\b(?:in|out of) step with\b/, instead: 'up to date with' },
   { pattern: /\bnow and then\b/, instead: 'sometimes, periodically' },

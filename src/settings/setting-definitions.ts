@@ -128,7 +128,7 @@ export const SETTINGS = {
     option: '--warm',
     value: '[on|off]',
     env: 'DSTACK_MCP_WARM',
-    meaning: 'keep a warm dstack process for faster calls: on, off, spare (the way of macOS and Windows, on Linux too)',
+    meaning: 'keep a warm dstack process for faster calls: on, off, spare (as on macOS and Windows)',
     default: 'on',
     read: warmMode,
   },

@@ -21,7 +21,7 @@ export interface Contenders {
   readonly bare: Contender;
   readonly plain: McpContender;
   readonly warm: McpContender;
-  /** With spare processes, the way of macOS and Windows. */
+  /** With spare processes, as on macOS and Windows. */
   readonly spare: McpContender;
   readonly rest: Contender;
   readonly toolsListBytes: number;
