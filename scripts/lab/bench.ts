@@ -1,3 +1,5 @@
+// Compares the server with the bare CLI and dstack's REST API, in one run on one machine:
+//   npm run lab -- bench [--rounds 15] [--calls 1000] [--only-targets] [--other <script of another MCP server>] [--json result.json]
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import path from 'node:path';
@@ -8,9 +10,6 @@ import { measureIdle, measureMemory } from './bench/memory.ts';
 import { measureFirstCall, measureStart } from './bench/start.ts';
 import { printReport } from './bench/report.ts';
 import { startLocalSandbox } from '../local-sandbox.ts';
-
-// Compares the server with the bare CLI and dstack's REST API, in one run on one machine:
-//   npm run lab -- bench [--rounds 15] [--calls 1000] [--only-targets] [--other <script of another MCP server>] [--json result.json]
 
 const args = process.argv.slice(2);
 const option = (name: string, fallback: string): string =>

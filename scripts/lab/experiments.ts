@@ -12,6 +12,10 @@ export interface Experiment {
   readonly command?: readonly [program: string, ...args: string[]];
 }
 
+/** Returns the program of an experiment with its arguments. */
+export const commandOf = ({ name, command }: Experiment): readonly [program: string, ...args: string[]] =>
+  command ?? ['tsx', `scripts/lab/${name}.ts`];
+
 /** Everything that `npm run lab -- <name>` runs. */
 export const EXPERIMENTS: readonly Experiment[] = [
   {

@@ -1,7 +1,8 @@
 // Runs one experiment, after the setup that it needs: npm run lab -- <name> [options]
 import { execa } from 'execa';
 import path from 'node:path';
-import { EXPERIMENTS } from './experiments.ts';
+import { EXPERIMENTS, commandOf } from './experiments.ts';
+import { asksForHelp, readHelp } from './read-help.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const [name, ...args] = process.argv.slice(2);
@@ -11,10 +12,12 @@ if (experiment === undefined) {
   console.log('npm run lab -- <name> [options]\n');
   for (const { name: known, what } of EXPERIMENTS) console.log(`  ${known.padEnd(12)} ${what}`);
   process.exitCode = name === undefined ? 0 : 2;
+} else if (asksForHelp(args)) {
+  console.log(await readHelp(experiment, root));
 } else {
-  const { setup = [], command = ['tsx', `scripts/lab/${experiment.name}.ts`] } = experiment;
+  const { setup = [] } = experiment;
   const options = { cwd: root, stdio: 'inherit', preferLocal: true, reject: false } as const;
   const prepared = await execa(process.execPath, ['scripts/bootstrap.mjs', ...setup], options);
-  const [program, ...own] = command;
+  const [program, ...own] = commandOf(experiment);
   process.exitCode = prepared.exitCode === 0 ? ((await execa(program, [...own, ...args], options)).exitCode ?? 1) : 1;
 }
