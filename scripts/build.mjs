@@ -44,7 +44,7 @@ export async function buildAll() {
     await mkdir(made, { recursive: true });
     const inputs = hashBuildInputs();
     const built = await Promise.all([
-      bundleServer(made),
+      bundleProgram(made),
       bundleSetup(made),
       bundleTraces(made),
       bundleArchive(made),
@@ -70,34 +70,27 @@ const separateBundles = {
       path: `./${path.basename(path.dirname(file))}.cjs`,
       external: true,
     }));
+    bundler.onResolve({ filter: /\/engine\.ts$/ }, ({ importer }) =>
+      importer.endsWith('main.ts') ? { path: './engine.cjs', external: true } : undefined,
+    );
     bundler.onResolve({ filter: /\/traces\.ts$/ }, () => ({ path: './traces.cjs', external: true }));
     bundler.onResolve({ filter: /\/archive-reader\.ts$/ }, () => ({ path: './archive.cjs', external: true }));
   },
 };
 
-/** @param {string} folder */
-async function bundleServer(folder) {
-  const script = path.join(folder, 'server.cjs');
-  const server = await build({
-    ...common,
-    metafile: true,
-    entryPoints: ['src/bin/main.ts'],
-    outfile: script,
-    // The launcher runs the unchanged file: a text that it had to put together would be in memory twice.
-    banner: { js: `(function (exports, require, module, __filename, __dirname) {${OWN_URL}` },
-    footer: { js: '})' },
-    plugins: [separateBundles, leanSdk],
-  });
-  const text = await readFile(script);
-  // Regular expressions keep their characters; a single one that isn't ASCII doubles the memory of the whole text.
-  const other = text.findIndex((byte) => byte > 0x7f);
-  if (other !== -1) throw new Error(`server.cjs isn't ASCII: ${text.toString('utf8', other - 60, other + 20)}`);
+/**
+ * Bundles the launcher, and what it loads with V8's cached code.
+ * @param {string} folder
+ */
+async function bundleProgram(folder) {
+  const server = await bundleForLauncher(folder, 'server', 'src/bin/main.ts', [separateBundles, leanSdk]);
+  const engine = await bundleForLauncher(folder, 'engine', 'src/bin/engine.ts', [separateBundles]);
   const outfile = path.join(folder, 'dstack-mcp.mjs');
   const launcher = await build({
     ...common,
     format: 'esm',
     banner: { js: '#!/usr/bin/env node' },
-    define: { BUILD: JSON.stringify(createHash('sha256').update(text).digest('hex')) },
+    define: { BUILDS: JSON.stringify({ 'server.cjs': server.hash, 'engine.cjs': engine.hash }) },
     metafile: true,
     entryPoints: ['src/bin/launch.ts'],
     outfile,
@@ -106,7 +99,32 @@ async function bundleServer(folder) {
   const cardMetafiles = await buildCard(path.join(folder, 'card.html'));
   await copyFolder('worker', path.join(folder, 'worker'));
   await copyFolder('skills', path.join(folder, 'skills'));
-  return [server.metafile, launcher.metafile, ...cardMetafiles];
+  return [server.metafile, engine.metafile, launcher.metafile, ...cardMetafiles];
+}
+
+/**
+ * @param {string} folder
+ * @param {string} name
+ * @param {string} entryPoint
+ * @param {import('esbuild').Plugin[]} plugins
+ */
+async function bundleForLauncher(folder, name, entryPoint, plugins) {
+  const outfile = path.join(folder, `${name}.cjs`);
+  const { metafile } = await build({
+    ...common,
+    metafile: true,
+    entryPoints: [entryPoint],
+    outfile,
+    // The launcher runs the unchanged file: a text that it had to put together would be in memory twice.
+    banner: { js: `(function (exports, require, module, __filename, __dirname) {${OWN_URL}` },
+    footer: { js: '})' },
+    plugins,
+  });
+  const text = await readFile(outfile);
+  // Regular expressions keep their characters; a single one that isn't ASCII doubles the memory of the whole text.
+  const other = text.findIndex((byte) => byte > 0x7f);
+  if (other !== -1) throw new Error(`${name}.cjs isn't ASCII: ${text.toString('utf8', other - 60, other + 20)}`);
+  return { metafile, hash: createHash('sha256').update(text).digest('hex') };
 }
 
 /** @param {string} folder */

@@ -54,7 +54,7 @@ export interface App {
   readonly policy: PolicyWatch;
   readonly workspace: Workspace;
   /** Makes the client's roots the workspace. */
-  useRoots(folders: readonly string[]): void;
+  useRoots(this: void, folders: readonly string[]): void;
   readonly envFiles: EnvFiles;
   readonly createdFiles: CreatedFiles;
   readonly slowPlans: SlowPlans<Planned>;
@@ -87,7 +87,7 @@ export interface App {
   /** Reads the CLI's current secrets, so that they are masked. */
   learnSecrets(): Promise<void>;
   /** Starts a warm dstack process in the background: a call has arrived that will probably need one. */
-  warmUp(): void;
+  warmUp(this: void): void;
   close(): Promise<void>;
 }
 

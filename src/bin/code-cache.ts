@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Script } from 'node:vm';
 import { writePrivateFile } from '../safety/files/write-private-file.ts';
@@ -15,8 +14,8 @@ export interface CodeCacheOptions {
 
 /** A compiled bundle. */
 export interface CompiledBundle {
-  /** Runs the bundle; returns its exports. */
-  run(): Readonly<Record<string, unknown>>;
+  /** Runs the bundle, which loads other modules with `load`; returns its exports. */
+  run(load: (name: string) => unknown): Readonly<Record<string, unknown>>;
   /** Whether V8 accepted the code that an earlier process compiled. */
   readonly cacheHit: boolean;
   /** Writes the code compiled so far for later processes. If that fails, they start as slowly as this one. */
@@ -30,7 +29,7 @@ const DIGEST_BYTES = 32;
  * Node 22 has this built in (`module.enableCompileCache`), Node 20 doesn't.
  */
 export function compileBundle({ file, build, folder }: CodeCacheOptions): CompiledBundle {
-  const place = path.join(folder, `code-${process.version}-${process.arch}.bin`);
+  const place = path.join(folder, `code-${path.parse(file).name}-${process.version}-${process.arch}.bin`);
   const cachedData = readCache(place, build);
   // The build writes nothing but ASCII, whose characters take one byte in memory.
   const script = new Script(readFileSync(file, 'latin1'), {
@@ -39,11 +38,11 @@ export function compileBundle({ file, build, folder }: CodeCacheOptions): Compil
   });
   return {
     cacheHit: script.cachedDataRejected === false,
-    run() {
+    run(load) {
       const module = { exports: {} };
       const start: unknown = script.runInThisContext();
       if (typeof start !== 'function') throw new TypeError(`${file} is not a bundle`);
-      Reflect.apply(start, module.exports, [module.exports, createRequire(file), module, file, path.dirname(file)]);
+      Reflect.apply(start, module.exports, [module.exports, load, module, file, path.dirname(file)]);
       return module.exports;
     },
     writeCache: () => saveCache(place, build, script.createCachedData()),

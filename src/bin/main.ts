@@ -1,9 +1,6 @@
-import { createApp } from '../app.ts';
-import { withoutProjects } from '../dstack/locate/find-executable.ts';
-import type { App } from '../app.ts';
 import { ToolError } from '../core/errors.ts';
 import { homeFolder } from '../core/paths.ts';
-import { createLog } from '../observability/create-log.ts';
+import { createLateLog } from '../observability/late-log.ts';
 import { cacheFolder, programCommand } from '../settings/bundled-files.ts';
 import { sandboxEnvironment, sandboxPlace } from '../settings/sandbox-place.ts';
 import { readSettings } from '../settings/settings.ts';
@@ -11,6 +8,7 @@ import type { Settings } from '../settings/settings.ts';
 import { givenText, stateFolder } from '../settings/state-folder.ts';
 import type { SetupOrder } from '../setup/setup-command.ts';
 import type { CommandLine } from './command-line.ts';
+import type { OpenEngine } from './engine.ts';
 
 /** Signals that end the process, and the exit codes that shells use for them. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -84,29 +82,40 @@ async function runCommand(line: CommandLine, start: Start): Promise<void> {
     case 'demo':
       return runDemo(start);
     case 'doctor':
-      return withApp(line.settings, async (app) => {
+      return withEngine(line.settings, async (engine) => {
+        const { doctor } = await engine();
         // A server that doesn't answer takes seconds.
         if (process.stderr.isTTY) process.stderr.write('Checking dstack, its server and this computer…\n');
-        process.exitCode = await (await import('./doctor-command.ts')).runDoctor(app, { ...line, print });
+        process.exitCode = await doctor({ ...line, print });
       });
     case 'serve':
-      await withApp(line.settings, (app) => runServer(app, programCommand(start.file)));
+      await withEngine(line.settings, (engine, settings) => runServer(engine, settings, programCommand(start.file)));
       return start.served();
     default:
       line satisfies never;
   }
 }
 
-async function withApp(given: Readonly<Record<string, unknown>>, use: (app: App) => Promise<void>): Promise<void> {
+type LoadEngine = () => Promise<OpenEngine>;
+
+async function withEngine(
+  given: Readonly<Record<string, unknown>>,
+  use: (engine: LoadEngine, settings: Settings) => Promise<void>,
+): Promise<void> {
   const settings = readEffectiveSettings(given);
-  const env = { ...process.env };
-  const app = createApp({ settings, env, log: createLog(settings.logLevel) });
-  // This process starts ps and ssh by their names, too.
-  Object.assign(process.env, withoutProjects(env, { homeDir: homeFolder(env), workspace: settings.workspace }));
+  let opened: Promise<OpenEngine> | undefined;
+  const engine: LoadEngine = () => {
+    // A separate bundle: most servers that clients start are never called.
+    opened ??= import('./engine.ts').then(({ openEngine }) => openEngine(settings));
+    return opened;
+  };
+  // A server without its policy must not start.
+  if (settings.policy !== undefined) await engine();
   try {
-    await use(app);
+    await use(engine, settings);
   } finally {
-    await app.close();
+    // Whoever needed an engine that couldn't be loaded has reported it.
+    await (await opened?.catch(() => undefined))?.close();
   }
 }
 
@@ -120,14 +129,14 @@ function readEffectiveSettings(given: Readonly<Record<string, unknown>>): Settin
   return readSettings(given, process.env);
 }
 
-async function runServer(app: App, name: string): Promise<void> {
+async function runServer(engine: LoadEngine, settings: Settings, name: string): Promise<void> {
   if (process.stdin.isTTY)
     process.stderr.write(
       'dstack-mcp is an MCP server and is waiting for a client on standard input. Press Ctrl+C to stop it.\n' +
         `To add it to a client: ${name} setup --list. To check your setup: ${name} doctor. For help: ${name} --help.\n`,
     );
-  const [{ serve }, { tools }] = await Promise.all([import('../mcp/server.ts'), import('../../tools/index.ts')]);
-  await serve(app, tools, stopping.signal);
+  const [{ serve }, { TOOL_LIST }] = await Promise.all([import('../mcp/server.ts'), import('../mcp/tool-list.ts')]);
+  await serve({ settings, tools: TOOL_LIST, engine, log: createLateLog(settings.logLevel) }, stopping.signal);
 }
 
 async function runSetup(order: SetupOrder | 'list', { file }: Start): Promise<number> {

@@ -4,8 +4,8 @@ import type { CallContext } from '../tool/tool-context.ts';
 import type { RunSnapshot } from './watch-runs.ts';
 import type { AnyTool } from '../tool/tool.ts';
 
-/** Calls a tool with a client's raw arguments. */
-export type CallTool = (tool: AnyTool, raw: unknown, context: CallContext) => Promise<CallOutcome>;
+/** Calls the tool with this name with a client's raw arguments. */
+export type CallTool = (tool: string, raw: unknown, context: CallContext) => Promise<CallOutcome>;
 
 /** The part of a read tool's result that resources and completions use. */
 export interface ToolAnswer {
@@ -23,10 +23,10 @@ export type ReadThroughTool = (
 
 /** Creates a `ReadThroughTool`. It works like any tool call, but never asks a person. */
 export function createReadThroughTool(call: CallTool, tools: readonly AnyTool[]): ReadThroughTool {
+  const readers = new Set(tools.filter(({ effect }) => effect === 'read').map(({ name }) => name));
   return async (name, input, signal) => {
-    const tool = tools.find((one) => one.name === name && one.effect === 'read');
-    if (tool === undefined) throw new Error(`${name} is not a read-only tool.`);
-    const result = await call(tool, input, { signal, canAskPerson: false, canShowCard: false });
+    if (!readers.has(name)) throw new Error(`${name} is not a read-only tool.`);
+    const result = await call(name, input, { signal, canAskPerson: false, canShowCard: false });
     if (result.kind === 'question') throw new Error(`${name} asked a question.`);
     return result;
   };

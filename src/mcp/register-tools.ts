@@ -14,11 +14,11 @@ import { CARD_META } from '../core/card.ts';
 import { askForAnswer, readAnswer, requestAnswer } from './ask-person.ts';
 import { readClientCapabilities } from './client-capabilities.ts';
 import type { ClientCapabilities } from './client-capabilities.ts';
-import { askForRoots, readRoots, requestRoots, takesFiles } from './roots.ts';
-import type { CallTool } from './read-through-tool.ts';
+import type { LoadEngine } from './engine.ts';
+import { askForRoots, readRoots, requestRoots } from './roots.ts';
 import { listTools } from './tool-list.ts';
+import type { ToolEntry } from './tool-list.ts';
 import type { Answer } from '../core/report.ts';
-import type { AnyTool } from '../tool/tool.ts';
 
 const questionState = z.object({ nonce: z.string(), tool: z.string() });
 
@@ -27,7 +27,7 @@ export type QuestionState = z.output<typeof questionState>;
 
 /** Services that the servers of all connections share. */
 export interface SharedServices {
-  readonly call: CallTool;
+  readonly engine: LoadEngine;
   readonly states: RequestStateCodec<QuestionState>;
   /** The card's page; undefined if no card is served. */
   readonly cardFile: string | undefined;
@@ -36,8 +36,8 @@ export interface SharedServices {
   readonly toolPrefix: string;
   /** Names tools in a text for the model. */
   readonly nameTools: (text: string) => string;
-  /** Makes the client's roots the workspace; undefined if the operator has set one. */
-  readonly useRoots: ((folders: readonly string[]) => void) | undefined;
+  /** The client's roots become the workspace: the operator has set none. */
+  readonly usesRoots: boolean;
 }
 
 export interface ToolServices extends SharedServices {
@@ -52,7 +52,7 @@ export interface Session {
 }
 
 /** Registers the tools, and their list for each client. */
-export function registerTools(tools: readonly AnyTool[], services: ToolServices): void {
+export function registerTools(tools: readonly ToolEntry[], services: ToolServices): void {
   const { toolPrefix: prefix } = services;
   for (const tool of tools) {
     registerTool(tool.name, tool, services);
@@ -65,21 +65,22 @@ export function registerTools(tools: readonly AnyTool[], services: ToolServices)
   });
 }
 
-function registerTool(name: string, tool: AnyTool, services: ToolServices): void {
-  const { call, server, states } = services;
+function registerTool(name: string, tool: ToolEntry, services: ToolServices): void {
+  const { server, states } = services;
   server.registerTool(
     name,
-    { description: tool.description, inputSchema: uncheckedInput(tool.input) },
+    { description: tool.description, inputSchema: uncheckedInput(tool) },
     async (raw: unknown, context: ServerContext): Promise<CallToolResult | InputRequiredResult> => {
       const { showsCards, hasRoots, structured, isModern } = readClient(services, context);
-      if (services.useRoots !== undefined && hasRoots && takesFiles(tool)) {
+      const engine = await services.engine();
+      if (services.usesRoots && hasRoots && tool.takesFiles) {
         if (isModern && context.mcpReq.inputResponses === undefined) return requestRoots();
         const folders = isModern ? readRoots(context) : await askForRoots(context);
-        if (folders !== undefined) services.useRoots(folders);
+        if (folders !== undefined) engine.useRoots(folders);
       }
       const callWith = (answer: Answer | undefined): Promise<CallOutcome> => {
         if (answer?.kind === 'unusable') services.session.formsFail = true;
-        return call(tool, raw, {
+        return engine.call(tool.name, raw, {
           canAskPerson: readClient(services, context).showsForms,
           canShowCard: showsCards,
           nameTools: services.nameTools,
@@ -108,12 +109,12 @@ function registerTool(name: string, tool: AnyTool, services: ToolServices): void
 }
 
 /** Leaves the check of the arguments to the tool call, whose error names the valid fields and the next step. */
-const uncheckedInput = (schema: z.ZodObject): StandardSchemaWithJSON => ({
+const uncheckedInput = ({ inputSchema, outputSchema }: ToolEntry): StandardSchemaWithJSON => ({
   '~standard': {
     version: 1,
     vendor: 'dstack-mcp',
     validate: (value) => ({ value }),
-    jsonSchema: { input: () => z.toJSONSchema(schema, { io: 'input' }), output: () => z.toJSONSchema(schema) },
+    jsonSchema: { input: () => ({ ...inputSchema }), output: () => ({ ...outputSchema }) },
   },
 });
 
@@ -171,7 +172,7 @@ function readContext(context: ServerContext): Omit<CallContext, 'canAskPerson' |
 }
 
 /** Returns the answer if this call repeats one that ended with a question. */
-function readRepeated(tool: AnyTool, context: ServerContext): Answer | undefined {
+function readRepeated(tool: ToolEntry, context: ServerContext): Answer | undefined {
   const state = questionState.safeParse(context.mcpReq.requestState());
   return state.success && state.data.tool === tool.name ? readAnswer(context, state.data.nonce) : undefined;
 }

@@ -2,7 +2,6 @@ import { inputRequired, inputResponse } from '@modelcontextprotocol/server';
 import type { InputRequiredResult, ServerContext } from '@modelcontextprotocol/server';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
-import type { AnyTool } from '../tool/tool.ts';
 
 /** The key of the request for roots and of its answer. */
 const ROOTS = 'roots';
@@ -12,10 +11,6 @@ const TIMEOUT_MS = 2_000;
 const MAX_ROOTS = 20;
 
 const listed = z.object({ roots: z.array(z.object({ uri: z.string() })) });
-
-/** Whether a tool takes paths of files, so that it needs the client's current roots. */
-export const takesFiles = ({ input }: AnyTool): boolean =>
-  ['file', 'local'].some((name) => Object.hasOwn(input.shape, name));
 
 /** Returns the result that has a client of protocol 2026-07-28 repeat the call with its roots. */
 export const requestRoots = (): InputRequiredResult =>

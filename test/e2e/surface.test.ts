@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { listTools } from '../../src/mcp/tool-list.ts';
+import { TOOL_LIST, listTools } from '../../src/mcp/tool-list.ts';
 import type { ListedFor } from '../../src/mcp/tool-list.ts';
 import { tools } from '../../tools/index.ts';
 import { collectEnds } from '../support/collect-ends.ts';
@@ -35,7 +35,7 @@ describe.each(CLIENTS)('with the %s', (kind: ClientKind) => {
     });
 
     test('the tools are those for this client', async () => {
-      expect(await client.listTools()).toEqual(listTools(tools, { cards, structured }));
+      expect(await client.listTools()).toEqual(listTools(TOOL_LIST, { cards, structured }));
     });
 
     test('the card’s page is listed only for clients with cards', async () => {
@@ -58,7 +58,7 @@ describe.each(CLIENTS)('with the %s', (kind: ClientKind) => {
 test('with a prefix, tools, instructions and next steps have it, and the names without it still work', async () => {
   const client = await connect({ env: { ...env, DSTACK_MCP_TOOL_PREFIX: 'dstack_' }, structured: false, atEnd });
   const listed = await client.listTools();
-  expect(listed).toEqual(listTools(tools, { cards: false, structured: false, prefix: 'dstack_' }));
+  expect(listed).toEqual(listTools(TOOL_LIST, { cards: false, structured: false, prefix: 'dstack_' }));
   expect(client.instructions()).toContain('Call dstack_apply with that token');
   for (const tool of ['dstack_apply', 'apply'])
     expect((await client.call(tool, {})).text).toContain('Next: dstack_apply takes: token');

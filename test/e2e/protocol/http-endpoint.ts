@@ -11,8 +11,9 @@ import {
   localhostAllowedOrigins,
   originValidationResponse,
 } from '@modelcontextprotocol/server';
-import { createApp } from '../../../src/app.ts';
-import { createLog } from '../../../src/observability/create-log.ts';
+import { createEngine } from '../../../src/bin/engine.ts';
+import { describeTool } from '../../../src/mcp/describe-tool.ts';
+import { createLateLog } from '../../../src/observability/late-log.ts';
 import { createServerFactory } from '../../../src/mcp/server.ts';
 import type { ServerFactory } from '../../../src/mcp/server.ts';
 import { readSettings } from '../../../src/settings/settings.ts';
@@ -27,15 +28,20 @@ export interface HttpEndpoint {
 
 /** Opens an endpoint for both protocol eras, with the settings of this environment. */
 export async function openHttpEndpoint(env: Readonly<Record<string, string>>): Promise<HttpEndpoint> {
-  const engine = createApp({ settings: readSettings({}, env), env, log: createLog('silent') });
-  const ending = new AbortController();
-  const factory = createServerFactory(engine, [...tools, ...suiteTools], ending.signal);
+  const settings = readSettings({}, { ...env, DSTACK_MCP_LOG_LEVEL: 'silent' });
+  const all = [...tools, ...suiteTools];
+  const engine = createEngine({ settings, env, tools: all });
+  const factory = createServerFactory({
+    settings,
+    tools: all.map(describeTool),
+    engine: () => Promise.resolve(engine),
+    log: createLateLog('silent'),
+  });
   const web = serveWeb(factory);
   const { url, stop } = await listen(web.fetch);
   return {
     url,
     async close() {
-      ending.abort();
       stop();
       await web.close();
       factory.close();

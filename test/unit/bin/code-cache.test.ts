@@ -1,9 +1,12 @@
 import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compileBundle } from '../../../src/bin/code-cache.ts';
 import type { CodeCacheOptions, CompiledBundle } from '../../../src/bin/code-cache.ts';
+
+const require = createRequire(import.meta.url);
 
 let folder: string;
 let state: string;
@@ -29,21 +32,21 @@ const compile = (options: Partial<CodeCacheOptions> = {}): CompiledBundle =>
 /** Writes the cache of one process; returns its path. */
 async function cacheOnce(): Promise<string> {
   const bundle = compile();
-  bundle.run();
+  bundle.run(require);
   await bundle.writeCache();
   const [name = ''] = await readdir(state);
   return path.join(state, name);
 }
 
 function answerOf(bundle: CompiledBundle): unknown {
-  const { answer } = bundle.run();
+  const { answer } = bundle.run(require);
   return typeof answer === 'function' ? Reflect.apply(answer, undefined, []) : undefined;
 }
 
 test('runs a bundle like a required script, with exports, __filename and require', () => {
   const bundle = compile();
   expect(bundle.cacheHit).toBe(false);
-  expect(bundle.run()).toMatchObject({ place: file, sep: path.sep });
+  expect(bundle.run(require)).toMatchObject({ place: file, sep: path.sep });
 });
 
 test('the next process uses the cached code, which only this user can access', async () => {
@@ -85,7 +88,7 @@ test.for([
 test('runs without a cache if nothing can be written', async () => {
   await writeFile(state, 'a file where the folder would be');
   const bundle = compile();
-  bundle.run();
+  bundle.run(require);
   await expect(bundle.writeCache()).resolves.toBeUndefined();
   expect(answerOf(compile())).toBe(42);
   expect(await readdir(folder)).toEqual(['bundle.cjs', 'state']);

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { listTools } from '../../../src/mcp/tool-list.ts';
-import { tools } from '../../../tools/index.ts';
+import { TOOL_LIST, listTools } from '../../../src/mcp/tool-list.ts';
 import { HOST_RULES, MAX_NAME_CHARACTERS, placesOf } from './host-rules.ts';
 
-const listed = listTools(tools, { cards: true, structured: true });
+const listed = listTools(TOOL_LIST, { cards: true, structured: true });
 const places = listed.flatMap(placesOf);
 
 describe.each(HOST_RULES)('$host', ({ rule, source, isBrokenBy }) => {
