@@ -61,7 +61,7 @@ export class Redemption<R extends { readonly outcome: string }> {
 
   /**
    * Compares what is known before dstack starts: an edited file isn't even sent.
-   * @throws ToolError `plan-changed`, which ends the token
+   * @throws ToolError `plan-changed`, or `token-used` if another process made the change; both end the token
    */
   compare({ argv, binding }: KnownPart): void {
     const { change } = this.#parts.entry;
@@ -147,7 +147,8 @@ export class Redemption<R extends { readonly outcome: string }> {
       ...(isEnough(level, policy.requirementFor(planned)) ? [] : ['it now needs a stronger approval than it has']),
     ];
     if (differences.length === 0) return;
-    const error = planChanged(entry.change, differences);
+    // Another process may have made the change with this very token: then the plan differs because of that.
+    const error = entry.file?.isOpen() === false ? tokenEndedElsewhere() : planChanged(entry.change, differences);
     closeEntry(entry, error);
     throw error;
   }
@@ -160,5 +161,5 @@ export class Redemption<R extends { readonly outcome: string }> {
 /** Ends a token's file for several changes: the first one ends it, and it stays ended whatever becomes of the others. */
 function endedOnce(file: TokenFile): TokenFile {
   let ended: boolean | undefined;
-  return { isOpen: () => file.isOpen(), end: () => (ended ??= file.end()), reopen: () => undefined };
+  return { isOpen: () => ended ?? file.isOpen(), end: () => (ended ??= file.end()), reopen: () => undefined };
 }

@@ -42,6 +42,23 @@ test('of several processes, the first consent of a token for several changes tak
   expect(first[1]?.grant(part('exp-2')).argv).toEqual(['stop', 'exp-2']);
 });
 
+test('a plan that differs because another process has used the token is reported as that', async () => {
+  const tokenFolder = path.join(emptyFolder(), 'tokens');
+  const [here, there] = [setUp({ tokenFolder }), setUp({ tokenFolder })];
+  const token = here.mint();
+  const [first, second] = [await begin(here, token), await begin(there, token)];
+  first.grant(pendingChange());
+  const differs = pendingChange({ argv: ['apply', '-f', 'other.dstack.yml'] });
+  expect(() => second.grant(differs)).toThrow('another dstack-mcp process has used it');
+});
+
+test('a plan that differs after an earlier change of the same token is reported as changed', async () => {
+  const world = setUp({ tokenFolder: path.join(emptyFolder(), 'tokens') });
+  const [first, second] = (await begin(world, world.mint(SEVERAL))).split();
+  first?.grant(part('exp-1'));
+  expect(() => second?.grant(part('exp-3'))).toThrow('the command was stop exp-2');
+});
+
 test('a change that is not the approved one leaves the consent to the others', async () => {
   const world = setUp({ tokenFolder: path.join(emptyFolder(), 'tokens') });
   const [first, second] = (await begin(world, world.mint(SEVERAL))).split();
