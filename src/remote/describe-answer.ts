@@ -24,13 +24,6 @@ export interface Judgment {
   readonly next?: string;
 }
 
-/** Whether dstack keeps no replica of a service until a request arrives. */
-export const isScaledToZero = ({ status, kind, jobs, nextStartAt }: RunFacts): boolean =>
-  kind === 'service' &&
-  status === 'pending' &&
-  nextStartAt === undefined &&
-  jobs.every(({ terminationReason }) => terminationReason === 'scaled_down');
-
 /** The kind of a request, and its receiver. */
 export interface RequestWay {
   /** It changes nothing, whatever became of it. */

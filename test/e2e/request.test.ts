@@ -173,6 +173,9 @@ test('a service without replicas is reported as scaled to zero, with what starts
   const answer = await ask({ run: asleep, path: '/health' });
   expect(answer.facts, answer.text).toMatchObject({ outcome: 'blocked', state: 'scaled-to-zero' });
   expect(answer.text).toContain('`replicas: 1`');
+  const waited = await client.call('get', { name: asleep, wait_for: 'ready' });
+  expect(waited.facts, waited.text).toMatchObject({ outcome: 'blocked', reached: false });
+  expect(waited.facts['next']).toContain('`replicas: 1`');
 });
 
 test('a token that the project does not accept is reported as unauthorized', async () => {

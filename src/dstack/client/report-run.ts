@@ -9,7 +9,7 @@ import type { Transcript } from '../../core/transcript.ts';
 import { describeShownJob } from '../output/choose-job.ts';
 import type { WantedJob } from '../output/choose-job.ts';
 import { describeRun, describeStatus } from '../describe/describe-run.ts';
-import { isReady } from '../describe/describe-service.ts';
+import { isAsleep, isReady } from '../describe/describe-service.ts';
 import { explainEnd } from '../describe/explain-end.ts';
 import type { EndExplanation } from '../describe/explain-end.ts';
 import { explainLog } from '../describe/explain-log.ts';
@@ -187,7 +187,7 @@ async function readLastLines(
 const shownOfSeveral = ({ jobs, shown }: RunFacts): RunFacts['shown'] => (jobs.length > 1 ? shown : undefined);
 
 const isOver = (run: RunFacts, wanted: Awaited | undefined): boolean =>
-  hasReached(run, wanted) || run.isFinished || isPast(run, wanted);
+  hasReached(run, wanted) || run.isFinished || isPast(run, wanted) || (wanted !== 'finished' && isAsleep(run));
 
 /** Returns whether the run is past the requested state: waiting for it would only use up the deadline. */
 function isPast(run: RunFacts, wanted: Awaited | undefined): boolean {
@@ -207,8 +207,8 @@ function nextStep(run: RunFacts, isWaitOver: boolean): string {
   const waiting = explainWaiting(run);
   if (!isWaitOver) return `${waiting ?? `Still ${run.status}.`} Call get with the same wait_for to keep waiting.`;
   if (run.isFinished) return 'logs shows more of its output.';
-  // A scheduled run waits for hours: nothing is gained by waiting for it.
-  if (run.nextStartAt !== undefined && waiting !== undefined) return waiting;
+  // A scheduled run waits for hours, and a service without replicas forever: nothing is gained by waiting for it.
+  if ((run.nextStartAt !== undefined || isAsleep(run)) && waiting !== undefined) return waiting;
   if (run.status === 'running' && run.serviceUrl !== undefined)
     return isReady(run) ? 'Show the user how to call it.' : 'get with wait_for "ready" waits until it answers.';
   if (run.status === 'running')

@@ -20,6 +20,20 @@ export function isReady({ jobs }: Pick<RunFacts, 'jobs'>): boolean {
   return jobs.some((job) => job.status === 'running' && job.isReady !== false);
 }
 
+/**
+ * Whether dstack keeps no replica of a service. A run is submitted with its jobs, so one without any is to have none, as it is in a moment
+ * when it is pending.
+ */
+export const isScaledToZero = ({ status, kind, jobs, nextStartAt }: RunFacts): boolean =>
+  kind === 'service' &&
+  nextStartAt === undefined &&
+  (jobs.length === 0
+    ? status === 'pending' || status === 'submitted'
+    : status === 'pending' && jobs.every(({ terminationReason }) => terminationReason === 'scaled_down'));
+
+/** Whether a service has no replica, and no request starts one: only a gateway counts requests. */
+export const isAsleep = (run: RunFacts): boolean => isScaledToZero(run) && run.isServiceOnServer === true;
+
 function describeReadiness(run: RunFacts): string {
   const { jobs } = run;
   const present = jobs.filter((job) => !hasJobEnded(job));

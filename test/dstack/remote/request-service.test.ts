@@ -299,9 +299,11 @@ test('a run that is not a service, has ended, or has no replica yet gets nothing
 });
 
 test.each([
-  ['never had a replica', []],
+  ['has just been submitted without a replica', 'submitted', []],
+  ['never had a replica', 'pending', []],
   [
     'had its replicas scaled down',
+    'pending',
     [
       ['"status": "running"', '"status": "pending"'],
       ['"termination_reason": null', '"termination_reason": "scaled_down"'],
@@ -309,12 +311,12 @@ test.each([
   ],
 ] as const)(
   'a service that %s is reported as scaled to zero, with what starts it, and gets nothing',
-  async (_, changes) => {
+  async (_, status, changes) => {
     const { send, world, server } = await setUp({ policy: ALLOWED });
     const { stdout } = rewritten('run-get-service', ...changes.map(([from, to]): [string, string] => [from, to]));
     const recorded = z.looseObject({ jobs: z.array(z.unknown()) }).parse(JSON.parse(stdout));
     const jobs = changes.length === 0 ? [] : recorded.jobs;
-    world.reads = { 'run get': printedJson({ ...recorded, status: 'pending', jobs }) };
+    world.reads = { 'run get': printedJson({ ...recorded, status, jobs }) };
     const error: unknown = await send({ path: '/health' }).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       report: {

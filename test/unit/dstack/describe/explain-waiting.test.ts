@@ -26,6 +26,12 @@ it.each<[string, RunFacts, RegExp]>([
   ['capacity, as its job says', pending({}, 'failed_to_start_due_to_no_capacity'), /waits for capacity/],
   ['its schedule', pending({ nextStartAt: '2026-01-02T03:04:05Z' }), /starts it at 2026-01-02T03:04:05Z/],
   ['requests', pending({ kind: 'service', jobs: [] }), /waits for requests/],
+  ['requests, just submitted', pending({ kind: 'service', status: 'submitted', jobs: [] }), /waits for requests/],
+  [
+    'another configuration',
+    pending({ kind: 'service', jobs: [], isServiceOnServer: true }),
+    /no request starts one here.*`replicas: 1`/,
+  ],
   ['a retry', pending({}, 'container_exited_with_error'), /retried after container_exited_with_error/],
   ['an instance', pending({ status: 'submitted' }), /looking for an instance/],
 ])('a run that waits for %s says so', (_what, run, words) => {
