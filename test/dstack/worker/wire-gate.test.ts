@@ -4,7 +4,7 @@ import * as z from 'zod';
 import type { ExpectedChange, HeldAnswer, WireRule } from '../../../src/dstack/run/wire-rule.ts';
 import { sha256 } from '../../../src/core/sha256.ts';
 import { listenOnLoopback } from '../../support/listen-on-loopback.ts';
-import { runPython } from '../../support/run-python.ts';
+import { openPython } from '../../support/run-python.ts';
 
 /** The requests that the server received, in order: path and body. */
 let received: { readonly path: string; readonly body: unknown }[] = [];
@@ -25,6 +25,7 @@ const server = createServer((request, response) => {
     else response.end(JSON.stringify(answers[path] ?? {}));
   });
 });
+const runPython = openPython('requests, tarfile, wire_gate', afterAll);
 const url = `http://127.0.0.1:${await listenOnLoopback(server, afterAll)}`;
 
 beforeEach(() => {
