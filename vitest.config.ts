@@ -19,7 +19,7 @@ const processes = {
   // Hundreds of processes share two cores in CI: one that is late must not block a change. A test that fails three times is broken.
   retry: process.env['CI'] === undefined ? 0 : 2,
   // Real processes spend most of a test waiting: run more of them than there are cores.
-  maxWorkers: 4,
+  maxWorkers: 5,
   // After the unit tests: vitest requires it where the number of workers differs, and a failed unit test shows first.
   sequence: { groupOrder: 1 },
 };
@@ -51,6 +51,8 @@ const MUTATION_TESTS = [
 export default defineConfig({
   test: {
     pool: 'forks',
+    // Transforming the sources again for each run takes longer than most of the unit tests.
+    experimental: { fsModuleCache: true },
     restoreMocks: true,
     sequence: { sequencer: LongFilesFirst },
     // A failure that occurs once in many runs has to be explained by its message: print what arrays and objects contain.
