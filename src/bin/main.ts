@@ -1,6 +1,6 @@
 import { ToolError } from '../core/errors.ts';
 import { homeFolder } from '../core/paths.ts';
-import { createLateLog } from '../observability/late-log.ts';
+import { createLog } from '../observability/create-log.ts';
 import { cacheFolder, programCommand } from '../settings/bundled-files.ts';
 import { sandboxEnvironment, sandboxPlace } from '../settings/sandbox-place.ts';
 import { readSettings } from '../settings/settings.ts';
@@ -136,7 +136,7 @@ async function runServer(engine: LoadEngine, settings: Settings, name: string): 
         `To add it to a client: ${name} setup --list. To check your setup: ${name} doctor. For help: ${name} --help.\n`,
     );
   const [{ serve }, { TOOL_LIST }] = await Promise.all([import('../mcp/server.ts'), import('../mcp/tool-list.ts')]);
-  await serve({ settings, tools: TOOL_LIST, engine, log: createLateLog(settings.logLevel) }, stopping.signal);
+  await serve({ settings, tools: TOOL_LIST, engine, log: createLog(settings.logLevel) }, stopping.signal);
 }
 
 async function runSetup(order: SetupOrder | 'list', { file }: Start): Promise<number> {

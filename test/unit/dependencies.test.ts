@@ -22,7 +22,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/mcp/subscriptions.ts',
     ],
   },
-  { what: 'make the log', code: /'pino'/, files: ['src/observability/create-log.ts'] },
+  { what: 'make the log', code: /'pino'/, files: ['src/observability/pino-log.ts'] },
   {
     what: 'read the command line or end the process',
     code: /(?<!')\bprocess\.(?:argv|exit)\b/,

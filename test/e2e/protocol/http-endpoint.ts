@@ -13,7 +13,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { createEngine } from '../../../src/bin/engine.ts';
 import { describeTool } from '../../../src/mcp/describe-tool.ts';
-import { createLateLog } from '../../../src/observability/late-log.ts';
+import { createLog } from '../../../src/observability/create-log.ts';
 import { createServerFactory } from '../../../src/mcp/server.ts';
 import type { ServerFactory } from '../../../src/mcp/server.ts';
 import { readSettings } from '../../../src/settings/settings.ts';
@@ -35,7 +35,7 @@ export async function openHttpEndpoint(env: Readonly<Record<string, string>>): P
     settings,
     tools: all.map(describeTool),
     engine: () => Promise.resolve(engine),
-    log: createLateLog('silent'),
+    log: createLog('silent'),
   });
   const web = serveWeb(factory);
   const { url, stop } = await listen(web.fetch);
