@@ -42,6 +42,7 @@ test('the bundle is small, contains no packages, and has a valid manifest', asyn
       'archive.cjs',
       'card.html',
       'dstack-mcp.mjs',
+      'engine.cjs',
       'licenses.txt',
       'skills',
       'server.cjs',

@@ -39,6 +39,18 @@ test('setup adds the running server to a client and reports errors with its exit
   });
 });
 
+test('a server whose policy is not valid does not start', async () => {
+  const home = await makeTemporary();
+  const policy = path.join(home, 'policy.yml');
+  await writeFile(policy, 'max_price: cheap\n');
+  const env = { HOME: home, DSTACK_MCP_STATE_DIR: home, DSTACK_MCP_POLICY: policy };
+  expect(await execa(process.execPath, [builtServer], { env, input: '', reject: false })).toMatchObject({
+    exitCode: 2,
+    stdout: '',
+    stderr: expect.stringContaining(`The policy file ${policy} can't be used, so the server doesn't start`),
+  });
+});
+
 test('a client of the sandbox works while one runs; once it has ended, calls say so and create nothing', async () => {
   const { url, token, cli } = inject('sandbox');
   const stateDir = await makeTemporary();

@@ -43,8 +43,8 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
 
 test('the package contains the bundles, their files and the pages, and nothing else', () => {
-  const bundles = ['dstack-mcp.mjs', 'server.cjs', 'sandbox.cjs', 'setup.cjs', 'traces.cjs', 'archive.cjs'];
-  const others = ['card.html', 'worker/preload.py', 'licenses.txt', 'sbom.cdx.json'];
+  const bundles = ['server.cjs', 'engine.cjs', 'sandbox.cjs', 'setup.cjs', 'traces.cjs', 'archive.cjs'];
+  const others = ['dstack-mcp.mjs', 'card.html', 'worker/preload.py', 'licenses.txt', 'sbom.cdx.json'];
   for (const file of [...bundles, ...others]) expect(files).toContain(`dist/${file}`);
   expect(files).toContain('dist/skills/dstack/SKILL.md');
   const allowed = /^(?:dist\/(?!\.)|docs\/|(?:README|CHANGELOG|SECURITY)\.md$|LICENSE$|package\.json$)/;

@@ -99,6 +99,7 @@ test('nothing is sent if OpenTelemetry is disabled', async () => {
 
 test('a server without traces loads nothing of OpenTelemetry', async () => {
   const dist = inRepository('dist');
-  expect(await readFile(path.join(dist, 'server.cjs'), 'utf8')).not.toContain('BatchSpanProcessor');
+  for (const bundle of ['server.cjs', 'engine.cjs'])
+    expect(await readFile(path.join(dist, bundle), 'utf8')).not.toContain('BatchSpanProcessor');
   expect(await readFile(path.join(dist, 'traces.cjs'), 'utf8')).toContain('BatchSpanProcessor');
 });
