@@ -1,14 +1,13 @@
 import { WHOLE_CHARS } from '../../core/report.ts';
 import { describeResource, describeResourceStatus } from '../describe/describe-resource.ts';
 import { readJsonOutput } from '../output/read-json-output.ts';
-import { readFleet, readGateway, readVolume } from '../output/read-resource.ts';
+import { readResource } from '../output/read-resource.ts';
+import type { ResourceFacts } from '../output/read-resource.ts';
 import type { DstackClient } from './dstack-client.ts';
 import { getCommand } from './find-resource.ts';
 
-const READERS = { fleet: readFleet, volume: readVolume, gateway: readGateway };
-
 /** A kind of resource without jobs. */
-export type PlainKind = keyof typeof READERS;
+export type PlainKind = ResourceFacts['kind'];
 
 export interface ResourceRequest {
   readonly name: string;
@@ -23,7 +22,7 @@ export async function reportResource(
   { name, project, full = false }: ResourceRequest,
 ) {
   const transcript = await dstack.read(getCommand({ kind, name, project }));
-  const resource = READERS[kind](readJsonOutput(transcript.stdout));
+  const resource = readResource(kind, readJsonOutput(transcript.stdout));
   return {
     outcome: 'done' as const,
     summary: describeResourceStatus(resource),

@@ -1,4 +1,5 @@
 import { formatDollars, formatDuration, formatPrice, plural } from '../../core/format-values.ts';
+import { ifKnown, joinKnown, labeled, listFirst } from './lines.ts';
 import { describeService } from './describe-service.ts';
 import type { RunFacts } from '../output/read-run.ts';
 
@@ -7,15 +8,18 @@ export function describeStatus(run: RunFacts): string {
   const { jobs, status, statusMessage, exitStatus, terminationReason, terminationMessage } = run;
   // A run's own reason usually only says that a job failed.
   const reason = jobs.find((job) => job.status === 'failed')?.terminationReason ?? terminationReason;
-  const details = [
-    ...(statusMessage === undefined || statusMessage === status ? [] : [statusMessage]),
-    // The progress of a pull stays in the run's record after the pull.
-    ...(statusMessage === 'pulling' ? jobs.flatMap((job) => job.imagePullProgress ?? []) : []),
-    ...(exitStatus === undefined ? [] : [`exit status ${exitStatus}`]),
-    ...(reason === undefined ? [] : [`reason: ${reason}`]),
-    ...(terminationMessage === undefined ? [] : [terminationMessage]),
-  ];
-  return `Run ${run.name} is ${status}${details.length === 0 ? '' : ` (${details.join('; ')})`}.`;
+  const details = joinKnown(
+    [
+      statusMessage === status ? undefined : statusMessage,
+      // The progress of a pull stays in the run's record after the pull.
+      ...(statusMessage === 'pulling' ? jobs.map((job) => job.imagePullProgress) : []),
+      ifKnown(exitStatus, (exit) => `exit status ${exit}`),
+      ifKnown(reason, (why) => `reason: ${why}`),
+      terminationMessage,
+    ],
+    '; ',
+  );
+  return `Run ${run.name} is ${status}${details === '' ? '' : ` (${details})`}.`;
 }
 
 /** Returns the lines with what a reader needs to know of a run: what it asked for, what it got, its cost, its jobs, how to reach it. */
@@ -24,7 +28,7 @@ export function describeRun(run: RunFacts): string[] {
   const file = configurationPath === undefined ? '' : ` from ${configurationPath}`;
   return [
     `${kind}${file}${user === undefined ? '' : `, submitted by ${user}`}${describeTimes(run)}`,
-    ...(requested === undefined ? [] : [`asked for: ${requested}`]),
+    ...labeled({ 'asked for': requested }),
     ...describePlace(run),
     ...describeCost(run),
     ...describeService(run),
@@ -45,15 +49,15 @@ function describeTimes({ submittedAt, finishedAt }: RunFacts): string {
 function describePlace(run: RunFacts): string[] {
   const { backend, region, instanceType, gpu, hardware, spot, fleet, isFinished, jobs } = run;
   if (backend === undefined) return [];
-  const prices = new Set(jobs.flatMap(({ pricePerHour }) => pricePerHour ?? []));
-  const [price] = prices;
+  const [price, ...others] = new Set(jobs.flatMap(({ pricePerHour }) => pricePerHour ?? []));
+  const each = jobs.length > 1 ? ' each' : '';
   const parts = [
-    [instanceType, ...(gpu === undefined ? [] : [`gpu=${gpu}`]), hardware].filter(Boolean).join(' '),
-    `${backend === 'remote' ? 'ssh' : [backend, region].filter(Boolean).join(' ')}${spot === true ? ', spot' : ''}`,
-    ...(fleet === undefined ? [] : [`fleet ${fleet}`]),
-    ...(prices.size === 1 && price !== undefined ? [`${formatPrice(price)}${jobs.length > 1 ? ' each' : ''}`] : []),
+    joinKnown([instanceType, ifKnown(gpu, (name) => `gpu=${name}`), hardware], ' '),
+    `${backend === 'remote' ? 'ssh' : joinKnown([backend, region], ' ')}${spot === true ? ', spot' : ''}`,
+    ifKnown(fleet, (name) => `fleet ${name}`),
+    others.length > 0 ? undefined : ifKnown(price, (known) => `${formatPrice(known)}${each}`),
   ];
-  return [`${isFinished ? 'ran' : 'runs'} on: ${parts.filter((part) => part !== '').join('; ')}`];
+  return [`${isFinished ? 'ran' : 'runs'} on: ${joinKnown(parts, '; ')}`];
 }
 
 function describeCost({ costUsd, pricePerHour, jobs, isFinished, maxDurationSeconds }: RunFacts): string[] {
@@ -67,23 +71,18 @@ function describeCost({ costUsd, pricePerHour, jobs, isFinished, maxDurationSeco
   return [`cost so far: ${cost}${rate}${end}`];
 }
 
-const MAX_JOBS = 20;
-
 /** Describes each job, if there are several; those that failed first. */
 function describeJobs({ jobs }: RunFacts): string[] {
   if (jobs.length < 2) return [];
-  const sorted = jobs.toSorted((a, b) => Number(b.status === 'failed') - Number(a.status === 'failed'));
-  const shown = sorted
-    .slice(0, MAX_JOBS)
-    .map(({ name, status, statusMessage, exitStatus, terminationReason, error }) => {
-      const details = [
-        ...(statusMessage === undefined ? [] : [statusMessage]),
-        ...(exitStatus === undefined ? [] : [`exit status ${exitStatus}`]),
-        ...(terminationReason === undefined ? [] : [`reason: ${terminationReason}`]),
-        ...(error === undefined ? [] : [error]),
-      ];
-      return `- ${name} is ${status}${details.length === 0 ? '' : ` (${details.join('; ')})`}`;
-    });
-  const rest = jobs.length - shown.length;
-  return [`${plural(jobs.length, 'job')}:`, ...shown, ...(rest === 0 ? [] : [`- and ${rest} more: get with \`full\``])];
+  const hasFailed = ({ status }: RunFacts['jobs'][number]): boolean => status === 'failed';
+  return [
+    `${plural(jobs.length, 'job')}:`,
+    ...listFirst(jobs, hasFailed, { describe: describeJob, more: 'get with `full`' }),
+  ];
+}
+
+function describeJob({ name, status, statusMessage, exitStatus, terminationReason, error }: RunFacts['jobs'][number]) {
+  const exit = ifKnown(exitStatus, (code) => `exit status ${code}`);
+  const details = joinKnown([statusMessage, exit, ifKnown(terminationReason, (why) => `reason: ${why}`), error], '; ');
+  return `${name} is ${status}${details === '' ? '' : ` (${details})`}`;
 }

@@ -16,7 +16,8 @@ export interface EndExplanation {
   readonly job?: RunFacts['jobs'][number];
 }
 
-type Reason = Pick<EndExplanation, 'meaning' | 'helps' | 'log'>;
+/** `log` defaults to `output`. */
+type Reason = Pick<EndExplanation, 'meaning' | 'helps'> & Partial<Pick<EndExplanation, 'log'>>;
 
 const MORE_LOGS = 'logs shows more of its output, and with `diagnose` the log of the runner.';
 
@@ -33,13 +34,11 @@ const REASONS: ReadonlyMap<string, Reason> = new Map(
       meaning: 'Its spot instance was interrupted.',
       helps:
         'Use `spot_policy: on-demand`, or add `retry: {on_events: [interruption]}` and save checkpoints to a volume, then plan again.',
-      log: 'output',
     },
     instance_unreachable: {
       meaning: "dstack's server lost the connection to its instance.",
       helps:
         'Check the instance with fleet, and its history with event. It may have run out of memory or been shut down. Plan again; if the problem persists, use another instance.',
-      log: 'output',
     },
     instance_access_revoked: {
       meaning: 'Its fleet is no longer shared with its project.',
@@ -87,17 +86,14 @@ const REASONS: ReadonlyMap<string, Reason> = new Map(
     container_exited_with_error: {
       meaning: 'Its commands failed.',
       helps: `Fix the error shown in the last log lines, then plan again. ${MORE_LOGS}`,
-      log: 'output',
     },
     log_quota_exceeded: {
       meaning: "It exceeded the server's hourly log quota for a job.",
       helps: 'Print less (no progress bars, fewer debug lines) or write to a file, then plan again.',
-      log: 'output',
     },
     max_duration_exceeded: {
       meaning: 'It exceeded its `max_duration`.',
       helps: 'Raise `max_duration` in the file or shorten the job, save checkpoints, then plan again.',
-      log: 'output',
     },
     inactivity_duration_exceeded: {
       meaning: 'Nobody was attached to it for its `inactivity_duration`.',
@@ -107,7 +103,6 @@ const REASONS: ReadonlyMap<string, Reason> = new Map(
     terminated_due_to_utilization_policy: {
       meaning: 'Its GPU utilization was below its `utilization_policy`.',
       helps: 'Find out what kept the GPUs idle (often data loading) or change `utilization_policy`, then plan again.',
-      log: 'output',
     },
     server_error: {
       meaning: "dstack's server had an internal error.",
@@ -118,7 +113,7 @@ const REASONS: ReadonlyMap<string, Reason> = new Map(
 );
 
 /** The usual meaning of exit statuses: https://tldp.org/LDP/abs/html/exitcodes.html, and 128 + the signal. */
-const EXIT_STATUSES: Readonly<Record<number, Pick<Reason, 'meaning' | 'helps'>>> = {
+const EXIT_STATUSES: Readonly<Record<number, Reason>> = {
   126: {
     meaning: "A command couldn't be executed.",
     helps: `Make the file executable or start it with its interpreter, then plan again. ${MORE_LOGS}`,
@@ -148,7 +143,6 @@ const EXIT_STATUSES: Readonly<Record<number, Pick<Reason, 'meaning' | 'helps'>>>
 const UNKNOWN: Reason = {
   meaning: 'It ended before it was finished.',
   helps: `Use event to see what happened, fix the cause, then plan again. ${MORE_LOGS}`,
-  log: 'output',
 };
 
 /** Reasons for an end that was requested or expected. */
@@ -171,6 +165,7 @@ export function explainEnd(run: RunFacts): EndExplanation | undefined {
   if (run.status !== 'failed' && (reason === undefined || EXPECTED.has(reason))) return undefined;
   return {
     reason: reason ?? run.status,
+    log: 'output',
     ...(REASONS.get(reason ?? '') ?? UNKNOWN),
     ...(reason === 'container_exited_with_error' ? EXIT_STATUSES[job?.exitStatus ?? 0] : undefined),
     ...(job === undefined ? {} : { job }),

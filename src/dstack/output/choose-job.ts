@@ -44,8 +44,6 @@ export function chooseJob<T extends Job>(run: string, jobs: readonly T[], wanted
 
 const rank = (job: Job): number => (job.status === 'running' ? 2 : hasJobEnded(job) ? 0 : 1);
 
-const nameJob = ({ replica, job }: Pick<Job, 'replica' | 'job'>): string => `replica=${replica} job=${job}`;
-
 const MAX_NAMED = 20;
 
 /** Names jobs as dstack does, with their statuses; those that run first. */
@@ -53,7 +51,7 @@ export function nameJobs(jobs: readonly Job[]): string {
   const named = jobs
     .toSorted((a, b) => rank(b) - rank(a))
     .slice(0, MAX_NAMED)
-    .map((one) => `${nameJob(one)} (${one.status})`);
+    .map((one) => `replica=${one.replica} job=${one.job} (${one.status})`);
   const rest = jobs.length - named.length;
   return [...named, ...(rest === 0 ? [] : [`${rest} more`])].join(', ');
 }
@@ -67,10 +65,7 @@ export function describeShownJob(jobs: readonly Job[], shown: WantedJob | undefi
 }
 
 function noSuchJob(run: string, jobs: readonly Job[], { replica, job }: WantedJob): ToolError {
-  const wanted = [
-    ...(replica === undefined ? [] : [`replica=${replica}`]),
-    ...(job === undefined ? [] : [`job=${job}`]),
-  ];
+  const wanted = Object.entries({ replica, job }).flatMap(([name, of]) => (of === undefined ? [] : [`${name}=${of}`]));
   const present = jobs.length === 0 ? 'It has no jobs now' : `It has ${nameJobs(jobs)}`;
   return new ToolError(
     'invalid-value',

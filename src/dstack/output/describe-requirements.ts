@@ -14,13 +14,19 @@ function formatRange(range: Range, unit = ''): string | undefined {
 
 function formatGpu(gpu: RequirementsJson['resources']['gpu']): string | undefined {
   if (gpu === null || gpu === undefined) return undefined;
+  const names = (gpu.name ?? []).join(',');
   // dstack's default: a GPU may be there, but isn't needed.
-  if (gpu.count?.min === 0 && (gpu.name ?? []).length === 0) return undefined;
-  const parts = [(gpu.name ?? []).join(','), formatRange(gpu.memory, 'GB'), formatRange(gpu.count)];
+  if (gpu.count?.min === 0 && names === '') return undefined;
   const total = formatRange(gpu.total_memory, 'GB');
-  const known = parts.filter((part) => part !== undefined && part !== '');
-  return [known.join(':'), ...(total === undefined ? [] : [`total ${total}`])].join(' ');
+  const known = [names, formatRange(gpu.memory, 'GB'), formatRange(gpu.count)].filter(Boolean).join(':');
+  return total === undefined ? known : `${known} total ${total}`;
 }
+
+/** Returns `name=value` for each value that is known. */
+const nameKnown = (values: Readonly<Record<string, string | number | undefined>>): string =>
+  Object.entries(values)
+    .flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]))
+    .join(' ');
 
 /** Describes the hardware that a job asks for, in the words of dstack's plans: `gpu=RTX4090:1.. cpu=x86:2.. mem=8GB.., on-demand`. */
 export function describeRequirements(requirements: RequirementsJson | null | undefined): string | undefined {
@@ -28,38 +34,32 @@ export function describeRequirements(requirements: RequirementsJson | null | und
   const { resources, spot, max_price: maxPrice } = requirements;
   const { cpu, memory, disk, gpu } = resources;
   const count = formatRange(cpu?.count);
-  const named = {
-    gpu: formatGpu(gpu),
-    cpu: count === undefined ? undefined : [cpu?.arch ?? [], count].flat().join(':'),
-    mem: formatRange(memory, 'GB'),
-    disk: formatRange(disk?.size, 'GB'),
-  };
-  const words = Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
   return [
-    words.join(' '),
-    ...(spot === true ? ['spot'] : spot === false ? ['on-demand'] : ['spot or on-demand']),
+    nameKnown({
+      gpu: formatGpu(gpu),
+      cpu: count === undefined ? undefined : [cpu?.arch ?? [], count].flat().join(':'),
+      mem: formatRange(memory, 'GB'),
+      disk: formatRange(disk?.size, 'GB'),
+    }),
+    spot === true ? 'spot' : spot === false ? 'on-demand' : 'spot or on-demand',
     ...(maxPrice === null || maxPrice === undefined ? [] : [`at most ${formatPrice(maxPrice)}`]),
   ].join(', ');
 }
+
+/** Formats a size; undefined if dstack doesn't know it. */
+const formatGb = (mib: number | null | undefined, digits: number): string | undefined =>
+  (mib ?? 0) > 0 ? `${Number(((mib ?? 0) / 1024).toFixed(digits))}GB` : undefined;
 
 /** Describes GPUs as dstack does: `RTX4090:24GB:1`. */
 export function describeGpus(instance: InstanceTypeJson | null | undefined): string | undefined {
   const gpus = instance?.resources?.gpus ?? [];
   const [gpu] = gpus;
-  if (gpu === undefined) return undefined;
-  const memory = gpu.memory_mib ?? 0;
-  return [gpu.name, ...(memory > 0 ? [`${Number((memory / 1024).toFixed(2))}GB`] : []), gpus.length].join(':');
+  return gpu && [gpu.name, formatGb(gpu.memory_mib, 2) ?? [], gpus.length].flat().join(':');
 }
 
 /** Describes the CPUs, memory and disk of an instance; undefined if dstack doesn't know them. */
 export function describeHardware(instance: InstanceTypeJson | null | undefined): string | undefined {
   const { cpus, memory_mib: memory, disk } = instance?.resources ?? {};
-  const gb = (mib: number | null | undefined): string | undefined =>
-    mib === null || mib === undefined || mib === 0 ? undefined : `${Number((mib / 1024).toFixed(1))}GB`;
-  const parts = [
-    cpus === null || cpus === undefined || cpus === 0 ? undefined : `cpu=${cpus}`,
-    gb(memory) === undefined ? undefined : `mem=${gb(memory)}`,
-    gb(disk?.size_mib) === undefined ? undefined : `disk=${gb(disk?.size_mib)}`,
-  ].filter((part) => part !== undefined);
-  return parts.length === 0 ? undefined : parts.join(' ');
+  const known = { cpu: cpus || undefined, mem: formatGb(memory, 1), disk: formatGb(disk?.size_mib, 1) };
+  return nameKnown(known) || undefined;
 }

@@ -1,21 +1,19 @@
-import type { Outcome } from '../../core/report.ts';
-
 /** One kind of failure that dstack reports: how to recognize it, and what to do about it. */
 interface FailureKind<Code extends string> {
   readonly code: Code;
   /** Matched against dstack's output without the tables of a plan. */
   readonly pattern: RegExp;
-  /** Defaults to `blocked`. */
-  readonly outcome?: Extract<Outcome, 'failed'>;
   /** The next step, naming this server's tools. */
   readonly hint: string;
-  /** Set if the same command may succeed if it is simply repeated. */
-  readonly transient?: true;
-  /** Set if the same command with the same file fails every time: nothing outside of them decides. Everything else may be fixed at any moment. */
-  readonly permanent?: true;
-  /** Set if dstack may report this after it began to act, so that a change may have been made. */
-  readonly midway?: true;
+  readonly traits?: readonly Trait[];
 }
+
+/**
+ * `failed`: the outcome, instead of `blocked`. `transient`: the same command may succeed if it is simply repeated. `permanent`: the same
+ * command with the same file fails every time, while everything else may be fixed at any moment. `midway`: dstack may report this after
+ * it began to act, so that a change may have been made.
+ */
+type Trait = 'failed' | 'transient' | 'permanent' | 'midway';
 
 /** The next step after a change whose outcome is unknown. */
 export const CHECK_STATE = 'Check the current state with ps, fleet or list before retrying.';
@@ -31,10 +29,8 @@ const TABLE = [
     code: 'unreachable', // api/server/__init__.py; requests, if a call has its own time limit or a response is cut off
     pattern:
       /Failed to connect to dstack server \S+|requests\.exceptions\.(?:ConnectionError|ChunkedEncodingError|\w*Timeout): .*/,
-    outcome: 'failed',
     hint: 'Use doctor to check which server the CLI uses and whether it responds, then try again.',
-    transient: true,
-    midway: true,
+    traits: ['failed', 'transient', 'midway'],
   },
   {
     code: 'unauthorized', // api/server/__init__.py, on status 403
@@ -44,8 +40,8 @@ const TABLE = [
   {
     code: 'not-dstack', // worker/wire_gate.py: a redirect
     pattern: /dstack-mcp did not send this request \(\S+\): it goes to another host.*/,
-    outcome: 'failed',
     hint: 'The server at that address redirects to another host (perhaps a sign-in page or a proxy). Check the URL with doctor.',
+    traits: ['failed'],
   },
   {
     code: 'files-changed', // worker/wire_gate.py
@@ -60,9 +56,8 @@ const TABLE = [
   {
     code: 'not-dstack', // an HTML page as the response: a sign-in page, a proxy, another server
     pattern: /(?:requests\.exceptions\.|json\.decoder\.)?JSONDecodeError: .*|^[^\S\n]*<(?:!DOCTYPE html|html)[\s>].*/im,
-    outcome: 'failed',
     hint: 'The server at that address is not a dstack server (perhaps a sign-in page or a proxy). Check the URL with doctor.',
-    midway: true,
+    traits: ['failed', 'midway'],
   },
   {
     code: 'version-mismatch', // server/utils/routers.py
@@ -72,22 +67,20 @@ const TABLE = [
   {
     code: 'version-mismatch', // api/server/__init__.py: the server doesn't support the request
     pattern: /Status code 40[45] when requesting \S+/,
-    outcome: 'failed',
     hint: "The server doesn't support this request: it is older than the CLI, or it isn't a dstack server. Check with doctor.",
+    traits: ['failed'],
   },
   {
     code: 'server-error', // api/server/__init__.py
     pattern: /Unexpected error: status code 5\d\d when requesting \S+/,
-    outcome: 'failed',
     hint: "The server failed. Check the current state (ps, fleet, list) before retrying; the cause is in the server's log.",
-    transient: true,
-    midway: true,
+    traits: ['failed', 'transient', 'midway'],
   },
   {
     code: 'unknown-error', // api/server/__init__.py
     pattern: /Unexpected error: status code \d+ when requesting \S+/,
-    outcome: 'failed',
     hint: 'The server refused the request. Check with doctor.',
+    traits: ['failed'],
   },
   {
     code: 'no-project', // core/services/api_client.py
@@ -104,20 +97,19 @@ const TABLE = [
     code: 'name-invalid', // core/services/__init__.py
     pattern: /Resource name should match regex .*/,
     hint: 'Choose a name of 2 to 41 characters from a-z, 0-9 and `-` that starts with a letter. Change it with write_config, then plan again.',
-    permanent: true,
+    traits: ['permanent'],
   },
   {
     code: 'version-mismatch', // pydantic on the server's response, as a traceback: a field that this CLI doesn't know, or a missing one
     pattern: /pydantic[\w.]*\.ValidationError: [\s\S]*/,
-    outcome: 'failed',
     hint: "The CLI can't read the server's response because their versions differ too much. Install the CLI in the server's version; doctor shows both versions.",
-    midway: true,
+    traits: ['failed', 'midway'],
   },
   {
     code: 'invalid-file', // pydantic through core/models/configurations.py; 0.20.29 uses pydantic 1, which prints the same header
     pattern: /^\d+ validation errors? for [\s\S]*/m,
     hint: `${CHECK_FILE} config also describes each property.`,
-    permanent: true,
+    traits: ['permanent'],
   },
   {
     code: 'invalid-file', // yaml, as a traceback
@@ -190,9 +182,8 @@ const TABLE = [
   {
     code: 'busy', // server/services/volumes.py, server/services/gateways/__init__.py
     pattern: /^.*being processed currently\. Try again later\.?/m,
-    outcome: 'failed',
     hint: 'The server is still processing it. Check with get or list, then try again.',
-    transient: true,
+    traits: ['failed', 'transient'],
   },
   {
     code: 'image-unreadable', // server/services/jobs/configurators/base.py: the server reads the image's configuration while it plans
@@ -203,8 +194,8 @@ const TABLE = [
     code: 'not-found', // cli/commands/*.py, services/configurators/*.py (delete_configuration); `Fleet project=None name='x' not found` is cli/commands/fleet.py
     pattern:
       /^(?:Run|Fleet|Volume|Gateway|Project|Resource|Replica|Job)\b.*(?:not found|does not exist).*|^Failed to find replica=.*|^Run \S+ has no job matching .*/im,
-    outcome: 'failed',
     hint: 'Look up the name with ps (`all` includes finished runs), fleet, or list (volumes, gateways, secrets, projects).',
+    traits: ['failed'],
   },
   {
     code: 'already-exists', // core/errors.py, server/services/*.py
@@ -215,23 +206,20 @@ const TABLE = [
     code: 'usage', // argparse, and cli/commands/__init__.py
     pattern:
       /^dstack[\w -]*: error: .*|Unrecognized arguments: .*|Invalid (?:datetime format|group-by value).*|Cannot group by .*/m,
-    outcome: 'failed',
     hint: 'Use help to see what this command accepts.',
-    permanent: true,
+    traits: ['failed', 'permanent'],
   },
   {
     code: 'no-answer', // rich's prompt on a closed standard input, as a traceback
     pattern: /EOFError: EOF when reading a line/,
-    outcome: 'failed',
     hint: 'dstack prompted for input; interactive prompts are not supported. Call plan first, then apply, stop or delete with its token.',
-    midway: true,
+    traits: ['failed', 'midway'],
   },
   {
     code: 'interrupted', // cli/commands/apply.py, cli/utils/common.py
     pattern: /Operation interrupted by user\. Exiting\.\.\.|Cancelled by user|^KeyboardInterrupt$/m,
-    outcome: 'failed',
     hint: 'Check the current state with ps, get or fleet.',
-    midway: true,
+    traits: ['failed', 'midway'],
   },
 ] as const satisfies readonly FailureKind<string>[];
 

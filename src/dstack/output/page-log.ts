@@ -56,69 +56,49 @@ export function createLogPager(request: LogPageRequest) {
   };
 }
 
-interface Selected {
-  readonly line: LogLine;
-  readonly bytes: number;
-}
-
-/** The lines of a page, and the number of selected lines before and after them. */
-interface Kept {
-  readonly lines: readonly LogLine[];
-  readonly before: number;
-  readonly after: number;
-}
-
 /** Keeps the lines of the page while the log passes by: the last ones before a position, or the first ones after it. */
 function createPageKeeper(request: LogPageRequest) {
   const place = readCursor(request);
-  const kept: Selected[] = [];
-  let keptBytes = 0;
-  let before = 0;
-  let after = 0;
-  let full = false;
   // With a filter, each line may be preceded by a `--`.
   const endBytes = request.filter === undefined ? 1 : 4;
-  const fits = (bytes: number): boolean =>
-    kept.length === 0 || (kept.length < request.lines && keptBytes + bytes <= request.maxBytes);
+  const bytesOf = ({ text }: LogLine): number => Buffer.byteLength(text) + endBytes;
+  const lines: LogLine[] = [];
+  let keptBytes = 0;
+  /** The number of selected lines before and after those of the page. */
+  let before = 0;
+  let after = 0;
+  const fits = (line: LogLine): boolean =>
+    lines.length === 0 || (lines.length < request.lines && keptBytes + bytesOf(line) <= request.maxBytes);
   const take = (line: LogLine): void => {
-    const bytes = Buffer.byteLength(line.text) + endBytes;
-    if (place.kind === 'after') {
-      if (line.number <= place.line) {
-        before += 1;
-        return;
-      }
-      full ||= !fits(bytes);
+    if (place.kind === 'after' && line.number <= place.line) before += 1;
+    // Once a line doesn't fit, no later one is shown: there are no holes in a page.
+    else if (place.kind === 'after' ? after > 0 || !fits(line) : line.number >= place.line) after += 1;
+    else {
+      for (; !fits(line); before += 1) keptBytes -= bytesOf(lines.shift() ?? line);
+      lines.push(line);
+      keptBytes += bytesOf(line);
     }
-    if (full || (place.kind === 'before' && line.number >= place.line)) {
-      after += 1;
-      return;
-    }
-    while (!fits(bytes)) {
-      keptBytes -= kept.shift()?.bytes ?? 0;
-      before += 1;
-    }
-    kept.push({ line, bytes });
-    keptBytes += bytes;
   };
-  return { take, kept: (): Kept => ({ lines: kept.map(({ line }) => line), before, after }) };
+  return { take, kept: () => ({ lines, before, after }) };
 }
 
 function describePage(
   request: LogPageRequest,
-  { lines, before, after }: Kept,
+  { lines, before, after }: ReturnType<ReturnType<typeof createPageKeeper>['kept']>,
   { matches, foldedStates, ...total }: LineTotals & { readonly matches: number | undefined },
 ): LogPage {
   const first = lines[0]?.number ?? 0;
   const last = lines.at(-1)?.number ?? 0;
+  const hasLines = lines.length > 0;
   return {
     text: joinLines(lines),
     total,
     foldedStates,
     cutLines: lines.filter(({ cut }) => cut).length,
     ...(matches === undefined ? {} : { matches }),
-    ...(lines.length === 0 ? {} : { shown: { first, last, lines: lines.length } }),
-    ...(before === 0 || lines.length === 0 ? {} : { older: writeCursor(request, { kind: 'before', line: first }) }),
-    ...(after === 0 || lines.length === 0 ? {} : { newer: writeCursor(request, { kind: 'after', line: last }) }),
+    ...(hasLines ? { shown: { first, last, lines: lines.length } } : {}),
+    ...(hasLines && before > 0 ? { older: writeCursor(request, { kind: 'before', line: first }) } : {}),
+    ...(hasLines && after > 0 ? { newer: writeCursor(request, { kind: 'after', line: last }) } : {}),
   };
 }
 

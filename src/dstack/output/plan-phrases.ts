@@ -9,75 +9,64 @@ export interface PlanPhrase {
   readonly sentence?: RegExp;
 }
 
+const RUNS = ['task', 'service', 'dev-environment'];
+const OTHERS = ['fleet', 'volume', 'gateway'];
+const STOP = 'Stop and override the run?';
+const CREATE = 'Create the <kind>?';
+const RECREATE = 'Re-create the <kind>?';
+const UPDATE_FLEET = 'Update the fleet in-place?';
+const UPDATE_GATEWAY = 'Update the gateway?';
+const UPDATABLE = 'Detected changes that can be updated in-place:';
+const NOT_UPDATABLE = 'Detected changes that cannot be updated in-place:';
+
+type Wording = readonly [PlanPhrase['action'], kinds: readonly string[], question: string, sentence?: string];
+
 // The question alone doesn't distinguish none from replace, and one sentence has several questions: a phrase is both, verbatim.
 // The wording is the same in 0.20.29, 0.21.5 and 0.22.5; the files are in dstack/_internal/cli/services/configurators.
-const RUN_PHRASES: readonly PlanPhrase[] = [
+const WORDINGS: readonly Wording[] = [
   // run.py, BaseRunConfigurator.apply_plan; a finished run of that name counts as absent.
-  { action: 'create', question: /^Submit the run (?<name>\S+)\?$/ },
-  { action: 'create', question: /^Submit a new run\?$/ },
-  {
-    action: 'none',
-    question: /^Stop and override the run\?$/,
-    sentence: /^Active run (?<name>\S+) already exists\. Detected no changes\.$/,
-  },
-  {
-    action: 'update',
-    question: /^Update the run\?$/,
-    sentence: /^Active run (?<name>\S+) already exists\. Detected changes that can be updated in-place:$/,
-  },
-  {
-    action: 'replace',
-    question: /^Stop and override the run\?$/,
-    sentence: /^Active run (?<name>\S+) already exists\. Detected changes that cannot be updated in-place:$/,
-  },
+  ['create', RUNS, 'Submit the run <name>?'],
+  ['create', RUNS, 'Submit a new run?'],
+  ['none', RUNS, STOP, 'Active run <name> already exists. Detected no changes.'],
+  ['update', RUNS, 'Update the run?', `Active run <name> already exists. ${UPDATABLE}`],
+  ['replace', RUNS, STOP, `Active run <name> already exists. ${NOT_UPDATABLE}`],
+  // fleet.py, volume.py and gateway.py share this wording. Without a name, dstack looks for nothing and says nothing.
+  ['create', OTHERS, CREATE, '<Kind> <name> does not exist yet.'],
+  ['create', OTHERS, CREATE],
+  ['none', OTHERS, RECREATE, 'Found <kind> <name>. No configuration changes detected.'],
+  ['replace', OTHERS, RECREATE, `Found <kind> <name>. ${NOT_UPDATABLE}`],
+  // A volume; a fleet without a list of differences, or on a server that can't update fleets.
+  ['replace', OTHERS, RECREATE, 'Found <kind> <name>. Configuration changes detected.'],
+  [
+    'replace',
+    OTHERS,
+    RECREATE,
+    'Found <kind> <name>. Configuration changes detected. Cannot update the fleet in-place.',
+  ],
+  ['update', ['fleet'], UPDATE_FLEET, `Found fleet <name>. ${UPDATABLE}`],
+  ['update', ['fleet'], UPDATE_FLEET, 'Found fleet <name>. Configuration changes detected.'],
+  ['update', ['gateway'], UPDATE_GATEWAY, `Found gateway <name>. ${UPDATABLE}`],
+  ['update', ['gateway'], UPDATE_GATEWAY, 'Found gateway <name>. Configuration changes detected.'],
 ];
 
-/** fleet.py, volume.py and gateway.py share this wording. */
-function resourcePhrases(kind: 'fleet' | 'volume' | 'gateway', update?: RegExp): readonly PlanPhrase[] {
-  const title = `${kind.charAt(0).toUpperCase()}${kind.slice(1)}`;
-  const found = String.raw`^Found ${kind} (?<name>\S+)\.`;
-  const create = new RegExp(`^Create the ${kind}\\?$`);
-  const recreate = new RegExp(`^Re-create the ${kind}\\?$`);
-  return [
-    {
-      action: 'create',
-      question: create,
-      sentence: new RegExp(String.raw`^${title} (?<name>\S+) does not exist yet\.$`),
-    },
-    // Without a name, dstack looks for nothing and says nothing.
-    { action: 'create', question: create },
-    { action: 'none', question: recreate, sentence: new RegExp(`${found} No configuration changes detected\\.$`) },
-    {
-      action: 'replace',
-      question: recreate,
-      // The last two: a volume; a fleet without a list of differences, or on a server that can't update fleets.
-      sentence: new RegExp(
-        `${found} (?:Detected changes that cannot be updated in-place:|Configuration changes detected\\.(?: Cannot update the fleet in-place\\.)?)$`,
-      ),
-    },
-    ...(update === undefined
-      ? []
-      : [
-          {
-            action: 'update' as const,
-            question: update,
-            sentence: new RegExp(
-              `${found} (?:Detected changes that can be updated in-place:|Configuration changes detected\\.)$`,
-            ),
-          },
-        ]),
-  ];
+function toPattern(wording: string, kind: string): RegExp {
+  const words = wording.replaceAll(/[.?]/g, String.raw`\$&`).replaceAll('<name>', String.raw`(?<name>\S+)`);
+  return new RegExp(
+    `^${words.replace('<kind>', kind).replace('<Kind>', kind.charAt(0).toUpperCase() + kind.slice(1))}$`,
+  );
 }
 
 /** The phrases of each kind of configuration. */
-export const PLAN_PHRASES: ReadonlyMap<string, readonly PlanPhrase[]> = new Map([
-  ['task', RUN_PHRASES],
-  ['service', RUN_PHRASES],
-  ['dev-environment', RUN_PHRASES],
-  ['fleet', resourcePhrases('fleet', /^Update the fleet in-place\?$/)],
-  ['volume', resourcePhrases('volume')],
-  ['gateway', resourcePhrases('gateway', /^Update the gateway\?$/)],
-]);
+export const PLAN_PHRASES: ReadonlyMap<string, readonly PlanPhrase[]> = new Map(
+  [...RUNS, ...OTHERS].map((kind) => [
+    kind,
+    WORDINGS.filter(([, kinds]) => kinds.includes(kind)).map(([action, , question, sentence]) => ({
+      action,
+      question: toPattern(question, kind),
+      ...(sentence === undefined ? {} : { sentence: toPattern(sentence, kind) }),
+    })),
+  ]),
+);
 
 /** Returns whether a line is a sentence in which a plan says what it found, and so isn't an error. */
 export const isPlanSentence = (line: string): boolean =>

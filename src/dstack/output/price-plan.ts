@@ -71,14 +71,11 @@ export function countMachines(
 export const hasGroups = (configuration: unknown): boolean =>
   isRecord(configuration) && (Array.isArray(configuration['replicas']) || Array.isArray(configuration['groups']));
 
-export interface PriceBasis {
-  readonly offers: Offers;
-  readonly count: Count | undefined;
-  readonly isWhole: boolean;
-}
-
 /** Calculates the price of a plan from its offers and number of machines. */
-export function pricePlan({ offers: { offers, maxPriceOfAll = 0 }, count, isWhole }: PriceBasis): PlanPrice {
+export function pricePlan(
+  { offers, maxPriceOfAll = 0 }: Offers,
+  { count, isWhole }: Pick<PlanPrice, 'isWhole'> & { readonly count: Count | undefined },
+): PlanPrice {
   const prices = offers.map((offer) => offer.pricePerHour);
   if (prices.length === 0) return { isWhole };
   const perHour = offers.find(isAvailable)?.pricePerHour;

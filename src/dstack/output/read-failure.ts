@@ -36,19 +36,18 @@ export function readException(text: string): string | undefined {
 
 function recognize(text: string, effect: Effect, exception: string | undefined): Failure | undefined {
   const mayHaveActed = effect !== 'read';
-  for (const { code, pattern, outcome = 'blocked', hint, transient = false, permanent, midway } of FAILURE_TABLE) {
+  for (const { code, pattern, hint, traits = [] } of FAILURE_TABLE) {
     const message = pattern.exec(text)?.[0].trim();
-    if (message !== undefined) {
-      const unclear = midway === true && mayHaveActed;
-      return {
-        code,
-        message,
-        transient,
-        ...(permanent === undefined ? {} : { permanent }),
-        outcome: unclear ? 'unknown' : outcome,
-        hint: unclear ? `${CHECK_STATE} ${hint}` : hint,
-      };
-    }
+    if (message === undefined) continue;
+    const isUnclear = mayHaveActed && traits.includes('midway');
+    return {
+      code,
+      message,
+      transient: traits.includes('transient'),
+      ...(traits.includes('permanent') ? { permanent: true } : {}),
+      outcome: isUnclear ? 'unknown' : traits.includes('failed') ? 'failed' : 'blocked',
+      hint: isUnclear ? `${CHECK_STATE} ${hint}` : hint,
+    };
   }
   if (exception === undefined) return undefined;
   return {
@@ -78,37 +77,30 @@ function readExited(transcript: Pick<Transcript, 'stdout' | 'stderr'>, code: num
   );
 }
 
-/** Describes the end of a command that dstack didn't finish itself. */
+/** The ends of commands that dstack didn't finish itself: the code, the words if they are always the same, and the next step after a read. */
+const BROKEN = {
+  'timed-out': [
+    'timed-out',
+    "dstack didn't finish within the time limit.",
+    'Try again, or use doctor to check whether the server responds.',
+  ],
+  cancelled: ['cancelled', 'The call was cancelled while dstack was running.', 'Call again.'],
+  signalled: ['interrupted', '', 'Try again.'],
+  lost: ['interrupted', '', 'Try again.'],
+} as const;
+
+/** Describes such an end. */
 function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, effect: Effect): Failure {
-  const isRead = effect === 'read';
-  const describe = (code: Failure['code'], message: string, readHint: string, changeHint = CHECK_STATE): Failure => ({
-    code,
-    outcome: isRead ? 'failed' : 'unknown',
-    message,
-    hint: isRead ? readHint : changeHint,
-    transient: isRead,
-  });
-  switch (exit.kind) {
-    case 'not-started': {
-      const hint = 'Nothing was changed. Use doctor to check that the dstack CLI runs.';
-      return { code: 'not-started', outcome: 'failed', message: exit.reason, hint, transient: false };
-    }
-    case 'timed-out':
-      return describe(
-        'timed-out',
-        "dstack didn't finish within the time limit.",
-        'Try again, or use doctor to check whether the server responds.',
-        exit.stillRunning ? `It continues in the background. ${CHECK_STATE}` : CHECK_STATE,
-      );
-    case 'cancelled':
-      return describe('cancelled', 'The call was cancelled while dstack was running.', 'Call again.');
-    case 'signalled':
-      return describe('interrupted', `dstack was ended by ${exit.signal}.`, 'Try again.');
-    case 'lost':
-      return describe('interrupted', exit.reason, 'Try again.');
-    default:
-      return exit satisfies never;
+  if (exit.kind === 'not-started') {
+    const hint = 'Nothing was changed. Use doctor to check that the dstack CLI runs.';
+    return { code: 'not-started', outcome: 'failed', message: exit.reason, hint, transient: false };
   }
+  const [code, words, hint] = BROKEN[exit.kind];
+  const message = 'reason' in exit ? exit.reason : 'signal' in exit ? `dstack was ended by ${exit.signal}.` : words;
+  const said = { code, message };
+  if (effect === 'read') return { ...said, outcome: 'failed', hint, transient: true };
+  const continues = exit.kind === 'timed-out' && exit.stillRunning ? 'It continues in the background. ' : '';
+  return { ...said, outcome: 'unknown', hint: `${continues}${CHECK_STATE}`, transient: false };
 }
 
 /** Returns why a command failed; undefined if it ended with exit code 0. What an unclear end means depends on its effect. */

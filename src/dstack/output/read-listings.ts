@@ -16,6 +16,11 @@ const place = {
   error: z.string().optional(),
 };
 
+const jobPlace = { ...place, instanceType: z.string().optional(), submitted: z.string().optional() };
+
+const readGpu = (cells: TableRow['cells']): string | undefined =>
+  /(?:^| )gpu=(\S+)/.exec(cells['GPU'] ?? cells['RESOURCES'] ?? '')?.[1] ?? unlessBlank(cells['GPU']);
+
 function readPlace({ cells }: TableRow) {
   const { backend, region } = readBackend(cells['BACKEND'] ?? '');
   return omitAbsent({
@@ -25,13 +30,21 @@ function readPlace({ cells }: TableRow) {
     gpu: readGpu(cells),
     pricePerHour: readPrice(cells['PRICE']),
     error: unlessBlank(cells['ERROR']),
+    instanceType: unlessBlank(cells['INSTANCE TYPE']),
+    submitted: unlessBlank(cells['SUBMITTED']),
   });
 }
 
-const readGpu = (cells: TableRow['cells']): string | undefined =>
-  /(?:^| )gpu=(\S+)/.exec(cells['GPU'] ?? cells['RESOURCES'] ?? '')?.[1] ?? unlessBlank(cells['GPU']);
-
-const jobPlace = { ...place, instanceType: z.string().optional(), submitted: z.string().optional() };
+/** Groups each row of a table with the indented ones below it. Returns undefined if it lacks one of these columns. */
+function readGroups(stdout: string, columns: readonly string[]) {
+  const table = readTable(stdout.split('\n'));
+  if (table === undefined || !columns.every((name) => table.columns.includes(name))) return undefined;
+  const groups: { readonly head: TableRow; readonly parts: TableRow[] }[] = [];
+  for (const row of table.rows)
+    if (row.level === 0) groups.push({ head: row, parts: [] });
+    else groups.at(-1)?.parts.push(row);
+  return groups;
+}
 
 /** A run as `dstack ps` lists it. The status is dstack's display text (`no capacity`, `exited (1)`), not one of the run's states. */
 export const runRow = z.object({
@@ -43,28 +56,16 @@ export const runRow = z.object({
 
 export type RunRow = z.output<typeof runRow>;
 
-const readJobPlace = (row: TableRow) => ({
-  ...readPlace(row),
-  ...omitAbsent({
-    instanceType: unlessBlank(row.cells['INSTANCE TYPE']),
-    submitted: unlessBlank(row.cells['SUBMITTED']),
-  }),
-});
-
 /** Parses the table of `dstack ps`: one row per run, its jobs below it. Returns undefined if it isn't that table. */
-export function readRuns(stdout: string): RunRow[] | undefined {
-  const table = readTable(stdout.split('\n'));
-  if (table === undefined || !['NAME', 'STATUS'].every((name) => table.columns.includes(name))) return undefined;
-  const runs: RunRow[] = [];
-  for (const row of table.rows) {
+export const readRuns = (stdout: string): RunRow[] | undefined =>
+  readGroups(stdout, ['NAME', 'STATUS'])?.map(({ head, parts }) => ({
     // ` deployment=2` follows the name while a service is being updated, or with -v.
-    const label = row.cells['NAME'] ?? '';
-    const last = runs.at(-1);
-    if (row.level === 0) runs.push({ name: label.split(' ')[0] ?? label, ...readJobPlace(row) });
-    else if (last !== undefined) last.jobs = [...(last.jobs ?? []), { label, ...readJobPlace(row) }];
-  }
-  return runs;
-}
+    name: head.cells['NAME']?.split(' ')[0] ?? '',
+    ...readPlace(head),
+    ...(parts.length === 0
+      ? {}
+      : { jobs: parts.map((job) => ({ label: job.cells['NAME'] ?? '', ...readPlace(job) })) }),
+  }));
 
 /**
  * Keeps the rows of `dstack ps` whose name contains a text, with the jobs below them, and all other lines, verbatim. dstack indents a
@@ -111,41 +112,29 @@ export type FleetRow = z.output<typeof fleetRow>;
 
 function readInstance(row: TableRow): FleetRow['instances'][number] {
   const { NAME: name = '', SPOT: spot, CREATED: created } = row.cells;
-  return {
+  return omitAbsent({
     instance: Number(/^instance=(\d+)/.exec(name)?.[1] ?? Number.NaN),
     ...readPlace(row),
-    ...omitAbsent({
-      spot: unlessBlank(spot) === undefined ? undefined : spot === 'spot',
-      created: unlessBlank(created),
-    }),
-  };
-}
-
-function readFleetRow({ cells }: TableRow): FleetRow {
-  return omitAbsent({
-    name: cells['NAME'] ?? '',
-    status: cells['STATUS'] ?? '',
-    nodes: unlessBlank(cells['NODES']),
-    backend: unlessBlank(cells['BACKEND']),
-    gpu: readGpu(cells),
-    spot: unlessBlank(cells['SPOT']),
-    maxPrice: unlessBlank(cells['PRICE']),
-    created: unlessBlank(cells['CREATED']),
-    instances: [],
+    spot: unlessBlank(spot) === undefined ? undefined : spot === 'spot',
+    created: unlessBlank(created),
   });
 }
 
 /** Parses the table of `dstack fleet`: one row per fleet, its instances below it. Returns undefined if it isn't that table (0.19 prints another). */
-export function readFleets(stdout: string): FleetRow[] | undefined {
-  const table = readTable(stdout.split('\n'));
-  if (table === undefined || !table.columns.includes('NODES')) return undefined;
-  const fleets: FleetRow[] = [];
-  for (const row of table.rows) {
-    if (row.level === 0) fleets.push(readFleetRow(row));
-    else fleets.at(-1)?.instances.push(readInstance(row));
-  }
-  return fleets;
-}
+export const readFleets = (stdout: string): FleetRow[] | undefined =>
+  readGroups(stdout, ['NODES'])?.map(({ head: { cells }, parts }) =>
+    omitAbsent({
+      name: cells['NAME'] ?? '',
+      status: cells['STATUS'] ?? '',
+      nodes: unlessBlank(cells['NODES']),
+      backend: unlessBlank(cells['BACKEND']),
+      gpu: readGpu(cells),
+      spot: unlessBlank(cells['SPOT']),
+      maxPrice: unlessBlank(cells['PRICE']),
+      created: unlessBlank(cells['CREATED']),
+      instances: parts.map(readInstance),
+    }),
+  );
 
 /** Returns the hourly price of all existing instances; undefined if the price of one of them can't be read. */
 export function sumPrices(fleets: readonly FleetRow[]): number | undefined {

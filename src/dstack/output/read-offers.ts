@@ -34,26 +34,22 @@ export function readBackend(text: string): { readonly backend: string; readonly 
   return region === undefined ? { backend } : { backend, region };
 }
 
-function readOffer(row: TableRow): Offer | undefined {
-  const { cells, unnamed } = row;
+function readOffer({ cells, unnamed }: TableRow): Offer | undefined {
   const pricePerHour = readPrice(cells['PRICE']);
   const place = readBackend(cells['BACKEND'] ?? '');
   // A run's plan and `dstack offer` print `INSTANCE TYPE` (cli/utils/offers.py), a fleet's plan `INSTANCE`, `REGION` and `SPOT`.
   const instance = cells['INSTANCE TYPE'] ?? cells['INSTANCE'] ?? '';
   if (pricePerHour === undefined || place.backend === '' || instance === '') return undefined;
   const [, instanceType = instance, blocks] = /^(.+) \((\d+\/\d+)\)$/.exec(instance) ?? [];
-  const region = cells['REGION'] ?? place.region;
-  const spotMark = / \(spot\)$/;
-  const resources = cells['RESOURCES'] ?? '';
-  const gpu = /(?:^| )gpu=(\S+)/.exec(resources)?.[1];
+  const [resources = '', spotMark] = (cells['RESOURCES'] ?? '').split(/( \(spot\))$/);
   return omitAbsent({
     backend: place.backend,
-    region: region === '' ? undefined : region,
+    region: (cells['REGION'] ?? place.region) || undefined,
     instanceType,
     blocks,
-    resources: resources.replace(spotMark, ''),
-    gpu,
-    spot: cells['SPOT'] === 'yes' || spotMark.test(resources),
+    resources,
+    gpu: /(?:^| )gpu=(\S+)/.exec(resources)?.[1],
+    spot: cells['SPOT'] === 'yes' || spotMark !== undefined,
     pricePerHour,
     availability: readAvailability(unnamed[0]),
   });
@@ -97,19 +93,15 @@ export const gpuRow = z.object({
   backends: z.string(),
 });
 
-type GpuRow = z.output<typeof gpuRow>;
-
-function readGpuGroup({ cells }: TableRow): GpuRow | undefined {
-  const gpu = cells['GPU'] ?? '';
-  const [, min, max = min] = /^([\d.]+?)(?:\.\.([\d.]+))?$/.exec(cells['$/GPU'] ?? '') ?? [];
-  if (gpu === '' || min === undefined) return undefined;
-  const backends = cells['BACKENDS'] ?? cells['BACKEND'] ?? '';
-  return { gpu, pricePerGpuMin: Number(min), pricePerGpuMax: Number(max), backends };
-}
-
 /** Parses the groups of `dstack offer --group-by`; none if there is no such table. */
-export const readGpuGroups = (text: string): GpuRow[] =>
-  (readTable(text.split('\n'))?.rows ?? []).flatMap((row) => readGpuGroup(row) ?? []);
+export const readGpuGroups = (text: string): z.output<typeof gpuRow>[] =>
+  (readTable(text.split('\n'))?.rows ?? []).flatMap(({ cells }) => {
+    const gpu = cells['GPU'] ?? '';
+    const [, min, max = min] = /^([\d.]+?)(?:\.\.([\d.]+))?$/.exec(cells['$/GPU'] ?? '') ?? [];
+    if (gpu === '' || min === undefined) return [];
+    const backends = cells['BACKENDS'] ?? cells['BACKEND'] ?? '';
+    return [{ gpu, pricePerGpuMin: Number(min), pricePerGpuMax: Number(max), backends }];
+  });
 
 /** Returns whether dstack says that there are no offers (NO_OFFERS_WARNING, cli/utils/common.py). Finding none in a text proves nothing. */
 export const saysNoOffers = (text: string): boolean => /^No matching instance offers available\./m.test(text);

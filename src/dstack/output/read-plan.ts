@@ -93,23 +93,24 @@ type Intent = { readonly question: string } | { readonly replaces: boolean };
 /** Finds the phrase whose sentence is present, verbatim, with its question or what dstack is about to do. */
 function matchPhrase(phrases: readonly PlanPhrase[], intent: Intent, lines: readonly string[]): Reading | undefined {
   const sentences = lines.filter((line) => phrases.some(({ sentence }) => sentence?.test(line)));
+  const [said] = sentences;
   // Two sentences would contradict each other.
   if (sentences.length > 1) return undefined;
-  const [sentence = ''] = sentences;
-  for (const { action, question, sentence: words = NO_SENTENCE } of phrases) {
-    const said = words.exec(sentence);
-    const asked = 'question' in intent ? question.exec(intent.question) : undefined;
-    const isMeant =
-      'question' in intent ? asked !== null : action !== 'none' && (action === 'replace') === intent.replaces;
-    if (said !== null && isMeant) {
-      const changes = sentence === '' ? [] : readChanges(lines.slice(lines.indexOf(sentence) + 1));
-      return { action, changes, name: asked?.groups?.['name'] ?? said.groups?.['name'] };
-    }
-  }
-  return undefined;
+  const phrase = phrases.find(
+    ({ action, question, sentence }) =>
+      (sentence === undefined ? said === undefined : said !== undefined && sentence.test(said)) &&
+      ('question' in intent
+        ? question.test(intent.question)
+        : action !== 'none' && (action === 'replace') === intent.replaces),
+  );
+  if (phrase === undefined) return undefined;
+  const asked = 'question' in intent ? phrase.question.exec(intent.question) : undefined;
+  return {
+    action: phrase.action,
+    name: asked?.groups?.['name'] ?? phrase.sentence?.exec(said ?? '')?.groups?.['name'],
+    changes: said === undefined ? [] : readChanges(lines.slice(lines.indexOf(said) + 1)),
+  };
 }
-
-const NO_SENTENCE = /^$/;
 
 /** Returns whether a line can follow the tables of any plan. */
 function isExpected(line: string): boolean {
@@ -162,14 +163,12 @@ function readObstacles(
   for (const { line, code, hint } of PLAN_WARNINGS) {
     const message = lines.find((candidate) => line.test(candidate))?.trim();
     if (message === undefined) continue;
-    if (startsMachines && code === 'no-offers' && waiting !== '')
-      warnings.push({ code, message: `No offer is available now${waiting}`, hint });
-    else
-      (startsMachines ? blockers : warnings).push({
-        code,
-        message,
-        hint: code === 'no-offers' && retry !== undefined ? `${hint} ${HOW_TO_WAIT}` : hint,
-      });
+    const waits = startsMachines && code === 'no-offers' && waiting !== '';
+    (startsMachines && !waits ? blockers : warnings).push({
+      code,
+      message: waits ? `No offer is available now${waiting}` : message,
+      hint: !waits && code === 'no-offers' && retry !== undefined ? `${hint} ${HOW_TO_WAIT}` : hint,
+    });
   }
   if (offers.offers.length > 0 && !offers.offers.some(isAvailable)) {
     const states = [...new Set(offers.offers.map((offer) => offer.availability))].join(', ');
@@ -232,7 +231,7 @@ export function readPlan(printed: string | Printed, configuration?: unknown, hel
     count,
     maxDurationHours: readDurationHours(properties['Max duration']),
     waitsForCapacity: readPatience(properties['Retry policy']),
-    price: pricePlan({ offers: known, count, isWhole: !hasGroups(configuration) }),
+    price: pricePlan(known, { count, isWhole: !hasGroups(configuration) }),
     blockers: reading.action === 'unknown' ? [explainUnknown(transcript, reading.unrecognizedLine)] : blockers,
     warnings,
   });

@@ -1,27 +1,30 @@
 import * as z from 'zod';
 import { describeGpus, describeHardware } from './describe-requirements.ts';
 import { addPrices, omitAbsent } from './read-json-output.ts';
-import { amount, instanceTypeJson, text } from './run-json.ts';
+import { amount, instanceTypeJson, maybe, text } from './run-json.ts';
 
 // The parts of core/models/fleets.py, volumes.py and gateways.py in 0.22.5 that are read. Other fields are ignored, and fields that a
 // version may lack are optional.
 
-const common = z.looseObject({
+/** A fleet, a volume or a gateway. */
+const resourceJson = z.looseObject({
   id: z.string(),
   name: z.string(),
   project_name: text,
   status: z.string(),
   status_message: text,
   created_at: text,
-});
-const place = { backend: text, region: text };
-
-const fleetJson = common.extend({
-  spec: z.looseObject({
-    configuration: z.looseObject({
-      nodes: z.looseObject({ min: amount, max: amount }).nullish(),
-      ssh_config: z.unknown().optional(),
-    }),
+  cost: amount,
+  external: z.boolean().nullish(),
+  default: z.boolean().nullish(),
+  hostname: text,
+  ip_address: text,
+  wildcard_domain: text,
+  /** Of a volume or a gateway. */
+  configuration: maybe({ backend: text, region: text, size: amount }),
+  /** Of a fleet. */
+  spec: maybe({
+    configuration: z.looseObject({ nodes: maybe({ min: amount, max: amount }), ssh_config: z.unknown().optional() }),
   }),
   instances: z
     .array(
@@ -37,25 +40,12 @@ const fleetJson = common.extend({
       }),
     )
     .default([]),
-});
-
-const volumeJson = common.extend({
-  external: z.boolean().nullish(),
-  cost: amount,
-  configuration: z.looseObject({ size: amount, ...place }),
   attachments: z
     .array(z.looseObject({ instance: z.looseObject({ fleet_name: text, instance_num: amount }) }))
     .nullish(),
-});
-
-const gatewayJson = common.extend({
-  hostname: text,
-  ip_address: text,
-  wildcard_domain: text,
-  default: z.boolean().nullish(),
-  configuration: z.looseObject(place),
   replicas: z.array(z.looseObject({ hostname: text })).nullish(),
 });
+type ResourceJson = z.output<typeof resourceJson>;
 
 export const resourceFacts = z.object({
   kind: z.enum(['fleet', 'volume', 'gateway']),
@@ -97,8 +87,29 @@ export const resourceFacts = z.object({
 
 export type ResourceFacts = z.output<typeof resourceFacts>;
 
-const readCommon = (kind: ResourceFacts['kind'], resource: z.output<typeof common>): ResourceFacts =>
+const readInstance = (instance: ResourceJson['instances'][number]) =>
   omitAbsent({
+    instance: instance.instance_num ?? 0,
+    status: instance.unreachable === true ? `${instance.status} (unreachable)` : instance.status,
+    gpu: describeGpus(instance.instance_type),
+    hardware: describeHardware(instance.instance_type),
+    pricePerHour: instance.price,
+    job: instance.job_name,
+    error: instance.termination_reason_message ?? instance.termination_reason,
+  });
+
+/**
+ * Parses what `dstack fleet get --json` prints, or the same for a volume or a gateway.
+ * @throws z.ZodError if it isn't such a resource.
+ */
+export function readResource(kind: ResourceFacts['kind'], value: unknown): ResourceFacts {
+  const { configuration: own, spec, instances, ...resource } = resourceJson.parse(value);
+  const { nodes, ssh_config: ssh } = spec?.configuration ?? {};
+  const present = instances.filter(({ status }) => status !== 'terminated');
+  const attachedTo = (resource.attachments ?? []).flatMap(({ instance: { fleet_name: fleet, instance_num: number } }) =>
+    fleet === undefined ? [] : [`${fleet}-${number ?? 0}`],
+  );
+  return omitAbsent({
     kind,
     name: resource.name,
     id: resource.id,
@@ -106,76 +117,19 @@ const readCommon = (kind: ResourceFacts['kind'], resource: z.output<typeof commo
     status: resource.status,
     statusMessage: resource.status_message,
     createdAt: resource.created_at,
+    backend: ssh === null || ssh === undefined ? own?.backend : 'ssh',
+    region: own?.region,
+    costUsd: resource.cost,
+    pricePerHour: addPrices(present.map(({ price }) => price)),
+    nodesMin: nodes?.min,
+    nodesMax: nodes?.max,
+    instances: kind === 'fleet' ? instances.map(readInstance) : undefined,
+    sizeGb: own?.size,
+    external: resource.external,
+    attachedTo: kind === 'volume' ? attachedTo : undefined,
+    // Without a load balancer, the domain has to point at the only replica (core/models/gateways.py).
+    hostname: resource.hostname ?? resource.replicas?.[0]?.hostname ?? resource.ip_address,
+    domain: resource.wildcard_domain,
+    isDefault: resource.default,
   });
-
-/**
- * Parses a fleet printed by `dstack fleet get --json`.
- * @throws z.ZodError if it isn't a fleet.
- */
-export function readFleet(value: unknown): ResourceFacts {
-  const fleet = fleetJson.parse(value);
-  const { nodes, ssh_config: ssh } = fleet.spec.configuration;
-  const present = fleet.instances.filter(({ status }) => status !== 'terminated');
-  const instances = fleet.instances.map((instance) =>
-    omitAbsent({
-      instance: instance.instance_num ?? 0,
-      status: instance.unreachable === true ? `${instance.status} (unreachable)` : instance.status,
-      gpu: describeGpus(instance.instance_type),
-      hardware: describeHardware(instance.instance_type),
-      pricePerHour: instance.price,
-      job: instance.job_name,
-      error: instance.termination_reason_message ?? instance.termination_reason,
-    }),
-  );
-  return {
-    ...readCommon('fleet', fleet),
-    ...omitAbsent({
-      backend: ssh === null || ssh === undefined ? undefined : 'ssh',
-      nodesMin: nodes?.min,
-      nodesMax: nodes?.max,
-      pricePerHour: addPrices(present.map(({ price }) => price)),
-    }),
-    instances,
-  };
-}
-
-/**
- * Parses a volume printed by `dstack volume get --json`.
- * @throws z.ZodError if it isn't a volume.
- */
-export function readVolume(value: unknown): ResourceFacts {
-  const volume = volumeJson.parse(value);
-  const attachedTo = (volume.attachments ?? []).flatMap(({ instance }) =>
-    instance.fleet_name !== undefined ? [`${instance.fleet_name}-${instance.instance_num ?? 0}`] : [],
-  );
-  return {
-    ...readCommon('volume', volume),
-    ...omitAbsent({
-      backend: volume.configuration.backend,
-      region: volume.configuration.region,
-      sizeGb: volume.configuration.size,
-      external: volume.external,
-      costUsd: volume.cost,
-    }),
-    attachedTo,
-  };
-}
-
-/**
- * Parses a gateway printed by `dstack gateway get --json`.
- * @throws z.ZodError if it isn't a gateway.
- */
-export function readGateway(value: unknown): ResourceFacts {
-  const gateway = gatewayJson.parse(value);
-  return {
-    ...readCommon('gateway', gateway),
-    ...omitAbsent({
-      backend: gateway.configuration.backend,
-      region: gateway.configuration.region,
-      // Without a load balancer, the domain has to point at the only replica (core/models/gateways.py).
-      hostname: gateway.hostname ?? gateway.replicas?.[0]?.hostname ?? gateway.ip_address,
-      domain: gateway.wildcard_domain,
-      isDefault: gateway.default,
-    }),
-  };
 }

@@ -87,16 +87,12 @@ function hasSameOrigin(url: string, serverUrl: string | undefined): boolean {
   return service.origin === server.origin && /^https?:$/.test(service.protocol) && service.username === server.username;
 }
 
-function readPorts(job: JobJson | undefined) {
-  const ports = (job?.job_spec.app_specs ?? []).map((app) =>
-    omitAbsent({ port: app.port, localPort: app.map_to_port }),
-  );
-  return ports.length === 0 ? undefined : ports;
-}
-
 /** Returns the URLs and the SSH command of a run, which are those of one job. */
 function readAccess(run: RunJson, job: JobJson | undefined, serverUrl: string | undefined) {
   const connection = job?.job_connection_info;
+  const ports = (job?.job_spec.app_specs ?? []).map((app) =>
+    omitAbsent({ port: app.port, localPort: app.map_to_port }),
+  );
   const serviceUrl = resolveUrl(run.service?.url, serverUrl);
   return omitAbsent({
     serviceUrl,
@@ -107,7 +103,7 @@ function readAccess(run: RunJson, job: JobJson | undefined, serverUrl: string | 
     modelUrl: resolveUrl(run.service?.model?.base_url, serverUrl),
     ideUrl: connection?.proxied_ide_url ?? connection?.attached_ide_url,
     sshCommand: connection?.attached_ssh_command?.join(' '),
-    ports: readPorts(job),
+    ports: ports.length === 0 ? undefined : ports,
   });
 }
 

@@ -10,22 +10,18 @@ export const text = z
   .transform((value) => (value === null || value === '' ? undefined : value));
 export const amount = z.number().nullish();
 
-const range = z.looseObject({ min: amount, max: amount });
+/** An object that may be missing. */
+export const maybe = <Shape extends z.ZodRawShape>(shape: Shape) => z.looseObject(shape).nullish();
+
+const range = maybe({ min: amount, max: amount });
 
 /** The hardware that a job asks for (core/models/resources.py, ResourcesSpec). */
 const requirements = z.looseObject({
   resources: z.looseObject({
-    cpu: z.looseObject({ arch: text, count: range.nullish() }).nullish(),
-    memory: range.nullish(),
-    disk: z.looseObject({ size: range.nullish() }).nullish(),
-    gpu: z
-      .looseObject({
-        name: z.array(z.string()).nullish(),
-        count: range.nullish(),
-        memory: range.nullish(),
-        total_memory: range.nullish(),
-      })
-      .nullish(),
+    cpu: maybe({ arch: text, count: range }),
+    memory: range,
+    disk: maybe({ size: range }),
+    gpu: maybe({ name: z.array(z.string()).nullish(), count: range, memory: range, total_memory: range }),
   }),
   max_price: amount,
   spot: z.boolean().nullish(),
@@ -33,15 +29,13 @@ const requirements = z.looseObject({
 
 export const instanceTypeJson = z.looseObject({
   name: text,
-  resources: z
-    .looseObject({
-      cpus: amount,
-      memory_mib: amount,
-      disk: z.looseObject({ size_mib: amount }).nullish(),
-      gpus: z.array(z.looseObject({ name: z.string(), memory_mib: amount })).nullish(),
-      spot: z.boolean().nullish(),
-    })
-    .nullish(),
+  resources: maybe({
+    cpus: amount,
+    memory_mib: amount,
+    disk: maybe({ size_mib: amount }),
+    gpus: z.array(z.looseObject({ name: z.string(), memory_mib: amount })).nullish(),
+    spot: z.boolean().nullish(),
+  }),
 });
 
 const jobSubmission = z.looseObject({
@@ -54,31 +48,22 @@ const jobSubmission = z.looseObject({
   termination_reason_message: text,
   exit_status: amount,
   error: text,
-  inactivity_secs: amount,
   probes: z.array(z.looseObject({ success_streak: z.number() })).nullish(),
-  image_pull_progress: z
-    .looseObject({
-      downloaded_bytes: z.number(),
-      extracted_bytes: z.number(),
-      total_bytes: z.number(),
-      is_total_bytes_final: z.boolean().nullish(),
-    })
-    .nullish(),
-  job_provisioning_data: z
-    .looseObject({
-      backend: text,
-      region: text,
-      price: amount,
-      instance_type: instanceTypeJson.nullish(),
-    })
-    .nullish(),
-  job_runtime_data: z
-    .looseObject({
-      offer: z
-        .looseObject({ price: amount, total_blocks: amount, blocks: amount, instance: instanceTypeJson.nullish() })
-        .nullish(),
-    })
-    .nullish(),
+  image_pull_progress: maybe({
+    downloaded_bytes: z.number(),
+    extracted_bytes: z.number(),
+    total_bytes: z.number(),
+    is_total_bytes_final: z.boolean().nullish(),
+  }),
+  job_provisioning_data: maybe({
+    backend: text,
+    region: text,
+    price: amount,
+    instance_type: instanceTypeJson.nullish(),
+  }),
+  job_runtime_data: maybe({
+    offer: maybe({ price: amount, total_blocks: amount, instance: instanceTypeJson.nullish() }),
+  }),
 });
 
 const job = z.looseObject({
@@ -92,21 +77,18 @@ const job = z.looseObject({
     app_specs: z.array(z.looseObject({ port: z.number(), map_to_port: amount })).nullish(),
   }),
   job_submissions: z.array(jobSubmission),
-  job_connection_info: z
-    .looseObject({
-      ide_name: text,
-      attached_ide_url: text,
-      proxied_ide_url: text,
-      attached_ssh_command: z.array(z.string()).nullish(),
-    })
-    .nullish(),
+  job_connection_info: maybe({
+    attached_ide_url: text,
+    proxied_ide_url: text,
+    attached_ssh_command: z.array(z.string()).nullish(),
+  }),
 });
 
 export const runJson = z.looseObject({
   id: z.string(),
   project_name: text,
   user: text,
-  fleet: z.looseObject({ name: text }).nullish(),
+  fleet: maybe({ name: text }),
   submitted_at: text,
   status: z.string(),
   status_message: text,
@@ -114,19 +96,15 @@ export const runJson = z.looseObject({
   run_spec: z.looseObject({
     run_name: text,
     configuration_path: text,
-    configuration: z
-      .looseObject({
-        type: text,
-        auth: z.boolean().nullish(),
-        inactivity_duration: z.union([z.number(), z.string(), z.boolean()]).nullish(),
-      })
-      .nullish(),
+    configuration: maybe({
+      type: text,
+      auth: z.boolean().nullish(),
+      inactivity_duration: z.union([z.number(), z.string(), z.boolean()]).nullish(),
+    }),
   }),
   jobs: z.array(job).default([]),
   cost: amount,
-  service: z
-    .looseObject({ url: z.string(), model: z.looseObject({ name: z.string(), base_url: text }).nullish() })
-    .nullish(),
+  service: maybe({ url: z.string(), model: maybe({ name: z.string(), base_url: text }) }),
   deployment_num: amount,
   error: text,
   next_triggered_at: text,

@@ -68,27 +68,21 @@ function createPendingLine() {
   let dropped = 0;
   let overwritten = 0;
   let returned = false;
-  const append = (piece: string): void => {
+  const append = (state: string): void => {
+    if (returned && head !== '') overwritten += 1;
+    if (returned) [head, tail, dropped, returned] = ['', '', 0, false];
     const room = MAX_LINE_CHARS - head.length;
-    head += piece.slice(0, room);
-    tail += piece.slice(room);
-    if (tail.length > CUT_END_CHARS) {
-      dropped += tail.length - CUT_END_CHARS;
-      tail = tail.slice(-CUT_END_CHARS);
-    }
-  };
-  const startState = (): void => {
-    if (head !== '') overwritten += 1;
-    [head, tail, dropped] = ['', '', 0];
+    head += state.slice(0, room);
+    tail += state.slice(room);
+    const excess = Math.max(0, tail.length - CUT_END_CHARS);
+    dropped += excess;
+    tail = tail.slice(excess);
   };
   return {
-    add: (piece: string): void => {
+    add(piece: string): void {
       for (const [index, state] of piece.split('\r').entries()) {
-        if (index > 0) returned = true;
-        if (state === '') continue;
-        if (returned) startState();
-        returned = false;
-        append(state);
+        returned ||= index > 0;
+        if (state !== '') append(state);
       }
     },
     isEmpty: () => head === '',

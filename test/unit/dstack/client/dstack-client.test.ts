@@ -205,15 +205,14 @@ test.each<[string, Output]>([
 });
 
 test('every failure that dstack reports is either fixed by its inputs alone, passes soon, or can be fixed by somebody', () => {
-  const known = new Set([
-    ...FAILURE_TABLE.filter(({ permanent, transient }) => permanent === true || transient === true).map(
-      ({ code }) => code,
-    ),
-    ...Object.keys(FIXABLE),
-  ]);
+  const withTraits = (...wanted: readonly string[]) =>
+    FAILURE_TABLE.filter(({ traits = [] }) => traits.some((trait) => wanted.includes(trait))).map(({ code }) => code);
+  const known = new Set([...withTraits('permanent', 'transient'), ...Object.keys(FIXABLE)]);
   expect(FAILURE_TABLE.filter(({ code }) => !known.has(code))).toEqual([]);
-  expect(FAILURE_TABLE.filter(({ permanent, transient }) => permanent === true && transient === true)).toEqual([]);
-  const permanent = FAILURE_TABLE.filter((kind) => kind.permanent === true).map(({ code }) => code);
+  expect(FAILURE_TABLE.filter(({ traits }) => traits?.includes('permanent') && traits.includes('transient'))).toEqual(
+    [],
+  );
+  const permanent = withTraits('permanent');
   expect(permanent).toEqual(['name-invalid', 'invalid-file', 'usage']);
 });
 

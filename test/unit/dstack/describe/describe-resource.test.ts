@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { describeResource, describeResourceStatus } from '../../../../src/dstack/describe/describe-resource.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
-import { readFleet, readVolume } from '../../../../src/dstack/output/read-resource.ts';
+import { readResource } from '../../../../src/dstack/output/read-resource.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
 
 const json = (name: string): unknown => readJsonOutput(readFixture(name).stdout);
 
 test('a fleet in labeled lines: its nodes, its price, and what each instance is and does', () => {
-  const fleet = readFleet(json('fleet-get'));
+  const fleet = readResource('fleet', json('fleet-get'));
   expect(describeResourceStatus(fleet)).toBe('Fleet lab-cloud is active.');
   expect(describeResource(fleet)).toEqual([
     expect.stringMatching(/^created: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|\+00:00)$/),
@@ -23,14 +23,14 @@ test('a fleet of a thousand instances fits in a few lines, with what is wrong fi
     status: 'idle',
     ...(instance === 999 ? { error: 'no driver' } : {}),
   }));
-  const lines = describeResource({ ...readFleet(json('fleet-get')), instances });
+  const lines = describeResource({ ...readResource('fleet', json('fleet-get')), instances });
   expect(lines.join('\n').length).toBeLessThan(2_000);
   expect(lines).toContain('- instance 999: idle, no driver');
   expect(lines.at(-1)).toBe('- and 980 more: `full` shows all');
 });
 
 test('a volume in labeled lines', () => {
-  const volume = readVolume(json('volume-get'));
+  const volume = readResource('volume', json('volume-get'));
   expect(describeResource(volume)).toEqual(
     expect.arrayContaining([expect.stringMatching(/^place: runpod /), 'size: 100GB', 'attached to: nothing']),
   );

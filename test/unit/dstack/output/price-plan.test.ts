@@ -72,7 +72,7 @@ describe('the price of a plan', () => {
   const offers = { offers: [offer(0.2, 'no quota'), offer(0.39), offer(1.3)], total: 3 };
 
   it('uses the first available offer, and the most expensive one for the highest price', () => {
-    expect(pricePlan({ offers, count: { min: 1, max: 3 }, isWhole: true })).toEqual({
+    expect(pricePlan(offers, { count: { min: 1, max: 3 }, isWhole: true })).toEqual({
       perHour: 0.39,
       perHourMin: 0.2,
       perHourMax: 1.3,
@@ -85,16 +85,16 @@ describe('the price of a plan', () => {
   it('is only that of one machine if the number is unknown, open, or of one group among several', () => {
     const one = { perHour: 0.39, perHourMin: 0.2, perHourMax: 5 };
     const dearer = { ...offers, maxPriceOfAll: 5 };
-    expect(pricePlan({ offers: dearer, count: undefined, isWhole: true })).toEqual({
+    expect(pricePlan(dearer, { count: undefined, isWhole: true })).toEqual({
       ...one,
       isWhole: true,
     });
-    expect(pricePlan({ offers: dearer, count: { min: 2 }, isWhole: true })).toEqual({
+    expect(pricePlan(dearer, { count: { min: 2 }, isWhole: true })).toEqual({
       ...one,
       perHourAtStart: 0.78,
       isWhole: true,
     });
-    expect(pricePlan({ offers: dearer, count: { min: 2, max: 2 }, isWhole: false })).toEqual({
+    expect(pricePlan(dearer, { count: { min: 2, max: 2 }, isWhole: false })).toEqual({
       ...one,
       isWhole: false,
     });
@@ -102,11 +102,11 @@ describe('the price of a plan', () => {
 
   it('has no hourly price if nothing is available now, and none at all without offers', () => {
     const busy = { offers: [offer(2, 'busy')], total: 1 };
-    expect(pricePlan({ offers: busy, count: { min: 1, max: 1 }, isWhole: true })).toEqual({
+    expect(pricePlan(busy, { count: { min: 1, max: 1 }, isWhole: true })).toEqual({
       perHourMin: 2,
       perHourMax: 2,
       isWhole: true,
     });
-    expect(pricePlan({ offers: { offers: [], total: 0 }, count: undefined, isWhole: true })).toEqual({ isWhole: true });
+    expect(pricePlan({ offers: [], total: 0 }, { count: undefined, isWhole: true })).toEqual({ isWhole: true });
   });
 });

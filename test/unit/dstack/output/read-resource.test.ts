@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { readFleet, readGateway, readVolume, resourceFacts } from '../../../../src/dstack/output/read-resource.ts';
+import { readResource, resourceFacts } from '../../../../src/dstack/output/read-resource.ts';
 
 const COMMON = { id: '1', name: 'own', project_name: 'main', status: 'active', status_message: null };
 
 describe('a fleet', () => {
   const fleet = (configuration: object, instances: readonly object[]) =>
-    readFleet({ ...COMMON, spec: { configuration }, instances });
+    readResource('fleet', { ...COMMON, spec: { configuration }, instances });
 
   it('of SSH hosts is marked as such, and has no price if its hosts have none', () => {
     const read = fleet({ ssh_config: { user: 'ubuntu' } }, [{ status: 'idle', instance_num: 0, price: null }]);
@@ -35,11 +35,14 @@ describe('a fleet', () => {
   });
 
   it('can have neither bounds nor instances', () => {
-    expect(readFleet({ ...COMMON, spec: { configuration: {} } })).toMatchObject({ name: 'own', instances: [] });
+    expect(readResource('fleet', { ...COMMON, spec: { configuration: {} } })).toMatchObject({
+      name: 'own',
+      instances: [],
+    });
   });
 
   it('without a name is rejected', () => {
-    expect(() => readFleet({ id: '1', status: 'active', spec: { configuration: {} } })).toThrow(/name/);
+    expect(() => readResource('fleet', { id: '1', status: 'active', spec: { configuration: {} } })).toThrow(/name/);
   });
 });
 
@@ -50,7 +53,11 @@ describe('a volume', () => {
       { instance: { fleet_name: 'gpu', instance_num: null } },
       { instance: { fleet_name: null, instance_num: 1 } },
     ];
-    const read = readVolume({ ...COMMON, configuration: { size: 100, backend: 'aws', region: 'eu' }, attachments });
+    const read = readResource('volume', {
+      ...COMMON,
+      configuration: { size: 100, backend: 'aws', region: 'eu' },
+      attachments,
+    });
     expect(read).toMatchObject({
       kind: 'volume',
       backend: 'aws',
@@ -61,7 +68,9 @@ describe('a volume', () => {
   });
 
   it('has only the facts that dstack returns', () => {
-    expect(readVolume({ id: '1', name: 'own', status: 'failed', configuration: {}, attachments: null })).toEqual({
+    expect(
+      readResource('volume', { id: '1', name: 'own', status: 'failed', configuration: {}, attachments: null }),
+    ).toEqual({
       kind: 'volume',
       id: '1',
       name: 'own',
@@ -73,7 +82,7 @@ describe('a volume', () => {
 
 describe('a gateway', () => {
   const gateway = (more: object) =>
-    readGateway({ ...COMMON, configuration: { backend: 'aws', region: 'eu' }, ...more });
+    readResource('gateway', { ...COMMON, configuration: { backend: 'aws', region: 'eu' }, ...more });
 
   it.each([
     ['its own host name', { hostname: 'lb', replicas: [{ hostname: 'one' }], ip_address: '10.0.0.1' }, 'lb'],

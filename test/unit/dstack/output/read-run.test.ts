@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
-import { readFleet, readGateway, readVolume, resourceFacts } from '../../../../src/dstack/output/read-resource.ts';
+import { readResource, resourceFacts } from '../../../../src/dstack/output/read-resource.ts';
 import { readRun } from '../../../../src/dstack/output/read-run.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
 
@@ -187,7 +187,7 @@ describe('a run', () => {
 
 describe('another resource', () => {
   it('that is a fleet has its instances and their total price', () => {
-    const fleet = readFleet(json('fleet-get'));
+    const fleet = readResource('fleet', json('fleet-get'));
     expect(fleet).toMatchObject({
       kind: 'fleet',
       name: 'lab-cloud',
@@ -201,7 +201,7 @@ describe('another resource', () => {
   });
 
   it('that is a volume has its size and location', () => {
-    expect(readVolume(json('volume-get'))).toMatchObject({
+    expect(readResource('volume', json('volume-get'))).toMatchObject({
       kind: 'volume',
       status: 'active',
       backend: 'runpod',
@@ -221,7 +221,7 @@ describe('another resource', () => {
       configuration: { backend: 'aws', region: 'eu-west-1' },
       replicas: [{ hostname: '203.0.113.7' }],
     };
-    expect(readGateway(gateway)).toEqual({
+    expect(readResource('gateway', gateway)).toEqual({
       kind: 'gateway',
       id: 'x',
       name: 'gw',
