@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { keepsThread } from './test/support/kept-thread.ts';
 import { LongFilesFirst } from './test/support/long-files-first.ts';
 
 // One project for each tier. docs/testing.md says what belongs in which.
@@ -39,14 +40,23 @@ const unit = {
   maxWorkers: 2,
 };
 
-// Stryker runs all projects, so give its workers only the tests of the code that it mutates. Isolated, because a mutant seems to
-// survive if tests share its module.
+// Stryker runs all projects, so give its workers only the tests of the code that it mutates.
 const isMutationRun = process.env['STRYKER_MUTATOR_WORKER'] !== undefined;
-const MUTATION_TESTS = [
-  'test/unit/safety/**/*.test.ts',
-  'test/unit/dstack/argv/*.test.ts',
-  'test/unit/configuration/*hand-over*.test.ts',
-];
+const mutation = {
+  ...unit,
+  setupFiles: ['test/support/no-mutant.ts', ...unit.setupFiles],
+  // Many mutants make a test wait forever.
+  testTimeout: 15_000,
+  maxWorkers: 1,
+  include: [
+    'test/unit/safety/**/*.test.ts',
+    'test/unit/dstack/argv/*.test.ts',
+    'test/unit/configuration/*hand-over*.test.ts',
+    'test/unit/configuration/agree-on-env-files.test.ts',
+    'test/unit/changes/{access,agreement,run-access,policy}.test.ts',
+    'test/unit/remote/exec-service.test.ts',
+  ],
+};
 
 export default defineConfig({
   test: {
@@ -58,7 +68,7 @@ export default defineConfig({
     // A failure that occurs once in many runs has to be explained by its message: print what arrays and objects contain.
     chaiConfig: { truncateThreshold: 1_000 },
     projects: isMutationRun
-      ? [{ extends: true, test: { ...unit, name: 'mutation', include: MUTATION_TESTS, isolate: true } }]
+      ? [{ extends: true, plugins: [keepsThread], test: { ...mutation, name: 'mutation' } }]
       : [
           { extends: true, test: { ...unit, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
           { extends: true, test: { ...processes, name: 'dstack', include: ['test/dstack/**/*.test.ts'] } },

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { cleanLine, cleanText, fenceUntrusted } from '../../../src/render/untrusted.ts';
 import { inputLength, propertyRuns } from '../../support/effort.ts';
+import { codePoint } from '../../support/code-points.ts';
 
 const ESC = '\u001b';
 
@@ -55,7 +56,7 @@ test.each<[string, string, string, Partial<ReturnType<typeof cleanText>>]>([
 
 test('no invisible character is left in any text', () => {
   const piece = fc.oneof(
-    fc.string({ unit: 'binary' }),
+    fc.string({ unit: codePoint }),
     fc.constantFrom(ESC, `${ESC}[`, `${ESC}]`, '\u009b', '\u0007', '\r', '\ufe0f', '\u200d', '❤', '👩', '\u{e0061}'),
   );
   fc.assert(

@@ -7,6 +7,7 @@ import type { ErrorCode } from '../../../../src/core/errors.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { recordedCatalog, recordedPages } from '../../../support/recorded-catalog.ts';
 import { propertyRuns } from '../../../support/effort.ts';
+import { codePoint } from '../../../support/code-points.ts';
 
 const catalog = recordedCatalog('0.22.5');
 const old = recordedCatalog('0.19.40');
@@ -413,7 +414,7 @@ describe('any request', () => {
     '--watch',
     'my-run',
   );
-  const word = fc.oneof(nasty, fc.string({ unit: 'binary', maxLength: 20 }), fc.constantFrom(...documented));
+  const word = fc.oneof(nasty, fc.string({ unit: codePoint, maxLength: 20 }), fc.constantFrom(...documented));
   const value = fc.oneof(
     fc.constant(true),
     word,
