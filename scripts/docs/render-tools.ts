@@ -32,7 +32,7 @@ Unknown facts are omitted.
 - \`blocked\`: dstack can't do it right now.
 - \`refused\`: this server rejected the call before anything was run.
 - \`failed\`
-- \`waiting\`: the state that was waited for isn't reached yet, dstack is still planning, or the consent to use a run is missing; \`next\` says when to make the same call again.
+- \`waiting\`: the state that was waited for isn't reached yet, dstack is still planning, or consent is missing (to use a run, or to what a plan would send); \`next\` says when to make the same call again.
 - \`waiting-for-person\`: call again with the same token for the result.
 - \`unknown\`: the change was requested, but its result is not known.
 

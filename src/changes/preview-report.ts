@@ -20,8 +20,8 @@ export function reportPlan(planned: PlannedChange | SeveralPlan): Report<ChangeF
 
 function outcomeOf(planned: PlannedChange | SeveralPlan): Outcome {
   if (planned.kind === 'settled') return planned.outcome;
-  // The call was for a command, a copy or a request, not for a preview.
-  return planned.kind === 'access' ? 'waiting' : 'done';
+  // The call was for a plan, a command, a copy or a request, not for this question.
+  return planned.kind === 'access' || planned.kind === 'agreement' ? 'waiting' : 'done';
 }
 
 /** Returns what dstack's output doesn't say. The place is in a plan's own table, which a removal doesn't have. */

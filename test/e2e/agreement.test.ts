@@ -68,7 +68,7 @@ test('a repository is contacted, and its token sent, only after consent, and the
   const file = await home.write('code.dstack.yml', task(uniqueName('code'), { repos: [{ url: host.url }] }));
 
   const asked = await plan(file);
-  expect(asked.facts, asked.text).toMatchObject({ outcome: 'done', operation: 'send', token: expect.any(String) });
+  expect(asked.facts, asked.text).toMatchObject({ outcome: 'waiting', operation: 'send', token: expect.any(String) });
   expect(asked.text).toContain(`contact 127.0.0.1 for the Git repository ${host.url}`);
   const agreed = await apply(asked);
   expect(agreed.facts, agreed.text).toMatchObject({ outcome: 'done', operation: 'send' });
@@ -105,7 +105,7 @@ test('a host of the policy is contacted without asking, and a credential for it 
   const closed = await startGitHost(TOKEN);
   const file = await home.write('closed.dstack.yml', task(uniqueName('closed'), { repos: [{ url: closed.url }] }));
   const asked = await plan(file);
-  expect(asked.facts, asked.text).toMatchObject({ outcome: 'done', operation: 'send' });
+  expect(asked.facts, asked.text).toMatchObject({ outcome: 'waiting', operation: 'send' });
   expect(questions).toEqual([]);
   expect(sent()).toEqual([]);
   await apply(asked);
@@ -121,7 +121,7 @@ test('the private key of an SSH fleet is sent only after consent, and no other k
     ssh_config: { user: 'u', identity_file: '~/.ssh/fleet', hosts: ['127.0.0.1'] },
   });
   const asked = await plan(file);
-  expect(asked.facts, asked.text).toMatchObject({ outcome: 'done', operation: 'send' });
+  expect(asked.facts, asked.text).toMatchObject({ outcome: 'waiting', operation: 'send' });
   expect(asked.text).toContain('send the private SSH key ~/.ssh/fleet to the dstack server');
   expect(sent()).toEqual([]);
   await apply(asked);

@@ -38,7 +38,7 @@ test('a plan that would contact another host and send a credential asks first, a
   const changes = setUp();
   const report = await changes.preview(apply);
   expect(report).toMatchObject({
-    outcome: 'done',
+    outcome: 'waiting',
     summary: `Nothing was planned or sent yet. To plan code.dstack.yml, dstack would ${ACTION}. That needs consent once.`,
     facts: { operation: 'send', sends: [ACTION], token: expect.any(String) },
     next: expect.stringMatching(
