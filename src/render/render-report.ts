@@ -48,12 +48,13 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
     [summary, details].filter((part) => part !== '').join('\n'),
     ...pieces.map((piece) => fenceText(piece.text)),
   ];
-  const headline = repeatHeadline(body);
-  const ending = [...headline, ...(next === undefined ? [] : [`Next: ${next}`])];
+  const above = body.join('\n\n');
   const text = [
-    ...body,
+    above,
+    ...(above.includes('\n') ? [''] : []),
     `outcome: ${report.outcome}${describeFacts(facts, report.details !== undefined)}`,
-    ...(ending.length === 0 ? [] : [ending.join('\n')]),
+    ...repeatHeadline(above),
+    ...(next === undefined ? [] : [`Next: ${next}`]),
   ];
   const structured = {
     outcome: report.outcome,
@@ -65,7 +66,7 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
   };
   return {
     isError: isError(report.outcome),
-    text: text.join(headline.length === 0 ? '\n' : '\n\n'),
+    text: text.join('\n'),
     structured,
     pictures: report.pictures ?? [],
   };
@@ -73,11 +74,13 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
 
 /** A headline is one sentence or two. */
 const MAX_HEADLINE_CHARS = 300;
+/** A shorter text is read at a glance, and no host was seen to cut one for its model: they start at 8,000 characters, in the middle. */
+const SHORT_CHARS = 1_000;
 
-/** Returns the first line of a longer text, for its end: Codex shows its person the last three lines alone, empty ones included. */
-function repeatHeadline(body: readonly string[]): string[] {
-  const [headline = '', ...rest] = body.join('\n').split('\n');
-  return rest.length === 0 ? [] : [cleanLine(headline, MAX_HEADLINE_CHARS)];
+/** Returns the first line of a long text, for its end: Codex shows its person the last three lines alone. */
+function repeatHeadline(text: string): string[] {
+  if (text.length <= SHORT_CHARS) return [];
+  return [cleanLine(text.split('\n', 1)[0] ?? '', MAX_HEADLINE_CHARS)];
 }
 
 /** Masks secrets in the facts that come from dstack's JSON. The confirmation token is this server's own, and has to be shown. */

@@ -26,7 +26,7 @@ const render = (report: Partial<Report<Record<string, unknown>>>, filters = PLAI
   renderReport({ outcome: 'done', summary: 'It was done.', printed: [], facts: {}, ...report }, filters);
 
 describe('a result', () => {
-  it('has the same content in its text and its structure, and ends with the words for a person', () => {
+  it('has the same content in its text and its structure, and repeats nothing if it is short', () => {
     const { text, structured } = render({
       printed: [printed('one'), printed('two')],
       facts: { status: 'running', count: 2, isFinished: false, absent: undefined },
@@ -37,8 +37,7 @@ describe('a result', () => {
         'It was done.',
         '```\n$ dstack ps\none\n```',
         '```\n$ dstack ps\ntwo\n```',
-        'outcome: done | status: running | count: 2 | isFinished: false',
-        'It was done.\nNext: Call get.',
+        'outcome: done | status: running | count: 2 | isFinished: false\nNext: Call get.',
       ].join('\n\n'),
     );
     expect(structured).toEqual({
@@ -70,14 +69,19 @@ describe('a result', () => {
     ]);
   });
 
-  it('with details repeats its first line and only the facts that another call needs', () => {
+  it('repeats its first line in the last three lines, if it is long', () => {
+    const { text } = render({ printed: [printed('x\n'.repeat(600))], next: 'Ask the user.' });
+    expect(text.split('\n').slice(-4)).toEqual(['', 'outcome: done', 'It was done.', 'Next: Ask the user.']);
+  });
+
+  it('with details repeats only the facts that another call needs', () => {
     const { text, structured } = render({
       details: ['asked for: gpu=A100', 'cost: $0.39'],
       printed: [printed('one')],
       facts: { status: 'running', token: 'abc', pricePerHour: 0.39 },
     });
     expect(text).toBe(
-      'It was done.\nasked for: gpu=A100\ncost: $0.39\n\n```\n$ dstack ps\none\n```\n\noutcome: done | token: abc\n\nIt was done.',
+      'It was done.\nasked for: gpu=A100\ncost: $0.39\n\n```\n$ dstack ps\none\n```\n\noutcome: done | token: abc',
     );
     expect(structured).toMatchObject({ summary: 'It was done.\nasked for: gpu=A100\ncost: $0.39', pricePerHour: 0.39 });
   });
