@@ -56,8 +56,7 @@ export const EXPERIMENT_STEPS: readonly Step[] = [
   },
   { title: 'Start it', tool: 'apply', arguments: ({ token }) => ({ token, wait_for: 'running' }) },
   { title: 'Upload my script', tool: 'copy', arguments: () => UPLOAD, outcome: 'waiting' },
-  { title: 'Yes, use this run', tool: 'apply', arguments: ({ token }) => ({ token }) },
-  { title: 'Upload it now', tool: 'copy', arguments: () => UPLOAD },
+  { title: 'Yes, upload it', tool: 'apply', arguments: ({ token }) => ({ token }) },
   { title: 'Run it', tool: 'exec', arguments: () => RUN_SCRIPT },
   {
     title: 'It diverges: try a lower rate',

@@ -37,6 +37,7 @@ import { fenceUntrusted } from './render/untrusted.ts';
 import { createWorkspace } from './safety/files/workspace.ts';
 import type { ChangeSources, Planned } from './changes/change-service.ts';
 import { SlowPlans } from './changes/slow-plans.ts';
+import { WaitingCalls } from './changes/waiting-calls.ts';
 import type { Copied } from './remote/copy.ts';
 import { RemoteSessions } from './remote/sessions.ts';
 import { Transfers } from './remote/transfers.ts';
@@ -59,6 +60,7 @@ export interface App {
   readonly createdFiles: CreatedFiles;
   readonly slowPlans: SlowPlans<Planned>;
   readonly unsettled: ChangeSources['unsettled'];
+  readonly waitingCalls: WaitingCalls;
   readonly gate: Gate<Report<ChangeFacts>>;
   readonly audit: AuditSink;
   /** The remembered consents to send something with plans. */
@@ -193,6 +195,7 @@ export function createApp({ settings, env, log }: AppOptions): App {
     envFiles,
     slowPlans: new SlowPlans(),
     unsettled: new WeakMap(),
+    waitingCalls: new WaitingCalls(),
     createdFiles: new Map(),
     retryGuard: createRetryGuard(),
     filters: { redact: redactor.redact, fence: fenceUntrusted },

@@ -26,7 +26,7 @@ export const copy = defineTool({
   name: 'copy',
   title: 'Copy files',
   description:
-    'Upload or download (scp, rsync) a file or folder between the workspace and a running run: scripts, data, checkpoints, plots. Small pictures are shown. Skips .gitignored files and files that are the same; deletes nothing. An upload, or a download of secrets, needs consent once per run: a token for apply.',
+    'Upload or download (scp, rsync) a file or folder between the workspace and a running run: scripts, data, checkpoints, plots. Small pictures are shown. Skips .gitignored files and files that are the same; deletes nothing. An upload, or a download of secrets, needs consent once per run: apply then copies.',
   effect: 'change',
   alsoReads: true,
   card: 'use',

@@ -55,7 +55,7 @@ export const exec = defineTool({
   name: 'exec',
   title: 'Run a command in a run',
   description:
-    'Run a shell command in a running dev environment, task or service. Long ones: background, then action "output" or "stop" by id. The first one in a run asks for consent; "revoke" ends it.',
+    'Run a shell command in a running dev environment, task or service. Long ones: background, then action "output" or "stop" by id. The first one in a run asks for consent, and apply then runs it; "revoke" ends that.',
   effect: 'change',
   card: 'use',
   input,

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { AccessUse } from '../core/change.ts';
+import type { AccessUse, WaitingCall } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Report } from '../core/report.ts';
@@ -37,6 +37,8 @@ export interface AccessSources {
   readonly audit: AuditSink;
   readonly dstack: Pick<DstackClient, 'endpoint'>;
   readonly changes: Pick<ChangeService, 'preview' | 'redeemIfAllowed'>;
+  /** The call that uses the run, if `apply` can make it after the approval. */
+  readonly call?: WaitingCall | undefined;
 }
 
 const MINUTE_MS = 60_000;
@@ -55,12 +57,13 @@ export class AccessGate {
   }
 
   /**
-   * Returns the permission to use a run like this, or the report to return instead. `claim` has to follow, right before the use.
+   * Returns the permission to use a run like this, or the report to return instead. `claim` has to follow, right before the use. A
+   * question for every use names this one in the words of `wants`.
    * @throws ToolError `read-only` or `policy`; CommandFailed if the run has ended
    */
-  async require(wanted: WantedUse): Promise<Access> {
+  async require(wanted: WantedUse, wants = wanted.text): Promise<Access> {
     const policy = this.#sources.policy.snapshot();
-    return this.#decide(policy, wanted, grantedUse(policy, wanted));
+    return this.#decide(policy, wanted, { wanted: grantedUse(policy, wanted), wants });
   }
 
   /**
@@ -95,11 +98,15 @@ export class AccessGate {
    * Returns the permission to send requests with the user's token to the program of a run, or the report to return instead.
    * @throws ToolError as `require` does
    */
-  async requireToken(place: WantedRun): Promise<Access> {
-    return this.#decide(this.#sources.policy.snapshot(), place, { token: true });
+  async requireToken(place: WantedRun, wants: string): Promise<Access> {
+    return this.#decide(this.#sources.policy.snapshot(), place, { wanted: { token: true }, wants });
   }
 
-  async #decide(policy: PolicySnapshot, place: WantedRun, wanted: GrantedUse): Promise<Access> {
+  async #decide(
+    policy: PolicySnapshot,
+    place: WantedRun,
+    { wanted, wants }: { readonly wanted: GrantedUse; readonly wants: string },
+  ): Promise<Access> {
     const { run, project } = place;
     policy.assertResourceAllowed({ kind: 'run', name: run.name, project, operation: 'access' });
     if (run.isFinished) throw runIsOver(run);
@@ -109,7 +116,9 @@ export class AccessGate {
     const grant = await find();
     if (grant !== undefined) return { kind: 'granted', grant };
     const until = new Date(Math.floor(Date.now() / MINUTE_MS + minutes) * MINUTE_MS).toISOString();
-    const request = { tool: 'access', run: run.name, project, until, ...wanted } as const;
+    const { call } = this.#sources;
+    const waiting = call === undefined ? {} : { call, wants };
+    const request = { tool: 'access', run: run.name, project, until, ...wanted, ...waiting } as const;
     const report = await this.#sources.changes.preview(request);
     const { token } = report.facts;
     // Where the policy wants no approval, the token is redeemed right away, on the same path as any other.

@@ -26,6 +26,8 @@ import type { RepeatedArguments } from './repeated-arguments.ts';
 import type { SlowPlans } from './slow-plans.ts';
 import { planStops, reportStops } from './stop-several.ts';
 import type { PartEnd } from './stop-several.ts';
+import { usedBefore } from './waiting-calls.ts';
+import type { WaitingCalls } from './waiting-calls.ts';
 
 /** Dependencies of the service. */
 export interface ChangeSources extends Pick<
@@ -40,6 +42,7 @@ export interface ChangeSources extends Pick<
   readonly slowPlans: SlowPlans<Planned>;
   /** Looks again at changes whose outcome wasn't known in time, by their result. */
   readonly unsettled: WeakMap<Report<ChangeFacts>, Made['lookAgain']>;
+  readonly waitingCalls: WaitingCalls;
 }
 
 export type Planned = PlannedChange | SeveralPlan;
@@ -108,7 +111,16 @@ export class ChangeService {
     assertSameArguments(this.#sources.gate.changeOf(token), repeated);
     const { canAskPerson, answer } = this.#context;
     const approval = { canAskPerson, answer, waitMs: this.#sources.openDstack().waitMs() };
-    return this.#carryOut(await this.#sources.gate.begin(token, approval), 'This token was used before');
+    return this.#carryOut(await this.#sources.gate.begin(token, approval));
+  }
+
+  /** Makes the call that waited for the consent of a token, after its redemption. Returns undefined if there is none. */
+  makeWaitingCall(
+    token: string,
+    redeemed: Report<ChangeFacts>,
+    make: Parameters<WaitingCalls['make']>[2],
+  ): ReturnType<WaitingCalls['make']> {
+    return this.#sources.waitingCalls.make(this.#sources.gate.changeOf(token), redeemed, make);
   }
 
   /** Makes the change if the policy wants no approval for it. Returns whether it did. */
@@ -122,7 +134,7 @@ export class ChangeService {
   /** Makes the change, or ends its token, after a person's click in the card. */
   async decide(decision: CardDecision): Promise<Report<ChangeFacts> | Question> {
     if (!this.#context.canShowCard) throw noCard();
-    return this.#carryOut(await this.#sources.gate.beginByCard(decision), 'This was approved before');
+    return this.#carryOut(await this.#sources.gate.beginByCard(decision), usedBefore('This was approved before'));
   }
 
   /** Takes the report of a card's page that it is on the screen. */
@@ -133,7 +145,7 @@ export class ChangeService {
   }
 
   /** Makes the approved change, if it is still the same right before it is made, and records the result. */
-  async #carryOut(begun: Begun<Report<ChangeFacts>>, before: string): Promise<Report<ChangeFacts> | Question> {
+  async #carryOut(begun: Begun<Report<ChangeFacts>>, before = usedBefore()): Promise<Report<ChangeFacts> | Question> {
     if (begun.kind === 'question') return begun;
     if (begun.kind === 'waiting-for-person')
       return { outcome: begun.kind, summary: begun.message, printed: [], facts: {}, next: begun.next };
@@ -156,8 +168,8 @@ export class ChangeService {
     const lookAgain = this.#sources.unsettled.get(used.result);
     const now = await lookAgain?.(this.#sources.openDstack());
     return now === undefined || now.outcome === 'unknown'
-      ? reportUsed(used, `${before}; nothing was done again. The result then: `)
-      : reportUsed({ ...used, result: now }, `${before}; nothing was done again. The result now: `);
+      ? reportUsed(used, before)
+      : reportUsed({ ...used, result: now }, before.replace(/then: $/, 'now: '));
   }
 
   #openScope(deadline?: Deadline): ChangeScope {

@@ -44,6 +44,7 @@ export async function planAccess(scope: PlanScope, request: AccessRequest): Prom
     ...describeStarts(run, request, terms),
     describePlace(run),
     ...opened.says,
+    ...describeCall(request, scope.filters.redact),
   ];
   const action = `Allow ${describeUses(request)} until ${formatLocalTime(new Date(until))}`;
   const { version: cliVersion } = await dstack.cli();
@@ -78,6 +79,7 @@ export async function planAccess(scope: PlanScope, request: AccessRequest): Prom
     next: SHOW,
     grant,
     pending,
+    call: request.call,
   };
 }
 
@@ -156,6 +158,10 @@ const describePlace = ({ kind, gpu, instanceType, backend, region, pricePerHour 
     ...(pricePerHour === undefined ? [] : [formatPrice(pricePerHour)]),
   ].join(', ');
 
+/** Names the call that is made right after the approval. The question for one use shows it as a whole. */
+const describeCall = ({ use, wants }: AccessRequest, redact: (text: string) => string): string[] =>
+  use !== undefined || wants === undefined ? [] : [`at once: ${cleanLine(redact(wants), MAX_SHOWN_CHARS)}`];
+
 /** Limits of a question. Nobody could approve what isn't shown as a whole. */
 const MAX_SHOWN_LINES = 20;
 const MAX_SHOWN_CHARS = 400;
@@ -186,7 +192,7 @@ const cannotBeShown = (why: string, hint: string): ToolError =>
 /** Remembers the consent. The next call of the tool that needed it uses it. */
 export async function rememberGrant(
   { grants }: Pick<PlanScope, 'grants'>,
-  { grant, pending, facts }: AccessPlan,
+  { grant, pending, facts, call }: AccessPlan,
   consent: Consent,
 ): Promise<Report<ChangeFacts>> {
   await grants.remember(consent, grant);
@@ -195,6 +201,9 @@ export async function rememberGrant(
     summary: `${pending.summary.action.replace(/^Allow/, 'Allowed')}, or until the run ends or is updated. Nothing was run yet.`,
     printed: [],
     facts: { ...facts, consent: `${consent.level}: ${describeLevel(consent.level)}` },
-    next: 'Call the same tool again with the same arguments. doctor lists this consent; exec with action "revoke" ends it.',
+    next:
+      call === undefined
+        ? 'Make the call that asked for this again.'
+        : 'Call apply with this token: it makes the call that asked for this.',
   };
 }

@@ -6,7 +6,7 @@ import type { RunOptions } from '../dstack/run/runner.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
 import type { EnvFiles } from '../configuration/env-files.ts';
 import type { PlanTerms } from '../core/card.ts';
-import type { KnownPart, PendingChange, PendingPart } from '../core/change.ts';
+import type { KnownPart, PendingChange, PendingPart, WaitingCall } from '../core/change.ts';
 import type { Cost } from '../core/cost.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
@@ -100,6 +100,8 @@ export interface AccessPlan extends Plan {
   readonly kind: 'access';
   readonly pending: PendingPart;
   readonly grant: GrantTerms;
+  /** The call that waits for it. */
+  readonly call: WaitingCall | undefined;
 }
 
 /** A plan with nothing to consent to. */

@@ -40,7 +40,7 @@ export function reportPreview(
   { token, nonce, expiresAt }: Minted,
   { asks, redact }: { readonly asks: Prompt | undefined; readonly redact: (text: string) => string },
 ): Report<ChangeFacts> {
-  const next = [planned.next, describeApproval(asks), ...(AFTERWARDS[planned.kind] ?? [])].join(' ');
+  const next = [planned.next, describeApproval(asks), ...describeAfterwards(planned)].join(' ');
   const report = { ...reportPlan(planned), facts: { ...planned.facts, token, expiresAt }, next };
   if (nonce === undefined) return report;
   const { pending } = planned;
@@ -61,11 +61,12 @@ export function reportPreview(
 /** The first step after a preview without output of dstack. */
 export const SHOW = 'Show this to the user.';
 
-/** The step after an approval that alone makes no change. */
-const AFTERWARDS: Partial<Record<PlannedChange['kind'] | SeveralPlan['kind'], readonly string[]>> = {
-  agreement: ['Then call plan again.'],
-  access: ['Then call this tool again with the same arguments.'],
-};
+/** Says what follows an approval that alone makes no change. */
+function describeAfterwards(planned: ReadyChange | AgreementPlan | AccessPlan | SeveralPlan): string[] {
+  if (planned.kind === 'agreement') return ['Then call plan again.'];
+  if (planned.kind !== 'access') return [];
+  return [planned.call === undefined ? 'Then make this call again.' : 'apply then makes this call, too.'];
+}
 
 /** Says when the model may go on, and who asks the user whatever they said before. */
 const describeApproval = (asks: Prompt | undefined): string =>

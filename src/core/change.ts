@@ -49,6 +49,13 @@ const accessUse = fixed({
   isBackground: z.boolean().optional(),
 });
 
+/** A call that uses a run, and that waits for the consent to do so. */
+const waitingCall = fixed({
+  tool: z.enum(['exec', 'copy', 'request']),
+  /** Its arguments, as they came. */
+  input: z.record(z.string(), z.unknown()).readonly(),
+});
+
 /** Asks for the consent to run commands in a run, and to upload files to it. It changes nothing in dstack. */
 const accessRequest = fixed({
   tool: z.literal('access'),
@@ -60,6 +67,10 @@ const accessRequest = fixed({
   use: accessUse.optional(),
   /** Consents to requests with the user's token instead, which the program of the run gets. */
   token: z.literal(true).exactOptional(),
+  /** The call that asked for it: `apply` makes it once this is approved. */
+  call: waitingCall.exactOptional(),
+  /** What that call does, for people. */
+  wants: z.string().exactOptional(),
 });
 
 const oneChange = z.union([applyRequest, stopRequest, deleteByFile, deleteByName, accessRequest]);
@@ -151,6 +162,7 @@ export type DeleteByFile = z.output<typeof deleteByFile>;
 export type DeleteByName = z.output<typeof deleteByName>;
 export type DeleteRequest = DeleteByName | DeleteByFile;
 export type AccessUse = z.output<typeof accessUse>;
+export type WaitingCall = z.output<typeof waitingCall>;
 export type AccessRequest = z.output<typeof accessRequest>;
 export type OneChange = z.output<typeof oneChange>;
 export type ChangeRequest = OneChange | StopSeveral;

@@ -155,7 +155,7 @@ export class CopyService {
       this.#sources.policy.snapshot().assertDownloadAllowed({ name: run.name, project });
     if (source === undefined) assertDownload();
     else {
-      const answer = await access.require(wanted);
+      const answer = await access.require(wanted, describeUse(call, request, source, { withState: false }));
       if (answer.kind === 'needs-consent') {
         await remote.dropOutdated(found);
         return answer;
@@ -245,16 +245,24 @@ function assertRemotePath(remote: string): void {
     );
 }
 
-/** Describes a transfer for the audit log, and an upload for the person who is asked about this one alone. */
-function describeUse({ remote }: CopyCall, request: CopyRequest, source: UploadSource | undefined): string {
+/** Describes a transfer for the audit log and the person who is asked; with the state of the files where only this upload is approved. */
+function describeUse(
+  { remote }: CopyCall,
+  request: CopyRequest,
+  source: UploadSource | undefined,
+  { withState } = { withState: true },
+): string {
   const replace = request.replace ? ', replacing files' : '';
   if (source === undefined) return `download ${remote} to ${request.local}${replace}`;
   const { entries } = source.tree;
   const files = entries.filter(({ kind }) => kind === 'file');
-  const state = sha256(JSON.stringify(entries.map(({ name, size, modifiedMs }) => [name, size, modifiedMs])));
-  const size = `${plural(files.length, 'file')}, ${formatBytes(sumBytes(files))}, state ${state.slice(0, 12)}`;
-  return `upload ${request.local} (${size}) to ${remote}${replace}`;
+  const size = `${plural(files.length, 'file')}, ${formatBytes(sumBytes(files))}`;
+  const state = withState ? `, state ${stateOf(entries)}` : '';
+  return `upload ${request.local} (${size}${state}) to ${remote}${replace}`;
 }
+
+const stateOf = (entries: UploadSource['tree']['entries']): string =>
+  sha256(JSON.stringify(entries.map(({ name, size, modifiedMs }) => [name, size, modifiedMs]))).slice(0, 12);
 
 const describeState = ({ bytes, ofBytes }: CopyState): string =>
   `Copied ${formatBytes(bytes)} of ${formatBytes(ofBytes)}.`;

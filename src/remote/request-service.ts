@@ -115,7 +115,7 @@ export class RequestService {
     const { method, url, body } = request;
     const text = `${method} ${url.href}${timesOf(wanted)}`;
     const use = { ...place, what: 'request', text, input: body } as const;
-    const allowed = await (getsToken ? access.requireToken(place) : access.require(use));
+    const allowed = await (getsToken ? access.requireToken(place, text) : access.require(use));
     if (allowed.kind === 'needs-consent') return allowed.report;
     if (!getsToken) await access.claim(use);
     return undefined;

@@ -4,8 +4,10 @@ import { cardOf } from '../core/card.ts';
 import type { Card } from '../core/card.ts';
 import type { App } from '../app.ts';
 import { describeUnfinishedState } from '../changes/describe-unfinished-state.ts';
+import type { WaitingCall } from '../core/change.ts';
 import { createDeadline } from '../core/deadline.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
+import { isRecord } from '../core/is-record.ts';
 import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
 import { reportFailure } from '../core/report.ts';
@@ -63,10 +65,20 @@ async function runTool(
     app.policy.assertToolAllowed(tool);
     // From here on everything the tool may do is guarded: each argv is checked against the catalog, each change needs a consent
     // from the gate, a permanent failure isn't retried, and every change is in the audit log before it runs.
-    return await run(createToolContext(app, context));
+    return await run(createToolContext(app, context, waitingCall(tool.name, raw)));
   } catch (error) {
     return reportError(app, tool, await findCause(app, error));
   }
+}
+
+/** A token keeps the call that it waits for. A larger one is made again by the client. */
+const MAX_WAITING_CHARS = 100_000;
+
+/** Returns the call as `apply` can make it once there is consent; undefined if this tool needs none to use a run, or it is too large. */
+function waitingCall(tool: string, raw: unknown): WaitingCall | undefined {
+  const uses = tool === 'exec' || tool === 'copy' || tool === 'request' ? tool : undefined;
+  if (uses === undefined || !isRecord(raw) || JSON.stringify(raw).length > MAX_WAITING_CHARS) return undefined;
+  return { tool: uses, input: raw };
 }
 
 /** Returns that the sandbox has ended, if so: that also explains why its files aren't found. Otherwise returns the error. */

@@ -3,6 +3,7 @@ import { AccessGate } from '../changes/access-gate.ts';
 import { AttachService } from '../attachments/attach-service.ts';
 import { ChangeService } from '../changes/change-service.ts';
 import { ConfigurationService } from '../configuration/configuration-service.ts';
+import type { WaitingCall } from '../core/change.ts';
 import { createDeadline } from '../core/deadline.ts';
 import type { Deadline } from '../core/deadline.ts';
 import { checkSetup } from '../doctor/doctor.ts';
@@ -64,8 +65,8 @@ export interface ToolContext {
   readonly doctor: () => Promise<DoctorReport>;
 }
 
-/** Creates what a tool may do in one call. */
-export function createToolContext(app: App, call: CallContext): ToolContext {
+/** Creates what a tool may do in one call. `waiting` is that call, if `apply` can make it once there is consent. */
+export function createToolContext(app: App, call: CallContext, waiting?: WaitingCall): ToolContext {
   const deadline = createDeadline({
     timeoutMs: app.settings.timeoutMs,
     signal: call.signal,
@@ -74,7 +75,7 @@ export function createToolContext(app: App, call: CallContext): ToolContext {
   const openDstack = (other = deadline): DstackClient => new DstackClient(app, other);
   const dstack = openDstack();
   const changes = new ChangeService({ ...app, openDstack }, call);
-  const access = new AccessGate({ ...app, dstack, changes });
+  const access = new AccessGate({ ...app, dstack, changes, call: waiting });
   const remote = new RemoteService({ ...app, dstack });
   return {
     dstack,

@@ -28,10 +28,9 @@ test('files are uploaded after one consent, and downloaded without, with picture
   expect(asked.facts, asked.text).toMatchObject({ operation: 'access', resource: { name: run } });
   expect(asked.text).toContain(`any upload in the whole run ${run}`);
   const before = prompts.length;
-  const allowed = await client.call('apply', { token: asked.facts['token'] });
-  expect(allowed.facts['outcome'], allowed.text).toBe('done');
+  const uploaded = await client.call('apply', { token: asked.facts['token'] });
   expect(prompts.length).toBe(before + 1);
-  const uploaded = await client.call('copy', upload);
+  expect(prompts.at(-1)).toMatch(/- at once: upload \S+\/src \(3 files, 293 KB\) to src$/m);
   expect(uploaded.facts, uploaded.text).toMatchObject({ outcome: 'done', files: 3, same: 0, checkedBy: 'sha256' });
   const again = await client.call('copy', upload);
   expect(again.facts, again.text).toMatchObject({ outcome: 'nothing-to-do', files: 0, same: 3 });
@@ -78,8 +77,8 @@ test('a server that is killed in a download leaves no file under a final name, a
   writeFileSync(path.join(home.workspace, 'big'), Buffer.alloc(40_000_000));
   const upload = { direction: 'upload', run, local: 'big', remote: 'big' };
   const asked = await client.call('copy', upload);
-  await client.call('apply', { token: asked.facts['token'] });
-  expect((await client.call('copy', upload)).facts).toMatchObject({ outcome: 'done', files: 1 });
+  const uploaded = await client.call('apply', { token: asked.facts['token'] });
+  expect(uploaded.facts, uploaded.text).toMatchObject({ outcome: 'done', files: 1 });
   const input = { direction: 'download', run, local: 'got', remote: 'big' };
   const killed = client.call('copy', input, {
     onProgress: (message) => void (message.startsWith('Copied') && process.kill(client.pid, 'SIGKILL')),
@@ -106,7 +105,6 @@ test('two servers that copy to one place at once leave one whole file there, and
   const up = (local: string, remote: string) => ({ direction: 'upload', run, local, remote });
   const asked = await client.call('copy', up('one', 'in/one'));
   await client.call('apply', { token: asked.facts['token'] });
-  await client.call('copy', up('one', 'in/one'));
   await other.call('copy', up('two', 'in/two'));
 
   const down = (local: string, remote: string) => ({ direction: 'download', run, local, remote });

@@ -49,10 +49,8 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
   /** Runs a command, after the consent if that is needed. */
   async function exec(client: TestClient, input: Record<string, unknown>, name = run): Promise<Answer> {
     const first = await client.call('exec', { run: name, ...input });
-    if (first.facts['token'] === undefined) return first;
-    const allowed = await client.call('apply', { token: first.facts['token'] });
-    expect(allowed.facts['outcome'], allowed.text).toBe('done');
-    return client.call('exec', { run: name, ...input });
+    const { token } = first.facts;
+    return token === undefined ? first : client.call('apply', { token });
   }
 
   beforeAll(async () => {
@@ -64,21 +62,24 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
 
   test('asks once before the first command in a run, connects only then, and leaves nothing behind', async () => {
     const client = await open();
-    const asked = await client.call('exec', { run, command: 'touch /tmp/asked' });
+    const command = 'mkdir /tmp/asked && echo "$DSTACK_RUN_NAME $GREETING $PWD"; exit 3';
+    const asked = await client.call('exec', { run, command });
     expect(asked.facts['token'], asked.text).toMatch(new RegExp(`^access-run-${run}`));
     expect(attachmentsOf(await client.call('attach', { action: 'list' }))).toEqual([]);
     prompts.length = 0;
-    const allowed = await client.call('apply', { token: asked.facts['token'] });
-    expect(allowed.facts['outcome'], allowed.text).toBe('done');
-    expect(prompts.join('\n')).toContain(run);
-    const done = await client.call('exec', {
-      run,
-      command: 'ls /tmp/asked; echo "$DSTACK_RUN_NAME $GREETING $PWD"; exit 3',
-    });
-    expect(done.facts, done.text).toMatchObject({ outcome: 'failed', exitCode: 3, run });
+    // Nothing was run before: there is no such folder.
+    const done = await client.call('apply', { token: asked.facts['token'] });
+    expect(prompts.join('\n')).toContain(`- at once: ${command}`);
+    const consent = expect.stringMatching(/^person-form: /);
+    expect(done.facts, done.text).toMatchObject({ outcome: 'failed', exitCode: 3, run, consent });
+    expect(done.facts['summary']).toMatch(/^Exit code 3 in .* Allowed commands and uploads in run .* until .*\.$/);
     expect(done.facts['output']).toContain(`${run} it's `);
-    expect(done.facts['output']).toContain('No such file');
+    expect(done.facts['output']).not.toContain('File exists');
     expect(done.facts['output']).toMatch(/untrusted output [0-9a-f]{16}/);
+    const again = await client.call('apply', { token: asked.facts['token'] });
+    expect(again.facts['summary']).toMatch(/^This token was used before; nothing was done again\. .* Exit code 3 in /);
+    expect(again.facts['output']).toBe(done.facts['output']);
+    expect((await client.call('exec', { run, command: 'rmdir /tmp/asked' })).facts['exitCode']).toBe(0);
     expect(prompts).toHaveLength(1);
     await client.close();
     const left = await until(

@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { ChangeService } from '../../src/changes/change-service.ts';
 import type { ChangeContext, ChangeSources, Planned } from '../../src/changes/change-service.ts';
 import { SlowPlans } from '../../src/changes/slow-plans.ts';
+import { WaitingCalls } from '../../src/changes/waiting-calls.ts';
 import type { ChangeFacts } from '../../src/changes/change-facts.ts';
 import { createEnvFiles } from '../../src/configuration/env-files.ts';
 import type { ChangeRequest } from '../../src/core/change.ts';
@@ -182,6 +183,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
   const settings = { stateDir, maxUploadBytes: options.maxUploadBytes ?? 1024 ** 2, workspace: [folder] };
   const slowPlans = new SlowPlans<Planned>();
   const unsettled: ChangeSources['unsettled'] = new WeakMap();
+  const waitingCalls = new WaitingCalls();
   const service = (context: Partial<ChangeContext> = {}): ChangeService =>
     new ChangeService(
       {
@@ -196,6 +198,7 @@ export function setUpChanges(options: ChangesOptions = {}) {
         audit,
         slowPlans,
         unsettled,
+        waitingCalls,
         openDstack,
       },
       { canAskPerson: false, canShowCard: false, ...context },

@@ -124,11 +124,11 @@ test('a person has to agree to that, and the consent is for this run and for not
   const use = { run, runId, project: 'lab', server: server.url, what: 'exec', text: 'ls' } as const;
   expect(await gate.require(use)).toMatchObject({ kind: 'needs-consent' });
   const other = { run, runId, project: 'lab', server: server.url };
-  expect(await gate.requireToken(other)).toMatchObject({ kind: 'granted' });
-  expect(await gate.requireToken({ ...other, runId: 'later' })).toMatchObject({ kind: 'needs-consent' });
+  expect(await gate.requireToken(other, 'GET /')).toMatchObject({ kind: 'granted' });
+  expect(await gate.requireToken({ ...other, runId: 'later' }, 'GET /')).toMatchObject({ kind: 'needs-consent' });
   // An update in place replaces the program of the run.
   const updated = { ...other, run: { ...run, deployment: 1 } };
-  expect(await gate.requireToken(updated)).toMatchObject({ kind: 'needs-consent' });
+  expect(await gate.requireToken(updated, 'GET /')).toMatchObject({ kind: 'needs-consent' });
 });
 
 test('a chat takes the endpoint of dstack that keeps the token from the program', async () => {

@@ -8,6 +8,7 @@ import type { ChangeContext } from '../../../src/changes/change-service.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { sha256 } from '../../../src/core/sha256.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
+import type { Report } from '../../../src/core/report.ts';
 import { checkRemembered } from '../../../src/doctor/check-remembered.ts';
 import { maskText } from '../../../src/render/mask-places.ts';
 import { createAuditLog } from '../../../src/safety/audit/audit-log.ts';
@@ -15,6 +16,7 @@ import type { AuditEntry } from '../../../src/safety/audit/audit-log.ts';
 import { UseJournal } from '../../../src/safety/audit/use-journal.ts';
 import { digestChange } from '../../../src/safety/consent/compare-changes.ts';
 import { pendingChange } from '../../../src/core/change.ts';
+import type { WaitingCall } from '../../../src/core/change.ts';
 import { Grants } from '../../../src/safety/consent/grants.ts';
 import type { Grant } from '../../../src/safety/consent/grants.ts';
 import { configOf, printedJson, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';
@@ -35,13 +37,15 @@ const use = (more: Partial<WantedUse> = {}): WantedUse => ({
   ...more,
 });
 
-function setUp(options: ChangesOptions = {}) {
+const CALL = { tool: 'exec', input: { run: 'lab-task', command: 'nvidia-smi' } } as const;
+
+function setUp(options: ChangesOptions = {}, call?: WaitingCall) {
   const changes = setUpChanges(options);
   changes.world.reads = { 'run get': 'run-get-running' };
   const { policy, grants, openDstack, service } = changes;
   const audit = { write: (entry: (typeof changes.audited)[number]): void => void changes.audited.push(entry) };
   const gate = (context: Partial<ChangeContext> = {}, of: Grants = grants): AccessGate =>
-    new AccessGate({ policy, grants: of, audit, dstack: openDstack(), changes: service(context) });
+    new AccessGate({ policy, grants: of, audit, dstack: openDstack(), changes: service(context), call });
   const ask = (more?: Partial<WantedUse>, context?: Partial<ChangeContext>): Promise<Access> =>
     gate(context).require(use(more));
   const claim = (more?: Partial<WantedUse>): Promise<Grant> => gate().claim(use(more));
@@ -74,7 +78,7 @@ test('the first use returns a preview that names run, machine, price, scope and 
       project: 'lab',
       token: expect.stringMatching(/^access-run-lab-task-[0-9a-z]{7}-/),
     },
-    next: expect.stringMatching(/Then call this tool again with the same arguments\.$/),
+    next: expect.stringMatching(/Then make this call again\.$/),
   });
   expect(report.facts.access).toEqual([
     expect.stringMatching(
@@ -96,6 +100,83 @@ test('after the approval every command and upload in that run is allowed, whiche
     ['approved', 'access', 'token'],
     ['done', 'access', 'token'],
   ]);
+});
+
+describe('a call that waits for the consent', () => {
+  const ended = (summary: string): Report<Record<string, unknown>> => ({
+    outcome: 'failed',
+    summary,
+    printed: [],
+    facts: { exitCode: 3 },
+  });
+
+  test('is named in the question, and made once by the token, whoever redeems it how often', async () => {
+    const { ask, service, gate } = setUp({}, CALL);
+    const report = previewOf(await ask({ text: 'nvidia-smi\n -L' }));
+    expect(report.facts.access?.at(-1)).toBe('at once: nvidia-smi -L');
+    expect(report.next).toMatch(/apply then makes this call, too\.$/);
+    const token = tokenOf(report);
+    const stored: unknown = JSON.parse(JSON.stringify(gate.changeOf(token)));
+    expect(pendingChange.parse(stored)).toMatchObject({ request: { call: CALL } });
+    const calls: WaitingCall[] = [];
+    const redeem = async () => {
+      const changes = service();
+      return changes.makeWaitingCall(token, reportOf(await changes.redeem(token)), async (call) => {
+        calls.push(call);
+        return ended('Exit code 3.');
+      });
+    };
+    const [first, second] = await Promise.all([redeem(), redeem()]);
+    expect(first).toMatchObject({
+      outcome: 'failed',
+      summary: expect.stringMatching(/^Exit code 3\. Allowed commands and uploads in run lab-task until .*\.$/),
+      facts: { exitCode: 3, consent: expect.stringMatching(/^token: /) },
+    });
+    for (const later of [second, await redeem()])
+      expect(later).toMatchObject({
+        summary: expect.stringMatching(/^This token was used before; nothing was done again\. .*: Exit code 3\./),
+        facts: { exitCode: 3 },
+      });
+    expect(calls).toEqual([CALL]);
+  });
+
+  test('is reported with its failure: the consent is given by then', async () => {
+    const { ask, service } = setUp({}, CALL);
+    const token = tokenOf(previewOf(await ask()));
+    const changes = service();
+    const granted = reportOf(await changes.redeem(token));
+    const lost = (): Promise<never> => Promise.reject(new ToolError('connection-lost', 'It broke.', 'Call again.'));
+    expect(await changes.makeWaitingCall(token, granted, lost)).toMatchObject({
+      outcome: 'refused',
+      summary: expect.stringMatching(/^It broke\. Allowed /),
+      facts: { code: 'connection-lost' },
+      next: 'Call again.',
+    });
+    expect(await ask()).toMatchObject({ kind: 'granted' });
+  });
+
+  test('is made by the token after a click in the card, which alone makes nothing', async () => {
+    const { ask, service } = setUp({}, CALL);
+    const report = previewOf(await ask({}, { canShowCard: true }));
+    const decided = await service({ canShowCard: true }).decide({
+      nonce: report.card?.nonce ?? '',
+      decision: 'approve',
+    });
+    expect(decided).toMatchObject({ summary: expect.stringMatching(/Nothing was run yet\.$/) });
+    const changes = service();
+    const token = tokenOf(report);
+    const made = await changes.makeWaitingCall(token, reportOf(await changes.redeem(token)), async () => ended('Ran.'));
+    expect(made).toMatchObject({
+      summary: expect.stringMatching(/^Ran\. /),
+      facts: { consent: expect.stringMatching(/^person-card/) },
+    });
+  });
+
+  test('is made by its client where the policy wants no question', async () => {
+    const { ask, audited } = setUp({ policy: 'consent: {access: allow}\n' }, CALL);
+    expect(await ask()).toMatchObject({ kind: 'granted' });
+    expect(audited.map(({ event }) => event)).toEqual(['asked', 'approved', 'done']);
+  });
 });
 
 test('the person is asked for exactly that in the form, and a rejection grants nothing', async () => {
@@ -649,7 +730,11 @@ test('the next process finds the consent that a token asks for unchanged', async
     const { ask, access, gate } = setUp(options);
     const place = { run: use().run, runId: RUN_ID, project: 'lab', server: SERVER };
     const where = { replica: 1, job: 2, isBackground: true };
-    for (const asked of [await ask(), await ask({ input: 'x', ...where }), await access().requireToken(place)]) {
+    for (const asked of [
+      await ask(),
+      await ask({ input: 'x', ...where }),
+      await access().requireToken(place, 'GET /'),
+    ]) {
       const change = gate.changeOf(tokenOf(previewOf(asked)));
       const stored: unknown = JSON.parse(JSON.stringify(change));
       expect(digestChange(pendingChange.parse(stored))).toBe(digestChange(change));
