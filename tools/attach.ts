@@ -24,6 +24,8 @@ const facts = z.object({ attachments: z.array(attachmentFacts) });
 
 type Facts = z.output<typeof facts>;
 
+const PORTS = 'LOCAL:REMOTE, for example "18080:8080"';
+
 export const attach = defineTool({
   name: 'attach',
   title: 'Attach to a run',
@@ -35,7 +37,7 @@ export const attach = defineTool({
     run: z.string().max(200).optional().describe('Or id of the attachment'),
     ...jobChoice,
     ports: z
-      .array(z.string().regex(/^\d{1,5}(:\d{1,5})?$/, 'LOCAL:REMOTE, for example 18080:8080'))
+      .array(z.string(PORTS).regex(/^\d{1,5}(:\d{1,5})?$/, PORTS))
       .max(50)
       .optional(),
     project,

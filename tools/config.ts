@@ -2,7 +2,7 @@ import * as z from 'zod';
 import type { ConfigurationService } from '../src/configuration/configuration-service.ts';
 import { plural } from '../src/core/format-values.ts';
 import { refuse, WHOLE_CHARS } from '../src/core/report.ts';
-import { ownTranscript } from '../src/core/transcript.ts';
+import { ownText } from '../src/core/transcript.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 export const config = defineTool({
@@ -83,7 +83,7 @@ async function read(service: ConfigurationService, file: string) {
   return {
     outcome: 'done' as const,
     summary: `Content of ${file}.${note === '' ? '' : ` ${note}`}`,
-    printed: [{ transcript: ownTranscript(`config read ${file}`, text), maxChars: WHOLE_CHARS }],
+    printed: [{ transcript: ownText(text), maxChars: WHOLE_CHARS }],
     facts: { hash },
   };
 }
@@ -93,7 +93,7 @@ async function start(service: ConfigurationService, type: string) {
   return {
     outcome: 'done' as const,
     summary: `Starter file for ${type}; dstack's parser finds it ${checked.verdict}. Nothing was written.`,
-    printed: [{ transcript: ownTranscript(`config start ${type}`, text) }],
+    printed: [{ transcript: ownText(text) }],
     facts: { verdict: checked.verdict },
     next:
       type === 'profiles'

@@ -3,7 +3,7 @@ import { previewFacts } from '../src/changes/change-facts.ts';
 import { jobChoice, project, resourceName } from '../src/core/fields.ts';
 import { formatBytes, formatDuration, plural } from '../src/core/format-values.ts';
 import type { Printed, Report } from '../src/core/report.ts';
-import { ownTranscript } from '../src/core/transcript.ts';
+import { ownText } from '../src/core/transcript.ts';
 import type { CopyCall, CopyResult } from '../src/remote/copy-service.ts';
 import type { Copied } from '../src/remote/copy.ts';
 import { defineTool } from '../src/tool/tool.ts';
@@ -100,7 +100,7 @@ const SHOWN = 5;
 
 /** Names the place in the run if it isn't the one that was asked for, and what wasn't copied. A hostile program may have chosen each name. */
 function describeNames(call: CopyCall, { remote, leftOut }: Copied): Printed[] {
-  const place = `/${remote}`.endsWith(`/${call.remote}`) ? [] : [print('place in the run', remote)];
+  const place = `/${remote}`.endsWith(`/${call.remote}`) ? [] : [print('place in the run:', remote)];
   if (leftOut.length === 0) return place;
   const reasons = [...new Set(leftOut.map(({ why }) => why))];
   const lines = reasons.map((reason) => {
@@ -108,7 +108,7 @@ function describeNames(call: CopyCall, { remote, leftOut }: Copied): Printed[] {
     const rest = names.length > SHOWN ? ` and ${names.length - SHOWN} more` : '';
     return `${names.slice(0, SHOWN).join(', ')}${rest}: ${reason}`;
   });
-  return [...place, print('left out', lines.join('\n'))];
+  return [...place, print('left out:', lines.join('\n'))];
 }
 
-const print = (what: string, text: string): Printed => ({ transcript: ownTranscript(what, text), untrusted: true });
+const print = (label: string, text: string): Printed => ({ transcript: ownText(text, label), untrusted: true });

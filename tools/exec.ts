@@ -11,14 +11,16 @@ import type { ToolContext } from '../src/tool/tool-context.ts';
 const MAX_COMMAND_BYTES = 80_000;
 const MAX_STDIN_BYTES = 2_000_000;
 
+const TIMEOUT = 'a duration, for example "30s"';
+
 const input = z.strictObject({
   run: resourceName,
   command: z.string().min(1).max(MAX_COMMAND_BYTES).optional(),
   stdin: z.string().max(MAX_STDIN_BYTES).optional(),
   cwd: z.string().max(4_000).optional(),
   timeout: z
-    .string()
-    .regex(/^\d{1,6}[smhd]$/, 'a duration, for example 30s')
+    .string(TIMEOUT)
+    .regex(/^\d{1,6}[smhd]$/, TIMEOUT)
     .optional()
     .describe('30s'),
   background: z.boolean().optional(),

@@ -16,7 +16,7 @@ const ASKED_PAGE_BYTES = 20_000;
 const input = z.strictObject({
   run: runNames,
   lines: z.int().min(1).max(2000).optional(),
-  since: z.string().max(40).optional().describe('10s, 5m, 1d or RFC 3339'),
+  since: z.string('a duration or a time, for example "5m"').max(40).optional().describe('10s, 5m, 1d or RFC 3339'),
   ...jobChoice,
   diagnose: z.boolean().optional(),
   filter: z.string().min(1).max(200).optional(),

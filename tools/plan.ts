@@ -13,7 +13,7 @@ export const plan = defineTool({
   input: z.strictObject({
     file: configurationFile,
     ...choices,
-    max_duration: z.string().max(20).optional(),
+    max_duration: z.string('a duration, for example "8h"').max(20).optional(),
     project,
     flags: extraFlags.describe('See help'),
   }),

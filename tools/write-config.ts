@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { configurationFile } from '../src/core/fields.ts';
 import { refuse } from '../src/core/report.ts';
+import { ownText } from '../src/core/transcript.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 /** Any YAML value. The schema lists its types because some hosts drop a tool, or all tools, if a property has no type. */
@@ -57,9 +58,8 @@ export const writeConfig = defineTool({
     }
     const written = await config.write({ file, text, edits, expectedHash });
     const { kind, checked, diff, hash, previous } = written;
-    const show = (command: string, stdout: string) => ({ transcript: { ...checked.transcript, command, stdout } });
     const printed = [
-      ...(diff === '' ? [] : [show(`diff ${file}`, diff)]),
+      ...(diff === '' ? [] : [{ transcript: ownText(diff) }]),
       ...(checked.transcript.stdout === '' ? [] : [{ transcript: checked.transcript }]),
     ];
     const problems = checked.problems.map(({ position: { line, column }, path, fix }) => ({

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { plural } from '../core/format-values.ts';
 import { isRecord } from '../core/is-record.ts';
-import { ownTranscript } from '../core/transcript.ts';
+import { ownText } from '../core/transcript.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Introspection, Verdict } from '../dstack/warm/introspection.ts';
 import { advise } from './advise.ts';
@@ -81,8 +81,7 @@ export async function checkConfiguration(
     omitted,
     advice,
     unsetVariables: environment.unset,
-    transcript: ownTranscript(
-      `config validate ${shownPath}`,
+    transcript: ownText(
       [
         problems.map((problem) => formatProblem(masked.text, shownPath, problem)).join('\n\n'),
         omitted === 0 ? '' : `And ${plural(omitted, 'more problem')}: fix these first.`,

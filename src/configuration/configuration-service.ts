@@ -2,7 +2,9 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { isRecord } from '../core/is-record.ts';
+import { CommandFailed } from '../core/report.ts';
 import { isBelow } from '../core/paths.ts';
+import { ownText } from '../core/transcript.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
@@ -140,11 +142,33 @@ export class ConfigurationService {
     );
   }
 
-  /** Writes a configuration if dstack's parser finds it valid. */
-  write(request: WriteRequest): Promise<WriteResult> {
+  /**
+   * Writes a configuration if dstack's parser finds it valid.
+   * @throws CommandFailed with what the file contains now, if it isn't what the caller has read
+   */
+  async write(request: WriteRequest): Promise<WriteResult> {
     const { workspace, audit, createdFiles } = this.#sources;
     const sources = { workspace, audit, createdFiles, check: this.check.bind(this), reader: () => this.#sources.cli() };
-    return writeConfiguration(sources, request);
+    try {
+      return await writeConfiguration(sources, request);
+    } catch (error) {
+      throw await this.#withContent(request.file, error);
+    }
+  }
+
+  /** Returns the refusal of a file that has changed with what it contains now, so that it needn't be read by another call. */
+  async #withContent(file: string, error: unknown): Promise<unknown> {
+    if (!(error instanceof ToolError) || (error.code !== 'file-exists' && error.code !== 'plan-changed')) return error;
+    const found = await this.readMasked(file).catch(() => undefined);
+    if (found === undefined) return error;
+    const { text, hash, note } = found;
+    return new CommandFailed({
+      outcome: 'refused',
+      summary: [error.message, 'This is what it contains now.', note].filter(Boolean).join(' '),
+      printed: [{ transcript: ownText(text), rest: 'read it with config' }],
+      facts: { code: error.code, hash },
+      next: 'If the change still fits, write it again with this `hash` as `expected_hash`.',
+    });
   }
 
   /** Deletes a file that this server has created, if it is unchanged. */

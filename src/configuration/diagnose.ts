@@ -90,6 +90,9 @@ function typeOf({ parsed, kind }: DiagnosisInput): string {
   return typeof type === 'string' ? type : '';
 }
 
+const knownType = (index: SchemaIndex | undefined, type: string): string | undefined =>
+  index?.root(type) === undefined ? undefined : type;
+
 function diagnoseText({ parsed, verdict }: DiagnosisInput): Problem {
   // PyYAML prints the context first and the problem last.
   const mark = [...verdict.text.matchAll(/line (\d+), column (\d+)/g)].at(-1);
@@ -104,7 +107,7 @@ function diagnoseText({ parsed, verdict }: DiagnosisInput): Problem {
     dstack: verdict.text,
     fix: `Fix the YAML here: ${own?.message ?? 'quote the value if it is text.'}`,
     about: undefined,
-    reference: 'https://dstack.ai/docs/reference/dstack.yml',
+    reference: referenceLink(undefined, []),
   };
 }
 
@@ -119,7 +122,7 @@ function diagnoseWhole({ parsed, verdict, index }: DiagnosisInput): Problem {
     dstack: verdict.text,
     fix,
     about: undefined,
-    reference: 'https://dstack.ai/docs/reference/dstack.yml',
+    reference: referenceLink(undefined, []),
   };
 }
 
@@ -148,7 +151,7 @@ function diagnoseOne(
     dstack: message,
     fix: describeQuoting(parsed, dotted, known) ?? describeFix({ message, kind, known, near, found, index, dotted }),
     about: found === undefined || dotted.length === 0 ? undefined : descriptionOf(found) || undefined,
-    reference: referenceLink(type, dotted),
+    reference: referenceLink(knownType(index, type), dotted),
   };
 }
 
@@ -253,7 +256,7 @@ function diagnoseDeviation(input: DiagnosisInput, { kind, path, known, expected 
     dstack: undefined,
     fix: (kind === 'not-allowed' ? describeQuoting(parsed, path, known) : undefined) ?? fixes[kind],
     about: found === undefined ? undefined : descriptionOf(found) || undefined,
-    reference: referenceLink(type, target),
+    reference: referenceLink(knownType(index, type), target),
   };
 }
 

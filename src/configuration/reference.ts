@@ -1,10 +1,11 @@
 import type { Transcript } from '../core/transcript.ts';
-import { ownTranscript } from '../core/transcript.ts';
+import { ownText } from '../core/transcript.ts';
 import { ToolError } from '../core/errors.ts';
 import { isRecord } from '../core/is-record.ts';
+import { isRunType } from '../core/run-state.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import { exampleFor } from './examples.ts';
-import { allowedValues, describeValues, descriptionOf, referenceLink } from './schema-index.ts';
+import { describeValues, descriptionOf, referenceLink } from './schema-index.ts';
 import type { Place, Schema, SchemaIndex } from './schema-index.ts';
 
 /** About 2,000 tokens. */
@@ -15,17 +16,17 @@ export const typesOf = (index: SchemaIndex): readonly string[] => [...index.type
 
 /** Describes a type or property, or lists the types. @throws ToolError `invalid-input` with the nearest names. */
 export function describe(index: SchemaIndex, property: string | undefined): Transcript {
-  if (property === undefined) return ownTranscript('config describe', describeTypes(index));
+  if (property === undefined) return ownText(describeTypes(index));
   const text = describeProperty(index, property);
   if (text === undefined) throw unknownName(index, property);
-  return ownTranscript(`config describe ${property}`, text);
+  return ownText(text);
 }
 
 /** Returns the JSON schema of a type, with only the definitions that it uses. @throws ToolError `invalid-input` for an unknown type. */
 export function formatSchema(index: SchemaIndex, type: string): Transcript {
   const schema = schemaOfType(index, type);
   if (schema === undefined) throw unknownName(index, type);
-  return ownTranscript(`config schema ${type}`, JSON.stringify(schema));
+  return ownText(JSON.stringify(schema));
 }
 
 function unknownName(index: SchemaIndex, wanted: string): ToolError {
@@ -64,12 +65,22 @@ const propertyNames = (index: SchemaIndex, type: string): readonly string[] => [
   ...index.properties(index.root(type) ?? {}).keys(),
 ];
 
+/** Lists the types with their properties; those that all types of runs have, once. */
 function describeTypes(index: SchemaIndex): string {
+  const namesOf = (type: string): readonly string[] => propertyNames(index, type).filter((name) => name !== 'type');
+  const runs = index.types.filter(isRunType);
+  const [first, ...others] = runs.map(namesOf);
+  const common = new Set((first ?? []).filter((name) => others.every((names) => names.includes(name))));
   const lines = typesOf(index).map((type) => {
-    const names = propertyNames(index, type).filter((name) => name !== 'type');
-    return `- ${type}: ${names.join(', ')}`;
+    const isRun = runs.includes(type);
+    const names = namesOf(type).filter((name) => !isRun || !common.has(name));
+    return `- ${type}: ${names.join(', ')}${isRun ? ', and those of every run' : ''}`;
   });
-  return [`Types of dstack ${index.version}, with their properties:`, ...lines].join('\n');
+  return [
+    `Types of dstack ${index.version}, with their properties:`,
+    ...lines,
+    ...(common.size === 0 ? [] : [`Every run (${runs.join(', ')}): ${[...common].join(', ')}`]),
+  ].join('\n');
 }
 
 const describableNames = (index: SchemaIndex): readonly string[] =>
@@ -79,27 +90,26 @@ function describePlace(
   index: SchemaIndex,
   { type, path, place }: { type: string; path: readonly string[]; place: Place },
 ): string[] {
-  const allowed = place.leaves.flatMap(allowedValues);
+  const description = descriptionOf(place);
   return [
     `${[type, ...path].join('.')} (dstack ${index.version})`,
     `Takes: ${describeValues(index, place.schema)}`,
-    place.required ? 'Required.' : `Default: ${showDefault(place)}`,
-    ...(allowed.length > 0 ? [`Allowed values: ${allowed.join(', ')}`] : []),
-    descriptionOf(place),
+    place.required ? 'Required.' : /\bdefaults to\b/i.test(description) ? '' : `Default: ${showDefault(place)}`,
+    description,
   ].filter((line) => line !== '');
 }
 
 function showDefault({ schema }: Place): string {
   const value = schema['default'];
   if (value === undefined || value === null) return 'none';
-  const shown = JSON.stringify(value);
+  const shown = JSON.stringify(value, (_key, inner: unknown) => inner ?? undefined);
   return shown.length > 300 ? `${shown.slice(0, 300)}…` : shown;
 }
 
 function listProperties(index: SchemaIndex, place: Place): string[] {
   return [...index.properties(place.schema)].map(([name, property]) => {
     const values = describeValues(index, property.schema);
-    const shown = values.length > 90 ? `${values.slice(0, 90)}…` : values;
+    const shown = values.length > 90 ? `${values.slice(0, values.lastIndexOf(' ', 90))} …` : values;
     return `- ${name}${property.required ? ' (required)' : ''}: ${shown}. ${descriptionOf(property, true)}`.trimEnd();
   });
 }

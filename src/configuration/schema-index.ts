@@ -141,16 +141,46 @@ function definitionsOf(schema: Schema): Schema {
   return isRecord(found) ? found : {};
 }
 
-/** Describes the allowed values: `integer from 1 up to 65535`, `` `spot` | `on-demand` ``, `list of string or mapping`. */
+/** Describes the allowed values: `an integer from 1 up to 65535`, `` `spot` or `on-demand` ``, `a list of strings or mappings`. */
 export function describeValues(index: SchemaIndex, schema: Schema): string {
-  const leaves = index.leaves(schema);
-  const allowed = leaves.flatMap(allowedValues);
-  const others = leaves.filter((leaf) => allowedValues(leaf).length === 0).map((leaf) => describeLeaf(index, leaf));
-  const words = [
-    ...new Set([...(allowed.length > 0 ? [allowed.map((value) => `\`${value}\``).join(' | ')] : []), ...others]),
-  ];
-  return words.join(' or ') || 'anything';
+  return describeLeaves(index, schema, 'one');
 }
+
+type Count = 'one' | 'many';
+
+function describeLeaves(index: SchemaIndex, schema: Schema, count: Count): string {
+  const leaves = index.leaves(schema);
+  const allowed = leaves.flatMap(allowedValues).map((value) => `\`${value}\``);
+  const others = leaves.filter((leaf) => allowedValues(leaf).length === 0).sort((a, b) => rankOf(a) - rankOf(b));
+  const words = [...new Set([...allowed, ...others.map((leaf) => describeLeaf(index, leaf, count))])];
+  // Every integer is a number.
+  const shown = words.includes(KINDS.number[count]) ? words.filter((word) => word !== KINDS.integer[count]) : words;
+  return joinOr(shown) || 'anything';
+}
+
+const joinOr = (words: readonly string[]): string =>
+  words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+
+/** From the shortest to write to the longest. */
+const KINDS = {
+  integer: { one: 'an integer', many: 'integers' },
+  number: { one: 'a number', many: 'numbers' },
+  string: { one: 'a string', many: 'strings' },
+  boolean: { one: 'a boolean', many: 'booleans' },
+  array: { one: 'a list', many: 'lists' },
+  object: { one: 'a mapping', many: 'mappings' },
+  value: { one: 'a value', many: 'values' },
+} as const;
+
+function kindOf(leaf: Schema): keyof typeof KINDS {
+  if (isRecord(leaf['properties'])) return 'object';
+  const { type } = leaf;
+  return typeof type === 'string' && isKind(type) ? type : 'value';
+}
+
+const isKind = (type: string): type is keyof typeof KINDS => Object.hasOwn(KINDS, type);
+
+const rankOf = (leaf: Schema): number => Object.keys(KINDS).indexOf(kindOf(leaf));
 
 /** Returns the values of an enumeration, or its constant. */
 export function allowedValues(leaf: Schema): string[] {
@@ -158,32 +188,34 @@ export function allowedValues(leaf: Schema): string[] {
   return listed.filter((value) => typeof value === 'string' || typeof value === 'number').map(String);
 }
 
-function describeLeaf(index: SchemaIndex, leaf: Schema): string {
-  if (leaf['type'] === 'array') {
-    const items = isRecord(leaf['items']) ? describeValues(index, leaf['items']) : 'anything';
-    return `list of ${items}`;
-  }
-  if (isRecord(leaf['properties']) || leaf['type'] === 'object') return 'mapping';
-  const type = typeof leaf['type'] === 'string' ? leaf['type'] : 'value';
+/** Leaves out patterns, which only programs read: the JSON schema has them. */
+function describeLeaf(index: SchemaIndex, leaf: Schema, count: Count): string {
+  const kind = kindOf(leaf);
+  const words = KINDS[kind][count];
+  if (kind === 'array' && isRecord(leaf['items'])) return `${words} of ${describeLeaves(index, leaf['items'], 'many')}`;
   const least = leaf['minimum'] ?? leaf['exclusiveMinimum'];
   const bounds = [
     ...(least === undefined ? [] : [`${leaf['minimum'] === undefined ? 'above' : 'from'} ${JSON.stringify(least)}`]),
     ...(leaf['maximum'] === undefined ? [] : [`up to ${JSON.stringify(leaf['maximum'])}`]),
-    ...(leaf['pattern'] === undefined ? [] : [`matching ${JSON.stringify(leaf['pattern'])}`]),
   ];
-  return [type, ...bounds].join(' ');
+  return [words, ...bounds].join(' ');
 }
 
-/** Returns a property's description on one line; only its first sentence with `short`. */
+/** Returns a property's description on one line, without the list of its allowed values; only its first sentence with `short`. */
 export function descriptionOf({ schema, leaves }: Pick<Place, 'schema' | 'leaves'>, short = false): string {
   const own = schema['description'] ?? (leaves.length === 1 ? leaves[0]?.['description'] : undefined);
   // Class docstrings are written for dstack's developers.
   const text = typeof own === 'string' && !/^Attributes:|:class:/m.test(own) ? own.replace(/\s+/g, ' ').trim() : '';
-  return short ? (/^.*?(?=\. |$)/.exec(text)?.[0] ?? text) : text;
+  const first = short ? (/^.*?(?=\. |$)/.exec(text)?.[0] ?? text) : text;
+  const list = /(?:,? one of)?: (?:`[^`]+`(?:, )?)+$/.exec(first);
+  const values = new Set(leaves.flatMap(allowedValues));
+  const isRepeated = [...(list?.[0] ?? '').matchAll(/`([^`]+)`/g)].every(([, value = '']) => values.has(value));
+  return list !== null && isRepeated ? first.slice(0, list.index) : first;
 }
 
-/** Returns the URL of dstack's reference, at the property. */
-export function referenceLink(type: string, path: readonly string[]): string {
+/** Returns the URL of dstack's reference, at the property; that of all types for an unknown one. */
+export function referenceLink(type: string | undefined, path: readonly string[]): string {
+  if (type === undefined) return 'https://dstack.ai/docs/reference/dstack.yml';
   if (type === 'profiles') return 'https://dstack.ai/docs/reference/profiles.yml';
   const anchor = path.find((part) => !/^\d+$/.test(part));
   return `https://dstack.ai/docs/reference/dstack.yml/${type}${anchor === undefined ? '' : `#${anchor}`}`;

@@ -175,7 +175,7 @@ function assertHashMatches(file: string, expected: string | undefined, present: 
     `${message} Nothing was written.`,
     present === undefined
       ? 'Omit `expected_hash` to create it.'
-      : 'Read it with config (action read), and pass its `hash` as `expected_hash`. The last write_config returned it, too.',
+      : 'Read it with config (action read), and pass its `hash` as `expected_hash`.',
   );
 }
 

@@ -29,7 +29,11 @@ export const extraFlags = z.record(z.string(), z.unknown()).optional();
 
 /** Fields for what a user says about the machine, alike for plan and offer. */
 export const choices = {
-  gpu: z.string().max(200).optional().describe('NAME:COUNT:MEMORY: "A100", "H100:8", "24GB.."'),
+  gpu: z
+    .string('NAME:COUNT:MEMORY, for example "A100" or "H100:8"')
+    .max(200)
+    .optional()
+    .describe('NAME:COUNT:MEMORY: "A100", "H100:8", "24GB.."'),
   spot: z.enum(['spot', 'on-demand', 'auto']).optional(),
   max_price: z.number().positive().optional(),
   // Of another project, as in `team/cloud`, too.

@@ -1,5 +1,5 @@
 import type { ChangeCard } from './card.ts';
-import { ownTranscript } from './transcript.ts';
+import { ownText } from './transcript.ts';
 import type { Transcript } from './transcript.ts';
 import { ToolError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
@@ -111,7 +111,7 @@ export function reportFailure(error: unknown): Report<Record<string, unknown>> |
   if (!(error instanceof ToolError)) return undefined;
   const outcome = ENVIRONMENT_FAILURES.has(error.code) ? 'failed' : 'refused';
   const { code, message, hint, untrusted } = error;
-  const printed = untrusted === undefined ? [] : [{ transcript: ownTranscript('names', untrusted), untrusted: true }];
+  const printed = untrusted === undefined ? [] : [{ transcript: ownText(untrusted), untrusted: true }];
   return { outcome, summary: message, printed, facts: { code }, next: hint };
 }
 

@@ -38,8 +38,10 @@ export type WireEvent =
 
 /** The verbatim record of one dstack command: its output and how it ended. */
 export interface Transcript {
-  /** The command as a person would type it. */
+  /** The command as a person would type it; empty for a text that no command printed. */
   readonly command: string;
+  /** Names a text that no command printed. */
+  readonly label?: string;
   readonly stdout: string;
   readonly stderr: string;
   /** Bytes dropped from the middle because the output exceeded the runner's buffer. 0 if it is complete. */
@@ -53,7 +55,10 @@ export interface Transcript {
   readonly pinning?: 'held';
 }
 
-/** Presents a text of this server like the output of a command. */
+/** Presents a text that no command printed, under a label if it needs one. */
+export const ownText = (text: string, label = ''): Transcript => ({ ...ownTranscript('', text), label });
+
+/** Presents what a command of this server printed. */
 export const ownTranscript = (command: string, stdout: string): Transcript => ({
   command,
   stdout,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
-import { ownTranscript } from '../core/transcript.ts';
+import { ownText } from '../core/transcript.ts';
 import { callProgram, readPids } from './call-program.ts';
 import type { ProgramResult } from './call-program.ts';
 import { END_MS } from './run-command.ts';
@@ -119,7 +119,7 @@ function expectDone({ end, stderr }: ProgramResult, consequence: string): void {
   if (end.kind === 'exited' && end.exitCode === 0) return;
   const isOver = end.kind === 'exited';
   // Anything in the run can write this, so it is fenced.
-  const printed = { transcript: ownTranscript('exec', isOver ? stderr : end.message), untrusted: true };
+  const printed = { transcript: ownText(isOver ? stderr : end.message), untrusted: true };
   throw new CommandFailed({
     outcome: 'failed',
     summary: `${isOver ? 'The run reported a failure.' : "The run can't be reached over its connection."} ${consequence}`,

@@ -1,7 +1,7 @@
 import type { ChangeFacts } from '../changes/change-facts.ts';
 import { formatDollars, formatPrice, plural } from '../core/format-values.ts';
 import type { Printed, Report } from '../core/report.ts';
-import { ownTranscript } from '../core/transcript.ts';
+import { ownText } from '../core/transcript.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import { readChat } from './chat.ts';
 import type { ChatAnswer } from './chat.ts';
@@ -70,8 +70,8 @@ export function reportAnswer(
   };
 }
 
-const print = (command: string, text: string): Printed => ({
-  transcript: ownTranscript(command, text),
+const print = (label: string, text: string): Printed => ({
+  transcript: ownText(text, label),
   untrusted: true,
 });
 

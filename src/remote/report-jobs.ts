@@ -1,6 +1,6 @@
 import { formatBytes, formatDuration, plural } from '../core/format-values.ts';
 import type { Report } from '../core/report.ts';
-import { ownTranscript } from '../core/transcript.ts';
+import { ownText } from '../core/transcript.ts';
 import type { BackgroundJob, JobOutput, JobStop } from './background-jobs.ts';
 import { placeOf } from './exec-facts.ts';
 import type { ExecFacts, Where } from './exec-facts.ts';
@@ -38,7 +38,7 @@ export function reportOutput(run: string, { job, stdout, stderr, newer, more, be
     summary: `${describeJob(job)}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}.`,
     printed: [
       {
-        transcript: { ...ownTranscript(`exec ${job.id}`, stdout), stderr },
+        transcript: { ...ownText(stdout), stderr },
         untrusted: true,
         keep: 'end',
         maxChars: 2 * PAGE_BYTES + 200,
@@ -97,10 +97,7 @@ export const reportList = (run: string, jobs: readonly BackgroundJob[]): Report<
       ? []
       : [
           {
-            transcript: ownTranscript(
-              `background commands in ${run}`,
-              jobs.map((job) => `${describeJob(job)}: ${job.command.split('\n')[0]}`).join('\n'),
-            ),
+            transcript: ownText(jobs.map((job) => `${describeJob(job)}: ${job.command.split('\n')[0]}`).join('\n')),
             untrusted: true,
           },
         ],

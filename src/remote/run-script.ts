@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
-import { ownTranscript } from '../core/transcript.ts';
+import { ownText } from '../core/transcript.ts';
 import { createBoundedOutput } from '../dstack/run/bounded-output.ts';
 import { callProgram } from './call-program.ts';
 import { SCRIPT_EXIT } from './copy-scripts.ts';
@@ -84,7 +84,7 @@ export const failedInRun = (summary: string, stderr: string): CommandFailed =>
   new CommandFailed({
     outcome: 'failed',
     summary,
-    printed: stderr.trim() === '' ? [] : [{ transcript: ownTranscript('copy', stderr), untrusted: true }],
+    printed: stderr.trim() === '' ? [] : [{ transcript: ownText(stderr), untrusted: true }],
     facts: { code: 'copy-failed' },
     next: 'If the cause is fixed, call copy again: files that are the same are skipped.',
   });

@@ -65,13 +65,14 @@ export interface FormatOptions extends CutOptions {
   readonly fence: (clean: CleanText) => string;
 }
 
-/** Formats a transcript: the command, its verbatim output, and how it ended. */
+/** Formats a transcript: the command or the label, the verbatim output, and how it ended. */
 export function formatTranscript(transcript: Transcript, { redact, fence, ...cut }: FormatOptions): CutText {
   const whole = joinStreams(transcript, redact);
   const printed = cutText(whole.text, cut);
   const end = describeExit(transcript.exit);
+  const { command, label = '' } = transcript;
   const lines = [
-    `$ ${redact(cleanBlock(transcript.command, MAX_COMMAND_CHARS))}`,
+    redact(cleanBlock(command === '' ? label : `$ ${command}`, MAX_COMMAND_CHARS)),
     fence({ ...whole, text: printed.text }),
     ...(end === undefined ? [] : [redact(cleanLine(end))]),
   ];

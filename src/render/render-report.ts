@@ -39,7 +39,9 @@ const MAX_FACT_CHARS = 2_000;
  */
 export function renderReport(report: Report<Record<string, unknown>>, filters: OutputFilters): Rendered {
   const show = (text: string, maxChars: number): string => filters.redact(cleanBlock(text, maxChars));
-  const pieces = report.printed.map((printed) => showPrinted(printed, filters, report.printed.length));
+  const pieces = report.printed
+    .map((printed) => showPrinted(printed, filters, report.printed.length))
+    .filter(({ text }) => text !== '');
   const facts = redactValues(maskFacts(cleanFacts(report.facts)), filters);
   const summary = show(report.summary, MAX_SUMMARY_CHARS);
   const details = show((report.details ?? []).join('\n'), MAX_DETAILS_CHARS);

@@ -4,6 +4,7 @@ import { cardOf } from '../core/card.ts';
 import type { Card } from '../core/card.ts';
 import type { App } from '../app.ts';
 import { describeUnfinishedState } from '../changes/describe-unfinished-state.ts';
+import { ConfigurationService } from '../configuration/configuration-service.ts';
 import type { WaitingCall } from '../core/change.ts';
 import { createDeadline } from '../core/deadline.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
@@ -12,6 +13,7 @@ import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
 import { reportFailure } from '../core/report.ts';
 import { assertSandboxRuns } from '../settings/sandbox-place.ts';
+import { explainError } from './explain-error.ts';
 import { createToolContext } from './tool-context.ts';
 import type { Question, Report } from '../core/report.ts';
 import type { AnyTool } from './tool.ts';
@@ -67,7 +69,10 @@ async function runTool(
     // from the gate, a permanent failure isn't retried, and every change is in the audit log before it runs.
     return await run(createToolContext(app, context, waitingCall(tool.name, raw)));
   } catch (error) {
-    return reportError(app, tool, await findCause(app, error));
+    const cause = await findCause(app, error);
+    const findFiles = async (): Promise<readonly string[]> =>
+      (await new ConfigurationService(app).find()).map((found) => found.path);
+    return reportError(app, tool, await explainError(cause, { tool, raw }, { findFiles }));
   }
 }
 

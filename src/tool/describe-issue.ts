@@ -54,7 +54,9 @@ function describeProblem(issue: Issue, value: unknown, fields: readonly string[]
     case 'unrecognized_keys':
       return `unknown ${issue.keys.map((key) => `${JSON.stringify(key)}${suggest(key, fields)}`).join(', ')}`;
     case 'invalid_type': {
-      const expected = TYPES[issue.expected] ?? issue.expected;
+      // A message of this server's own has an example.
+      const own = issue.message.startsWith('Invalid ') ? undefined : issue.message;
+      const expected = own ?? TYPES[issue.expected] ?? issue.expected;
       return value === undefined
         ? `missing; it must be ${issue.expected === 'array' ? 'a value or a list of values' : expected}`
         : `must be ${expected}, not ${typeOf(value)}`;

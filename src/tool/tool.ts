@@ -74,9 +74,20 @@ function readArgument(field: unknown, value: unknown): unknown {
   if (typeof value !== 'string') return value;
   if (field instanceof z.ZodNumber) return /^-?\d{1,15}(?:\.\d{1,6})?$/.test(value) ? Number(value) : value;
   if (field instanceof z.ZodBoolean) return value === 'true' || (value === 'false' ? false : value);
-  if (!(field instanceof z.ZodEnum)) return value;
-  const [choice = value, ...others] = field.options.filter((one) => String(one).toLowerCase() === value.toLowerCase());
-  return others.length === 0 ? choice : value;
+  return field instanceof z.ZodEnum ? readChoice(field.options.map(String), value) : value;
+}
+
+/** Reads a choice in any case, and in the singular or plural: one tool shows a volume, another one lists volumes. */
+function readChoice(options: readonly string[], value: string): string {
+  const wanted = value.toLowerCase();
+  for (const isMeant of [
+    (one: string) => one === wanted,
+    (one: string) => `${one}s` === wanted || one === `${wanted}s`,
+  ]) {
+    const [choice, ...others] = options.filter((one) => isMeant(one.toLowerCase()));
+    if (choice !== undefined && others.length === 0) return choice;
+  }
+  return value;
 }
 
 function invalidInput(

@@ -63,7 +63,7 @@ describe.each(MODES)('with DSTACK_MCP_WARM=%s', (warm) => {
     const written = await client.call('write_config', { file, text });
     expect(written.facts, written.text).toMatchObject({ outcome: 'done' });
     const read = await client.call('config', { action: 'read', file });
-    expect(read.facts).toMatchObject({ output: `$ config read ${file}\n${text}`, hash: written.facts['hash'] });
+    expect(read.facts).toMatchObject({ output: text, hash: written.facts['hash'] });
     const undone = await client.call('write_config', { file, undo: true, expected_hash: written.facts['hash'] });
     expect(undone.text).toMatch(/which write_config had created, was deleted/);
     expect((await client.call('config', { action: 'read', file })).facts).toMatchObject({ code: 'file-not-found' });
@@ -88,8 +88,9 @@ describe.each(MODES)('with DSTACK_MCP_WARM=%s', (warm) => {
     expect(created.facts, created.text).toMatchObject({ outcome: 'done' });
     const edits = [{ path: 'max_duration', value: '1h' }];
     const blind = await clientOf(warm).call('write_config', { file, edits });
-    expect(blind.facts).toMatchObject({ outcome: 'refused', code: 'file-exists' });
-    const changed = await clientOf(warm).call('write_config', { file, edits, expected_hash: created.facts['hash'] });
+    const { hash } = created.facts;
+    expect(blind.facts).toMatchObject({ outcome: 'refused', code: 'file-exists', hash, output: text.trimEnd() });
+    const changed = await clientOf(warm).call('write_config', { file, edits, expected_hash: blind.facts['hash'] });
     expect(changed.text).toContain('+max_duration: 1h');
     expect(await readFile(path.join(home.workspace, file), 'utf8')).toBe(`${text}max_duration: 1h\n`);
     const audit = await readFile(path.join(home.stateDir, 'audit/audit.jsonl'), 'utf8');

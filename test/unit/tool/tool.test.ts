@@ -60,6 +60,7 @@ const limits = defineTool({
     list: z.array(z.string()).min(1).max(2).optional(),
     flags: z.record(z.string(), z.unknown()).optional(),
     full: z.boolean().optional(),
+    wait: z.string('a duration, for example "30s"').optional(),
   }),
 });
 
@@ -81,6 +82,7 @@ test.for([
   [{ name: 'ab', mode: 'on', list: ['a', 7] }, 'list.1: must be a string, not 7'],
   [{ name: 'ab', mode: 'on', flags: [] }, 'flags: must be an object, not a list'],
   [{ name: 'ab', mode: 'on', full: 'yes' }, 'full: must be true or false, not a string'],
+  [{ name: 'ab', mode: 'on', wait: 3 }, 'wait: must be a duration, for example "30s", not 3'],
   ['text', 'must be an object, not a string'],
 ] as const)('the problem of %j is described in words of this server', ([given, problem]) => {
   expect(() => limits.prepare(given)).toThrow(`nothing was run: ${problem}.`);
@@ -170,6 +172,14 @@ test('a text stands for the number, boolean or choice that it spells, and for no
   });
   for (const wrong of [{ price: '1e3' }, { price: '0x1' }, { count: '1.5' }, { full: 'yes' }, { method: 'gett' }])
     expect(() => inputOf(input, wrong)).toThrow("aren't valid");
+});
+
+test('a choice is read in the singular and the plural, if one alone is meant', () => {
+  const input = z.strictObject({ type: z.enum(['volume', 'gateways', 'alias', 'aliass']) });
+  expect(inputOf(input, { type: 'Volumes' })).toEqual({ type: 'volume' });
+  expect(inputOf(input, { type: 'gateway' })).toEqual({ type: 'gateways' });
+  expect(inputOf(input, { type: 'alias' })).toEqual({ type: 'alias' });
+  expect(() => inputOf(input, { type: 'volumess' })).toThrow("aren't valid");
 });
 
 test('an unknown argument is answered with the one that is meant', () => {

@@ -38,5 +38,5 @@ test.each([
   ['/a/x', '/a/x'],
   ['x', '/workflow/x'],
 ])('%s that is at %s in the run is not named twice', async (remote, place) => {
-  expect(await reportOf(remote, place)).toMatchObject({ printed: [{ transcript: { command: 'left out' } }] });
+  expect(await reportOf(remote, place)).toMatchObject({ printed: [{ transcript: { label: 'left out:' } }] });
 });
