@@ -10,7 +10,7 @@ export interface ProgressDisplay {
 }
 
 /** How often to repeat the line of a long step without a terminal. */
-const REPEAT_MS = 15_000;
+const REPEAT_MS = 60_000;
 
 /** Shows steps as lines, and long steps as a progress bar on a terminal or as a repeated line elsewhere. */
 export function showProgress(

@@ -1,4 +1,4 @@
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ToolError } from '../core/errors.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import { cacheFolder } from '../settings/bundled-files.ts';
@@ -33,13 +33,17 @@ export function readCommandLine(argv: readonly string[], name = 'dstack-mcp'): C
     (text) => (printed += text),
   );
   try {
-    program.parse(withSwitchValues(argv), { from: 'user' });
+    program.parse(withSwitchValues(withoutHelpCommand(argv)), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode !== 0) throw toUsageError(error, program, argv);
   }
   return line ?? { command: 'print', text: printed };
 }
+
+/** Reads `help` and `help setup` as `--help` and `setup --help`. */
+const withoutHelpCommand = (argv: readonly string[]): readonly string[] =>
+  argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv;
 
 type Choose = (line: CommandLine) => void;
 
@@ -86,7 +90,7 @@ function addSetup(program: Command, choose: Choose): void {
   const command = program
     .command('setup')
     .description("add this server to an MCP client's configuration: shows the change, asks, and keeps a backup")
-    .addArgument(new Argument('[client]', 'the client to configure').choices(clients))
+    .argument('[client]', `the client to configure: ${clients.join(', ')}`)
     .option('--list', 'list the clients and their configuration files')
     .option('--dry-run', 'show the change without writing it')
     .option('-y, --yes', 'write without asking')
@@ -97,11 +101,11 @@ function addSetup(program: Command, choose: Choose): void {
       readName,
     )
     .option('--file <file>', "configuration file, instead of the client's usual one");
-  addSettings(command, 'Settings to write with the entry:').action((id: string | undefined) => {
+  addHiddenSettings(command, 'With the entry it writes the settings that you pass').action((id: string | undefined) => {
     const { list, dryRun, yes, undo, file, name: named } = command.opts<SetupFlags>();
     if (list === true) return choose({ command: 'setup', order: 'list' });
     const client = CLIENTS.find((one) => one.id === id);
-    if (client === undefined) throw missingClient(program, clients);
+    if (client === undefined) throw noClient(id, program);
     const given = settingsOf(command);
     // Invalid settings would keep the server from starting.
     const { sandbox } = readSettings(given, {});
@@ -134,18 +138,28 @@ function addDoctor(program: Command, choose: Choose): void {
     )
     .option('--json', 'print the checks as JSON')
     .option('--verbose', 'also print the places searched for dstack');
-  addSettings(command).action(() => {
+  addHiddenSettings(command, 'It also takes the settings').action(() => {
     const { json, verbose } = command.opts<{ json?: true; verbose?: true }>();
     choose({ command: 'doctor', settings: settingsOf(command), json: json === true, verbose: verbose === true });
   });
 }
 
-function addSettings(command: Command, heading = 'Settings:'): Command {
-  for (const { option, value, env, meaning, default: fallback } of ALL_SETTINGS)
-    command.addOption(
-      new Option(`${option} ${value}`, `${meaning} (default: ${fallback}; env: ${env})`).helpGroup(heading),
-    );
+const settingOptions = (): readonly Option[] =>
+  ALL_SETTINGS.map(
+    ({ option, value, env, meaning, default: fallback }) =>
+      new Option(`${option} ${value}`, `${meaning} (default: ${fallback}; env: ${env})`),
+  );
+
+function addSettings(command: Command): Command {
+  for (const option of settingOptions()) command.addOption(option.helpGroup('Settings:'));
   return command;
+}
+
+/** Adds the settings without listing them in the help of a command: that of the program does. */
+function addHiddenSettings(command: Command, says: string): Command {
+  for (const option of settingOptions()) command.addOption(option.hideHelp());
+  const program = command.parent?.name() ?? '';
+  return command.addHelpText('after', `\n${says}, such as --workspace: see ${program} --help.`);
 }
 
 /** Returns the texts of settings that were given, before or after the command's name. */
@@ -193,9 +207,14 @@ function unknownCommand(name: string, program: Command): ToolError {
   );
 }
 
-const missingClient = (program: Command, clients: readonly string[]): ToolError =>
-  new ToolError(
+function noClient(given: string | undefined, program: Command): ToolError {
+  const clients = CLIENTS.map(({ id }) => id);
+  // Most people say claude.
+  const near = given === undefined ? [] : nearestNames(given, [...clients, 'claude']);
+  const meant = [...new Set(near.flatMap((one) => clients.filter((id) => id === one || id.startsWith(`${one}-`))))];
+  return new ToolError(
     'invalid-input',
-    'setup needs the name of a client. Nothing was changed.',
-    `Run ${program.name()} setup <client>, with one of: ${clients.join(', ')}. --list shows which of them are on this computer.`,
+    `${given === undefined ? 'setup needs the name of a client' : `Unknown client: ${given}`}. Nothing was changed.`,
+    `${meant.length === 0 ? '' : `Did you mean ${meant.join(' or ')}? `}Run ${program.name()} setup <client>, with one of: ${clients.join(', ')}. --list shows which of them are on this computer.`,
   );
+}

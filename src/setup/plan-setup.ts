@@ -36,20 +36,26 @@ export function planSetup(
 }
 
 /**
- * Plans removing the server: restores the backup if nothing else has changed since, otherwise removes only the entry.
+ * Plans removing the server: restores the backup if nothing else has changed since, otherwise removes only the entry. A backup with this
+ * server in it was made when it was added under another name.
  */
 export function planUndo({ current, backup }: FileTexts, { editor, place }: PlanOptions): FileChange {
   if (current === undefined) return { kind: 'none', why: 'The file does not exist.' };
   const present = editor.get(current, place);
   if (!isRecord(present)) return { kind: 'none', why: 'The server is not configured there.' };
-  const old = backup === undefined ? undefined : editor.get(backup, place);
-  if (editor.set(backup ?? '', place, present) === current) {
-    if (backup === undefined) return { kind: 'remove' };
-    return { kind: 'write', after: backup, backUp: false };
+  const saved = backup === undefined ? undefined : editor.get(backup, place);
+  const before = isThisServer(saved) ? undefined : backup;
+  const old = before === undefined ? undefined : saved;
+  if (editor.set(before ?? '', place, present) === current) {
+    if (before === undefined) return { kind: 'remove' };
+    return { kind: 'write', after: before, backUp: false };
   }
   const after = isRecord(old) ? editor.set(current, place, old) : editor.remove(current, place);
   return { kind: 'write', after, backUp: false };
 }
+
+/** Whether an entry starts this server, from a clone or a package. */
+const isThisServer = (entry: unknown): boolean => JSON.stringify(entry ?? '').includes('dstack-mcp');
 
 /** Keeps what only the present entry has, for example earlier environment variables, at any depth. */
 function mergeEntries(present: unknown, entry: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {

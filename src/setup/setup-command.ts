@@ -68,7 +68,7 @@ export async function runSetup(order: SetupOrder, options: SetupOptions): Promis
   const completed = await withSettings(order, file, options);
   const change = planChange(completed, file, options.installation);
   if (change.kind === 'none') {
-    print(`${file.path}: ${change.why} Nothing was changed.`);
+    print(`${file.path}: ${change.why} Nothing was changed.${otherEntry(order, file)}`);
     return 0;
   }
   print(showChange(file, change));
@@ -116,6 +116,15 @@ async function withSettings(order: SetupOrder, file: ClientFile, options: SetupO
       asker: yes || dryRun ? undefined : options.asker,
     }),
   };
+}
+
+/** Says that the server is configured under its other name: with `--sandbox` it has one of its own. */
+function otherEntry({ client, undo, name }: SetupOrder, { texts }: ClientFile): string {
+  const other = { dstack: 'dstack-sandbox', 'dstack-sandbox': 'dstack' }[name];
+  if (!undo || other === undefined) return '';
+  const entry = EDITORS[client.format].get(texts.current ?? '', placeOf(client, other));
+  if (entry === undefined) return '';
+  return ` ${other} is configured there: to remove that, ${other === 'dstack' ? 'omit' : 'add'} --sandbox.`;
 }
 
 /** Whether the existing entry has a setting, which stays. A file that can't be read is reported when it is edited. */

@@ -8,6 +8,7 @@ import type { Executable } from '../run/runner.ts';
 import { SEARCH_PATHS } from '../run/spawn-dstack.ts';
 import { resolveScript } from './resolve-script.ts';
 import type { Resolution } from './resolve-script.ts';
+import { sandboxCommand } from '../../settings/bundled-files.ts';
 
 export interface FindOptions {
   /** DSTACK_MCP_CLI: a path, or a name on PATH. */
@@ -26,8 +27,7 @@ export interface FoundExecutable extends Executable {
   readonly passedOver: readonly string[];
 }
 
-const INSTALL =
-  'Install it with `uv tool install dstack -U` or `pip install dstack -U`, or set DSTACK_MCP_CLI to the path of the dstack executable.';
+const INSTALL = `Install it with \`uv tool install dstack -U\` or \`pip install dstack -U\`, or set DSTACK_MCP_CLI to the path of the dstack executable. To try this server without dstack and an account, run ${sandboxCommand()}.`;
 
 /**
  * Finds the dstack executable: the configured one, or the first on PATH or in the usual install locations.

@@ -27,14 +27,20 @@ describe('help', () => {
   };
 
   test.each([
-    ['setup', ['[client]', '--dry-run', '--undo', '--read-only']],
-    ['doctor', ['--json', '--verbose', '--project']],
+    ['setup', ['[client]', '--dry-run', '--undo', 'see dstack-mcp --help']],
+    ['doctor', ['--json', '--verbose', 'see dstack-mcp --help']],
     ['sandbox', ['--help', 'setup <client> --sandbox', '268 MB', 'remove /']],
     ['demo', ['--help', '268 MB', 'remove /']],
   ])('%s --help prints the help of that command', (name, options) => {
     expect(help(name, '--help')).toContain(`Usage: dstack-mcp ${name} `);
     for (const option of options) expect(help(name, '--help')).toContain(option);
     expect(help('--help')).toMatch(new RegExp(`^  ${name} `, 'm'));
+    expect(help('help', name)).toBe(help(name, '--help'));
+  });
+
+  test('the settings are listed once, in the help of the program', () => {
+    expect(help('help')).toBe(help('--help'));
+    for (const name of ['setup', 'doctor']) expect(help(name, '--help')).not.toContain('DSTACK_MCP_');
   });
 
   test('it and every error name the command as it works from here', () => {
@@ -105,10 +111,14 @@ test.each([
   ['doctor --jsn', "Unknown option '--jsn'.", 'Did you mean --json? See dstack-mcp doctor --help.'],
   ['sandbox --project x', "Unknown option '--project'.", 'See dstack-mcp sandbox --help.'],
   ['docter', 'Unknown command: docter.', 'Did you mean doctor? See dstack-mcp --help.'],
+  ['setup clade', 'Unknown client: clade. Nothing was changed.', /^Did you mean claude-desktop or claude-code/],
+  ['setup claude', 'Unknown client: claude. ', /^Did you mean claude-desktop or claude-code/],
+  ['setup nothing', 'Unknown client: nothing. ', /^Run dstack-mcp setup <client>, with one of: /],
   ['doctor now', 'Too many arguments', 'See dstack-mcp doctor --help.'],
   ['--confirm', "Option '--confirm <who>' argument missing.", 'See dstack-mcp --help.'],
 ])('`%s` is refused with a suggestion', (words, message, hint) => {
   const error = caught(() => readCommandLine(words.split(' ')));
   expect(error).toBeInstanceOf(ToolError);
-  expect(error).toMatchObject({ message: expect.stringContaining(message), hint });
+  const shown = typeof hint === 'string' ? hint : expect.stringMatching(hint);
+  expect(error).toMatchObject({ message: expect.stringContaining(message), hint: shown });
 });

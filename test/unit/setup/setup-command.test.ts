@@ -336,6 +336,18 @@ describe('removing the server', () => {
     expect(after).not.toContain('dstack');
   });
 
+  test('removes one of two names, and says which one is left', async () => {
+    await setUp('cursor --yes');
+    await setUp('cursor --sandbox --yes');
+    await setUp('cursor --undo --yes');
+    expect(await readFile(cursor(), 'utf8')).not.toContain('"dstack":');
+    expect(await readFile(cursor(), 'utf8')).toContain('"dstack-sandbox":');
+    await setUp('cursor --undo --yes');
+    expect(printed.at(-1)).toMatch(/Nothing was changed\. dstack-sandbox is configured there: .* add --sandbox\.$/);
+    await setUp('cursor --sandbox --undo --yes');
+    expect(await readFile(cursor(), 'utf8')).not.toContain('dstack');
+  });
+
   test('changes nothing if the server is not configured', async () => {
     expect(await setUp('cursor --undo --yes')).toBe(0);
     await writeCursor(OLD);
@@ -353,7 +365,7 @@ test('lists the clients with their files and marks the installed ones', async ()
 
 test.each([
   ['', /needs the name of a client\. Nothing was changed/],
-  ['emacs', /'emacs' is invalid.* vscode,.*Nothing was changed/],
+  ['emacs', /^Unknown client: emacs\. Nothing was changed/],
   ['cursor vscode', /Too many arguments.*Nothing was changed/],
   ['cursor --nonsense', /--nonsense/],
   ['cursor --name a.b', /'a\.b' is invalid.*letters, digits/],
