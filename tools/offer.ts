@@ -68,6 +68,9 @@ export const offer = defineTool({
     });
     const gpus = readGpuGroups(transcript.stdout);
     const count = offers.length + gpus.length;
+    const withGpu = offers.filter(({ gpu }) => gpu !== undefined).length;
+    // Without `gpu`, dstack lists machines without one, too, and idle ones first.
+    const isMixed = withGpu < offers.length && request.gpu === undefined;
     const isNone = saysNoOffers(transcript.stdout);
     if (count === 0 && !isNone) return unrecognized(transcript);
     return {
@@ -77,12 +80,12 @@ export const offer = defineTool({
           ? 'No offers match.'
           : gpus.length > 0
             ? `${plural(gpus.length, 'GPU model')}.`
-            : `${offers.length} of ${found?.total ?? offers.length} offers.`,
+            : `${offers.length} of ${found?.total ?? offers.length} offers${isMixed ? `, ${withGpu} of them with a GPU` : ''}.`,
       details: describeExcluded(offers),
       printed: [{ transcript, rest: 'narrow it down with gpu, max_price or backend, or use group_by ["gpu"]' }],
       facts: gpus.length > 0 ? { gpus } : { offers: offers.slice(0, 100), total: found?.total ?? offers.length },
       ...(isNone ? { next: 'Ask for less: another gpu, spot "auto", or no max_price.' } : {}),
-      ...(count > 0 ? { next: NEXT } : {}),
+      ...(count > 0 ? { next: isMixed ? `${ONLY_GPUS} ${NEXT}` : NEXT } : {}),
     };
   },
 });
@@ -125,5 +128,6 @@ async function findOutsideFleets(
   return findOutside(found.offers, isReadable ? inside : undefined);
 }
 
+const ONLY_GPUS = 'With gpu "1..", only offers with a GPU are listed.';
 const NEXT =
   "To use one: plan with a configuration whose `resources` match it. A run gets only what one of the project's fleets allows: `fleet` shows its offers.";

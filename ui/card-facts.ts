@@ -49,7 +49,8 @@ export interface ChangeCard {
   readonly totalPrice?: number;
   readonly hasNoLimit: boolean;
   readonly machines?: { readonly min: number; readonly max?: number };
-  readonly maxDurationHours?: number;
+  /** The time that each machine can cost. */
+  readonly time?: { readonly hours: number; readonly text: string };
   readonly flags: readonly string[];
   readonly losses: readonly string[];
   /** The effects of planning after approval; empty for any other change. */
@@ -96,6 +97,8 @@ export function readChange(result: ToolResult): ChangeCard {
   const [low, high] = Array.isArray(facts['priceRange']) ? facts['priceRange'] : [];
   const machines = toFacts(card['machines']);
   const min = numberOf(machines, 'min');
+  const time = toFacts(card['time']);
+  const hours = numberOf(time, 'hours');
   const consent = readConsent(card);
   const operation = textOf(card, 'operation') ?? textOf(facts, 'operation') ?? 'unknown';
   return {
@@ -112,7 +115,7 @@ export function readChange(result: ToolResult): ChangeCard {
     ...optional('totalPrice', numberOf(summary, 'totalPrice') ?? numberOf(facts, 'totalPrice')),
     ...(typeof low === 'number' && typeof high === 'number' ? { priceRange: [low, high] as const } : {}),
     ...(min === undefined ? {} : { machines: { min, ...optional('max', numberOf(machines, 'max')) } }),
-    ...optional('maxDurationHours', numberOf(card, 'maxDurationHours')),
+    ...(hours === undefined ? {} : { time: { hours, text: textOf(time, 'text') ?? `${hours}h` } }),
     flags: textsOf(summary, 'flags'),
     losses: textsOf(summary, 'losses'),
     ...optional('machine', textOf(summary, 'machine')),

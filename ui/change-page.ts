@@ -31,7 +31,7 @@ const VERBS: ReadonlyMap<string, string> = new Map([
 /** Creates the page of a change: its effects, cost and losses with Approve and Decline, then its result. */
 export function createChangePage(card: Card, change: ChangeCard, result: ToolResult): View {
   const parts: View[] = [];
-  const root = el('main', 'page change', changeHeading(change), ...describeChange(card, change));
+  const root = el('main', 'page change', changeHeading(change), ...describeChange(change));
   const end = (): void => {
     for (const part of parts.splice(0)) part.end();
   };
@@ -80,14 +80,14 @@ function changeHeading({ operation, kind, name, project, server, action }: Chang
   return heading(over, data(action, 300));
 }
 
-function describeChange(card: Card, change: ChangeCard): readonly HTMLElement[] {
+function describeChange(change: ChangeCard): readonly HTMLElement[] {
   const { losses, access, machine, sends, warnings, changes, flags, offers } = change;
   const table = offers.length === 0 ? undefined : createOffersTable({ ...change, pageSize: INITIAL_OFFERS });
   const sections = [
     noticeList('bad', 'Will be stopped or lost', losses),
     noticeList('careful', 'Planning would', sends),
     noticeList('careful', 'Access', access),
-    describeCosts(card, change),
+    describeCosts(change),
     noticeList('careful', 'Warnings', warnings),
     section('Differences from the existing resource', lines(changes)),
     section('Flags that override the file', lines(flags)),
@@ -104,14 +104,13 @@ function section(title: string, content: HTMLElement | undefined): HTMLElement |
   return content === undefined ? undefined : el('section', 'part', el('h2', {}, title), content);
 }
 
-function describeCosts({ formats }: Card, change: ChangeCard): HTMLElement | undefined {
-  const { pricePerHour, mostPerHour, priceRange, totalPrice, hasNoLimit, machines, maxDurationHours, offers } = change;
+function describeCosts(change: ChangeCard): HTMLElement | undefined {
+  const { pricePerHour, mostPerHour, priceRange, totalPrice, hasNoLimit, machines, time, offers } = change;
   if (pricePerHour === undefined && offers.length === 0) return undefined;
   const many = machines === undefined || machines.max === 1 ? undefined : machines;
   const count =
     many === undefined ? '' : many.max === many.min ? `${many.min}` : `${many.min} – ${many.max ?? 'no limit'}`;
-  const duration = maxDurationHours === undefined ? 'the maximum duration' : formats.hours(maxDurationHours);
-  const note = `for ${duration}, stopping and idling`;
+  const note = time === undefined ? 'in total' : `in ${time.text}, with stopping and idling`;
   return figures([
     {
       label: 'Per hour',
@@ -121,7 +120,7 @@ function describeCosts({ formats }: Card, change: ChangeCard): HTMLElement | und
         ...(mostPerHour === undefined || mostPerHour === pricePerHour ? [] : [`up to ${formatDollars(mostPerHour)}`]),
       ].join(', '),
     },
-    totalPrice === undefined ? undefined : { label: 'At most in total', value: formatDollars(totalPrice), note },
+    totalPrice === undefined ? undefined : { label: 'At most', value: formatDollars(totalPrice), note },
     hasNoLimit ? { label: 'In total', value: 'No limit', note: 'until it ends or is stopped' } : undefined,
     priceRange === undefined
       ? undefined

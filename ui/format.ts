@@ -2,7 +2,6 @@
 export interface Formats {
   /** Formats a date and time. Returns the text unchanged if it isn't a date. */
   readonly date: (instant: string) => string;
-  readonly hours: (hours: number) => string;
 }
 
 /** Creates the formats for a locale and a time zone. Defaults to those of the browser if it doesn't know them. */
@@ -15,10 +14,8 @@ export function createFormats(locale?: string, timeZone?: string): Formats {
 }
 
 function formatsOf(locale?: string, timeZone?: string): Formats {
-  const hour = new Intl.NumberFormat(locale, { style: 'unit', unit: 'hour', maximumFractionDigits: 1 });
   const time = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone });
   return {
-    hours: (value) => hour.format(value),
     date(instant) {
       const at = Date.parse(instant);
       return Number.isNaN(at) ? instant : time.format(at);

@@ -10,15 +10,15 @@ import type { Column, SortableTable } from './sortable-table.ts';
 /** The terms of a plan that multiply the price of an offer. */
 export interface OfferTerms {
   readonly machines?: { readonly min: number; readonly max?: number };
-  readonly maxDurationHours?: number;
+  readonly time?: { readonly hours: number };
   /** Rows shown initially. */
   readonly pageSize?: number;
 }
 
-/** Creates a table of offers, cheapest first, with prices for all nodes and for the maximum duration if the plan has them. */
+/** Creates a table of offers, cheapest first, with prices for all nodes and for all of the time that they can cost, if that has a limit. */
 export function createOffersTable(terms: OfferTerms = {}): SortableTable<Offer> {
   const nodes = terms.machines?.max ?? terms.machines?.min ?? 1;
-  const hours = terms.maxDurationHours;
+  const hours = terms.time?.hours;
   return createTable<Offer>({
     caption: 'Offers',
     ...optional('pageSize', terms.pageSize),
@@ -104,6 +104,7 @@ function totalColumn(nodeHours: number): Column<Offer> {
     label: 'At most',
     isNumber: true,
     sortBy: ({ pricePerHour }) => pricePerHour * nodeHours,
-    cell: ({ pricePerHour }) => formatDollars(pricePerHour * nodeHours),
+    // Rounded up to a cent, as the total.
+    cell: ({ pricePerHour }) => formatDollars(Math.ceil(Number((pricePerHour * nodeHours * 100).toFixed(6))) / 100),
   };
 }

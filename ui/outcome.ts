@@ -10,7 +10,7 @@ export function describeOutcome(decided: DecisionResult): HTMLElement {
   return notice(
     tone,
     title,
-    el('p', { attributes: { role: 'status' } }, data(text, 600)),
+    el('div', { attributes: { role: 'status' } }, ...text.split('\n').map((line) => el('p', {}, data(line, 600)))),
     next === undefined ? undefined : el('p', 'quiet', data(next, 600)),
   );
 }

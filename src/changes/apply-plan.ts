@@ -159,12 +159,12 @@ export function planFacts(planned: ApplyPlan, cost: Cost): Partial<ChangeFacts> 
 /** More rows help nobody; the total is reported. */
 const MAX_CARD_OFFERS = 500;
 
-/** Returns what the plan would cost, offer by offer, for the card. */
-export function planTerms({ offers, offersTotal, count, maxDurationHours }: PlanFacts): PlanTerms {
+/** Returns what the plan would cost, offer by offer, for the card: for the same time as its total. */
+export function planTerms({ offers, offersTotal, count }: PlanFacts, { hours }: Cost): PlanTerms {
   return {
     offers: offers.slice(0, MAX_CARD_OFFERS),
     offersTotal,
     ...(count === undefined ? {} : { machines: count }),
-    ...(maxDurationHours === undefined ? {} : { maxDurationHours }),
+    ...(hours === undefined ? {} : { time: { hours, text: formatDuration(hours * 3_600_000) } }),
   };
 }

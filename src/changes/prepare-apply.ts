@@ -152,7 +152,7 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
     summary: summarizePlan(planned, action, { cost, effects: effect?.losses ?? [] }),
     facts: planFacts(planned, cost),
     next: 'Show this plan to the user in a code block, unchanged.',
-    terms: planTerms(plan),
+    terms: planTerms(plan, cost),
     cost,
     pending: bindChange({
       request,

@@ -18,7 +18,8 @@ export interface PlanTerms {
   readonly offersTotal: number;
   /** Absent if the plan doesn't state how many. */
   readonly machines?: { readonly min: number; readonly max?: number };
-  readonly maxDurationHours?: number;
+  /** The time that each machine can cost: running, stopping and idling. Absent without a known limit. */
+  readonly time?: { readonly hours: number; readonly text: string };
 }
 
 /** A change that waits for a click. A plan's change includes its terms. */

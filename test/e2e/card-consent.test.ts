@@ -33,7 +33,7 @@ const changeCard = z.strictObject({
     .optional(),
   offersTotal: z.number().optional(),
   machines: z.strictObject({ min: z.number(), max: z.number().optional() }).optional(),
-  maxDurationHours: z.number().optional(),
+  time: z.object({ hours: z.number(), text: z.string() }).optional(),
   facts: z.looseObject({ outcome: z.string() }),
 });
 
@@ -193,12 +193,12 @@ test('the card of a plan has the offers, machines and duration that determine it
   const resources = { gpu: 'RTX4090' };
   const priced = await plan(task(name, { max_duration: '3h', resources, fleets: ['cloud'] }));
   const card = cardOf(priced);
-  expect(card.maxDurationHours).toBe(3);
+  expect(card.time).toEqual({ hours: expect.closeTo(3 + 1 / 6), text: '3h 10m' });
   expect(card.offers?.[0]?.pricePerHour).toBe(z.array(z.number()).parse(priced.facts['priceRange'])[0]);
   expect(card.offersTotal).toBeGreaterThanOrEqual(card.offers?.length ?? Infinity);
   const fleet = cardOf(await plan({ type: 'fleet', name, nodes: 2, resources }));
   expect(fleet.machines).toEqual({ min: 2, max: 2 });
-  expect(fleet.maxDurationHours).toBeUndefined();
+  expect(fleet.time).toBeUndefined();
 });
 
 test('each result has the view for its card, and a refused or empty one has none', async () => {

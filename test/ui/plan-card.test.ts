@@ -72,6 +72,9 @@ describeInChromium('the plan card', () => {
           String(plan.facts['summary']),
         ) ?? [];
       expect(await card.getByText('Approve at').textContent()).toBe(`Approve at ${price}?`);
+      // The same time as in the price.
+      const time = /\$[\d.]+ in (.+)$/.exec(price ?? '')?.[1] ?? 'unknown';
+      await card.getByText(`in ${time}, with stopping and idling`).waitFor();
       expect(JSON.stringify(plan.facts)).not.toContain(String(plan.card?.['nonce']));
       expect(await runNames()).not.toContain(name);
 

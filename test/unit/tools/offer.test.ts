@@ -3,12 +3,12 @@ import { offer } from '../../../tools/offer.ts';
 import { readFixture } from '../../support/read-fixture.ts';
 
 /** Calls the tool with recorded output. `allowed` is the output of `dstack offer` for the project's fleets. */
-async function callOffer(input: object, allowed: string, exclusion?: string) {
+async function callOffer(input: object, allowed: string, exclusion?: string, listed = all) {
   const commands: unknown[] = [];
   const read = async ({ command, flags }: { command: string; flags: Record<string, unknown> }) => {
     commands.push([command, flags['--fleet']]);
     if (command === 'fleet') return readFixture('fleet');
-    if (flags['--fleet'] === undefined) return readFixture('offer');
+    if (flags['--fleet'] === undefined) return { ...readFixture('offer'), stdout: listed };
     return { ...readFixture('offer'), stdout: allowed };
   };
   const context = { dstack: { read }, exclusions: () => () => exclusion };
@@ -61,4 +61,15 @@ test('every offer is marked when the fleets allow none', async () => {
 test('offers of named fleets are not compared with anything', async () => {
   const { commands } = await callOffer({ fleet: ['lab-cloud'] }, withoutRow('Hint:'));
   expect(commands).toEqual([['offer', ['lab-cloud']]]);
+});
+
+test('machines without a GPU, which dstack lists unless one is asked for, are counted', async () => {
+  const mixed = all.replace(/gpu=\S+(?= +rtx5090\.1)/, (gpu) => ' '.repeat(gpu.length));
+  const { report } = await callOffer({}, all, undefined, mixed);
+  expect(report).toMatchObject({
+    summary: '3 of 3 offers, 2 of them with a GPU.',
+    next: expect.stringMatching(/^With gpu "1\.\.", only offers with a GPU are listed\. To use one: /),
+  });
+  expect((await callOffer({ gpu: '0..' }, all, undefined, mixed)).report).toMatchObject({ summary: '3 of 3 offers.' });
+  expect((await callOffer({}, all)).report).toMatchObject({ summary: '3 of 3 offers.' });
 });

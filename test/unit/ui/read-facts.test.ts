@@ -149,7 +149,6 @@ describe('formatted values', () => {
   test('times follow the host’s locale and time zone, and those of the browser if they are unknown', () => {
     const instant = '2026-01-01T12:00:00Z';
     expect(createFormats('de-DE', 'Europe/Berlin').date(instant)).toBe('01.01.2026, 13:00');
-    expect(createFormats('de-DE').hours(1.5)).toBe('1,5 Std.');
     expect(createFormats('not a locale', 'Nowhere/Land').date(instant)).toBe(createFormats().date(instant));
     expect(createFormats().date('soon')).toBe('soon');
   });
