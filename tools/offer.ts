@@ -130,4 +130,4 @@ async function findOutsideFleets(
 
 const ONLY_GPUS = 'With gpu "1..", only offers with a GPU are listed.';
 const NEXT =
-  "To use one: plan with a configuration whose `resources` match it. A run gets only what one of the project's fleets allows: `fleet` shows its offers.";
+  "To use one: plan with a configuration whose `resources` match it. A run gets only what one of the project's fleets allows: with `fleet`, offer lists what that fleet allows.";

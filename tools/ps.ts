@@ -62,7 +62,7 @@ const noneNamed = (name: string, others: number): Report<{ runs: RunRow[] }> => 
   summary: `No run whose name contains ${JSON.stringify(name)} (${plural(others, 'other run')} listed).`,
   printed: [],
   facts: { runs: [] },
-  next: 'With `all`, finished runs are looked through, too.',
+  next: 'With `all`, ps looks through finished runs, too.',
 });
 
 function nextStep(runs: readonly RunRow[]): { readonly next?: string } {

@@ -102,7 +102,7 @@ async function mapFileSystemErrors<T>(work: () => Promise<T>): Promise<T> {
     throw new ToolError(
       'state-unavailable',
       `Cannot access the attachments folder: ${error.message}. Nothing was changed.`,
-      'Tell the user. The doctor tool shows the state folder.',
+      'Tell the user. doctor shows the state folder.',
       { cause: error },
     );
   }

@@ -167,7 +167,7 @@ const consentEnded = (): ToolError =>
   new ToolError(
     'consent-missing',
     'The consent to use this run ended while it was connected to, or another call used it. Nothing was run.',
-    'Call it again: it asks for a new consent.',
+    'Make the same call again: it asks for a new consent.',
   );
 
 const requirement = (policy: PolicySnapshot, reachesServer: boolean): ReturnType<PolicySnapshot['requirementFor']> =>

@@ -89,7 +89,7 @@ function assertTerms({ eachTime }: AccessTerms, { until, use }: AccessRequest): 
   throw new ToolError(
     'plan-changed',
     'This consent is no longer possible: its time is over, or the policy changed. Nothing was run.',
-    'Call the tool that needs it again.',
+    'Make the call that needs it again.',
   );
 }
 

@@ -96,7 +96,7 @@ function inspectFinishedRun(found: KnownResource, name: string): Inspection {
       facts: { status },
       outcome: 'blocked',
       summary: `Run ${name} is ${status}: dstack deletes only finished runs. Nothing was deleted.`,
-      next: 'Stop it first with the stop tool, if the user wants that.',
+      next: 'If the user wants that, call stop first.',
     };
   }
   return {

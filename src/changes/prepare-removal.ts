@@ -152,7 +152,7 @@ const nothingWas = (operation: Removal['operation']): string =>
   operation === 'delete' ? 'Nothing was deleted' : 'Nothing was stopped';
 
 const LISTED_BY: Readonly<Record<ResourceKind, string>> = {
-  fleet: 'The fleet tool lists the fleets.',
+  fleet: 'fleet lists the fleets.',
   run: 'ps with `all` lists the runs.',
   volume: 'list with kind volume returns the names.',
   gateway: 'list with kind gateway returns the names.',

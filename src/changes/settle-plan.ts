@@ -14,7 +14,7 @@ export const cannotVerify = (planned: ApplyPlan, printed: SettledPlan['printed']
   facts: planFacts(planned, boundCost(planned, 'create')),
   outcome: 'unknown',
   summary: "This server doesn't recognize the requests of the installed dstack, so it can't apply the plan.",
-  next: 'Show the plan to the user. The doctor tool shows which dstack is used; a newer dstack-mcp may know it.',
+  next: 'Show the plan to the user. doctor shows which dstack is used; a newer dstack-mcp may know it.',
 });
 
 /** Adds to a plan without offers which constraint excludes them, and the best offer without it. */

@@ -113,7 +113,7 @@ const RULES: readonly Rule[] = [
     id: 'nodes-without-cluster',
     at: (value) => when(value['type'] === 'task' && Number(value['nodes']) > 1 && !value['fleets'], 'nodes'),
     why: 'several nodes need a fleet with `placement: cluster`; without one there are no offers.',
-    how: 'Find one with the fleet tool, and name it in `fleets`.',
+    how: 'fleet lists the fleets: name one in `fleets`.',
   },
   {
     id: 'volume-elsewhere',

@@ -27,7 +27,7 @@ export async function assertOneReading({ introspection, isPython }: DstackReader
     throw new ToolError(
       'cli-not-understood',
       `dstack's own parser didn't answer, so ${own.shownPath} can't be compared with what dstack reads. Nothing was run.`,
-      'Try again. The doctor tool shows which dstack is used.',
+      'Try again. doctor shows which dstack is used.',
     );
   }
   if ('error' in loaded) return; // dstack reports it in its own words

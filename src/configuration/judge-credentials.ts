@@ -89,7 +89,7 @@ async function findCredentials(
   throw new ToolError(
     'cli-not-understood',
     "The installed dstack doesn't say which credentials it would send for a repository or an SSH fleet. Nothing was run or sent.",
-    'The doctor tool shows which dstack is used. A configuration without `repos` and `ssh_config` can be planned.',
+    'doctor shows which dstack is used. A configuration without `repos` and `ssh_config` can be planned.',
   );
 }
 

@@ -67,7 +67,7 @@ const notPython = (file: string): ToolError =>
   new ToolError(
     'cli-not-understood',
     `The dstack executable isn't a Python script, nor a wrapper that leads to one, so it can't be made to read ${file} exactly as it was judged. Nothing was run or sent.`,
-    "The doctor tool says what the executable is. The user can set DSTACK_MCP_CLI to dstack's own script, which `pip show -f dstack` lists.",
+    "doctor says what the executable is. The user can set DSTACK_MCP_CLI to dstack's own script, which `pip show -f dstack` lists.",
   );
 
 const MAX_COUNT_CHARS = 100;

@@ -133,7 +133,7 @@ export const parserUnavailable = (): ToolError =>
   new ToolError(
     'cli-not-understood',
     "Can't call dstack's own parser: the installed dstack isn't a Python script, or didn't answer.",
-    'The plan tool still shows what dstack says about a file. The doctor tool shows which dstack is used.',
+    'plan still shows what dstack says about a file. doctor shows which dstack is used.',
   );
 
 function definitionsOf(schema: Schema): Schema {

@@ -184,7 +184,7 @@ function newText({ text, edits }: WriteRequest, previous: string | undefined): s
     throw new ToolError(
       'invalid-input',
       'Pass exactly one of `text` and `edits`. Nothing was written.',
-      "See the write_config tool's input schema.",
+      '`text` is the whole file; `edits` change single properties.',
     );
   if (text?.includes(MASK) === true && previous?.includes(MASK) !== true)
     throw new ToolError(

@@ -83,7 +83,7 @@ function isUnregistered({ status, body }: HttpAnswer, isForModel: boolean): bool
 
 const MAX_ERROR_BYTES = 500;
 const UNREGISTERED = 'This is what dstack answers until it has registered a replica.';
-const AGAIN = 'Call it again in some seconds. If it stays like this, see its logs.';
+const AGAIN = 'Call request again in some seconds. If it stays like this, see its logs.';
 const UNAUTHORIZED =
   'dstack or the service refused: doctor shows whether the token of the project is valid. Tell the user.';
 const REDIRECTED = 'If the location is within the service, call request with that path.';

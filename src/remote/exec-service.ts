@@ -208,7 +208,7 @@ const tooLate = (): ToolError =>
   new ToolError(
     'timed-out',
     'Connecting took all of the time of this call. Nothing was run.',
-    'Call it again: the connection is kept.',
+    'Call exec again: the connection is kept.',
   );
 
 function noSuchJob({ run, id }: JobRequest): never {

@@ -25,7 +25,7 @@ export async function listLocalFolder(root: string, walk: Walk, maxEntries: numb
     throw new ToolError(
       'cli-not-understood',
       "dstack didn't answer which files of the folder .gitignore and .dstackignore leave out. Nothing was copied.",
-      'Copy single files, or run the doctor tool.',
+      'Copy single files, or call doctor.',
     );
   if (paths.length > maxEntries) throw tooMany(maxEntries);
   const names = paths

@@ -149,7 +149,7 @@ function notConnected(run: string, { attachment: { state } }: AttachStart): Tool
             state.message ?? `the attachment has ended (${state.how})`,
             `Check with get whether ${run} is still running.`,
           ]
-        : ['it took too long', 'Call it again: a machine that has just started needs longer.'];
+        : ['it took too long', 'Call again: a machine that has just started needs longer.'];
   return new ToolError('connection-lost', `Could not connect to ${run}: ${why}. Nothing was run.`, hint);
 }
 
@@ -164,7 +164,7 @@ const wasUpdated = (run: string): ToolError =>
   new ToolError(
     'plan-changed',
     `${run} was updated while it was connected to: its consent is for its former deployment. Nothing was run.`,
-    'Call it again: it asks for a new consent.',
+    'Make the same call again: it asks for a new consent.',
   );
 
 const leadsElsewhere = (run: string): ToolError =>

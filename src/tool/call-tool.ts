@@ -129,7 +129,7 @@ function reportError(app: App, tool: AnyTool, error: unknown): Report<Record<str
     facts: { code: 'internal' },
     next:
       tool.effect === 'read'
-        ? 'Try once more. If it persists, run the doctor tool and report it with the log from standard error.'
+        ? 'Try once more. If it persists, call doctor and report it with the log from standard error.'
         : "It isn't known whether anything was changed: check with ps, get or fleet before anything else.",
   };
 }

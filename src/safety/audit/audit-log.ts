@@ -111,7 +111,7 @@ export function createAuditLog({
         throw new ToolError(
           'audit-unavailable',
           `The audit log can't be written, so nothing was changed: ${redact(reason)}`,
-          'Tell the user; the doctor tool shows the folder.',
+          'Tell the user; doctor shows the folder.',
           { cause: error },
         );
       }

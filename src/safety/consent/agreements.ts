@@ -71,7 +71,7 @@ export class Agreements {
           throw new ToolError(
             'state-unavailable',
             `The agreement can't be saved in ${this.#folder}. Nothing was sent.`,
-            'Tell the user; the doctor tool shows the state folder.',
+            'Tell the user; doctor shows the state folder.',
             { cause: error },
           );
         },

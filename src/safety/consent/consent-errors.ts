@@ -13,7 +13,7 @@ const PREVIEW_AGAIN = {
   apply: 'Call plan again',
   stop: 'Call stop again',
   delete: 'Call delete again',
-  access: 'Call the tool that needs this again',
+  access: 'Make the call that needs this again',
 } as const satisfies Record<PendingChange['binding']['tool'], string>;
 
 /** The user didn't approve. The ways are distinguished, because a rejection is an answer and a closed form is not. */
@@ -54,7 +54,7 @@ export function personNeeded(why: string): ToolError {
   return new ToolError(
     'person-needed',
     `This change needs the user's approval, but the user can't be prompted: ${why}. Nothing was changed.`,
-    'Tell the user that the change waits for their approval; the doctor tool shows how this client and this machine can ask for it.',
+    'Tell the user that the change waits for their approval; doctor shows how this client and this machine can ask for it.',
   );
 }
 

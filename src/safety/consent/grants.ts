@@ -149,7 +149,7 @@ export class Grants {
       throw new ToolError(
         'consent-missing',
         'There is no consent to use this run. Nothing was run.',
-        'Call the tool that needs it again and have it approved.',
+        'Make the call that needs it again, and have it approved.',
       );
     const { use, ...rest } = terms;
     const grant: z.output<typeof grantSchema> = {
@@ -166,7 +166,7 @@ export class Grants {
       throw new ToolError(
         'state-unavailable',
         `The consent can't be saved in ${this.#folder}. Nothing was run.`,
-        'Tell the user; the doctor tool shows the state folder.',
+        'Tell the user; doctor shows the state folder.',
         { cause: error },
       );
     }

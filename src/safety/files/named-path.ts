@@ -82,5 +82,5 @@ export const neverSent = (what: string): ToolError =>
   new ToolError(
     'policy',
     `The operator's policy never sends or contacts ${what}. Nothing was run or sent.`,
-    'Use a configuration without it, or tell the user what the policy says; the doctor tool shows the whole policy.',
+    'Use a configuration without it, or tell the user what the policy says; doctor shows the whole policy.',
   );

@@ -131,5 +131,5 @@ export const forbidden = (rule: string, next = 'Tell the user what the policy sa
   new ToolError(
     'policy',
     `The operator's policy forbids this: ${rule}. Nothing was changed.`,
-    `${next}; the doctor tool shows the whole policy.`,
+    `${next}; doctor shows the whole policy.`,
   );

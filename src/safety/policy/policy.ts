@@ -257,7 +257,7 @@ export class PolicyBroken extends ToolError {
     super(
       'policy-broken',
       `The policy file ${file} is not valid, so no change is allowed: ${why}.`,
-      'Tell the operator; the doctor tool reports this too. Tools that only read still work.',
+      'Tell the operator; doctor reports this too. Tools that only read still work.',
       { cause },
     );
     this.why = why;

@@ -373,7 +373,7 @@ test('what dstack answers until it has registered a replica does not count as an
     expect(await send(wanted)).toMatchObject({
       outcome: 'failed',
       facts: { state: 'not-ready' },
-      next: expect.stringMatching(/^Call it again in some seconds/),
+      next: expect.stringMatching(/^Call request again in some seconds/),
     });
   expect(await send({ path: '/own' })).toMatchObject({ outcome: 'done', facts: { state: 'warm' } });
   expect(await send({ path: '/failing' })).toMatchObject({ outcome: 'failed', facts: { state: 'failing' } });

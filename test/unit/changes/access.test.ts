@@ -195,7 +195,7 @@ test('the person is asked for exactly that in the form, and a rejection grants n
   const no = { kind: 'declined', nonce: question.nonce } as const;
   expect(await refusal(redeem(token, { canAskPerson: true, answer: no }))).toMatchObject({
     code: 'person-declined',
-    hint: expect.stringContaining('Call the tool that needs this again'),
+    hint: expect.stringContaining('Make the call that needs this again'),
   });
   expect(await ask()).toMatchObject(needed);
 });

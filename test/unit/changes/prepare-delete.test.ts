@@ -215,8 +215,8 @@ test('a file without a name is refused: it does not say what to delete', async (
 });
 
 test.each<[DeleteByName['kind'], Output, string]>([
-  ['fleet', 'fleet-get-not-found', 'The fleet tool lists the fleets.'],
-  ['instance', 'fleet-get-not-found', 'The fleet tool lists the fleets.'],
+  ['fleet', 'fleet-get-not-found', 'fleet lists the fleets.'],
+  ['instance', 'fleet-get-not-found', 'fleet lists the fleets.'],
   ['volume', 'volume-get-not-found', 'list with kind volume returns the names.'],
   ['gateway', 'gateway-get-not-found', 'list with kind gateway returns the names.'],
 ])('an unknown %s is refused with the tool that lists them', async (kind, output, hint) => {

@@ -289,7 +289,7 @@ test('a refusal because of the log contains the reason and the cause', () => {
   expect(write).toThrow(
     expect.objectContaining({
       code: 'audit-unavailable',
-      hint: 'Tell the user; the doctor tool shows the folder.',
+      hint: 'Tell the user; doctor shows the folder.',
       cause: expect.any(Error),
     }),
   );

@@ -73,7 +73,7 @@ test.each<[string, () => ToolError, string, string, string]>([
     () => personNeeded('there is no display'),
     'person-needed',
     "This change needs the user's approval, but the user can't be prompted: there is no display. Nothing was changed.",
-    'Tell the user that the change waits for their approval; the doctor tool shows how this client and this machine can ask for it.',
+    'Tell the user that the change waits for their approval; doctor shows how this client and this machine can ask for it.',
   ],
   [
     'the answer to another question',

@@ -303,28 +303,28 @@ test.each<[string, (policy: ReturnType<typeof watch>) => unknown, string, string
     (policy) => policy.snapshot().assertResourceAllowed({ kind: 'volume' }),
     'policy',
     "The operator's policy forbids this: it allows task, fleet, not volume. Nothing was changed.",
-    'Tell the user what the policy says; the doctor tool shows the whole policy.',
+    'Tell the user what the policy says; doctor shows the whole policy.',
   ],
   [
     'projects: [main, dev-*]',
     (policy) => policy.snapshot().assertResourceAllowed({ kind: 'task', project: 'prod' }),
     'policy',
     "The operator's policy forbids this: it allows the projects main, dev-*, not prod. Nothing was changed.",
-    'Tell the user what the policy says; the doctor tool shows the whole policy.',
+    'Tell the user what the policy says; doctor shows the whole policy.',
   ],
   [
     'backends: [aws, gcp]',
     (policy) => policy.snapshot().assertBackendsAllowed([{ backend: 'azure' }]),
     'policy',
     "The operator's policy forbids this: it allows the backends aws, gcp, not azure. Nothing was changed.",
-    'Narrow the choice to aws, gcp; the doctor tool shows the whole policy.',
+    'Narrow the choice to aws, gcp; doctor shows the whole policy.',
   ],
   [
     'regions: [eu-*, uk-*]',
     (policy) => policy.snapshot().assertBackendsAllowed([{ backend: 'aws', region: 'us-1' }]),
     'policy',
     "The operator's policy forbids this: it allows the regions eu-*, uk-*, not us-1. Nothing was changed.",
-    'Narrow the choice to eu-*, uk-*; the doctor tool shows the whole policy.',
+    'Narrow the choice to eu-*, uk-*; doctor shows the whole policy.',
   ],
   [
     'read_only: true',
@@ -344,7 +344,7 @@ test('an invalid policy is refused with every error and with whom to tell', () =
   expect(error?.message).toMatch(
     /^The policy file p\.yml is not valid, so no change is allowed: max_price: .+; consent\.create: .+; audit\.keep_files: .+\.$/,
   );
-  expect(error?.hint).toBe('Tell the operator; the doctor tool reports this too. Tools that only read still work.');
+  expect(error?.hint).toBe('Tell the operator; doctor reports this too. Tools that only read still work.');
   const missing = refusalOf(() => watch(undefined, { policy: path.join(folder, 'none.yml') }));
   expect(missing?.message).toMatch(/none\.yml can't be used, so the server doesn't start: there is no such file\.$/);
   expect(missing?.hint).toBe(
