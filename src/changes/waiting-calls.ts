@@ -46,9 +46,10 @@ async function makeOrReport(make: () => Promise<AnyReport>): Promise<AnyReport> 
   }
 }
 
-/** Adds which consent the call has used, and how that was given. */
+/** Adds which consent the call has used, and how that was given. With details, the text doesn't show it as a fact. */
 const withConsent = (report: AnyReport, { summary }: PendingChange, consent: string | undefined): AnyReport => ({
   ...report,
   summary: `${report.summary} ${summary.action.replace(/^Allow/, 'Allowed')}.`,
+  ...(report.details === undefined ? {} : { details: [...report.details, `consent: ${consent ?? 'unknown'}`] }),
   facts: { ...report.facts, consent },
 });

@@ -87,15 +87,19 @@ export async function checkConfiguration(
         omitted === 0 ? '' : `And ${plural(omitted, 'more problem')}: fix these first.`,
         advice.map(({ line, id, why, how }) => `${shownPath}:${line}: advice (${id}): ${why}\n  ${how}`).join('\n'),
         formatEnvironment(environment),
-        // Each problem has dstack's own message.
-        verdict.text === '' || (problems.length > 0 && problems.every(({ dstack }) => dstack !== undefined))
-          ? ''
-          : `dstack's output:\n${verdict.text}`,
+        verdict.text === '' || isRepeated(verdict, problems) ? '' : `dstack's output:\n${verdict.text}`,
       ]
         .filter(Boolean)
         .join('\n\n'),
     ),
   };
+}
+
+/** Whether the problems have all messages of dstack's output. */
+function isRepeated(verdict: Verdict, problems: Diagnosis['problems']): boolean {
+  const shown = problems.flatMap(({ dstack }) => dstack ?? []);
+  if (problems.length > 0 && shown.length === problems.length) return true;
+  return verdict.problems.length > 0 && verdict.problems.every(({ message }) => shown.includes(message));
 }
 
 type Kind = 'configuration' | 'profiles';

@@ -218,9 +218,10 @@ function describeFix({ message, kind, known, near, found, index, dotted }: FixIn
   if (kind === 'missing' || kind === 'union_tag_not_found') return `Add \`${name ?? 'type'}\`.`;
   if (kind === 'extra_forbidden') return `Remove ${shown}: dstack has no such property here.`;
   const expected = found === undefined || index === undefined ? '' : describeValues(index, found.schema);
-  const reason = message.replace(/^Value error, /, '');
-  if (dotted.length === 0 || expected === '' || expected === 'anything') return `Correct ${shown}: ${reason}.`;
-  return `Correct ${shown}: ${reason}. It takes ${expected}.`;
+  // dstack's message is a line of its own, and says more than the type of a text.
+  if (dotted.length === 0 || ['', 'anything', 'a string'].includes(expected))
+    return `Correct ${shown}: ${message.replace(/^Value error, /, '')}.`;
+  return `Correct ${shown}: it takes ${expected}.`;
 }
 
 function diagnoseDeviation(input: DiagnosisInput, { kind, path, known, expected }: Deviation): Problem {
