@@ -35,7 +35,7 @@ export class WaitingCalls {
   }
 }
 
-/** The consent is given by now, so a failure of the call is a report of its own. */
+/** The consent is given by now, so a failure of the call is reported like its success. */
 async function makeOrReport(make: () => Promise<AnyReport>): Promise<AnyReport> {
   try {
     return await make();

@@ -218,7 +218,7 @@ function describeFix({ message, kind, known, near, found, index, dotted }: FixIn
   if (kind === 'missing' || kind === 'union_tag_not_found') return `Add \`${name ?? 'type'}\`.`;
   if (kind === 'extra_forbidden') return `Remove ${shown}: dstack has no such property here.`;
   const expected = found === undefined || index === undefined ? '' : describeValues(index, found.schema);
-  // dstack's message is a line of its own, and says more than the type of a text.
+  // dstack's message is shown separately, and says more than the type of a text.
   if (dotted.length === 0 || ['', 'anything', 'a string'].includes(expected))
     return `Correct ${shown}: ${message.replace(/^Value error, /, '')}.`;
   return `Correct ${shown}: it takes ${expected}.`;

@@ -69,7 +69,7 @@ const accessRequest = fixed({
   token: z.literal(true).exactOptional(),
   /** The call that asked for it: `apply` makes it once this is approved. */
   call: waitingCall.exactOptional(),
-  /** What that call does, for people. */
+  /** Describes that call for people. */
   wants: z.string().exactOptional(),
 });
 

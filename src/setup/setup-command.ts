@@ -118,7 +118,7 @@ async function withSettings(order: SetupOrder, file: ClientFile, options: SetupO
   };
 }
 
-/** Says that the server is configured under its other name: with `--sandbox` it has one of its own. */
+/** Says that the server is configured under its other name: with `--sandbox` it has a separate one. */
 function otherEntry({ client, undo, name }: SetupOrder, { texts }: ClientFile): string {
   const other = { dstack: 'dstack-sandbox', 'dstack-sandbox': 'dstack' }[name];
   if (!undo || other === undefined) return '';

@@ -4,7 +4,7 @@ import { isRecord } from '../core/is-record.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import type { AnyTool } from './tool.ts';
 
-/** What can be looked up for a better explanation. */
+/** Look-ups for a better explanation. */
 export interface ErrorSources {
   /** Returns the paths of the workspace's configurations. */
   readonly findFiles: () => Promise<readonly string[]>;

@@ -35,7 +35,7 @@ test('a mistaken flag is answered with the argument for the flag that is meant',
   expect(await hintOf(unknown(other), {}, ps)).toBe(other);
 });
 
-test('any other error, and what cannot be looked up, stays as it is', async () => {
+test('any other error, and what cannot be looked up, stays unchanged', async () => {
   const bug = new TypeError('a bug');
   const findFiles = (): Promise<never> => Promise.reject(new Error('no folder'));
   expect(await explainError(bug, { tool: plan, raw: {} }, { findFiles })).toBe(bug);
