@@ -12,17 +12,17 @@ export interface ErrorSources {
 
 /** Adds the next step that only the tool knows: the file that was meant, or its argument for a flag. */
 export async function explainError(
-  error: unknown,
+  failure: unknown,
   { tool, raw }: { readonly tool: Pick<AnyTool, 'name' | 'input'>; readonly raw: unknown },
   { findFiles }: ErrorSources,
 ): Promise<unknown> {
-  if (!(error instanceof ToolError)) return error;
-  const { code, hint } = error;
-  if (code === 'unknown-flag') return withHint(error, [hint, nameArguments(tool, hint)]);
+  if (!(failure instanceof ToolError)) return failure;
+  const { code, hint } = failure;
+  if (code === 'unknown-flag') return withHint(failure, [hint, nameArguments(tool, hint)]);
   const file = isRecord(raw) ? raw['file'] : undefined;
-  if ((code !== 'file-not-found' && code !== 'not-a-configuration') || typeof file !== 'string') return error;
+  if ((code !== 'file-not-found' && code !== 'not-a-configuration') || typeof file !== 'string') return failure;
   const near = nearestFiles(file, await findFiles().catch(() => []));
-  return withHint(error, [near.length === 0 ? '' : `Did you mean ${near.join(' or ')}?`, hint]);
+  return withHint(failure, [near.length === 0 ? '' : `Did you mean ${near.join(' or ')}?`, hint]);
 }
 
 function withHint(error: ToolError, parts: readonly string[]): ToolError {

@@ -107,18 +107,17 @@ describe('settings', () => {
 });
 
 test.each([
-  ['--projct x', "Unknown option '--projct'.", 'Did you mean --project? See dstack-mcp --help.'],
-  ['doctor --jsn', "Unknown option '--jsn'.", 'Did you mean --json? See dstack-mcp doctor --help.'],
-  ['sandbox --project x', "Unknown option '--project'.", 'See dstack-mcp sandbox --help.'],
-  ['docter', 'Unknown command: docter.', 'Did you mean doctor? See dstack-mcp --help.'],
+  ['--projct x', "Unknown option '--projct'.", /^Did you mean --project\? See dstack-mcp --help\.$/],
+  ['doctor --jsn', "Unknown option '--jsn'.", /^Did you mean --json\? See dstack-mcp doctor --help\.$/],
+  ['sandbox --project x', "Unknown option '--project'.", /^See dstack-mcp sandbox --help\.$/],
+  ['docter', 'Unknown command: docter.', /^Did you mean doctor\? See dstack-mcp --help\.$/],
   ['setup clade', 'Unknown client: clade. Nothing was changed.', /^Did you mean claude-desktop or claude-code/],
   ['setup claude', 'Unknown client: claude. ', /^Did you mean claude-desktop or claude-code/],
   ['setup nothing', 'Unknown client: nothing. ', /^Run dstack-mcp setup <client>, with one of: /],
-  ['doctor now', 'Too many arguments', 'See dstack-mcp doctor --help.'],
-  ['--confirm', "Option '--confirm <who>' argument missing.", 'See dstack-mcp --help.'],
+  ['doctor now', 'Too many arguments', /^See dstack-mcp doctor --help\.$/],
+  ['--confirm', "Option '--confirm <who>' argument missing.", /^See dstack-mcp --help\.$/],
 ])('`%s` is refused with a suggestion', (words, message, hint) => {
   const error = caught(() => readCommandLine(words.split(' ')));
   expect(error).toBeInstanceOf(ToolError);
-  const shown = typeof hint === 'string' ? hint : expect.stringMatching(hint);
-  expect(error).toMatchObject({ message: expect.stringContaining(message), hint: shown });
+  expect(error).toMatchObject({ message: expect.stringContaining(message), hint: expect.stringMatching(hint) });
 });

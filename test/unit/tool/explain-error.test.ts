@@ -6,10 +6,10 @@ import { ps } from '../../../tools/ps.ts';
 
 const FILES = ['train.dstack.yml', 'train2.dstack.yml', 'jobs/serve.dstack.yml', '.dstack.yml'];
 
-async function hintOf(error: ToolError, raw: unknown = {}, tool = plan): Promise<string> {
-  const explained = await explainError(error, { tool, raw }, { findFiles: () => Promise.resolve(FILES) });
+async function hintOf(failure: ToolError, raw: unknown = {}, tool = plan): Promise<string> {
+  const explained = await explainError(failure, { tool, raw }, { findFiles: () => Promise.resolve(FILES) });
   if (!(explained instanceof ToolError)) throw new Error('expected an error of the tool');
-  expect(explained).toMatchObject({ code: error.code, message: error.message });
+  expect(explained).toMatchObject({ code: failure.code, message: failure.message });
   return explained.hint;
 }
 
