@@ -30,7 +30,7 @@ test('files are uploaded after one consent, and downloaded without, with picture
   const before = prompts.length;
   const uploaded = await client.call('apply', { token: asked.facts['token'] });
   expect(prompts.length).toBe(before + 1);
-  expect(prompts.at(-1)).toMatch(/- at once: upload \S+\/src \(3 files, 293 KB\) to src$/m);
+  expect(prompts.at(-1)).toMatch(/- at once: upload \S+\/src \(3 files, 293\.0 KB\) to src$/m);
   expect(uploaded.facts, uploaded.text).toMatchObject({ outcome: 'done', files: 3, same: 0, checkedBy: 'sha256' });
   const again = await client.call('copy', upload);
   expect(again.facts, again.text).toMatchObject({ outcome: 'nothing-to-do', files: 0, same: 3 });
