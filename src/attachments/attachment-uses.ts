@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { readPrivateFile } from '../safety/files/private-folder.ts';
 import { writePrivateFile } from '../safety/files/write-private-file.ts';
 import type { AttachmentRecord, AttachmentStore } from './attachment-store.ts';
 import { isAlive, lookUpProcess } from './process-identity.ts';
@@ -43,8 +44,18 @@ export async function isUnused(
 }
 
 async function isUse(folder: string, name: string): Promise<boolean> {
+  if (name !== USER && !/^\d+$/.test(name)) return false;
+  const startedAt = readUse(path.join(folder, name));
+  if (startedAt === undefined) return false;
   if (name === USER) return true;
-  if (!/^\d+$/.test(name)) return false;
-  const startedAt = await readFile(path.join(folder, name), 'utf8').catch(() => '');
   return isAlive({ pid: Number(name), startedAt });
+}
+
+/** Returns what a use says; undefined if somebody else may have written it. */
+function readUse(file: string): string | undefined {
+  try {
+    return readPrivateFile(file).toString();
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { addUse, isUnused, removeUse } from '../../../src/attachments/attachment-uses.ts';
@@ -45,8 +45,8 @@ test('a temporary attachment is used while another server uses it, and not after
   await once(other, 'spawn');
   const pid = other.pid ?? 0;
   const startedAt = (await lookUpProcess(pid))?.startedAt ?? '';
-  await mkdir(store.usesFolder(attachment.id), { recursive: true });
-  await writeFile(path.join(store.usesFolder(attachment.id), String(pid)), startedAt);
+  await mkdir(store.usesFolder(attachment.id), { recursive: true, mode: 0o700 });
+  await writeFile(path.join(store.usesFolder(attachment.id), String(pid)), startedAt, { mode: 0o600 });
   await addUse(attachment, 'session', store);
   await removeUse(attachment.id, store);
   expect(await isUnused(attachment, store)).toBe(false);
@@ -55,3 +55,14 @@ test('a temporary attachment is used while another server uses it, and not after
   await exited;
   expect(await isUnused(attachment, store)).toBe(true);
 });
+
+test.each(['user', String(process.pid)])(
+  'a use by %s that other users could have written does not count',
+  async (name) => {
+    const store = open();
+    await addUse(attachment, name === 'user' ? 'user' : 'session', store);
+    expect(await isUnused(attachment, store)).toBe(false);
+    await chmod(path.join(store.usesFolder(attachment.id), name), 0o666);
+    expect(await isUnused(attachment, store)).toBe(true);
+  },
+);
