@@ -12,6 +12,7 @@ const copyFacts = z.object({
   ...previewFacts.shape,
   files: z.number(),
   bytes: z.number(),
+  ofBytes: z.number().describe('Of a copy that goes on'),
   same: z.number().describe('Files skipped because they are the same'),
   leftOut: z.number(),
   local: z.string(),
@@ -55,7 +56,7 @@ function reportCopy(call: CopyCall, result: CopyResult): Report<Facts> {
       outcome: 'waiting',
       summary: `The ${call.direction} goes on${far}. No file has its final name before all are complete.`,
       printed: [],
-      facts: {},
+      facts: { ...state },
       next: 'Call copy again with the same arguments to wait for it. A canceled call ends it.',
     };
   }

@@ -31,6 +31,18 @@ export function noticeList(
   return texts.length === 0 ? undefined : notice(tone, title, lines(texts));
 }
 
+/** Creates a bar for a share from 0 to 1, with a text below it. */
+export const progress = (
+  share: number,
+  { label, text }: { readonly label: string; readonly text: string },
+): HTMLElement =>
+  el(
+    'div',
+    'progress',
+    el('progress', { attributes: { max: '1', value: share.toFixed(3), 'aria-label': label } }),
+    el('p', 'quiet', text),
+  );
+
 /** A labeled value. */
 export interface Figure {
   readonly label: string;

@@ -3,12 +3,12 @@ import { button, data, el, fill, setText, show } from './dom.ts';
 import { createEventsPanel } from './events-panel.ts';
 import { formatAge, formatDollars } from './format.ts';
 import { createLogPanel } from './log-panel.ts';
-import { figures, heading, liveRegion, notice, statusPill } from './parts.ts';
+import { figures, heading, liveRegion, notice, progress, statusPill } from './parts.ts';
 import type { Figure } from './parts.ts';
 import type { PollResult, PollTask } from './poller.ts';
 import { optional, textOf } from './read.ts';
 import { isOver, runOf } from './run-facts.ts';
-import type { PullProgress, RunDetails } from './run-facts.ts';
+import type { RunDetails } from './run-facts.ts';
 
 import { createStopPanel } from './stop-panel.ts';
 import { createTabs } from './tabs.ts';
@@ -131,11 +131,6 @@ function drawSteps(run: RunDetails): HTMLElement | undefined {
   return el('ol', { class: 'steps', attributes: { 'aria-label': 'Startup steps' } }, ...items);
 }
 
-function drawPull({ share, text }: PullProgress): HTMLElement {
-  const attributes = { max: '1', value: share.toFixed(3), 'aria-label': 'Pulling the image' };
-  return el('div', 'pull', el('progress', { attributes }), el('p', 'quiet', `Pulling the image: ${text}`));
-}
-
 function listJobs(jobs: RunDetails['jobs']): HTMLElement | undefined {
   if (jobs.length < 2) return undefined;
   const items = jobs
@@ -150,7 +145,7 @@ function describeRun(card: Card, run: RunDetails): readonly (HTMLElement | undef
   const note = place === undefined ? undefined : shorten(place, 80);
   return [
     drawSteps(run),
-    pull === undefined ? undefined : drawPull(pull),
+    pull && progress(pull.share, { label: 'Pulling the image', text: `Pulling the image: ${pull.text}` }),
     figures([
       { label: 'Status', value: statusPill(statusMessage ?? status) },
       costUsd === undefined ? undefined : { label: cost, value: formatDollars(costUsd) },

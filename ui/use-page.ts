@@ -2,7 +2,7 @@ import { button, data, el, fill, setText } from './dom.ts';
 import { formatDollars, formatElapsed, formatSize, plural } from './format.ts';
 import type { Formats } from './format.ts';
 import { titleOf } from './message-page.ts';
-import { disclosure, figures, heading, notice, printout } from './parts.ts';
+import { disclosure, figures, heading, notice, printout, progress } from './parts.ts';
 import type { Figure } from './parts.ts';
 import { factsListOf, numberOf, optional, textOf, toFacts } from './read.ts';
 import type { Facts } from './read.ts';
@@ -22,6 +22,7 @@ export function createUsePage(card: Card, { facts }: ToolResult, input: Facts): 
     'page use',
     heading(['dstack · ', data(run, 60)], headlineOf(facts, input)),
     notice(tone, outcome, el('p', {}, data(textOf(facts, 'summary') ?? '', 600))),
+    progressOf(facts),
     figures(figuresOf(facts)),
     command === undefined ? undefined : disclosure('Command', printout('Command', command)),
     jobsOf(facts),
@@ -57,6 +58,14 @@ function headlineOf(facts: Facts, input: Facts): string {
   return state === 'running' ? 'Command runs in the background' : 'Commands';
 }
 
+/** Draws how far a copy is that takes longer than its call. */
+function progressOf(facts: Facts): HTMLElement | undefined {
+  const [bytes, ofBytes] = [numberOf(facts, 'bytes'), numberOf(facts, 'ofBytes')];
+  if (bytes === undefined || ofBytes === undefined || !(ofBytes > 0)) return undefined;
+  const text = `${formatSize(bytes)} of ${formatSize(ofBytes)}`;
+  return progress(Math.min(1, bytes / ofBytes), { label: 'Copied', text });
+}
+
 function figuresOf(facts: Facts): readonly (Figure | undefined)[] {
   const number = (label: string, key: string, format: (value: number) => string = String): Figure | undefined => {
     const value = numberOf(facts, key);
@@ -71,7 +80,7 @@ function figuresOf(facts: Facts): readonly (Figure | undefined)[] {
     number('Files', 'files'),
     number('HTTP status', 'httpStatus'),
     text('State', 'state'),
-    number('Size', 'bytes', formatSize),
+    'ofBytes' in facts ? undefined : number('Size', 'bytes', formatSize),
     number('Output', 'stdoutBytes', formatSize),
     number('Time', 'durationMs', formatElapsed),
     number('Skipped', 'same', (count) => `${plural(count, 'file')}, the same`),

@@ -86,6 +86,15 @@ describeInChromium('the card of a use of a run', () => {
     expect(boards.cards.problems).toEqual([]);
   });
 
+  test('a copy that goes on shows how far it is', async () => {
+    const input = { run: 'dev', direction: 'upload', local: 'model', remote: 'model' };
+    await show({ outcome: 'waiting', summary: 'The upload goes on.', bytes: 26_214_400, ofBytes: 104_857_600 }, input);
+    const bar = boards.cards.card.getByRole('progressbar', { name: 'Copied' });
+    expect(await bar.getAttribute('value')).toBe('0.250');
+    await boards.cards.card.getByText('25.0 MB of 100.0 MB', { exact: true }).waitFor();
+    expect(boards.cards.problems).toEqual([]);
+  });
+
   test('a load check shows latency, tokens per second and the price of a million tokens', async () => {
     const load = {
       sent: 20,
