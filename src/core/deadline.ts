@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 export async function within<T>(timeMs: number, promise: Promise<T>): Promise<T | undefined> {
   const settled = new AbortController();
   try {
-    return await Promise.race([promise, delay(timeMs, undefined, { signal: settled.signal })]);
+    return await Promise.race([promise, delay(Math.max(0, timeMs), undefined, { signal: settled.signal })]);
   } finally {
     settled.abort();
   }

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { within } from '../../core/deadline.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import { createBoundedOutput } from './bounded-output.ts';
 import type { BoundedText } from './bounded-output.ts';
@@ -45,10 +46,7 @@ export function collectPipes(
   const both = [collect(pipes.stdout), collect(pipes.stderr)] as const;
   return {
     async drain() {
-      const late = new AbortController();
-      const all = Promise.all(both.map(({ ended }) => ended));
-      await Promise.race([all, delay(DRAIN_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
-      late.abort();
+      await within(DRAIN_MS, Promise.all(both.map(({ ended }) => ended)));
       // On a busy event loop, the timer can fire before data that is already in the pipes is read.
       await nextTurn();
       for (const { stream } of both) stream?.destroy();

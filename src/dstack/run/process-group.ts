@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
+import { within } from '../../core/deadline.ts';
 import { codeOf } from '../../core/system-error.ts';
 import { windowsProgram } from '../../core/windows-program.ts';
 
@@ -25,9 +25,7 @@ export function killOnExit({ pid, exited }: GroupLeader): void {
 /** Ends a process and everything it started: SIGTERM first, SIGKILL after the grace period. Resolves when the leader is gone. */
 export async function endGroup(leader: GroupLeader, graceMs: number): Promise<void> {
   signalGroup(leader.pid, 'SIGTERM');
-  const grace = new AbortController();
-  await Promise.race([leader.exited, delay(graceMs, undefined, { signal: grace.signal }).catch(() => undefined)]);
-  grace.abort();
+  await within(graceMs, leader.exited);
   killGroup(leader.pid);
   await leader.exited;
 }

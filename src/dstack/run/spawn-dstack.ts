@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
+import { within } from '../../core/deadline.ts';
 import type { WireEvent } from '../../core/transcript.ts';
 import { hardenGit } from './harden-git.ts';
 import type { Executable } from './runner.ts';
@@ -170,7 +170,7 @@ function collectEvents(stream: Readable, onHeld: (requests: readonly WireEvent[]
   return {
     sofar: () => [...events],
     async drain() {
-      await Promise.race([ended, delay(EVENTS_DRAIN_MS, undefined, { ref: false })]);
+      await within(EVENTS_DRAIN_MS, ended);
       stream.destroy();
       return events;
     },

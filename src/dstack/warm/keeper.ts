@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
+import { within } from '../../core/deadline.ts';
 import { messageOf } from '../../core/system-error.ts';
 import type { Log } from '../../core/log.ts';
 import type { LastUsed } from './last-used.ts';
@@ -81,7 +81,7 @@ export class WarmKeeper {
     const isOver = this.#state.kind === 'given-up' && performance.now() >= this.#state.until;
     if (isOver || kind === 'stopping' || kind === 'idle') this.#start();
     const state = this.#state;
-    return state.kind === 'starting' ? waitFor(state.ready, state.giveUpWaitingAt - performance.now()) : undefined;
+    return state.kind === 'starting' ? within(state.giveUpWaitingAt - performance.now(), state.ready) : undefined;
   }
 
   /** Marks the worker as in use by a command until `release`. */
@@ -192,14 +192,6 @@ export const isIdleForLong = (
   isOurs: boolean,
   { idleMs, idleElsewhereMs }: Pick<KeeperOptions, 'idleMs' | 'idleElsewhereMs'>,
 ): boolean => idleForMs >= (isOurs ? idleMs : Math.min(idleElsewhereMs, idleMs));
-
-async function waitFor(ready: Promise<WarmWorker | undefined>, limitMs: number): Promise<WarmWorker | undefined> {
-  if (limitMs <= 0) return undefined;
-  const late = new AbortController();
-  const worker = await Promise.race([ready, delay(limitMs, undefined, { signal: late.signal }).catch(() => undefined)]);
-  late.abort();
-  return worker;
-}
 
 /** Returns the first file that has changed since the worker imported it. */
 async function findUpgraded(fingerprints: Readonly<Record<string, string>>): Promise<string | undefined> {

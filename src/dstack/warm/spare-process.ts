@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { within } from '../../core/deadline.ts';
 import { promiseWithResolvers } from '../../core/promise-with-resolvers.ts';
 import { killGroup, signalGroup } from '../run/process-group.ts';
 import { createFrameReader, encodeFrame, encodeRequest, readySchema } from './protocol.ts';
@@ -64,13 +64,7 @@ export class SpareProcess {
   async offer(request: WarmRequest, timeoutMs: number): Promise<Offer> {
     this.#request = request;
     this.#control.write(encodeFrame('R', 0, encodeRequest(request)));
-    const late = new AbortController();
-    const answer = await Promise.race([
-      this.#answer.promise,
-      this.exited,
-      delay(timeoutMs, undefined, { signal: late.signal }).catch(() => undefined),
-    ]);
-    late.abort();
+    const answer = await within(timeoutMs, Promise.race([this.#answer.promise, this.exited]));
     if (typeof answer === 'string') return { kind: 'died', reason: answer };
     if (answer?.kind === 'a') return { kind: 'held', child: this.#toChild(request) };
     this.kill();
@@ -140,7 +134,7 @@ export class SpareProcess {
 
   /** Waits for the rest of the output, but not for processes that keep it open. */
   async #settle(how: ChildEnd, closed: Promise<unknown>): Promise<void> {
-    await Promise.race([closed, delay(DRAIN_MS, undefined, { ref: false })]);
+    await within(DRAIN_MS, closed);
     for (const stream of this.#child.stdio) stream?.destroy();
     this.#ended.resolve(this.#isGoing ? how : { kind: 'not-run', reason: 'the process ended before it was started' });
   }

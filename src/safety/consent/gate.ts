@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { PendingChange } from '../../core/change.ts';
 import type { Answer, Question } from '../../core/report.ts';
 import type { AuditSink } from '../audit/audit-log.ts';
@@ -10,7 +9,7 @@ import { takeDecision } from './card-decision.ts';
 import type { CardDecision } from './card-decision.ts';
 import { ChangeJournal } from './change-journal.ts';
 import { needsName, nameToType } from './describe-change.ts';
-import { createMonotonicClock } from '../../core/deadline.ts';
+import { createMonotonicClock, within } from '../../core/deadline.ts';
 import { Redemption } from './redemption.ts';
 import { TokenFiles } from './token-files.ts';
 import { TokenStore } from './token-store.ts';
@@ -160,7 +159,8 @@ export class Gate<R extends { readonly outcome: string }> {
       if (approval.answer !== undefined) current = { ...approval, answer: undefined, canAskPerson: false };
       if (step.kind === 'replay') return { kind: 'replay', used: await step.used };
       if (step.kind !== 'wait') return step;
-      if (!(await settlesBefore(step.answered, waitUntil))) return step.meanwhile;
+      const answered = step.answered.then(() => true);
+      if ((await within(waitUntil - performance.now(), answered)) !== true) return step.meanwhile;
     }
   }
 
@@ -198,15 +198,3 @@ type Step<R extends { readonly outcome: string }> =
   | Exclude<Begun<R>, { readonly kind: 'replay' }>
   | { readonly kind: 'replay'; readonly used: Promise<Used<R>> }
   | { readonly kind: 'wait'; readonly answered: Promise<void>; readonly meanwhile: Waiting };
-
-/** Whether a promise settles before the given time of `performance.now()`. */
-async function settlesBefore(promise: Promise<void>, timeMs: number): Promise<boolean> {
-  const timer = new AbortController();
-  const timeout = delay(Math.max(0, timeMs - performance.now()), false, { signal: timer.signal });
-  try {
-    return await Promise.race([promise.then(() => true), timeout]);
-  } finally {
-    timer.abort();
-    timeout.catch(() => undefined);
-  }
-}
