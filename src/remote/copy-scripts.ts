@@ -26,12 +26,10 @@ export const LARGE_SUFFIX = '.large';
 export const STAGE_PREFIX = '.dstack-mcp-copy-';
 
 /**
- * Prints what is at the path `$1` (file, folder, other, missing), where it is without links, and the facts of it, or of the folder that
- * it would be made in. Then, for a folder: with `all` as `$2` what is in it, but of a folder that begins with a dot only its name; with
- * `named` what exists of the names on standard input.
+ * Finds the path `$1`: sets `kind` (file, folder, other, missing), `path` without links, which is the nearest folder above it if it is
+ * missing, `rest` for what is missing of it, and `base`, the folder that exists above a file, or is one, where something new can wait.
  */
-export const LOOK = `${START}need stat; need find; need tr; need xargs
-path=$1
+const PLACE = `path=$1
 case $path in '~') path=$HOME ;; '~/'*) path=$HOME/\${path#??} ;; /*) ;; *) path=$PWD/$path ;; esac
 rest=
 if [ -d "$path" ]; then kind=folder
@@ -46,13 +44,28 @@ else
     [ -n "$path" ] || path=/
   done
 fi
+base=
 if [ "$kind" = file ]; then
   need readlink
   path=$(readlink -f -- "$path") || fail ${SCRIPT_EXIT.cannotOpen} "$path can't be resolved"
+  base=\${path%/*}/
 elif [ "$kind" != other ]; then
   cd -P -- "$path" && path=$(pwd -P) || exit ${SCRIPT_EXIT.cannotOpen}
+  base=$path
 fi
-printf '%s\\n%s\\n' "$kind" "\${path%/}$rest"
+`;
+
+// Refuses what is neither a file nor a folder.
+const BASE = `${PLACE}[ -n "$base" ] || fail ${SCRIPT_EXIT.cannotOpen} "$path is something else"
+`;
+
+/**
+ * Prints what is at the path `$1` (file, folder, other, missing), where it is without links, and the facts of it, or of the folder that
+ * it would be made in. Then, for a folder: with `all` as `$2` what is in it, but of a folder that begins with a dot only its name; with
+ * `named` what exists of the names on standard input.
+ */
+export const LOOK = `${START}need stat; need find; need tr; need xargs
+${PLACE}printf '%s\\n%s\\n' "$kind" "\${path%/}$rest"
 ${STAT} "$path" || exit ${SCRIPT_EXIT.cannotOpen}
 [ "$kind" = folder ] || exit 0
 if [ "$2" = all ]; then
@@ -86,28 +99,49 @@ const BLOCKS = `blocks= whole=
 case $(tar --version 2>/dev/null) in *'GNU tar'*) blocks='-b 512' whole=--hard-dereference ;; esac
 `;
 
-/** Writes the content of the file `$2` in the folder `$1`. */
+/**
+ * Writes the content of the file `$2` in the folder `$1`, for as long as standard input is open: its end is that of the server, and what
+ * writes the file there would go on without it.
+ */
 export const SEND = `${START}need cat
 cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
 [ -f "./$2" ] && [ ! -L "./$2" ] || fail ${SCRIPT_EXIT.cannotOpen} "$2 is not a file"
-cat <"./$2" || exit ${SCRIPT_EXIT.incomplete}
+exec 3<&0
+cat <"./$2" 3<&- &
+sender=$!
+(while read -r line; do :; done; kill "$sender") <&3 3<&- >/dev/null 2>&1 &
+wait "$sender"
+code=$?
+kill -KILL $!
+[ "$code" -eq 0 ] || exit ${SCRIPT_EXIT.incomplete}
 `;
 
-// The folder in which the folder `$1` exists, or would be made.
-const BASE = `target=$1
-base=$target
-while [ ! -d "$base" ]; do
-  if [ -e "$base" ] || [ -L "$base" ]; then fail ${SCRIPT_EXIT.cannotOpen} "$base is not a folder"; fi
-  base=\${base%/*}
-  [ -n "$base" ] || base=/
-done
-`;
-
-/** Writes standard input to the file `$3` in the staging folder `$2` next to the folder `$1`, for the \`PUSH\` that waits for it. */
+/**
+ * Writes standard input to the file `$3` in the staging folder `$2`, which is where the `PUSH` that waits for it has its own, if `$1` is
+ * its folder, or what was passed as the place of the upload. Prints its SHA-256, computed part by part while it arrives. From the file:
+ * with tee, each byte would take more of the cores.
+ */
 export const RECEIVE = `${START}need cat; need mkdir
 umask 022
-${BASE}mkdir -p -m 700 -- "$base/$2" || exit ${SCRIPT_EXIT.cannotOpen}
-cat >"$base/$2/$3" || exit ${SCRIPT_EXIT.incomplete}
+${BASE}stage=$base/$2
+mkdir -p -m 700 -- "$stage" || exit ${SCRIPT_EXIT.cannotOpen}
+file=$stage/$3 sum=
+trap 'rm -f -- "$file" "$file.whole"; rmdir -- "$stage"; exit 129' HUP INT TERM PIPE
+: >"$file" || exit ${SCRIPT_EXIT.incomplete}
+part() { counts=$(dd bs=65536 count=256 iflag=fullblock 2>&1 >>"$file") || { printf '%s\\n' "$counts" >&2; false; }; }
+${SUMS}if [ -n "$sums" ] && dd count=0 iflag=fullblock </dev/null 2>/dev/null; then
+  sum=$(
+    while part; do
+      echo
+      case $counts in 256+0*) ;; *) : >"$file.whole"; break ;; esac
+    done | while read -r line; do cat <&4; done 4<"$file" | $sums
+  )
+  [ -e "$file.whole" ]
+else
+  cat >"$file"
+fi || exit ${SCRIPT_EXIT.incomplete}
+# Whoever canceled has closed the connection.
+printf '%s\\n' "\${sum%% *}" || exit 129
 `;
 
 /** Removes the staging folder `$2` next to the folder `$1`. */
@@ -123,12 +157,14 @@ ${BLOCKS}tr '\\n' '\\0' | xargs -0 tar -c $blocks $whole -f - || exit ${SCRIPT_E
 /**
  * Unpacks an archive from standard input next to its place in the folder `$1`, checks it, and moves its files to their place: with `$2`
  * `-f` over existing ones, with `-n` not. `$3` is the name of the staging folder, `$4` the number of files, and `$5` the only one if
- * nothing else is copied. Large files are in another staging folder by then, by their numbers in `large`; the archive has empty ones.
+ * nothing else is copied. Large files are in another staging folder by then, by the numbers in `large`; the archive has empty ones,
+ * and checksums of those alone that were not compared on their way.
  * In a subshell, because of its trap.
  */
 export const PUSH = `${START}need tar; need find; need mv; need tr; need xargs; need sed
 (
 umask 022
+target=$1
 ${BASE}find "$base" -maxdepth 1 -name '${STAGE_PREFIX}*' -mtime +1 -exec rm -rf {} + 2>/dev/null &
 stage=$base/$3
 trap 'cd / && rm -rf -- "$stage" "$stage${LARGE_SUFFIX}"' EXIT
@@ -138,26 +174,17 @@ ${BLOCKS}tar -x -o $blocks -f - || exit ${SCRIPT_EXIT.tarFailed}
 [ -f sums ] && [ -d files ] || fail ${SCRIPT_EXIT.incomplete} 'the archive ended early'
 if [ -f large ]; then
   need touch; need chmod
-  number=0
-  while IFS= read -r name; do
-    file=$stage${LARGE_SUFFIX}/$number
+  while IFS= read -r line; do
+    file=$stage${LARGE_SUFFIX}/\${line%% *} name=\${line#* }
     if [ -x "files/$name" ]; then chmod 755 "$file"; fi
     touch -r "files/$name" "$file" && mv -f -- "$file" "files/$name" || exit ${SCRIPT_EXIT.incomplete}
-    number=$((number + 1))
   done <large
 fi
 cd files || exit ${SCRIPT_EXIT.incomplete}
-${SUMS}if [ -n "$sums" ] && [ -s ../sums ]; then
-  if [ -n "$5" ]; then
-    read -r expected name <../sums
-    found=$($sums <"./$5")
-    [ "\${found%% *}" = "$expected" ]
-  else
-    [ "$(sed 's/^[0-9a-f]*  //' ../sums | sum)" = "$(cat ../sums)" ]
-  fi || exit ${SCRIPT_EXIT.different}
-else
-  sums=
+${SUMS}if [ -z "$sums" ]; then
   [ "$(find . -type f | wc -l)" -eq "$4" ] || fail ${SCRIPT_EXIT.incomplete} 'files are missing'
+elif [ -s ../sums ]; then
+  [ "$(sed 's/^[0-9a-f]*  //' ../sums | sum)" = "$(cat ../sums)" ] || exit ${SCRIPT_EXIT.different}
 fi
 # Whoever canceled has closed the connection: this is where the program ends then, and nothing has its final name.
 printf '%s\\n' "\${sums:+sha256}" || exit 129

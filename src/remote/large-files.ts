@@ -1,11 +1,12 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { pause } from '../core/poll.ts';
+import { callProgram } from './call-program.ts';
 import type { CopyScope } from './copy.ts';
-import { RECEIVE, SEND } from './copy-scripts.ts';
+import { DISCARD, LARGE_SUFFIX, RECEIVE, SEND, STAGE_PREFIX } from './copy-scripts.ts';
 import type { TreeEntry } from './copy-tree.ts';
-import { changed } from './local-tree.ts';
+import { assertUnchanged, changed, openListed } from './local-tree.ts';
 import type { RemoteProcess } from './remote-shell.ts';
 import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
 
@@ -15,8 +16,8 @@ const LARGE_BYTES = 32 * 1024 ** 2;
 /** Whether ssh itself reads or writes a file: through the streams of this process, each byte would be copied twice more. */
 export const isLarge = ({ size }: Pick<TreeEntry, 'size'>): boolean => size >= LARGE_BYTES;
 
-/** Whether `sendLarge` works: only Linux shows how far another process has read an open file. */
-export const canSendLarge = process.platform === 'linux';
+/** Whether a file is sent on its own: only Linux shows how far another process has read an open file. */
+export const isSentAlone = (entry: TreeEntry): boolean => process.platform === 'linux' && isLarge(entry);
 
 /** A large file to copy. */
 export interface LargeFile {
@@ -27,24 +28,115 @@ export interface LargeFile {
   readonly onBytes: (bytes: number) => void;
 }
 
-/** Sends a file to a numbered place in a staging folder of the run, and returns its checksum. @throws ToolError, CommandFailed */
-export async function sendLarge(
-  { shell, signal }: CopyScope,
-  data: readonly [folder: string, stage: string, number: string],
-  file: LargeFile,
-): Promise<string> {
-  const { fd } = file.handle;
-  const running = shell.start({ script: RECEIVE, data }, { signal, stdin: fd });
-  const findPosition = async (): Promise<number> =>
-    Number(/^pos:\s*(\d+)/.exec(await readFile(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1]);
-  return follow(running, file, { signal, pollMs: 100, findPosition });
+/** A file that has arrived in the staging folder. */
+export interface SentFile {
+  /** Its name there. */
+  readonly number: number;
+  readonly sum: string;
+  /** The run has computed the same checksum of what arrived. */
+  readonly isCompared: boolean;
+}
+
+/** A local file to send. */
+interface LocalFile {
+  readonly entry: TreeEntry;
+  /** Absolute, without links. */
+  readonly place: string;
+}
+
+const DISCARD_MS = 5_000;
+
+/** Sends the large files of one upload to a staging folder in the run, for the program that puts everything in its place. */
+export class LargeUpload {
+  readonly stage = `${STAGE_PREFIX}${randomBytes(8).toString('hex')}`;
+  readonly #scope: CopyScope;
+  readonly #remote: string;
+  readonly #stop = new AbortController();
+  #early: { readonly entry: TreeEntry; readonly sent: Promise<SentFile>; readonly stop: AbortController } | undefined;
+  #onBytes: LargeFile['onBytes'] = () => undefined;
+  #count = 0;
+
+  /** `remote` is the place of the upload, as it was passed. */
+  constructor(scope: CopyScope, remote: string) {
+    this.#scope = scope;
+    this.#remote = remote;
+  }
+
+  /** Starts with the first large file, before it is known whether the run needs it: looking that up takes a round trip. */
+  async startEarly(file: LocalFile | undefined): Promise<void> {
+    if (file === undefined) return;
+    const stop = new AbortController();
+    const handle = await openListed(file.place, file.entry);
+    const sent = this.#send(file, { handle, stop: stop.signal, onBytes: (bytes) => this.#onBytes(bytes) });
+    sent.catch(() => undefined);
+    this.#early = { entry: file.entry, sent, stop };
+  }
+
+  /** Ends the early file if it may be in the run already: comparing takes longer than looking up. */
+  stopEarly(mayExist: (entry: TreeEntry) => boolean): void {
+    if (this.#early === undefined || !mayExist(this.#early.entry)) return;
+    this.#early.stop.abort();
+    this.#early = undefined;
+  }
+
+  /** Sends a file, or waits for it. @throws ToolError `plan-changed` if it is another one, or was written to */
+  async send(file: LocalFile, onBytes: LargeFile['onBytes']): Promise<SentFile> {
+    if (this.#early?.entry === file.entry) {
+      this.#onBytes = onBytes;
+      return this.#early.sent;
+    }
+    const handle = await openListed(file.place, file.entry);
+    return this.#send(file, { handle, stop: this.#stop.signal, onBytes });
+  }
+
+  /** Ends what is being sent: nothing waits for it anymore. */
+  stop(): void {
+    this.#stop.abort();
+    this.#early?.stop.abort();
+  }
+
+  /** Removes what has arrived. */
+  async discard(): Promise<void> {
+    if (this.#count === 0) return;
+    this.stop();
+    const program = { script: DISCARD, data: [this.#remote, `${this.stage}${LARGE_SUFFIX}`] };
+    await callProgram(this.#scope.shell, program, { timeoutMs: DISCARD_MS });
+  }
+
+  async #send(
+    { entry }: LocalFile,
+    { handle, stop, onBytes }: Omit<LargeFile, 'entry'> & { readonly stop: AbortSignal },
+  ): Promise<SentFile> {
+    const number = this.#count++;
+    try {
+      const signal = AbortSignal.any([this.#scope.signal, stop]);
+      const data = [this.#remote, `${this.stage}${LARGE_SUFFIX}`, String(number)];
+      const running = this.#scope.shell.start({ script: RECEIVE, data }, { signal, stdin: handle.fd });
+      const printed = collect(running.stdout);
+      const findPosition = async (): Promise<number> =>
+        Number(/^pos:\s*(\d+)/.exec(await readFile(`/proc/self/fdinfo/${handle.fd}`, 'latin1'))?.[1]);
+      const sum = await follow(running, { handle, entry, onBytes }, { signal, pollMs: 100, findPosition });
+      await assertUnchanged(handle, entry);
+      return { number, sum, isCompared: printed().trim() === sum };
+    } catch (error) {
+      // The end of the program that waits for it says why.
+      throw stop.aborted && !this.#scope.signal.aborted
+        ? new Error('Nothing waits for the file.', { cause: error })
+        : error;
+    } finally {
+      await handle.close();
+    }
+  }
 }
 
 /** Receives a file of a folder in the run, and returns its checksum. @throws ToolError, CommandFailed */
 export async function receiveLarge({ shell, signal }: CopyScope, folder: string, file: LargeFile): Promise<string> {
   const running = shell.start({ script: SEND, data: [folder, file.entry.name] }, { signal, stdout: file.handle.fd });
-  running.stdin.end();
-  return follow(running, file, { signal, pollMs: 10 });
+  try {
+    return await follow(running, file, { signal, pollMs: 10 });
+  } finally {
+    running.stdin.end();
+  }
 }
 
 const CHUNK_BYTES = 1024 * 1024;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import pLimit from 'p-limit';
 import { ToolError } from '../core/errors.ts';
@@ -96,6 +97,18 @@ async function sumFile(file: string, signal: AbortSignal): Promise<string> {
   } finally {
     await handle.close();
   }
+}
+
+/** Opens a file that was listed. @throws ToolError `plan-changed` if it is another one, or a link */
+export const openListed = (place: string, { name }: TreeEntry): Promise<FileHandle> =>
+  openRegularFile(place).catch(() => {
+    throw changed(name);
+  });
+
+/** @throws ToolError `plan-changed` if an open file was written to since it was listed */
+export async function assertUnchanged(handle: FileHandle, { name, size, modifiedMs }: TreeEntry): Promise<void> {
+  const after = await handle.stat();
+  if (after.size !== size || Math.floor(after.mtimeMs) !== Math.floor(modifiedMs)) throw changed(name);
 }
 
 /** Refuses a file that isn't what it was when it was listed. */

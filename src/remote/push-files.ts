@@ -1,18 +1,15 @@
-import { createHash, randomBytes } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
-import { openRegularFile } from '../safety/files/open-regular-file.ts';
 import type { Copied, CopyScope } from './copy.ts';
-import { callProgram } from './call-program.ts';
-import { DISCARD, LARGE_SUFFIX, PUSH, SCRIPT_EXIT, STAGE_PREFIX } from './copy-scripts.ts';
+import { PUSH, SCRIPT_EXIT } from './copy-scripts.ts';
 import { sumBytes } from './copy-tree.ts';
 import type { TreeEntry } from './copy-tree.ts';
-import { canSendLarge, isLarge, sendLarge } from './large-files.ts';
-import type { LargeFile } from './large-files.ts';
-import { changed } from './local-tree.ts';
+import { isSentAlone } from './large-files.ts';
+import type { LargeUpload } from './large-files.ts';
+import { assertUnchanged, changed, openListed } from './local-tree.ts';
 import type { RemoteEnd } from './remote-shell.ts';
 import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
 import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts';
@@ -32,25 +29,21 @@ export interface Push {
   /** Parents first. */
   readonly folders: readonly string[];
   readonly files: readonly PushedFile[];
+  readonly large: LargeUpload;
 }
 
 /** Uploads files, and has the run check them before they get their names. Returns what the run could check. */
 export async function pushFiles(scope: CopyScope, push: Push): Promise<Copied['checkedBy']> {
   const { shell, signal } = scope;
-  const stage = `${STAGE_PREFIX}${randomBytes(8).toString('hex')}`;
-  const [only, ...rest] = push.files;
+  const { large, files } = push;
+  const [only, ...rest] = files;
   const onlyName = only !== undefined && rest.length === 0 && push.folders.length === 0 ? only.name : '';
-  const data = [push.folder, push.replace ? '-f' : '-n', stage, String(push.files.length), onlyName];
+  const data = [push.folder, push.replace ? '-f' : '-n', large.stage, String(files.length), onlyName];
   const running = shell.start({ script: PUSH, data }, { signal });
   const errors = collect(running.stderr);
   const printed = collect(running.stdout);
-  const stop = new AbortController();
-  void running.ended.then(() => stop.abort());
-  const large = { folder: push.folder, stage: `${stage}${LARGE_SUFFIX}`, stop: stop.signal };
-  const archive = Readable.from(writeArchive(scope, push, large), {
-    objectMode: false,
-    highWaterMark: CHUNK_BYTES,
-  });
+  void running.ended.then(() => large.stop());
+  const archive = Readable.from(writeArchive(scope, push), { objectMode: false, highWaterMark: CHUNK_BYTES });
   const failure: unknown = await pipeline(archive, running.stdin).then(
     () => undefined,
     (error: unknown) => error,
@@ -59,7 +52,6 @@ export async function pushFiles(scope: CopyScope, push: Push): Promise<Copied['c
   const isKnown = failure instanceof ToolError || failure instanceof CommandFailed;
   if (isKnown) running.kill();
   const end = await running.ended;
-  if (!isPlaced(end) && push.files.some(({ entry }) => isSentAlone(entry))) await discard(scope, push.folder, stage);
   if (isKnown) throw failure;
   assertKnown(end, isSent);
   assertNotCanceled(signal);
@@ -92,38 +84,15 @@ function assertKnown(end: RemoteEnd, isSent: boolean): void {
   });
 }
 
-/** The place in the run where a large file waits for the program that checks it. */
-interface LargePlace {
-  readonly folder: string;
-  readonly stage: string;
-  readonly number: number;
-  /** Aborts when that program has ended. */
-  readonly stop: AbortSignal;
-}
-
-const isPlaced = (end: RemoteEnd): boolean => end.kind === 'exited' && end.exitCode === 0;
-
-const DISCARD_MS = 5_000;
-
-/** Removes large files that may have arrived when the program that waited for them had ended. */
-async function discard({ shell }: CopyScope, folder: string, stage: string): Promise<void> {
-  const program = { script: DISCARD, data: [folder, `${stage}${LARGE_SUFFIX}`] };
-  await callProgram(shell, program, { timeoutMs: DISCARD_MS });
-}
-
 const CHUNK_BYTES = 1024 * 1024;
 /** Small files are read at the same time, and sent in one piece. */
 const SMALL_BYTES = 64 * 1024;
 const BATCH = 32;
 
 /** Writes the folders, the files, and last their checksums: an archive that ends early lacks them. */
-async function* writeArchive(
-  scope: CopyScope,
-  { folders, files }: Push,
-  place: Omit<LargePlace, 'number'>,
-): AsyncGenerator<Buffer> {
+async function* writeArchive(scope: CopyScope, { folders, files, large }: Push): AsyncGenerator<Buffer> {
   const ofBytes = sumBytes(files.map(({ entry }) => entry));
-  const sums: string[] = [];
+  const [sums, numbers]: [string[], string[]] = [[], []];
   let written = 0;
   let bytes = 0;
   const count = (piece: Buffer): Buffer => {
@@ -142,21 +111,17 @@ async function* writeArchive(
       scope.onProgress({ bytes, ofBytes });
     }
   }
-  const large = files.filter(({ entry }) => isSentAlone(entry));
-  for (const [number, file] of large.entries()) {
+  for (const file of files.filter(({ entry }) => isSentAlone(entry))) {
     const before = bytes;
     const onBytes = (own: number): void => scope.onProgress({ bytes: before + own, ofBytes });
-    sums.push(sumLine(file, await sendUnchanged(scope, { ...file, onBytes }, { ...place, number })));
+    const { number, sum, isCompared } = await large.send(file, onBytes);
+    numbers.push(`${number} ${file.name}\n`);
+    if (!isCompared) sums.push(sumLine(file, sum));
     bytes += file.entry.size;
+    scope.onProgress({ bytes, ofBytes });
     yield count(headerOf({ ...file, entry: { ...file.entry, size: 0 } }));
   }
-  if (large.length > 0)
-    yield count(
-      listEntry(
-        'large',
-        large.map(({ name }) => `${name}\n`),
-      ),
-    );
+  if (numbers.length > 0) yield count(listEntry('large', numbers));
   yield count(listEntry('sums', sums));
   yield tarEnd(written);
 }
@@ -166,8 +131,6 @@ function listEntry(name: string, lines: readonly string[]): Buffer {
   const header = tarHeader({ name, kind: 'file', size: list.length, modifiedMs: 0, executable: false });
   return Buffer.concat([header, list, tarPadding(list.length)]);
 }
-
-const isSentAlone = (entry: TreeEntry): boolean => canSendLarge && isLarge(entry);
 
 const FOLDER = { kind: 'folder', size: 0, modifiedMs: 0, executable: false } as const;
 
@@ -220,36 +183,6 @@ async function* readLarge(file: PushedFile, sums: string[]): AsyncGenerator<Piec
 
 const headerOf = ({ entry, name }: PushedFile): Buffer => tarHeader({ ...entry, name: `files/${name}` });
 const sumLine = ({ name }: PushedFile, sum: string): string => `${sum}  ./${name}\n`;
-
-/** Sends a large file. @throws ToolError `plan-changed` if the file is another one, or was written to */
-async function sendUnchanged(
-  scope: CopyScope,
-  { entry, place, onBytes }: PushedFile & Pick<LargeFile, 'onBytes'>,
-  { folder, stage, number, stop }: LargePlace,
-): Promise<string> {
-  const handle = await openListed(place, entry);
-  try {
-    const either = { ...scope, signal: AbortSignal.any([scope.signal, stop]) };
-    const sum = await sendLarge(either, [folder, stage, String(number)], { handle, entry, onBytes });
-    await assertUnchanged(handle, entry);
-    return sum;
-  } catch (error) {
-    // The end of that program says why.
-    throw stop.aborted && !scope.signal.aborted ? new Error('Nothing waits for the file.', { cause: error }) : error;
-  } finally {
-    await handle.close();
-  }
-}
-
-const openListed = (place: string, { name }: TreeEntry): Promise<FileHandle> =>
-  openRegularFile(place).catch(() => {
-    throw changed(name);
-  });
-
-async function assertUnchanged(handle: FileHandle, { name, size, modifiedMs }: TreeEntry): Promise<void> {
-  const after = await handle.stat();
-  if (after.size !== size || Math.floor(after.mtimeMs) !== Math.floor(modifiedMs)) throw changed(name);
-}
 
 /** Reads exactly the listed size. @throws ToolError `plan-changed` if the file is another one, or was written to */
 async function* readUnchanged(place: string, entry: TreeEntry): AsyncGenerator<Buffer> {

@@ -9,6 +9,7 @@ import { lookFor, sumFiles } from './list-run.ts';
 import type { StatLine } from './list-run.ts';
 import { changed, listLocalFolder, readLocalEntry, sumLocalFiles } from './local-tree.ts';
 import type { Walk } from './local-tree.ts';
+import { isSentAlone, LargeUpload } from './large-files.ts';
 import { pushFiles } from './push-files.ts';
 
 /** A checked local file or folder to upload. */
@@ -59,9 +60,26 @@ async function readFile(local: string): Promise<Tree> {
  * call asks for it. @throws ToolError, CommandFailed
  */
 export async function upload(scope: CopyScope, source: UploadSource, request: CopyRequest): Promise<Copied> {
+  const large = new LargeUpload(scope, request.remote);
+  const first = source.tree.entries.find((entry) => entry.kind === 'file' && isSentAlone(entry));
+  await large.startEarly(first && { entry: first, place: source.placeOf(first.name) });
+  try {
+    return await uploadWanted(scope, { ...source, large }, request);
+  } catch (error) {
+    await large.discard();
+    throw error;
+  }
+}
+
+async function uploadWanted(
+  scope: CopyScope,
+  { large, ...source }: UploadSource & { readonly large: LargeUpload },
+  request: CopyRequest,
+): Promise<Copied> {
   const { kind, tree, local } = source;
   const target = await findTarget(scope, source, request.remote);
-  const { folder, remote, rename } = target;
+  const { folder, remote, rename, existing } = target;
+  large.stopEarly(({ name, size }) => existing.get(rename(name))?.size === size);
   const files = tree.entries.filter((entry) => entry.kind === 'file');
   const { wanted, conflicts } = await compare(scope, source, target);
   assertNoConflicts(conflicts, request);
@@ -75,7 +93,9 @@ export async function upload(scope: CopyScope, source: UploadSource, request: Co
         replace: request.replace,
         folders,
         files: wanted.map((entry) => ({ entry, place: source.placeOf(entry.name), name: rename(entry.name) })),
+        large,
       });
+  if (isNothing) await large.discard();
   return { ...copied, files: wanted.length, bytes: sumBytes(wanted), same: files.length - wanted.length, checkedBy };
 }
 

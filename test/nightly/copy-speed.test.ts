@@ -14,17 +14,39 @@ const BYTES = 100 * 1024 ** 2;
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 
-/** Measures several ways in turn, so that a busy moment affects all of them, and prints their medians. */
-async function compare(title: string, rounds: number, ways: Readonly<Record<string, (round: number) => unknown>>) {
-  const times = new Map(Object.keys(ways).map((name): [string, number[]] => [name, []]));
+/** Returns the milliseconds of the cores that processes have used, with those of their children that have ended. */
+const coreTimeOf = (pids: readonly number[]): number =>
+  pids
+    .flatMap((pid) => {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+        .replace(/^.*\) /s, '')
+        .split(' ');
+      return fields.slice(11, 15).map(Number);
+    })
+    .reduce((sum, ticks) => sum + 10 * ticks, 0);
+
+interface Measure {
+  readonly rounds: number;
+  /** Everything that works for a copy. */
+  readonly pids: () => Promise<readonly number[]>;
+}
+
+/** Measures several ways in turn, so that a busy moment affects all of them, and prints the medians of time and of time of the cores. */
+async function compare(
+  title: string,
+  { rounds, pids }: Measure,
+  ways: Readonly<Record<string, (round: number) => unknown>>,
+) {
+  const all = Object.entries(ways).map(([name, way]) => ({ name, way, times: [] as number[], cores: [] as number[] }));
   for (let round = 0; round < rounds; round++) {
-    for (const [name, way] of Object.entries(ways)) {
-      const startedAt = performance.now();
+    for (const { way, times, cores } of all) {
+      const [startedAt, before] = [performance.now(), coreTimeOf(await pids())];
       await way(round);
-      times.get(name)?.push(performance.now() - startedAt);
+      times.push(performance.now() - startedAt);
+      cores.push(coreTimeOf(await pids()) - before);
     }
   }
-  const shown = [...times].map(([name, all]) => `${name} ${Math.round(median(all))} ms`);
+  const shown = all.map(({ name, times, cores }) => `${name} ${Math.round(median(times))} (${median(cores)}) ms`);
   console.log(`${title}: ${shown.join(', ')}`);
 }
 
@@ -40,12 +62,13 @@ describe.skipIf(whyNoSshd !== undefined)('compared with scp over the same connec
     const { here, run, upload, download } = setUp();
     const bytes = randomBytes(BYTES);
     writeFileSync(path.join(here, 'big'), bytes);
-    await compare('100 MB up', ROUNDS, {
+    const measure = { rounds: ROUNDS, pids: () => sshd.pids() };
+    await compare('100 MB up', measure, {
       scp: () => scp(path.join(here, 'big'), `run:${run}/scp`),
       copy: () => upload('big', path.join(run, 'copy'), { replace: true }).then(() => rmSync(path.join(run, 'copy'))),
     });
     writeFileSync(path.join(run, 'big'), bytes);
-    await compare('100 MB down', ROUNDS, {
+    await compare('100 MB down', measure, {
       scp: () => scp(`run:${run}/big`, path.join(here, 'scp')),
       copy: (round) => download(path.join(run, 'big'), `copy-${round}`),
     });
@@ -58,12 +81,13 @@ describe.skipIf(whyNoSshd !== undefined)('compared with scp over the same connec
     const { here, run, upload, download } = setUp();
     const files = Array.from({ length: 10_000 }, (_, at) => [`many/d${at % 100}/f${at}`, `file ${at}`] as const);
     writeFiles(here, Object.fromEntries(files));
-    await compare('10,000 files up', 1, {
+    const measure = { rounds: 1, pids: () => sshd.pids() };
+    await compare('10,000 files up', measure, {
       scp: () => scp('-r', path.join(here, 'many'), `run:${run}/scp`),
       copy: () => upload('many', path.join(run, 'many')),
       same: () => upload('many', path.join(run, 'many')),
     });
-    await compare('10,000 files down', 1, {
+    await compare('10,000 files down', measure, {
       scp: () => scp('-r', `run:${run}/many`, path.join(here, 'scp')),
       copy: () => download(path.join(run, 'many'), 'back'),
     });

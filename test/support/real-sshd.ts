@@ -70,6 +70,12 @@ export class RealSshd {
     return Number(/pid=(\d+)/.exec(this.#control('check'))?.[1]);
   }
 
+  /** Returns the processes of a connection that last: this one, the master, and sshd's own for it. */
+  async pids(): Promise<readonly number[]> {
+    const own = execFileSync('pgrep', ['-P', String(this.#server?.pid)]).toString();
+    return [process.pid, await this.masterPid(), ...own.split('\n').filter(Boolean).map(Number)];
+  }
+
   /** Kills the process of sshd that serves the master's connection, as a machine does that disappears. */
   async dropConnection(): Promise<void> {
     const master = await this.masterPid();

@@ -1,18 +1,21 @@
 import { execFileSync } from 'node:child_process';
 import {
+  closeSync,
   existsSync,
   readdirSync,
   mkdirSync,
+  openSync,
   readFileSync,
   realpathSync,
   renameSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { PULL, PUSH, RECEIVE, SEND, STAGE_PREFIX } from '../../../src/remote/copy-scripts.ts';
+import { PULL, PUSH, RECEIVE, SCRIPT_EXIT, SEND, STAGE_PREFIX } from '../../../src/remote/copy-scripts.ts';
 import { download } from '../../../src/remote/download.ts';
 import type { RemoteLeader, RemoteShell } from '../../../src/remote/remote-shell.ts';
 import { createStage } from '../../../src/remote/stage.ts';
@@ -154,6 +157,19 @@ describe.skipIf(whyNoSshd !== undefined)('over a real sshd', () => {
     );
   });
 
+  test('a large file ends once nobody holds this end of it, as after a server that was killed', async () => {
+    const folder = emptyFolder();
+    writeFileSync(path.join(folder, 'big'), '');
+    truncateSync(path.join(folder, 'big'), 2 ** 40);
+    const nowhere = openSync('/dev/null', 'w');
+    onTestFinished(() => closeSync(nowhere));
+    const { signal } = new AbortController();
+    const running = shellOf().start({ script: SEND, data: [folder, 'big'] }, { signal, stdout: nowhere });
+    expect(await running.leader).toBeDefined();
+    running.stdin.destroy();
+    expect(await running.ended).toEqual({ kind: 'exited', exitCode: SCRIPT_EXIT.incomplete });
+  });
+
   test.each(ways)(
     '%s: a job that is killed in %s leaves nothing under a final name, and the copy can be repeated',
     async (direction, _what, big) => {
@@ -255,6 +271,33 @@ test('a file system that is read-only is a clear error, on either end', async ({
 
 const requestTo = (local: string, remote = 'out') =>
   ({ local, localKind: 'missing', intoLocal: false, remote, replace: false }) as const;
+
+test.each([
+  ['while it arrives', 'dd() { command dd "$@" | tr x y; }'],
+  ['afterwards, in an image without a dd that can wait for whole blocks', 'dd() { false; }; cat() { tr x y; }'],
+])('a large file that arrives changed is refused, if its checksum is computed %s', async (_when, change) => {
+  const onStart: CopySetupOptions['onStart'] = ({ script, data }) => ({
+    script: script === RECEIVE ? `${change}\n${script}` : script,
+    data,
+  });
+  const copy = setUpCopy({ onStart });
+  writeFiles(copy.here, { big: LARGE });
+  await expect(copy.upload('big', 'new')).rejects.toThrow('differ from those that were sent. Nothing was copied.');
+  expect(await untilClean(copy.run)).toEqual([]);
+});
+
+test('a large file that exists at its place is not sent to its end, and nothing of it is left', async () => {
+  const copy = setUpCopy();
+  writeFiles(copy.here, { big: LARGE, other: Buffer.alloc(LARGE.length, 'y'), longer: Buffer.alloc(50_000_000, 'x') });
+  await copy.upload('big', 'new');
+  expect(await copy.upload('big', 'new')).toMatchObject({ files: 0, same: 1 });
+  for (const name of ['other', 'longer'])
+    await expect(copy.upload(name, 'new')).rejects.toMatchObject({ code: 'file-exists' });
+  expect(await untilClean(copy.run)).toEqual(['new']);
+  expect(await copy.upload('other', 'new', { replace: true })).toMatchObject({ files: 1, checkedBy: 'sha256' });
+  expect(readFileSync(path.join(copy.run, 'new')).equals(readFileSync(path.join(copy.here, 'other')))).toBe(true);
+  expect(await untilClean(copy.run)).toEqual(['new']);
+});
 
 test('two copies to the same place: each file is whole, and none is replaced', async () => {
   const copy = setUpCopy();
