@@ -46,10 +46,17 @@ async function makeOrReport(make: () => Promise<AnyReport>): Promise<AnyReport> 
   }
 }
 
-/** Adds which consent the call has used, and how that was given. With details, the text doesn't show it as a fact. */
-const withConsent = (report: AnyReport, { summary }: PendingChange, consent: string | undefined): AnyReport => ({
+/**
+ * Adds which consent is in force from now on, and how it was given; one for this call alone is spent. With details, the text doesn't show
+ * it as a fact.
+ */
+const withConsent = (
+  report: AnyReport,
+  { request, summary }: PendingChange,
+  consent: string | undefined,
+): AnyReport => ({
   ...report,
-  summary: `${report.summary} ${summary.action.replace(/^Allow/, 'Allowed')}.`,
+  summary: 'use' in request ? report.summary : `${report.summary} ${summary.action.replace(/^Allow/, 'Allowed')}.`,
   ...(report.details === undefined ? {} : { details: [...report.details, `consent: ${consent ?? 'unknown'}`] }),
   facts: { ...report.facts, consent },
 });

@@ -172,6 +172,14 @@ describe('a call that waits for the consent', () => {
     });
   });
 
+  test('leaves no consent that its result could name, if each call is asked for', async () => {
+    const { ask, service } = setUp({ policy: 'access: {each_time: true}\n' }, CALL);
+    const token = tokenOf(previewOf(await ask()));
+    const changes = service();
+    const made = await changes.makeWaitingCall(token, reportOf(await changes.redeem(token)), async () => ended('Ran.'));
+    expect(made).toMatchObject({ summary: 'Ran.', facts: { consent: expect.stringMatching(/^token: /) } });
+  });
+
   test('is made by its client where the policy wants no question', async () => {
     const { ask, audited } = setUp({ policy: 'consent: {access: allow}\n' }, CALL);
     expect(await ask()).toMatchObject({ kind: 'granted' });
