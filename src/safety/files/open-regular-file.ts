@@ -4,7 +4,8 @@ import type { FileHandle } from 'node:fs/promises';
 
 /**
  * Opens a regular file for reading: never follows a link, never blocks on a pipe, and detects a folder on the way that was replaced by
- * a link. `realPath` must not contain links. @throws Error if it can't be opened, or isn't that file
+ * a link. `realPath` must not contain links.
+ * @throws Error with the code of the system if it can't be opened; `NOT_REGULAR` or `MOVED` if it isn't that file
  */
 export async function openRegularFile(realPath: string): Promise<FileHandle> {
   // O_NONBLOCK: opening a named pipe would wait for a writer. Windows has neither flag.
@@ -12,13 +13,15 @@ export async function openRegularFile(realPath: string): Promise<FileHandle> {
   const handle = await open(realPath, flags);
   try {
     const opened = await handle.stat({ bigint: true });
-    if (!opened.isFile()) throw new Error('it is not a regular file');
+    if (!opened.isFile()) throw refused('NOT_REGULAR', 'it is not a regular file');
     const now = await stat(realPath, { bigint: true });
     if (now.ino !== opened.ino || now.dev !== opened.dev || (await realpath(realPath)) !== realPath)
-      throw new Error('it was replaced while it was opened');
+      throw refused('MOVED', 'it was replaced while it was opened');
     return handle;
   } catch (error) {
     await handle.close();
     throw error;
   }
 }
+
+const refused = (code: string, message: string): Error => Object.assign(new Error(message), { code });

@@ -1,7 +1,6 @@
-import { constants } from 'node:fs';
-import { open, realpath, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { codeOf } from '../../core/system-error.ts';
+import { openRegularFile } from './open-regular-file.ts';
 
 /** The reason why a file wasn't read. */
 export type ReadProblem = 'missing' | 'link' | 'not-regular' | 'too-large' | 'moved' | 'unreadable';
@@ -10,32 +9,34 @@ export type RegularFile =
   | { readonly kind: 'read'; readonly bytes: Buffer }
   | { readonly kind: ReadProblem; readonly reason: string };
 
-/**
- * Reads a regular file through one descriptor: never follows a link at its end, never blocks on a pipe, never reads a device, and
- * detects a folder on the way that was replaced by a link. `realPath` must not contain links.
- */
+const MISSING = { kind: 'missing', reason: 'it does not exist' } as const;
+const LINK = { kind: 'link', reason: 'it is a link' } as const;
+const NOT_REGULAR = { kind: 'not-regular', reason: 'it is not a regular file' } as const;
+
+const PROBLEMS = new Map<string, { readonly kind: ReadProblem; readonly reason: string }>([
+  ['ENOENT', MISSING],
+  ['ENOTDIR', MISSING],
+  ['ELOOP', LINK],
+  ['EMLINK', LINK],
+  ['ENXIO', NOT_REGULAR],
+  ['ENODEV', NOT_REGULAR],
+  ['EISDIR', NOT_REGULAR],
+  ['NOT_REGULAR', NOT_REGULAR],
+  ['MOVED', { kind: 'moved', reason: 'it was replaced while it was being read' }],
+]);
+
+/** Reads a file that `openRegularFile` opens, through one descriptor. `realPath` must not contain links. */
 export async function readRegularFile(realPath: string, maxBytes: number): Promise<RegularFile> {
-  let handle: FileHandle;
   try {
-    // O_NONBLOCK: opening a named pipe would wait for a writer. Windows has neither flag.
-    handle = await open(realPath, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
-  } catch (error) {
-    return readProblemOf(error);
-  }
-  try {
-    const opened = await handle.stat({ bigint: true });
-    if (!opened.isFile()) return { kind: 'not-regular', reason: 'it is not a regular file' };
-    if (opened.size > BigInt(maxBytes)) return { kind: 'too-large', reason: `it is larger than ${maxBytes} bytes` };
-    const bytes = await readAtMost(handle, maxBytes + 1);
+    const handle = await openRegularFile(realPath);
     // A file in /proc, or one that is being written, may contain more than its reported size.
-    if (bytes.length > maxBytes) return { kind: 'too-large', reason: `it is larger than ${maxBytes} bytes` };
-    const current = await stat(realPath, { bigint: true });
-    const same = current.ino === opened.ino && current.dev === opened.dev && (await realpath(realPath)) === realPath;
-    return same ? { kind: 'read', bytes } : { kind: 'moved', reason: 'it was replaced while it was being read' };
+    const bytes = await readAtMost(handle, maxBytes + 1).finally(() => handle.close());
+    return bytes.length > maxBytes
+      ? { kind: 'too-large', reason: `it is larger than ${maxBytes} bytes` }
+      : { kind: 'read', bytes };
   } catch (error) {
-    return readProblemOf(error);
-  } finally {
-    await handle.close();
+    const code = codeOf(error) ?? 'unknown';
+    return PROBLEMS.get(code) ?? { kind: 'unreadable', reason: `it can't be read (${code})` };
   }
 }
 
@@ -49,13 +50,4 @@ async function readAtMost(handle: FileHandle, maxBytes: number): Promise<Buffer>
   }
   // A copy, so that the content of a small file doesn't retain the whole buffer.
   return Buffer.from(buffer.subarray(0, length));
-}
-
-function readProblemOf(error: unknown): { kind: ReadProblem; reason: string } {
-  const code = codeOf(error) ?? 'unknown';
-  if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing', reason: 'it does not exist' };
-  if (code === 'ELOOP' || code === 'EMLINK') return { kind: 'link', reason: 'it is a link' };
-  if (code === 'ENXIO' || code === 'ENODEV' || code === 'EISDIR')
-    return { kind: 'not-regular', reason: 'it is not a regular file' };
-  return { kind: 'unreadable', reason: `it can't be read (${code})` };
 }

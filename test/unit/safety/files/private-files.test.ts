@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { makePrivateFolder, readPrivateFile } from '../../../../src/safety/files/private-folder.ts';
-import { readPrivateJson, writePrivateJson } from '../../../../src/safety/files/private-json.ts';
+import { listJsonFiles, readPrivateJson, writePrivateJson } from '../../../../src/safety/files/private-json.ts';
 import { writePrivateFile } from '../../../../src/safety/files/write-private-file.ts';
 import { emptyFolder } from '../../../support/temporary-folders.ts';
 
@@ -115,4 +115,11 @@ describe('a private JSON file', () => {
       expect.objectContaining({ msg: 'could not write a cache file', file, err: expect.anything() }),
     ]);
   });
+});
+
+test('the JSON files of a folder are listed by name, without other files; a missing folder has none', async () => {
+  const folder = emptyFolder();
+  for (const name of ['b.json', 'a.json', 'a.json.lock', 'json']) writeFileSync(path.join(folder, name), '{}');
+  expect(await listJsonFiles(folder)).toEqual([path.join(folder, 'a.json'), path.join(folder, 'b.json')]);
+  expect(await listJsonFiles(path.join(folder, 'missing'))).toEqual([]);
 });
