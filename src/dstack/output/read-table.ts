@@ -56,29 +56,22 @@ function sliceCells(line: string, columns: readonly Column[]): string[] | undefi
   );
 }
 
-interface RowDraft {
-  readonly level: 0 | 1;
-  readonly cells: Record<string, string>;
-  readonly unnamed: string[];
-}
+type RowDraft = TableRow & { readonly cells: Record<string, string> };
 
 /** Adds a line that rich wrapped to the row it continues. */
 function continueRow(row: RowDraft, cells: readonly string[], columns: readonly Column[]): void {
-  columns.forEach(({ name }, index) => {
-    const more = cells[index]?.trim() ?? '';
-    if (more !== '') row.cells[name] = `${row.cells[name] ?? ''} ${more}`.trim();
-  });
+  for (const [index, { name }] of columns.entries())
+    row.cells[name] = `${row.cells[name] ?? ''} ${cells[index]?.trim() ?? ''}`.trim();
 }
 
 function draftRow(cells: readonly string[], columns: readonly Column[]): RowDraft {
-  const row: RowDraft = { level: /^\s/.test(cells[0] ?? '') ? 1 : 0, cells: {}, unnamed: [] };
-  columns.forEach(({ name }, index) => {
-    // A column without a name is inside the slice of the named column before it, separated by a gap.
-    const [first = '', ...others] = (cells[index] ?? '').trim().split(CELL_GAP);
-    row.cells[name] = first;
-    row.unnamed.push(...others);
-  });
-  return row;
+  // A column without a name is inside the slice of the named column before it, separated by a gap.
+  const parts = columns.map(({ name }, index) => ({ name, texts: (cells[index] ?? '').trim().split(CELL_GAP) }));
+  return {
+    level: /^\s/.test(cells[0] ?? '') ? 1 : 0,
+    cells: Object.fromEntries(parts.map(({ name, texts }) => [name, texts[0] ?? ''])),
+    unnamed: parts.flatMap(({ texts }) => texts.slice(1)),
+  };
 }
 
 /** Parses the first table at or after a line; undefined if there is none. */
