@@ -22,10 +22,14 @@ function setUp(options: ChangesOptions = {}) {
   return changes;
 }
 
-const found = (credential: { readonly kind: 'key' | 'token'; readonly path: string; readonly sha256: string }) => ({
-  repositories: [
-    { host: 'git.example', url: URL_OF_REPOSITORY, cloneUrls: [URL_OF_REPOSITORY], credentials: [credential] },
-  ],
+interface FoundCredential {
+  readonly kind: 'key' | 'token';
+  readonly path: string;
+  readonly sha256: string;
+}
+
+const found = (...credentials: FoundCredential[]) => ({
+  repositories: [{ host: 'git.example', url: URL_OF_REPOSITORY, cloneUrls: [URL_OF_REPOSITORY], credentials }],
   keys: [],
 });
 
@@ -125,6 +129,28 @@ test('another credential, another server, a deleted and a damaged agreement are 
   rmSync(agreement?.file ?? '');
   expect(await changes.preview(apply)).toMatchObject({ facts: { operation: 'send' } });
 });
+
+test('an agreement to one credential is none to another one with it, but one to both is one to each', async () => {
+  const changes = setUp();
+  const second = { kind: 'key', path: '/home/u/.ssh/id_ed25519', sha256: 'b2' } as const;
+  await agree(changes);
+  changes.world.credentials = found(CREDENTIAL, second);
+  expect(await changes.preview(apply)).toMatchObject({ facts: { operation: 'send' } });
+  await agree(changes);
+  changes.world.credentials = found(second);
+  expect(await changes.preview(apply)).toMatchObject({ facts: { operation: 'create' } });
+});
+
+test.each([{ server: 'https://other.example' }, { kind: 'variable' }, { subject: 'https://git.example/other' }])(
+  'an agreement whose file was edited counts as none: %j',
+  async (other) => {
+    const changes = setUp();
+    await agree(changes);
+    const [agreement] = await changes.agreements.list();
+    writeFileSync(agreement?.file ?? '', JSON.stringify({ ...agreement, ...other }));
+    expect(await changes.preview(apply)).toMatchObject({ facts: { operation: 'send' } });
+  },
+);
 
 test('a credential that changes after the question is another question', async () => {
   const changes = setUp();
