@@ -15,7 +15,7 @@ test('the demo runs end to end, prints its duration, and leaves nothing behind',
   });
   expect(exitCode).toBe(0);
   const called = [...stdout.matchAll(/^→ (\w+)/gm)].map(([, tool]) => tool).join(' ');
-  const experiment = 'plan apply copy apply copy exec copy exec copy stop apply get';
+  const experiment = 'plan apply copy apply exec copy exec copy stop apply get';
   const isIsolated = (await findIsolation()).kind === 'namespaces';
   // A stop that dstack lost is repeated.
   expect(called.replaceAll(/(?:stop apply )+/g, 'stop apply ')).toBe(
