@@ -43,7 +43,7 @@ async function writeRecord(id: string, record: Record<string, unknown>): Promise
 }
 
 describe('attaching', () => {
-  test('forwards a port, enables ssh, runs in the background, and stops without stopping the run', async () => {
+  test('forwards a port, enables ssh, runs in the background, protects its files, and stops without stopping the run', async () => {
     const { port, mapping } = await mappedPort();
     const attachments = setup.open();
     const { attachment, started } = await start(attachments, 'web', { ports: [mapping] });
@@ -65,6 +65,11 @@ describe('attaching', () => {
     });
     expect(stdout).toBe('from the job');
 
+    const folder = path.join(setup.stateDir, 'attachments');
+    expect(attachment.outputFile).toBe(path.join(folder, 'web.log'));
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+    for (const name of await readdir(folder)) expect((await stat(path.join(folder, name))).mode & 0o777).toBe(0o600);
+
     const leader = await leaderOf(attachment);
     expect(leader.groupId).toBe(leader.pid);
     expect(await attachments.list()).toMatchObject([
@@ -77,14 +82,6 @@ describe('attaching', () => {
     expect(await attachments.list()).toEqual([]);
     expect((await setup.sandbox.run('web')).status).toBe('running');
     expect(await readFile(path.join(setup.sandbox.home, '.dstack', 'ssh', 'config'), 'utf8')).not.toContain('Host web');
-  });
-  test('protects its files from other users', async () => {
-    const { mapping } = await mappedPort();
-    const { attachment } = await start(setup.open(), 'web', { ports: [mapping] });
-    const folder = path.join(setup.stateDir, 'attachments');
-    expect((await stat(folder)).mode & 0o777).toBe(0o700);
-    for (const name of await readdir(folder)) expect((await stat(path.join(folder, name))).mode & 0o777).toBe(0o600);
-    expect(attachment.outputFile).toBe(path.join(folder, 'web.log'));
   });
   test('from two servers at once creates one attachment', async () => {
     const { mapping } = await mappedPort();
@@ -251,14 +248,14 @@ describe('after the server that attached has exited', () => {
     },
   );
 
-  test('another process with its pid is not signalled', async () => {
-    const { port, mapping } = await mappedPort();
-    const attachments = setup.open();
-    await start(attachments, 'web', { ports: [mapping] });
-    await attachments.stop('web');
+  test.each([
+    ['another process with its pid', 'another-boot/123'],
+    ['a process with its pid and start time but other arguments', undefined],
+  ])('%s is not signalled', async (_what, startedAt) => {
     const foreign = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
     await once(foreign, 'spawn');
-    const foreignPid = foreign.pid ?? 0;
+    const pid = foreign.pid ?? 0;
+    await mkdir(path.join(setup.stateDir, 'attachments'), { mode: 0o700 });
     await writeRecord('web', {
       version: 1,
       id: 'web',
@@ -266,35 +263,16 @@ describe('after the server that attached has exited', () => {
       argv: ['attach', '--logs', 'web'],
       marker: 'of-long-ago',
       createdAt: '2026-01-01T00:00:00.000Z',
-      leader: { pid: foreignPid, startedAt: 'another-boot/123' },
+      leader: { pid, startedAt: startedAt ?? (await lookUpProcess(pid))?.startedAt },
     });
+    const attachments = setup.open();
     expect(await attachments.list()).toMatchObject([{ id: 'web', state: { kind: 'ended', how: 'gone' } }]);
     const [stopped] = await attachments.stop('web');
     expect(stopped?.ended.how).toBe('was-gone');
-    expect(await lookUpProcess(foreignPid)).toBeDefined();
+    expect(await lookUpProcess(pid)).toBeDefined();
     const exited = once(foreign, 'exit');
     foreign.kill('SIGKILL');
     expect(await exited).toEqual([null, 'SIGKILL']);
-    await expectNothingLeft(port);
-  });
-
-  test('a process with its pid and start time but other arguments is not signalled', async () => {
-    const foreign = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
-    await once(foreign, 'spawn');
-    const facts = await lookUpProcess(foreign.pid ?? 0);
-    const { mapping } = await mappedPort();
-    const attachments = setup.open();
-    await start(attachments, 'web', { ports: [mapping] });
-    const record = await readRecord('web');
-    await attachments.stop('web');
-    await writeRecord('web', {
-      ...record,
-      marker: 'another',
-      leader: { pid: facts?.pid, startedAt: facts?.startedAt },
-    });
-    await attachments.stop('web');
-    expect(await lookUpProcess(foreign.pid ?? 0)).toBeDefined();
-    foreign.kill('SIGKILL');
   });
   test('a held lock is waited for, and reported as busy at the deadline', async () => {
     const folder = path.join(setup.stateDir, 'attachments');

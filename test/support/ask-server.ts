@@ -14,25 +14,33 @@ async function askServer(request: string, body: unknown = {}): Promise<unknown> 
   return createRestClient(url, token)(request, body);
 }
 
-const runList = z.array(
-  z.looseObject({
-    status: z.string(),
-    run_spec: z.looseObject({
-      run_name: z.string(),
-      configuration: z.looseObject({ commands: z.array(z.string()).nullish() }),
-    }),
-    jobs: z
-      .array(z.looseObject({ job_submissions: z.array(z.looseObject({ termination_reason: z.string().nullish() })) }))
-      .default([]),
+const run = z.looseObject({
+  status: z.string(),
+  run_spec: z.looseObject({
+    run_name: z.string(),
+    configuration: z.looseObject({ commands: z.array(z.string()).nullish() }),
   }),
-);
+  jobs: z
+    .array(z.looseObject({ job_submissions: z.array(z.looseObject({ termination_reason: z.string().nullish() })) }))
+    .default([]),
+});
 
-type ListedRun = z.output<typeof runList>[number];
+type Run = z.output<typeof run>;
 
-/** Lists active runs, or the last hundred without their jobs: every submission of a hundred runs is a long answer. */
-async function listRuns(options: { readonly only_active: boolean }): Promise<readonly ListedRun[]> {
-  const more = { ...options, include_jobs: options.only_active };
-  return runList.parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100, ...more }));
+/** Lists active runs, or the last hundred, without their jobs: every submission of a hundred runs is a long answer. */
+async function listRuns(options: { readonly only_active: boolean }): Promise<readonly Run[]> {
+  const more = { ...options, include_jobs: false };
+  return z.array(run).parse(await askServer('/api/runs/list', { project_name: 'main', limit: 100, ...more }));
+}
+
+/** Returns a run, for which the server works a fifth of what a list with jobs takes; undefined if it doesn't exist. */
+async function getRun(name: string): Promise<Run | undefined> {
+  try {
+    return run.parse(await askServer('/api/project/main/runs/get', { run_name: name }));
+  } catch (error) {
+    if (String(error).includes('resource_not_exists')) return undefined;
+    throw error;
+  }
 }
 
 /** Returns the names of the server's last hundred runs, including finished ones. */
@@ -49,8 +57,8 @@ export async function countRuns(command: string): Promise<number> {
 /** Waits until a run has the status, without a call of the code under test: as a plain process, each takes a second of CPU time. */
 export async function waitForStatus(name: string, status: string): Promise<void> {
   await until(
-    () => listRuns({ only_active: true }),
-    (runs) => runs.some((run) => run.run_spec.run_name === name && run.status === status),
+    () => getRun(name),
+    (found) => found?.status === status,
   );
 }
 
@@ -59,18 +67,20 @@ export async function waitForStatus(name: string, status: string): Promise<void>
  * machine for half a minute.
  */
 export async function stopRuns(...names: readonly string[]): Promise<void> {
-  for (;;) {
-    const active = await listRuns({ only_active: true });
-    const left = active.filter((run) => names.includes(run.run_spec.run_name) && !isStopping(run));
-    if (left.length === 0) return;
-    const runs_names = left.filter(({ status }) => status !== 'terminating').map((run) => run.run_spec.run_name);
+  let left = (await listRuns({ only_active: true })).filter(({ run_spec: { run_name } }) => names.includes(run_name));
+  while (left.length > 0) {
+    const runs_names = left.filter(({ status }) => status !== 'terminating').map((one) => one.run_spec.run_name);
     if (runs_names.length > 0) await askServer('/api/project/main/runs/stop', { runs_names, abort: false });
     await delay(100);
+    const found = await Promise.all(left.map((one) => getRun(one.run_spec.run_name)));
+    left = found.filter((one) => one !== undefined).filter((one) => !isStopping(one) && !hasEnded(one));
   }
 }
 
+const hasEnded = ({ status }: Run): boolean => ['terminated', 'failed', 'done'].includes(status);
+
 /** Whether a job has received the stop: until then, dstack may take it back. */
-const isStopping = ({ status, jobs }: ListedRun): boolean =>
+const isStopping = ({ status, jobs }: Run): boolean =>
   status === 'terminating' &&
   jobs.some(({ job_submissions: all }) => all.at(-1)?.termination_reason?.endsWith('_by_user') === true);
 

@@ -118,6 +118,15 @@ describe('a dstack that', () => {
     expect(facts['output']).toMatch(/\ufffd/);
     expect(facts['summary']).not.toMatch(/No runs/);
   });
+});
+
+describe('a dstack that fails during an apply, before its change: nothing was changed, and the token is left', () => {
+  /** Each test redeems it as the one before has left it. */
+  let token: unknown;
+  beforeAll(async () => {
+    await faulty.breakWith();
+    token = (await client.call('plan', { file })).facts['token'];
+  });
 
   test.each<[string, readonly string[], RegExp]>([
     ['is killed', DIE, /ended by SIGKILL/],
@@ -126,20 +135,17 @@ describe('a dstack that', () => {
     ['ends without a word', ['os._exit(0)'], /./],
     ['prints binary output', BINARY, /./],
     ['floods', flood("b'0123456789abcd\\xff\\n'", 100), /./],
-  ])(
-    '%s during an apply, before its change: nothing was changed, and the token is left',
-    async (_what, python, says) => {
-      await faulty.breakWith(...breakApply(python));
-      const { token } = (await client.call('plan', { file })).facts;
-      const { facts } = await client.call('apply', { token });
-      expect(facts['outcome']).toMatch(/^(?:failed|refused)$/);
-      expect(facts['summary']).toMatch(says);
-      expect(await runNames()).not.toContain(name);
-      const again = (await client.call('apply', { token })).facts;
-      expect(again['summary']).not.toMatch(/nothing was done again/);
-      expect(await peakBytes(client.pid)).toBeLessThan(MOST_BYTES);
-    },
-  );
+    ['breaks off again', ["raise RuntimeError('out of luck')"], /out of luck/],
+  ])('it %s', async (_what, python, says) => {
+    await faulty.breakWith(...breakApply(python));
+    const { facts } = await client.call('apply', { token });
+    expect(facts['outcome']).toMatch(/^(?:failed|refused)$/);
+    expect(facts['summary']).toMatch(says);
+    expect(facts['summary']).not.toMatch(/nothing was done again/);
+    expect(await faulty.starts('apply')).toBe(1);
+    expect(await runNames()).not.toContain(name);
+    expect(await peakBytes(client.pid)).toBeLessThan(MOST_BYTES);
+  });
 });
 
 test('a dstack that hangs: reads, and an apply before its change, end at their timeout, even if they ignore signals', async () => {
