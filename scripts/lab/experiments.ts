@@ -115,7 +115,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   {
     name: 'mutation',
     what: 'Reports the mutation score of the safety layer; fails below 85 %',
-    time: '15 min',
+    time: '20 min',
     network: false,
     command: ['stryker', 'run'],
   },
