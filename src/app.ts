@@ -38,7 +38,7 @@ import { createWorkspace } from './safety/files/workspace.ts';
 import type { ChangeSources, Planned } from './changes/change-service.ts';
 import { SlowPlans } from './changes/slow-plans.ts';
 import { WaitingCalls } from './changes/waiting-calls.ts';
-import type { Copied } from './remote/copy.ts';
+import type { Copied } from './remote/copy-tree.ts';
 import { RemoteSessions } from './remote/sessions.ts';
 import { Transfers } from './remote/transfers.ts';
 import type { CreatedFiles } from './configuration/write-configuration.ts';

@@ -5,7 +5,7 @@ import { formatBytes, formatDuration, plural } from '../src/core/format-values.t
 import type { Printed, Report } from '../src/core/report.ts';
 import { ownText } from '../src/core/transcript.ts';
 import type { CopyCall, CopyResult } from '../src/remote/copy-service.ts';
-import type { Copied } from '../src/remote/copy.ts';
+import type { Copied } from '../src/remote/copy-tree.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 const copyFacts = z.object({

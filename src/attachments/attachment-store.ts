@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
 import { withLock } from '../core/exclusive-lock.mjs';
 import type { Log } from '../core/log.ts';
+import { codeOf } from '../core/system-error.ts';
 import { readPrivateFile } from '../safety/files/private-folder.ts';
 import { writePrivateFile } from '../safety/files/write-private-file.ts';
 import { lookUpProcess } from './process-identity.ts';
@@ -164,10 +165,7 @@ export function isSystemError(error: unknown): error is Error & { readonly code:
   return error instanceof Error && 'syscall' in error && 'code' in error;
 }
 
-/** Returns true for the error of a missing file. */
-function isMissing(error: unknown): boolean {
-  return isSystemError(error) && error.code === 'ENOENT';
-}
+const isMissing = (error: unknown): boolean => codeOf(error) === 'ENOENT';
 
 const HEAD_BYTES = 256 * 1024;
 const TAIL_BYTES = 16 * 1024;

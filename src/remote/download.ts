@@ -2,11 +2,17 @@ import path from 'node:path';
 import pLimit from 'p-limit';
 import { ToolError } from '../core/errors.ts';
 import { plural } from '../core/format-values.ts';
-import { assertNoConflicts, compareTrees } from './compare-trees.ts';
-import type { Compared } from './compare-trees.ts';
-import type { Copied, CopyRequest, CopyScope } from './copy.ts';
-import { assertLimits, assertNames, findActedOn, foldersOf, showName, sumBytes } from './copy-tree.ts';
-import type { Tree, TreeEntry } from './copy-tree.ts';
+import {
+  assertLimits,
+  assertNames,
+  assertNoConflicts,
+  compareTrees,
+  findActedOn,
+  foldersOf,
+  showName,
+  sumBytes,
+} from './copy-tree.ts';
+import type { Compared, Copied, CopyRequest, CopyScope, Tree, TreeEntry } from './copy-tree.ts';
 import { look, sumFiles } from './list-run.ts';
 import { changed, sumLocalFiles } from './local-tree.ts';
 import { pullFiles } from './pull-files.ts';

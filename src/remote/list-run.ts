@@ -3,7 +3,7 @@ import { LOOK, NO_SUMS, SUM } from './copy-scripts.ts';
 import { findActedOn, showName, tooMany } from './copy-tree.ts';
 import type { LeftOut, Tree, TreeEntry } from './copy-tree.ts';
 import { failedInRun, runScript } from './run-script.ts';
-import type { RemoteShell } from './remote-shell.ts';
+import type { InRun } from './remote-shell.ts';
 
 /** A path in the run, looked up there. Nothing in it is trusted. */
 export interface FoundPlace {
@@ -16,12 +16,6 @@ export interface FoundPlace {
 
 export interface StatLine extends Omit<TreeEntry, 'kind'> {
   readonly kind: TreeEntry['kind'] | 'link' | 'special';
-}
-
-/** The shell of the run, and what every call of it needs. */
-export interface InRun {
-  readonly shell: RemoteShell;
-  readonly signal: AbortSignal;
 }
 
 /** A name has at most 4,096 bytes, and the facts before it about 80. */

@@ -81,21 +81,31 @@ export async function sumLocalFiles(
   return new Map(sums.flatMap(([name, sum]) => (sum === undefined ? [] : [[name, sum] as const])));
 }
 
-const CHUNK_BYTES = 256 * 1024;
-
 async function sumFile(file: string, signal: AbortSignal): Promise<string> {
   const handle = await openRegularFile(file);
   try {
     const hash = createHash('sha256');
-    const buffer = Buffer.alloc(CHUNK_BYTES);
-    for (;;) {
+    for await (const chunk of readChunks(handle)) {
       signal.throwIfAborted();
-      const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, null);
-      if (bytesRead === 0) return hash.digest('hex');
-      hash.update(buffer.subarray(0, bytesRead));
+      hash.update(chunk);
     }
+    return hash.digest('hex');
   } finally {
     await handle.close();
+  }
+}
+
+/** Read at once. */
+export const CHUNK_BYTES = 1024 * 1024;
+
+/** Reads an open file from its position to its end, or at most so many bytes of it. */
+export async function* readChunks(handle: FileHandle, maxBytes = Infinity): AsyncGenerator<Buffer> {
+  for (let left = maxBytes; left > 0;) {
+    const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, left));
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
+    if (bytesRead === 0) return;
+    left -= bytesRead;
+    yield buffer.subarray(0, bytesRead);
   }
 }
 

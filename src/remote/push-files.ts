@@ -3,13 +3,12 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
-import type { Copied, CopyScope } from './copy.ts';
 import { PUSH, SCRIPT_EXIT } from './copy-scripts.ts';
 import { sumBytes } from './copy-tree.ts';
-import type { TreeEntry } from './copy-tree.ts';
+import type { Copied, CopyScope, TreeEntry } from './copy-tree.ts';
 import { isSentAlone } from './large-files.ts';
 import type { LargeUpload } from './large-files.ts';
-import { assertUnchanged, changed, openListed } from './local-tree.ts';
+import { assertUnchanged, CHUNK_BYTES, openListed, readChunks } from './local-tree.ts';
 import type { RemoteEnd } from './remote-shell.ts';
 import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
 import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts';
@@ -84,7 +83,6 @@ function assertKnown(end: RemoteEnd, isSent: boolean): void {
   });
 }
 
-const CHUNK_BYTES = 1024 * 1024;
 /** Small files are read at the same time, and sent in one piece. */
 const SMALL_BYTES = 64 * 1024;
 const BATCH = 32;
@@ -186,17 +184,10 @@ const sumLine = ({ name }: PushedFile, sum: string): string => `${sum}  ./${name
 
 /** Reads exactly the listed size. @throws ToolError `plan-changed` if the file is another one, or was written to */
 async function* readUnchanged(place: string, entry: TreeEntry): AsyncGenerator<Buffer> {
-  const { name, size } = entry;
   const handle = await openListed(place, entry);
   try {
-    let left = size;
-    while (left > 0) {
-      const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, left));
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
-      if (bytesRead === 0) throw changed(name);
-      left -= bytesRead;
-      yield buffer.subarray(0, bytesRead);
-    }
+    // Whatever its end is: a file of another size is not the listed one.
+    yield* readChunks(handle, entry.size);
     await assertUnchanged(handle, entry);
   } finally {
     await handle.close();

@@ -47,3 +47,9 @@ export interface RemoteShell {
   /** A descriptor takes the place of a stream that is empty then, so that no byte passes through this process. @throws RangeError if script and data together are larger than what a system accepts as an argument */
   start(program: RemoteProgram, options: RemoteStart): RemoteProcess;
 }
+
+/** The shell of the run, and what every call of it needs. */
+export interface InRun {
+  readonly shell: RemoteShell;
+  readonly signal: AbortSignal;
+}

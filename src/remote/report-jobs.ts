@@ -2,8 +2,8 @@ import { formatBytes, formatDuration, plural } from '../core/format-values.ts';
 import type { Report } from '../core/report.ts';
 import { ownText } from '../core/transcript.ts';
 import type { BackgroundJob, JobOutput, JobStop } from './background-jobs.ts';
-import { placeOf } from './exec-facts.ts';
-import type { ExecFacts, Where } from './exec-facts.ts';
+import { placeOf } from './report-command.ts';
+import type { ExecFacts, Where } from './report-command.ts';
 
 /** How much of each stream is on a page, so that a result fits into 8 KB. */
 export const PAGE_BYTES = 3_000;

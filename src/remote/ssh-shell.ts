@@ -5,9 +5,8 @@ import { PassThrough, Readable } from 'node:stream';
 import { promiseWithResolvers } from '../core/promise-with-resolvers.ts';
 import { killOnExit } from '../dstack/run/process-group.ts';
 import type { SshContext } from '../attachments/ssh-tunnel.ts';
-import { remoteCommand } from './remote-command.ts';
+import { createReportFilter, remoteCommand } from './remote-command.ts';
 import type { RemoteEnd, RemoteLeader, RemoteProcess, RemoteShell, RemoteStart } from './remote-shell.ts';
-import { createReportFilter } from './report-filter.ts';
 
 /** The master connection of an attachment. */
 export interface SharedConnection {

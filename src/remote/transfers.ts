@@ -1,6 +1,6 @@
 import { within } from '../core/deadline.ts';
 import { ToolError } from '../core/errors.ts';
-import type { CopyState } from './copy.ts';
+import type { CopyState } from './copy-tree.ts';
 
 /** Does the work of one transfer, until it is done or the signal aborts. */
 export type Transfer<T> = (scope: {

@@ -1,10 +1,15 @@
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { assertNoConflicts, compareTrees } from './compare-trees.ts';
-import type { Compared } from './compare-trees.ts';
-import type { Copied, CopyRequest, CopyScope } from './copy.ts';
-import { assertLimits, assertNames, foldersOf, showName, sumBytes } from './copy-tree.ts';
-import type { CopyLimits, Tree, TreeEntry } from './copy-tree.ts';
+import {
+  assertLimits,
+  assertNames,
+  assertNoConflicts,
+  compareTrees,
+  foldersOf,
+  showName,
+  sumBytes,
+} from './copy-tree.ts';
+import type { Compared, Copied, CopyLimits, CopyRequest, CopyScope, Tree, TreeEntry } from './copy-tree.ts';
 import { lookFor, sumFiles } from './list-run.ts';
 import type { StatLine } from './list-run.ts';
 import { changed, listLocalFolder, readLocalEntry, sumLocalFiles } from './local-tree.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, symlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promiseWithResolvers } from '../../src/core/promise-with-resolvers.ts';
-import { remoteCommand } from '../../src/remote/remote-command.ts';
+import { createReportFilter, remoteCommand } from '../../src/remote/remote-command.ts';
 import type {
   RemoteEnd,
   RemoteProcess,
@@ -12,7 +12,6 @@ import type {
   RemoteStart,
 } from '../../src/remote/remote-shell.ts';
 import { streamsOf } from '../../src/remote/ssh-shell.ts';
-import { createReportFilter } from '../../src/remote/report-filter.ts';
 
 export interface LocalShellOptions {
   /** The working directory of the run. */

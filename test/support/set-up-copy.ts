@@ -3,7 +3,7 @@ import path from 'node:path';
 import { download } from '../../src/remote/download.ts';
 import type { DownloadScope } from '../../src/remote/download.ts';
 import { findUpload, upload } from '../../src/remote/upload.ts';
-import type { Copied, CopyRequest, CopyState } from '../../src/remote/copy.ts';
+import type { Copied, CopyRequest, CopyState } from '../../src/remote/copy-tree.ts';
 import type { Walk } from '../../src/remote/local-tree.ts';
 import { MAX_COPY_ENTRIES } from '../../src/remote/copy-tree.ts';
 import type { RemoteShell } from '../../src/remote/remote-shell.ts';

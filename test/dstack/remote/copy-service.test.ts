@@ -7,7 +7,7 @@ import { ToolError } from '../../../src/core/errors.ts';
 import { PULL } from '../../../src/remote/copy-scripts.ts';
 import { CopyService } from '../../../src/remote/copy-service.ts';
 import type { CopyCall, CopySources } from '../../../src/remote/copy-service.ts';
-import type { Copied } from '../../../src/remote/copy.ts';
+import type { Copied } from '../../../src/remote/copy-tree.ts';
 import { Transfers } from '../../../src/remote/transfers.ts';
 import type { AuditEntry } from '../../../src/safety/audit/audit-log.ts';
 import { UseJournal } from '../../../src/safety/audit/use-journal.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { CopyState } from '../../../src/remote/copy.ts';
+import type { CopyState } from '../../../src/remote/copy-tree.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import { folderWithout } from '../../support/local-shell.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Copied } from '../../../src/remote/copy.ts';
+import type { Copied } from '../../../src/remote/copy-tree.ts';
 import type { CopyResult } from '../../../src/remote/copy-service.ts';
 import { copy } from '../../../tools/copy.ts';
 
