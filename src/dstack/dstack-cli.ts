@@ -15,7 +15,6 @@ import { createWarmRunner } from './warm/runner.ts';
 import type { WarmRunner, WarmStatus } from './warm/runner.ts';
 import type { ClientCli } from './client/dstack-client.ts';
 import type { Log } from '../core/log.ts';
-import { spendConsent } from '../safety/consent/consent.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import { assertSandboxRuns } from '../settings/sandbox-place.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -138,7 +137,6 @@ async function findRunners({ settings, env, home, log }: CliFinderOptions): Prom
   const plain = createPlainRunner({
     executable,
     env: dstackEnv,
-    spendConsent,
     launcherPath: path.join(worker, 'launch_dstack.py'),
     log,
   });
@@ -147,7 +145,6 @@ async function findRunners({ settings, env, home, log }: CliFinderOptions): Prom
     workerFiles: worker,
     env: dstackEnv,
     plain,
-    spendConsent,
     log,
     lastUsed: createLastUsed(path.join(settings.stateDir, 'last-used.json'), log),
     mode: settings.warm,

@@ -10,7 +10,7 @@ import { createWarmRunner } from '../../src/dstack/warm/runner.ts';
 import type { WarmRunner, WarmRunnerOptions } from '../../src/dstack/warm/runner.ts';
 import type { LastUsed } from '../../src/dstack/warm/last-used.ts';
 import type { WarmLimits } from '../../src/dstack/warm/service.ts';
-import { grantConsent, spendConsent } from '../../src/safety/consent/consent.ts';
+import { grantConsent } from '../../src/safety/consent/consent.ts';
 import type { Consent } from '../../src/safety/consent/consent.ts';
 import type { Effect } from '../../src/core/report.ts';
 import { workerFiles } from './warm-fixtures.ts';
@@ -65,11 +65,10 @@ export function makeWarmRunner(options: TestRunnerOptions): WarmRunner {
   const { executable, changeLimitMs } = options;
   const both = { graceMs: options.limits?.graceMs ?? 300, ...(changeLimitMs === undefined ? {} : { changeLimitMs }) };
   const launcherPath = path.join(workerFiles, 'launch_dstack.py');
-  const plain = createPlainRunner({ executable, env, spendConsent, launcherPath, log: silentLog, ...both });
+  const plain = createPlainRunner({ executable, env, launcherPath, log: silentLog, ...both });
   return createWarmRunner({
     workerFiles,
     plain,
-    spendConsent,
     log: silentLog,
     lastUsed: onlyServer,
     ...options,

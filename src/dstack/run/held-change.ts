@@ -1,4 +1,5 @@
 import { ToolError } from '../../core/errors.ts';
+import { spendConsent } from '../../safety/consent/consent.ts';
 import type { Consent } from '../../safety/consent/consent.ts';
 import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
@@ -21,7 +22,7 @@ interface HeldChangeParts {
   readonly argv: CheckedArgv;
   /** The consent, or what returns it once the command is held. */
   readonly consent: Consent | Approve;
-  readonly spendConsent: (consent: unknown, argv: readonly string[]) => boolean;
+  readonly onSpent?: (() => void) | undefined;
 }
 
 /** The consent of one command: given before it starts, or asked for once it is held. */
@@ -81,9 +82,10 @@ export class HeldChange {
   }
 
   #spend(consent: unknown): void {
-    const { argv, spendConsent } = this.#parts;
+    const { argv, onSpent } = this.#parts;
     if (this.#state !== 'undecided' || !spendConsent(consent, argv.argv)) throw consentMissing(argv);
     this.#state = 'allowed';
+    onSpent?.();
   }
 }
 

@@ -21,8 +21,6 @@ export interface PlainRunnerOptions {
   readonly executable: Executable;
   /** The environment from which dstack's is made. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Spends a consent for exactly this argv; returns false if it isn't one. */
-  readonly spendConsent: (consent: unknown, argv: readonly string[]) => boolean;
   /** The Python file that runs the entry script with a gate on its requests, and one file served from memory. */
   readonly launcherPath: string;
   readonly log: Log;
@@ -100,7 +98,7 @@ async function runChange(setup: Setup, call: CommandCall, consent: Consent | App
   if (call.limit.signal.aborted) return notRun(call);
   const files = tryOpenFiles(setup.keepBytes);
   if (files instanceof Error) return notStarted(call, `its output couldn't be stored: ${files.message}`);
-  const change = new HeldChange({ argv: call.argv, consent, spendConsent: setup.spendConsent });
+  const change = new HeldChange({ argv: call.argv, consent });
   try {
     change.begin();
     const started = await spawnDstack({ ...changeRequest(setup, { call, change, files }), output: files.streams });

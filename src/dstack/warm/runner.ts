@@ -26,8 +26,8 @@ export interface WarmRunnerOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Runs what the worker can't, and everything where there is no worker. */
   readonly plain: Runner;
-  /** Spends a consent for exactly this argv; returns false if it isn't one. */
-  readonly spendConsent: (consent: unknown, argv: readonly string[]) => boolean;
+  /** Called when a consent was spent, right before its command may change something. Defaults to nothing. */
+  readonly onSpent?: (() => void) | undefined;
   readonly log: Log;
   /** Shared with the other servers of this user. */
   readonly lastUsed: LastUsed;
@@ -120,8 +120,8 @@ class WarmDstackRunner implements WarmRunner {
 
   change(argv: CheckedArgv<'change'>, consent: Consent | Approve, options: RunOptions): Promise<Transcript> {
     return this.#track(argv, options, async (call) => {
-      const { plain, spendConsent } = this.#options;
-      const change = new HeldChange({ argv, consent, spendConsent });
+      const { plain, onSpent } = this.#options;
+      const change = new HeldChange({ argv, consent, onSpent });
       const attempt = await this.#tryWarm(call, change);
       if (attempt.kind === 'fallback') return plain.change(argv, consent, this.#fallBack(call, attempt.why));
       // A command whose worker was lost before it was allowed anything changed nothing.

@@ -13,7 +13,6 @@ import { createPlainRunner } from '../../../src/dstack/run/process-runner.ts';
 import { readIdentity } from '../../../src/dstack/locate/cli-identity.ts';
 import type { Transcript } from '../../../src/core/transcript.ts';
 import type { RunOptions, Runner } from '../../../src/dstack/run/runner.ts';
-import { spendConsent } from '../../../src/safety/consent/consent.ts';
 import { installedDstack } from '../../support/installed-dstack.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 import { settleAtEnd, silentLog } from '../../support/recorded-catalog.ts';
@@ -54,7 +53,6 @@ const createRunner = (limits: { changeLimitMs?: number } = {}): Runner =>
   createPlainRunner({
     executable,
     env: { PATH: process.env['PATH'], HOME: home },
-    spendConsent,
     launcherPath: inRepository('worker', 'launch_dstack.py'),
     log: silentLog,
     ...limits,

@@ -9,7 +9,7 @@ import { findExecutable } from '../../../src/dstack/locate/find-executable.ts';
 import { createPlainRunner } from '../../../src/dstack/run/process-runner.ts';
 import type { PlainRunnerOptions } from '../../../src/dstack/run/process-runner.ts';
 import type { OutputSink, Runner } from '../../../src/dstack/run/runner.ts';
-import { grantConsent, spendConsent } from '../../../src/safety/consent/consent.ts';
+import { grantConsent } from '../../../src/safety/consent/consent.ts';
 import type { Consent } from '../../../src/safety/consent/consent.ts';
 import type { Effect } from '../../../src/core/report.ts';
 import { recordedCatalog, silentLog } from '../../support/recorded-catalog.ts';
@@ -50,7 +50,6 @@ function runnerOf(name: string, options: Partial<PlainRunnerOptions> = {}): Runn
   const runner = createPlainRunner({
     executable: { path: path.join(executables, name), tried: [] },
     env: { PATH: process.env['PATH'] },
-    spendConsent,
     launcherPath,
     log: silentLog,
     graceMs: 200,

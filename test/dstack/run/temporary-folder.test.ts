@@ -3,7 +3,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { checkArgv, hasEffect } from '../../../src/dstack/argv/check-argv.ts';
 import { createPlainRunner } from '../../../src/dstack/run/process-runner.ts';
 import type { Transcript } from '../../../src/core/transcript.ts';
-import { grantConsent, spendConsent } from '../../../src/safety/consent/consent.ts';
+import { grantConsent } from '../../../src/safety/consent/consent.ts';
 import { recordedCatalog, silentLog } from '../../support/recorded-catalog.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 
@@ -17,7 +17,6 @@ test('a change that can’t create a temporary file is not started, and its cons
   const runner = createPlainRunner({
     executable: { path: '/bin/true', tried: [] },
     env: {},
-    spendConsent,
     launcherPath: '',
     log: silentLog,
   });

@@ -7,7 +7,6 @@ import { execa } from 'execa';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckedArgv } from '../../../src/dstack/argv/command.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
-import { spendConsent } from '../../../src/safety/consent/consent.ts';
 import { childrenOf, isRunning, makeFakeDstack, until, untilGone } from '../../support/warm-fixtures.ts';
 import type { FakeDstack } from '../../support/warm-fixtures.ts';
 import { checked, consentTo, makeWarmRunner, workerPid } from '../../support/warm-test-runner.ts';
@@ -116,11 +115,8 @@ describe.each(['on', 'spare'] as const)('with DSTACK_MCP_WARM=%s, a process that
   });
 
   test('after it got a change, before it may run: reports that nothing was changed', async () => {
-    const spendAndKill = (consent: unknown, argv: readonly string[]): boolean => {
-      process.kill(held, 'SIGKILL');
-      return spendConsent(consent, argv);
-    };
-    const runner = await startReady({ mode, spendConsent: spendAndKill });
+    const onSpent = (): void => void process.kill(held, 'SIGKILL');
+    const runner = await startReady({ mode, onSpent });
     const held = await waitingProcess(runner);
     const result = await runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env() });
     // Killed before or just as it was to run: never an answer, and never a second attempt.
@@ -197,11 +193,8 @@ describe('a worker that is killed', () => {
   });
 
   test('after a child got a change, before it may run: the change never runs', async () => {
-    const spendAndKill = (consent: unknown, argv: readonly string[]): boolean => {
-      process.kill(workerPid(runner), 'SIGKILL');
-      return spendConsent(consent, argv);
-    };
-    const runner = await startReady({ spendConsent: spendAndKill });
+    const onSpent = (): void => void process.kill(workerPid(runner), 'SIGKILL');
+    const runner = await startReady({ onSpent });
     const parked = await parkedChild(runner);
     const { exit } = await runner.change(apply, consentTo(apply), { timeoutMs: LONG, env: fake.env() });
     expect(exit.kind).toBe('lost');
