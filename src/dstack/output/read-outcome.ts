@@ -39,8 +39,12 @@ const PROOFS: readonly Proof[] = [
   },
   // It says so of a finished run, too.
   {
-    line: /^(?:Stopped|Aborted)$/,
-    hint: 'The run is ending or had already finished: get with wait_for "finished" waits for its end.',
+    line: /^Stopped$/,
+    hint: 'The run is stopping or had already finished: get with wait_for "finished" waits for its end.',
+  },
+  {
+    line: /^Aborted$/,
+    hint: 'The run is being aborted or had already finished: get with wait_for "finished" waits for its end.',
   },
   { line: /^Fleet \S+ instances deleted$/, hint: 'Use fleet to see what remains of it.' },
   {
