@@ -30,7 +30,7 @@ export async function readRegularFile(realPath: string, maxBytes: number): Promi
   try {
     const handle = await openRegularFile(realPath);
     // A file in /proc, or one that is being written, may contain more than its reported size.
-    const bytes = await readAtMost(handle, maxBytes + 1).finally(() => handle.close());
+    const bytes = await readAndClose(handle, maxBytes + 1);
     return bytes.length > maxBytes
       ? { kind: 'too-large', reason: `it is larger than ${maxBytes} bytes` }
       : { kind: 'read', bytes };
@@ -40,13 +40,17 @@ export async function readRegularFile(realPath: string, maxBytes: number): Promi
   }
 }
 
-async function readAtMost(handle: FileHandle, maxBytes: number): Promise<Buffer> {
+async function readAndClose(handle: FileHandle, maxBytes: number): Promise<Buffer> {
   const buffer = Buffer.alloc(maxBytes);
   let length = 0;
-  while (length < maxBytes) {
-    const { bytesRead } = await handle.read(buffer, length, maxBytes - length, length);
-    if (bytesRead === 0) break;
-    length += bytesRead;
+  try {
+    while (length < maxBytes) {
+      const { bytesRead } = await handle.read(buffer, length, maxBytes - length, length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+  } finally {
+    await handle.close();
   }
   // A copy, so that the content of a small file doesn't retain the whole buffer.
   return Buffer.from(buffer.subarray(0, length));
