@@ -1,3 +1,4 @@
+import type { ToolError } from '../../core/errors.ts';
 import { messageOf } from '../../core/system-error.ts';
 import type { ConsentLevel, KnownPart, PendingChange } from '../../core/change.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
@@ -107,21 +108,36 @@ export class Redemption<R extends { readonly outcome: string }> {
   /** Ends the redemption with an error, and returns the error for throwing. */
   fail(error: unknown): unknown {
     const { entry, level, journal } = this.#parts;
-    if (this.#grantedAt === undefined) {
-      // Unless the plan changed, a failure up to here keeps the token and a person's approval.
-      if (entry.state.kind !== 'closed')
-        entry.state = {
-          kind: 'pending',
-          asking: isEnough(level, 'person') ? { kind: 'approved', level } : { kind: 'not-asked' },
-        };
-      journal.refused(entry, error, level);
-    } else {
+    const cause = this.#grantedAt === undefined ? this.#keepToken(error) : error;
+    if (this.#grantedAt === undefined) journal.refused(entry, cause, level);
+    else {
       const why = messageOf(error);
       closeEntry(entry, usedUp(why));
       journal.done(entry, { level, outcome: 'unknown', why, durationMs: this.#durationMs() });
     }
-    this.#settle?.reject(error);
+    this.#settle?.reject(cause);
+    return cause;
+  }
+
+  /** Keeps the token and a person's approval after a failure before the consent, unless the plan changed or another process used the token. */
+  #keepToken(error: unknown): unknown {
+    const { entry, level } = this.#parts;
+    if (entry.state.kind === 'closed') return error;
+    const elsewhere = this.#endedElsewhere();
+    if (elsewhere !== undefined) {
+      closeEntry(entry, elsewhere);
+      return elsewhere;
+    }
+    const asking = isEnough(level, 'person')
+      ? ({ kind: 'approved', level } as const)
+      : ({ kind: 'not-asked' } as const);
+    entry.state = { kind: 'pending', asking };
     return error;
+  }
+
+  /** Another process may have made the change with this very token: whatever is different or impossible now is because of that. */
+  #endedElsewhere(): ToolError | undefined {
+    return this.#parts.entry.file?.isOpen() === false ? tokenEndedElsewhere() : undefined;
   }
 
   /** Ends the token for all processes before the line is written: of several processes, one makes the change. */
@@ -147,8 +163,7 @@ export class Redemption<R extends { readonly outcome: string }> {
       ...(isEnough(level, policy.requirementFor(planned)) ? [] : ['it now needs a stronger approval than it has']),
     ];
     if (differences.length === 0) return;
-    // Another process may have made the change with this very token: then the plan differs because of that.
-    const error = entry.file?.isOpen() === false ? tokenEndedElsewhere() : planChanged(entry.change, differences);
+    const error = this.#endedElsewhere() ?? planChanged(entry.change, differences);
     closeEntry(entry, error);
     throw error;
   }

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { PendingChange, PendingPart } from '../../../../src/core/change.ts';
+import { ToolError } from '../../../../src/core/errors.ts';
 import type { Redemption } from '../../../../src/safety/consent/redemption.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
 import { emptyFolder } from '../../../support/temporary-folders.ts';
@@ -50,6 +51,17 @@ test('a plan that differs because another process has used the token is reported
   first.grant(pendingChange());
   const differs = pendingChange({ argv: ['apply', '-f', 'other.dstack.yml'] });
   expect(() => second.grant(differs)).toThrow('another dstack-mcp process has used it');
+});
+
+test('a change that is impossible because another process has made it with the token is reported as that', async () => {
+  const tokenFolder = path.join(emptyFolder(), 'tokens');
+  const [here, there] = [setUp({ tokenFolder }), setUp({ tokenFolder })];
+  const token = here.mint();
+  const [first, second] = [await begin(here, token), await begin(there, token)];
+  first.grant(pendingChange());
+  const impossible = new ToolError('plan-changed', 'The run exists already.', 'Call get.');
+  expect(second.fail(impossible)).toMatchObject({ code: 'token-used' });
+  expect(await refusal(there.gate.gate.begin(token, ask()))).toMatchObject({ code: 'token-used' });
 });
 
 test('a plan that differs after an earlier change of the same token is reported as changed', async () => {
