@@ -6,6 +6,7 @@ import { ToolError } from '../core/errors.ts';
 import { withLock } from '../core/exclusive-lock.mjs';
 import type { Log } from '../core/log.ts';
 import { codeOf } from '../core/system-error.ts';
+import { attachmentsFolder } from '../settings/state-folder.ts';
 import { readPrivateFile } from '../safety/files/private-folder.ts';
 import { writePrivateFile } from '../safety/files/write-private-file.ts';
 import { lookUpProcess } from './process-identity.ts';
@@ -85,7 +86,7 @@ export interface AttachmentStore {
 
 /** Opens the store. Creates its folder on the first write, for its owner only. */
 export function createAttachmentStore(stateDir: string, log: Log): AttachmentStore {
-  const folder = path.join(stateDir, 'attachments');
+  const folder = attachmentsFolder(stateDir);
   const file = (id: string, ending: string): string => path.join(folder, `${id}.${ending}`);
   const read = async (id: string): Promise<AttachmentRecord | undefined> => {
     const recordFile = file(id, 'json');

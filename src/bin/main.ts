@@ -5,7 +5,7 @@ import { cacheFolder, programCommand } from '../settings/bundled-files.ts';
 import { sandboxEnvironment, sandboxPlace } from '../settings/sandbox-place.ts';
 import { readSettings } from '../settings/settings.ts';
 import type { Settings } from '../settings/settings.ts';
-import { givenText, stateFolder } from '../settings/state-folder.ts';
+import { givenText, hasAttachments, stateFolder } from '../settings/state-folder.ts';
 import type { SetupOrder } from '../setup/setup-command.ts';
 import type { CommandLine } from './command-line.ts';
 import type { OpenEngine } from './engine.ts';
@@ -135,6 +135,8 @@ async function runServer(engine: LoadEngine, settings: Settings, name: string): 
       'dstack-mcp is an MCP server and is waiting for a client on standard input. Press Ctrl+C to stop it.\n' +
         `To add it to a client: ${name} setup --list. To check your setup: ${name} doctor. For help: ${name} --help.\n`,
     );
+  // Whether or not it is called, a server looks after the attachments that another one left.
+  if (hasAttachments(settings.stateDir)) await engine();
   const [{ serve }, { TOOL_LIST }] = await Promise.all([import('../mcp/server.ts'), import('../mcp/tool-list.ts')]);
   await serve({ settings, tools: TOOL_LIST, engine, log: createLog(settings.logLevel) }, stopping.signal);
 }

@@ -1,3 +1,5 @@
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { connect } from '../support/connect.ts';
 import { processesIn } from '../support/processes.ts';
@@ -5,6 +7,7 @@ import type { Process } from '../support/processes.ts';
 import { INITIALIZE, startRawServer } from '../support/raw-server.ts';
 import type { RawServer } from '../support/raw-server.ts';
 import { createRecorder } from '../support/call-recorder.ts';
+import { emptyFolder } from '../support/temporary-folders.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import { until } from '../support/wait.ts';
 
@@ -133,4 +136,28 @@ test('standard output contains only the protocol, whatever the input', async () 
   server.endInput();
   expect(await server.ended).toEqual({ code: 0, signal: null });
   expect(server.stdout().endsWith('\n')).toBe(true);
+});
+
+test.each([
+  ['without attachments', false],
+  ['with attachments that another server left', true],
+])('a server %s that is never called loads its engine: %s', async (_what, leftAttachments) => {
+  const { env } = await createTestHome();
+  const stateDir = emptyFolder();
+  if (leftAttachments) {
+    await mkdir(path.join(stateDir, 'attachments'), { mode: 0o700 });
+    await writeFile(path.join(stateDir, 'attachments', 'left.json'), '{}', { mode: 0o600 });
+  }
+  const server = startRawServer({ ...env, DSTACK_MCP_STATE_DIR: stateDir });
+  server.request(1, 'initialize', INITIALIZE);
+  await until(
+    () => Promise.resolve(server.messages()),
+    (messages) => messages.length > 0,
+  );
+  server.endInput();
+  expect(await server.ended).toEqual({ code: 0, signal: null });
+  // It saves the code of what it has loaded.
+  const saved = (await readdir(stateDir)).filter((name) => name.startsWith('code-'));
+  expect(saved.some((name) => name.startsWith('code-server-'))).toBe(true);
+  expect(saved.some((name) => name.startsWith('code-engine-'))).toBe(leftAttachments);
 });
