@@ -135,7 +135,7 @@ export class Redemption<R extends { readonly outcome: string }> {
     return error;
   }
 
-  /** Another process may have made the change with this very token: whatever is different or impossible now is because of that. */
+  /** Another process may have made the change with this very token: so the plan differs, or the change is impossible. */
   #endedElsewhere(): ToolError | undefined {
     return this.#parts.entry.file?.isOpen() === false ? tokenEndedElsewhere() : undefined;
   }
