@@ -45,6 +45,10 @@ function readDecision(decided: DecisionResult): Message {
   return { title: 'Not done', tone: 'bad', text, next };
 }
 
+/** Returns whether the approved change is known to be made. */
+export const isMade = (decided: DecisionResult): boolean =>
+  decided.kind !== 'lost' && textOf(decided.result.facts, 'outcome') === 'done';
+
 /** Reports a person's decision to the model, which doesn't see the card's calls. Does nothing if the host doesn't support it. */
 export function reportDecision(host: Host, action: string, decided: DecisionResult): void {
   if (!host.can.updateModelContext) return;

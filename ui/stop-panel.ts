@@ -2,7 +2,7 @@ import { readChange } from './card-facts.ts';
 import type { ChangeCard, PendingConsent } from './card-facts.ts';
 import { createConsentPanel } from './consent-panel.ts';
 import { button, el, fill, lines, setText } from './dom.ts';
-import { describeOutcome, reportDecision } from './outcome.ts';
+import { describeOutcome, isMade, reportDecision } from './outcome.ts';
 import { notice } from './parts.ts';
 import { textOf } from './read.ts';
 import type { Card, View } from './view.ts';
@@ -42,7 +42,8 @@ export function createStopPanel(
       onDecided(decided) {
         reportDecision(card.host, change.action, decided);
         if (decided.decision === 'approve' || decided.kind === 'lost') {
-          close(describeOutcome(decided));
+          // dstack's server can take a stop back. The next preview shows the state at that time.
+          close(describeOutcome(decided), ...(isMade(decided) ? [] : [begin, message]));
           onStopped();
         } else close(begin, message);
       },
