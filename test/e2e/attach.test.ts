@@ -10,10 +10,10 @@ import { attach, attachmentsOf, PORT, setUpAttach } from '../support/set-up-atta
 
 const { connectOnce, home, run } = setUpAttach();
 
-/** Returns the commands of processes in the home folder, without the server under test and its worker. */
+/** Returns the commands of processes in the home folder, without the server under test and its warm processes. */
 const others = async (client?: TestClient): Promise<readonly string[]> =>
   (await processesIn(home().home))
-    .filter(({ pid, command }) => pid !== client?.pid && !command.includes('warm_worker'))
+    .filter(({ pid, command }) => pid !== client?.pid && !/warm_worker|spare_process/.test(command))
     .map(({ command }) => command);
 
 test('an attachment forwards a port, runs a command over SSH, and outlives the server that created it', async () => {
