@@ -1,3 +1,4 @@
+import { joinOr } from '../core/format-values.ts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ToolError } from '../core/errors.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
@@ -215,6 +216,6 @@ function noClient(given: string | undefined, program: Command): ToolError {
   return new ToolError(
     'invalid-input',
     `${given === undefined ? 'setup needs the name of a client' : `Unknown client: ${given}`}. Nothing was changed.`,
-    `${meant.length === 0 ? '' : `Did you mean ${meant.join(' or ')}? `}Run ${program.name()} setup <client>, with one of: ${clients.join(', ')}. --list shows which of them are on this computer.`,
+    `${meant.length === 0 ? '' : `Did you mean ${joinOr(meant)}? `}Run ${program.name()} setup <client>, with one of: ${clients.join(', ')}. --list shows which of them are on this computer.`,
   );
 }

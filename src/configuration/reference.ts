@@ -1,3 +1,4 @@
+import { joinOr } from '../core/format-values.ts';
 import type { Transcript } from '../core/transcript.ts';
 import { ownText } from '../core/transcript.ts';
 import { ToolError } from '../core/errors.ts';
@@ -34,7 +35,7 @@ function unknownName(index: SchemaIndex, wanted: string): ToolError {
   return new ToolError(
     'invalid-input',
     `The installed dstack (${index.version}) has no type or property ${JSON.stringify(wanted)}.`,
-    near.length > 0 ? `Did you mean ${near.join(' or ')}?` : `Types: ${typesOf(index).join(', ')}.`,
+    near.length > 0 ? `Did you mean ${joinOr(near)}?` : `Types: ${typesOf(index).join(', ')}.`,
   );
 }
 

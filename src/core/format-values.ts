@@ -65,3 +65,8 @@ export const formatLocalTime = (time: Date): string =>
 /** Escapes all but ASCII in a JSON text, so that no character can control a terminal or be invisible. */
 export const toAsciiJson = (json: string): string =>
   json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+const alternatives = new Intl.ListFormat('en', { type: 'disjunction' });
+
+/** Joins alternatives: "a", "a or b", "a, b, or c". */
+export const joinOr = (names: readonly string[]): string => alternatives.format(names);

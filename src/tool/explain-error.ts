@@ -1,3 +1,4 @@
+import { joinOr } from '../core/format-values.ts';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { isRecord } from '../core/is-record.ts';
@@ -22,7 +23,7 @@ export async function explainError(
   const file = isRecord(raw) ? raw['file'] : undefined;
   if ((code !== 'file-not-found' && code !== 'not-a-configuration') || typeof file !== 'string') return failure;
   const near = nearestFiles(file, await findFiles().catch(() => []));
-  return withHint(failure, [near.length === 0 ? '' : `Did you mean ${near.join(' or ')}?`, hint]);
+  return withHint(failure, [near.length === 0 ? '' : `Did you mean ${joinOr(near)}?`, hint]);
 }
 
 function withHint(error: ToolError, parts: readonly string[]): ToolError {

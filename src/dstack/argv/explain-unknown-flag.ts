@@ -1,3 +1,4 @@
+import { joinOr } from '../../core/format-values.ts';
 import { ToolError } from '../../core/errors.ts';
 import type { FlagPlaces } from './catalog.ts';
 import { flagOwner } from './command-rules.ts';
@@ -38,9 +39,9 @@ export function unknownFlag(name: string, where: FlagContext): ToolError {
   const meant =
     name.startsWith('--') && name.length > 2 ? documented.filter((candidate) => candidate.startsWith(name)) : [];
   if (meant.length > 0)
-    return refuse(`${shown} is abbreviated; only full names are supported.`, `Use ${meant.join(' or ')}.`);
+    return refuse(`${shown} is abbreviated; only full names are supported.`, `Use ${joinOr(meant)}.`);
   const near = nearestNames(name, documented);
-  const hint = near.length > 0 ? `Did you mean ${near.join(' or ')}?` : 'Omit it.';
+  const hint = near.length > 0 ? `Did you mean ${joinOr(near)}?` : 'Omit it.';
   return refuse(`dstack ${where.version} doesn't document ${shown} for \`${where.command}\`.`, hint);
 }
 

@@ -1,3 +1,4 @@
+import { joinOr } from '../../core/format-values.ts';
 import { ToolError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { nearestNames } from '../argv/nearest-names.ts';
@@ -111,7 +112,7 @@ class HelpCatalog implements Catalog {
     throw new ToolError(
       'unknown-command',
       `dstack ${this.version} doesn't document \`${command}\`; ${parent === '' ? 'it' : `\`${parent}\``} documents: ${documented}.`,
-      meant.length === 0 ? UPGRADE : `Did you mean ${meant.join(' or ')}?`,
+      meant.length === 0 ? UPGRADE : `Did you mean ${joinOr(meant)}?`,
       { cause },
     );
   }

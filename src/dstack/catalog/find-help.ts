@@ -1,3 +1,4 @@
+import { joinOr } from '../../core/format-values.ts';
 import { ToolError } from '../../core/errors.ts';
 import type { Catalog } from '../argv/catalog.ts';
 import { nearestNames } from '../argv/nearest-names.ts';
@@ -57,7 +58,7 @@ async function findFlag(catalog: Catalog, page: Page, flag: string): Promise<Fou
   throw new ToolError(
     'unknown-flag',
     `dstack ${catalog.version} doesn't document ${JSON.stringify(flag)} for \`${page.command}\`.`,
-    near.length > 0 ? `Did you mean ${near.join(' or ')}?` : `help with command "${page.command}" shows its flags.`,
+    near.length > 0 ? `Did you mean ${joinOr(near)}?` : `help with command "${page.command}" shows its flags.`,
   );
 }
 

@@ -43,22 +43,24 @@ test('of several processes, the first consent of a token for several changes tak
   expect(first[1]?.grant(part('exp-2')).argv).toEqual(['stop', 'exp-2']);
 });
 
-test('a plan that differs because another process has used the token is reported as that', async () => {
+/** Begins one token in two processes, of which the first makes the change. */
+async function useInAnotherProcess() {
   const tokenFolder = path.join(emptyFolder(), 'tokens');
   const [here, there] = [setUp({ tokenFolder }), setUp({ tokenFolder })];
   const token = here.mint();
   const [first, second] = [await begin(here, token), await begin(there, token)];
   first.grant(pendingChange());
+  return { there, token, second };
+}
+
+test('a plan that differs because another process has used the token is reported as that', async () => {
+  const { second } = await useInAnotherProcess();
   const differs = pendingChange({ argv: ['apply', '-f', 'other.dstack.yml'] });
   expect(() => second.grant(differs)).toThrow('another dstack-mcp process has used it');
 });
 
 test('a change that is impossible because another process has made it with the token is reported as that', async () => {
-  const tokenFolder = path.join(emptyFolder(), 'tokens');
-  const [here, there] = [setUp({ tokenFolder }), setUp({ tokenFolder })];
-  const token = here.mint();
-  const [first, second] = [await begin(here, token), await begin(there, token)];
-  first.grant(pendingChange());
+  const { there, token, second } = await useInAnotherProcess();
   const impossible = new ToolError('plan-changed', 'The run exists already.', 'Call get.');
   expect(second.fail(impossible)).toMatchObject({ code: 'token-used' });
   expect(await refusal(there.gate.gate.begin(token, ask()))).toMatchObject({ code: 'token-used' });
