@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { publint } from 'publint';
-import { messageOf } from '../src/core/system-error.ts';
+import { messageOf } from '../src/core/errors.ts';
 import { bundle } from './bundle.mjs';
 import { readChangelog } from './docs/read-changelog.ts';
 import { renderGeneratedFiles } from './docs/generated-files.ts';

@@ -9,7 +9,7 @@ import { readDstackConfig } from './dstack/client/read-dstack-config.ts';
 import type { DstackConfig } from './dstack/client/read-dstack-config.ts';
 import { countCall, noCounts } from './observability/counters.ts';
 import type { Counts } from './observability/counters.ts';
-import { within } from './core/deadline.ts';
+import { within } from './core/waiting.ts';
 import { startTimeOf } from './core/exclusive-lock.mjs';
 import type { Log } from './core/log.ts';
 import { homeFolder } from './core/paths.ts';

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { choiceFlags, choices, confirmationToken, extraFlags, nextState, withChoices } from '../src/core/fields.ts';
 import { appliedFacts } from '../src/changes/change-facts.ts';
-import { isRunType } from '../src/core/run-state.ts';
+import { isRunType } from '../src/core/dstack-terms.ts';
 import { defineTool } from '../src/tool/tool.ts';
 import { copy } from './copy.ts';
 import { exec } from './exec.ts';

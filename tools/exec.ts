@@ -1,8 +1,7 @@
 import * as z from 'zod';
 import { previewFacts } from '../src/changes/change-facts.ts';
 import { jobChoice, project, resourceName } from '../src/core/fields.ts';
-import { readDurationHours } from '../src/core/format-values.ts';
-import { joinWords } from '../src/core/shell-words.ts';
+import { joinWords, readDurationHours } from '../src/core/format-values.ts';
 import { refuse } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 import type { ToolContext } from '../src/tool/tool-context.ts';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { isRecord } from '../../src/core/is-record.ts';
+import { isRecord } from '../../src/core/values.ts';
 
 /** Description of one field of a tool's input or facts. */
 export interface DescribedField {

@@ -1,4 +1,4 @@
-import { isRecord } from '../../src/core/is-record.ts';
+import { isRecord } from '../../src/core/values.ts';
 import type { Script } from './model/fake-model.ts';
 import type { GivenTool, ModelRequest, Move } from './model/model-api.ts';
 

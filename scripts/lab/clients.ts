@@ -5,7 +5,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
 import * as z from 'zod';
-import { messageOf } from '../../src/core/system-error.ts';
+import { messageOf } from '../../src/core/errors.ts';
 import type { Sandbox } from '../../sandbox/sandbox.ts';
 import { tools } from '../../tools/index.ts';
 import { serverEnv, serverFile, startLocalSandbox } from '../local-sandbox.ts';

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import * as z from 'zod';
-import { messageOf } from '../../src/core/system-error.ts';
+import { messageOf } from '../../src/core/errors.ts';
 import type { Sandbox } from '../../sandbox/sandbox.ts';
 import { serverEnv, serverFile, startLocalSandbox } from '../local-sandbox.ts';
 import { checkWithFuzzer } from './protocol/check-with-fuzzer.ts';

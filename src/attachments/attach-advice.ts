@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { joinWords } from '../core/shell-words.ts';
+import { joinWords } from '../core/format-values.ts';
 import { showCommand } from '../dstack/argv/command.ts';
 import type { AttachFailure } from './read-attach-output.ts';
 

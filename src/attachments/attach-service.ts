@@ -7,7 +7,7 @@ import type { AttachStart } from './start-attachment.ts';
 import type { AttachStop } from './stop-attachment.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { checkConnection } from './check-connection.ts';
-import { waitFor } from '../core/poll.ts';
+import { waitFor } from '../core/waiting.ts';
 import { findRun } from '../dstack/client/find-resource.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
-import { sha256 } from '../core/sha256.ts';
+import { sha256 } from '../core/values.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
 import { findByEnvironment } from './process-identity.ts';
 import type { MarkedProcess } from './process-identity.ts';

@@ -2,10 +2,9 @@ import { open, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/pr
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { ToolError } from '../core/errors.ts';
+import { codeOf, ToolError } from '../core/errors.ts';
 import { withLock } from '../core/exclusive-lock.mjs';
 import type { Log } from '../core/log.ts';
-import { codeOf } from '../core/system-error.ts';
 import { attachmentsFolder } from '../settings/state-folder.ts';
 import { readPrivateFile } from '../safety/files/private-folder.ts';
 import { writePrivateFile } from '../safety/files/write-private-file.ts';

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { execa } from 'execa';
 import { readProcStat } from '../core/exclusive-lock.mjs';
-import { windowsProgram } from '../core/windows-program.ts';
+import { windowsProgram } from '../core/paths.ts';
 
 /** Identifies a process. A pid is reused, a pid with its start time isn't. */
 export interface ProcessIdentity {

@@ -4,7 +4,7 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { ToolError } from '../core/errors.ts';
-import { pause } from '../core/poll.ts';
+import { pause } from '../core/waiting.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import { createMark, findUnrecorded } from './attachment-mark.ts';
 import type { AttachmentRecord } from './attachment-store.ts';

@@ -2,7 +2,7 @@ import { lstat } from 'node:fs/promises';
 import { sendSignal, signalGroup } from '../dstack/run/process-group.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import { pause } from '../core/poll.ts';
+import { pause } from '../core/waiting.ts';
 import { viewOutput } from './attachment-store.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
 import { viewAttachment } from './attachment-view.ts';

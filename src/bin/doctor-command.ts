@@ -1,5 +1,5 @@
 import type { App } from '../app.ts';
-import { createDeadline } from '../core/deadline.ts';
+import { createDeadline } from '../core/waiting.ts';
 import { plural } from '../core/format-values.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { checkSetup } from '../doctor/doctor.ts';

@@ -1,9 +1,8 @@
 import type { PlanTerms } from '../core/card.ts';
 import type { ApplyRequest } from '../core/change.ts';
-import { describeCost } from '../core/cost.ts';
-import type { Cost } from '../core/cost.ts';
+import { describeCost, formatDuration } from '../core/format-values.ts';
+import type { Cost } from '../core/format-values.ts';
 import { describeAccess } from '../configuration/describe-access.ts';
-import { formatDuration } from '../core/format-values.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { NamedEnvironment } from '../configuration/env-files.ts';
 import type { JudgedHandOver } from '../configuration/judge-hand-over.ts';

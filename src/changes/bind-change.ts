@@ -1,6 +1,6 @@
 import type { Binding, ConsentSummary, KnownPart, OneChange, Operation, PendingPart } from '../core/change.ts';
-import { describeCost } from '../core/cost.ts';
-import type { Cost } from '../core/cost.ts';
+import { describeCost } from '../core/format-values.ts';
+import type { Cost } from '../core/format-values.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
 import { bindRequests } from './expected-requests.ts';
 

@@ -1,7 +1,7 @@
-import type { Cost, Limit } from '../core/cost.ts';
+import type { Cost, Limit } from '../core/format-values.ts';
 import { readDurationHours } from '../core/format-values.ts';
-import { isRunType } from '../core/run-state.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRunType } from '../core/dstack-terms.ts';
+import { isRecord } from '../core/values.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
 import type { ApplyAction, ApplyPlan } from './apply-plan.ts';
 

@@ -1,8 +1,7 @@
-import { messageOf } from '../core/system-error.ts';
+import { messageOf, ToolError } from '../core/errors.ts';
 import type { ChangeRequest, PendingChange } from '../core/change.ts';
-import { createDeadline } from '../core/deadline.ts';
-import type { Deadline } from '../core/deadline.ts';
-import { ToolError } from '../core/errors.ts';
+import { createDeadline } from '../core/waiting.ts';
+import type { Deadline } from '../core/waiting.ts';
 import { reportFailure } from '../core/report.ts';
 import type { Answer, Question, Report } from '../core/report.ts';
 import type { CardDecision } from '../safety/consent/card-decision.ts';

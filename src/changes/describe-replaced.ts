@@ -1,4 +1,4 @@
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 
 /** The property that each flag of dstack replaces. */
 const REPLACED: Readonly<Record<string, readonly string[]>> = {

@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
 import { ToolError } from '../core/errors.ts';
-import { isRunType } from '../core/run-state.ts';
-import type { Cost } from '../core/cost.ts';
+import { isRunType } from '../core/dstack-terms.ts';
+import type { Cost } from '../core/format-values.ts';
 import { checkCaps } from '../safety/policy/price-caps.ts';
 import type { Caps } from '../safety/policy/price-caps.ts';
 

@@ -1,4 +1,4 @@
-import { sha256 } from '../core/sha256.ts';
+import { sha256 } from '../core/values.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
 import type { ApplyAction } from './apply-plan.ts';

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { formatPrice } from '../core/format-values.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { describeGpus } from '../dstack/output/describe-requirements.ts';
 import { readJsonOutput } from '../dstack/output/read-json-output.ts';

@@ -1,4 +1,4 @@
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import * as z from 'zod';
 import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';

@@ -2,7 +2,7 @@ import { describeAccess } from '../configuration/describe-access.ts';
 import type { AccessRequest, AccessUse, PendingPart } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import { formatLocalTime, formatPrice } from '../core/format-values.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import type { Report } from '../core/report.ts';
 import { findRun } from '../dstack/client/find-resource.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';

@@ -7,7 +7,7 @@ import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
 import type { EnvFiles } from '../configuration/env-files.ts';
 import type { PlanTerms } from '../core/card.ts';
 import type { KnownPart, PendingChange, PendingPart, WaitingCall } from '../core/change.ts';
-import type { Cost } from '../core/cost.ts';
+import type { Cost } from '../core/format-values.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
 import type { Agreements, ServerDisclosures } from '../safety/consent/agreements.ts';

@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { codeOf } from '../core/system-error.ts';
-import { ToolError } from '../core/errors.ts';
+import { codeOf, ToolError } from '../core/errors.ts';
 import { withLock } from '../core/exclusive-lock.mjs';
-import { sha256 } from '../core/sha256.ts';
+import { sha256 } from '../core/values.ts';
 import type { PendingChange } from '../core/change.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { readFleets, sumPrices } from '../dstack/output/read-listings.ts';

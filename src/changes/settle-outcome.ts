@@ -1,5 +1,5 @@
 import { CommandFailed } from '../core/report.ts';
-import { waitFor } from '../core/poll.ts';
+import { waitFor } from '../core/waiting.ts';
 import { findResource } from '../dstack/client/find-resource.ts';
 import type { ResourceKind } from '../dstack/client/find-resource.ts';
 import { judgeEffect } from './judge-effect.ts';

@@ -1,5 +1,5 @@
 import { formatPrice } from '../core/format-values.ts';
-import { isRunType } from '../core/run-state.ts';
+import { isRunType } from '../core/dstack-terms.ts';
 import { withoutQuestion } from '../dstack/output/trim-plan.ts';
 import { nameOf, planFacts } from './apply-plan.ts';
 import type { ApplyPlan } from './apply-plan.ts';

@@ -1,4 +1,4 @@
-import { within } from '../core/deadline.ts';
+import { within } from '../core/waiting.ts';
 
 /** A plan that goes on without a call. */
 interface SlowPlan<T> {

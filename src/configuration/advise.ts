@@ -1,4 +1,4 @@
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { locate } from './parse-text.ts';
 import type { ParsedText } from './parse-text.ts';
 

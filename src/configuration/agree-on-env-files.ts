@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Disclosure } from '../core/disclosure.ts';
+import type { Disclosure } from '../core/change.ts';
 import type { Agreements } from '../safety/consent/agreements.ts';
 import type { EnvFiles, NamedEnvironment } from './env-files.ts';
 

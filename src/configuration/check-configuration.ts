@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { plural } from '../core/format-values.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { ownText } from '../core/transcript.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Introspection, Verdict } from '../dstack/warm/introspection.ts';

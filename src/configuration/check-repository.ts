@@ -1,7 +1,7 @@
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { sha256 } from '../core/sha256.ts';
+import { sha256 } from '../core/values.ts';
 import { resolveNamedPath } from '../safety/files/named-path.ts';
 import type { PathScope } from '../safety/files/named-path.ts';
 import { isRisky, readGitConfig } from './git-config.ts';

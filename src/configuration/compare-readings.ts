@@ -1,5 +1,5 @@
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 
 /** A text and what this server's YAML parser reads from it. */

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { CommandFailed } from '../core/report.ts';
 import { isBelow } from '../core/paths.ts';
 import { ownText } from '../core/transcript.ts';

@@ -1,4 +1,4 @@
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { namedVariables } from './env-files.ts';
 
 /** The access that a run gets in addition to its own container. */

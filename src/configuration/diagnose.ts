@@ -1,5 +1,5 @@
 import { isScalar } from 'yaml';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import { findDeviations } from './find-deviations.ts';
 import type { Deviation } from './find-deviations.ts';

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import type { EnvFilesMode } from '../settings/setting-definitions.ts';

@@ -1,5 +1,5 @@
 import { parse, stringify } from 'yaml';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { strings } from './schema-index.ts';
 import type { Schema, SchemaIndex } from './schema-index.ts';
 import { STARTER_FILES } from './starter-files.ts';

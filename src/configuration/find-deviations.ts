@@ -1,4 +1,4 @@
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { allowedValues, describeValues, strings } from './schema-index.ts';
 import type { Schema, SchemaIndex } from './schema-index.ts';
 

@@ -1,4 +1,4 @@
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 
 /** A path on this computer that dstack reads for a configuration. */
 export interface NamedPath {

@@ -1,4 +1,4 @@
-import type { Disclosure } from '../core/disclosure.ts';
+import type { Disclosure } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import type { AdmittedCredential } from '../dstack/run/wire-rule.ts';
 import type { Introspection, NamedCredentials } from '../dstack/warm/introspection.ts';

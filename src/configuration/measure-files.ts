@@ -4,7 +4,7 @@ import pLimit from 'p-limit';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes, plural } from '../core/format-values.ts';
 import { containsPath, isBelow } from '../core/paths.ts';
-import { sha256 } from '../core/sha256.ts';
+import { sha256 } from '../core/values.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 import { neverSent, outside, resolveNamedPath } from '../safety/files/named-path.ts';
 import type { PathScope, ResolvedPath } from '../safety/files/named-path.ts';

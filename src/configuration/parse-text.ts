@@ -1,7 +1,6 @@
 import { LineCounter, isAlias, isMap, isNode, isPair, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document, ScalarTag, Tags } from 'yaml';
-import { messageOf } from '../core/system-error.ts';
-import { ToolError } from '../core/errors.ts';
+import { messageOf, ToolError } from '../core/errors.ts';
 
 /** More than any hand-written configuration has; dstack's own loader takes seconds for more. */
 const MAX_CHARS = 200_000;

@@ -1,5 +1,5 @@
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import type { ConfigurationSchemas, Introspection } from '../dstack/warm/introspection.ts';
 
 /**

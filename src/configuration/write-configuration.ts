@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { sha256 } from '../core/sha256.ts';
+import { sha256 } from '../core/values.ts';
 import { MASK } from '../render/mask-places.ts';
 import { cleanText } from '../render/untrusted.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';

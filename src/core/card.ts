@@ -1,4 +1,4 @@
-import type { Offer } from './offer.ts';
+import type { Offer } from './dstack-terms.ts';
 import type { ConsentSummary, Operation } from './change.ts';
 
 /** The URI of the only card; what it shows depends on the result that it receives. */

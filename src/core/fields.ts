@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { ToolError } from './errors.ts';
-import { AWAITED } from './run-state.ts';
+import { AWAITED } from './dstack-terms.ts';
 
 /** Input fields shared by several tools, so that each has one name and one meaning. */
 

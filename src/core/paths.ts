@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { access, stat } from 'node:fs/promises';
 
 /** Whether a path is below the folder, not the folder itself. On Windows, a path to another drive is absolute. */
 export function isBelow(folder: string, file: string): boolean {
@@ -17,3 +18,33 @@ export const homeFolder = (env: Readonly<Record<string, string | undefined>>, pl
 
 /** Replaces a leading `~` by the home folder. Another user's (`~name`) stays. */
 export const expandHome = (file: string, home: string): string => file.replace(/^~(?=$|[/\\])/, () => home);
+
+/** Whether a path exists; with a mode of `constants`, also whether this process may use it so. */
+export const canAccess = (path: string, mode?: number): Promise<boolean> =>
+  access(path, mode).then(
+    () => true,
+    () => false,
+  );
+
+/** Whether a path leads to a file. */
+export const isFile = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+
+/** Whether a path leads to a folder. */
+export const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+
+/** Programs that are part of Windows. */
+type WindowsProgram = 'taskkill.exe' | 'WindowsPowerShell\\v1.0\\powershell.exe';
+
+/** Returns the path of a program. A name alone would be looked up in the working directory first, where anyone could have put one. */
+export const windowsProgram = (
+  program: WindowsProgram,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string => path.win32.join(env['SystemRoot'] ?? 'C:\\Windows', 'System32', program);

@@ -2,8 +2,8 @@ import { execa } from 'execa';
 import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { canAccess, isFolder } from '../core/file-access.ts';
-import { joinWords } from '../core/shell-words.ts';
+import { canAccess, isFolder } from '../core/paths.ts';
+import { joinWords } from '../core/format-values.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { DoctorCheck } from './report.ts';
 

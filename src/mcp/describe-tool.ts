@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { describeCardUse } from '../core/card.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { annotationsOf, outputSchema } from '../tool/tool.ts';
 import type { AnyTool } from '../tool/tool.ts';
 import type { JsonSchema, ToolEntry } from './tool-list.ts';

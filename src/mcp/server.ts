@@ -7,7 +7,7 @@ import { findCardFile } from '../settings/bundled-files.ts';
 import type { Settings } from '../settings/settings.ts';
 import { VERSION } from '../settings/version.ts';
 import type { Log } from '../core/log.ts';
-import { promiseWithResolvers } from '../core/promise-with-resolvers.ts';
+import { promiseWithResolvers } from '../core/waiting.ts';
 import { ANSWER_TTL_SECONDS } from './ask-person.ts';
 import type { Completions } from './completions.ts';
 import type { LoadEngine } from './engine.ts';

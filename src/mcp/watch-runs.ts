@@ -1,5 +1,5 @@
 import type { Log } from '../core/log.ts';
-import { pause } from '../core/poll.ts';
+import { pause } from '../core/waiting.ts';
 
 /** The state of a run at one poll; a run that dstack doesn't know (yet) is `missing`. */
 export interface RunSnapshot {

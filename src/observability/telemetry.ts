@@ -1,5 +1,5 @@
 import type { CallRecord } from './call-record.ts';
-import { within } from '../core/deadline.ts';
+import { within } from '../core/waiting.ts';
 import type { Log } from '../core/log.ts';
 import type { TraceProtocol, Traces } from './traces.ts';
 import { VERSION } from '../settings/version.ts';

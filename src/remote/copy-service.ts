@@ -1,12 +1,12 @@
 import { lstat, mkdir } from 'node:fs/promises';
 import type { AccessGate } from '../changes/access-gate.ts';
 import type { ChangeFacts } from '../changes/change-facts.ts';
-import type { Deadline } from '../core/deadline.ts';
+import type { Deadline } from '../core/waiting.ts';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes, plural } from '../core/format-values.ts';
 import { containsPath, expandHome, homeFolder } from '../core/paths.ts';
 import type { Picture, Report } from '../core/report.ts';
-import { sha256 } from '../core/sha256.ts';
+import { sha256 } from '../core/values.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 import { readPicture } from '../render/pictures.ts';
 import { cleanText } from '../render/untrusted.ts';

@@ -1,9 +1,9 @@
 import type { AccessGate, WantedUse } from '../changes/access-gate.ts';
 import type { ChangeFacts } from '../changes/change-facts.ts';
-import type { Deadline } from '../core/deadline.ts';
+import type { Deadline } from '../core/waiting.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
-import { joinWords } from '../core/shell-words.ts';
+import { joinWords } from '../core/format-values.ts';
 import { lookAtRun } from '../dstack/client/report-run.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { Grant } from '../safety/consent/grants.ts';

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { pause } from '../core/poll.ts';
+import { pause } from '../core/waiting.ts';
 import { callProgram } from './call-program.ts';
 import { DISCARD, LARGE_SUFFIX, RECEIVE, SEND, STAGE_PREFIX } from './copy-scripts.ts';
 import type { CopyScope, TreeEntry } from './copy-tree.ts';

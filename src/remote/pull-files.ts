@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open, utimes, writeFile } from 'node:fs/promises';
-import { messageOf } from '../core/system-error.ts';
-import { ToolError } from '../core/errors.ts';
+import { messageOf, ToolError } from '../core/errors.ts';
 import { cleanLine } from '../render/untrusted.ts';
 import type { ArchiveEntry } from './archive-reader.ts';
 import { PULL } from './copy-scripts.ts';

@@ -1,5 +1,5 @@
 import { Transform } from 'node:stream';
-import { joinWords } from '../core/shell-words.ts';
+import { joinWords } from '../core/format-values.ts';
 import type { RemoteProgram } from './remote-shell.ts';
 
 // What precedes every program. It reports on standard error when the program starts and how it ends: ssh's own exit

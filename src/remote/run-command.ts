@@ -1,7 +1,6 @@
 import { finished } from 'node:stream/promises';
 import type { Readable } from 'node:stream';
-import { promiseWithResolvers } from '../core/promise-with-resolvers.ts';
-import { within } from '../core/deadline.ts';
+import { promiseWithResolvers, within } from '../core/waiting.ts';
 import { createBoundedOutput } from '../dstack/run/bounded-output.ts';
 import { callProgram, readPids } from './call-program.ts';
 import { END_SESSION, RUN_COMMAND } from './programs.ts';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
-import { promiseWithResolvers } from '../core/promise-with-resolvers.ts';
+import { promiseWithResolvers } from '../core/waiting.ts';
 import { killOnExit } from '../dstack/run/process-group.ts';
 import type { SshContext } from '../attachments/ssh-tunnel.ts';
 import { createReportFilter, remoteCommand } from './remote-command.ts';

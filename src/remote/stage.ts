@@ -2,11 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { link, lstat, mkdir, readdir, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
-import { codeOf } from '../core/system-error.ts';
+import { codeOf, ToolError } from '../core/errors.ts';
 import { startTimeOf } from '../core/exclusive-lock.mjs';
-import { ToolError } from '../core/errors.ts';
 import { formatBytes } from '../core/format-values.ts';
-import { sha256 } from '../core/sha256.ts';
+import { sha256 } from '../core/values.ts';
 import { assertWritable } from '../safety/files/replace-file.ts';
 import { STAGE_PREFIX } from './copy-scripts.ts';
 

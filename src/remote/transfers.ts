@@ -1,4 +1,4 @@
-import { within } from '../core/deadline.ts';
+import { within } from '../core/waiting.ts';
 import { ToolError } from '../core/errors.ts';
 import type { CopyState } from './copy-tree.ts';
 

@@ -1,4 +1,4 @@
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { cleanBlock, cleanLine } from './untrusted.ts';
 
 const MAX_STRING_CHARS = 20_000;

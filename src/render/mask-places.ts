@@ -1,4 +1,4 @@
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 
 /** Replaces a masked value. */
 export const MASK = '[masked]';

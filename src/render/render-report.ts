@@ -1,5 +1,5 @@
 import { WHOLE_CHARS } from '../core/report.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import type { Outcome, Picture, Printed, Report } from '../core/report.ts';
 import { fenceText, formatTranscript } from './format-transcript.ts';
 import { cleanFacts } from './clean-facts.ts';

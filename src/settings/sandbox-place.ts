@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { canAccess } from '../core/file-access.ts';
+import { canAccess } from '../core/paths.ts';
 import { ToolError } from '../core/errors.ts';
 import { isLocked } from '../core/exclusive-lock.mjs';
 import { sandboxCommand } from './bundled-files.ts';

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import envPaths from 'env-paths';
-import { codeOf } from '../core/system-error.ts';
+import { codeOf } from '../core/errors.ts';
 
 /** Returns the text of a setting, if it is set: Claude Desktop passes an unset field as an empty string or as its placeholder. */
 export function givenText(text: unknown): string | undefined {

@@ -1,6 +1,5 @@
-import { isFolder } from '../core/file-access.ts';
+import { expandHome, isFolder } from '../core/paths.ts';
 import { ToolError } from '../core/errors.ts';
-import { expandHome } from '../core/paths.ts';
 import { parsePolicy, PolicyBroken, readPolicyText } from '../safety/policy/policy.ts';
 import { pathsOf } from './client-places.ts';
 import type { Places } from './client-places.ts';

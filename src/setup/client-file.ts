@@ -1,8 +1,7 @@
 import { constants } from 'node:fs';
 import { copyFile, lstat, mkdir, readFile, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { codeOf, messageOf } from '../core/system-error.ts';
-import { ToolError } from '../core/errors.ts';
+import { codeOf, messageOf, ToolError } from '../core/errors.ts';
 import { asToolError, assertWritable, replaceFile } from '../safety/files/replace-file.ts';
 import type { FileChange, FileTexts } from './plan-setup.ts';
 

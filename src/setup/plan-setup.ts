@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import type { ConfigEditor, EntryPlace } from './config-editor.ts';
 
 /** A planned change of a client's file. */

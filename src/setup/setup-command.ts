@@ -1,4 +1,4 @@
-import { canAccess } from '../core/file-access.ts';
+import { canAccess } from '../core/paths.ts';
 import { diffTexts } from '../configuration/edit-text.ts';
 import { ToolError } from '../core/errors.ts';
 import { sandboxCommand } from '../settings/bundled-files.ts';

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { TomlError, parse, stringify } from 'smol-toml';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { UneditableText, UnreadableText, lineEndOf } from './config-editor.ts';
 import type { ConfigEditor, EntryPlace } from './config-editor.ts';
 

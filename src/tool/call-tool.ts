@@ -1,4 +1,4 @@
-import { messageOf } from '../core/system-error.ts';
+import { messageOf } from '../core/errors.ts';
 import type { CallEnd } from '../observability/call-record.ts';
 import { cardOf } from '../core/card.ts';
 import type { Card } from '../core/card.ts';
@@ -6,9 +6,9 @@ import type { App } from '../app.ts';
 import { describeUnfinishedState } from '../changes/describe-unfinished-state.ts';
 import { ConfigurationService } from '../configuration/configuration-service.ts';
 import type { WaitingCall } from '../core/change.ts';
-import { createDeadline } from '../core/deadline.ts';
+import { createDeadline } from '../core/waiting.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
 import { reportFailure } from '../core/report.ts';

@@ -1,6 +1,6 @@
 import type * as z from 'zod';
 import { plural } from '../core/format-values.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
 
 type Issue = z.core.$ZodIssue;

@@ -1,7 +1,7 @@
 import { joinOr } from '../core/format-values.ts';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import type { AnyTool } from './tool.ts';
 

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { CardUse } from '../core/card.ts';
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/is-record.ts';
+import { isRecord } from '../core/values.ts';
 import { describeIssue } from './describe-issue.ts';
 import type { ToolContext } from './tool-context.ts';
 import type { Effect, Report, Question } from '../core/report.ts';

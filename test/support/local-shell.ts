@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, symlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { promiseWithResolvers } from '../../src/core/promise-with-resolvers.ts';
+import { promiseWithResolvers } from '../../src/core/waiting.ts';
 import { createReportFilter, remoteCommand } from '../../src/remote/remote-command.ts';
 import type {
   RemoteEnd,

@@ -1,4 +1,4 @@
-import type { Binding, ConsentSummary, PendingChange, Operation } from '../../src/core/change.ts';
+import type { Binding, ConsentSummary, Operation, PendingChange } from '../../src/core/change.ts';
 
 /** Returns a pending change, with the parts that a test overrides. */
 export function pendingChange(

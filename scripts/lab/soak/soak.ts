@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import { messageOf } from '../../../src/core/system-error.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import type { SoakCall } from './calls.ts';
 import { readProcess } from '../read-process.ts';
 

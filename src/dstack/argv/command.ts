@@ -1,5 +1,5 @@
 import type { Effect } from '../../core/report.ts';
-import { joinWords } from '../../core/shell-words.ts';
+import { joinWords } from '../../core/format-values.ts';
 
 /** The value of a flag: `true` for a switch, a string or number for a flag with a value, a list for a repeatable flag. */
 export type FlagValue = true | string | number | readonly (string | number)[];

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import type { Log } from '../../core/log.ts';
-import { sha256 } from '../../core/sha256.ts';
+import { sha256 } from '../../core/values.ts';
 import { readPrivateJson, writePrivateJson } from '../../safety/files/private-json.ts';
 import { cliIdentity } from '../locate/cli-identity.ts';
 import type { CliIdentity } from '../locate/cli-identity.ts';

@@ -16,7 +16,7 @@ import type { Failure } from '../output/read-failure.ts';
 import { createLogPager } from '../output/page-log.ts';
 import type { LogPage, LogPageRequest } from '../output/page-log.ts';
 import { CommandFailed } from '../../core/report.ts';
-import type { Deadline } from '../../core/deadline.ts';
+import type { Deadline } from '../../core/waiting.ts';
 import { resolveEndpoint } from './read-dstack-config.ts';
 import type { DstackConfig, Endpoint } from './read-dstack-config.ts';
 import type { RetryGuard } from './retry-guard.ts';

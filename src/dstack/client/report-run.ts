@@ -1,8 +1,8 @@
 import { ToolError } from '../../core/errors.ts';
-import type { Deadline } from '../../core/deadline.ts';
-import { waitFor } from '../../core/poll.ts';
-import { RUN_STATUSES } from '../../core/run-state.ts';
-import type { Awaited } from '../../core/run-state.ts';
+import type { Deadline } from '../../core/waiting.ts';
+import { waitFor } from '../../core/waiting.ts';
+import { RUN_STATUSES } from '../../core/dstack-terms.ts';
+import type { Awaited } from '../../core/dstack-terms.ts';
 import { CommandFailed, WHOLE_CHARS } from '../../core/report.ts';
 import type { Printed, Report } from '../../core/report.ts';
 import type { Transcript } from '../../core/transcript.ts';

@@ -1,5 +1,4 @@
-import { plural } from '../../core/format-values.ts';
-import { joinWords } from '../../core/shell-words.ts';
+import { joinWords, plural } from '../../core/format-values.ts';
 import { hasJobEnded } from '../output/choose-job.ts';
 import type { RunFacts } from '../output/read-run.ts';
 

@@ -1,7 +1,7 @@
 import { open, readFile, readdir, readlink, realpath } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import path from 'node:path';
-import { canAccess, isFile } from '../../core/file-access.ts';
+import { canAccess, isFile } from '../../core/paths.ts';
 import { readLauncher } from './read-launcher.ts';
 import { isPython, readWrapper } from './read-wrapper.ts';
 

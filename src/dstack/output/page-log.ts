@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { ToolError } from '../../core/errors.ts';
 import { formatBytes, plural } from '../../core/format-values.ts';
-import { sha256 } from '../../core/sha256.ts';
+import { sha256 } from '../../core/values.ts';
 import { createLineSplitter } from './split-lines.ts';
 import type { LineTotals, LogLine } from './split-lines.ts';
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { isRecord } from '../../core/is-record.ts';
+import { isRecord } from '../../core/values.ts';
 import { omitAbsent } from './read-json-output.ts';
 import { isAvailable } from './read-offers.ts';
 import type { Offers } from './read-offers.ts';

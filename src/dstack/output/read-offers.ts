@@ -2,8 +2,8 @@ import * as z from 'zod';
 import { omitAbsent } from './read-json-output.ts';
 import { readTable } from './read-table.ts';
 import type { Table, TableRow } from './read-table.ts';
-import type { Availability, Offer } from '../../core/offer.ts';
-import { availability } from '../../core/offer.ts';
+import type { Availability, Offer } from '../../core/dstack-terms.ts';
+import { availability } from '../../core/dstack-terms.ts';
 
 /** The offers that a text shows, and how many exist in total. */
 export interface Offers {

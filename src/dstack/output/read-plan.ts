@@ -9,7 +9,7 @@ import { readFailure } from './read-failure.ts';
 import type { Failure } from './read-failure.ts';
 import { omitAbsent } from './read-json-output.ts';
 import { findOffersTable, isAvailable, readOffers } from './read-offers.ts';
-import type { Offer } from '../../core/offer.ts';
+import type { Offer } from '../../core/dstack-terms.ts';
 import type { Offers } from './read-offers.ts';
 import { readProperties } from './read-table.ts';
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { within } from '../../core/deadline.ts';
+import { within } from '../../core/waiting.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import { createBoundedOutput } from './bounded-output.ts';
 import type { BoundedText } from './bounded-output.ts';

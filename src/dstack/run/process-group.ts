@@ -1,7 +1,7 @@
 import { execa } from 'execa';
-import { within } from '../../core/deadline.ts';
-import { codeOf } from '../../core/system-error.ts';
-import { windowsProgram } from '../../core/windows-program.ts';
+import { within } from '../../core/waiting.ts';
+import { codeOf } from '../../core/errors.ts';
+import { windowsProgram } from '../../core/paths.ts';
 
 /** A process that leads its own group. */
 export interface GroupLeader {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { execa } from 'execa';
-import { within } from '../../core/deadline.ts';
+import { within } from '../../core/waiting.ts';
 import type { WireEvent } from '../../core/transcript.ts';
 import { hardenGit } from './harden-git.ts';
 import type { Executable } from './runner.ts';

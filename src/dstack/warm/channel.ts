@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
-import { promiseWithResolvers } from '../../core/promise-with-resolvers.ts';
-import type { PromiseWithResolvers } from '../../core/promise-with-resolvers.ts';
+import { promiseWithResolvers } from '../../core/waiting.ts';
+import type { PromiseWithResolvers } from '../../core/waiting.ts';
 import { createFrameReader, encodeFrame, encodeRequest, endSchema, heldSchema } from './protocol.ts';
 import type { ChildEnd, Frame, FrameKind, HandOver, WarmChild, WarmRequest } from './protocol.ts';
 

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { within } from '../../core/deadline.ts';
-import { messageOf } from '../../core/system-error.ts';
+import { within } from '../../core/waiting.ts';
+import { messageOf } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { LastUsed } from './last-used.ts';
 import { WorkerUnsupported } from './worker.ts';

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { messageOf } from '../../core/system-error.ts';
-import { promiseWithResolvers } from '../../core/promise-with-resolvers.ts';
+import { messageOf } from '../../core/errors.ts';
+import { promiseWithResolvers } from '../../core/waiting.ts';
 import { BURST_MS, sparesToEnd, sparesToStart } from './spare-plan.ts';
 import type { SpareCounts } from './spare-plan.ts';
 import type { HandOver, WarmRequest, WorkerInfo } from './protocol.ts';

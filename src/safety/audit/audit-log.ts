@@ -13,12 +13,11 @@ import {
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { toAsciiJson } from '../../core/format-values.ts';
-import { messageOf } from '../../core/system-error.ts';
-import { ToolError } from '../../core/errors.ts';
+import type { Limit } from '../../core/format-values.ts';
+import { messageOf, ToolError } from '../../core/errors.ts';
 import { makePrivateFolder } from '../files/private-folder.ts';
 import { MASK } from '../../render/mask-places.ts';
-import type { PendingChange, ConsentLevel } from '../../core/change.ts';
-import type { Limit } from '../../core/cost.ts';
+import type { ConsentLevel, PendingChange } from '../../core/change.ts';
 
 /** One line of the audit log. All lines of one change have the same `id`. */
 export interface AuditEntry {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { messageOf } from '../../core/system-error.ts';
+import { messageOf } from '../../core/errors.ts';
 import type { ConsentLevel } from '../../core/change.ts';
 import { CommandFailed } from '../../core/report.ts';
-import { sha256 } from '../../core/sha256.ts';
+import { sha256 } from '../../core/values.ts';
 import { MASK } from '../../render/mask-places.ts';
 import type { AuditEntry, AuditSink, Fingerprint } from './audit-log.ts';
 

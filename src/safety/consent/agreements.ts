@@ -1,8 +1,8 @@
 import path from 'node:path';
 import * as z from 'zod';
-import type { Disclosure } from '../../core/disclosure.ts';
+import type { Disclosure } from '../../core/change.ts';
 import { ToolError } from '../../core/errors.ts';
-import { sha256 } from '../../core/sha256.ts';
+import { sha256 } from '../../core/values.ts';
 import { readPrivateFile } from '../files/private-folder.ts';
 import { listJsonFiles } from '../files/private-json.ts';
 import { writePrivateFile } from '../files/write-private-file.ts';

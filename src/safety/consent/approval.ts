@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { messageOf } from '../../core/system-error.ts';
+import { messageOf } from '../../core/errors.ts';
 import type { ConsentLevel, PendingChange } from '../../core/change.ts';
 import type { Answer, Question, QuestionField } from '../../core/report.ts';
 import type { DialogAnswer } from '../dialog/dialog-commands.ts';

@@ -1,6 +1,6 @@
 import type { Binding, PendingChange } from '../../core/change.ts';
 import { formatPrice } from '../../core/format-values.ts';
-import { sha256 } from '../../core/sha256.ts';
+import { sha256 } from '../../core/values.ts';
 
 /** The price may rise by this factor between the plan and its redemption. */
 const PRICE_TOLERANCE = 1.05;

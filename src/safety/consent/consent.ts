@@ -1,4 +1,4 @@
-import type { Operation, ConsentLevel } from '../../core/change.ts';
+import type { ConsentLevel, Operation } from '../../core/change.ts';
 
 /** An approved change: enough for the runner to compare it with its command, and for the audit log. */
 export interface ApprovedChange {

@@ -1,4 +1,4 @@
-import type { ConsentSummary, PendingChange, ConsentLevel, Operation } from '../../core/change.ts';
+import type { ConsentLevel, ConsentSummary, Operation, PendingChange } from '../../core/change.ts';
 import { formatDollars } from '../../core/format-values.ts';
 import { cleanLine } from '../../render/untrusted.ts';
 

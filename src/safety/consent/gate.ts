@@ -9,7 +9,7 @@ import { takeDecision } from './card-decision.ts';
 import type { CardDecision } from './card-decision.ts';
 import { ChangeJournal } from './change-journal.ts';
 import { needsName, nameToType } from './describe-change.ts';
-import { createMonotonicClock, within } from '../../core/deadline.ts';
+import { createMonotonicClock, within } from '../../core/waiting.ts';
 import { Redemption } from './redemption.ts';
 import { TokenFiles } from './token-files.ts';
 import { TokenStore } from './token-store.ts';

@@ -1,5 +1,5 @@
 import type { ToolError } from '../../core/errors.ts';
-import { messageOf } from '../../core/system-error.ts';
+import { messageOf } from '../../core/errors.ts';
 import type { ConsentLevel, KnownPart, PendingChange } from '../../core/change.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/requirement.ts';

@@ -1,5 +1,5 @@
 import type { ToolError } from '../../core/errors.ts';
-import type { PendingChange, ConsentLevel } from '../../core/change.ts';
+import type { ConsentLevel, PendingChange } from '../../core/change.ts';
 import { nonceUnknown, tokenEndedElsewhere, tokenExpired, tokenUnknown, usedUp } from './consent-errors.ts';
 import type { TokenFile, TokenFiles } from './token-files.ts';
 import {

@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
-import { windowsProgram } from '../../core/windows-program.ts';
+import { windowsProgram } from '../../core/paths.ts';
 import type { DialogTool } from './dialog-commands.ts';
 
 export type FoundDialog =

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { codeOf } from '../../core/system-error.ts';
+import { codeOf } from '../../core/errors.ts';
 import { openRegularFile } from './open-regular-file.ts';
 
 /** The reason why a file wasn't read. */

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { access, constants, link, lstat, open, realpath, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { codeOf } from '../../core/system-error.ts';
-import { ToolError } from '../../core/errors.ts';
+import { codeOf, ToolError } from '../../core/errors.ts';
 
 /**
  * Writes a file completely or not at all: to a temporary file first, then in its place. A new file never replaces one that was created

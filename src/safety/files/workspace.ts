@@ -1,9 +1,8 @@
 import { lstat, realpath } from 'node:fs/promises';
 import path from 'node:path';
-import { codeOf } from '../../core/system-error.ts';
-import { ToolError } from '../../core/errors.ts';
+import { codeOf, ToolError } from '../../core/errors.ts';
 import { containsPath, isBelow } from '../../core/paths.ts';
-import { sha256 } from '../../core/sha256.ts';
+import { sha256 } from '../../core/values.ts';
 import { fileKindOf, findPathProblem, isSystemPath } from './path-rules.ts';
 import type { FileKind } from './path-rules.ts';
 import { readRegularFile } from './read-regular-file.ts';

@@ -1,5 +1,4 @@
-import { messageOf } from '../../core/system-error.ts';
-import { ToolError } from '../../core/errors.ts';
+import { messageOf, ToolError } from '../../core/errors.ts';
 import { formatPrice } from '../../core/format-values.ts';
 import type { Effect } from '../../core/report.ts';
 import { accessTerms, assertNotForbidden, assertUseAllowed, tokenTerms } from './access-rules.ts';

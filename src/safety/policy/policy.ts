@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import * as z from 'zod';
-import { codeOf, messageOf } from '../../core/system-error.ts';
-import { ToolError } from '../../core/errors.ts';
+import { codeOf, messageOf, ToolError } from '../../core/errors.ts';
 import { REQUIREMENTS } from './requirement.ts';
 
 const dollars = z.number().nonnegative();

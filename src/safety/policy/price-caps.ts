@@ -1,5 +1,5 @@
 import { ToolError } from '../../core/errors.ts';
-import type { Limit } from '../../core/cost.ts';
+import type { Limit } from '../../core/format-values.ts';
 import { formatDollars, formatPrice } from '../../core/format-values.ts';
 
 /** The three limits on cost. */

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import * as z from 'zod';
 import { readJudgedConfiguration } from '../../../src/configuration/read-configuration.ts';
 import { ToolError } from '../../../src/core/errors.ts';
-import { isRecord } from '../../../src/core/is-record.ts';
+import { isRecord } from '../../../src/core/values.ts';
 import { workerFolder } from '../../../src/settings/bundled-files.ts';
 import { isNightly } from '../../support/effort.ts';
 import { installedPython } from '../../support/installed-dstack.ts';

@@ -1,8 +1,7 @@
 import { mkdirSync, readdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createDeadline } from '../../../src/core/deadline.ts';
-import { promiseWithResolvers } from '../../../src/core/promise-with-resolvers.ts';
+import { createDeadline, promiseWithResolvers } from '../../../src/core/waiting.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { PULL } from '../../../src/remote/copy-scripts.ts';
 import { CopyService } from '../../../src/remote/copy-service.ts';

@@ -4,7 +4,7 @@ import getPort from 'get-port';
 import { expect, test } from 'vitest';
 import * as z from 'zod';
 import { AccessGate } from '../../../src/changes/access-gate.ts';
-import { createDeadline } from '../../../src/core/deadline.ts';
+import { createDeadline } from '../../../src/core/waiting.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import { RequestService } from '../../../src/remote/request-service.ts';
 import type { ServiceRequest } from '../../../src/remote/request-service.ts';

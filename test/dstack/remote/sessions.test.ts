@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { promiseWithResolvers } from '../../../src/core/promise-with-resolvers.ts';
+import { promiseWithResolvers } from '../../../src/core/waiting.ts';
 import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
 import { RemoteSessions } from '../../../src/remote/sessions.ts';
 import type { RemotePlace } from '../../../src/remote/sessions.ts';

@@ -6,7 +6,7 @@ import { AccessGate } from '../../../src/changes/access-gate.ts';
 import type { Access, WantedUse } from '../../../src/changes/access-gate.ts';
 import type { ChangeContext } from '../../../src/changes/change-service.ts';
 import { ToolError } from '../../../src/core/errors.ts';
-import { sha256 } from '../../../src/core/sha256.ts';
+import { sha256 } from '../../../src/core/values.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import type { Report } from '../../../src/core/report.ts';
 import { checkRemembered } from '../../../src/doctor/check-remembered.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { ApplyRequest, ChangeRequest } from '../../../src/core/change.ts';
 import { readDstackConfig } from '../../../src/dstack/client/read-dstack-config.ts';
-import { promiseWithResolvers } from '../../../src/core/promise-with-resolvers.ts';
+import { promiseWithResolvers } from '../../../src/core/waiting.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import type { Dialog } from '../../../src/safety/dialog/dialog.ts';
 import { FILES, configOf, reportOf, rewritten, setUpChanges, tokenOf } from '../../support/set-up-changes.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { promiseWithResolvers } from '../../../src/core/promise-with-resolvers.ts';
+import { promiseWithResolvers } from '../../../src/core/waiting.ts';
 import { SlowPlans } from '../../../src/changes/slow-plans.ts';
 
 const call = (waitMs: number, signal = new AbortController().signal) => ({ waitMs, signal });

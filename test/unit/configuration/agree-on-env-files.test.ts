@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { agreeOnEnvFiles } from '../../../src/configuration/agree-on-env-files.ts';
 import { createEnvFiles } from '../../../src/configuration/env-files.ts';
-import type { Disclosure } from '../../../src/core/disclosure.ts';
+import type { Disclosure } from '../../../src/core/change.ts';
 import { createWorkspace } from '../../../src/safety/files/workspace.ts';
 import type { EnvFilesMode } from '../../../src/settings/setting-definitions.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';

@@ -13,7 +13,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { CommandFailed } from '../../../src/core/report.ts';
 import { judgeHandOver, reportHandOver } from '../../../src/configuration/judge-hand-over.ts';
 import type { HandOverScope, PlannedFile } from '../../../src/configuration/judge-hand-over.ts';
-import { sha256 } from '../../../src/core/sha256.ts';
+import { sha256 } from '../../../src/core/values.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 import type { WorkTrees } from '../../../src/dstack/warm/introspection.ts';
 import { refusal } from '../../support/set-up-gate.ts';

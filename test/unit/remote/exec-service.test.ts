@@ -1,9 +1,9 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { createDeadline } from '../../../src/core/deadline.ts';
+import { createDeadline } from '../../../src/core/waiting.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
-import { sha256 } from '../../../src/core/sha256.ts';
+import { sha256 } from '../../../src/core/values.ts';
 import { ExecService } from '../../../src/remote/exec-service.ts';
 import { END_SESSION } from '../../../src/remote/programs.ts';
 import type { RemoteEnd, RemoteShell } from '../../../src/remote/remote-shell.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { countMachines, hasGroups, pricePlan } from '../../../../src/dstack/output/price-plan.ts';
-import type { Offer } from '../../../../src/core/offer.ts';
+import type { Offer } from '../../../../src/core/dstack-terms.ts';
 
 describe('the number of machines of a plan', () => {
   it.each([

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { describeDifferences, digestChange } from '../../../../src/safety/consent/compare-changes.ts';
-import type { Binding, PendingChange, Operation } from '../../../../src/core/change.ts';
+import type { Binding, Operation, PendingChange } from '../../../../src/core/change.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
 
 const word = fc.stringMatching(/^[a-z0-9./-]{1,8}$/);

@@ -4,7 +4,7 @@ import { ToolError } from '../../../../src/core/errors.ts';
 import type { AuditEntry } from '../../../../src/safety/audit/audit-log.ts';
 import { spendConsent } from '../../../../src/safety/consent/consent.ts';
 import type { ApprovalContext } from '../../../../src/safety/consent/gate.ts';
-import type { Binding, PendingChange, Operation } from '../../../../src/core/change.ts';
+import type { Binding, Operation, PendingChange } from '../../../../src/core/change.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
 import { TestGate } from '../../../support/set-up-gate.ts';
 import { propertyRuns } from '../../../support/effort.ts';

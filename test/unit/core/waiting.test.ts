@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { waitFor } from '../../../src/core/poll.ts';
+import { waitFor, within } from '../../../src/core/waiting.ts';
 
 /** Returns the values in turn, then the last one repeatedly. */
 function answering<T>(first: T, ...more: T[]): () => Promise<T> {
@@ -135,4 +135,13 @@ describe('waiting for a state', () => {
       'no such run',
     );
   });
+});
+
+test('a promise that settles in time settles as it would without a limit', async () => {
+  expect(await within(1_000_000, Promise.resolve(7))).toBe(7);
+  await expect(within(1_000_000, Promise.reject(new Error('no')))).rejects.toThrow('no');
+});
+
+test('a promise that never settles is given up', async () => {
+  expect(await within(1, new Promise<never>(() => undefined))).toBeUndefined();
 });
