@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describeTool } from '../src/mcp/describe-tool.ts';
+import { describeTool } from './docs/describe-tool.ts';
 import { tools } from '../tools/index.ts';
 import { policyJsonSchema } from '../src/safety/policy/policy.ts';
 import { renderGeneratedFiles } from './docs/generated-files.ts';

@@ -3,8 +3,8 @@ import path from 'node:path';
 import * as z from 'zod';
 import { policySchema } from '../../src/safety/policy/policy.ts';
 import { ALL_SETTINGS } from '../../src/settings/setting-definitions.ts';
-import { PROMPTS } from '../../src/mcp/prompt-definitions.ts';
-import { RESOURCES } from '../../src/mcp/resource-definitions.ts';
+import { PROMPTS } from '../../src/mcp/prompts.ts';
+import { RESOURCES } from '../../src/mcp/resources.ts';
 import { tools } from '../../tools/index.ts';
 import {
   renderClientFiles,

@@ -1,6 +1,6 @@
 import type { AnyTool } from '../../src/tool/tool.ts';
-import type { Prompt } from '../../src/mcp/prompt-definitions.ts';
-import type { ResourceDefinition } from '../../src/mcp/resource-definitions.ts';
+import type { Prompt } from '../../src/mcp/prompts.ts';
+import type { ResourceDefinition } from '../../src/mcp/resources.ts';
 import { describeFields } from './describe-schema.ts';
 import type { DescribedField } from './describe-schema.ts';
 import { writeTable } from './write-table.ts';

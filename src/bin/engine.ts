@@ -3,9 +3,7 @@ import { createApp } from '../app.ts';
 import { withoutProjects } from '../dstack/locate/find-executable.ts';
 import { homeFolder } from '../core/paths.ts';
 import { createCompletions } from '../mcp/completions.ts';
-import type { Engine } from '../mcp/engine.ts';
-import { createReadThroughTool } from '../mcp/read-through-tool.ts';
-import type { CallTool } from '../mcp/read-through-tool.ts';
+import type { CallTool, Engine, ReadThroughTool } from '../mcp/engine.ts';
 import { createLog } from '../observability/create-log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { callTool } from '../tool/call-tool.ts';
@@ -46,7 +44,13 @@ export function createEngine({ settings, env, tools = allTools }: EngineOptions)
     if (tool === undefined) throw new Error(`There is no tool ${name}.`);
     return callTool(app, tool, raw, context);
   };
-  const read = createReadThroughTool(call, tools);
+  const readers = new Set(tools.filter(({ effect }) => effect === 'read').map(({ name }) => name));
+  const read: ReadThroughTool = async (name, input, signal) => {
+    if (!readers.has(name)) throw new Error(`${name} is not a read-only tool.`);
+    const result = await call(name, input, { signal, canAskPerson: false, canShowCard: false });
+    if (result.kind === 'question') throw new Error(`${name} asked a question.`);
+    return result;
+  };
   const completions = createCompletions({
     call: (tool, input) => read(tool, input, closing.signal),
     commands: async (parent) => {

@@ -1,6 +1,6 @@
 import type { Log } from '../core/log.ts';
 import { cleanLine } from '../render/untrusted.ts';
-import type { ToolAnswer } from './read-through-tool.ts';
+import type { ToolAnswer } from '../tool/call-tool.ts';
 
 /** The kinds of names that can be completed. */
 export const NAME_KINDS = ['run', 'fleet', 'volume', 'gateway', 'gpu', 'command', 'type', 'configuration'] as const;

@@ -11,11 +11,17 @@ import * as z from 'zod';
 import type { CallOutcome } from '../tool/call-tool.ts';
 import type { CallContext } from '../tool/tool-context.ts';
 import { CARD_META } from '../core/card.ts';
-import { askForAnswer, readAnswer, requestAnswer } from './ask-person.ts';
-import { readClientCapabilities } from './client-capabilities.ts';
-import type { ClientCapabilities } from './client-capabilities.ts';
+import {
+  askForAnswer,
+  askForRoots,
+  readAnswer,
+  readClientCapabilities,
+  readRoots,
+  requestAnswer,
+  requestRoots,
+} from './client.ts';
+import type { ClientCapabilities } from './client.ts';
 import type { LoadEngine } from './engine.ts';
-import { askForRoots, readRoots, requestRoots } from './roots.ts';
 import { listTools } from './tool-list.ts';
 import type { ToolEntry } from './tool-list.ts';
 import type { Answer } from '../core/report.ts';

@@ -1,30 +1,23 @@
 import { McpServer, createRequestStateCodec } from '@modelcontextprotocol/server';
-import type { Transport } from '@modelcontextprotocol/server';
-import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
+import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { findCardFile } from '../settings/bundled-files.ts';
 import type { Settings } from '../settings/settings.ts';
 import { VERSION } from '../settings/version.ts';
 import type { Log } from '../core/log.ts';
-import { promiseWithResolvers } from '../core/waiting.ts';
-import { ANSWER_TTL_SECONDS } from './ask-person.ts';
+import { ANSWER_TTL_SECONDS } from './client.ts';
 import type { Completions } from './completions.ts';
-import type { LoadEngine } from './engine.ts';
-import { LineLimit } from './line-limit.ts';
-import { createToolNaming } from './name-tools.ts';
-import { toRunSnapshot } from './read-through-tool.ts';
-import type { ReadThroughTool } from './read-through-tool.ts';
-import { registerPrompts } from './register-prompts.ts';
-import { listResources, registerCard, registerResources, registerSkills } from './register-resources.ts';
+import type { LoadEngine, ReadThroughTool } from './engine.ts';
+import { createStdioTransport } from './stdio-transport.ts';
+import { createToolNaming } from './tool-list.ts';
+import type { ToolEntry } from './tool-list.ts';
+import { registerPrompts } from './prompts.ts';
+import { listResources, registerCard, registerResources, registerSkills, runOfUri, uriOfRun } from './resources.ts';
 import { readClient, registerTools } from './register-tools.ts';
 import type { QuestionState, SharedServices } from './register-tools.ts';
-import { runOfUri, uriOfRun } from './resource-definitions.ts';
-import { createSubscriptionListener, registerSubscriptions } from './subscriptions.ts';
-import type { SubscriptionListener } from './subscriptions.ts';
-import type { ToolEntry } from './tool-list.ts';
-import { createRunWatch } from './watch-runs.ts';
-import type { RunWatch } from './watch-runs.ts';
+import { createRunWatch, createSubscriptionListener, registerSubscriptions, toRunSnapshot } from './subscriptions.ts';
+import type { RunWatch, SubscriptionListener } from './subscriptions.ts';
 
 /** The server's instructions for models: short, since they are part of every conversation. */
 const INSTRUCTIONS = `Runs GPU workloads with the dstack CLI installed on the user's machine.
@@ -73,52 +66,6 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
   log.info({ why }, 'ending');
   factory.close();
   await handle.close().catch((error: unknown) => log.debug({ err: error }, 'close'));
-}
-
-interface StdioTransport extends Transport {
-  /** Resolves once the transport is closed, by either side. */
-  readonly closed: Promise<void>;
-}
-
-/** The SDK closes the connection at a message of more than its buffer, so such a message never reaches it. */
-const MAX_MESSAGE_BYTES = 10_000_000;
-
-/** JSON-RPC's answer to a message that wasn't read, whose id is therefore unknown. */
-const TOO_LONG = {
-  jsonrpc: '2.0',
-  id: null,
-  error: { code: -32_700, message: 'The message is longer than 10 MB. It was not read, and nothing was run.' },
-} as const;
-
-/** Creates the transport over standard input and output; it shows each message to the listener. */
-function createStdioTransport(listener: SubscriptionListener, log: Log): StdioTransport {
-  const input = new LineLimit(MAX_MESSAGE_BYTES, () => {
-    log.warn({ limit: MAX_MESSAGE_BYTES }, 'a message was too long and was dropped');
-    process.stdout.write(`${JSON.stringify(TOO_LONG)}\n`);
-  });
-  process.stdin.on('error', (error) => input.destroy(error)).pipe(input);
-  const inner = new StdioServerTransport(input, process.stdout, { maxBufferSize: 2 * MAX_MESSAGE_BYTES });
-  const closed = promiseWithResolvers<void>();
-  const outer: StdioTransport = {
-    closed: closed.promise,
-    start: () => inner.start(),
-    close: () => inner.close(),
-    send: (message) => {
-      listener.sent(message);
-      return inner.send(message);
-    },
-  };
-  inner.onmessage = (message) => {
-    listener.received(message);
-    outer.onmessage?.(message);
-  };
-  inner.onerror = (error) => outer.onerror?.(error);
-  inner.onclose = () => {
-    listener.close();
-    outer.onclose?.();
-    closed.resolve();
-  };
-  return outer;
 }
 
 /** Creates the server of each connection, over one application. */

@@ -28,6 +28,9 @@ interface CallResult extends Rendered {
   readonly card?: Card;
 }
 
+/** The part of a read tool's result that resources, completions and subscriptions use. */
+export type ToolAnswer = Pick<CallResult, 'isError' | 'text' | 'structured'>;
+
 /** Handles one tool call end to end. Expected failures become results; never throws for caller errors. */
 export async function callTool(app: App, tool: AnyTool, raw: unknown, context: CallContext): Promise<CallOutcome> {
   // dstack loads while the arguments are checked. A conversation without any call never pays for it.

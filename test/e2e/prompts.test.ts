@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
-import { PROMPTS } from '../../src/mcp/prompt-definitions.ts';
+import { PROMPTS } from '../../src/mcp/prompts.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, connect } from '../support/connect.ts';
 import type { TestClient } from '../support/connect.ts';

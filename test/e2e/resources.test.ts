@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
-import { RESOURCES } from '../../src/mcp/resource-definitions.ts';
+import { RESOURCES } from '../../src/mcp/resources.ts';
 import { stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, connect } from '../support/connect.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { TOOL_LIST, listTools } from '../../src/mcp/tool-list.ts';
+import { listTools, TOOL_LIST } from '../../src/mcp/tool-list.ts';
 import type { ListedFor } from '../../src/mcp/tool-list.ts';
 import { tools } from '../../tools/index.ts';
 import { collectEnds } from '../support/collect-ends.ts';

@@ -12,7 +12,7 @@ import {
   originValidationResponse,
 } from '@modelcontextprotocol/server';
 import { createEngine } from '../../../src/bin/engine.ts';
-import { describeTool } from '../../../src/mcp/describe-tool.ts';
+import { describeTool } from '../../../scripts/docs/describe-tool.ts';
 import { createLog } from '../../../src/observability/create-log.ts';
 import { createServerFactory } from '../../../src/mcp/server.ts';
 import type { ServerFactory } from '../../../src/mcp/server.ts';

@@ -1,8 +1,8 @@
 import { expect, test, vi } from 'vitest';
 import { createCompletions } from '../../../src/mcp/completions.ts';
-import type { ToolAnswer } from '../../../src/mcp/read-through-tool.ts';
+import type { ToolAnswer } from '../../../src/tool/call-tool.ts';
 
-const answer = (structured: Readonly<Record<string, unknown>>, isError = false): ToolAnswer => ({
+const answer = (structured: Record<string, unknown>, isError = false): ToolAnswer => ({
   isError,
   text: 'some output',
   structured,

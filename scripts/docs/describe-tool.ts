@@ -1,9 +1,9 @@
 import * as z from 'zod';
-import { describeCardUse } from '../core/card.ts';
-import { isRecord } from '../core/values.ts';
-import { annotationsOf, outputSchema } from '../tool/tool.ts';
-import type { AnyTool } from '../tool/tool.ts';
-import type { JsonSchema, ToolEntry } from './tool-list.ts';
+import { describeCardUse } from '../../src/core/card.ts';
+import { isRecord } from '../../src/core/values.ts';
+import { annotationsOf, outputSchema } from '../../src/tool/tool.ts';
+import type { AnyTool } from '../../src/tool/tool.ts';
+import type { JsonSchema, ToolEntry } from '../../src/mcp/tool-list.ts';
 
 /** Describes a tool for the list. `npm run generate` writes the descriptions into `tool-list.json`. */
 export function describeTool(tool: AnyTool): ToolEntry {

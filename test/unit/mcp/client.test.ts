@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readClientCapabilities } from '../../../src/mcp/client-capabilities.ts';
+import { readClientCapabilities } from '../../../src/mcp/client.ts';
 
 const CARD = 'text/html;profile=mcp-app';
 const cards = (settings: unknown): object => ({ extensions: { 'io.modelcontextprotocol/ui': settings } });

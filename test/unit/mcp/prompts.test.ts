@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { OUTCOMES } from '../../../src/core/report.ts';
-import { PROMPTS } from '../../../src/mcp/prompt-definitions.ts';
+import { PROMPTS } from '../../../src/mcp/prompts.ts';
 import { tools } from '../../../tools/index.ts';
 import { inRepository } from '../../support/paths.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { RESOURCES, readVariable, runOfUri, uriOfRun } from '../../../src/mcp/resource-definitions.ts';
+import { readVariable, RESOURCES, runOfUri, uriOfRun } from '../../../src/mcp/resources.ts';
 import { tools } from '../../../tools/index.ts';
 
 test.each(RESOURCES)('$uri calls a read-only tool with valid arguments', (resource) => {
