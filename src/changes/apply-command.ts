@@ -1,8 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { CommandRequest } from '../dstack/argv/command.ts';
-import type { DocumentedFlag } from '../dstack/argv/catalog.ts';
+import type { DocumentedFlag, Catalog } from '../dstack/argv/catalog.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
-import type { Catalog } from '../dstack/argv/catalog.ts';
 import type { ClientCli } from '../dstack/client/dstack-client.ts';
 import { backendNames, readIndex } from '../configuration/schema-index.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';

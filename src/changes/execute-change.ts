@@ -4,7 +4,7 @@ import type { Printed, Report } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
 import { readOutcome } from '../dstack/output/read-outcome.ts';
 import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
-import { withoutPlan } from '../dstack/output/trim-plan.ts';
+import { withoutPlan } from '../dstack/output/plan-text.ts';
 import type { Consent } from '../safety/consent/consent.ts';
 import { describeLevel } from '../safety/consent/describe-change.ts';
 import type { ChangeFacts } from './change-facts.ts';

@@ -2,10 +2,8 @@ import * as z from 'zod';
 import { formatPrice } from '../core/format-values.ts';
 import { isRecord } from '../core/values.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { describeGpus } from '../dstack/output/describe-requirements.ts';
-import { readJsonOutput } from '../dstack/output/read-json-output.ts';
+import { describeGpus, readJsonOutput, instanceTypeJson } from '../dstack/output/json-output.ts';
 import { readFleets } from '../dstack/output/read-listings.ts';
-import { instanceTypeJson } from '../dstack/output/run-json.ts';
 import { offerFlags, relaxConstraints } from './relax-constraints.ts';
 import type { Constraints, OfferFlags, Relaxed } from './relax-constraints.ts';
 

@@ -8,12 +8,11 @@ import { hasEffect } from '../dstack/argv/check-argv.ts';
 import { commandFailed } from '../dstack/client/dstack-client.ts';
 import { kindOf, readLookUp } from '../dstack/client/find-resource.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
-import { readFailure } from '../dstack/output/read-failure.ts';
-import type { Failure } from '../dstack/output/read-failure.ts';
-import { readOutcome } from '../dstack/output/read-outcome.ts';
+import { readFailure, readOutcome } from '../dstack/output/read-outcome.ts';
+import type { Failure } from '../dstack/output/read-outcome.ts';
 import { readPlan } from '../dstack/output/read-plan.ts';
-import { withoutQuestion } from '../dstack/output/trim-plan.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
+import { withoutQuestion } from '../dstack/output/plan-text.ts';
 import type { HeldCommand } from '../dstack/run/held-change.ts';
 import type {
   AgreementPlan,

@@ -1,6 +1,6 @@
 import { formatPrice } from '../core/format-values.ts';
 import { isRunType } from '../core/dstack-terms.ts';
-import { withoutQuestion } from '../dstack/output/trim-plan.ts';
+import { withoutQuestion } from '../dstack/output/plan-text.ts';
 import { nameOf, planFacts } from './apply-plan.ts';
 import type { ApplyPlan } from './apply-plan.ts';
 import { boundCost } from './bound-cost.ts';

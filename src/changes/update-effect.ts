@@ -1,8 +1,7 @@
 import { plural } from '../core/format-values.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
 import type { Obstacle, PlanFacts } from '../dstack/output/read-plan.ts';
-import { liveReplicas } from '../dstack/output/choose-job.ts';
-import { readRun } from '../dstack/output/read-run.ts';
+import { liveReplicas, readRun } from '../dstack/output/read-run.ts';
 import type { ApplyPlan } from './apply-plan.ts';
 
 /** The effect of an update in place on the replicas of a service that run now. */

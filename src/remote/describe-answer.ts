@@ -1,6 +1,6 @@
 import { formatBytes, formatDuration } from '../core/format-values.ts';
 import type { Outcome } from '../core/report.ts';
-import { isReady } from '../dstack/describe/describe-service.ts';
+import { isReady } from '../dstack/describe/describe-facts.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import type { HttpAnswer, HttpFailure } from './http-exchange.ts';
 

@@ -4,7 +4,7 @@ import { CommandFailed, refuse } from '../core/report.ts';
 import type { Report } from '../core/report.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { findRun } from '../dstack/client/find-resource.ts';
-import { isScaledToZero } from '../dstack/describe/describe-service.ts';
+import { isScaledToZero } from '../dstack/describe/describe-facts.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
 import type { RecordedUse } from '../safety/audit/use-journal.ts';

@@ -3,7 +3,7 @@ import type { Catalog } from '../argv/catalog.ts';
 import type { CommandRequest } from '../argv/command.ts';
 import { ToolError } from '../../core/errors.ts';
 import type { Transcript } from '../../core/transcript.ts';
-import { readJsonOutput } from '../output/read-json-output.ts';
+import { readJsonOutput } from '../output/json-output.ts';
 import type { DstackClient } from './dstack-client.ts';
 import { commandFailed } from './dstack-client.ts';
 

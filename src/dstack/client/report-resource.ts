@@ -1,6 +1,6 @@
 import { WHOLE_CHARS } from '../../core/report.ts';
-import { describeResource, describeResourceStatus } from '../describe/describe-resource.ts';
-import { readJsonOutput } from '../output/read-json-output.ts';
+import { describeResource, describeResourceStatus } from '../describe/describe-facts.ts';
+import { readJsonOutput } from '../output/json-output.ts';
 import { readResource } from '../output/read-resource.ts';
 import type { ResourceFacts } from '../output/read-resource.ts';
 import type { DstackClient } from './dstack-client.ts';

@@ -6,17 +6,12 @@ import type { Awaited } from '../../core/dstack-terms.ts';
 import { CommandFailed, WHOLE_CHARS } from '../../core/report.ts';
 import type { Printed, Report } from '../../core/report.ts';
 import type { Transcript } from '../../core/transcript.ts';
-import { describeShownJob } from '../output/choose-job.ts';
-import type { WantedJob } from '../output/choose-job.ts';
-import { describeRun, describeStatus } from '../describe/describe-run.ts';
-import { isAsleep, isReady } from '../describe/describe-service.ts';
-import { explainEnd } from '../describe/explain-end.ts';
+import { describeShownJob, readRun } from '../output/read-run.ts';
+import type { WantedJob, RunFacts } from '../output/read-run.ts';
+import { describeRun, describeStatus, isAsleep, isReady, explainWaiting } from '../describe/describe-facts.ts';
+import { explainEnd, explainLog } from '../describe/explain-end.ts';
 import type { EndExplanation } from '../describe/explain-end.ts';
-import { explainLog } from '../describe/explain-log.ts';
-import { explainWaiting } from '../describe/explain-waiting.ts';
-import { readJsonOutput } from '../output/read-json-output.ts';
-import { readRun } from '../output/read-run.ts';
-import type { RunFacts } from '../output/read-run.ts';
+import { readJsonOutput } from '../output/json-output.ts';
 import type { DstackClient } from './dstack-client.ts';
 
 /** dstack advises agents to poll every 10 to 20 s; here the interval is shorter, since most runs start in seconds. */

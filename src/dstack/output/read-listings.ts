@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { omitAbsent } from './read-json-output.ts';
+import { omitAbsent } from './json-output.ts';
 import { readBackend, readPrice } from './read-offers.ts';
 import { readTable } from './read-table.ts';
 import type { TableRow } from './read-table.ts';

@@ -1,7 +1,8 @@
-import type { Transcript } from '../../core/transcript.ts';
-import type { Outcome } from '../../core/report.ts';
-import { CHECK_STATE } from './failure-table.ts';
-import { readFailure } from './read-failure.ts';
+import type { Effect, Outcome } from '../../core/report.ts';
+import type { Exit, Transcript } from '../../core/transcript.ts';
+import { CHECK_STATE, FAILURE_TABLE } from './failure-table.ts';
+import type { FailureCode } from './failure-table.ts';
+import { withoutPlan } from './plan-text.ts';
 
 /** The outcome of a change, in dstack's own words. */
 export interface ChangeOutcome {
@@ -75,4 +76,109 @@ function prove(message: string): ChangeOutcome | undefined {
     if (proof !== null) return { outcome, ...(name === undefined ? {} : { name }), message, hint };
   }
   return undefined;
+}
+
+/** The kind of a failure that dstack itself didn't report. */
+type EndCode = 'traceback' | 'not-started' | 'timed-out' | 'cancelled' | 'not-understood';
+
+/** Why a command failed, in dstack's own words. */
+export interface Failure {
+  readonly code: FailureCode | EndCode;
+  /** `unknown` if a change may have been made anyway. */
+  readonly outcome: Extract<Outcome, 'blocked' | 'failed' | 'unknown'>;
+  /** dstack's own words, verbatim; for a Python traceback, the exception below it. */
+  readonly message: string;
+  /** The next step. */
+  readonly hint: string;
+  /** Whether repeating the same command may help. Never a reason to repeat a change: see `outcome`. */
+  readonly transient: boolean;
+  /** Set if repeating the same command with the same file is pointless. */
+  readonly permanent?: true;
+}
+
+const TRACEBACK = 'Traceback (most recent call last):';
+
+/** Returns the exception below the last traceback, with all its lines; undefined if there is no traceback. */
+export function readException(text: string): string | undefined {
+  const start = text.lastIndexOf(TRACEBACK);
+  if (start === -1) return undefined;
+  const lines = text.slice(start).split('\n').slice(1);
+  // Frames are indented; the exception isn't, but may continue over indented lines.
+  const first = lines.findIndex((line) => /^\S/.test(line));
+  return first === -1 ? undefined : lines.slice(first).join('\n').trim();
+}
+
+function recognize(text: string, effect: Effect, exception: string | undefined): Failure | undefined {
+  const mayHaveActed = effect !== 'read';
+  for (const { code, pattern, hint, traits = [] } of FAILURE_TABLE) {
+    const message = pattern.exec(text)?.[0].trim();
+    if (message === undefined) continue;
+    const isUnclear = mayHaveActed && traits.includes('midway');
+    return {
+      code,
+      message,
+      transient: traits.includes('transient'),
+      ...(traits.includes('permanent') ? { permanent: true } : {}),
+      outcome: isUnclear ? 'unknown' : traits.includes('failed') ? 'failed' : 'blocked',
+      hint: isUnclear ? `${CHECK_STATE} ${hint}` : hint,
+    };
+  }
+  if (exception === undefined) return undefined;
+  return {
+    code: 'traceback',
+    outcome: mayHaveActed ? 'unknown' : 'failed',
+    message: exception,
+    hint: `dstack crashed with an internal error; see the output for the full traceback. ${mayHaveActed ? CHECK_STATE : 'Check with doctor.'}`,
+    transient: false,
+  };
+}
+
+function readExited(transcript: Pick<Transcript, 'stdout' | 'stderr'>, code: number, effect: Effect): Failure {
+  const exception = readException(transcript.stderr) ?? readException(transcript.stdout);
+  const stderr = exception ?? transcript.stderr.trim();
+  const stdout = readException(transcript.stdout) === undefined ? withoutPlan(transcript.stdout) : '';
+  // To a pattern, each carriage return starts a line: a run of them would be searched in quadratic time.
+  const text = `${stdout}\n${stderr}`.trim().replace(/\r+/g, '\n');
+  return (
+    recognize(text, effect, exception) ?? {
+      code: 'unknown-error',
+      // dstack prints the reason if the server rejects a change; if it prints nothing, nothing is known.
+      outcome: text === '' && effect !== 'read' ? 'unknown' : 'failed',
+      message: text === '' ? `dstack exited with code ${code} and printed nothing.` : text,
+      hint: effect === 'read' ? 'Use help to see what this command accepts, or check with doctor.' : CHECK_STATE,
+      transient: false,
+    }
+  );
+}
+
+/** The ends of commands that dstack didn't finish itself: the code, the words if they are always the same, and the next step after a read. */
+const BROKEN = {
+  'timed-out': [
+    'timed-out',
+    "dstack didn't finish within the time limit.",
+    'Try again, or use doctor to check whether the server responds.',
+  ],
+  cancelled: ['cancelled', 'The call was cancelled while dstack was running.', 'Call again.'],
+  signalled: ['interrupted', '', 'Try again.'],
+  lost: ['interrupted', '', 'Try again.'],
+} as const;
+
+/** Describes such an end. */
+function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, effect: Effect): Failure {
+  if (exit.kind === 'not-started') {
+    const hint = 'Nothing was changed. Use doctor to check that the dstack CLI runs.';
+    return { code: 'not-started', outcome: 'failed', message: exit.reason, hint, transient: false };
+  }
+  const [code, words, hint] = BROKEN[exit.kind];
+  const message = 'reason' in exit ? exit.reason : 'signal' in exit ? `dstack was ended by ${exit.signal}.` : words;
+  const said = { code, message };
+  if (effect === 'read') return { ...said, outcome: 'failed', hint, transient: true };
+  const continues = exit.kind === 'timed-out' && exit.stillRunning ? 'It continues in the background. ' : '';
+  return { ...said, outcome: 'unknown', hint: `${continues}${CHECK_STATE}`, transient: false };
+}
+
+/** Returns why a command failed; undefined if it ended with exit code 0. What an unclear end means depends on its effect. */
+export function readFailure({ exit, ...transcript }: Transcript, effect: Effect = 'read'): Failure | undefined {
+  if (exit.kind !== 'exited') return readBroken(exit, effect);
+  return exit.code === 0 ? undefined : readExited(transcript, exit.code, effect);
 }

@@ -1,51 +1,6 @@
 import * as z from 'zod';
-import { describeGpus, describeHardware } from './describe-requirements.ts';
-import { addPrices, omitAbsent } from './read-json-output.ts';
-import { amount, instanceTypeJson, maybe, text } from './run-json.ts';
-
-// The parts of core/models/fleets.py, volumes.py and gateways.py in 0.22.5 that are read. Other fields are ignored, and fields that a
-// version may lack are optional.
-
-/** A fleet, a volume or a gateway. */
-const resourceJson = z.looseObject({
-  id: z.string(),
-  name: z.string(),
-  project_name: text,
-  status: z.string(),
-  status_message: text,
-  created_at: text,
-  cost: amount,
-  external: z.boolean().nullish(),
-  default: z.boolean().nullish(),
-  hostname: text,
-  ip_address: text,
-  wildcard_domain: text,
-  /** Of a volume or a gateway. */
-  configuration: maybe({ backend: text, region: text, size: amount }),
-  /** Of a fleet. */
-  spec: maybe({
-    configuration: z.looseObject({ nodes: maybe({ min: amount, max: amount }), ssh_config: z.unknown().optional() }),
-  }),
-  instances: z
-    .array(
-      z.looseObject({
-        instance_num: amount,
-        status: z.string(),
-        price: amount,
-        unreachable: z.boolean().nullish(),
-        termination_reason: text,
-        termination_reason_message: text,
-        job_name: text,
-        instance_type: instanceTypeJson.nullish(),
-      }),
-    )
-    .default([]),
-  attachments: z
-    .array(z.looseObject({ instance: z.looseObject({ fleet_name: text, instance_num: amount }) }))
-    .nullish(),
-  replicas: z.array(z.looseObject({ hostname: text })).nullish(),
-});
-type ResourceJson = z.output<typeof resourceJson>;
+import { addPrices, describeGpus, describeHardware, omitAbsent, resourceJson } from './json-output.ts';
+import type { ResourceJson } from './json-output.ts';
 
 export const resourceFacts = z.object({
   kind: z.enum(['fleet', 'volume', 'gateway']),

@@ -3,7 +3,7 @@ import { hasEffect } from '../../../../src/dstack/argv/check-argv.ts';
 import type { CheckedArgv } from '../../../../src/dstack/argv/command.ts';
 import type { DstackClient } from '../../../../src/dstack/client/dstack-client.ts';
 import { FAILURE_TABLE } from '../../../../src/dstack/output/failure-table.ts';
-import type { Failure } from '../../../../src/dstack/output/read-failure.ts';
+import type { Failure } from '../../../../src/dstack/output/read-outcome.ts';
 import { createRetryGuard } from '../../../../src/dstack/client/retry-guard.ts';
 import type { Fault, RetryGuard } from '../../../../src/dstack/client/retry-guard.ts';
 import { CommandFailed } from '../../../../src/core/report.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { withoutPlan, withoutQuestion } from '../../../../src/dstack/output/trim-plan.ts';
+import { withoutPlan, withoutQuestion } from '../../../../src/dstack/output/plan-text.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
 
 test.each(['plan-task-create', 'plan-task-replace', 'plan-fleet-create', 'plan-task-no-offers', 'plan-volume-create'])(

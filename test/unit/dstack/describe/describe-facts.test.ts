@@ -1,7 +1,16 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import * as z from 'zod';
-import { describeRun, describeStatus } from '../../../../src/dstack/describe/describe-run.ts';
-import { readJsonOutput } from '../../../../src/dstack/output/read-json-output.ts';
+import {
+  adviseOnLog,
+  describeLog,
+  describeResource,
+  describeResourceStatus,
+  describeRun,
+  describeStatus,
+  explainWaiting,
+} from '../../../../src/dstack/describe/describe-facts.ts';
+import { readJsonOutput } from '../../../../src/dstack/output/json-output.ts';
+import { readResource } from '../../../../src/dstack/output/read-resource.ts';
 import { readRun } from '../../../../src/dstack/output/read-run.ts';
 import type { RunFacts } from '../../../../src/dstack/output/read-run.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
@@ -98,4 +107,96 @@ describe('a service in labeled lines', () => {
     ]);
     expect(describeRun({ ...run, isFinished: true }).join('\n')).not.toContain('curl');
   });
+});
+
+const started = recorded('run-get-running');
+const pending = (more: Partial<RunFacts>, terminationReason?: string): RunFacts => ({
+  ...started,
+  status: 'pending',
+  jobs: [
+    {
+      name: 'lab-task-0-0',
+      replica: 0,
+      job: 0,
+      status: 'failed',
+      ...(terminationReason === undefined ? {} : { terminationReason }),
+    },
+  ],
+  ...more,
+});
+
+test.each<[string, RunFacts, RegExp]>([
+  ['capacity', pending({ statusMessage: 'retrying' }), /waits for capacity.*offer.*stop/],
+  ['capacity, as its job says', pending({}, 'failed_to_start_due_to_no_capacity'), /waits for capacity/],
+  ['its schedule', pending({ nextStartAt: '2026-01-02T03:04:05Z' }), /starts it at 2026-01-02T03:04:05Z/],
+  ['requests', pending({ kind: 'service', jobs: [] }), /waits for requests/],
+  ['requests, just submitted', pending({ kind: 'service', status: 'submitted', jobs: [] }), /waits for requests/],
+  [
+    'another configuration',
+    pending({ kind: 'service', jobs: [], isServiceOnServer: true }),
+    /no request starts one here.*`replicas: 1`/,
+  ],
+  ['a retry', pending({}, 'container_exited_with_error'), /retried after container_exited_with_error/],
+  ['an instance', pending({ status: 'submitted' }), /looking for an instance/],
+])('a run that waits for %s says so', (_what, run, words) => {
+  expect(explainWaiting(run)).toMatch(words);
+});
+
+test('nothing is said about a run that has started, or that waits for an unknown reason', () => {
+  expect(explainWaiting(started)).toBeUndefined();
+  expect(explainWaiting(pending({}))).toBeUndefined();
+});
+
+const failed = recorded('run-get-failed');
+
+test('a log says whose it is, since when, and whether more may come', () => {
+  expect(describeLog({ run: failed, isEmpty: false, isWhole: true })).toEqual([
+    `run: lab-fail (${failed.id}), failed, submitted at 2026-11-25T01:32:52Z; its log is complete`,
+  ]);
+  expect(describeLog({ run: started, isEmpty: false, isWhole: true }).join()).toMatch(/, running, .*; more may come$/);
+  expect(describeLog({ run: undefined, isEmpty: false, isWhole: true })).toEqual([]);
+});
+
+test('a log that was read in part says how to get the newest', () => {
+  expect(describeLog({ run: undefined, isEmpty: false, isWhole: false }).join()).toMatch(/too long.*`since`/);
+});
+
+test.each([
+  [started, { since: '5m' }, /window: omit `since`/],
+  [started, { filter: 'loss' }, /window/],
+  [failed, {}, /ended without output.*diagnose/],
+  [started, {}, /not have started/],
+  [undefined, {}, /not have started/],
+])('a log of which nothing is shown', (run, request, advice) => {
+  expect(adviseOnLog(run, request)).toMatch(advice);
+});
+
+test('a fleet in labeled lines: its nodes, its price, and what each instance is and does', () => {
+  const fleet = readResource('fleet', json('fleet-get'));
+  expect(describeResourceStatus(fleet)).toBe('Fleet lab-cloud is active.');
+  expect(describeResource(fleet)).toEqual([
+    expect.stringMatching(/^created: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|\+00:00)$/),
+    'nodes: 0..3',
+    '1 instance, $0.39/h together',
+    expect.stringMatching(/^- instance 0: busy, gpu=RTX4090:24GB:1, cpu=8 mem=48GB disk=500GB, \$0\.39\/h/),
+  ]);
+});
+
+test('a fleet of a thousand instances fits in a few lines, with what is wrong first', () => {
+  const instances = Array.from({ length: 1_000 }, (_, instance) => ({
+    instance,
+    status: 'idle',
+    ...(instance === 999 ? { error: 'no driver' } : {}),
+  }));
+  const lines = describeResource({ ...readResource('fleet', json('fleet-get')), instances });
+  expect(lines.join('\n').length).toBeLessThan(2_000);
+  expect(lines).toContain('- instance 999: idle, no driver');
+  expect(lines.at(-1)).toBe('- and 980 more: `full` shows all');
+});
+
+test('a volume in labeled lines', () => {
+  const volume = readResource('volume', json('volume-get'));
+  expect(describeResource(volume)).toEqual(
+    expect.arrayContaining([expect.stringMatching(/^place: runpod /), 'size: 100GB', 'attached to: nothing']),
+  );
 });
