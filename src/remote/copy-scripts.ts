@@ -100,12 +100,14 @@ case $(tar --version 2>/dev/null) in *'GNU tar'*) blocks='-b 512' whole=--hard-d
 `;
 
 /**
- * Writes the content of the file `$2` in the folder `$1`, for as long as standard input is open: its end is that of the server, and what
- * writes the file there would go on without it.
+ * Writes the content of the file `$2` in the folder `$1`, and fails if it was written to meanwhile. It does so for as long as standard
+ * input is open: its end is that of the server, and what writes the file there would go on without it.
  */
-export const SEND = `${START}need cat
+export const SEND = `${START}need cat; need stat
 cd -P -- "$1" || exit ${SCRIPT_EXIT.cannotOpen}
 [ -f "./$2" ] && [ ! -L "./$2" ] || fail ${SCRIPT_EXIT.cannotOpen} "$2 is not a file"
+state() { stat -c '%d %i %s %y' "./$1"; }
+before=$(state "$2")
 exec 3<&0
 cat <"./$2" 3<&- &
 sender=$!
@@ -114,34 +116,22 @@ wait "$sender"
 code=$?
 kill -KILL $!
 [ "$code" -eq 0 ] || exit ${SCRIPT_EXIT.incomplete}
+[ "$(state "$2")" = "$before" ] || exit ${SCRIPT_EXIT.different}
 `;
 
 /**
  * Writes standard input to the file `$3` in the staging folder `$2`, which is where the `PUSH` that waits for it has its own, if `$1` is
- * its folder, or what was passed as the place of the upload. Prints its SHA-256, computed part by part while it arrives. From the file:
- * with tee, each byte would take more of the cores.
+ * its folder, or what was passed as the place of the upload.
  */
 export const RECEIVE = `${START}need cat; need mkdir
 umask 022
 ${BASE}stage=$base/$2
 mkdir -p -m 700 -- "$stage" || exit ${SCRIPT_EXIT.cannotOpen}
-file=$stage/$3 sum=
-trap 'rm -f -- "$file" "$file.whole"; rmdir -- "$stage"; exit 129' HUP INT TERM PIPE
-: >"$file" || exit ${SCRIPT_EXIT.incomplete}
-part() { counts=$(dd bs=65536 count=256 iflag=fullblock 2>&1 >>"$file") || { printf '%s\\n' "$counts" >&2; false; }; }
-${SUMS}if [ -n "$sums" ] && dd count=0 iflag=fullblock </dev/null 2>/dev/null; then
-  sum=$(
-    while part; do
-      echo
-      case $counts in 256+0*) ;; *) : >"$file.whole"; break ;; esac
-    done | while read -r line; do cat <&4; done 4<"$file" | $sums
-  )
-  [ -e "$file.whole" ]
-else
-  cat >"$file"
-fi || exit ${SCRIPT_EXIT.incomplete}
-# Whoever canceled has closed the connection.
-printf '%s\\n' "\${sum%% *}" || exit 129
+file=$stage/$3
+trap 'rm -f -- "$file"; rmdir -- "$stage"; exit 129' HUP INT TERM PIPE
+cat >"$file" || exit ${SCRIPT_EXIT.incomplete}
+# Whoever canceled has closed the connection: then the trap removes the file.
+echo || exit 129
 `;
 
 /** Removes the staging folder `$2` next to the folder `$1`. */
@@ -157,8 +147,8 @@ ${BLOCKS}tr '\\n' '\\0' | xargs -0 tar -c $blocks $whole -f - || exit ${SCRIPT_E
 /**
  * Unpacks an archive from standard input next to its place in the folder `$1`, checks it, and moves its files to their place: with `$2`
  * `-f` over existing ones, with `-n` not. `$3` is the name of the staging folder, `$4` the number of files, and `$5` the only one if
- * nothing else is copied. Large files are in another staging folder by then, by the numbers in `large`; the archive has empty ones,
- * and checksums of those alone that were not compared on their way.
+ * nothing else is copied. Large files are in another staging folder by then, by the numbers in `large`, which has their sizes, too; the
+ * archive has empty ones, and the checksums of the others.
  * In a subshell, because of its trap.
  */
 export const PUSH = `${START}need tar; need find; need mv; need tr; need xargs; need sed
@@ -173,11 +163,14 @@ mkdir -m 700 -- "$stage" && cd -- "$stage" || exit ${SCRIPT_EXIT.cannotOpen}
 ${BLOCKS}tar -x -o $blocks -f - || exit ${SCRIPT_EXIT.tarFailed}
 [ -f sums ] && [ -d files ] || fail ${SCRIPT_EXIT.incomplete} 'the archive ended early'
 if [ -f large ]; then
-  need touch; need chmod
+  need touch; need chmod; need stat
   while IFS= read -r line; do
-    file=$stage${LARGE_SUFFIX}/\${line%% *} name=\${line#* }
+    file=$stage${LARGE_SUFFIX}/\${line%% *} line=\${line#* }
+    size=\${line%% *} name=\${line#* }
+    [ "$(stat -c %s "$file")" = "$size" ] || fail ${SCRIPT_EXIT.incomplete} "$name is incomplete"
     if [ -x "files/$name" ]; then chmod 755 "$file"; fi
-    touch -r "files/$name" "$file" && mv -f -- "$file" "files/$name" || exit ${SCRIPT_EXIT.incomplete}
+    # Some file systems write everything to the disk before a file replaces another one.
+    touch -r "files/$name" "$file" && rm "files/$name" && mv -- "$file" "files/$name" || exit ${SCRIPT_EXIT.incomplete}
   done <large
 fi
 cd files || exit ${SCRIPT_EXIT.incomplete}

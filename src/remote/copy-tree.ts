@@ -60,7 +60,7 @@ export interface Copied {
   readonly leftOut: readonly LeftOut[];
   /** Local paths of the first small pictures among downloaded files, by their names. */
   readonly pictures: readonly string[];
-  /** Images without a program for checksums exist. */
+  /** `size` if a file was large, or if the run has no program for checksums. */
   readonly checkedBy: 'sha256' | 'size';
 }
 

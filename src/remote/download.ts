@@ -13,6 +13,7 @@ import {
   sumBytes,
 } from './copy-tree.ts';
 import type { Compared, Copied, CopyRequest, CopyScope, Tree, TreeEntry } from './copy-tree.ts';
+import { isLarge } from './large-files.ts';
 import { look, sumFiles } from './list-run.ts';
 import { changed, sumLocalFiles } from './local-tree.ts';
 import { pullFiles } from './pull-files.ts';
@@ -161,7 +162,7 @@ async function compare(scope: CopyScope, { base, tree, placeOf }: Source): Promi
   });
 }
 
-/** Downloads files into the staging folder, and compares them with those in the run. Returns what could be compared. */
+/** Downloads files into the staging folder, and compares those that aren't large with the run's. Returns what could be compared. */
 async function fetchFiles(
   scope: CopyScope,
   { base }: Source,
@@ -169,7 +170,7 @@ async function fetchFiles(
 ): Promise<Copied['checkedBy']> {
   if (wanted.length === 0) return 'sha256';
   const files = wanted.map(({ entry }) => entry);
-  const names = files.map(({ name }) => name);
+  const names = files.filter((entry) => !isLarge(entry)).map(({ name }) => name);
   const failed = new AbortController();
   const both = { ...scope, signal: AbortSignal.any([scope.signal, failed.signal]) };
   try {
@@ -178,7 +179,7 @@ async function fetchFiles(
     if (there === undefined) return 'size';
     const differing = names.find((name) => here.get(name) !== there.get(name));
     if (differing !== undefined) throw changed(differing);
-    return 'sha256';
+    return names.length === files.length ? 'sha256' : 'size';
   } finally {
     failed.abort();
   }

@@ -1,18 +1,22 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { pause } from '../core/waiting.ts';
 import { callProgram } from './call-program.ts';
-import { DISCARD, LARGE_SUFFIX, RECEIVE, SEND, STAGE_PREFIX } from './copy-scripts.ts';
+import { DISCARD, LARGE_SUFFIX, RECEIVE, SCRIPT_EXIT, SEND, STAGE_PREFIX } from './copy-scripts.ts';
 import type { CopyScope, TreeEntry } from './copy-tree.ts';
 import { assertUnchanged, changed, openListed } from './local-tree.ts';
-import type { RemoteProcess } from './remote-shell.ts';
+import type { RemoteEnd, RemoteProcess } from './remote-shell.ts';
 import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
 
 /** A larger file is worth a program in the run. */
 const LARGE_BYTES = 32 * 1024 ** 2;
 
-/** Whether ssh itself reads or writes a file: through the streams of this process, each byte would be copied twice more. */
+/**
+ * Whether ssh itself reads or writes a file: through the streams of this process, each byte would be copied twice more. It is checked by
+ * its size and by the times of change at its source, because ssh authenticates every byte on the way: a checksum at both ends would
+ * take as long as the copy (`npm run lab -- copy`).
+ */
 export const isLarge = ({ size }: Pick<TreeEntry, 'size'>): boolean => size >= LARGE_BYTES;
 
 /** Whether a file is sent on its own: only Linux shows how far another process has read an open file. */
@@ -25,15 +29,6 @@ export interface LargeFile {
   readonly entry: TreeEntry;
   /** Called with how many bytes of it have been copied by now. */
   readonly onBytes: (bytes: number) => void;
-}
-
-/** A file that has arrived in the staging folder. */
-export interface SentFile {
-  /** Its name there. */
-  readonly number: number;
-  readonly sum: string;
-  /** The run has computed the same checksum of what arrived. */
-  readonly isCompared: boolean;
 }
 
 /** A local file to send. */
@@ -51,7 +46,7 @@ export class LargeUpload {
   readonly #scope: CopyScope;
   readonly #remote: string;
   readonly #stop = new AbortController();
-  #early: { readonly entry: TreeEntry; readonly sent: Promise<SentFile>; readonly stop: AbortController } | undefined;
+  #early: { readonly entry: TreeEntry; readonly sent: Promise<number>; readonly stop: AbortController } | undefined;
   #onBytes: LargeFile['onBytes'] = () => undefined;
   #count = 0;
 
@@ -78,8 +73,8 @@ export class LargeUpload {
     this.#early = undefined;
   }
 
-  /** Sends a file, or waits for it. @throws ToolError `plan-changed` if it is another one, or was written to */
-  async send(file: LocalFile, onBytes: LargeFile['onBytes']): Promise<SentFile> {
+  /** Sends a file, or waits for it, and returns its name in the staging folder. @throws ToolError `plan-changed` if it is another one, or was written to */
+  async send(file: LocalFile, onBytes: LargeFile['onBytes']): Promise<number> {
     if (this.#early?.entry === file.entry) {
       this.#onBytes = onBytes;
       return this.#early.sent;
@@ -105,18 +100,17 @@ export class LargeUpload {
   async #send(
     { entry }: LocalFile,
     { handle, stop, onBytes }: Omit<LargeFile, 'entry'> & { readonly stop: AbortSignal },
-  ): Promise<SentFile> {
+  ): Promise<number> {
     const number = this.#count++;
     try {
       const signal = AbortSignal.any([this.#scope.signal, stop]);
       const data = [this.#remote, `${this.stage}${LARGE_SUFFIX}`, String(number)];
       const running = this.#scope.shell.start({ script: RECEIVE, data }, { signal, stdin: handle.fd });
-      const printed = collect(running.stdout);
       const findPosition = async (): Promise<number> =>
         Number(/^pos:\s*(\d+)/.exec(await readFile(`/proc/self/fdinfo/${handle.fd}`, 'latin1'))?.[1]);
-      const sum = await follow(running, { handle, entry, onBytes }, { signal, pollMs: 100, findPosition });
+      await follow(running, { entry, onBytes }, { signal, findPosition });
       await assertUnchanged(handle, entry);
-      return { number, sum, isCompared: printed().trim() === sum };
+      return number;
     } catch (error) {
       // The end of the program that waits for it says why.
       throw stop.aborted && !this.#scope.signal.aborted
@@ -128,61 +122,46 @@ export class LargeUpload {
   }
 }
 
-/** Receives a file of a folder in the run, and returns its checksum. @throws ToolError, CommandFailed */
-export async function receiveLarge({ shell, signal }: CopyScope, folder: string, file: LargeFile): Promise<string> {
-  const running = shell.start({ script: SEND, data: [folder, file.entry.name] }, { signal, stdout: file.handle.fd });
+/** Receives a file of a folder in the run. @throws ToolError, CommandFailed */
+export async function receiveLarge({ shell, signal }: CopyScope, folder: string, file: LargeFile): Promise<void> {
+  const { handle, entry } = file;
+  const running = shell.start({ script: SEND, data: [folder, entry.name] }, { signal, stdout: handle.fd });
+  const findPosition = async (): Promise<number> => {
+    const { size } = await handle.stat();
+    if (size > entry.size) throw changed(entry.name);
+    return size;
+  };
   try {
-    return await follow(running, file, { signal, pollMs: 10 });
+    await follow(running, file, { signal, findPosition });
+    const bytes = await findPosition();
+    if (bytes < entry.size) throw changed(entry.name);
+    file.onBytes(bytes);
   } finally {
     running.stdin.end();
   }
 }
 
-const CHUNK_BYTES = 1024 * 1024;
-/** Reading a position takes longer than reading a chunk. */
-const CHUNKS_PER_POSITION = 16;
+const POLL_MS = 50;
 
-interface Following {
-  readonly signal: AbortSignal;
-  /** Wait after everything that exists was read. */
-  readonly pollMs: number;
-  /** Returns how much has been copied. Defaults to what was read. */
-  readonly findPosition?: () => Promise<number>;
-}
-
-/** Reads a file while it is copied, until the program in the run has ended. */
+/** Reports how much of a file has been copied, until the program in the run has ended. @throws CommandFailed unless it ended well */
 async function follow(
   running: RemoteProcess,
-  { handle, entry, onBytes }: LargeFile,
-  { signal, pollMs, findPosition }: Following,
-): Promise<string> {
+  { entry, onBytes }: Pick<LargeFile, 'entry' | 'onBytes'>,
+  { signal, findPosition }: { readonly signal: AbortSignal; readonly findPosition: () => Promise<number> },
+): Promise<void> {
   const errors = collect(running.stderr);
-  const hash = createHash('sha256');
-  const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-  let hasEnded = false;
-  const ended = running.ended.then(() => void (hasEnded = true));
-  let bytes = 0;
-  let chunks = 0;
+  running.stdout.resume();
+  let end: RemoteEnd | void;
   try {
-    for (;;) {
-      // Before reading: what is read after the end is everything.
-      const isOver = hasEnded;
-      const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, bytes);
-      hash.update(buffer.subarray(0, bytesRead));
-      bytes += bytesRead;
-      if (bytes > entry.size) throw changed(entry.name);
-      if (findPosition === undefined) onBytes(bytes);
-      else if (bytesRead === 0 || chunks++ % CHUNKS_PER_POSITION === 0) onBytes(await findPosition());
-      if (bytesRead > 0) continue;
-      if (isOver) break;
-      await Promise.race([ended, pause(pollMs, signal)]);
-    }
+    do {
+      onBytes(await findPosition());
+      end = await Promise.race([running.ended, pause(POLL_MS, signal)]);
+    } while (end === undefined);
   } catch (error) {
     running.kill();
     throw error;
   }
   assertNotCanceled(signal);
-  assertEnded(await running.ended, errors());
-  if (bytes < entry.size) throw changed(entry.name);
-  return hash.digest('hex');
+  if (end.kind === 'exited' && end.exitCode === SCRIPT_EXIT.different) throw changed(entry.name);
+  assertEnded(end, errors());
 }

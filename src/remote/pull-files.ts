@@ -20,8 +20,8 @@ const WRITTEN_BYTES = 1024 * 1024;
 const PARALLEL = 16;
 
 /**
- * Downloads files of a folder into a staging folder, each under its number, and returns their checksums by name. The archive is hostile
- * data: it may contain exactly the regular files that were asked for, each once and with the size that was listed.
+ * Downloads files of a folder into a staging folder, each under its number, and returns the checksums of those that aren't large, by name.
+ * The archive is hostile data: it may contain exactly the regular files that were asked for, each once and with the size that was listed.
  */
 export async function pullFiles(
   scope: CopyScope,
@@ -106,7 +106,7 @@ class StageWriter {
       throw asCopyError(error, file);
     });
     try {
-      this.#sums.set(entry.name, await receiveLarge(this.#scope, folder, { handle, entry, onBytes }));
+      await receiveLarge(this.#scope, folder, { handle, entry, onBytes });
     } catch (error) {
       assertNotCanceled(this.#scope.signal);
       await assertSpace(file);
@@ -171,7 +171,7 @@ class StageWriter {
     await Promise.all(this.#writing);
   }
 
-  /** Returns the checksums. @throws ToolError if a file is missing */
+  /** Returns the checksums of what came in archives. @throws ToolError if a file is missing */
   finish(): ReadonlyMap<string, string> {
     if (this.#failure !== undefined) throw this.#failure;
     const [missing] = this.#missing.keys();

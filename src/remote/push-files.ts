@@ -55,7 +55,8 @@ export async function pushFiles(scope: CopyScope, push: Push): Promise<Copied['c
   assertKnown(end, isSent);
   assertNotCanceled(signal);
   assertEnded(end, errors(), mayBePlaced(end, isSent) ? 'Files that are in place are complete.' : undefined);
-  return printed().trim() === 'sha256' ? 'sha256' : 'size';
+  const hasLarge = files.some(({ entry }) => isSentAlone(entry));
+  return !hasLarge && printed().trim() === 'sha256' ? 'sha256' : 'size';
 }
 
 /** The exits of the program in the run before it moves anything to its place. */
@@ -112,9 +113,7 @@ async function* writeArchive(scope: CopyScope, { folders, files, large }: Push):
   for (const file of files.filter(({ entry }) => isSentAlone(entry))) {
     const before = bytes;
     const onBytes = (own: number): void => scope.onProgress({ bytes: before + own, ofBytes });
-    const { number, sum, isCompared } = await large.send(file, onBytes);
-    numbers.push(`${number} ${file.name}\n`);
-    if (!isCompared) sums.push(sumLine(file, sum));
+    numbers.push(`${await large.send(file, onBytes)} ${file.entry.size} ${file.name}\n`);
     bytes += file.entry.size;
     scope.onProgress({ bytes, ofBytes });
     yield count(headerOf({ ...file, entry: { ...file.entry, size: 0 } }));

@@ -7,7 +7,7 @@ import { createSshShell } from '../../src/remote/ssh-shell.ts';
 import { RealSshd, whyNoSshd } from '../support/real-sshd.ts';
 import { readFiles, setUpCopy, writeFiles } from '../support/set-up-copy.ts';
 
-// npm run lab -- copy. On loopback, both ends share the cores: a checksum costs more of the time than over a network.
+// npm run lab -- copy. On loopback, both ends share the cores.
 
 const ROUNDS = 7;
 const BYTES = 100 * 1024 ** 2;

@@ -101,19 +101,15 @@ describe('an archive of a hostile run is refused, and nothing of it is left', ()
 test.each([
   ['longer', Buffer.alloc(40_000_001, 'x')],
   ['shorter', Buffer.alloc(39_999_999, 'x')],
-  ['other', Buffer.alloc(40_000_000, 'y')],
-])(
-  'a large file whose content is %s than what was listed is refused, and nothing of it is left',
-  async (_what, sent) => {
-    const { here, run, download } = setUpHostile(new Map([[SEND, sent]]));
-    writeFiles(run, { 'out/large': Buffer.alloc(40_000_000, 'x') });
-    await expect(download('out', 'in')).rejects.toMatchObject({
-      message: 'A file changed while it was copied. Nothing was copied.',
-      untrusted: '"large"',
-    });
-    expect(readFiles(here)).toEqual({});
-  },
-);
+])('a large file that is %s than what was listed is refused, and nothing of it is left', async (_what, sent) => {
+  const { here, run, download } = setUpHostile(new Map([[SEND, sent]]));
+  writeFiles(run, { 'out/large': Buffer.alloc(40_000_000, 'x') });
+  await expect(download('out', 'in')).rejects.toMatchObject({
+    message: 'A file changed while it was copied. Nothing was copied.',
+    untrusted: '"large"',
+  });
+  expect(readFiles(here)).toEqual({});
+});
 
 test('modes of a hostile archive are not kept', async () => {
   const bytes = await archive([
