@@ -66,7 +66,7 @@ export async function buildAll() {
 const separateBundles = {
   name: 'separate-bundles',
   setup(bundler) {
-    bundler.onResolve({ filter: /\/(?:sandbox|setup)\/main\.ts$/ }, ({ path: file }) => ({
+    bundler.onResolve({ filter: /\/sandbox\/main\.ts$|\/setup\/setup-command\.ts$/ }, ({ path: file }) => ({
       path: `./${path.basename(path.dirname(file))}.cjs`,
       external: true,
     }));
@@ -130,7 +130,7 @@ async function bundleForLauncher(folder, name, entryPoint, plugins) {
 /** @param {string} folder */
 async function bundleSetup(folder) {
   const outfile = path.join(folder, 'setup.cjs');
-  const { metafile } = await build({ ...common, metafile: true, entryPoints: ['src/setup/main.ts'], outfile });
+  const { metafile } = await build({ ...common, metafile: true, entryPoints: ['src/setup/setup-command.ts'], outfile });
   return metafile;
 }
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { createCalls, currentCall } from './observability/track-calls.ts';
-import type { Calls } from './observability/track-calls.ts';
+import { createCalls, currentCall } from './observability/calls.ts';
+import type { Calls } from './observability/calls.ts';
 import { createCliFinder } from './dstack/dstack-cli.ts';
 import type { Cli } from './dstack/dstack-cli.ts';
 import { withoutProjects } from './dstack/locate/find-executable.ts';
@@ -30,7 +30,7 @@ import type { Dialog } from './safety/dialog/dialog.ts';
 import { Gate } from './safety/consent/gate.ts';
 import { createPolicyWatch } from './safety/policy/policy-watch.ts';
 import type { PolicyWatch } from './safety/policy/policy-watch.ts';
-import { createRedactor } from './render/redact.ts';
+import { createRedactor } from './render/mask-secrets.ts';
 import { createRetryGuard } from './dstack/client/retry-guard.ts';
 import type { RetryGuard } from './dstack/client/retry-guard.ts';
 import { fenceUntrusted } from './render/untrusted.ts';

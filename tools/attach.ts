@@ -5,8 +5,8 @@ import type { RunFacts } from '../src/dstack/output/read-run.ts';
 import type { Attachment } from '../src/attachments/attachment-view.ts';
 import type { AttachStop } from '../src/attachments/stop-attachment.ts';
 import { refuse } from '../src/core/report.ts';
-import { defineTool } from '../src/tool/tool.ts';
 import type { Report } from '../src/core/report.ts';
+import { defineTool } from '../src/tool/tool.ts';
 import { ownTranscript } from '../src/core/transcript.ts';
 
 const attachmentFacts = z.object({

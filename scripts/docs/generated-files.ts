@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { policySchema } from '../../src/safety/policy/policy.ts';
-import { ALL_SETTINGS } from '../../src/settings/setting-definitions.ts';
+import { ALL_SETTINGS } from '../../src/settings/settings.ts';
 import { PROMPTS } from '../../src/mcp/prompts.ts';
 import { RESOURCES } from '../../src/mcp/resources.ts';
 import { tools } from '../../tools/index.ts';

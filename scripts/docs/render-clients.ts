@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CLIENTS, placeOf } from '../../src/setup/clients.ts';
-import type { Places } from '../../src/setup/client-places.ts';
-import type { SetupClient } from '../../src/setup/clients.ts';
+import type { Places, SetupClient } from '../../src/setup/clients.ts';
 import { EDITORS } from '../../src/setup/setup-command.ts';
 import { NOT_TRIED } from '../hosts/check-terminal.ts';
 import { HOSTS } from '../hosts/hosts.ts';

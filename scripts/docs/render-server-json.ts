@@ -1,4 +1,4 @@
-import { ALL_SETTINGS } from '../../src/settings/setting-definitions.ts';
+import { ALL_SETTINGS } from '../../src/settings/settings.ts';
 import type { Project } from './project.ts';
 
 /** Renders `server.json`, the entry in the MCP registry. */

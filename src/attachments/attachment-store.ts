@@ -5,7 +5,7 @@ import * as z from 'zod';
 import { codeOf, ToolError } from '../core/errors.ts';
 import { withLock } from '../core/exclusive-lock.mjs';
 import type { Log } from '../core/log.ts';
-import { attachmentsFolder } from '../settings/state-folder.ts';
+import { attachmentsFolder } from '../settings/installation.ts';
 import { readPrivateFile } from '../safety/files/private-folder.ts';
 import { writePrivateFile } from '../safety/files/write-private-file.ts';
 import { lookUpProcess } from './process-identity.ts';

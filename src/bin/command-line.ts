@@ -2,10 +2,8 @@ import { joinOr } from '../core/format-values.ts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ToolError } from '../core/errors.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
-import { cacheFolder } from '../settings/bundled-files.ts';
-import { ALL_SETTINGS } from '../settings/setting-definitions.ts';
-import { readSettings } from '../settings/settings.ts';
-import { VERSION } from '../settings/version.ts';
+import { cacheFolder, VERSION } from '../settings/installation.ts';
+import { ALL_SETTINGS, readSettings } from '../settings/settings.ts';
 import { CLIENTS } from '../setup/clients.ts';
 import type { SetupOrder } from '../setup/setup-command.ts';
 

@@ -4,7 +4,7 @@ import { plural } from '../core/format-values.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { checkSetup } from '../doctor/doctor.ts';
 import { cleanBlock } from '../render/untrusted.ts';
-import type { DoctorCheck } from '../doctor/report.ts';
+import type { DoctorCheck } from '../doctor/local-checks.ts';
 
 export interface DoctorOptions {
   readonly json: boolean;

@@ -7,8 +7,7 @@ import { setFlagsFromString } from 'node:v8';
 import { compileBundle } from './code-cache.ts';
 import type { CompiledBundle } from './code-cache.ts';
 import type { Start } from './main.ts';
-import { givenText, stateFolder } from '../settings/state-folder.ts';
-import { VERSION } from '../settings/version.ts';
+import { givenText, stateFolder, VERSION } from '../settings/installation.ts';
 
 /** The hash of each bundle that has cached code. */
 declare const BUILDS: Readonly<Record<string, string>>;

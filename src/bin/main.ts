@@ -1,11 +1,10 @@
 import { ToolError } from '../core/errors.ts';
 import { homeFolder } from '../core/paths.ts';
 import { createLog } from '../observability/create-log.ts';
-import { cacheFolder, programCommand } from '../settings/bundled-files.ts';
+import { cacheFolder, givenText, hasAttachments, programCommand, stateFolder } from '../settings/installation.ts';
 import { sandboxEnvironment, sandboxPlace } from '../settings/sandbox-place.ts';
 import { readSettings } from '../settings/settings.ts';
 import type { Settings } from '../settings/settings.ts';
-import { givenText, hasAttachments, stateFolder } from '../settings/state-folder.ts';
 import type { SetupOrder } from '../setup/setup-command.ts';
 import type { CommandLine } from './command-line.ts';
 import type { OpenEngine } from './engine.ts';
@@ -144,7 +143,7 @@ async function runServer(engine: LoadEngine, settings: Settings, name: string): 
 async function runSetup(order: SetupOrder | 'list', { file }: Start): Promise<number> {
   const { platform, env } = process;
   // A separate bundle, so that the server starts without it.
-  const { runSetupCommand } = await import('../setup/main.ts');
+  const { runSetupCommand } = await import('../setup/setup-command.ts');
   return runSetupCommand(order, {
     places: { platform, env, home: homeFolder(env), cwd: process.cwd() },
     installation: { platform, node: process.execPath, server: file },

@@ -8,7 +8,7 @@ import { ownText } from '../core/transcript.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
-import { MASK } from '../render/mask-places.ts';
+import { MASK } from '../render/mask-secrets.ts';
 import { cleanLine, cleanText } from '../render/untrusted.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import { checkConfiguration } from './check-configuration.ts';

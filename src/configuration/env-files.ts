@@ -3,7 +3,7 @@ import { ToolError } from '../core/errors.ts';
 import { isRecord } from '../core/values.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
-import type { EnvFilesMode } from '../settings/setting-definitions.ts';
+import type { EnvFilesMode } from '../settings/settings.ts';
 import type { Workspace, WorkspacePath } from '../safety/files/workspace.ts';
 import { parseEnvFile } from './parse-env-file.ts';
 import type { EnvFile } from './parse-env-file.ts';

@@ -1,7 +1,7 @@
 import { isAlias, isMap, isNode, isScalar, isSeq } from 'yaml';
 import type { Document } from 'yaml';
-import { maskScalar, maskText, secretPlace } from '../render/mask-places.ts';
-import type { SecretPlace } from '../render/mask-places.ts';
+import { maskScalar, maskText, secretPlace } from '../render/mask-secrets.ts';
+import type { SecretPlace } from '../render/mask-secrets.ts';
 import { parseText } from './parse-text.ts';
 
 /** A configuration for showing. */

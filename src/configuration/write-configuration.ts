@@ -3,7 +3,7 @@ import { unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { sha256 } from '../core/values.ts';
-import { MASK } from '../render/mask-places.ts';
+import { MASK } from '../render/mask-secrets.ts';
 import { cleanText } from '../render/untrusted.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
 import { asToolError, replaceFile } from '../safety/files/replace-file.ts';

@@ -12,10 +12,8 @@ import type { Transcript } from '../core/transcript.ts';
 import { readFailure } from '../dstack/output/read-outcome.ts';
 import type { Failure } from '../dstack/output/read-outcome.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { checkRemembered } from './check-remembered.ts';
-import type { RememberedConsents } from './check-remembered.ts';
-import { checkMachine } from './machine-checks.ts';
-import type { DoctorCheck, DoctorReport } from './report.ts';
+import { checkMachine, checkRemembered } from './local-checks.ts';
+import type { DoctorCheck, DoctorReport, RememberedConsents } from './local-checks.ts';
 
 /** The dstack commands that tools need, with those tools, which fail with `cli-too-old` if the CLI doesn't document the command. */
 const NEEDED: Readonly<Record<string, string>> = {

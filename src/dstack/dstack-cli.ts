@@ -18,9 +18,9 @@ import type { Log } from '../core/log.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
 import { assertSandboxRuns } from '../settings/sandbox-place.ts';
 import type { Settings } from '../settings/settings.ts';
-import { workerFolder } from '../settings/bundled-files.ts';
+import { workerFolder } from '../settings/installation.ts';
 import type { Transcript } from '../core/transcript.ts';
-import { currentCall } from '../observability/track-calls.ts';
+import { currentCall } from '../observability/calls.ts';
 
 /** Interval for checking whether another dstack was installed. */
 const RECHECK_MS = 1_000;

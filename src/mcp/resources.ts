@@ -14,7 +14,7 @@ import type { Completions, NameKind } from './completions.ts';
 import { CARD_MIME_TYPE, CARD_URI } from '../core/card.ts';
 import type { Log } from '../core/log.ts';
 import type { ReadThroughTool } from './engine.ts';
-import { skillsFolder } from '../settings/bundled-files.ts';
+import { skillsFolder } from '../settings/installation.ts';
 
 /** A resource that reads through a tool: its URI determines the tool's arguments. */
 export interface ResourceDefinition {

@@ -2,9 +2,8 @@ import { McpServer, createRequestStateCodec } from '@modelcontextprotocol/server
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { findCardFile } from '../settings/bundled-files.ts';
+import { findCardFile, VERSION } from '../settings/installation.ts';
 import type { Settings } from '../settings/settings.ts';
-import { VERSION } from '../settings/version.ts';
 import type { Log } from '../core/log.ts';
 import { ANSWER_TTL_SECONDS } from './client.ts';
 import type { Completions } from './completions.ts';

@@ -1,5 +1,5 @@
-import { countRan } from './call-record.ts';
-import type { CallRecord } from './call-record.ts';
+import { countRan } from './calls.ts';
+import type { CallRecord } from './calls.ts';
 import type { Outcome } from '../core/report.ts';
 
 /** Totals of this process's calls. */

@@ -1,4 +1,4 @@
-import { currentCall } from './track-calls.ts';
+import { currentCall } from './calls.ts';
 import { LOG_LEVELS } from '../core/log.ts';
 import type { Log } from '../core/log.ts';
 
@@ -9,7 +9,10 @@ import type { Log } from '../core/log.ts';
 export function createLog(level: string): Log {
   let loaded: Promise<Log> | undefined;
   const load = (): Promise<Log> => {
-    loaded ??= import('./pino-log.ts').then(({ createPinoLog }) => createPinoLog(level));
+    // Synchronous, so that the last line before an exit isn't lost.
+    loaded ??= import('pino').then(({ destination, pino }) =>
+      pino({ level, base: { name: 'dstack-mcp' } }, destination({ dest: 2, sync: true })),
+    );
     return loaded;
   };
   const names: readonly string[] = ['trace', ...LOG_LEVELS, 'silent'];

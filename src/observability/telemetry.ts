@@ -1,8 +1,8 @@
-import type { CallRecord } from './call-record.ts';
+import type { CallRecord } from './calls.ts';
 import { within } from '../core/waiting.ts';
 import type { Log } from '../core/log.ts';
 import type { TraceProtocol, Traces } from './traces.ts';
-import { VERSION } from '../settings/version.ts';
+import { VERSION } from '../settings/installation.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

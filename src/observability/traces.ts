@@ -5,7 +5,7 @@ import { OTLPTraceExporter as JsonExporter } from '@opentelemetry/exporter-trace
 import { OTLPTraceExporter as ProtobufExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import type { CallRecord, CommandRecord } from './call-record.ts';
+import type { CallRecord, CommandRecord } from './calls.ts';
 
 /** The encoding in which spans are sent to the collector. */
 export type TraceProtocol = 'http/protobuf' | 'http/json';

@@ -1,9 +1,8 @@
 import type { Exit, Transcript } from '../core/transcript.ts';
-import { cutText } from './cut-text.ts';
-import type { CutOptions, CutText } from './cut-text.ts';
-import { maskOutput } from './mask-places.ts';
+import { maskOutput } from './mask-secrets.ts';
 import { cleanBlock, cleanLine, cleanText } from './untrusted.ts';
 import type { CleanText } from './untrusted.ts';
+import { plural } from '../core/format-values.ts';
 
 const MAX_COMMAND_CHARS = 4_000;
 
@@ -77,4 +76,77 @@ export function formatTranscript(transcript: Transcript, { redact, fence, ...cut
     ...(end === undefined ? [] : [redact(cleanLine(end))]),
   ];
   return { ...printed, text: lines.filter((line) => line !== '').join('\n') };
+}
+
+/** Options for cutting a text. */
+export interface CutOptions {
+  /** The maximum number of characters to keep, not counting the line that says what was left out. */
+  readonly maxChars: number;
+  /** The part to keep: the start of a table, the end of a log, both ends of anything else. */
+  readonly keep: 'start' | 'end' | 'both';
+  /** Says how to get the rest, as in `use \`last\` for fewer runs`. */
+  readonly rest?: string;
+}
+
+/** A complete text, or one with a visible gap. */
+export interface CutText {
+  readonly text: string;
+  /** 0 if the text is complete. */
+  readonly omittedChars: number;
+}
+
+/** Removes spaces at the ends of lines: rich pads each line of a table to its full width, which only costs tokens. */
+export function trimLineEnds(text: string): string {
+  // Matches only from the start of a gap: otherwise a long gap inside a line would be tried from each of its spaces.
+  return text.replace(/(?<![ \t\r])[ \t\r]+$/gm, '');
+}
+
+const isLowSurrogate = (text: string, index: number): boolean => /[\uDC00-\uDFFF]/.test(text.charAt(index));
+
+/** Returns the length of the start to keep: whole lines if at least one fits, otherwise whole characters. */
+function endOfStart(text: string, maxChars: number): number {
+  if (maxChars <= 0) return 0;
+  const lineEnd = text.lastIndexOf('\n', maxChars);
+  if (lineEnd > 0) return lineEnd;
+  return isLowSurrogate(text, maxChars) ? maxChars - 1 : maxChars;
+}
+
+/** Returns the index of the end to keep: the start of a line if at least one fits, otherwise of a character. */
+function startOfEnd(text: string, maxChars: number): number {
+  if (maxChars <= 0) return text.length;
+  const from = text.length - maxChars;
+  const lineEnd = text.indexOf('\n', from - 1);
+  if (lineEnd !== -1 && lineEnd + 1 < text.length) return lineEnd + 1;
+  return isLowSurrogate(text, from) ? from + 1 : from;
+}
+
+/** Returns the first and the last index of the part to leave out. */
+function findGap(text: string, { maxChars, keep }: CutOptions): { readonly from: number; readonly to: number } {
+  switch (keep) {
+    case 'start':
+      return { from: endOfStart(text, maxChars), to: text.length };
+    case 'end':
+      return { from: 0, to: startOfEnd(text, maxChars) };
+    case 'both':
+      return { from: endOfStart(text, Math.ceil(maxChars / 2)), to: startOfEnd(text, Math.floor(maxChars / 2)) };
+    default:
+      return keep satisfies never;
+  }
+}
+
+/** Describes a gap: how much is missing, and how to get it. A partly omitted line counts as one. */
+function describeGap(gap: string, rest?: string): string {
+  const size = `${plural(gap.split('\n').length, 'line')} (${gap.length} characters)`;
+  return `[… ${size} left out here${rest === undefined ? '' : `; ${rest}`} …]`;
+}
+
+/** Cuts a text to a size, at line ends if possible, and adds a line that says what was left out. Returns a text that fits unchanged. */
+export function cutText(text: string, options: CutOptions): CutText {
+  const trimmed = trimLineEnds(text);
+  if (trimmed.length <= options.maxChars) return { text: trimmed, omittedChars: 0 };
+  const { from, to } = findGap(trimmed, options);
+  const gap = trimmed.slice(from, to).replace(/^\n|\n$/g, '');
+  const marker = describeGap(gap, options.rest);
+  const parts = [trimmed.slice(0, from), marker, trimmed.slice(to)];
+  return { text: parts.filter((part) => part !== '').join('\n'), omittedChars: gap.length };
 }

@@ -1,11 +1,10 @@
 import { WHOLE_CHARS } from '../core/report.ts';
-import { isRecord } from '../core/values.ts';
 import type { Outcome, Picture, Printed, Report } from '../core/report.ts';
+import { isRecord } from '../core/values.ts';
 import { fenceText, formatTranscript } from './format-transcript.ts';
-import { cleanFacts } from './clean-facts.ts';
-import { maskPlaces, secretPlace } from './mask-places.ts';
-import { cleanBlock, cleanLine } from './untrusted.ts';
+import { cleanBlock, cleanFacts, cleanLine } from './untrusted.ts';
 import type { CleanText } from './untrusted.ts';
+import { maskPlaces, secretPlace } from './mask-secrets.ts';
 
 /** Filters for every text that is shown. */
 export interface OutputFilters {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { canAccess } from '../core/paths.ts';
 import { ToolError } from '../core/errors.ts';
 import { isLocked } from '../core/exclusive-lock.mjs';
-import { sandboxCommand } from './bundled-files.ts';
+import { sandboxCommand } from './installation.ts';
 
 /** Paths at which clients find the sandbox of this computer, the same each time it starts. */
 export interface SandboxPlace {

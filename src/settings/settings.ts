@@ -1,11 +1,10 @@
 import path from 'node:path';
+import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
 import { expandHome, homeFolder } from '../core/paths.ts';
 import { sandboxPlace } from './sandbox-place.ts';
 import type { SandboxPlace } from './sandbox-place.ts';
-import { givenText, stateFolder } from './state-folder.ts';
-import { SETTINGS } from './setting-definitions.ts';
-import type { EnvFilesMode, Setting } from './setting-definitions.ts';
+import { givenText, stateFolder } from './installation.ts';
 
 /** Everything that the operator can set. Read once at startup. */
 export interface Settings {
@@ -101,3 +100,194 @@ export function projectFolder(folder: string, home: string): string {
   const isTooWide = folder === path.parse(folder).root || folder === path.resolve(home);
   return isTooWide ? path.join(home, 'dstack') : folder;
 }
+
+const word = z.string().trim().toLowerCase();
+const onOff = word
+  .pipe(z.enum(['on', 'off', 'true', 'false', '1', '0', 'yes', 'no']))
+  .transform((value) => value === 'on' || value === 'true' || value === '1' || value === 'yes');
+/** When the env files next to a configuration are read: always, with consent for each variable, or never. */
+export type EnvFilesMode = 'on' | 'ask' | 'off';
+
+const envFilesMode = z.union([word.pipe(z.literal('ask')), onOff.transform((on): EnvFilesMode => (on ? 'on' : 'off'))]);
+const warmMode = z.union([word.pipe(z.literal('spare')), onOff.transform((on) => (on ? 'on' : 'off'))]);
+
+/** The settings of the bundle are switches and free texts: there it is the switch whether a person is necessary. */
+const confirmLevel = z
+  .string()
+  .transform((text) => (text === 'true' ? 'person' : text === 'false' ? 'ask' : text))
+  .pipe(z.enum(['ask', 'person', 'token']));
+
+/** Every setting: its texts for `--help` and the documentation, and the schema of its value. */
+const SETTINGS = {
+  cli: {
+    option: '--cli',
+    value: '<path>',
+    env: 'DSTACK_MCP_CLI',
+    meaning: 'path of the dstack executable',
+    default: 'found on PATH or in common locations',
+    read: z.string(),
+  },
+  project: {
+    option: '--project',
+    value: '<name>',
+    env: 'DSTACK_PROJECT',
+    meaning: "the dstack project (dstack's own variable)",
+    default: "the CLI's default project",
+    read: z.string(),
+  },
+  workspace: {
+    option: '--workspace',
+    value: '<folders>',
+    env: 'DSTACK_MCP_WORKSPACE',
+    meaning: 'folders in which configurations may be read and written (path list)',
+    default:
+      "the client's roots, or the working directory; ~/dstack instead of the home folder or the root of the disk",
+    read: z.string(),
+  },
+  stateDir: {
+    option: '--state-dir',
+    value: '<folder>',
+    env: 'DSTACK_MCP_STATE_DIR',
+    meaning: 'folder for tokens, consents that are remembered, attachments, the audit log and caches',
+    default: "the platform's state directory",
+    read: z.string(),
+  },
+  sandbox: {
+    option: '--sandbox',
+    value: '[on|off]',
+    env: 'DSTACK_MCP_SANDBOX',
+    meaning: 'use the sandbox that runs on this computer, instead of your dstack: on, off',
+    default: 'off',
+    read: onOff,
+  },
+  readOnly: {
+    option: '--read-only',
+    value: '[on|off]',
+    env: 'DSTACK_MCP_READ_ONLY',
+    meaning: 'disable every tool that changes something: on, off',
+    default: 'off',
+    read: onOff,
+  },
+  confirm: {
+    option: '--confirm',
+    value: '<who>',
+    env: 'DSTACK_MCP_CONFIRM',
+    meaning: 'approval that a change needs: ask (a person if one can be asked, otherwise the token), person, token',
+    default: 'ask',
+    read: confirmLevel,
+  },
+  policy: {
+    option: '--policy',
+    value: '<file>',
+    env: 'DSTACK_MCP_POLICY',
+    meaning: 'YAML file with price caps, allowed types, protected names and other rules',
+    default: 'none',
+    read: z.string(),
+  },
+  maxPrice: {
+    option: '--max-price',
+    value: '<dollars>',
+    env: 'DSTACK_MCP_MAX_PRICE',
+    meaning: 'maximum price of a run or fleet in dollars per hour, all nodes together',
+    default: 'none',
+    read: z.coerce.number('expected a number').nonnegative('expected 0 or more'),
+  },
+  dialog: {
+    option: '--dialog',
+    value: '<mode>',
+    env: 'DSTACK_MCP_DIALOG',
+    meaning: "ask in a dialog on the user's desktop if the client can't ask: auto, off",
+    default: 'auto',
+    read: z.enum(['auto', 'off']),
+  },
+  card: {
+    option: '--card',
+    value: '<mode>',
+    env: 'DSTACK_MCP_CARD',
+    meaning: 'ask in a card (MCP Apps) if the client supports it: auto, off',
+    default: 'auto',
+    read: z.enum(['auto', 'off']),
+  },
+  structured: {
+    option: '--structured',
+    value: '[on|off]',
+    env: 'DSTACK_MCP_STRUCTURED',
+    meaning:
+      'add structured content to results, for programs; most clients show a model that instead of the text: on, off',
+    default: 'off',
+    read: onOff,
+  },
+  toolPrefix: {
+    option: '--tool-prefix',
+    value: '<prefix>',
+    env: 'DSTACK_MCP_TOOL_PREFIX',
+    meaning: "prefix of all tool names, such as dstack_, for clients that don't add the server's name",
+    default: 'none',
+    read: z.string().regex(/^[a-z][a-z0-9_-]{0,19}$/i, 'expected up to 20 letters, digits, _ and -'),
+  },
+  warm: {
+    option: '--warm',
+    value: '[on|off]',
+    env: 'DSTACK_MCP_WARM',
+    meaning: 'keep a warm dstack process for faster calls: on, off, spare (as on macOS and Windows)',
+    default: 'on',
+    read: warmMode,
+  },
+  envFiles: {
+    option: '--env-files',
+    value: '[on|off]',
+    env: 'DSTACK_MCP_ENV_FILES',
+    meaning:
+      'read the variables that a configuration names from the .envrc or .env next to it: on, ask (with consent for each), off',
+    default: 'ask',
+    read: envFilesMode,
+  },
+  timeout: {
+    option: '--timeout',
+    value: '<seconds>',
+    env: 'DSTACK_MCP_TIMEOUT',
+    meaning: 'seconds after which a call returns what it has so far',
+    default: '45',
+    read: z.coerce.number('expected a number').min(5, 'expected at least 5').max(3600, 'expected at most 3600'),
+  },
+  maxUpload: {
+    option: '--max-upload',
+    value: '<megabytes>',
+    env: 'DSTACK_MCP_MAX_UPLOAD',
+    meaning: 'most megabytes of files that one plan may send to the dstack server, before compression',
+    default: '20',
+    read: z.coerce.number('expected a number').positive(),
+  },
+  maxCopy: {
+    option: '--max-copy',
+    value: '<megabytes>',
+    env: 'DSTACK_MCP_MAX_COPY',
+    meaning: 'most megabytes of files that one call of copy may move between the workspace and a run',
+    default: '10240',
+    read: z.coerce.number('expected a number').positive(),
+  },
+  logLevel: {
+    option: '--log-level',
+    value: '<level>',
+    env: 'DSTACK_MCP_LOG_LEVEL',
+    meaning: 'log level on standard error: trace, debug, info, warn, error, silent',
+    default: 'warn',
+    read: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+  },
+} as const;
+
+/** One setting, whose value has the type `T`. */
+export type Setting<T> = {
+  /** With its dashes. */
+  readonly option: string;
+  /** The placeholder of its value; `[on|off]` may be left out, which means on. */
+  readonly value: string;
+  readonly env: string;
+  readonly meaning: string;
+  /** In words, or as the text of the value. */
+  readonly default: string;
+  readonly read: z.ZodType<T>;
+};
+
+/** Every setting, in the order of `--help` and of the documentation. */
+export const ALL_SETTINGS: readonly Setting<unknown>[] = Object.values(SETTINGS);

@@ -1,9 +1,8 @@
 import { expandHome, isFolder } from '../core/paths.ts';
 import { ToolError } from '../core/errors.ts';
 import { parsePolicy, PolicyBroken, readPolicyText } from '../safety/policy/policy.ts';
-import { pathsOf } from './client-places.ts';
-import type { Places } from './client-places.ts';
-import type { SetupClient } from './clients.ts';
+import { pathsOf } from './clients.ts';
+import type { Places, SetupClient } from './clients.ts';
 
 /** A level of approval, as `DSTACK_MCP_CONFIRM` takes it, in a person's words. */
 interface Approval {

@@ -1,6 +1,67 @@
-import { inAppSettings, inConfigFolder, inConfigOrRoaming, inFolderOf, inHome, inProject } from './client-places.ts';
-import type { FindFile } from './client-places.ts';
+import path from 'node:path';
 import type { EntryPlace } from './config-editor.ts';
+
+/** The folders that clients' files are found from. The platform is a parameter, so that each can be tested on any. */
+export interface Places {
+  readonly platform: NodeJS.Platform;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly home: string;
+  /** The working directory, for a project's own configuration. */
+  readonly cwd: string;
+}
+
+/** Returns the path of a client's file. */
+export type FindFile = (places: Places) => string;
+
+/** Returns how to find files below a folder. */
+const below =
+  (folder: FindFile) =>
+  (...names: readonly string[]): FindFile =>
+  (places) =>
+    pathsOf(places).join(folder(places), ...names);
+
+/** A file in the working directory. */
+const inProject = below(({ cwd }) => cwd);
+
+/** A file in the home folder, on every platform. */
+const inHome = below(({ home }) => home);
+
+/** A file in the settings folder of desktop programs: Application Support, `%APPDATA%` or `$XDG_CONFIG_HOME`. */
+const inAppSettings = below(appSettings);
+
+/** A file below `$XDG_CONFIG_HOME`, or else `~/.config`, on every platform. */
+const inConfigFolder = below(configFolder);
+
+/** A file below the folder named by a variable, or else below a folder in the home folder. */
+const inFolderOf = (variable: string, fallback: string, ...names: readonly string[]): FindFile =>
+  below((places) => folderIn(places, variable) ?? inHome(fallback)(places))(...names);
+
+/** A file below `%APPDATA%` on Windows, and below `$XDG_CONFIG_HOME` everywhere else, macOS included. */
+const inConfigOrRoaming =
+  (config: readonly string[], roaming: readonly string[]): FindFile =>
+  (places) =>
+    (places.platform === 'win32' ? inAppSettings(...roaming) : inConfigFolder(...config))(places);
+
+/** Returns the path functions of a platform. */
+export const pathsOf = ({ platform }: Pick<Places, 'platform'>): path.PlatformPath =>
+  platform === 'win32' ? path.win32 : path.posix;
+
+function appSettings(places: Places): string {
+  const paths = pathsOf(places);
+  if (places.platform === 'darwin') return paths.join(places.home, 'Library', 'Application Support');
+  if (places.platform === 'win32') return folderIn(places, 'APPDATA') ?? paths.join(places.home, 'AppData', 'Roaming');
+  return configFolder(places);
+}
+
+function configFolder(places: Places): string {
+  return folderIn(places, 'XDG_CONFIG_HOME') ?? pathsOf(places).join(places.home, '.config');
+}
+
+/** Returns an absolute folder from the environment; an empty or relative one counts as not set. */
+function folderIn(places: Places, variable: string): string | undefined {
+  const folder = places.env[variable];
+  return folder !== undefined && pathsOf(places).isAbsolute(folder) ? folder : undefined;
+}
 
 /** A configuration format; `jsonc` is JSON with comments. */
 export type Format = 'json' | 'jsonc' | 'yaml' | 'toml';

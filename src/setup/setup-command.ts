@@ -1,20 +1,17 @@
+import { confirm, select, text } from '@clack/prompts';
 import { canAccess } from '../core/paths.ts';
 import { diffTexts } from '../configuration/edit-text.ts';
 import { ToolError } from '../core/errors.ts';
-import { sandboxCommand } from '../settings/bundled-files.ts';
-import { applyFileChange, readClientFile } from './client-file.ts';
+import { sandboxCommand } from '../settings/installation.ts';
+import { applyFileChange, planSetup, planUndo, readClientFile } from './client-file.ts';
+import type { ClientFile, FileChange } from './client-file.ts';
 import { chooseSettings, missingFolders } from './choose-settings.ts';
 import type { Asker } from './choose-settings.ts';
-import type { ClientFile } from './client-file.ts';
-import { pathsOf } from './client-places.ts';
-import { CLIENTS, placeOf } from './clients.ts';
-import type { Places } from './client-places.ts';
-import type { Format, ServerStart, SetupClient } from './clients.ts';
+import { CLIENTS, pathsOf, placeOf } from './clients.ts';
+import type { Format, Places, ServerStart, SetupClient } from './clients.ts';
 import { UneditableText, UnreadableText } from './config-editor.ts';
 import type { ConfigEditor } from './config-editor.ts';
 import { createJsonEditor } from './json-editor.ts';
-import { planSetup, planUndo } from './plan-setup.ts';
-import type { FileChange } from './plan-setup.ts';
 import { tomlEditor } from './toml-editor.ts';
 import { yamlEditor } from './yaml-editor.ts';
 
@@ -56,6 +53,24 @@ export const EDITORS: Readonly<Record<Format, ConfigEditor>> = {
   yaml: yamlEditor,
   toml: tomlEditor,
 };
+
+/** Runs `dstack-mcp setup`; returns the exit code. @throws ToolError with the next step; nothing was changed then */
+export async function runSetupCommand(
+  order: SetupOrder | 'list',
+  options: Omit<SetupOptions, 'asker'> & ListOptions & { readonly isTerminal: boolean },
+): Promise<number> {
+  if (order === 'list') return listClients(options);
+  return runSetup(order, { ...options, asker: options.isTerminal ? TERMINAL : undefined });
+}
+
+/** Asks the person at the terminal; a question that is interrupted counts as declined. */
+const TERMINAL: Asker = {
+  confirm: async (message) => (await confirm({ message, initialValue: false })) === true,
+  folder: async (message, suggested) => answerOf(await text({ message, initialValue: suggested })),
+  approval: async (message, choices) => answerOf(await select({ message, options: [...choices] })),
+};
+
+const answerOf = (answer: string | symbol): string | undefined => (typeof answer === 'string' ? answer : undefined);
 
 /**
  * Adds this server to a client's configuration, or removes it: shows the change, asks, backs up, writes. Returns the exit code: 0 on

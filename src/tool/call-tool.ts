@@ -1,5 +1,5 @@
 import { messageOf } from '../core/errors.ts';
-import type { CallEnd } from '../observability/call-record.ts';
+import type { CallEnd } from '../observability/calls.ts';
 import { cardOf } from '../core/card.ts';
 import type { Card } from '../core/card.ts';
 import type { App } from '../app.ts';
@@ -12,10 +12,10 @@ import { isRecord } from '../core/values.ts';
 import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
 import { reportFailure } from '../core/report.ts';
+import type { Question, Report } from '../core/report.ts';
 import { assertSandboxRuns } from '../settings/sandbox-place.ts';
 import { explainError } from './explain-error.ts';
 import { createToolContext } from './tool-context.ts';
-import type { Question, Report } from '../core/report.ts';
 import type { AnyTool } from './tool.ts';
 import type { CallContext } from './tool-context.ts';
 

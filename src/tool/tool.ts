@@ -2,9 +2,9 @@ import * as z from 'zod';
 import type { CardUse } from '../core/card.ts';
 import { ToolError } from '../core/errors.ts';
 import { isRecord } from '../core/values.ts';
-import { describeIssue } from './describe-issue.ts';
+import { describeIssue } from './explain-error.ts';
 import type { ToolContext } from './tool-context.ts';
-import type { Effect, Report, Question } from '../core/report.ts';
+import type { Effect, Question, Report } from '../core/report.ts';
 import { OUTCOMES } from '../core/report.ts';
 
 /** A tool, as a declaration. `run` receives a context in which no command that changes something starts without a Consent. */

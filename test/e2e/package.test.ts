@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as z from 'zod';
 import { runNpm } from '../../scripts/run-npm.mjs';
 import { readProject } from '../../scripts/docs/project.ts';
-import { VERSION } from '../../src/settings/version.ts';
+import { VERSION } from '../../src/settings/installation.ts';
 import { tools } from '../../tools/index.ts';
 import { connect } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';

@@ -32,7 +32,7 @@ import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
 import { Agreements } from '../../src/safety/consent/agreements.ts';
 import { Grants } from '../../src/safety/consent/grants.ts';
 import { spendConsent } from '../../src/safety/consent/consent.ts';
-import type { EnvFilesMode } from '../../src/settings/setting-definitions.ts';
+import type { EnvFilesMode } from '../../src/settings/settings.ts';
 import { Gate } from '../../src/safety/consent/gate.ts';
 import type { Dialog } from '../../src/safety/dialog/dialog.ts';
 import { createWorkspace } from '../../src/safety/files/workspace.ts';

@@ -22,7 +22,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/mcp/subscriptions.ts',
     ],
   },
-  { what: 'make the log', code: /'pino'/, files: ['src/observability/pino-log.ts'] },
+  { what: 'make the log', code: /'pino'/, files: ['src/observability/create-log.ts'] },
   {
     what: 'read the command line or end the process',
     code: /(?<!')\bprocess\.(?:argv|exit)\b/,
@@ -48,7 +48,7 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/attachments/process-identity.ts',
       'src/attachments/ssh-tunnel.ts',
       'src/attachments/start-attachment.ts',
-      'src/doctor/machine-checks.ts',
+      'src/doctor/local-checks.ts',
       'src/dstack/run/process-group.ts',
       'src/dstack/run/spawn-dstack.ts',
       'src/dstack/warm/introspection.ts',

@@ -11,7 +11,7 @@ import { DSTACK_VERSION } from '../../sandbox/python-environment.ts';
 import { readCommandLine } from '../../src/bin/command-line.ts';
 import { RUNNABLE_COMMANDS } from '../../src/dstack/argv/command-rules.ts';
 import { CLIENTS } from '../../src/setup/clients.ts';
-import { ALL_SETTINGS } from '../../src/settings/setting-definitions.ts';
+import { ALL_SETTINGS } from '../../src/settings/settings.ts';
 import { EXPERIMENTS } from '../../scripts/lab/experiments.ts';
 import { tools } from '../../tools/index.ts';
 import { repositoryRoot } from '../support/paths.ts';
@@ -148,7 +148,7 @@ const COMMANDS: Readonly<Record<string, RunBy>> = {
   'npm run lab -- corpus': NEW_RELEASE,
   'npm run lab -- protocol': NEW_RELEASE,
   'npm run test:nightly': { reason: 'takes about an hour; the nightly workflow runs it' },
-  'npx vitest run --project unit test/unit/render/redact.test.ts': ONE_TEST,
+  'npx vitest run --project unit test/unit/render/mask-secrets.test.ts': ONE_TEST,
   "npx vitest run --project e2e test/e2e/consent.test.ts -t 'a token'": ONE_TEST,
   'DSTACK_TEST_FAULT_SEED=7 DSTACK_TEST_FAULT_CASES=1 npx vitest run --project nightly test/nightly/faults/random-faults.test.ts':
     ONE_TEST,

@@ -8,7 +8,7 @@ import type { Executable } from '../run/runner.ts';
 import { SEARCH_PATHS } from '../run/spawn-dstack.ts';
 import { resolveScript } from './resolve-script.ts';
 import type { Resolution } from './resolve-script.ts';
-import { sandboxCommand } from '../../settings/bundled-files.ts';
+import { sandboxCommand } from '../../settings/installation.ts';
 
 export interface FindOptions {
   /** DSTACK_MCP_CLI: a path, or a name on PATH. */

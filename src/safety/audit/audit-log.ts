@@ -16,7 +16,7 @@ import { toAsciiJson } from '../../core/format-values.ts';
 import type { Limit } from '../../core/format-values.ts';
 import { messageOf, ToolError } from '../../core/errors.ts';
 import { makePrivateFolder } from '../files/private-folder.ts';
-import { MASK } from '../../render/mask-places.ts';
+import { MASK } from '../../render/mask-secrets.ts';
 import type { ConsentLevel, PendingChange } from '../../core/change.ts';
 
 /** One line of the audit log. All lines of one change have the same `id`. */

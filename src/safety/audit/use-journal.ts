@@ -3,7 +3,7 @@ import { messageOf } from '../../core/errors.ts';
 import type { ConsentLevel } from '../../core/change.ts';
 import { CommandFailed } from '../../core/report.ts';
 import { sha256 } from '../../core/values.ts';
-import { MASK } from '../../render/mask-places.ts';
+import { MASK } from '../../render/mask-secrets.ts';
 import type { AuditEntry, AuditSink, Fingerprint } from './audit-log.ts';
 
 /** One use of a run: a command, a transfer or a request. */

@@ -5,7 +5,7 @@ import * as z from 'zod';
 import { readJudgedConfiguration } from '../../../src/configuration/read-configuration.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { isRecord } from '../../../src/core/values.ts';
-import { workerFolder } from '../../../src/settings/bundled-files.ts';
+import { workerFolder } from '../../../src/settings/installation.ts';
 import { isNightly } from '../../support/effort.ts';
 import { installedPython } from '../../support/installed-dstack.ts';
 import { readCorpus } from '../../support/read-corpus.ts';

@@ -2,7 +2,7 @@ import { execa } from 'execa';
 import { array, constantFrom, sample, tuple } from 'fast-check';
 import { expect, test } from 'vitest';
 import * as z from 'zod';
-import { workerFolder } from '../../../src/settings/bundled-files.ts';
+import { workerFolder } from '../../../src/settings/installation.ts';
 import { installedPython } from '../../support/installed-dstack.ts';
 import { propertyRuns } from '../../support/effort.ts';
 

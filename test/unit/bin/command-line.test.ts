@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readCommandLine } from '../../../src/bin/command-line.ts';
 import { ToolError } from '../../../src/core/errors.ts';
-import { ALL_SETTINGS } from '../../../src/settings/setting-definitions.ts';
-import { readSettings } from '../../../src/settings/settings.ts';
+import { ALL_SETTINGS, readSettings } from '../../../src/settings/settings.ts';
 
 /** Reads a command line that has settings, with an environment below it. */
 function settingsOf(words: string, env: NodeJS.ProcessEnv = {}) {

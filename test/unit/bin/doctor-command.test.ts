@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { renderChecks } from '../../../src/bin/doctor-command.ts';
-import type { DoctorCheck } from '../../../src/doctor/report.ts';
+import type { DoctorCheck } from '../../../src/doctor/local-checks.ts';
 
 const CHECKS: readonly DoctorCheck[] = [
   { name: 'dstack', state: 'ok', found: '0.22.5 at /bin/dstack', details: 'Not found at: /opt/dstack' },

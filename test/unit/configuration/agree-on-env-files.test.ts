@@ -5,7 +5,7 @@ import { agreeOnEnvFiles } from '../../../src/configuration/agree-on-env-files.t
 import { createEnvFiles } from '../../../src/configuration/env-files.ts';
 import type { Disclosure } from '../../../src/core/change.ts';
 import { createWorkspace } from '../../../src/safety/files/workspace.ts';
-import type { EnvFilesMode } from '../../../src/settings/setting-definitions.ts';
+import type { EnvFilesMode } from '../../../src/settings/settings.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 
 const NOTHING = { values: {}, files: {}, given: [], skipped: [], inherited: [] };

@@ -4,7 +4,7 @@ import { ownTranscript } from '../../../src/core/transcript.ts';
 import type { Transcript } from '../../../src/core/transcript.ts';
 import { checkSetup } from '../../../src/doctor/doctor.ts';
 import type { ClientPrompts, DoctorSources } from '../../../src/doctor/doctor.ts';
-import type { DoctorCheck } from '../../../src/doctor/report.ts';
+import type { DoctorCheck } from '../../../src/doctor/local-checks.ts';
 import { noCounts } from '../../../src/observability/counters.ts';
 import { auditEntry } from '../../../src/safety/audit/audit-log.ts';
 import { pendingChange } from '../../support/pending-change.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { CallRecord } from '../../../src/observability/call-record.ts';
+import type { CallRecord } from '../../../src/observability/calls.ts';
 import { countCall, describeCounts, noCounts } from '../../../src/observability/counters.ts';
 import type { Counts } from '../../../src/observability/counters.ts';
 

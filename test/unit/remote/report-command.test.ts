@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { reportCommand } from '../../../src/remote/report-command.ts';
 import type { CommandEnd, Stream } from '../../../src/remote/run-command.ts';
 import { renderReport } from '../../../src/render/render-report.ts';
-import { createRedactor } from '../../../src/render/redact.ts';
+import { createRedactor } from '../../../src/render/mask-secrets.ts';
 import { fenceUntrusted } from '../../../src/render/untrusted.ts';
 
 const where = { run: 'dev', replica: 0, job: 0 };

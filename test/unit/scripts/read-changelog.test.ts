@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { readChangelog } from '../../../scripts/docs/read-changelog.ts';
-import { VERSION } from '../../../src/settings/version.ts';
+import { VERSION } from '../../../src/settings/installation.ts';
 import { inRepository } from '../../support/paths.ts';
 
 const write = (...sections: readonly string[]): string => ['# Changelog\n', ...sections].join('\n');

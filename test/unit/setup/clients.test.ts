@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CLIENTS } from '../../../src/setup/clients.ts';
-import type { Places } from '../../../src/setup/client-places.ts';
+import type { Places } from '../../../src/setup/clients.ts';
 
 const LINUX: Places = { platform: 'linux', env: {}, home: '/home/jörg müller', cwd: '/home/me/gpu/my project' };
 const MAC: Places = { platform: 'darwin', env: {}, home: '/Users/jörg müller', cwd: '/home/me/gpu/my project' };

@@ -6,7 +6,7 @@ import { readFailure } from '../../../../src/dstack/output/read-outcome.ts';
 import { readFleets, readRuns } from '../../../../src/dstack/output/read-listings.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/json-output.ts';
 import { readPlan } from '../../../../src/dstack/output/read-plan.ts';
-import { maskOutput } from '../../../../src/render/mask-places.ts';
+import { maskOutput } from '../../../../src/render/mask-secrets.ts';
 import { cleanText } from '../../../../src/render/untrusted.ts';
 import { inputLength } from '../../../support/effort.ts';
 import { readFixture } from '../../../support/read-fixture.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { beginCall } from '../../../src/observability/call-record.ts';
+import { beginCall } from '../../../src/observability/calls.ts';
 
 /** A call whose clock advances only with `pass`. */
 function startCall() {

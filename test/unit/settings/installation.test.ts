@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { nextSteps } from '../../../sandbox/demo.ts';
-import { programCommand } from '../../../src/settings/bundled-files.ts';
+import { programCommand } from '../../../src/settings/installation.ts';
 
 test.each([
   ['a clone', '/home/me/dstack-mcp/dist/dstack-mcp.mjs', 'node dist/dstack-mcp.mjs doctor'],
