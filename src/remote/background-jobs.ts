@@ -3,12 +3,11 @@ import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import { ownText } from '../core/transcript.ts';
-import { callProgram, readPids } from './call-program.ts';
-import type { ProgramResult } from './call-program.ts';
+import { callProgram, readPids } from './remote-shell.ts';
+import type { ProgramResult, RemoteShell } from './remote-shell.ts';
 import { END_MS } from './run-command.ts';
 import type { CommandInput } from './run-command.ts';
 import { LIST_JOBS, READ_JOB, START_JOB, STOP_JOB, SUPERVISE_JOB } from './programs.ts';
-import type { RemoteShell } from './remote-shell.ts';
 
 /** A background command in a run. `lost`: what supervised it was killed, so how the command ended isn't known. */
 export interface BackgroundJob {

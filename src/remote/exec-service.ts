@@ -11,9 +11,16 @@ import type { RecordedUse, UseEnd } from '../safety/audit/use-journal.ts';
 import { listJobs, readJob, startJob, stopJob } from './background-jobs.ts';
 import type { JobCall, JobStop } from './background-jobs.ts';
 import type { RemoteRequest, RemoteRun, RemoteService } from './remote-service.ts';
-import { reportCommand } from './report-command.ts';
-import type { ExecFacts, Where } from './report-command.ts';
-import { PAGE_BYTES, reportList, reportOutput, reportRevoked, reportStarted, reportStop } from './report-jobs.ts';
+import {
+  PAGE_BYTES,
+  reportCommand,
+  reportList,
+  reportOutput,
+  reportRevoked,
+  reportStarted,
+  reportStop,
+} from './report-exec.ts';
+import type { ExecFacts, Where } from './report-exec.ts';
 import { END_MS, runCommand } from './run-command.ts';
 import type { CommandInput, CommandResult } from './run-command.ts';
 import type { Session } from './sessions.ts';

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { pause } from '../core/waiting.ts';
-import { callProgram } from './call-program.ts';
+import { callProgram } from './remote-shell.ts';
+import type { RemoteEnd, RemoteProcess } from './remote-shell.ts';
 import { DISCARD, LARGE_SUFFIX, RECEIVE, SCRIPT_EXIT, SEND, STAGE_PREFIX } from './copy-scripts.ts';
 import type { CopyScope, TreeEntry } from './copy-tree.ts';
 import { assertUnchanged, changed, openListed } from './local-tree.ts';
-import type { RemoteEnd, RemoteProcess } from './remote-shell.ts';
 import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
 
 /** A larger file is worth a program in the run. */

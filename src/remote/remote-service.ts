@@ -6,7 +6,7 @@ import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { findRun } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
-import { callProgram } from './call-program.ts';
+import { callProgram } from './remote-shell.ts';
 import type { RemotePlace, RemoteSessions, Session } from './sessions.ts';
 
 /** A job that a call wants to reach. */

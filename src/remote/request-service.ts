@@ -12,14 +12,10 @@ import { readOnlyRefusal } from '../safety/policy/policy-rules.ts';
 import type { PolicySnapshot, PolicyWatch } from '../safety/policy/policy-watch.ts';
 import { chatBody, findModelRoute, readTokens } from './chat.ts';
 import type { ChatQuestion } from './chat.ts';
-import { judge } from './describe-answer.ts';
-import type { RequestWay } from './describe-answer.ts';
-import { exchange } from './http-exchange.ts';
-import type { HttpAnswer, HttpFailure, HttpRequest } from './http-exchange.ts';
-import { runLoad } from './load.ts';
-import type { LoadResult, LoadSize } from './load.ts';
 import { reportAnswer, reportLoad } from './report-answer.ts';
-import type { RequestFacts } from './report-answer.ts';
+import type { RequestFacts, RequestWay } from './report-answer.ts';
+import { exchange, runLoad } from './http-exchange.ts';
+import type { HttpAnswer, HttpFailure, HttpRequest, LoadResult, LoadSize } from './http-exchange.ts';
 import { addressOf, assertPath, resolvePath } from './service-address.ts';
 
 /** A request to a service. */
@@ -150,7 +146,7 @@ export class RequestService {
     deadline.progress(`${request.method} to ${run.name}`);
     if (wanted.load === undefined) {
       const end = await this.#record(target, wanted, () => this.#exchange(request), describeEnd);
-      return reportAnswer(run, { request, end, judgment: judge(run, end, way), isChat: wanted.chat !== undefined });
+      return reportAnswer(run, { request, end, way, isChat: wanted.chat !== undefined });
     }
     const { load } = wanted;
     const isOver = (): boolean => deadline.signal.aborted || deadline.remainingMs() < 2 * RESERVE_MS;

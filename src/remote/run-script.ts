@@ -3,9 +3,9 @@ import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import { ownText } from '../core/transcript.ts';
 import { createBoundedOutput } from '../dstack/run/bounded-output.ts';
-import { callProgram } from './call-program.ts';
-import { SCRIPT_EXIT } from './copy-scripts.ts';
+import { callProgram } from './remote-shell.ts';
 import type { RemoteEnd, RemoteProgram, RemoteShell } from './remote-shell.ts';
+import { SCRIPT_EXIT } from './copy-scripts.ts';
 
 const KEPT_BYTES = 4_000;
 

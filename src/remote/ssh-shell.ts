@@ -5,7 +5,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { promiseWithResolvers } from '../core/waiting.ts';
 import { killOnExit } from '../dstack/run/process-group.ts';
 import type { SshContext } from '../attachments/ssh-tunnel.ts';
-import { createReportFilter, remoteCommand } from './remote-command.ts';
+import { createReportFilter, remoteCommand } from './remote-shell.ts';
 import type { RemoteEnd, RemoteLeader, RemoteProcess, RemoteShell, RemoteStart } from './remote-shell.ts';
 
 /** The master connection of an attachment. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, symlinkSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promiseWithResolvers } from '../../src/core/waiting.ts';
-import { createReportFilter, remoteCommand } from '../../src/remote/remote-command.ts';
+import { createReportFilter, remoteCommand } from '../../src/remote/remote-shell.ts';
 import type {
   RemoteEnd,
   RemoteProcess,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { reportCommand } from '../../../src/remote/report-command.ts';
+import { reportCommand } from '../../../src/remote/report-exec.ts';
 import type { CommandEnd, Stream } from '../../../src/remote/run-command.ts';
 import { renderReport } from '../../../src/render/render-report.ts';
 import { createRedactor } from '../../../src/render/mask-secrets.ts';

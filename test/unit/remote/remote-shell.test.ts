@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { createReportFilter, remoteCommand } from '../../../src/remote/remote-command.ts';
+import { createReportFilter, remoteCommand } from '../../../src/remote/remote-shell.ts';
 import { sshArguments } from '../../../src/remote/ssh-shell.ts';
 
 test('ssh gets data only as base64, and no configuration', () => {

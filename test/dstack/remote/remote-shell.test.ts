@@ -2,9 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { remoteCommand } from '../../../src/remote/remote-command.ts';
+import { callProgram, readPids, remoteCommand } from '../../../src/remote/remote-shell.ts';
 import type { RemoteProgram } from '../../../src/remote/remote-shell.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
+import { createSshShell } from '../../../src/remote/ssh-shell.ts';
+import { RealSshd, whyNoSshd } from '../../support/real-sshd.ts';
 
 // As sshd does it, with the login shell of the job's user.
 const runIn = (shell: string, command: string) => {
@@ -44,4 +46,25 @@ describe.skipIf(process.platform !== 'linux')('in a job,', () => {
     const { stdout } = runIn('sh', withProfile({ script: 'echo up', data: [] }, '/nowhere/profile'));
     expect(stdout).toBe('up\n');
   });
+});
+
+describe.skipIf(whyNoSshd !== undefined)('a short program', () => {
+  const sshd = new RealSshd();
+  const call = (script: string, timeoutMs = 60_000) =>
+    callProgram(createSshShell(sshd.connection), { script, data: [] }, { timeoutMs });
+
+  test('that a hostile run replaces by one that prints without end is ended', async () => {
+    const { stdout, end } = await call('while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done');
+    expect(end.kind).toBe('lost');
+    expect(stdout.length).toBeLessThanOrEqual(256 * 1024);
+  });
+
+  test('that doesn’t end is given up', async () => {
+    expect((await call('cat <&1; sleep 600', 200)).end.kind).toBe('lost');
+  });
+});
+
+test('process IDs are numbers, and few', () => {
+  expect(readPids(['12', 'ignore', '-1', '', '13'])).toEqual([12, 13]);
+  expect(readPids(Array.from({ length: 100 }, (_, at) => String(at)))).toHaveLength(20);
 });

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { readTokens } from '../../../src/remote/chat.ts';
 import type { HttpAnswer } from '../../../src/remote/http-exchange.ts';
-import { dollarsPerMillion, percentile, runLoad } from '../../../src/remote/load.ts';
+import { dollarsPerMillion, percentile, runLoad } from '../../../src/remote/http-exchange.ts';
 
 const answer = (durationMs: number, more: Partial<HttpAnswer> = {}): HttpAnswer => ({
   kind: 'answer',
