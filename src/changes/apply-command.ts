@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { CommandRequest } from '../dstack/argv/command.ts';
-import type { DocumentedFlag, Catalog } from '../dstack/argv/catalog.ts';
+import type { CommandRequest, DocumentedFlag, Catalog } from '../dstack/argv/command.ts';
 import type { ConfigurationHead } from '../configuration/read-configuration.ts';
 import type { ClientCli } from '../dstack/client/dstack-client.ts';
 import { backendNames, readIndex } from '../configuration/schema-index.ts';

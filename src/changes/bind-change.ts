@@ -1,7 +1,7 @@
 import type { Binding, ConsentSummary, KnownPart, OneChange, Operation, PendingPart } from '../core/change.ts';
 import { describeCost } from '../core/format-values.ts';
 import type { Cost } from '../core/format-values.ts';
-import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
+import type { ExpectedChange } from '../dstack/run/runner.ts';
 import { bindRequests } from './expected-requests.ts';
 
 /** Everything that consent to a change is bound to, and what the person is shown. */

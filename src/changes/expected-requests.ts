@@ -1,6 +1,6 @@
 import { sha256 } from '../core/values.ts';
 import type { Transcript } from '../core/transcript.ts';
-import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
+import type { ExpectedChange } from '../dstack/run/runner.ts';
 import type { ApplyAction } from './apply-plan.ts';
 
 /** A configuration that is applied. */

@@ -1,9 +1,7 @@
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { DstackClient, ReadOptions } from '../dstack/client/dstack-client.ts';
 import type { ResourceKind } from '../dstack/client/find-resource.ts';
-import type { HeldCommand } from '../dstack/run/held-change.ts';
-import type { RunOptions } from '../dstack/run/runner.ts';
-import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
+import type { HeldCommand, RunOptions, ExpectedChange } from '../dstack/run/runner.ts';
 import type { EnvFiles } from '../configuration/env-files.ts';
 import type { PlanTerms } from '../core/card.ts';
 import type { KnownPart, PendingChange, PendingPart, WaitingCall } from '../core/change.ts';

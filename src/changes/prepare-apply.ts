@@ -13,7 +13,7 @@ import type { Failure } from '../dstack/output/read-outcome.ts';
 import { readPlan } from '../dstack/output/read-plan.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
 import { withoutQuestion } from '../dstack/output/plan-text.ts';
-import type { HeldCommand } from '../dstack/run/held-change.ts';
+import type { HeldCommand } from '../dstack/run/runner.ts';
 import type {
   AgreementPlan,
   Execution,

@@ -6,7 +6,7 @@ import { commandFailed } from '../dstack/client/dstack-client.ts';
 import { findResource, readLookUp } from '../dstack/client/find-resource.ts';
 import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';
 import { readFailure, readOutcome } from '../dstack/output/read-outcome.ts';
-import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
+import type { ExpectedChange } from '../dstack/run/runner.ts';
 import type { ChangeCommand, PlannedChange, PlanScope, PreparedChange, SettledPlan } from './planned-change.ts';
 import { bindChange } from './bind-change.ts';
 import { SHOW } from './preview-report.ts';

@@ -1,7 +1,7 @@
 import type { Outcome } from '../core/report.ts';
 import type { Transcript, WireEvent } from '../core/transcript.ts';
 import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
-import type { ExpectedChange } from '../dstack/run/wire-rule.ts';
+import type { ExpectedChange } from '../dstack/run/runner.ts';
 
 /** The outcome of a change, as far as it is known. */
 export interface VerifiedOutcome {

@@ -1,6 +1,6 @@
 import type { Disclosure } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
-import type { AdmittedCredential } from '../dstack/run/wire-rule.ts';
+import type { AdmittedCredential } from '../dstack/run/runner.ts';
 import type { Introspection, NamedCredentials } from '../dstack/warm/introspection.ts';
 import { neverSent, outside } from '../safety/files/named-path.ts';
 import type { Agreements } from '../safety/consent/agreements.ts';

@@ -4,7 +4,7 @@ import type { Deadline } from '../core/waiting.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
 import { joinWords } from '../core/format-values.ts';
-import { lookAtRun } from '../dstack/client/report-run.ts';
+import { lookAtRun } from '../dstack/client/report-state.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { Grant } from '../safety/consent/grants.ts';
 import type { RecordedUse, UseEnd } from '../safety/audit/use-journal.ts';

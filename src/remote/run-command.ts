@@ -1,7 +1,7 @@
 import { finished } from 'node:stream/promises';
 import type { Readable } from 'node:stream';
 import { promiseWithResolvers, within } from '../core/waiting.ts';
-import { createBoundedOutput } from '../dstack/run/bounded-output.ts';
+import { createBoundedOutput } from '../dstack/run/collect-output.ts';
 import { callProgram, readPids } from './remote-shell.ts';
 import type { RemoteEnd, RemoteLeader, RemoteProcess, RemoteShell } from './remote-shell.ts';
 import { END_SESSION, RUN_COMMAND } from './programs.ts';

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import { ownText } from '../core/transcript.ts';
-import { createBoundedOutput } from '../dstack/run/bounded-output.ts';
+import { createBoundedOutput } from '../dstack/run/collect-output.ts';
 import { callProgram } from './remote-shell.ts';
 import type { RemoteEnd, RemoteProgram, RemoteShell } from './remote-shell.ts';
 import { SCRIPT_EXIT } from './copy-scripts.ts';

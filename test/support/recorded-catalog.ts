@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { createCatalog } from '../../src/dstack/catalog/create-catalog.ts';
-import type { Catalog } from '../../src/dstack/argv/catalog.ts';
+import type { Catalog } from '../../src/dstack/argv/command.ts';
 import { ToolError } from '../../src/core/errors.ts';
 import { fixture } from './paths.ts';
 import { emptyFolder, settleBeforeRemoval } from './temporary-folders.ts';

@@ -15,7 +15,7 @@ import type { Question, Report } from '../../src/core/report.ts';
 import type { Transcript, WireEvent } from '../../src/core/transcript.ts';
 import { checkArgv } from '../../src/dstack/argv/check-argv.ts';
 import type { CheckedArgv } from '../../src/dstack/argv/command.ts';
-import { DstackClient } from '../../src/dstack/client/dstack-client.ts';
+import { DstackClient, createRetryGuard } from '../../src/dstack/client/dstack-client.ts';
 import type { ClientCli, DstackSources } from '../../src/dstack/client/dstack-client.ts';
 import type { DstackConfig } from '../../src/dstack/client/read-dstack-config.ts';
 import type {
@@ -24,10 +24,7 @@ import type {
   NamedCredentials,
   Verdict,
 } from '../../src/dstack/warm/introspection.ts';
-import { createRetryGuard } from '../../src/dstack/client/retry-guard.ts';
-import type { Approve } from '../../src/dstack/run/held-change.ts';
-import type { ReadOptions, RunOptions } from '../../src/dstack/run/runner.ts';
-import type { ExpectedChange } from '../../src/dstack/run/wire-rule.ts';
+import type { Approve, ReadOptions, RunOptions, ExpectedChange } from '../../src/dstack/run/runner.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
 import { Agreements } from '../../src/safety/consent/agreements.ts';
 import { Grants } from '../../src/safety/consent/grants.ts';

@@ -1,5 +1,6 @@
+import { ToolError } from '../../core/errors.ts';
 import type { Effect } from '../../core/report.ts';
-import type { DocumentedFlag } from './catalog.ts';
+import type { DocumentedFlag } from './command.ts';
 
 /** The rules for one dstack command. */
 export interface CommandRule {
@@ -112,4 +113,104 @@ export function flagOwner(flag: DocumentedFlag): 'model' | 'operator' | 'tool' {
   if (MODEL_FLAGS.has(flag.long)) return 'model';
   const words = flag.value === 'none' ? flag.long : `${flag.long}_${flag.value.metavar}`;
   return SENSITIVE.test(words) ? 'operator' : 'model';
+}
+
+const MAX_VALUE_BYTES = 4096;
+
+/** dstack's own rule for the names of runs, fleets, volumes and gateways. */
+const RESOURCE_NAME = /^[a-z][a-z0-9-]{1,40}$/;
+const PROJECT_NAME = /^[A-Za-z0-9_-]{1,50}$/;
+
+/** Control, invisible and bidirectional characters, unpaired surrogates, line separators, and spaces other than U+0020. */
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/u;
+
+/** Characters with a meaning in shells, but not in dstack's ranges, durations, prices and names. */
+const SHELL_CHARACTERS = /[$`\\;|&<>]/;
+
+/** Placeholders in help texts for a path, a URL or free text, which may contain any printable character. */
+const FREE_TEXT = /^(?:FILE|PATH|DIR|REPO|URL|SSH_PRIVATE_KEY|OAUTH_TOKEN|KEY\[=VALUE\])$/;
+
+/**
+ * Rejects a text that could be parsed as a flag, that isn't entirely visible, or that contains what dstack's grammar doesn't need.
+ * @throws ToolError `invalid-value` that explains the rule.
+ */
+function checkText(text: string, what: string, freeText: boolean): void {
+  const refuse = (rule: string, hint: string): never => {
+    throw new ToolError('invalid-value', `${what} ${rule}. Nothing was run.`, hint);
+  };
+  if (text === '') refuse('is empty', 'Pass a value, or omit the flag.');
+  if (text.startsWith('-'))
+    refuse(
+      `starts with "-": ${JSON.stringify(text.slice(0, 80))} would be parsed as a flag`,
+      'Pass a value that starts with another character.',
+    );
+  if (Buffer.byteLength(text) > MAX_VALUE_BYTES)
+    refuse(`is longer than ${MAX_VALUE_BYTES} bytes`, 'Pass a shorter value.');
+  const unprintable = UNPRINTABLE.exec(text)?.[0];
+  if (unprintable !== undefined) {
+    const code = unprintable.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0');
+    refuse(
+      `contains the character U+${code}, which is a control character or invisible`,
+      'Use only printable characters.',
+    );
+  }
+  const shell = freeText ? undefined : SHELL_CHARACTERS.exec(text)?.[0];
+  if (shell !== undefined)
+    refuse(
+      `contains the character ${shell}`,
+      'The characters $ ` \\ ; | & < > are not used in dstack values. Ranges look like 24GB..80GB.',
+    );
+}
+
+/**
+ * Checks one value of a flag and returns the argument for dstack.
+ * @throws ToolError `invalid-value` or `invalid-name`.
+ */
+export function checkFlagValue(flag: DocumentedFlag, value: unknown): string {
+  const what = `The value of ${flag.long}`;
+  if (typeof value !== 'string' && typeof value !== 'number') {
+    throw new ToolError(
+      'invalid-value',
+      `${what} must be a string or a number. Nothing was run.`,
+      `Pass a string or a number for ${flag.long}: ${flag.help}`,
+    );
+  }
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new ToolError(
+      'invalid-value',
+      `${what} must be a finite number. Nothing was run.`,
+      `Pass a number for ${flag.long}: ${flag.help}`,
+    );
+  }
+  const text = String(value);
+  checkText(text, what, flag.value !== 'none' && FREE_TEXT.test(flag.value.metavar));
+  if (flag.choices !== undefined && !flag.choices.includes(text)) {
+    throw new ToolError(
+      'invalid-value',
+      `${what} is ${JSON.stringify(text.slice(0, 80))}. Nothing was run.`,
+      `Allowed values: ${flag.choices.join(', ')}.`,
+    );
+  }
+  if (flag.long === '--name') checkName(text);
+  if (flag.long === '--project' && !PROJECT_NAME.test(text)) {
+    throw new ToolError(
+      'invalid-name',
+      `${JSON.stringify(text.slice(0, 80))} isn't a valid dstack project name. Nothing was run.`,
+      'A project name contains only letters, digits, - and _.',
+    );
+  }
+  return text;
+}
+
+/**
+ * Checks the name of a run, fleet, volume or gateway against dstack's own rule.
+ * @throws ToolError `invalid-name`.
+ */
+export function checkName(name: string): string {
+  if (RESOURCE_NAME.test(name)) return name;
+  throw new ToolError(
+    'invalid-name',
+    `${JSON.stringify(name.slice(0, 80))} isn't a valid dstack resource name. Nothing was run.`,
+    'A name is 2 to 41 characters long: a lowercase letter, then lowercase letters, digits and -.',
+  );
 }

@@ -1,15 +1,21 @@
-import { joinOr } from '../../core/format-values.ts';
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import * as z from 'zod';
 import { ToolError } from '../../core/errors.ts';
+import { joinOr } from '../../core/format-values.ts';
 import type { Log } from '../../core/log.ts';
+import { sha256 } from '../../core/values.ts';
+import { readPrivateJson, writePrivateJson } from '../../safety/files/private-json.ts';
+import { checkHelpArgv } from '../argv/check-argv.ts';
+import type { Catalog, CatalogPage, DocumentedFlag, DocumentedSubcommand, FlagPlaces } from '../argv/command.ts';
 import { nearestNames } from '../argv/nearest-names.ts';
-import type { Catalog, CatalogPage, DocumentedFlag, DocumentedSubcommand, FlagPlaces } from '../argv/catalog.ts';
+import { cliIdentity } from '../locate/cli-identity.ts';
 import type { CliIdentity } from '../locate/cli-identity.ts';
-import { openHelpCache } from './help-cache.ts';
-import type { HelpCache } from './help-cache.ts';
-import type { HelpSource } from './help-source.ts';
+import type { Runner } from '../run/runner.ts';
+import type { HelpTexts } from '../warm/introspection.ts';
 import { parseHelp } from './parse-help.ts';
 
-export interface CatalogOptions {
+interface CatalogOptions {
   readonly source: HelpSource;
   readonly identity: CliIdentity;
   readonly cacheDir: string;
@@ -121,3 +127,138 @@ class HelpCatalog implements Catalog {
 /** Indexes flags by all their documented long names. */
 const byName = (flags: readonly DocumentedFlag[]): Map<string, DocumentedFlag> =>
   new Map(flags.flatMap((flag) => [flag.long, ...flag.aliases].map((name) => [name, flag] as const)));
+
+/** A page of help, and the pages that were read with it, by their words (`ps`, `apply -h task`). */
+interface HelpText {
+  readonly text: string;
+  readonly others?: Readonly<Record<string, string>>;
+}
+
+/** A source of help pages. */
+interface HelpSource {
+  /**
+   * Returns the output of `dstack <command> --help`, or of `dstack <command> -h <type>`.
+   * @throws ToolError `unknown-command` if dstack doesn't know the command.
+   */
+  read(command: string, configurationType?: string): Promise<HelpText>;
+}
+
+interface HelpSourceOptions {
+  readonly runner: Pick<Runner, 'read'>;
+}
+
+const TIMEOUT_MS = 30_000;
+
+/** argparse's exit code for unknown arguments. */
+const USAGE_ERROR = 2;
+
+/** Creates a source that reads each page through a runner. */
+export function createHelpSource({ runner }: HelpSourceOptions): HelpSource {
+  return {
+    async read(command, configurationType) {
+      const argv = checkHelpArgv(command, configurationType);
+      const { command: shown, exit, stdout, stderr } = await runner.read(argv, { timeoutMs: TIMEOUT_MS });
+      if (exit.kind === 'exited' && exit.code === 0) return { text: stdout };
+      const tail = (stderr.trim() || stdout.trim()).split('\n').slice(-3).join('\n');
+      if (exit.kind === 'exited' && exit.code === USAGE_ERROR)
+        throw new ToolError('unknown-command', tail, 'Use help to see the documented commands.');
+      const hint = `Run \`${shown}\` in a terminal to see what is wrong with the installation.`;
+      if (exit.kind === 'timed-out')
+        throw new ToolError(
+          'timed-out',
+          `\`${shown}\` didn't finish within ${TIMEOUT_MS / 1000} s. Nothing was changed.`,
+          hint,
+        );
+      if (exit.kind === 'cancelled')
+        throw new ToolError('cancelled', `\`${shown}\` was cancelled. Nothing was changed.`, 'Call again.');
+      if (exit.kind === 'not-started')
+        throw new ToolError('cli-not-found', `\`${shown}\` couldn't be started: ${exit.reason}`, 'Check with doctor.');
+      throw new ToolError(
+        'cli-not-understood',
+        `\`${shown}\` failed, so the flags of the command are unknown: ${tail}`,
+        hint,
+      );
+    },
+  };
+}
+
+interface WholeHelpSourceOptions {
+  /** Returns all pages at once, from dstack's own interpreter; undefined if that isn't possible. */
+  readonly helpTexts: () => Promise<HelpTexts | undefined>;
+  /** The source for other pages: a command by an alias, or one that doesn't exist. */
+  readonly fallback: HelpSource;
+}
+
+/** Creates a source that reads all help pages at once: sixty commands, each of which would take a second. */
+export function createWholeHelpSource({ helpTexts, fallback }: WholeHelpSourceOptions): HelpSource {
+  let reading: Promise<HelpTexts | undefined> | undefined;
+  return {
+    async read(command, configurationType) {
+      reading ??= helpTexts().catch(() => undefined);
+      const texts = await reading;
+      if (texts === undefined) reading = undefined;
+      const others = texts?.help ?? {};
+      const text = others[configurationType === undefined ? command : `${command} -h ${configurationType}`];
+      return { text: text ?? (await fallback.read(command, configurationType)).text, others };
+    },
+  };
+}
+
+/** Help pages on disk, by the words of their command. */
+export interface HelpCache {
+  get(key: string): Promise<string | undefined>;
+  /** Stores a page. It is written in the background; a failed write is only logged. */
+  set(key: string, text: string): void;
+  /** Resolves once everything stored so far was written or has failed. */
+  settled(): Promise<void>;
+}
+
+const cacheFile = z.strictObject({
+  format: z.literal(1),
+  identity: cliIdentity,
+  pages: z.record(z.string(), z.string()),
+});
+
+/** Opens the cache of one CLI, in one file per executable. Ignores pages of another version and a file that can't be read. */
+export function openHelpCache({
+  cacheDir,
+  identity,
+  log,
+}: {
+  cacheDir: string;
+  identity: CliIdentity;
+  log: Log;
+}): HelpCache {
+  const file = path.join(cacheDir, `catalog-${sha256(identity.realpath).slice(0, 16)}.json`);
+  const pages = new Map<string, string>();
+  let loaded: Promise<void> | undefined;
+  let writing = Promise.resolve();
+  let due = false;
+
+  const load = async (): Promise<void> => {
+    const stored = await readPrivateJson(file, cacheFile);
+    if (stored === undefined || !isDeepStrictEqual(stored.identity, { ...identity })) {
+      log.debug({ file }, 'no cached help pages');
+      return;
+    }
+    for (const [key, text] of Object.entries(stored.pages)) if (!pages.has(key)) pages.set(key, text);
+  };
+  const write = async (): Promise<void> => {
+    due = false;
+    await writePrivateJson(file, { format: 1, identity, pages: Object.fromEntries(pages) }, log);
+  };
+  return {
+    async get(key) {
+      loaded ??= load();
+      await loaded;
+      return pages.get(key);
+    },
+    set(key, text) {
+      pages.set(key, text);
+      // One write covers everything that was stored before it began.
+      if (!due) writing = writing.then(write);
+      due = true;
+    },
+    settled: () => writing,
+  };
+}

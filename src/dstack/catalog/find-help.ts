@@ -1,6 +1,6 @@
 import { joinOr } from '../../core/format-values.ts';
 import { ToolError } from '../../core/errors.ts';
-import type { Catalog } from '../argv/catalog.ts';
+import type { Catalog } from '../argv/command.ts';
 import { nearestNames } from '../argv/nearest-names.ts';
 
 /** The help that was asked for: a page, or the entries that contain a word. */

@@ -1,5 +1,5 @@
 import { ToolError } from '../../core/errors.ts';
-import type { DocumentedFlag, DocumentedPositional, DocumentedSubcommand, HelpPage } from '../argv/catalog.ts';
+import type { DocumentedFlag, DocumentedPositional, DocumentedSubcommand, HelpPage } from '../argv/command.ts';
 
 /** A line of a section together with its wrapped help text. */
 interface Item {

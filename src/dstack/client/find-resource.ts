@@ -1,11 +1,10 @@
 import * as z from 'zod';
-import type { Catalog } from '../argv/catalog.ts';
-import type { CommandRequest } from '../argv/command.ts';
+import type { Catalog, CommandRequest } from '../argv/command.ts';
 import { ToolError } from '../../core/errors.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import { readJsonOutput } from '../output/json-output.ts';
-import type { DstackClient } from './dstack-client.ts';
 import { commandFailed } from './dstack-client.ts';
+import type { DstackClient } from './dstack-client.ts';
 
 /** The command that shows a resource, by its kind. */
 const GET_COMMANDS = { run: 'run get', fleet: 'fleet get', volume: 'volume get', gateway: 'gateway get' } as const;

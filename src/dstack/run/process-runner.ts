@@ -6,16 +6,20 @@ import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
 import { collectPipes, openOutputFiles } from './collect-output.ts';
 import type { OutputFiles, CommandOutput } from './collect-output.ts';
-import { CHANGE_LIMIT_MS, exitBeforeStart, outlivesCall, startCall, toTranscript } from './command-call.ts';
+import {
+  CHANGE_LIMIT_MS,
+  exitBeforeStart,
+  outlivesCall,
+  startCall,
+  toTranscript,
+  createCommandQueue,
+} from './command-call.ts';
 import type { AbortReason, CommandCall } from './command-call.ts';
-import { createCommandQueue } from './command-queue.ts';
-import { HeldChange } from './held-change.ts';
-import type { Approve } from './held-change.ts';
+import { HeldChange } from './runner.ts';
+import type { Approve, Executable, Runner, HeldAnswer } from './runner.ts';
 import { endGroup, killGroup, killOnExit } from './process-group.ts';
-import type { Executable, Runner } from './runner.ts';
 import { cliEnvironment, spawnDstack } from './spawn-dstack.ts';
 import type { Ended, Spawned, SpawnRequest } from './spawn-dstack.ts';
-import type { HeldAnswer } from './wire-rule.ts';
 
 export interface PlainRunnerOptions {
   readonly executable: Executable;

@@ -2,11 +2,9 @@ import path from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { execa } from 'execa';
-import { within } from '../../core/waiting.ts';
 import type { WireEvent } from '../../core/transcript.ts';
-import { hardenGit } from './harden-git.ts';
-import type { Executable } from './runner.ts';
-import type { HeldAnswer, WireRule } from './wire-rule.ts';
+import { within } from '../../core/waiting.ts';
+import type { Executable, HeldAnswer, WireRule } from './runner.ts';
 
 /** Wide enough that dstack never truncates a table. Tables are as wide as their content, so nothing is padded. */
 const COLUMNS = '1000';
@@ -193,4 +191,29 @@ function openPipe(stream: unknown): Writable {
   if (!(stream instanceof Writable)) throw new TypeError('the pipe to dstack is missing');
   // A process that exits without reading isn't an error here: its exit code tells the rest.
   return stream.on('error', () => undefined);
+}
+
+/** Settings that keep a repository's own configuration and hooks from running a program, or from naming a folder as a repository. */
+const SETTINGS = [
+  ['core.fsmonitor', 'false'],
+  ['core.hooksPath', process.platform === 'win32' ? 'NUL' : '/dev/null'],
+  ['protocol.ext.allow', 'never'],
+  ['safe.bareRepository', 'explicit'],
+] as const;
+
+/**
+ * Returns variables that harden git, which dstack starts in the folder of a repository. They override every file of git's
+ * configuration; existing settings of the same kind are kept before them.
+ */
+export function hardenGit(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const kept = /^\d{1,3}$/.test(env['GIT_CONFIG_COUNT'] ?? '') ? Number(env['GIT_CONFIG_COUNT']) : 0;
+  const pairs = SETTINGS.flatMap(([key, value], index) => [
+    [`GIT_CONFIG_KEY_${kept + index}`, key],
+    [`GIT_CONFIG_VALUE_${kept + index}`, value],
+  ]);
+  return {
+    ...Object.fromEntries(pairs),
+    GIT_CONFIG_COUNT: String(kept + SETTINGS.length),
+    GIT_TERMINAL_PROMPT: '0',
+  };
 }

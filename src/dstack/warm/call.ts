@@ -1,13 +1,10 @@
 import path from 'node:path';
 import type { WireEvent } from '../../core/transcript.ts';
-import { createBoundedOutput } from '../run/bounded-output.ts';
-import { toPrinted } from '../run/collect-output.ts';
+import { createBoundedOutput, toPrinted } from '../run/collect-output.ts';
 import type { CommandOutput } from '../run/collect-output.ts';
 import type { CallLimit } from '../run/command-call.ts';
-import type { HeldChange } from '../run/held-change.ts';
-import type { HeldAnswer } from '../run/wire-rule.ts';
-import type { RunOptions } from '../run/runner.ts';
-import type { ChildEnd, HandOver, WarmChild, WarmRequest } from './protocol.ts';
+import type { HeldChange, HeldAnswer, RunOptions } from '../run/runner.ts';
+import type { ChildEnd, HandOver, WarmChild, WarmRequest } from './channel.ts';
 import type { WarmWorker } from './worker.ts';
 
 /** The result of trying a command in the worker. */

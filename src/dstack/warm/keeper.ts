@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { within } from '../../core/waiting.ts';
+import * as z from 'zod';
 import { messageOf } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
-import type { LastUsed } from './last-used.ts';
+import { within } from '../../core/waiting.ts';
+import { readPrivateJson, writePrivateJson } from '../../safety/files/private-json.ts';
 import { WorkerUnsupported } from './worker.ts';
 import type { WarmWorker } from './worker.ts';
 
@@ -210,4 +212,37 @@ async function fingerprint(file: string): Promise<string | undefined> {
   } catch {
     return undefined; // missing, so it changed
   }
+}
+
+/** Which of this user's servers ran a command last: only that one keeps its warm processes for long. */
+export interface LastUsed {
+  /** Records that this server runs a command. */
+  claim(): void;
+  /** Whether no other server has run a command since then. */
+  isOurs(): Promise<boolean>;
+}
+
+const content = z.strictObject({ server: z.string() });
+
+/** A command each second must not write a file each second. */
+const CLAIM_MS = 5_000;
+
+/** Creates the record in a file that the servers with the same state folder share. Without the file, each server is the last one. */
+export function createLastUsed(file: string, log: Log): LastUsed {
+  const server = randomUUID();
+  let claimedAt = -Infinity;
+  let written = Promise.resolve();
+  return {
+    claim() {
+      const now = performance.now();
+      if (now - claimedAt < CLAIM_MS) return;
+      claimedAt = now;
+      written = writePrivateJson(file, { server }, log);
+    },
+    async isOurs() {
+      await written;
+      const last = await readPrivateJson(file, content);
+      return last === undefined || last.server === server;
+    },
+  };
 }

@@ -6,15 +6,13 @@ import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
 import { createCallLimit, exitBeforeStart, outlivesCall, startCall, toTranscript } from '../run/command-call.ts';
 import type { CallLimit, CommandCall } from '../run/command-call.ts';
-import { HeldChange } from '../run/held-change.ts';
-import type { Approve } from '../run/held-change.ts';
-import type { Executable, Runner, RunOptions } from '../run/runner.ts';
+import { HeldChange } from '../run/runner.ts';
+import type { Approve, Executable, Runner, RunOptions } from '../run/runner.ts';
 import { cliEnvironment } from '../run/spawn-dstack.ts';
 import type { Attempt, WarmCall } from './call.ts';
 import { createIntrospection } from './introspection.ts';
 import type { Introspection } from './introspection.ts';
-import type { LastUsed } from './last-used.ts';
-import type { WorkerState } from './keeper.ts';
+import type { LastUsed, WorkerState } from './keeper.ts';
 import { createWarmService, DEFAULT_WARM_LIMITS } from './service.ts';
 import type { WarmLimits, WarmService, WarmSetting } from './service.ts';
 

@@ -1,13 +1,11 @@
 import type { Log } from '../../core/log.ts';
-import { CHANGE_LIMIT_MS } from '../run/command-call.ts';
-import { createCommandQueue } from '../run/command-queue.ts';
+import { CHANGE_LIMIT_MS, createCommandQueue } from '../run/command-call.ts';
 import type { Executable } from '../run/runner.ts';
 import { runWarmCall } from './call.ts';
 import type { Attempt, WarmCall } from './call.ts';
-import type { LastUsed } from './last-used.ts';
 import { WarmKeeper } from './keeper.ts';
-import type { WorkerState } from './keeper.ts';
-import type { WorkerInfo } from './protocol.ts';
+import type { LastUsed, WorkerState } from './keeper.ts';
+import type { WorkerInfo } from './channel.ts';
 import { startSparePool } from './spare-pool.ts';
 import { startWarmWorker } from './worker.ts';
 import type { WarmWorker } from './worker.ts';

@@ -1,14 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { messageOf } from '../../core/errors.ts';
 import { promiseWithResolvers } from '../../core/waiting.ts';
-import { BURST_MS, sparesToEnd, sparesToStart } from './spare-plan.ts';
-import type { SpareCounts } from './spare-plan.ts';
-import type { HandOver, WarmRequest, WorkerInfo } from './protocol.ts';
+import type { HandOver, WarmRequest, WorkerInfo } from './channel.ts';
 import { SpareProcess } from './spare-process.ts';
 import { WorkerUnsupported } from './worker.ts';
 import type { ProcessOptions, WarmWorker } from './worker.ts';
 
-export interface SparePoolOptions extends ProcessOptions {
+interface SparePoolOptions extends ProcessOptions {
   /** How long a spare has to become ready. */
   readonly startTimeoutMs: number;
 }
@@ -204,3 +202,32 @@ class SparePool implements WarmWorker {
     this.#markEnded(reason);
   }
 }
+
+/** The state of a pool of spare processes, as far as decisions need it. */
+export interface SpareCounts {
+  /** Processes that wait for a command. */
+  readonly idle: number;
+  /** Processes that still import dstack. */
+  readonly starting: number;
+  /** Commands that wait for a process. */
+  readonly waiting: number;
+  /** Milliseconds since a command last had to wait; infinite if none had. */
+  readonly sinceBurstMs: number;
+}
+
+/** Time after a burst during which a second spare is kept. */
+export const BURST_MS = 60_000;
+
+/** Returns how many spares wait for commands: one, and two for a while after a command had to wait. */
+export const sparesToKeep = ({ sinceBurstMs }: Pick<SpareCounts, 'sinceBurstMs'>): number =>
+  sinceBurstMs < BURST_MS ? 2 : 1;
+
+/** Returns how many spares to start now. Waiting commands come first: an import for later would take their processor. */
+export function sparesToStart(counts: SpareCounts, maxStarting: number): number {
+  const { idle, starting, waiting } = counts;
+  const wanted = waiting > 0 ? waiting : sparesToKeep(counts) - idle;
+  return Math.max(0, Math.min(wanted, maxStarting) - starting);
+}
+
+/** Returns how many idle spares are more than is kept. */
+export const sparesToEnd = (counts: SpareCounts): number => Math.max(0, counts.idle - sparesToKeep(counts));

@@ -5,8 +5,8 @@ import { Socket } from 'node:net';
 import path from 'node:path';
 import { promiseWithResolvers, within } from '../../core/waiting.ts';
 import { killGroup, signalGroup } from '../run/process-group.ts';
-import { createFrameReader, encodeFrame, encodeRequest, readySchema } from './protocol.ts';
-import type { ChildEnd, Frame, HandOver, WarmChild, WarmRequest, WorkerInfo } from './protocol.ts';
+import { createFrameReader, encodeFrame, encodeRequest, readySchema } from './channel.ts';
+import type { ChildEnd, Frame, HandOver, WarmChild, WarmRequest, WorkerInfo } from './channel.ts';
 import { WorkerUnsupported } from './worker.ts';
 import type { ProcessOptions } from './worker.ts';
 

@@ -1,6 +1,5 @@
-import { WarmChannel } from './channel.ts';
-import { readySchema } from './protocol.ts';
-import type { HandOver, WarmRequest, WorkerInfo } from './protocol.ts';
+import { WarmChannel, readySchema } from './channel.ts';
+import type { HandOver, WarmRequest, WorkerInfo } from './channel.ts';
 import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import path from 'node:path';

@@ -6,7 +6,7 @@ import { listHandOver } from '../../../src/configuration/hand-over.ts';
 import { judgeHandOver } from '../../../src/configuration/judge-hand-over.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { isRecord } from '../../../src/core/values.ts';
-import { hardenGit } from '../../../src/dstack/run/harden-git.ts';
+import { hardenGit } from '../../../src/dstack/run/spawn-dstack.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { installedDstack, installedPython } from '../../support/installed-dstack.ts';
 import { runPython } from '../../support/run-python.ts';

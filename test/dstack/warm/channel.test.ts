@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { cliEnvironment } from '../../../src/dstack/run/spawn-dstack.ts';
-import type { WarmRequest } from '../../../src/dstack/warm/protocol.ts';
+import type { WarmRequest } from '../../../src/dstack/warm/channel.ts';
 import { startWarmWorker } from '../../../src/dstack/warm/worker.ts';
 import type { WarmWorker } from '../../../src/dstack/warm/worker.ts';
 import { makeFakeDstack, untilGone, workerFiles } from '../../support/warm-fixtures.ts';

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckedArgv } from '../../../src/dstack/argv/command.ts';
-import type { Approve, HeldCommand } from '../../../src/dstack/run/held-change.ts';
+import type { Approve, HeldCommand } from '../../../src/dstack/run/runner.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { listenOnLoopback } from '../../support/listen-on-loopback.ts';
 import { fixture } from '../../support/paths.ts';

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import * as z from 'zod';
-import type { ExpectedChange, HeldAnswer, WireRule } from '../../../src/dstack/run/wire-rule.ts';
+import type { ExpectedChange, HeldAnswer, WireRule } from '../../../src/dstack/run/runner.ts';
 import { sha256 } from '../../../src/core/values.ts';
 import { listenOnLoopback } from '../../support/listen-on-loopback.ts';
 import { openPython } from '../../support/run-python.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { verifyOutcome } from '../../../src/changes/verify-outcome.ts';
 import type { Exit, WireEvent } from '../../../src/core/transcript.ts';
-import type { ExpectedChange } from '../../../src/dstack/run/wire-rule.ts';
+import type { ExpectedChange } from '../../../src/dstack/run/runner.ts';
 import type { ChangeOutcome } from '../../../src/dstack/output/read-outcome.ts';
 
 const DONE: ChangeOutcome = { outcome: 'done', message: 'Run train submitted.', hint: 'Watch it.' };

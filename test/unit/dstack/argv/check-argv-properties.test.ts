@@ -1,9 +1,8 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { checkArgv } from '../../../../src/dstack/argv/check-argv.ts';
-import type { CommandRequest } from '../../../../src/dstack/argv/command.ts';
+import type { CommandRequest, DocumentedFlag } from '../../../../src/dstack/argv/command.ts';
 import { flagOwner, RUNNABLE_COMMANDS } from '../../../../src/dstack/argv/command-rules.ts';
-import type { DocumentedFlag } from '../../../../src/dstack/argv/catalog.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { recordedCatalog } from '../../../support/recorded-catalog.ts';
 import { propertyRuns } from '../../../support/effort.ts';

@@ -6,10 +6,14 @@ import {
   hasEffect,
   isCheckedArgv,
 } from '../../../../src/dstack/argv/check-argv.ts';
-import { checkFlagValue, checkName } from '../../../../src/dstack/argv/check-value.ts';
-import { flagOwner, ruleOf, RUNNABLE_COMMANDS } from '../../../../src/dstack/argv/command-rules.ts';
-import type { CommandRequest } from '../../../../src/dstack/argv/command.ts';
-import type { DocumentedFlag } from '../../../../src/dstack/argv/catalog.ts';
+import {
+  checkFlagValue,
+  checkName,
+  flagOwner,
+  ruleOf,
+  RUNNABLE_COMMANDS,
+} from '../../../../src/dstack/argv/command-rules.ts';
+import type { CommandRequest, DocumentedFlag } from '../../../../src/dstack/argv/command.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { recordedCatalog } from '../../../support/recorded-catalog.ts';
 

@@ -1,8 +1,7 @@
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { candidatePaths } from '../../../../src/dstack/locate/candidate-paths.ts';
-import { findExecutable, withoutProjects } from '../../../../src/dstack/locate/find-executable.ts';
+import { candidatePaths, findExecutable, withoutProjects } from '../../../../src/dstack/locate/find-executable.ts';
 import type { FoundExecutable } from '../../../../src/dstack/locate/find-executable.ts';
 import { emptyFolder } from '../../../support/temporary-folders.ts';
 

@@ -2,8 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { createCallLimit } from '../../../../src/dstack/run/command-call.ts';
-import { createCommandQueue } from '../../../../src/dstack/run/command-queue.ts';
+import { createCallLimit, createCommandQueue } from '../../../../src/dstack/run/command-call.ts';
 
 const never = new AbortController().signal;
 const pending = new Promise<never>(() => undefined);

@@ -1,12 +1,12 @@
 import { stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { isIdleForLong, WarmKeeper } from '../../../../src/dstack/warm/keeper.ts';
+import { WarmKeeper, createLastUsed, isIdleForLong } from '../../../../src/dstack/warm/keeper.ts';
 import type { KeeperOptions } from '../../../../src/dstack/warm/keeper.ts';
 import { WorkerUnsupported } from '../../../../src/dstack/warm/worker.ts';
 import type { WarmWorker } from '../../../../src/dstack/warm/worker.ts';
-import { emptyFolder } from '../../../support/temporary-folders.ts';
 import { silentLog } from '../../../support/recorded-catalog.ts';
+import { emptyFolder } from '../../../support/temporary-folders.ts';
 
 interface FakeWorker extends WarmWorker {
   die(why: string): void;
@@ -184,4 +184,24 @@ describe('an idle worker', () => {
   ])('after %d ms, last used here: %s, is ended: %s', (idleForMs, isOurs, expected) => {
     expect(isIdleForLong(idleForMs, isOurs, { idleMs: 300_000, idleElsewhereMs: 30_000 })).toBe(expected);
   });
+});
+
+test('the server that ran a command last is known to all that share the file', async () => {
+  const file = path.join(emptyFolder(), 'last-used.json');
+  const [one, two] = [createLastUsed(file, silentLog), createLastUsed(file, silentLog)];
+  expect([await one.isOurs(), await two.isOurs()]).toEqual([true, true]);
+  one.claim();
+  expect([await one.isOurs(), await two.isOurs()]).toEqual([true, false]);
+  two.claim();
+  await two.isOurs();
+  expect([await one.isOurs(), await two.isOurs()]).toEqual([false, true]);
+});
+
+test('without a readable file, each server is the last one', async () => {
+  const file = path.join(emptyFolder(), 'last-used.json');
+  await writeFile(file, 'nonsense');
+  expect(await createLastUsed(file, silentLog).isOurs()).toBe(true);
+  const nowhere = createLastUsed('/dev/null/x/last-used.json', silentLog);
+  nowhere.claim();
+  expect(await nowhere.isOurs()).toBe(true);
 });

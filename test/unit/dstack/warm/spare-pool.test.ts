@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { BURST_MS, sparesToEnd, sparesToKeep, sparesToStart } from '../../../../src/dstack/warm/spare-plan.ts';
-import type { SpareCounts } from '../../../../src/dstack/warm/spare-plan.ts';
+import { BURST_MS, sparesToEnd, sparesToKeep, sparesToStart } from '../../../../src/dstack/warm/spare-pool.ts';
+import type { SpareCounts } from '../../../../src/dstack/warm/spare-pool.ts';
 
 const counts = (more: Partial<SpareCounts>): SpareCounts => ({
   idle: 0,

@@ -1,18 +1,29 @@
-import { ToolError } from '../../core/errors.ts';
-import type { Deadline } from '../../core/waiting.ts';
-import { waitFor } from '../../core/waiting.ts';
 import { RUN_STATUSES } from '../../core/dstack-terms.ts';
 import type { Awaited } from '../../core/dstack-terms.ts';
+import { ToolError } from '../../core/errors.ts';
 import { CommandFailed, WHOLE_CHARS } from '../../core/report.ts';
 import type { Printed, Report } from '../../core/report.ts';
 import type { Transcript } from '../../core/transcript.ts';
-import { describeShownJob, readRun } from '../output/read-run.ts';
-import type { WantedJob, RunFacts } from '../output/read-run.ts';
-import { describeRun, describeStatus, isAsleep, isReady, explainWaiting } from '../describe/describe-facts.ts';
+import { waitFor } from '../../core/waiting.ts';
+import type { Deadline } from '../../core/waiting.ts';
+import {
+  describeResource,
+  describeResourceStatus,
+  describeRun,
+  describeStatus,
+  explainWaiting,
+  isAsleep,
+  isReady,
+} from '../describe/describe-facts.ts';
 import { explainEnd, explainLog } from '../describe/explain-end.ts';
 import type { EndExplanation } from '../describe/explain-end.ts';
 import { readJsonOutput } from '../output/json-output.ts';
+import { readResource } from '../output/read-resource.ts';
+import type { ResourceFacts } from '../output/read-resource.ts';
+import { describeShownJob, readRun } from '../output/read-run.ts';
+import type { RunFacts, WantedJob } from '../output/read-run.ts';
 import type { DstackClient } from './dstack-client.ts';
+import { getCommand } from './find-resource.ts';
 
 /** dstack advises agents to poll every 10 to 20 s; here the interval is shorter, since most runs start in seconds. */
 const POLL_MS = 2_000;
@@ -209,4 +220,30 @@ function nextStep(run: RunFacts, isWaitOver: boolean): string {
   if (run.status === 'running')
     return 'logs shows its output; exec runs a command in it, copy moves files; attach returns ports, the SSH command and the IDE link.';
   return `${waiting === undefined ? '' : `${waiting} `}To wait for it, call get with wait_for "running".`;
+}
+
+/** A kind of resource without jobs. */
+export type PlainKind = ResourceFacts['kind'];
+
+export interface ResourceRequest {
+  readonly name: string;
+  readonly project?: string | undefined;
+  readonly full?: boolean | undefined;
+}
+
+/** Reports one resource other than a run. */
+export async function reportResource(
+  dstack: Pick<DstackClient, 'read'>,
+  kind: PlainKind,
+  { name, project, full = false }: ResourceRequest,
+) {
+  const transcript = await dstack.read(getCommand({ kind, name, project }));
+  const resource = readResource(kind, readJsonOutput(transcript.stdout));
+  return {
+    outcome: 'done' as const,
+    summary: describeResourceStatus(resource),
+    details: describeResource(resource),
+    printed: full ? [{ transcript, maxChars: WHOLE_CHARS }] : [],
+    facts: { resource, status: resource.status },
+  };
 }

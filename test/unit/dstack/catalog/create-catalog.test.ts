@@ -1,12 +1,20 @@
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { createCatalog } from '../../../../src/dstack/catalog/create-catalog.ts';
-import type { Catalog } from '../../../../src/dstack/argv/catalog.ts';
-import type { CliIdentity } from '../../../../src/dstack/locate/cli-identity.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
-import { emptyFolder } from '../../../support/temporary-folders.ts';
+import type { Exit, Transcript } from '../../../../src/core/transcript.ts';
+import { showCommand } from '../../../../src/dstack/argv/command.ts';
+import type { Catalog } from '../../../../src/dstack/argv/command.ts';
+import { nearestNames } from '../../../../src/dstack/argv/nearest-names.ts';
+import {
+  createCatalog,
+  createHelpSource,
+  createWholeHelpSource,
+} from '../../../../src/dstack/catalog/create-catalog.ts';
+import { readIdentity } from '../../../../src/dstack/locate/cli-identity.ts';
+import type { CliIdentity } from '../../../../src/dstack/locate/cli-identity.ts';
 import { recordedCatalog, recordedPages, settleAtEnd, silentLog } from '../../../support/recorded-catalog.ts';
+import { emptyFolder } from '../../../support/temporary-folders.ts';
 
 const pages = recordedPages('0.22.5');
 const identity: CliIdentity = { path: '/bin/dstack', realpath: '/bin/dstack', mtimeMs: 1, size: 2, version: '0.22.5' };
@@ -163,4 +171,122 @@ test('a subcommand inherits only the project flag of its parent', async () => {
   expect([...places.parent.keys()]).toEqual(['--project']);
   expect(places.own.has('--project')).toBe(false);
   expect((await open().flagsOf('ps')).parent.size).toBe(0);
+});
+
+const fallback = {
+  read: (command: string, type?: string) =>
+    Promise.resolve({ text: `asked dstack for ${command} ${type ?? ''}`.trim() }),
+};
+const texts = { version: '1', help: { '': 'root', ps: 'ps page', 'apply -h task': 'task page' } };
+
+test('all pages come from one request', async () => {
+  let questions = 0;
+  const source = createWholeHelpSource({
+    helpTexts: () => {
+      questions += 1;
+      return Promise.resolve(texts);
+    },
+    fallback,
+  });
+  expect(await Promise.all([source.read(''), source.read('ps'), source.read('apply', 'task')])).toEqual([
+    { text: 'root', others: texts.help },
+    { text: 'ps page', others: texts.help },
+    { text: 'task page', others: texts.help },
+  ]);
+  expect(questions).toBe(1);
+});
+
+test('a command that is not among them is requested from dstack itself', async () => {
+  const source = createWholeHelpSource({ helpTexts: () => Promise.resolve(texts), fallback });
+  expect((await source.read('destroy')).text).toBe('asked dstack for destroy');
+});
+
+test('if the interpreter does not answer, each page is requested, and the interpreter again the next time', async () => {
+  let answer: typeof texts | undefined;
+  const source = createWholeHelpSource({ helpTexts: () => Promise.resolve(answer), fallback });
+  expect((await source.read('ps')).text).toBe('asked dstack for ps');
+  answer = texts;
+  expect((await source.read('ps')).text).toBe('ps page');
+});
+
+const said = (stdout: string, exit: Exit = { kind: 'exited', code: 0 }, stderr = ''): Transcript => ({
+  command: 'dstack x',
+  stdout,
+  stderr,
+  omittedBytes: 0,
+  exit,
+  durationMs: 1,
+  ran: 'plain',
+});
+const runnerThatSays = (transcript: Transcript) => ({ read: async () => transcript });
+
+test.each([
+  ['0.22.5\n', '0.22.5'],
+  ['A new version of dstack is available: 0.23.0\n\n0.22.5\n', '0.22.5'],
+  ['0.20.0rc1\n', '0.20.0rc1'],
+])('the version in %j is %s', async (stdout, version) => {
+  const identity = await readIdentity(process.execPath, runnerThatSays(said(stdout)));
+  expect(identity).toMatchObject({
+    path: process.execPath,
+    version,
+    size: expect.any(Number),
+    mtimeMs: expect.any(Number),
+  });
+});
+
+test.each<[Transcript, string]>([
+  [said('Traceback ...\nImportError: no module', { kind: 'exited', code: 1 }), 'cli-not-understood'],
+  [said('hello\n'), 'cli-not-understood'],
+  [said('', { kind: 'not-started', reason: 'ENOENT' }), 'cli-not-found'],
+  [said('', { kind: 'timed-out', stillRunning: false }), 'timed-out'],
+])('a CLI that prints no version is an error: %j', async (transcript, code) => {
+  await expect(readIdentity(process.execPath, runnerThatSays(transcript))).rejects.toMatchObject({
+    code,
+    hint: expect.stringContaining('--version'),
+  });
+});
+
+test('a CLI without git is reported as needing it', async () => {
+  const words =
+    'ImportError: Bad git executable.\nThe git executable must be specified\n    export GIT_PYTHON_REFRESH=quiet\n';
+  const cli = runnerThatSays(said('', { kind: 'exited', code: 1 }, words));
+  await expect(readIdentity(process.execPath, cli)).rejects.toMatchObject({
+    code: 'cli-not-understood',
+    message: expect.stringContaining('without git'),
+    hint: expect.stringMatching(/^Install git/),
+  });
+});
+
+test.each<[Transcript, string]>([
+  [said('', { kind: 'exited', code: 2 }, "error: argument: invalid choice: 'x'"), 'unknown-command'],
+  [said('', { kind: 'exited', code: 1 }, 'Traceback\nImportError: broken'), 'cli-not-understood'],
+  [said('', { kind: 'signalled', signal: 'SIGKILL' }), 'cli-not-understood'],
+  [said('', { kind: 'timed-out', stillRunning: false }), 'timed-out'],
+  [said('', { kind: 'not-started', reason: 'EACCES' }), 'cli-not-found'],
+  [said('', { kind: 'cancelled' }), 'cancelled'],
+])('a help page that could not be read is a specific error: %j', async (transcript, code) => {
+  const source = createHelpSource({ runner: runnerThatSays(transcript) });
+  await expect(source.read('ps')).rejects.toMatchObject({ code });
+});
+
+test.each([
+  [['ps', '--all'], 'dstack ps --all'],
+  [['apply', '--file', 'my task.yml'], "dstack apply --file 'my task.yml'"],
+  [['logs', "it's"], String.raw`dstack logs 'it'\''s'`],
+  [['offer', '--gpu', '24GB..80GB:A100,H100'], 'dstack offer --gpu 24GB..80GB:A100,H100'],
+  [['x', ''], "dstack x ''"],
+  [['x', '$(id)', '~', '*'], "dstack x '$(id)' '~' '*'"],
+])('%j is shown as %s', (argv, shown) => {
+  expect(showCommand(argv)).toBe(shown);
+});
+
+test.each([
+  ['--lats', ['--last']],
+  ['--max-prize', ['--max-price']],
+  ['--price', ['--max-price']],
+  ['--MAX-PRICE', ['--max-price']],
+  ['--psot', ['--spot']],
+  ['--completely-different', []],
+])('%s most likely means %j', (wanted, near) => {
+  expect(nearestNames(wanted, ['--last', '--max-price', '--spot', '--instance', '--region'])).toEqual(near);
 });

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createBoundedOutput } from '../../../../src/dstack/run/bounded-output.ts';
+import { createBoundedOutput, toPrinted } from '../../../../src/dstack/run/collect-output.ts';
 
 function keep(bytes: Uint8Array, cuts: readonly number[], keepBytes: number) {
   const kept = createBoundedOutput(keepBytes);
@@ -39,4 +39,11 @@ test('something is omitted exactly if the output exceeds the limit', () => {
   expect(keep(Buffer.from('x'.repeat(100)), [], 100).omittedBytes).toBe(0);
   expect(keep(Buffer.from('x'.repeat(101)), [], 100).omittedBytes).toBe(1);
   expect(keep(Buffer.from('x'.repeat(1_000_000)), [7, 500_000], 100).omittedBytes).toBe(999_900);
+});
+
+test('the lines of Windows end like those of other systems, and a lone carriage return stays', () => {
+  const stdout = { text: 'a\r\nb\rc\r\n', omittedBytes: 2 };
+  const stderr = { text: 'x\r\n', omittedBytes: 2 };
+  expect(toPrinted(stdout, stderr, 'win32')).toEqual({ stdout: 'a\nb\rc\n', stderr: 'x\n', omittedBytes: 4 });
+  expect(toPrinted(stdout, stderr, 'linux')).toEqual({ stdout: stdout.text, stderr: 'x\r\n', omittedBytes: 4 });
 });
