@@ -6,8 +6,7 @@ import { codeOf, ToolError } from '../core/errors.ts';
 import { withLock } from '../core/exclusive-lock.mjs';
 import type { Log } from '../core/log.ts';
 import { attachmentsFolder } from '../settings/installation.ts';
-import { readPrivateFile } from '../safety/files/private-folder.ts';
-import { writePrivateFile } from '../safety/files/write-private-file.ts';
+import { readPrivateFile, writePrivateFile } from '../safety/files/private-files.ts';
 import { lookUpProcess } from './process-identity.ts';
 
 const identitySchema = z.object({ pid: z.int().positive(), startedAt: z.string().min(1) });

@@ -1,7 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { readPrivateFile } from '../safety/files/private-folder.ts';
-import { writePrivateFile } from '../safety/files/write-private-file.ts';
+import { readPrivateFile, writePrivateFile } from '../safety/files/private-files.ts';
 import type { AttachmentRecord, AttachmentStore } from './attachment-store.ts';
 import { isAlive, lookUpProcess } from './process-identity.ts';
 

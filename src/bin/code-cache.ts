@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Script } from 'node:vm';
-import { writePrivateFile } from '../safety/files/write-private-file.ts';
+import { writePrivateFile } from '../safety/files/private-files.ts';
 
 export interface CodeCacheOptions {
   /** The bundle, an absolute path: a function with the parameters of a CommonJS module. */

@@ -5,11 +5,11 @@ import { CommandFailed } from '../core/report.ts';
 import type { Report } from '../core/report.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
+import { UseJournal } from '../safety/audit/audit-log.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
-import { UseJournal } from '../safety/audit/use-journal.ts';
-import type { Grant, GrantedRun, GrantedUse, Grants } from '../safety/consent/grants.ts';
+import type { Grant, GrantedRun, GrantedUse, Grants } from '../safety/consent/remembered-consents.ts';
 import type { PolicySnapshot, PolicyWatch } from '../safety/policy/policy-watch.ts';
-import { isEnough } from '../safety/policy/requirement.ts';
+import { isEnough } from '../safety/policy/policy.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import type { ChangeService } from './change-service.ts';
 

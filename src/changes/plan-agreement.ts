@@ -1,6 +1,6 @@
 import { joinParts } from '../core/format-values.ts';
 import type { Report } from '../core/report.ts';
-import { disclosureArgv } from '../safety/consent/agreements.ts';
+import { disclosureArgv } from '../safety/consent/remembered-consents.ts';
 import type { Consent } from '../safety/consent/consent.ts';
 import { describeLevel } from '../safety/consent/describe-change.ts';
 import type { PreparedPlan } from './apply-plan.ts';

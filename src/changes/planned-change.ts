@@ -8,8 +8,7 @@ import type { KnownPart, PendingChange, PendingPart, WaitingCall } from '../core
 import type { Cost } from '../core/format-values.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
-import type { Agreements, ServerDisclosures } from '../safety/consent/agreements.ts';
-import type { Grants, GrantTerms } from '../safety/consent/grants.ts';
+import type { Agreements, ServerDisclosures, Grants, GrantTerms } from '../safety/consent/remembered-consents.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import type { ChangeFacts } from './change-facts.ts';

@@ -7,7 +7,7 @@ import { sha256 } from '../core/values.ts';
 import type { PendingChange } from '../core/change.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { readFleets, sumPrices } from '../dstack/output/read-listings.ts';
-import { writePrivateFile } from '../safety/files/write-private-file.ts';
+import { writePrivateFile } from '../safety/files/private-files.ts';
 import { checkCaps } from '../safety/policy/price-caps.ts';
 import type { PlanScope, ReadyChange } from './planned-change.ts';
 

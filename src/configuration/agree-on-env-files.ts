@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Disclosure } from '../core/change.ts';
-import type { Agreements } from '../safety/consent/agreements.ts';
+import type { Agreements } from '../safety/consent/remembered-consents.ts';
 import type { EnvFiles, NamedEnvironment } from './env-files.ts';
 
 /** Sources of the consent to use an env file. */

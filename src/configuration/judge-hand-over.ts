@@ -6,7 +6,7 @@ import { CommandFailed } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import type { Introspection, WorkTrees } from '../dstack/warm/introspection.ts';
-import type { Agreements } from '../safety/consent/agreements.ts';
+import type { Agreements } from '../safety/consent/remembered-consents.ts';
 import { isInside, outside, resolveAnywhere, resolveNamedPath } from '../safety/files/named-path.ts';
 import type { PathScope } from '../safety/files/named-path.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';

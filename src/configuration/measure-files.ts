@@ -8,7 +8,7 @@ import { sha256 } from '../core/values.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 import { neverSent, outside, resolveNamedPath } from '../safety/files/named-path.ts';
 import type { PathScope, ResolvedPath } from '../safety/files/named-path.ts';
-import { readRegularFile } from '../safety/files/read-regular-file.ts';
+import { readRegularFile } from '../safety/files/regular-files.ts';
 import { resolveLinks } from '../safety/files/workspace.ts';
 
 /** The files that dstack would send for one path in `files`. */

@@ -6,7 +6,7 @@ import { sha256 } from '../core/values.ts';
 import { MASK } from '../render/mask-secrets.ts';
 import { cleanText } from '../render/untrusted.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
-import { asToolError, replaceFile } from '../safety/files/replace-file.ts';
+import { asToolError, replaceFile } from '../safety/files/regular-files.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { CheckConfiguration, CheckResult } from './check-configuration.ts';
 import { diffTexts, editText } from './edit-text.ts';

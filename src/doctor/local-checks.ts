@@ -5,8 +5,7 @@ import path from 'node:path';
 import { canAccess, isFolder } from '../core/paths.ts';
 import { formatLocalTime, joinWords, plural } from '../core/format-values.ts';
 import type { Settings } from '../settings/settings.ts';
-import type { Agreement, Agreements } from '../safety/consent/agreements.ts';
-import type { Grant, Grants } from '../safety/consent/grants.ts';
+import type { Agreement, Agreements, Grant, Grants } from '../safety/consent/remembered-consents.ts';
 
 export interface DoctorCheck {
   readonly name: string;

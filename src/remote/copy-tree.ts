@@ -2,7 +2,7 @@ import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes, plural } from '../core/format-values.ts';
 import { cleanLine } from '../render/untrusted.ts';
-import { findPathProblem } from '../safety/files/path-rules.ts';
+import { findPathProblem } from '../safety/files/workspace.ts';
 import { STAGE_PREFIX } from './copy-scripts.ts';
 import type { InRun } from './remote-shell.ts';
 

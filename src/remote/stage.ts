@@ -6,7 +6,7 @@ import { codeOf, ToolError } from '../core/errors.ts';
 import { startTimeOf } from '../core/exclusive-lock.mjs';
 import { formatBytes } from '../core/format-values.ts';
 import { sha256 } from '../core/values.ts';
-import { assertWritable } from '../safety/files/replace-file.ts';
+import { assertWritable } from '../safety/files/regular-files.ts';
 import { STAGE_PREFIX } from './copy-scripts.ts';
 
 /** A local file as it was when it was compared; undefined if there was none. */

@@ -3,7 +3,7 @@ import { copyFile, lstat, mkdir, readFile, realpath, rm } from 'node:fs/promises
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { codeOf, messageOf, ToolError } from '../core/errors.ts';
-import { assertWritable, asToolError, replaceFile } from '../safety/files/replace-file.ts';
+import { assertWritable, asToolError, replaceFile } from '../safety/files/regular-files.ts';
 import { isRecord } from '../core/values.ts';
 import type { ConfigEditor, EntryPlace } from './config-editor.ts';
 

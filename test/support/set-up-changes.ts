@@ -26,8 +26,7 @@ import type {
 } from '../../src/dstack/warm/introspection.ts';
 import type { Approve, ReadOptions, RunOptions, ExpectedChange } from '../../src/dstack/run/runner.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
-import { Agreements } from '../../src/safety/consent/agreements.ts';
-import { Grants } from '../../src/safety/consent/grants.ts';
+import { Agreements, Grants } from '../../src/safety/consent/remembered-consents.ts';
 import { spendConsent } from '../../src/safety/consent/consent.ts';
 import type { EnvFilesMode } from '../../src/settings/settings.ts';
 import { Gate } from '../../src/safety/consent/gate.ts';

@@ -3,10 +3,9 @@ import type { PendingChange } from '../../src/core/change.ts';
 import type { Question } from '../../src/core/report.ts';
 import type { AuditEntry } from '../../src/safety/audit/audit-log.ts';
 import type { Waiting } from '../../src/safety/consent/approval.ts';
-import type { CardDecision } from '../../src/safety/consent/card-decision.ts';
-import type { Consent } from '../../src/safety/consent/consent.ts';
 import { Gate } from '../../src/safety/consent/gate.ts';
-import type { ApprovalContext, Begun, GateOptions } from '../../src/safety/consent/gate.ts';
+import type { CardDecision, ApprovalContext, Begun, GateOptions } from '../../src/safety/consent/gate.ts';
+import type { Consent } from '../../src/safety/consent/consent.ts';
 import type { Used } from '../../src/safety/consent/token-store.ts';
 import { pendingChange } from './pending-change.ts';
 

@@ -5,7 +5,7 @@ import { ToolError } from '../../core/errors.ts';
 import { joinOr } from '../../core/format-values.ts';
 import type { Log } from '../../core/log.ts';
 import { sha256 } from '../../core/values.ts';
-import { readPrivateJson, writePrivateJson } from '../../safety/files/private-json.ts';
+import { readPrivateJson, writePrivateJson } from '../../safety/files/private-files.ts';
 import { checkHelpArgv } from '../argv/check-argv.ts';
 import type { Catalog, CatalogPage, DocumentedFlag, DocumentedSubcommand, FlagPlaces } from '../argv/command.ts';
 import { nearestNames } from '../argv/nearest-names.ts';

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { ToolError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { sha256 } from '../../core/values.ts';
-import { readPrivateJson, writePrivateJson } from '../../safety/files/private-json.ts';
+import { readPrivateJson, writePrivateJson } from '../../safety/files/private-files.ts';
 import { checkVersionArgv } from '../argv/check-argv.ts';
 import type { Executable, Runner } from '../run/runner.ts';
 

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { messageOf } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { within } from '../../core/waiting.ts';
-import { readPrivateJson, writePrivateJson } from '../../safety/files/private-json.ts';
+import { readPrivateJson, writePrivateJson } from '../../safety/files/private-files.ts';
 import { WorkerUnsupported } from './worker.ts';
 import type { WarmWorker } from './worker.ts';
 

@@ -1,7 +1,7 @@
 import { ToolError } from '../../core/errors.ts';
 import { nameToType } from './describe-change.ts';
 import type { PendingChange } from '../../core/change.ts';
-import type { Requirement } from '../policy/requirement.ts';
+import type { Requirement } from '../policy/policy.ts';
 
 /** Returns the next step towards a new token for the same change. */
 function previewAgain(change: PendingChange): string {

@@ -1,15 +1,14 @@
 import type { PendingChange } from '../../core/change.ts';
 import type { Answer, Question } from '../../core/report.ts';
+import { createMonotonicClock, within } from '../../core/waiting.ts';
 import type { AuditSink } from '../audit/audit-log.ts';
 import type { Dialog } from '../dialog/dialog.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { ApprovalFlow } from './approval.ts';
 import type { Prompt, Waiting } from './approval.ts';
-import { takeDecision } from './card-decision.ts';
-import type { CardDecision } from './card-decision.ts';
 import { ChangeJournal } from './change-journal.ts';
-import { needsName, nameToType } from './describe-change.ts';
-import { createMonotonicClock, within } from '../../core/waiting.ts';
+import { declined, wrongName } from './consent-errors.ts';
+import { isNameToType, nameToType, needsName } from './describe-change.ts';
 import { Redemption } from './redemption.ts';
 import { TokenFiles } from './token-files.ts';
 import { TokenStore } from './token-store.ts';
@@ -198,3 +197,32 @@ type Step<R extends { readonly outcome: string }> =
   | Exclude<Begun<R>, { readonly kind: 'replay' }>
   | { readonly kind: 'replay'; readonly used: Promise<Used<R>> }
   | { readonly kind: 'wait'; readonly answered: Promise<void>; readonly meanwhile: Waiting };
+
+/** A person's click in the card. */
+export interface CardDecision {
+  readonly nonce: string;
+  readonly decision: 'approve' | 'decline';
+  /** The typed name, for operations that need one. */
+  readonly name?: string | undefined;
+}
+
+/** This many wrong names count as a rejection: nobody mistypes so often what is on the screen. */
+const MAX_WRONG_NAMES = 3;
+
+/**
+ * Applies a click to a pending change: approves or closes it. Leaves a change that is running, used or closed unchanged.
+ * @throws ToolError `person-declined`, or `wrong-name` while another try is left.
+ */
+function takeDecision(entry: TokenEntry<unknown>, { decision, name }: CardDecision, journal: ChangeJournal): void {
+  if (entry.state.kind !== 'pending' || entry.card === undefined) return;
+  if (decision === 'decline') throw journal.close(entry, declined(entry.change, 'declined'));
+  if (needsName(entry.change.operation) && !isNameToType(entry.change, name)) {
+    entry.card.wrongNames += 1;
+    const left = MAX_WRONG_NAMES - entry.card.wrongNames;
+    if (left === 0) throw journal.close(entry, declined(entry.change, 'wrong-name'));
+    const error = wrongName(entry.change, left);
+    journal.refused(entry, error);
+    throw error;
+  }
+  entry.state = { kind: 'pending', asking: { kind: 'approved', level: 'person-card' } };
+}

@@ -1,7 +1,6 @@
 import type { ToolError } from '../../core/errors.ts';
 import type { ConsentLevel, PendingChange } from '../../core/change.ts';
 import { nonceUnknown, tokenEndedElsewhere, tokenExpired, tokenUnknown, usedUp } from './consent-errors.ts';
-import type { TokenFile, TokenFiles } from './token-files.ts';
 import {
   createRandomText,
   createToken,
@@ -9,7 +8,8 @@ import {
   fingerprintToken,
   createNonce,
   fingerprintNonce,
-} from './token.ts';
+} from './token-files.ts';
+import type { TokenFile, TokenFiles } from './token-files.ts';
 
 /** The state of a token. */
 export type TokenState<R> =

@@ -1,8 +1,6 @@
 import { spawn } from 'node:child_process';
-import { buildDialog } from './dialog-commands.ts';
-import { findDialog } from './find-dialog.ts';
-import type { FoundDialog } from './find-dialog.ts';
-import type { DialogRequest, DialogAnswer, DialogEnd } from './dialog-commands.ts';
+import { buildDialog, findDialog } from './dialog-commands.ts';
+import type { FoundDialog, DialogRequest, DialogAnswer, DialogEnd } from './dialog-commands.ts';
 
 export type DialogAvailability =
   /** `tool` is for a reader, and says which programs are experimental. */

@@ -2,8 +2,7 @@ import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { ToolError } from '../../core/errors.ts';
 import { containsPath } from '../../core/paths.ts';
-import { isSystemPath } from './path-rules.ts';
-import { resolveLinks } from './workspace.ts';
+import { isSystemPath, resolveLinks } from './workspace.ts';
 
 /** The folders that resolve the paths in a configuration. */
 export interface PathScope {

@@ -1,11 +1,11 @@
 import { messageOf, ToolError } from '../../core/errors.ts';
 import { formatPrice } from '../../core/format-values.ts';
 import type { Effect } from '../../core/report.ts';
-import { accessTerms, assertNotForbidden, assertUseAllowed, tokenTerms } from './access-rules.ts';
-import type { AccessTerms } from './access-rules.ts';
-import type { Caps } from './price-caps.ts';
-import type { AccessUse, Binding, Operation } from '../../core/change.ts';
 import {
+  accessTerms,
+  assertNotForbidden,
+  assertUseAllowed,
+  tokenTerms,
   assertBackendsAllowed,
   assertResourceAllowed,
   lower,
@@ -14,11 +14,11 @@ import {
   resolveRule,
   ruleOn,
 } from './policy-rules.ts';
-import type { Location, WantedResource } from './policy-rules.ts';
-import { parsePolicy, PolicyBroken, readPolicyText } from './policy.ts';
-import type { Policy } from './policy.ts';
-import { combineRequirements, strictest } from './requirement.ts';
-import type { Requirement } from './requirement.ts';
+import type { AccessTerms, Location, WantedResource } from './policy-rules.ts';
+import type { Caps } from './price-caps.ts';
+import type { AccessUse, Binding, Operation } from '../../core/change.ts';
+import { parsePolicy, PolicyBroken, readPolicyText, combineRequirements, strictest } from './policy.ts';
+import type { Policy, Requirement } from './policy.ts';
 
 /** The part of a change that decides on the approval it needs. */
 export interface RequiredFor {

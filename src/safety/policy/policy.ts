@@ -1,8 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import * as z from 'zod';
-import { codeOf, messageOf, ToolError } from '../../core/errors.ts';
-import { REQUIREMENTS } from './requirement.ts';
+import type { ConsentLevel } from '../../core/change.ts';
+import { ToolError, codeOf, messageOf } from '../../core/errors.ts';
+
+/**
+ * The approval that a change needs. `person`: a person's approval. `ask`: a person's approval if one can be asked, otherwise the token.
+ * `token`: the token. `allow`: none; only the operator's policy can say so.
+ */
+const REQUIREMENTS = ['person', 'ask', 'token', 'allow'] as const;
+export type Requirement = (typeof REQUIREMENTS)[number];
 
 const dollars = z.number().nonnegative();
 const patterns = z.array(z.string().regex(/^[a-z0-9*][a-z0-9*_.-]*$/i, 'a name, with * for any characters')).min(1);
@@ -262,3 +269,26 @@ export class PolicyBroken extends ToolError {
     this.why = why;
   }
 }
+
+/** Returns the policy's requirement if it has one, otherwise the setting's. With the setting `person`, a token alone is never enough. */
+export function combineRequirements(setting: 'ask' | 'person' | 'token', policy: Requirement | undefined): Requirement {
+  const wanted = policy ?? setting;
+  return setting === 'person' && wanted !== 'allow' ? 'person' : wanted;
+}
+
+/** Returns the stricter of two requirements. */
+export const strictest = (a: Requirement, b: Requirement): Requirement =>
+  REQUIREMENTS.indexOf(a) <= REQUIREMENTS.indexOf(b) ? a : b;
+
+const SATISFIES: Readonly<Record<ConsentLevel, readonly Requirement[]>> = {
+  'person-card': REQUIREMENTS,
+  'person-form': REQUIREMENTS,
+  'person-dialog': REQUIREMENTS,
+  // `ask`: the gate accepts the token only after it found nobody to ask.
+  token: ['ask', 'token', 'allow'],
+  policy: ['allow'],
+};
+
+/** Whether consent of this level satisfies the requirement. */
+export const isEnough = (level: ConsentLevel, requirement: Requirement): boolean =>
+  SATISFIES[level].includes(requirement);

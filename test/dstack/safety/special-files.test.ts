@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { readRegularFile } from '../../../src/safety/files/read-regular-file.ts';
+import { readRegularFile } from '../../../src/safety/files/regular-files.ts';
 import { createWorkspace } from '../../../src/safety/files/workspace.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 

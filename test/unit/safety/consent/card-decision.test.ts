@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
 import type { Operation } from '../../../../src/core/change.ts';
-import type { Requirement } from '../../../../src/safety/policy/requirement.ts';
+import type { Requirement } from '../../../../src/safety/policy/policy.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
 import { ask, refusal, setUp, yes } from '../../../support/set-up-gate.ts';
 import { propertyRuns } from '../../../support/effort.ts';

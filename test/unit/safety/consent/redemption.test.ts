@@ -1,12 +1,14 @@
 import path from 'node:path';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { PendingChange, PendingPart } from '../../../../src/core/change.ts';
+import type { Binding, Operation, PendingChange, PendingPart } from '../../../../src/core/change.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
+import { describeDifferences, digestChange } from '../../../../src/safety/consent/redemption.ts';
 import type { Redemption } from '../../../../src/safety/consent/redemption.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
-import { emptyFolder } from '../../../support/temporary-folders.ts';
 import { ask, refusal, setUp } from '../../../support/set-up-gate.ts';
 import type { Result } from '../../../support/set-up-gate.ts';
+import { emptyFolder } from '../../../support/temporary-folders.ts';
 
 async function begin({ gate }: ReturnType<typeof setUp>, token: string): Promise<Redemption<Result>> {
   const begun = await gate.gate.begin(token, ask());
@@ -113,4 +115,181 @@ test('a change that ended with a thrown value that is not an Error is recorded w
   redemption.fail('the worker died');
   expect(world.audit.at(-1)).toMatchObject({ event: 'done', outcome: 'unknown', why: 'the worker died' });
   expect(await refusal(world.gate.gate.begin(token, ask()))).toMatchObject({ code: 'token-used' });
+});
+
+const word = fc.stringMatching(/^[a-z0-9./-]{1,8}$/);
+const binding: fc.Arbitrary<Binding> = fc.record({
+  tool: fc.constantFrom('apply', 'stop', 'delete'),
+  resource: fc.record({ kind: word, name: fc.option(word, { nil: undefined }) }),
+  project: word,
+  server: word,
+  cwd: word,
+  files: fc.dictionary(word, word, { maxKeys: 3, noNullPrototype: true }),
+  present: fc.option(word, { nil: null }),
+  affected: fc.array(word, { maxLength: 3 }),
+  pricePerHour: fc.option(fc.double({ min: 0, max: 100, noNaN: true }), { nil: null }),
+  mostPerHour: fc.option(fc.double({ min: 0, max: 100, noNaN: true }), { nil: null }),
+  cliVersion: word,
+  requests: word,
+});
+const change: fc.Arbitrary<PendingChange> = fc.record({
+  request: fc.constant(pendingChange().request),
+  operation: fc.constantFrom<Operation>('create', 'update', 'replace', 'stop', 'abort', 'delete'),
+  argv: fc.array(word, { maxLength: 4 }),
+  binding,
+  summary: fc.constant(pendingChange().summary),
+});
+
+test('the described differences are exactly those that the digest sees, except for prices', () => {
+  fc.assert(
+    fc.property(change, change, (a, b) => {
+      const { pricePerHour, mostPerHour } = a.binding;
+      const samePrice = { ...b, binding: { ...b.binding, pricePerHour, mostPerHour } };
+      // Affected resources are compared as a set; the digest depends on their order.
+      const same = (one: PendingChange): string =>
+        digestChange({
+          ...one,
+          binding: {
+            ...one.binding,
+            affected: [...new Set(one.binding.affected)].sort(),
+            files: withoutAbsent(one.binding.files),
+          },
+        });
+      expect(describeDifferences(a, a)).toEqual([]);
+      expect(describeDifferences(a, samePrice).length === 0).toBe(same(a) === same(samePrice));
+    }),
+  );
+});
+
+test('a change of any single field is described', () => {
+  const mutations: ((original: Binding) => Partial<Binding>)[] = [
+    ({ tool }) => ({ tool: tool === 'apply' ? 'stop' : 'apply' }),
+    ({ resource }) => ({ resource: { ...resource, name: `${resource.name ?? ''}x` } }),
+    ({ resource }) => ({ resource: { ...resource, kind: `${resource.kind}x` } }),
+    ({ project }) => ({ project: `${project}x` }),
+    ({ server }) => ({ server: `${server}x` }),
+    ({ cwd }) => ({ cwd: `${cwd}x` }),
+    ({ files }) => ({ files: { ...files, added: 'x' } }),
+    ({ present }) => ({ present: `${present ?? ''}x` }),
+    ({ affected }) => ({ affected: [...affected, 'one more'] }),
+    ({ pricePerHour }) => ({ pricePerHour: (pricePerHour ?? 1) * 1.06 + 0.01 }),
+    ({ mostPerHour }) => ({ mostPerHour: (mostPerHour ?? 1) * 1.06 + 0.01 }),
+    ({ cliVersion }) => ({ cliVersion: `${cliVersion}x` }),
+    ({ requests }) => ({ requests: `${requests ?? ''}x` }),
+  ];
+  fc.assert(
+    fc.property(change, fc.constantFrom(...mutations), (original, mutate) => {
+      const changed = { ...original, binding: { ...original.binding, ...mutate(original.binding) } };
+      expect(describeDifferences(original, changed)).not.toEqual([]);
+      expect(digestChange(changed)).not.toBe(digestChange(original));
+    }),
+  );
+});
+
+test('a price may fall by any amount and rise by at most 5%', () => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0.01, max: 1000, noNaN: true }),
+      fc.double({ min: 0, max: 3, noNaN: true }),
+      (before, factor) => {
+        const found = describeDifferences(
+          pendingChange({ binding: { pricePerHour: before } }),
+          pendingChange({ binding: { pricePerHour: before * factor } }),
+        );
+        expect(found.length).toBe(before * factor <= before * 1.05 ? 0 : 1);
+      },
+    ),
+  );
+});
+
+test('the digest does not depend on the order of keys', () => {
+  const a = pendingChange({ binding: { files: { one: '1', two: '2' } } });
+  const b = pendingChange({ binding: { files: { two: '2', one: '1' } } });
+  expect(digestChange(a)).toBe(digestChange(b));
+  expect(digestChange(a)).toMatch(/^[0-9a-f]{64}$/);
+});
+
+function withoutAbsent(files: Binding['files']): Binding['files'] {
+  return Object.fromEntries(Object.entries(files).filter(([, hash]) => hash !== 'absent'));
+}
+
+test.each<[string, Parameters<typeof pendingChange>[0], Parameters<typeof pendingChange>[0], string]>([
+  ['the tool', {}, { binding: { tool: 'stop' } }, 'the tool was apply, now it is stop'],
+  ['the name to type', {}, { nameToType: 'train' }, 'the name to type was , now it is train'],
+  [
+    'a resource that has a name now',
+    { binding: { resource: { kind: 'fleet' } } },
+    { binding: { resource: { kind: 'fleet', name: 'f1' } } },
+    'the resource was fleet, now it is fleet f1',
+  ],
+  [
+    'the command',
+    { argv: ['apply', '--file', 'a b.yml', '', '-d'] },
+    { argv: ['apply', '--file=a', 'b.yml', 'x$', '-d'] },
+    'the command was apply --file "a b.yml" "" -d, now it is apply --file=a b.yml "x$" -d',
+  ],
+  [
+    'a run that exists now',
+    { binding: { present: null } },
+    { binding: { present: 'id2' } },
+    'a task train exists now (id2)',
+  ],
+  [
+    'a run that no longer exists',
+    { binding: { present: 'id1' } },
+    { binding: { present: null } },
+    'the task train (id1) no longer exists',
+  ],
+  [
+    'a different run',
+    { binding: { present: 'id1' } },
+    { binding: { present: 'id2' } },
+    'the task train is a different one now (id2 instead of id1)',
+  ],
+  [
+    'more affected resources',
+    { binding: { affected: [] } },
+    { binding: { affected: ['a', 'b'] } },
+    'it would now also affect: a, b',
+  ],
+  [
+    'fewer affected resources',
+    { binding: { affected: ['a', 'b'] } },
+    { binding: { affected: [] } },
+    'it would no longer affect: a, b',
+  ],
+  [
+    'a price that is known now',
+    { binding: { pricePerHour: null } },
+    { binding: { pricePerHour: 2 } },
+    'the price was unknown, now it is $2.00/h',
+  ],
+  [
+    'a price that is no longer known',
+    { binding: { pricePerHour: 2 } },
+    { binding: { pricePerHour: null } },
+    'the price was $2.00/h, now it is unknown',
+  ],
+  [
+    'a higher limit of the price',
+    { binding: { mostPerHour: 2 } },
+    { binding: { mostPerHour: 3 } },
+    'the highest possible price rose from $2.00/h to $3.00/h',
+  ],
+])('the difference is described: %s', (_what, before, after, words) => {
+  expect(describeDifferences(pendingChange(before), pendingChange(after))).toEqual([words]);
+});
+
+test('files are described one by one, in the order of their paths', () => {
+  const before = { '/z': '1', '/a': '1', '/gone': '1', '/new': 'absent', '/same': '1' };
+  const after = { '/a': '2', '/z': '2', '/gone': 'absent', '/new': '1', '/same': '1', '/other': '1' };
+  expect(
+    describeDifferences(pendingChange({ binding: { files: before } }), pendingChange({ binding: { files: after } })),
+  ).toEqual([
+    'the file /a was edited',
+    'the file /gone is gone',
+    'the file /new has appeared',
+    'the file /other has appeared',
+    'the file /z was edited',
+  ]);
 });

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
-import type { DialogTool } from '../../../../src/safety/dialog/dialog-commands.ts';
+import type { DialogTool, FoundDialog } from '../../../../src/safety/dialog/dialog-commands.ts';
 import { createDialog } from '../../../../src/safety/dialog/dialog.ts';
-import type { FoundDialog } from '../../../../src/safety/dialog/find-dialog.ts';
 
 const unavailable: FoundDialog = { kind: 'unavailable', why: 'no desktop' };
 

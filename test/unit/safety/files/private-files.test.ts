@@ -3,9 +3,14 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
-import { makePrivateFolder, readPrivateFile } from '../../../../src/safety/files/private-folder.ts';
-import { listJsonFiles, readPrivateJson, writePrivateJson } from '../../../../src/safety/files/private-json.ts';
-import { writePrivateFile } from '../../../../src/safety/files/write-private-file.ts';
+import {
+  makePrivateFolder,
+  readPrivateFile,
+  listJsonFiles,
+  readPrivateJson,
+  writePrivateJson,
+  writePrivateFile,
+} from '../../../../src/safety/files/private-files.ts';
 import { emptyFolder } from '../../../support/temporary-folders.ts';
 
 const modeOf = (file: string): number => statSync(file).mode & 0o777;

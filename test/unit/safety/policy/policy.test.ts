@@ -1,16 +1,24 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
+import type { ConsentLevel } from '../../../../src/core/change.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
-import { createPolicyWatch } from '../../../../src/safety/policy/policy-watch.ts';
 import { matchesPlace, ruleOn } from '../../../../src/safety/policy/policy-rules.ts';
 import type { WantedResource } from '../../../../src/safety/policy/policy-rules.ts';
+import { createPolicyWatch } from '../../../../src/safety/policy/policy-watch.ts';
 import type { PolicyWatchOptions } from '../../../../src/safety/policy/policy-watch.ts';
-import { parsePolicy, policyJsonSchema, policySchema } from '../../../../src/safety/policy/policy.ts';
-import { pendingChange } from '../../../support/pending-change.ts';
+import {
+  combineRequirements,
+  isEnough,
+  parsePolicy,
+  policyJsonSchema,
+  policySchema,
+} from '../../../../src/safety/policy/policy.ts';
+import type { Requirement } from '../../../../src/safety/policy/policy.ts';
 import { inRepository } from '../../../support/paths.ts';
+import { pendingChange } from '../../../support/pending-change.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'policy-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -467,4 +475,36 @@ test('what may be handed over is that of the policy', () => {
   expect(watch('hand_over: {hosts: {never: [x.example]}}').snapshot().handOver).toEqual({
     hosts: { never: ['x.example'] },
   });
+});
+
+test.each<['ask' | 'person' | 'token', Requirement | undefined, Requirement]>([
+  ['ask', undefined, 'ask'],
+  ['person', undefined, 'person'],
+  ['token', undefined, 'token'],
+  ['ask', 'person', 'person'],
+  ['ask', 'token', 'token'],
+  ['ask', 'allow', 'allow'],
+  ['token', 'person', 'person'],
+  ['token', 'ask', 'ask'],
+  ['person', 'token', 'person'],
+  ['person', 'ask', 'person'],
+  ['person', 'allow', 'allow'],
+])('the setting %s and the policy %s require %s', (setting, policy, expected) => {
+  expect(combineRequirements(setting, policy)).toBe(expected);
+});
+
+test.each<[ConsentLevel, Requirement, boolean]>([
+  ['person-card', 'person', true],
+  ['person-form', 'person', true],
+  ['person-dialog', 'person', true],
+  ['token', 'person', false],
+  ['policy', 'person', false],
+  ['token', 'ask', true],
+  ['policy', 'ask', false],
+  ['token', 'token', true],
+  ['policy', 'token', false],
+  ['policy', 'allow', true],
+  ['token', 'allow', true],
+])('approval by %s satisfies %s: %s', (level, requirement, expected) => {
+  expect(isEnough(level, requirement)).toBe(expected);
 });

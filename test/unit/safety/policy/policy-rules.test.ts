@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { assertUseAllowed, isCommand } from '../../../../src/safety/policy/access-rules.ts';
+import { assertUseAllowed, isCommand } from '../../../../src/safety/policy/policy-rules.ts';
 import { parsePolicy } from '../../../../src/safety/policy/policy.ts';
 import { codePoint } from '../../../support/code-points.ts';
 

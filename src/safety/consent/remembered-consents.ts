@@ -2,12 +2,10 @@ import { rm, unlink } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
-import type { AccessUse, ConsentLevel } from '../../core/change.ts';
+import type { AccessUse, ConsentLevel, Disclosure } from '../../core/change.ts';
 import { ToolError } from '../../core/errors.ts';
 import { sha256 } from '../../core/values.ts';
-import { readPrivateFile } from '../files/private-folder.ts';
-import { listJsonFiles } from '../files/private-json.ts';
-import { writePrivateFile } from '../files/write-private-file.ts';
+import { listJsonFiles, readPrivateFile, writePrivateFile } from '../files/private-files.ts';
 import { spendConsent } from './consent.ts';
 import type { Consent } from './consent.ts';
 
@@ -98,7 +96,7 @@ const nameOf = ({ use, token }: GrantedUse): string =>
 /** Further apart, the computer was restarted, or its clock was set. */
 const MAX_CLOCK_DRIFT_MS = 10_000;
 
-export interface GrantsOptions {
+interface GrantsOptions {
   readonly wall?: () => number;
   /** Milliseconds since this computer started: unlike the wall clock, it can't be set back. */
   readonly sinceBoot?: () => number;
@@ -121,7 +119,7 @@ export class Grants {
 
   /** Returns the grant that is in force for this in a run; undefined if there is none. */
   async find(run: GrantedRun, wanted: GrantedUse = {}): Promise<Grant | undefined> {
-    const found = readGrant(this.#fileOf(run, wanted));
+    const found = readRemembered(grantSchema, this.#fileOf(run, wanted));
     if (found === undefined || !this.#isInForce(found) || !isOf(found, run) || found.runId !== run.runId)
       return undefined;
     const { use, token, deployment } = found;
@@ -174,19 +172,17 @@ export class Grants {
 
   /** Returns every grant that is in force. */
   async list(): Promise<readonly Grant[]> {
-    return (await this.#readAll()).filter((grant) => this.#isInForce(grant));
+    return (await listRemembered(grantSchema, this.#folder)).filter((grant) => this.#isInForce(grant));
   }
 
   /** Ends every grant for runs of this name, also one that only a wrong clock keeps from being in force. Returns how many it ended. */
   async revoke(run: NamedRun): Promise<number> {
     const ended = await Promise.all(
-      (await this.#readAll()).filter((grant) => isOf(grant, run)).map((grant) => this.end(grant)),
+      (await listRemembered(grantSchema, this.#folder))
+        .filter((grant) => isOf(grant, run))
+        .map((grant) => this.end(grant)),
     );
     return ended.filter(Boolean).length;
-  }
-
-  async #readAll(): Promise<readonly Grant[]> {
-    return (await listJsonFiles(this.#folder)).map(readGrant).filter((one) => one !== undefined);
   }
 
   /** Both clocks have to agree: one may be set, the other starts again with the computer. */
@@ -198,25 +194,117 @@ export class Grants {
 
   async #removeEnded(): Promise<void> {
     for (const file of await listJsonFiles(this.#folder)) {
-      const grant = readGrant(file);
+      const grant = readRemembered(grantSchema, file);
       if (grant === undefined || !this.#isInForce(grant)) await rm(file, { force: true });
     }
   }
 
   #fileOf({ server, project, run, runId }: GrantedRun, wanted: GrantedUse): string {
-    const key = JSON.stringify([server, project, run, runId, nameOf(wanted)]);
-    return path.join(this.#folder, `${sha256(key).slice(0, 32)}.json`);
-  }
-}
-
-/** A file that is missing, damaged or open to other users counts as none. */
-function readGrant(file: string): Grant | undefined {
-  try {
-    return { ...grantSchema.parse(JSON.parse(readPrivateFile(file).toString())), file };
-  } catch {
-    return undefined;
+    return fileIn(this.#folder, [server, project, run, runId, nameOf(wanted)]);
   }
 }
 
 const isOf = (grant: Grant, { server, project, run }: NamedRun): boolean =>
   grant.server === server && grant.project === project && grant.run === run;
+
+const agreementSchema = z.object({
+  server: z.string(),
+  kind: z.enum(['repository', 'ssh-key', 'variable', 'env-file']),
+  subject: z.string(),
+  credentials: z.array(z.string()),
+  level: z.string(),
+  agreedAt: z.string(),
+});
+
+/** A consent to send something to one server, which is remembered until its file is deleted. */
+export type Agreement = z.output<typeof agreementSchema> & { readonly file: string };
+
+/** Disclosures to one server. */
+export interface ServerDisclosures {
+  readonly server: string;
+  readonly disclosures: readonly Disclosure[];
+}
+
+/**
+ * Returns the words that a consent to disclosures is bound to, in place of a command: one for each, which differs with the server, the
+ * subject and the credentials.
+ */
+export const disclosureArgv = ({ server, disclosures }: ServerDisclosures): readonly string[] => [
+  'agree',
+  ...disclosures.map(({ kind, subject, credentials }) => sha256(JSON.stringify([server, kind, subject, credentials]))),
+];
+
+/** Remembers what somebody agreed to send, in one private file each, so that nobody is asked again with every plan. */
+export class Agreements {
+  readonly #folder: string;
+
+  constructor(stateDir: string) {
+    this.#folder = path.join(stateDir, 'agreements');
+  }
+
+  /** Whether somebody agreed to this, to the same server and with the same credentials or more. */
+  async covers(server: string, { kind, subject, credentials }: Disclosure): Promise<boolean> {
+    const known = readRemembered(agreementSchema, this.#fileOf(server, { kind, subject }));
+    if (known === undefined || known.server !== server || known.kind !== kind || known.subject !== subject)
+      return false;
+    return credentials.every((one) => known.credentials.includes(one));
+  }
+
+  /**
+   * Remembers the disclosures that the consent was given for.
+   * @throws ToolError `consent-missing` for another consent; `state-unavailable` if they can't be written
+   */
+  async remember(consent: Consent, { server, disclosures }: ServerDisclosures): Promise<void> {
+    if (!spendConsent(consent, disclosureArgv({ server, disclosures })))
+      throw new ToolError(
+        'consent-missing',
+        'There is no consent to send this. Nothing was sent.',
+        'Make a new plan and have it approved.',
+      );
+    const agreedAt = new Date().toISOString();
+    for (const { kind, subject, credentials } of disclosures) {
+      const agreement = { server, kind, subject, credentials, level: consent.level, agreedAt };
+      await writePrivateFile(this.#fileOf(server, { kind, subject }), JSON.stringify(agreement)).catch(
+        (error: unknown) => {
+          throw new ToolError(
+            'state-unavailable',
+            `The agreement can't be saved in ${this.#folder}. Nothing was sent.`,
+            'Tell the user; doctor shows the state folder.',
+            { cause: error },
+          );
+        },
+      );
+    }
+  }
+
+  /** Returns everything that is remembered. */
+  async list(): Promise<readonly Agreement[]> {
+    return listRemembered(agreementSchema, this.#folder);
+  }
+
+  #fileOf(server: string, { kind, subject }: Pick<Disclosure, 'kind' | 'subject'>): string {
+    return fileIn(this.#folder, [server, kind, subject]);
+  }
+}
+
+/** Reads what is remembered in a file. One that is missing, damaged or open to other users counts as none. */
+function readRemembered<T extends object>(
+  schema: z.ZodType<T>,
+  file: string,
+): (T & { readonly file: string }) | undefined {
+  try {
+    return { ...schema.parse(JSON.parse(readPrivateFile(file).toString())), file };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads everything that is remembered in a folder. */
+async function listRemembered<T extends object>(schema: z.ZodType<T>, folder: string) {
+  const read = (await listJsonFiles(folder)).map((file) => readRemembered(schema, file));
+  return read.filter((one) => one !== undefined);
+}
+
+/** Returns the file that remembers what these words identify. */
+const fileIn = (folder: string, words: readonly unknown[]): string =>
+  path.join(folder, `${sha256(JSON.stringify(words)).slice(0, 32)}.json`);

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import type { AccessUse } from '../../../../src/core/change.ts';
 import { grantConsent } from '../../../../src/safety/consent/consent.ts';
-import { accessArgv, Grants } from '../../../../src/safety/consent/grants.ts';
-import type { GrantTerms } from '../../../../src/safety/consent/grants.ts';
+import { accessArgv, Grants } from '../../../../src/safety/consent/remembered-consents.ts';
+import type { GrantTerms } from '../../../../src/safety/consent/remembered-consents.ts';
 import { refusal } from '../../../support/set-up-gate.ts';
 import { emptyFolder } from '../../../support/temporary-folders.ts';
 

@@ -3,8 +3,8 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
+  readdirSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -16,7 +16,47 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
-import { replaceFile } from '../../../../src/safety/files/replace-file.ts';
+import { readRegularFile, replaceFile } from '../../../../src/safety/files/regular-files.ts';
+import { createWorkspace } from '../../../../src/safety/files/workspace.ts';
+import { emptyFolder } from '../../../support/temporary-folders.ts';
+
+const files = realpathSync(emptyFolder());
+const at = (...parts: string[]): string => path.join(files, ...parts);
+mkdirSync(at('.dstack'));
+writeFileSync(at('file'), 'four');
+writeFileSync(at('.dstack', 'profiles.yml'), 'profiles: []\n');
+symlinkSync(at('file'), at('link'));
+symlinkSync(files, at('up'));
+
+test('a regular file is read whole', async () => {
+  expect(await readRegularFile(at('file'), 4)).toEqual({ kind: 'read', bytes: Buffer.from('four') });
+});
+
+test.each([
+  ['a missing file', 'missing', 100, { kind: 'missing', reason: 'it does not exist' }],
+  ['a file below a file', 'file/x', 100, { kind: 'missing', reason: 'it does not exist' }],
+  ['a link', 'link', 100, { kind: 'link', reason: 'it is a link' }],
+  ['a folder', '.dstack', 100, { kind: 'not-regular', reason: 'it is not a regular file' }],
+  ['a larger file', 'file', 3, { kind: 'too-large', reason: 'it is larger than 3 bytes' }],
+  ['a file behind a link', 'up/file', 100, { kind: 'moved', reason: 'it was replaced while it was being read' }],
+])('%s is not read', async (_what, file, maxBytes, expected) => {
+  expect(await readRegularFile(at(file), maxBytes)).toEqual(expected);
+});
+
+test('profiles have a hash each, and the texts of those that exist', async () => {
+  const workspace = createWorkspace({ folders: [files], home: at('home') });
+  const { hashes, texts } = await workspace.readProfiles(files);
+  expect(texts).toEqual(['profiles: []\n']);
+  expect(Object.values(hashes).map((hash) => (hash === 'absent' ? hash : hash.length))).toEqual([
+    64,
+    'absent',
+    'absent',
+    'absent',
+  ]);
+  expect(await workspace.hashProfiles(files)).toEqual(hashes);
+  workspace.use([at('other')]);
+  expect(workspace.folders).toEqual([at('other')]);
+});
 
 let folder: string;
 let file: string;
