@@ -99,9 +99,7 @@ export function reportStop(stopped: readonly AttachStop[], run: string): Report<
         ...left.map(({ attachment }) => toFacts(attachment)),
       ],
     },
-    ...(left.length === 0
-      ? {}
-      : { next: 'Call attach with action "stop" again, or ask the user to end the processes.' }),
+    next: left.length === 0 ? undefined : 'Call attach with action "stop" again, or ask the user to end the processes.',
   };
 }
 
@@ -135,7 +133,7 @@ function report(attachments: readonly Attachment[], what: string, notes: readonl
         maxChars: 3_000,
       })),
     facts: { attachments: attachments.map(toFacts) },
-    ...(next === undefined ? {} : { next }),
+    next,
   };
 }
 

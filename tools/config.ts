@@ -135,7 +135,7 @@ async function validate(
       })),
       advice: advice.map(({ line, id, how }) => ({ line, id, how })),
       unsetVariables: [...unsetVariables],
-      ...(read === undefined ? {} : { hash: read.hash }),
+      hash: read?.hash,
     },
     next: isValid ? 'plan shows what applying it would do.' : 'Fix the problems listed, then validate again.',
   };

@@ -40,8 +40,8 @@ export const doctor = defineTool({
         ...lines,
       ].join('\n'),
       printed: [],
-      facts: { healthy: errors.length === 0, checks: [...checks], ...(counters === undefined ? {} : { counters }) },
-      ...(errors[0]?.fix === undefined ? {} : { next: errors[0].fix }),
+      facts: { healthy: errors.length === 0, checks: [...checks], counters },
+      next: errors[0]?.fix,
     };
   },
 });

@@ -38,7 +38,7 @@ export const fleet = defineTool({
       summary: fleets.length === 0 ? 'No fleets. A run needs one.' : `${plural(fleets.length, 'fleet')}.`,
       printed: [{ transcript, rest: 'request one fleet by `name`' }],
       facts: { fleets: limitInstances(fleets, MAX_INSTANCES) },
-      ...(fleets.length === 0 ? { next: 'Write a configuration with `type: fleet`, then plan and apply it.' } : {}),
+      next: fleets.length === 0 ? 'Write a configuration with `type: fleet`, then plan and apply it.' : undefined,
     };
   },
 });

@@ -49,7 +49,7 @@ export const list = defineTool({
       summary: `${rows.length === 0 ? 'No' : rows.length} ${input.type}.`,
       printed: [{ transcript, rest: 'get shows one volume or gateway by name' }],
       facts: { items },
-      ...(rows.length === 0 && input.type === 'projects' ? { next: NO_PROJECT } : {}),
+      next: rows.length === 0 && input.type === 'projects' ? NO_PROJECT : undefined,
     };
   },
 });

@@ -83,15 +83,17 @@ async function readLog(
       },
     ],
     facts: {
-      ...(shown === undefined ? {} : { replica: shown.replica, job: shown.job }),
-      ...(page.shown === undefined ? {} : { firstLine: page.shown.first, lastLine: page.shown.last }),
+      replica: shown?.replica,
+      job: shown?.job,
+      firstLine: page.shown?.first,
+      lastLine: page.shown?.last,
       totalLines: page.total.lines,
       totalBytes: page.total.bytes,
-      ...(page.matches === undefined ? {} : { matches: page.matches }),
-      ...(page.older === undefined ? {} : { older: page.older }),
-      ...(page.newer === undefined ? {} : { newer: page.newer }),
+      matches: page.matches,
+      older: page.older,
+      newer: page.newer,
     },
-    ...(page.shown === undefined ? { next: adviseOnLog(run, request) } : {}),
+    next: page.shown === undefined ? adviseOnLog(run, request) : undefined,
   };
 }
 

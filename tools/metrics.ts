@@ -35,7 +35,7 @@ export const metrics = defineTool({
     return {
       outcome: 'done',
       summary: `Utilization of ${name}${words.length === 0 ? '' : `: ${words.slice(0, 50).join('; ')}`}.`,
-      ...(others.length === 0 ? {} : { details: [`not shown: ${nameJobs(others)}`] }),
+      details: others.length === 0 ? undefined : [`not shown: ${nameJobs(others)}`],
       printed: [{ transcript }],
       facts: { rows },
     };

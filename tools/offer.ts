@@ -71,8 +71,7 @@ export const offer = defineTool({
     const withGpu = offers.filter(({ gpu }) => gpu !== undefined).length;
     // Without `gpu`, dstack lists machines without one, too, and idle ones first.
     const isMixed = withGpu < offers.length && request.gpu === undefined;
-    const isNone = saysNoOffers(transcript.stdout);
-    if (count === 0 && !isNone) return unrecognized(transcript);
+    if (count === 0 && !saysNoOffers(transcript.stdout)) return unrecognized(transcript);
     return {
       outcome: 'done',
       summary:
@@ -84,8 +83,7 @@ export const offer = defineTool({
       details: describeExcluded(offers),
       printed: [{ transcript, rest: 'narrow it down with gpu, max_price or backend, or use group_by ["gpu"]' }],
       facts: gpus.length > 0 ? { gpus } : { offers: offers.slice(0, 100), total: found?.total ?? offers.length },
-      ...(isNone ? { next: 'Ask for less: another gpu, spot "auto", or no max_price.' } : {}),
-      ...(count > 0 ? { next: isMixed ? `${ONLY_GPUS} ${NEXT}` : NEXT } : {}),
+      next: count === 0 ? NONE : isMixed ? `${ONLY_GPUS} ${NEXT}` : NEXT,
     };
   },
 });
@@ -129,5 +127,6 @@ async function findOutsideFleets(
 }
 
 const ONLY_GPUS = 'With gpu "1..", only offers with a GPU are listed.';
+const NONE = 'Ask for less: another gpu, spot "auto", or no max_price.';
 const NEXT =
   "To use one: plan with a configuration whose `resources` match it. A run gets only what one of the project's fleets allows: with `fleet`, offer lists what that fleet allows.";

@@ -33,7 +33,7 @@ export interface Printed {
   /** The length at which it is cut: larger than the default only if the call asked for it. Defaults to its share of the result's maximum. */
   readonly maxChars?: number;
   /** Says how to get the part that was left out. */
-  readonly rest?: string;
+  readonly rest?: string | undefined;
   /** Text of unknown programs and people (logs, events): fenced and labeled as untrusted. */
   readonly untrusted?: boolean;
 }
@@ -54,11 +54,12 @@ export interface Report<Facts> {
   /** One sentence for a person: what happened. */
   readonly summary: string;
   /** The facts that a reader needs, in labeled lines. With them, the text repeats only those facts that another call needs. */
-  readonly details?: readonly string[];
+  readonly details?: readonly string[] | undefined;
   readonly printed: readonly Printed[];
-  readonly facts: Partial<Facts>;
+  /** Undefined ones are left out. */
+  readonly facts: { readonly [Name in keyof Facts]?: Facts[Name] | undefined };
   /** The next step; names the tool to call. */
-  readonly next?: string;
+  readonly next?: string | undefined;
   /** Shown after the text. */
   readonly pictures?: readonly Picture[];
   /** Only for clients that show a card; the model doesn't see it. */
@@ -138,7 +139,7 @@ export async function reportSeveral(
     details: reports.flatMap(({ details = [] }, at) => details.map((line) => `${names[at]}: ${line}`)),
     printed: reports.flatMap(({ printed }) => printed.map((one) => ({ ...one, maxChars }))),
     facts: {},
-    ...(next.length === 0 ? {} : { next: next.join(' ') }),
+    next: next.length === 0 ? undefined : next.join(' '),
   };
 }
 

@@ -12,7 +12,7 @@ import type { Transcript } from '../core/transcript.ts';
 import { readFailure } from '../dstack/output/read-outcome.ts';
 import type { Failure } from '../dstack/output/read-outcome.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { checkMachine, checkRemembered } from './local-checks.ts';
+import { checkMachine, checkRemembered, ok, problem, warning } from './local-checks.ts';
 import type { DoctorCheck, DoctorReport, RememberedConsents } from './local-checks.ts';
 
 /** The dstack commands that tools need, with those tools, which fail with `cli-too-old` if the CLI doesn't document the command. */
@@ -94,18 +94,20 @@ async function checkExecutable(sources: DoctorSources): Promise<{ check: DoctorC
     const details = searched.length === 0 ? {} : { details: searched.join('; ') };
     const via = wrapper === undefined ? '' : `, to which ${wrapper.path} leads`;
     const place = `${found.version} at ${path}${via}`;
-    if (notPython === undefined) return { check: { name: 'dstack', state: 'ok', found: place, ...details }, found };
-    return { check: { name: 'dstack', state: 'warning', ...withoutScript(place, notPython), ...details }, found };
+    if (notPython === undefined) return { check: { ...ok('dstack', place), ...details }, found };
+    return { check: { ...withoutScript(place, notPython), ...details }, found };
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
-    return { check: { name: 'dstack', state: 'error', found: error.message, fix: error.hint }, found: undefined };
+    return { check: problem('dstack', error.message, error.hint), found: undefined };
   }
 }
 
-const withoutScript = (place: string, why: string): { found: string; fix: string } => ({
-  found: `${place}, which leads to no Python script: ${why}. What dstack reads and sends can't be checked, so no file is planned or applied, and calls take as long as the dstack command itself`,
-  fix: 'Set DSTACK_MCP_CLI to the dstack script in the environment where dstack is installed (`pyenv which dstack`, `asdf which dstack`, `mise which dstack`, or the path in the wrapper)',
-});
+const withoutScript = (place: string, why: string): DoctorCheck =>
+  warning(
+    'dstack',
+    `${place}, which leads to no Python script: ${why}. What dstack reads and sends can't be checked, so no file is planned or applied, and calls take as long as the dstack command itself`,
+    'Set DSTACK_MCP_CLI to the dstack script in the environment where dstack is installed (`pyenv which dstack`, `asdf which dstack`, `mise which dstack`, or the path in the wrapper)',
+  );
 
 async function checkCommands(cli: CheckedCli): Promise<readonly DoctorCheck[]> {
   const { documented, missing } = await findCommands(cli.catalog);
@@ -114,14 +116,13 @@ async function checkCommands(cli: CheckedCli): Promise<readonly DoctorCheck[]> {
 
 async function checkDocumented({ catalog, version }: CheckedCli, missing: readonly string[]): Promise<DoctorCheck> {
   const documented = (await catalog.commands()).length;
-  if (missing.length === 0) return { name: 'commands', state: 'ok', found: `${documented} commands are documented` };
+  if (missing.length === 0) return ok('commands', `${documented} commands are documented`);
   const needs = missing.map((command) => `${command} (${NEEDED[command]})`).join(', ');
-  return {
-    name: 'commands',
-    state: 'warning',
-    found: `dstack ${version} doesn't document ${needs}: the tools in brackets don't work, all others do`,
-    fix: 'Upgrade dstack: uv tool upgrade dstack, or pip install -U dstack',
-  };
+  return warning(
+    'commands',
+    `dstack ${version} doesn't document ${needs}: the tools in brackets don't work, all others do`,
+    'Upgrade dstack: uv tool upgrade dstack, or pip install -U dstack',
+  );
 }
 
 /** Splits the needed commands into those that the CLI documents and those that it doesn't. */
@@ -148,13 +149,12 @@ async function checkCatalog({ catalog }: CheckedCli, documented: readonly string
       unparsed.push(name);
     }
   }
-  if (unparsed.length === 0) return { name: 'catalog', state: 'ok', found: `${flags} flags are documented` };
-  return {
-    name: 'catalog',
-    state: 'warning',
-    found: `can't parse the help pages of ${unparsed.join(', ')}: the tools that need them don't run anything`,
-    fix: 'Upgrade dstack and dstack-mcp. If the problem persists, report it with the output of `dstack <command> --help`',
-  };
+  if (unparsed.length === 0) return ok('catalog', `${flags} flags are documented`);
+  return warning(
+    'catalog',
+    `can't parse the help pages of ${unparsed.join(', ')}: the tools that need them don't run anything`,
+    'Upgrade dstack and dstack-mcp. If the problem persists, report it with the output of `dstack <command> --help`',
+  );
 }
 
 /** Failures of the project, not of the server: the server responded, or wasn't called. */
@@ -166,17 +166,13 @@ async function checkServer({ dstack }: DoctorSources): Promise<readonly DoctorCh
   const { transcript } = await dstack.tryRead({ command: 'ps' }, { guarded: false });
   const failure = readFailure(transcript);
   const where = `project ${project} on ${server}`;
-  const responds: DoctorCheck = {
-    name: 'server',
-    state: 'ok',
-    found: `${where} responds in ${Math.round(performance.now() - startedAt)} ms`,
-  };
+  const responds = ok('server', `${where} responds in ${Math.round(performance.now() - startedAt)} ms`);
   if (failure === undefined) return [responds, await checkProject(dstack, { project, server })];
   const { code, message, hint } = failure;
   const found = code === 'no-project' ? message : `${where}: ${message}`;
-  const error = { state: 'error', found, fix: hint, code } as const;
-  if (!PROJECT_FAILURES.has(code)) return [{ name: 'server', ...error }];
-  return [...(code === 'unauthorized' ? [responds] : []), { name: 'project', ...error }];
+  const isProject = PROJECT_FAILURES.has(code);
+  const failed = { ...problem(isProject ? 'project' : 'server', found, hint), code };
+  return code === 'unauthorized' ? [responds, failed] : [failed];
 }
 
 /** An API of a project that every server has. */
@@ -187,7 +183,7 @@ async function checkProject(
   dstack: DoctorSources['dstack'],
   { project, server }: { readonly project: string; readonly server: string },
 ): Promise<DoctorCheck> {
-  const valid: DoctorCheck = { name: 'project', state: 'ok', found: `${project}: its token is valid` };
+  const valid = ok('project', `${project}: its token is valid`);
   let transcript: Transcript;
   try {
     ({ transcript } = await dstack.tryRead({ command: 'fleet' }, { guarded: false }));
@@ -200,37 +196,37 @@ async function checkProject(
   if (failure === undefined) return valid;
   const { code, message, hint } = failure;
   if (!PROJECT_NOT_FOUND.test(`${transcript.stdout}\n${transcript.stderr}`))
-    return { name: 'project', state: 'error', found: `project ${project} on ${server}: ${message}`, fix: hint, code };
+    return { ...problem('project', `project ${project} on ${server}: ${message}`, hint), code };
   return {
-    name: 'project',
-    state: 'error',
-    found: `${server} has no project ${project}`,
-    fix: `\`dstack project list\` shows the configured projects. To add another one, the user can run: dstack project add --name <project> --url ${server} --token <token>`,
+    ...problem(
+      'project',
+      `${server} has no project ${project}`,
+      `\`dstack project list\` shows the configured projects. To add another one, the user can run: dstack project add --name <project> --url ${server} --token <token>`,
+    ),
     code: 'unknown-project',
   };
 }
 
 function checkWorker(sources: DoctorSources, cli: CheckedCli | undefined): DoctorCheck {
-  if (sources.settings.warm === 'off') return { name: 'warm worker', state: 'ok', found: 'off (DSTACK_MCP_WARM)' };
-  if (cli === undefined) return { name: 'warm worker', state: 'ok', found: 'not started' };
+  if (sources.settings.warm === 'off') return ok('warm worker', 'off (DSTACK_MCP_WARM)');
+  if (cli === undefined) return ok('warm worker', 'not started');
   const { kind, why, starts } = cli.worker();
   const found = `${kind}${why === undefined ? '' : `: ${why}`}; started ${plural(starts, 'time')}`;
-  if (kind !== 'given-up') return { name: 'warm worker', state: 'ok', found };
-  return {
-    name: 'warm worker',
-    state: 'warning',
-    found: `${found}: every call takes as long as the dstack command itself`,
-    fix: 'It is restarted automatically. If the problem persists, set DSTACK_MCP_WARM=off, and report it with the log of DSTACK_MCP_LOG_LEVEL=debug',
-  };
+  if (kind !== 'given-up') return ok('warm worker', found);
+  return warning(
+    'warm worker',
+    `${found}: every call takes as long as the dstack command itself`,
+    'It is restarted automatically. If the problem persists, set DSTACK_MCP_WARM=off, and report it with the log of DSTACK_MCP_LOG_LEVEL=debug',
+  );
 }
 
 function checkPolicy(sources: DoctorSources): DoctorCheck {
   const state = sources.policy.state();
   const { maxPrice } = sources.settings;
   const cap = maxPrice === undefined ? '' : `, at most ${formatPrice(maxPrice)}`;
-  if (state.kind === 'broken') return { name: 'policy', state: 'error', found: state.why, fix: `Fix ${state.file}` };
-  if (state.kind === 'none') return { name: 'policy', state: 'ok', found: `no file${cap}` };
-  return { name: 'policy', state: 'ok', found: `${state.file}${cap}: ${JSON.stringify(state.policy)}` };
+  if (state.kind === 'broken') return problem('policy', state.why, `Fix ${state.file}`);
+  if (state.kind === 'none') return ok('policy', `no file${cap}`);
+  return ok('policy', `${state.file}${cap}: ${JSON.stringify(state.policy)}`);
 }
 
 /** Warns of changes whose server ended before it knew their result. Without any, there is no check. */
@@ -238,40 +234,36 @@ async function checkUnfinished({ unfinished }: DoctorSources): Promise<readonly 
   const found = await unfinished.find();
   if (found.length === 0) return [];
   return [
-    {
-      name: 'changes',
-      state: 'warning',
-      found: `an earlier server ended before it knew the result of ${plural(found.length, 'change')}: ${found.map(describeUnfinished).join('; ')}`,
-      fix: 'Check the current state with get, ps, fleet or list. The first call of the next server closes this in the audit log.',
-    },
+    warning(
+      'changes',
+      `an earlier server ended before it knew the result of ${plural(found.length, 'change')}: ${found.map(describeUnfinished).join('; ')}`,
+      'Check the current state with get, ps, fleet or list. The first call of the next server closes this in the audit log.',
+    ),
   ];
 }
 
 function checkConsent(sources: DoctorSources, client: ClientPrompts): DoctorCheck {
   const { confirm, readOnly } = sources.settings;
-  if (readOnly) return { name: 'consent', state: 'ok', found: 'read-only: nothing can be changed' };
+  if (readOnly) return ok('consent', 'read-only: nothing can be changed');
   const dialog = sources.dialog.availability();
   const byDialog = dialog.kind === 'available' ? [`a dialog on the desktop (${dialog.tool})`] : [];
   const methods = [
     ...(client.canShowCard ? ['the card, once it is on the screen'] : []),
     ...(client.canAskPerson ? ["the client's form"] : byDialog),
   ];
-  if (methods.length > 0)
-    return { name: 'consent', state: 'ok', found: `${confirm}: the user is asked with ${methods.join(', or ')}` };
+  if (methods.length > 0) return ok('consent', `${confirm}: the user is asked with ${methods.join(', or ')}`);
   if (confirm === 'person') {
-    return {
-      name: 'consent',
-      state: 'warning',
-      found: 'person: neither the client nor a dialog can ask the user, so every change is refused',
-      fix: 'Use a client with elicitation (Claude Code, Cursor, VS Code)',
-    };
+    return warning(
+      'consent',
+      'person: neither the client nor a dialog can ask the user, so every change is refused',
+      'Use a client with elicitation (Claude Code, Cursor, VS Code)',
+    );
   }
-  return {
-    name: 'consent',
-    state: 'warning',
-    found: `${confirm}: the client can't ask the user, so the confirmation token is enough`,
-    fix: 'To make a person necessary, set DSTACK_MCP_CONFIRM=person, and use a client that can ask (Claude Code, Cursor, VS Code)',
-  };
+  return warning(
+    'consent',
+    `${confirm}: the client can't ask the user, so the confirmation token is enough`,
+    'To make a person necessary, set DSTACK_MCP_CONFIRM=person, and use a client that can ask (Claude Code, Cursor, VS Code)',
+  );
 }
 
 function checkClient({ canAskPerson, canShowCard }: ClientPrompts): DoctorCheck {
@@ -279,20 +271,18 @@ function checkClient({ canAskPerson, canShowCard }: ClientPrompts): DoctorCheck 
     canAskPerson ? 'it can show forms' : "it can't show forms",
     canShowCard ? 'it declares that it shows the card' : "it doesn't show the card",
   ];
-  return { name: 'client', state: 'ok', found: found.join('; ') };
+  return ok('client', found.join('; '));
 }
 
 /** Summarizes the calls of this process. */
-const checkCalls = (sources: DoctorSources): DoctorCheck => ({
-  name: 'calls',
-  state: 'ok',
-  found: describeCounts(sources.counts()),
-});
+const checkCalls = (sources: DoctorSources): DoctorCheck => ok('calls', describeCounts(sources.counts()));
 
 /** Describes the consent setting if there is no client. */
 function checkConfirmation({ settings }: DoctorSources): DoctorCheck {
-  const found = settings.readOnly
-    ? 'read-only: nothing can be changed'
-    : `${settings.confirm}: whether the user can be asked depends on the client, whose doctor tool shows it`;
-  return { name: 'consent', state: 'ok', found };
+  return ok(
+    'consent',
+    settings.readOnly
+      ? 'read-only: nothing can be changed'
+      : `${settings.confirm}: whether the user can be asked depends on the client, whose doctor tool shows it`,
+  );
 }

@@ -18,6 +18,19 @@ export interface DoctorCheck {
   readonly details?: string;
 }
 
+/** Makes a check that found no problem. */
+export const ok = (name: string, found: string): DoctorCheck => ({ name, state: 'ok', found });
+
+const failing =
+  (state: 'warning' | 'error') =>
+  (name: string, found: string, fix: string): DoctorCheck => ({ name, state, found, fix });
+
+/** Makes a check that found something that doesn't work. */
+export const warning = failing('warning');
+
+/** Makes a check that found what prevents every call, or every change. */
+export const problem = failing('error');
+
 export interface DoctorReport {
   readonly checks: readonly DoctorCheck[];
   /** Counts of this process's calls; undefined in a terminal. */
@@ -35,13 +48,8 @@ export function checkMachine({
 
 async function checkSsh(): Promise<DoctorCheck> {
   const { failed, stderr } = await execa('ssh', ['-V'], { reject: false, timeout: 5_000, stdin: 'ignore' });
-  if (!failed) return { name: 'ssh', state: 'ok', found: stderr.trim() };
-  return {
-    name: 'ssh',
-    state: 'warning',
-    found: "ssh can't be run: attach won't work",
-    fix: 'Install OpenSSH (openssh-client on Debian and Ubuntu)',
-  };
+  if (!failed) return ok('ssh', stderr.trim());
+  return warning('ssh', "ssh can't be run: attach won't work", 'Install OpenSSH (openssh-client on Debian and Ubuntu)');
 }
 
 /** dstack adds runs to its own SSH configuration, which it includes in the user's. */
@@ -52,13 +60,12 @@ async function checkSshFiles(home: string): Promise<DoctorCheck> {
     const blocker = await findBlocker(file);
     if (blocker !== undefined) blockers.push(blocker);
   }
-  if (blockers.length === 0) return { name: 'ssh config', state: 'ok', found: `${files.join(' and ')} can be written` };
-  return {
-    name: 'ssh config',
-    state: 'warning',
-    found: `${blockers.join(' and ')} can't be written: attach won't work`,
-    fix: `Make it writable for your user. To see its owner: ${joinWords(['ls', '-ld', ...blockers])}`,
-  };
+  if (blockers.length === 0) return ok('ssh config', `${files.join(' and ')} can be written`);
+  return warning(
+    'ssh config',
+    `${blockers.join(' and ')} can't be written: attach won't work`,
+    `Make it writable for your user. To see its owner: ${joinWords(['ls', '-ld', ...blockers])}`,
+  );
 }
 
 /** Returns what prevents writing a file: the file itself, or its nearest existing parent. Undefined if it can be written. */
@@ -80,34 +87,31 @@ async function checkWorkspace(folders: readonly string[]): Promise<DoctorCheck> 
   }
   const shown = folders.join(', ');
   if (missing.length > 0)
-    return {
-      name: 'workspace',
-      state: 'warning',
-      found: `${missing.join(', ')} doesn't exist`,
-      fix: 'Create it, or set DSTACK_MCP_WORKSPACE to the folder of your configurations',
-    };
+    return warning(
+      'workspace',
+      `${missing.join(', ')} doesn't exist`,
+      'Create it, or set DSTACK_MCP_WORKSPACE to the folder of your configurations',
+    );
   if (readOnly.length > 0)
-    return {
-      name: 'workspace',
-      state: 'warning',
-      found: `${readOnly.join(', ')} can't be written: write_config won't work there`,
-      fix: 'Make it writable, or set DSTACK_MCP_WORKSPACE to a writable folder',
-    };
-  return { name: 'workspace', state: 'ok', found: shown };
+    return warning(
+      'workspace',
+      `${readOnly.join(', ')} can't be written: write_config won't work there`,
+      'Make it writable, or set DSTACK_MCP_WORKSPACE to a writable folder',
+    );
+  return ok('workspace', shown);
 }
 
 async function checkState(stateDir: string): Promise<DoctorCheck> {
   try {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     await access(stateDir, constants.W_OK);
-    return { name: 'state', state: 'ok', found: stateDir };
+    return ok('state', stateDir);
   } catch {
-    return {
-      name: 'state',
-      state: 'error',
-      found: `${stateDir} can't be written, so every change is refused, because it can't be recorded`,
-      fix: 'Set DSTACK_MCP_STATE_DIR to a writable folder',
-    };
+    return problem(
+      'state',
+      `${stateDir} can't be written, so every change is refused, because it can't be recorded`,
+      'Set DSTACK_MCP_STATE_DIR to a writable folder',
+    );
   }
 }
 
@@ -128,9 +132,7 @@ async function checkAgreements(agreements: Pick<Agreements, 'list'>): Promise<re
   if (known.length === 0) return [];
   return [
     {
-      name: 'agreements',
-      state: 'ok',
-      found: `plans may send what was agreed to (${plural(known.length, 'agreement')})`,
+      ...ok('agreements', `plans may send what was agreed to (${plural(known.length, 'agreement')})`),
       details: `${known.map(describeAgreement).join('; ')}. To revoke one, the user deletes its file`,
     },
   ];
@@ -151,9 +153,10 @@ async function checkGrants(grants: Pick<Grants, 'list'>): Promise<readonly Docto
   if (known.length === 0) return [];
   return [
     {
-      name: 'access',
-      state: 'ok',
-      found: `${plural(known.length, 'consent')} to use a run: ${known.map(describeGrant).join('; ')}. To revoke one: exec with action "revoke" and its run`,
+      ...ok(
+        'access',
+        `${plural(known.length, 'consent')} to use a run: ${known.map(describeGrant).join('; ')}. To revoke one: exec with action "revoke" and its run`,
+      ),
       details: `The user can also delete its file: ${known.map(({ file }) => file).join(', ')}`,
     },
   ];

@@ -45,7 +45,7 @@ export function reportAnswer(run: RunFacts, { request, end, way, isChat }: Answe
       summary: `${run.name}: ${says}`,
       printed: [],
       facts: { state, durationMs: end.durationMs },
-      ...(next === undefined ? {} : { next }),
+      next,
     };
   const { status, durationMs, body, headers } = end;
   const type = headers.get('content-type') ?? '';
@@ -60,10 +60,10 @@ export function reportAnswer(run: RunFacts, { request, end, way, isChat }: Answe
       httpStatus: status,
       durationMs,
       bytes: body.length,
-      ...(chat?.promptTokens === undefined ? {} : { promptTokens: chat.promptTokens }),
-      ...(chat?.completionTokens === undefined ? {} : { completionTokens: chat.completionTokens }),
+      promptTokens: chat?.promptTokens,
+      completionTokens: chat?.completionTokens,
     },
-    ...(next === undefined ? {} : { next }),
+    next,
   };
 }
 
@@ -154,9 +154,10 @@ export function reportLoad(run: RunFacts, size: LoadSize, result: LoadResult): R
         ...(dollars === undefined ? {} : { dollarsPerMillionTokens: dollars }),
       },
     },
-    ...(failed.length === 0
-      ? {}
-      : { next: `Call request once without \`load\` to see the error; logs of ${run.name} says more.` }),
+    next:
+      failed.length === 0
+        ? undefined
+        : `Call request once without \`load\` to see the error; logs of ${run.name} says more.`,
   };
 }
 

@@ -58,13 +58,13 @@ export function reportCommand({ command, where, result, timeoutMs, note }: RanCo
     printed: printedOf(command, result),
     facts: {
       run: where.run,
-      ...(end.kind === 'exited' ? { exitCode: end.exitCode } : {}),
+      exitCode: end.kind === 'exited' ? end.exitCode : undefined,
       ...codeOf(end),
       stdoutBytes: stdout.bytes,
       stderrBytes: stderr.bytes,
       durationMs: Math.round(durationMs),
     },
-    ...(next === undefined ? {} : { next }),
+    next,
   };
 }
 
@@ -197,12 +197,13 @@ export function reportOutput(run: string, { job, stdout, stderr, newer, more, be
       run,
       id: job.id,
       state: job.state,
-      ...(job.exitCode === undefined ? {} : { exitCode: job.exitCode }),
+      exitCode: job.exitCode,
       newer,
     },
-    ...(more > 0 || job.state === 'running'
-      ? { next: `Call exec with action "output", id "${job.id}" and cursor "${newer}" for what follows.` }
-      : {}),
+    next:
+      more > 0 || job.state === 'running'
+        ? `Call exec with action "output", id "${job.id}" and cursor "${newer}" for what follows.`
+        : undefined,
   };
 }
 
@@ -230,7 +231,7 @@ export function reportStop(id: string, { before, exitCode, left }: JobStop): Rep
     outcome: 'done',
     summary: `Stopped ${id} with its processes. The run continues, and so does its cost.`,
     printed: [],
-    facts: { id, state: 'ended', ...(exitCode === undefined ? {} : { exitCode }) },
+    facts: { id, state: 'ended', exitCode },
   };
 }
 
@@ -252,11 +253,7 @@ export const reportList = (run: string, jobs: readonly BackgroundJob[]): Report<
         ],
   facts: {
     run,
-    jobs: jobs.map(({ id, state, exitCode }) => ({
-      id,
-      state,
-      ...(exitCode === undefined ? {} : { exitCode }),
-    })),
+    jobs: jobs.map(({ id, state, exitCode }) => ({ id, state, exitCode })),
   },
 });
 

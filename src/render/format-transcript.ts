@@ -85,7 +85,7 @@ export interface CutOptions {
   /** The part to keep: the start of a table, the end of a log, both ends of anything else. */
   readonly keep: 'start' | 'end' | 'both';
   /** Says how to get the rest, as in `use \`last\` for fewer runs`. */
-  readonly rest?: string;
+  readonly rest?: string | undefined;
 }
 
 /** A complete text, or one with a visible gap. */

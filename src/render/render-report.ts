@@ -100,7 +100,7 @@ function showPrinted(printed: Printed, filters: OutputFilters, pieces: number): 
   return formatTranscript(printed.transcript, {
     maxChars,
     keep: printed.keep ?? 'start',
-    ...(printed.rest === undefined ? {} : { rest: printed.rest }),
+    rest: printed.rest,
     redact: filters.redact,
     fence: (clean) => (printed.untrusted && clean.text !== '' ? filters.fence(clean) : clean.text),
   });
