@@ -2,7 +2,7 @@
 import { createApp } from '../app.ts';
 import { withoutProjects } from '../dstack/locate/find-executable.ts';
 import { homeFolder } from '../core/paths.ts';
-import { createCompletions } from '../mcp/completions.ts';
+import { createCompletions } from '../mcp/engine.ts';
 import type { CallTool, Engine, ReadThroughTool } from '../mcp/engine.ts';
 import { createLog } from '../observability/create-log.ts';
 import type { Settings } from '../settings/settings.ts';

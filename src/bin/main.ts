@@ -1,8 +1,15 @@
 import { ToolError } from '../core/errors.ts';
 import { homeFolder } from '../core/paths.ts';
 import { createLog } from '../observability/create-log.ts';
-import { cacheFolder, givenText, hasAttachments, programCommand, stateFolder } from '../settings/installation.ts';
-import { sandboxEnvironment, sandboxPlace } from '../settings/sandbox-place.ts';
+import {
+  cacheFolder,
+  givenText,
+  hasAttachments,
+  programCommand,
+  sandboxEnvironment,
+  sandboxPlace,
+  stateFolder,
+} from '../settings/installation.ts';
 import { readSettings } from '../settings/settings.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { SetupOrder } from '../setup/setup-command.ts';

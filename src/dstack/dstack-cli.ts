@@ -14,9 +14,8 @@ import type { WarmRunner, WarmStatus } from './warm/runner.ts';
 import type { ClientCli } from './client/dstack-client.ts';
 import type { Log } from '../core/log.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
-import { assertSandboxRuns } from '../settings/sandbox-place.ts';
+import { assertSandboxRuns, workerFolder } from '../settings/installation.ts';
 import type { Settings } from '../settings/settings.ts';
-import { workerFolder } from '../settings/installation.ts';
 import type { Transcript } from '../core/transcript.ts';
 import { currentCall } from '../observability/calls.ts';
 

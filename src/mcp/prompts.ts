@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { completable } from '@modelcontextprotocol/server';
 import type { McpServer } from '@modelcontextprotocol/server';
 import { resourceName } from '../core/fields.ts';
-import type { Completions, NameKind } from './completions.ts';
+import type { Completions, NameKind } from './engine.ts';
 
 /** An argument of a prompt, as typed by a person. */
 export interface PromptArgument {

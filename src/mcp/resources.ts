@@ -10,10 +10,9 @@ import type { SkillCatalog } from '@modelcontextprotocol/server/ext/skills';
 import { loadSkills } from '@modelcontextprotocol/server/ext/skills/node';
 import { readFile } from 'node:fs/promises';
 import { resourceName } from '../core/fields.ts';
-import type { Completions, NameKind } from './completions.ts';
+import type { Completions, NameKind, ReadThroughTool } from './engine.ts';
 import { CARD_MIME_TYPE, CARD_URI } from '../core/card.ts';
 import type { Log } from '../core/log.ts';
-import type { ReadThroughTool } from './engine.ts';
 import { skillsFolder } from '../settings/installation.ts';
 
 /** A resource that reads through a tool: its URI determines the tool's arguments. */

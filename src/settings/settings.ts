@@ -2,9 +2,8 @@ import path from 'node:path';
 import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
 import { expandHome, homeFolder } from '../core/paths.ts';
-import { sandboxPlace } from './sandbox-place.ts';
-import type { SandboxPlace } from './sandbox-place.ts';
-import { givenText, stateFolder } from './installation.ts';
+import { givenText, sandboxPlace, stateFolder } from './installation.ts';
+import type { SandboxPlace } from './installation.ts';
 
 /** Everything that the operator can set. Read once at startup. */
 export interface Settings {

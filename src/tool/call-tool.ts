@@ -13,7 +13,7 @@ import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
 import { reportFailure } from '../core/report.ts';
 import type { Question, Report } from '../core/report.ts';
-import { assertSandboxRuns } from '../settings/sandbox-place.ts';
+import { assertSandboxRuns } from '../settings/installation.ts';
 import { explainError } from './explain-error.ts';
 import { createToolContext } from './tool-context.ts';
 import type { AnyTool } from './tool.ts';

@@ -6,7 +6,7 @@ import { expect, inject, test } from 'vitest';
 import * as z from 'zod';
 import { createHome } from '../../sandbox/create-home.ts';
 import { withLock } from '../../src/core/exclusive-lock.mjs';
-import { sandboxPlace } from '../../src/settings/sandbox-place.ts';
+import { sandboxPlace } from '../../src/settings/installation.ts';
 import { connect } from '../support/connect.ts';
 import { createTestHome } from '../support/test-home.ts';
 import { builtServer } from '../support/paths.ts';

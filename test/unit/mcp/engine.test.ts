@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { createCompletions } from '../../../src/mcp/completions.ts';
+import { createCompletions } from '../../../src/mcp/engine.ts';
 import type { ToolAnswer } from '../../../src/tool/call-tool.ts';
 
 const answer = (structured: Record<string, unknown>, isError = false): ToolAnswer => ({
