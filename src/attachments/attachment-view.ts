@@ -2,16 +2,14 @@ import { userInfo } from 'node:os';
 import path from 'node:path';
 import { homeFolder } from '../core/paths.ts';
 import { showCommand } from '../dstack/argv/command.ts';
-import { adviseOnAttach } from './attach-advice.ts';
-import type { AttachAdvice } from './attach-advice.ts';
+import { adviseOnAttach, readAttachOutput } from './attach-output.ts';
+import type { AttachAdvice, AttachOutput, ForwardedPort, IdeLink } from './attach-output.ts';
 import { viewOutput } from './attachment-store.ts';
 import type { AttachmentFacts, AttachmentRecord, AttachmentStore, OutputView, Tunnel } from './attachment-store.ts';
 import { isAlive, lookUpProcess } from './process-identity.ts';
 import type { ProcessFacts } from './process-identity.ts';
-import { readAttachOutput } from './read-attach-output.ts';
-import type { AttachOutput, ForwardedPort, IdeLink } from './read-attach-output.ts';
-import { findMembers, findTunnel } from './ssh-tunnel.ts';
-import type { SshContext } from './ssh-tunnel.ts';
+import { findMembers, findTunnel } from './attachment-processes.ts';
+import type { SshContext } from './attachment-processes.ts';
 
 /** Ways to reach the job while it is attached. */
 export interface Connection {

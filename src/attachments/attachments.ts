@@ -1,10 +1,9 @@
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import { createAttachmentStore, isSystemError, rotateOutput, sizeOf } from './attachment-store.ts';
+import { createAttachmentStore, isSystemError, rotateOutput, sizeOf, isUnused, removeUse } from './attachment-store.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
-import { isUnused, removeUse } from './attachment-uses.ts';
-import { findUnrecorded } from './attachment-mark.ts';
+import { findUnrecorded } from './attachment-processes.ts';
 import { dstackSshDirOf, viewAttachment } from './attachment-view.ts';
 import type { Attachment } from './attachment-view.ts';
 import { startAttachment } from './start-attachment.ts';

@@ -6,15 +6,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { ToolError } from '../core/errors.ts';
 import { pause } from '../core/waiting.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
-import { createMark, findUnrecorded } from './attachment-mark.ts';
-import type { AttachmentRecord } from './attachment-store.ts';
-import { addUse } from './attachment-uses.ts';
-import type { Use } from './attachment-uses.ts';
+import { createMark, findUnrecorded, MARKER_VARIABLE } from './attachment-processes.ts';
+import { addUse } from './attachment-store.ts';
+import type { AttachmentRecord, Use } from './attachment-store.ts';
 import { viewAttachment } from './attachment-view.ts';
 import type { Attachment, Connection, ViewContext } from './attachment-view.ts';
 import { lookUpProcess } from './process-identity.ts';
 import type { ProcessIdentity } from './process-identity.ts';
-import { MARKER_VARIABLE } from './ssh-tunnel.ts';
 import { busy, endProcesses, stopAttachment } from './stop-attachment.ts';
 import type { StopContext } from './stop-attachment.ts';
 

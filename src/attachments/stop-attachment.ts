@@ -9,9 +9,9 @@ import { viewAttachment } from './attachment-view.ts';
 import type { Attachment, ViewContext } from './attachment-view.ts';
 import { isAlive } from './process-identity.ts';
 import type { ProcessFacts, ProcessIdentity } from './process-identity.ts';
-import { readAttachOutput } from './read-attach-output.ts';
-import { closeTunnel, findMembers, removeDeadSocket } from './ssh-tunnel.ts';
-import type { SshContext } from './ssh-tunnel.ts';
+import { readAttachOutput } from './attach-output.ts';
+import { closeTunnel, findMembers, removeDeadSocket } from './attachment-processes.ts';
+import type { SshContext } from './attachment-processes.ts';
 
 /** The result of stopping an attachment. */
 export interface AttachStop {

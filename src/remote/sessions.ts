@@ -1,7 +1,7 @@
 import { isAlive } from '../attachments/process-identity.ts';
 import type { Attachments } from '../attachments/attachments.ts';
 import type { AttachStart } from '../attachments/start-attachment.ts';
-import type { SshContext } from '../attachments/ssh-tunnel.ts';
+import type { SshContext } from '../attachments/attachment-processes.ts';
 import type { Connection } from '../attachments/attachment-view.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { promiseWithResolvers } from '../core/waiting.ts';
 import { killOnExit } from '../dstack/run/process-group.ts';
-import type { SshContext } from '../attachments/ssh-tunnel.ts';
+import type { SshContext } from '../attachments/attachment-processes.ts';
 import { createReportFilter, remoteCommand } from './remote-shell.ts';
 import type { RemoteEnd, RemoteLeader, RemoteProcess, RemoteShell, RemoteStart } from './remote-shell.ts';
 

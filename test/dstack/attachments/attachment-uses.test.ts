@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { addUse, isUnused, removeUse } from '../../../src/attachments/attachment-uses.ts';
+import { addUse, isUnused, removeUse } from '../../../src/attachments/attachment-store.ts';
 import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 

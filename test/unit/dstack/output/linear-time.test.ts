@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readAttachOutput } from '../../../../src/attachments/read-attach-output.ts';
+import { readAttachOutput } from '../../../../src/attachments/attach-output.ts';
 import { parseEnvFile } from '../../../../src/configuration/parse-env-file.ts';
 import { isPlainText } from '../../../../src/configuration/parse-text.ts';
 import { readFailure } from '../../../../src/dstack/output/read-outcome.ts';

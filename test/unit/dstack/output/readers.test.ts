@@ -14,7 +14,7 @@ import { readGpuGroups, readOffers } from '../../../../src/dstack/output/read-of
 import { readPlan } from '../../../../src/dstack/output/read-plan.ts';
 import { readTable } from '../../../../src/dstack/output/read-table.ts';
 import { createLineSplitter } from '../../../../src/dstack/output/page-log.ts';
-import { readAttachOutput } from '../../../../src/attachments/read-attach-output.ts';
+import { readAttachOutput } from '../../../../src/attachments/attach-output.ts';
 import { createRedactor } from '../../../../src/render/mask-secrets.ts';
 import { cleanLine, cleanText, fenceUntrusted } from '../../../../src/render/untrusted.ts';
 import { pageLog } from '../../../support/page-log.ts';

@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { lstat, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
+import { sha256 } from '../core/values.ts';
 import type { AttachmentRecord, Tunnel } from './attachment-store.ts';
 import { findByEnvironment, isAlive, lookUpProcess } from './process-identity.ts';
-import type { ProcessFacts, ProcessIdentity } from './process-identity.ts';
+import type { MarkedProcess, ProcessFacts, ProcessIdentity } from './process-identity.ts';
 
 /** The environment of the ssh that dstack uses, and the folder of dstack's SSH files. */
 export interface SshContext {
@@ -99,4 +101,47 @@ async function control(
     timeout: SSH_TIMEOUT_MS,
   });
   return all ?? '';
+}
+
+// Every process of an attachment carries its mark: the state folder, a random part, and the id. So it is found even if its record was
+// deleted, and only by the servers of its state folder.
+
+const ownerOf = (folder: string): string => sha256(path.resolve(folder)).slice(0, 16);
+
+/** Creates the mark of a new attachment, whose records are in this folder. */
+export const createMark = (folder: string, id: string): string => `${ownerOf(folder)}.${randomUUID()}.${id}`;
+
+/** Returns records of the running attachments of this folder that have none. Finds none on systems other than Linux. */
+export async function findUnrecorded(
+  folder: string,
+  recorded: readonly AttachmentRecord[],
+): Promise<AttachmentRecord[]> {
+  const known = new Set(recorded.map(({ marker }) => marker));
+  const marked = (await findByEnvironment(MARKER_VARIABLE)) ?? [];
+  const own = marked.filter(({ value }) => value.startsWith(`${ownerOf(folder)}.`) && !known.has(value));
+  const marks = [...new Set(own.map(({ value }) => value))];
+  return marks.map((mark) =>
+    toRecord(
+      mark,
+      own.filter(({ value }) => value === mark),
+    ),
+  );
+}
+
+function toRecord(marker: string, processes: readonly MarkedProcess[]): AttachmentRecord {
+  const id = marker.split('.').slice(2).join('.');
+  // dstack's names have no such characters.
+  const [run = ''] = id.split(/[.@]/);
+  const project = /@(.*)$/.exec(id)?.[1];
+  const leader = processes.find(({ pid, groupId, argv }) => pid === groupId && argv.includes('attach'));
+  return {
+    version: 1,
+    id,
+    run,
+    argv: leader?.argv.slice(leader.argv.indexOf('attach')) ?? ['attach', run],
+    marker,
+    createdAt: new Date().toISOString(),
+    ...(project === undefined ? {} : { project: decodeURIComponent(project) }),
+    ...(leader === undefined ? {} : { leader: { pid: leader.pid, startedAt: leader.startedAt } }),
+  };
 }

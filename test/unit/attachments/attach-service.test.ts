@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { checkConnection } from '../../../src/attachments/check-connection.ts';
+import { checkConnection } from '../../../src/attachments/attach-service.ts';
 
 const INJECTED = 'host\n  ProxyCommand touch /tmp/owned';
 

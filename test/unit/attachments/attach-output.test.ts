@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readAttachOutput } from '../../../src/attachments/read-attach-output.ts';
+import { readAttachOutput } from '../../../src/attachments/attach-output.ts';
 
 const HEAD = `Attached to run web (replica=0 job=0)
 Forwarded ports (local -> remote):
