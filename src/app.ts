@@ -1,14 +1,12 @@
 import path from 'node:path';
-import { createCalls, currentCall } from './observability/calls.ts';
-import type { Calls } from './observability/calls.ts';
+import { countCall, createCalls, currentCall, noCounts } from './observability/calls.ts';
+import type { Calls, Counts } from './observability/calls.ts';
 import { createCliFinder } from './dstack/dstack-cli.ts';
 import type { Cli } from './dstack/dstack-cli.ts';
 import { withoutProjects } from './dstack/locate/find-executable.ts';
 import { cliEnvironment } from './dstack/run/spawn-dstack.ts';
 import { readDstackConfig } from './dstack/client/read-dstack-config.ts';
 import type { DstackConfig } from './dstack/client/read-dstack-config.ts';
-import { countCall, noCounts } from './observability/counters.ts';
-import type { Counts } from './observability/counters.ts';
 import { within } from './core/waiting.ts';
 import { startTimeOf } from './core/exclusive-lock.mjs';
 import type { Log } from './core/log.ts';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { describeCardUse } from '../../src/core/card.ts';
+import { describeCardUse } from '../../src/core/report.ts';
 import { isRecord } from '../../src/core/values.ts';
 import { annotationsOf, outputSchema } from '../../src/tool/tool.ts';
 import type { AnyTool } from '../../src/tool/tool.ts';

@@ -1,4 +1,4 @@
-import type { PlanTerms } from '../core/card.ts';
+import type { PlanTerms } from '../core/report.ts';
 import type { ApplyRequest } from '../core/change.ts';
 import { describeCost, formatDuration } from '../core/format-values.ts';
 import type { Cost } from '../core/format-values.ts';

@@ -3,7 +3,7 @@ import type { DstackClient, ReadOptions } from '../dstack/client/dstack-client.t
 import type { ResourceKind } from '../dstack/client/find-resource.ts';
 import type { HeldCommand, RunOptions, ExpectedChange } from '../dstack/run/runner.ts';
 import type { EnvFiles } from '../configuration/env-files.ts';
-import type { PlanTerms } from '../core/card.ts';
+import type { PlanTerms } from '../core/report.ts';
 import type { KnownPart, PendingChange, PendingPart, WaitingCall } from '../core/change.ts';
 import type { Cost } from '../core/format-values.ts';
 import type { Transcript } from '../core/transcript.ts';

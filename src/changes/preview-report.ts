@@ -1,5 +1,4 @@
-import type { ChangeCard } from '../core/card.ts';
-import type { Outcome, Report } from '../core/report.ts';
+import type { ChangeCard, Outcome, Report } from '../core/report.ts';
 import { cleanSummary, nameToType } from '../safety/consent/describe-change.ts';
 import type { Prompt } from '../safety/consent/approval.ts';
 import type { Minted } from '../safety/consent/gate.ts';

@@ -1,7 +1,7 @@
 import type { Cli } from '../dstack/dstack-cli.ts';
 import { formatPrice, plural } from '../core/format-values.ts';
-import { describeCounts } from '../observability/counters.ts';
-import type { Counts } from '../observability/counters.ts';
+import { describeCounts } from '../observability/calls.ts';
+import type { Counts } from '../observability/calls.ts';
 import type { Dialog } from '../safety/dialog/dialog.ts';
 import { describeUnfinished } from '../safety/audit/unfinished-changes.ts';
 import type { UnfinishedChanges } from '../safety/audit/unfinished-changes.ts';

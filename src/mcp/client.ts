@@ -3,7 +3,7 @@ import type { InputRequiredResult, ServerContext } from '@modelcontextprotocol/s
 import * as z from 'zod';
 import { fileURLToPath } from 'node:url';
 import type { Answer, Question, QuestionField } from '../core/report.ts';
-import { CARD_MIME_TYPE } from '../core/card.ts';
+import { CARD_MIME_TYPE } from '../core/report.ts';
 
 /** How long a person may take to answer a question. */
 export const ANSWER_TTL_SECONDS = 600;

@@ -10,7 +10,8 @@ import type {
 import * as z from 'zod';
 import type { CallOutcome } from '../tool/call-tool.ts';
 import type { CallContext } from '../tool/tool-context.ts';
-import { CARD_META } from '../core/card.ts';
+import { CARD_META } from '../core/report.ts';
+import type { Answer } from '../core/report.ts';
 import {
   askForAnswer,
   askForRoots,
@@ -24,7 +25,6 @@ import type { ClientCapabilities } from './client.ts';
 import type { LoadEngine } from './engine.ts';
 import { listTools } from './tool-list.ts';
 import type { ToolEntry } from './tool-list.ts';
-import type { Answer } from '../core/report.ts';
 
 const questionState = z.object({ nonce: z.string(), tool: z.string() });
 

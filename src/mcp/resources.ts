@@ -11,7 +11,7 @@ import { loadSkills } from '@modelcontextprotocol/server/ext/skills/node';
 import { readFile } from 'node:fs/promises';
 import { resourceName } from '../core/fields.ts';
 import type { Completions, NameKind, ReadThroughTool } from './engine.ts';
-import { CARD_MIME_TYPE, CARD_URI } from '../core/card.ts';
+import { CARD_MIME_TYPE, CARD_URI } from '../core/report.ts';
 import type { Log } from '../core/log.ts';
 import { skillsFolder } from '../settings/installation.ts';
 

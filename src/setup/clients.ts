@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { EntryPlace } from './config-editor.ts';
+import type { EntryPlace } from './client-file.ts';
 
 /** The folders that clients' files are found from. The platform is a parameter, so that each can be tested on any. */
 export interface Places {

@@ -1,7 +1,7 @@
 import { applyEdits, findNodeAtLocation, getNodeValue, modify, parseTree, printParseErrorCode } from 'jsonc-parser';
 import type { Edit, Node, ParseError } from 'jsonc-parser';
-import { UnreadableText, lineEndOf, lineOf } from './config-editor.ts';
-import type { ConfigEditor, EntryPlace } from './config-editor.ts';
+import { lineEndOf, lineOf, UnreadableText } from './client-file.ts';
+import type { ConfigEditor, EntryPlace } from './client-file.ts';
 
 /**
  * Edits JSON, with comments and trailing commas if the client reads them. The library's own formatting would also rewrite the lines

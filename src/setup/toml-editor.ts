@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { TomlError, parse, stringify } from 'smol-toml';
 import { isRecord } from '../core/values.ts';
-import { UneditableText, UnreadableText, lineEndOf } from './config-editor.ts';
-import type { ConfigEditor, EntryPlace } from './config-editor.ts';
+import { lineEndOf, UneditableText, UnreadableText } from './client-file.ts';
+import type { ConfigEditor, EntryPlace } from './client-file.ts';
 
 type Entry = Readonly<Record<string, unknown>>;
 

@@ -1,7 +1,7 @@
 import { isMap, isScalar, isSeq, parseDocument, stringify, visit } from 'yaml';
 import type { Document, Node } from 'yaml';
-import { UnreadableText, lineEndOf, lineOf } from './config-editor.ts';
-import type { ConfigEditor, EntryPlace } from './config-editor.ts';
+import { lineEndOf, lineOf, UnreadableText } from './client-file.ts';
+import type { ConfigEditor, EntryPlace } from './client-file.ts';
 
 /** Edits YAML; keeps comments, order and quotes. */
 export const yamlEditor: ConfigEditor = {

@@ -1,7 +1,7 @@
 import { messageOf } from '../core/errors.ts';
 import type { CallEnd } from '../observability/calls.ts';
-import { cardOf } from '../core/card.ts';
-import type { Card } from '../core/card.ts';
+import { cardOf, reportFailure } from '../core/report.ts';
+import type { Card, Question, Report } from '../core/report.ts';
 import type { App } from '../app.ts';
 import { describeUnfinishedState } from '../changes/describe-unfinished-state.ts';
 import { ConfigurationService } from '../configuration/configuration-service.ts';
@@ -11,8 +11,6 @@ import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { isRecord } from '../core/values.ts';
 import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
-import { reportFailure } from '../core/report.ts';
-import type { Question, Report } from '../core/report.ts';
 import { assertSandboxRuns } from '../settings/installation.ts';
 import { explainError } from './explain-error.ts';
 import { createToolContext } from './tool-context.ts';

@@ -1,11 +1,10 @@
 import * as z from 'zod';
-import type { CardUse } from '../core/card.ts';
+import type { CardUse, Effect, Question, Report } from '../core/report.ts';
+import { OUTCOMES } from '../core/report.ts';
 import { ToolError } from '../core/errors.ts';
 import { isRecord } from '../core/values.ts';
 import { describeIssue } from './explain-error.ts';
 import type { ToolContext } from './tool-context.ts';
-import type { Effect, Question, Report } from '../core/report.ts';
-import { OUTCOMES } from '../core/report.ts';
 
 /** A tool, as a declaration. `run` receives a context in which no command that changes something starts without a Consent. */
 export interface Tool<Input extends z.ZodObject = z.ZodObject, Facts extends z.ZodObject = z.ZodObject> {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import type { ChangeCard } from '../../../src/core/card.ts';
+import type { ChangeCard } from '../../../src/core/report.ts';
 import { CommandFailed } from '../../../src/core/report.ts';
 import type { ApplyRequest } from '../../../src/core/change.ts';
 import { CHOSEN_NAME, FILES, rewritten, setUpChanges } from '../../support/set-up-changes.ts';

@@ -5,7 +5,7 @@ import type { Transcript } from '../../../src/core/transcript.ts';
 import { checkSetup } from '../../../src/doctor/doctor.ts';
 import type { ClientPrompts, DoctorSources } from '../../../src/doctor/doctor.ts';
 import type { DoctorCheck } from '../../../src/doctor/local-checks.ts';
-import { noCounts } from '../../../src/observability/counters.ts';
+import { noCounts } from '../../../src/observability/calls.ts';
 import { auditEntry } from '../../../src/safety/audit/audit-log.ts';
 import { pendingChange } from '../../support/pending-change.ts';
 import { recordedCatalog } from '../../support/recorded-catalog.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { UneditableText, UnreadableText } from '../../../src/setup/config-editor.ts';
-import type { ConfigEditor, EntryPlace } from '../../../src/setup/config-editor.ts';
+import { UneditableText, UnreadableText } from '../../../src/setup/client-file.ts';
+import type { ConfigEditor, EntryPlace } from '../../../src/setup/client-file.ts';
 import { createJsonEditor } from '../../../src/setup/json-editor.ts';
 import { tomlEditor } from '../../../src/setup/toml-editor.ts';
 import { yamlEditor } from '../../../src/setup/yaml-editor.ts';

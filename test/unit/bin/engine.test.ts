@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { renderChecks } from '../../../src/bin/doctor-command.ts';
+import { renderChecks } from '../../../src/bin/engine.ts';
 import type { DoctorCheck } from '../../../src/doctor/local-checks.ts';
 
 const CHECKS: readonly DoctorCheck[] = [
