@@ -7,7 +7,6 @@ import { defineTool } from '../src/tool/tool.ts';
 const TYPES = ['volumes', 'gateways', 'secrets', 'presets', 'exports', 'imports', 'projects'] as const;
 type ListedType = (typeof TYPES)[number];
 
-/** The command that lists each type. */
 const COMMANDS: Readonly<Record<ListedType, string>> = {
   volumes: 'volume',
   gateways: 'gateway',

@@ -12,7 +12,6 @@ export interface CodeCacheOptions {
   readonly folder: string;
 }
 
-/** A compiled bundle. */
 export interface CompiledBundle {
   /** Runs the bundle, which loads other modules with `load`; returns its exports. */
   run(load: (name: string) => unknown): Readonly<Record<string, unknown>>;

@@ -10,7 +10,6 @@ import type { SetupOrder } from '../setup/setup-command.ts';
 /** Texts of settings by option, as `readSettings` takes them. */
 type GivenSettings = Readonly<Record<string, unknown>>;
 
-/** The parsed command line. */
 export type CommandLine =
   | { readonly command: 'serve'; readonly settings: GivenSettings }
   | { readonly command: 'doctor'; readonly settings: GivenSettings; readonly json: boolean; readonly verbose: boolean }

@@ -26,14 +26,12 @@ export const canAccess = (path: string, mode?: number): Promise<boolean> =>
     () => false,
   );
 
-/** Whether a path leads to a file. */
 export const isFile = (path: string): Promise<boolean> =>
   stat(path).then(
     (found) => found.isFile(),
     () => false,
   );
 
-/** Whether a path leads to a folder. */
 export const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(
     (found) => found.isDirectory(),

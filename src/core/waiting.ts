@@ -107,7 +107,6 @@ export async function within<T>(timeMs: number, promise: Promise<T>): Promise<T 
   }
 }
 
-/** Creates the deadline of one call. */
 export function createDeadline(options: {
   timeoutMs: number;
   signal: AbortSignal;
@@ -146,7 +145,6 @@ export function createMonotonicClock(
   };
 }
 
-/** A promise and its resolver. */
 export interface PromiseWithResolvers<T> {
   readonly promise: Promise<T>;
   readonly resolve: (value: T) => void;

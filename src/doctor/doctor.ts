@@ -34,7 +34,6 @@ const NEEDED: Readonly<Record<string, string>> = {
 
 type CheckedCli = Pick<Cli, 'executable' | 'version' | 'catalog' | 'worker'>;
 
-/** The services that doctor checks. */
 export interface DoctorSources extends RememberedConsents {
   /** Checks this computer. Defaults to `checkMachine`. */
   readonly machine?: typeof checkMachine;

@@ -115,7 +115,6 @@ async function checkState(stateDir: string): Promise<DoctorCheck> {
   }
 }
 
-/** The consents that are remembered. */
 export interface RememberedConsents {
   readonly agreements: Pick<Agreements, 'list'>;
   readonly grants: Pick<Grants, 'list'>;

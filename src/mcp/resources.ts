@@ -166,7 +166,6 @@ export function runOfUri(uri: string): string | undefined {
   return parsed.success ? parsed.data : undefined;
 }
 
-/** Returns the URI of a run. */
 export const uriOfRun = (name: string): string => `${RUN_PREFIX}${name}`;
 
 /** Registers every resource. Its content comes from a tool call, with every check of such a call. */

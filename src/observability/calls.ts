@@ -13,7 +13,6 @@ export interface CallStart {
   readonly traceparent?: string;
 }
 
-/** The result of a call. */
 export interface CallEnd {
   readonly outcome: Outcome;
   readonly code?: string;
@@ -34,7 +33,6 @@ export interface CommandRecord {
   readonly durationMs: number;
 }
 
-/** Counts the commands that ran warm and as a process. */
 function countRan(commands: readonly CommandRecord[]): { readonly warm: number; readonly plain: number } {
   const ranAs = (how: 'warm' | 'plain'): number => commands.filter(({ ran }) => ran === how).length;
   return { warm: ranAs('warm'), plain: ranAs('plain') };
@@ -49,7 +47,6 @@ export interface CallRecord extends CallStart, CallEnd {
   readonly commands: readonly CommandRecord[];
 }
 
-/** A command in progress. */
 export interface OngoingCommand {
   /** Records that its turn has come. Called twice if the worker gives up and a process takes over. */
   begin(ran: Transcript['ran']): void;
@@ -57,7 +54,6 @@ export interface OngoingCommand {
   end(exit: Exit | undefined): CommandRecord;
 }
 
-/** A call in progress. */
 export interface OngoingCall {
   readonly id: string;
   /** Whether it has been answered; work that it started may still be running. */
@@ -71,7 +67,6 @@ export interface OngoingCall {
 /** The result of a call that ends without an answer. */
 const BROKEN: CallEnd = { outcome: 'failed', code: 'internal', isError: true };
 
-/** Starts recording a call. */
 export function beginCall(
   id: string,
   start: CallStart,
@@ -245,7 +240,6 @@ export interface Counts {
   readonly longest?: { readonly tool: string; readonly durationMs: number };
 }
 
-/** Returns empty totals. */
 export function noCounts(since: Date): Counts {
   return { since: since.toISOString(), calls: {}, refusals: {}, commands: { warm: 0, plain: 0 } };
 }

@@ -34,7 +34,6 @@ export interface JobOutput {
   readonly before: number;
 }
 
-/** The end of a background command. */
 export interface JobStop {
   readonly before: 'running' | 'ended' | 'lost';
   readonly exitCode?: number;

@@ -3,13 +3,11 @@ import type { RunFacts } from '../dstack/output/read-run.ts';
 import { parseJson } from './http-exchange.ts';
 import type { HttpAnswer, HttpFailure } from './http-exchange.ts';
 
-/** One message of a conversation. */
 export interface ChatMessage {
   readonly role: string;
   readonly content: string;
 }
 
-/** A question for a model. */
 export interface ChatQuestion {
   readonly messages: readonly ChatMessage[];
   readonly maxTokens: number | undefined;

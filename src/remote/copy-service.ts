@@ -25,7 +25,6 @@ import type { Transfer, Transfers } from './transfers.ts';
 import { findUpload, upload } from './upload.ts';
 import type { UploadSource } from './upload.ts';
 
-/** One call of the tool. */
 export interface CopyCall {
   readonly direction: 'upload' | 'download';
   readonly run: string;

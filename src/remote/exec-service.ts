@@ -25,14 +25,12 @@ import { END_MS, runCommand } from './run-command.ts';
 import type { CommandInput, CommandResult } from './run-command.ts';
 import type { Session } from './sessions.ts';
 
-/** A command for a run. */
 export interface ExecRequest extends RemoteRequest, CommandInput {
   /** Defaults to what the call may take, which is also the most. */
   readonly timeoutMs?: number | undefined;
   readonly isBackground?: boolean | undefined;
 }
 
-/** A background command of a run. */
 interface JobRequest extends RemoteRequest {
   readonly id: string;
 }

@@ -1,4 +1,3 @@
-/** A request to a service. */
 export interface HttpRequest {
   readonly method: string;
   readonly url: URL;
@@ -6,7 +5,6 @@ export interface HttpRequest {
   readonly body?: string | undefined;
 }
 
-/** The limits of one exchange. */
 export interface ExchangeLimits {
   readonly timeoutMs: number;
   /** The rest of a longer body isn't read. */
@@ -118,7 +116,6 @@ function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^[A-Z_0-9]{2,60}$/.test(code) ? code : undefined;
 }
 
-/** The size of a load check. */
 export interface LoadSize {
   readonly requests: number;
   /** The most requests at the same time. */

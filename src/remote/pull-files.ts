@@ -14,7 +14,6 @@ import type { Stage } from './stage.ts';
 
 /** A larger file is written as it arrives. */
 const SMALL_BYTES = 256 * 1024;
-/** Written at once. */
 const WRITTEN_BYTES = 1024 * 1024;
 /** Small files that are written at the same time. */
 const PARALLEL = 16;

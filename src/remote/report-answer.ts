@@ -9,7 +9,6 @@ import type { HttpAnswer, HttpFailure, HttpRequest, LoadResult, LoadSize } from 
 import { dollarsPerMillion } from './http-exchange.ts';
 import { isReady } from '../dstack/describe/describe-facts.ts';
 
-/** The facts of a request. */
 export interface RequestFacts extends Pick<
   ChangeFacts,
   'operation' | 'resource' | 'project' | 'token' | 'expiresAt' | 'access'
@@ -172,7 +171,6 @@ type ServiceState =
   | 'unreachable'
   | 'no-answer';
 
-/** The meaning of an answer. */
 interface Judgment {
   readonly outcome: Outcome;
   readonly state: ServiceState;

@@ -5,7 +5,6 @@ import { ownText, ownTranscript } from '../core/transcript.ts';
 import type { BackgroundJob, JobOutput, JobStop } from './background-jobs.ts';
 import type { CommandEnd, CommandResult, Stream } from './run-command.ts';
 
-/** The facts of a report about commands in a run. */
 export interface ExecFacts {
   readonly run: string;
   readonly exitCode: number;
@@ -157,7 +156,6 @@ const textOf = ({ text, bytes, isBinary }: Stream): string =>
 /** How much of each stream is on a page, so that a result fits into 8 KB. */
 export const PAGE_BYTES = 3_000;
 
-/** Reports the start of a background command. */
 export const reportStarted = (id: string, where: Where): Report<ExecFacts> => ({
   outcome: 'done',
   summary: `Started in the background in ${placeOf(where)}, with the id ${id}. It continues without this server, until it ends, is stopped, or the run ends.`,
@@ -235,7 +233,6 @@ export function reportStop(id: string, { before, exitCode, left }: JobStop): Rep
   };
 }
 
-/** Lists the background commands of a run. */
 export const reportList = (run: string, jobs: readonly BackgroundJob[]): Report<ExecFacts> => ({
   outcome: 'done',
   summary:

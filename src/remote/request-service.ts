@@ -18,7 +18,6 @@ import { exchange, runLoad } from './http-exchange.ts';
 import type { HttpAnswer, HttpFailure, HttpRequest, LoadResult, LoadSize } from './http-exchange.ts';
 import { addressOf, assertPath, resolvePath } from './service-address.ts';
 
-/** A request to a service. */
 export interface ServiceRequest {
   readonly run: string;
   readonly project?: string | undefined;

@@ -53,7 +53,6 @@ function joinStreams(transcript: Transcript, redact: (text: string) => string): 
   };
 }
 
-/** Options for formatting a transcript. */
 export interface FormatOptions extends CutOptions {
   /**
    * Masks secrets in clean text, which shows the same secrets as what a reader sees. Runs before the cut: half a secret wouldn't be
@@ -78,7 +77,6 @@ export function formatTranscript(transcript: Transcript, { redact, fence, ...cut
   return { ...printed, text: lines.filter((line) => line !== '').join('\n') };
 }
 
-/** Options for cutting a text. */
 export interface CutOptions {
   /** The maximum number of characters to keep, not counting the line that says what was left out. */
   readonly maxChars: number;

@@ -157,7 +157,6 @@ function decode(raw: string): string {
   }
 }
 
-/** Masks secrets in texts. */
 export interface Redactor {
   /** Adds values to mask. Ignores values shorter than 6 characters, which would mask ordinary words. */
   readonly add: (secrets: Iterable<string>) => void;

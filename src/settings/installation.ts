@@ -67,7 +67,6 @@ export function hasAttachments(stateDir: string): boolean {
   }
 }
 
-/** The version of this server. */
 export const VERSION: string = manifest.version;
 
 /** Paths at which clients find the sandbox of this computer, the same each time it starts. */
@@ -86,7 +85,6 @@ export interface SandboxPlace {
   readonly stateDir: string;
 }
 
-/** Returns the sandbox's place in a state folder. */
 export function sandboxPlace(stateDir: string): SandboxPlace {
   const folder = path.join(stateDir, 'sandbox');
   const home = path.join(folder, 'home');

@@ -10,7 +10,6 @@ export interface Places {
   readonly cwd: string;
 }
 
-/** Returns the path of a client's file. */
 export type FindFile = (places: Places) => string;
 
 /** Returns how to find files below a folder. */

@@ -80,10 +80,10 @@ function insert(
 function appendTo(text: string, offset: number, property: string): Edit[] {
   const rest = /^[^\r\n]*/.exec(text.slice(offset))?.[0] ?? '';
   const [tail, comma] = /^(\s*,)?\s*(?:\/\/.*|\/\*.*\*\/\s*)?$/.exec(rest) ?? [''];
-  if (comma !== undefined) return [{ offset: offset + (tail?.length ?? 0), length: 0, content: `${property},` }];
+  if (comma !== undefined) return [{ offset: offset + tail.length, length: 0, content: `${property},` }];
   return [
     { offset, length: 0, content: ',' },
-    { offset: offset + (tail?.trimEnd().length ?? 0), length: 0, content: property },
+    { offset: offset + tail.trimEnd().length, length: 0, content: property },
   ];
 }
 

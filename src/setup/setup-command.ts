@@ -44,7 +44,6 @@ export interface SetupOptions {
   readonly asker: Asker | undefined;
 }
 
-/** The editor of each format. */
 export const EDITORS: Readonly<Record<Format, ConfigEditor>> = {
   json: createJsonEditor({ comments: false }),
   jsonc: createJsonEditor({ comments: true }),
