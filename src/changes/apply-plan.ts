@@ -2,7 +2,7 @@ import type { PlanTerms } from '../core/report.ts';
 import type { ApplyRequest } from '../core/change.ts';
 import { describeCost, formatDuration } from '../core/format-values.ts';
 import type { Cost } from '../core/format-values.ts';
-import { describeAccess } from '../configuration/describe-access.ts';
+import { describeAccess } from '../configuration/hand-over.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { NamedEnvironment } from '../configuration/env-files.ts';
 import type { JudgedHandOver } from '../configuration/judge-hand-over.ts';

@@ -1,5 +1,5 @@
 import { checkConfiguration } from '../configuration/check-configuration.ts';
-import { decodeText } from '../configuration/parse-text.ts';
+import { decodeText } from '../configuration/configuration-text.ts';
 import { ToolError } from '../core/errors.ts';
 import { plural } from '../core/format-values.ts';
 import { CommandFailed } from '../core/report.ts';
@@ -12,7 +12,8 @@ export async function explainInvalidFile(
   file: ConfigurationFile,
   failed: CommandFailed,
 ): Promise<CommandFailed> {
-  if (failed.report.facts['code'] !== 'invalid-file') return failed;
+  const { code } = failed.report.facts;
+  if (code !== 'invalid-file') return failed;
   const found = await findProblems(scope, file);
   if (found === undefined) return failed;
   return new CommandFailed({

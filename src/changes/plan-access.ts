@@ -1,4 +1,4 @@
-import { describeAccess } from '../configuration/describe-access.ts';
+import { describeAccess } from '../configuration/hand-over.ts';
 import type { AccessRequest, AccessUse, PendingPart } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import { formatLocalTime, formatPrice } from '../core/format-values.ts';

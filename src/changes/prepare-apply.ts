@@ -1,4 +1,4 @@
-import { describeAccess } from '../configuration/describe-access.ts';
+import { describeAccess } from '../configuration/hand-over.ts';
 import { explainUnsetVariables } from '../configuration/env-files.ts';
 import { reportHandOver } from '../configuration/judge-hand-over.ts';
 import type { ApplyRequest, KnownPart } from '../core/change.ts';

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { agreeOnEnvFiles } from '../configuration/agree-on-env-files.ts';
-import { environmentFor } from '../configuration/env-files.ts';
+import { agreeOnEnvFiles, environmentFor } from '../configuration/env-files.ts';
 import { judgeHandOver } from '../configuration/judge-hand-over.ts';
 import { readJudgedConfiguration } from '../configuration/read-configuration.ts';
 import type { ApplyRequest, KnownPart } from '../core/change.ts';

@@ -73,7 +73,7 @@ async function lookAt(dstack: PlanScope['dstack'], { effect, ...wanted }: Change
     const status = found === undefined && isRemoval ? 'gone' : found?.status;
     return { sight: judgeEffect(effect, wanted.kind, found), status };
   } catch (error) {
-    const code = error instanceof CommandFailed ? error.report.facts['code'] : undefined;
+    const { code } = error instanceof CommandFailed ? error.report.facts : { code: undefined };
     // This server is closing, or the call was cancelled.
     return { sight: code === 'not-started' || code === 'cancelled' ? 'ended' : 'unavailable', status: undefined };
   }

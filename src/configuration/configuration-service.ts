@@ -15,11 +15,11 @@ import { checkConfiguration } from './check-configuration.ts';
 import type { CheckRequest, CheckResult } from './check-configuration.ts';
 import type { EnvFiles } from './env-files.ts';
 import { maskConfiguration } from './mask-configuration.ts';
-import { decodeText, parseText } from './parse-text.ts';
+import { decodeText, parseText } from './configuration-text.ts';
 import { describe, formatSchema, typesOf } from './reference.ts';
 import { requireIndex } from './schema-index.ts';
 import type { SchemaIndex } from './schema-index.ts';
-import { STARTER_FILES } from './starter-files.ts';
+import { STARTER_FILES } from './examples.ts';
 import { deleteCreated, writeConfiguration } from './write-configuration.ts';
 import type { CreatedFiles, WriteRequest, WriteResult } from './write-configuration.ts';
 

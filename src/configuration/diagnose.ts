@@ -1,12 +1,10 @@
 import { isScalar } from 'yaml';
 import { isRecord } from '../core/values.ts';
 import { nearestNames } from '../dstack/argv/nearest-names.ts';
-import { findDeviations } from './find-deviations.ts';
-import type { Deviation } from './find-deviations.ts';
-import { locate, positionAt } from './parse-text.ts';
-import type { Located, ParsedText, Position } from './parse-text.ts';
-import { descriptionOf, describeValues, referenceLink } from './schema-index.ts';
-import type { Place, SchemaIndex } from './schema-index.ts';
+import { findDeviations, descriptionOf, describeValues, referenceLink } from './schema-index.ts';
+import type { Deviation, Place, SchemaIndex } from './schema-index.ts';
+import { locate, positionAt } from './configuration-text.ts';
+import type { Located, ParsedText, Position } from './configuration-text.ts';
 
 /** The verdict of dstack's own parser. */
 export interface ParserVerdict {

@@ -1,17 +1,19 @@
 import path from 'node:path';
+import type { Disclosure } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/values.ts';
 import { CommandFailed } from '../core/report.ts';
+import { isRecord } from '../core/values.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
-import type { EnvFilesMode } from '../settings/settings.ts';
+import type { Agreements } from '../safety/consent/remembered-consents.ts';
 import type { Workspace, WorkspacePath } from '../safety/files/workspace.ts';
+import type { EnvFilesMode } from '../settings/settings.ts';
 import { parseEnvFile } from './parse-env-file.ts';
 import type { EnvFile } from './parse-env-file.ts';
-import { decodeText } from './parse-text.ts';
+import { decodeText } from './configuration-text.ts';
 import type { ConfigurationHead } from './read-configuration.ts';
 
 /** Values from env files for the variables that a configuration names. */
-export interface NamedValues {
+interface NamedValues {
   /** Only for the environment of the child process. */
   readonly values: Readonly<Record<string, string>>;
   /** SHA-256 of each file by path, or `absent` if it doesn't exist. */
@@ -35,7 +37,7 @@ export interface EnvFiles {
   mask(): Promise<void>;
 }
 
-export interface EnvFilesOptions {
+interface EnvFilesOptions {
   readonly mode: EnvFilesMode;
   readonly workspace: Pick<Workspace, 'folders' | 'readEnvFile'>;
   /** Masks these values in every output from now on. */
@@ -205,7 +207,8 @@ export function explainUnsetVariables(
   { unset, skipped }: NamedEnvironment,
   { mode }: EnvFiles,
 ): CommandFailed {
-  if (report.facts['code'] !== 'missing-variable' || unset.length === 0) return new CommandFailed(report);
+  const { code } = report.facts;
+  if (code !== 'missing-variable' || unset.length === 0) return new CommandFailed(report);
   const all = `The configuration names ${unset.length === 1 ? "a variable that isn't" : "variables that aren't"} set: ${unset.join(', ')}.`;
   return new CommandFailed({
     ...report,
@@ -225,3 +228,58 @@ export function namedVariables(value: unknown): readonly string[] {
     given === null ? [name] : isRecord(given) && typeof given['key'] === 'string' ? [given['key']] : [],
   );
 }
+
+/** Sources of the consent to use an env file. */
+interface EnvFileScope {
+  readonly envFiles: EnvFiles;
+  readonly agreements: Pick<Agreements, 'covers'>;
+  /** The dstack server that the values go to. */
+  readonly server: string;
+}
+
+/**
+ * Looks for variables that aren't set in the env files next to a configuration. Takes the values that somebody agreed to use, and
+ * returns what needs consent for the others: by name and file, never by value.
+ */
+export async function agreeOnEnvFiles(
+  { envFiles, agreements, server }: EnvFileScope,
+  folder: string,
+  environment: NamedEnvironment,
+): Promise<{ readonly environment: NamedEnvironment; readonly open: readonly Disclosure[] }> {
+  const { unset } = environment;
+  const found = await envFiles.findFor(folder, unset);
+  const offers = found.given.map((one) => {
+    const [name = '', from = ''] = one.split(' from ');
+    return { name, one, disclosure: disclose({ name, from, folder, server }) };
+  });
+  const covered = await Promise.all(offers.map(({ disclosure }) => agreements.covers(server, disclosure)));
+  const agreed = offers.filter((_offer, index) => covered[index] === true);
+  const taken = new Set(agreed.map(({ name }) => name));
+  const values = Object.entries(found.values).filter(([name]) => taken.has(name));
+  return {
+    environment: {
+      ...environment,
+      values: { ...environment.values, ...Object.fromEntries(values) },
+      // Files whose values aren't used decide nothing.
+      files: { ...environment.files, ...(taken.size === 0 ? {} : found.files) },
+      given: [...environment.given, ...agreed.map(({ one }) => one)],
+      skipped: [...environment.skipped, ...found.skipped],
+      unset: unset.filter((name) => !taken.has(name)),
+    },
+    open: offers.filter(({ name }) => !taken.has(name)).map(({ disclosure }) => disclosure),
+  };
+}
+
+interface Offer {
+  readonly name: string;
+  readonly from: string;
+  readonly folder: string;
+  readonly server: string;
+}
+
+const disclose = ({ name, from, folder, server }: Offer): Disclosure => ({
+  kind: 'env-file',
+  subject: `${path.join(folder, from)}: ${name}`,
+  action: `read the value of ${name} from the ${from} next to it, and send it to the dstack server ${server}`,
+  credentials: [],
+});

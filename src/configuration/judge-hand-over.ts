@@ -11,14 +11,13 @@ import { isInside, outside, resolveAnywhere, resolveNamedPath } from '../safety/
 import type { PathScope } from '../safety/files/named-path.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
-import { checkRepository } from './check-repository.ts';
+import { checkRepository, assertSize, describeFiles, measureFiles } from './check-paths.ts';
+import type { MeasuredFiles } from './check-paths.ts';
 import type { NamedEnvironment } from './env-files.ts';
 import { listHandOver } from './hand-over.ts';
 import type { NamedPath } from './hand-over.ts';
 import { judgeCredentials } from './judge-credentials.ts';
 import type { JudgedCredentials, NamedKey } from './judge-credentials.ts';
-import { assertSize, describeFiles, measureFiles } from './measure-files.ts';
-import type { MeasuredFiles } from './measure-files.ts';
 
 /** Inputs of the judgment: dstack's own rules, its home folder, the operator's limits, and what was agreed to before. */
 export interface HandOverScope {

@@ -2,7 +2,7 @@ import { isAlias, isMap, isNode, isScalar, isSeq } from 'yaml';
 import type { Document } from 'yaml';
 import { maskScalar, maskText, secretPlace } from '../render/mask-secrets.ts';
 import type { SecretPlace } from '../render/mask-secrets.ts';
-import { parseText } from './parse-text.ts';
+import { parseText } from './configuration-text.ts';
 
 /** A configuration for showing. */
 export interface MaskedConfiguration {

@@ -9,13 +9,11 @@ import type { AuditSink } from '../safety/audit/audit-log.ts';
 import { asToolError, replaceFile } from '../safety/files/regular-files.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { CheckConfiguration, CheckResult } from './check-configuration.ts';
-import { diffTexts, editText } from './edit-text.ts';
-import type { Edit } from './edit-text.ts';
-import { assertOneReading } from './compare-readings.ts';
-import type { DstackReader } from './compare-readings.ts';
+import { diffTexts, editText, decodeText, parseText } from './configuration-text.ts';
+import type { Edit } from './configuration-text.ts';
+import { assertOneReading, readConfigurationHead } from './read-configuration.ts';
+import type { DstackReader } from './read-configuration.ts';
 import { maskConfiguration } from './mask-configuration.ts';
-import { decodeText, parseText } from './parse-text.ts';
-import { readConfigurationHead } from './read-configuration.ts';
 
 /** A configuration to write: the whole text, or edits of the existing file. */
 export interface WriteRequest {

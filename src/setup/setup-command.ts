@@ -1,6 +1,6 @@
 import { confirm, select, text } from '@clack/prompts';
 import { canAccess } from '../core/paths.ts';
-import { diffTexts } from '../configuration/edit-text.ts';
+import { diffTexts } from '../configuration/configuration-text.ts';
 import { ToolError } from '../core/errors.ts';
 import { sandboxCommand } from '../settings/installation.ts';
 import { applyFileChange, planSetup, planUndo, readClientFile, UneditableText, UnreadableText } from './client-file.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { assertOneReading } from '../../../src/configuration/compare-readings.ts';
-import { parseText } from '../../../src/configuration/parse-text.ts';
+import { assertOneReading } from '../../../src/configuration/read-configuration.ts';
+import { parseText } from '../../../src/configuration/configuration-text.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { installedDstack, installedPython } from '../../support/installed-dstack.ts';

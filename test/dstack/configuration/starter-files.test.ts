@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
-import { STARTER_FILES } from '../../../src/configuration/starter-files.ts';
+import { STARTER_FILES } from '../../../src/configuration/examples.ts';
 import { installedDstack, installedPython } from '../../support/installed-dstack.ts';
 import { makeWarmRunner } from '../../support/warm-test-runner.ts';
 import { makeConfigurationService } from '../../support/make-configuration-service.ts';

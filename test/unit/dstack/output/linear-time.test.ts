@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { readAttachOutput } from '../../../../src/attachments/attach-output.ts';
 import { parseEnvFile } from '../../../../src/configuration/parse-env-file.ts';
-import { isPlainText } from '../../../../src/configuration/parse-text.ts';
+import { isPlainText } from '../../../../src/configuration/configuration-text.ts';
 import { readFailure } from '../../../../src/dstack/output/read-outcome.ts';
 import { readFleets, readRuns } from '../../../../src/dstack/output/read-listings.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/json-output.ts';

@@ -5,7 +5,7 @@ import type { Transcript } from '../../../../src/core/transcript.ts';
 import { createFrameReader, encodeFrame } from '../../../../src/dstack/warm/channel.ts';
 import type { Frame } from '../../../../src/dstack/warm/channel.ts';
 import { parseEnvFile } from '../../../../src/configuration/parse-env-file.ts';
-import { codeFrame, locate, parseText } from '../../../../src/configuration/parse-text.ts';
+import { codeFrame, locate, parseText } from '../../../../src/configuration/configuration-text.ts';
 import { ToolError } from '../../../../src/core/errors.ts';
 import { cutText } from '../../../../src/render/format-transcript.ts';
 import { readFailure, readOutcome } from '../../../../src/dstack/output/read-outcome.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isRisky, readGitConfig } from '../../../src/configuration/git-config.ts';
+import { isRisky, readGitConfig } from '../../../src/configuration/check-paths.ts';
 
 const riskyNames = (text: string): readonly string[] | undefined =>
   readGitConfig(text)

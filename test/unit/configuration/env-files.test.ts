@@ -1,8 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { agreeOnEnvFiles } from '../../../src/configuration/agree-on-env-files.ts';
-import { createEnvFiles } from '../../../src/configuration/env-files.ts';
+import { agreeOnEnvFiles, createEnvFiles } from '../../../src/configuration/env-files.ts';
 import type { Disclosure } from '../../../src/core/change.ts';
 import { createWorkspace } from '../../../src/safety/files/workspace.ts';
 import type { EnvFilesMode } from '../../../src/settings/settings.ts';

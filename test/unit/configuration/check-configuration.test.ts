@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { advise } from '../../../src/configuration/advise.ts';
+import { advise } from '../../../src/configuration/check-configuration.ts';
 import { namedVariables } from '../../../src/configuration/env-files.ts';
-import { parseText } from '../../../src/configuration/parse-text.ts';
+import { parseText } from '../../../src/configuration/configuration-text.ts';
 
 const adviceOn = (text: string): string[] => advise(parseText(text, 'x')).map(({ id, line }) => `${id}:${line}`);
 const GOOD = 'type: task\nname: x\nmax_duration: 1h\ncommands: [a]\n';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { editText } from '../../../src/configuration/edit-text.ts';
+import { editText } from '../../../src/configuration/configuration-text.ts';
 
 test('an edit keeps texts that start with a point, such as the current folder', () => {
   const text = 'type: task # as before\nfiles: [., .b]\ncommands:\n  - -.5\n';
