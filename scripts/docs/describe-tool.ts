@@ -3,7 +3,7 @@ import { describeCardUse } from '../../src/core/report.ts';
 import { isRecord } from '../../src/core/values.ts';
 import { annotationsOf, outputSchema } from '../../src/tool/tool.ts';
 import type { AnyTool } from '../../src/tool/tool.ts';
-import type { JsonSchema, ToolEntry } from '../../src/mcp/tool-list.ts';
+import type { JsonSchema, ToolEntry } from '../../src/mcp/tools.ts';
 
 /** Describes a tool for the list. `npm run generate` writes the descriptions into `tool-list.json`. */
 export function describeTool(tool: AnyTool): ToolEntry {

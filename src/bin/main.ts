@@ -143,7 +143,7 @@ async function runServer(engine: LoadEngine, settings: Settings, name: string): 
     );
   // Whether or not it is called, a server looks after the attachments that another one left.
   if (hasAttachments(settings.stateDir)) await engine();
-  const [{ serve }, { TOOL_LIST }] = await Promise.all([import('../mcp/server.ts'), import('../mcp/tool-list.ts')]);
+  const [{ serve }, { TOOL_LIST }] = await Promise.all([import('../mcp/server.ts'), import('../mcp/tools.ts')]);
   await serve({ settings, tools: TOOL_LIST, engine, log: createLog(settings.logLevel) }, stopping.signal);
 }
 

@@ -8,12 +8,10 @@ import type { Log } from '../core/log.ts';
 import { ANSWER_TTL_SECONDS } from './client.ts';
 import type { Completions, LoadEngine, ReadThroughTool } from './engine.ts';
 import { createStdioTransport } from './stdio-transport.ts';
-import { createToolNaming } from './tool-list.ts';
-import type { ToolEntry } from './tool-list.ts';
+import { createToolNaming, readClient, registerTools } from './tools.ts';
+import type { QuestionState, SharedServices, ToolEntry } from './tools.ts';
 import { registerPrompts } from './prompts.ts';
 import { listResources, registerCard, registerResources, registerSkills, runOfUri, uriOfRun } from './resources.ts';
-import { readClient, registerTools } from './register-tools.ts';
-import type { QuestionState, SharedServices } from './register-tools.ts';
 import { createRunWatch, createSubscriptionListener, registerSubscriptions, toRunSnapshot } from './subscriptions.ts';
 import type { RunWatch, SubscriptionListener } from './subscriptions.ts';
 

@@ -15,11 +15,11 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'sandbox/demo.ts',
       'src/mcp/client.ts',
       'src/mcp/prompts.ts',
-      'src/mcp/register-tools.ts',
       'src/mcp/resources.ts',
       'src/mcp/server.ts',
       'src/mcp/stdio-transport.ts',
       'src/mcp/subscriptions.ts',
+      'src/mcp/tools.ts',
     ],
   },
   { what: 'make the log', code: /'pino'/, files: ['src/observability/create-log.ts'] },
@@ -155,7 +155,7 @@ test('the sandbox imports nothing of the server but the lock, which runs without
 
 test('imports of values, of types and at run time are distinguished', () => {
   expect([...new Set(imports.map(({ kind }) => kind))].sort()).toEqual(['lazy', 'type', 'value']);
-  const server = sources.find(({ file }) => file === 'src/mcp/register-tools.ts');
+  const server = sources.find(({ file }) => file === 'src/mcp/tools.ts');
   // A statement over several lines, and one for types, of the same package.
   expect(server?.imports.filter(({ to }) => to === '@modelcontextprotocol/server').map(({ kind }) => kind)).toEqual([
     'value',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { listTools, TOOL_LIST } from '../../../src/mcp/tool-list.ts';
+import { listTools, TOOL_LIST } from '../../../src/mcp/tools.ts';
 import { HOST_RULES, MAX_NAME_CHARACTERS, placesOf } from './host-rules.ts';
 
 const listed = listTools(TOOL_LIST, { cards: true, structured: true });

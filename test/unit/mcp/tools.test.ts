@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { describeTool } from '../../../scripts/docs/describe-tool.ts';
-import { createToolNaming, listTools, TOOL_LIST } from '../../../src/mcp/tool-list.ts';
+import { createToolNaming, listTools, TOOL_LIST } from '../../../src/mcp/tools.ts';
 import { annotationsOf, outputSchema } from '../../../src/tool/tool.ts';
 import { tools } from '../../../tools/index.ts';
 
