@@ -111,7 +111,6 @@ export const FILES: Readonly<Record<string, object | string>> = {
   'list.dstack.yml': '- a\n',
   'notype.dstack.yml': { name: 'lab-key' },
   'type.dstack.yml': { type: 'job', name: 'lab-job' },
-  'dup.dstack.yml': { ...TASK, name: 'lab-dup', ports: ['8000:8000', '8000:8001'], max_duration: 'off' },
   'outsider.dstack.yml': { ...TASK, name: 'lab-repo', repos: ['nowhere'] },
   'vols.dstack.yml': { ...TASK, name: 'lab-vols', volumes: ['nosuchvol:/data'] },
   'yaml.dstack.yml': 'type: task\nname: a: b\n',

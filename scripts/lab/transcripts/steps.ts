@@ -108,8 +108,7 @@ const TASKS: readonly Step[] = [
 
 const OTHER_RUNS: readonly Step[] = [
   plan('dev-create', 'dev'),
-  error('ports', 'apply -f dup.dstack.yml'),
-  apply('dev-created', 'dev'),
+  run('apply -f dev.dstack.yml -y -d'),
   wait('lab-dev', 'running'),
   record('run-get-dev', 'run --project lab get lab-dev --json'),
   plan('dev-none', 'dev'),
@@ -143,7 +142,6 @@ const OTHER_RUNS: readonly Step[] = [
   }),
   run('stop -y lab-svc'),
   wait('lab-svc', 'terminated'),
-  error('attach-finished', 'attach lab-svc'),
   error('since', 'logs lab-svc --since bogus'),
   run('apply -f fail.dstack.yml -y -d'),
   wait('lab-fail', 'failed'),
@@ -179,7 +177,6 @@ const VOLUMES_AND_GATEWAYS: readonly Step[] = [
 ];
 
 const LISTS: readonly Step[] = [
-  plan('preset-create', 'preset'),
   record('plan-preset-no-fleets', 'apply -f preset.dstack.yml --project out-empty'),
   record('preset-list', 'preset list'),
   record('project-list', 'project list'),
