@@ -1,12 +1,13 @@
-import type { PlanTerms } from '../core/report.ts';
+import type { NamedEnvironment } from '../configuration/env-files.ts';
+import { describeAccess } from '../configuration/hand-over.ts';
+import type { JudgedHandOver } from '../configuration/judge-hand-over.ts';
+import type { ConfigurationHead } from '../configuration/read-configuration.ts';
 import type { ApplyRequest } from '../core/change.ts';
 import { describeCost, formatDuration } from '../core/format-values.ts';
 import type { Cost } from '../core/format-values.ts';
-import { describeAccess } from '../configuration/hand-over.ts';
+import type { PlanTerms } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
-import type { NamedEnvironment } from '../configuration/env-files.ts';
-import type { JudgedHandOver } from '../configuration/judge-hand-over.ts';
-import type { ConfigurationHead } from '../configuration/read-configuration.ts';
+import { isRecord } from '../core/values.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
 import { kindOf } from '../dstack/client/find-resource.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
@@ -15,7 +16,6 @@ import type { PlanFacts } from '../dstack/output/read-plan.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import type { Location } from '../safety/policy/policy-rules.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import { describeReplaced } from './describe-replaced.ts';
 
 /** A plan that dstack may be asked for: everything that was judged before it is started. */
 export interface PreparedPlan {
@@ -167,3 +167,42 @@ export function planTerms({ offers, offersTotal, count }: PlanFacts, { hours }: 
     ...(hours === undefined ? {} : { time: { hours, text: formatDuration(hours * 3_600_000) } }),
   };
 }
+
+/** The property that each flag of dstack replaces. */
+const REPLACED: Readonly<Record<string, readonly string[]>> = {
+  '--gpu': ['resources', 'gpu'],
+  '--cpu': ['resources', 'cpu'],
+  '--memory': ['resources', 'memory'],
+  '--disk': ['resources', 'disk'],
+  '--max-price': ['max_price'],
+  '--max-duration': ['max_duration'],
+  '--spot-policy': ['spot_policy'],
+  '--spot': ['spot_policy'],
+  '--on-demand': ['spot_policy'],
+  '--spot-auto': ['spot_policy'],
+  '--backend': ['backends'],
+  '--region': ['regions'],
+  '--instance-type': ['instance_types'],
+  '--fleet': ['fleets'],
+  '--idle-duration': ['idle_duration'],
+  '--name': ['name'],
+};
+
+/** Says which properties of a file the flags replace, as in `--gpu 2 replaces resources.gpu: RTX4090`. */
+export function describeReplaced(
+  configuration: Readonly<Record<string, unknown>>,
+  flags: Readonly<Record<string, unknown>> = {},
+): string[] {
+  return Object.entries(flags).flatMap(([flag, value]) => {
+    const path = Object.hasOwn(REPLACED, flag) ? (REPLACED[flag] ?? []) : [];
+    const before = path.reduce<unknown>((part, name) => (isRecord(part) ? part[name] : undefined), configuration);
+    if (path.length === 0 || before === undefined || before === null || value === false) return [];
+    const shown = value === true ? '' : ` ${(Array.isArray(value) ? value : [value]).map(String).join(', ')}`;
+    return [`${flag}${shown} replaces ${path.join('.')}: ${showValue(before)}`];
+  });
+}
+
+const showValue = (value: unknown): string =>
+  typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? String(value)
+    : JSON.stringify(value).slice(0, 200);

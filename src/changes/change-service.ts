@@ -1,31 +1,36 @@
-import { messageOf, ToolError } from '../core/errors.ts';
-import type { ChangeRequest, PendingChange } from '../core/change.ts';
-import { createDeadline } from '../core/waiting.ts';
-import type { Deadline } from '../core/waiting.ts';
+import type { ChangeRequest, OneChange, PendingChange } from '../core/change.ts';
+import { ToolError, messageOf } from '../core/errors.ts';
 import { reportFailure } from '../core/report.ts';
 import type { Answer, Question, Report } from '../core/report.ts';
-import type { CardDecision, Begun, Gate } from '../safety/consent/gate.ts';
+import { createDeadline } from '../core/waiting.ts';
+import type { Deadline } from '../core/waiting.ts';
+import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import type { Begun, CardDecision, Gate } from '../safety/consent/gate.ts';
 import type { Redemption } from '../safety/consent/redemption.ts';
 import type { Used } from '../safety/consent/token-store.ts';
 import type { PolicyWatch } from '../safety/policy/policy-watch.ts';
-import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import { executeChange, noLongerPossible } from './execute-change.ts';
 import type { Made } from './execute-change.ts';
-import { rememberGrant } from './plan-access.ts';
-import { rememberAgreement } from './plan-agreement.ts';
-import { oneOf, planOne, prepareChange } from './prepare-change.ts';
-import type { PlannedChange, PlanScope, SeveralPlan } from './planned-change.ts';
+import { planAccess, rememberAgreement, rememberGrant } from './plan-consents.ts';
+import type {
+  AccessPlan,
+  AgreementPlan,
+  PlanScope,
+  PlannedChange,
+  PreparedChange,
+  SettledPlan,
+  SeveralPlan,
+} from './planned-change.ts';
+import { prepareApply } from './prepare-apply.ts';
+import { prepareDelete } from './prepare-removal.ts';
+import { planStops, prepareStop, reportStops } from './prepare-stop.ts';
+import type { PartEnd } from './prepare-stop.ts';
 import { reportPlan, reportPreview } from './preview-report.ts';
+import { assertSameArguments, usedBefore } from './between-calls.ts';
+import type { RepeatedArguments, SlowPlans, WaitingCalls } from './between-calls.ts';
 import { assertRoom, withRoom } from './reserve-room.ts';
 import type { RoomScope } from './reserve-room.ts';
-import { assertSameArguments } from './repeated-arguments.ts';
-import type { RepeatedArguments } from './repeated-arguments.ts';
-import type { SlowPlans } from './slow-plans.ts';
-import { planStops, reportStops } from './stop-several.ts';
-import type { PartEnd } from './stop-several.ts';
-import { usedBefore } from './waiting-calls.ts';
-import type { WaitingCalls } from './waiting-calls.ts';
 
 /** Dependencies of the service. */
 export interface ChangeSources extends Pick<
@@ -271,3 +276,34 @@ const noCard = (): ToolError =>
     "Only a person's click in the card decides here, and this client shows no card. Nothing was changed.",
     'Call plan, stop or delete: its `next` says how the user is asked.',
   );
+
+/** Plans a change of one resource. */
+async function planOne(scope: PlanScope, request: OneChange): Promise<PlannedChange> {
+  const prepared = await prepareChange(scope, request);
+  return prepared.kind === 'prepared' ? prepared.plan() : prepared;
+}
+
+/** Returns the request for one change. */
+function oneOf(request: ChangeRequest): OneChange {
+  if ('runs' in request) throw new TypeError('several changes are made one by one');
+  return request;
+}
+
+/** Judges a change by what is on this computer. What changes nothing in dstack is planned as a whole. */
+function prepareChange(
+  scope: PlanScope,
+  request: OneChange,
+): Promise<PreparedChange | AgreementPlan | AccessPlan | SettledPlan> {
+  switch (request.tool) {
+    case 'apply':
+      return prepareApply(scope, request);
+    case 'stop':
+      return prepareStop(scope, request);
+    case 'delete':
+      return prepareDelete(scope, request);
+    case 'access':
+      return planAccess(scope, request);
+    default:
+      return request satisfies never;
+  }
+}

@@ -1,18 +1,29 @@
+import type { EnvFiles } from '../configuration/env-files.ts';
+import type {
+  Binding,
+  ConsentSummary,
+  KnownPart,
+  OneChange,
+  Operation,
+  PendingChange,
+  PendingPart,
+  WaitingCall,
+} from '../core/change.ts';
+import { describeCost } from '../core/format-values.ts';
+import type { Cost } from '../core/format-values.ts';
+import type { PlanTerms } from '../core/report.ts';
+import type { Transcript } from '../core/transcript.ts';
+import { sha256 } from '../core/values.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { DstackClient, ReadOptions } from '../dstack/client/dstack-client.ts';
-import type { ResourceKind } from '../dstack/client/find-resource.ts';
-import type { HeldCommand, RunOptions, ExpectedChange } from '../dstack/run/runner.ts';
-import type { EnvFiles } from '../configuration/env-files.ts';
-import type { PlanTerms } from '../core/report.ts';
-import type { KnownPart, PendingChange, PendingPart, WaitingCall } from '../core/change.ts';
-import type { Cost } from '../core/format-values.ts';
-import type { Transcript } from '../core/transcript.ts';
+import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';
+import type { ExpectedChange, HeldCommand, RunOptions } from '../dstack/run/runner.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
-import type { Agreements, ServerDisclosures, Grants, GrantTerms } from '../safety/consent/remembered-consents.ts';
+import type { Agreements, GrantTerms, Grants, ServerDisclosures } from '../safety/consent/remembered-consents.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
+import type { ApplyAction } from './apply-plan.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import type { Effect } from './judge-effect.ts';
 
 /** The inputs of one plan: a client, the current policy, and the files. */
 export interface PlanScope {
@@ -109,6 +120,16 @@ export interface SettledPlan extends Plan {
   readonly explain?: () => Promise<SettledPlan>;
 }
 
+/** The sign in a resource that a change took effect. */
+export type Effect =
+  /** `before` is the id of the finished run that had the name; null if there was none, undefined if that isn't known. */
+  | { readonly kind: 'created'; readonly before?: string | null | undefined }
+  | { readonly kind: 'updated'; readonly before: KnownResource | undefined }
+  /** `before` is the id of what was replaced. */
+  | { readonly kind: 'replaced'; readonly before: string | undefined }
+  | { readonly kind: 'stopped'; readonly id: string }
+  | { readonly kind: 'deleted'; readonly id: string; readonly instance?: number | undefined };
+
 /** Verifies the result of a change. */
 export interface Execution {
   /** The resource to look up afterwards; dstack may choose the name. */
@@ -127,3 +148,102 @@ export interface Execution {
   /** The profile files that dstack read, to see whether they changed while it did. */
   readonly profiles?: { readonly folder: string; readonly hashes: Readonly<Record<string, string>> };
 }
+
+/** Everything that consent to a change is bound to, and what the person is shown. */
+interface ChangeToBind {
+  readonly request: OneChange;
+  readonly operation: Operation;
+  readonly known: KnownPart;
+  readonly resource: Binding['resource'];
+  readonly requests: readonly ExpectedChange[] | undefined;
+  /** The id of the existing resource; null if there is none. */
+  readonly present: string | null;
+  readonly affected?: readonly string[];
+  /** Absent for a change that costs nothing. */
+  readonly cost?: Cost;
+  readonly shown: Pick<ConsentSummary, 'action' | 'machine' | 'losses' | 'warnings' | 'flags' | 'access' | 'sends'>;
+  /** Whether it starts something that can reach the dstack server. */
+  readonly reachesServer?: boolean;
+}
+
+/** Binds a change: the one place that decides what a token stands for. */
+export function bindChange(change: ChangeToBind): PendingPart {
+  const { request, operation, known, resource, present, affected = [], cost, shown } = change;
+  const { project, server } = known.binding;
+  return {
+    request,
+    operation,
+    argv: known.argv,
+    ...(change.reachesServer === true ? { reachesServer: true } : {}),
+    binding: {
+      ...known.binding,
+      tool: request.tool,
+      resource,
+      present,
+      affected,
+      pricePerHour: cost?.pricePerHour ?? null,
+      mostPerHour: typeof cost?.mostPerHour === 'number' ? cost.mostPerHour : null,
+      requests: bindRequests(change.requests),
+    },
+    summary: {
+      ...shown,
+      resource,
+      project,
+      server,
+      ...(cost === undefined
+        ? {}
+        : { price: describeCost(cost), pricePerHour: cost.pricePerHour, totalPrice: cost.mostInTotal }),
+    },
+  };
+}
+
+/** A configuration that is applied. */
+interface Applied {
+  readonly type: string;
+  /** Undefined if dstack chooses the name. */
+  readonly name: string | undefined;
+  readonly action: ApplyAction;
+}
+
+/**
+ * Returns the change requests that dstack's CLI sends to apply a plan: what replacing stops or deletes first, then the submission of
+ * the very specification that was planned. Undefined if that specification isn't known.
+ */
+export function requestsToApply(
+  { type, name, action }: Applied,
+  { requests = [] }: Pick<Transcript, 'requests'>,
+): readonly ExpectedChange[] | undefined {
+  const group = type === 'fleet' || type === 'volume' || type === 'gateway' ? (`${type}s` as const) : 'runs';
+  const removal = action !== 'replace' || name === undefined ? [] : [removalRequest(group, name)];
+  const planned = requests.find((one) => one.event === 'plan' && one.path === `${group}/get_plan`);
+  if (planned?.event === 'plan')
+    return [...removal, { path: `${group}/apply`, plan: { path: planned.path, sha256: planned.sha256 } }];
+  // dstack submits these without asking the server for a plan (volumes always, gateways before 0.22).
+  if (group !== 'volumes' && group !== 'gateways') return undefined;
+  return [...removal, { path: `${group}/create`, within: { configuration: { type, name: name ?? null } } }];
+}
+
+const removalRequest = (group: 'runs' | 'fleets' | 'volumes' | 'gateways', name: string): ExpectedChange =>
+  group === 'runs' ? stopRequest(name, false) : deleteRequest(group, name);
+
+/** Returns the request of `dstack stop`. */
+export const stopRequest = (name: string, abort: boolean): ExpectedChange => ({
+  path: 'runs/stop',
+  body: { runs_names: [name], abort },
+});
+
+/** Returns the request that deletes a resource by its name. */
+export const deleteRequest = (group: 'runs' | 'fleets' | 'volumes' | 'gateways', name: string): ExpectedChange => ({
+  path: `${group}/delete`,
+  body: group === 'runs' ? { runs_names: [name] } : { names: [name] },
+});
+
+/** Returns the request that deletes one instance of a fleet. */
+export const deleteInstanceRequest = (fleet: string, instance: number): ExpectedChange => ({
+  path: 'fleets/delete_instances',
+  body: { name: fleet, instance_nums: [instance] },
+});
+
+/** Returns what a consent binds of the requests. */
+const bindRequests = (requests: readonly ExpectedChange[] | undefined): string | null =>
+  requests === undefined ? null : sha256(JSON.stringify(requests));

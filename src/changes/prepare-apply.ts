@@ -14,6 +14,7 @@ import { readPlan } from '../dstack/output/read-plan.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
 import { withoutQuestion } from '../dstack/output/plan-text.ts';
 import type { HeldCommand } from '../dstack/run/runner.ts';
+import { bindChange, requestsToApply } from './planned-change.ts';
 import type {
   AgreementPlan,
   Execution,
@@ -21,9 +22,10 @@ import type {
   PlanScope,
   PreparedChange,
   SettledPlan,
+  Effect,
 } from './planned-change.ts';
 import { endedWithoutChange, noLongerPossible } from './execute-change.ts';
-import { planAgreement } from './plan-agreement.ts';
+import { planAgreement } from './plan-consents.ts';
 import {
   describeAction,
   describeMachine,
@@ -36,16 +38,17 @@ import {
   warningsOf,
 } from './apply-plan.ts';
 import type { ApplyAction, ApplyPlan } from './apply-plan.ts';
-import { bindChange } from './bind-change.ts';
-import { boundCost } from './bound-cost.ts';
-import { enforcePriceCaps } from './enforce-price-caps.ts';
-import { explainInvalidFile, explainRefusedRetry } from './explain-invalid-file.ts';
-import { cannotVerify, settle, withReasons } from './settle-plan.ts';
-import { requestsToApply } from './expected-requests.ts';
-import type { Effect } from './judge-effect.ts';
-import { keptCredential, knownPart, readLocalPlan, recordSent } from './read-local-plan.ts';
+import { boundCost, cannotVerify, settle, withReasons, readUpdateEffect } from './judge-plan.ts';
+import { enforcePriceCaps } from './apply-command.ts';
+import {
+  explainInvalidFile,
+  explainRefusedRetry,
+  keptCredential,
+  knownPart,
+  readLocalPlan,
+  recordSent,
+} from './read-local-plan.ts';
 import type { LocalPlan } from './read-local-plan.ts';
-import { readUpdateEffect } from './update-effect.ts';
 
 /** Judges a configuration that is to be applied by what is on this computer. Nothing is sent. */
 export async function prepareApply(

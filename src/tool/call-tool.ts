@@ -3,7 +3,7 @@ import type { CallEnd } from '../observability/calls.ts';
 import { cardOf, reportFailure } from '../core/report.ts';
 import type { Card, Question, Report } from '../core/report.ts';
 import type { App } from '../app.ts';
-import { describeUnfinishedState } from '../changes/describe-unfinished-state.ts';
+import { describeUnfinishedState } from '../changes/execute-change.ts';
 import { ConfigurationService } from '../configuration/configuration-service.ts';
 import type { WaitingCall } from '../core/change.ts';
 import { createDeadline } from '../core/waiting.ts';

@@ -1,12 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { Effect } from '../../../src/changes/judge-effect.ts';
-import { settleOutcome } from '../../../src/changes/settle-outcome.ts';
-import type { SettledOutcome } from '../../../src/changes/settle-outcome.ts';
-import type { VerifiedOutcome } from '../../../src/changes/verify-outcome.ts';
-import type { Transcript } from '../../../src/core/transcript.ts';
-import { configOf, fakeDstack, printedJson } from '../../support/set-up-changes.ts';
+import type { Effect } from '../../../src/changes/planned-change.ts';
+import { judgeEffect, settleOutcome, verifyOutcome } from '../../../src/changes/settle-outcome.ts';
+import type { SettledOutcome, Sight, VerifiedOutcome } from '../../../src/changes/settle-outcome.ts';
+import type { Exit, Transcript, WireEvent } from '../../../src/core/transcript.ts';
+import type { FoundResource, ResourceKind } from '../../../src/dstack/client/find-resource.ts';
+import type { ChangeOutcome } from '../../../src/dstack/output/read-outcome.ts';
+import type { ExpectedChange } from '../../../src/dstack/run/runner.ts';
 import { readFixture } from '../../support/read-fixture.ts';
+import { configOf, fakeDstack, printedJson } from '../../support/set-up-changes.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
 afterEach(() => void vi.useRealTimers());
@@ -143,4 +145,206 @@ test('a server that closes does not wait, and does not guess', async () => {
     outcome: { outcome: 'done' },
     looks: 1,
   });
+});
+
+const DONE: ChangeOutcome = { outcome: 'done', message: 'Run train submitted.', hint: 'Watch it.' };
+const FAILED: ChangeOutcome = { outcome: 'failed', message: 'Run train already exists.', hint: 'Choose a name.' };
+const UNKNOWN: ChangeOutcome = { outcome: 'unknown', message: 'The time was up.', hint: 'Look.' };
+
+const REQUEST: ExpectedChange = { path: 'runs/stop', body: { runs_names: ['train'], abort: false } };
+const APPLY: ExpectedChange = { path: 'runs/apply', plan: { path: 'runs/get_plan', sha256: 'a'.repeat(64) } };
+
+const sent = (path: string): WireEvent => ({ event: 'sent', path, kind: 'change' });
+const answered = (path: string, status = 200): WireEvent => ({ event: 'answered', path, kind: 'change', status });
+const lost = (path: string): WireEvent => ({ event: 'lost', path, kind: 'change', why: 'the connection was closed' });
+const denied: WireEvent = { event: 'denied', path: 'runs/delete', why: 'it was not approved' };
+const other: readonly WireEvent[] = [
+  { event: 'plan', path: 'runs/get_plan', sha256: 'a'.repeat(64), name: null },
+  { event: 'sent', path: 'files/upload', kind: 'hand-over' },
+  { event: 'answered', path: 'files/upload', kind: 'hand-over', status: 500 },
+];
+
+const EXITED = { kind: 'exited', code: 0 } as const;
+const GOES_ON = { kind: 'timed-out', stillRunning: true } as const;
+
+const verify = (reported: ChangeOutcome, requests?: readonly WireEvent[], exit: Exit = EXITED) =>
+  verifyOutcome(reported, { exit, ...(requests === undefined ? {} : { requests }) }, [APPLY]);
+
+test.each<[ChangeOutcome, string]>([
+  [DONE, 'yes'],
+  [FAILED, 'no'],
+  [UNKNOWN, 'open'],
+])('without the requests, what dstack reported counts: %o', (reported, accepted) => {
+  expect(verify(reported)).toEqual({ ...reported, accepted });
+  expect(verifyOutcome(reported, { exit: EXITED, requests: [denied] }, undefined)).toEqual({ ...reported, accepted });
+});
+
+test('a change that the server accepted and dstack reports is done', () => {
+  const requests = [...other, sent('runs/apply'), answered('runs/apply')];
+  expect(verify(DONE, requests)).toEqual({ ...DONE, accepted: 'yes' });
+});
+
+test("a change that the server refused is dstack's failure", () => {
+  const requests = [sent('runs/apply'), answered('runs/apply', 400)];
+  expect(verify(FAILED, requests)).toEqual({ ...FAILED, accepted: 'no' });
+});
+
+test('a server that failed may have made the change, whatever dstack reports', () => {
+  const requests = [sent('runs/apply'), answered('runs/apply', 502)];
+  expect(verify(FAILED, requests)).toMatchObject({ outcome: 'unknown', accepted: 'open' });
+});
+
+test('a request that was not approved is not sent: nothing was changed', () => {
+  expect(verify(FAILED, [...other, denied])).toMatchObject({
+    outcome: 'refused',
+    message: expect.stringMatching(/it was not approved\. Nothing was changed\./),
+    accepted: 'no',
+  });
+});
+
+test('what claims to be done, and sent no change, was not done', () => {
+  expect(verify(DONE, other)).toMatchObject({
+    outcome: 'nothing-to-do',
+    message: expect.stringContaining('sent no change'),
+    accepted: 'no',
+  });
+});
+
+test('a dstack that ended in any other way without sending a change has failed', () => {
+  expect(verify(UNKNOWN, [])).toMatchObject({
+    outcome: 'failed',
+    message: expect.stringMatching(/sent no change to its server\. Nothing was changed\.$/),
+    accepted: 'no',
+  });
+});
+
+test.each<[Exit, string]>([
+  [GOES_ON, 'under-way'],
+  [{ kind: 'lost', reason: 'the worker died' }, 'open'],
+])('a dstack that was cut off may still have sent one: %o', (exit, accepted) => {
+  expect(verify(UNKNOWN, [], exit)).toEqual({ ...UNKNOWN, accepted });
+});
+
+test.each<[string, readonly WireEvent[], Exit, string]>([
+  ['was lost', [sent('runs/apply'), lost('runs/apply')], EXITED, 'open'],
+  ['has not arrived', [sent('runs/apply')], GOES_ON, 'under-way'],
+])('a change whose response %s is unknown, even if dstack reports a failure', (_what, requests, exit, accepted) => {
+  expect(verify(FAILED, requests, exit)).toMatchObject({
+    outcome: 'unknown',
+    message: expect.stringContaining('runs/apply'),
+    accepted,
+  });
+});
+
+test('a change that the server accepted and dstack calls a failure is unknown until it is seen', () => {
+  expect(verify(FAILED, [sent('runs/apply'), answered('runs/apply')], { kind: 'exited', code: 1 })).toMatchObject({
+    outcome: 'unknown',
+    message: expect.stringMatching(/accepted the change\. Run train already exists\.$/),
+    accepted: 'yes',
+  });
+});
+
+test('a change that the server accepted, and after which dstack printed unknown words, is unknown until it is seen', () => {
+  expect(verify(UNKNOWN, [sent('runs/apply'), answered('runs/apply')])).toMatchObject({
+    outcome: 'unknown',
+    message: "dstack's server accepted the change.",
+    accepted: 'yes',
+  });
+});
+
+test.each<[string, readonly WireEvent[]]>([
+  ['was not sent', [denied]],
+  ['was refused by the server', [sent('runs/apply'), answered('runs/apply', 400)]],
+])('a replacement whose second step %s says what is gone', (_what, second) => {
+  const requests = [sent('runs/stop'), answered('runs/stop'), ...second];
+  expect(verifyOutcome(FAILED, { requests, exit: EXITED }, [REQUEST, APPLY])).toMatchObject({
+    outcome: 'failed',
+    message: expect.stringMatching(/Only the first step was made \(runs\/stop\).*nothing new was submitted/),
+    accepted: 'no',
+  });
+});
+
+test('a replacement that goes on after its first step is unknown', () => {
+  const requests = [sent('runs/stop'), answered('runs/stop')];
+  expect(verifyOutcome(UNKNOWN, { requests, exit: GOES_ON }, [REQUEST, APPLY])).toEqual({
+    ...UNKNOWN,
+    accepted: 'under-way',
+  });
+});
+
+const found = (value: Readonly<Record<string, unknown>>): FoundResource => ({
+  id: 'it',
+  name: 'lab',
+  status: typeof value['status'] === 'string' ? value['status'] : undefined,
+  value: { id: 'it', ...value },
+  transcript: readFixture('fleet-get'),
+});
+
+/** A run in a status, with the reasons for which its jobs end. */
+const runIn = (status: string, ...reasons: readonly (string | null)[]): FoundResource =>
+  found({
+    status,
+    run_spec: { run_name: 'lab' },
+    jobs: reasons.map((termination_reason) => ({
+      job_spec: {},
+      job_submissions: [{ status: 'terminating', termination_reason }],
+    })),
+  });
+
+const CREATED: Effect = { kind: 'created' };
+const STOPPED: Effect = { kind: 'stopped', id: 'it' };
+const DELETED: Effect = { kind: 'deleted', id: 'it' };
+const EARLIER_STOPPED: Effect = { kind: 'stopped', id: 'an earlier one' };
+const instances = (...statuses: readonly string[]): FoundResource =>
+  found({ status: 'active', instances: statuses.map((status, at) => ({ instance_num: at, status })) });
+
+test.each<[string, Effect, ResourceKind, FoundResource | undefined, Sight]>([
+  ['a created run that exists', CREATED, 'run', runIn('submitted'), 'effective'],
+  ['a created run that is finished: it may be an earlier one', CREATED, 'run', runIn('done'), 'unclear'],
+  ['a created run that is finished already', { ...CREATED, before: null }, 'run', runIn('done'), 'effective'],
+  ['a created run, where an earlier one is found', { ...CREATED, before: 'it' }, 'run', runIn('done'), 'nothing'],
+  [
+    'a created run, where an earlier one is replaced',
+    { ...CREATED, before: 'older' },
+    'run',
+    runIn('done'),
+    'effective',
+  ],
+  ['a created run that is not there', CREATED, 'run', undefined, 'nothing'],
+  ['a created volume that failed', CREATED, 'volume', found({ status: 'failed' }), 'effective'],
+  ['a stopped run that is gone', STOPPED, 'run', undefined, 'effective'],
+  ['a stopped run whose name another one has', EARLIER_STOPPED, 'run', runIn('running', null), 'effective'],
+  ['a stopped run that has ended', STOPPED, 'run', runIn('terminated'), 'effective'],
+  ['a stopped run that runs', STOPPED, 'run', runIn('running', null), 'nothing'],
+  ['a stopped run whose jobs do not know yet', STOPPED, 'run', runIn('terminating', null), 'unclear'],
+  [
+    'a stopped run whose jobs end for another reason',
+    STOPPED,
+    'run',
+    runIn('terminating', 'container_exited_with_error'),
+    'unclear',
+  ],
+  ['a stopped run whose jobs know it', STOPPED, 'run', runIn('terminating', null, 'terminated_by_user'), 'effective'],
+  ['an aborted run whose jobs know it', STOPPED, 'run', runIn('terminating', 'aborted_by_user'), 'effective'],
+  ['a deleted run that exists, terminated', DELETED, 'run', runIn('terminated'), 'nothing'],
+  ['a deleted fleet that is terminating', DELETED, 'fleet', found({ status: 'terminating' }), 'effective'],
+  ['a deleted fleet that is active', DELETED, 'fleet', instances('terminating'), 'nothing'],
+  ['a deleted volume that is listed', DELETED, 'volume', found({ status: 'active' }), 'nothing'],
+  ['a deleted volume that is gone', DELETED, 'volume', undefined, 'effective'],
+  ['a deleted instance that is idle', { ...DELETED, instance: 1 }, 'fleet', instances('idle', 'idle'), 'nothing'],
+  ['a deleted instance that ends', { ...DELETED, instance: 1 }, 'fleet', instances('idle', 'terminating'), 'effective'],
+  ['a deleted instance that is gone', { ...DELETED, instance: 1 }, 'fleet', instances('idle'), 'effective'],
+  ['a replaced run that still exists', { kind: 'replaced', before: 'it' }, 'run', runIn('terminated'), 'nothing'],
+  ['a replaced run that is a new one', { kind: 'replaced', before: 'older' }, 'run', runIn('submitted'), 'effective'],
+  ['a replaced run that is not there', { kind: 'replaced', before: 'it' }, 'run', undefined, 'nothing'],
+])('%s', (_what, effect, kind, resource, sight) => {
+  expect(judgeEffect(effect, kind, resource)).toBe(sight);
+});
+
+test.each(['run_spec', 'spec', 'configuration'])('an update shows in another %s', (where) => {
+  const before = found({ [where]: { nodes: 1 }, status: 'active' });
+  const effect: Effect = { kind: 'updated', before };
+  expect(judgeEffect(effect, 'fleet', found({ [where]: { nodes: 1 }, status: 'terminating' }))).toBe('nothing');
+  expect(judgeEffect(effect, 'fleet', found({ [where]: { nodes: 2 } }))).toBe('effective');
+  expect(judgeEffect({ kind: 'updated', before: undefined }, 'fleet', before)).toBe('unclear');
 });

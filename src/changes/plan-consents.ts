@@ -1,21 +1,22 @@
 import { describeAccess } from '../configuration/hand-over.ts';
 import type { AccessRequest, AccessUse, PendingPart } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
-import { formatLocalTime, formatPrice } from '../core/format-values.ts';
-import { isRecord } from '../core/values.ts';
+import { formatLocalTime, formatPrice, joinParts } from '../core/format-values.ts';
 import type { Report } from '../core/report.ts';
+import { isRecord } from '../core/values.ts';
 import { findRun } from '../dstack/client/find-resource.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-run.ts';
 import type { RunFacts } from '../dstack/output/read-run.ts';
+import { cleanLine } from '../render/untrusted.ts';
 import type { Consent } from '../safety/consent/consent.ts';
 import { describeLevel } from '../safety/consent/describe-change.ts';
-import { cleanLine } from '../render/untrusted.ts';
-import { accessArgv } from '../safety/consent/remembered-consents.ts';
+import { accessArgv, disclosureArgv } from '../safety/consent/remembered-consents.ts';
 import type { GrantTerms } from '../safety/consent/remembered-consents.ts';
 import type { AccessTerms } from '../safety/policy/policy-rules.ts';
+import type { PreparedPlan } from './apply-plan.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import type { AccessPlan, PlanScope, SettledPlan } from './planned-change.ts';
+import type { AccessPlan, AgreementPlan, PlanScope, SettledPlan } from './planned-change.ts';
 import { SHOW } from './preview-report.ts';
 
 /** Plans the consent to use a run. It changes nothing in dstack, so it is remembered instead of executed. */
@@ -205,5 +206,81 @@ export async function rememberGrant(
       call === undefined
         ? 'Make the call that asked for this again.'
         : 'Call apply with this token: it makes the call that asked for this.',
+  };
+}
+
+/**
+ * Plans the consent that a plan needs before dstack is started for it. It is a separate step, so that `plan` never sends what nobody
+ * agreed to.
+ */
+export function planAgreement(prepared: PreparedPlan): AgreementPlan | SettledPlan {
+  const { request, file, endpoint, cliVersion, handOver } = prepared;
+  const { project, server } = endpoint;
+  const disclosed = { server, disclosures: handOver.open };
+  const actions = handOver.open.map(({ action }) => action);
+  const resource = { kind: 'configuration', name: file.relativePath };
+  const facts = { operation: 'send', resource, project } as const;
+  if (actions.length === 0)
+    return {
+      kind: 'settled',
+      outcome: 'nothing-to-do',
+      printed: [],
+      summary: `Planning ${file.relativePath} sends nothing that needs consent now.`,
+      facts,
+      next: PLAN_AGAIN,
+    };
+  return {
+    kind: 'agreement',
+    printed: [],
+    summary: `Nothing was planned or sent yet. To plan ${file.relativePath}, dstack would ${joinParts(actions)}. That needs consent once.`,
+    facts: { ...facts, sends: actions },
+    next: SHOW,
+    disclosed,
+    pending: {
+      request: { ...request, agreement: true },
+      operation: 'send',
+      argv: disclosureArgv(disclosed),
+      binding: {
+        tool: 'apply',
+        resource,
+        project,
+        server,
+        cwd: file.folder,
+        files: { [file.realPath]: file.sha256, ...handOver.hashes },
+        present: null,
+        affected: actions,
+        pricePerHour: null,
+        mostPerHour: null,
+        cliVersion,
+        requests: null,
+      },
+      summary: {
+        action: `Allow plans to send what ${file.relativePath} needs, now and later`,
+        resource,
+        project,
+        server,
+        losses: [],
+        sends: actions,
+        warnings: [],
+      },
+    },
+  };
+}
+
+const PLAN_AGAIN = 'Call plan again with the same file.';
+
+/** Remembers what was consented to. Nothing is sent: that is up to the next plan. */
+export async function rememberAgreement(
+  { agreements }: Pick<PlanScope, 'agreements'>,
+  { disclosed, facts }: AgreementPlan,
+  consent: Consent,
+): Promise<Report<ChangeFacts>> {
+  await agreements.remember(consent, disclosed);
+  return {
+    outcome: 'done',
+    summary: `Plans may now ${joinParts(disclosed.disclosures.map(({ action }) => action))}. Nothing was sent yet.`,
+    printed: [],
+    facts: { ...facts, consent: `${consent.level}: ${describeLevel(consent.level)}` },
+    next: `${PLAN_AGAIN} doctor lists what was agreed to, and how to revoke it.`,
   };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeReplaced } from '../../../src/changes/describe-replaced.ts';
+import { describeReplaced } from '../../../src/changes/apply-plan.ts';
 
 const FILE = { type: 'task', max_price: 2, backends: ['aws'], resources: { gpu: 'RTX4090' } };
 

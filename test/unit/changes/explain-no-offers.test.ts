@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { offerFlags, relaxConstraints } from '../../../src/changes/relax-constraints.ts';
-import type { Constraints } from '../../../src/changes/relax-constraints.ts';
+import { offerFlags, relaxConstraints } from '../../../src/changes/explain-no-offers.ts';
+import type { Constraints } from '../../../src/changes/explain-no-offers.ts';
 
 const CONSTRAINTS: Constraints = {
   resources: 'cpu=x86:2.. mem=8GB.. disk=100GB.. gpu=RTX4090:24GB:8',
