@@ -3,6 +3,7 @@ import { previewFacts } from '../src/changes/change-facts.ts';
 import { jobChoice, project, resourceName } from '../src/core/fields.ts';
 import { joinWords, readDurationHours } from '../src/core/format-values.ts';
 import { refuse } from '../src/core/report.ts';
+import { execFacts } from '../src/remote/report-exec.ts';
 import { defineTool } from '../src/tool/tool.ts';
 import type { ToolContext } from '../src/tool/tool-context.ts';
 
@@ -37,21 +38,6 @@ const input = z.strictObject({
 });
 type Input = z.output<typeof input>;
 
-// The first command in a run returns the preview of a consent.
-const facts = z.object({
-  ...previewFacts.shape,
-  run: z.string(),
-  exitCode: z.number(),
-  stdoutBytes: z.number(),
-  stderrBytes: z.number(),
-  durationMs: z.number(),
-  id: z.string(),
-  state: z.enum(['running', 'ended', 'lost']),
-  newer: z.string(),
-  grantedUntil: z.string().describe('Until when commands and uploads are allowed'),
-  jobs: z.array(z.object({ id: z.string(), state: z.string(), exitCode: z.number().optional() })),
-});
-
 export const exec = defineTool({
   name: 'exec',
   title: 'Run a command in a run',
@@ -60,7 +46,8 @@ export const exec = defineTool({
   effect: 'change',
   card: 'use',
   input,
-  facts,
+  // The first command in a run returns the preview of a consent.
+  facts: z.object({ ...previewFacts.shape, ...execFacts.shape }),
   async run(request, { exec: service }) {
     switch (request.action) {
       case undefined:

@@ -52,7 +52,7 @@ export const ps = defineTool({
         },
       ],
       facts: { runs: shown },
-      ...nextStep(shown),
+      next: nextStep(shown),
     };
   },
 });
@@ -65,11 +65,9 @@ const noneNamed = (name: string, others: number): Report<{ runs: RunRow[] }> => 
   next: 'With `all`, ps looks through finished runs, too.',
 });
 
-function nextStep(runs: readonly RunRow[]): { readonly next?: string } {
-  if (runs.length === 0)
-    return { next: 'To start one: offer for GPUs and prices, then plan with a configuration file.' };
+function nextStep(runs: readonly RunRow[]): string | undefined {
+  if (runs.length === 0) return 'To start one: offer for GPUs and prices, then plan with a configuration file.';
   const waiting = runs.filter(({ status }) => /^(?:pending|submitted|retrying|waiting)/.test(status));
-  if (waiting.length === 0) return {};
   const names = waiting.slice(0, 5).map(({ name }) => name);
-  return { next: `get says what a run that hasn't started waits for: ${names.join(', ')}.` };
+  return names.length === 0 ? undefined : `get says what a run that hasn't started waits for: ${names.join(', ')}.`;
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { project, resourceName } from '../src/core/fields.ts';
 import { refuse } from '../src/core/report.ts';
-import { accessFacts } from '../src/changes/change-facts.ts';
+import { requestFacts } from '../src/remote/report-answer.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 /** None of them can change the method, the host or the path on the way, or carry a credential. */
@@ -17,26 +17,6 @@ const message = z.strictObject({ role: z.enum(['system', 'user', 'assistant']), 
 
 /** Models know the form of a message, so the list doesn't describe it. */
 const messages = z.array(z.record(z.string(), z.unknown())).min(1).max(100).pipe(z.array(message));
-
-const facts = z.object({
-  ...accessFacts.shape,
-  state: z.enum([
-    'warm',
-    'failing',
-    'not-ready',
-    'starting',
-    'scaled-to-zero',
-    'unauthorized',
-    'unreachable',
-    'no-answer',
-  ]),
-  httpStatus: z.number(),
-  durationMs: z.number(),
-  bytes: z.number(),
-  promptTokens: z.number(),
-  completionTokens: z.number(),
-  load: z.looseObject({ sent: z.number(), answered: z.number() }),
-});
 
 export const request = defineTool({
   name: 'request',
@@ -62,7 +42,7 @@ export const request = defineTool({
       .optional(),
     project,
   }),
-  facts,
+  facts: requestFacts,
   async run(
     { run, path, method, headers: given = {}, body, chat, max_tokens: maxTokens, load, project: of },
     { requests },

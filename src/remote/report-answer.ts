@@ -1,4 +1,5 @@
-import type { ChangeFacts } from '../changes/change-facts.ts';
+import * as z from 'zod';
+import { accessFacts } from '../changes/change-facts.ts';
 import { formatBytes, formatDollars, formatDuration, formatPrice, plural } from '../core/format-values.ts';
 import type { Outcome, Printed, Report } from '../core/report.ts';
 import { ownText } from '../core/transcript.ts';
@@ -9,22 +10,31 @@ import type { HttpAnswer, HttpFailure, HttpRequest, LoadResult, LoadSize } from 
 import { dollarsPerMillion } from './http-exchange.ts';
 import { isReady } from '../dstack/describe/describe-facts.ts';
 
-export interface RequestFacts extends Pick<
-  ChangeFacts,
-  'operation' | 'resource' | 'project' | 'token' | 'expiresAt' | 'access'
-> {
-  readonly state: ServiceState;
-  readonly httpStatus: number;
-  readonly durationMs: number;
-  readonly bytes: number;
-  readonly promptTokens: number;
-  readonly completionTokens: number;
-  readonly load: Omit<LoadResult, 'seconds'> & {
-    readonly requestsPerSecond: number;
-    readonly tokensPerSecond?: number;
-    readonly dollarsPerMillionTokens?: number;
-  };
-}
+/** The state of a service, as its run and its answer show it. */
+const serviceState = z.enum([
+  'warm',
+  'failing',
+  'not-ready',
+  'starting',
+  'scaled-to-zero',
+  'unauthorized',
+  'unreachable',
+  'no-answer',
+]);
+type ServiceState = z.output<typeof serviceState>;
+
+/** A request that needs consent returns its preview. */
+export const requestFacts = z.object({
+  ...accessFacts.shape,
+  state: serviceState,
+  httpStatus: z.number(),
+  durationMs: z.number(),
+  bytes: z.number(),
+  promptTokens: z.number(),
+  completionTokens: z.number(),
+  load: z.looseObject({ sent: z.number(), answered: z.number() }),
+});
+export type RequestFacts = z.output<typeof requestFacts>;
 
 /** The parts of a report about one answer. */
 interface Answered {
@@ -38,20 +48,15 @@ interface Answered {
 export function reportAnswer(run: RunFacts, { request, end, way, isChat }: Answered): Report<RequestFacts> {
   const { outcome, state, says, next } = judge(run, end, way);
   const command = `${request.method} ${request.url.href}`;
+  const summary = `${run.name}: ${says}`;
   if (end.kind === 'failure')
-    return {
-      outcome,
-      summary: `${run.name}: ${says}`,
-      printed: [],
-      facts: { state, durationMs: end.durationMs },
-      next,
-    };
+    return { outcome, summary, printed: [], facts: { state, durationMs: end.durationMs }, next };
   const { status, durationMs, body, headers } = end;
   const type = headers.get('content-type') ?? '';
   const chat = isChat ? readChat(type, body.toString('utf8')) : undefined;
   return {
     outcome,
-    summary: `${run.name}: ${says}`,
+    summary,
     details: [...describeState(state), ...(chat === undefined ? [] : describeChat(chat, durationMs))],
     printed: [print(command, chat === undefined ? showAnswer(end) : chat.text)],
     facts: {
@@ -159,17 +164,6 @@ export function reportLoad(run: RunFacts, size: LoadSize, result: LoadResult): R
         : `Call request once without \`load\` to see the error; logs of ${run.name} says more.`,
   };
 }
-
-/** The state of a service, as its run and its answer show it. */
-type ServiceState =
-  | 'warm'
-  | 'failing'
-  | 'not-ready'
-  | 'starting'
-  | 'scaled-to-zero'
-  | 'unauthorized'
-  | 'unreachable'
-  | 'no-answer';
 
 interface Judgment {
   readonly outcome: Outcome;

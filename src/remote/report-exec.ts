@@ -1,23 +1,24 @@
 import { constants } from 'node:os';
+import * as z from 'zod';
 import { formatBytes, formatDuration, plural } from '../core/format-values.ts';
 import type { Printed, Report } from '../core/report.ts';
 import { ownText, ownTranscript } from '../core/transcript.ts';
 import type { BackgroundJob, JobOutput, JobStop } from './background-jobs.ts';
 import type { CommandEnd, CommandResult, Stream } from './run-command.ts';
 
-export interface ExecFacts {
-  readonly run: string;
-  readonly exitCode: number;
-  readonly stdoutBytes: number;
-  readonly stderrBytes: number;
-  readonly durationMs: number;
-  readonly id: string;
-  readonly state: BackgroundJob['state'];
-  readonly newer: string;
-  /** Until when commands and uploads are allowed in the run. */
-  readonly grantedUntil: string;
-  readonly jobs: { id: string; state: string; exitCode?: number | undefined }[];
-}
+export const execFacts = z.object({
+  run: z.string(),
+  exitCode: z.number(),
+  stdoutBytes: z.number(),
+  stderrBytes: z.number(),
+  durationMs: z.number(),
+  id: z.string(),
+  state: z.enum(['running', 'ended', 'lost']),
+  newer: z.string(),
+  grantedUntil: z.string().describe('Until when commands and uploads are allowed'),
+  jobs: z.array(z.object({ id: z.string(), state: z.string(), exitCode: z.number().optional() })),
+});
+export type ExecFacts = z.output<typeof execFacts>;
 
 /** The job that a command ran in. */
 export interface Where {
