@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CLIENTS, placeOf } from '../../src/setup/clients.ts';
 import type { Places, SetupClient } from '../../src/setup/clients.ts';
-import { EDITORS } from '../../src/setup/setup-command.ts';
+import { EDITORS } from '../../src/setup/editors.ts';
 import { NOT_TRIED } from '../hosts/check-terminal.ts';
 import { HOSTS } from '../hosts/hosts.ts';
 import type { HostResults } from '../hosts/results.ts';

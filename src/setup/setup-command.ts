@@ -4,14 +4,12 @@ import { diffTexts } from '../configuration/configuration-text.ts';
 import { ToolError } from '../core/errors.ts';
 import { sandboxCommand } from '../settings/installation.ts';
 import { applyFileChange, planSetup, planUndo, readClientFile, UneditableText, UnreadableText } from './client-file.ts';
-import type { ClientFile, ConfigEditor, FileChange } from './client-file.ts';
+import type { ClientFile, FileChange } from './client-file.ts';
 import { chooseSettings, missingFolders } from './choose-settings.ts';
 import type { Asker } from './choose-settings.ts';
 import { CLIENTS, pathsOf, placeOf } from './clients.ts';
-import type { Format, Places, ServerStart, SetupClient } from './clients.ts';
-import { createJsonEditor } from './json-editor.ts';
-import { tomlEditor } from './toml-editor.ts';
-import { yamlEditor } from './yaml-editor.ts';
+import type { Places, ServerStart, SetupClient } from './clients.ts';
+import { EDITORS } from './editors.ts';
 
 /** The arguments of `dstack-mcp setup <client>`. */
 export interface SetupOrder {
@@ -43,13 +41,6 @@ export interface SetupOptions {
   /** Undefined if no one can be asked. */
   readonly asker: Asker | undefined;
 }
-
-export const EDITORS: Readonly<Record<Format, ConfigEditor>> = {
-  json: createJsonEditor({ comments: false }),
-  jsonc: createJsonEditor({ comments: true }),
-  yaml: yamlEditor,
-  toml: tomlEditor,
-};
 
 /** Runs `dstack-mcp setup`; returns the exit code. @throws ToolError with the next step; nothing was changed then */
 export async function runSetupCommand(

@@ -2,12 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { UneditableText, UnreadableText } from '../../../src/setup/client-file.ts';
 import type { ConfigEditor, EntryPlace } from '../../../src/setup/client-file.ts';
-import { createJsonEditor } from '../../../src/setup/json-editor.ts';
-import { tomlEditor } from '../../../src/setup/toml-editor.ts';
-import { yamlEditor } from '../../../src/setup/yaml-editor.ts';
+import { EDITORS } from '../../../src/setup/editors.ts';
 
-const json = createJsonEditor({ comments: false });
-const jsonc = createJsonEditor({ comments: true });
+const { json, jsonc, yaml, toml } = EDITORS;
 const place: EntryPlace = { section: ['servers'], name: 'dstack' };
 const ENTRY = { command: '/my node/bin/node', args: ['/ä/server.mjs'], env: { DSTACK_PROJECT: 'main' } };
 
@@ -24,27 +21,27 @@ const WITH_COMMENTS: Readonly<Record<string, Sample>> = {
     text: `// mine\n{\n\t"theme": "dark", // so\n\t"servers": {\n\t\t// an older one\n\t\t"files": { "command": "files" },\n\t},\n}\n`,
   },
   yaml: {
-    editor: yamlEditor,
+    editor: yaml,
     place,
     text: `# mine\nGOOSE_MODEL: 'x' # so\nservers:\n  # an older one\n  files:\n    command: files\n    args: ["a b", 'c']\n\n# the end\nlast: ~\n`,
   },
   'yaml, in a list': {
-    editor: yamlEditor,
+    editor: yaml,
     place: { ...place, isList: true },
     text: `# mine\nname: x # so\nservers:\n  # an older one\n  - name: files\n    command: files\n    args: ["a b", 'c']\n\n# the end\nlast: ~\n`,
   },
   'yaml, deeper': {
-    editor: yamlEditor,
+    editor: yaml,
     place: { ...place, section: ['mcp', 'servers'] },
     text: `# mine\nmcp:\n  # an older one\n  servers:\n    files:\n      command: files\n  other: 1\n\n# the end\nlast: ~\n`,
   },
   'toml, in a list': {
-    editor: tomlEditor,
+    editor: toml,
     place: { ...place, isList: true },
     text: `# mine\nmodel = "x" # so\n\n[[servers]] # an older one\nname = "files"\ncommand = 'files'\n\n[servers.env]\nA = "1"\n\n# the last one\n[tui]\ntheme = "dark"\n`,
   },
   toml: {
-    editor: tomlEditor,
+    editor: toml,
     place,
     text: `# mine\nmodel = "x" # so\n\n[servers.files] # an older one\ncommand = 'files'\n\n# the last one\n[tui]\ntheme = "dark"\n`,
   },
@@ -103,18 +100,11 @@ test.each<[string, ConfigEditor, string, number, RegExp, EntryPlace?]>([
   ['a comment in plain JSON', json, '{\n  // mine\n  "a": 1\n}', 2, /comments are not allowed/],
   ['a list', json, '[]', 1, /not an object/],
   ['servers that is not an object', jsonc, '{\n  "servers": []\n}', 2, /servers is not an object/],
-  ['an invalid indent', yamlEditor, 'a:\n  b: 1\n c: 2\n', 3, /./],
-  ['a list in YAML', yamlEditor, '- a\n', 1, /not a mapping/],
-  ['servers that are a list', yamlEditor, 'servers:\n  - a\n', 1, /servers is not a mapping/],
-  ['an unquoted value', tomlEditor, 'a = 1\nb = x\n', 2, /./],
-  [
-    'a list that is a mapping',
-    yamlEditor,
-    'servers:\n  a: 1\n',
-    1,
-    /servers is not a list/,
-    { ...place, isList: true },
-  ],
+  ['an invalid indent', yaml, 'a:\n  b: 1\n c: 2\n', 3, /./],
+  ['a list in YAML', yaml, '- a\n', 1, /not a mapping/],
+  ['servers that are a list', yaml, 'servers:\n  - a\n', 1, /servers is not a mapping/],
+  ['an unquoted value', toml, 'a = 1\nb = x\n', 2, /./],
+  ['a list that is a mapping', yaml, 'servers:\n  a: 1\n', 1, /servers is not a list/, { ...place, isList: true }],
 ])('refuses %s and reports the line', (_what, editor, text, line, words, at = place) => {
   for (const act of [() => editor.set(text, at, ENTRY), () => editor.get(text, at)]) {
     const error = caught(act);
@@ -129,7 +119,7 @@ test.each<[string, string, EntryPlace?]>([
   ['dotted keys', '[servers]\ndstack.command = "old"\n'],
   ['text that looks like a table', '[servers.dstack]\ncommand = """\n[servers.x]\n"""\nargs = []\n'],
 ])('leaves TOML with %s to the user: other entries would change', (_what, text, at = place) => {
-  expect(caught(() => tomlEditor.set(text, at, ENTRY))).toBeInstanceOf(UneditableText);
+  expect(caught(() => toml.set(text, at, ENTRY))).toBeInstanceOf(UneditableText);
 });
 
 function caught(act: () => unknown): unknown {
@@ -144,8 +134,8 @@ function caught(act: () => unknown): unknown {
 test("YAML 1.1, as clients in Python read it, has no boolean in an entry, and other servers' lines are left alone", () => {
   const place = { section: ['servers'], name: 'dstack' };
   const entry = { command: 'node', env: { DSTACK_MCP_SANDBOX: 'on', DSTACK_MCP_DIALOG: 'off' } };
-  const written = yamlEditor.set('mine: on\nservers:\n  files:\n    quiet: yes\n', place, entry);
+  const written = yaml.set('mine: on\nservers:\n  files:\n    quiet: yes\n', place, entry);
   expect(written).toContain('mine: on\nservers:\n  files:\n    quiet: yes\n');
-  for (const text of [written, yamlEditor.show(place, entry)])
+  for (const text of [written, yaml.show(place, entry)])
     expect(parse(text, { version: '1.1' })).toMatchObject({ servers: { dstack: entry } });
 });
