@@ -88,7 +88,7 @@ export function data(text: string, maxLength = 160): HTMLElement {
 
 /** Creates a list with one item per text. Returns undefined if there are none. */
 export function lines(texts: readonly string[], className = 'lines'): HTMLElement | undefined {
-  return texts.length === 0 ? undefined : el('ul', className, ...texts.map((text) => el('li', {}, data(text, 400))));
+  return texts.length === 0 ? undefined : el('ul', className, ...texts.map((text) => el('li', {}, data(text, 2_000))));
 }
 
 /** Shows or hides an element. */

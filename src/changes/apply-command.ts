@@ -104,10 +104,11 @@ function describeFlags(
 ): string[] {
   return Object.entries(given)
     .filter(([, value]) => value !== undefined && value !== false)
-    .map(([name, value]) => {
-      const values = value === true ? '' : ` ${(Array.isArray(value) ? value : [value]).map(String).join(', ')}`;
+    .flatMap(([name, value]) => {
       const help = documented.get(name)?.help ?? '';
-      return `${name}${values}${help === '' ? '' : ` (${help})`}`;
+      return [value]
+        .flat()
+        .map((one) => `${name}${one === true ? '' : ` ${String(one)}`}${help === '' ? '' : ` (${help})`}`);
     });
 }
 

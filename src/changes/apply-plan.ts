@@ -13,6 +13,7 @@ import { kindOf } from '../dstack/client/find-resource.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
 import type { Endpoint } from '../dstack/client/read-dstack-config.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
+import { cleanLine } from '../render/untrusted.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import type { Location } from '../safety/policy/policy-rules.ts';
 import type { ChangeFacts } from './change-facts.ts';
@@ -64,13 +65,13 @@ export function warningsOf({ request, head, environment: { given }, handOver, ..
   const { missingLookUp, cliVersion } = planned;
   const { warnings, price } = planned.plan;
   return [
+    ...(given.length === 0 ? [] : [`the run gets the values of ${given.join(', ')}`]),
+    ...handOver.warnings,
     ...describeReplaced(head.value, request.extraFlags),
-    ...warnings.map((warning) => warning.message),
+    ...warnings.map((warning) => cleanLine(warning.message)),
     ...(price.isWhole
       ? []
       : ['dstack shows the offers of the first group only: the other groups cost extra, and how much is not known']),
-    ...(given.length === 0 ? [] : [`the run gets the values of ${given.join(', ')}`]),
-    ...handOver.warnings,
     ...(missingLookUp === undefined
       ? []
       : [

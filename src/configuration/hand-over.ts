@@ -126,8 +126,8 @@ export function describeAccess(value: Readonly<Record<string, unknown>>, envFlag
         : []),
       ...(has('privileged') ? ['the container is privileged: it can control the machine that it runs on'] : []),
       ...(has('docker') ? ['the run starts other containers with Docker, in a privileged container'] : []),
-      ...(folders.length === 0 ? [] : [`the run can read and write on its machine: ${folders.join(', ')}`]),
-      ...(ports.length === 0 ? [] : [`attaching to the run opens its ports on this computer: ${ports.join(', ')}`]),
+      ...folders.map((folder) => `the run can read and write ${folder} on its machine`),
+      ...ports.map((port) => `attaching to the run opens its port ${port} on this computer`),
       ...describeService(value),
     ],
   };

@@ -98,7 +98,6 @@ export async function judgeHandOver(scope: HandOverScope, planned: PlannedFile):
   const sends = [...sent, ...(environment.given.length === 0 ? [] : [`the values of ${environment.given.join(', ')}`])];
   const sendsLater = judged.flatMap((one) => one.later);
   if (scope.policy.readOnly && sends.length > 0) throw readOnly(file.relativePath, joinParts(sends));
-  const contact = hosts.length === 0 ? '' : `, and contacted ${hosts.join(', ')}`;
   const { open, mustAsk, credentials } = confidential;
   return {
     open,
@@ -108,7 +107,8 @@ export async function judgeHandOver(scope: HandOverScope, planned: PlannedFile):
     sends,
     sendsLater,
     warnings: [
-      ...(sent.length === 0 ? [] : [`planning sent ${joinParts(sent)} to the dstack server${contact}`]),
+      ...sent.map((what) => `planning sent ${what} to the dstack server`),
+      ...hosts.map((host) => `planning contacted ${host}`),
       ...sendsLater.map((what) => `applying sends ${what}`),
     ],
     hashes: Object.assign({}, ...judged.map((one) => one.hashes), confidential.hashes),
@@ -197,12 +197,15 @@ function describeRepository(
 export function reportHandOver(
   failed: CommandFailed,
   { requests = [] }: Pick<Transcript, 'requests'>,
-  { warnings: [sent] }: Pick<JudgedHandOver, 'warnings'>,
+  { sends }: Pick<JudgedHandOver, 'sends'>,
 ): CommandFailed {
   const uploaded = requests.some((one) => one.event === 'sent' && one.path === 'files/upload_archive');
-  if (!uploaded || sent === undefined) return failed;
+  if (!uploaded || sends.length === 0) return failed;
   const { report } = failed;
-  return new CommandFailed({ ...report, summary: `${report.summary} Before that, ${sent}.` });
+  return new CommandFailed({
+    ...report,
+    summary: `${report.summary} Before that, planning sent ${joinParts(sends)} to the dstack server.`,
+  });
 }
 
 const readOnly = (file: string, what: string): ToolError =>

@@ -1,3 +1,4 @@
+import { ToolError } from '../../core/errors.ts';
 import type { ConsentLevel, ConsentSummary, Operation, PendingChange } from '../../core/change.ts';
 import { formatDollars } from '../../core/format-values.ts';
 import { cleanLine } from '../../render/untrusted.ts';
@@ -20,9 +21,27 @@ export function isNameToType(change: PendingChange, typed: unknown): boolean {
   return name !== undefined && typeof typed === 'string' && typed.trim() === name;
 }
 
+/** Longer lines are in no form or dialog to be read. */
+const MAX_LINE_CHARS = 2_000;
+const showLine = (text: string): string => cleanLine(text, MAX_LINE_CHARS);
+
+/** @throws ToolError `invalid-value` if the question would cut what it asks about: nobody can approve what they don't see */
+export function assertShownWhole({ summary }: PendingChange): void {
+  const { action, resource, flags = [], access = [], sends = [], warnings } = summary;
+  const all = [action, resource.name ?? '', ...flags, ...access, ...sends, ...warnings];
+  const long = all.find((line) => cleanLine(line, Infinity).length > MAX_LINE_CHARS);
+  if (long === undefined) return;
+  throw new ToolError(
+    'invalid-value',
+    `A line of the question has more than ${MAX_LINE_CHARS} characters, so nobody could read all of it. Nothing was changed.`,
+    'Shorten the path, the name or the value in the file or the flags, then plan again.',
+    { untrusted: cleanLine(long, 100) },
+  );
+}
+
 /** Prepares the summary for a card: cleans each value and leaves none out. */
 export function cleanSummary(summary: ConsentSummary, redact: (text: string) => string): ConsentSummary {
-  const clean = (text: string): string => cleanLine(redact(text));
+  const clean = (text: string): string => showLine(redact(text));
   const { resource } = summary;
   return {
     ...summary,
@@ -44,17 +63,17 @@ export function describeChange(change: PendingChange): string {
   const { summary } = change;
   const name = nameToType(change);
   return [
-    cleanLine(summary.action),
+    showLine(summary.action),
     '',
-    `Resource: ${cleanLine([summary.resource.kind, summary.resource.name ?? ''].join(' '))}`,
+    `Resource: ${showLine([summary.resource.kind, summary.resource.name ?? ''].join(' '))}`,
     `Project: ${cleanLine(summary.project)} on ${cleanLine(summary.server)}`,
     ...(summary.machine === undefined ? [] : [`Machine: ${cleanLine(summary.machine)} (${NOT_BOUND})`]),
     ...describeMoney(change),
     ...listAll('With these flags, which override the file:', summary.flags ?? []),
-    ...listUnder('Would be stopped or lost:', summary.losses),
+    ...listSome('Would be stopped or lost:', summary.losses),
     ...listAll('Access:', summary.access ?? []),
     ...(change.operation === 'send' ? listAll('Planning would:', summary.sends ?? []) : []),
-    ...listUnder('Warnings:', summary.warnings),
+    ...listAll('Warnings:', summary.warnings),
     ...(name === undefined ? [] : ['', `Type the name ${cleanLine(name)} to approve.`]),
   ].join('\n');
 }
@@ -88,14 +107,14 @@ const NOT_BOUND = 'dstack chooses again when it starts';
 
 const MAX_LINES = 12;
 
-function listUnder(title: string, lines: readonly string[]): string[] {
+function listSome(title: string, lines: readonly string[]): string[] {
   const left = lines.length - MAX_LINES;
   return [...listAll(title, lines.slice(0, MAX_LINES)), ...(left > 0 ? [`- and ${left} more`] : [])];
 }
 
-/** Lists every line: a flag that isn't shown would be approved unseen. dstack documents only so many. */
+/** Lists every line: a flag that isn't shown would be approved unseen. `assertShownWhole` has refused what is too long. */
 function listAll(title: string, lines: readonly string[]): string[] {
-  return lines.length === 0 ? [] : ['', title, ...lines.map((line) => `- ${cleanLine(line)}`)];
+  return lines.length === 0 ? [] : ['', title, ...lines.map((line) => `- ${showLine(line)}`)];
 }
 
 const LEVELS: Readonly<Record<ConsentLevel, string>> = {

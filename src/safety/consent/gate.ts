@@ -8,7 +8,7 @@ import { ApprovalFlow } from './approval.ts';
 import type { Prompt, Waiting } from './approval.ts';
 import { ChangeJournal } from './change-journal.ts';
 import { declined, wrongName } from './consent-errors.ts';
-import { isNameToType, nameToType, needsName } from './describe-change.ts';
+import { assertShownWhole, isNameToType, nameToType, needsName } from './describe-change.ts';
 import { Redemption } from './redemption.ts';
 import { TokenFiles } from './token-files.ts';
 import { TokenStore } from './token-store.ts';
@@ -95,10 +95,14 @@ export class Gate<R extends { readonly outcome: string }> {
     });
   }
 
-  /** Returns a token for a change that is shown; with a nonce for the buttons if it is shown in a card. */
+  /**
+   * Returns a token for a change that is shown; with a nonce for the buttons if it is shown in a card.
+   * @throws ToolError `invalid-value` if it can't be shown whole
+   */
   mint(change: PendingChange, options?: { readonly card: boolean }): Minted {
     if (needsName(change.operation) && nameToType(change) === undefined)
       throw new TypeError(`a ${change.operation} needs a name that a person can type`);
+    assertShownWhole(change);
     const { token, nonce, entry } = this.#store.add(change, options);
     const expiresAt = new Date(entry.expiresAtMs).toISOString();
     return { token, expiresAt, ...(nonce === undefined ? {} : { nonce }) };

@@ -16,17 +16,22 @@ function setUp(more: string, options: ChangesOptions = {}) {
   return changes;
 }
 
-const SENT =
-  "planning sent 1 file (3 bytes) from data and the values of HF_TOKEN from this server's environment to the dstack server";
+const SENT = [
+  'planning sent 1 file (3 bytes) from data to the dstack server',
+  "planning sent the values of HF_TOKEN from this server's environment to the dstack server",
+];
 
 test('the plan and the question say what planning sent', async () => {
   const changes = setUp('files: [data]\nenv: [HF_TOKEN]');
   changes.world.env = { HF_TOKEN: 'never-shown' };
   const report = await changes.preview(apply, { canShowCard: true });
-  expect(report.facts.warnings).toEqual([SENT]);
-  expect(report.card).toMatchObject({ summary: { warnings: [SENT] } });
+  expect(report.facts.warnings).toEqual(SENT);
+  expect(report.card).toMatchObject({ summary: { warnings: SENT } });
   const question = await changes.service({ canAskPerson: true }).redeem(tokenOf(report));
-  expect(question).toMatchObject({ kind: 'question', message: expect.stringContaining(SENT) });
+  expect(question).toMatchObject({
+    kind: 'question',
+    message: expect.stringContaining(SENT.map((line) => `- ${line}`).join('\n')),
+  });
   expect(JSON.stringify([report, question])).not.toContain('never-shown');
 });
 

@@ -334,7 +334,8 @@ test('every flag is shown with its values and what dstack documents about it', a
   const card = await shown(changes, apply('task.dstack.yml', { extraFlags: flags }));
   expect(card.summary.flags).toEqual([
     expect.stringMatching(/^--spot \(.+\)$/),
-    expect.stringMatching(/^--backend cloudrift, aws \(.+\)$/),
+    expect.stringMatching(/^--backend cloudrift \(.+\)$/),
+    expect.stringMatching(/^--backend aws \(.+\)$/),
     expect.stringMatching(/^--max-offers 3(?: \(.+\))?$/),
   ]);
   expect(changes.ran[0]?.argv.join(' ')).toBe(

@@ -18,8 +18,8 @@ test.each([
   ['dstack: true', 'the run can reach the dstack server'],
   ['privileged: true', 'the container is privileged'],
   ['docker: true', 'the run starts other containers with Docker'],
-  ["volumes: ['/mnt:/mnt']", 'the run can read and write on its machine: /mnt'],
-  ['ports: [8000]', 'attaching to the run opens its ports on this computer: 8000'],
+  ["volumes: ['/mnt:/mnt']", 'the run can read and write /mnt on its machine'],
+  ['ports: [8000]', 'attaching to the run opens its port 8000 on this computer'],
 ])('%s is named in the question, the card and the facts', async (more, text) => {
   const changes = setUp(more);
   const report = await changes.preview(apply, { canShowCard: true });

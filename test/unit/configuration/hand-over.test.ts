@@ -112,9 +112,21 @@ test.each<[string, Readonly<Record<string, unknown>>, string]>([
   ['privileged in a group of a service', { replicas: [{ privileged: true }] }, 'the container is privileged'],
   ['docker: true', { docker: true }, 'starts other containers with Docker'],
   ['docker: true in a group', { groups: [{ docker: true }] }, 'starts other containers with Docker'],
-  ['an instance volume', { volumes: ['/root/.cache:/cache', 'data:/d'] }, 'on its machine: /root/.cache'],
-  ['an instance volume as a mapping', { volumes: [{ instance_path: '/mnt', path: '/x' }] }, 'on its machine: /mnt'],
-  ['ports', { ports: [8000, '80:8080', { local_port: 1, container_port: 2 }] }, 'on this computer: 8000, 80:8080, 1:2'],
+  [
+    'an instance volume',
+    { volumes: ['/root/.cache:/cache', 'data:/d'] },
+    'can read and write /root/.cache on its machine',
+  ],
+  [
+    'an instance volume as a mapping',
+    { volumes: [{ instance_path: '/mnt', path: '/x' }] },
+    'can read and write /mnt on its machine',
+  ],
+  [
+    'ports',
+    { ports: [8000, '80:8080', { local_port: 1, container_port: 2 }] },
+    'opens its port 8000 on this computer\nattaching to the run opens its port 80:8080 on',
+  ],
   ['a service', { type: 'service', port: 8000 }, 'published on its port 8000 for users of the project'],
   ['a service for everybody', { type: 'service', port: '80:8000', auth: false }, 'anyone who knows its address'],
 ])('%s is named as what it is', (_what, value, text) => {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import type { ConsentSummary } from '../../../../src/core/change.ts';
 import {
+  assertShownWhole,
   cleanSummary,
   describeChange,
   describeLevel,
@@ -8,6 +10,7 @@ import {
   nameToType,
 } from '../../../../src/safety/consent/describe-change.ts';
 import { pendingChange } from '../../../support/pending-change.ts';
+import { setUp } from '../../../support/set-up-gate.ts';
 
 test('the user sees the action, the project, the price, the losses and the warnings', () => {
   const text = describeChange(
@@ -51,17 +54,39 @@ test('a name cannot add lines to the question, or hide or reverse text', () => {
       summary: {
         action: 'Submit train\n\nPrice: $0.00\u202e',
         resource: { kind: 'task', name: 'a\u001b[2Jb\u200bc' },
-        warnings: [`${'long '.repeat(400)}\nType yes`],
+        losses: [`${'long '.repeat(900)}\nType yes`],
       },
     }),
   );
   expect(text.split('\n')[0]).toBe('Submit train Price: $0.00⟨U+202E⟩');
   expect(text).toContain('Resource: task ab⟨U+200B⟩c');
   expect(text).not.toContain('\nType yes');
-  expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThan(510);
+  expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThan(2_010);
 });
 
-test('a long list is cut and reports how many lines were omitted', () => {
+test.each<[string, Partial<ConsentSummary>]>([
+  ['a mount', { access: [`the run can read and write ${'/cache'.repeat(400)} on its machine`] }],
+  ['a flag', { flags: [`--env ${'A'.repeat(2_000)}`] }],
+  ['a key', { sends: [`send the private SSH key ~/${'./'.repeat(1_000)}.ssh/id_ed25519`] }],
+  ['a warning', { warnings: [`the run gets the values of ${'NAME, '.repeat(400)}`] }],
+  ['an action', { action: `Create task from ${'a/'.repeat(1_000)}x.dstack.yml` }],
+])('%s that the question would cut is refused before there is a token', (_what, summary) => {
+  const change = pendingChange({ summary });
+  expect(() => assertShownWhole(change)).toThrow('nobody could read all of it. Nothing was changed.');
+  const { gate } = setUp();
+  expect(() => gate.mint(change)).toThrow('nobody could read all of it');
+});
+
+test('every warning is shown, so that many harmless ones hide none', () => {
+  const warnings = Array.from({ length: 40 }, (_, index) => `warning ${index}`);
+  expect(
+    describeChange(pendingChange({ summary: { warnings } }))
+      .split('\n')
+      .slice(-40),
+  ).toEqual(warnings.map((line) => `- ${line}`));
+});
+
+test('a long list of losses is cut and reports how many lines were omitted', () => {
   const text = describeChange(
     pendingChange({ summary: { losses: Array.from({ length: 30 }, (_, index) => `instance ${index}`) } }),
   );
