@@ -173,7 +173,7 @@ function whyActedOn(name: string): string | undefined {
   // Windows' short names, such as GIT~1, are other names of such files.
   if (parts.some((part) => /^[^.]*~\d/.test(part))) return "it may be another file's short name";
   if (/\.dstack\.ya?ml$/i.test(last)) return 'it is a dstack configuration, which write_config writes';
-  if (/^(?:agents?|claude|context|crush|gemini|qwen|vibe)(?:\.\w+)*\.md$/i.test(last))
+  if (/^(?:agents?|claude|codex|context|crush|gemini|qwen|vibe|warp)(?:\.\w+)*\.md$/i.test(last))
     return 'agents read it as instructions';
   if (/^(?:(?:opencode|crush)\.jsonc?|fast-?agent(?:\.\w+)*\.ya?ml)$/i.test(last))
     return 'agents read it as configuration';

@@ -13,6 +13,8 @@ const fileNamed = (name: string) => ({
 
 test.each([
   'AGENTS.md',
+  'WARP.md',
+  'codex.md',
   'docs/agents.MD',
   'AGENT.md',
   'AGENT\u017f.md',
