@@ -146,14 +146,7 @@ const UNKNOWN: Reason = {
 };
 
 /** Reasons for an end that was requested or expected. */
-const EXPECTED: ReadonlySet<string> = new Set([
-  'all_jobs_done',
-  'done_by_runner',
-  'stopped_by_user',
-  'terminated_by_user',
-  'aborted_by_user',
-  'scaled_down',
-]);
+const EXPECTED = /^(?:all_jobs_done|done_by_runner|stopped_by_user|terminated_by_user|aborted_by_user|scaled_down)$/;
 
 /** Explains why a run failed or was ended by a rule; undefined while it runs, and if it ended as expected. */
 export function explainEnd(run: RunFacts): EndExplanation | undefined {
@@ -162,7 +155,7 @@ export function explainEnd(run: RunFacts): EndExplanation | undefined {
   // A run's own reason usually only says that a job failed.
   const reasons = [job?.terminationReason, run.terminationReason].filter((reason) => reason !== undefined);
   const reason = reasons.find((each) => REASONS.has(each)) ?? reasons[0];
-  if (run.status !== 'failed' && (reason === undefined || EXPECTED.has(reason))) return undefined;
+  if (run.status !== 'failed' && (reason === undefined || EXPECTED.test(reason))) return undefined;
   return {
     reason: reason ?? run.status,
     log: 'output',
@@ -176,7 +169,7 @@ export function explainEnd(run: RunFacts): EndExplanation | undefined {
 function representativeJob({ jobs }: RunFacts): RunFacts['jobs'][number] | undefined {
   return (
     jobs.find(({ status }) => status === 'failed') ??
-    jobs.find(({ terminationReason }) => terminationReason !== undefined && !EXPECTED.has(terminationReason)) ??
+    jobs.find(({ terminationReason }) => terminationReason !== undefined && !EXPECTED.test(terminationReason)) ??
     jobs[0]
   );
 }
@@ -184,8 +177,8 @@ function representativeJob({ jobs }: RunFacts): RunFacts['jobs'][number] | undef
 /** A message in a job's log whose cause is well known. */
 interface LogSign {
   readonly pattern: RegExp;
-  /** Returns what usually helps, from what the run asked for and ran on. Never repeats the log's own words: they are untrusted. */
-  readonly helps: (run: RunFacts) => string;
+  /** What usually helps; MACHINE is what it ran on. Never repeats the log's own words: they are untrusted. */
+  readonly helps: string;
 }
 
 const machine = ({ gpu, hardware }: RunFacts): string => [gpu, hardware].filter(Boolean).join(', ') || 'its instance';
@@ -193,45 +186,39 @@ const machine = ({ gpu, hardware }: RunFacts): string => [gpu, hardware].filter(
 const SIGNS: readonly LogSign[] = [
   {
     pattern: /CUDA out of memory|OutOfMemoryError: CUDA|CUDA error: out of memory|HIP out of memory/i,
-    helps: (run) =>
-      `The GPU's memory was too small: it ran on ${machine(run)}. Ask for more GPU memory in \`resources.gpu\` (offer shows prices), or use a smaller batch or model.`,
+    helps: `The GPU's memory was too small: it ran on MACHINE. Ask for more GPU memory in \`resources.gpu\` (offer shows prices), or use a smaller batch or model.`,
   },
   {
     pattern: /No space left on device/i,
-    helps: (run) => `The disk was full: it ran on ${machine(run)}. Ask for more with \`resources.disk\`.`,
+    helps: `The disk was full: it ran on MACHINE. Ask for more with \`resources.disk\`.`,
   },
   {
     pattern: /DataLoader worker .{0,80}bus error|insufficient shared memory|shm_open/i,
-    helps: () => 'The shared memory was too small: set `resources.shm_size`, for example 16GB.',
+    helps: 'The shared memory was too small: set `resources.shm_size`, for example 16GB.',
   },
   {
     pattern: /ModuleNotFoundError: |ImportError: /,
-    helps: () =>
-      'A Python package is missing: install it in `commands` before it is used, or use an `image` that has it.',
+    helps: 'A Python package is missing: install it in `commands` before it is used, or use an `image` that has it.',
   },
   {
     pattern: /CUDA driver version is insufficient|forward compatibility was attempted|no kernel image is available/i,
-    helps: (run) =>
-      `The image's CUDA doesn't fit the GPU or its driver: it ran on ${machine(run)}. Use another \`image\` or GPU.`,
+    helps: `The image's CUDA doesn't fit the GPU or its driver: it ran on MACHINE. Use another \`image\` or GPU.`,
   },
   {
     pattern: /\b401 Client Error|GatedRepoError|Access to model .{0,200} is restricted|Invalid user token/i,
-    helps: () => 'A token is missing or has no access: name its variable in `env` (for example HF_TOKEN).',
+    helps: 'A token is missing or has no access: name its variable in `env` (for example HF_TOKEN).',
   },
   {
     pattern: /can't open file '|No such file or directory/i,
-    helps: () =>
+    helps:
       'A file is missing on the machine: list it in `files`, or name its repository in `repos`, and check `working_dir`.',
   },
 ];
 
 /** Returns what usually helps against the last well-known message in a log; undefined if there is none. */
 export function explainLog(log: string, run: RunFacts): string | undefined {
-  const found = SIGNS.map(({ pattern, helps }) => ({ helps, at: lastMatch(log, pattern) })).filter(({ at }) => at >= 0);
-  return found.toSorted((a, b) => b.at - a.at)[0]?.helps(run);
-}
-
-function lastMatch(log: string, pattern: RegExp): number {
   const lines = log.split('\n');
-  return lines.findLastIndex((line) => pattern.test(line));
+  const found = SIGNS.map(({ pattern, helps }) => ({ helps, at: lines.findLastIndex((line) => pattern.test(line)) }));
+  const [last] = found.filter(({ at }) => at >= 0).toSorted((a, b) => b.at - a.at);
+  return last?.helps.replace('MACHINE', () => machine(run));
 }

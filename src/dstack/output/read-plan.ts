@@ -1,7 +1,6 @@
 import * as z from 'zod';
 import { readDurationHours } from '../../core/format-values.ts';
 import { isRecord } from '../../core/values.ts';
-import type { Offer } from '../../core/dstack-terms.ts';
 import { ownTranscript } from '../../core/transcript.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import { PLAN_PHRASES } from './plan-text.ts';
@@ -23,29 +22,7 @@ export interface Obstacle {
 }
 
 /** The plan of `dstack apply -f FILE`, which is printed before its prompt is answered with n. */
-export interface PlanFacts {
-  /** The type of the configuration: `task`, `service`, `dev-environment`, `fleet`, `volume`, `gateway`. */
-  readonly kind?: string;
-  readonly name?: string;
-  readonly project?: string;
-  /** `unknown` unless dstack's wording is exactly that of a plan of this kind. */
-  readonly action: PlanAction;
-  /** The values of the table of properties by label, verbatim. */
-  readonly properties: Readonly<Record<string, string>>;
-  readonly offers: readonly Offer[];
-  readonly offersTotal: number;
-  /** The properties that differ from those of the existing resource. */
-  readonly changes: readonly string[];
-  /** Number of machines; absent if neither the plan nor the configuration says so clearly. */
-  readonly count?: Count;
-  readonly maxDurationHours?: number;
-  readonly price: PlanPrice;
-  /** How long a run waits for capacity, as in `1h`; absent if it fails without. */
-  readonly waitsForCapacity?: string;
-  /** Why it can't be applied right now; empty if it can. */
-  readonly blockers: readonly Obstacle[];
-  readonly warnings: readonly Obstacle[];
-}
+export type PlanFacts = ReturnType<typeof readPlan>;
 
 type Printed = Pick<Transcript, 'stdout'> & Partial<Transcript>;
 
@@ -201,7 +178,7 @@ function explainUnknown(transcript: Transcript, unrecognizedLine: string | undef
  * Parses a plan. The configuration, as parsed from its file, adds what the text lacks: the replicas of a service, and whether there
  * are groups with separate offers. dstack asked, and was answered with n; or it ran with `--yes`, and waits before the request `heldAt`.
  */
-export function readPlan(printed: string | Printed, configuration?: unknown, heldAt?: string): PlanFacts {
+export function readPlan(printed: string | Printed, configuration?: unknown, heldAt?: string) {
   const transcript = { ...ownTranscript('', ''), ...(typeof printed === 'string' ? { stdout: printed } : printed) };
   const { stdout, omittedBytes, exit } = transcript;
   const lines = stdout.split('\n');
@@ -220,18 +197,25 @@ export function readPlan(printed: string | Printed, configuration?: unknown, hel
     retry: properties['Retry policy'],
   });
   return omitAbsent({
+    /** The type of the configuration: `task`, `service`, `dev-environment`, `fleet`, `volume`, `gateway`. */
     kind,
     name: reading.name,
     project: properties['Project'],
+    /** `unknown` unless dstack's wording is exactly that of a plan of this kind. */
     action: reading.action,
+    /** The values of the table of properties by label, verbatim. */
     properties,
     offers: known.offers,
     offersTotal: known.total,
+    /** The properties that differ from those of the existing resource. */
     changes: reading.changes,
+    /** Number of machines; absent if neither the plan nor the configuration says so clearly. */
     count,
     maxDurationHours: readDurationHours(properties['Max duration']),
+    /** How long a run waits for capacity, as in `1h`; absent if it fails without. */
     waitsForCapacity: readPatience(properties['Retry policy']),
     price: pricePlan(known, { count, isWhole: !hasGroups(configuration) }),
+    /** Why it can't be applied right now; empty if it can. */
     blockers: reading.action === 'unknown' ? [explainUnknown(transcript, reading.unrecognizedLine)] : blockers,
     warnings,
   });

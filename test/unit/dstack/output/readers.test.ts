@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseHelp } from '../../../../src/dstack/catalog/parse-help.ts';
+import { parseHelp } from '../../../../src/dstack/catalog/help-pages.ts';
 import type { Transcript } from '../../../../src/core/transcript.ts';
 import { createFrameReader, encodeFrame } from '../../../../src/dstack/warm/channel.ts';
 import type { Frame } from '../../../../src/dstack/warm/channel.ts';
@@ -13,7 +13,7 @@ import { readFleets, readRuns, readMetrics } from '../../../../src/dstack/output
 import { readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
 import { readPlan } from '../../../../src/dstack/output/read-plan.ts';
 import { readTable } from '../../../../src/dstack/output/read-table.ts';
-import { createLineSplitter } from '../../../../src/dstack/output/page-log.ts';
+import { createLineSplitter } from '../../../../src/dstack/run/collect-output.ts';
 import { readAttachOutput } from '../../../../src/attachments/attach-output.ts';
 import { createRedactor } from '../../../../src/render/mask-secrets.ts';
 import { cleanLine, cleanText, fenceUntrusted } from '../../../../src/render/untrusted.ts';
