@@ -4,8 +4,8 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { sha256 } from '../core/values.ts';
 import type { AttachmentRecord, Tunnel } from './attachment-store.ts';
-import { findByEnvironment, isAlive, lookUpProcess } from './process-identity.ts';
-import type { MarkedProcess, ProcessFacts, ProcessIdentity } from './process-identity.ts';
+import { findByEnvironment, isAlive, lookUpProcess } from '../dstack/run/processes.ts';
+import type { MarkedProcess, ProcessFacts, ProcessIdentity } from '../dstack/run/processes.ts';
 
 /** The environment of the ssh that dstack uses, and the folder of dstack's SSH files. */
 export interface SshContext {

@@ -7,7 +7,7 @@ import { withLock } from '../core/exclusive-lock.mjs';
 import type { Log } from '../core/log.ts';
 import { readPrivateFile, writePrivateFile } from '../safety/files/private-files.ts';
 import { attachmentsFolder } from '../settings/installation.ts';
-import { isAlive, lookUpProcess } from './process-identity.ts';
+import { isAlive, lookUpProcess } from '../dstack/run/processes.ts';
 
 const identitySchema = z.object({ pid: z.int().positive(), startedAt: z.string().min(1) });
 

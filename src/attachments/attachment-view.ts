@@ -6,8 +6,8 @@ import { adviseOnAttach, readAttachOutput } from './attach-output.ts';
 import type { AttachAdvice, AttachOutput, ForwardedPort, IdeLink } from './attach-output.ts';
 import { viewOutput } from './attachment-store.ts';
 import type { AttachmentFacts, AttachmentRecord, AttachmentStore, OutputView, Tunnel } from './attachment-store.ts';
-import { isAlive, lookUpProcess } from './process-identity.ts';
-import type { ProcessFacts } from './process-identity.ts';
+import { isAlive, lookUpProcess } from '../dstack/run/processes.ts';
+import type { ProcessFacts } from '../dstack/run/processes.ts';
 import { findMembers, findTunnel } from './attachment-processes.ts';
 import type { SshContext } from './attachment-processes.ts';
 

@@ -11,8 +11,8 @@ import { addUse } from './attachment-store.ts';
 import type { AttachmentRecord, Use } from './attachment-store.ts';
 import { viewAttachment } from './attachment-view.ts';
 import type { Attachment, Connection, ViewContext } from './attachment-view.ts';
-import { lookUpProcess } from './process-identity.ts';
-import type { ProcessIdentity } from './process-identity.ts';
+import { lookUpProcess } from '../dstack/run/processes.ts';
+import type { ProcessIdentity } from '../dstack/run/processes.ts';
 import { busy, endProcesses, stopAttachment } from './stop-attachment.ts';
 import type { StopContext } from './stop-attachment.ts';
 

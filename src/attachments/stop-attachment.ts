@@ -1,5 +1,6 @@
 import { lstat } from 'node:fs/promises';
-import { sendSignal, signalGroup } from '../dstack/run/process-group.ts';
+import { sendSignal, signalGroup, isAlive } from '../dstack/run/processes.ts';
+import type { ProcessFacts, ProcessIdentity } from '../dstack/run/processes.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { pause } from '../core/waiting.ts';
@@ -7,8 +8,6 @@ import { viewOutput } from './attachment-store.ts';
 import type { AttachmentRecord } from './attachment-store.ts';
 import { viewAttachment } from './attachment-view.ts';
 import type { Attachment, ViewContext } from './attachment-view.ts';
-import { isAlive } from './process-identity.ts';
-import type { ProcessFacts, ProcessIdentity } from './process-identity.ts';
 import { readAttachOutput } from './attach-output.ts';
 import { closeTunnel, findMembers, removeDeadSocket } from './attachment-processes.ts';
 import type { SshContext } from './attachment-processes.ts';

@@ -9,10 +9,9 @@ import type { Cost } from '../core/format-values.ts';
 import type { Catalog, CommandRequest, DocumentedFlag, FlagValue } from '../dstack/argv/command.ts';
 import type { ClientCli } from '../dstack/client/dstack-client.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
-import { matchesPlace } from '../safety/policy/policy-rules.ts';
+import { matchesPlace, checkCaps } from '../safety/policy/policy-rules.ts';
+import type { Caps } from '../safety/policy/policy-rules.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
-import { checkCaps } from '../safety/policy/price-caps.ts';
-import type { Caps } from '../safety/policy/price-caps.ts';
 
 interface Sources extends Pick<ClientCli, 'catalog' | 'introspection'> {
   readonly policy: PolicySnapshot;

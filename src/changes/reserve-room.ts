@@ -8,7 +8,7 @@ import type { PendingChange } from '../core/change.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { readFleets, sumPrices } from '../dstack/output/read-listings.ts';
 import { writePrivateFile } from '../safety/files/private-files.ts';
-import { checkCaps } from '../safety/policy/price-caps.ts';
+import { checkCaps } from '../safety/policy/policy-rules.ts';
 import type { PlanScope, ReadyChange } from './planned-change.ts';
 
 /** How long a submission counts in addition to what dstack lists: a new machine isn't listed at once. */

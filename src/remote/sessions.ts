@@ -1,4 +1,4 @@
-import { isAlive } from '../attachments/process-identity.ts';
+import { isAlive } from '../dstack/run/processes.ts';
 import type { Attachments } from '../attachments/attachments.ts';
 import type { AttachStart } from '../attachments/start-attachment.ts';
 import type { SshContext } from '../attachments/attachment-processes.ts';

@@ -3,7 +3,7 @@ import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { promiseWithResolvers } from '../core/waiting.ts';
-import { killOnExit } from '../dstack/run/process-group.ts';
+import { killOnExit } from '../dstack/run/processes.ts';
 import type { SshContext } from '../attachments/attachment-processes.ts';
 import { createReportFilter, remoteCommand } from './remote-shell.ts';
 import type { RemoteEnd, RemoteLeader, RemoteProcess, RemoteShell, RemoteStart } from './remote-shell.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { findTunnels } from '../../sandbox/end-tunnels.ts';
-import { isAlive, lookUpProcess } from '../../src/attachments/process-identity.ts';
+import { isAlive, lookUpProcess } from '../../src/dstack/run/processes.ts';
 import { recordedPages } from '../support/recorded-catalog.ts';
 import { fixture } from '../support/paths.ts';
 import { openSharedSandbox } from '../support/start-test-sandbox.ts';

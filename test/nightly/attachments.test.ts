@@ -3,7 +3,7 @@ import { mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { isAlive, lookUpProcess } from '../../src/attachments/process-identity.ts';
+import { isAlive, lookUpProcess } from '../../src/dstack/run/processes.ts';
 import { startTestSandbox } from '../support/start-test-sandbox.ts';
 import {
   AttachmentsSetup,

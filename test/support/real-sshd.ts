@@ -7,7 +7,7 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import getPort from 'get-port';
 import { afterAll, beforeAll } from 'vitest';
-import { lookUpProcess } from '../../src/attachments/process-identity.ts';
+import { lookUpProcess } from '../../src/dstack/run/processes.ts';
 import type { SharedConnection } from '../../src/remote/ssh-shell.ts';
 import { emptyFolder } from './temporary-folders.ts';
 import { until } from './wait.ts';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createLog } from '../../../src/observability/create-log.ts';
 import { createAttachmentStore } from '../../../src/attachments/attachment-store.ts';
-import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
+import { lookUpProcess } from '../../../src/dstack/run/processes.ts';
 
 /** Writes attachment records, each with a live process, into a state folder. Returns a function that ends the processes. */
 export async function makeAttachments(stateDir: string, count: number): Promise<() => Promise<void>> {

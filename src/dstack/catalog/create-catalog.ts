@@ -13,7 +13,7 @@ import { cliIdentity } from '../locate/cli-identity.ts';
 import type { CliIdentity } from '../locate/cli-identity.ts';
 import type { Runner } from '../run/runner.ts';
 import type { HelpTexts } from '../warm/introspection.ts';
-import { parseHelp } from './parse-help.ts';
+import { parseHelp } from './help-pages.ts';
 
 interface CatalogOptions {
   readonly source: HelpSource;

@@ -8,7 +8,7 @@ import type { Consent } from '../../safety/consent/consent.ts';
 import { hasEffect } from '../argv/check-argv.ts';
 import { showCommand } from '../argv/command.ts';
 import type { Catalog, CheckedArgv, CommandRequest } from '../argv/command.ts';
-import { findHelp } from '../catalog/find-help.ts';
+import { findHelp } from '../catalog/help-pages.ts';
 import { createLogPager } from '../output/page-log.ts';
 import type { LogPage, LogPageRequest } from '../output/page-log.ts';
 import { readFailure } from '../output/read-outcome.ts';

@@ -177,7 +177,7 @@ function representativeJob({ jobs }: RunFacts): RunFacts['jobs'][number] | undef
 /** A message in a job's log whose cause is well known. */
 interface LogSign {
   readonly pattern: RegExp;
-  /** What usually helps; MACHINE is what it ran on. Never repeats the log's own words: they are untrusted. */
+  /** Says what usually helps; MACHINE is what it ran on. Never repeats the log's own words: they are untrusted. */
   readonly helps: string;
 }
 

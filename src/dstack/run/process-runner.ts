@@ -17,7 +17,7 @@ import {
 import type { AbortReason, CommandCall } from './command-call.ts';
 import { HeldChange } from './runner.ts';
 import type { Approve, Executable, Runner, HeldAnswer } from './runner.ts';
-import { endGroup, killGroup, killOnExit } from './process-group.ts';
+import { endGroup, killGroup, killOnExit } from './processes.ts';
 import { cliEnvironment, spawnDstack } from './spawn-dstack.ts';
 import type { Ended, Spawned, SpawnRequest } from './spawn-dstack.ts';
 

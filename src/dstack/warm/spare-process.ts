@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import path from 'node:path';
 import { promiseWithResolvers, within } from '../../core/waiting.ts';
-import { killGroup, signalGroup } from '../run/process-group.ts';
+import { killGroup, signalGroup } from '../run/processes.ts';
 import { createFrameReader, encodeFrame, encodeRequest, readySchema } from './channel.ts';
 import type { ChildEnd, Frame, HandOver, WarmChild, WarmRequest, WorkerInfo } from './channel.ts';
 import { WorkerUnsupported } from './worker.ts';

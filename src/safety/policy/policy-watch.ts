@@ -14,8 +14,7 @@ import {
   resolveRule,
   ruleOn,
 } from './policy-rules.ts';
-import type { AccessTerms, Location, WantedResource } from './policy-rules.ts';
-import type { Caps } from './price-caps.ts';
+import type { AccessTerms, Location, WantedResource, Caps } from './policy-rules.ts';
 import type { AccessUse, Binding, Operation } from '../../core/change.ts';
 import { parsePolicy, PolicyBroken, readPolicyText, combineRequirements, strictest } from './policy.ts';
 import type { Policy, Requirement } from './policy.ts';

@@ -4,7 +4,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { addUse, isUnused, removeUse } from '../../../src/attachments/attachment-store.ts';
-import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
+import { lookUpProcess } from '../../../src/dstack/run/processes.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 
 const attachment = { id: 'dev@main', temporary: true } as const;

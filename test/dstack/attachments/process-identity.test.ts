@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { findByEnvironment, isAlive, lookUpProcess, parsePs } from '../../../src/attachments/process-identity.ts';
+import { findByEnvironment, isAlive, lookUpProcess, parsePs } from '../../../src/dstack/run/processes.ts';
 
 /** Starts a process that sleeps until it is killed. */
 async function startSleeper(env: Record<string, string> = {}) {

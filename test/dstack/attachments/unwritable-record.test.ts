@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { checkArgv } from '../../../src/dstack/argv/check-argv.ts';
 import { createAttachments } from '../../../src/attachments/attachments.ts';
-import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
+import { lookUpProcess } from '../../../src/dstack/run/processes.ts';
 import { recordedCatalog, silentLog } from '../../support/recorded-catalog.ts';
 import { writeExecutable } from '../../support/write-executable.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';

@@ -1,6 +1,6 @@
 import { execa } from 'execa';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { parseHelp } from '../../../src/dstack/catalog/parse-help.ts';
+import { parseHelp } from '../../../src/dstack/catalog/help-pages.ts';
 import type { HelpPage } from '../../../src/dstack/argv/command.ts';
 import { ToolError } from '../../../src/core/errors.ts';
 import { describeParsers, installedDstack } from '../../support/installed-dstack.ts';

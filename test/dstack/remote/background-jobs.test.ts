@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
+import { lookUpProcess } from '../../../src/dstack/run/processes.ts';
 import { listJobs, readJob, startJob, stopJob } from '../../../src/remote/background-jobs.ts';
 import type { CommandInput } from '../../../src/remote/run-command.ts';
 import { runCommand } from '../../../src/remote/run-command.ts';

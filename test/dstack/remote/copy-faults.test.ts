@@ -24,7 +24,7 @@ import { RealSshd, whyNoSshd } from '../../support/real-sshd.ts';
 import { namesIn, readFiles, setUpCopy, writeFiles } from '../../support/set-up-copy.ts';
 import type { CopySetupOptions } from '../../support/set-up-copy.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
-import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
+import { lookUpProcess } from '../../../src/dstack/run/processes.ts';
 import { until } from '../../support/wait.ts';
 
 const BIG = Buffer.alloc(20_000_000, 'x');

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
+import { lookUpProcess } from '../../../src/dstack/run/processes.ts';
 import { runCommand } from '../../../src/remote/run-command.ts';
 import type { CommandInput } from '../../../src/remote/run-command.ts';
 import { createSshShell } from '../../../src/remote/ssh-shell.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { promiseWithResolvers } from '../../../src/core/waiting.ts';
-import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
+import { lookUpProcess } from '../../../src/dstack/run/processes.ts';
 import { RemoteSessions } from '../../../src/remote/sessions.ts';
 import type { RemotePlace } from '../../../src/remote/sessions.ts';
 import { runCommand } from '../../../src/remote/run-command.ts';

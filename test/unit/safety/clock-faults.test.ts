@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { createAttachmentStore } from '../../../src/attachments/attachment-store.ts';
 import { createAttachments } from '../../../src/attachments/attachments.ts';
 import { withLock } from '../../../src/core/exclusive-lock.mjs';
-import { lookUpProcess } from '../../../src/attachments/process-identity.ts';
+import { lookUpProcess } from '../../../src/dstack/run/processes.ts';
 import { createAuditLog, auditEntry } from '../../../src/safety/audit/audit-log.ts';
 import type { PendingChange } from '../../../src/core/change.ts';
 import { createRetryGuard } from '../../../src/dstack/client/dstack-client.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { findHelp } from '../../../../src/dstack/catalog/find-help.ts';
+import { findHelp } from '../../../../src/dstack/catalog/help-pages.ts';
 import { recordedCatalog, recordedPages } from '../../../support/recorded-catalog.ts';
 import { refusal } from '../../../support/set-up-gate.ts';
 

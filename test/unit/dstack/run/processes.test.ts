@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { toGroupOrder } from '../../../../src/dstack/run/process-group.ts';
+import { toGroupOrder } from '../../../../src/dstack/run/processes.ts';
 
 test.each(['linux', 'darwin'] as const)('on %s, the whole group gets the signal', (platform) => {
   expect(toGroupOrder(4321, 'SIGTERM', platform)).toEqual({ kind: 'signal', target: -4321 });
