@@ -35,7 +35,6 @@ export type ErrorCode =
   | 'cancelled'
   | 'timed-out'
   | 'consent-missing'
-  | 'not-agreed'
   | 'connection-lost';
 
 /**

@@ -6,7 +6,7 @@ import { ownText } from '../core/transcript.ts';
 import { callProgram, readPids } from './remote-shell.ts';
 import type { ProgramResult, RemoteShell } from './remote-shell.ts';
 import { END_MS } from './run-command.ts';
-import type { CommandInput } from './run-command.ts';
+import type { CommandInput, CommandOptions } from './run-command.ts';
 import { LIST_JOBS, READ_JOB, START_JOB, STOP_JOB, SUPERVISE_JOB } from './programs.ts';
 
 /** A background command in a run. `lost`: what supervised it was killed, so how the command ended isn't known. */
@@ -35,14 +35,9 @@ export interface JobOutput {
 }
 
 export interface JobStop {
-  readonly before: 'running' | 'ended' | 'lost';
+  readonly before: BackgroundJob['state'];
   readonly exitCode?: number;
   readonly left: readonly number[];
-}
-
-export interface JobCall {
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal;
 }
 
 /** An id that this server made. */
@@ -52,7 +47,7 @@ const jobId = z.string().regex(/^[0-9a-f]{8}$/, 'an id of a background command')
 export async function startJob(
   shell: RemoteShell,
   { command, stdin = '', cwd = '' }: CommandInput,
-  call: JobCall,
+  call: CommandOptions,
 ): Promise<string> {
   const id = randomBytes(4).toString('hex');
   const data = [id, command, cwd, String(Buffer.byteLength(stdin)), SUPERVISE_JOB];
@@ -73,7 +68,7 @@ export async function startJob(
 export async function readJob(
   shell: RemoteShell,
   { id, cursor, maxBytes }: { id: string; cursor?: string | undefined; maxBytes: number },
-  call: JobCall,
+  call: CommandOptions,
 ): Promise<JobOutput | undefined> {
   const offsets = cursor?.split('.') ?? ['-1', '-1'];
   const data = [id, ...offsets, String(maxBytes)];
@@ -96,7 +91,7 @@ export async function readJob(
 }
 
 /** Lists the background commands of a run, the latest first. */
-export async function listJobs(shell: RemoteShell, call: JobCall): Promise<readonly BackgroundJob[]> {
+export async function listJobs(shell: RemoteShell, call: CommandOptions): Promise<readonly BackgroundJob[]> {
   const result = await callProgram(shell, { script: LIST_JOBS, data: [] }, call);
   expectDone(result, 'Nothing was read.');
   const lines = result.stdout.toString().split('\n');
@@ -104,7 +99,7 @@ export async function listJobs(shell: RemoteShell, call: JobCall): Promise<reado
 }
 
 /** Ends a background command with its session. Undefined if there is no such command. */
-export async function stopJob(shell: RemoteShell, id: string, call: JobCall): Promise<JobStop | undefined> {
+export async function stopJob(shell: RemoteShell, id: string, call: CommandOptions): Promise<JobStop | undefined> {
   const timeoutMs = Math.max(call.timeoutMs, END_MS);
   const result = await callProgram(shell, { script: STOP_JOB, data: [id] }, { ...call, timeoutMs });
   expectDone(result, "It isn't known whether it was ended.");

@@ -20,17 +20,13 @@ import { MAX_COPY_ENTRIES, sumBytes } from './copy-tree.ts';
 import type { Copied, CopyLimits, CopyRequest, CopyState } from './copy-tree.ts';
 import { assertPlace, download, MAX_PICTURE_BYTES } from './download.ts';
 import { isInGit } from './local-tree.ts';
-import type { RemoteService } from './remote-service.ts';
+import type { RemoteRequest, RemoteService } from './remote-service.ts';
 import type { Transfer, Transfers } from './transfers.ts';
 import { findUpload, upload } from './upload.ts';
 import type { UploadSource } from './upload.ts';
 
-export interface CopyCall {
+export interface CopyCall extends RemoteRequest {
   readonly direction: 'upload' | 'download';
-  readonly run: string;
-  readonly project?: string | undefined;
-  readonly replica?: number | undefined;
-  readonly job?: number | undefined;
   readonly local: string;
   readonly remote: string;
   readonly replace: boolean;

@@ -9,7 +9,7 @@ import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { Grant } from '../safety/consent/remembered-consents.ts';
 import type { RecordedUse, UseEnd } from '../safety/audit/audit-log.ts';
 import { listJobs, readJob, startJob, stopJob } from './background-jobs.ts';
-import type { JobCall, JobStop } from './background-jobs.ts';
+import type { JobStop } from './background-jobs.ts';
 import type { RemoteRequest, RemoteRun, RemoteService } from './remote-service.ts';
 import {
   PAGE_BYTES,
@@ -22,7 +22,7 @@ import {
 } from './report-exec.ts';
 import type { ExecFacts, Where } from './report-exec.ts';
 import { END_MS, runCommand } from './run-command.ts';
-import type { CommandInput, CommandResult } from './run-command.ts';
+import type { CommandInput, CommandOptions, CommandResult } from './run-command.ts';
 import type { Session } from './sessions.ts';
 
 export interface ExecRequest extends RemoteRequest, CommandInput {
@@ -160,7 +160,7 @@ export class ExecService {
     return run === undefined ? undefined : `The run is ${run.status}.`;
   }
 
-  async #with<T>(request: RemoteRequest, work: (session: Session, call: JobCall) => Promise<T>): Promise<T> {
+  async #with<T>(request: RemoteRequest, work: (session: Session, call: CommandOptions) => Promise<T>): Promise<T> {
     const { remote, access } = this.#sources;
     const found = await remote.look(request);
     access.assertAllowed(found.place);
@@ -170,7 +170,7 @@ export class ExecService {
     return remote.use(session, () => work(session, this.#call()));
   }
 
-  #call(): JobCall {
+  #call(): CommandOptions {
     const { deadline } = this.#sources;
     return { timeoutMs: deadline.remainingMs() - ANSWER_MS, signal: deadline.signal };
   }

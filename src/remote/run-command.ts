@@ -29,10 +29,9 @@ export interface Stream {
 }
 
 export type CommandEnd =
-  | Exclude<RemoteEnd, { kind: 'lost' }>
+  | RemoteEnd
   /** `left` are processes that couldn't be ended; undefined if it isn't known whether any is left. */
-  | { readonly kind: 'timed-out' | 'cancelled'; readonly left: readonly number[] | undefined }
-  | { readonly kind: 'lost'; readonly message: string };
+  | { readonly kind: 'timed-out' | 'cancelled'; readonly left: readonly number[] | undefined };
 
 export interface CommandResult {
   readonly end: CommandEnd;
