@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { AccessUse, WaitingCall } from '../core/change.ts';
+import type { WaitingCall } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Report } from '../core/report.ts';
@@ -8,13 +8,14 @@ import type { RunFacts } from '../dstack/output/read-run.ts';
 import { UseJournal } from '../safety/audit/audit-log.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
 import type { Grant, GrantedRun, GrantedUse, Grants } from '../safety/consent/remembered-consents.ts';
+import type { WantedAccess, WantedResource } from '../safety/policy/policy-rules.ts';
 import type { PolicySnapshot, PolicyWatch } from '../safety/policy/policy-watch.ts';
 import { isEnough } from '../safety/policy/policy.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import type { ChangeService } from './change-service.ts';
 
 /** One use of a run that needs the consent to use it. */
-export interface WantedUse extends AccessUse, WantedRun {}
+export interface WantedUse extends WantedAccess, WantedRun {}
 
 /** The run that is to be used. */
 export interface WantedRun {
@@ -74,7 +75,7 @@ export class AccessGate {
   async claim(wanted: WantedUse, spent?: Grant): Promise<Grant> {
     const policy = this.#sources.policy.snapshot();
     const use = grantedUse(policy, wanted);
-    this.assertAllowed({ run: wanted.run.name, project: wanted.project }, policy);
+    policy.assertResourceAllowed(resourceOf(wanted));
     if (spent?.use !== undefined) return spent;
     const grant = await this.#find(policy, placeOf(wanted), use);
     if (grant === undefined || (use.use !== undefined && !(await this.#sources.grants.end(grant))))
@@ -86,20 +87,10 @@ export class AccessGate {
    * Checks that the policy allows to use a run. Without a consent, this allows only to see and to end what was started with one.
    * @throws ToolError `read-only` or `policy`
    */
-  assertAllowed(
-    { run, project }: { readonly run: string; readonly project: string },
-    policy = this.#sources.policy.snapshot(),
-  ): void {
+  assertAllowed({ run, project }: { readonly run: string; readonly project: string }): void {
+    const policy = this.#sources.policy.snapshot();
     policy.access();
     policy.assertResourceAllowed({ kind: 'run', name: run, project, operation: 'access' });
-  }
-
-  /**
-   * Returns the permission to send requests with the user's token to the program of a run, or the report to return instead.
-   * @throws ToolError as `require` does
-   */
-  async requireToken(place: WantedRun, wants: string): Promise<Access> {
-    return this.#decide(this.#sources.policy.snapshot(), place, { wanted: { token: true }, wants });
   }
 
   async #decide(
@@ -108,7 +99,7 @@ export class AccessGate {
     { wanted, wants }: { readonly wanted: GrantedUse; readonly wants: string },
   ): Promise<Access> {
     const { run, project } = place;
-    policy.assertResourceAllowed({ kind: 'run', name: run.name, project, operation: 'access' });
+    policy.assertResourceAllowed(resourceOf(place));
     if (run.isFinished) throw runIsOver(run);
     const most = 60 * policy.access(wanted).hours;
     const minutes = wanted.use === undefined ? most : Math.min(most, ONE_USE_MINUTES);
@@ -146,6 +137,13 @@ export class AccessGate {
   }
 }
 
+const resourceOf = ({ run, project }: WantedRun): WantedResource => ({
+  kind: 'run',
+  name: run.name,
+  project,
+  operation: 'access',
+});
+
 const placeOf = ({ run, runId, project, server }: WantedRun): GrantedRun => ({
   server,
   project,
@@ -157,10 +155,11 @@ const placeOf = ({ run, runId, project, server }: WantedRun): GrantedRun => ({
 /** Checks this use, and returns what has to be granted for it. */
 function grantedUse(
   policy: PolicySnapshot,
-  { run: _run, runId: _id, project: _project, server: _server, ...use }: WantedUse,
+  { run: _run, runId: _id, project: _project, server: _server, token, ...use }: WantedUse,
 ): GrantedUse {
-  policy.assertUseAllowed(use);
-  return policy.access().eachTime ? { use } : {};
+  const carried = token === undefined ? {} : { token };
+  policy.assertUseAllowed({ ...use, ...carried });
+  return { ...carried, ...(policy.access(carried).eachTime ? { use } : {}) };
 }
 
 const consentEnded = (): ToolError =>

@@ -112,7 +112,7 @@ function readAccess({ value }: FoundResource): ReturnType<typeof describeAccess>
 }
 
 function describeUses({ run, use, token }: AccessRequest): string {
-  if (token === true) return `requests with your dstack token to run ${run}`;
+  if (token === true) return `${use === undefined ? 'requests' : 'one request'} with your dstack token to run ${run}`;
   return `${use === undefined ? 'commands and uploads' : `one ${WORDS[use.what]}`} in run ${run}`;
 }
 
@@ -125,16 +125,15 @@ function describeScope(
 ): string[] {
   const time = formatLocalTime(new Date(until));
   const end = `until the run ends or is updated, and at most until ${time}`;
-  if (token === true)
-    return [
-      `every request to the service has your dstack token, ${end}. dstack passes it on to the program of run ${run}: with it, that program can start and stop runs itself`,
-    ];
+  const passedOn = `dstack passes it on to the program of run ${run}: with it, that program can start and stop runs itself`;
   if (use !== undefined)
     return [
       `this ${WORDS[use.what]}, once until ${time}, in run ${run}${describeWhere(use)}:`,
       ...linesOf(use.text, redact),
       ...(use.input === undefined ? [] : ['with this input:', ...linesOf(use.input, redact)]),
+      ...(token === true ? [`it has your dstack token. ${passedOn}`] : []),
     ];
+  if (token === true) return [`every request to the service has your dstack token, ${end}. ${passedOn}`];
   if (commands !== undefined) return [`these commands in the whole run ${run}, ${end}:`, ...commands];
   return [`any command and any upload in the whole run ${run}, ${end}`];
 }

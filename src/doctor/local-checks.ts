@@ -165,7 +165,8 @@ const describeGrant = ({ run, project, server, until, level, ...permitted }: Gra
   `${run} in project ${project} on ${server}, ${describePermission(permitted)}, until ${formatLocalTime(new Date(until))} (${level})`;
 
 function describePermission({ token, shown, commands }: Pick<Grant, 'token' | 'shown' | 'commands'>): string {
-  if (token === true) return "requests with the user's dstack token";
-  if (shown !== undefined) return `once: ${shown}`;
+  const withToken = "with the user's dstack token";
+  if (shown !== undefined) return `once${token === true ? `, ${withToken}` : ''}: ${shown}`;
+  if (token === true) return `requests ${withToken}`;
   return commands === undefined ? 'every command and upload' : `the commands ${commands.join(', ')}`;
 }

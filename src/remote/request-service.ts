@@ -1,4 +1,4 @@
-import type { AccessGate } from '../changes/access-gate.ts';
+import type { AccessGate, WantedUse } from '../changes/access-gate.ts';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed, refuse } from '../core/report.ts';
 import type { Report } from '../core/report.ts';
@@ -105,13 +105,13 @@ export class RequestService {
     getsToken: boolean,
   ): Promise<Report<RequestFacts> | undefined> {
     const { access } = this.#sources;
-    const place = { run, runId: run.id, project, server };
     const { method, url, body } = request;
     const text = `${method} ${url.href}${timesOf(wanted)}`;
-    const use = { ...place, what: 'request', text, input: body } as const;
-    const allowed = await (getsToken ? access.requireToken(place, text) : access.require(use));
+    const token = getsToken ? { token: true as const } : {};
+    const use: WantedUse = { run, runId: run.id, project, server, what: 'request', text, input: body, ...token };
+    const allowed = await access.require(use);
     if (allowed.kind === 'needs-consent') return allowed.report;
-    if (!getsToken) await access.claim(use);
+    await access.claim(use);
     return undefined;
   }
 

@@ -20,7 +20,7 @@ const grantSchema = z.strictObject({
   deployment: z.number(),
   /** SHA-256 of the only use; absent for every use. */
   use: z.string().optional(),
-  /** It is for requests with the user's token, and for nothing else. */
+  /** It is for requests with the user's token (or the only one), and for nothing else. */
   token: z.literal(true).optional(),
   /** The text of the only use, for people. */
   shown: z.string().optional(),
@@ -38,7 +38,7 @@ const grantSchema = z.strictObject({
 /** A consent to use a run, which is remembered until it ends. */
 export type Grant = z.output<typeof grantSchema> & { readonly file: string };
 
-/** The permission in a run: its every use, one use, or requests with the user's token. */
+/** The permission in a run: its every use, or every request with the user's token; or only one of them. */
 export interface GrantedUse {
   readonly use?: AccessUse | undefined;
   readonly token?: true;
@@ -91,7 +91,7 @@ export const accessArgv = ({
 ];
 
 const nameOf = ({ use, token }: GrantedUse): string =>
-  token === true ? 'token' : use === undefined ? 'any' : digestOf(use);
+  `${token === true ? 'token ' : ''}${use === undefined ? 'any' : digestOf(use)}`;
 
 /** Further apart, the computer was restarted, or its clock was set. */
 const MAX_CLOCK_DRIFT_MS = 10_000;

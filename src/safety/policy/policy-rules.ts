@@ -136,6 +136,11 @@ const forbidden = (rule: string, next = 'Tell the user what the policy says'): T
     `${next}; doctor shows the whole policy.`,
   );
 
+/** A use of a run, and whether the program of the run gets the user's token with it. */
+export interface WantedAccess extends AccessUse {
+  readonly token?: true | undefined;
+}
+
 /** The policy's terms for a consent to use a run. */
 export interface AccessTerms {
   /** Each use is asked for on its own. */
@@ -150,12 +155,6 @@ export function accessTerms(policy: Policy, readOnly: boolean): AccessTerms {
   assertAccessAllowed(policy, readOnly, 'access to runs');
   const { each_time: eachTime = false, hours = DEFAULT_ACCESS_HOURS, commands } = policy.access ?? {};
   return { eachTime, hours, commands };
-}
-
-/** Returns the terms for requests with the user's token: a list of commands says nothing about them. @throws ToolError as above */
-export function tokenTerms(policy: Policy, readOnly: boolean): AccessTerms {
-  assertAccessAllowed(policy, readOnly, "a request with the user's token");
-  return { eachTime: false, hours: policy.access?.hours ?? DEFAULT_ACCESS_HOURS, commands: undefined };
 }
 
 /** The tools for each use. */
@@ -178,12 +177,13 @@ export function assertNotForbidden({ access }: Pick<Policy, 'access'>): void {
 }
 
 /** Checks that runs may be used like this. @throws ToolError `read-only`, or `policy` with the rule that forbids it */
-export function assertUseAllowed(policy: Policy, readOnly: boolean, { what, text, input }: AccessUse): void {
-  assertAccessAllowed(policy, readOnly, TOOLS[what]);
+export function assertUseAllowed(policy: Policy, readOnly: boolean, { what, text, input, token }: WantedAccess): void {
+  const tool = token === true ? "a request with the user's token" : TOOLS[what];
+  assertAccessAllowed(policy, readOnly, tool);
   const commands = policy.access?.commands;
   if (commands === undefined) return;
   // A file or an input could make an allowed command do anything.
-  if (what !== 'exec') throw forbidden(`it allows some commands only, and not ${TOOLS[what]}`);
+  if (what !== 'exec') throw forbidden(`it allows some commands only, and not ${tool}`);
   if (input !== undefined) throw forbidden('it allows some commands only, and no input for them');
   if (!commands.some((pattern) => isCommand(pattern, text)))
     throw forbidden(`it allows only the commands ${commands.map((one) => JSON.stringify(one)).join(', ')}`);

@@ -5,7 +5,6 @@ import {
   accessTerms,
   assertNotForbidden,
   assertUseAllowed,
-  tokenTerms,
   assertBackendsAllowed,
   assertResourceAllowed,
   lower,
@@ -14,8 +13,8 @@ import {
   resolveRule,
   ruleOn,
 } from './policy-rules.ts';
-import type { AccessTerms, Location, WantedResource, Caps } from './policy-rules.ts';
-import type { AccessUse, Binding, Operation } from '../../core/change.ts';
+import type { AccessTerms, Caps, Location, WantedAccess, WantedResource } from './policy-rules.ts';
+import type { Binding, Operation } from '../../core/change.ts';
 import { parsePolicy, PolicyBroken, readPolicyText, combineRequirements, strictest } from './policy.ts';
 import type { Policy, Requirement } from './policy.ts';
 
@@ -41,8 +40,8 @@ export interface PolicySnapshot {
   readonly allowedFlags: readonly string[];
   /** Lists of what planning may send or contact, and what never. */
   readonly handOver: NonNullable<Policy['hand_over']>;
-  /** @throws ToolError `read-only`, or `policy` for a command or an upload that isn't allowed. */
-  assertUseAllowed(use: AccessUse): void;
+  /** @throws ToolError `read-only`, or `policy` for a command, an upload or a request that isn't allowed. */
+  assertUseAllowed(use: WantedAccess): void;
   /** @throws ToolError `policy` if files of this run may not be downloaded. That needs no consent, except from places with secrets. */
   assertDownloadAllowed(run: { readonly name: string; readonly project: string }): void;
   /**
@@ -50,7 +49,7 @@ export interface PolicySnapshot {
    * for one, so there the policy has to allow it.
    * @throws ToolError `read-only` or `policy` if that isn't allowed
    */
-  access(wanted?: { readonly token?: true }): AccessTerms;
+  access(wanted?: Pick<WantedAccess, 'token'>): AccessTerms;
   /** Whether requests may be sent to services of a gateway with this domain. */
   isGateway(domain: string): boolean;
   /** Whether nothing may be changed. */
@@ -141,6 +140,10 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
     const required = combineRequirements(settings.confirm, rule);
     return change.reachesServer === true ? strictest(required, policy.consent?.server_access ?? 'person') : required;
   };
+  const isReadOnlyFor = ({ token }: Pick<WantedAccess, 'token'>): boolean => {
+    const change = { operation: 'access', reachesServer: true, binding: { mostPerHour: null } } as const;
+    return readOnly && !(token === true && requirementFor(change) === 'allow');
+  };
   return {
     assertResourceAllowed: (resource) => assertResourceAllowed(policy, resource),
     assertBackendsAllowed: (locations) => assertBackendsAllowed(policy, locations),
@@ -157,17 +160,13 @@ function createSnapshot(policy: Policy, settings: PolicyWatchOptions): PolicySna
     limits: { backends: policy.backends, regions: policy.regions },
     allowedFlags: policy.flags ?? [],
     handOver: policy.hand_over ?? {},
-    assertUseAllowed: (use) => assertUseAllowed(policy, readOnly, use),
+    assertUseAllowed: (use) => assertUseAllowed(policy, isReadOnlyFor(use), use),
     assertDownloadAllowed(run) {
       assertResourceAllowed(policy, { kind: 'run', operation: 'access', ...run });
       assertNotForbidden(policy);
     },
     isGateway: (domain) => ruleOn(domain, { allow: policy.access?.gateways }) === 'allowed',
-    access({ token } = {}) {
-      if (token !== true) return accessTerms(policy, readOnly);
-      const change = { operation: 'access', reachesServer: true, binding: { mostPerHour: null } } as const;
-      return tokenTerms(policy, readOnly && requirementFor(change) !== 'allow');
-    },
+    access: (wanted = {}) => accessTerms(policy, isReadOnlyFor(wanted)),
     readOnly,
   };
 }

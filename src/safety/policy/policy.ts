@@ -150,13 +150,13 @@ export const policySchema = z
         commands: commandLines
           .optional()
           .describe(
-            'The only commands that may be run, each a whole command line (python train.py *). * matches plain words, no quotes or shell characters. Refused then: uploads, downloads from places with secrets, input for commands, and requests that can start a replica. Defaults to all',
+            'The only commands that may be run, each a whole command line (python train.py *). * matches plain words, no quotes or shell characters. Refused then: uploads, downloads from places with secrets, input for commands, and requests with the token of the user or that can start a replica. Defaults to all',
           ),
         each_time: z
           .boolean()
           .optional()
           .describe(
-            'true asks for each command and upload, and whatever else needs consent, which the question shows, instead of once for a run. Each consent lasts for 10 minutes at most',
+            'true asks for each command, upload, and request that needs consent, and whatever else does, which the question shows, instead of once for a run. Each consent lasts for 10 minutes at most',
           ),
         gateways: names.describe(
           "Domains of gateways to whose services requests may be sent, with the user's token and over HTTPS only (*.gw.example.com). Defaults to none: only the dstack server",

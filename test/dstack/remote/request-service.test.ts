@@ -123,12 +123,41 @@ test('a person has to agree to that, and the consent is for this run and for not
   const run = { name: 'lab-svc', status: 'running', isFinished: false };
   const use = { run, runId, project: 'lab', server: server.url, what: 'exec', text: 'ls' } as const;
   expect(await gate.require(use)).toMatchObject({ kind: 'needs-consent' });
-  const other = { run, runId, project: 'lab', server: server.url };
-  expect(await gate.requireToken(other, 'GET /')).toMatchObject({ kind: 'granted' });
-  expect(await gate.requireToken({ ...other, runId: 'later' }, 'GET /')).toMatchObject({ kind: 'needs-consent' });
+  const other = { ...use, what: 'request', text: 'GET /', token: true } as const;
+  expect(await gate.require(other)).toMatchObject({ kind: 'granted' });
+  expect(await gate.require({ ...other, runId: 'later' })).toMatchObject({ kind: 'needs-consent' });
   // An update in place replaces the program of the run.
   const updated = { ...other, run: { ...run, deployment: 1 } };
-  expect(await gate.requireToken(updated, 'GET /')).toMatchObject({ kind: 'needs-consent' });
+  expect(await gate.require(updated)).toMatchObject({ kind: 'needs-consent' });
+});
+
+test('the policy limits requests with the token like any other use: to commands only, or to one request at a time', async () => {
+  const answers = { [`${SERVICE}/a`]: json({}) };
+  const consent = 'consent: {server_access: token}\n';
+  const commands = await setUp({ policy: `${consent}access: {commands: [ls]}\n`, answers });
+  expect(await refusal(commands.send({ path: '/a' }))).toMatchObject({
+    code: 'policy',
+    message: expect.stringContaining("not a request with the user's token"),
+  });
+  expect(commands.server.received).toEqual([]);
+  const { send, redeem, grants, server } = await setUp({ policy: `${consent}access: {each_time: true}\n`, answers });
+  const wanted = { method: 'POST', path: '/a', body: 'the body' };
+  const asked = await send(wanted);
+  expect(asked.facts.access?.slice(0, 5)).toEqual([
+    expect.stringMatching(/^this request, once until .+, in run lab-svc:$/),
+    expect.stringMatching(/^POST .*\/a$/),
+    'with this input:',
+    'the body',
+    expect.stringMatching(/^it has your dstack token\. dstack passes it on to the program of run lab-svc: /),
+  ]);
+  expect(asked.summary).toMatch(/^Allow one request with your dstack token to run lab-svc until /);
+  await redeem(asked.facts.token ?? '');
+  const [grant] = await grants.list();
+  expect(Date.parse(grant?.until ?? '')).toBeLessThanOrEqual(Date.now() + 10 * 60_000);
+  expect((await send({ ...wanted, body: 'another' })).facts).toHaveProperty('token');
+  expect(await send(wanted)).toMatchObject({ outcome: 'done', facts: { httpStatus: 200 } });
+  expect((await send(wanted)).facts).toHaveProperty('token');
+  expect(server.received).toHaveLength(1);
 });
 
 test('a chat takes the endpoint of dstack that keeps the token from the program', async () => {

@@ -486,6 +486,17 @@ describe('with a question for each use', () => {
     expect(await ask()).toMatchObject(needed);
   });
 
+  test('a request with the token of the user is asked for on its own, too', async () => {
+    const { ask, claim, allow } = setUp({ policy: `${policy}consent: {server_access: token}\n` });
+    const request = { what: 'request', text: 'GET /', token: true } as const;
+    await allow(request);
+    expect(await ask({ ...request, text: 'GET /a' })).toMatchObject(needed);
+    expect(await ask({ ...request, token: undefined })).toMatchObject(needed);
+    expect(await ask(request)).toMatchObject({ ...granted, grant: { token: true, shown: 'GET /' } });
+    await claim(request);
+    expect(await ask(request)).toMatchObject(needed);
+  });
+
   test('the question says where and how, and the grant is for that', async () => {
     const { ask, claim, allow } = setUp({ policy });
     const where = { replica: 1, job: 2, isBackground: true };
@@ -734,13 +745,12 @@ test('a use that can not be recorded is not done, and one whose end can not be r
 
 test('the next process finds the consent that a token asks for unchanged', async () => {
   for (const options of [{}, { policy: 'access: {each_time: true}\n' }]) {
-    const { ask, access, gate } = setUp(options);
-    const place = { run: use().run, runId: RUN_ID, project: 'lab', server: SERVER };
+    const { ask, gate } = setUp(options);
     const where = { replica: 1, job: 2, isBackground: true };
     for (const asked of [
       await ask(),
       await ask({ input: 'x', ...where }),
-      await access().requireToken(place, 'GET /'),
+      await ask({ what: 'request', text: 'GET /', token: true }),
     ]) {
       const change = gate.changeOf(tokenOf(previewOf(asked)));
       const stored: unknown = JSON.parse(JSON.stringify(change));
@@ -781,11 +791,17 @@ test('doctor says what else a grant can be for', async () => {
   };
   const list = async (): Promise<readonly Grant[]> => [
     { ...grant, token: true },
+    { ...grant, token: true, use: 'sha', shown: 'GET /a' },
     { ...grant, use: 'sha', shown: 'ls -l' },
     { ...grant, commands: ['nvidia-smi', 'ls *'] },
   ];
   const [check] = await checkRemembered({ grants: { list }, agreements: { list: async () => [] } });
-  for (const words of ["requests with the user's dstack token", 'once: ls -l', 'the commands nvidia-smi, ls *'])
+  for (const words of [
+    "requests with the user's dstack token,",
+    "once, with the user's dstack token: GET /a",
+    'once: ls -l',
+    'the commands nvidia-smi, ls *',
+  ])
     expect(check?.found).toContain(words);
 });
 
