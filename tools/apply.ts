@@ -66,6 +66,6 @@ export const apply = defineTool({
     const waited = await context.runs.report({ name, project: known.project, wanted });
     const { status, reached } = waited.facts;
     const found = { ...(status === undefined ? {} : { status }), ...(reached === undefined ? {} : { reached }) };
-    return { ...waited, summary: `${summary}\n${waited.summary}`, facts: { ...known, ...found } };
+    return { ...waited, summary: `${summary} ${waited.summary}`, facts: { ...known, ...found } };
   },
 });

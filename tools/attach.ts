@@ -117,7 +117,7 @@ function report(attachments: readonly Attachment[], what: string, notes: readonl
   const next = attachments.map(nextStep).find((step) => step !== undefined);
   return {
     outcome: failed ? 'failed' : 'done',
-    summary: attachments.map(describe).join('\n'),
+    summary: attachments.map(describe).join(' '),
     details: [...attachments.flatMap(describeConnection), ...notes],
     // The details have what dstack prints about an attachment that works.
     printed: attachments

@@ -72,7 +72,8 @@ async function find(service: ConfigurationService) {
   const lines = files.map(({ path, type, name }) => `${path}: ${type}${name === '' ? '' : ` ${name}`}`);
   return {
     outcome: 'done' as const,
-    summary: [`${plural(files.length, 'configuration file')}.`, ...lines].join('\n'),
+    summary: `${plural(files.length, 'configuration file')}.`,
+    details: lines,
     printed: [],
     facts: { files },
   };

@@ -34,11 +34,8 @@ export const doctor = defineTool({
     ]);
     return {
       outcome: 'done',
-      summary: [
-        errors.length === 0 ? 'Everything works.' : `${plural(errors.length, 'problem')} found.`,
-        '',
-        ...lines,
-      ].join('\n'),
+      summary: errors.length === 0 ? 'Everything works.' : `${plural(errors.length, 'problem')} found.`,
+      details: ['', ...lines],
       printed: [],
       facts: { healthy: errors.length === 0, checks: [...checks], counters },
       next: errors[0]?.fix,

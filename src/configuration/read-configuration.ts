@@ -28,8 +28,9 @@ export function readConfigurationHead(bytes: Uint8Array, shownPath: string): Con
     const position = positionAt(parsed, problem.offset);
     throw new ToolError(
       'invalid-file',
-      `${shownPath} isn't valid YAML: ${problem.message} (line ${position.line}, column ${position.column})\n\n${codeFrame(text, position)}`,
+      `${shownPath} isn't valid YAML: ${problem.message} (line ${position.line}, column ${position.column}).`,
       'Fix that line, then plan again.',
+      { untrusted: codeFrame(text, position) },
     );
   }
   const result = head.safeParse(parsed.value);

@@ -52,7 +52,7 @@ export interface Picture {
 /** The result of a call, from which both its text and its structured content are rendered. */
 export interface Report<Facts> {
   readonly outcome: Outcome;
-  /** One sentence for a person: what happened. */
+  /** One sentence for a person: what happened. Shown on one line, as is each of the details and `next`. */
   readonly summary: string;
   /** The facts that a reader needs, in labeled lines. With them, the text repeats only those facts that another call needs. */
   readonly details?: readonly string[] | undefined;
@@ -136,7 +136,7 @@ export async function reportSeveral(
   const next = [...new Set(reports.map((one) => one.next))].filter((one) => one !== undefined);
   return {
     outcome: reports.find(({ outcome }) => outcome !== 'done')?.outcome ?? 'done',
-    summary: reports.map(({ summary }) => summary).join('\n'),
+    summary: reports.map(({ summary }) => summary).join(' '),
     details: reports.flatMap(({ details = [] }, at) => details.map((line) => `${names[at]}: ${line}`)),
     printed: reports.flatMap(({ printed }) => printed.map((one) => ({ ...one, maxChars }))),
     facts: {},

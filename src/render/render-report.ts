@@ -24,10 +24,10 @@ export interface Rendered {
 
 /** All output of a result together, unless more was asked for: about 1,800 tokens, which leaves room for the facts within 8 KB. */
 const MAX_CHARS = 7_000;
-/** A list of hundreds of files or checks fits; what dstack or its server prints as an error doesn't have to. */
-const MAX_SUMMARY_CHARS = 20_000;
-/** A list of hundreds of jobs or instances is cut by its own limit. */
-const MAX_DETAILS_CHARS = 8_000;
+/** What dstack or its server prints as an error doesn't have to fit. */
+const MAX_SUMMARY_CHARS = 8_000;
+/** A list of hundreds of files or checks fits; one of jobs or instances is cut by its own limit. */
+const MAX_DETAILS_CHARS = 20_000;
 const MAX_NEXT_CHARS = 4_000;
 /** On the line of facts; the structured content has all of it. */
 const MAX_FACT_CHARS = 2_000;
@@ -38,13 +38,15 @@ const MAX_FACT_CHARS = 2_000;
  */
 export function renderReport(report: Report<Record<string, unknown>>, filters: OutputFilters): Rendered {
   const show = (text: string, maxChars: number): string => filters.redact(cleanBlock(text, maxChars));
+  // A line break in an error or a name must not start a line that looks like one of this server's own.
+  const showLine = (text: string, maxChars: number): string => joinLines(show(text, maxChars));
   const pieces = report.printed
     .map((printed) => showPrinted(printed, filters, report.printed.length))
     .filter(({ text }) => text !== '');
   const facts = redactValues(maskFacts(cleanFacts(report.facts)), filters);
-  const summary = show(report.summary, MAX_SUMMARY_CHARS);
-  const details = show((report.details ?? []).join('\n'), MAX_DETAILS_CHARS);
-  const next = report.next === undefined ? undefined : show(report.next, MAX_NEXT_CHARS);
+  const summary = showLine(report.summary, MAX_SUMMARY_CHARS);
+  const details = show((report.details ?? []).map(joinLines).join('\n'), MAX_DETAILS_CHARS);
+  const next = report.next === undefined ? undefined : showLine(report.next, MAX_NEXT_CHARS);
   const body = [
     [summary, details].filter((part) => part !== '').join('\n'),
     ...pieces.map((piece) => fenceText(piece.text)),
@@ -71,6 +73,16 @@ export function renderReport(report: Report<Record<string, unknown>>, filters: O
     structured,
     pictures: report.pictures ?? [],
   };
+}
+
+/** Puts a text on one line. */
+function joinLines(text: string): string {
+  const lines = text.split(/[\n\r]+/);
+  if (lines.length === 1) return text;
+  return lines
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .join(' ');
 }
 
 /** A headline is one sentence or two. */

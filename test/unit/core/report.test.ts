@@ -17,7 +17,7 @@ test('several reports are combined: whose each line is, one share of the text fo
   const combined = await reportSeveral(['a', 'b'], 2_000, async (name) => reportOf(name));
   expect(combined).toMatchObject({
     outcome: 'done',
-    summary: 'Run a is running.\nRun b is running.',
+    summary: 'Run a is running. Run b is running.',
     details: ['a: cost so far: $0.01', 'b: cost so far: $0.01'],
     next: 'logs shows its output.',
   });
@@ -31,7 +31,7 @@ test('one that fails is reported with its name, next to the others, and a bug is
   });
   expect(combined).toMatchObject({
     outcome: 'refused',
-    summary: 'a: There is no run a.\nRun b is running.',
+    summary: 'a: There is no run a. Run b is running.',
     next: 'ps lists the runs. logs shows its output.',
   });
   const bug = reportSeveral(['a'], 2_000, async () => Promise.reject(new TypeError('a bug')));
