@@ -14,7 +14,7 @@ import { plural } from '../core/format-values.ts';
 import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
 import { commandFailed } from '../dstack/client/dstack-client.ts';
-import { findResource, kindOf, readLookUp } from '../dstack/client/find-resource.ts';
+import { findResource, kindOf, readLookUp, saysGone } from '../dstack/client/find-resource.ts';
 import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';
 import { readFailure, readOutcome } from '../dstack/output/read-outcome.ts';
 import { readRun } from '../dstack/output/read-run.ts';
@@ -247,7 +247,7 @@ export async function prepareRemoval(scope: PlanScope, removal: Removal): Promis
     },
     async explainEnd(transcript) {
       const failure = readFailure(transcript);
-      if (failure?.code === 'not-found') return notFound(removal);
+      if (failure !== undefined && saysGone(failure, kind)) return notFound(removal);
       if (failure !== undefined) return commandFailed(transcript, failure);
       return endedWithoutChange(readOutcome(transcript));
     },

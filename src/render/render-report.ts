@@ -24,7 +24,7 @@ export interface Rendered {
 
 /** All output of a result together, unless more was asked for: about 1,800 tokens, which leaves room for the facts within 8 KB. */
 const MAX_CHARS = 7_000;
-/** What dstack or its server prints as an error doesn't have to fit. */
+/** The maximum for an error of dstack or its server, which may be longer. */
 const MAX_SUMMARY_CHARS = 8_000;
 /** A list of hundreds of files or checks fits; one of jobs or instances is cut by its own limit. */
 const MAX_DETAILS_CHARS = 20_000;

@@ -3,6 +3,7 @@ import type { Catalog, CommandRequest } from '../argv/command.ts';
 import { ToolError } from '../../core/errors.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import { readJsonOutput } from '../output/json-output.ts';
+import type { Failure } from '../output/read-outcome.ts';
 import { commandFailed } from './dstack-client.ts';
 import type { DstackClient } from './dstack-client.ts';
 
@@ -63,12 +64,19 @@ const resource = z.looseObject({ id: z.string(), name: z.string().nullish(), sta
  */
 export async function findResource(client: DstackClient, wanted: WantedResource): Promise<FoundResource | undefined> {
   const { transcript, failure } = await client.tryRead(getCommand(wanted), { guarded: false });
-  if (failure?.code === 'not-found') return undefined;
+  if (failure !== undefined && saysGone(failure, wanted.kind)) return undefined;
   if (failure !== undefined) throw commandFailed(transcript, failure);
   const { data: value } = resource.safeParse(readJsonOutput(transcript.stdout));
   if (value === undefined) throw notUnderstood(wanted.kind);
   return { id: value.id, name: wanted.name, status: value.status ?? undefined, value, transcript };
 }
+
+/**
+ * Whether dstack reports that there is no such resource. Its message names the kind, or for a gateway none. A project or a job that
+ * isn't found proves nothing about the resource.
+ */
+export const saysGone = ({ code, message }: Pick<Failure, 'code' | 'message'>, kind: ResourceKind): boolean =>
+  code === 'not-found' && [kind, 'resource'].some((word) => message.toLowerCase().startsWith(`${word} `));
 
 /**
  * Looks up a run that has to exist. `consequence` says what wasn't done otherwise.

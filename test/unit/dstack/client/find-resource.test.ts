@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { CommandFailed } from '../../../../src/core/report.ts';
 import { findResource, kindOf } from '../../../../src/dstack/client/find-resource.ts';
 import type { ResourceKind } from '../../../../src/dstack/client/find-resource.ts';
+import { readFixture } from '../../../support/read-fixture.ts';
 import { printedJson, setUpChanges } from '../../../support/set-up-changes.ts';
 import type { Output } from '../../../support/set-up-changes.ts';
 import { refusal } from '../../../support/set-up-gate.ts';
@@ -47,6 +48,16 @@ test.each<[ResourceKind, Output]>([
   const { changes, found } = find(kind, output);
   expect(await found).toBeUndefined();
   expect(await findResource(changes.openDstack(), { kind, name: 'lab-x', project: undefined })).toBeUndefined();
+});
+
+test.each<[ResourceKind, string]>([
+  ['run', 'Project lab not found'],
+  ['run', 'Fleet lab-x not found'],
+  ['fleet', 'Project lab does not exist'],
+  ['volume', "Project 'lab' not found."],
+  ['gateway', 'Job lab-x not found'],
+])('a %s is not gone because of: %s', async (kind, stdout) => {
+  await expect(find(kind, { ...readFixture('run-get-not-found'), stdout }).found).rejects.toThrow(CommandFailed);
 });
 
 test("where dstack can't be asked, the call ends with its words: that is not the same as not found", async () => {
