@@ -17,7 +17,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { PULL, PUSH, RECEIVE, SCRIPT_EXIT, SEND, STAGE_PREFIX } from '../../../src/remote/copy-scripts.ts';
 import { download } from '../../../src/remote/download.ts';
-import type { RemoteLeader, RemoteShell } from '../../../src/remote/remote-shell.ts';
+import type { RemoteLeader, RemoteProgram, RemoteShell } from '../../../src/remote/remote-shell.ts';
 import { createStage } from '../../../src/remote/stage.ts';
 import { createSshShell } from '../../../src/remote/ssh-shell.ts';
 import { RealSshd, whyNoSshd } from '../../support/real-sshd.ts';
@@ -61,6 +61,39 @@ const untilClean = (folder: string): Promise<readonly string[]> =>
     (names) => names !== undefined,
   ).then((names = []) => names);
 
+// Waits until nobody is at the other end anymore, and goes on as if it had been slow.
+const STALL = `exec 9>&2
+stall() { (trap '' PIPE; while printf x; do sleep 0.1; done) >&9 2>/dev/null; }
+`;
+const STALLED_SEND = `${STALL}head -c 3000000 <"$1/$2"; stall`;
+const STALLED_RECEIVE = `${STALL}dd() {
+  command dd "$@" || return 1
+  case $* in *count=256*) stall ;; esac
+}
+${RECEIVE}`;
+const STALLED_PUSH = `${STALL}tar() {
+  case " $* " in *' -x '*) (head -c 6000000; stall; cat) | command tar "$@" ;; *) command tar "$@" ;; esac
+}
+${PUSH}`;
+
+/** Makes the first program that copies such a file get stuck in it: it could be through before its middle is noticed. */
+function stallOnce(big: Buffer): (program: RemoteProgram) => RemoteProgram {
+  const stalled = new Map(
+    big === LARGE
+      ? [
+          [RECEIVE, STALLED_RECEIVE],
+          [SEND, STALLED_SEND],
+        ]
+      : [[PUSH, STALLED_PUSH]],
+  );
+  return (program) => {
+    const script = stalled.get(program.script);
+    if (script === undefined) return program;
+    stalled.clear();
+    return { ...program, script };
+  };
+}
+
 describe.each([
   ['up', 'a file', BIG],
   ['up', 'a large file', LARGE],
@@ -72,7 +105,7 @@ describe.each([
 
   test('a canceled call leaves nothing, on either end', async () => {
     const cancel = new AbortController();
-    const copy = setUpMiddle(() => cancel.abort(), { signal: cancel.signal, big });
+    const copy = setUpMiddle(() => cancel.abort(), { signal: cancel.signal, big, onStart: stallOnce(big) });
     await expect(start(copy)).rejects.toMatchObject({ code: 'cancelled' });
     expect(copy.isCalled()).toBe(true);
     expect(namesIn(copy.here)).toEqual(LEFT_HERE);
@@ -101,18 +134,10 @@ describe.skipIf(whyNoSshd !== undefined)('over a real sshd', () => {
   const sshd = new RealSshd();
   const shellOf = () => createSshShell(sshd.connection);
 
-  /** A shell in which the first large file doesn't arrive as a whole: ssh would have written all of it before its first part is noticed. */
-  const stalling = (): RemoteShell => {
-    let isFirst = true;
-    return {
-      start(program, options) {
-        const isStalled = isFirst && program.script === SEND;
-        if (isStalled) isFirst = false;
-        // It notices when nobody reads anymore.
-        const script = 'head -c 3000000 <"$1/$2"; while printf x; do sleep 0.1; done';
-        return shellOf().start(isStalled ? { ...program, script } : program, options);
-      },
-    };
+  /** A shell in which the first program that copies such a file gets stuck in it. */
+  const stalling = (big: Buffer): RemoteShell => {
+    const stall = stallOnce(big);
+    return { start: (program, options) => shellOf().start(stall(program), options) };
   };
 
   const ways = [
@@ -126,7 +151,8 @@ describe.skipIf(whyNoSshd !== undefined)('over a real sshd', () => {
     '%s: a connection that is dropped in %s leaves nothing, and the copy can be repeated',
     async (direction, _what, big) => {
       const dropped: Promise<unknown>[] = [];
-      const copy = setUpMiddle(() => dropped.push(sshd.dropConnection()), { shellOf: stalling, big });
+      const stalled = stalling(big);
+      const copy = setUpMiddle(() => dropped.push(sshd.dropConnection()), { shellOf: () => stalled, big });
       const place = path.join(copy.run, direction === 'up' ? 'new' : 'out');
       const start = () => (direction === 'up' ? copy.upload('up', place) : copy.download(place, 'new'));
       await expect(start()).rejects.toThrow('connection to the run was lost');
@@ -175,7 +201,7 @@ describe.skipIf(whyNoSshd !== undefined)('over a real sshd', () => {
     '%s: a job that is killed in %s leaves nothing under a final name, and the copy can be repeated',
     async (direction, _what, big) => {
       let leader: Promise<RemoteLeader | undefined> | undefined;
-      const stalled = stalling();
+      const stalled = stalling(big);
       const shell: RemoteShell = {
         start(program, options) {
           const running = stalled.start(program, options);
