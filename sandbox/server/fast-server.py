@@ -17,9 +17,16 @@ from datetime import timedelta
 
 SPEED_UP = 20
 SHORTEST_SECONDS = 0.5
-# Each check of a machine sends it five requests, and each check of a fleet loads all its machines, even if they are idle.
-MACHINE_PIPELINES = ("InstancePipeline", "FleetPipeline")
-MACHINE_SECONDS = 2.0
+LONGER_SECONDS = {
+    # Each check of a machine sends it five requests, and each check of a fleet loads all its machines, even if they are idle.
+    "InstancePipeline": 3.0,
+    "FleetPipeline": 3.0,
+    # Each check of a job asks it over SSH. dstack checks those that run half as often.
+    "RunPipeline": 0.75,
+    "JobRunningPipeline": 0.75,
+}
+# A background task with this interval asks all jobs for their metrics.
+METRICS_SECONDS = 10
 # Requests wake the pipelines that they concern. Looking for other work is most of the load of an idle sandbox.
 FETCH_DELAYS = [0.2, 0.5, 1.0, 2.0]
 # Rarely used, and creating a volume or a gateway wakes its pipeline. Fetching them every second was a quarter of the idle load.
@@ -98,8 +105,9 @@ def shorten_triggers():
     original_trigger = IntervalTrigger.__init__
 
     def trigger(self, *args, **kwargs):
-        if kwargs.get("seconds", 99) < 15:
-            kwargs["seconds"] = 1
+        seconds = kwargs.get("seconds", 99)
+        if seconds < 15:
+            kwargs["seconds"] = 1 if seconds < METRICS_SECONDS else 3
             kwargs.pop("jitter", None)
         original_trigger(self, *args, **kwargs)
 
@@ -121,7 +129,7 @@ def shorten_pipelines():
 
     def pipeline(self, *args, **kwargs):
         seconds = kwargs["min_processing_interval"].total_seconds() / SPEED_UP
-        shortest = MACHINE_SECONDS if type(self).__name__ in MACHINE_PIPELINES else SHORTEST_SECONDS
+        shortest = LONGER_SECONDS.get(type(self).__name__, SHORTEST_SECONDS)
         kwargs["min_processing_interval"] = timedelta(seconds=max(shortest, seconds))
         original_pipeline(self, *args, **kwargs)
 
