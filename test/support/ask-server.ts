@@ -71,7 +71,8 @@ export async function stopRuns(...names: readonly string[]): Promise<void> {
   while (left.length > 0) {
     const runs_names = left.filter(({ status }) => status !== 'terminating').map((one) => one.run_spec.run_name);
     if (runs_names.length > 0) await askServer('/api/project/main/runs/stop', { runs_names, abort: false });
-    await delay(100);
+    // dstack's pipelines look at a run about twice a second, and each look here costs the server as much.
+    await delay(400);
     const found = await Promise.all(left.map((one) => getRun(one.run_spec.run_name)));
     left = found.filter((one) => one !== undefined).filter((one) => !isStopping(one) && !hasEnded(one));
   }

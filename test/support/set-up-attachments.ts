@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import getPort from 'get-port';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
@@ -16,6 +15,7 @@ import type { FlagValue } from '../../src/dstack/argv/command.ts';
 import { recordedCatalog } from './recorded-catalog.ts';
 import type { TestUser } from './start-test-sandbox.ts';
 import { usedNames } from './used-names.ts';
+import { until } from './wait.ts';
 
 /** A user with the running task `web`, and for each test a separate state folder. */
 export class AttachmentsSetup<User extends TestUser> {
@@ -119,5 +119,5 @@ export async function fetchText(port: number): Promise<string> {
 }
 
 export async function untilTrue(isTrue: () => Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await delay(20);
+  await until(isTrue, Boolean);
 }

@@ -3,7 +3,6 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { inject } from 'vitest';
 import { stringify } from 'yaml';
@@ -14,6 +13,7 @@ import { startSandbox } from '../../sandbox/sandbox.ts';
 import type { Sandbox, SandboxOptions } from '../../sandbox/sandbox.ts';
 import { repositoryRoot } from './paths.ts';
 import { createTestHome } from './test-home.ts';
+import { until } from './wait.ts';
 
 const repository = repositoryRoot;
 
@@ -146,13 +146,7 @@ function createUser({
       return output;
     },
     run: getRun,
-    async waitFor(name, isWanted) {
-      for (;;) {
-        const now = await getRun(name);
-        if (isWanted(now)) return now;
-        await delay(50);
-      }
-    },
+    waitFor: (name, isWanted) => until(() => getRun(name), isWanted),
   };
 }
 

@@ -12,12 +12,15 @@ export async function waitForRun(client: TestClient, name: string, state: string
   }
 }
 
-/** Repeats a call until its value matches. The test's timeout ends it. */
+const SHORTEST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 600;
+
+/** Repeats a call until its value matches, less and less often: most calls cost more than the wait. The test's timeout ends it. */
 export async function until<T>(ask: () => Promise<T>, isWanted: (value: T) => boolean): Promise<T> {
-  for (;;) {
+  for (let pauseMs = SHORTEST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     const value = await ask();
     if (isWanted(value)) return value;
-    await delay(100);
+    await delay(pauseMs);
   }
 }
 
