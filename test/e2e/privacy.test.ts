@@ -40,49 +40,70 @@ test('the dstack CLI itself asks for updates once a day', async () => {
   expect(existsSync(lastCheck(home))).toBe(true);
 });
 
-test.each(['on', 'off'])(
-  'no host but the dstack server is contacted by any tool, with every command the first one of the day (warm: %s)',
-  async (warm) => {
-    const home = await createTestHome();
-    const proxy = await startRecordingProxy();
-    const client = await connect({ env: { ...home.env, ...proxy.env, DSTACK_MCP_WARM: warm } });
-    const name = uniqueName('quiet');
-    onTestFinished(() => stopRuns(name));
-    const file = await home.write('quiet.dstack.yml', task(name));
-    const call = async (tool: string, input: Readonly<Record<string, unknown>> = {}) => {
-      await rm(lastCheck(home), { force: true });
-      const { facts, text } = await client.call(tool, input);
-      expect(facts['outcome'], `${tool}: ${text}`).toBe('done');
-      return facts;
-    };
-    await call('doctor');
-    await call('config', { action: 'validate', file });
-    const { token } = await call('plan', { file });
-    await call('apply', { token });
-    await waitForStatus(name, 'running');
-    await waitForLog(client, name, 'the first line');
-    for (const tool of ['ps', 'fleet', 'offer', 'event']) await call(tool);
-    await call('logs', { run: name });
-    await call('metrics', { run: name });
-    await call('help', { command: 'apply' });
-    await call('list', { type: 'volumes' });
-    await call('attach', { run: name });
-    await call('attach', { action: 'stop', run: name });
-    const service = uniqueName('quiet-service');
-    onTestFinished(() => stopRuns(service));
-    const of = { type: 'service', port: 8000, auth: false, commands: ['serve'], fleets: ['on-prem'] };
-    const planned = await call('plan', {
-      file: await home.write('service.dstack.yml', { ...task(service), ...of }),
-    });
-    await call('apply', { token: planned['token'] });
-    await waitForStatus(service, 'running');
-    await waitForRun(client, service, 'ready');
-    await until(
-      () => client.call('request', { run: service }),
-      ({ facts }) => facts['state'] === 'warm',
-    );
-    const preview = await call('stop', { run: name });
-    await call('apply', { token: preview['token'] });
-    expect(proxy.hosts).toEqual([]);
-  },
-);
+/** A client whose dstack may reach the dstack server alone, and calls as if each were the first one of the day. */
+async function connectQuietly(warm: string) {
+  const home = await createTestHome();
+  const { hosts, env } = await startRecordingProxy();
+  const client = await connect({ env: { ...home.env, ...env, DSTACK_MCP_WARM: warm } });
+  const call = async (tool: string, input: Readonly<Record<string, unknown>> = {}) => {
+    await rm(lastCheck(home), { force: true });
+    const { facts, text } = await client.call(tool, input);
+    expect(facts['outcome'], `${tool}: ${text}`).toBe('done');
+    return facts;
+  };
+  return { home, hosts, client, call };
+}
+
+test('no host but the dstack server is contacted by any tool, with every command the first one of the day', async () => {
+  const { home, hosts, client, call } = await connectQuietly('on');
+  const name = uniqueName('quiet');
+  onTestFinished(() => stopRuns(name));
+  const file = await home.write('quiet.dstack.yml', task(name));
+  await call('doctor');
+  await call('config', { action: 'validate', file });
+  const { token } = await call('plan', { file });
+  await call('apply', { token });
+  await waitForStatus(name, 'running');
+  await waitForLog(client, name, 'the first line');
+  for (const tool of ['ps', 'fleet', 'offer', 'event']) await call(tool);
+  await call('logs', { run: name });
+  await call('metrics', { run: name });
+  await call('help', { command: 'apply' });
+  await call('list', { type: 'volumes' });
+  await call('attach', { run: name });
+  await call('attach', { action: 'stop', run: name });
+  const service = uniqueName('quiet-service');
+  onTestFinished(() => stopRuns(service));
+  const of = { type: 'service', port: 8000, auth: false, commands: ['serve'], fleets: ['on-prem'] };
+  const planned = await call('plan', {
+    file: await home.write('service.dstack.yml', { ...task(service), ...of }),
+  });
+  await call('apply', { token: planned['token'] });
+  await waitForStatus(service, 'running');
+  await waitForRun(client, service, 'ready');
+  await until(
+    () => client.call('request', { run: service }),
+    ({ facts }) => facts['state'] === 'warm',
+  );
+  const preview = await call('stop', { run: name });
+  await call('apply', { token: preview['token'] });
+  expect(hosts).toEqual([]);
+});
+
+// Every plain process is started in the same way, so one command of each kind will do.
+test('nor by a plain process, with every command the first one of the day', async () => {
+  const { home, hosts, call } = await connectQuietly('off');
+  const name = uniqueName('quiet');
+  onTestFinished(() => stopRuns(name));
+  const file = await home.write('quiet.dstack.yml', task(name));
+  await call('config', { action: 'validate', file });
+  const { token } = await call('plan', { file });
+  await call('apply', { token });
+  await call('list', { type: 'volumes' });
+  await waitForStatus(name, 'running');
+  await call('attach', { run: name });
+  await call('attach', { action: 'stop', run: name });
+  const preview = await call('stop', { run: name });
+  await call('apply', { token: preview['token'] });
+  expect(hosts).toEqual([]);
+});
