@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { runNames, stopRuns } from '../support/ask-server.ts';
+import { countRuns, runNames, stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
-import { approve, approvePlan, expectApproved, expectRunning, press } from './support/approve.ts';
+import { approve, approvePlan, expectRunning, planInCard, press } from './support/approve.ts';
 import { describeInChromium, openBrowser } from './support/card-browser.ts';
 import { openCards } from './support/open-cards.ts';
 import type { Cards } from './support/open-cards.ts';
@@ -188,29 +188,31 @@ describeInChromium('the plan card', () => {
     const cards = connected['2026-07-28'];
     await approvePlan(cards, file);
 
-    await home.write(file, task(name, { commands: ['echo other', 'sleep infinity'] }));
-    await cards.clear();
-    await cards.call('plan', { file });
-    const { card } = cards;
-    await card.getByRole('heading', { name: 'Will be stopped or lost' }).waitFor();
-    await card.getByRole('heading', { name: 'Differences from the existing resource' }).waitFor();
-    const approve = card.getByRole('button', { name: 'Approve' });
-    await expect.poll(() => card.getByRole('button', { name: 'Decline' }).isEnabled()).toBe(true);
-    expect(await approve.isDisabled()).toBe(true);
-    const field = card.getByLabel(`Type ${name} to approve`);
-    await field.fill(`${name}x`);
-    expect(await approve.isDisabled()).toBe(true);
-    await field.fill(name);
-    await field.press('Enter');
-    expect(await approve.isEnabled()).toBe(true);
-    const decided = (await cards.activity()).calls.filter((call) => call.name === 'decide');
-    expect(JSON.stringify(decided)).not.toContain(`"name":"${name}"`);
-    await press(cards, approve);
-    await expectApproved(card);
-    await card
-      .getByRole('region', { name: `Log of ${name}` })
-      .getByText('other')
-      .waitFor();
+    const command = `echo ${name} again`;
+    await home.write(file, task(name, { commands: [command, 'sleep infinity'] }));
+    const decisions = async (): Promise<number> => {
+      const { calls } = await cards.activity();
+      return calls.filter((call) => call.name === 'decide' && JSON.stringify(call.input).includes(`"name":"${name}"`))
+        .length;
+    };
+    await approve(cards, async () => {
+      const card = await planInCard(cards, file);
+      const before = await decisions();
+      await card.getByRole('heading', { name: 'Will be stopped or lost' }).waitFor();
+      await card.getByRole('heading', { name: 'Differences from the existing resource' }).waitFor();
+      const button = card.getByRole('button', { name: 'Approve' });
+      await expect.poll(() => card.getByRole('button', { name: 'Decline' }).isEnabled()).toBe(true);
+      expect(await button.isDisabled()).toBe(true);
+      const field = card.getByLabel(`Type ${name} to approve`);
+      await field.fill(`${name}x`);
+      expect(await button.isDisabled()).toBe(true);
+      await field.fill(name);
+      await field.press('Enter');
+      expect(await button.isEnabled()).toBe(true);
+      expect(await decisions()).toBe(before);
+      return card;
+    });
+    expect(await countRuns(command)).toBe(1);
   });
 
   test('a blocked plan shows the reason and has no Approve button', async () => {

@@ -1,5 +1,6 @@
 import type { FrameLocator, Locator } from 'playwright-core';
 import { expect, vi } from 'vitest';
+import { until } from '../../support/wait.ts';
 import type { Cards } from './open-cards.ts';
 
 /** Clicks until the card has sent its decision, since Chromium discards clicks into a frame that has just moved. */
@@ -51,12 +52,21 @@ export async function approve(cards: Cards, plan: () => Promise<FrameLocator>): 
   }
 }
 
+/** Plans a configuration file, and shows the plan in a new card. Other tests may use every machine right now: plans until one is free. */
+export async function planInCard(cards: Cards, file: string): Promise<FrameLocator> {
+  await until(
+    async () => {
+      await cards.clear();
+      return cards.call('plan', { file });
+    },
+    ({ facts }) => facts['outcome'] === 'done',
+  );
+  return cards.card;
+}
+
 /** Plans a configuration file and approves the plan. */
 export async function approvePlan(cards: Cards, file: string): Promise<void> {
-  await approve(cards, async () => {
-    await cards.call('plan', { file });
-    return cards.card;
-  });
+  await approve(cards, () => planInCard(cards, file));
 }
 
 /** Expects the run in the card to be running. A failure shows the text of the card and its last calls. */
