@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { awaitedState, jobChoice, project, runNames } from '../src/core/fields.ts';
 import { reportSeveral, WHOLE_CHARS } from '../src/core/report.ts';
-import { resourceFacts } from '../src/dstack/output/read-resource.ts';
+import { resourceFacts } from '../src/dstack/output/read-state.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 /** The ends of all logs together: the facts of several runs take most of 8 KB. */

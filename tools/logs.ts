@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { jobChoice, project, runNames } from '../src/core/fields.ts';
-import { chooseJob } from '../src/dstack/output/read-run.ts';
-import type { WantedJob } from '../src/dstack/output/read-run.ts';
+import { chooseJob } from '../src/dstack/output/read-state.ts';
+import type { WantedJob } from '../src/dstack/output/read-state.ts';
 import { adviseOnLog, describeLog } from '../src/dstack/describe/describe-facts.ts';
 import { checkCursor, describeLogPage } from '../src/dstack/output/page-log.ts';
 import { refuse, reportSeveral, WHOLE_CHARS } from '../src/core/report.ts';

@@ -5,7 +5,7 @@ import { isRecord } from '../core/values.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
 import { withoutQuestion } from '../dstack/output/plan-text.ts';
 import type { Obstacle, PlanFacts } from '../dstack/output/read-plan.ts';
-import { liveReplicas, readRun } from '../dstack/output/read-run.ts';
+import { liveReplicas, readRun } from '../dstack/output/read-state.ts';
 import { nameOf, planFacts } from './apply-plan.ts';
 import type { ApplyAction, ApplyPlan } from './apply-plan.ts';
 import { explainNoOffers } from './explain-no-offers.ts';

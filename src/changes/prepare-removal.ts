@@ -17,7 +17,7 @@ import { commandFailed } from '../dstack/client/dstack-client.ts';
 import { findResource, kindOf, readLookUp, saysGone } from '../dstack/client/find-resource.ts';
 import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';
 import { readFailure, readOutcome } from '../dstack/output/read-outcome.ts';
-import { readRun } from '../dstack/output/read-run.ts';
+import { readRun } from '../dstack/output/read-state.ts';
 import type { ExpectedChange } from '../dstack/run/runner.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import { endedWithoutChange } from './execute-change.ts';

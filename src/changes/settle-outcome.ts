@@ -7,7 +7,7 @@ import { waitFor } from '../core/waiting.ts';
 import { findResource } from '../dstack/client/find-resource.ts';
 import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';
 import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
-import { readRun } from '../dstack/output/read-run.ts';
+import { readRun } from '../dstack/output/read-state.ts';
 import type { ExpectedChange } from '../dstack/run/runner.ts';
 import type { Effect, PlanScope } from './planned-change.ts';
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { RunFacts } from '../dstack/output/read-run.ts';
+import type { RunFacts } from '../dstack/output/read-state.ts';
 import { parseJson } from './http-exchange.ts';
 import type { HttpAnswer, HttpFailure } from './http-exchange.ts';
 

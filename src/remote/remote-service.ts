@@ -4,8 +4,8 @@ import type { AttachStart } from '../attachments/start-attachment.ts';
 import { ToolError } from '../core/errors.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { findRun } from '../dstack/client/find-resource.ts';
-import { readRun } from '../dstack/output/read-run.ts';
-import type { RunFacts } from '../dstack/output/read-run.ts';
+import { readRun } from '../dstack/output/read-state.ts';
+import type { RunFacts } from '../dstack/output/read-state.ts';
 import { callProgram } from './remote-shell.ts';
 import type { RemotePlace, RemoteSessions, Session } from './sessions.ts';
 

@@ -3,7 +3,7 @@ import { accessFacts } from '../changes/change-facts.ts';
 import { formatBytes, formatDollars, formatDuration, formatPrice, plural } from '../core/format-values.ts';
 import type { Outcome, Printed, Report } from '../core/report.ts';
 import { ownText } from '../core/transcript.ts';
-import type { RunFacts } from '../dstack/output/read-run.ts';
+import type { RunFacts } from '../dstack/output/read-state.ts';
 import { readChat } from './chat.ts';
 import type { ChatAnswer } from './chat.ts';
 import type { HttpAnswer, HttpFailure, HttpRequest, LoadResult, LoadSize } from './http-exchange.ts';

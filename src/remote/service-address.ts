@@ -1,5 +1,5 @@
 import { ToolError } from '../core/errors.ts';
-import type { RunFacts } from '../dstack/output/read-run.ts';
+import type { RunFacts } from '../dstack/output/read-state.ts';
 
 /** The address of a service, if requests may be sent there. */
 export interface ServiceAddress {

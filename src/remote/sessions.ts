@@ -5,7 +5,7 @@ import type { SshContext } from '../attachments/attachment-processes.ts';
 import type { Connection } from '../attachments/attachment-view.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import type { RunFacts } from '../dstack/output/read-run.ts';
+import type { RunFacts } from '../dstack/output/read-state.ts';
 import type { RemoteShell } from './remote-shell.ts';
 import { createSshShell } from './ssh-shell.ts';
 

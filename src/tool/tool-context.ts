@@ -11,7 +11,7 @@ import type { DoctorReport } from '../doctor/local-checks.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { reportResource, lookAtRun, reportRun } from '../dstack/client/report-state.ts';
 import type { PlainKind, ResourceRequest, RunRequest, RunResult } from '../dstack/client/report-state.ts';
-import type { RunFacts } from '../dstack/output/read-run.ts';
+import type { RunFacts } from '../dstack/output/read-state.ts';
 import { CopyService } from '../remote/copy-service.ts';
 import { ExecService } from '../remote/exec-service.ts';
 import { RemoteService } from '../remote/remote-service.ts';

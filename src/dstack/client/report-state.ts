@@ -18,10 +18,8 @@ import {
 import { explainEnd, explainLog } from '../describe/explain-end.ts';
 import type { EndExplanation } from '../describe/explain-end.ts';
 import { readJsonOutput } from '../output/json-output.ts';
-import { readResource } from '../output/read-resource.ts';
-import type { ResourceFacts } from '../output/read-resource.ts';
-import { describeShownJob, readRun } from '../output/read-run.ts';
-import type { RunFacts, WantedJob } from '../output/read-run.ts';
+import { readResource, describeShownJob, readRun } from '../output/read-state.ts';
+import type { ResourceFacts, RunFacts, WantedJob } from '../output/read-state.ts';
 import type { DstackClient } from './dstack-client.ts';
 import { getCommand } from './find-resource.ts';
 

@@ -1,7 +1,6 @@
 import { formatDollars, formatDuration, formatPrice, plural, joinWords } from '../../core/format-values.ts';
-import { describeShownJob, hasJobEnded } from '../output/read-run.ts';
-import type { WantedJob, RunFacts } from '../output/read-run.ts';
-import type { ResourceFacts } from '../output/read-resource.ts';
+import { describeShownJob, hasJobEnded } from '../output/read-state.ts';
+import type { WantedJob, RunFacts, ResourceFacts } from '../output/read-state.ts';
 
 /** Describes the status of a run in one sentence. */
 export function describeStatus(run: RunFacts): string {

@@ -1,4 +1,4 @@
-import type { RunFacts } from '../output/read-run.ts';
+import type { RunFacts } from '../output/read-state.ts';
 
 /** Which log of a job shows why it ended: its own output, the runner's log about starting it, or neither. */
 type RelevantLog = 'output' | 'diagnose' | 'none';

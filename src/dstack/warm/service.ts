@@ -10,52 +10,36 @@ import { startSparePool } from './spare-pool.ts';
 import { startWarmWorker } from './worker.ts';
 import type { WarmWorker } from './worker.ts';
 
-/** The limits of the worker. All have defaults. */
-export interface WarmLimits {
+export const DEFAULT_WARM_LIMITS = {
   /** The worker ends after this long without a command. */
-  readonly idleMs: number;
-  /** It ends after this long if another server of this user has run a command since. */
-  readonly idleElsewhereMs: number;
-  readonly maxConcurrent: number;
-  readonly maxQueued: number;
-  /** Bytes of each stream to keep, from both ends. */
-  readonly keepBytes: number;
-  /** Time for a command to exit after SIGTERM. */
-  readonly graceMs: number;
-  readonly startTimeoutMs: number;
-  /** Time after its start during which commands wait for the worker. A plain process loads the same code and would hardly be faster. */
-  readonly patienceMs: number;
-  /** Time for a child to acknowledge a request. */
-  readonly handOverMs: number;
-  /** A busy worker that is silent for this long is pinged, and has as long to answer. */
-  readonly silenceMs: number;
-  /** Time for a change to finish, even after this server has ended. */
-  readonly changeLimitMs: number;
-  /** Time for dstack to answer a question about itself (help, schemas, validation), in the worker or a process. */
-  readonly introspectionMs: number;
-  /** After this many deaths within the period, no worker is started for a while. */
-  readonly maxDeaths: number;
-  readonly deathPeriodMs: number;
-  readonly giveUpMs: number;
-}
-
-export const DEFAULT_WARM_LIMITS: WarmLimits = {
   idleMs: 5 * 60_000,
+  /** It ends after this long if another server of this user has run a command since. */
   idleElsewhereMs: 30_000,
   maxConcurrent: 8,
   maxQueued: 256,
+  /** Bytes of each stream to keep, from both ends. */
   keepBytes: 4_194_304,
+  /** Time for a command to exit after SIGTERM. */
   graceMs: 2_000,
   startTimeoutMs: 60_000,
+  /** Time after its start during which commands wait for the worker. A plain process loads the same code and would hardly be faster. */
   patienceMs: 15_000,
+  /** Time for a child to acknowledge a request. */
   handOverMs: 3_000,
+  /** A busy worker that is silent for this long is pinged, and has as long to answer. */
   silenceMs: 5_000,
+  /** Time for a change to finish, even after this server has ended. */
   changeLimitMs: CHANGE_LIMIT_MS,
+  /** Time for dstack to answer a question about itself (help, schemas, validation), in the worker or a process. */
   introspectionMs: 30_000,
+  /** After this many deaths within the period, no worker is started for a while. */
   maxDeaths: 3,
   deathPeriodMs: 120_000,
   giveUpMs: 10 * 60_000,
 };
+
+/** The limits of the worker. */
+export type WarmLimits = Readonly<typeof DEFAULT_WARM_LIMITS>;
 
 /** `spare`: spare processes where forks would be possible, too. */
 export type WarmSetting = 'on' | 'off' | 'spare';

@@ -10,9 +10,8 @@ import {
   explainWaiting,
 } from '../../../../src/dstack/describe/describe-facts.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/json-output.ts';
-import { readResource } from '../../../../src/dstack/output/read-resource.ts';
-import { readRun } from '../../../../src/dstack/output/read-run.ts';
-import type { RunFacts } from '../../../../src/dstack/output/read-run.ts';
+import { readResource, readRun } from '../../../../src/dstack/output/read-state.ts';
+import type { RunFacts } from '../../../../src/dstack/output/read-state.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
 
 const json = (name: string): unknown => readJsonOutput(readFixture(name).stdout);

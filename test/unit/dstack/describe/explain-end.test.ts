@@ -1,8 +1,8 @@
 import { describe, expect, it, test } from 'vitest';
 import { explainEnd, explainLog } from '../../../../src/dstack/describe/explain-end.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/json-output.ts';
-import { readRun } from '../../../../src/dstack/output/read-run.ts';
-import type { RunFacts } from '../../../../src/dstack/output/read-run.ts';
+import { readRun } from '../../../../src/dstack/output/read-state.ts';
+import type { RunFacts } from '../../../../src/dstack/output/read-state.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
 
 const recorded = (fixture: string, version?: string): RunFacts =>
