@@ -1,4 +1,5 @@
-import { messageOf } from '../core/errors.ts';
+import path from 'node:path';
+import { messageOf, ToolError } from '../core/errors.ts';
 import type { CallEnd } from '../observability/calls.ts';
 import { cardOf, reportFailure } from '../core/report.ts';
 import type { Card, Question, Report } from '../core/report.ts';
@@ -12,10 +13,11 @@ import { isRecord } from '../core/values.ts';
 import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
 import { assertSandboxRuns } from '../settings/installation.ts';
-import { explainError } from './explain-error.ts';
 import { createToolContext } from './tool-context.ts';
 import type { AnyTool } from './tool.ts';
 import type { CallContext } from './tool-context.ts';
+import { joinOr } from '../core/format-values.ts';
+import { nearestNames } from '../dstack/argv/nearest-names.ts';
 
 /** The end of a call: a result, or a question that has to be answered first. */
 export type CallOutcome = CallResult | Question;
@@ -73,7 +75,7 @@ async function runTool(
     const cause = await findCause(app, error);
     const findFiles = async (): Promise<readonly string[]> =>
       (await new ConfigurationService(app).find()).map((found) => found.path);
-    return reportError(app, tool, await explainError(cause, { tool, raw }, { findFiles }));
+    return reportError(app, tool, await explainError(cause, { tool, raw }, findFiles));
   }
 }
 
@@ -133,4 +135,53 @@ function reportError(app: App, tool: AnyTool, error: unknown): Report<Record<str
         ? 'Try once more. If it persists, call doctor and report it with the log from standard error.'
         : "It isn't known whether anything was changed: check with ps, get or fleet before anything else.",
   };
+}
+
+type Called = Pick<AnyTool, 'name' | 'input'>;
+
+/**
+ * Adds the next step that only the tool knows: the file that was meant, or its argument for a flag. `findFiles` returns the paths of the
+ * workspace's configurations.
+ */
+export async function explainError(
+  failure: unknown,
+  { tool, raw }: { readonly tool: Called; readonly raw: unknown },
+  findFiles: () => Promise<readonly string[]>,
+): Promise<unknown> {
+  if (!(failure instanceof ToolError)) return failure;
+  const { code, hint } = failure;
+  if (code === 'unknown-flag') return withHint(failure, [hint, nameArguments(tool, hint)]);
+  const file = isRecord(raw) ? raw['file'] : undefined;
+  if ((code !== 'file-not-found' && code !== 'not-a-configuration') || typeof file !== 'string') return failure;
+  const near = nearestFiles(file, await findFiles().catch(() => []));
+  return withHint(failure, [near.length === 0 ? '' : `Did you mean ${joinOr(near)}?`, hint]);
+}
+
+function withHint(error: ToolError, parts: readonly string[]): ToolError {
+  const { code, message, untrusted } = error;
+  return new ToolError(code, message, parts.filter(Boolean).join(' '), { cause: error, untrusted });
+}
+
+/** Returns the configurations whose names without folders and endings are the same as that of a file, or nearly so. */
+function nearestFiles(file: string, files: readonly string[]): readonly string[] {
+  const wanted = stemOf(file);
+  const same = files.filter((one) => stemOf(one) === wanted);
+  if (same.length > 0) return same.slice(0, 2);
+  const near = nearestNames(wanted, [...new Set(files.map(stemOf))]).slice(0, 2);
+  return near.flatMap((stem) => files.find((one) => stemOf(one) === stem) ?? []);
+}
+
+const stemOf = (file: string): string => path.posix.basename(file).replace(/(?:\.dstack)?(?:\.ya?ml)?$/i, '');
+
+/** The arguments that have another name than their flag. */
+const RENAMED: ReadonlyMap<string, string> = new Map([['--spot-policy', 'spot']]);
+
+/** Names the arguments of a tool for the flags that an error suggests. */
+function nameArguments({ name, input }: Called, hint: string): string {
+  const [suggestion = ''] = hint.split(/(?<=[?.]) /);
+  const named = [...suggestion.matchAll(/--[a-z-]+/g)].flatMap(([flag]) => {
+    const argument = RENAMED.get(flag) ?? flag.slice(2).replaceAll('-', '_');
+    return Object.hasOwn(input.shape, argument) ? [`\`${argument}\` for ${flag}`] : [];
+  });
+  return named.length === 0 ? '' : `${name} has its own argument: ${named.join(', ')}.`;
 }

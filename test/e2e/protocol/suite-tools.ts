@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import { ToolError } from '../../../src/core/errors.ts';
 import { defineTool } from '../../../src/tool/tool.ts';
-import type { Question, Report } from '../../../src/core/report.ts';
 import type { AnyTool } from '../../../src/tool/tool.ts';
+import type { Question, Report } from '../../../src/core/report.ts';
 import type { ToolContext } from '../../../src/tool/tool-context.ts';
 
 type Run = (powers: ToolContext) => Promise<Report<object> | Question>;
