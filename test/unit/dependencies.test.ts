@@ -17,7 +17,6 @@ const RESERVED: readonly { readonly what: string; readonly code: RegExp; readonl
       'src/mcp/prompts.ts',
       'src/mcp/resources.ts',
       'src/mcp/server.ts',
-      'src/mcp/stdio-transport.ts',
       'src/mcp/subscriptions.ts',
       'src/mcp/tools.ts',
     ],

@@ -1,6 +1,6 @@
 import { finished } from 'node:stream/promises';
 import { expect, test } from 'vitest';
-import { LineLimit } from '../../../src/mcp/stdio-transport.ts';
+import { LineLimit } from '../../../src/mcp/server.ts';
 
 /** Sends chunks through a limit of 10 bytes. Returns the lines that arrive, and how many were dropped. */
 async function sendThrough(...chunks: readonly string[]) {
