@@ -11,6 +11,7 @@ import { plural } from '../core/format-values.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
 import { kindOf, missingLookUp } from '../dstack/client/find-resource.ts';
+import type { IsAgreed } from '../safety/consent/remembered-consents.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import { applyCommand } from './apply-command.ts';
 import type { ApplyPlan, PreparedPlan } from './apply-plan.ts';
@@ -44,9 +45,11 @@ export async function readLocalPlan(
   });
   const { server } = endpoint;
   const folder = path.dirname(file.realPath);
-  const { environment, open } = await agreeOnEnvFiles({ envFiles, agreements, server }, folder, named);
+  const requirement = policy.requirementFor({ operation: 'send', binding: { mostPerHour: null } });
+  const isAgreed: IsAgreed = (disclosure) => agreements.covers({ server, requirement }, disclosure);
+  const { environment, open } = await agreeOnEnvFiles({ envFiles, isAgreed, server }, folder, named);
   const judgedParts = await judgeHandOver(
-    { cli, folders: workspace.folders, policy, agreements, server, maxUploadBytes },
+    { cli, folders: workspace.folders, policy, isAgreed, server, maxUploadBytes },
     { file, value: head.value, environment },
   );
   // dstack would fail on the first of these variables; if another is set nowhere, consent wouldn't help.

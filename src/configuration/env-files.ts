@@ -4,7 +4,7 @@ import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import { isRecord } from '../core/values.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
-import type { Agreements } from '../safety/consent/remembered-consents.ts';
+import type { IsAgreed } from '../safety/consent/remembered-consents.ts';
 import type { Workspace, WorkspacePath } from '../safety/files/workspace.ts';
 import type { EnvFilesMode } from '../settings/settings.ts';
 import { parseEnvFile } from './parse-env-file.ts';
@@ -232,7 +232,7 @@ export function namedVariables(value: unknown): readonly string[] {
 /** Sources of the consent to use an env file. */
 interface EnvFileScope {
   readonly envFiles: EnvFiles;
-  readonly agreements: Pick<Agreements, 'covers'>;
+  readonly isAgreed: IsAgreed;
   /** The dstack server that the values go to. */
   readonly server: string;
 }
@@ -242,7 +242,7 @@ interface EnvFileScope {
  * returns what needs consent for the others: by name and file, never by value.
  */
 export async function agreeOnEnvFiles(
-  { envFiles, agreements, server }: EnvFileScope,
+  { envFiles, isAgreed, server }: EnvFileScope,
   folder: string,
   environment: NamedEnvironment,
 ): Promise<{ readonly environment: NamedEnvironment; readonly open: readonly Disclosure[] }> {
@@ -252,7 +252,7 @@ export async function agreeOnEnvFiles(
     const [name = '', from = ''] = one.split(' from ');
     return { name, one, disclosure: disclose({ name, from, folder, server }) };
   });
-  const covered = await Promise.all(offers.map(({ disclosure }) => agreements.covers(server, disclosure)));
+  const covered = await Promise.all(offers.map(({ disclosure }) => isAgreed(disclosure)));
   const agreed = offers.filter((_offer, index) => covered[index] === true);
   const taken = new Set(agreed.map(({ name }) => name));
   const values = Object.entries(found.values).filter(([name]) => taken.has(name));

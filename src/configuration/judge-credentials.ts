@@ -3,7 +3,7 @@ import { ToolError } from '../core/errors.ts';
 import type { AdmittedCredential } from '../dstack/run/runner.ts';
 import type { Introspection, NamedCredentials } from '../dstack/warm/introspection.ts';
 import { neverSent, outside } from '../safety/files/workspace.ts';
-import type { Agreements } from '../safety/consent/remembered-consents.ts';
+import type { IsAgreed } from '../safety/consent/remembered-consents.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import { ruleOn } from '../safety/policy/policy-rules.ts';
 
@@ -26,7 +26,7 @@ export interface Confidential {
 
 export interface CredentialScope {
   readonly introspection: Pick<Introspection, 'credentials'>;
-  readonly agreements: Pick<Agreements, 'covers'>;
+  readonly isAgreed: IsAgreed;
   /** The dstack server that everything goes to. */
   readonly server: string;
   readonly lists: PolicySnapshot['handOver'];
@@ -68,7 +68,7 @@ export async function judgeCredentials(scope: CredentialScope, confidential: Con
     ...found.keys.flatMap((sha256, index) => judgeKey(scope, keys[index], sha256)),
     ...variables.flatMap((name) => judgeVariable(scope, name)),
   ];
-  const covered = await Promise.all(judged.map(({ disclosure }) => scope.agreements.covers(scope.server, disclosure)));
+  const covered = await Promise.all(judged.map(({ disclosure }) => scope.isAgreed(disclosure)));
   const open = judged.filter((_one, index) => covered[index] !== true);
   return {
     open: open.map(({ disclosure }) => disclosure),

@@ -6,7 +6,7 @@ import { CommandFailed } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { Cli } from '../dstack/dstack-cli.ts';
 import type { Introspection, WorkTrees } from '../dstack/warm/introspection.ts';
-import type { Agreements } from '../safety/consent/remembered-consents.ts';
+import type { IsAgreed } from '../safety/consent/remembered-consents.ts';
 import { isInside, outside, resolveAnywhere, resolveNamedPath } from '../safety/files/workspace.ts';
 import type { PathScope, ConfigurationFile } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
@@ -26,7 +26,7 @@ export interface HandOverScope {
   /** The folders of the workspace. */
   readonly folders: readonly string[];
   readonly policy: Pick<PolicySnapshot, 'readOnly' | 'handOver'>;
-  readonly agreements: Pick<Agreements, 'covers'>;
+  readonly isAgreed: IsAgreed;
   /** The dstack server. */
   readonly server: string;
   readonly maxUploadBytes: number;

@@ -6,6 +6,8 @@ import type { AccessUse, ConsentLevel, Disclosure } from '../../core/change.ts';
 import { ToolError } from '../../core/errors.ts';
 import { sha256 } from '../../core/values.ts';
 import { listJsonFiles, readPrivateFile, writePrivateFile } from '../files/private-files.ts';
+import { isEnough } from '../policy/policy.ts';
+import type { Requirement } from '../policy/policy.ts';
 import { spendConsent } from './consent.ts';
 import type { Consent } from './consent.ts';
 
@@ -212,12 +214,15 @@ const agreementSchema = z.object({
   kind: z.enum(['repository', 'ssh-key', 'variable', 'env-file']),
   subject: z.string(),
   credentials: z.array(z.string()),
-  level: z.string(),
+  level: z.enum(LEVELS),
   agreedAt: z.string(),
 });
 
 /** A consent to send something to one server, which is remembered until its file is deleted. */
 export type Agreement = z.output<typeof agreementSchema> & { readonly file: string };
+
+/** Whether somebody agreed to send this to the server of a plan, as strongly as the policy wants by now. */
+export type IsAgreed = (disclosure: Disclosure) => Promise<boolean>;
 
 /** Disclosures to one server. */
 export interface ServerDisclosures {
@@ -242,11 +247,17 @@ export class Agreements {
     this.#folder = path.join(stateDir, 'agreements');
   }
 
-  /** Whether somebody agreed to this, to the same server and with the same credentials or more. */
-  async covers(server: string, { kind, subject, credentials }: Disclosure): Promise<boolean> {
+  /**
+   * Whether somebody agreed to this, to the same server and with the same credentials or more, in a way that satisfies the requirement.
+   */
+  async covers(
+    { server, requirement }: { readonly server: string; readonly requirement: Requirement },
+    { kind, subject, credentials }: Disclosure,
+  ): Promise<boolean> {
     const known = readRemembered(agreementSchema, this.#fileOf(server, { kind, subject }));
     if (known === undefined || known.server !== server || known.kind !== kind || known.subject !== subject)
       return false;
+    if (!isEnough(known.level, requirement)) return false;
     return credentials.every((one) => known.credentials.includes(one));
   }
 

@@ -49,7 +49,7 @@ const judge = (value: Readonly<Record<string, unknown>>) =>
       cli: { env: { HOME: root }, introspection: runner.introspection },
       folders: [at('ws'), at('more')],
       policy: { readOnly: false, handOver: {} },
-      agreements: { covers: async () => false },
+      isAgreed: async () => false,
       server: 'https://dstack.example',
       maxUploadBytes: 1024 ** 2,
     },

@@ -177,6 +177,18 @@ test('the policy decides who has to agree', async () => {
   expect(await nobody.agreements.list()).toMatchObject([{ level: 'policy' }]);
 });
 
+test('an agreement that is too weak for the policy by now is asked for again', async () => {
+  const changes = setUp({ policy: '{}\n' });
+  await agree(changes);
+  expect(await changes.preview(apply)).toMatchObject({ facts: { operation: 'create' } });
+  changes.writePolicy('consent: {send: person}\n');
+  expect(await changes.preview(apply)).toMatchObject({ facts: { operation: 'send' } });
+  const confirming = setUp({ stateDir: changes.stateDir, settings: { confirm: 'person' } });
+  expect(await confirming.preview(apply)).toMatchObject({ facts: { operation: 'send' } });
+  changes.writePolicy('{}\n');
+  expect(await changes.preview(apply)).toMatchObject({ facts: { operation: 'create' } });
+});
+
 test('a host of the policy is contacted without asking, and a credential that dstack needs is asked for then', async () => {
   const changes = setUp({ policy: 'hand_over: {hosts: {allow: [git.example]}}\n' });
   expect(await changes.preview(apply)).toMatchObject({ facts: { operation: 'create' } });

@@ -20,8 +20,7 @@ async function look(mode: EnvFilesMode, agrees: (disclosure: Disclosure) => bool
     workspace: createWorkspace({ folders: [folder], home: folder }),
     learn: (secrets) => void learned.push(...secrets),
   });
-  const agreements = { covers: async (_server: string, one: Disclosure) => agrees(one) };
-  const scope = { envFiles, agreements, server: 'http://127.0.0.1:3999' };
+  const scope = { envFiles, isAgreed: async (one: Disclosure) => agrees(one), server: 'http://127.0.0.1:3999' };
   return { folder, learned, ...(await agreeOnEnvFiles(scope, folder, { ...NOTHING, unset: ['A', 'B', 'C', 'D'] })) };
 }
 

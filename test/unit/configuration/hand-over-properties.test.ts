@@ -108,7 +108,7 @@ const namedFiles = (value: {
 
 async function judge(
   value: Readonly<Record<string, unknown>>,
-  covers: HandOverScope['agreements']['covers'],
+  isAgreed: HandOverScope['isAgreed'],
 ): Promise<JudgedHandOver | ToolError> {
   try {
     return await judgeHandOver(
@@ -116,7 +116,7 @@ async function judge(
         cli: { env: { HOME: at('home'), USERPROFILE: at('home') }, introspection },
         folders: [at('ws')],
         policy: { readOnly: false, handOver: {} },
-        agreements: { covers },
+        isAgreed,
         server: 'https://dstack.example',
         maxUploadBytes: 1024 ** 2,
       },
@@ -168,7 +168,7 @@ test('what is admitted after consent is exactly what the question named', async 
       );
       // A consent to all but one leaves that one open.
       const [first] = asked.open;
-      const partial = await judge(value, async (_server, { subject }) => subject !== first?.subject);
+      const partial = await judge(value, async ({ subject }) => subject !== first?.subject);
       expect(partial).toMatchObject({ open: asked.open.filter(({ subject }) => subject === first?.subject) });
     }),
     { numRuns: propertyRuns(200) },

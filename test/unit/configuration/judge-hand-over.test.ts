@@ -66,7 +66,7 @@ const judge = (value: Readonly<Record<string, unknown>>, given: Given = {}) => {
       },
       folders: [at('ws')],
       policy: { readOnly, handOver: lists },
-      agreements: { covers: async (_server, { subject }) => agreed.includes(subject) },
+      isAgreed: async ({ subject }) => agreed.includes(subject),
       server: 'https://dstack.example',
       maxUploadBytes,
     },
