@@ -10,7 +10,8 @@ import type { TestHome } from '../support/test-home.ts';
 
 const atEnd = collectEnds(afterAll);
 /** Whichever warm process asks dstack about a file, it asks in the same way. */
-const MODES = [process.env['DSTACK_TEST_WARM'] ?? 'on', 'off'];
+const WARM = process.env['DSTACK_TEST_WARM'] ?? 'on';
+const MODES = [WARM, 'off'];
 let home: TestHome;
 const contents = z.object({
   contents: z.tuple([z.looseObject({ text: z.string(), mimeType: z.string() })]),
@@ -44,43 +45,6 @@ describe.each(MODES)('with DSTACK_MCP_WARM=%s', (warm) => {
     }
   });
 
-  test('a property is described, an unknown one is rejected, and files are found', async () => {
-    const known = await clientOf(warm).call('config', { action: 'describe', property: 'service.scaling' });
-    expect(known.text).toContain('scale_up_delay');
-    const unknown = await clientOf(warm).call('config', { action: 'describe', property: 'task.gpus' });
-    expect(unknown.facts).toMatchObject({ outcome: 'refused', code: 'invalid-input' });
-    const found = await clientOf(warm).call('config', { action: 'find' });
-    expect(found.text).toContain('good.dstack.yml: task config-e2e');
-  });
-
-  test('a starter file is valid, and can be written and read again', async () => {
-    const client = clientOf(warm);
-    const started = await client.call('config', { action: 'start', property: 'service' });
-    expect(started.facts).toMatchObject({ outcome: 'done', verdict: 'valid' });
-    const text = String(started.facts['output']).replace(/^.*\n/, '');
-    expect(text).toMatch(/^port: 8000 # EXAMPLE$/m);
-    const file = `started-${warm}.dstack.yml`;
-    const written = await client.call('write_config', { file, text });
-    expect(written.facts, written.text).toMatchObject({ outcome: 'done' });
-    const read = await client.call('config', { action: 'read', file });
-    expect(read.facts).toMatchObject({ output: text, hash: written.facts['hash'] });
-    const undone = await client.call('write_config', { file, undo: true, expected_hash: written.facts['hash'] });
-    expect(undone.text).toMatch(/which write_config had created, was deleted/);
-    expect((await client.call('config', { action: 'read', file })).facts).toMatchObject({ code: 'file-not-found' });
-    for (const bad of [{ action: 'start' }, { action: 'start', property: 'tsk' }, { action: 'read' }])
-      expect((await client.call('config', bad)).facts).toMatchObject({ outcome: 'refused', code: 'invalid-input' });
-  });
-
-  test('profiles are validated from their file', async () => {
-    await mkdir(path.join(home.workspace, '.dstack'), { recursive: true });
-    await home.write('.dstack/profiles.yml', 'profiles:\n  - name: cheap\n    max_prise: 2\n');
-    const bad = await clientOf(warm).call('config', { action: 'validate', file: '.dstack/profiles.yml' });
-    expect(bad.facts).toMatchObject({ outcome: 'blocked', verdict: 'invalid' });
-    expect(bad.text).toContain('.dstack/profiles.yml:3:5: error in profiles.0.max_prise');
-    expect(bad.text).toContain('Did you mean `max_price`?');
-    await rm(path.join(home.workspace, '.dstack'), { recursive: true });
-  });
-
   test('a file is written, changed by its hash, and can be planned', async () => {
     const file = `written-${warm}.dstack.yml`;
     const text = 'type: task # kept\nname: written\ncommands: [echo hi]\n';
@@ -98,7 +62,52 @@ describe.each(MODES)('with DSTACK_MCP_WARM=%s', (warm) => {
   });
 });
 
-describe.each(CLIENTS)('resources for the %s', (kind) => {
+// A plain process is asked as above.
+describe('with a warm process', () => {
+  let client: TestClient;
+  beforeAll(() => {
+    client = clientOf(WARM);
+  });
+
+  test('a property is described, an unknown one is rejected, and files are found', async () => {
+    const known = await client.call('config', { action: 'describe', property: 'service.scaling' });
+    expect(known.text).toContain('scale_up_delay');
+    const unknown = await client.call('config', { action: 'describe', property: 'task.gpus' });
+    expect(unknown.facts).toMatchObject({ outcome: 'refused', code: 'invalid-input' });
+    const found = await client.call('config', { action: 'find' });
+    expect(found.text).toContain('good.dstack.yml: task config-e2e');
+  });
+
+  test('a starter file is valid, and can be written and read again', async () => {
+    const started = await client.call('config', { action: 'start', property: 'service' });
+    expect(started.facts).toMatchObject({ outcome: 'done', verdict: 'valid' });
+    const text = String(started.facts['output']).replace(/^.*\n/, '');
+    expect(text).toMatch(/^port: 8000 # EXAMPLE$/m);
+    const file = 'started.dstack.yml';
+    const written = await client.call('write_config', { file, text });
+    expect(written.facts, written.text).toMatchObject({ outcome: 'done' });
+    const read = await client.call('config', { action: 'read', file });
+    expect(read.facts).toMatchObject({ output: text, hash: written.facts['hash'] });
+    const undone = await client.call('write_config', { file, undo: true, expected_hash: written.facts['hash'] });
+    expect(undone.text).toMatch(/which write_config had created, was deleted/);
+    expect((await client.call('config', { action: 'read', file })).facts).toMatchObject({ code: 'file-not-found' });
+    for (const bad of [{ action: 'start' }, { action: 'start', property: 'tsk' }, { action: 'read' }])
+      expect((await client.call('config', bad)).facts).toMatchObject({ outcome: 'refused', code: 'invalid-input' });
+  });
+
+  test('profiles are validated from their file', async () => {
+    await mkdir(path.join(home.workspace, '.dstack'), { recursive: true });
+    await home.write('.dstack/profiles.yml', 'profiles:\n  - name: cheap\n    max_prise: 2\n');
+    const bad = await client.call('config', { action: 'validate', file: '.dstack/profiles.yml' });
+    expect(bad.facts).toMatchObject({ outcome: 'blocked', verdict: 'invalid' });
+    expect(bad.text).toContain('.dstack/profiles.yml:3:5: error in profiles.0.max_prise');
+    expect(bad.text).toContain('Did you mean `max_price`?');
+    await rm(path.join(home.workspace, '.dstack'), { recursive: true });
+  });
+});
+
+// One of each protocol era.
+describe.each([CLIENTS[0], CLIENTS[2]])('resources for the %s', (kind) => {
   let client: TestClient;
   beforeAll(async () => {
     client = await connect({ env: home.env, kind, atEnd });

@@ -1,12 +1,21 @@
 import { execa } from 'execa';
-import { expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { collectEnds } from '../support/collect-ends.ts';
 import { connect } from '../support/connect.ts';
+import type { TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import type { TestHome } from '../support/test-home.ts';
 import { until, waitForRun } from '../support/wait.ts';
 
+const atEnd = collectEnds(afterAll);
+let home: TestHome;
+let client: TestClient;
+beforeAll(async () => {
+  home = await createTestHome({ atEnd });
+  client = await connect({ env: home.env, atEnd });
+});
+
 test('a failed run is explained: reason, exit status, its last lines as data, and the usual fix', async () => {
-  const home = await createTestHome();
-  const client = await connect({ env: home.env });
   const name = uniqueName('exit-three');
   const commands = [
     'for i in $(seq 1 40); do echo "step $i"; done',
@@ -31,8 +40,6 @@ test('a failed run is explained: reason, exit status, its last lines as data, an
   expect(`${String(answer.facts['summary'])}${String(answer.facts['next'])}`).not.toContain('Ignore');
 });
 test('a run without capacity is explained, with other offers', async () => {
-  const home = await createTestHome();
-  const client = await connect({ env: home.env });
   const name = uniqueName('no-capacity');
   const file = await home.write('big.dstack.yml', task(name, { resources: { gpu: 'B200:8' } }));
   // A user submitted it, because this server wouldn't.

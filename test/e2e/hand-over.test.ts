@@ -2,23 +2,47 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execa } from 'execa';
-import { expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vitest';
+import { collectEnds } from '../support/collect-ends.ts';
 import { connect } from '../support/connect.ts';
+import type { AtEnd } from '../support/connect.ts';
 import { startFaultyServer } from '../support/faulty-server.ts';
+import type { FaultyServer } from '../support/faulty-server.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 
 const HANDED_OVER = /\/(?:upload_archive|upload_code|init|get_plan)$/;
 
 /** A client whose requests to the sandbox are recorded. */
-async function connectRecorded(env: Readonly<Record<string, string>> = {}) {
-  const server = await startFaultyServer(inject('sandbox').url);
-  const home = await createTestHome({ url: server.url });
-  const client = await connect({ env: { ...home.env, ...env } });
-  return { home, client, handedOver: () => server.seen.map((one) => one.path).filter((one) => HANDED_OVER.test(one)) };
+async function connectRecorded(env: Readonly<Record<string, string>>, atEnd: AtEnd) {
+  const server = await startFaultyServer(inject('sandbox').url, atEnd);
+  const home = await createTestHome({ url: server.url, atEnd });
+  const client = await connect({ env: { ...home.env, ...env }, atEnd });
+  return { server, home, client };
+}
+
+let shared: Awaited<ReturnType<typeof connectRecorded>>;
+beforeAll(async () => {
+  shared = await connectRecorded({ HF_TOKEN: 'never-shown-value' }, collectEnds(afterAll));
+});
+
+/** The shared client, and what its server is handed over from now on. */
+function useShared() {
+  const { server, home, client } = shared;
+  return { home, client, handedOver: handedOverTo(server) };
+}
+
+/** Returns a function that returns the requests from now on that hand something over. */
+function handedOverTo({ seen }: FaultyServer): () => readonly string[] {
+  const before = seen.length;
+  return () =>
+    seen
+      .slice(before)
+      .map((one) => one.path)
+      .filter((one) => HANDED_OVER.test(one));
 }
 
 test('nothing outside of the workspace reaches the server, however a configuration names it', async () => {
-  const { home, client, handedOver } = await connectRecorded();
+  const { home, client, handedOver } = useShared();
   const secret = path.join(home.home, '.ssh', 'secret');
   await mkdir(path.dirname(secret), { recursive: true });
   await writeFile(secret, 'never sent');
@@ -45,7 +69,7 @@ test('nothing outside of the workspace reaches the server, however a configurati
 });
 
 test('a repository in the workspace that would run a program is refused, and the program is not run', async () => {
-  const { home, client, handedOver } = await connectRecorded();
+  const { home, client, handedOver } = useShared();
   const repository = path.join(home.workspace, 'vendor', 'lib');
   const program = path.join(home.home, 'program.sh');
   await mkdir(repository, { recursive: true });
@@ -82,19 +106,22 @@ test('no program of the workspace is run, even if PATH names its folder first', 
 });
 
 test('a task with files and a variable is planned in one call, which says what was sent', async () => {
-  const { home, client, handedOver } = await connectRecorded({ HF_TOKEN: 'never-shown-value' });
-  await writeFile(path.join(home.workspace, 'data.txt'), 'x'.repeat(2048));
-  const file = await home.write('sends.dstack.yml', task(uniqueName('sends'), { files: ['.'], env: ['HF_TOKEN'] }));
+  const { home, client, handedOver } = useShared();
+  await mkdir(path.join(home.workspace, 'data'));
+  await writeFile(path.join(home.workspace, 'data', 'data.txt'), 'x'.repeat(2048));
+  const configuration = task(uniqueName('sends'), { files: ['data'], env: ['HF_TOKEN'] });
+  const file = await home.write('sends.dstack.yml', configuration);
   const { facts, text } = await client.call('plan', { file });
   expect(facts, text).toMatchObject({ outcome: 'done', operation: 'create', token: expect.any(String) });
-  expect(text).toMatch(/planning sent \d+ files \([\d.]+ KB\) from \. to the dstack server/);
+  expect(text).toMatch(/planning sent 1 file \(2\.0 KB\) from data to the dstack server/);
   expect(text).toContain("planning sent the values of HF_TOKEN from this server's environment");
   expect(text).not.toContain('never-shown-value');
   expect(handedOver().filter((one) => one.endsWith('/upload_archive'))).toHaveLength(1);
 });
 
 test('a read-only server plans what sends nothing else, and refuses to send anything', async () => {
-  const { home, client, handedOver } = await connectRecorded({ DSTACK_MCP_READ_ONLY: 'true' });
+  const { server, home, client } = await connectRecorded({ DSTACK_MCP_READ_ONLY: 'true' }, onTestFinished);
+  const handedOver = handedOverTo(server);
   const name = uniqueName('read-only');
   const sends = await home.write('sends.dstack.yml', task(name, { files: ['.'] }));
   const refused = await client.call('plan', { file: sends });

@@ -6,19 +6,24 @@ import { connect } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import { linesOfCalls } from '../support/server-log.ts';
 
-test('the log has every line of a call under its id, and a last line with its durations', async () => {
+test('the log has every line of a call under its id, and a last line with its durations; so has the audit log', async () => {
   const home = await createTestHome();
   const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'debug' } });
   await client.call('ps');
   await client.call('offer');
   await client.call('apply', { token: 'no-such-token' });
-  const lines = await linesOfCalls(client, 3);
+  const name = uniqueName('audited');
+  await client.call('write_config', { file: `${name}.dstack.yml`, text: JSON.stringify(task(name)) });
+  const lines = await linesOfCalls(client, 4);
   const calls = lines.filter(({ msg }) => msg === 'call');
   expect(calls).toMatchObject([
     { call: '1', tool: 'ps', outcome: 'done' },
     { call: '2', tool: 'offer', outcome: 'done' },
     { call: '3', tool: 'apply', outcome: 'refused', code: 'token-unknown', commands: { warm: 0, plain: 0 } },
+    { call: '4', tool: 'write_config', outcome: 'done' },
   ]);
+  const audited = (await readFile(path.join(home.stateDir, 'audit', 'audit.jsonl'), 'utf8')).trim().split('\n');
+  expect(audited.map((one) => z.looseObject({ call: z.string() }).parse(JSON.parse(one)).call)).toEqual(['4', '4']);
   const commands = lines.filter(({ msg }) => msg === 'command');
   expect(commands).toMatchObject([
     { call: '1', command: 'ps', exit: 'exited', exitCode: 0 },
@@ -32,17 +37,6 @@ test('the log has every line of a call under its id, and a last line with its du
     // Each is rounded separately.
     expect(Math.abs(sum - durationMs)).toBeLessThanOrEqual(Object.keys(stepsMs).length);
   }
-});
-test('each line of the audit log has the id of its call', async () => {
-  const home = await createTestHome();
-  const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'info' } });
-  const name = uniqueName('audited');
-  await client.call('ps');
-  await client.call('write_config', { file: `${name}.dstack.yml`, text: JSON.stringify(task(name)) });
-  const call = (await linesOfCalls(client, 2)).find(({ tool }) => tool === 'write_config')?.call;
-  expect(call).toBe('2');
-  const audited = (await readFile(path.join(home.stateDir, 'audit', 'audit.jsonl'), 'utf8')).trim().split('\n');
-  expect(audited.map((one) => z.looseObject({ call: z.string() }).parse(JSON.parse(one)).call)).toEqual([call, call]);
 });
 
 test('doctor counts the calls of this server, and not those of others', async () => {
