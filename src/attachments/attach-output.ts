@@ -57,7 +57,7 @@ export interface AttachOutput {
   readonly sshConfigNotWritten: boolean;
   /** dstack's error if it didn't attach, in one line. */
   readonly failure?: { readonly failure: AttachFailure; readonly message: string };
-  /** The line that dstack prints if the run ends while it is attached (`Exited (0)`). */
+  /** The word that dstack prints if the run ends while it is attached (`Exited (0)`). */
   readonly finished?: string;
   readonly detached: boolean;
   /** dstack's own lines, and the job's output after them. */
@@ -70,7 +70,7 @@ const PORT = /^\s*- (\S+):(\d+) -> (\d+)\s*$/;
 const ALIAS = /^To connect to the run via SSH, use `ssh ([^`\s]+)`/;
 const END_OF_HEAD = /^Press Ctrl\+C to detach/;
 const FINISHED =
-  /^(?:Exited \(-?\d+\)|Stopped|Aborted|Terminated|Done|Failed|Error|No capacity|Interrupted)(?: \(.*\))?\s*$/;
+  /^(Exited \(-?\d+\)|Stopped|Aborted|Terminated|Done|Failed|Error|No capacity|Interrupted)(?: \(.*\))?\s*$/;
 
 /** In order of precedence: the first pattern that matches any line determines the failure. */
 const FAILURES: readonly (readonly [RegExp, (groups: readonly string[]) => AttachFailure])[] = [
@@ -178,12 +178,10 @@ function readFailure(lines: readonly string[]): Pick<AttachOutput, 'failure'> {
   return message === undefined ? {} : { failure: { failure: { reason: 'other' }, message: message.trim() } };
 }
 
-/** Meaningful only after the process ended: a job may print the same text. */
+/** Returns dstack's word for the end, without the details after it. Meaningful only after the process ended: a job may print the same. */
 function readFinished(jobLines: readonly string[]): string | undefined {
-  return jobLines
-    .slice(-8)
-    .findLast((line) => FINISHED.test(line))
-    ?.trim();
+  const line = jobLines.slice(-8).findLast((one) => FINISHED.test(one));
+  return line === undefined ? undefined : FINISHED.exec(line)?.[1];
 }
 
 /** Why attaching failed and what to do, for the model and its user. */

@@ -147,8 +147,11 @@ async function updateRecord(
 
 function factsOf(output: AttachOutput, known: AttachmentFacts | undefined): AttachmentFacts | undefined {
   const { target, sshAlias, ports, sshConfigNotWritten } = output;
-  const ideLink = output.ideLink ?? known?.ideLink;
   if (target === undefined || sshAlias === undefined) return known;
+  // After a rotation, the output begins with lines of the job. A link is the job's anyway; one to another alias is not read.
+  const ideLink =
+    known === undefined || known.sshAlias === sshAlias ? (output.ideLink ?? known?.ideLink) : known.ideLink;
+  if (known !== undefined) return ideLink === undefined ? known : { ...known, ideLink };
   return { target, sshAlias, ports: [...ports], sshConfigNotWritten, ...(ideLink === undefined ? {} : { ideLink }) };
 }
 

@@ -11,7 +11,7 @@ import type { Catalog, CheckedArgv, CommandRequest } from '../argv/command.ts';
 import { findHelp } from '../catalog/help-pages.ts';
 import { createLogPager } from '../output/page-log.ts';
 import type { LogPage, LogPageRequest } from '../output/page-log.ts';
-import { readFailure } from '../output/read-outcome.ts';
+import { readFailure, readForeignFailure } from '../output/read-outcome.ts';
 import type { Failure } from '../output/read-outcome.ts';
 import type { AdmittedCredential, Approve, RunOptions, Runner, WireRule } from '../run/runner.ts';
 import type { Introspection } from '../warm/introspection.ts';
@@ -20,6 +20,9 @@ import type { DstackConfig, Endpoint } from './read-dstack-config.ts';
 
 /** Time reserved at the end of a call for making its answer. */
 const ANSWER_RESERVE_MS = 1_500;
+
+/** The commands that print what jobs and people wrote. */
+const PRINTS_FOREIGN = /^(?:logs|event)\b/;
 
 /** Time reserved for looking up the state of the resource after a change. */
 const LOOK_UP_MS = 6_000;
@@ -136,7 +139,7 @@ export class DstackClient {
       }),
       ...options,
     });
-    const failure = readFailure(transcript);
+    const failure = PRINTS_FOREIGN.test(argv.command) ? readForeignFailure(transcript) : readFailure(transcript);
     // A command that was cut off, or never had its turn, says nothing about the next one.
     if (guarded && transcript.exit.kind === 'exited') retryGuard.record(key, guardedFailure(failure));
     return { transcript, failure };
@@ -231,7 +234,7 @@ export function commandFailed(transcript: Transcript, failure: Failure): Command
   return new CommandFailed({
     outcome: failure.outcome,
     summary: failure.message,
-    printed: [{ transcript, keep: 'end' }],
+    printed: [{ transcript, keep: 'end', ...(failure.isForeign === true ? { untrusted: true } : {}) }],
     facts: { code: failure.code },
     next: failure.hint,
   });

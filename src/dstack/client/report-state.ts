@@ -3,6 +3,7 @@ import type { Awaited } from '../../core/dstack-terms.ts';
 import { ToolError } from '../../core/errors.ts';
 import { CommandFailed, WHOLE_CHARS } from '../../core/report.ts';
 import type { Printed, Report } from '../../core/report.ts';
+import { ownText } from '../../core/transcript.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import { waitFor } from '../../core/waiting.ts';
 import type { Deadline } from '../../core/waiting.ts';
@@ -14,6 +15,7 @@ import {
   explainWaiting,
   isAsleep,
   isReady,
+  listMessages,
 } from '../describe/describe-facts.ts';
 import { explainEnd, explainLog } from '../describe/explain-end.ts';
 import type { EndExplanation } from '../describe/explain-end.ts';
@@ -31,6 +33,7 @@ const AFTER_WAIT_MS = 5_000;
 const LAST_LINES = 20;
 const LAST_BYTES = 3_000;
 const LAST_LINES_MS = 6_000;
+const MAX_MESSAGE_CHARS = 2_000;
 /** The server receives the end of a log shortly after the end of the job. */
 const LATE_LOG_MS = 4_000;
 
@@ -84,11 +87,28 @@ export async function reportRun(reader: RunReader, request: RunRequest): Promise
     outcome: reached === false ? (isOver(run, wanted) ? 'blocked' : 'waiting') : 'done',
     summary: describeStatus(run),
     details,
-    printed: [...lastLines, ...(request.full === true ? [{ transcript, maxChars: WHOLE_CHARS }] : [])],
+    printed: [
+      ...tellEnd(run, lastLines),
+      ...lastLines,
+      ...(request.full === true ? [{ transcript, maxChars: WHOLE_CHARS }] : []),
+    ],
     facts: { run, status: run.status, ...(reached === undefined ? {} : { reached }) },
     next: helps ?? nextStep(run, isOver(run, wanted)),
   };
 }
+
+/** Returns the message about the end of a run, unless its log shows the same. It often is what the job printed last. */
+function tellEnd({ terminationMessage: message }: RunFacts, shown: readonly Printed[]): Printed[] {
+  if (message === undefined || shown.some(({ transcript }) => transcript.stdout.includes(message.trim()))) return [];
+  return [quote(message)];
+}
+
+/** Presents a message that others can write. */
+const quote = (message: string): Printed => ({
+  transcript: ownText(message, 'Its message:'),
+  untrusted: true,
+  maxChars: MAX_MESSAGE_CHARS,
+});
 
 /** Returns the current state of a run; undefined if it can't be read, which never hides another answer. */
 export async function lookAtRun(
@@ -237,11 +257,15 @@ export async function reportResource(
 ) {
   const transcript = await dstack.read(getCommand({ kind, name, project }));
   const resource = readResource(kind, readJsonOutput(transcript.stdout));
+  const messages = listMessages(resource);
   return {
     outcome: 'done' as const,
     summary: describeResourceStatus(resource),
     details: describeResource(resource),
-    printed: full ? [{ transcript, maxChars: WHOLE_CHARS }] : [],
+    printed: [
+      ...(messages.length === 0 ? [] : [quote(messages.join('\n'))]),
+      ...(full ? [{ transcript, maxChars: WHOLE_CHARS }] : []),
+    ],
     facts: { resource, status: resource.status },
   };
 }

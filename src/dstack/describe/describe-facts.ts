@@ -2,9 +2,9 @@ import { formatDollars, formatDuration, formatPrice, plural, joinWords } from '.
 import { describeShownJob, hasJobEnded } from '../output/read-state.ts';
 import type { WantedJob, RunFacts, ResourceFacts } from '../output/read-state.ts';
 
-/** Describes the status of a run in one sentence. */
+/** Describes the status of a run in one sentence. Its termination message is left out: a job can write it. */
 export function describeStatus(run: RunFacts): string {
-  const { jobs, status, statusMessage, exitStatus, terminationReason, terminationMessage } = run;
+  const { jobs, status, statusMessage, exitStatus, terminationReason } = run;
   // A run's own reason usually only says that a job failed.
   const reason = jobs.find((job) => job.status === 'failed')?.terminationReason ?? terminationReason;
   const details = joinKnown(
@@ -14,7 +14,6 @@ export function describeStatus(run: RunFacts): string {
       ...(statusMessage === 'pulling' ? jobs.map((job) => job.imagePullProgress) : []),
       ifKnown(exitStatus, (exit) => `exit status ${exit}`),
       ifKnown(reason, (why) => `reason: ${why}`),
-      terminationMessage,
     ],
     '; ',
   );
@@ -202,8 +201,17 @@ export function adviseOnLog(run: RunFacts | undefined, { since, filter }: Window
 }
 
 /** Describes the status of a fleet, volume or gateway in one sentence. */
-export const describeResourceStatus = ({ kind, name, status, statusMessage }: ResourceFacts): string =>
-  `${kind.charAt(0).toUpperCase()}${kind.slice(1)} ${name} is ${status}${statusMessage === undefined ? '' : ` (${statusMessage})`}.`;
+export const describeResourceStatus = ({ kind, name, status }: ResourceFacts): string =>
+  `${kind.charAt(0).toUpperCase()}${kind.slice(1)} ${name} is ${status}.`;
+
+/** Returns the messages of a resource and its instances, which machines and clouds write, in labeled lines; they are untrusted. */
+export function listMessages({ statusMessage, instances = [] }: ResourceFacts): string[] {
+  const failed = instances.filter(({ status, error }) => error !== undefined && status !== 'terminated');
+  return [
+    ...(statusMessage === undefined ? [] : [statusMessage]),
+    ...failed.slice(0, MOST_LISTED).map(({ instance, error }) => `instance ${instance}: ${error}`),
+  ];
+}
 
 /** Returns the lines with what a reader needs to know of a fleet, volume or gateway. */
 export function describeResource(resource: ResourceFacts): string[] {
@@ -236,7 +244,7 @@ function describeFleet({ nodesMin, nodesMax, pricePerHour, instances }: Resource
 function describeInstance(one: NonNullable<ResourceFacts['instances']>[number]): string {
   const { instance, status, gpu, hardware, pricePerHour, job, error } = one;
   const runs = [ifKnown(gpu, (name) => `gpu=${name}`), hardware, ifKnown(pricePerHour, formatPrice)];
-  return `instance ${instance}: ${joinKnown([status, ...runs, ifKnown(job, (name) => `job ${name}`), error], ', ')}`;
+  return `instance ${instance}: ${joinKnown([status, ...runs, ifKnown(job, (name) => `job ${name}`), ifKnown(error, () => 'has an error')], ', ')}`;
 }
 
 /** Returns a line for each value that is known: `label: value`. */

@@ -94,6 +94,8 @@ export interface Failure {
   readonly transient: boolean;
   /** Set if repeating the same command with the same file is pointless. */
   readonly permanent?: true;
+  /** Set if programs or people may have written a part of the output. */
+  readonly isForeign?: true;
 }
 
 const TRACEBACK = 'Traceback (most recent call last):';
@@ -175,6 +177,46 @@ function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, effect: Effect): Fa
   if (effect === 'read') return { ...said, outcome: 'failed', hint, transient: true };
   const continues = exit.kind === 'timed-out' && exit.stillRunning ? 'It continues in the background. ' : '';
   return { ...said, outcome: 'unknown', hint: `${continues}${CHECK_STATE}`, transient: false };
+}
+
+// The errors that `dstack logs` and `dstack event` usually print before anything else. dstack's errors have spaces: appended to what a
+// job printed without a line break, they make another line than these.
+const PLAIN_URL = String.raw`[\w.:/@%?&=+~[\]-]+`;
+const PLAIN_ERRORS = new RegExp(
+  `^(?:${[
+    String.raw`Run [\w-]+ not found`,
+    String.raw`Failed to find replica=\w+ job=\d+`,
+    'Resource not found',
+    'No default project, specify project name',
+    String.raw`Project [\w.-]+ is not configured`,
+    `Failed to connect to dstack server ${PLAIN_URL}`,
+    String.raw`Access to ${PLAIN_URL} is denied\. Please check your access token`,
+    `Status code 40[45] when requesting ${PLAIN_URL}`,
+    String.raw`Unexpected error: status code \d+ when requesting ${PLAIN_URL} Check the server logs for backend issues, and the CLI logs at \([\w~./-]+\) local CLI output`,
+    String.raw`dstack-mcp did not send this request \([\w./-]+\): it goes to another host than dstack's server\.`,
+  ].join('|')})$`,
+);
+
+/**
+ * Returns why a command failed that prints what jobs and people wrote (`logs`, `event`); undefined if it ended with exit code 0. Concludes
+ * nothing from its standard output, unless that is one of dstack's own errors and nothing else.
+ */
+export function readForeignFailure({ exit, stdout, stderr }: Transcript): Failure | undefined {
+  if (exit.kind !== 'exited') return { ...readBroken(exit, 'read'), isForeign: true };
+  if (exit.code === 0) return undefined;
+  const own = stderr.trim() === '' && PLAIN_ERRORS.test(stdout.trim()) ? stdout : stderr;
+  if (own.trim() === '' && stdout.trim() !== '')
+    return {
+      code: 'unknown-error',
+      outcome: 'failed',
+      message: `dstack exited with code ${exit.code}. What it printed may be the text of others, so it is only shown.`,
+      hint: 'Call again, or check with doctor.',
+      transient: false,
+      isForeign: true,
+    };
+  const failure = readExited({ stdout: '', stderr: own }, exit.code, 'read');
+  // The lines below an exception can have the values that it is about.
+  return { ...failure, message: failure.message.split('\n', 1)[0] ?? '', isForeign: true };
 }
 
 /** Returns why a command failed; undefined if it ended with exit code 0. What an unclear end means depends on its effect. */

@@ -8,6 +8,7 @@ import {
   describeRun,
   describeStatus,
   explainWaiting,
+  listMessages,
 } from '../../../../src/dstack/describe/describe-facts.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/json-output.ts';
 import { readResource, readRun } from '../../../../src/dstack/output/read-state.ts';
@@ -187,9 +188,11 @@ test('a fleet of a thousand instances fits in a few lines, with what is wrong fi
     status: 'idle',
     ...(instance === 999 ? { error: 'no driver' } : {}),
   }));
-  const lines = describeResource({ ...readResource('fleet', json('fleet-get')), instances });
+  const fleet = { ...readResource('fleet', json('fleet-get')), instances };
+  const lines = describeResource(fleet);
   expect(lines.join('\n').length).toBeLessThan(2_000);
-  expect(lines).toContain('- instance 999: idle, no driver');
+  expect(lines).toContain('- instance 999: idle, has an error');
+  expect(listMessages(fleet)).toEqual(['instance 999: no driver']);
   expect(lines.at(-1)).toBe('- and 980 more: `full` shows all');
 });
 
