@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { plural } from '../src/core/format-values.ts';
 import { project, resourceName } from '../src/core/fields.ts';
-import { fleetRow, limitInstances, readFleets } from '../src/dstack/output/read-listings.ts';
+import { fleetRow, limitInstances, readFleets } from '../src/dstack/output/read-tables.ts';
 import { resourceFacts } from '../src/dstack/output/read-state.ts';
 import { unrecognized } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';

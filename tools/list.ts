@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { project } from '../src/core/fields.ts';
-import { readTable } from '../src/dstack/output/read-table.ts';
+import { readTable } from '../src/dstack/output/read-tables.ts';
 import { unrecognized } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';
 

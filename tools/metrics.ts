@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { jobChoice, project, resourceName } from '../src/core/fields.ts';
 import { chooseJob, nameJobs } from '../src/dstack/output/read-state.ts';
-import { metricsRow, readMetrics } from '../src/dstack/output/read-listings.ts';
+import { metricsRow, readMetrics } from '../src/dstack/output/read-tables.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 export const metrics = defineTool({

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { plural } from '../src/core/format-values.ts';
 import { choiceFlags, choices, extraFlags, project } from '../src/core/fields.ts';
-import { readFleets } from '../src/dstack/output/read-listings.ts';
+import { readFleets } from '../src/dstack/output/read-tables.ts';
 import {
   describeExcluded,
   findOutside,

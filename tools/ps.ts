@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import { plural } from '../src/core/format-values.ts';
 import { extraFlags, project } from '../src/core/fields.ts';
-import { readRuns, runRow, selectRows } from '../src/dstack/output/read-listings.ts';
-import type { RunRow } from '../src/dstack/output/read-listings.ts';
+import { readRuns, runRow, selectRows } from '../src/dstack/output/read-tables.ts';
+import type { RunRow } from '../src/dstack/output/read-tables.ts';
 import { unrecognized } from '../src/core/report.ts';
 import type { Report } from '../src/core/report.ts';
 import { defineTool } from '../src/tool/tool.ts';

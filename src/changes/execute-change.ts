@@ -10,7 +10,7 @@ import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
 import { CHANGE_LIMIT_MS } from '../dstack/run/command-call.ts';
 import type { UnfinishedChange } from '../safety/audit/unfinished-changes.ts';
 import type { Consent } from '../safety/consent/consent.ts';
-import { describeLevel } from '../safety/consent/describe-change.ts';
+import { describeLevel } from '../safety/consent/consent-wording.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import type { Execution, PlanScope, PlannedChange, PreparedChange, ReadyChange } from './planned-change.ts';
 import { settleOutcome, verifyOutcome } from './settle-outcome.ts';

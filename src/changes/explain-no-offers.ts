@@ -3,7 +3,7 @@ import { formatPrice } from '../core/format-values.ts';
 import { isRecord } from '../core/values.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { describeGpus, instanceTypeJson, readJsonOutput } from '../dstack/output/json-output.ts';
-import { readFleets } from '../dstack/output/read-listings.ts';
+import { readFleets } from '../dstack/output/read-tables.ts';
 
 /** A plan that found no offers. */
 interface FruitlessPlan {

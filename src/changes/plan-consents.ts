@@ -10,7 +10,7 @@ import { readRun } from '../dstack/output/read-state.ts';
 import type { RunFacts } from '../dstack/output/read-state.ts';
 import { cleanLine } from '../render/untrusted.ts';
 import type { Consent } from '../safety/consent/consent.ts';
-import { describeLevel } from '../safety/consent/describe-change.ts';
+import { describeLevel } from '../safety/consent/consent-wording.ts';
 import { accessArgv, disclosureArgv } from '../safety/consent/remembered-consents.ts';
 import type { GrantTerms } from '../safety/consent/remembered-consents.ts';
 import type { AccessTerms } from '../safety/policy/policy-rules.ts';

@@ -1,5 +1,5 @@
 import type { ChangeCard, Outcome, Report } from '../core/report.ts';
-import { cleanSummary, nameToType } from '../safety/consent/describe-change.ts';
+import { cleanSummary, nameToType } from '../safety/consent/consent-wording.ts';
 import type { Prompt } from '../safety/consent/approval.ts';
 import type { Minted } from '../safety/consent/gate.ts';
 import type { ChangeFacts } from './change-facts.ts';

@@ -6,7 +6,7 @@ import { withLock } from '../core/exclusive-lock.mjs';
 import { sha256 } from '../core/values.ts';
 import type { PendingChange } from '../core/change.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { readFleets, sumPrices } from '../dstack/output/read-listings.ts';
+import { readFleets, sumPrices } from '../dstack/output/read-tables.ts';
 import { writePrivateFile } from '../safety/files/private-files.ts';
 import { checkCaps } from '../safety/policy/policy-rules.ts';
 import type { PlanScope, ReadyChange } from './planned-change.ts';

@@ -1,6 +1,6 @@
 import type { Transcript } from '../../core/transcript.ts';
 import { findOffersTable } from './read-offers.ts';
-import { readProperties } from './read-table.ts';
+import { readProperties } from './read-tables.ts';
 
 /** The action of a plan. `unknown` unless dstack's wording is exactly one of the known ones: nothing is guessed. */
 export type PlanAction = 'create' | 'update' | 'replace' | 'none' | 'unknown';

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { omitAbsent } from './json-output.ts';
-import { readTable } from './read-table.ts';
-import type { Table, TableRow } from './read-table.ts';
+import { readBackend, readPrice, readTable } from './read-tables.ts';
+import type { Table, TableRow } from './read-tables.ts';
 import type { Availability, Offer } from '../../core/dstack-terms.ts';
 import { availability } from '../../core/dstack-terms.ts';
 
@@ -19,19 +19,6 @@ function readAvailability(word: string | undefined): Availability {
   if (word === undefined || word === '') return 'available';
   const known = availability.safeParse(word);
   return known.success ? known.data : 'unclear';
-}
-
-/** Parses a price as dstack prints it (`$0.39`) into dollars; undefined if it isn't one. */
-export function readPrice(text: string | undefined): number | undefined {
-  const digits = /^\$(\d+(?:\.\d+)?)(?: \(spot\))?$/.exec(text ?? '')?.[1];
-  return digits === undefined ? undefined : Number(digits);
-}
-
-/** Parses backend and region from `cloudrift (us-east-nc-nr-1)`, as format_backend (cli/utils/common.py) prints them. */
-export function readBackend(text: string): { readonly backend: string; readonly region?: string } {
-  const parts = /^(\S+) \((.+)\)$/.exec(text);
-  const [, backend = text, region] = parts ?? [];
-  return region === undefined ? { backend } : { backend, region };
 }
 
 function readOffer({ cells, unnamed }: TableRow): Offer | undefined {

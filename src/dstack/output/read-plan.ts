@@ -10,7 +10,7 @@ import type { Failure } from './read-outcome.ts';
 import { omitAbsent } from './json-output.ts';
 import { findOffersTable, isAvailable, readOffers } from './read-offers.ts';
 import type { Offers } from './read-offers.ts';
-import { readProperties } from './read-table.ts';
+import { readProperties } from './read-tables.ts';
 
 /** Something that blocks a plan or that matters before it is applied. */
 export interface Obstacle {

@@ -8,8 +8,18 @@ import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/policy.ts';
 import type { Requirement } from '../policy/policy.ts';
 import type { ChangeJournal } from './change-journal.ts';
-import { declined, dialogFailed, foreignAnswer, nobodyAsked, personNeeded } from './consent-errors.ts';
-import { NO, describeChange, describeYes, isNameToType, needsName } from './describe-change.ts';
+import {
+  declined,
+  dialogFailed,
+  foreignAnswer,
+  nobodyAsked,
+  personNeeded,
+  NO,
+  describeChange,
+  describeYes,
+  isNameToType,
+  needsName,
+} from './consent-wording.ts';
 import type { Asking, TokenEntry } from './token-store.ts';
 
 /** A change that waits for a person whom nobody can hurry: the call ends, and a later call with the same token goes on. */

@@ -7,7 +7,7 @@ import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/policy.ts';
 import { partsOf } from './change-journal.ts';
 import type { ChangeJournal } from './change-journal.ts';
-import { planChanged, tokenEndedElsewhere, usedUp } from './consent-errors.ts';
+import { planChanged, tokenEndedElsewhere, usedUp } from './consent-wording.ts';
 import { grantConsent } from './consent.ts';
 import type { Consent } from './consent.ts';
 import type { TokenFile } from './token-files.ts';

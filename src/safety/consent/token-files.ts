@@ -7,7 +7,7 @@ import { pendingChange } from '../../core/change.ts';
 import type { PendingChange } from '../../core/change.ts';
 import { formatDollars } from '../../core/format-values.ts';
 import { makePrivateFolder, readPrivateFile } from '../files/private-files.ts';
-import { tokenEndedElsewhere, tokenExpired } from './consent-errors.ts';
+import { tokenEndedElsewhere, tokenExpired } from './consent-wording.ts';
 
 /** The file of a token: what every process of this user has in common about it. */
 export interface TokenFile {

@@ -1,6 +1,6 @@
 import type { ToolError } from '../../core/errors.ts';
 import type { ConsentLevel, PendingChange } from '../../core/change.ts';
-import { nonceUnknown, tokenEndedElsewhere, tokenExpired, tokenUnknown, usedUp } from './consent-errors.ts';
+import { nonceUnknown, tokenEndedElsewhere, tokenExpired, tokenUnknown, usedUp } from './consent-wording.ts';
 import {
   createRandomText,
   createToken,

@@ -3,7 +3,7 @@ import { readAttachOutput } from '../../../../src/attachments/attach-output.ts';
 import { parseEnvFile } from '../../../../src/configuration/parse-env-file.ts';
 import { isPlainText } from '../../../../src/configuration/configuration-text.ts';
 import { readFailure } from '../../../../src/dstack/output/read-outcome.ts';
-import { readFleets, readRuns } from '../../../../src/dstack/output/read-listings.ts';
+import { readFleets, readRuns } from '../../../../src/dstack/output/read-tables.ts';
 import { readJsonOutput } from '../../../../src/dstack/output/json-output.ts';
 import { readPlan } from '../../../../src/dstack/output/read-plan.ts';
 import { maskOutput } from '../../../../src/render/mask-secrets.ts';

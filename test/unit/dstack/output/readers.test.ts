@@ -9,10 +9,9 @@ import { codeFrame, locate, parseText } from '../../../../src/configuration/conf
 import { ToolError } from '../../../../src/core/errors.ts';
 import { cutText } from '../../../../src/render/format-transcript.ts';
 import { readFailure, readOutcome } from '../../../../src/dstack/output/read-outcome.ts';
-import { readFleets, readRuns, readMetrics } from '../../../../src/dstack/output/read-listings.ts';
+import { readFleets, readRuns, readMetrics, readTable } from '../../../../src/dstack/output/read-tables.ts';
 import { readGpuGroups, readOffers } from '../../../../src/dstack/output/read-offers.ts';
 import { readPlan } from '../../../../src/dstack/output/read-plan.ts';
-import { readTable } from '../../../../src/dstack/output/read-table.ts';
 import { createLineSplitter } from '../../../../src/dstack/run/collect-output.ts';
 import { readAttachOutput } from '../../../../src/attachments/attach-output.ts';
 import { createRedactor } from '../../../../src/render/mask-secrets.ts';
