@@ -2,7 +2,7 @@ import { unpackExtension, validateManifest } from '@anthropic-ai/mcpb';
 import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as z from 'zod';
 import { bundle } from '../../scripts/bundle.mjs';
 import { tools } from '../../tools/index.ts';
@@ -16,14 +16,19 @@ const manifestSchema = z.looseObject({
   user_config: z.record(z.string(), z.looseObject({ default: z.unknown().optional() })),
 });
 
-async function unpackInEmptyFolder(): Promise<{ folder: string; file: string }> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-bundle-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const file = await bundle(folder);
-  const outputDir = path.join(folder, 'unpacked');
-  expect(await unpackExtension({ mcpbPath: file, outputDir, silent: true })).toBe(true);
-  return { folder: outputDir, file };
-}
+let parent: string;
+let file: string;
+/** The unpacked bundle. */
+let folder: string;
+
+beforeAll(async () => {
+  parent = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-bundle-'));
+  file = await bundle(parent);
+  folder = path.join(parent, 'unpacked');
+  const isUnpacked = await unpackExtension({ mcpbPath: file, outputDir: folder, silent: true });
+  if (!isUnpacked) throw new Error(`${file} can't be unpacked`);
+});
+afterAll(() => rm(parent, { recursive: true, force: true }));
 
 /** Expands the manifest as Claude Desktop does: its folder and the user's settings replace the placeholders. */
 function fillIn(text: string, folder: string, settings: Readonly<Record<string, string>>): string {
@@ -33,7 +38,6 @@ function fillIn(text: string, folder: string, settings: Readonly<Record<string, 
 }
 
 test('the bundle is small, contains no packages, and has a valid manifest', async () => {
-  const { folder, file } = await unpackInEmptyFolder();
   expect((await stat(file)).size).toBeLessThan(5_000_000);
   expect((await readdir(folder)).toSorted()).toEqual(['LICENSE', 'README.md', 'dist', 'docs', 'manifest.json']);
   const dist = await readdir(path.join(folder, 'dist'));
@@ -55,7 +59,6 @@ test('the bundle is small, contains no packages, and has a valid manifest', asyn
 });
 
 test('the manifest has support and privacy links, an icon, and the main settings', async () => {
-  const { folder } = await unpackInEmptyFolder();
   const manifest = z
     .looseObject({
       long_description: z.string().min(200),
@@ -79,7 +82,6 @@ test('the manifest has support and privacy links, an icon, and the main settings
 });
 
 test('the unpacked bundle plans a run when its manifest starts it with an empty environment', async () => {
-  const { folder } = await unpackInEmptyFolder();
   const manifest = manifestSchema.parse(JSON.parse(await readFile(path.join(folder, 'manifest.json'), 'utf8')));
   const home = await createTestHome();
   const settings = { cli: home.env['DSTACK_MCP_CLI'] ?? '', workspace: home.workspace, project: '', confirm: 'false' };
