@@ -52,10 +52,10 @@ const forSale = (facts: Answer['facts']): readonly object[] =>
   listed(facts).filter(({ availability }) => availability !== 'busy' && availability !== 'idle');
 
 /** Facts that depend on the runs of other tests: between two calls, one of them may start or end. */
-const CHANGING = ['next', 'truncated'];
+const CHANGING = new Set(['next', 'truncated']);
 const stableKeys = (facts: object): readonly string[] =>
   Object.keys(facts)
-    .filter((key) => !CHANGING.includes(key))
+    .filter((key) => !CHANGING.has(key))
     .toSorted();
 
 /** Calls with both protocol eras, and expects the same facts apart from changing ones. */
