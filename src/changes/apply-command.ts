@@ -58,34 +58,8 @@ export async function applyCommand(
   };
 }
 
-const ADJECTIVES = [
-  'brave',
-  'bright',
-  'calm',
-  'clever',
-  'curly',
-  'fast',
-  'gentle',
-  'happy',
-  'kind',
-  'light',
-  'proud',
-  'quiet',
-];
-const ANIMALS = [
-  'badger',
-  'dove',
-  'falcon',
-  'fox',
-  'goat',
-  'horse',
-  'lizard',
-  'otter',
-  'panda',
-  'rabbit',
-  'tiger',
-  'yak',
-];
+const ADJECTIVES = 'brave bright calm clever curly fast gentle happy kind light proud quiet'.split(' ');
+const ANIMALS = 'badger dove falcon fox goat horse lizard otter panda rabbit tiger yak'.split(' ');
 
 /**
  * Returns a new name like those that dstack's server chooses (utils/random_names.py). With a name, the server refuses a second submission

@@ -13,6 +13,7 @@ import type { ChangeFacts } from './change-facts.ts';
 import { executeChange, noLongerPossible } from './execute-change.ts';
 import type { Made } from './execute-change.ts';
 import { planAccess, rememberAgreement, rememberGrant } from './plan-consents.ts';
+import { reportPlan, reportPreview } from './planned-change.ts';
 import type {
   AccessPlan,
   AgreementPlan,
@@ -26,7 +27,6 @@ import { prepareApply } from './prepare-apply.ts';
 import { prepareDelete } from './prepare-removal.ts';
 import { planStops, prepareStop, reportStops } from './prepare-stop.ts';
 import type { PartEnd } from './prepare-stop.ts';
-import { reportPlan, reportPreview } from './preview-report.ts';
 import { assertSameArguments, usedBefore } from './between-calls.ts';
 import type { RepeatedArguments, SlowPlans, WaitingCalls } from './between-calls.ts';
 import { assertRoom, withRoom } from './reserve-room.ts';

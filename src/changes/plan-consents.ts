@@ -16,8 +16,8 @@ import type { GrantTerms } from '../safety/consent/remembered-consents.ts';
 import type { AccessTerms } from '../safety/policy/policy-rules.ts';
 import type { PreparedPlan } from './apply-plan.ts';
 import type { ChangeFacts } from './change-facts.ts';
+import { SHOW } from './planned-change.ts';
 import type { AccessPlan, AgreementPlan, PlanScope, SettledPlan } from './planned-change.ts';
-import { SHOW } from './preview-report.ts';
 
 /** Plans the consent to use a run. It changes nothing in dstack, so it is remembered instead of executed. */
 export async function planAccess(scope: PlanScope, request: AccessRequest): Promise<AccessPlan | SettledPlan> {

@@ -11,7 +11,7 @@ import type {
 } from '../core/change.ts';
 import { describeCost } from '../core/format-values.ts';
 import type { Cost } from '../core/format-values.ts';
-import type { PlanTerms } from '../core/report.ts';
+import type { ChangeCard, Outcome, PlanTerms, Report } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
 import { sha256 } from '../core/values.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
@@ -19,6 +19,9 @@ import type { DstackClient, ReadOptions } from '../dstack/client/dstack-client.t
 import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';
 import type { ExpectedChange, HeldCommand, RunOptions } from '../dstack/run/runner.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
+import type { Prompt } from '../safety/consent/approval.ts';
+import { cleanSummary, nameToType } from '../safety/consent/consent-wording.ts';
+import type { Minted } from '../safety/consent/gate.ts';
 import type { Agreements, GrantTerms, Grants, ServerDisclosures } from '../safety/consent/remembered-consents.ts';
 import type { Workspace } from '../safety/files/workspace.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
@@ -247,3 +250,77 @@ export const deleteInstanceRequest = (fleet: string, instance: number): Expected
 /** Returns what a consent binds of the requests. */
 const bindRequests = (requests: readonly ExpectedChange[] | undefined): string | null =>
   requests === undefined ? null : sha256(JSON.stringify(requests));
+
+/** Reports a plan. */
+export function reportPlan(planned: PlannedChange | SeveralPlan): Report<ChangeFacts> {
+  return {
+    outcome: outcomeOf(planned),
+    summary: planned.summary,
+    details: describePlan(planned),
+    printed: planned.printed.map((transcript) => ({ transcript })),
+    facts: planned.facts,
+    next: planned.next,
+  };
+}
+
+function outcomeOf(planned: PlannedChange | SeveralPlan): Outcome {
+  if (planned.kind === 'settled') return planned.outcome;
+  // The call was for a plan, a command, a copy or a request, not for this question.
+  return planned.kind === 'access' || planned.kind === 'agreement' ? 'waiting' : 'done';
+}
+
+/** Returns what dstack's output doesn't say. The place is in a plan's own table, which a removal doesn't have. */
+function describePlan({
+  printed,
+  details = [],
+  facts: { project, warnings = [] },
+}: PlannedChange | SeveralPlan): string[] {
+  const place = printed.length > 0 || project === undefined ? [] : [`project: ${project}`];
+  return [...place, ...details, ...warnings.map((warning) => `warning: ${warning}`)];
+}
+
+/** Reports a plan with the token for its change, and with a card if there is a nonce for its buttons. */
+export function reportPreview(
+  planned: ReadyChange | AgreementPlan | AccessPlan | SeveralPlan,
+  { token, nonce, expiresAt }: Minted,
+  { asks, redact }: { readonly asks: Prompt | undefined; readonly redact: (text: string) => string },
+): Report<ChangeFacts> {
+  const next = [planned.next, describeApproval(asks), ...describeAfterwards(planned)].join(' ');
+  const report = { ...reportPlan(planned), facts: { ...planned.facts, token, expiresAt }, next };
+  if (nonce === undefined) return report;
+  const { pending } = planned;
+  const name = nameToType(pending);
+  const card: ChangeCard = {
+    view: 'change',
+    nonce,
+    expiresAt,
+    now: new Date().toISOString(),
+    operation: pending.operation,
+    summary: cleanSummary(pending.summary, redact),
+    ...(name === undefined ? {} : { nameToType: name }),
+    ...(planned.kind === 'ready' ? planned.terms : {}),
+  };
+  return { ...report, card };
+}
+
+/** The first step after a preview without output of dstack. */
+export const SHOW = 'Show this to the user.';
+
+/** Says what follows an approval that alone makes no change. */
+function describeAfterwards(planned: ReadyChange | AgreementPlan | AccessPlan | SeveralPlan): string[] {
+  if (planned.kind === 'agreement') return ['Then call plan again.'];
+  if (planned.kind !== 'access') return [];
+  return [planned.call === undefined ? 'Then make this call again.' : 'apply then makes this call, too.'];
+}
+
+/** Says when the model may go on, and who asks the user whatever they said before. */
+const describeApproval = (asks: Prompt | undefined): string =>
+  `Call apply with the token once they approve, or right away if they asked for this themselves and it is within the limits that they named${
+    asks === undefined ? '' : `; ${ASKED_BY[asks]}`
+  }.`;
+
+const ASKED_BY = {
+  card: 'if they see a card with Approve and Decline, their click decides',
+  form: 'the client asks them in any case',
+  dialog: 'a dialog on their desktop asks them in any case',
+} as const satisfies Record<Prompt, string>;

@@ -5,11 +5,10 @@ import type { KnownResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-state.ts';
 import type { RunFacts } from '../dstack/output/read-state.ts';
 import type { ChangeFacts } from './change-facts.ts';
-import { stopRequest } from './planned-change.ts';
+import { stopRequest, SHOW } from './planned-change.ts';
 import type { PlanScope, PreparedChange, ReadyChange, SettledPlan, SeveralPlan } from './planned-change.ts';
 import { prepareRemoval } from './prepare-removal.ts';
 import type { Inspection } from './prepare-removal.ts';
-import { SHOW } from './preview-report.ts';
 
 /** Prepares the stop of a run. */
 export function prepareStop(scope: PlanScope, request: StopRequest): Promise<PreparedChange> {

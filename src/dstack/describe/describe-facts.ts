@@ -186,13 +186,11 @@ export function describeLog({ run, shown, isEmpty, isWhole }: LogState): string[
   ];
 }
 
-interface Window {
-  readonly since?: string | undefined;
-  readonly filter?: string | undefined;
-}
-
 /** Returns the next step where nothing is shown of a log. */
-export function adviseOnLog(run: RunFacts | undefined, { since, filter }: Window): string {
+export function adviseOnLog(
+  run: RunFacts | undefined,
+  { since, filter }: { readonly since?: string | undefined; readonly filter?: string | undefined },
+): string {
   if (since !== undefined || filter !== undefined)
     return 'Nothing of its log is in this window: omit `since` and `filter` to see the rest.';
   if (run?.isFinished === true)
