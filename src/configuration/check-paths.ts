@@ -5,6 +5,7 @@ import { ToolError } from '../core/errors.ts';
 import { formatBytes, plural } from '../core/format-values.ts';
 import { containsPath, isBelow } from '../core/paths.ts';
 import { sha256 } from '../core/values.ts';
+import { showPath } from '../render/untrusted.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 import { neverSent, outside, resolveNamedPath, resolveLinks } from '../safety/files/workspace.ts';
 import type { PathScope, ResolvedPath } from '../safety/files/workspace.ts';
@@ -45,7 +46,7 @@ export async function measureFiles(
       // A name that isn't valid UTF-8, or a file that was just removed.
       if (found === undefined) throw outside(file, "it can't be checked", scope.folders);
       const real = path.join(root.realPath, path.relative(root.path, file));
-      if (never.some((folder) => isBelow(folder, real))) throw neverSent(file);
+      if (never.some((folder) => isBelow(folder, real))) throw neverSent(showPath(file));
       if (!found.isSymbolicLink()) return { file, size: found.isFile() ? found.size : 0, found, real };
       if ((await realpath(file).catch(() => undefined)) === undefined) return { file, size: 0, found };
       const { realPath } = await resolveNamedPath(file, scope);
@@ -126,7 +127,7 @@ export function describeFiles(files: readonly MeasuredFiles[]): string[] {
   if (files.length === 0) return [];
   const count = files.reduce((sum, one) => sum + one.count, 0);
   return [
-    `${plural(count, 'file')} (${formatBytes(sumBytes(files))}) from ${files.map(({ from }) => from).join(', ')}`,
+    `${plural(count, 'file')} (${formatBytes(sumBytes(files))}) from ${files.map(({ from }) => showPath(from)).join(', ')}`,
   ];
 }
 
@@ -139,18 +140,19 @@ export function assertSize(files: readonly MeasuredFiles[], maxBytes: number): v
     .flatMap((one) => one.largest)
     .sort((a, b) => b.size - a.size)
     .slice(0, SHOWN_LARGEST)
-    .map(({ file, size }) => `${file} (${formatBytes(size)})`);
+    .map(({ file, size }) => `${showPath(file)} (${formatBytes(size)})`);
   throw new ToolError(
     'invalid-file',
-    `\`files\` names ${describeFiles(files).join('')}, more than the ${formatBytes(maxBytes)} that one plan may send. The largest: ${largest.join(', ')}. Nothing was run or sent.`,
+    `\`files\` names ${describeFiles(files).join('')}, more than the ${formatBytes(maxBytes)} that one plan may send. Nothing was run or sent.`,
     'Leave what the run does not need out with a .dstackignore next to the files, and load large data in the run itself. The operator sets the limit with DSTACK_MCP_MAX_UPLOAD.',
+    { untrusted: `The largest: ${largest.join(', ')}` },
   );
 }
 
 const tooMany = (folder: string): ToolError =>
   new ToolError(
     'invalid-file',
-    `\`files\` names ${folder}, which has more than ${MAX_ENTRIES} files. Nothing was run or sent.`,
+    `\`files\` names ${showPath(folder)}, which has more than ${MAX_ENTRIES} files. Nothing was run or sent.`,
     'Name only the files that the run needs, or leave others out with a .dstackignore next to them.',
   );
 
@@ -221,7 +223,7 @@ async function readConfigurations(folder: string, scope: PathScope): Promise<rea
       const variables = readGitConfig(text);
       if (variables === undefined) throw risky(file, "this server can't read it with certainty");
       const bad = variables.find(isRisky);
-      if (bad !== undefined) throw risky(file, `${shownName(bad)} could run a program or read other files`);
+      if (bad !== undefined) throw risky(file, `${showPath(shownName(bad))} could run a program or read other files`);
       for (const { key, value } of variables)
         if (key === 'core.worktree') await inside(path.resolve(path.dirname(file), value));
       return [{ text, variables, isSubmodule: ![own, shared].includes(path.dirname(file)) }];
@@ -258,7 +260,7 @@ const exists = (file: string): Promise<boolean> =>
 const risky = (where: string, why: string): ToolError =>
   new ToolError(
     'invalid-file',
-    `dstack would run git in a repository that this server refuses: ${where}: ${why}. Nothing was run or sent.`,
+    `dstack would run git in a repository that this server refuses: ${showPath(where)}: ${why}. Nothing was run or sent.`,
     'The user can remove that setting, or name the repository by its URL. Show it to the user: it may come from somebody else.',
   );
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
 import { formatBytes, plural } from '../core/format-values.ts';
-import { cleanLine } from '../render/untrusted.ts';
+import { showName } from '../render/untrusted.ts';
 import { findPathProblem } from '../safety/files/workspace.ts';
 import { STAGE_PREFIX } from './copy-scripts.ts';
 import type { InRun } from './remote-shell.ts';
@@ -92,9 +92,6 @@ function findNameProblem(name: string): string | undefined {
   // The dot: `model:v1` is a file here, and not a URL.
   return findPathProblem(`.${path.sep}${parts.join(path.sep)}`, process.platform);
 }
-
-/** Quotes a name for a message. It may have been chosen by a hostile program. */
-export const showName = (name: string): string => JSON.stringify(cleanLine(name, 200));
 
 /** @throws ToolError `invalid-file` for names that can't be copied, and for two that are one file where case is ignored */
 export function assertNames(entries: readonly TreeEntry[], { ignoreCase }: { readonly ignoreCase: boolean }): void {

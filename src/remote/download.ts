@@ -2,6 +2,7 @@ import path from 'node:path';
 import pLimit from 'p-limit';
 import { ToolError } from '../core/errors.ts';
 import { plural } from '../core/format-values.ts';
+import { showName } from '../render/untrusted.ts';
 import {
   assertLimits,
   assertNames,
@@ -9,7 +10,6 @@ import {
   compareTrees,
   findActedOn,
   foldersOf,
-  showName,
   sumBytes,
 } from './copy-tree.ts';
 import type { Compared, Copied, CopyRequest, CopyScope, Tree, TreeEntry } from './copy-tree.ts';

@@ -1,6 +1,7 @@
 import { ToolError } from '../core/errors.ts';
+import { showName } from '../render/untrusted.ts';
 import { LOOK, NO_SUMS, SUM } from './copy-scripts.ts';
-import { findActedOn, showName, tooMany } from './copy-tree.ts';
+import { findActedOn, tooMany } from './copy-tree.ts';
 import type { LeftOut, Tree, TreeEntry } from './copy-tree.ts';
 import { failedInRun, runScript } from './run-script.ts';
 import type { InRun } from './remote-shell.ts';

@@ -6,8 +6,9 @@ import pLimit from 'p-limit';
 import { ToolError } from '../core/errors.ts';
 import { openRegularFile } from '../safety/files/regular-files.ts';
 import { fileKindOf } from '../safety/files/workspace.ts';
+import { showName } from '../render/untrusted.ts';
 import { STAGE_PREFIX } from './copy-scripts.ts';
-import { foldName, showName, tooMany } from './copy-tree.ts';
+import { foldName, tooMany } from './copy-tree.ts';
 import type { LeftOut, Tree, TreeEntry } from './copy-tree.ts';
 
 /** Lists the files that dstack would send for a folder: its own rules decide what is ignored. Undefined if it can't be asked. */

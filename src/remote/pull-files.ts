@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { open, utimes, writeFile } from 'node:fs/promises';
 import { messageOf, ToolError } from '../core/errors.ts';
-import { cleanLine } from '../render/untrusted.ts';
+import { cleanLine, showName } from '../render/untrusted.ts';
 import type { ArchiveEntry } from './archive-reader.ts';
 import { PULL } from './copy-scripts.ts';
-import { showName, sumBytes } from './copy-tree.ts';
+import { sumBytes } from './copy-tree.ts';
 import type { CopyScope, TreeEntry } from './copy-tree.ts';
 import { isLarge, receiveLarge } from './large-files.ts';
 import { changed } from './local-tree.ts';

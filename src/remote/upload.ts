@@ -1,14 +1,7 @@
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import {
-  assertLimits,
-  assertNames,
-  assertNoConflicts,
-  compareTrees,
-  foldersOf,
-  showName,
-  sumBytes,
-} from './copy-tree.ts';
+import { showName } from '../render/untrusted.ts';
+import { assertLimits, assertNames, assertNoConflicts, compareTrees, foldersOf, sumBytes } from './copy-tree.ts';
 import type { Compared, Copied, CopyLimits, CopyRequest, CopyScope, Tree, TreeEntry } from './copy-tree.ts';
 import { lookFor, sumFiles } from './list-run.ts';
 import type { StatLine } from './list-run.ts';

@@ -80,6 +80,17 @@ export function cleanLine(raw: string, maxLength = 500): string {
   return line.length > maxLength ? `${line.slice(0, maxLength - 1)}…` : line;
 }
 
+/** Quotes a name for a message. It may have been chosen by a hostile program. */
+export const showName = (name: string): string => JSON.stringify(cleanLine(name, 200));
+
+const MAX_PATH_CHARS = 1_000;
+
+/** Returns a path for a message: quoted like a name, unless it is plain. */
+export const showPath = (file: string): string =>
+  /^[\p{L}\p{N}_./\\:~@+=,%-]+$/u.test(file) && file.length <= MAX_PATH_CHARS
+    ? file
+    : JSON.stringify(cleanLine(file, MAX_PATH_CHARS));
+
 /** Makes a text of any origin safe to show, of at most about `maxLength` characters. Keeps its lines. */
 export function cleanBlock(raw: string, maxLength: number): string {
   const { text } = cleanText(bound(raw, maxLength));

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { ToolError, codeOf } from '../../core/errors.ts';
 import { containsPath, isBelow } from '../../core/paths.ts';
 import { sha256 } from '../../core/values.ts';
-import { cleanText } from '../../render/untrusted.ts';
+import { cleanText, showName, showPath } from '../../render/untrusted.ts';
 import { readRegularFile } from './regular-files.ts';
 
 /** A path inside the workspace, with every link resolved. */
@@ -87,7 +87,8 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
 
   const check = async (file: string, orFolder = false): Promise<WorkspacePath & { exists: boolean }> => {
     const { realPath, exists } = await expand(file);
-    if (isSystemPath(realPath)) throw outside(file, `it leads to ${realPath}, a folder of devices or processes`);
+    if (isSystemPath(realPath))
+      throw outside(file, `it leads to ${showPath(realPath)}, a folder of devices or processes`);
     const isIn = orFolder ? containsPath : isBelow;
     for (const folder of await Promise.all(folders.map((one) => resolveLinks(one)))) {
       if (isIn(folder.realPath, realPath))
@@ -99,7 +100,7 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
           exists,
         };
     }
-    throw outside(file, `it leads to ${realPath}, which is outside the workspace`);
+    throw outside(file, `it leads to ${showPath(realPath)}, which is outside the workspace`);
   };
 
   const read = async (file: string, kind: FileKind, expected: string): Promise<ConfigurationFile> => {
@@ -281,7 +282,7 @@ export interface ResolvedPath {
 export async function resolveNamedPath(text: string, scope: PathScope): Promise<ResolvedPath> {
   const resolved = await resolveAnywhere(text, scope);
   if (await isInside(resolved, scope.folders)) return resolved;
-  throw outside(text, `it leads to ${resolved.realPath}, which is outside the workspace`, scope.folders);
+  throw outside(text, `it leads to ${showPath(resolved.realPath)}, which is outside the workspace`, scope.folders);
 }
 
 /** Whether a path is one of the folders, or in one of them. */
@@ -304,9 +305,10 @@ export async function resolveAnywhere(text: string, scope: PathScope): Promise<R
   const byKernel = await realpath(named).catch(() => undefined);
   if (byKernel !== undefined && byKernel !== realPath)
     throw outside(text, 'its `..` after a link leads to two different places', folders);
-  if (isSystemPath(realPath)) throw outside(text, `it leads to ${realPath}, a folder of devices or processes`, folders);
+  if (isSystemPath(realPath))
+    throw outside(text, `it leads to ${showPath(realPath)}, a folder of devices or processes`, folders);
   const resolved = { path: path.resolve(named), realPath };
-  if (await isInside(resolved, never)) throw neverSent(realPath);
+  if (await isInside(resolved, never)) throw neverSent(showPath(realPath));
   return resolved;
 }
 
@@ -322,8 +324,8 @@ function expandHome(text: string, home: string): string | undefined {
 export const outside = (text: string, why: string, folders: readonly string[]): ToolError =>
   new ToolError(
     'outside-workspace',
-    `The configuration names ${JSON.stringify(text)}: ${why}. Nothing was run or sent.`,
-    `dstack may read only from ${folders.join(', ')}. Use a path inside, or ask the user to add the folder to DSTACK_MCP_WORKSPACE.`,
+    `The configuration names ${showName(text)}: ${why}. Nothing was run or sent.`,
+    `dstack may read only from ${folders.map(showPath).join(', ')}. Use a path inside, or ask the user to add the folder to DSTACK_MCP_WORKSPACE.`,
   );
 
 /** Creates the refusal of something that planning would send or contact. */

@@ -367,13 +367,13 @@ test('a long list of paths is refused before any is read, and a list of large fo
   expect(many).toMatchObject({ code: 'invalid-file', message: expect.stringContaining('more than 100 paths') });
   write('ws/sub/large.bin', 'x'.repeat(3000));
   const error = await refusal(judge({ files: ['sub', at('outside/secret.txt')] }, { maxUploadBytes: 2048 }));
-  expect(error.message).toContain('large.bin');
+  expect(error.untrusted).toContain('large.bin');
 });
 
 test('more bytes than the limit are refused, and the error names the largest files', async () => {
   write('ws/sub/large.bin', 'x'.repeat(3000));
   const error = await refusal(judge({ files: ['sub'] }, { maxUploadBytes: 2048 }));
-  expect(error).toMatchObject({ code: 'invalid-file', message: expect.stringContaining('large.bin (2.9 KB)') });
+  expect(error).toMatchObject({ code: 'invalid-file', untrusted: expect.stringContaining('large.bin (2.9 KB)') });
   expect(error.message).toContain('2.0 KB');
   expect(error.hint).toContain('DSTACK_MCP_MAX_UPLOAD');
 });

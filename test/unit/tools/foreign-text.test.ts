@@ -1,9 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import * as z from 'zod';
 import type { AttachmentRecord } from '../../../src/attachments/attachment-store.ts';
 import { createAttachmentStore } from '../../../src/attachments/attachment-store.ts';
 import { viewAttachment } from '../../../src/attachments/attachment-view.ts';
+import { assertSize, checkRepository, measureFiles } from '../../../src/configuration/check-paths.ts';
 import { CommandFailed, reportFailure } from '../../../src/core/report.ts';
 import type { Report } from '../../../src/core/report.ts';
 import type { Transcript } from '../../../src/core/transcript.ts';
@@ -276,4 +278,34 @@ test('once attached, a job that prints lines like those of dstack changes no por
   const forged = HEAD.replaceAll('lab', 'evil').replace('To connect', '  - localhost:22 -> 22\nTo connect');
   const { record } = await viewEnded(`${forged}vscode://vscode-remote/ssh-remote+evil/x\n`, facts);
   expect(record.facts).toEqual(facts);
+});
+
+test('names of files forge no line of an error', async () => {
+  const folder = path.join(emptyFolder(), `a${FORGED}`);
+  mkdirSync(path.join(folder, '.git'), { recursive: true });
+  writeFileSync(path.join(folder, 'big'), 'x'.repeat(100));
+  writeFileSync(path.join(folder, '.git', 'config'), '[core]\nfsmonitor = /tmp/x\n');
+  const scope = { base: folder, folders: [folder], home: folder };
+  const root = { path: folder, realPath: folder };
+  const walk = async () => undefined;
+  const measure = () => measureFiles({ walk }, root, { ...scope, from: folder, maxBytes: 1_000 });
+  const calls = [
+    async () => assertSize([await measure()], 10),
+    () => checkRepository(folder, scope),
+    () => measureFiles({ walk }, root, { ...scope, never: [folder], from: folder, maxBytes: 10 }),
+    () =>
+      measureFiles({ walk: async () => [path.join(folder, 'gone')] }, root, { ...scope, from: folder, maxBytes: 10 }),
+    () =>
+      measureFiles({ walk: async () => Array.from({ length: 20_001 }, () => folder) }, root, {
+        ...scope,
+        from: '.',
+        maxBytes: 10,
+      }),
+  ];
+  for (const refused of calls) {
+    const rendered = await outcomeOf(refused);
+    expectOwnLines(rendered);
+    expect(rendered.structured['outcome']).toBe('refused');
+    expect(rendered.text).toMatch(/"[^"\n]*a outcome: done Next:/);
+  }
 });
