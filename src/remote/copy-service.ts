@@ -19,7 +19,7 @@ import { MAX_COPY_ENTRIES, sumBytes } from './copy-tree.ts';
 import type { Copied, CopyLimits, CopyRequest, CopyState } from './copy-tree.ts';
 import { assertPlace, download, MAX_PICTURE_BYTES } from './download.ts';
 import { isInGit } from './local-tree.ts';
-import type { RemoteRequest, RemoteService } from './remote-service.ts';
+import type { RemoteRequest, RemoteRun, RemoteService } from './remote-service.ts';
 import type { Transfer, Transfers } from './transfers.ts';
 import { findUpload, upload } from './upload.ts';
 import type { UploadSource } from './upload.ts';
@@ -63,6 +63,8 @@ interface NeedsConsent {
 
 /** Time to answer in. */
 const ANSWER_MS = 2_000;
+/** The call that fetches the end of an upload comes soon; later, the files in the run may have changed. */
+const KEEP_ENDED_MS = 5 * 60_000;
 /** Clients show each message. */
 const PROGRESS_EVERY_MS = 500;
 
@@ -79,18 +81,19 @@ export class CopyService {
     const request = await this.#request(call);
     const source = call.direction === 'upload' ? await this.#findUpload(request) : undefined;
     const text = describeUse(call, request, source);
-    const key = JSON.stringify([call.run, call.project, call.replica, call.job, text]);
-    const { transfers, deadline } = this.#sources;
+    const { transfers, deadline, remote } = this.#sources;
     const startedAt = performance.now();
-    if (source === undefined) transfers.forgetEnded(key);
-    const work = transfers.has(key) ? startsNothing : await this.#prepare(call, { request, source, text });
+    const found = await remote.look(call);
+    const key = JSON.stringify([found.place, found.runId, found.run.deployment, text]);
+    transfers.forgetEnded(key, source === undefined ? 0 : KEEP_ENDED_MS);
+    const work = transfers.has(key) ? startsNothing : await this.#prepare(call, { found, request, source, text });
     if (typeof work !== 'function') return work;
     const waitMs = deadline.remainingMs() - ANSWER_MS;
     const onProgress = throttle((state) => deadline.progress(describeState(state)));
     const wait = { waitMs, signal: deadline.signal, onProgress };
     const result = await transfers.wait(key, wait, work).catch(async (error: unknown) => {
       if (!(error instanceof ConsentMissing)) throw error;
-      await this.#sources.remote.dropOutdated(await this.#sources.remote.look(call));
+      await remote.dropOutdated(await remote.look(call));
       return { kind: 'needs-consent', report: error.report } as const;
     });
     if (result.kind !== 'done') return result;
@@ -135,10 +138,14 @@ export class CopyService {
   /** Checks the policy, gets the consent for an upload, and connects. */
   async #prepare(
     call: CopyCall,
-    { request, source, text }: { request: CopyRequest; source: UploadSource | undefined; text: string },
+    {
+      found,
+      request,
+      source,
+      text,
+    }: { found: RemoteRun; request: CopyRequest; source: UploadSource | undefined; text: string },
   ): Promise<Transfer<Copied> | NeedsConsent> {
     const { remote, access } = this.#sources;
-    const found = await remote.look(call);
     const { run, runId, place } = found;
     const { project, server } = place;
     const { replica, job } = call;

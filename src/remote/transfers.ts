@@ -25,7 +25,7 @@ interface Running<T> {
   readonly abort: AbortController;
   readonly watchers: Set<(state: CopyState) => void>;
   state: CopyState | undefined;
-  isOver: boolean;
+  endedAtMs: number | undefined;
 }
 
 /** More at the same time would only share the same connection. */
@@ -35,13 +35,19 @@ const MAX_DURATION_MS = 60 * 60 * 1_000;
 /** Keeps transfers that take longer than their call: the same call again waits for the rest, and a canceled call ends its transfer. */
 export class Transfers<T> {
   readonly #all = new Map<string, Running<T>>();
+  readonly #now: () => number;
 
-  /** Forgets a transfer that has ended since its last call: what it copied may have changed by now. */
-  forgetEnded(key: string): void {
-    if (this.#all.get(key)?.isOver === true) this.#all.delete(key);
+  constructor({ now = () => performance.now() }: { readonly now?: () => number } = {}) {
+    this.#now = now;
   }
 
-  /** Whether a transfer with this key goes on, or has ended well since its last call. */
+  /** Forgets a transfer that ended this long ago, since its last call: what it copied may have changed by now. */
+  forgetEnded(key: string, agoMs: number): void {
+    const { endedAtMs } = this.#all.get(key) ?? {};
+    if (endedAtMs !== undefined && this.#now() - endedAtMs >= agoMs) this.#all.delete(key);
+  }
+
+  /** Whether a transfer with this key goes on, or has ended well since its last call and isn't forgotten. */
   has(key: string): boolean {
     return this.#all.has(key);
   }
@@ -78,7 +84,7 @@ export class Transfers<T> {
   }
 
   #start(key: string, work: Transfer<T>): Running<T> {
-    if ([...this.#all.values()].filter(({ isOver }) => !isOver).length >= MAX_RUNNING) throw busy();
+    if ([...this.#all.values()].filter(({ endedAtMs }) => endedAtMs === undefined).length >= MAX_RUNNING) throw busy();
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), MAX_DURATION_MS);
     timer.unref();
@@ -88,10 +94,10 @@ export class Transfers<T> {
       for (const watch of watchers) watch(state);
     };
     const result = work({ signal: abort.signal, onProgress }).finally(() => {
-      running.isOver = true;
+      running.endedAtMs = this.#now();
       clearTimeout(timer);
     });
-    const running: Running<T> = { result, abort, watchers, state: undefined, isOver: false };
+    const running: Running<T> = { result, abort, watchers, state: undefined, endedAtMs: undefined };
     this.#all.set(key, running);
     // A failure is reported to the calls that wait for it. A later call tries again.
     result.catch(() => {

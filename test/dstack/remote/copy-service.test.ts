@@ -1,9 +1,9 @@
-import { mkdirSync, readdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createDeadline, promiseWithResolvers } from '../../../src/core/waiting.ts';
 import { ToolError } from '../../../src/core/errors.ts';
-import { PULL } from '../../../src/remote/copy-scripts.ts';
+import { PULL, PUSH } from '../../../src/remote/copy-scripts.ts';
 import { CopyService } from '../../../src/remote/copy-service.ts';
 import type { CopyCall, CopySources } from '../../../src/remote/copy-service.ts';
 import type { Copied } from '../../../src/remote/copy-tree.ts';
@@ -25,6 +25,8 @@ interface Options extends CopySetupOptions {
   readonly never?: string[];
   readonly assertDownloadAllowed?: PolicySnapshot['assertDownloadAllowed'];
   readonly workspace?: string;
+  /** The id of the run that has the name. */
+  readonly runId?: () => string;
 }
 
 const grant = {
@@ -46,12 +48,13 @@ function setUp(options: Options = {}) {
   const progress: string[] = [];
   const transfers = new Transfers<Copied>();
   const { shell } = copy.scope;
+  const { runId = () => RUN.id } = options;
   const open = (call: { timeoutMs?: number; signal?: AbortSignal } = {}) =>
     new CopyService({
       workspace: createWorkspace({ folders: [options.workspace ?? copy.here], home: copy.here }),
       remote: {
-        look: async () => ({ place: PLACE, run: RUN, runId: 'r1' }),
-        connect: async () => ({ place: PLACE, run: RUN, runId: 'r1', replica: 0, job: 0, shell }),
+        look: async () => ({ place: PLACE, run: RUN, runId: runId() }),
+        connect: async () => ({ place: PLACE, run: RUN, runId: runId(), replica: 0, job: 0, shell }),
         dropOutdated: async () => undefined,
         use: (_session, work) => work(),
       },
@@ -257,6 +260,33 @@ test('a copy that takes longer than its call goes on, and the same call waits fo
   writeFiles(run, { 'out/c': '8' });
   expect(await call(down)).toMatchObject({ kind: 'done', copied: { files: 1, same: 1 } });
   expect(readFiles(here)).toMatchObject({ 'in/b': '4567', 'in/c': '8' });
+});
+
+test('the end of an upload is returned by the same call, and not for a later run of the same name', async () => {
+  const started = promiseWithResolvers<void>();
+  let runId = 'r1';
+  const { here, run, call, lines } = setUp({
+    runId: () => runId,
+    onStart: ({ script, data }) => {
+      if (script !== PUSH) return { script, data };
+      started.resolve();
+      return { script: `while [ ! -e go ]; do sleep 0.05; done\n${script}`, data };
+    },
+  });
+  writeFiles(here, { 'src/a': '123' });
+  const first = call(up, { timeoutMs: 2_500 });
+  await started.promise;
+  expect(await first).toMatchObject({ kind: 'running' });
+  writeFileSync(path.join(run, 'go'), '');
+  await expect.poll(() => lines).toHaveLength(2);
+  runId = 'r2';
+  rmSync(path.join(run, 'work'), { recursive: true, force: true });
+  expect(await call(up)).toMatchObject({ kind: 'done', copied: { files: 1 } });
+  expect(readFiles(run)).toMatchObject({ 'work/a': '123' });
+  runId = 'r1';
+  expect(lines).toHaveLength(4);
+  expect(await call(up)).toMatchObject({ kind: 'done', copied: { files: 1 } });
+  expect(lines).toHaveLength(4);
 });
 
 test.each(['the call is canceled', 'the server ends'] as const)(
