@@ -11,7 +11,11 @@ import type { ChangeFacts } from './change-facts.ts';
 interface SlowPlan<T> {
   readonly result: Promise<T>;
   readonly abort: AbortController;
+  endedAtMs: number | undefined;
 }
+
+/** Later, the prices and offers of a plan that nobody fetched would be old. */
+const KEEP_ENDED_MS = 3 * 60_000;
 
 /** The time of one call. */
 interface CallTime {
@@ -24,7 +28,12 @@ interface CallTime {
  * dstack's server hangs, more of them would keep other commands waiting.
  */
 export class SlowPlans<T> {
-  #last: (SlowPlan<T> & { readonly key: string }) | undefined;
+  readonly #now: () => number;
+  #last: { readonly key: string; readonly slow: SlowPlan<T> } | undefined;
+
+  constructor({ now = () => performance.now() }: { readonly now?: () => number } = {}) {
+    this.#now = now;
+  }
 
   /** Returns the plan, or undefined if it isn't there in time. A cancelled call ends its plan. */
   async wait(
@@ -32,7 +41,7 @@ export class SlowPlans<T> {
     { waitMs, signal }: CallTime,
     start: (signal: AbortSignal) => Promise<T>,
   ): Promise<{ readonly plan: T } | undefined> {
-    const slow = this.#take(key) ?? startPlan(start);
+    const slow = this.#take(key) ?? this.#start(start);
     const onCancel = (): void => slow.abort.abort();
     signal.addEventListener('abort', onCancel, { once: true });
     if (signal.aborted) onCancel();
@@ -49,22 +58,27 @@ export class SlowPlans<T> {
   }
 
   #take(key: string): SlowPlan<T> | undefined {
-    const slow = this.#last;
-    if (slow?.key !== key) return undefined;
+    if (this.#last?.key !== key) return undefined;
+    const { slow } = this.#last;
     this.#last = undefined;
-    return slow;
+    const isOld = slow.endedAtMs !== undefined && this.#now() - slow.endedAtMs >= KEEP_ENDED_MS;
+    return isOld ? undefined : slow;
   }
 
   #keep(key: string, slow: SlowPlan<T>): void {
     slow.result.catch(() => undefined);
-    this.#last?.abort.abort();
-    this.#last = { ...slow, key };
+    this.#last?.slow.abort.abort();
+    this.#last = { key, slow };
   }
-}
 
-function startPlan<T>(start: (signal: AbortSignal) => Promise<T>): SlowPlan<T> {
-  const abort = new AbortController();
-  return { result: start(abort.signal), abort };
+  #start(start: (signal: AbortSignal) => Promise<T>): SlowPlan<T> {
+    const abort = new AbortController();
+    const result = start(abort.signal).finally(() => {
+      slow.endedAtMs = this.#now();
+    });
+    const slow: SlowPlan<T> = { result, abort, endedAtMs: undefined };
+    return slow;
+  }
 }
 
 type AnyReport = Report<Record<string, unknown>>;

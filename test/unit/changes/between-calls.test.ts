@@ -39,6 +39,24 @@ test('a plan that takes longer than its call is returned to the same call again,
   expect(signals).toHaveLength(2);
 });
 
+test.each([
+  [3 * 60_000 - 1, 'the plan'],
+  [3 * 60_000, 'a new plan'],
+])('a plan that ended is returned for three minutes: after %i ms it is %s', async (ageMs, plan) => {
+  let now = 0;
+  const plans = new SlowPlans<string>({ now: () => now });
+  const { resolve, start } = slowPlan();
+  await plans.wait('a', NO_TIME, start);
+  // The time until it ended doesn't count.
+  now = 10 * 60_000;
+  resolve(() => 'the plan');
+  await new Promise((next) => {
+    setImmediate(next);
+  });
+  now += ageMs;
+  expect(await plans.wait('a', ENOUGH, async () => 'a new plan')).toEqual({ plan });
+});
+
 test('another call starts its own plan', async () => {
   const plans = new SlowPlans<string>();
   const { start } = slowPlan();
