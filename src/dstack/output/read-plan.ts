@@ -227,21 +227,6 @@ interface Count {
   readonly max?: number;
 }
 
-/** The price of a plan in dollars. Amounts that aren't certain are absent. */
-interface PlanPrice {
-  /** One machine per hour: the first offer that is available now. */
-  readonly perHour?: number;
-  readonly perHourMin?: number;
-  /** The highest price of all offers, including those that aren't shown. */
-  readonly perHourMax?: number;
-  /** All machines that start at once, at `perHour`. */
-  readonly perHourAtStart?: number;
-  /** The maximum number of machines, at `perHour`. */
-  readonly perHourAll?: number;
-  /** False if parts of the plan have separate offers that dstack doesn't show (groups of replicas or nodes). */
-  readonly isWhole: boolean;
-}
-
 /** Reads the numbers that a pattern finds: without the second one, it is exactly the first; anything but a number is an open end. */
 function readCount(pattern: RegExp, text: string | undefined): Count | undefined {
   const [, min, max = min] = pattern.exec(text ?? '') ?? [];
@@ -288,23 +273,27 @@ export function countMachines(
 export const hasGroups = (configuration: unknown): boolean =>
   isRecord(configuration) && (Array.isArray(configuration['replicas']) || Array.isArray(configuration['groups']));
 
-/** Calculates the price of a plan from its offers and number of machines. */
+/** Calculates the price of a plan in dollars from its offers and number of machines. Amounts that aren't certain are absent. */
 export function pricePlan(
   { offers, maxPriceOfAll = 0 }: Offers,
-  { count, isWhole }: Pick<PlanPrice, 'isWhole'> & { readonly count: Count | undefined },
-): PlanPrice {
+  { count, isWhole }: { readonly count: Count | undefined; readonly isWhole: boolean },
+) {
   const prices = offers.map((offer) => offer.pricePerHour);
-  if (prices.length === 0) return { isWhole };
   const perHour = offers.find(isAvailable)?.pricePerHour;
   // Without binary rounding errors: 3 × 0.39 is 1.17, not 1.1700000000000002.
   const times = (machines: number | undefined): number | undefined =>
     perHour === undefined || machines === undefined || !isWhole ? undefined : Number((perHour * machines).toFixed(6));
   return omitAbsent({
+    /** One machine per hour: the first offer that is available now. */
     perHour,
-    perHourMin: Math.min(...prices),
-    perHourMax: Math.max(...prices, maxPriceOfAll),
+    perHourMin: prices.length === 0 ? undefined : Math.min(...prices),
+    /** The highest price of all offers, including those that aren't shown. */
+    perHourMax: prices.length === 0 ? undefined : Math.max(...prices, maxPriceOfAll),
+    /** All machines that start at once, at `perHour`. */
     perHourAtStart: times(count?.min),
+    /** The maximum number of machines, at `perHour`. */
     perHourAll: times(count?.max),
+    /** False if parts of the plan have separate offers that dstack doesn't show (groups of replicas or nodes). */
     isWhole,
   });
 }

@@ -21,10 +21,7 @@ export interface Table {
   readonly endLine: number;
 }
 
-interface Column {
-  readonly name: string;
-  readonly start: number;
-}
+type Column = { readonly name: string; readonly start: number };
 
 // rich draws these tables without borders: uppercase names, each cell left-aligned under its name, two spaces between
 // columns (one of padding on each side). `#` and `$/GPU` are the only names that aren't words.
@@ -38,13 +35,7 @@ const WIDE =
 const FILLER = '\u0000';
 
 /** Returns the text with each character at its terminal column. */
-function layOut(line: string): string {
-  return line.replace(WIDE, (char) => (char.length === 2 ? char : char + FILLER));
-}
-
-function readColumns(line: string): Column[] {
-  return [...line.matchAll(COLUMN_NAME)].map((match) => ({ name: match[0], start: match.index }));
-}
+const layOut = (line: string): string => line.replace(WIDE, (char) => (char.length === 2 ? char : char + FILLER));
 
 /** Returns the raw cells of a line; undefined if it doesn't fit the columns, so that it isn't part of the table. */
 function sliceCells(line: string, columns: readonly Column[]): string[] | undefined {
@@ -81,7 +72,8 @@ function draftRow(cells: readonly string[], columns: readonly Column[]): RowDraf
 export function readTable(lines: readonly string[], fromLine = 0): Table | undefined {
   const headerLine = lines.findIndex((line, index) => index >= fromLine && HEADER.test(line));
   if (headerLine === -1) return undefined;
-  const columns = readColumns(lines[headerLine] ?? '');
+  const names = [...(lines[headerLine] ?? '').matchAll(COLUMN_NAME)];
+  const columns = names.map((match): Column => ({ name: match[0], start: match.index }));
   const rows: RowDraft[] = [];
   let cutShort = false;
   let line = headerLine + 1;
@@ -97,20 +89,11 @@ export function readTable(lines: readonly string[], fromLine = 0): Table | undef
   return { columns: columns.map(({ name }) => name), rows, cutShort, endLine: line };
 }
 
-/** The table of a plan's properties and its position. */
-interface Properties {
-  /** Values by label, verbatim: `Type` -> `task (nodes=1)`. */
-  readonly values: Readonly<Record<string, string>>;
-  readonly startLine: number;
-  /** Index of the first line after it. */
-  readonly endLine: number;
-}
-
 // Every configurator's plan starts with this row (services/configurators/*.py, utils/run.py, services/presets/create.py).
 const FIRST_ROW = /^ Project {2,}(?=\S)/;
 
-/** Parses the table of properties at the start of each plan; undefined if there is none. */
-export function readProperties(lines: readonly string[]): Properties | undefined {
+/** Parses the table of properties at the start of each plan: its values by label, verbatim, as in `Type` -> `task (nodes=1)`. */
+export function readProperties(lines: readonly string[]) {
   const startLine = lines.findIndex((line) => FIRST_ROW.test(line));
   const valueStart = FIRST_ROW.exec(lines[startLine] ?? '')?.[0].length;
   if (valueStart === undefined) return undefined;
@@ -126,6 +109,7 @@ export function readProperties(lines: readonly string[]): Properties | undefined
     // A value wider than the terminal continues on the next line, with a blank label.
     if (label !== undefined) values[label] = key === '' ? `${values[label] ?? ''} ${value}`.trim() : value;
   }
+  /** `endLine` is that of the first line after the table. */
   return { values, startLine, endLine: line };
 }
 
