@@ -128,6 +128,8 @@ export class ApprovalFlow {
     if (asking.kind !== 'dialog-failed' && dialog?.availability().kind === 'available')
       return this.#openDialog(entry, dialog);
     if (entry.answeredByNobody) throw nobodyAsked(requirement);
+    if (entry.file?.isAsked() === true)
+      throw personNeeded('another server asked about it, so that the token alone is not sufficient');
     if (requirement !== 'ask') throw personNeeded(`the client has no forms, and ${whyNoDialog(asking, dialog)}`);
     if (asking.kind === 'dialog-failed' && !asking.isReported) {
       entry.state = { kind: 'pending', asking: { ...asking, isReported: true } };
@@ -140,6 +142,7 @@ export class ApprovalFlow {
     // If the client dropped the first round, the question is the same one: one answer counts, once.
     const nonce = asking.kind === 'form' ? asking.nonce : randomUUID();
     entry.state = { kind: 'pending', asking: { kind: 'form', nonce, askedAtMs: this.#parts.now() } };
+    entry.file?.setAsked(true);
     return { kind: 'question', message: describeChange(entry.change), field: fieldOf(entry.change), nonce };
   }
 
@@ -158,6 +161,7 @@ export class ApprovalFlow {
     }
     // Nobody has seen the form: go on as in a client without forms, but never with the token alone after an answer.
     if (isByNobody) entry.answeredByNobody = true;
+    else unmarkAsked(entry);
     const notAsked = { kind: 'not-asked' } as const;
     entry.state = { kind: 'pending', asking: notAsked };
     const step = this.next(entry, notAsked, { canAskPerson: false });
@@ -183,6 +187,7 @@ export class ApprovalFlow {
       }))
       .then((answer) => this.#takeDialogAnswer(entry, answer));
     entry.state = { kind: 'pending', asking: { kind: 'dialog', answered, abort } };
+    entry.file?.setAsked(true);
     return { kind: 'wait', answered, meanwhile: WAITING.dialog };
   }
 
@@ -190,6 +195,7 @@ export class ApprovalFlow {
     // The token may have expired while the dialog was open.
     if (entry.state.kind !== 'pending') return;
     if (answer.kind === 'unavailable') {
+      unmarkAsked(entry);
       entry.state = { kind: 'pending', asking: { kind: 'dialog-failed', why: answer.why, isReported: false } };
     } else if (isApproval(entry.change, answer)) {
       approve(entry, 'person-dialog');
@@ -209,6 +215,11 @@ function readAnswer(
   if (answer.kind !== 'accepted') return answer.kind;
   if (needsName(change.operation)) return isNameToType(change, answer.content['name']) ? 'approved' : 'wrong-name';
   return answer.content['decision'] === describeYes(change) ? 'approved' : 'declined';
+}
+
+/** Nobody could be asked, so the token is as good as before, unless the client has answered for a person. */
+function unmarkAsked(entry: TokenEntry<unknown>): void {
+  if (!entry.answeredByNobody) entry.file?.setAsked(false);
 }
 
 function approve(entry: TokenEntry<unknown>, level: ConsentLevel): ApprovalStep {

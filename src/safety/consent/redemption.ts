@@ -177,7 +177,7 @@ export class Redemption<R extends { readonly outcome: string }> {
 /** Ends a token's file for several changes: the first one ends it, and it stays ended whatever becomes of the others. */
 function endedOnce(file: TokenFile): TokenFile {
   let ended: boolean | undefined;
-  return { isOpen: () => ended ?? file.isOpen(), end: () => (ended ??= file.end()), reopen: () => undefined };
+  return { ...file, isOpen: () => ended ?? file.isOpen(), end: () => (ended ??= file.end()), reopen: () => undefined };
 }
 
 /** The price may rise by this factor between the plan and its redemption. */

@@ -17,6 +17,9 @@ export interface TokenFile {
   end(): boolean;
   /** Takes `end` back. */
   reopen(): void;
+  /** Marks for every process whether a person was asked, so that the token alone is not sufficient. */
+  setAsked(isAsked: boolean): void;
+  isAsked(): boolean;
 }
 
 /** A change whose token another process created. */
@@ -41,8 +44,9 @@ const KEY_BYTES = 32;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const ENDED = '.ended';
+const ASKED = '.asked';
 /** A token's file, or what is left of a key whose creation was interrupted. */
-const OWN_FILE = /^(?:[0-9a-f]{64}(?:\.ended)?|key\.[0-9a-f]{12})$/;
+const OWN_FILE = /^(?:[0-9a-f]{64}(?:\.ended|\.asked)?|key\.[0-9a-f]{12})$/;
 /** How long an ended token is remembered, so that a later use is distinguished from an unknown token. */
 const REMEMBER_MS = 24 * 3_600_000;
 /** With more files than this in the folder, tokens are kept in memory only. */
@@ -152,6 +156,16 @@ function openTokenFile(file: string): TokenFile {
     isOpen: () => existsSync(file),
     end: () => move(file, file + ENDED),
     reopen: () => void move(file + ENDED, file),
+    setAsked(isAsked) {
+      try {
+        if (isAsked) writeFileSync(file + ASKED, '', { mode: 0o600 });
+        else rmSync(file + ASKED, { force: true });
+      } catch {
+        // Without the mark, the token could be sufficient in another process.
+        move(file, file + ENDED);
+      }
+    },
+    isAsked: () => existsSync(file + ASKED),
   };
 }
 

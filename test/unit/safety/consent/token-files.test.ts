@@ -118,6 +118,37 @@ describe('a token of a process that has ended', () => {
     expect([...first.consents, ...second.consents]).toEqual([]);
   });
 
+  test('is not sufficient alone while another one asks a person, and after an answer that nobody gave', async () => {
+    for (const answers of [false, true]) {
+      const { tokenFolder, second } = twoProcesses();
+      const first = setUp({ tokenFolder, readMs: 1 });
+      const [token, later] = [first.mint(), first.mint()];
+      const form = ask({ canAskPerson: true });
+      const asked = await first.gate.redeem(token, form, first.steps);
+      if (asked.kind !== 'question') throw new Error(`expected a question, got ${asked.kind}`);
+      if (answers) {
+        const instantly = { ...form, answer: { kind: 'declined', nonce: asked.nonce } } as const;
+        await refusal(first.gate.redeem(token, instantly, first.steps));
+      }
+      expect(await refusal(second.gate.redeem(token, ask(), second.steps))).toMatchObject({ code: 'person-needed' });
+      expect(second.consents).toEqual([]);
+      expect(await second.gate.redeem(token, form, second.steps)).toMatchObject({ kind: 'question' });
+      expect(await second.gate.redeem(later, ask(), second.steps)).toMatchObject({ level: 'token' });
+    }
+  });
+
+  test('is sufficient alone if the other one could not ask anybody', async () => {
+    const { first, second } = twoProcesses();
+    const token = first.mint();
+    first.setWorld(new Error('dstack can’t be reached'));
+    const form = ask({ canAskPerson: true });
+    const asked = await first.gate.redeem(token, form, first.steps);
+    if (asked.kind !== 'question') throw new Error(`expected a question, got ${asked.kind}`);
+    const unusable = { ...form, answer: { kind: 'unusable', nonce: asked.nonce } } as const;
+    await expect(first.gate.redeem(token, unusable, first.steps)).rejects.toThrow('reached');
+    expect(await second.gate.redeem(token, ask(), second.steps)).toMatchObject({ level: 'token' });
+  });
+
   test('has no approval of the first one: a person is asked again', async () => {
     const { first, second } = twoProcesses();
     const token = first.mint();
