@@ -203,18 +203,18 @@ describe.skipIf(isolation.kind === 'none')('a container where the system can iso
     expect(endless.stdout).toHaveLength(20_000_000);
   });
 
-  test('unpacks 10,000 small files and packs them again', async () => {
+  test('unpacks 2,000 small files and packs them again', async () => {
     const source = path.join(folder, 'many');
     await mkdir(source);
     await Promise.all(
-      Array.from({ length: 10_000 }, (_, n) => writeFile(path.join(source, `file ${n}`), `content ${n}`)),
+      Array.from({ length: 2_000 }, (_, n) => writeFile(path.join(source, `file ${n}`), `content ${n}`)),
     );
     const packed = await execa('tar', ['-C', source, '-cf', '-', '.'], { encoding: 'buffer', maxBuffer: 2 ** 28 });
     const { stdout } = await run('mkdir /tmp/many && tar -C /tmp/many -xf - && ls /tmp/many | wc -l', {
       input: Buffer.from(packed.stdout),
     });
-    expect(stdout).toBe('10000\n');
-    expect((await run('tar -C /tmp/many -cf - . | tar -tf - | wc -l')).stdout).toBe('10001\n');
+    expect(stdout).toBe('2000\n');
+    expect((await run('tar -C /tmp/many -cf - . | tar -tf - | wc -l')).stdout).toBe('2001\n');
   });
 
   test('serves its own files to scp and sftp', async () => {
