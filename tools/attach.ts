@@ -114,11 +114,12 @@ function report(attachments: readonly Attachment[], what: string, notes: readonl
     };
   }
   const failed = attachments.length === 1 && attachments[0]?.state.kind === 'failed';
+  const [summary = '', ...others] = attachments.map(describe);
   const next = attachments.map(nextStep).find((step) => step !== undefined);
   return {
     outcome: failed ? 'failed' : 'done',
-    summary: attachments.map(describe).join(' '),
-    details: [...attachments.flatMap(describeConnection), ...notes],
+    summary,
+    details: [...others, ...attachments.flatMap(describeConnection), ...notes],
     // The details have what dstack prints about an attachment that works.
     printed: attachments
       .filter(({ state, jobOutput }) => state.kind !== 'attached' || (notes.length === 0 && jobOutput !== ''))

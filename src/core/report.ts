@@ -133,11 +133,12 @@ export async function reportSeveral(
     ),
   );
   const maxChars = Math.floor(mostChars / names.length);
+  const [summary = '', ...others] = reports.map((one) => one.summary);
   const next = [...new Set(reports.map((one) => one.next))].filter((one) => one !== undefined);
   return {
     outcome: reports.find(({ outcome }) => outcome !== 'done')?.outcome ?? 'done',
-    summary: reports.map(({ summary }) => summary).join(' '),
-    details: reports.flatMap(({ details = [] }, at) => details.map((line) => `${names[at]}: ${line}`)),
+    summary,
+    details: [...others, ...reports.flatMap(({ details = [] }, at) => details.map((line) => `${names[at]}: ${line}`))],
     printed: reports.flatMap(({ printed }) => printed.map((one) => ({ ...one, maxChars }))),
     facts: {},
     next: next.length === 0 ? undefined : next.join(' '),

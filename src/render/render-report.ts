@@ -118,8 +118,17 @@ function showPrinted(printed: Printed, filters: OutputFilters, pieces: number): 
   });
 }
 
-/** The facts that another call needs, or that say why there is no result. */
-const HANDLES: ReadonlySet<string> = new Set(['code', 'token', 'expiresAt', 'hash', 'older', 'newer', 'reached']);
+/** The facts that another call needs, or that sum up the result. */
+const HANDLES: ReadonlySet<string> = new Set([
+  'code',
+  'token',
+  'expiresAt',
+  'hash',
+  'older',
+  'newer',
+  'reached',
+  'healthy',
+]);
 
 /** Formats the facts that fit on one line. What is nested or longer is part of the text above, and so is the rest if it has details. */
 function describeFacts(facts: Readonly<Record<string, unknown>>, hasDetails: boolean): string {

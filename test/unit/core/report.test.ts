@@ -17,8 +17,8 @@ test('several reports are combined: whose each line is, one share of the text fo
   const combined = await reportSeveral(['a', 'b'], 2_000, async (name) => reportOf(name));
   expect(combined).toMatchObject({
     outcome: 'done',
-    summary: 'Run a is running. Run b is running.',
-    details: ['a: cost so far: $0.01', 'b: cost so far: $0.01'],
+    summary: 'Run a is running.',
+    details: ['Run b is running.', 'a: cost so far: $0.01', 'b: cost so far: $0.01'],
     next: 'logs shows its output.',
   });
   expect(combined.printed.map(({ maxChars }) => maxChars)).toEqual([1_000, 1_000]);
@@ -31,7 +31,8 @@ test('one that fails is reported with its name, next to the others, and a bug is
   });
   expect(combined).toMatchObject({
     outcome: 'refused',
-    summary: 'a: There is no run a. Run b is running.',
+    summary: 'a: There is no run a.',
+    details: ['Run b is running.', 'b: cost so far: $0.01'],
     next: 'ps lists the runs. logs shows its output.',
   });
   const bug = reportSeveral(['a'], 2_000, async () => Promise.reject(new TypeError('a bug')));
