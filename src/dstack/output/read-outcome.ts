@@ -184,9 +184,8 @@ function readBroken(exit: Exclude<Exit, { kind: 'exited' }>, effect: Effect): Fa
 const PLAIN_URL = String.raw`[\w.:/@%?&=+~[\]-]+`;
 const PLAIN_ERRORS = new RegExp(
   `^(?:${[
-    String.raw`Run [\w-]+ not found`,
+    String.raw`(?:Run|Fleet|Volume|Gateway|Resource)(?: [\w-]+| project=\w+ name='[\w-]+')? not found`,
     String.raw`Failed to find replica=\w+ job=\d+`,
-    'Resource not found',
     'No default project, specify project name',
     String.raw`Project [\w.-]+ is not configured`,
     `Failed to connect to dstack server ${PLAIN_URL}`,

@@ -6,7 +6,7 @@ import type { AttachmentRecord } from '../../../src/attachments/attachment-store
 import { createAttachmentStore } from '../../../src/attachments/attachment-store.ts';
 import { viewAttachment } from '../../../src/attachments/attachment-view.ts';
 import { assertSize, checkRepository, measureFiles } from '../../../src/configuration/check-paths.ts';
-import { CommandFailed, reportFailure } from '../../../src/core/report.ts';
+import { reportFailure } from '../../../src/core/report.ts';
 import type { Report } from '../../../src/core/report.ts';
 import type { Transcript } from '../../../src/core/transcript.ts';
 import { isRecord } from '../../../src/core/values.ts';
@@ -225,16 +225,19 @@ test.each(FAILURES)(
   },
 );
 
-test('a log that dstack refuses before it prints anything keeps its reason', async () => {
+test.each([
+  ['Run no-such-run not found', 'not-found'],
+  ['Run not found', 'not-found'],
+  ["Fleet project=None name='x' not found", 'not-found'],
+  ['Failed to connect to dstack server http://[::1]:3000', 'unreachable'],
+  ['Access to https://a.b/api/x is denied. Please check your access token', 'unauthorized'],
+  ["dstack-mcp did not send this request (a.b): it goes to another host than dstack's server.", 'not-dstack'],
+])('a log that dstack refuses before it prints anything keeps its reason: %s', async (stdout, code) => {
   const changes = setUpChanges();
-  changes.world.reads = { logs: 'logs-not-found' };
-  const refused = changes
-    .openDstack()
-    .readLog({ command: 'logs', positionals: ['no-such-run'] }, { lines: 1, maxBytes: 1, logKey: '' });
-  await expect(refused).rejects.toThrow(CommandFailed);
-  await expect(refused).rejects.toMatchObject({
-    report: { summary: 'Run no-such-run not found', facts: { code: 'not-found' } },
-  });
+  changes.world.reads = { logs: { ...readFixture('logs-not-found'), stdout: `${stdout}\n` } };
+  const context = { dstack: changes.openDstack(), runs: { look: async () => undefined } };
+  const { structured } = await outcomeOf(() => call(logs, { run: 'lab' }, context));
+  expect(structured).toMatchObject({ summary: expect.stringContaining(stdout.replace(/\.$/, '')), code });
 });
 
 const HEAD = `Attached to run lab (replica=0 job=0)
