@@ -50,7 +50,7 @@ export interface App {
   readonly log: Log;
   readonly policy: PolicyWatch;
   readonly workspace: Workspace;
-  /** Makes the client's roots the workspace. */
+  /** Makes the client's roots the workspace; without any, it is what it was at the start. */
   useRoots(this: void, folders: readonly string[]): void;
   readonly envFiles: EnvFiles;
   readonly createdFiles: CreatedFiles;
@@ -185,8 +185,8 @@ export function createApp({ settings, env, log }: AppOptions): App {
     readConfig,
     workspace,
     useRoots(folders) {
-      if (folders.length > 0)
-        workspace.use([...new Set(folders.map((folder) => projectFolder(path.resolve(folder), home)))]);
+      const roots = folders.map((folder) => projectFolder(path.resolve(folder), home));
+      workspace.use(roots.length === 0 ? settings.workspace : [...new Set(roots)]);
     },
     envFiles,
     slowPlans: new SlowPlans(),

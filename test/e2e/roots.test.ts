@@ -38,6 +38,9 @@ describe.each(CLIENTS)('with the %s', (kind) => {
     roots = [uriOf(projects[1]), 'file://%'];
     expect((await read('second.dstack.yml')).text).toContain('second');
     expect((await read(`${projects[0]}/first.dstack.yml`)).facts).toMatchObject({ code: 'outside-workspace' });
+    // Without a root, the working directory is the workspace.
+    roots = [];
+    expect((await read(`${projects[1]}/second.dstack.yml`)).facts).toMatchObject({ code: 'outside-workspace' });
   });
 });
 
