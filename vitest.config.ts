@@ -52,8 +52,8 @@ const mutation = {
     'test/unit/safety/**/*.test.ts',
     'test/unit/dstack/argv/*.test.ts',
     'test/unit/configuration/*hand-over*.test.ts',
-    'test/unit/configuration/agree-on-env-files.test.ts',
-    'test/unit/changes/{access,agreement,run-access,policy}.test.ts',
+    'test/unit/configuration/env-files.test.ts',
+    'test/unit/changes/{access,plan-agreement,run-access,policy}.test.ts',
     'test/unit/remote/exec-service.test.ts',
   ],
 };

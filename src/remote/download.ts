@@ -14,7 +14,7 @@ import {
 } from './copy-tree.ts';
 import type { Compared, Copied, CopyRequest, CopyScope, Tree, TreeEntry } from './copy-tree.ts';
 import { isLarge } from './large-files.ts';
-import { look, sumFiles } from './list-run.ts';
+import { look, sumFiles } from './run-scripts.ts';
 import { changed, sumLocalFiles } from './local-tree.ts';
 import { pullFiles } from './pull-files.ts';
 import { assertFolder, createStage, makeFolder, putInPlace, readBefore } from './stage.ts';

@@ -7,7 +7,7 @@ import type { RemoteEnd, RemoteProcess } from './remote-shell.ts';
 import { DISCARD, LARGE_SUFFIX, RECEIVE, SCRIPT_EXIT, SEND, STAGE_PREFIX } from './copy-scripts.ts';
 import type { CopyScope, TreeEntry } from './copy-tree.ts';
 import { assertUnchanged, changed, openListed } from './local-tree.ts';
-import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
+import { assertEnded, assertNotCanceled, collect } from './run-scripts.ts';
 
 /** A larger file is worth a program in the run. */
 const LARGE_BYTES = 32 * 1024 ** 2;

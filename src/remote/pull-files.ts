@@ -8,7 +8,7 @@ import { sumBytes } from './copy-tree.ts';
 import type { CopyScope, TreeEntry } from './copy-tree.ts';
 import { isLarge, receiveLarge } from './large-files.ts';
 import { changed } from './local-tree.ts';
-import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
+import { assertEnded, assertNotCanceled, collect } from './run-scripts.ts';
 import { asCopyError, assertSpace } from './stage.ts';
 import type { Stage } from './stage.ts';
 

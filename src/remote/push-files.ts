@@ -10,7 +10,7 @@ import { isSentAlone } from './large-files.ts';
 import type { LargeUpload } from './large-files.ts';
 import { assertUnchanged, CHUNK_BYTES, openListed, readChunks } from './local-tree.ts';
 import type { RemoteEnd } from './remote-shell.ts';
-import { assertEnded, assertNotCanceled, collect } from './run-script.ts';
+import { assertEnded, assertNotCanceled, collect } from './run-scripts.ts';
 import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts';
 
 /** A local file, and its name below the target folder. */
