@@ -45,16 +45,27 @@ export class RemoteService {
     this.#sources = sources;
   }
 
-  /** Returns the run, without a connection to it. Asks dstack only if no connection to it is open. @throws ToolError `invalid-name` */
+  /**
+   * Returns the run, without a connection to it. Asks dstack only if no connection to it is open, or if it last did more than a minute ago:
+   * then a connection to a former deployment isn't used anymore. @throws ToolError `invalid-name`
+   */
   async look(request: RemoteRequest): Promise<RemoteRun> {
     const { dstack, sessions } = this.#sources;
     const { project, server } = await dstack.endpoint(request.project);
     const { run, replica, job } = request;
     const place: RemotePlace = { server, project, run, replica, job };
     const session = await sessions.find(place);
-    if (session !== undefined) return { place, run: session.run, runId: session.runId, session };
-    const found = await findRun(dstack, request, 'Nothing was run.');
-    return { place, run: readRun(found.value), runId: found.id };
+    if (session !== undefined && sessions.isRecent(session))
+      return { place, run: session.run, runId: session.runId, session };
+    const { id: runId, value } = await findRun(dstack, request, 'Nothing was run.');
+    const found = { place, run: readRun(value), runId };
+    if (session === undefined) return found;
+    if (runId === session.runId && found.run.deployment === session.run.deployment) {
+      sessions.confirm(session);
+      return { ...found, session };
+    }
+    await sessions.dropUnused(session);
+    return found;
   }
 
   /**

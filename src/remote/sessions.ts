@@ -35,6 +35,8 @@ interface OpenSession extends Session {
   readonly master: NonNullable<Connection['tunnel']>['master'];
   uses: number;
   idle: NodeJS.Timeout | undefined;
+  /** The time at which dstack last showed this deployment of the run. */
+  seenAtMs: number;
 }
 
 export interface RemoteSessionsOptions {
@@ -42,10 +44,14 @@ export interface RemoteSessionsOptions {
   readonly ssh: SshContext;
   readonly log: Log;
   readonly idleMs?: number;
+  readonly now?: () => number;
 }
 
 /** An attachment counts as activity in its run, so an unused one is ended soon. */
 const IDLE_MS = 5 * 60_000;
+
+/** A consent is for one deployment of a run, and an update in place leaves some connections open. */
+const RECENT_MS = 60_000;
 
 /** OpenSSH accepts ten sessions in one connection by default. Ending a command needs one more. */
 const MAX_USES = 8;
@@ -57,9 +63,11 @@ const keyOf = ({ server, project, run, replica, job }: RemotePlace): string =>
 export class RemoteSessions {
   readonly #open = new Map<string, OpenSession>();
   readonly #options: RemoteSessionsOptions;
+  readonly #now: () => number;
 
   constructor(options: RemoteSessionsOptions) {
     this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** Returns the session of a job if its connection is still there. */
@@ -68,6 +76,18 @@ export class RemoteSessions {
     if (session === undefined || (await isAlive(session.master))) return session;
     await this.drop(session);
     return undefined;
+  }
+
+  /** Whether its run was looked up within the last minute. */
+  isRecent({ place }: Session): boolean {
+    const { seenAtMs = -Infinity } = this.#open.get(keyOf(place)) ?? {};
+    return this.#now() - seenAtMs < RECENT_MS;
+  }
+
+  /** Notes that dstack shows the deployment of a session right now. */
+  confirm({ place }: Session): void {
+    const session = this.#open.get(keyOf(place));
+    if (session !== undefined) session.seenAtMs = this.#now();
   }
 
   /** Adds a session over an attachment that has just been made or joined. */
@@ -90,6 +110,7 @@ export class RemoteSessions {
       master: tunnel.master,
       uses: 0,
       idle: undefined,
+      seenAtMs: this.#now(),
     };
     this.#open.set(keyOf(place), session);
     this.#startIdle(session);
