@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { jobChoice, project, resourceName } from '../src/core/fields.ts';
-import { formatDuration } from '../src/core/format-values.ts';
+import { formatDuration } from '../src/core/values.ts';
 import type { RunFacts } from '../src/dstack/output/read-state.ts';
 import type { Attachment } from '../src/attachments/attachment-view.ts';
 import type { AttachStop } from '../src/attachments/stop-attachment.ts';

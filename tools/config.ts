@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { ConfigurationService } from '../src/configuration/configuration-service.ts';
-import { plural } from '../src/core/format-values.ts';
+import { plural } from '../src/core/values.ts';
 import { refuse, WHOLE_CHARS } from '../src/core/report.ts';
 import { ownText } from '../src/core/transcript.ts';
 import { defineTool } from '../src/tool/tool.ts';

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { previewFacts } from '../src/changes/change-facts.ts';
 import { jobChoice, project, resourceName } from '../src/core/fields.ts';
-import { formatBytes, formatDuration, plural } from '../src/core/format-values.ts';
+import { formatBytes, formatDuration, plural } from '../src/core/values.ts';
 import type { Printed, Report } from '../src/core/report.ts';
 import { ownText } from '../src/core/transcript.ts';
 import type { CopyCall, CopyResult } from '../src/remote/copy-service.ts';

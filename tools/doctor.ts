@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { plural } from '../src/core/format-values.ts';
+import { plural } from '../src/core/values.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
 export const doctor = defineTool({

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { plural } from '../src/core/format-values.ts';
+import { plural } from '../src/core/values.ts';
 import { extraFlags, project, resourceName } from '../src/core/fields.ts';
 import { defineTool } from '../src/tool/tool.ts';
 

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { previewFacts } from '../src/changes/change-facts.ts';
 import { jobChoice, project, resourceName } from '../src/core/fields.ts';
-import { joinWords, readDurationHours } from '../src/core/format-values.ts';
+import { joinWords, readDurationHours } from '../src/core/values.ts';
 import { refuse } from '../src/core/report.ts';
 import { execFacts } from '../src/remote/report-exec.ts';
 import { defineTool } from '../src/tool/tool.ts';

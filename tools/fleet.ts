@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { plural } from '../src/core/format-values.ts';
+import { plural } from '../src/core/values.ts';
 import { project, resourceName } from '../src/core/fields.ts';
 import { fleetRow, limitInstances, readFleets } from '../src/dstack/output/read-tables.ts';
 import { resourceFacts } from '../src/dstack/output/read-state.ts';

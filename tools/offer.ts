@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { plural } from '../src/core/format-values.ts';
+import { plural } from '../src/core/values.ts';
 import { choiceFlags, choices, extraFlags, project } from '../src/core/fields.ts';
 import { readFleets } from '../src/dstack/output/read-tables.ts';
 import {

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { plural } from '../src/core/format-values.ts';
+import { plural } from '../src/core/values.ts';
 import { extraFlags, project } from '../src/core/fields.ts';
 import { readRuns, runRow, selectRows } from '../src/dstack/output/read-tables.ts';
 import type { RunRow } from '../src/dstack/output/read-tables.ts';

@@ -24,7 +24,7 @@ function formatsOf(locale?: string, timeZone?: string): Formats {
 }
 
 /**
- * Formats US dollars as the server does (`src/core/format-values.ts`), in every locale: the card, the plan and dstack's own
+ * Formats US dollars as the server does (`src/core/values.ts`), in every locale: the card, the plan and dstack's own
  * output show the same text for the same amount.
  */
 export function formatDollars(dollars: number): string {
@@ -66,7 +66,7 @@ export function formatElapsed(milliseconds: number): string {
   return milliseconds < 10_000 ? `${(milliseconds / 1_000).toFixed(1)} s` : formatDuration(milliseconds);
 }
 
-/** Formats a size as the server does (`src/core/format-values.ts`). */
+/** Formats a size as the server does (`src/core/values.ts`). */
 export function formatSize(bytes: number): string {
   if (bytes < 1024) return plural(bytes, 'byte');
   return bytes < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KB` : `${(bytes / 1024 ** 2).toFixed(1)} MB`;

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { joinWords } from '../core/format-values.ts';
+import { joinWords } from '../core/values.ts';
 import { showCommand } from '../dstack/argv/command.ts';
 
 /** A local port that `dstack attach` forwards into the job. */

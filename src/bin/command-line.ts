@@ -1,7 +1,6 @@
-import { joinOr } from '../core/format-values.ts';
+import { joinOr, nearestNames } from '../core/values.ts';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ToolError } from '../core/errors.ts';
-import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import { cacheFolder, VERSION } from '../settings/installation.ts';
 import { ALL_SETTINGS, readSettings } from '../settings/settings.ts';
 import { CLIENTS } from '../setup/clients.ts';

@@ -10,7 +10,7 @@ import type { AnyTool } from '../tool/tool.ts';
 import { tools as allTools } from '../../tools/index.ts';
 import type { App } from '../app.ts';
 import { createDeadline } from '../core/waiting.ts';
-import { plural } from '../core/format-values.ts';
+import { plural } from '../core/values.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
 import { checkSetup } from '../doctor/doctor.ts';
 import { cleanBlock } from '../render/untrusted.ts';

@@ -5,7 +5,7 @@ import { backendNames, readIndex } from '../configuration/schema-index.ts';
 import type { ApplyRequest } from '../core/change.ts';
 import { isRunType } from '../core/dstack-terms.ts';
 import { ToolError } from '../core/errors.ts';
-import type { Cost } from '../core/format-values.ts';
+import type { Cost } from '../core/values.ts';
 import type { Catalog, CommandRequest, DocumentedFlag, FlagValue } from '../dstack/argv/command.ts';
 import type { ClientCli } from '../dstack/client/dstack-client.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';

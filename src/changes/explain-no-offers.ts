@@ -1,6 +1,5 @@
 import * as z from 'zod';
-import { formatPrice } from '../core/format-values.ts';
-import { isRecord } from '../core/values.ts';
+import { formatPrice, isRecord } from '../core/values.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import { describeGpus, instanceTypeJson, readJsonOutput } from '../dstack/output/json-output.ts';
 import { readFleets } from '../dstack/output/read-tables.ts';

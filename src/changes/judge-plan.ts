@@ -1,7 +1,6 @@
 import { isRunType } from '../core/dstack-terms.ts';
-import { formatPrice, plural, readDurationHours } from '../core/format-values.ts';
-import type { Cost, Limit } from '../core/format-values.ts';
-import { isRecord } from '../core/values.ts';
+import { formatPrice, isRecord, plural, readDurationHours } from '../core/values.ts';
+import type { Cost, Limit } from '../core/values.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
 import { withoutQuestion } from '../dstack/output/plan-text.ts';
 import type { Obstacle, PlanFacts } from '../dstack/output/read-plan.ts';

@@ -1,9 +1,8 @@
 import { describeAccess } from '../configuration/hand-over.ts';
 import type { AccessRequest, AccessUse, PendingPart } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
-import { formatLocalTime, formatPrice, joinParts } from '../core/format-values.ts';
+import { formatLocalTime, formatPrice, isRecord, joinParts } from '../core/values.ts';
 import type { Report } from '../core/report.ts';
-import { isRecord } from '../core/values.ts';
 import { findRun } from '../dstack/client/find-resource.ts';
 import type { FoundResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-state.ts';

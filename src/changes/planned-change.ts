@@ -9,11 +9,10 @@ import type {
   PendingPart,
   WaitingCall,
 } from '../core/change.ts';
-import { describeCost } from '../core/format-values.ts';
-import type { Cost } from '../core/format-values.ts';
+import { describeCost, sha256 } from '../core/values.ts';
+import type { Cost } from '../core/values.ts';
 import type { ChangeCard, Outcome, PlanTerms, Report } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
-import { sha256 } from '../core/values.ts';
 import type { CheckedArgv } from '../dstack/argv/command.ts';
 import type { DstackClient, ReadOptions } from '../dstack/client/dstack-client.ts';
 import type { KnownResource, ResourceKind } from '../dstack/client/find-resource.ts';

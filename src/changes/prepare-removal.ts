@@ -10,7 +10,7 @@ import type {
   StopRequest,
 } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
-import { plural } from '../core/format-values.ts';
+import { plural } from '../core/values.ts';
 import { hasEffect } from '../dstack/argv/check-argv.ts';
 import type { CommandRequest } from '../dstack/argv/command.ts';
 import { commandFailed } from '../dstack/client/dstack-client.ts';

@@ -1,5 +1,5 @@
 import type { StopRequest, StopSeveral } from '../core/change.ts';
-import { formatDollars, formatPrice, joinParts, plural } from '../core/format-values.ts';
+import { formatDollars, formatPrice, joinParts, plural } from '../core/values.ts';
 import type { Outcome, Report } from '../core/report.ts';
 import type { KnownResource } from '../dstack/client/find-resource.ts';
 import { readRun } from '../dstack/output/read-state.ts';

@@ -7,7 +7,7 @@ import { judgeHandOver } from '../configuration/judge-hand-over.ts';
 import { readJudgedConfiguration } from '../configuration/read-configuration.ts';
 import type { ApplyRequest, KnownPart } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
-import { plural } from '../core/format-values.ts';
+import { plural } from '../core/values.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
 import { kindOf, missingLookUp } from '../dstack/client/find-resource.ts';

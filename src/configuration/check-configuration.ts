@@ -1,8 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { plural } from '../core/format-values.ts';
+import { isRecord, plural } from '../core/values.ts';
 import { ownText } from '../core/transcript.ts';
 import type { Transcript } from '../core/transcript.ts';
-import { isRecord } from '../core/values.ts';
 import type { Introspection, Verdict } from '../dstack/warm/introspection.ts';
 import { diagnose, findIgnored, withFixedNames } from './diagnose.ts';
 import type { Diagnosis, DiagnosisInput, Problem } from './diagnose.ts';

@@ -2,9 +2,8 @@ import { lstat, readFile, readdir, readlink, realpath, stat } from 'node:fs/prom
 import path from 'node:path';
 import pLimit from 'p-limit';
 import { ToolError } from '../core/errors.ts';
-import { formatBytes, plural } from '../core/format-values.ts';
+import { formatBytes, plural, sha256 } from '../core/values.ts';
 import { containsPath, isBelow } from '../core/paths.ts';
-import { sha256 } from '../core/values.ts';
 import { showPath } from '../render/untrusted.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
 import { neverSent, outside, resolveNamedPath, resolveLinks } from '../safety/files/workspace.ts';

@@ -1,6 +1,5 @@
 import { isScalar } from 'yaml';
-import { isRecord } from '../core/values.ts';
-import { nearestNames } from '../dstack/argv/nearest-names.ts';
+import { isRecord, nearestNames } from '../core/values.ts';
 import { findDeviations, descriptionOf, describeValues, referenceLink } from './schema-index.ts';
 import type { Deviation, Place, SchemaIndex } from './schema-index.ts';
 import { locate, positionAt } from './configuration-text.ts';

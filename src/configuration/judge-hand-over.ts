@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { formatBytes, joinParts } from '../core/format-values.ts';
+import { formatBytes, joinParts } from '../core/values.ts';
 import { expandHome, homeFolder } from '../core/paths.ts';
 import { CommandFailed } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';

@@ -1,10 +1,8 @@
-import { joinOr } from '../core/format-values.ts';
+import { isRecord, joinOr, nearestNames } from '../core/values.ts';
 import type { Transcript } from '../core/transcript.ts';
 import { ownText } from '../core/transcript.ts';
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/values.ts';
 import { isRunType } from '../core/dstack-terms.ts';
-import { nearestNames } from '../dstack/argv/nearest-names.ts';
 import { exampleFor } from './examples.ts';
 import { describeValues, descriptionOf, referenceLink } from './schema-index.ts';
 import type { Place, Schema, SchemaIndex } from './schema-index.ts';

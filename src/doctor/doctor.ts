@@ -1,5 +1,5 @@
 import type { Cli } from '../dstack/dstack-cli.ts';
-import { formatPrice, plural } from '../core/format-values.ts';
+import { formatPrice, plural } from '../core/values.ts';
 import { describeCounts } from '../observability/calls.ts';
 import type { Counts } from '../observability/calls.ts';
 import type { Dialog } from '../safety/dialog/dialog.ts';

@@ -3,7 +3,7 @@ import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { canAccess, isFolder } from '../core/paths.ts';
-import { formatLocalTime, joinWords, plural } from '../core/format-values.ts';
+import { formatLocalTime, joinWords, plural } from '../core/values.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Agreement, Agreements, Grant, Grants } from '../safety/consent/remembered-consents.ts';
 

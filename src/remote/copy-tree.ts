@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { ToolError } from '../core/errors.ts';
-import { formatBytes, plural } from '../core/format-values.ts';
+import { formatBytes, plural } from '../core/values.ts';
 import { showName } from '../render/untrusted.ts';
 import { findPathProblem } from '../safety/files/workspace.ts';
 import { STAGE_PREFIX } from './copy-scripts.ts';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import pLimit from 'p-limit';
 import { ToolError } from '../core/errors.ts';
-import { plural } from '../core/format-values.ts';
+import { plural } from '../core/values.ts';
 import { showName } from '../render/untrusted.ts';
 import {
   assertLimits,

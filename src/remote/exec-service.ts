@@ -3,7 +3,7 @@ import type { ChangeFacts } from '../changes/change-facts.ts';
 import type { Deadline } from '../core/waiting.ts';
 import { ToolError } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
-import { joinWords } from '../core/format-values.ts';
+import { joinWords } from '../core/values.ts';
 import { lookAtRun } from '../dstack/client/report-state.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { Grant } from '../safety/consent/remembered-consents.ts';

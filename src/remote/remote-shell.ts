@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { Transform } from 'node:stream';
-import { joinWords } from '../core/format-values.ts';
+import { joinWords } from '../core/values.ts';
 
 /** A program for a job: constant text of this server, in POSIX sh. Everything else travels as data. */
 export interface RemoteProgram {

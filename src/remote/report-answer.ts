@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { accessFacts } from '../changes/change-facts.ts';
-import { formatBytes, formatDollars, formatDuration, formatPrice, plural } from '../core/format-values.ts';
+import { formatBytes, formatDollars, formatDuration, formatPrice, plural } from '../core/values.ts';
 import type { Outcome, Printed, Report } from '../core/report.ts';
 import { ownText } from '../core/transcript.ts';
 import type { RunFacts } from '../dstack/output/read-state.ts';

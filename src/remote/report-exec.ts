@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import * as z from 'zod';
-import { formatBytes, formatDuration, plural } from '../core/format-values.ts';
+import { formatBytes, formatDuration, plural } from '../core/values.ts';
 import type { Printed, Report } from '../core/report.ts';
 import { ownText, ownTranscript } from '../core/transcript.ts';
 import type { BackgroundJob, JobOutput, JobStop } from './background-jobs.ts';

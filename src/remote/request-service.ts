@@ -14,9 +14,8 @@ import { chatBody, findModelRoute, readTokens } from './chat.ts';
 import type { ChatQuestion } from './chat.ts';
 import { reportAnswer, reportLoad } from './report-answer.ts';
 import type { RequestFacts, RequestWay } from './report-answer.ts';
-import { exchange, runLoad } from './http-exchange.ts';
+import { addressOf, assertPath, exchange, resolvePath, runLoad } from './http-exchange.ts';
 import type { HttpAnswer, HttpFailure, HttpRequest, LoadResult, LoadSize } from './http-exchange.ts';
-import { addressOf, assertPath, resolvePath } from './service-address.ts';
 
 export interface ServiceRequest {
   readonly run: string;

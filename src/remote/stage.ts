@@ -4,8 +4,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { codeOf, ToolError } from '../core/errors.ts';
 import { startTimeOf } from '../core/exclusive-lock.mjs';
-import { formatBytes } from '../core/format-values.ts';
-import { sha256 } from '../core/values.ts';
+import { formatBytes, sha256 } from '../core/values.ts';
 import { assertWritable } from '../safety/files/regular-files.ts';
 import { STAGE_PREFIX } from './copy-scripts.ts';
 

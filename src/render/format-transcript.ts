@@ -2,7 +2,7 @@ import type { Exit, Transcript } from '../core/transcript.ts';
 import { maskOutput } from './mask-secrets.ts';
 import { cleanBlock, cleanLine, cleanText } from './untrusted.ts';
 import type { CleanText } from './untrusted.ts';
-import { plural } from '../core/format-values.ts';
+import { plural } from '../core/values.ts';
 
 const MAX_COMMAND_CHARS = 4_000;
 

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { plural } from '../core/format-values.ts';
+import { isRecord, plural } from '../core/values.ts';
 import { maskText } from './mask-secrets.ts';
-import { isRecord } from '../core/values.ts';
 
 /** A text without terminal sequences and invisible characters, with their numbers. */
 export interface CleanText {

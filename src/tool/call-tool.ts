@@ -9,15 +9,13 @@ import { ConfigurationService } from '../configuration/configuration-service.ts'
 import type { WaitingCall } from '../core/change.ts';
 import { createDeadline } from '../core/waiting.ts';
 import { DstackClient } from '../dstack/client/dstack-client.ts';
-import { isRecord } from '../core/values.ts';
+import { isRecord, joinOr, nearestNames } from '../core/values.ts';
 import { isError, renderReport } from '../render/render-report.ts';
 import type { Rendered } from '../render/render-report.ts';
 import { assertSandboxRuns } from '../settings/installation.ts';
 import { createToolContext } from './tool-context.ts';
 import type { AnyTool } from './tool.ts';
 import type { CallContext } from './tool-context.ts';
-import { joinOr } from '../core/format-values.ts';
-import { nearestNames } from '../dstack/argv/nearest-names.ts';
 
 /** The end of a call: a result, or a question that has to be answered first. */
 export type CallOutcome = CallResult | Question;

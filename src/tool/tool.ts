@@ -2,10 +2,8 @@ import * as z from 'zod';
 import type { CardUse, Effect, Question, Report } from '../core/report.ts';
 import { OUTCOMES } from '../core/report.ts';
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/values.ts';
+import { isRecord, nearestNames, plural } from '../core/values.ts';
 import type { ToolContext } from './tool-context.ts';
-import { plural } from '../core/format-values.ts';
-import { nearestNames } from '../dstack/argv/nearest-names.ts';
 
 /** A tool, as a declaration. `run` receives a context in which no command that changes something starts without a Consent. */
 export interface Tool<Input extends z.ZodObject = z.ZodObject, Facts extends z.ZodObject = z.ZodObject> {

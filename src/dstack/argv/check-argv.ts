@@ -1,10 +1,9 @@
 import { ToolError } from '../../core/errors.ts';
-import { joinOr } from '../../core/format-values.ts';
+import { joinOr, nearestNames } from '../../core/values.ts';
 import type { Effect } from '../../core/report.ts';
 import { RUNNABLE_COMMANDS, checkFlagValue, checkName, flagOwner, ruleOf } from './command-rules.ts';
 import type { CommandRule } from './command-rules.ts';
 import type { Catalog, CheckedArgv, CommandRequest, DocumentedFlag, FlagPlaces, HelpPage } from './command.ts';
-import { nearestNames } from './nearest-names.ts';
 
 /** Returns the sensitive flags (files, secrets, network access) that the operator allows a model to use. */
 type AllowedFlags = () => readonly string[];

@@ -1,4 +1,4 @@
-import { joinWords } from '../../core/format-values.ts';
+import { joinWords } from '../../core/values.ts';
 import type { Effect } from '../../core/report.ts';
 
 /** The value of a flag: `true` for a switch, a string or number for a flag with a value, a list for a repeatable flag. */

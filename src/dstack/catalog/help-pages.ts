@@ -1,7 +1,6 @@
 import { ToolError } from '../../core/errors.ts';
-import { joinOr } from '../../core/format-values.ts';
+import { joinOr, nearestNames } from '../../core/values.ts';
 import type { Catalog, DocumentedFlag, DocumentedPositional, DocumentedSubcommand, HelpPage } from '../argv/command.ts';
-import { nearestNames } from '../argv/nearest-names.ts';
 
 /** A line of a section together with its wrapped help text. */
 interface Item {

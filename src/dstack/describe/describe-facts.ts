@@ -1,4 +1,4 @@
-import { formatDollars, formatDuration, formatPrice, plural, joinWords } from '../../core/format-values.ts';
+import { formatDollars, formatDuration, formatPrice, plural, joinWords } from '../../core/values.ts';
 import { describeShownJob, hasJobEnded } from '../output/read-state.ts';
 import type { WantedJob, RunFacts, ResourceFacts } from '../output/read-state.ts';
 

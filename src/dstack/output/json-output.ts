@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { ToolError } from '../../core/errors.ts';
-import { formatPrice } from '../../core/format-values.ts';
+import { formatPrice } from '../../core/values.ts';
 
 /**
  * Parses the JSON that a command printed with `--json`. Skips what the CLI prints before it, also to standard output: once a day

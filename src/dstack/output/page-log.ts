@@ -1,7 +1,6 @@
 import * as z from 'zod';
 import { ToolError } from '../../core/errors.ts';
-import { formatBytes, plural } from '../../core/format-values.ts';
-import { sha256 } from '../../core/values.ts';
+import { formatBytes, plural, sha256 } from '../../core/values.ts';
 import { createLineSplitter } from '../run/collect-output.ts';
 import type { LineTotals, LogLine } from '../run/collect-output.ts';
 

@@ -1,6 +1,5 @@
 import * as z from 'zod';
-import { readDurationHours } from '../../core/format-values.ts';
-import { isRecord } from '../../core/values.ts';
+import { isRecord, readDurationHours } from '../../core/values.ts';
 import { ownTranscript } from '../../core/transcript.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import { PLAN_PHRASES } from './plan-text.ts';

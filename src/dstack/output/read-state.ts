@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { ToolError } from '../../core/errors.ts';
-import { plural } from '../../core/format-values.ts';
+import { plural } from '../../core/values.ts';
 import {
   addPrices,
   describeGpus,

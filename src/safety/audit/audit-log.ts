@@ -14,10 +14,9 @@ import {
 import path from 'node:path';
 import type { ConsentLevel, PendingChange } from '../../core/change.ts';
 import { ToolError, messageOf } from '../../core/errors.ts';
-import { toAsciiJson } from '../../core/format-values.ts';
-import type { Limit } from '../../core/format-values.ts';
+import { sha256, toAsciiJson } from '../../core/values.ts';
+import type { Limit } from '../../core/values.ts';
 import { CommandFailed } from '../../core/report.ts';
-import { sha256 } from '../../core/values.ts';
 import { MASK } from '../../render/mask-secrets.ts';
 import { makePrivateFolder } from '../files/private-files.ts';
 

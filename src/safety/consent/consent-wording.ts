@@ -1,6 +1,6 @@
 import type { ConsentLevel, ConsentSummary, Operation, PendingChange } from '../../core/change.ts';
 import { ToolError } from '../../core/errors.ts';
-import { formatDollars } from '../../core/format-values.ts';
+import { formatDollars } from '../../core/values.ts';
 import { cleanLine } from '../../render/untrusted.ts';
 import type { Requirement } from '../policy/policy.ts';
 

@@ -1,8 +1,7 @@
 import type { Binding, ConsentLevel, KnownPart, PendingChange } from '../../core/change.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { ToolError } from '../../core/errors.ts';
-import { formatPrice } from '../../core/format-values.ts';
-import { sha256 } from '../../core/values.ts';
+import { formatPrice, sha256 } from '../../core/values.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/policy.ts';
 import { partsOf } from './change-journal.ts';

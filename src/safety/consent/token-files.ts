@@ -5,7 +5,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { pendingChange } from '../../core/change.ts';
 import type { PendingChange } from '../../core/change.ts';
-import { formatDollars } from '../../core/format-values.ts';
+import { formatDollars } from '../../core/values.ts';
 import { makePrivateFolder, readPrivateFile } from '../files/private-files.ts';
 import { tokenEndedElsewhere, tokenExpired } from './consent-wording.ts';
 

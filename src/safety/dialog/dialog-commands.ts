@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
-import { toAsciiJson } from '../../core/format-values.ts';
+import { toAsciiJson } from '../../core/values.ts';
 import { windowsProgram } from '../../core/paths.ts';
 
 /** A question for a dialog. */

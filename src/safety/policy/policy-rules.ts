@@ -1,7 +1,7 @@
 import type { AccessUse, Operation } from '../../core/change.ts';
 import { ToolError } from '../../core/errors.ts';
-import { formatDollars, formatPrice } from '../../core/format-values.ts';
-import type { Limit } from '../../core/format-values.ts';
+import { formatDollars, formatPrice } from '../../core/values.ts';
+import type { Limit } from '../../core/values.ts';
 import { DEFAULT_ACCESS_HOURS } from './policy.ts';
 import type { Policy, Requirement } from './policy.ts';
 

@@ -1,5 +1,5 @@
 import { messageOf, ToolError } from '../../core/errors.ts';
-import { formatPrice } from '../../core/format-values.ts';
+import { formatPrice } from '../../core/values.ts';
 import type { Effect } from '../../core/report.ts';
 import {
   accessTerms,

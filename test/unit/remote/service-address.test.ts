@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { addressOf, resolvePath } from '../../../src/remote/service-address.ts';
+import { addressOf, resolvePath } from '../../../src/remote/http-exchange.ts';
 
 const SERVER = 'https://dstack.example.com/api-root';
 const OWN = `${SERVER}/proxy/services/lab/llm/`;

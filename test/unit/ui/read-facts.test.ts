@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import * as server from '../../../src/core/format-values.ts';
+import * as server from '../../../src/core/values.ts';
 import { barsOf, readChange, readView } from '../../../ui/card-facts.ts';
 import { createFormats, describeGpu, formatAge, formatClock, formatDollars, plural } from '../../../ui/format.ts';
 import { readHistories, readShare } from '../../../ui/metrics-history.ts';

@@ -5,7 +5,7 @@ import { ToolError } from '../../../../src/core/errors.ts';
 import type { Exit, Transcript } from '../../../../src/core/transcript.ts';
 import { showCommand } from '../../../../src/dstack/argv/command.ts';
 import type { Catalog } from '../../../../src/dstack/argv/command.ts';
-import { nearestNames } from '../../../../src/dstack/argv/nearest-names.ts';
+import { nearestNames } from '../../../../src/core/values.ts';
 import {
   createCatalog,
   createHelpSource,

@@ -7,8 +7,8 @@ import {
   joinWords,
   plural,
   readDurationHours,
-} from '../../../src/core/format-values.ts';
-import type { Cost } from '../../../src/core/format-values.ts';
+} from '../../../src/core/values.ts';
+import type { Cost } from '../../../src/core/values.ts';
 
 test.each([
   [0, '$0.00'],
