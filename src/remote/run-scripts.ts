@@ -156,7 +156,7 @@ export interface ScriptOptions {
 }
 
 /** Runs a program that only reads, and returns its output. @throws CommandFailed if it fails, ToolError if it was canceled */
-export async function runScript(shell: RemoteShell, program: RemoteProgram, options: ScriptOptions): Promise<string> {
+async function runScript(shell: RemoteShell, program: RemoteProgram, options: ScriptOptions): Promise<string> {
   const { signal, lines = [], maxBytes } = options;
   const stdin = lines.map((line) => `${line}\n`).join('');
   const { stdout, stderr, end, isTooLong } = await callProgram(shell, program, { signal, stdin, maxBytes });
@@ -210,7 +210,7 @@ function explainEnd(end: RemoteEnd, stderr: string): string {
 }
 
 /** Reports a failure in the run. What its programs wrote is shown fenced. */
-export const failedInRun = (summary: string, stderr: string): CommandFailed =>
+const failedInRun = (summary: string, stderr: string): CommandFailed =>
   new CommandFailed({
     outcome: 'failed',
     summary,
