@@ -66,10 +66,7 @@ const STALL = `exec 9>&2
 stall() { (trap '' PIPE; while printf x; do sleep 0.1; done) >&9 2>/dev/null; }
 `;
 const STALLED_SEND = `${STALL}head -c 3000000 <"$1/$2"; stall`;
-const STALLED_RECEIVE = `${STALL}dd() {
-  command dd "$@" || return 1
-  case $* in *count=256*) stall ;; esac
-}
+const STALLED_RECEIVE = `${STALL}cat() { head -c 3000000; stall; command cat; }
 ${RECEIVE}`;
 const STALLED_PUSH = `${STALL}tar() {
   case " $* " in *' -x '*) (head -c 6000000; stall; cat) | command tar "$@" ;; *) command tar "$@" ;; esac
