@@ -5,7 +5,7 @@ import { CommandFailed } from '../core/report.ts';
 import type { Report } from '../core/report.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { RunFacts } from '../dstack/output/read-state.ts';
-import { UseJournal } from '../safety/audit/audit-log.ts';
+import { UseJournal } from '../safety/audit/use-journal.ts';
 import type { AuditSink } from '../safety/audit/audit-log.ts';
 import type { Grant, GrantedRun, GrantedUse, Grants } from '../safety/consent/remembered-consents.ts';
 import type { WantedAccess, WantedResource } from '../safety/policy/policy-rules.ts';

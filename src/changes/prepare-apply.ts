@@ -14,7 +14,8 @@ import { readPlan } from '../dstack/output/read-plan.ts';
 import type { PlanFacts } from '../dstack/output/read-plan.ts';
 import { withoutQuestion } from '../dstack/output/plan-text.ts';
 import type { HeldCommand } from '../dstack/run/runner.ts';
-import { bindChange, requestsToApply } from './planned-change.ts';
+import { bindChange } from './planned-change.ts';
+import { requestsToApply } from './expected-requests.ts';
 import type {
   AgreementPlan,
   Execution,

@@ -21,7 +21,8 @@ import { readRun } from '../dstack/output/read-state.ts';
 import type { ExpectedChange } from '../dstack/run/runner.ts';
 import type { ConfigurationFile } from '../safety/files/workspace.ts';
 import { endedWithoutChange } from './execute-change.ts';
-import { bindChange, deleteInstanceRequest, deleteRequest, SHOW } from './planned-change.ts';
+import { bindChange, SHOW } from './planned-change.ts';
+import { deleteInstanceRequest, deleteRequest } from './expected-requests.ts';
 import type { ChangeCommand, PlanScope, PlannedChange, PreparedChange, SettledPlan } from './planned-change.ts';
 
 /** Prepares the deletion of a fleet, an instance, a volume, a gateway or the record of a finished run. */

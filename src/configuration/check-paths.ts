@@ -6,8 +6,9 @@ import { formatBytes, plural, sha256 } from '../core/values.ts';
 import { containsPath, isBelow } from '../core/paths.ts';
 import { showPath } from '../render/untrusted.ts';
 import type { Introspection } from '../dstack/warm/introspection.ts';
-import { neverSent, outside, resolveNamedPath, resolveLinks } from '../safety/files/workspace.ts';
-import type { PathScope, ResolvedPath } from '../safety/files/workspace.ts';
+import { resolveLinks } from '../safety/files/workspace.ts';
+import { neverSent, outside, resolveNamedPath } from '../safety/files/named-path.ts';
+import type { PathScope, ResolvedPath } from '../safety/files/named-path.ts';
 import { readRegularFile } from '../safety/files/regular-files.ts';
 
 /** The files that dstack would send for one path in `files`. */

@@ -2,7 +2,7 @@ import type { Disclosure } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import type { AdmittedCredential } from '../dstack/run/runner.ts';
 import type { Introspection, NamedCredentials } from '../dstack/warm/introspection.ts';
-import { neverSent, outside } from '../safety/files/workspace.ts';
+import { neverSent, outside } from '../safety/files/named-path.ts';
 import type { IsAgreed } from '../safety/consent/remembered-consents.ts';
 import type { PolicySnapshot } from '../safety/policy/policy-watch.ts';
 import { ruleOn } from '../safety/policy/policy-rules.ts';

@@ -7,7 +7,7 @@ import { joinWords } from '../core/values.ts';
 import { lookAtRun } from '../dstack/client/report-state.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
 import type { Grant } from '../safety/consent/remembered-consents.ts';
-import type { RecordedUse, UseEnd } from '../safety/audit/audit-log.ts';
+import type { RecordedUse, UseEnd } from '../safety/audit/use-journal.ts';
 import { listJobs, readJob, startJob, stopJob } from './background-jobs.ts';
 import type { JobStop } from './background-jobs.ts';
 import type { RemoteRequest, RemoteRun, RemoteService } from './remote-service.ts';

@@ -7,7 +7,7 @@ import { findRun } from '../dstack/client/find-resource.ts';
 import { isScaledToZero } from '../dstack/describe/describe-facts.ts';
 import { readRun } from '../dstack/output/read-state.ts';
 import type { RunFacts } from '../dstack/output/read-state.ts';
-import type { RecordedUse } from '../safety/audit/audit-log.ts';
+import type { RecordedUse } from '../safety/audit/use-journal.ts';
 import { readOnlyRefusal } from '../safety/policy/policy-rules.ts';
 import type { PolicySnapshot, PolicyWatch } from '../safety/policy/policy-watch.ts';
 import { chatBody, findModelRoute, readTokens } from './chat.ts';

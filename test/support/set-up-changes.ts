@@ -14,7 +14,8 @@ import type { Question, Report } from '../../src/core/report.ts';
 import type { Transcript, WireEvent } from '../../src/core/transcript.ts';
 import { checkArgv } from '../../src/dstack/argv/check-argv.ts';
 import type { CheckedArgv } from '../../src/dstack/argv/command.ts';
-import { DstackClient, createRetryGuard } from '../../src/dstack/client/dstack-client.ts';
+import { DstackClient } from '../../src/dstack/client/dstack-client.ts';
+import { createRetryGuard } from '../../src/dstack/client/retry-guard.ts';
 import type { ClientCli, DstackSources } from '../../src/dstack/client/dstack-client.ts';
 import type { DstackConfig } from '../../src/dstack/client/read-dstack-config.ts';
 import type {

@@ -8,7 +8,7 @@ import { CopyService } from '../../../src/remote/copy-service.ts';
 import type { CopyCall, CopySources } from '../../../src/remote/copy-service.ts';
 import type { Copied } from '../../../src/remote/copy-tree.ts';
 import { Transfers } from '../../../src/remote/transfers.ts';
-import { UseJournal } from '../../../src/safety/audit/audit-log.ts';
+import { UseJournal } from '../../../src/safety/audit/use-journal.ts';
 import type { AuditEntry } from '../../../src/safety/audit/audit-log.ts';
 import type { PolicySnapshot } from '../../../src/safety/policy/policy-watch.ts';
 import { createWorkspace } from '../../../src/safety/files/workspace.ts';

@@ -9,7 +9,7 @@ import { END_SESSION } from '../../../src/remote/programs.ts';
 import type { RemoteEnd, RemoteShell } from '../../../src/remote/remote-shell.ts';
 import type { Session } from '../../../src/remote/sessions.ts';
 import type { Grant } from '../../../src/safety/consent/remembered-consents.ts';
-import { UseJournal } from '../../../src/safety/audit/audit-log.ts';
+import { UseJournal } from '../../../src/safety/audit/use-journal.ts';
 import type { AuditEntry } from '../../../src/safety/audit/audit-log.ts';
 
 const run = { name: 'dev', id: 'r1', status: 'running', isFinished: false, jobs: [] };

@@ -8,7 +8,7 @@ import { withLock } from '../../../src/core/exclusive-lock.mjs';
 import { lookUpProcess } from '../../../src/dstack/run/processes.ts';
 import { createAuditLog, auditEntry } from '../../../src/safety/audit/audit-log.ts';
 import type { PendingChange } from '../../../src/core/change.ts';
-import { createRetryGuard } from '../../../src/dstack/client/dstack-client.ts';
+import { createRetryGuard } from '../../../src/dstack/client/retry-guard.ts';
 import { createMonotonicClock } from '../../../src/core/waiting.ts';
 import { silentLog } from '../../support/recorded-catalog.ts';
 import { pendingChange } from '../../support/pending-change.ts';

@@ -47,6 +47,17 @@ function twoProcesses() {
   return { tokenFolder, first: setUp({ tokenFolder }), second: setUp({ tokenFolder }) };
 }
 
+/** Has the first of two processes ask a person, and then fail in the change. */
+async function askInFirst() {
+  const { first, second } = twoProcesses();
+  const token = first.mint();
+  first.setWorld(new Error('dstack can’t be reached'));
+  const form = ask({ canAskPerson: true });
+  const asked = await first.gate.redeem(token, form, first.steps);
+  if (asked.kind !== 'question') throw new Error(`expected a question, got ${asked.kind}`);
+  return { first, second, token, form, asked };
+}
+
 /** Returns the code that a token is refused with, or its state. */
 function load(files: TokenFiles, token: string): unknown {
   try {
@@ -138,24 +149,14 @@ describe('a token of a process that has ended', () => {
   });
 
   test('is sufficient alone if the other one could not ask anybody', async () => {
-    const { first, second } = twoProcesses();
-    const token = first.mint();
-    first.setWorld(new Error('dstack can’t be reached'));
-    const form = ask({ canAskPerson: true });
-    const asked = await first.gate.redeem(token, form, first.steps);
-    if (asked.kind !== 'question') throw new Error(`expected a question, got ${asked.kind}`);
+    const { first, second, token, form, asked } = await askInFirst();
     const unusable = { ...form, answer: { kind: 'unusable', nonce: asked.nonce } } as const;
     await expect(first.gate.redeem(token, unusable, first.steps)).rejects.toThrow('reached');
     expect(await second.gate.redeem(token, ask(), second.steps)).toMatchObject({ level: 'token' });
   });
 
   test('has no approval of the first one: a person is asked again', async () => {
-    const { first, second } = twoProcesses();
-    const token = first.mint();
-    first.setWorld(new Error('dstack can’t be reached'));
-    const form = ask({ canAskPerson: true });
-    const asked = await first.gate.redeem(token, form, first.steps);
-    if (asked.kind !== 'question') throw new Error(`expected a question, got ${asked.kind}`);
+    const { first, second, token, form, asked } = await askInFirst();
     const approved = { ...form, answer: yes(asked.nonce) };
     await expect(first.gate.redeem(token, approved, first.steps)).rejects.toThrow('reached');
     expect(await second.gate.redeem(token, form, second.steps)).toMatchObject({ kind: 'question' });

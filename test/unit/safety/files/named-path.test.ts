@@ -1,8 +1,8 @@
 import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { resolveAnywhere, resolveNamedPath } from '../../../../src/safety/files/workspace.ts';
-import type { PathScope } from '../../../../src/safety/files/workspace.ts';
+import { resolveAnywhere, resolveNamedPath } from '../../../../src/safety/files/named-path.ts';
+import type { PathScope } from '../../../../src/safety/files/named-path.ts';
 import { emptyFolder } from '../../../support/temporary-folders.ts';
 
 const root = realpathSync(emptyFolder());
