@@ -93,6 +93,13 @@ def json_of(response):
         return None
 
 
+def says_missing(response):
+    """Whether the server says that the resource doesn't exist (server/errors.py). Another error proves nothing about it."""
+    answer = json_of(response)
+    detail = answer.get("detail") if isinstance(answer, dict) else None
+    return isinstance(detail, list) and len(detail) == 1 and isinstance(detail[0], dict) and detail[0].get("code") == "resource_not_exists"
+
+
 def name_in(spec):
     """The name in a specification; None if the server chooses one."""
     if not isinstance(spec, dict):

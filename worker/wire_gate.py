@@ -7,18 +7,33 @@ exactly this one, and once: dstack's client repeats a request whose response was
 unknown counts as a change.
 """
 
+import json
 import re
 import sys
 import threading
 from urllib.parse import urlsplit
 
-from request_contents import archive_digest, body_of, canonical, contains, covers, credentials_in, digest, json_of, name_in, sha256_of
+from request_contents import (
+    archive_digest,
+    body_of,
+    canonical,
+    contains,
+    covers,
+    credentials_in,
+    digest,
+    json_of,
+    name_in,
+    says_missing,
+    sha256_of,
+)
 
 _READ = re.compile(r"(?:^|/)(?:get|list|poll)(?:_\w+)?$")
 _HAND_OVER = frozenset(["files/upload_archive", "repos/init", "repos/upload_code"])
 # Sent right before the submission, when the change is already decided on (api/_public/runs.py, apply_plan).
 _PART_OF_CHANGE = frozenset(["repos/upload_code"])
 _LOOK_UP = re.compile(r"^(?:runs|fleets|volumes|gateways)/get$")
+# A server that hangs after a change: the look-up is only a shortcut.
+_LOOK_UP_SECONDS = 5
 _SPECS = ("run_spec", "spec")
 # cli/utils/updates.py: once a day, before the command, with an anonymous installation id. Nothing documented disables it.
 _UPDATE_CHECK = re.compile(r"https://get\.dstack\.ai/[\w-]+/latest-version(?:\?|$)")
@@ -39,6 +54,7 @@ class Gate:
         self._asks = rule.get("asks", False)
         self._reports = self._asks or self._hands_over
         self._expected = None if self._asks else []
+        self._look_up = None
         self._credentials = list(rule.get("credentials", []))
         self._is_ready = is_ready or (lambda: True)
         self._archives = frozenset(rule.get("archives", []))
@@ -89,8 +105,20 @@ class Gate:
             self._report_found(path, answer.get("current_resource"), response)
 
     def note_found(self, path, response):
-        """Reports the resource that was looked up; None if the server has none."""
-        self._report_found(path, json_of(response) if response.status_code < 400 else None, response)
+        """Reports the resource that was looked up; None if the server says that it has none."""
+        if response.status_code < 400 or says_missing(response):
+            self._report_found(path, json_of(response) if response.status_code < 400 else None, response)
+
+    def look_up_after(self, request, path):
+        """Returns the request that shows the resource of a change, once the last change was accepted."""
+        with self._lock:
+            wanted, self._look_up = (self._look_up, None) if not self._expected else (None, self._look_up)
+        if wanted is None or not request.url.endswith(path):
+            return None
+        look_up = request.copy()
+        look_up.url = request.url[: -len(path)] + wanted["path"]
+        look_up.prepare_body(json.dumps(wanted["body"]).encode(), None)
+        return look_up
 
     def _report_found(self, path, value, response):
         if self._reports and len(response.content) <= _REPORT_LIMIT:
@@ -134,6 +162,7 @@ class Gate:
         if not isinstance(answer, dict) or "changes" not in answer:
             self._deny(path, answer["deny"] if isinstance(answer, dict) and "deny" in answer else "dstack-mcp has ended")
         self._expected = list(answer["changes"])
+        self._look_up = answer.get("lookUp")
 
     def _admit_credentials(self, path, request):
         if "/upload_" in path:  # files and code, in another form than JSON
@@ -215,9 +244,20 @@ def install(rule, tell, ask=None, is_ready=None):
             gate.note_found(path, response)
         elif kind is not None:
             gate.tell("answered", path, kind=kind, status=response.status_code)
+            look_up = gate.look_up_after(request, path) if kind == "change" and response.status_code < 400 else None
+            if look_up is not None:
+                _try(lambda: session.send(look_up, **{**options, "timeout": _LOOK_UP_SECONDS}))
         return response
 
     requests.Session.send = send_judged
+
+
+def _try(function):
+    """Calls it. The change was made, whatever this raises."""
+    try:
+        function()
+    except Exception:
+        pass
 
 
 def _adopt_error_of_dstack():

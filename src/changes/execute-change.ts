@@ -3,7 +3,8 @@ import { ToolError } from '../core/errors.ts';
 import type { Printed, Report } from '../core/report.ts';
 import type { Transcript } from '../core/transcript.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
-import { findResource, kindOf } from '../dstack/client/find-resource.ts';
+import { findResource, kindOf, lookUpRequest, readLookUpAfter } from '../dstack/client/find-resource.ts';
+import type { KnownResource } from '../dstack/client/find-resource.ts';
 import { withoutPlan } from '../dstack/output/plan-text.ts';
 import { readOutcome } from '../dstack/output/read-outcome.ts';
 import type { ChangeOutcome } from '../dstack/output/read-outcome.ts';
@@ -54,10 +55,12 @@ async function makeHeld({ dstack }: Scope, prepared: PreparedChange, grant: Gran
     async (held) => {
       const planned = stillPossible(await prepared.planHeld(held));
       const { execution } = planned;
-      if (execution.requests === undefined) throw new TypeError('a judged change needs its requests');
+      const { resource, requests: changes } = execution;
+      if (changes === undefined) throw new TypeError('a judged change needs its requests');
       const consent = await grant(planned);
       approved.push({ execution, consent });
-      return { consent, changes: execution.requests };
+      const { kind, name } = resource;
+      return { consent, changes, ...(name === undefined ? {} : { lookUp: lookUpRequest({ kind, name }) }) };
     },
     { ...options, project },
   );
@@ -105,14 +108,15 @@ async function describeMade(
   // What the gate stopped changed nothing, swapped or not.
   const checked = swapped && verified.outcome !== 'refused' ? SWAPPED : verified;
   const name = reported.name ?? resource.name;
-  const lookAgain: Made['lookAgain'] = async (client) => {
+  const look = async (client: PlanScope['dstack'], seen?: KnownResource | 'none'): Promise<Report<ChangeFacts>> => {
     const settled =
       name === undefined
         ? { outcome: checked, status: undefined }
-        : await settleOutcome(client, { ...resource, name, effect }, checked);
+        : await settleOutcome(client, { ...resource, name, effect }, { verified: checked, seen });
     return describeSettled({ transcript, execution, consent }, name, settled);
   };
-  return { report: await lookAgain(dstack), lookAgain };
+  const seen = name === undefined ? undefined : readLookUpAfter(transcript, { kind: resource.kind, name });
+  return { report: await look(dstack, seen), lookAgain: (client) => look(client) };
 }
 
 function describeSettled(

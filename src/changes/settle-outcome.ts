@@ -37,21 +37,24 @@ const LONGEST_MS = 1_500;
 /** The time in which nothing of a request is seen, until it counts as not made: dstack's server waits up to 5 s for a lock before it acts. */
 const SETTLE_MS = 10_000;
 
-/** Looks at the resource until the change is past the point of return or certainly wasn't made, or the time of the call is over. */
+/**
+ * Looks at the resource until the change is past the point of return or certainly wasn't made, or the time of the call is over. `seen` is what
+ * its own command saw after the change.
+ */
 export async function settleOutcome(
   dstack: PlanScope['dstack'],
   changed: Changed,
-  verified: VerifiedOutcome,
+  { verified, seen }: { readonly verified: VerifiedOutcome; readonly seen?: KnownResource | 'none' | undefined },
 ): Promise<SettledOutcome> {
   let quietSince: number | undefined;
-  const poll = async (): Promise<Look> => {
-    const look = await lookAt(dstack, changed);
+  const note = (look: Look): Look => {
     if (look.sight === 'nothing') quietSince ??= performance.now();
     return look;
   };
+  const poll = async (): Promise<Look> => note(await lookAt(dstack, changed));
   const isQuiet = (): boolean => quietSince !== undefined && performance.now() - quietSince >= SETTLE_MS;
   const done = (look: Look): boolean => isEnough(look, { changed, verified, isQuiet: isQuiet() });
-  const first = await poll();
+  const first = seen === undefined ? await poll() : note(readLook(changed, seen === 'none' ? undefined : seen));
   let last = first;
   if (!done(first)) {
     dstack.deadline.progress('looking until the change has taken effect');
@@ -69,12 +72,15 @@ export async function settleOutcome(
   return { outcome: conclude(last, { changed, verified, isQuiet: isQuiet() }), status: last.status };
 }
 
-async function lookAt(dstack: PlanScope['dstack'], { effect, ...wanted }: Changed): Promise<Look> {
+function readLook({ effect, kind }: Changed, found: KnownResource | undefined): Look {
+  const isRemoval = effect.kind === 'stopped' || effect.kind === 'deleted';
+  const status = found === undefined && isRemoval ? 'gone' : found?.status;
+  return { sight: judgeEffect(effect, kind, found), status };
+}
+
+async function lookAt(dstack: PlanScope['dstack'], changed: Changed): Promise<Look> {
   try {
-    const found = await findResource(dstack, wanted);
-    const isRemoval = effect.kind === 'stopped' || effect.kind === 'deleted';
-    const status = found === undefined && isRemoval ? 'gone' : found?.status;
-    return { sight: judgeEffect(effect, wanted.kind, found), status };
+    return readLook(changed, await findResource(dstack, changed));
   } catch (error) {
     const { code } = error instanceof CommandFailed ? error.report.facts : { code: undefined };
     // This server is closing, or the call was cancelled.

@@ -4,6 +4,7 @@ import { ToolError } from '../../core/errors.ts';
 import type { Transcript } from '../../core/transcript.ts';
 import { readJsonOutput } from '../output/json-output.ts';
 import type { Failure } from '../output/read-outcome.ts';
+import type { LookUp } from '../run/runner.ts';
 import { commandFailed } from './dstack-client.ts';
 import type { DstackClient } from './dstack-client.ts';
 
@@ -94,6 +95,23 @@ export async function findRun(
     `There is no run ${name}. ${consequence}`,
     'ps lists the unfinished runs, and with `all` also the others. Use one of these names.',
   );
+}
+
+/** Returns the request by which dstack's own commands look up a resource (api/server/_runs.py and its siblings). */
+export const lookUpRequest = ({ kind, name }: Pick<WantedResource, 'kind' | 'name'>): LookUp => ({
+  path: `${kind}s/get`,
+  body: kind === 'run' ? { run_name: name } : { name },
+});
+
+/**
+ * Returns the resource as it was looked up after the last change was accepted: `none` if there was none, undefined if it isn't known.
+ */
+export function readLookUpAfter(
+  { requests = [] }: Pick<Transcript, 'requests'>,
+  wanted: Pick<WantedResource, 'kind' | 'name'>,
+): KnownResource | 'none' | undefined {
+  const change = requests.findLastIndex((one) => 'kind' in one && one.kind === 'change');
+  return change === -1 ? undefined : readLookUp({ requests: requests.slice(change + 1) }, wanted);
 }
 
 /**

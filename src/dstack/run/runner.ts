@@ -86,8 +86,20 @@ export interface AdmittedCredential {
   readonly cloneUrls?: readonly string[];
 }
 
-/** The answer to a command that waits before its first change: the changes that may be sent, each once and in this order. */
-export type HeldAnswer = { readonly changes: readonly ExpectedChange[] } | { readonly deny: string };
+/** The changes that a command may send, each once and in this order, and the look-up of its resource that follows the last one. */
+interface Allowed {
+  readonly changes: readonly ExpectedChange[];
+  readonly lookUp?: LookUp | undefined;
+}
+
+/** The answer to a command that waits before its first change. */
+export type HeldAnswer = Allowed | { readonly deny: string };
+
+/** A request that shows a resource. `path` is below `/api/project/<project>/`. */
+export interface LookUp {
+  readonly path: string;
+  readonly body: Json;
+}
 
 /** A change request, with the part of it that consent was given for. `path` is below `/api/project/<project>/`. */
 export type ExpectedChange = { readonly path: string } & (
@@ -111,9 +123,8 @@ type Json = string | number | boolean | null | readonly Json[] | { readonly [nam
 export type HeldCommand = Omit<Transcript, 'exit' | 'pinning'> & Required<Pick<Transcript, 'requests'>>;
 
 /** The consent to a change, and the requests that it covers. */
-interface Approved {
+interface Approved extends Allowed {
   readonly consent: Consent;
-  readonly changes: readonly ExpectedChange[];
 }
 
 /** Decides about a held command. Whatever it throws refuses the change, and is what the call ends with. */
@@ -162,9 +173,9 @@ export class HeldChange {
     const { consent: approve } = this.#parts;
     try {
       if (!this.isUndecided || typeof approve !== 'function') throw new TypeError('a change is decided on once');
-      const { consent, changes } = await approve(held);
+      const { consent, ...allowed } = await approve(held);
       this.#spend(consent);
-      return { changes };
+      return allowed;
     } catch (error) {
       this.#refusal ??= { error };
       this.end();

@@ -96,6 +96,13 @@ describe.each([
     expect(received).toEqual(['get', 'stop']);
   });
 
+  test('looks up its resource after the change', async () => {
+    const lookUp = { path: 'runs/get', body: { run_name: 'train' } };
+    const transcript = await runner.change(stop, async () => ({ ...(await allow()), lookUp }), optionsOf());
+    expect(transcript.requests?.at(-1)).toMatchObject({ event: 'found', path: 'runs/get', value: { id: 'r1' } });
+    expect(received).toEqual(['get', 'stop', 'get']);
+  });
+
   test('changes nothing if it is refused, and the call ends with the reason', async () => {
     const refusing = runner.change(stop, () => Promise.reject(new Error('the price rose')), optionsOf());
     await expect(refusing).rejects.toThrow('the price rose');

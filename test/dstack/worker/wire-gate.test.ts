@@ -12,6 +12,8 @@ let received: { readonly path: string; readonly body: unknown }[] = [];
 let cut: ReadonlySet<string> = new Set();
 /** The server's answers by path; `{}` by default. */
 let answers: Readonly<Record<string, unknown>> = {};
+/** The server's statuses by path; 200 by default. */
+let statuses: Readonly<Record<string, number>> = {};
 
 const server = createServer((request, response) => {
   const chunks: Buffer[] = [];
@@ -22,7 +24,7 @@ const server = createServer((request, response) => {
     const isForm = request.headers['content-type']?.startsWith('multipart/') === true;
     received.push({ path, body: text === '' ? undefined : isForm ? text : JSON.parse(text) });
     if (cut.has(path)) request.socket.destroy();
-    else response.end(JSON.stringify(answers[path] ?? {}));
+    else response.writeHead(statuses[path] ?? 200).end(JSON.stringify(answers[path] ?? {}));
   });
 });
 const runPython = openPython('requests, tarfile, wire_gate', afterAll);
@@ -32,6 +34,7 @@ beforeEach(() => {
   received = [];
   cut = new Set();
   answers = {};
+  statuses = {};
 });
 
 const MAIN = '/api/project/main';
@@ -220,6 +223,45 @@ test('a command that may change something reports the resource that it looks up,
   expect((await send({}, calls)).events.map(({ event }) => event)).toEqual(['plan']);
 });
 
+const STOP = { path: 'runs/stop', body: { runs_names: ['train'], abort: false } };
+const stopping: Sent = { path: `${MAIN}/runs/stop`, body: STOP.body };
+const lookUp = { path: 'runs/get', body: { run_name: 'train' } };
+
+test('the resource is looked up once, right after the last change was accepted', async () => {
+  const run = { id: 'r1', status: 'submitted' };
+  answers = { [`${MAIN}/runs/get`]: run };
+  const allowed = { changes: [STOP, ...(await mayApply(SPEC)).changes], lookUp };
+  const { events } = await send({}, [plan(SPEC), stopping, apply(SPEC)], allowed);
+  expect(received.map(({ path }) => path)).toEqual(
+    ['runs/get_plan', 'runs/stop', 'runs/apply', 'runs/get'].map((path) => `${MAIN}/${path}`),
+  );
+  expect(received.at(-1)?.body).toEqual(lookUp.body);
+  expect(events.at(-1)).toEqual({ event: 'found', path: 'runs/get', value: run });
+});
+
+test('a change that was refused, or whose response was lost, is not followed by a look-up', async () => {
+  statuses = { [`${MAIN}/runs/stop`]: 400 };
+  expect((await send({}, [stopping], { changes: [STOP], lookUp })).results).toEqual(['400']);
+  cut = new Set([`${MAIN}/runs/stop`]);
+  expect((await send({}, [stopping], { changes: [STOP], lookUp })).results).toEqual(['ConnectionError']);
+  expect(received.map(({ path }) => path)).not.toContain(`${MAIN}/runs/get`);
+});
+
+test('a look-up that fails proves nothing, and leaves the command alone', async () => {
+  const answered = { event: 'answered', path: 'runs/stop', kind: 'change', status: 200 };
+  cut = new Set([`${MAIN}/runs/get`]);
+  const failed = await send({}, [stopping], { changes: [STOP], lookUp });
+  expect(failed.results).toEqual(['200']);
+  expect(failed.events.at(-1)).toEqual(answered);
+  cut = new Set();
+  statuses = { [`${MAIN}/runs/get`]: 403 };
+  expect((await send({}, [stopping], { changes: [STOP], lookUp })).events.at(-1)).toEqual(answered);
+  statuses = { [`${MAIN}/runs/get`]: 400 };
+  answers = { [`${MAIN}/runs/get`]: { detail: [{ code: 'resource_not_exists', msg: 'Run not found' }] } };
+  const { events } = await send({}, [stopping], { changes: [STOP], lookUp });
+  expect(events.at(-1)).toEqual({ event: 'found', path: 'runs/get', value: null });
+});
+
 test('the code of a repository is sent with the change only, once that is allowed', async () => {
   const upload: Sent = { path: `${MAIN}/repos/upload_code`, body: {} };
   expect((await send({ handOver: true }, [upload], { deny: 'no' })).results).toEqual(['Denied']);
@@ -243,7 +285,7 @@ test('a change whose response was lost is not sent again', async () => {
 });
 
 test('a stop goes to the approved run of the approved project, once, and nothing else follows', async () => {
-  const allowed = { changes: [{ path: 'runs/stop', body: { runs_names: ['train'], abort: false } }] };
+  const allowed = { changes: [STOP] };
   const stop = (body: object, project = 'main'): Sent => ({ path: `/api/project/${project}/runs/stop`, body });
   const approved = { abort: false, runs_names: ['train'] };
   expect((await send({}, [stop(approved)], allowed)).results).toEqual(['200']);
@@ -261,9 +303,7 @@ test('a stop goes to the approved run of the approved project, once, and nothing
 });
 
 test('a replacement stops first and submits then, never the other way round', async () => {
-  const stop = { path: 'runs/stop', body: { runs_names: ['train'], abort: false } };
-  const allowed = { changes: [stop, ...(await mayApply(SPEC)).changes] };
-  const stopping: Sent = { path: `${MAIN}/runs/stop`, body: stop.body };
+  const allowed = { changes: [STOP, ...(await mayApply(SPEC)).changes] };
   expect((await send({}, [plan(SPEC), stopping, apply(SPEC)], allowed)).results).toEqual(['200', '200', '200']);
   expect((await send({}, [plan(SPEC), apply(SPEC), stopping], allowed)).results).toEqual(['200', '200', 'Denied']);
 });

@@ -4,6 +4,7 @@ import type { Effect } from '../../../src/changes/planned-change.ts';
 import { judgeEffect, settleOutcome, verifyOutcome } from '../../../src/changes/settle-outcome.ts';
 import type { SettledOutcome, Sight, VerifiedOutcome } from '../../../src/changes/settle-outcome.ts';
 import type { Exit, Transcript, WireEvent } from '../../../src/core/transcript.ts';
+import { readLookUp } from '../../../src/dstack/client/find-resource.ts';
 import type { FoundResource, ResourceKind } from '../../../src/dstack/client/find-resource.ts';
 import type { ChangeOutcome } from '../../../src/dstack/output/read-outcome.ts';
 import type { ExpectedChange } from '../../../src/dstack/run/runner.ts';
@@ -43,6 +44,7 @@ async function settle(
   verified: VerifiedOutcome,
   effect: Effect,
   looks: readonly Transcript[],
+  seen?: Transcript,
 ): Promise<SettledOutcome & { readonly looks: number }> {
   let count = 0;
   const world = { changes: {}, version: '0.22.5', isPython: true, loaded: undefined, env: {} } as const;
@@ -51,7 +53,14 @@ async function settle(
     { ...world, reads: { 'run get': get }, documented: '0.22.5', config: configOf('lab') },
     { timeoutMs: 60_000 },
   );
-  const settling = settleOutcome(openDstack(), { kind: 'run', name: 'lab', project: undefined, effect }, verified);
+  const settling = settleOutcome(
+    openDstack(),
+    { kind: 'run', name: 'lab', project: undefined, effect },
+    {
+      verified,
+      seen: seen === undefined ? undefined : readSeen(seen),
+    },
+  );
   const ended: SettledOutcome[] = [];
   void settling.then((one) => ended.push(one));
   // Between two steps of the clock, files are read.
@@ -61,6 +70,13 @@ async function settle(
   }
   return { ...(await settling), looks: count };
 }
+
+/** Returns what the command itself saw after the change. */
+const readSeen = (printed: Transcript): ReturnType<typeof readLookUp> =>
+  readLookUp(
+    { requests: [{ event: 'found', path: 'runs/get', value: printed === GONE ? null : JSON.parse(printed.stdout) }] },
+    { kind: 'run', name: 'lab' },
+  );
 
 const STOP: Effect = { kind: 'stopped', id: 'it' };
 const CREATE: Effect = { kind: 'created' };
@@ -72,6 +88,19 @@ test('a stop is done once it is past the point of return, and not before', async
   const late = await settle(accepted, STOP, [ENDING]);
   expect(late.outcome).toMatchObject({ outcome: 'unknown', hint: expect.stringContaining('get') });
   expect(late.looks).toBeGreaterThan(10);
+});
+
+test('what the command itself saw after its change counts', async () => {
+  const accepted = outcome('yes', 'done');
+  expect(await settle(accepted, STOP, [AWAY], ENDED)).toEqual({ outcome: accepted, status: 'terminating', looks: 0 });
+  const created = { outcome: accepted, status: 'running', looks: 0 };
+  expect(await settle(accepted, CREATE, [AWAY], RUNNING)).toEqual(created);
+  const deleted: Effect = { kind: 'deleted', id: 'it' };
+  expect(await settle(accepted, deleted, [AWAY], GONE)).toEqual({ outcome: accepted, status: 'gone', looks: 0 });
+  // It isn't enough for a stop that is under way, or a run that isn't there yet.
+  expect(await settle(accepted, STOP, [ENDED], ENDING)).toMatchObject({ outcome: accepted, looks: 1 });
+  expect(await settle(accepted, CREATE, [RUNNING], GONE)).toMatchObject({ outcome: accepted, looks: 1 });
+  expect(await settle(accepted, STOP, [ENDED], RUNNING)).toMatchObject({ outcome: { outcome: 'failed' }, looks: 0 });
 });
 
 test.each([[[RUNNING]], [[ENDING, RUNNING]]])('a stop that dstack took back is reported as such', async (looks) => {
