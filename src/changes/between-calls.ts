@@ -83,9 +83,9 @@ export class SlowPlans<T> {
 
 type AnyReport = Report<Record<string, unknown>>;
 
-/** Starts the summary of a result that is returned again. */
-export const usedBefore = (before = 'This token was used before'): string =>
-  `${before}; nothing was done again. The result then: `;
+/** Starts the summary of a result that is returned again, as it was then or as it is now. */
+export const usedBefore = (what: 'This token was used' | 'This was approved', when: 'then' | 'now'): string =>
+  `${what} before; nothing was done again. The result ${when}: `;
 
 /** Makes the calls that waited for the consent to use a run, and keeps their results. */
 export class WaitingCalls {
@@ -105,7 +105,7 @@ export class WaitingCalls {
     const before = this.#made.get(change);
     if (before !== undefined) {
       const report = await before;
-      return { ...report, summary: `${usedBefore()}${report.summary}` };
+      return { ...report, summary: `${usedBefore('This token was used', 'then')}${report.summary}` };
     }
     const made = makeOrReport(() => make(call)).then((report) => withConsent(report, change, consent));
     this.#made.set(change, made);

@@ -137,7 +137,7 @@ export class ChangeService {
   /** Makes the change, or ends its token, after a person's click in the card. */
   async decide(decision: CardDecision): Promise<Report<ChangeFacts> | Question> {
     if (!this.#context.canShowCard) throw noCard();
-    return this.#carryOut(await this.#sources.gate.beginByCard(decision), usedBefore('This was approved before'));
+    return this.#carryOut(await this.#sources.gate.beginByCard(decision), 'This was approved');
   }
 
   /** Takes the report of a card's page that it is on the screen. */
@@ -148,11 +148,14 @@ export class ChangeService {
   }
 
   /** Makes the approved change, if it is still the same right before it is made, and records the result. */
-  async #carryOut(begun: Begun<Report<ChangeFacts>>, before = usedBefore()): Promise<Report<ChangeFacts> | Question> {
+  async #carryOut(
+    begun: Begun<Report<ChangeFacts>>,
+    what: Parameters<typeof usedBefore>[0] = 'This token was used',
+  ): Promise<Report<ChangeFacts> | Question> {
     if (begun.kind === 'question') return begun;
     if (begun.kind === 'waiting-for-person')
       return { outcome: begun.kind, summary: begun.message, printed: [], facts: {}, next: begun.next };
-    if (begun.kind === 'replay') return this.#replay(begun.used, before);
+    if (begun.kind === 'replay') return this.#replay(begun.used, what);
     const { redemption } = begun;
     try {
       const scope = this.#openScope();
@@ -167,12 +170,12 @@ export class ChangeService {
   }
 
   /** Returns the result of an earlier use. If it wasn't known then, the resource is looked at again. */
-  async #replay(used: Used<Report<ChangeFacts>>, before: string): Promise<Report<ChangeFacts>> {
+  async #replay(used: Used<Report<ChangeFacts>>, what: Parameters<typeof usedBefore>[0]): Promise<Report<ChangeFacts>> {
     const lookAgain = this.#sources.unsettled.get(used.result);
     const now = await lookAgain?.(this.#sources.openDstack());
     return now === undefined || now.outcome === 'unknown'
-      ? reportUsed(used, before)
-      : reportUsed({ ...used, result: now }, before.replace(/then: $/, 'now: '));
+      ? reportUsed(used, usedBefore(what, 'then'))
+      : reportUsed({ ...used, result: now }, usedBefore(what, 'now'));
   }
 
   #openScope(deadline?: Deadline): ChangeScope {

@@ -25,6 +25,14 @@ export interface SettledOutcome {
   readonly status: string | undefined;
 }
 
+/** The outcome by what is known so far; final once another look-up can't change it. */
+interface Conclusion {
+  readonly outcome: VerifiedOutcome;
+  readonly isFinal: boolean;
+}
+
+interface Settlement extends Conclusion, Pick<Look, 'status'> {}
+
 /** A reading of the resource. `unavailable`: dstack couldn't be asked; `ended`: nor can it be asked again in this call. */
 interface Look {
   readonly sight: Sight | 'unavailable' | 'ended';
@@ -47,20 +55,19 @@ export async function settleOutcome(
   { verified, seen }: { readonly verified: VerifiedOutcome; readonly seen?: KnownResource | 'none' | undefined },
 ): Promise<SettledOutcome> {
   let quietSince: number | undefined;
-  const note = (look: Look): Look => {
+  const settle = (look: Look): Settlement => {
     if (look.sight === 'nothing') quietSince ??= performance.now();
-    return look;
+    const isQuiet = quietSince !== undefined && performance.now() - quietSince >= SETTLE_MS;
+    return { ...conclude(look, { changed, verified, isQuiet }), status: look.status };
   };
-  const poll = async (): Promise<Look> => note(await lookAt(dstack, changed));
-  const isQuiet = (): boolean => quietSince !== undefined && performance.now() - quietSince >= SETTLE_MS;
-  const done = (look: Look): boolean => isEnough(look, { changed, verified, isQuiet: isQuiet() });
-  const first = seen === undefined ? await poll() : note(readLook(changed, seen === 'none' ? undefined : seen));
+  const poll = async (): Promise<Settlement> => settle(await lookAt(dstack, changed));
+  const first = seen === undefined ? await poll() : settle(readLook(changed, seen === 'none' ? undefined : seen));
   let last = first;
-  if (!done(first)) {
+  if (!first.isFinal) {
     dstack.deadline.progress('looking until the change has taken effect');
     const waited = await waitFor({
       poll,
-      done,
+      done: ({ isFinal }) => isFinal,
       first,
       intervalMs: LOOK_MS,
       longestMs: LONGEST_MS,
@@ -69,7 +76,7 @@ export async function settleOutcome(
     });
     last = waited.value ?? first;
   }
-  return { outcome: conclude(last, { changed, verified, isQuiet: isQuiet() }), status: last.status };
+  return { outcome: last.outcome, status: last.status };
 }
 
 function readLook({ effect, kind }: Changed, found: KnownResource | undefined): Look {
@@ -95,33 +102,28 @@ interface Context {
   readonly isQuiet: boolean;
 }
 
-function isEnough({ sight }: Look, { changed: { effect }, verified: { accepted }, isQuiet }: Context): boolean {
-  if (accepted === 'no' || accepted === 'incident' || sight === 'effective' || sight === 'ended') return true;
-  if (accepted === 'open') return isQuiet && sight === 'nothing';
-  if (accepted === 'under-way') return false;
-  return effect.kind === 'stopped' ? sight === 'nothing' : isProvenByResponse(effect) && sight !== 'nothing';
-}
-
 /** dstack's server doesn't take back a resource that it has created or updated. */
 const isProvenByResponse = ({ kind }: Effect): boolean =>
   kind === 'created' || kind === 'updated' || kind === 'replaced';
 
-function conclude({ sight }: Look, { changed, verified, isQuiet }: Context): VerifiedOutcome {
+function conclude({ sight }: Look, { changed, verified, isQuiet }: Context): Conclusion {
   const { kind } = changed.effect;
   const { accepted, message, outcome } = verified;
-  if (accepted === 'no' || accepted === 'incident') return verified;
+  const final = (of: VerifiedOutcome): Conclusion => ({ outcome: of, isFinal: true });
+  const soFar = (of: VerifiedOutcome): Conclusion => ({ outcome: of, isFinal: sight === 'ended' });
+  if (accepted === 'no' || accepted === 'incident') return final(verified);
   if (sight === 'effective')
-    return outcome === 'done'
-      ? verified
-      : { ...verified, outcome: 'done', message: say(message, SEEN), hint: FOLLOW[kind] };
+    return final(
+      outcome === 'done' ? verified : { ...verified, outcome: 'done', message: say(message, SEEN), hint: FOLLOW[kind] },
+    );
   if (accepted === 'yes') {
-    if (kind === 'stopped' && sight === 'nothing') return takenBack(changed);
-    if (isProvenByResponse(changed.effect) && sight !== 'nothing') return verified;
-    return { ...verified, outcome: 'unknown', message: say(message, NOT_SEEN[kind]), hint: CHECK_FIRST };
+    if (kind === 'stopped' && sight === 'nothing') return final(takenBack(changed));
+    if (isProvenByResponse(changed.effect) && sight !== 'nothing') return final(verified);
+    return soFar({ ...verified, outcome: 'unknown', message: say(message, NOT_SEEN[kind]), hint: CHECK_FIRST });
   }
   if (accepted === 'open' && sight === 'nothing' && isQuiet)
-    return { ...verified, outcome: 'failed', message: say(message, NOT_MADE[kind]), hint: ASK_FIRST };
-  return outcome === 'unknown' ? verified : { ...verified, outcome: 'unknown', hint: CHECK_FIRST };
+    return final({ ...verified, outcome: 'failed', message: say(message, NOT_MADE[kind]), hint: ASK_FIRST });
+  return soFar(outcome === 'unknown' ? verified : { ...verified, outcome: 'unknown', hint: CHECK_FIRST });
 }
 
 const say = (...sentences: readonly string[]): string => sentences.map((one) => one.replace(/\.?$/, '.')).join(' ');
