@@ -8,6 +8,7 @@ import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, agreeing, connect } from '../support/connect.ts';
 import type { Answer, ClientKind, TestClient } from '../support/connect.ts';
 import { createRecorder } from '../support/call-recorder.ts';
+import type { Recorder } from '../support/call-recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
 import { until, waitForRun } from '../support/wait.ts';
@@ -15,10 +16,15 @@ import { inRepository } from '../support/paths.ts';
 
 const atEnd = collectEnds(afterAll);
 let home: TestHome;
+let recorder: Recorder;
 
 beforeAll(async () => {
   home = await createTestHome({ atEnd });
+  recorder = await createRecorder(home);
 });
+
+/** One of each protocol era. The third only combines them. */
+const KINDS = [CLIENTS[0], CLIENTS[2]] as const;
 
 const changeCard = z.strictObject({
   view: z.literal('change'),
@@ -39,9 +45,10 @@ const changeCard = z.strictObject({
 
 const clients = new Map<ClientKind, Promise<TestClient>>();
 
-/** Returns the shared client of this kind that shows cards, since each server costs seconds of CPU time. */
+/** Returns the shared client of this kind that shows cards, since each server costs seconds of CPU time. Its server logs everything. */
 function cardClient(kind: ClientKind = CLIENTS[0]): Promise<TestClient> {
-  const client = clients.get(kind) ?? connect({ env: home.env, kind, showsCards: true, atEnd });
+  const env = { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_LOG_LEVEL: 'trace' };
+  const client = clients.get(kind) ?? connect({ env, kind, showsCards: true, atEnd });
   clients.set(kind, client);
   return client;
 }
@@ -53,19 +60,23 @@ function cardOf(preview: Answer): z.output<typeof changeCard> {
   return card;
 }
 
-async function planRun(client: TestClient): Promise<{ name: string; plan: Answer; token: unknown }> {
+async function planRun(
+  client: TestClient,
+  { isShown = true } = {},
+): Promise<{ name: string; plan: Answer; token: unknown }> {
   const name = uniqueName('card');
   onTestFinished(() => stopRuns(name));
   const plan = await client.call('plan', { file: await home.write(`${name}.dstack.yml`, task(name)) });
   // As the page does once it is on the screen.
-  if (plan.card?.['nonce'] !== undefined) await client.call('decide', { nonce: cardOf(plan).nonce, decision: 'shown' });
+  if (isShown && plan.card?.['nonce'] !== undefined)
+    await client.call('decide', { nonce: cardOf(plan).nonce, decision: 'shown' });
   return { name, plan, token: plan.facts['token'] };
 }
 
 const decide = (client: TestClient, preview: Answer, input: Record<string, unknown>): Promise<Answer> =>
   client.call('decide', { nonce: cardOf(preview).nonce, ...input });
 
-describe.each(CLIENTS)('with the %s and cards', (kind) => {
+describe.each(KINDS)('with the %s and cards', (kind) => {
   test('Approve submits the run once; the token waits until then, and returns the result afterwards', async () => {
     const client = await cardClient(kind);
     const { name, plan, token } = await planRun(client);
@@ -136,20 +147,6 @@ describe.each(CLIENTS)('with the %s and cards', (kind) => {
         },
       ],
     });
-  });
-
-  test('a client without cards gets no nonce and cannot decide, and its token works as usual', async () => {
-    const client = await connect({ env: home.env, kind });
-    const { name, plan, token } = await planRun(client);
-    expect(plan.card).toBeUndefined();
-    expect((await client.call('ps')).card).toBeUndefined();
-    for (const decision of ['approve', 'decline']) {
-      const refused = await client.call('decide', { nonce: '0'.repeat(32), decision });
-      expect(refused).toMatchObject({ isError: true, facts: { outcome: 'refused', code: 'person-needed' } });
-    }
-    const applied = await client.call('apply', { token });
-    expect(applied.facts['consent']).toMatch(/^token: /);
-    expect(await runNames()).toContain(name);
   });
 });
 
@@ -234,21 +231,28 @@ test('if a person is required, only the card of this client is sufficient', asyn
   expect(await runNames()).toContain(name);
 });
 
-test('a client with forms and cards gets a form if the token arrives before a click', async () => {
-  const client = await connect({ env: home.env, showsCards: true, person: agreeing });
-  const { plan, token } = await planRun(client);
-  const applied = await client.call('apply', { token });
-  expect(applied.facts['consent']).toMatch(/^person-form/);
-  const late = await decide(client, plan, { decision: 'decline' });
-  expect(late.facts['summary']).toMatch(/^This was approved before; nothing was done again/);
+test('where a person is required, the form is sufficient, too, if the token arrives before a click, with or without a card', async () => {
+  const env = { ...home.env, DSTACK_MCP_CONFIRM: 'person' };
+  const client = await connect({ env, showsCards: true, person: agreeing });
+  for (const isShown of [false, true]) {
+    const { name, plan, token } = await planRun(client, { isShown });
+    expect((await client.call('apply', { token })).facts['consent']).toMatch(/^person-form/);
+    expect(await runNames()).toContain(name);
+    const late = await decide(client, plan, { decision: 'decline' });
+    expect(late.facts['summary']).toMatch(/^This was approved before; nothing was done again/);
+  }
+});
+
+test('a client that declares cards but shows none needs no click', async () => {
+  const client = await cardClient();
+  const { name, token } = await planRun(client, { isShown: false });
+  expect((await client.call('apply', { token })).facts['consent']).toMatch(/^token: /);
+  expect(await runNames()).toContain(name);
 });
 
 test('of twenty clicks and ten tokens at once, one submits a run', async () => {
-  const recorder = await createRecorder(home);
-  const client = await connect({
-    env: { ...home.env, DSTACK_MCP_CLI: recorder.cli },
-    showsCards: true,
-  });
+  await recorder.forget();
+  const client = await cardClient();
   const { name, plan, token } = await planRun(client);
   const clicks = Array.from({ length: 20 }, () => decide(client, plan, { decision: 'approve' }));
   const calls = Array.from({ length: 10 }, () => client.call('apply', { token }));
@@ -265,7 +269,7 @@ test('of twenty clicks and ten tokens at once, one submits a run', async () => {
 });
 
 test('no text for the model and no log contains the nonce', async () => {
-  const client = await connect({ env: { ...home.env, DSTACK_MCP_LOG_LEVEL: 'trace' }, showsCards: true });
+  const client = await cardClient();
   const { plan, token } = await planRun(client);
   const { nonce } = cardOf(plan);
   const answers = [
@@ -280,6 +284,7 @@ test('no text for the model and no log contains the nonce', async () => {
   const audit = await readFile(path.join(home.stateDir, 'audit', 'audit.jsonl'), 'utf8');
   expect(audit).toContain('"level":"person-card"');
   expect(audit).not.toContain(nonce);
+  expect(client.stderr()).toContain('"tool":"decide"');
   expect(client.stderr()).not.toContain(nonce);
 });
 
@@ -300,9 +305,13 @@ test('a package without the page still serves everything else', async () => {
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const dist = inRepository('dist');
   await cp(dist, folder, { recursive: true, filter: (file) => path.basename(file) !== 'card.html' });
-  const client = await connect({ env: home.env, showsCards: true, server: path.join(folder, 'dstack-mcp.mjs') });
+  const server = path.join(folder, 'dstack-mcp.mjs');
+  const client = await connect({ env: { ...home.env, DSTACK_MCP_WARM: 'off' }, showsCards: true, server });
   expect(JSON.stringify(await client.listTools())).not.toContain('ui://');
-  const { plan, token } = await planRun(client);
-  expect(plan.card).toBeUndefined();
-  expect((await client.call('apply', { token })).facts['consent']).toMatch(/^token: /);
+  const listed = await client.call('ps');
+  expect(listed.facts['outcome'], listed.text).toBe('done');
+  expect(listed.card).toBeUndefined();
+  expect((await client.call('decide', { nonce: '0'.repeat(32), decision: 'approve' })).facts['code']).toBe(
+    'person-needed',
+  );
 });

@@ -5,17 +5,20 @@ import { stringify } from 'yaml';
 import { stopRuns, runNames } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, agreeing, connect } from '../support/connect.ts';
-import type { Answer, Person, TestClient } from '../support/connect.ts';
+import type { Answer, ClientKind, Person, TestClient } from '../support/connect.ts';
 import { startRawServer } from '../support/raw-server.ts';
 import { createRecorder } from '../support/call-recorder.ts';
+import type { Recorder } from '../support/call-recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
 
 const atEnd = collectEnds(afterAll);
 let home: TestHome;
+let recorder: Recorder;
 
 beforeAll(async () => {
   home = await createTestHome({ atEnd });
+  recorder = await createRecorder(home);
 });
 
 async function planRun(client: TestClient, more: Readonly<Record<string, unknown>> = {}): Promise<[string, Answer]> {
@@ -28,15 +31,36 @@ async function planRun(client: TestClient, more: Readonly<Record<string, unknown
 const apply = (client: TestClient, plan: Answer): Promise<Answer> =>
   client.call('apply', { token: plan.facts['token'] });
 
+const clients = new Map<ClientKind, Promise<TestClient>>();
+
+/** Returns the shared client of this kind, which shows neither forms nor cards. */
+function plainClient(kind: ClientKind = CLIENTS[0]): Promise<TestClient> {
+  const client = clients.get(kind) ?? connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, kind, atEnd });
+  clients.set(kind, client);
+  return client;
+}
+
 describe.each(CLIENTS)('with the %s', (kind) => {
-  test('a client without forms: the token is sufficient, and the result states that level of consent', async () => {
-    const client = await connect({ env: home.env, kind });
+  test('without forms and cards, the token is sufficient, and the result states that level of consent', async () => {
+    const client = await plainClient(kind);
     const [name, plan] = await planRun(client);
     const applied = await apply(client, plan);
     expect(applied.facts).toMatchObject({ outcome: 'done', operation: 'create' });
     expect(applied.facts['consent']).toMatch(/^token: .*does not prove that a person approved/);
     expect(applied.text).toContain(applied.facts['consent']);
     expect(await runNames()).toContain(name);
+  });
+
+  test('a client without cards gets no nonce, and decides nothing', async () => {
+    const client = await plainClient(kind);
+    const [name, plan] = await planRun(client);
+    for (const { card } of [plan, await client.call('ps')]) expect(card).toBeUndefined();
+    for (const nonce of ['0'.repeat(32), plan.facts['token']])
+      for (const decision of ['approve', 'decline']) {
+        const refused = await client.call('decide', { nonce, decision });
+        expect(refused).toMatchObject({ isError: true, facts: { outcome: 'refused', code: 'person-needed' } });
+      }
+    expect(await runNames()).not.toContain(name);
   });
 
   const NO: readonly (readonly [string, Person, RegExp, string])[] = [
@@ -93,16 +117,8 @@ describe('settings of the operator:', () => {
     expect(await runNames()).not.toContain(name);
   });
 
-  test('a person is required and can be asked: their approval is sufficient', async () => {
-    const client = await connect({ env: { ...home.env, DSTACK_MCP_CONFIRM: 'person' }, person: agreeing });
-    const [, plan] = await planRun(client);
-    const applied = await apply(client, plan);
-    expect(applied.facts['outcome']).toBe('done');
-    expect(applied.facts['consent']).toMatch(/^person-form/);
-  });
-
   test('read-only: every change is refused at the call, and reads still work', async () => {
-    const recorder = await createRecorder(home);
+    await recorder.forget();
     const client = await connect({
       env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_READ_ONLY: 'on' },
     });
@@ -124,7 +140,7 @@ describe('settings of the operator:', () => {
     const set = (policy: object | string): Promise<void> =>
       writeFile(file, typeof policy === 'string' ? policy : stringify(policy));
     await set({ max_price: 0.5, protected: ['keep-*'] });
-    const recorder = await createRecorder(home);
+    await recorder.forget();
     const client = await connect({
       env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_POLICY: file },
     });
@@ -169,8 +185,8 @@ describe('settings of the operator:', () => {
 });
 
 test('of twenty redemptions of one token at once, one submits a run, and all return its result', async () => {
-  const recorder = await createRecorder(home);
-  const client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli } });
+  await recorder.forget();
+  const client = await plainClient();
   const [name, plan] = await planRun(client);
   const answers = await Promise.all(Array.from({ length: 20 }, () => apply(client, plan)));
   expect((await recorder.calls()).filter((argv) => argv.includes('--yes'))).toEqual([

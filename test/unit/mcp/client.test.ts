@@ -1,5 +1,8 @@
+import { InMemoryTransport, McpServer, parseJSONRPCMessage } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
-import { readClientCapabilities } from '../../../src/mcp/client.ts';
+import * as z from 'zod';
+import type { Answer } from '../../../src/core/report.ts';
+import { askForAnswer, readClientCapabilities } from '../../../src/mcp/client.ts';
 
 const CARD = 'text/html;profile=mcp-app';
 const cards = (settings: unknown): object => ({ extensions: { 'io.modelcontextprotocol/ui': settings } });
@@ -32,4 +35,42 @@ test('roots count if they are declared, and an unknown form of them hides nothin
   expect(readClientCapabilities({ roots: {} }).hasRoots).toBe(true);
   expect(readClientCapabilities({ roots: { listChanged: true } }).hasRoots).toBe(true);
   expect(readClientCapabilities({ roots: true, elicitation: {} })).toMatchObject({ hasRoots: false, showsForms: true });
+});
+
+/** Has a client of protocol 2025-11-25 answer a form with this message, and returns how the answer is read. */
+async function readAnswerTo(reply: Readonly<Record<string, unknown>>): Promise<Answer> {
+  const server = new McpServer({ name: 'server', version: '1' });
+  const question = { kind: 'question', message: 'Create?', field: { kind: 'name' }, nonce: 'n' } as const;
+  const read = new Promise<Answer>((resolve) => {
+    server.registerTool('ask', { inputSchema: z.object({}) }, async (_input, context) => {
+      resolve(await askForAnswer(question, context));
+      return { content: [] };
+    });
+  });
+  const [client, transport] = InMemoryTransport.createLinkedPair();
+  const send = (message: object): Promise<void> => client.send(parseJSONRPCMessage({ jsonrpc: '2.0', ...message }));
+  client.onmessage = (message) => {
+    if ('method' in message && 'id' in message) void send({ id: message.id, ...reply });
+  };
+  await server.connect(transport);
+  const clientInfo = { name: 'client', version: '1' };
+  const params = { protocolVersion: '2025-11-25', capabilities: { elicitation: {} }, clientInfo };
+  await send({ id: 1, method: 'initialize', params });
+  await send({ method: 'notifications/initialized' });
+  await send({ id: 2, method: 'tools/call', params: { name: 'ask', arguments: {} } });
+  return read;
+}
+
+test('only what is an answer to a form counts as one', async () => {
+  for (const reply of [
+    { error: { code: -32_601, message: 'Method not found' } },
+    { result: { answer: 'yes' } },
+    { result: { action: 'maybe' } },
+    { result: { action: 'accept', content: 'yes' } },
+  ])
+    expect(await readAnswerTo(reply), JSON.stringify(reply)).toEqual({ kind: 'unusable', nonce: 'n' });
+  const accepted = { result: { action: 'accept', content: { name: 'train' } } };
+  expect(await readAnswerTo(accepted)).toEqual({ kind: 'accepted', content: { name: 'train' }, nonce: 'n' });
+  expect(await readAnswerTo({ result: { action: 'decline' } })).toEqual({ kind: 'declined', nonce: 'n' });
+  expect(await readAnswerTo({ result: { action: 'cancel' } })).toEqual({ kind: 'cancelled', nonce: 'n' });
 });
