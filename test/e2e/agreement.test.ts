@@ -3,9 +3,10 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
-import { describe, expect, inject, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { collectEnds } from '../support/collect-ends.ts';
 import { agreeing, connect } from '../support/connect.ts';
-import type { Answer, PersonAnswer } from '../support/connect.ts';
+import type { Answer, AtEnd, PersonAnswer } from '../support/connect.ts';
 import { startFaultyServer } from '../support/faulty-server.ts';
 import { startGitHost } from '../support/git-host.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
@@ -16,12 +17,13 @@ const SECRET = 'neverSentAtAll';
 interface Given {
   readonly policy?: string;
   readonly env?: Readonly<Record<string, string>>;
+  readonly atEnd?: AtEnd;
 }
 
 /** A user with a token of `gh`, private keys and a secret file, whose requests to the dstack server are recorded. */
-async function setUp({ policy, env = {} }: Given = {}) {
-  const server = await startFaultyServer(inject('sandbox').url);
-  const home = await createTestHome({ url: server.url });
+async function setUp({ policy, env = {}, atEnd = onTestFinished }: Given) {
+  const server = await startFaultyServer(inject('sandbox').url, atEnd);
+  const home = await createTestHome({ url: server.url, atEnd });
   const at = (...parts: string[]): string => path.join(home.home, ...parts);
   for (const folder of ['.ssh', '.config/gh', 'other']) await mkdir(at(folder), { recursive: true });
   for (const name of ['id_rsa', 'fleet'])
@@ -32,8 +34,10 @@ async function setUp({ policy, env = {} }: Given = {}) {
   const keys = await Promise.all(['id_rsa', 'fleet'].map((name) => readFile(at('.ssh', name), 'utf8')));
   const questions: string[] = [];
   const client = await connect({
+    atEnd,
     env: {
       ...home.env,
+      AWS_SECRET_ACCESS_KEY: 'x'.repeat(20),
       // Nobody signed the certificate of the test's Git host.
       GIT_SSL_NO_VERIFY: '1',
       ...(policy === undefined ? {} : { DSTACK_MCP_POLICY: at('policy.yml') }),
@@ -44,6 +48,7 @@ async function setUp({ policy, env = {} }: Given = {}) {
       return agreeing(message, field);
     },
   });
+  const before = { bytes: 0, requests: 0 };
   return {
     server,
     home,
@@ -52,18 +57,38 @@ async function setUp({ policy, env = {} }: Given = {}) {
     questions,
     plan: (file: string): Promise<Answer> => client.call('plan', { file }),
     apply: ({ facts }: Answer): Promise<Answer> => client.call('apply', { token: facts['token'] }),
+    /** Forgets the questions, and what the dstack server has received. */
+    forget: (): void => {
+      questions.length = 0;
+      Object.assign(before, { bytes: server.received().length, requests: server.seen.length });
+    },
+    /** The paths of the requests that the dstack server has received. */
+    requested: (): readonly string[] => server.seen.slice(before.requests).map((one) => one.path),
     /** The secrets that the dstack server has received. */
     sent: (): readonly string[] => {
       const received = server.received();
       // A line of a key: its line breaks are escaped in JSON.
       const secrets = { token: TOKEN, secret: SECRET, id_rsa: keys[0]?.split('\n')[2], fleet: keys[1]?.split('\n')[2] };
-      return Object.entries(secrets).flatMap(([name, text]) => (received.includes(text ?? '') ? [name] : []));
+      return Object.entries(secrets).flatMap(([name, text]) =>
+        received.includes(text ?? '', before.bytes) ? [name] : [],
+      );
     },
   };
 }
 
+let shared: Awaited<ReturnType<typeof setUp>>;
+beforeAll(async () => {
+  shared = await setUp({ atEnd: collectEnds(afterAll) });
+});
+
+/** Returns the shared user without a policy, who was asked nothing yet, and whose server has received nothing yet. */
+function useShared(): typeof shared {
+  shared.forget();
+  return shared;
+}
+
 test('a repository is contacted, and its token sent, only after consent, and then without asking again', async () => {
-  const { server, home, client, questions, plan, apply, sent } = await setUp();
+  const { server, home, client, questions, plan, apply, sent } = useShared();
   const host = await startGitHost(TOKEN);
   const file = await home.write('code.dstack.yml', task(uniqueName('code'), { repos: [{ url: host.url }] }));
 
@@ -114,7 +139,7 @@ test('a host of the policy is contacted without asking, and a credential for it 
 });
 
 test('the private key of an SSH fleet is sent only after consent, and no other key', async () => {
-  const { home, questions, plan, apply, sent } = await setUp();
+  const { home, questions, plan, apply, sent } = useShared();
   const fleet = { type: 'fleet', name: uniqueName('ssh') };
   const file = await home.write('fleet.dstack.yml', {
     ...fleet,
@@ -141,7 +166,8 @@ test('the private key of an SSH fleet is sent only after consent, and no other k
 test.each([{}, { DSTACK_MCP_READ_ONLY: 'true' }])(
   'no byte of a forbidden file, a key or a token leaves before consent, and no program runs (%j)',
   async (env) => {
-    const { home, at, client, server, sent } = await setUp({ env: { ...env, AWS_SECRET_ACCESS_KEY: 'x'.repeat(20) } });
+    const isShared = Object.keys(env).length === 0;
+    const { home, at, client, requested, sent } = isShared ? useShared() : await setUp({ env });
     const host = await startGitHost(TOKEN);
     const git = (folder: string, ...args: string[]) => execa('git', args, { cwd: path.join(home.workspace, folder) });
     for (const folder of ['local', 'vendor/lib', 'folder'])
@@ -185,7 +211,7 @@ test.each([{}, { DSTACK_MCP_READ_ONLY: 'true' }])(
     expect(sent()).toEqual([]);
     expect(host.seen).toEqual([]);
     expect(existsSync(at('ran'))).toBe(false);
-    expect(server.seen.filter(({ path: one }) => /upload|repos\/init|get_plan/.test(one))).toEqual([]);
+    expect(requested().filter((one) => /upload|repos\/init|get_plan/.test(one))).toEqual([]);
   },
 );
 
@@ -202,20 +228,16 @@ async function setUpTwoServers(more: Parameters<typeof connect>[0]) {
 }
 
 describe("the server that dstack's own variables name is named", () => {
-  test('in the form', async () => {
+  test('in the card, and in the form', async () => {
     const questions: string[] = [];
     const person = (message: string): PersonAnswer => {
       questions.push(message);
       return { action: 'decline' };
     };
-    const { client, planned, place } = await setUpTwoServers({ env: {}, person });
+    const { client, planned, place, url } = await setUpTwoServers({ env: {}, person, showsCards: true });
+    expect(planned.card).toMatchObject({ summary: { project: 'main', server: url } });
     await client.call('apply', { token: planned.facts['token'] });
     expect(questions).toEqual([expect.stringContaining(place)]);
-  });
-
-  test('in the card', async () => {
-    const { planned, url } = await setUpTwoServers({ env: {}, showsCards: true });
-    expect(planned.card).toMatchObject({ summary: { project: 'main', server: url } });
   });
 
   // A program of the system would be used first.
