@@ -91,7 +91,8 @@ test('a chat is answered through the endpoint that keeps the token from the prog
     { role: 'user', content: 'second' },
   ];
   expect((await ask({ run: name, chat: conversation, max_tokens: 5 })).text).toContain('You said: second');
-  expect(await audit()).toMatchObject([
+  // The first one is repeated until the replica is registered.
+  expect((await audit()).slice(-4)).toMatchObject([
     { event: 'started', operation: 'request', resource: { name } },
     { event: 'ended', outcome: 'HTTP 200' },
     { event: 'started' },
