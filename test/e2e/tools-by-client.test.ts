@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { tools } from '../../tools/index.ts';
 import { stopRuns } from '../support/ask-server.ts';
@@ -54,6 +54,18 @@ async function start(
   return applied;
 }
 
+/** A service that all clients call. */
+let service: Promise<string> | undefined;
+
+async function startService(stage: Stage): Promise<string> {
+  const name = uniqueName('asked');
+  atEnd(() => stopRuns(name));
+  const more = { type: 'service', port: 8000, auth: false, commands: ['serve'], fleets: ['on-prem'] };
+  await start(stage, 'service.dstack.yml', task(name, more));
+  await waitForRun(stage.client, name, 'ready');
+  return name;
+}
+
 const attachments = ({ facts }: Answer): readonly unknown[] => z.array(z.unknown()).parse(facts['attachments']);
 
 /** One real use of each tool, in this order: the last ones remove the run and the volume. */
@@ -96,14 +108,6 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   metrics: async ({ client, run }) => {
     expect((await client.call('metrics', { run })).facts['outcome']).toBe('done');
   },
-  attach: async ({ client, run }) => {
-    const attached = await until(
-      () => client.call('attach', { run }),
-      (answer) => answer.text.includes('attached.'),
-    );
-    expect(attachments(attached)).toMatchObject([{ run, state: 'attached' }]);
-    expect((await client.call('attach', { action: 'stop', run })).facts['outcome']).toBe('done');
-  },
   copy: async ({ home, client, run }) => {
     await home.write('note.txt', 'a note');
     const upload = { direction: 'upload', run, local: 'note.txt', remote: 'note.txt' };
@@ -124,14 +128,18 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     expect((await client.call('exec', { run, action: 'revoke' })).facts['outcome']).toBe('done');
     expect((await client.call('exec', command)).facts).toMatchObject({ operation: 'access' });
   },
-  request: async ({ home, client }) => {
-    const name = uniqueName('asked');
-    onTestFinished(() => stopRuns(name));
-    const service = { type: 'service', name, port: 8000, auth: false, commands: ['serve'], fleets: ['on-prem'] };
-    await start({ home, client }, 'service.dstack.yml', { ...task(name), ...service });
-    await waitForRun(client, name, 'ready');
+  attach: async ({ client, run }) => {
+    const attached = await until(
+      () => client.call('attach', { run }),
+      (answer) => answer.text.includes('attached.'),
+    );
+    expect(attachments(attached)).toMatchObject([{ run, state: 'attached' }]);
+    expect((await client.call('attach', { action: 'stop', run })).facts['outcome']).toBe('done');
+  },
+  request: async (stage) => {
+    service ??= startService(stage);
     const { text } = await until(
-      () => client.call('request', { run: name, path: '/health' }),
+      async () => stage.client.call('request', { run: await service, path: '/health' }),
       ({ facts }) => facts['httpStatus'] === 200,
     );
     expect(text).toMatch(/untrusted/);
