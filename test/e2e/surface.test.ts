@@ -21,37 +21,38 @@ beforeAll(async () => {
   env = { HOME: home, PATH: '/nonexistent', DSTACK_MCP_CLI: path.join(home, 'none'), DSTACK_MCP_DIALOG: 'off' };
 });
 
-const CASES: readonly ListedFor[] = [
-  { cards: false, structured: false },
-  { cards: true, structured: false },
-  { cards: false, structured: true },
+const CASES: readonly (ListedFor & { readonly kind: ClientKind })[] = [
+  { kind: CLIENTS[0], cards: false, structured: false },
+  { kind: CLIENTS[0], cards: true, structured: false },
+  { kind: CLIENTS[0], cards: false, structured: true },
+  { kind: CLIENTS[1], cards: true, structured: true },
+  { kind: CLIENTS[2], cards: true, structured: true },
+  { kind: CLIENTS[2], cards: false, structured: false },
 ];
 
-describe.each(CLIENTS)('with the %s', (kind: ClientKind) => {
-  describe.each(CASES)('cards: $cards, structured: $structured', ({ cards, structured }) => {
-    let client: TestClient;
-    beforeAll(async () => {
-      client = await connect({ env, kind, showsCards: cards, structured, atEnd });
-    });
+describe.each(CASES)('with the $kind, cards: $cards, structured: $structured:', ({ kind, cards, structured }) => {
+  let client: TestClient;
+  beforeAll(async () => {
+    client = await connect({ env, kind, showsCards: cards, structured, atEnd });
+  });
 
-    test('the tools are those for this client', async () => {
-      expect(await client.listTools()).toEqual(listTools(TOOL_LIST, { cards, structured }));
-    });
+  test('the tools are those for this client', async () => {
+    expect(await client.listTools()).toEqual(listTools(TOOL_LIST, { cards, structured }));
+  });
 
-    test('the card’s page is listed only for clients with cards', async () => {
-      const listed = JSON.stringify(await client.features.listResources());
-      expect(listed.includes('ui://dstack/card')).toBe(cards);
-      expect(listed).toContain('dstack://runs');
-      expect(listed).toContain('skill://dstack/SKILL.md');
-    });
+  test('the card’s page is listed only for clients with cards', async () => {
+    const listed = JSON.stringify(await client.features.listResources());
+    expect(listed.includes('ui://dstack/card')).toBe(cards);
+    expect(listed).toContain('dstack://runs');
+    expect(listed).toContain('skill://dstack/SKILL.md');
+  });
 
-    test('the text is the result: structured content only if the operator wants it, and facts for the card', async () => {
-      const { text, structured: content, card } = await client.call('ps');
-      expect(text).toContain('outcome: failed | code: cli-not-found');
-      const facts = expect.objectContaining({ outcome: 'failed', code: 'cli-not-found' });
-      expect(content).toEqual(structured ? facts : undefined);
-      expect(card).toEqual(cards ? { view: 'none', facts } : undefined);
-    });
+  test('the text is the result: structured content only if the operator wants it, and facts for the card', async () => {
+    const { text, structured: content, card } = await client.call('ps');
+    expect(text).toContain('outcome: failed | code: cli-not-found');
+    const facts = expect.objectContaining({ outcome: 'failed', code: 'cli-not-found' });
+    expect(content).toEqual(structured ? facts : undefined);
+    expect(card).toEqual(cards ? { view: 'none', facts } : undefined);
   });
 });
 
