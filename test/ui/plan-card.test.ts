@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { countRuns, runNames, stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
@@ -11,9 +11,8 @@ import type { Cards } from './support/open-cards.ts';
 const atEnd = collectEnds(afterAll);
 const ERAS = ['2026-07-28', '2025-11-25'] as const;
 let home: TestHome;
-/** One connection per era, since starting a server is the slowest part. */
+/** One connection per era. The page is the same in both: each has some of the tests. */
 let connected: Readonly<Record<(typeof ERAS)[number], Cards>>;
-let withoutCards: Cards;
 /** The runs that the current test may have started. */
 const names: string[] = [];
 
@@ -21,21 +20,10 @@ describeInChromium('the plan card', () => {
   beforeAll(async () => {
     home = await createTestHome({ atEnd });
     const browser = await openBrowser(atEnd);
-    const open = (era: (typeof ERAS)[number], showsCards = true): Promise<Cards> =>
-      openCards({
-        browser,
-        env: { DSTACK_MCP_STRUCTURED: showsCards ? 'off' : 'on', ...home.env },
-        era,
-        showsCards,
-        atEnd,
-      });
-    const [newer, older, without] = await Promise.all([
-      open('2026-07-28'),
-      open('2025-11-25'),
-      open('2026-07-28', false),
-    ]);
+    const open = (era: (typeof ERAS)[number]): Promise<Cards> =>
+      openCards({ browser, env: { DSTACK_MCP_STRUCTURED: 'off', ...home.env }, era, atEnd });
+    const [newer, older] = await Promise.all([open('2026-07-28'), open('2025-11-25')]);
     connected = { '2026-07-28': newer, '2025-11-25': older };
-    withoutCards = without;
   });
 
   afterEach(async ({ task: { result } }) => {
@@ -53,119 +41,102 @@ describeInChromium('the plan card', () => {
     return { name, file: await home.write(`${name}.dstack.yml`, task(name, more)) };
   }
 
-  describe.each(ERAS)('with protocol version %s', (era) => {
-    let cards: Cards;
-    beforeAll(() => {
-      cards = connected[era];
-    });
+  test('shows the plan and its price, Approve submits the run, and the same card follows and stops it', async () => {
+    const cards = connected['2026-07-28'];
+    const { name, file } = await writeTask({ max_duration: '2h', nodes: 1 });
+    const plan = await cards.call('plan', { file });
+    const { card } = cards;
+    await card.getByRole('heading', { name: `Create task ${name}` }).waitFor();
+    expect(await card.getByText('project main', { exact: true }).isVisible()).toBe(true);
+    expect(await card.getByRole('table', { name: 'Offers' }).isVisible()).toBe(true);
+    expect(await card.getByRole('timer').textContent()).toMatch(/^Expires in (?:9:\d\d|10:00)$/);
+    const [, price] =
+      /, (\$[\d.]+\/h(?: \(up to \$[\d.]+\/h\))?, at most \$[\d.]+ in [\dhm ]+)\. /.exec(
+        String(plan.facts['summary']),
+      ) ?? [];
+    expect(await card.getByText('Approve at').textContent()).toBe(`Approve at ${price}?`);
+    // The same time as in the price.
+    const time = /\$[\d.]+ in (.+)$/.exec(price ?? '')?.[1] ?? 'unknown';
+    await card.getByText(`in ${time}, with stopping and idling`).waitFor();
+    expect(JSON.stringify(plan.facts)).not.toContain(String(plan.card?.['nonce']));
+    expect(await runNames()).not.toContain(name);
 
-    test('shows the plan and its price, Approve submits the run, and the same card follows and stops it', async () => {
-      const { name, file } = await writeTask({ max_duration: '2h', nodes: 1 });
-      const plan = await cards.call('plan', { file });
-      const { card } = cards;
-      await card.getByRole('heading', { name: `Create task ${name}` }).waitFor();
-      expect(await card.getByText('project main', { exact: true }).isVisible()).toBe(true);
-      expect(await card.getByRole('table', { name: 'Offers' }).isVisible()).toBe(true);
-      expect(await card.getByRole('timer').textContent()).toMatch(/^Expires in (?:9:\d\d|10:00)$/);
-      const [, price] =
-        /, (\$[\d.]+\/h(?: \(up to \$[\d.]+\/h\))?, at most \$[\d.]+ in [\dhm ]+)\. /.exec(
-          String(plan.facts['summary']),
-        ) ?? [];
-      expect(await card.getByText('Approve at').textContent()).toBe(`Approve at ${price}?`);
-      // The same time as in the price.
-      const time = /\$[\d.]+ in (.+)$/.exec(price ?? '')?.[1] ?? 'unknown';
-      await card.getByText(`in ${time}, with stopping and idling`).waitFor();
-      expect(JSON.stringify(plan.facts)).not.toContain(String(plan.card?.['nonce']));
-      expect(await runNames()).not.toContain(name);
+    await cards.clear();
+    await approvePlan(cards, file);
+    expect(await runNames()).toContain(name);
+    await expectRunning(cards);
+    await card
+      .getByRole('region', { name: `Log of ${name}` })
+      .getByText('the first line')
+      .waitFor();
+    expect((await cards.activity()).modelContext.at(-1)).toContain(`the user approved this: Create task ${name}`);
 
-      await cards.clear();
-      await approvePlan(cards, file);
-      expect(await runNames()).toContain(name);
-      await expectRunning(cards);
-      await card
-        .getByRole('region', { name: `Log of ${name}` })
-        .getByText('the first line')
-        .waitFor();
-      expect((await cards.activity()).modelContext.at(-1)).toContain(`the user approved this: Create task ${name}`);
-
+    await card.getByRole('button', { name: 'Stop…' }).click();
+    await card.getByRole('button', { name: 'Keep it running' }).click();
+    const stopped = card.getByText(/^(?:stopped|terminated|terminating)$/).first();
+    const takenBack = card.getByText(/took it back/);
+    // dstack's server sometimes takes a stop back: the card says so, and offers it again.
+    do {
       await card.getByRole('button', { name: 'Stop…' }).click();
-      await card.getByRole('button', { name: 'Keep it running' }).click();
-      const stopped = card.getByText(/^(?:stopped|terminated|terminating)$/).first();
-      const takenBack = card.getByText(/took it back/);
-      // dstack's server sometimes takes a stop back: the card says so, and offers it again.
-      do {
-        await card.getByRole('button', { name: 'Stop…' }).click();
-        await card.getByRole('button', { name: 'Stop it' }).click();
-        await stopped.or(takenBack).first().waitFor();
-      } while (await takenBack.isVisible());
-      expect(cards.problems).toEqual([]);
-    });
+      await card.getByRole('button', { name: 'Stop it' }).click();
+      await stopped.or(takenBack).first().waitFor();
+    } while (await takenBack.isVisible());
+    expect(cards.problems).toEqual([]);
+  });
 
-    test('Decline closes the change, and its token can no longer be redeemed', async () => {
-      const { name, file } = await writeTask();
-      const plan = await cards.call('plan', { file });
-      await press(cards, cards.card.getByRole('button', { name: 'Decline' }));
-      await cards.card.getByRole('heading', { name: 'Declined' }).waitFor();
-      const applied = await cards.client.callTool({
-        name: 'apply',
-        arguments: { token: plan.facts['token'] },
-      });
-      expect(applied).toMatchObject({ isError: true });
-      expect(await runNames()).not.toContain(name);
-      expect((await cards.activity()).modelContext.at(-1)).toContain('the user declined this');
+  test.each(ERAS)('Decline closes the change, and its token can no longer be redeemed (%s)', async (era) => {
+    const cards = connected[era];
+    const { name, file } = await writeTask();
+    const plan = await cards.call('plan', { file });
+    await press(cards, cards.card.getByRole('button', { name: 'Decline' }));
+    await cards.card.getByRole('heading', { name: 'Declined' }).waitFor();
+    const applied = await cards.client.callTool({
+      name: 'apply',
+      arguments: { token: plan.facts['token'] },
     });
+    expect(applied).toMatchObject({ isError: true });
+    expect(await runNames()).not.toContain(name);
+    expect((await cards.activity()).modelContext.at(-1)).toContain('the user declined this');
+  });
 
-    test('rejects clicks and key presses made by scripts', async () => {
-      const { name, file } = await writeTask();
-      await cards.call('plan', { file });
-      const approve = cards.card.getByRole('button', { name: 'Approve' });
-      await expect.poll(() => approve.isEnabled()).toBe(true);
-      await approve.dispatchEvent('click');
-      await cards.card.getByText('Clicks made by scripts are rejected.').waitFor();
-      await approve.dispatchEvent('keydown', { key: 'Enter' });
-      await cards.card.getByRole('button', { name: 'Decline' }).dispatchEvent('click');
-      const { calls } = await cards.activity();
-      expect(calls.filter((call) => call.name === 'decide' && JSON.stringify(call.input).includes(name))).toEqual([]);
-      expect(await runNames()).not.toContain(name);
-      expect(await approve.isEnabled()).toBe(true);
-    });
+  test('rejects clicks and key presses made by scripts', async () => {
+    const { name, file } = await writeTask();
+    const cards = connected['2026-07-28'];
+    await cards.call('plan', { file });
+    const approve = cards.card.getByRole('button', { name: 'Approve' });
+    await expect.poll(() => approve.isEnabled()).toBe(true);
+    await approve.dispatchEvent('click');
+    await cards.card.getByText('Clicks made by scripts are rejected.').waitFor();
+    await approve.dispatchEvent('keydown', { key: 'Enter' });
+    await cards.card.getByRole('button', { name: 'Decline' }).dispatchEvent('click');
+    const { calls } = await cards.activity();
+    expect(calls.filter((call) => call.name === 'decide' && JSON.stringify(call.input).includes(name))).toEqual([]);
+    expect(await runNames()).not.toContain(name);
+    expect(await approve.isEnabled()).toBe(true);
+  });
 
-    test('with the same plan in two windows, one makes the change and the other shows its result', async () => {
-      const { name, file } = await writeTask();
-      const [first, second] = [cards.page.frameLocator('iframe').nth(-2), cards.page.frameLocator('iframe').last()];
-      await approve(cards, async () => {
-        await cards.show((await cards.call('plan', { file })).raw);
-        return first;
-      });
-      await press(cards, second.getByRole('button', { name: 'Approve' }));
-      await second.getByText(/nothing was done again/).waitFor();
-      expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
+  test('with the same plan in two windows, one makes the change and the other shows its result', async () => {
+    const { name, file } = await writeTask();
+    const cards = connected['2025-11-25'];
+    const [first, second] = [cards.page.frameLocator('iframe').nth(-2), cards.page.frameLocator('iframe').last()];
+    await approve(cards, async () => {
+      await cards.show((await cards.call('plan', { file })).raw);
+      return first;
     });
+    await press(cards, second.getByRole('button', { name: 'Approve' }));
+    await second.getByText(/nothing was done again/).waitFor();
+    expect((await runNames()).filter((one) => one === name)).toHaveLength(1);
+  });
 
-    test('an unknown nonce approves nothing', async () => {
-      const { name, file } = await writeTask();
-      const plan = await cards.call('plan', { file });
-      await cards.clear();
-      await cards.show(withCard(plan.raw, { ...plan.card, nonce: 'f'.repeat(32) }));
-      await press(cards, cards.card.getByRole('button', { name: 'Approve' }));
-      await cards.card.getByRole('heading', { name: 'Not done' }).waitFor();
-      expect(await runNames()).not.toContain(name);
-    });
-
-    test('without the MCP Apps capability, a leaked nonce approves nothing', async () => {
-      const { name, file } = await writeTask();
-      const plan = await cards.call('plan', { file });
-      const own = await withoutCards.client.callTool({ name: 'plan', arguments: { file } });
-      expect(own._meta?.['dstack-mcp/card']).toBeUndefined();
-      for (const nonce of [plan.card?.['nonce'], plan.facts['token'], Object(own.structuredContent)['token']]) {
-        const decided = await withoutCards.client.callTool({
-          name: 'decide',
-          arguments: { nonce, decision: 'approve' },
-        });
-        expect(decided).toMatchObject({ isError: true });
-      }
-      expect(await runNames()).not.toContain(name);
-    });
+  test('an unknown nonce approves nothing', async () => {
+    const { name, file } = await writeTask();
+    const cards = connected['2026-07-28'];
+    const plan = await cards.call('plan', { file });
+    await cards.clear();
+    await cards.show(withCard(plan.raw, { ...plan.card, nonce: 'f'.repeat(32) }));
+    await press(cards, cards.card.getByRole('button', { name: 'Approve' }));
+    await cards.card.getByRole('heading', { name: 'Not done' }).waitFor();
+    expect(await runNames()).not.toContain(name);
   });
 
   test('a card that has expired by the server’s or the computer’s clock can’t be approved', async () => {
@@ -185,7 +156,7 @@ describeInChromium('the plan card', () => {
 
   test('shows in red what would be replaced, and requires its name to be typed', async () => {
     const { name, file } = await writeTask();
-    const cards = connected['2026-07-28'];
+    const cards = connected['2025-11-25'];
     await approvePlan(cards, file);
 
     const command = `echo ${name} again`;
