@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { findIsolation } from '../../sandbox/machines/isolation.ts';
+import { until } from '../support/wait.ts';
 import { expectApproved, press } from './support/approve.ts';
 import { describeInChromium } from './support/card-browser.ts';
 import { setUpBoards } from './support/set-up-boards.ts';
@@ -138,12 +139,14 @@ describeInChromium('the boards', () => {
   });
 
   const MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
-  const BIDI = 'run\u202egpj.exe\u200b';
   const LONG = 'x'.repeat(10_000);
 
   test.each([
-    ['markup', MARKUP, MARKUP],
-    ['bidirectional and invisible characters', BIDI, 'run⟨U+202E⟩gpj.exe⟨U+200B⟩'],
+    [
+      'markup with bidirectional and invisible characters',
+      `${MARKUP}run\u202egpj.exe\u200b`,
+      `${MARKUP}run⟨U+202E⟩gpj.exe⟨U+200B⟩`,
+    ],
     ['ten thousand characters', LONG, LONG],
   ])('shows %s in any field as inert text', async (_what, hostile, seen) => {
     const { card } = boards.cards;
@@ -196,8 +199,15 @@ describeInChromium('the boards', () => {
       });
       await card.locator('.data').first().waitFor();
       expect((await card.locator('main').innerText()).length).toBeLessThan(LONG.length * 1.5);
-      for (const more of (await card.getByRole('button', { name: 'Show all' }).all()).slice(0, 1)) await more.click();
-      await card.getByText(seen).first().waitFor({ state: 'attached' });
+      // Chromium discards clicks into a frame that has just moved.
+      await until(
+        async () => {
+          for (const more of (await card.getByRole('button', { name: 'Show all' }).all()).slice(0, 1))
+            await more.click();
+          return card.getByText(seen).count();
+        },
+        (count) => count > 0,
+      );
       for (const tab of await card.getByRole('tab', { name: 'Connect' }).all()) await tab.click();
       expect(await card.getByRole('button', { name: /^Open/ }).count()).toBe(0);
       expect(await card.locator('img, main script').count()).toBe(0);
