@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -7,8 +6,6 @@ import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { findTunnels } from '../../sandbox/end-tunnels.ts';
 import { isAlive, lookUpProcess } from '../../src/dstack/run/processes.ts';
-import { recordedPages } from '../support/recorded-catalog.ts';
-import { fixture } from '../support/paths.ts';
 import { openSharedSandbox } from '../support/start-test-sandbox.ts';
 import {
   AttachmentsSetup,
@@ -43,12 +40,18 @@ async function writeRecord(id: string, record: Record<string, unknown>): Promise
 }
 
 describe('attaching', () => {
-  test('forwards a port, enables ssh, runs in the background, protects its files, and stops without stopping the run', async () => {
+  test('from two servers at once forwards a port, enables ssh, runs in the background, protects its files, and stops without stopping the run', async () => {
     const { port, mapping } = await mappedPort();
     const attachments = setup.open();
-    const { attachment, started } = await start(attachments, 'web', { ports: [mapping] });
+    const other = setup.open();
+    const attach = (from: typeof other) => start(from, 'web', { ports: [mapping] });
+    const starts = [attach(attachments), attach(other), attach(attachments), attach(other)] as const;
+    const results = await Promise.all(starts);
+    expect(results.filter(({ started }) => started)).toHaveLength(1);
+    const [{ attachment }, ...joined] = results;
+    for (const each of joined)
+      expect(each.attachment).toMatchObject({ pid: attachment.pid, state: { kind: 'attached' } });
     const connection = connectionOf(attachment);
-    expect(started).toBe(true);
     expect(connection).toMatchObject({
       replica: 0,
       job: 0,
@@ -83,14 +86,6 @@ describe('attaching', () => {
     expect((await setup.sandbox.run('web')).status).toBe('running');
     expect(await readFile(path.join(setup.sandbox.home, '.dstack', 'ssh', 'config'), 'utf8')).not.toContain('Host web');
   });
-  test('from two servers at once creates one attachment', async () => {
-    const { mapping } = await mappedPort();
-    const servers = [setup.open(), setup.open()];
-    const results = await Promise.all([...servers, ...servers].map((each) => start(each, 'web', { ports: [mapping] })));
-    expect(results.filter(({ started }) => started)).toHaveLength(1);
-    expect(new Set(results.map(({ attachment }) => attachment.pid)).size).toBe(1);
-    for (const { attachment } of results) expect(attachment.state.kind).toBe('attached');
-  });
 });
 
 /** Kills the ssh processes of the attachments, as a crash or a person would. */
@@ -101,65 +96,45 @@ async function killTunnel(): Promise<void> {
   await untilTrue(async () => (await findTunnels(setup.sandbox.home)).length === 0);
 }
 
-describe('an attachment whose ssh is killed', () => {
-  test('is not called attached, and a new attach replaces it', async () => {
-    const [first, second] = [await mappedPort(), await mappedPort()];
-    const attachments = setup.open();
-    const { attachment } = await start(attachments, 'web', { ports: [first.mapping] });
-    await killTunnel();
-    const [broken] = await attachments.status('web');
-    expect(broken?.state).toMatchObject({
-      kind: 'failed',
-      failure: {
-        message: expect.stringContaining('SSH connection has ended'),
-        hint: expect.stringContaining('attach again'),
-      },
-    });
-    const again = await start(attachments, 'web', { ports: [second.mapping] });
-    expect(again.started).toBe(true);
-    expect(connectionOf(again.attachment).ports).toMatchObject([{ localPort: second.port }]);
-    expect(await fetchText(second.port)).toContain('web');
-    expect(attachment.pid === undefined ? undefined : await lookUpProcess(attachment.pid)).toBeUndefined();
+test('an attachment whose ssh is killed is not called attached, is replaced by a new attach, and is noticed although nobody asks', async () => {
+  const [first, second] = [await mappedPort(), await mappedPort()];
+  const attachments = setup.open();
+  const { attachment } = await start(attachments, 'web', { ports: [first.mapping] });
+  await killTunnel();
+  const [broken] = await attachments.status('web');
+  expect(broken?.state).toMatchObject({
+    kind: 'failed',
+    failure: {
+      message: expect.stringContaining('SSH connection has ended'),
+      hint: expect.stringContaining('attach again'),
+    },
   });
+  const again = await start(attachments, 'web', { ports: [second.mapping] });
+  expect(again.started).toBe(true);
+  expect(connectionOf(again.attachment).ports).toMatchObject([{ localPort: second.port }]);
+  expect(await fetchText(second.port)).toContain('web');
+  expect(attachment.pid === undefined ? undefined : await lookUpProcess(attachment.pid)).toBeUndefined();
 
-  test('is noticed although nobody asks, and stopping it leaves nothing', async () => {
-    const { port, mapping } = await mappedPort();
-    const attachments = setup.open({ rotateEveryMs: 50 });
-    const { attachment } = await start(attachments, 'web', { ports: [mapping] });
-    await killTunnel();
-    await untilTrue(async () =>
-      setup.logged.some((line) => line.includes('SSH connection of an attachment has ended')),
-    );
-    const [stopped] = await attachments.stop(attachment.id);
-    expect(stopped?.ended.stillAlive).toEqual([]);
-    await expectNothingLeft(port);
-  });
+  setup.open({ rotateEveryMs: 50 });
+  expect(setup.logged).toEqual([]);
+  await killTunnel();
+  await untilTrue(async () => setup.logged.some((line) => line.includes('SSH connection of an attachment has ended')));
+  const [stopped] = await attachments.stop('web');
+  expect(stopped?.ended.stillAlive).toEqual([]);
+  await expectNothingLeft(second.port);
 });
 
-describe.runIf(isLinux)('an attachment whose state folder is deleted', () => {
-  test('is found by the mark of its processes, and stopping it ends them all', async () => {
-    const { port, mapping } = await mappedPort();
-    const { attachment } = await start(setup.open(), 'web', { ports: [mapping] });
-    const leader = await leaderOf(attachment);
-    await rm(setup.stateDir, { recursive: true });
-    const attachments = setup.open();
-    expect(await attachments.list()).toMatchObject([
+test.runIf(isLinux)(
+  'an attachment whose state folder is deleted is found by its mark, replaced, and stopped; other state folders have nothing to do with it',
+  async () => {
+    const [first, second] = [await mappedPort(), await mappedPort()];
+    const deleted = [
       {
         id: 'web',
         run: 'web',
-        pid: leader.pid,
         state: { kind: 'failed', failure: { message: expect.stringContaining('were deleted') } },
       },
-    ]);
-    const [stopped] = await attachments.stop('web');
-    expect(stopped?.ended.stillAlive).toEqual([]);
-    expect(await isAlive(leader)).toBe(false);
-    await expectNothingLeft(port);
-    expect(await attachments.list()).toEqual([]);
-  });
-
-  test('is replaced by a new attach, and other state folders have nothing to do with it', async () => {
-    const [first, second] = [await mappedPort(), await mappedPort()];
+    ];
     const { attachment } = await start(setup.open(), 'web', { ports: [first.mapping] });
     const leader = await leaderOf(attachment);
     await rm(setup.stateDir, { recursive: true });
@@ -167,12 +142,24 @@ describe.runIf(isLinux)('an attachment whose state folder is deleted', () => {
     expect(await elsewhere.list()).toEqual([]);
     expect(await elsewhere.stop('web')).toEqual([]);
     expect(await isAlive(leader)).toBe(true);
-    const again = await start(setup.open(), 'web', { ports: [second.mapping] });
+    const attachments = setup.open();
+    expect(await attachments.list()).toMatchObject(deleted);
+    const again = await start(attachments, 'web', { ports: [second.mapping] });
     expect(again.started).toBe(true);
     expect(await fetchText(second.port)).toContain('web');
     expect(await isAlive(leader)).toBe(false);
-  });
-});
+
+    const replacement = await leaderOf(again.attachment);
+    await rm(setup.stateDir, { recursive: true });
+    const next = setup.open();
+    expect(await next.list()).toMatchObject(deleted.map((each) => ({ ...each, pid: replacement.pid })));
+    const [stopped] = await next.stop('web');
+    expect(stopped?.ended.stillAlive).toEqual([]);
+    expect(await isAlive(replacement)).toBe(false);
+    await expectNothingLeft(second.port);
+    expect(await next.list()).toEqual([]);
+  },
+);
 
 describe('when attaching fails', () => {
   test('a missing ssh or git is reported', async () => {
@@ -200,40 +187,6 @@ describe('when attaching fails', () => {
 });
 
 describe('after the server that attached has exited', () => {
-  /** Starts a server in its own process, and waits until it is attached. */
-  async function attachElsewhere(mapping: string): Promise<ChildProcess> {
-    const program = fixture('attach', 'attach-and-say.ts');
-    const child = spawn(process.execPath, ['--import', 'tsx', program], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const helpPage = recordedPages('0.22.5')['attach'];
-    const { cli, env } = setup.sandbox;
-    child.stdin.end(JSON.stringify({ stateDir: setup.stateDir, cli, env, run: 'web', ports: [mapping], helpPage }));
-    const ended = once(child, 'exit').then(() => Promise.reject(new Error('the other server ended')));
-    await Promise.race([once(child.stdout, 'data'), ended]);
-    ended.catch(() => undefined);
-    return child;
-  }
-
-  test('by SIGKILL, the next server finds the attachment and stops it', async () => {
-    const { port, mapping } = await mappedPort();
-    const server = await attachElsewhere(mapping);
-    const exited = once(server, 'exit');
-    server.kill('SIGKILL');
-    await exited;
-    expect(await fetchText(port)).toContain('web');
-
-    const next = setup.open();
-    const [attachment] = await next.list();
-    if (attachment === undefined) throw new Error('the attachment was not found');
-    expect(connectionOf(attachment).ports).toMatchObject([{ localPort: port }]);
-    const leader = await leaderOf(attachment);
-    const again = await start(next, 'web', { ports: [mapping] });
-    expect(again).toMatchObject({ started: false, attachment: { pid: leader.pid } });
-    const [stopped] = await next.stop('web');
-    expect(stopped?.ended.stillAlive).toEqual([]);
-    expect(await isAlive(leader)).toBe(false);
-    await expectNothingLeft(port);
-  });
-
   test.runIf(isLinux)(
     'right after the start, before the process was recorded, the next server still finds it',
     async () => {

@@ -37,7 +37,8 @@ export async function attach(client: TestClient, input: Readonly<Record<string, 
 export interface AttachSetup {
   readonly home: () => TestHome;
   readonly run: string;
-  readonly atEnd: ReturnType<typeof collectEnds>;
+  /** The client that started the run. */
+  readonly client: () => TestClient;
   readonly connectOnce: (kind?: ClientKind) => Promise<TestClient>;
   readonly start: (configuration: Readonly<Record<string, unknown>>, name: string) => Promise<void>;
 }
@@ -47,6 +48,7 @@ export function setUpAttach(): AttachSetup {
   const atEnd = collectEnds(afterAll);
   const run = uniqueName('attached');
   let home: TestHome;
+  let client: TestClient;
 
   async function connectOnce(kind?: ClientKind): Promise<TestClient> {
     return connect({ env: home.env, ...(kind === undefined ? {} : { kind }) });
@@ -54,19 +56,18 @@ export function setUpAttach(): AttachSetup {
 
   async function start(configuration: Readonly<Record<string, unknown>>, name: string): Promise<void> {
     atEnd(() => stopRuns(name));
-    const client = await connect({ env: home.env, atEnd });
     await home.write(`${name}.dstack.yml`, configuration);
     const plan = await client.call('plan', { file: `${name}.dstack.yml` });
     const applied = await client.call('apply', { token: plan.facts['token'] });
     expect(applied.facts['outcome'], applied.text).toBe('done');
     await waitForRun(client, name, 'running');
-    await client.close();
   }
 
   beforeAll(async () => {
     home = await createTestHome({ atEnd });
+    client = await connect({ env: home.env, atEnd });
     await start(task(run, { ports: [PORT], commands: ['python -m http.server 8000'] }), run);
   });
 
-  return { home: () => home, run, atEnd, connectOnce, start };
+  return { home: () => home, run, client: () => client, connectOnce, start };
 }
