@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
-import * as z from 'zod';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { connectChangeClient } from '../support/change-client.ts';
+import type { ChangeClient } from '../support/change-client.ts';
+import { collectEnds } from '../support/collect-ends.ts';
 import { connect } from '../support/connect.ts';
+import type { Answer, TestClient } from '../support/connect.ts';
 import { readFiles, writeFiles } from '../support/set-up-copy.ts';
 import { task, uniqueName } from '../support/test-home.ts';
 import { until, waitForRun } from '../support/wait.ts';
@@ -14,12 +16,36 @@ const PNG = Buffer.from(
   'base64',
 );
 
+const atEnd = collectEnds(afterAll);
+const run = uniqueName('copy');
+let changes: ChangeClient;
+let client: TestClient;
+let home: ChangeClient['home'];
+
+beforeAll(async () => {
+  changes = await connectChangeClient(atEnd);
+  ({ client, home } = changes);
+  await changes.start(run, task(run), atEnd);
+  await waitForRun(client, run, 'running');
+});
+
+/** Copies, after the consent if that is needed. */
+async function copy(call: Readonly<Record<string, unknown>>): Promise<Answer> {
+  const asked = await client.call('copy', call);
+  const { token } = asked.facts;
+  return token === undefined ? asked : client.call('apply', { token });
+}
+
+/** Returns the entries of all copies in the audit log. */
+const audited = (): readonly unknown[] => {
+  const lines = readFileSync(path.join(home.stateDir, 'audit/audit.jsonl'), 'utf8').split('\n');
+  return lines.filter((line) => line.includes('"tool":"copy"')).map((line): unknown => JSON.parse(line));
+};
+
 test('files are uploaded after one consent, and downloaded without, with pictures, both ways unchanged', async () => {
-  const changes = await connectChangeClient(onTestFinished);
-  const { client, home, prompts } = changes;
-  const run = uniqueName('copy');
-  await changes.start(run, task(run));
-  await client.call('get', { name: run, wait_for: 'running' });
+  const { prompts } = changes;
+  await client.call('exec', { run, action: 'revoke' });
+  const earlier = audited().length;
   const bytes = randomBytes(300_000);
   writeFiles(home.workspace, { 'src/train.py': 'print(1)\n', 'src/sub/data.bin': bytes, 'src/.gitignore': '*.log\n' });
   writeFiles(home.workspace, { 'src/debug.log': 'ignored', 'plot.png': PNG });
@@ -56,9 +82,7 @@ test('files are uploaded after one consent, and downloaded without, with picture
   const secret = await reader.call('copy', { direction: 'download', run, local: 'profile', remote: '/etc/passwd' });
   expect(secret.facts, secret.text).toMatchObject({ outcome: 'refused', code: 'read-only' });
   expect(existsSync(path.join(home.workspace, 'profile'))).toBe(false);
-  const audit = readFileSync(path.join(home.stateDir, 'audit/audit.jsonl'), 'utf8');
-  const lines = audit.split('\n').filter((line) => line.includes('"tool":"copy"'));
-  expect(lines.map((line) => z.looseObject({}).parse(JSON.parse(line)))).toMatchObject(
+  expect(audited().slice(earlier)).toMatchObject(
     [...Array.from({ length: 3 }, () => 'upload'), ...Array.from({ length: 5 }, () => 'download')].flatMap(
       (operation) => [
         { event: 'started', operation },
@@ -69,42 +93,29 @@ test('files are uploaded after one consent, and downloaded without, with picture
 });
 
 test('a server that is killed in a download leaves no file under a final name, and the next one repeats it', async () => {
-  const changes = await connectChangeClient(onTestFinished);
-  const { client, home } = changes;
-  const run = uniqueName('copy');
-  await changes.start(run, task(run));
-  await waitForRun(client, run, 'running');
   writeFileSync(path.join(home.workspace, 'big'), Buffer.alloc(40_000_000));
-  const upload = { direction: 'upload', run, local: 'big', remote: 'big' };
-  const asked = await client.call('copy', upload);
-  const uploaded = await client.call('apply', { token: asked.facts['token'] });
+  const uploaded = await copy({ direction: 'upload', run, local: 'big', remote: 'big' });
   expect(uploaded.facts, uploaded.text).toMatchObject({ outcome: 'done', files: 1 });
-  const input = { direction: 'download', run, local: 'got', remote: 'big' };
-  const killed = client.call('copy', input, {
-    onProgress: (message) => void (message.startsWith('Copied') && process.kill(client.pid, 'SIGKILL')),
+  const input = { direction: 'download', run, local: 'big-copy', remote: 'big' };
+  const other = await connect({ env: home.env, atEnd: onTestFinished });
+  const killed = other.call('copy', input, {
+    onProgress: (message) => void (message.startsWith('Copied') && process.kill(other.pid, 'SIGKILL')),
   });
   await expect(killed).rejects.toThrow(/closed/i);
   const names = readdirSync(home.workspace);
-  expect(names).not.toContain('got');
+  expect(names).not.toContain('big-copy');
   expect(names.filter((name) => name.startsWith('.dstack-mcp-copy-'))).toHaveLength(1);
-  const next = await connect({ env: home.env, atEnd: onTestFinished });
-  const answer = await next.call('copy', input);
+  const answer = await client.call('copy', input);
   expect(answer.facts, answer.text).toMatchObject({ outcome: 'done', files: 1, bytes: 40_000_000 });
   expect(readdirSync(home.workspace).filter((name) => name.startsWith('.dstack-mcp-copy-'))).toEqual([]);
 });
 
 test('two servers that copy to one place at once leave one whole file there, and the other one says why', async () => {
-  const changes = await connectChangeClient(onTestFinished);
-  const { client, home } = changes;
-  const run = uniqueName('copy');
-  await changes.start(run, task(run));
-  await waitForRun(client, run, 'running');
   const other = await connect({ env: home.env, atEnd: onTestFinished });
   const contents = { one: Buffer.alloc(8_000_000, '1'), two: Buffer.alloc(8_000_000, '2') };
   writeFiles(home.workspace, contents);
   const up = (local: string, remote: string) => ({ direction: 'upload', run, local, remote });
-  const asked = await client.call('copy', up('one', 'in/one'));
-  await client.call('apply', { token: asked.facts['token'] });
+  await copy(up('one', 'in/one'));
   await other.call('copy', up('two', 'in/two'));
 
   const down = (local: string, remote: string) => ({ direction: 'download', run, local, remote });
@@ -113,12 +124,12 @@ test('two servers that copy to one place at once leave one whole file there, and
     { calls: [down('got', 'in/one'), down('got', 'in/two')], code: 'plan-changed', file: 'got' },
   ] as const;
   for (const { calls, code, file } of rivals) {
-    const copy = (from: typeof client, call: (typeof calls)[number]) =>
+    const copyBy = (from: TestClient, call: (typeof calls)[number]) =>
       until(
         () => from.call('copy', call),
         ({ facts }) => facts['outcome'] !== 'waiting',
       );
-    const answers = await Promise.all([copy(client, calls[0]), copy(other, calls[1])]);
+    const answers = await Promise.all([copyBy(client, calls[0]), copyBy(other, calls[1])]);
     const texts = answers.map(({ text }) => text).join('\n');
     const won = answers.findIndex(({ facts }) => facts['outcome'] === 'done');
     expect(answers[won]?.facts, texts).toMatchObject({ files: 1, bytes: 8_000_000, checkedBy: 'sha256' });

@@ -22,6 +22,9 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
   let client: TestClient;
   const prompts: string[] = [];
 
+  /** For a server that runs no command of dstack. */
+  const WITHOUT_WORKER = { DSTACK_MCP_WARM: 'off' };
+
   const openIn = (where: TestHome, more: Record<string, string> = {}, end?: AtEnd): Promise<TestClient> =>
     connect({
       env: { ...where.env, ...more },
@@ -32,7 +35,7 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
       ...(end === undefined ? {} : { atEnd: end }),
     });
 
-  const open = (): Promise<TestClient> => openIn(home);
+  const open = (more: Record<string, string> = {}): Promise<TestClient> => openIn(home, more);
 
   async function start(name: string): Promise<void> {
     atEnd(() => stopRuns(name));
@@ -60,7 +63,7 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
     await start(run);
   });
 
-  test('asks once before the first command in a run, connects only then, and leaves nothing behind', async () => {
+  test('asks once before the first command in a run, connects only then, and leaves nothing but the attachment of the user', async () => {
     const client = await open();
     const command = 'mkdir /tmp/asked && echo "$DSTACK_RUN_NAME $GREETING $PWD"; exit 3';
     const asked = await client.call('exec', { run, command });
@@ -87,8 +90,18 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
       (all) => all.length === 0,
     );
     expect(left).toEqual([]);
+
     const next = await open();
     expect(attachmentsOf(await next.call('attach', { action: 'list' }))).toEqual([]);
+    await until(
+      () => next.call('attach', { run }),
+      (answer) => attachmentsOf(answer)[0]?.state === 'attached',
+    );
+    expect((await exec(next, { command: 'echo up' })).facts['output']).toContain('up');
+    await next.close();
+    const last = await open(WITHOUT_WORKER);
+    expect(attachmentsOf(await last.call('attach', { action: 'list' }))).toMatchObject([{ state: 'attached' }]);
+    await last.call('attach', { action: 'stop', run });
   });
 
   test('passes standard input, a folder and bytes that look like control sequences as data', async () => {
@@ -119,56 +132,28 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
   });
 
   test('follows a background command by another server, and stops it', async () => {
-    const first = await open();
+    const first = await openIn(shared);
     const started = await exec(first, { command: 'echo one; sleep 603', background: true });
     const id = started.facts['id'];
     expect(String(id), started.text).toMatch(/^[0-9a-f]{8}$/);
     process.kill(first.pid, 'SIGKILL');
-    const second = await open();
     const page = await until(
-      () => second.call('exec', { run, action: 'output', id }),
+      () => client.call('exec', { run, action: 'output', id }),
       ({ facts }) => String(facts['output']).includes('one'),
     );
     expect(page.facts).toMatchObject({ state: 'running', id });
-    const rest = await second.call('exec', { run, action: 'output', id, cursor: page.facts['newer'] });
+    const rest = await client.call('exec', { run, action: 'output', id, cursor: page.facts['newer'] });
     expect(rest.facts['output']).not.toContain('one\n');
-    const listed = await second.call('exec', { run, action: 'list' });
+    const listed = await client.call('exec', { run, action: 'list' });
     expect(listed.facts['jobs']).toContainEqual(expect.objectContaining({ id, state: 'running' }));
-    const stopped = await second.call('exec', { run, action: 'stop', id });
+    const stopped = await client.call('exec', { run, action: 'stop', id });
     expect(stopped.facts, stopped.text).toMatchObject({ outcome: 'done', state: 'ended' });
-    expect((await second.call('exec', { run, action: 'output', id })).facts['state']).toBe('ended');
-    const unknown = await second.call('exec', { run, action: 'output', id: '00000000' });
+    expect((await client.call('exec', { run, action: 'output', id })).facts['state']).toBe('ended');
+    const unknown = await client.call('exec', { run, action: 'output', id: '00000000' });
     expect(unknown.facts).toMatchObject({ outcome: 'refused', code: 'invalid-name' });
   });
 
-  test('is ended in the run if its server is killed, and so is its connection by the next server', async () => {
-    const [client, other] = [await open(), await open()];
-    await exec(client, { command: 'true' });
-    client.call('exec', { run, command: 'touch /tmp/killed; sleep 605; true' }).catch(() => undefined);
-    await until(
-      () => exec(other, { command: 'test -e /tmp/killed' }),
-      ({ facts }) => facts['exitCode'] === 0,
-    );
-    process.kill(client.pid, 'SIGKILL');
-    await until(
-      () => exec(other, { command: 'cat /proc/[0-9]*/cmdline | tr "\\0" " " | grep -c "sleep 60[5]"' }),
-      ({ facts }) => facts['exitCode'] === 1,
-    );
-    expect(attachmentsOf(await other.call('attach', { action: 'list' }))).toHaveLength(1);
-    process.kill(other.pid, 'SIGKILL');
-    const next = await open();
-    await until(
-      () => next.call('attach', { action: 'list' }),
-      (answer) => attachmentsOf(answer).length === 0,
-    );
-    const left = await until(
-      async () => (await processesIn(home.home)).filter(({ command }) => command.includes('ssh')),
-      (all) => all.length === 0,
-    );
-    expect(left).toEqual([]);
-  });
-
-  test('keeps its connection while another server uses it', async () => {
+  test('keeps its connection while another server uses it; a killed server’s command and the last connection are ended', async () => {
     const [first, second] = [await open(), await open()];
     await exec(first, { command: 'true' });
     const running = exec(second, { command: 'until [ -e /tmp/go ]; do sleep 0.1; done; echo went' });
@@ -180,19 +165,29 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
     const third = await open();
     await exec(third, { command: 'touch /tmp/go' });
     expect((await running).facts['output']).toContain('went');
-  });
 
-  test('joins the attachment of the user, and leaves it', async () => {
-    const client = await open();
+    second.call('exec', { run, command: 'touch /tmp/killed; sleep 605; true' }).catch(() => undefined);
     await until(
-      () => client.call('attach', { run }),
-      (answer) => attachmentsOf(answer)[0]?.state === 'attached',
+      () => exec(third, { command: 'test -e /tmp/killed' }),
+      ({ facts }) => facts['exitCode'] === 0,
     );
-    expect((await exec(client, { command: 'echo up' })).facts['output']).toContain('up');
-    await client.close();
-    const next = await open();
-    expect(attachmentsOf(await next.call('attach', { action: 'list' }))).toMatchObject([{ state: 'attached' }]);
-    await next.call('attach', { action: 'stop', run });
+    process.kill(second.pid, 'SIGKILL');
+    await until(
+      () => exec(third, { command: 'cat /proc/[0-9]*/cmdline | tr "\\0" " " | grep -c "sleep 60[5]"' }),
+      ({ facts }) => facts['exitCode'] === 1,
+    );
+    expect(attachmentsOf(await third.call('attach', { action: 'list' }))).toHaveLength(1);
+    process.kill(third.pid, 'SIGKILL');
+    const next = await open(WITHOUT_WORKER);
+    await until(
+      () => next.call('attach', { action: 'list' }),
+      (answer) => attachmentsOf(answer).length === 0,
+    );
+    const left = await until(
+      async () => (await processesIn(home.home)).filter(({ command }) => command.includes('ssh')),
+      (all) => all.length === 0,
+    );
+    expect(left).toEqual([]);
   });
 
   test('asks again after the consent was revoked', async () => {
@@ -203,7 +198,7 @@ describe.skipIf(isolation.kind === 'none')('exec', () => {
   });
 
   test('is refused by a read-only server, and changes nothing with arguments that it doesn’t take', async () => {
-    const readOnly = await openIn(shared, { DSTACK_MCP_READ_ONLY: 'true' });
+    const readOnly = await openIn(shared, { ...WITHOUT_WORKER, DSTACK_MCP_READ_ONLY: 'true' });
     const refused = await readOnly.call('exec', { run, command: 'true' });
     expect(refused.facts, refused.text).toMatchObject({ outcome: 'refused', code: 'read-only' });
     for (const input of [

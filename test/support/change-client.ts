@@ -20,8 +20,8 @@ export interface ChangeClient {
   plan(configuration: Configuration, more?: Readonly<Record<string, unknown>>): Promise<Answer>;
   /** Applies a plan. */
   apply(plan: Answer): Promise<Answer>;
-  /** Plans and applies a configuration, whose run is stopped after the test. */
-  start(name: string, configuration: Configuration): Promise<Answer>;
+  /** Plans and applies a configuration, whose run is stopped at the end: by default, of the test. */
+  start(name: string, configuration: Configuration, atEnd?: AtEnd): Promise<Answer>;
 }
 
 export async function connectChangeClient(atEnd: AtEnd): Promise<ChangeClient> {
@@ -46,8 +46,8 @@ export async function connectChangeClient(atEnd: AtEnd): Promise<ChangeClient> {
     plan,
     apply,
     answerNext: (answer) => void answers.push(answer),
-    async start(name, configuration) {
-      onTestFinished(() => stopRuns(name));
+    async start(name, configuration, runEnd = onTestFinished) {
+      runEnd(() => stopRuns(name));
       // Another test may take the planned instance: then the price rises and the approved change is refused.
       const applied = await until(
         async () => {
