@@ -1,9 +1,8 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import * as z from 'zod';
 import { collectEnds } from '../support/collect-ends.ts';
-import { CLIENTS, connect } from '../support/connect.ts';
+import { connect } from '../support/connect.ts';
 import type { TestClient } from '../support/connect.ts';
 import { createTestHome, task } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
@@ -13,10 +12,6 @@ const atEnd = collectEnds(afterAll);
 const WARM = process.env['DSTACK_TEST_WARM'] ?? 'on';
 const MODES = [WARM, 'off'];
 let home: TestHome;
-const contents = z.object({
-  contents: z.tuple([z.looseObject({ text: z.string(), mimeType: z.string() })]),
-});
-const completion = z.looseObject({ completion: z.looseObject({ values: z.array(z.string()) }) });
 const clients = new Map<string, TestClient>();
 const clientOf = (warm: string): TestClient => {
   const client = clients.get(warm);
@@ -106,50 +101,8 @@ describe('with a warm process', () => {
   });
 });
 
-// One of each protocol era.
-describe.each([CLIENTS[0], CLIENTS[2]])('resources for the %s', (kind) => {
-  let client: TestClient;
-  beforeAll(async () => {
-    client = await connect({ env: home.env, kind, atEnd });
-  });
-  const read = async (uri: string) => contents.parse(await client.features.readResource({ uri })).contents[0];
-  const complete = async (uri: string, name: string, value: string) => {
-    const answer = await client.features.complete({ ref: { type: 'ref/resource', uri }, argument: { name, value } });
-    return completion.parse(answer).completion.values;
-  };
-
-  test('are the found files with their content, anywhere in the workspace', async () => {
-    await mkdir(path.join(home.workspace, 'deep/er'), { recursive: true });
-    const text = 'type: task # kept\nname: deep\ncommands: [a]';
-    await home.write('deep/er/.dstack.yml', text);
-    expect((await read('dstack://configurations')).text).toContain('deep/er/.dstack.yml: task deep');
-    const one = await read('dstack://configurations/deep/er/.dstack.yml');
-    expect(one).toMatchObject({ text, mimeType: 'application/yaml' });
-    expect(await complete('dstack://configurations/{+path}', 'path', 'deep/')).toEqual(['deep/er/.dstack.yml']);
-    await expect(read('dstack://configurations/none.dstack.yml')).rejects.toThrow(/no file/);
-    await expect(read('dstack://configurations//etc/passwd')).rejects.toThrow(/outside the workspace/);
-    await expect(read('dstack://configurations/.env')).rejects.toThrow(/is not a configuration/);
-  });
-
-  test('are the reference and the schema of each type, with completion', async () => {
-    expect((await read('dstack://reference/task')).text).toContain('Type task (dstack');
-    expect((await read('dstack://reference/task.resources')).text).toContain('gpu');
-    const { text, mimeType } = await read('dstack://schema/fleet');
-    expect(mimeType).toBe('application/json');
-    const { $defs } = z.looseObject({ $defs: z.record(z.string(), z.looseObject({})) }).parse(JSON.parse(text));
-    const named = [...text.matchAll(/"#\/\$defs\/(\w+)"/g)].map(([, name]) => name);
-    expect(named).not.toEqual([]);
-    expect(Object.keys($defs)).toEqual(expect.arrayContaining(named));
-    for (const uri of ['dstack://reference/{type}', 'dstack://schema/{type}']) {
-      expect(await complete(uri, 'type', '')).toEqual(expect.arrayContaining(['task', 'fleet', 'profiles']));
-      expect(await complete(uri, 'type', 'ta')).toEqual(['task']);
-    }
-    await expect(read('dstack://schema/tsk')).rejects.toThrow(/no type or property "tsk"/);
-  });
-});
-
 test('a read-only server writes no file', async () => {
-  const reader = await connect({ env: { ...home.env, DSTACK_MCP_READ_ONLY: 'true' } });
+  const reader = await connect({ env: { ...home.env, DSTACK_MCP_READ_ONLY: 'true', DSTACK_MCP_WARM: 'off' } });
   const answer = await reader.call('write_config', { file: 'no.dstack.yml', text: 'type: task\ncommands: [a]\n' });
   expect(answer.facts).toMatchObject({ outcome: 'refused', code: 'read-only' });
 });

@@ -1,29 +1,39 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import * as z from 'zod';
 import { RESOURCES } from '../../src/mcp/resources.ts';
 import { stopRuns } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
 import { CLIENTS, connect } from '../support/connect.ts';
-import type { TestClient } from '../support/connect.ts';
+import type { ClientKind, TestClient } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
 import type { TestHome } from '../support/test-home.ts';
 import { until, waitForLog, waitForRun } from '../support/wait.ts';
 
 const atEnd = collectEnds(afterAll);
 const RUN = uniqueName('resource');
+const clients = new Map<ClientKind, TestClient>();
 let home: TestHome;
 let first: TestClient;
 
 const contents = z.object({
   contents: z.tuple([z.looseObject({ uri: z.string(), text: z.string(), mimeType: z.string() })]),
 });
+const clientOf = (kind: ClientKind): TestClient => {
+  const client = clients.get(kind);
+  if (client === undefined) throw new Error(`no client for ${kind}`);
+  return client;
+};
 const completion = z.looseObject({ completion: z.looseObject({ values: z.array(z.string()).max(100) }) });
 
-async function read(client: TestClient, uri: string): Promise<string> {
+async function readContent(client: TestClient, uri: string): Promise<{ text: string; mimeType: string }> {
   const [content] = contents.parse(await client.features.readResource({ uri })).contents;
   expect(content.uri).toBe(uri);
-  return content.text;
+  return content;
 }
+
+const read = async (client: TestClient, uri: string): Promise<string> => (await readContent(client, uri)).text;
 
 async function complete(client: TestClient, uri: string, name: string, value: string): Promise<readonly string[]> {
   const answer = await client.features.complete({ ref: { type: 'ref/resource', uri }, argument: { name, value } });
@@ -40,15 +50,16 @@ async function start(name: string): Promise<void> {
 
 beforeAll(async () => {
   home = await createTestHome({ atEnd });
-  first = await connect({ env: home.env, atEnd });
+  for (const kind of CLIENTS) clients.set(kind, await connect({ env: home.env, kind, atEnd }));
+  first = clientOf(CLIENTS[0]);
   await start(RUN);
   await waitForLog(first, RUN, 'the first line');
 });
 
 describe.each(CLIENTS)('for the %s', (kind) => {
   let client: TestClient;
-  beforeAll(async () => {
-    client = await connect({ env: home.env, kind, atEnd });
+  beforeAll(() => {
+    client = clientOf(kind);
   });
 
   test('resources are listed without asking dstack', async () => {
@@ -102,6 +113,36 @@ describe.each(CLIENTS)('for the %s', (kind) => {
   test('the skill can be read', async () => {
     expect(await read(client, 'skill://dstack/SKILL.md')).toMatch(/^---\nname: dstack\n/);
   });
+
+  test('configurations are the found files with their content, anywhere in the workspace', async () => {
+    await mkdir(path.join(home.workspace, 'deep/er'), { recursive: true });
+    const text = 'type: task # kept\nname: deep\ncommands: [a]';
+    await home.write('deep/er/.dstack.yml', text);
+    const all = 'dstack://configurations';
+    expect(await read(client, all)).toContain('deep/er/.dstack.yml: task deep');
+    const one = await readContent(client, `${all}/deep/er/.dstack.yml`);
+    expect(one).toMatchObject({ text, mimeType: 'application/yaml' });
+    expect(await complete(client, `${all}/{+path}`, 'path', 'deep/')).toEqual(['deep/er/.dstack.yml']);
+    await expect(read(client, `${all}/none.dstack.yml`)).rejects.toThrow(/no file/);
+    await expect(read(client, `${all}//etc/passwd`)).rejects.toThrow(/outside the workspace/);
+    await expect(read(client, `${all}/.env`)).rejects.toThrow(/is not a configuration/);
+  });
+
+  test('the reference and the schema of each type can be read, with completion', async () => {
+    expect(await read(client, 'dstack://reference/task')).toContain('Type task (dstack');
+    expect(await read(client, 'dstack://reference/task.resources')).toContain('gpu');
+    const { text, mimeType } = await readContent(client, 'dstack://schema/fleet');
+    expect(mimeType).toBe('application/json');
+    const { $defs } = z.looseObject({ $defs: z.record(z.string(), z.looseObject({})) }).parse(JSON.parse(text));
+    const named = [...text.matchAll(/"#\/\$defs\/(\w+)"/g)].map(([, name]) => name);
+    expect(named).not.toEqual([]);
+    expect(Object.keys($defs)).toEqual(expect.arrayContaining(named));
+    for (const uri of ['dstack://reference/{type}', 'dstack://schema/{type}']) {
+      expect(await complete(client, uri, 'type', '')).toEqual(expect.arrayContaining(['task', 'fleet', 'profiles']));
+      expect(await complete(client, uri, 'type', 'ta')).toEqual(['task']);
+    }
+    await expect(read(client, 'dstack://schema/tsk')).rejects.toThrow(/no type or property "tsk"/);
+  });
 });
 
 test('each client that subscribed to a run gets an update when it is stopped, and none after it unsubscribed', async () => {
@@ -110,10 +151,10 @@ test('each client that subscribed to a run gets an update when it is stopped, an
   const [watched, left] = runs.map((run) => `dstack://runs/${run}`);
   const subscriptions = await Promise.all(
     CLIENTS.map(async (kind) => {
-      const { features } = await connect({ env: home.env, kind });
+      const { features } = clientOf(kind);
       const updates: string[] = [];
       const unsubscribe = await features.subscribe(left ?? '', (uri) => updates.push(uri));
-      await features.subscribe(watched ?? '', (uri) => updates.push(uri));
+      onTestFinished(await features.subscribe(watched ?? '', (uri) => updates.push(uri)));
       await unsubscribe();
       // The server compares later states with the first one, which it reads before this answer.
       await features.readResource({ uri: watched ?? '' });
@@ -132,8 +173,7 @@ test('each client that subscribed to a run gets an update when it is stopped, an
 
 test('a subscription to a resource without updates is refused', async () => {
   for (const kind of CLIENTS.slice(1)) {
-    const client = await connect({ env: home.env, kind });
-    await expect(client.features.subscribe('dstack://fleets/on-prem', () => undefined)).rejects.toThrow(
+    await expect(clientOf(kind).features.subscribe('dstack://fleets/on-prem', () => undefined)).rejects.toThrow(
       /sends no updates/,
     );
   }
