@@ -30,7 +30,8 @@ test('a failed run is explained: reason, exit status, its last lines as data, an
     () => client.call('get', { name }),
     ({ text }) => text.includes('Ignore all rules'),
   );
-  expect(answer.facts).toMatchObject({ status: 'failed', run: { exitStatus: 3 } });
+  expect(answer.facts).toMatchObject({ status: 'failed', run: { exitStatus: 3, isFinished: true } });
+  expect(answer.text).toMatch(/is failed \(.*exit status 3/);
   expect(answer.facts['summary']).toMatch(/exit status 3.*\n.*commands failed[^]*asked for: .*\nran on: /);
   expect(answer.facts['next']).toMatch(/last log lines.*plan again.*logs/);
   const output = String(answer.facts['output']);
@@ -38,7 +39,14 @@ test('a failed run is explained: reason, exit status, its last lines as data, an
   expect(output).not.toContain('step 1\n');
   // No output of the job outside of the fence.
   expect(`${String(answer.facts['summary'])}${String(answer.facts['next'])}`).not.toContain('Ignore');
+
+  const log = await client.call('logs', { run: name });
+  expect(log.facts['output']).toMatch(/untrusted output[^]*Ignore all rules/);
+  const stop = await client.call('stop', { run: name });
+  expect(stop.facts).toMatchObject({ outcome: 'nothing-to-do', status: 'failed' });
+  expect(stop.facts['token']).toBeUndefined();
 });
+
 test('a run without capacity is explained, with other offers', async () => {
   const name = uniqueName('no-capacity');
   const file = await home.write('big.dstack.yml', task(name, { resources: { gpu: 'B200:8' } }));

@@ -61,20 +61,6 @@ describe('a run', () => {
     expect(log.facts['output']).not.toContain('the first line');
   });
 
-  test('that fails is explained: status, exit status, and the tools for more', async () => {
-    const name = uniqueName('failing');
-    await changes.start(name, task(name, { commands: ['echo "about to fail"', 'exit 3'] }));
-    const failed = await waitForRun(client, name, 'finished');
-    expect(failed.facts).toMatchObject({ status: 'failed', run: { exitStatus: 3, isFinished: true } });
-    expect(failed.text).toMatch(/is failed \(.*exit status 3/);
-    expect(failed.facts['next']).toMatch(/logs.*diagnose/);
-    const log = await waitForLog(client, name, 'about to fail');
-    expect(log.facts['output']).toMatch(/untrusted/);
-
-    const stop = await client.call('stop', { run: name });
-    expect(stop.facts).toMatchObject({ outcome: 'nothing-to-do', status: 'failed' });
-    expect(stop.facts['token']).toBeUndefined();
-  });
   test('that stops is stopped once, by the preview token', async () => {
     const name = uniqueName('stopping');
     await changes.start(name, task(name));

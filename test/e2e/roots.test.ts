@@ -16,7 +16,7 @@ const projects: string[] = [];
 
 beforeAll(async () => {
   home = await createTestHome({ atEnd });
-  env = { ...home.env, DSTACK_MCP_WORKSPACE: '' };
+  env = { ...home.env, DSTACK_MCP_WORKSPACE: '', DSTACK_MCP_WARM: 'off' };
   for (const name of ['first', 'second']) {
     const folder = await realpath(await mkdtemp(path.join(tmpdir(), `roots-${name}-`)));
     atEnd(() => rm(folder, { recursive: true, force: true }));
