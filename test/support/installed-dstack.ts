@@ -29,11 +29,11 @@ export interface TruePage {
   readonly subcommands: readonly unknown[];
 }
 
-/** Describes the installed dstack's own parsers, with each help page printed for this width. */
-export async function describeParsers(columns: number): Promise<Record<string, TruePage>> {
+/** Describes the installed dstack's own parsers, with each help page printed for these widths. */
+export async function describeParsers(...columns: readonly number[]): Promise<readonly Record<string, TruePage>[]> {
   const script = fixture('python', 'describe_parser.py');
-  const env = { COLUMNS: String(columns), NO_COLOR: '1', TERM: 'dumb' };
-  const { stdout } = await execa(installedPython, ['-B', script], { env, timeout: 60_000 });
-  const pages: Record<string, TruePage> = JSON.parse(stdout);
+  const env = { NO_COLOR: '1', TERM: 'dumb' };
+  const { stdout } = await execa(installedPython, ['-B', script, ...columns.map(String)], { env, timeout: 60_000 });
+  const pages: Record<string, TruePage>[] = JSON.parse(stdout);
   return pages;
 }

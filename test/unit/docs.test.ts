@@ -113,7 +113,7 @@ const INSTALL: Readonly<Record<string, RunBy>> = IS_PUBLISHED
 
 const COMMANDS: Readonly<Record<string, RunBy>> = {
   ...INSTALL,
-  'npm run setup': { file: 'dstack/scripts/bootstrap', title: 'a failed setup is repaired by the next run' },
+  'npm run setup': { file: 'dstack/scripts/bootstrap', title: 'a failed or interrupted setup is repaired' },
   'npm test': { reason: 'this test is part of it' },
   'npm run demo': { file: 'nightly/demo', title: 'the demo runs end to end, prints its duration' },
   'node dist/dstack-mcp.mjs doctor': { file: 'e2e/commands', title: 'doctor reports a working setup' },

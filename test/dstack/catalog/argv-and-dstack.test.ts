@@ -76,7 +76,7 @@ const requests: [CommandRequest, Record<string, unknown>][] = [
 ];
 
 test('the installed dstack parses each argv as intended, and knows every word of it', async () => {
-  const pages = await describeParsers(1000);
+  const [pages = {}] = await describeParsers(1000);
   const catalog = settleAtEnd(
     createCatalog({
       source: {

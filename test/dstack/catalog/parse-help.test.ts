@@ -58,7 +58,7 @@ describe('compared with the parsers of the installed dstack', () => {
   let wide: Record<string, TruePage>;
   let narrow: Record<string, TruePage>;
   beforeAll(async () => {
-    [wide, narrow] = await Promise.all([describeParsers(1000), describeParsers(80)]);
+    [wide = {}, narrow = {}] = await describeParsers(1000, 80);
   });
 
   test('each page of each command is parsed to what argparse knows', () => {

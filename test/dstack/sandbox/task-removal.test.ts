@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { runPython } from '../../support/run-python.ts';
+import { afterAll, expect, test } from 'vitest';
+import { openPython } from '../../support/run-python.ts';
 import { inRepository } from '../../support/paths.ts';
 
 const launcher = inRepository('sandbox', 'server', 'fast-server.py');
@@ -33,7 +33,8 @@ def run_check(instance, *jobs):
 checks = []
 `;
 
-const run = (code: string): Promise<unknown> => runPython(`${PROGRAM}\n${code}\nprint(json.dumps(checks))`);
+const python = openPython('dstack._internal.server.background.pipeline_tasks.instances.check', afterAll);
+const run = (code: string): Promise<unknown> => python(`${PROGRAM}\n${code}\nprint(json.dumps(checks))`);
 
 test('keeps a task whose job was assigned to the instance during the check', async () => {
   // The first check has an outdated list of jobs, the second a current one.

@@ -149,8 +149,23 @@ test('a missing npm is reported', async () => {
   expect(said).toContain('npm is not on PATH');
 });
 
+/** Presses Ctrl-C during the installation, which ends npm and says so without a stack trace. */
+async function interrupt(clone: Clone): Promise<void> {
+  await writeFile(path.join(clone.folder, 'hang-halfway'), '');
+  const running = clone.start();
+  const pidFile = path.join(clone.folder, 'npm.pid');
+  await vi.waitUntil(() => existsSync(pidFile), { timeout: 60_000 });
+  const npmPid = Number(await readFile(pidFile, 'utf8'));
+  running.kill('SIGINT');
+  const { exitCode, stderr } = await running;
+  expect(exitCode).toBe(130);
+  expect(stderr).toBe('Installing node packages…\nStopped. The next run repairs an incomplete setup.');
+  expect(() => process.kill(npmPid, 0)).toThrow('ESRCH');
+  await rm(path.join(clone.folder, 'hang-halfway'));
+}
+
 test.skipIf(!hasPython)(
-  'a failed setup is repaired by the next run, and a run with nothing to do is silent',
+  'a failed or interrupted setup is repaired by the next run, and a run with nothing to do is silent',
   async () => {
     const clone = await makeClone(['git', 'ssh', 'ssh-keygen']);
     await linkPython(clone);
@@ -160,17 +175,20 @@ test.skipIf(!hasPython)(
     expect(broken.exitCode).toBe(1);
     expect(broken.said).toContain('It repairs an incomplete installation.');
     expect(existsSync(path.join(clone.folder, 'node_modules'))).toBe(true);
-
     await rm(path.join(clone.folder, 'fail-halfway'));
+
+    if (process.platform !== 'win32') await interrupt(clone);
+    const failed = await clone.npmCalls();
     const repaired = await clone.setUp();
     expect(repaired.said).toContain('Setup complete');
     expect(repaired.exitCode).toBe(0);
-    expect(await clone.npmCalls()).toBe(2);
+    const installed = await clone.npmCalls();
+    expect(installed).toBe(failed + 1);
     const { stdout } = await execa(process.execPath, ['dist/dstack-mcp.mjs', '--version'], { cwd: clone.folder });
     expect(stdout).toMatch(/^\d+\.\d+\.\d+$/);
 
     expect(await clone.setUp()).toEqual({ exitCode: 0, said: '' });
-    expect(await clone.npmCalls()).toBe(2);
+    expect(await clone.npmCalls()).toBe(installed);
 
     // A killed build leaves no stamp; a killed setup leaves its lock.
     await rm(path.join(clone.folder, 'dist', '.stamp'));
@@ -178,31 +196,8 @@ test.skipIf(!hasPython)(
     await writeFile(path.join(clone.folder, '.cache', 'setup.lock'), String(endedProcess()));
     const rebuilt = await clone.setUp();
     expect(rebuilt.said).toMatch(/^Building…\nSetup complete/);
-    expect(await clone.npmCalls()).toBe(2);
+    expect(await clone.npmCalls()).toBe(installed);
     expect((await readdir(path.join(clone.folder, '.cache'))).sort()).toEqual(['python']);
-  },
-);
-
-test.skipIf(!hasPython || process.platform === 'win32')(
-  'Ctrl-C during the installation ends npm and says so without a stack trace, and the next run repairs the setup',
-  async () => {
-    const clone = await makeClone(['git', 'ssh', 'ssh-keygen']);
-    await linkPython(clone);
-    await writeFile(path.join(clone.folder, 'hang-halfway'), '');
-    const running = clone.start();
-    const pidFile = path.join(clone.folder, 'npm.pid');
-    await vi.waitUntil(() => existsSync(pidFile), { timeout: 60_000 });
-    const npmPid = Number(await readFile(pidFile, 'utf8'));
-    running.kill('SIGINT');
-    const { exitCode, stderr } = await running;
-    expect(exitCode).toBe(130);
-    expect(stderr).toBe('Installing node packages…\nStopped. The next run repairs an incomplete setup.');
-    expect(() => process.kill(npmPid, 0)).toThrow('ESRCH');
-
-    await rm(path.join(clone.folder, 'hang-halfway'));
-    const repaired = await clone.setUp();
-    expect(repaired.said).toContain('Setup complete');
-    expect(repaired.exitCode).toBe(0);
   },
 );
 
