@@ -58,19 +58,23 @@ const stableKeys = (facts: object): readonly string[] =>
     .filter((key) => !CHANGING.has(key))
     .toSorted();
 
-/** Calls with both protocol eras, and expects the same facts apart from changing ones. */
-async function ask(tool: string, input: Readonly<Record<string, unknown>> = {}): Promise<Answer> {
-  const [answer, old] = await Promise.all([client.call(tool, input), older.call(tool, input)]);
+async function ask(tool: string, input: Readonly<Record<string, unknown>> = {}, from = client): Promise<Answer> {
+  const answer = await from.call(tool, input);
   expect(answer.facts['outcome'], answer.text).toBe('done');
-  expect(stableKeys(old.facts)).toEqual(stableKeys(answer.facts));
   expectBothChannels(answer);
-  expectBothChannels(old);
+  return answer;
+}
+
+/** Calls with both protocol eras, and expects the same facts apart from changing ones. */
+async function askBoth(tool: string, input: Readonly<Record<string, unknown>> = {}): Promise<Answer> {
+  const [answer, old] = await Promise.all([ask(tool, input), ask(tool, input, older)]);
+  expect(stableKeys(old.facts)).toEqual(stableKeys(answer.facts));
   return answer;
 }
 
 describe('the state of dstack:', () => {
   test('ps lists and filters runs', async () => {
-    const { facts } = await ask('ps', { verbose: true });
+    const { facts } = await askBoth('ps', { verbose: true });
     expect(facts['runs']).toContainEqual(expect.objectContaining({ name: RUN, status: 'running' }));
     expect(facts['output']).toMatch(/^\$ dstack ps --verbose\n NAME /);
     const named = await ask('ps', { name: RUN.slice(0, -1) });
@@ -84,7 +88,7 @@ describe('the state of dstack:', () => {
   });
 
   test('get shows a run, and its full JSON on request', async () => {
-    const { facts } = await ask('get', { name: RUN });
+    const { facts } = await askBoth('get', { name: RUN });
     expect(facts).toMatchObject({ status: 'running', run: { name: RUN, kind: 'task', jobs: [{ status: 'running' }] } });
     expect(facts['output']).toBe('');
     expect(facts['summary']).toMatch(/asked for: .*cpu=x86:1\.\..*\nruns on: .*\ncost so far: /);
@@ -113,7 +117,7 @@ describe('the state of dstack:', () => {
   });
 
   test('fleets with their instances, and one by name', async () => {
-    const { facts } = await ask('fleet');
+    const { facts } = await askBoth('fleet');
     expect(facts['fleets']).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ name: 'cloud', status: 'active', nodes: '0..4' }),
@@ -123,7 +127,7 @@ describe('the state of dstack:', () => {
         }),
       ]),
     );
-    const one = await ask('fleet', { name: 'on-prem' });
+    const one = await askBoth('fleet', { name: 'on-prem' });
     expect(one.facts['fleet']).toMatchObject({ kind: 'fleet', name: 'on-prem', status: 'active' });
     expect(one.facts['summary']).toMatch(/^Fleet on-prem is active\.[^]*\n3 instances[^]*gpu=A100:80GB:1/);
     expect(one.facts['output']).toBe('');
@@ -134,7 +138,7 @@ describe('the state of dstack:', () => {
   test('offers, filtered, counted, and grouped', async () => {
     const offered = async (input: Readonly<Record<string, unknown>>): Promise<Answer['facts']> =>
       (await ask('offer', input)).facts;
-    const rtx4090 = await offered({ gpu: 'RTX4090', backend: ['cloudrift'] });
+    const { facts: rtx4090 } = await askBoth('offer', { gpu: 'RTX4090', backend: ['cloudrift'] });
     expect(forSale(rtx4090)).toMatchObject([
       { backend: 'cloudrift', gpu: 'RTX4090:24GB:1', pricePerHour: 0.39, availability: 'available' },
       { gpu: 'RTX4090:24GB:2', pricePerHour: 0.78, availability: 'not available' },
@@ -179,7 +183,7 @@ describe('the state of dstack:', () => {
   });
 
   test('list of projects, without their tokens', async () => {
-    const { facts, text } = await ask('list', { type: 'projects' });
+    const { facts, text } = await askBoth('list', { type: 'projects' });
     expect(facts['items']).toEqual([expect.objectContaining({ PROJECT: 'main' })]);
     expect(text).not.toContain(inject('sandbox').token);
   });
@@ -187,19 +191,19 @@ describe('the state of dstack:', () => {
 
 describe('the history of a run:', () => {
   test('logs from the end, by page, and by filter', async () => {
-    const { facts } = await ask('logs', { run: RUN, lines: 2 });
+    const { facts } = await askBoth('logs', { run: RUN, lines: 2 });
     expect(facts).toMatchObject({ firstLine: 4, lastLine: 5, totalLines: 5 });
     expect(facts['output']).toMatch(/untrusted output .*\n.*line 4\nline 5\n/);
     const older_ = await ask('logs', { run: RUN, lines: 2, cursor: facts['older'] });
     expect(older_.facts).toMatchObject({ firstLine: 2, lastLine: 3 });
-    const found = await ask('logs', { run: RUN, filter: 'LINE 3', context: 1 });
+    const found = await askBoth('logs', { run: RUN, filter: 'LINE 3', context: 1 });
     expect(found.facts['matches']).toBe(1);
     expect(found.facts['output']).toContain('line 2');
     expect(found.facts['output']).not.toContain('line 5');
   });
 
   test('events of a run and of a fleet', async () => {
-    const { facts } = await ask('event', { run: RUN });
+    const { facts } = await askBoth('event', { run: RUN });
     expect(facts['events']).toBeGreaterThan(0);
     expect(facts['output']).toMatch(/untrusted/);
     expect(facts['output']).toContain(RUN);
@@ -219,7 +223,7 @@ describe('the history of a run:', () => {
       memory: expect.stringMatching(/^\d+MB\/\d+GB$/),
     });
     expect(facts['summary']).toMatch(/job=0 cpu \d+% memory \d+MB/);
-    await ask('metrics', { run: RUN });
+    await askBoth('metrics', { run: RUN });
   });
 });
 
@@ -265,13 +269,13 @@ describe('the documentation of dstack:', () => {
   );
 
   test('help answers for one flag, or a word', async () => {
-    const { facts } = await ask('help', { command: 'apply --max-price' });
+    const { facts } = await askBoth('help', { command: 'apply --max-price' });
     expect(facts['output']).toMatch(/^\$ dstack apply --help\ndstack apply:\n {2}--max-price PRICE .*\n?$/);
     expect((await ask('help', { command: 'spot' })).facts['output']).toMatch(/dstack apply:\n[^]*--spot/);
   });
 
   test('doctor reports no problem, and what this client supports', async () => {
-    const { facts, text } = await ask('doctor');
+    const { facts, text } = await askBoth('doctor');
     expect(facts['healthy'], text).toBe(true);
     expect(text).toContain(`at ${inject('sandbox').cli}`);
     expect(text).toMatch(/dstack: 0\.\d+\.\d+ at /);
