@@ -95,7 +95,7 @@ def json_of(response):
 
 def says_missing(response):
     """Whether the server says that the resource doesn't exist (server/errors.py). Another error proves nothing about it."""
-    answer = json_of(response)
+    answer = json_of(response) if response.status_code >= 400 else None
     detail = answer.get("detail") if isinstance(answer, dict) else None
     return isinstance(detail, list) and len(detail) == 1 and isinstance(detail[0], dict) and detail[0].get("code") == "resource_not_exists"
 

@@ -32,7 +32,7 @@ _HAND_OVER = frozenset(["files/upload_archive", "repos/init", "repos/upload_code
 # Sent right before the submission, when the change is already decided on (api/_public/runs.py, apply_plan).
 _PART_OF_CHANGE = frozenset(["repos/upload_code"])
 _LOOK_UP = re.compile(r"^(?:runs|fleets|volumes|gateways)/get$")
-# A server that hangs after a change: the look-up is only a shortcut.
+# For a server that hangs after a change: the longest wait for a part of its response. The look-up is only a shortcut.
 _LOOK_UP_SECONDS = 5
 _SPECS = ("run_spec", "spec")
 # cli/utils/updates.py: once a day, before the command, with an anonymous installation id. Nothing documented disables it.
@@ -105,9 +105,10 @@ class Gate:
             self._report_found(path, answer.get("current_resource"), response)
 
     def note_found(self, path, response):
-        """Reports the resource that was looked up; None if the server says that it has none."""
-        if response.status_code < 400 or says_missing(response):
-            self._report_found(path, json_of(response) if response.status_code < 400 else None, response)
+        """Reports the resource that was looked up; None if the server says that it has none. The page of a proxy says neither."""
+        value = json_of(response) if response.status_code < 400 else None
+        if isinstance(value, dict) or says_missing(response):
+            self._report_found(path, value, response)
 
     def look_up_after(self, request, path):
         """Returns the request that shows the resource of a change, once the last change was accepted."""
@@ -244,10 +245,14 @@ def install(rule, tell, ask=None, is_ready=None):
             gate.note_found(path, response)
         elif kind is not None:
             gate.tell("answered", path, kind=kind, status=response.status_code)
-            look_up = gate.look_up_after(request, path) if kind == "change" and response.status_code < 400 else None
-            if look_up is not None:
-                _try(lambda: session.send(look_up, **{**options, "timeout": _LOOK_UP_SECONDS}))
+            if kind == "change" and response.status_code < 400:
+                _try(lambda: look_up_after(session, request, path, options))
         return response
+
+    def look_up_after(session, request, path, options):
+        look_up = gate.look_up_after(request, path)
+        if look_up is not None:
+            session.send(look_up, **{**options, "timeout": _LOOK_UP_SECONDS})
 
     requests.Session.send = send_judged
 

@@ -115,7 +115,9 @@ async function describeMade(
         : await settleOutcome(client, { ...resource, name, effect }, { verified: checked, seen });
     return describeSettled({ transcript, execution, consent }, name, settled);
   };
-  const seen = name === undefined ? undefined : readLookUpAfter(transcript, { kind: resource.kind, name });
+  // dstack's server may have renamed it.
+  const isSame = name !== undefined && name === resource.name;
+  const seen = isSame ? readLookUpAfter(transcript, { kind: resource.kind, name }) : undefined;
   return { report: await look(dstack, seen), lookAgain: (client) => look(client) };
 }
 

@@ -60,8 +60,11 @@ export async function settleOutcome(
     const isQuiet = quietSince !== undefined && performance.now() - quietSince >= SETTLE_MS;
     return { ...conclude(look, { changed, verified, isQuiet }), status: look.status };
   };
-  const poll = async (): Promise<Settlement> => settle(await lookAt(dstack, changed));
-  const first = seen === undefined ? await poll() : settle(readLook(changed, seen === 'none' ? undefined : seen));
+  const poll = async (): Promise<Settlement> => settle(await lookAt(changed, () => findResource(dstack, changed)));
+  const first =
+    seen === undefined
+      ? await poll()
+      : settle(await lookAt(changed, () => Promise.resolve(seen === 'none' ? undefined : seen)));
   let last = first;
   if (!first.isFinal) {
     dstack.deadline.progress('looking until the change has taken effect');
@@ -79,15 +82,12 @@ export async function settleOutcome(
   return { outcome: last.outcome, status: last.status };
 }
 
-function readLook({ effect, kind }: Changed, found: KnownResource | undefined): Look {
-  const isRemoval = effect.kind === 'stopped' || effect.kind === 'deleted';
-  const status = found === undefined && isRemoval ? 'gone' : found?.status;
-  return { sight: judgeEffect(effect, kind, found), status };
-}
-
-async function lookAt(dstack: PlanScope['dstack'], changed: Changed): Promise<Look> {
+async function lookAt({ effect, kind }: Changed, find: () => Promise<KnownResource | undefined>): Promise<Look> {
   try {
-    return readLook(changed, await findResource(dstack, changed));
+    const found = await find();
+    const isRemoval = effect.kind === 'stopped' || effect.kind === 'deleted';
+    const status = found === undefined && isRemoval ? 'gone' : found?.status;
+    return { sight: judgeEffect(effect, kind, found), status };
   } catch (error) {
     const { code } = error instanceof CommandFailed ? error.report.facts : { code: undefined };
     // This server is closing, or the call was cancelled.

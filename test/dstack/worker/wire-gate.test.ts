@@ -10,7 +10,7 @@ import { openPython } from '../../support/run-python.ts';
 let received: { readonly path: string; readonly body: unknown }[] = [];
 /** Paths whose response is lost: the connection is cut after the request was received. */
 let cut: ReadonlySet<string> = new Set();
-/** The server's answers by path; `{}` by default. */
+/** The server's answers by path, as JSON or as the page of a proxy; `{}` by default. */
 let answers: Readonly<Record<string, unknown>> = {};
 /** The server's statuses by path; 200 by default. */
 let statuses: Readonly<Record<string, number>> = {};
@@ -23,8 +23,9 @@ const server = createServer((request, response) => {
     const text = Buffer.concat(chunks).toString();
     const isForm = request.headers['content-type']?.startsWith('multipart/') === true;
     received.push({ path, body: text === '' ? undefined : isForm ? text : JSON.parse(text) });
+    const answer = answers[path] ?? {};
     if (cut.has(path)) request.socket.destroy();
-    else response.writeHead(statuses[path] ?? 200).end(JSON.stringify(answers[path] ?? {}));
+    else response.writeHead(statuses[path] ?? 200).end(typeof answer === 'string' ? answer : JSON.stringify(answer));
   });
 });
 const runPython = openPython('requests, tarfile, wire_gate', afterAll);
@@ -260,6 +261,12 @@ test('a look-up that fails proves nothing, and leaves the command alone', async 
   answers = { [`${MAIN}/runs/get`]: { detail: [{ code: 'resource_not_exists', msg: 'Run not found' }] } };
   const { events } = await send({}, [stopping], { changes: [STOP], lookUp });
   expect(events.at(-1)).toEqual({ event: 'found', path: 'runs/get', value: null });
+  for (const page of ['<h1>Maintenance</h1>', '', [], answers[`${MAIN}/runs/get`]]) {
+    statuses = {};
+    answers = { [`${MAIN}/runs/get`]: page };
+    const { events: after } = await send({}, [stopping], { changes: [STOP], lookUp });
+    expect(after.at(-1)).not.toMatchObject({ event: 'found', value: null });
+  }
 });
 
 test('the code of a repository is sent with the change only, once that is allowed', async () => {

@@ -5,7 +5,7 @@ import type { ChangeFacts } from '../../../src/changes/change-facts.ts';
 import { describeUnfinishedState } from '../../../src/changes/execute-change.ts';
 import type { ChangeRequest } from '../../../src/core/change.ts';
 import type { Report } from '../../../src/core/report.ts';
-import type { Exit } from '../../../src/core/transcript.ts';
+import type { Exit, WireEvent } from '../../../src/core/transcript.ts';
 import { auditEntry } from '../../../src/safety/audit/audit-log.ts';
 import type { AuditEntry } from '../../../src/safety/audit/audit-log.ts';
 import { pendingChange } from '../../support/pending-change.ts';
@@ -75,6 +75,22 @@ test('a change that dstack reports as done is done, with the state that was look
   });
   // The plan was shown before, and the summary has dstack's own line.
   expect(report.printed).toEqual([]);
+});
+
+test('the state that its own command saw after a change is not looked up again, unless the server renamed the run', async () => {
+  const change = { path: 'runs/apply', kind: 'change' } as const;
+  const value: unknown = { ...JSON.parse(readFixture('run-get-running').stdout), status: 'provisioning' };
+  const requests: WireEvent[] = [
+    { event: 'sent', ...change },
+    { event: 'answered', ...change, status: 200 },
+    { event: 'found', path: 'runs/get', value },
+  ];
+  const created = { ...readFixture('apply-task-created'), requests };
+  const report = await made(APPLY, { command: 'apply', printed: created });
+  expect(report).toMatchObject({ outcome: 'done', facts: { status: 'provisioning' } });
+  const renamed = { ...created, stdout: created.stdout.replaceAll('lab-task', 'team-lab-task') };
+  const other = await made(APPLY, { command: 'apply', printed: renamed });
+  expect(other.facts).toMatchObject({ resource: { name: 'team-lab-task' }, status: 'running' });
 });
 
 test('a change after which the state cannot be looked up is done all the same, and no state is claimed', async () => {

@@ -97,6 +97,9 @@ test('what the command itself saw after its change counts', async () => {
   expect(await settle(accepted, CREATE, [AWAY], RUNNING)).toEqual(created);
   const deleted: Effect = { kind: 'deleted', id: 'it' };
   expect(await settle(accepted, deleted, [AWAY], GONE)).toEqual({ outcome: accepted, status: 'gone', looks: 0 });
+  // What isn't understood proves nothing.
+  const odd = printedJson({ ...JSON.parse(RUNNING.stdout), jobs: 'none' });
+  expect(await settle(accepted, STOP, [ENDED], odd)).toMatchObject({ outcome: accepted, looks: 1 });
   // It isn't enough for a stop that is under way, or a run that isn't there yet.
   expect(await settle(accepted, STOP, [ENDED], ENDING)).toMatchObject({ outcome: accepted, looks: 1 });
   expect(await settle(accepted, CREATE, [RUNNING], GONE)).toMatchObject({ outcome: accepted, looks: 1 });
