@@ -49,10 +49,13 @@ const NOTICE = [
 /** The first plan of the real dstack, after an update notice. No run is created. */
 let plan: Readonly<Record<string, unknown>>;
 let client: TestClient;
+/** Another server of the same user, whose worker meets no fault: it previews what the plain processes apply. */
+let warm: TestClient;
 const name = uniqueName('midway');
 const file = `${name}.dstack.yml`;
 beforeAll(async () => {
   client = await connectPlain();
+  warm = await connectPlain({ DSTACK_MCP_WARM: 'on' });
   await home.write(file, task(name));
   await faulty.breakWith({ words: [], python: NOTICE });
   plan = (await client.call('plan', { file })).facts;
@@ -124,8 +127,7 @@ describe('a dstack that fails during an apply, before its change: nothing was ch
   /** Each test redeems it as the one before has left it. */
   let token: unknown;
   beforeAll(async () => {
-    await faulty.breakWith();
-    token = (await client.call('plan', { file })).facts['token'];
+    token = (await warm.call('plan', { file })).facts['token'];
   });
 
   test.each<[string, readonly string[], RegExp]>([
@@ -158,8 +160,7 @@ test('a dstack that hangs: reads, and an apply before its change, end at their t
     { words: ['offer'], python: [...deaf, ...hang] },
     ...breakApply(hang),
   );
-  // A busy machine may need longer for a plan.
-  const { token } = (await client.call('plan', { file })).facts;
+  const { token } = (await warm.call('plan', { file })).facts;
   const [ps, offer, apply] = await Promise.all([
     impatient.call('ps'),
     impatient.call('offer'),
@@ -180,17 +181,13 @@ test('a dstack that prints Stopped and stops nothing: the run is reported as unc
   atEnd(() => stopRuns(running));
   await home.write(`${running}.dstack.yml`, task(running));
   await faulty.breakWith({ words: ['stop'], python: [say('Stopped\n'), 'os._exit(0)'] });
-  const { facts } = await client.call('plan', { file: `${running}.dstack.yml` });
-  expect((await client.call('apply', { token: facts['token'] })).facts['outcome']).toBe('done');
-  const stop = async (): Promise<Answer> => {
-    const preview = await client.call('stop', { run: running });
-    return client.call('apply', { token: preview.facts['token'] });
-  };
-  const kept = await stop();
+  const { facts } = await warm.call('plan', { file: `${running}.dstack.yml` });
+  expect((await warm.call('apply', { token: facts['token'] })).facts['outcome']).toBe('done');
+  const { token } = (await warm.call('stop', { run: running })).facts;
+  const kept = await client.call('apply', { token });
   expect(kept.facts).toMatchObject({ outcome: 'failed', code: 'cli-not-understood' });
   expect(kept.facts['summary']).toMatch(/dstack sent no change to its server, and ended with: Stopped/);
-  await faulty.breakWith();
-  const stopped = await previewAndStop(client, running);
+  const stopped = await previewAndStop(warm, running);
   expect(stopped.facts['status'], stopped.text).toMatch(/^terminat(?:ing|ed)$/);
   expect(stopped.facts['next']).toMatch(/stopping/);
 });

@@ -6,7 +6,7 @@ test(
   `whatever breaks, a change is made once or not at all, and the reported outcome is true (seed ${FIRST_SEED})`,
   { timeout: 600_000 },
   async () => {
-    const { wrong } = await runRandomCases({ count: 6, atOnce: 2 });
+    const { wrong } = await runRandomCases({ count: 4, atOnce: 2 });
     expect(wrong).toEqual([]);
   },
 );
