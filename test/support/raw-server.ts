@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { onTestFinished } from 'vitest';
 import * as z from 'zod';
+import type { AtEnd } from './connect.ts';
 import { builtServer } from './paths.ts';
 
 const message = z.looseObject({ jsonrpc: z.literal('2.0'), id: z.number().nullish() });
@@ -24,8 +25,8 @@ export interface RawServer {
   signal(name: NodeJS.Signals): void;
 }
 
-/** Starts the server, whose results have structured content, and kills it after the test if it still runs. */
-export function startRawServer(env: Readonly<Record<string, string>>): RawServer {
+/** Starts the server, whose results have structured content. It is killed after the test if it still runs. */
+export function startRawServer(env: Readonly<Record<string, string>>, atEnd: AtEnd = onTestFinished): RawServer {
   const child = spawn(process.execPath, [builtServer], {
     env: { DSTACK_MCP_STRUCTURED: 'on', ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -43,7 +44,7 @@ export function startRawServer(env: Readonly<Record<string, string>>): RawServer
   const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
     child.once('close', (code, signal) => resolve({ code, signal }));
   });
-  onTestFinished(async () => {
+  atEnd(async () => {
     child.kill('SIGKILL');
     await ended;
   });
