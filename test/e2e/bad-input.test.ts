@@ -1,7 +1,7 @@
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { tools } from '../../tools/index.ts';
 import { runNames } from '../support/ask-server.ts';
 import { collectEnds } from '../support/collect-ends.ts';
@@ -9,6 +9,7 @@ import { connect } from '../support/connect.ts';
 import type { Answer, TestClient } from '../support/connect.ts';
 import { writeExecutable } from '../support/write-executable.ts';
 import { processesIn } from '../support/processes.ts';
+import { createFaultyCli } from '../support/faulty-cli.ts';
 import { createRecorder } from '../support/call-recorder.ts';
 import type { Recorder } from '../support/call-recorder.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
@@ -347,20 +348,18 @@ describe('a change that no longer matches the current state is refused, and noth
     await home.write('overtaken.dstack.yml', task(name));
     const planned = await client.call('plan', { file: 'overtaken.dstack.yml' });
     expect(planned.facts['operation']).toBe('create');
-    const other = await createTestHome();
-    await other.write('other.dstack.yml', task(name, { commands: ['echo other', 'sleep infinity'] }));
-    const rival = await connect({ env: other.env });
-    const theirs = await rival.call('plan', { file: 'other.dstack.yml' });
-    expect((await rival.call('apply', { token: theirs.facts['token'] })).facts['outcome']).toBe('done');
+    await home.write('other.dstack.yml', task(name, { commands: ['echo other', 'sleep infinity'] }));
+    const theirs = await client.call('plan', { file: 'other.dstack.yml' });
+    expect((await client.call('apply', { token: theirs.facts['token'] })).facts['outcome']).toBe('done');
 
     expectRefusal(await client.call('apply', { token: planned.facts['token'] }), {
       code: 'plan-changed',
       says: /the action was create, now it is replace/,
       next: /Call plan again/,
     });
-    const log = await waitForLog(rival, name, 'other');
+    const log = await waitForLog(client, name, 'other');
     expect(log.isError).toBe(false);
-    await previewAndStop(rival, name);
+    await previewAndStop(client, name);
   });
 
   test('a project that is not configured', async () => {
@@ -524,18 +523,13 @@ describe('problems of the setup are reported with a fix', () => {
 });
 
 test('a call that is cancelled halfway leaves no process, and the server answers the next one', async () => {
-  const folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-cli-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const begun = path.join(folder, 'begun');
-  const real = inject('sandbox').cli;
-  // Blocks before `ps --all`, with a child process.
-  const cli = await writeExecutable(folder, 'dstack', [
-    '#!/bin/sh',
-    `case "$*" in 'ps --all') sleep 1000 & echo $$ > ${begun}; wait ;; esac`,
-    `exec ${real} "$@"`,
-  ]);
   const own = await createTestHome();
-  const server = await connect({ env: { ...own.env, DSTACK_MCP_CLI: cli, DSTACK_MCP_WARM: 'off' } });
+  const faulty = await createFaultyCli(own);
+  await faulty.breakWith(
+    { words: ['ps', '--all'], python: ['import subprocess', "subprocess.run(['sleep', '1000'])"] },
+    { words: ['ps'], python: ["print('NAME  STATUS', flush=True)", 'os._exit(0)'] },
+  );
+  const server = await connect({ env: { ...own.env, DSTACK_MCP_CLI: faulty.cli, DSTACK_MCP_WARM: 'off' } });
   const cancel = new AbortController();
   const ended = server.call('ps', { all: true }, { signal: cancel.signal }).then(
     () => 'answered',

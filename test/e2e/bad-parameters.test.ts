@@ -16,9 +16,8 @@ beforeAll(async () => {
   const home = await createTestHome({ atEnd });
   await home.write('good.dstack.yml', task('good'));
   recorder = await createRecorder(home);
-  client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli }, atEnd });
-  // Reads the help pages first.
-  await client.call('help', { command: 'apply' });
+  // No call gets as far as dstack, so no worker is needed.
+  client = await connect({ env: { ...home.env, DSTACK_MCP_CLI: recorder.cli, DSTACK_MCP_WARM: 'off' }, atEnd });
 });
 
 /** Good values for the other required parameters, so that only the bad one causes the refusal. */
