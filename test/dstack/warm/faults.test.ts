@@ -7,6 +7,7 @@ import { execa } from 'execa';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckedArgv } from '../../../src/dstack/argv/command.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
+import { bundleProgram } from '../../support/bundle-program.ts';
 import { childrenOf, isRunning, makeFakeDstack, until, untilGone } from '../../support/warm-fixtures.ts';
 import type { FakeDstack } from '../../support/warm-fixtures.ts';
 import { checked, consentTo, makeWarmRunner, workerPid } from '../../support/warm-test-runner.ts';
@@ -20,6 +21,7 @@ const ANSWER = { stdout: 'the answer to ps\n', stderr: '', exit: { kind: 'exited
 
 let ps: CheckedArgv<'read'>;
 let apply: CheckedArgv<'change'>;
+let program: string;
 let fake: FakeDstack;
 let runners: WarmRunner[] = [];
 let servers: ChildProcess[] = [];
@@ -28,6 +30,7 @@ beforeAll(async () => {
   ps = await checked({ command: 'ps' }, 'read');
   const flags = { '--file': 'x.dstack.yml', '--yes': true, '--detach': true } as const;
   apply = await checked({ command: 'apply', flags }, 'change');
+  program = await bundleProgram(fixture('warm', 'server.ts'));
 });
 beforeEach(async () => {
   fake = await makeFakeDstack();
@@ -73,10 +76,7 @@ async function startServer(
   run: { read?: object; change?: object },
 ): Promise<{ server: ChildProcess; worker: number }> {
   const argument = JSON.stringify({ executable: fake.executable, mode, folder: fake.folder, ...run });
-  const script = fixture('warm', 'server.ts');
-  const server = spawn(process.execPath, ['--import', 'tsx', script, argument], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const server = spawn(process.execPath, [program, argument], { stdio: ['pipe', 'pipe', 'inherit'] });
   servers.push(server);
   const [line] = await once(server.stdout, 'data');
   return { server, worker: Number(String(line)) };

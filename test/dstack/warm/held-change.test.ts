@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { CheckedArgv } from '../../../src/dstack/argv/command.ts';
 import type { Approve, HeldCommand } from '../../../src/dstack/run/runner.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
+import { bundleProgram } from '../../support/bundle-program.ts';
 import { listenOnLoopback } from '../../support/listen-on-loopback.ts';
 import { fixture } from '../../support/paths.ts';
 import { isRunning, makeFakeDstack, until, untilGone } from '../../support/warm-fixtures.ts';
@@ -150,10 +151,8 @@ describe.each([
   test('is ended with its server, even if that is killed, and changes nothing', async () => {
     const { executable, folder } = fake;
     const task = JSON.stringify({ executable, folder, mode, held: optionsOf() });
-
-    const child = spawn(process.execPath, ['--import', 'tsx', fixture('warm', 'server.ts'), task], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const program = await bundleProgram(fixture('warm', 'server.ts'));
+    const child = spawn(process.execPath, [program, task], { stdio: ['pipe', 'pipe', 'inherit'] });
     for await (const line of createInterface({ input: child.stdout })) if (line === 'held') break;
     const { pid } = await fake.noted('starts');
     child.kill('SIGKILL');

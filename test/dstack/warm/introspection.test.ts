@@ -31,6 +31,19 @@ afterAll(async () => {
   await rm(home, { recursive: true });
 });
 
+const VERDICTS: readonly (readonly [text: string, verdict: string, words: string | RegExp])[] = [
+  ['type: task\ncommands: [echo hi]', 'valid', ''],
+  ['type: task', 'invalid', 'Either `commands` or `image` must be set'],
+  ['type: task\ncommands: [a]\nfoo: 1', 'invalid', /extra (?:inputs are|fields) not permitted/i],
+  ['type: fleet\nname: pool\nnodes: 2', 'valid', ''],
+  ['a: b: c', 'unreadable', 'mapping values are not allowed here'],
+  ['- 1', 'invalid', ''],
+  ['', 'invalid', ''],
+  ['type: task\ncommands: [a]\nmax_price: 2026-99-99', 'unreadable', 'month must be in'],
+];
+/** A plain process imports dstack for each of them. */
+const comparedWithPlain = sample(VERDICTS, 2);
+
 describe('introspection', () => {
   test('is the same in the warm worker and in a plain process', async () => {
     const [warmHelp, plainHelp] = await Promise.all([warm.helpTexts(), plain.helpTexts()]);
@@ -64,21 +77,13 @@ describe('introspection', () => {
     expect(JSON.stringify(schemas)).not.toContain('secret-0.99');
   });
 
-  test.for<readonly [text: string, verdict: string, words: string | RegExp]>([
-    ['type: task\ncommands: [echo hi]', 'valid', ''],
-    ['type: task', 'invalid', 'Either `commands` or `image` must be set'],
-    ['type: task\ncommands: [a]\nfoo: 1', 'invalid', /extra (?:inputs are|fields) not permitted/i],
-    ['type: fleet\nname: pool\nnodes: 2', 'valid', ''],
-    ['a: b: c', 'unreadable', 'mapping values are not allowed here'],
-    ['- 1', 'invalid', ''],
-    ['', 'invalid', ''],
-    ['type: task\ncommands: [a]\nmax_price: 2026-99-99', 'unreadable', 'month must be in'],
-  ])("dstack's own parser finds %j %s", async ([text, verdict, words], { expect: check }) => {
+  test.for(VERDICTS)("dstack's own parser finds %j %s", async (one, { expect: check }) => {
+    const [text, verdict, words] = one;
     const question = { kind: 'configuration', text } as const;
-    const [fromWarm, fromPlain] = await Promise.all([warm.validate(question), plain.validate(question)]);
-    check(fromWarm).toEqual(fromPlain);
+    const fromWarm = await warm.validate(question);
     check(fromWarm?.verdict).toBe(verdict);
     check(fromWarm?.text).toMatch(words);
+    if (comparedWithPlain.includes(one)) check(await plain.validate(question)).toEqual(fromWarm);
   });
 
   test('validates profiles', async () => {

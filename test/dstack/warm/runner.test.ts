@@ -301,12 +301,12 @@ describe.each(['on', 'spare'] as const)('with DSTACK_MCP_WARM=%s', (mode) => {
     test('limits concurrency and answers every command', async () => {
       const runner = start({ limits: { maxConcurrent: 2 } });
       const answers = await Promise.all(
-        Array.from({ length: 9 }, async (_, index) => {
+        Array.from({ length: 5 }, async (_, index) => {
           const env = fake.env('show_place', { FAKE_WORD: `call-${index}` });
           return (await runner.read(ps, { timeoutMs: LONG, env })).stdout.split(' ')[1];
         }),
       );
-      expect(answers).toEqual(Array.from({ length: 9 }, (_, index) => `call-${index}`));
+      expect(answers).toEqual(Array.from({ length: 5 }, (_, index) => `call-${index}`));
     });
 
     test('is bounded: one more command is rejected as busy', async () => {
