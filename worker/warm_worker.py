@@ -177,7 +177,7 @@ class Worker:
             return self._server.put(frames.REFUSED, request, (str(error) or "out of memory").encode())
         self._by_request[request] = child
         child.take(request, payload, attempt)
-        if self._refill_at is None:
+        if self._parked is None and self._refill_at is None:
             self._refill_at = time.monotonic() + REFILL_DELAY
         return None
 
