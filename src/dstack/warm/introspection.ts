@@ -128,11 +128,19 @@ export function createIntrospection({
     if (!parsed.success) log.warn({ task, err: parsed.error }, "dstack's interpreter returned an unexpected answer");
     return parsed.data;
   };
+  /** The text that was read last: a plan and the redemption of its token read the same one. */
+  let last: { readonly text: string; readonly loaded: LoadedYaml } | undefined;
+  const load = async (text: string): Promise<LoadedYaml | undefined> => {
+    if (last?.text === text) return last.loaded;
+    const loaded = await ask('load', loadedSchema, text);
+    if (loaded !== undefined) last = { text, loaded };
+    return loaded;
+  };
   return {
     helpTexts: () => ask('catalog', helpSchema),
     schemas: () => ask('schema', configurationSchemas),
     validate: (question) => ask('validate', verdictSchema, question),
-    load: (text) => ask('load', loadedSchema, text),
+    load,
     walk: async (question) => (await ask('walk', walkedSchema, question))?.paths,
     workTrees: async (paths) => (await ask('work-trees', workTreesSchema, paths))?.workTrees,
     credentials: (question) => ask('credentials', credentialsSchema, question),
