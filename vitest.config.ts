@@ -37,7 +37,8 @@ const unit = {
   setupFiles: ['test/support/start-nothing.ts', removesFolders],
   testTimeout: UNIT_TIMEOUT_MS,
   isolate: false,
-  maxWorkers: 2,
+  // Some tests wait for the end of a call: run more of them than there are cores.
+  maxWorkers: 4,
 };
 
 // Stryker runs all projects, so give its workers only the tests of the code that it mutates.

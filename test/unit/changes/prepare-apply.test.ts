@@ -138,7 +138,7 @@ test('a run without a name is named before it is planned: the plan, the question
   if (card?.view !== 'change') throw new Error('there is no card');
   expect(card.summary).toMatchObject({ action: `Create task ${name} from unnamed.dstack.yml`, resource: { name } });
   expect(card.summary.flags).toEqual([expect.stringContaining(`--name ${name} (`)]);
-  await changes.redeem(facts.token ?? '');
+  await changes.service({ canShowCard: true }).decide({ nonce: card.nonce, decision: 'approve' });
   for (const { argv } of changes.ran.filter(({ command }) => command === 'apply'))
     expect(argv[argv.indexOf('--name') + 1]).toBe(name);
   expect(changes.audited.map(({ event, resource }) => [event, resource.name])).toEqual([
