@@ -12,7 +12,7 @@ import { finish } from './simulated-session.ts';
 const ACCEPTED = /^(?:LANG|LC_\w+|COLORTERM|NO_COLOR)$/;
 
 /** OpenSSH's SFTP server, by system. */
-const SFTP_SERVERS = ['/usr/lib/openssh', '/usr/libexec/openssh', '/usr/lib/ssh', '/usr/libexec'].map(
+export const SFTP_SERVERS = ['/usr/lib/openssh', '/usr/libexec/openssh', '/usr/lib/ssh', '/usr/libexec'].map(
   (folder) => `${folder}/sftp-server`,
 );
 
@@ -55,9 +55,10 @@ export function serveRealSession(
   });
   session.on('exec', (accept, _reject, { command }) => start(accept(), ['bash', '-c', command]));
   session.on('shell', (accept) => start(accept(), ['bash', '-l']));
-  session.on('subsystem', (accept, reject, { name }) => {
+  session.on('subsystem', (accept, _reject, { name }) => {
     const server = name === 'sftp' ? SFTP_SERVERS.find((file) => existsSync(file)) : undefined;
-    if (server === undefined) reject();
+    // ssh2 doesn't close the channel of a rejected request: the client of a shared connection would wait forever.
+    if (server === undefined) fail(accept(), new Error(`This computer has no server for the subsystem ${name}`));
     else start(accept(), [server]);
   });
 }

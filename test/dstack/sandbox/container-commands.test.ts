@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createHash, randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,7 @@ import type ssh2 from 'ssh2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSshKey } from '../../../sandbox/ssh-keys.ts';
 import { findIsolation } from '../../../sandbox/machines/isolation.ts';
+import { SFTP_SERVERS } from '../../../sandbox/machines/real-session.ts';
 import { Scenarios } from '../../../sandbox/machines/scenarios.ts';
 import { SimulatedHost } from '../../../sandbox/machines/simulated-host.ts';
 import { callPort, connectSsh, forward } from '../../support/machine-client.ts';
@@ -217,7 +219,12 @@ describe.skipIf(isolation.kind === 'none')('a container where the system can iso
     expect((await run('tar -C /tmp/many -cf - . | tar -tf - | wc -l')).stdout).toBe('2001\n');
   });
 
-  test('serves its own files to scp and sftp', async () => {
+  test('says that a subsystem is missing, without keeping the client waiting', async () => {
+    const asked = await run('nonsense', { options: ['-s'] });
+    expect(asked).toMatchObject({ exitCode: 255, stderr: expect.stringContaining('has no server for the subsystem') });
+  });
+
+  test.skipIf(!SFTP_SERVERS.some((file) => existsSync(file)))('serves its own files to scp and sftp', async () => {
     const source = path.join(folder, 'source');
     await writeFile(source, 'from here');
     await execa('scp', ['-F', config, source, 'one:/workflow/there']);
