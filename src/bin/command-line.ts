@@ -98,7 +98,7 @@ function addSetup(program: Command, choose: Choose): void {
       readName,
     )
     .option('--file <file>', "configuration file, instead of the client's usual one");
-  addHiddenSettings(command, 'With the entry it writes the settings that you pass').action((id: string | undefined) => {
+  addHiddenSettings(command, 'The settings that you pass become part of the entry').action((id: string | undefined) => {
     const { list, dryRun, yes, undo, file, name: named } = command.opts<SetupFlags>();
     if (list === true) return choose({ command: 'setup', order: 'list' });
     const client = CLIENTS.find((one) => one.id === id);
@@ -134,7 +134,7 @@ function addDoctor(program: Command, choose: Choose): void {
       'check the dstack executable, the server, the project, ssh, the workspace and the policy; exits with 1 if there is a problem',
     )
     .option('--json', 'print the checks as JSON')
-    .option('--verbose', 'also print the places searched for dstack');
+    .option('--verbose', 'also print details: the places searched for dstack, and what was agreed to');
   addHiddenSettings(command, 'It also takes the settings').action(() => {
     const { json, verbose } = command.opts<{ json?: true; verbose?: true }>();
     choose({ command: 'doctor', settings: settingsOf(command), json: json === true, verbose: verbose === true });
@@ -167,11 +167,19 @@ function settingsOf(command: Command): GivenSettings {
 
 /** Adds `on` to a switch without a value, so that the next word isn't read as its value. */
 function withSwitchValues(argv: readonly string[]): string[] {
-  const switches = new Set(ALL_SETTINGS.flatMap(({ option, value }) => (value === '[on|off]' ? [option] : [])));
-  return argv.map((word, index) =>
-    switches.has(word) && !/^(?:on|off|true|false|1|0|yes|no)$/i.test(argv[index + 1] ?? '') ? `${word}=on` : word,
-  );
+  const switches = new Map(ALL_SETTINGS.map(({ option, value }) => [option, /^\[(.+)\]$/.exec(value)?.[1]]));
+  return argv.map((word, index) => {
+    const values = switches.get(word);
+    const isAlone = values !== undefined && !isOneOf(argv[index + 1], [...values.split('|'), ...SYNONYMS]);
+    return isAlone ? `${word}=on` : word;
+  });
 }
+
+/** Other words for on and off. */
+const SYNONYMS = ['true', 'false', '1', '0', 'yes', 'no'];
+
+const isOneOf = (word: string | undefined, words: readonly string[]): boolean =>
+  word !== undefined && words.includes(word.toLowerCase());
 
 function readName(name: string): string {
   if (/^[A-Za-z0-9_-]{1,64}$/.test(name)) return name;

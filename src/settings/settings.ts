@@ -138,7 +138,7 @@ const SETTINGS = {
     option: '--workspace',
     value: '<folders>',
     env: 'DSTACK_MCP_WORKSPACE',
-    meaning: 'folders in which configurations may be read and written (path list)',
+    meaning: 'folders in which configurations and copied files may be read and written (path list)',
     default:
       "the client's roots, or the working directory; ~/dstack instead of the home folder or the root of the disk",
     read: z.string(),
@@ -226,7 +226,7 @@ const SETTINGS = {
   },
   warm: {
     option: '--warm',
-    value: '[on|off]',
+    value: '[on|off|spare]',
     env: 'DSTACK_MCP_WARM',
     meaning: 'keep a warm dstack process for faster calls: on, off, spare (as on macOS and Windows)',
     default: 'on',
@@ -234,7 +234,7 @@ const SETTINGS = {
   },
   envFiles: {
     option: '--env-files',
-    value: '[on|off]',
+    value: '[on|ask|off]',
     env: 'DSTACK_MCP_ENV_FILES',
     meaning:
       'read the variables that a configuration names from the .envrc or .env next to it: on, ask (with consent for each), off',

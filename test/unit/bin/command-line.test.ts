@@ -70,10 +70,11 @@ describe('help', () => {
 
 describe('settings', () => {
   test.each(ALL_SETTINGS)('$option and $env set the same', ({ option, value, env }) => {
-    const text =
-      { '[on|off]': 'on', '<who>': 'person', '<mode>': 'off', '<level>': 'info', '<prefix>': 'dstack_' }[value] ?? '7';
-    expect(settingsOf(`${option} ${text}`)).toEqual(settingsOf('', { [env]: text }));
-    expect(settingsOf(`${option}=${text}`)).toEqual(settingsOf('', { [env]: text }));
+    const text = { '<who>': 'person', '<mode>': 'off', '<level>': 'info', '<prefix>': 'dstack_' }[value] ?? '7';
+    for (const given of /^\[(.+)\]$/.exec(value)?.[1]?.split('|') ?? [text]) {
+      expect(settingsOf(`${option} ${given}`)).toEqual(settingsOf('', { [env]: given }));
+      expect(settingsOf(`${option}=${given}`)).toEqual(settingsOf('', { [env]: given }));
+    }
   });
 
   test('an option takes precedence over its variable', () => {
