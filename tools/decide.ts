@@ -5,7 +5,7 @@ import { defineTool } from '../src/tool/tool.ts';
 export const decide = defineTool({
   name: 'decide',
   title: 'Approve or decline in the card',
-  description: "The card's buttons: used only by the card UI, not callable by the model.",
+  description: "The card's buttons. Hosts offer them to the card, not to the model.",
   effect: 'change',
   card: 'buttons',
   input: z.strictObject({

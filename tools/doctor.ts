@@ -24,7 +24,8 @@ export const doctor = defineTool({
   }),
   async run(_input, { doctor: checkSetup }) {
     const { checks, counters } = await checkSetup();
-    const errors = checks.filter((check) => check.state === 'error');
+    const errors = checks.filter(({ state }) => state === 'error');
+    const warnings = checks.filter(({ state }) => state === 'warning');
     const marks = { ok: 'ok     ', warning: 'warning', error: 'ERROR  ' } as const;
     const indent = ' '.repeat(9);
     const lines = checks.flatMap(({ name, state, found, fix, details }) => [
@@ -34,11 +35,14 @@ export const doctor = defineTool({
     ]);
     return {
       outcome: 'done',
-      summary: errors.length === 0 ? 'Everything works.' : `${plural(errors.length, 'problem')} found.`,
+      summary: errors.length > 0 ? `${plural(errors.length, 'problem')} found.` : summaryOf(warnings.length),
       details: ['', ...lines],
       printed: [],
       facts: { healthy: errors.length === 0, checks: [...checks], counters },
-      next: errors[0]?.fix,
+      next: [...errors, ...warnings].find(({ fix }) => fix !== undefined)?.fix,
     };
   },
 });
+
+const summaryOf = (warnings: number): string =>
+  warnings === 0 ? 'Everything works.' : `No problems, ${plural(warnings, 'warning')}.`;

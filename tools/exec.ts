@@ -73,7 +73,8 @@ function idOf({ id, action }: Input): string {
 
 /** Checks what the schema alone can't reject. */
 function commandOf({ command, background, timeout, ...request }: Input): Parameters<ToolContext['exec']['run']>[0] {
-  if (command === undefined) refuse('Set `command`.', 'Or an action: output, stop, list or revoke.');
+  if (command === undefined)
+    refuse('exec needs `command` or `action`.', 'The actions are output, stop, list and revoke.');
   if (request.id !== undefined || request.cursor !== undefined)
     refuse('A new command has no `id` and no `cursor`.', 'Pass them with action "output" or "stop".');
   if (background === true && timeout !== undefined)

@@ -102,6 +102,12 @@ host = await connectHost({
     else showResult(result);
   },
   onTeardown: () => current?.end(),
-  onCancelled: () => fill(stage, el('p', 'quiet waiting', 'The call was cancelled. Nothing was changed.')),
+  onCancelled() {
+    const consequence =
+      describeUse(input) === undefined
+        ? 'Nothing was changed.'
+        : 'Part of it may have been done: ask your assistant to check.';
+    fill(stage, el('p', 'quiet waiting', `The call was canceled. ${consequence}`));
+  },
 });
 if (early !== undefined) showResult(early);

@@ -107,7 +107,7 @@ function renderTool(tool: AnyTool): string {
     ...(unlisted.length === 0
       ? []
       : [
-          `Not listed, but accepted: ${unlisted.map((name) => `\`${name}\``).join(', ')}, as in the preview. If they say something else than the token, the call is refused.`,
+          `Not listed, but accepted: ${unlisted.map((name) => `\`${name}\``).join(', ')}, as in the preview. If they differ from what the token stands for, the call is refused.`,
         ]),
     renderFacts(facts),
   ].join('\n\n');

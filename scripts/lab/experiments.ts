@@ -107,14 +107,14 @@ export const EXPERIMENTS: readonly Experiment[] = [
   },
   {
     name: 'coverage',
-    what: 'Reports the coverage of the tests without a sandbox; fails below 90 % of the branches',
+    what: 'Reports the coverage of the tests without a sandbox; fails below 90% of the branches',
     time: '3 min',
     network: false,
     command: ['vitest', 'run', '--project', 'unit', '--project', 'dstack', '--coverage'],
   },
   {
     name: 'mutation',
-    what: 'Reports the mutation score of the safety layer; fails below 85 %',
+    what: 'Reports the mutation score of the safety layer; fails below 85%',
     time: '20 min',
     network: false,
     command: ['stryker', 'run'],

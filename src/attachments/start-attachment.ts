@@ -186,8 +186,8 @@ async function cancelled(record: AttachmentRecord, started: boolean, context: St
   return new ToolError(
     'cancelled',
     started
-      ? 'Attaching was cancelled, and the attachment was stopped. The run continues.'
-      : 'The call was cancelled. The attachment existed before and continues.',
+      ? 'Attaching was canceled, and the attachment was stopped. The run continues.'
+      : 'The call was canceled. The attachment existed before and continues.',
     'Call attach again to attach.',
   );
 }

@@ -84,7 +84,7 @@ export class AccessGate {
   }
 
   /**
-   * Checks that the policy allows to use a run. Without a consent, this allows only to see and to end what was started with one.
+   * Checks that the policy allows using a run. Without a consent, this allows only seeing and ending what was started with one.
    * @throws ToolError `read-only` or `policy`
    */
   assertAllowed({ run, project }: { readonly run: string; readonly project: string }): void {
@@ -118,7 +118,7 @@ export class AccessGate {
     return approved === undefined ? { kind: 'needs-consent', report } : { kind: 'granted', grant: approved };
   }
 
-  /** Ends the consent to use a run, in every server with the same state folder. What runs by now goes on. */
+  /** Ends the consent to use a run, in every server with the same state folder. Commands that are already running continue. */
   async revoke(wanted: { readonly run: string; readonly project?: string | undefined }): Promise<number> {
     const { project, server } = await this.#sources.dstack.endpoint(wanted.project);
     const ended = await this.#sources.grants.revoke({ server, project, run: wanted.run });

@@ -35,7 +35,7 @@ export class SlowPlans<T> {
     this.#now = now;
   }
 
-  /** Returns the plan, or undefined if it isn't there in time. A cancelled call ends its plan. */
+  /** Returns the plan, or undefined if it isn't there in time. A canceled call ends its plan. */
   async wait(
     key: string,
     { waitMs, signal }: CallTime,
@@ -168,10 +168,12 @@ export function assertSameArguments(change: PendingChange, given: RepeatedArgume
 }
 
 /** The tools that preview a change. */
-const PREVIEWS = { apply: 'plan', stop: 'stop', delete: 'delete', access: 'exec or copy' } as const satisfies Record<
-  PendingChange['binding']['tool'],
-  string
->;
+const PREVIEWS = {
+  apply: 'plan',
+  stop: 'stop',
+  delete: 'delete',
+  access: 'exec, copy or request',
+} as const satisfies Record<PendingChange['binding']['tool'], string>;
 
 type Shown = Readonly<Record<string, unknown>>;
 

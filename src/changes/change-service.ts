@@ -63,7 +63,7 @@ const STILL_PLANNING: Report<ChangeFacts> = {
   summary: 'dstack is still planning. Nothing was changed.',
   printed: [],
   facts: {},
-  next: 'Call again with the same arguments: that continues to wait for the same plan. doctor checks whether the server responds.',
+  next: 'Make the same call again: it continues to wait for the same plan. doctor checks whether the server responds.',
 };
 
 /** The prompts that the client of one call can show, and the person's answer. */

@@ -95,7 +95,7 @@ export const endedWithoutChange = ({ outcome, message, hint }: ChangeOutcome): T
 
 /** The change that was approved can't be made in the current state. */
 export const noLongerPossible = ({ summary, next }: Pick<PlannedChange, 'summary' | 'next'>): ToolError =>
-  new ToolError('plan-changed', `It is no longer possible, nothing was changed: ${summary}`, next);
+  new ToolError('plan-changed', `The change is no longer possible. Nothing was changed. ${summary}`, next);
 
 async function describeMade(
   { dstack, workspace }: Scope,

@@ -39,7 +39,7 @@ export async function withReasons(
     project,
     cwd: file.folder,
     cap: isCapped
-      ? `this server's price cap of ${formatPrice(maxPrice)} (DSTACK_MCP_MAX_PRICE, or max_price in its policy), which only the user can change`
+      ? `this server's price cap of ${formatPrice(maxPrice)}, which only the operator can change`
       : undefined,
   });
   if (reasons === undefined) return settled;

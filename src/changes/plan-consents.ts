@@ -88,7 +88,7 @@ function assertTerms({ eachTime }: AccessTerms, { until, use }: AccessRequest): 
   if (Date.parse(until) > Date.now() && eachTime === (use !== undefined)) return;
   throw new ToolError(
     'plan-changed',
-    'This consent is no longer possible: its time is over, or the policy changed. Nothing was run.',
+    'This consent is no longer possible: it has expired, or the policy changed. Nothing was run.',
     'Make the call that needs it again.',
   );
 }

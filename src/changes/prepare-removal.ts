@@ -145,7 +145,7 @@ function readInstances(fleet: KnownResource, wanted: number | undefined): readon
   throw new ToolError(
     'invalid-value',
     `Fleet ${fleet.name} has no instance ${wanted}. Nothing was deleted.`,
-    numbers === '' ? 'It has no instances.' : `It has: ${numbers}.`,
+    numbers === '' ? 'It has no instances: fleet shows its state.' : `Pass one of these as \`instance\`: ${numbers}.`,
   );
 }
 
@@ -317,8 +317,8 @@ const nothingWas = (operation: Removal['operation']): string =>
 const LISTED_BY: Readonly<Record<ResourceKind, string>> = {
   fleet: 'fleet lists the fleets.',
   run: 'ps with `all` lists the runs.',
-  volume: 'list with kind volume returns the names.',
-  gateway: 'list with kind gateway returns the names.',
+  volume: 'list with type "volumes" returns the names.',
+  gateway: 'list with type "gateways" returns the names.',
 };
 
 const notFound = ({ kind, name, operation }: Removal): ToolError =>

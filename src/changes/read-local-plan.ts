@@ -84,7 +84,7 @@ const presetRefused = (file: string): ToolError =>
   new ToolError(
     'invalid-file',
     `${file} is a preset, which dstack can't create detached: it runs an agent on this computer and stays attached to it, possibly for hours. Nothing was run.`,
-    `The user can run \`dstack apply -f ${file}\` in a terminal; list with kind "presets" shows the existing ones.`,
+    `The user can run \`dstack apply -f ${file}\` in a terminal; list with type "presets" shows the existing ones.`,
   );
 
 /** Whether dstack needs a credential that nobody agreed to send, which the gate kept here. */

@@ -91,7 +91,7 @@ export async function withRoom<T>(
   throw new ToolError(
     'state-unavailable',
     'Another change in this project is being made, and `max_active` admits one at a time. Nothing was changed.',
-    'Call again with the same token.',
+    'Call apply again with the same token.',
   );
 }
 

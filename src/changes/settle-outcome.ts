@@ -90,7 +90,7 @@ async function lookAt({ effect, kind }: Changed, find: () => Promise<KnownResour
     return { sight: judgeEffect(effect, kind, found), status };
   } catch (error) {
     const { code } = error instanceof CommandFailed ? error.report.facts : { code: undefined };
-    // This server is closing, or the call was cancelled.
+    // This server is closing, or the call was canceled.
     return { sight: code === 'not-started' || code === 'cancelled' ? 'ended' : 'unavailable', status: undefined };
   }
 }
@@ -149,11 +149,11 @@ const NOT_SEEN = {
 } as const;
 
 const NOT_MADE = {
-  created: 'It was not made: nothing of it is there. Nothing was changed',
-  updated: 'It was not made: the configuration is unchanged. Nothing was changed',
+  created: "The change was not made: dstack doesn't show the resource. Nothing was changed",
+  updated: 'The change was not made: the configuration is the same as before. Nothing was changed',
   replaced: 'Nothing new was submitted; the earlier one may have been stopped or deleted',
   stopped: 'The run is not stopping: the request did not arrive, or dstack refused it or took it back',
-  deleted: 'It was not made: it is still there. Nothing was changed',
+  deleted: 'The change was not made: the resource still exists. Nothing was changed',
 } as const;
 
 /** dstack's own update of a run can overwrite a stop that arrives while it works on the run. */
@@ -237,7 +237,7 @@ function withoutRequest(reported: VerifiedOutcome, exit: Transcript['exit']): Ve
 
 const refuse = (why: string): VerifiedOutcome => ({
   outcome: 'refused',
-  message: `dstack was about to send something else than what was approved, and it was stopped: ${why}. Nothing was changed.`,
+  message: `dstack was about to send something other than what was approved, so the request was stopped: ${why}. Nothing was changed.`,
   hint: 'Plan it again and show the new plan to the user. If it happens again, tell the user.',
   accepted: 'no',
 });

@@ -271,7 +271,7 @@ const RULES: readonly Rule[] = [
         'volumes',
       ),
     why: 'a network volume can be attached only in its own backend and region; there are no offers elsewhere.',
-    how: 'Get its backend and region with `get` (kind volume), and set `backends` and `regions` to them.',
+    how: 'Get its backend and region from get with type "volume", and set `backends` and `regions` to them.',
   },
 ];
 

@@ -173,7 +173,7 @@ function assertHashMatches(file: string, expected: string | undefined, present: 
     `${message} Nothing was written.`,
     present === undefined
       ? 'Omit `expected_hash` to create it.'
-      : 'Read it with config (action read), and pass its `hash` as `expected_hash`.',
+      : 'Read it: config with action "read" returns its `hash`. Pass that as `expected_hash`.',
   );
 }
 

@@ -18,7 +18,7 @@ import type { DoctorCheck, DoctorReport, RememberedConsents } from './local-chec
 /** The dstack commands that tools need, with those tools, which fail with `cli-too-old` if the CLI doesn't document the command. */
 const NEEDED: Readonly<Record<string, string>> = {
   apply: 'plan, apply',
-  attach: 'attach',
+  attach: 'attach, exec, copy',
   event: 'event',
   fleet: 'fleet',
   'fleet get': 'fleet by name, delete',
@@ -27,7 +27,7 @@ const NEEDED: Readonly<Record<string, string>> = {
   metrics: 'metrics',
   offer: 'offer',
   ps: 'ps',
-  'run get': 'get, stop, attach, delete',
+  'run get': 'get, stop, attach, delete, exec, copy, request',
   stop: 'stop',
   volume: 'list',
 };
@@ -119,7 +119,7 @@ async function checkDocumented({ catalog, version }: CheckedCli, missing: readon
   const needs = missing.map((command) => `${command} (${NEEDED[command]})`).join(', ');
   return warning(
     'commands',
-    `dstack ${version} doesn't document ${needs}: the tools in brackets don't work, all others do`,
+    `dstack ${version} doesn't document ${needs}: the tools in parentheses don't work; all others do`,
     'Upgrade dstack: uv tool upgrade dstack, or pip install -U dstack',
   );
 }

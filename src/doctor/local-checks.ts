@@ -14,7 +14,7 @@ export interface DoctorCheck {
   readonly fix?: string;
   /** The kind of failure, if dstack failed. */
   readonly code?: string;
-  /** Details that are shown only on request. */
+  /** Details. In a terminal they are shown only with `--verbose`. */
   readonly details?: string;
 }
 
@@ -49,7 +49,11 @@ export function checkMachine({
 async function checkSsh(): Promise<DoctorCheck> {
   const { failed, stderr } = await execa('ssh', ['-V'], { reject: false, timeout: 5_000, stdin: 'ignore' });
   if (!failed) return ok('ssh', stderr.trim());
-  return warning('ssh', "ssh can't be run: attach won't work", 'Install OpenSSH (openssh-client on Debian and Ubuntu)');
+  return warning(
+    'ssh',
+    "ssh can't be run: attach, exec and copy won't work",
+    'Install OpenSSH (openssh-client on Debian and Ubuntu)',
+  );
 }
 
 /** dstack adds runs to its own SSH configuration, which it includes in the user's. */
@@ -63,7 +67,7 @@ async function checkSshFiles(home: string): Promise<DoctorCheck> {
   if (blockers.length === 0) return ok('ssh config', `${files.join(' and ')} can be written`);
   return warning(
     'ssh config',
-    `${blockers.join(' and ')} can't be written: attach won't work`,
+    `${blockers.join(' and ')} can't be written: attach, exec and copy won't work`,
     `Make it writable for your user. To see its owner: ${joinWords(['ls', '-ld', ...blockers])}`,
   );
 }

@@ -23,7 +23,7 @@ const INSTRUCTIONS = `Runs GPU workloads with the dstack CLI installed on the us
 
 Every change follows the same order: preview, approval, change, check.
 1. offer lists GPUs and prices. plan shows what a configuration file (*.dstack.yml) would do and what it costs, and returns a token. Show the plan to the user verbatim.
-2. Call apply with that token only after the user approves, or if they asked for this change themselves and the plan is within the limits that they named (price, GPU, duration); without a limit on the price, ask. stop (of one or several runs) and delete are previews as well: they change nothing and return a token for apply; so does the first exec or copy in a run. \`next\` says whether the client asks the user in any case, in a form or a card: then wait for their answer.
+2. Call apply with that token only after the user approves, or if they asked for this change themselves and the plan is within the limits that they named (price, GPU, duration); without a limit on the price, ask. stop (of one or several runs) and delete are previews as well: they change nothing and return a token for apply; so does the first exec or upload in a run, and a request that needs consent. \`next\` says whether the client asks the user in any case, in a form or a card: then wait for their answer.
 3. apply returns immediately; follow with get (status), logs and attach.
 
 Rules:

@@ -58,7 +58,7 @@ export async function startJob(
       summary: "The connection was lost: it isn't known whether the command was started.",
       printed: [],
       facts: { id },
-      next: 'See what runs with action "list"; don’t start it again before.',
+      next: 'Call exec with action "list" first. Start the command again only if it isn’t listed.',
     });
   expectDone(result, 'The command was not started.');
   return id;
@@ -146,11 +146,7 @@ function parseJob(line: string): BackgroundJob {
   const words = line.split(' ');
   const parsed = jobLine.safeParse(words.length === 7 ? [...words, ''] : words);
   if (!parsed.success)
-    throw new ToolError(
-      'connection-lost',
-      'The run answered with something else than expected.',
-      'Check the run with get.',
-    );
+    throw new ToolError('connection-lost', 'The run returned an unexpected answer.', 'Check the run with get.');
   const [id, state, code, begun, ended, stdoutBytes, stderrBytes, command] = parsed.data;
   const seconds = Math.max(0, ended - begun);
   return {

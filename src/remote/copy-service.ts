@@ -215,7 +215,11 @@ async function readPictures({ pictures }: Copied): Promise<readonly Picture[]> {
 }
 
 const notUploaded = (local: string): ToolError =>
-  new ToolError('invalid-file', `${local} isn't copied: it is Git's. Nothing was copied.`, 'Copy other files.');
+  new ToolError(
+    'invalid-file',
+    `${local} is in a .git folder, which is never copied. Nothing was copied.`,
+    'Copy other files.',
+  );
 
 async function kindOf({ realPath, exists }: WorkspacePath & { exists: boolean }): Promise<CopyRequest['localKind']> {
   if (!exists) return 'missing';

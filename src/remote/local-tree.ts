@@ -51,7 +51,7 @@ export const isInGit = (name: string): boolean => foldName(name).split('/').incl
 
 /** Returns the facts of a file or folder to upload, or why it is left out; its name if it is gone. */
 export async function readLocalEntry(root: string, name: string): Promise<TreeEntry | LeftOut | string> {
-  if (isInGit(name)) return { name, why: "it is Git's" };
+  if (isInGit(name)) return { name, why: 'it is in a .git folder' };
   if (name.split('/').some((part) => part.startsWith(STAGE_PREFIX))) return { name, why: 'it is an unfinished copy' };
   const found = await lstat(path.join(root, ...name.split('/')), { bigint: true }).catch(() => undefined);
   if (found === undefined) return name;

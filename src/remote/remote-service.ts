@@ -160,7 +160,7 @@ function notConnected(run: string, { attachment: { state } }: AttachStart): Tool
             state.message ?? `the attachment has ended (${state.how})`,
             `Check with get whether ${run} is still running.`,
           ]
-        : ['it took too long', 'Call again: a machine that has just started needs longer.'];
+        : ['it took too long', 'Make the same call again: a machine that has just started needs longer.'];
   return new ToolError('connection-lost', `Could not connect to ${run}: ${why}. Nothing was run.`, hint);
 }
 

@@ -132,7 +132,7 @@ export function reportLoad(run: RunFacts, size: LoadSize, result: LoadResult): R
   const { seconds: _seconds, ...facts } = result;
   return {
     outcome: answered === 0 ? 'failed' : 'done',
-    summary: `${run.name}: ${answered} of ${plural(sent, 'request')} answered well, ${size.concurrency} at a time, in ${seconds.toFixed(1)} s.`,
+    summary: `${run.name}: ${answered} of ${plural(sent, 'request')} succeeded, ${size.concurrency} at a time, in ${seconds.toFixed(1)} s.`,
     details: [
       ...(sent < size.requests ? [`not sent: ${size.requests - sent}, because the time of this call was over`] : []),
       ...(latency === undefined
@@ -209,16 +209,16 @@ function judgeFailure({ name }: RunFacts, { why, code, durationMs }: HttpFailure
   const after = formatDuration(durationMs);
   const says = {
     'timed-out': `No answer within ${after}.`,
-    cancelled: `It was cancelled after ${after}.`,
+    cancelled: `It was canceled after ${after}.`,
     lost: `The connection ended without an answer${how}.`,
   }[why];
-  const next = `See what it does with logs of ${name}, and metrics.`;
+  const next = `Call logs and metrics for ${name} to check what it is doing.`;
   if (isRead) return { outcome: 'failed', state: 'no-answer', says, next };
   return {
     outcome: 'unknown',
     state: 'no-answer',
     says: `${says} The service may have received the request and acted on it.`,
-    next: `${next} Don't repeat it before that.`,
+    next: `${next} Don't repeat the request before you know.`,
   };
 }
 

@@ -95,7 +95,7 @@ function describeEnd(end: CommandEnd, place: string, { durationMs, timeoutMs }: 
     case 'lost':
       return `The connection to ${place} was lost. It isn't known how the command ended.`;
     case 'timed-out':
-      return `Not done in ${place} after ${seconds(timeoutMs)}. ${describeLeft(end.left)}`;
+      return `The command didn't finish in ${place} within ${seconds(timeoutMs)}. ${describeLeft(end.left)}`;
     case 'cancelled':
       return `Canceled in ${place}. ${describeLeft(end.left)}`;
     default:
@@ -121,7 +121,8 @@ function signalOf(exitCode: number): string {
 function adviseOn(end: CommandEnd, hasLeftovers: boolean): string | undefined {
   if (end.kind === 'lost') return 'Check the run with get, and what the command did, before you run it again.';
   if (end.kind === 'not-started') return 'Check with get whether the run is still running.';
-  if (isUnknown(end)) return 'Look for it with `ps` in the run before anything else.';
+  if (isUnknown(end))
+    return 'Before anything else, call exec with `command` "ps -ef" to check whether it is still running.';
   if (end.kind === 'timed-out') return 'For a longer command, pass background: true.';
   return hasLeftovers ? 'Use background: true for what has to keep running.' : undefined;
 }
@@ -259,7 +260,7 @@ export const reportList = (run: string, jobs: readonly BackgroundJob[]): Report<
 export const reportRevoked = (run: string, isEnded: boolean): Report<ExecFacts> => ({
   outcome: isEnded ? 'done' : 'nothing-to-do',
   summary: isEnded
-    ? `The consent to use ${run} is revoked. What runs there by now goes on.`
+    ? `The consent to use ${run} is revoked. Commands that are already running continue.`
     : `There is no consent to use ${run}.`,
   printed: [],
   facts: { run },

@@ -217,7 +217,7 @@ function notAService({ name, kind, status, isFinished }: RunFacts): CommandFaile
 function chatPath({ name, model, modelUrl, serviceUrl = '' }: RunFacts): string {
   if (model === undefined)
     refuse(
-      `The service ${name} has no \`model\`, so there is nobody to chat with.`,
+      `The service ${name} has no \`model\`, so it has no chat endpoint.`,
       'Use `path` and `body` instead of `chat`.',
     );
   const base = serviceUrl.replace(/\/$/, '');

@@ -167,6 +167,6 @@ export class RemoteSessions {
 const tooMany = (run: string): ToolError =>
   new ToolError(
     'busy',
-    `${MAX_USES} commands and copies of this server run in ${run} at once. Nothing was run.`,
+    `${MAX_USES} commands and copies of this server are already running in ${run}. Nothing was run.`,
     'Wait for one of them, or use background: true for long ones.',
   );

@@ -83,14 +83,14 @@ export async function assertSpace(file: string): Promise<void> {
   if (bavail === 0) throw asCopyError(Object.assign(new Error('The disk is full.'), { code: 'ENOSPC' }), file);
 }
 
-/** @throws ToolError `invalid-file` if something else than a folder has its name: a link, too */
+/** @throws ToolError `invalid-file` if something other than a folder has its name, such as a link */
 export async function assertFolder(folder: string): Promise<void> {
   const found = await lstat(folder).catch(() => undefined);
   if (found !== undefined && !found.isDirectory())
     throw new ToolError(
       'invalid-file',
-      `In the place of a folder is ${found.isSymbolicLink() ? 'a link' : 'something else'}, and nothing is copied through it. Nothing was copied.`,
-      'Use another place.',
+      `The destination has ${found.isSymbolicLink() ? 'a link' : 'something else'} where a folder is needed. Nothing was copied.`,
+      'Use another path for `local`.',
       { untrusted: folder },
     );
 }
@@ -139,8 +139,8 @@ export async function readBefore(file: string): Promise<Before> {
   const kind = found.isSymbolicLink() ? 'a link' : found.isDirectory() ? 'a folder' : 'not a regular file';
   throw new ToolError(
     'invalid-file',
-    `In the place of a file is ${kind}, and nothing is copied over it or through it. Nothing was copied.`,
-    'Use another place.',
+    `The destination is ${kind}, which is never overwritten or followed. Nothing was copied.`,
+    'Use another path for `local`.',
     { untrusted: file },
   );
 }

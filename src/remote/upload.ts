@@ -26,7 +26,11 @@ export async function findUpload(
 ): Promise<UploadSource> {
   const { local, localKind } = request;
   if (localKind === 'missing')
-    throw new ToolError('file-not-found', `There is no ${local}. Nothing was copied.`, 'Check the path.');
+    throw new ToolError(
+      'file-not-found',
+      `There is no ${local}. Nothing was copied.`,
+      'Pass a path in the workspace for `local`; doctor shows its folders.',
+    );
   const source =
     localKind === 'folder'
       ? {
@@ -171,7 +175,7 @@ const pairOf = (name: string, sum: string | undefined): [string, string][] => (s
 const inTheWay = (folder: string, name: string, what: string): ToolError =>
   new ToolError(
     'invalid-file',
-    `A place in the run ${what}, and nothing is copied over it or through it. Nothing was copied.`,
+    `A path in the run ${what}, which is never overwritten or followed. Nothing was copied.`,
     'Use another path for `remote`, or copy into that folder directly.',
     { untrusted: showName(`${folder}/${name}`) },
   );

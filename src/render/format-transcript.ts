@@ -25,7 +25,7 @@ function describeExit(exit: Exit): string | undefined {
         ? '(not done within the time limit; it continues in the background)'
         : '(not done within the time limit; it was terminated)';
     case 'cancelled':
-      return '(cancelled)';
+      return '(canceled)';
     case 'not-started':
       return `(not started: ${exit.reason})`;
     case 'lost':

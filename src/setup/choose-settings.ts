@@ -69,7 +69,7 @@ async function chooseApproval({ settings, hasApproval, asker }: ChooseOptions): 
   throw new ToolError(
     'invalid-input',
     'No approval was chosen. Nothing was changed.',
-    `Run setup again, or add --confirm ${APPROVALS.map(({ value }) => value).join(', ')}.`,
+    `Run setup again, or add --confirm with one of: ${APPROVALS.map(({ value }) => value).join(', ')}.`,
   );
 }
 

@@ -96,7 +96,7 @@ function invalidInput(
   const fields = Object.keys(input.shape).filter((field) => !unlisted.includes(field));
   return new ToolError(
     'invalid-input',
-    `The arguments of ${name} aren't valid, nothing was run: ${issues.map((issue) => describeIssue(issue, given, fields)).join('; ')}.`,
+    `The arguments of ${name} aren't valid, so nothing was run: ${issues.map((issue) => describeIssue(issue, given, fields)).join('; ')}.`,
     `${name} takes: ${fields.join(', ') || 'no arguments'}. Correct them and call it again.`,
   );
 }

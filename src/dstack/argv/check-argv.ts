@@ -176,7 +176,7 @@ function assertModelMayUse(flag: DocumentedFlag, allowedFlags: AllowedFlags): vo
   throw new ToolError(
     'forbidden-flag',
     `${flag.long} can't be used by models: it can read files, expose secrets or open network access. Nothing was run.`,
-    `Omit ${flag.long}. The user can set the same in the configuration file.`,
+    `Omit ${flag.long}. If the user needs it, they can run dstack themselves in a terminal.`,
   );
 }
 

@@ -168,7 +168,11 @@ export function createHelpSource({ runner }: HelpSourceOptions): HelpSource {
           hint,
         );
       if (exit.kind === 'cancelled')
-        throw new ToolError('cancelled', `\`${shown}\` was cancelled. Nothing was changed.`, 'Call again.');
+        throw new ToolError(
+          'cancelled',
+          `\`${shown}\` was canceled. Nothing was changed.`,
+          'Make the same call again.',
+        );
       if (exit.kind === 'not-started')
         throw new ToolError('cli-not-found', `\`${shown}\` couldn't be started: ${exit.reason}`, 'Check with doctor.');
       throw new ToolError(

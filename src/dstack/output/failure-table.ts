@@ -86,7 +86,7 @@ const TABLE = [
     code: 'no-project', // core/services/api_client.py
     pattern:
       /No default project, specify project name|Project \S+ is not configured|DSTACK_SERVER_URL is set, but DSTACK_TOKEN is not set|but the project is not specified|The project name is not specified/,
-    hint: 'list with type projects shows the configured projects: pass one as `project`. If there is none, ask the user to run `dstack project add` with the address and the token of their server.',
+    hint: 'list with type "projects" shows the configured projects: pass one as `project`. If there is none, ask the user to run `dstack project add` with the address and the token of their server.',
   },
   {
     code: 'missing-variable', // core/models/envs.py

@@ -160,7 +160,7 @@ const BROKEN = {
     "dstack didn't finish within the time limit.",
     'Try again, or use doctor to check whether the server responds.',
   ],
-  cancelled: ['cancelled', 'The call was cancelled while dstack was running.', 'Call again.'],
+  cancelled: ['cancelled', 'The call was canceled while dstack was running.', 'Make the same call again.'],
   signalled: ['interrupted', '', 'Try again.'],
   lost: ['interrupted', '', 'Try again.'],
 } as const;
@@ -209,7 +209,7 @@ export function readForeignFailure({ exit, stdout, stderr }: Transcript): Failur
       code: 'unknown-error',
       outcome: 'failed',
       message: `dstack exited with code ${exit.code}. What it printed may be the text of others, so it is only shown.`,
-      hint: 'Call again, or check with doctor.',
+      hint: 'Make the same call again, or check with doctor.',
       transient: false,
       isForeign: true,
     };

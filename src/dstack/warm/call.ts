@@ -17,7 +17,7 @@ export type Attempt =
     }
   /** Nothing ran and nothing will: use a plain process. */
   | { readonly kind: 'fallback'; readonly why: string }
-  /** It timed out or was cancelled before anything ran. */
+  /** It timed out or was canceled before anything ran. */
   | { readonly kind: 'interrupted' };
 
 export interface WarmCall {

@@ -106,7 +106,7 @@ export class ApprovalFlow {
     const { policy } = this.#parts;
     const requirement = policy.requirementFor(entry.change);
     if (asking.kind === 'approved' && isEnough(asking.level, requirement)) return asking;
-    if (answer !== undefined) return this.#takeAnswer(entry, asking, { answer, requirement });
+    if (answer !== undefined) return this.#takeAnswer(entry, asking, answer);
     if (requirement === 'allow') return { kind: 'approved', level: 'policy' };
     if (requirement === 'token') return { kind: 'approved', level: 'token' };
     if (asking.kind === 'dialog') return { kind: 'wait', answered: asking.answered, meanwhile: WAITING.dialog };
@@ -127,9 +127,9 @@ export class ApprovalFlow {
     if (card?.page === 'loading') return { kind: 'wait', answered: card.settled, meanwhile: WAITING.card };
     if (asking.kind !== 'dialog-failed' && dialog?.availability().kind === 'available')
       return this.#openDialog(entry, dialog);
-    if (entry.answeredByNobody) throw nobodyAsked(requirement);
+    if (entry.answeredByNobody) throw nobodyAsked();
     if (entry.file?.isAsked() === true)
-      throw personNeeded('another server asked about it, so that the token alone is not sufficient');
+      throw personNeeded("another dstack-mcp process has already asked about it, so the token alone isn't sufficient");
     if (requirement !== 'ask') throw personNeeded(`the client has no forms, and ${whyNoDialog(asking, dialog)}`);
     if (asking.kind === 'dialog-failed' && !asking.isReported) {
       entry.state = { kind: 'pending', asking: { ...asking, isReported: true } };
@@ -146,11 +146,7 @@ export class ApprovalFlow {
     return { kind: 'question', message: describeChange(entry.change), field: fieldOf(entry.change), nonce };
   }
 
-  #takeAnswer(
-    entry: TokenEntry<unknown>,
-    asking: Asking,
-    { answer, requirement }: { readonly answer: Answer; readonly requirement: Requirement },
-  ): ApprovalStep {
+  #takeAnswer(entry: TokenEntry<unknown>, asking: Asking, answer: Answer): ApprovalStep {
     const { journal, now } = this.#parts;
     if (asking.kind !== 'form' || asking.nonce !== answer.nonce) throw foreignAnswer();
     const reading = readAnswer(entry.change, answer);
@@ -165,7 +161,7 @@ export class ApprovalFlow {
     const notAsked = { kind: 'not-asked' } as const;
     entry.state = { kind: 'pending', asking: notAsked };
     const step = this.next(entry, notAsked, { canAskPerson: false });
-    if (isByNobody) journal.refused(entry, nobodyAsked(requirement));
+    if (isByNobody) journal.refused(entry, nobodyAsked());
     return step;
   }
 

@@ -2,7 +2,6 @@ import type { ConsentLevel, ConsentSummary, Operation, PendingChange } from '../
 import { ToolError } from '../../core/errors.ts';
 import { formatDollars } from '../../core/values.ts';
 import { cleanLine } from '../../render/untrusted.ts';
-import type { Requirement } from '../policy/policy.ts';
 
 /** The operations that a person approves by typing the name of what is affected. */
 const TYPED: ReadonlySet<Operation> = new Set(['replace', 'abort', 'delete']);
@@ -184,21 +183,13 @@ export function personNeeded(why: string): ToolError {
   );
 }
 
-/**
- * The client answered the form before a person could: nobody was asked, so nobody declined. Only the operator can allow changes without
- * a person; with `person` they have decided against that.
- */
-export function nobodyAsked(requirement: Requirement): ToolError {
-  const unattended =
-    requirement === 'person'
-      ? ''
-      : ' For unattended use, the operator of this server sets DSTACK_MCP_CONFIRM=token or a policy in its configuration.';
-  return new ToolError(
+/** The client answered the form before a person could: nobody was asked, so nobody declined. */
+export const nobodyAsked = (): ToolError =>
+  new ToolError(
     'nobody-asked',
     'Nobody was asked: the client answered the approval form automatically, before a person could have read it. Nothing was changed; the token is still valid.',
-    `Tell the user that their client answers such forms without showing them, as clients do without a terminal and with an approval policy that never asks. Where it shows them, call the tool again with the same token.${unattended}`,
+    'Tell the user that their client answers such forms without showing them, as clients do without a terminal and with an approval policy that never asks. Where it shows them, call the tool again with the same token.',
   );
-}
 
 /** A dialog was announced, so that nobody else asked the user. */
 export const dialogFailed = (why: string): ToolError =>

@@ -17,7 +17,7 @@ export type TokenState<R> =
   /** One redemption is in progress; all others wait for its result. */
   | { readonly kind: 'running'; readonly used: Promise<Used<R>> }
   | { readonly kind: 'used'; readonly used: Used<R> }
-  /** Can't be redeemed anymore: declined, cancelled, changed, failed, expired. */
+  /** Can't be redeemed anymore: declined, canceled, changed, failed, expired. */
   | { readonly kind: 'closed'; readonly why: ToolError };
 
 /** The progress of asking a person. */

@@ -144,5 +144,5 @@ const changed = (realPath: string): ToolError =>
   new ToolError(
     'plan-changed',
     `${realPath} was changed by somebody else in the meantime. Nothing was written.`,
-    'Read it again with config (action validate), then repeat the change with its new hash.',
+    'Read it again: config with action "read" returns its new hash. Then repeat the change with that.',
   );

@@ -160,7 +160,7 @@ const otherKind = (message: string): ToolError =>
   new ToolError(
     'not-a-configuration',
     `${message} Nothing was read or written.`,
-    'config with action find lists the configurations; write_config creates one.',
+    'config with action "find" lists the configurations; write_config creates one.',
   );
 
 const NOT_THERE = 'Check the path. The folders are set with DSTACK_MCP_WORKSPACE.';
@@ -180,8 +180,8 @@ export async function resolveLinks(file: string): Promise<{ realPath: string; ex
       if (atRoot || (code !== 'ENOENT' && code !== 'ENOTDIR') || (await isLink(current))) {
         throw new ToolError(
           'outside-workspace',
-          `The path ${JSON.stringify(file)} can't be resolved (${code}).`,
-          'Check the path.',
+          `The path ${JSON.stringify(file)} can't be resolved (${code}). Nothing was read or written.`,
+          'Pass a path without broken links; config with action "find" lists the configurations.',
           { cause: error },
         );
       }

@@ -243,7 +243,7 @@ function checkTotal(total: CappedCost['total'], cap: number | undefined): ToolEr
   if (total === 'unlimited') {
     return tooHigh(
       `The cap for the total cost of one run is ${formatDollars(cap)}, but the total cost of this run has no limit`,
-      'Set max_duration, limit idle_duration and stop_duration, fix the number of replicas, and set neither schedule nor retry',
+      'Set max_duration, limit idle_duration and stop_duration, fix the number of replicas, remove schedule, and retry only on no-capacity',
     );
   }
   const price = asPrice(total);

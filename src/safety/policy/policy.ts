@@ -67,7 +67,7 @@ export const policySchema = z
     max_total: dollars
       .optional()
       .describe(
-        'Maximum total cost of one run in dollars: the highest price per hour for max_duration, stop_duration and idle_duration. A run without a limit is refused: no max_duration, schedule, retry, a range of replicas',
+        'Maximum total cost of one run in dollars: the highest price per hour for max_duration, stop_duration and idle_duration. A run whose total has no limit is refused: one without max_duration, or with schedule, a range of replicas, or a retry other than on no-capacity',
       ),
     max_active: dollars
       .optional()
@@ -156,7 +156,7 @@ export const policySchema = z
           .boolean()
           .optional()
           .describe(
-            'true asks for each command, upload, and request that needs consent, and whatever else does, which the question shows, instead of once for a run. Each consent lasts for 10 minutes at most',
+            'true asks for each command, upload, download from a place with secrets, and request that needs consent, instead of once for a run. The question shows it. Each consent lasts for 10 minutes at most',
           ),
         gateways: names.describe(
           "Domains of gateways to whose services requests may be sent, with the user's token and over HTTPS only (*.gw.example.com). Defaults to none: only the dstack server",

@@ -173,7 +173,7 @@ describe('an existing file', () => {
     expect(readFiles(path.join(here, 'src'))).toEqual({ a: 'mine', b: 'more' });
   });
 
-  test('of another kind is never replaced, and nothing is copied through a link', async () => {
+  test('of another kind is never replaced, and no link is followed', async () => {
     const { here, run, upload, download } = setUpCopy();
     writeFiles(here, { 'src/a/b': '1', 'src/c': '2', 'elsewhere/x': '' });
     writeFiles(run, { 'work/a': 'a file', 'out/a/b': '1', 'out/c': '2', 'far/x': '' });
@@ -181,7 +181,7 @@ describe('an existing file', () => {
     mkdirSync(path.join(run, 'work3'), { recursive: true });
     symlinkSync(path.join(run, 'far'), path.join(run, 'work3/a'));
     for (const remote of ['work', 'work2', 'work3'])
-      await expect(upload('src', remote, { replace: true })).rejects.toThrow('nothing is copied over it or through it');
+      await expect(upload('src', remote, { replace: true })).rejects.toThrow('which is never overwritten or followed');
     mkdirSync(path.join(here, 'in1/c'), { recursive: true });
     mkdirSync(path.join(here, 'in2'), { recursive: true });
     symlinkSync(path.join(here, 'elsewhere'), path.join(here, 'in2/a'));

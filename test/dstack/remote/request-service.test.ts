@@ -259,7 +259,7 @@ test.each(['tok\r\nX-Other: 1', 'tok en', 'tök', '', undefined])(
   },
 );
 
-test('an unreachable server, a broken and a cancelled request say what is known, and never the token', async () => {
+test('an unreachable server, a broken and a canceled request say what is known, and never the token', async () => {
   const destroy: Answer = (request) => void request.socket.destroy();
   const stall: Answer = () => undefined;
   const { send, requests, world, audited } = await setUp({
@@ -275,7 +275,7 @@ test('an unreachable server, a broken and a cancelled request say what is known,
   const abort = new AbortController();
   const cancelled = requests(20_000, abort.signal).send({ run: 'lab-svc', method: 'GET', path: '/stall', headers: {} });
   abort.abort();
-  await expect(cancelled).resolves.toMatchObject({ outcome: 'failed', summary: expect.stringContaining('cancelled') });
+  await expect(cancelled).resolves.toMatchObject({ outcome: 'failed', summary: expect.stringContaining('canceled') });
   const port = await getPort({ host: '127.0.0.1' });
   world.config = { ...world.config, projects: [{ name: 'lab', url: `http://127.0.0.1:${port}` }] };
   const unreachable = await send({ path: '/x', method: 'POST' });
@@ -527,7 +527,7 @@ test('a load check has one line before and after, and the price of a million tok
   const report = await send({ chat, load: { requests: 30, concurrency: 4 } });
   expect(report).toMatchObject({
     outcome: 'done',
-    summary: expect.stringMatching(/^lab-svc: 30 of 30 requests answered well, 4 at a time, in /),
+    summary: expect.stringMatching(/^lab-svc: 30 of 30 requests succeeded, 4 at a time, in /),
     facts: { load: { sent: 30, answered: 30, completionTokens: 120, dollarsPerMillionTokens: expect.any(Number) } },
   });
   expect(report.details?.join('\n')).toMatch(/price: \$\d+\.\d+ per million tokens written, at this load and \$/);

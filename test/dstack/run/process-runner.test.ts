@@ -152,7 +152,7 @@ test('cancelling a call ends its command', async () => {
   expect((await running).exit).toEqual({ kind: 'cancelled' });
 });
 
-test('a call that was cancelled before it began starts nothing', async () => {
+test('a call that was canceled before it began starts nothing', async () => {
   // Starting it would be reported as a failure to start.
   const { exit } = await runnerOf('missing.mjs').read(ps, { ...LONG, signal: AbortSignal.abort() });
   expect(exit).toEqual({ kind: 'cancelled' });

@@ -209,7 +209,7 @@ describe.each(['on', 'spare'] as const)('with DSTACK_MCP_WARM=%s', (mode) => {
       expect(await fake.count('ran')).toBe(1);
     });
 
-    test('that was cancelled before it ran does not spend its consent', async () => {
+    test('that was canceled before it ran does not spend its consent', async () => {
       const runner = start();
       const consent = consentTo(apply);
       const cancelled = await runner.change(apply, consent, {

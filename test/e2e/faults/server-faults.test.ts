@@ -59,7 +59,7 @@ describe('an apply', () => {
     const attempt = await applyWith(connection, fault, SUBMIT);
     const { name, token, applied } = attempt;
     expect(applied.facts['outcome']).toBe('failed');
-    expect(applied.facts['summary']).toMatch(/It was not made.*Nothing was changed/);
+    expect(applied.facts['summary']).toMatch(/The change was not made.*Nothing was changed/);
     server.breakWith(undefined);
     expect((await client.call('apply', { token })).facts['summary']).toMatch(/nothing was done again/);
     expectNothingSubmittedSince(attempt);

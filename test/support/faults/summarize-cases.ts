@@ -18,6 +18,6 @@ export function summarizeCases(results: readonly CaseResult[]): string {
     `${count(results, 'left process')} with processes left`,
     `${count(results, 'left file')} with files left`,
     `${count(results, 'audit')} with another audit log`,
-    `exit: median ${exitAt(0.5)} ms, 95 % ${exitAt(0.95)} ms, longest ${exitAt(1)} ms`,
+    `exit: median ${exitAt(0.5)} ms, 95% ${exitAt(0.95)} ms, longest ${exitAt(1)} ms`,
   ].join(', ');
 }

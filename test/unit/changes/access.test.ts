@@ -811,6 +811,6 @@ test('a repeated argument of another run is refused', async () => {
   const token = tokenOf(previewOf(await ask()));
   expect(await refusal(service().redeem(token, { run: ['other'] }))).toMatchObject({
     code: 'invalid-input',
-    hint: expect.stringContaining('call exec or copy'),
+    hint: expect.stringContaining('call exec, copy or request'),
   });
 });

@@ -358,7 +358,7 @@ test('a change that has become impossible is not made, and the reason is the new
   changes.world.reads['apply'] = 'plan-task-no-offers';
   expect(await refusal(changes.redeem(token))).toMatchObject({
     code: 'plan-changed',
-    message: expect.stringMatching(/no longer possible, nothing was changed: .*No matching instance offers/),
+    message: expect.stringMatching(/no longer possible\. Nothing was changed\. .*No matching instance offers/),
     hint: expect.stringContaining('fleet'),
   });
   expect(changes.changed()).toEqual([]);
@@ -498,7 +498,7 @@ test('a plan that takes longer than its call goes on, and the same call again re
   expect(await changes.preview(APPLY)).toMatchObject({
     outcome: 'waiting',
     facts: {},
-    next: expect.stringMatching(/^Call again with the same arguments/),
+    next: expect.stringMatching(/^Make the same call again/),
   });
   resolve();
   expect((await changes.preview(APPLY)).facts).toHaveProperty('token');

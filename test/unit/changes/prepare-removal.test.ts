@@ -109,11 +109,11 @@ test('an instance that is not there is refused with the numbers of those that ar
   expect(await refusal(changes.preview(byName('instance', 'lab-cloud', 7)))).toMatchObject({
     code: 'invalid-value',
     message: 'Fleet lab-cloud has no instance 7. Nothing was deleted.',
-    hint: 'It has: 0.',
+    hint: 'Pass one of these as `instance`: 0.',
   });
   const empty = withResources({ 'fleet get': fleetOf() });
   expect(await refusal(empty.preview(byName('instance', 'lab-cloud', 0)))).toMatchObject({
-    hint: 'It has no instances.',
+    hint: 'It has no instances: fleet shows its state.',
   });
 });
 
@@ -217,8 +217,8 @@ test('a file without a name is refused: it does not say what to delete', async (
 test.each<[DeleteByName['kind'], Output, string]>([
   ['fleet', 'fleet-get-not-found', 'fleet lists the fleets.'],
   ['instance', 'fleet-get-not-found', 'fleet lists the fleets.'],
-  ['volume', 'volume-get-not-found', 'list with kind volume returns the names.'],
-  ['gateway', 'gateway-get-not-found', 'list with kind gateway returns the names.'],
+  ['volume', 'volume-get-not-found', 'list with type "volumes" returns the names.'],
+  ['gateway', 'gateway-get-not-found', 'list with type "gateways" returns the names.'],
 ])('an unknown %s is refused with the tool that lists them', async (kind, output, hint) => {
   const command = `${kind === 'instance' ? 'fleet' : kind} get`;
   const changes = withResources({ [command]: output });

@@ -134,7 +134,7 @@ test('a change whose response was lost has failed if nothing of it is seen for a
   const settled = await settle(outcome('open', 'unknown'), CREATE, [GONE]);
   expect(settled.outcome).toMatchObject({
     outcome: 'failed',
-    message: expect.stringMatching(/^As dstack said\. It was not made: .*Nothing was changed\.$/),
+    message: expect.stringMatching(/^As dstack said\. The change was not made: .*Nothing was changed\.$/),
     hint: expect.not.stringMatching(/again:? call/),
   });
   expect(settled.looks).toBeGreaterThan(5);

@@ -81,7 +81,7 @@ describe('a setup', () => {
   test('with an old dstack lists the tools that do not work', async () => {
     const checks = await checksOf(sourcesOf({ cli: async () => cliOf('0.19.40') }));
     expect(checks['commands']).toMatchObject({ state: 'warning', fix: expect.stringContaining('Upgrade dstack') });
-    expect(checks['commands']?.found).toContain('run get (get, stop, attach, delete)');
+    expect(checks['commands']?.found).toContain('run get (get, stop, attach, delete, exec, copy, request)');
   });
 
   test('with a dstack too old for fleets is still checked to the end', async () => {

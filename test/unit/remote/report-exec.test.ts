@@ -23,7 +23,7 @@ function report(end: CommandEnd, { stdout = stream(''), stderr = stream(''), has
 test.each<[CommandEnd, string, RegExp]>([
   [{ kind: 'exited', exitCode: 0 }, 'done', /^Exit code 0 in dev after 1\.2 s\.$/],
   [{ kind: 'exited', exitCode: 137 }, 'failed', /^Exit code 137 \(SIGKILL\)/],
-  [{ kind: 'timed-out', left: [] }, 'failed', /Not done in dev after 5\.0 s\. It was ended with its processes/],
+  [{ kind: 'timed-out', left: [] }, 'failed', /didn't finish in dev within 5\.0 s\. It was ended with its processes/],
   [{ kind: 'timed-out', left: [12] }, 'unknown', /1 process of it could not be ended: 12/],
   [{ kind: 'timed-out', left: undefined }, 'unknown', /it may still be running/],
   [{ kind: 'cancelled', left: [] }, 'failed', /^Canceled/],

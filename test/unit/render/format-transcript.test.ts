@@ -51,7 +51,7 @@ const EXITS: readonly (readonly [Exit, string])[] = [
   [{ kind: 'signalled', signal: 'SIGKILL' }, '(terminated by SIGKILL)'],
   [{ kind: 'timed-out', stillRunning: true }, '(not done within the time limit; it continues in the background)'],
   [{ kind: 'timed-out', stillRunning: false }, '(not done within the time limit; it was terminated)'],
-  [{ kind: 'cancelled' }, '(cancelled)'],
+  [{ kind: 'cancelled' }, '(canceled)'],
   [{ kind: 'not-started', reason: 'no such file' }, '(not started: no such file)'],
   [{ kind: 'lost', reason: 'the worker died' }, '(lost: the worker died)'],
 ];

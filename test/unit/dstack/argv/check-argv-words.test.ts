@@ -58,7 +58,7 @@ test.each<[string, CommandRequest, [string, string, string]]>([
     [
       'forbidden-flag',
       "--env can't be used by models: it can read files, expose secrets or open network access. Nothing was run.",
-      'Omit --env. The user can set the same in the configuration file.',
+      'Omit --env. If the user needs it, they can run dstack themselves in a terminal.',
     ],
   ],
   [

@@ -35,7 +35,7 @@ describe.each(ANSWERS)('a form that was %s before a person could have read it', 
     expect(refused.code).toBe('nobody-asked');
     expect(refused.message).toMatch(/^Nobody was asked: .*Nothing was changed; the token is still valid\.$/);
     expect(refused.message + refused.hint).not.toMatch(/user (?:declined|rejected)|person-declined/);
-    expect(refused.hint).toContain('DSTACK_MCP_CONFIRM=token or a policy');
+    expect(refused.hint).toContain('call the tool again with the same token');
     expect(audit.map(({ event, why }) => [event, why?.split(':')[0]])).toEqual([
       ['asked', undefined],
       ['refused', 'nobody-asked'],
@@ -68,8 +68,8 @@ describe.each(ANSWERS)('a form that was %s before a person could have read it', 
     expect(set.consents).toEqual([]);
   });
 
-  test('names no setting if the operator requires a person', async () => {
-    const set = setUp({ readMs: 1, requirementFor: () => 'person' });
+  test.each(['ask', 'person'] as const)('names no setting that would change that (%s)', async (requirement) => {
+    const set = setUp({ readMs: 1, requirementFor: () => requirement });
     const token = set.mint();
     const { nonce } = await questionFor(set, token);
     const refused = await refusal(set.gate.redeem(token, { ...IN_FORM, answer: answer(nonce) }, set.steps));

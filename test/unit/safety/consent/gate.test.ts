@@ -141,7 +141,7 @@ test.each<[string, Parameters<typeof pendingChange>[0], RegExp]>([
   ],
   ['a run of the same name started', { binding: { present: 'e2c4' } }, /a task train exists now \(e2c4\)/],
   ['the action is another', { operation: 'update' }, /the action was create, now it is update/],
-  ['the price rose by more than 5 %', { binding: { pricePerHour: 1.0501 } }, /rose from \$1\.00\/h to \$1\.0501\/h/],
+  ['the price rose by more than 5%', { binding: { pricePerHour: 1.0501 } }, /rose from \$1\.00\/h to \$1\.0501\/h/],
   ['the price is no longer known', { binding: { pricePerHour: null } }, /now it is unknown/],
   ['the price is not a number', { binding: { pricePerHour: Number.NaN } }, /unknown price/],
   ['the price is negative', { binding: { pricePerHour: -1 } }, /price/],

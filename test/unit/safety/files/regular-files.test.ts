@@ -109,7 +109,7 @@ describe('a new file', () => {
     expect(await refusalOf(write)).toMatchObject({
       code: 'plan-changed',
       message: `${file} was changed by somebody else in the meantime. Nothing was written.`,
-      hint: 'Read it again with config (action validate), then repeat the change with its new hash.',
+      hint: 'Read it again: config with action "read" returns its new hash. Then repeat the change with that.',
     });
     expect(read()).toBe('theirs');
     expect(readdirSync(folder)).toEqual(['web.dstack.yml']);

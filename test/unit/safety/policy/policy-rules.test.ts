@@ -180,7 +180,7 @@ test.each<[Partial<CappedCost>, Caps, string]>([
   [
     { total: 'unlimited' },
     { maxTotal: 1 },
-    'Set max_duration, limit idle_duration and stop_duration, fix the number of replicas, and set neither schedule nor retry, then plan again.',
+    'Set max_duration, limit idle_duration and stop_duration, fix the number of replicas, remove schedule, and retry only on no-capacity, then plan again.',
   ],
   [{ total: 11 }, { maxTotal: 1 }, 'Set a shorter max_duration or choose smaller resources, then plan again.'],
   [{}, { maxActive: 1 }, 'Ask the user what to stop first, then plan again.'],
