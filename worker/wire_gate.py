@@ -72,6 +72,8 @@ class Gate:
             return self._judge(request)
 
     def _judge(self, request):
+        if self._server is None:
+            return self._deny(urlsplit(request.url).path, "it isn't known which server it goes to")
         path, project = self._locate(request)
         if path is None:
             return self._deny(request.url and urlsplit(request.url).hostname, "it goes to another host than dstack's server")
@@ -91,8 +93,6 @@ class Gate:
             elif path == "files/upload_archive" and archive_digest(request) not in self._archives:
                 return self._deny(path, _OTHER_FILES, files=True)
             return path, "hand-over"
-        if self._server is None:
-            return self._deny(path, "it isn't known which server it goes to")
         self._learn_what_may_change(path)
         self._admit_change(path, body_of(request))
         return path, "change"
@@ -131,9 +131,9 @@ class Gate:
     def _locate(self, request):
         """The path below `/api/` (below the project where there is one), and the project."""
         url = urlsplit(request.url)
-        if self._server is not None and (url.scheme, url.hostname, url.port) != self._server[:3]:
+        if (url.scheme, url.hostname, url.port) != self._server[:3]:
             return None, None
-        prefix = (self._server[3] if self._server is not None else "") + "/api/"
+        prefix = self._server[3] + "/api/"
         if not url.path.startswith(prefix):
             return None, None
         path = url.path[len(prefix) :]

@@ -126,7 +126,7 @@ const REFUSED: readonly Refused[] = [
     plan({ '--env': 'A=1' }),
     'forbidden-flag',
     /--env can't be used by models/,
-    /configuration file/,
+    /Omit --env/,
   ],
   ['a blocking flag', 'ps', { flags: { '--watch': true } }, 'forbidden-flag', /--watch is set by/, /Omit --watch/],
   [
@@ -152,7 +152,7 @@ const REFUSED: readonly Refused[] = [
     { file: 'notes.txt' },
     'not-a-configuration',
     /"notes\.txt" is not a configuration/,
-    /find lists the configurations/,
+    /"find" lists the configurations/,
   ],
   [
     'a file that is missing',

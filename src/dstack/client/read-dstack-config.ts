@@ -4,18 +4,14 @@ import { parse } from 'yaml';
 import * as z from 'zod';
 import { ToolError } from '../../core/errors.ts';
 
-const configFile = z.looseObject({
-  projects: z
-    .array(
-      z.looseObject({
-        name: z.string(),
-        url: z.string().optional(),
-        token: z.string().optional(),
-        default: z.boolean().nullish(),
-      }),
-    )
-    .nullish(),
-});
+const text = z.string().optional().catch(undefined);
+
+/** A project of the file, as text: dstack's own reader knows more kinds of values, and takes each as text or as a truth value. */
+const configuredProject = z.looseObject({ name: z.string(), url: text, token: text, default: text });
+
+const configFile = z.looseObject({ projects: z.array(z.unknown()) });
+
+type ConfiguredProject = z.output<typeof configuredProject>;
 
 /** The CLI's projects and servers, read as the CLI itself reads them. Contains secrets: for masking, never for showing. */
 export interface DstackConfig {
@@ -31,37 +27,51 @@ export interface DstackConfig {
 
 /**
  * Reads `~/.dstack/config.yml` and dstack's own variables (`DSTACK_PROJECT`, `DSTACK_SERVER_URL`, `DSTACK_TOKEN`).
- * Treats a missing or broken file as no projects: the CLI then reports that in its own words.
+ * Treats a missing or broken file as no projects: the CLI then reports that in its own words, and the gate sends nothing to a server that
+ * isn't known here. The tokens of a broken file are secrets all the same.
  */
 export async function readDstackConfig(
   env: Readonly<Record<string, string | undefined>>,
   home: string,
 ): Promise<DstackConfig> {
-  const file = await readProjects(path.join(home, '.dstack', 'config.yml'));
+  const content = await readFile(path.join(home, '.dstack', 'config.yml'), 'utf8').catch(() => '');
+  const file = readProjects(content);
   const url = env['DSTACK_SERVER_URL'];
   const fromEnv =
     url === undefined
       ? []
-      : [{ name: env['DSTACK_PROJECT'] ?? 'main', url, token: env['DSTACK_TOKEN'], default: true }];
+      : [{ name: env['DSTACK_PROJECT'] ?? 'main', url, token: env['DSTACK_TOKEN'], default: 'true' }];
   const all = [...fromEnv, ...file];
   return {
     // _internal/core/services/api_client.py: the URL counts only together with a token.
     serverOfEnvironment: env['DSTACK_TOKEN'] === undefined ? undefined : url,
-    defaultProject: env['DSTACK_PROJECT'] ?? all.find((project) => project.default === true)?.name,
+    defaultProject: env['DSTACK_PROJECT'] ?? all.find((project) => TRUE.test(project.default ?? ''))?.name,
     projects: all.map((project) => ({ name: project.name, url: project.url })),
     // DSTACK_TOKEN overrides the configured one, also without a server.
     tokenFor: (project) => env['DSTACK_TOKEN'] ?? all.find(({ name }) => name === project)?.token,
     secrets: [
-      ...all.flatMap((project) => project.token ?? []),
-      ...(env['DSTACK_TOKEN'] === undefined ? [] : [env['DSTACK_TOKEN']]),
+      ...new Set([
+        ...all.flatMap((project) => project.token ?? []),
+        ...[...content.matchAll(TOKEN)].map(([, token = '']) => token),
+        ...(env['DSTACK_TOKEN'] === undefined ? [] : [env['DSTACK_TOKEN']]),
+      ]),
     ],
   };
 }
 
-async function readProjects(file: string): Promise<NonNullable<z.output<typeof configFile>['projects']>> {
-  const text = await readFile(file, 'utf8').catch(() => '');
+// What dstack's models take as true (pydantic, `bool`), of what PyYAML leaves as it is or reads as true.
+const TRUE = /^(?:y|yes|t|true|on|1)$/i;
+
+/** A token in a file that can't be read otherwise. */
+const TOKEN = /\btoken["']?[ \t]*:[ \t]*["']?([^\s"'#,}]{4,})/g;
+
+/** Reads the projects one by one: one that is unusual must not hide the tokens and the servers of the others. */
+function readProjects(content: string): readonly ConfiguredProject[] {
   try {
-    return configFile.parse(parse(text) ?? {}).projects ?? [];
+    // Without types: PyYAML resolves other words to other values than this library.
+    const read: unknown = parse(content, { schema: 'failsafe', merge: true, uniqueKeys: false, logLevel: 'error' });
+    const { data } = configFile.safeParse(read);
+    return (data?.projects ?? []).flatMap((one) => configuredProject.safeParse(one).data ?? []);
   } catch {
     return [];
   }

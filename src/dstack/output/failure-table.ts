@@ -112,6 +112,11 @@ const TABLE = [
     traits: ['permanent'],
   },
   {
+    code: 'no-project', // yaml, about dstack's own configuration (core/services/configs)
+    pattern: /yaml\.\w+\.\w*Error: [^"]{0,200}"[^"]{0,4000}[/\\]\.dstack[/\\]config\.yml"[\s\S]*/,
+    hint: "dstack's own configuration, ~/.dstack/config.yml, isn't valid YAML. No tool edits it: ask the user to fix it.",
+  },
+  {
     code: 'invalid-file', // yaml, as a traceback
     pattern: /yaml\.\w+\.\w*Error: [\s\S]*/,
     hint: `The file isn't valid YAML. ${CHECK_FILE}`,

@@ -325,11 +325,14 @@ test('files and repositories are handed over only by a command that may', async 
   ]);
 });
 
-test('while the server is unknown, no change is sent', async () => {
-  const allowed = { changes: [{ path: 'runs/stop', body: {} }] };
-  const stop: Sent = { path: `${MAIN}/runs/stop`, body: {} };
-  expect((await send({ server: null }, [stop], allowed)).results).toEqual(['Denied']);
-});
+test.each(['runs/stop', 'runs/get', 'runs/get_plan', 'repos/init', 'files/upload_archive'])(
+  'while the server is unknown, nothing is sent: %s',
+  async (path) => {
+    const allowed = { changes: [{ path, body: {} }] };
+    const sent = await send({ server: null, handOver: true }, [{ path: `${MAIN}/${path}`, body: {} }], allowed);
+    expect(sent.results).toEqual(['Denied']);
+  },
+);
 
 const KEY = '-----BEGIN KEY-----\nabc';
 const CLONE_URL = 'https://git.example/team/code';

@@ -45,7 +45,7 @@ test("dstack's own variables take precedence over the file", async () => {
   expect(await readDstackConfig(env, home)).toMatchObject({
     defaultProject: 'main',
     projects: [{ name: 'main', url: 'http://env.example' }, { name: 'lab' }, { name: 'main' }],
-    secrets: ['env-token', 'lab-token', 'main-token', 'env-token'],
+    secrets: ['env-token', 'lab-token', 'main-token'],
   });
   expect(await readDstackConfig({ ...env, DSTACK_PROJECT: 'own' }, home)).toMatchObject({
     defaultProject: 'own',
@@ -78,6 +78,35 @@ test('a token in the environment is a secret even without a server URL', async (
     tokenFor: expect.any(Function),
   });
   expect(read.tokenFor('bare')).toBe('env-token');
+});
+
+test.each(['yes', 'on', '1', '"true"', 'True', 'y'])('default: %s is true, as for dstack', async (word) => {
+  const config = TWO.replace('default: true', `default: ${word}`);
+  expect(await readDstackConfig({}, await homeWith(config))).toMatchObject({
+    defaultProject: 'main',
+    secrets: expect.arrayContaining(['lab-token', 'main-token']),
+  });
+});
+
+test.each([
+  ['a name that looks like a number', 'projects:\n- {name: 2e10, url: http://x, token: the-token}\n', ['2e10']],
+  ['a key that occurs twice', `${TWO}projects:\n- {name: a, url: http://x, token: the-token}\n`, ['a']],
+  [
+    'a value of another kind',
+    TWO.replace('repos: []', '- {name: b, url: [http://x], token: the-token, default: {}}'),
+    ['lab', 'main', 'b'],
+  ],
+  ['an anchor', 'base: &a {url: http://x, token: the-token}\nprojects:\n- {<<: *a, name: c}\n', ['c']],
+])('with %s, no other project and no token is lost', async (_what, config, names) => {
+  const read = await readDstackConfig({}, await homeWith(config));
+  expect(read.projects.map(({ name }) => name)).toEqual(names);
+  expect(read.secrets).toContain('the-token');
+});
+
+test('the tokens of a file that is not valid YAML are secrets', async () => {
+  const { projects, secrets } = await readDstackConfig({}, await homeWith(`${TWO}\n  - [\n`));
+  expect(projects).toEqual([]);
+  expect(secrets).toEqual(['lab-token', 'main-token']);
 });
 
 test.each([

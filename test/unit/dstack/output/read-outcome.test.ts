@@ -195,6 +195,16 @@ describe('a failure', () => {
     expect(readFailure(readFixture('offer-group-gpu', '0.20.29'))).toMatchObject({ code: 'version-mismatch' });
   });
 
+  it("in dstack's own configuration is not about the user's file", () => {
+    const broken = readFixture('error-yaml');
+    const stderr = broken.stderr.replace(/ in "[^"]+"/g, ' in "/home/me/.dstack/config.yml"');
+    expect(stderr).not.toBe(broken.stderr);
+    expect(readFailure({ ...broken, stderr })).toMatchObject({
+      code: 'no-project',
+      hint: expect.stringMatching(/config\.yml.*ask the user/),
+    });
+  });
+
   it("is not detected in a job's log when the exit code is 0", () => {
     const logs = {
       ...readFixture('logs-running'),
