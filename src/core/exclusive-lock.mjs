@@ -1,7 +1,7 @@
 // @ts-check
 // The one lock of the server, the sandbox and the setup script. Plain JavaScript without packages: the setup runs before there are any.
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, readlink, rm, rmdir, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -18,6 +18,9 @@ const SHORTEST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 80;
 /** A takeover takes milliseconds: a guard this old was left behind by a process that was killed. */
 const GUARD_MS = 10_000;
+/** A holder in another container can't be looked up: it counts as alive while it touches its lock. */
+const TOUCH_MS = 10_000;
+const UNTOUCHED_MS = 60_000;
 
 /**
  * Does `work` while nobody else holds the lock: no other process and no other call of this one. Takes over the lock of a process that
@@ -43,10 +46,17 @@ export async function withLock(lockFile, options, work) {
     pauseMs = Math.min(pauseMs * 2 || SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS);
     await delay(Math.min(pauseMs, leftMs), undefined, signal && { signal });
   }
+  const touch = setInterval(() => {
+    const now = new Date();
+    utimes(lockFile, now, now).catch(() => undefined);
+  }, TOUCH_MS);
+  touch.unref();
   try {
     return { value: await work() };
   } finally {
-    await rm(lockFile, { force: true });
+    clearInterval(touch);
+    // A computer that slept may find that somebody else has taken it.
+    if ((await readText(lockFile)) === holder) await rm(lockFile, { force: true });
   }
 }
 
@@ -56,7 +66,7 @@ export async function withLock(lockFile, options, work) {
  */
 export async function isLocked(lockFile) {
   const content = await readText(lockFile);
-  return content !== undefined && (await isHeld(content, startTimeOf));
+  return content !== undefined && (await isHeld(lockFile, content, startTimeOf));
 }
 
 /**
@@ -86,7 +96,7 @@ async function take(lockFile, holder) {
  */
 async function removeAbandoned(lockFile, lookUp) {
   const content = await readText(lockFile);
-  if (content === undefined || (await isHeld(content, lookUp))) return false;
+  if (content === undefined || (await isHeld(lockFile, content, lookUp))) return false;
   const guard = `${lockFile}.takeover`;
   try {
     await mkdir(guard);
@@ -114,16 +124,29 @@ async function removeOldGuard(guard) {
 }
 
 /**
+ * @param {string} lockFile
  * @param {string} content
  * @param {(pid: number) => Promise<string | undefined>} lookUp
  */
-async function isHeld(content, lookUp) {
+async function isHeld(lockFile, content, lookUp) {
   try {
     const { pid, startedAt } = JSON.parse(content);
-    return typeof startedAt === 'string' && (await lookUp(pid)) === startedAt;
+    if (typeof startedAt !== 'string') return false;
+    if (await isOfOtherNamespace(startedAt))
+      return Math.abs(Date.now() - (await stat(lockFile)).mtimeMs) < UNTOUCHED_MS;
+    return (await lookUp(pid)) === startedAt;
   } catch {
     return false;
   }
+}
+
+/**
+ * Returns whether a process with this start time is one of another PID namespace, as in another container: its id means nothing here.
+ * @param {string} startedAt
+ */
+export async function isOfOtherNamespace(startedAt) {
+  const [, namespace, ticks] = startedAt.split('/');
+  return ticks !== undefined && namespace !== (await readNamespace());
 }
 
 /**
@@ -144,10 +167,14 @@ export async function startTimeOf(pid) {
 
 /** @type {Promise<string> | undefined} */
 let bootId;
+/** @type {Promise<string> | undefined} */
+let namespaceId;
+
+const readNamespace = () => (namespaceId ??= readlink('/proc/self/ns/pid').catch(() => 'unknown'));
 
 /**
  * Reads a living process from Linux's /proc; undefined for none and for a zombie. The start time includes the boot, since it counts from
- * there.
+ * there, and the PID namespace.
  * @param {number} pid
  */
 export async function readProcStat(pid) {
@@ -158,7 +185,7 @@ export async function readProcStat(pid) {
   const [state, , groupId] = fields;
   const startTicks = fields[19];
   if (state === undefined || startTicks === undefined || 'ZXx'.includes(state)) return undefined;
-  return { startedAt: `${await bootId}/${startTicks}`, groupId: Number(groupId) };
+  return { startedAt: `${await bootId}/${await readNamespace()}/${startTicks}`, groupId: Number(groupId) };
 }
 
 /** @param {string} file */

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { startTimeOf, withLock } from '../../core/exclusive-lock.mjs';
+import { isOfOtherNamespace, startTimeOf, withLock } from '../../core/exclusive-lock.mjs';
 import { AUDIT_FILE, FULL_AUDIT_FILE } from './audit-log.ts';
 import type { AuditEntry, AuditSink } from './audit-log.ts';
 
@@ -22,6 +22,8 @@ export interface UnfinishedChangesOptions {
 
 /** Older lines are history: what became of them shows in dstack, or doesn't matter anymore. */
 const MAX_AGE_MS = 24 * 60 * 60_000;
+/** A server in another container can't be looked up. A call takes an hour at most (`DSTACK_MCP_TIMEOUT`). */
+const LONGEST_CALL_MS = 65 * 60_000;
 
 /** Finds the changes that an earlier server of this folder left without a result, and closes them in its audit log. */
 export class UnfinishedChanges {
@@ -40,7 +42,10 @@ export class UnfinishedChanges {
     const found: UnfinishedChange[] = [];
     for (const { time, pid, processStartedAt, ...entry } of lines) {
       if (entry.event !== 'approved' || ended.has(entry.id)) continue;
-      if (this.#options.now() - time.getTime() > MAX_AGE_MS) continue;
+      const ageMs = this.#options.now() - time.getTime();
+      if (ageMs > MAX_AGE_MS) continue;
+      if (processStartedAt !== undefined && (await isOfOtherNamespace(processStartedAt)) && ageMs < LONGEST_CALL_MS)
+        continue;
       if (!(await this.#isAlive(pid, processStartedAt))) found.push({ entry, approvedAt: time });
     }
     return found;

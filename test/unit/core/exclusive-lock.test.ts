@@ -1,9 +1,9 @@
 import { EventEmitter, once } from 'node:events';
-import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { startTimeOf, withLock } from '../../../src/core/exclusive-lock.mjs';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { isLocked, startTimeOf, withLock } from '../../../src/core/exclusive-lock.mjs';
 import { emptyFolder } from '../../support/temporary-folders.ts';
 
 let folder: string;
@@ -125,6 +125,32 @@ describe('an exclusive lock', () => {
     expect(await readdir(folder)).toEqual(['web.lock']);
   });
 
+  test('of a process in another container is respected while that touches it', async () => {
+    await writeFile(lockFile, JSON.stringify({ pid: 1, startedAt: 'boot/pid:[1]/7' }));
+    expect(await isLocked(lockFile)).toBe(true);
+    expect(await withLock(lockFile, { deadlineMs: 0 }, one)).toBeUndefined();
+    await utimes(lockFile, 1_000, 1_000);
+    expect(await isLocked(lockFile)).toBe(false);
+    expect(await withLock(lockFile, { deadlineMs: 0 }, one)).toEqual({ value: 1 });
+  });
+
+  test('is touched while it is held', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    await withLock(lockFile, LONG, async () => {
+      await utimes(lockFile, 1_000, 1_000);
+      vi.advanceTimersByTime(10_000);
+      await expect.poll(async () => (await stat(lockFile)).mtimeMs).toBeGreaterThan(1_000_000);
+    });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('that somebody else has taken meanwhile is left to them', async () => {
+    const other = JSON.stringify({ pid: 1, startedAt: 'boot/pid:[1]/7' });
+    await withLock(lockFile, LONG, () => writeFile(lockFile, other));
+    expect(await readFile(lockFile, 'utf8')).toBe(other);
+  });
+
   test('ends its wait as soon as the lock is released', async () => {
     const first = withLock(lockFile, LONG, () => pause(100, 'first'));
     await vi.waitFor(async () => expect(await readdir(folder)).toContain('web.lock'));
@@ -133,7 +159,10 @@ describe('an exclusive lock', () => {
   });
 });
 
-test.runIf(process.platform === 'linux')('the start time of a process includes the boot', async () => {
-  expect(await startTimeOf(process.pid)).toMatch(/^[0-9a-f-]{36}\/\d+$/);
-  expect(await startTimeOf(2 ** 30)).toBeUndefined();
-});
+test.runIf(process.platform === 'linux')(
+  'the start time of a process includes the boot and the namespace',
+  async () => {
+    expect(await startTimeOf(process.pid)).toMatch(/^[0-9a-f-]{36}\/pid:\[\d+\]\/\d+$/);
+    expect(await startTimeOf(2 ** 30)).toBeUndefined();
+  },
+);

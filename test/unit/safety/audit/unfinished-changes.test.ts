@@ -60,6 +60,15 @@ test('a later process with the same id is another process', async () => {
   expect(await idsOf(server())).toEqual(['id1']);
 });
 
+test('a change of a server in another container is unfinished after the longest call', async () => {
+  const { write, server, end, pass } = setUp();
+  write('approved', { processStartedAt: 'boot/pid:[1]/7' });
+  end();
+  expect(await idsOf(server())).toEqual([]);
+  pass(66 * 60_000);
+  expect(await idsOf(server())).toEqual(['id1']);
+});
+
 test('without the start of a process, its id has to be free', async () => {
   const { write, server, end } = setUp();
   write('approved', { processStartedAt: undefined });
