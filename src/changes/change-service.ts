@@ -246,7 +246,10 @@ async function makeChange(
     });
     if (report.outcome !== 'done' && report.outcome !== 'unknown') room.release();
     const result = made === undefined ? report : withMachine(report, { approved: change, made });
-    if (result.outcome === 'unknown') scope.unsettled.set(result, lookAgain);
+    if (result.outcome === 'unknown') {
+      room.extend();
+      scope.unsettled.set(result, lookAgain);
+    }
     return result;
   });
 }

@@ -6,6 +6,7 @@ import { withLock } from '../core/exclusive-lock.mjs';
 import { sha256 } from '../core/values.ts';
 import type { PendingChange } from '../core/change.ts';
 import type { DstackClient } from '../dstack/client/dstack-client.ts';
+import { CHANGE_LIMIT_MS } from '../dstack/run/command-call.ts';
 import { readFleets, sumPrices } from '../dstack/output/read-tables.ts';
 import { writePrivateFile } from '../safety/files/private-files.ts';
 import { checkCaps } from '../safety/policy/policy-rules.ts';
@@ -32,9 +33,11 @@ export interface Room {
   take(planned: Planned): Promise<void>;
   /** Frees it: nothing was submitted. */
   release(): void;
+  /** Keeps it for longer: the change may still be submitted after the call. */
+  extend(): void;
 }
 
-const ANY_ROOM: Room = { take: async () => undefined, release: () => undefined };
+const ANY_ROOM: Room = { take: async () => undefined, release: () => undefined, extend: () => undefined };
 
 /**
  * Checks that a change fits under `max_active`, with what is active and what was submitted in the last two minutes.
@@ -67,8 +70,9 @@ export async function withRoom<T>(
     const usage = await readUsage(scope, change);
     let taken: number | undefined;
     let released = false;
+    let longerMs = 0;
     const record = (hourly: number): Promise<void> =>
-      writeSubmissions(file, [...usage.recent, { at: Date.now(), hourly }]);
+      writeSubmissions(file, [...usage.recent, { at: Date.now() + longerMs, hourly }]);
     const room: Room = {
       async take(planned) {
         const hourly = assertFits(scope, planned, usage);
@@ -77,6 +81,9 @@ export async function withRoom<T>(
       },
       release() {
         released = true;
+      },
+      extend() {
+        longerMs = CHANGE_LIMIT_MS;
       },
     };
     try {

@@ -4,6 +4,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { withLock } from '../../../src/core/exclusive-lock.mjs';
 import { reportOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
 import type { ChangesOptions } from '../../support/set-up-changes.ts';
+import { readFixture } from '../../support/read-fixture.ts';
 import { refusal } from '../../support/set-up-gate.ts';
 
 const APPLY = { tool: 'apply', file: 'task.dstack.yml' } as const;
@@ -104,6 +105,21 @@ test('a change that is no longer the approved one takes no room', async () => {
   expect(await redeem(changes, edited)).toBe('plan-changed');
   changes.world.version = '0.22.5';
   expect(await redeem(changes, same)).toBe('done');
+});
+
+test('a change that may go on after its call keeps its room until it must have ended', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  const changes = limited(0.39 * 2, { timeoutMs: 3_000 });
+  changes.world.reads['run get'] = 'error-unreachable';
+  const created = readFixture('apply-task-created');
+  changes.world.changes = { apply: { ...created, stdout: '', exit: { kind: 'timed-out', stillRunning: true } } };
+  const [first = '', second = ''] = await mintAll(changes, 2);
+  expect(await redeem(changes, first)).toBe('unknown');
+  changes.world.changes = { apply: 'apply-task-created' };
+  vi.setSystemTime(Date.now() + 300_000);
+  expect(await redeem(changes, second)).toBe('price-cap');
+  vi.setSystemTime(Date.now() + 121_000);
+  expect(await redeem(changes, second)).toBe('done');
 });
 
 test('a limit that is unknown or open has no room', async () => {
