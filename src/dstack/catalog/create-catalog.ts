@@ -9,7 +9,7 @@ import { checkHelpArgv } from '../argv/check-argv.ts';
 import type { Catalog, CatalogPage, DocumentedFlag, DocumentedSubcommand, FlagPlaces } from '../argv/command.ts';
 import { cliIdentity } from '../locate/cli-identity.ts';
 import type { CliIdentity } from '../locate/cli-identity.ts';
-import type { Runner } from '../run/runner.ts';
+import type { Runner, WireRule } from '../run/runner.ts';
 import type { HelpTexts } from '../warm/introspection.ts';
 import { parseHelp } from './help-pages.ts';
 
@@ -147,6 +147,9 @@ interface HelpSourceOptions {
 
 const TIMEOUT_MS = 30_000;
 
+/** dstack prints a page of help without its server, but it takes words that aren't a command for the arguments of one. */
+const SENDS_NOTHING: WireRule = { server: null, project: null, handOver: false, asks: false };
+
 /** argparse's exit code for unknown arguments. */
 const USAGE_ERROR = 2;
 
@@ -155,7 +158,15 @@ export function createHelpSource({ runner }: HelpSourceOptions): HelpSource {
   return {
     async read(command, configurationType) {
       const argv = checkHelpArgv(command, configurationType);
-      const { command: shown, exit, stdout, stderr } = await runner.read(argv, { timeoutMs: TIMEOUT_MS });
+      const {
+        command: shown,
+        exit,
+        stdout,
+        stderr,
+      } = await runner.read(argv, {
+        timeoutMs: TIMEOUT_MS,
+        wire: SENDS_NOTHING,
+      });
       if (exit.kind === 'exited' && exit.code === 0) return { text: stdout };
       const tail = (stderr.trim() || stdout.trim()).split('\n').slice(-3).join('\n');
       if (exit.kind === 'exited' && exit.code === USAGE_ERROR)

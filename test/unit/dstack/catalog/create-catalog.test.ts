@@ -1,6 +1,6 @@
 import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { ToolError } from '../../../../src/core/errors.ts';
 import type { Exit, Transcript } from '../../../../src/core/transcript.ts';
 import { showCommand } from '../../../../src/dstack/argv/command.ts';
@@ -255,6 +255,16 @@ test('a CLI without git is reported as needing it', async () => {
     message: expect.stringContaining('without git'),
     hint: expect.stringMatching(/^Install git/),
   });
+});
+
+test('what reads a help page may send nothing: words that aren’t a command would be the arguments of one', async () => {
+  const runner = runnerThatSays(said('usage: dstack ps\n'));
+  const read = vi.spyOn(runner, 'read');
+  await createHelpSource({ runner }).read('apply task');
+  expect(read).toHaveBeenCalledWith(
+    expect.anything(),
+    expect.objectContaining({ wire: { server: null, project: null, handOver: false, asks: false } }),
+  );
 });
 
 test.each<[Transcript, string]>([
