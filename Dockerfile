@@ -1,6 +1,7 @@
 # The server with a dstack CLI. It needs the user's ~/.dstack and a folder with configurations; the volume keeps the audit log:
 #   docker build -t dstack-mcp .
-#   docker run -i --rm -v ~/.dstack:/home/node/.dstack -v "$PWD:/workspace" -v dstack-mcp:/home/node/.local/state/dstack-mcp dstack-mcp
+#   docker run -i --rm --hostname dstack-mcp -v ~/.dstack:/home/node/.dstack -v "$PWD:/workspace" -v dstack-mcp:/home/node/.local/state/dstack-mcp dstack-mcp
+# A token is valid on the computer with the name that made it: a fixed one lets the next container redeem it.
 # It runs as user 1000; for another one, add --user and -e HOME. A dstack server on the same computer needs --network host.
 FROM node:22-bookworm-slim AS build
 WORKDIR /build
