@@ -142,6 +142,7 @@ export class HeldChange {
   readonly #parts: HeldChangeParts;
   #state: 'undecided' | 'allowed' | 'refused' = 'undecided';
   #refusal: { readonly error: unknown } | undefined;
+  #deciding: Promise<HeldAnswer> | undefined;
 
   constructor(parts: HeldChangeParts) {
     this.#parts = parts;
@@ -152,9 +153,9 @@ export class HeldChange {
     return typeof this.#parts.consent === 'function';
   }
 
-  /** Whether nothing was decided yet: the command can't have changed anything. */
+  /** Whether nothing was decided, and nobody was asked to: the command can't have changed anything. */
   get isUndecided(): boolean {
-    return this.#state === 'undecided';
+    return this.#state === 'undecided' && this.#deciding === undefined;
   }
 
   /** Whether the command may change something: it then isn't ended halfway. */
@@ -169,10 +170,22 @@ export class HeldChange {
   }
 
   /** Decides about the held command, once. Doesn't throw. */
-  async answer(held: HeldCommand): Promise<HeldAnswer> {
+  answer(held: HeldCommand): Promise<HeldAnswer> {
+    const deciding = this.#decide(held, this.#deciding !== undefined);
+    this.#deciding ??= deciding;
+    return deciding;
+  }
+
+  /** Resolves once a decision that has begun is made. */
+  async settled(): Promise<void> {
+    await this.#deciding;
+  }
+
+  async #decide(held: HeldCommand, isAgain: boolean): Promise<HeldAnswer> {
     const { consent: approve } = this.#parts;
     try {
-      if (!this.isUndecided || typeof approve !== 'function') throw new TypeError('a change is decided on once');
+      if (isAgain || this.#state !== 'undecided' || typeof approve !== 'function')
+        throw new TypeError('a change is decided on once');
       const { consent, ...allowed } = await approve(held);
       this.#spend(consent);
       return allowed;

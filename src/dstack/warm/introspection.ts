@@ -83,6 +83,8 @@ export interface IntrospectionOptions {
   readonly timeoutMs: number;
   /** Ends what was started, and starts nothing anymore. */
   readonly closing: AbortSignal;
+  /** Returns how many workers were started: a new one may have another YAML library. */
+  readonly starts: () => number;
 }
 
 /** Creates the introspection. It asks the worker if there is one, and otherwise starts a process for each question. */
@@ -94,6 +96,7 @@ export function createIntrospection({
   log,
   timeoutMs,
   closing,
+  starts,
 }: IntrospectionOptions): Introspection {
   const runScript = (interpreter: string, task: string, input: Uint8Array) =>
     execa(interpreter, ['-B', path.join(workerFiles, 'introspect.py'), executable.path, task], {
@@ -129,11 +132,12 @@ export function createIntrospection({
     return parsed.data;
   };
   /** The text that was read last: a plan and the redemption of its token read the same one. */
-  let last: { readonly text: string; readonly loaded: LoadedYaml } | undefined;
+  let last: { readonly text: string; readonly loaded: LoadedYaml; readonly start: number } | undefined;
   const load = async (text: string): Promise<LoadedYaml | undefined> => {
-    if (last?.text === text) return last.loaded;
+    if (last?.text === text && last.start === starts()) return last.loaded;
     const loaded = await ask('load', loadedSchema, text);
-    if (loaded !== undefined) last = { text, loaded };
+    // An error may be one of the moment.
+    if (loaded !== undefined && 'value' in loaded) last = { text, loaded, start: starts() };
     return loaded;
   };
   return {

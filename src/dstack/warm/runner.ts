@@ -98,6 +98,7 @@ class WarmDstackRunner implements WarmRunner {
       log,
       timeoutMs: this.#limits.introspectionMs,
       closing: this.#closing.signal,
+      starts: () => this.#service.starts,
     });
   }
 
@@ -122,9 +123,12 @@ class WarmDstackRunner implements WarmRunner {
       const change = new HeldChange({ argv, consent, onSpent });
       const attempt = await this.#tryWarm(call, change);
       if (attempt.kind === 'fallback') return plain.change(argv, consent, this.#fallBack(call, attempt.why));
-      // A command whose worker was lost before it was allowed anything changed nothing.
-      if (attempt.kind === 'ran' && 'reason' in attempt.end && change.isUndecided)
-        return plain.change(argv, consent, this.#fallBack(call, attempt.end.reason));
+      if (attempt.kind === 'ran' && 'reason' in attempt.end) {
+        // The worker may be lost while the consent is decided on, which happens once.
+        await call.limit.race(change.settled());
+        // A command that was never allowed anything changed nothing.
+        if (change.isUndecided) return plain.change(argv, consent, this.#fallBack(call, attempt.end.reason));
+      }
       change.throwRefusal();
       return this.#finish(call, attempt);
     });

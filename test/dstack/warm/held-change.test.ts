@@ -179,3 +179,24 @@ test('a command whose worker dies before its change runs again as a plain proces
   expect(await running).toMatchObject({ exit: { kind: 'exited', code: 0 }, ran: 'plain' });
   expect(received).toEqual(['get', 'stop']);
 });
+
+test.each([
+  ['allowed', allow, { exit: { kind: 'lost' }, ran: 'warm' }],
+  ['refused', () => Promise.reject(new Error('the price rose')), undefined],
+] as const)(
+  'a command whose worker dies while it is %s is decided on once, and changes nothing',
+  async (_how, decide, end) => {
+    runner = makeWarmRunner({ executable: fake.executable });
+    let asked = 0;
+    const approve: Approve = async () => {
+      asked += 1;
+      process.kill(workerPid(runner), 'SIGKILL');
+      await until(async () => runner.state().kind !== 'ready');
+      return decide();
+    };
+    const ended = await runner.change(stop, approve, optionsOf()).catch((error: unknown) => error);
+    expect(ended).toMatchObject(end ?? { message: 'the price rose' });
+    expect(asked).toBe(1);
+    expect(received).toEqual(['get']);
+  },
+);
