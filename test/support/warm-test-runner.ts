@@ -48,8 +48,7 @@ async function readCatalog(): Promise<Catalog> {
   });
 }
 
-export const consentTo = (argv: CheckedArgv): Consent =>
-  grantConsent({ operation: 'create', level: 'token', planDigest: 'x', argv: argv.argv });
+export const consentTo = (argv: CheckedArgv): Consent => grantConsent({ level: 'token', argv: argv.argv });
 
 export interface TestRunnerOptions extends Partial<Omit<WarmRunnerOptions, 'limits'>> {
   readonly executable: WarmRunnerOptions['executable'];

@@ -1,11 +1,8 @@
-import type { ConsentLevel, Operation } from '../../core/change.ts';
+import type { ConsentLevel } from '../../core/change.ts';
 
-/** An approved change: enough for the runner to compare it with its command, and for the audit log. */
-export interface ApprovedChange {
-  readonly operation: Operation;
+/** An approved change: enough for the runner to compare it with its command, and to tell how it was approved. */
+interface ApprovedChange {
   readonly level: ConsentLevel;
-  /** SHA-256 (hex) of everything that the token binds. */
-  readonly planDigest: string;
   /** The exact approved argv. */
   readonly argv: readonly string[];
 }
@@ -14,15 +11,11 @@ export interface ApprovedChange {
 class GrantedConsent implements ApprovedChange {
   // A private field makes the class nominal: no object literal is accepted as a consent, neither by the compiler nor at runtime.
   #spent = false;
-  readonly operation: Operation;
   readonly level: ConsentLevel;
-  readonly planDigest: string;
   readonly argv: readonly string[];
 
   constructor(change: ApprovedChange) {
-    this.operation = change.operation;
     this.level = change.level;
-    this.planDigest = change.planDigest;
     this.argv = Object.freeze([...change.argv]);
     Object.freeze(this);
   }

@@ -1,7 +1,7 @@
 import type { Binding, ConsentLevel, KnownPart, PendingChange } from '../../core/change.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { ToolError } from '../../core/errors.ts';
-import { formatPrice, sha256 } from '../../core/values.ts';
+import { formatPrice } from '../../core/values.ts';
 import type { PolicyWatch } from '../policy/policy-watch.ts';
 import { isEnough } from '../policy/policy.ts';
 import { partsOf } from './change-journal.ts';
@@ -80,8 +80,7 @@ export class Redemption<R extends { readonly outcome: string }> {
     this.#assertSame(planned);
     this.#spend(() => journal.approved(entry, level));
     this.#grantedAt = now();
-    const { operation, argv } = entry.change;
-    return grantConsent({ operation, level, planDigest: digestChange(entry.change), argv });
+    return grantConsent({ level, argv: entry.change.argv });
   }
 
   /** Records the result, which is the answer to every later use of the token. */
@@ -181,21 +180,6 @@ function endedOnce(file: TokenFile): TokenFile {
 
 /** The price may rise by this factor between the plan and its redemption. */
 const PRICE_TOLERANCE = 1.05;
-
-/** Returns the SHA-256 (hex) of everything that the token binds. */
-export function digestChange(change: PendingChange): string {
-  const { operation, argv, binding } = change;
-  return sha256(toCanonicalJson({ operation, argv, binding }));
-}
-
-/** Serializes to JSON with sorted keys, so that equal values have equal texts. */
-function toCanonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
-}
 
 /** Describes what differs from the change as it was shown. Returns an empty list if it is still the same change. */
 export function describeDifferences(shown: PendingChange, now: PendingChange): string[] {

@@ -59,8 +59,7 @@ function runnerOf(name: string, options: Partial<PlainRunnerOptions> = {}): Runn
   return runner;
 }
 
-const consentTo = (argv: CheckedArgv): Consent =>
-  grantConsent({ operation: 'create', level: 'token', planDigest: 'x', argv: argv.argv });
+const consentTo = (argv: CheckedArgv): Consent => grantConsent({ level: 'token', argv: argv.argv });
 
 function isAlive(pid: number): boolean {
   try {

@@ -21,7 +21,7 @@ test('a change that can’t create a temporary file is not started, and its cons
     log: silentLog,
   });
   onTestFinished(() => runner.close());
-  const consent = grantConsent({ operation: 'stop', level: 'token', planDigest: 'x', argv: argv.argv });
+  const consent = grantConsent({ level: 'token', argv: argv.argv });
   const stop = (): Promise<Transcript> => runner.change(argv, consent, { timeoutMs: 30_000 });
   onTestFinished(() => void vi.unstubAllEnvs());
   vi.stubEnv('TMPDIR', path.join(folder, 'missing'));

@@ -52,8 +52,7 @@ async function argvToStop(client: DstackClient): Promise<CheckedArgv<'change'>> 
   return argv;
 }
 
-const consentTo = (argv: CheckedArgv) =>
-  grantConsent({ operation: 'stop', level: 'token', planDigest: '', argv: argv.argv });
+const consentTo = (argv: CheckedArgv) => grantConsent({ level: 'token', argv: argv.argv });
 
 const noOptions = { project: undefined, requests: undefined };
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { grantConsent, spendConsent } from '../../../../src/safety/consent/consent.ts';
 
 const argv = ['stop', '--yes', 'train'];
-const approved = { operation: 'stop', level: 'token', planDigest: 'x', argv } as const;
+const approved = { level: 'token', argv } as const;
 
 test.each([[undefined], [null], [0], ['consent'], [true], [[]], [{}], [{ ...approved }], [() => true]])(
   '%j is not a consent, and checking it is safe',

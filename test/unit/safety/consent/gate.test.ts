@@ -20,7 +20,7 @@ test('a token makes a change once, with a consent to exactly its argv', async ()
     result: { run: 1 },
   });
   expect(consents).toHaveLength(1);
-  expect(consents[0]).toMatchObject({ operation: 'create', level: 'token' });
+  expect(consents[0]).toMatchObject({ level: 'token' });
   expect(spendConsent(consents[0], ['apply', '-f', 'other.dstack.yml', '-y', '-d'])).toBe(false);
   expect(spendConsent(consents[0], pendingChange().argv)).toBe(true);
   expect(spendConsent(consents[0], pendingChange().argv)).toBe(false);

@@ -23,8 +23,7 @@ function setUp() {
   const stateDir = emptyFolder();
   const clock = { wall: START, boot: 5_000 };
   const grants = new Grants(stateDir, { wall: () => clock.wall, sinceBoot: () => clock.boot });
-  const consentTo = (of: GrantTerms) =>
-    grantConsent({ operation: 'access', level: 'token', planDigest: 'x', argv: accessArgv(of) });
+  const consentTo = (of: GrantTerms) => grantConsent({ level: 'token', argv: accessArgv(of) });
   const pass = (ms: number): void => {
     clock.wall += ms;
     clock.boot += ms;
