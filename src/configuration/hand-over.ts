@@ -38,12 +38,6 @@ export function listHandOver(value: Readonly<Record<string, unknown>>): HandOver
   };
 }
 
-/** Returns the host of a repository's URL, for both forms that git accepts. Never returns a user name or a password. */
-export function hostOf(url: string): string {
-  const host = URL.canParse(url) ? new URL(url).hostname : /^[^/]+@([^/:]+):/.exec(url)?.[1];
-  return host === undefined || host === '' ? 'an unknown host' : host;
-}
-
 const itemsOf = (value: unknown): readonly unknown[] =>
   Array.isArray(value) ? value : value === undefined || value === null ? [] : [value];
 
