@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
 import { ownText } from '../core/transcript.ts';
+import { lastBoundary } from '../dstack/run/collect-output.ts';
 import { callProgram, readPids } from './remote-shell.ts';
 import type { ProgramResult, RemoteShell } from './remote-shell.ts';
 import { END_MS } from './run-command.ts';
@@ -185,16 +186,6 @@ function takePage(bytes: Buffer, { isFirst, size }: { isFirst: boolean; size: nu
   const page = rest.subarray(0, length);
   const lineStart = isFirst && from > 0 ? page.indexOf('\n') + 1 : 0;
   const lastLine = from + length < size ? page.lastIndexOf('\n') + 1 : 0;
-  const end = lastLine > lineStart ? lastLine : page.length - incompleteBytes(page);
+  const end = lastLine > lineStart ? lastLine : lastBoundary(page);
   return { text: page.toString('utf8', lineStart, end), from, next: from + end, rest: rest.subarray(length) };
-}
-
-/** Counts the bytes of a character at the end whose other bytes follow later. */
-function incompleteBytes(page: Buffer): number {
-  for (let back = 1; back <= Math.min(3, page.length); back += 1) {
-    const byte = page[page.length - back] ?? 0;
-    if (byte < 0x80) return 0;
-    if (byte >= 0xc0) return (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2) > back ? back : 0;
-  }
-  return 0;
 }
