@@ -45,10 +45,12 @@ export async function buildAll() {
     const inputs = hashBuildInputs();
     const built = await Promise.all([
       bundleProgram(made),
-      bundleSetup(made),
-      bundleTraces(made),
-      bundleArchive(made),
-      bundleSandbox(made),
+      bundleOnDemand(made, 'setup', 'src/setup/setup-command.ts'),
+      // Tree shaking needs OpenTelemetry's ES modules; it removes four fifths of the size.
+      bundleOnDemand(made, 'traces', 'src/observability/traces.ts', { mainFields: ['module', 'main'] }),
+      bundleOnDemand(made, 'archive', 'src/remote/archive-reader.ts'),
+      // ssh2's native modules are optional: it falls back to node:crypto.
+      bundleOnDemand(made, 'sandbox', 'sandbox/main.ts', { external: ['cpu-features', '*.node', './dstack-mcp.mjs'] }),
     ]);
     await describeBundled(root, made, built.flat());
     writeStamp(made, inputs);
@@ -99,6 +101,7 @@ async function bundleProgram(folder) {
   const cardMetafiles = await buildCard(path.join(folder, 'card.html'));
   await copyFolder('worker', path.join(folder, 'worker'));
   await copyFolder('skills', path.join(folder, 'skills'));
+  await copyFolder('sandbox/server', path.join(folder, 'server'));
   return [server.metafile, engine.metafile, launcher.metafile, ...cardMetafiles];
 }
 
@@ -127,49 +130,16 @@ async function bundleForLauncher(folder, name, entryPoint, plugins) {
   return { metafile, hash: createHash('sha256').update(text).digest('hex') };
 }
 
-/** @param {string} folder */
-async function bundleSetup(folder) {
-  const outfile = path.join(folder, 'setup.cjs');
-  const { metafile } = await build({ ...common, metafile: true, entryPoints: ['src/setup/setup-command.ts'], outfile });
-  return metafile;
-}
-
-/** @param {string} folder */
-async function bundleTraces(folder) {
-  const { metafile } = await build({
-    ...common,
-    metafile: true,
-    entryPoints: ['src/observability/traces.ts'],
-    outfile: path.join(folder, 'traces.cjs'),
-    // Tree shaking needs OpenTelemetry's ES modules; it removes four fifths of the size.
-    mainFields: ['module', 'main'],
-  });
-  return metafile;
-}
-
-/** @param {string} folder */
-async function bundleArchive(folder) {
-  const outfile = path.join(folder, 'archive.cjs');
-  const { metafile } = await build({
-    ...common,
-    metafile: true,
-    entryPoints: ['src/remote/archive-reader.ts'],
-    outfile,
-  });
-  return metafile;
-}
-
-/** @param {string} folder */
-async function bundleSandbox(folder) {
-  const { metafile } = await build({
-    ...common,
-    metafile: true,
-    entryPoints: ['sandbox/main.ts'],
-    outfile: path.join(folder, 'sandbox.cjs'),
-    // ssh2's native modules are optional: it falls back to node:crypto.
-    external: ['cpu-features', '*.node', './dstack-mcp.mjs'],
-  });
-  await copyFolder('sandbox/server', path.join(folder, 'server'));
+/**
+ * Bundles what is loaded on demand.
+ * @param {string} folder
+ * @param {string} name
+ * @param {string} entryPoint
+ * @param {import('esbuild').BuildOptions} [options]
+ */
+async function bundleOnDemand(folder, name, entryPoint, options) {
+  const outfile = path.join(folder, `${name}.cjs`);
+  const { metafile } = await build({ ...common, ...options, metafile: true, entryPoints: [entryPoint], outfile });
   return metafile;
 }
 
