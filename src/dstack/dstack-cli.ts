@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { createCatalog, createHelpSource, createWholeHelpSource } from './catalog/create-catalog.ts';
-import type { Catalog, CheckedArgv, CommandRequest } from './argv/command.ts';
+import type { CheckedArgv } from './argv/command.ts';
 import { checkArgv } from './argv/check-argv.ts';
 import { findExecutable, withoutProjects } from './locate/find-executable.ts';
 import type { FoundExecutable } from './locate/find-executable.ts';
@@ -27,15 +27,9 @@ export interface Cli extends ClientCli {
   readonly executable: FoundExecutable;
   /** Changes if another dstack is installed in its place. */
   readonly stamp: string | undefined;
-  readonly version: string;
-  readonly catalog: Catalog;
   readonly runner: Runner;
   /** Questions to dstack's own interpreter: schemas, and its parser's verdict. */
   readonly introspection: Introspection;
-  /** The environment that dstack runs in. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Turns a request into an argv that a runner accepts. This is the only way to get one. */
-  check(request: CommandRequest): Promise<CheckedArgv>;
   /** Returns the state of the warm worker. */
   worker(): WarmStatus;
 }

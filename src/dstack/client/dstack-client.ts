@@ -37,6 +37,7 @@ export interface ClientCli {
   readonly introspection: Pick<Introspection, 'load' | 'walk' | 'schemas' | 'credentials' | 'workTrees' | 'validate'>;
   /** The environment that dstack runs in. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Turns a request into an argv that a runner accepts. This is the only way to get one. */
   check(request: CommandRequest): Promise<CheckedArgv>;
 }
 
