@@ -13,6 +13,7 @@ import type { PolicySnapshot, PolicyWatch } from '../safety/policy/policy-watch.
 import { isEnough } from '../safety/policy/policy.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import type { ChangeService } from './change-service.ts';
+import { runIsOver } from './plan-consents.ts';
 
 /** One use of a run that needs the consent to use it. */
 export interface WantedUse extends WantedAccess, WantedRun {}
@@ -64,7 +65,26 @@ export class AccessGate {
    */
   async require(wanted: WantedUse, wants = wanted.text): Promise<Access> {
     const policy = this.#sources.policy.snapshot();
-    return this.#decide(policy, wanted, { wanted: grantedUse(policy, wanted), wants });
+    const use = grantedUse(policy, wanted);
+    policy.assertResourceAllowed(resourceOf(wanted));
+    const { run, project } = wanted;
+    if (run.isFinished)
+      throw new CommandFailed({ outcome: 'blocked', ...runIsOver(run), printed: [], facts: { code: 'finished' } });
+    const most = 60 * policy.access(use).hours;
+    const minutes = use.use === undefined ? most : Math.min(most, ONE_USE_MINUTES);
+    const find = (): Promise<Grant | undefined> => this.#find(policy, placeOf(wanted), use);
+    const grant = await find();
+    if (grant !== undefined) return { kind: 'granted', grant };
+    const until = new Date(Math.floor(Date.now() / MINUTE_MS + minutes) * MINUTE_MS).toISOString();
+    const { call } = this.#sources;
+    const waiting = call === undefined ? {} : { call, wants };
+    const request = { tool: 'access', run: run.name, project, until, ...use, ...waiting } as const;
+    const report = await this.#sources.changes.preview(request);
+    const { token } = report.facts;
+    // Where the policy wants no approval, the token is redeemed right away, on the same path as any other.
+    const isApproved = token !== undefined && (await this.#sources.changes.redeemIfAllowed(token));
+    const approved = isApproved ? await find() : undefined;
+    return approved === undefined ? { kind: 'needs-consent', report } : { kind: 'granted', grant: approved };
   }
 
   /**
@@ -91,31 +111,6 @@ export class AccessGate {
     const policy = this.#sources.policy.snapshot();
     policy.access();
     policy.assertResourceAllowed({ kind: 'run', name: run, project, operation: 'access' });
-  }
-
-  async #decide(
-    policy: PolicySnapshot,
-    place: WantedRun,
-    { wanted, wants }: { readonly wanted: GrantedUse; readonly wants: string },
-  ): Promise<Access> {
-    const { run, project } = place;
-    policy.assertResourceAllowed(resourceOf(place));
-    if (run.isFinished) throw runIsOver(run);
-    const most = 60 * policy.access(wanted).hours;
-    const minutes = wanted.use === undefined ? most : Math.min(most, ONE_USE_MINUTES);
-    const find = (): Promise<Grant | undefined> => this.#find(policy, placeOf(place), wanted);
-    const grant = await find();
-    if (grant !== undefined) return { kind: 'granted', grant };
-    const until = new Date(Math.floor(Date.now() / MINUTE_MS + minutes) * MINUTE_MS).toISOString();
-    const { call } = this.#sources;
-    const waiting = call === undefined ? {} : { call, wants };
-    const request = { tool: 'access', run: run.name, project, until, ...wanted, ...waiting } as const;
-    const report = await this.#sources.changes.preview(request);
-    const { token } = report.facts;
-    // Where the policy wants no approval, the token is redeemed right away, on the same path as any other.
-    const isApproved = token !== undefined && (await this.#sources.changes.redeemIfAllowed(token));
-    const approved = isApproved ? await find() : undefined;
-    return approved === undefined ? { kind: 'needs-consent', report } : { kind: 'granted', grant: approved };
   }
 
   /** Ends the consent to use a run, in every server with the same state folder. Commands that are already running continue. */
@@ -171,12 +166,3 @@ const consentEnded = (): ToolError =>
 
 const requirement = (policy: PolicySnapshot, reachesServer: boolean): ReturnType<PolicySnapshot['requirementFor']> =>
   policy.requirementFor({ operation: 'access', reachesServer, binding: { mostPerHour: null } });
-
-const runIsOver = ({ name, status }: WantedRun['run']): CommandFailed =>
-  new CommandFailed({
-    outcome: 'blocked',
-    summary: `Run ${name} is ${status}: nothing can be run in it or uploaded to it.`,
-    printed: [],
-    facts: { code: 'finished' },
-    next: 'Read its output with logs, and see why it ended with get.',
-  });

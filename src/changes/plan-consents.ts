@@ -30,7 +30,7 @@ export async function planAccess(scope: PlanScope, request: AccessRequest): Prom
   const run = readRun(found.value);
   const resource = { kind: 'run', name };
   const facts = { operation: 'access', resource, project } as const;
-  if (run.isFinished) return runIsOver(run, facts);
+  if (run.isFinished) return { kind: 'settled', outcome: 'blocked', ...runIsOver(run), printed: [], facts };
   const opened = readAccess(found);
   // With the token, any program can do what the user can.
   const reachesServer = opened.reachesServer || token === true;
@@ -93,12 +93,9 @@ function assertTerms({ eachTime }: AccessTerms, { until, use }: AccessRequest): 
   );
 }
 
-const runIsOver = ({ name, status }: RunFacts, facts: SettledPlan['facts']): SettledPlan => ({
-  kind: 'settled',
-  outcome: 'blocked',
-  printed: [],
+/** Says that a run can't be used, because it has ended. */
+export const runIsOver = ({ name, status }: Pick<RunFacts, 'name' | 'status'>): { summary: string; next: string } => ({
   summary: `Run ${name} is ${status}: nothing can be run in it or uploaded to it.`,
-  facts,
   next: 'Read its output with logs, and see why it ended with get.',
 });
 
