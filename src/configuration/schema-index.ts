@@ -1,5 +1,5 @@
 import { ToolError } from '../core/errors.ts';
-import { isRecord } from '../core/values.ts';
+import { isRecord, joinParts } from '../core/values.ts';
 import type { ConfigurationSchemas, Introspection } from '../dstack/warm/introspection.ts';
 
 /**
@@ -53,7 +53,7 @@ export class SchemaIndex {
   branchFor(schema: Schema, value: Readonly<Record<string, unknown>>): Schema | undefined {
     const branches = this.leaves(schema).filter((leaf) => isRecord(leaf['properties']));
     const scored = branches.map((leaf) => {
-      const properties = isRecord(leaf['properties']) ? leaf['properties'] : {};
+      const properties = propertiesOf(leaf);
       const tags = Object.entries(properties).filter(([, property]) => isRecord(property) && 'const' in property);
       const tagged = tags.filter(([name, property]) => isRecord(property) && value[name] === property['const']).length;
       return { leaf, score: tagged * 1000 + Object.keys(value).filter((key) => Object.hasOwn(properties, key)).length };
@@ -68,7 +68,7 @@ export class SchemaIndex {
     const branches = this.leaves(schema).flatMap((leaf) => (leaf['type'] === 'array' ? itemsOf(leaf) : [leaf]));
     for (const branch of branches) {
       const required = strings(branch['required']);
-      for (const [name, property] of Object.entries(isRecord(branch['properties']) ? branch['properties'] : {}))
+      for (const [name, property] of Object.entries(propertiesOf(branch)))
         if (isRecord(property) && (!found.has(name) || !('const' in property)))
           found.set(name, { schema: property, leaves: this.leaves(property), required: required.includes(name) });
     }
@@ -93,6 +93,7 @@ export class SchemaIndex {
   }
 }
 
+const propertiesOf = ({ properties }: Schema): Schema => (isRecord(properties) ? properties : {});
 const records = (value: unknown): Schema[] => (Array.isArray(value) ? value.filter(isRecord) : []);
 export const strings = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
@@ -141,25 +142,18 @@ function definitionsOf(schema: Schema): Schema {
   return isRecord(found) ? found : {};
 }
 
-/** Describes the allowed values: `an integer from 1 up to 65535`, `` `spot` or `on-demand` ``, `a list of strings or mappings`. */
-export function describeValues(index: SchemaIndex, schema: Schema): string {
-  return describeLeaves(index, schema, 'one');
-}
-
 type Count = 'one' | 'many';
 
-function describeLeaves(index: SchemaIndex, schema: Schema, count: Count): string {
+/** Describes the allowed values: `an integer from 1 up to 65535`, `` `spot` or `on-demand` ``, `a list of strings or mappings`. */
+export function describeValues(index: SchemaIndex, schema: Schema, count: Count = 'one'): string {
   const leaves = index.leaves(schema);
   const allowed = leaves.flatMap(allowedValues).map((value) => `\`${value}\``);
   const others = leaves.filter((leaf) => allowedValues(leaf).length === 0).sort((a, b) => rankOf(a) - rankOf(b));
   const words = [...new Set([...allowed, ...others.map((leaf) => describeLeaf(index, leaf, count))])];
   // Every integer is a number.
   const shown = words.includes(KINDS.number[count]) ? words.filter((word) => word !== KINDS.integer[count]) : words;
-  return joinOr(shown) || 'anything';
+  return joinParts(shown, 'or') || 'anything';
 }
-
-const joinOr = (words: readonly string[]): string =>
-  words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 
 /** From the shortest to write to the longest. */
 const KINDS = {
@@ -192,7 +186,7 @@ function allowedValues(leaf: Schema): string[] {
 function describeLeaf(index: SchemaIndex, leaf: Schema, count: Count): string {
   const kind = kindOf(leaf);
   const words = KINDS[kind][count];
-  if (kind === 'array' && isRecord(leaf['items'])) return `${words} of ${describeLeaves(index, leaf['items'], 'many')}`;
+  if (kind === 'array' && isRecord(leaf['items'])) return `${words} of ${describeValues(index, leaf['items'], 'many')}`;
   const least = leaf['minimum'] ?? leaf['exclusiveMinimum'];
   const bounds = [
     ...(least === undefined ? [] : [`${leaf['minimum'] === undefined ? 'above' : 'from'} ${JSON.stringify(least)}`]),
@@ -291,7 +285,7 @@ function inspectMapping(
       inspect(index, items, { value: item, path: [...path, name] }),
     );
   }
-  const properties = isRecord(branch['properties']) ? branch['properties'] : {};
+  const properties = propertiesOf(branch);
   // A mapping with free keys (such as `env`) isn't checked against the names of one branch.
   const open =
     branch['additionalProperties'] !== false ||

@@ -52,8 +52,8 @@ export function formatDuration(durationMs: number): string {
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 /** Joins parts of a sentence: `a`, `a and b`, `a, b and c`. */
-export const joinParts = (parts: readonly string[]): string =>
-  parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`;
+export const joinParts = (parts: readonly string[], word: 'and' | 'or' = 'and'): string =>
+  parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} ${word} ${parts.at(-1)}`;
 
 /** Returns a size as bytes, KB or MB, whichever fits. */
 export function formatBytes(bytes: number): string {
