@@ -64,12 +64,8 @@ export type ReadOptions = Partial<Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile' 
 };
 
 /** Options for a change. */
-interface ChangeOptions extends Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> {
-  readonly project: string | undefined;
-  readonly credentials?: readonly AdmittedCredential[];
-  readonly archives?: readonly string[];
-  readonly chosenName?: string | undefined;
-}
+type ChangeOptions = Pick<RunOptions, 'cwd' | 'env' | 'pinnedFile'> &
+  Pick<ReadOptions, 'credentials' | 'archives' | 'chosenName'> & { readonly project: string | undefined };
 
 /**
  * The installed dstack CLI for one call or one plan: each command is checked against the catalog, guarded against useless retries and
@@ -202,15 +198,7 @@ export class DstackClient {
   async #wireRule(project: unknown, rule: Omit<WireRule, 'server' | 'project'>): Promise<WireRule> {
     const endpoint = await this.endpoint(typeof project === 'string' ? project : undefined);
     const isKnown = URL.canParse(endpoint.server);
-    const { handOver, asks, credentials = [], archives = [] } = rule;
-    return {
-      handOver,
-      asks,
-      ...(credentials.length === 0 ? {} : { credentials }),
-      ...(archives.length === 0 ? {} : { archives }),
-      server: isKnown ? endpoint.server : null,
-      project: isKnown ? endpoint.project : null,
-    };
+    return { ...rule, server: isKnown ? endpoint.server : null, project: isKnown ? endpoint.project : null };
   }
 
   /** Returns how long this call may still wait for a person. */

@@ -47,6 +47,8 @@ function judged(reads: Record<string, Output>) {
 
 const apply = (file: string): ChangeRequest => ({ tool: 'apply', file });
 
+const RULE = { server: 'http://127.0.0.1:3999', project: 'lab', credentials: [], archives: [] };
+
 test.each<[string, ChangeRequest, Record<string, Output>, readonly unknown[]]>([
   [
     'the submission of the planned run',
@@ -113,12 +115,7 @@ test.each<[string, ChangeRequest, Record<string, Output>, readonly unknown[]]>([
   await changes.redeem(await changes.mint(request));
   const [made] = changes.changed();
   expect(made?.changes).toEqual(expected);
-  expect(made?.options.wire).toEqual({
-    server: 'http://127.0.0.1:3999',
-    project: 'lab',
-    handOver: request.tool === 'apply',
-    asks: true,
-  });
+  expect(made?.options.wire).toEqual({ ...RULE, handOver: request.tool === 'apply', asks: true });
 });
 
 test('a resource without a name may only be created with the name that was chosen for it', async () => {
@@ -137,8 +134,8 @@ test('what only reads may send no change, and only a plan may hand files over', 
   await changes.mint(apply('task.dstack.yml'));
   await changes.mint({ tool: 'stop', run: 'lab-task', abort: false });
   expect(changes.ran.map(({ command, options }) => [command, options.wire])).toEqual([
-    ['apply', { server: 'http://127.0.0.1:3999', project: 'lab', handOver: true, asks: false }],
-    ['run get', { server: 'http://127.0.0.1:3999', project: 'lab', handOver: false, asks: false }],
+    ['apply', { ...RULE, handOver: true, asks: false }],
+    ['run get', { ...RULE, handOver: false, asks: false }],
   ]);
 });
 
