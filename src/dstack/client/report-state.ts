@@ -116,8 +116,8 @@ export async function lookAtRun(
   { name, project }: Pick<RunRequest, 'name' | 'project'>,
 ): Promise<RunFacts | undefined> {
   try {
-    const command = { command: 'run get', flags: { '--json': true, '--project': project }, positionals: [name] };
-    return readRun(readJsonOutput((await dstack.read(command, { guarded: false })).stdout));
+    const { stdout } = await dstack.read(getCommand({ kind: 'run', name, project }), { guarded: false });
+    return readRun(readJsonOutput(stdout));
   } catch (error) {
     if (error instanceof CommandFailed || error instanceof ToolError) return undefined;
     throw error;
@@ -135,8 +135,7 @@ async function waitForRun({ dstack, deadline }: RunReader, request: RunRequest):
   const { name, project, wanted, replica, job } = request;
   const { server: serverUrl } = await dstack.endpoint(project);
   const poll = async () => {
-    const command = { command: 'run get', flags: { '--json': true, '--project': project }, positionals: [name] };
-    const transcript = await dstack.read(command);
+    const transcript = await dstack.read(getCommand({ kind: 'run', name, project }));
     return { transcript, run: readRun(readJsonOutput(transcript.stdout), { serverUrl, wanted: { replica, job } }) };
   };
   const first = await poll();
