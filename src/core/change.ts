@@ -179,7 +179,8 @@ export interface KnownPart {
 }
 
 /** The way in which a change was approved, strongest first. */
-export type ConsentLevel = 'person-card' | 'person-form' | 'person-dialog' | 'token' | 'policy';
+export const consentLevel = z.enum(['person-card', 'person-form', 'person-dialog', 'token', 'policy']);
+export type ConsentLevel = z.output<typeof consentLevel>;
 
 /** Something that planning would send, or a host that it would contact, only after somebody has agreed. */
 export interface Disclosure {

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { consentLevel } from '../../core/change.ts';
 import { isOfOtherNamespace, startTimeOf, withLock } from '../../core/exclusive-lock.mjs';
 import { AUDIT_FILE, FULL_AUDIT_FILE } from './audit-log.ts';
 import type { AuditEntry, AuditSink } from './audit-log.ts';
@@ -115,7 +116,6 @@ export function describeUnfinished({ entry, approvedAt }: UnfinishedChange): str
   return `${entry.operation} ${kind} ${name} in project ${entry.project}, approved at ${approvedAt.toISOString()}`;
 }
 
-const LEVELS = ['person-card', 'person-form', 'person-dialog', 'token', 'policy'] as const;
 /** The log is read by a program for the first time here: names are names, whatever somebody wrote into it. */
 const word = z.string().regex(/^[\w.-]{1,100}$/);
 
@@ -133,7 +133,7 @@ const lineSchema = z.object({
   argv: z.array(z.string()),
   files: z.record(z.string(), z.string()),
   pricePerHour: z.number().nullable(),
-  level: z.enum(LEVELS).optional(),
+  level: consentLevel.optional(),
 });
 
 type Line = z.output<typeof lineSchema>;

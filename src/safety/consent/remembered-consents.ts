@@ -2,7 +2,8 @@ import { rm, unlink } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
-import type { AccessUse, ConsentLevel, Disclosure } from '../../core/change.ts';
+import { consentLevel } from '../../core/change.ts';
+import type { AccessUse, Disclosure } from '../../core/change.ts';
 import { ToolError } from '../../core/errors.ts';
 import { sha256 } from '../../core/values.ts';
 import { listJsonFiles, readPrivateFile, writePrivateFile } from '../files/private-files.ts';
@@ -10,8 +11,6 @@ import { isEnough } from '../policy/policy.ts';
 import type { Requirement } from '../policy/policy.ts';
 import { spendConsent } from './consent.ts';
 import type { Consent } from './consent.ts';
-
-const LEVELS = ['person-card', 'person-form', 'person-dialog', 'token', 'policy'] as const satisfies ConsentLevel[];
 
 const grantSchema = z.strictObject({
   server: z.string(),
@@ -31,7 +30,7 @@ const grantSchema = z.strictObject({
   until: z.iso.datetime(),
   /** Whether the run can reach the dstack server, so that its use needs what that needs. */
   reachesServer: z.boolean(),
-  level: z.enum(LEVELS),
+  level: consentLevel,
   grantedAt: z.iso.datetime(),
   /** Milliseconds since this computer started. */
   sinceBootMs: z.number(),
@@ -214,7 +213,7 @@ const agreementSchema = z.object({
   kind: z.enum(['repository', 'ssh-key', 'variable', 'env-file']),
   subject: z.string(),
   credentials: z.array(z.string()),
-  level: z.enum(LEVELS),
+  level: consentLevel,
   agreedAt: z.string(),
 });
 
