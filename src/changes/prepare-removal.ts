@@ -24,6 +24,7 @@ import { endedWithoutChange } from './execute-change.ts';
 import { bindChange, SHOW } from './planned-change.ts';
 import { deleteInstanceRequest, deleteRequest } from './expected-requests.ts';
 import type { ChangeCommand, PlanScope, PlannedChange, PreparedChange, SettledPlan } from './planned-change.ts';
+import { fleetInstances } from './settle-outcome.ts';
 
 /** Prepares the deletion of a fleet, an instance, a volume, a gateway or the record of a finished run. */
 export async function prepareDelete(scope: PlanScope, request: DeleteRequest): Promise<PreparedChange> {
@@ -59,10 +60,8 @@ function prepareNamed(
     instance,
     inspect: (found) => {
       const instances = kind === 'fleet' ? readInstances(found, instance) : [];
-      const inUse =
-        kind === 'fleet'
-          ? instances.filter(({ status }) => status === 'busy').map(({ instance_num: number }) => `${name}-${number}`)
-          : [];
+      const busy = instances.filter(({ status }) => status === 'busy');
+      const inUse = busy.map(({ instance_num: number }) => `${name}-${number}`);
       if (inUse.length > 0 || isAttached(kind, found)) return inUseInspection(what, found, inUse);
       return {
         kind: 'removable',
@@ -127,12 +126,6 @@ const noName = (file: string): ToolError =>
     `${file} has no \`name\`, so it doesn't say what to delete. Nothing was deleted.`,
     'Pass `type` and `name` instead; fleet, ps, or list with `type` returns the names.',
   );
-
-const fleetInstances = z.looseObject({
-  instances: z
-    .array(z.looseObject({ instance_num: z.number(), status: z.string(), price: z.number().nullish() }))
-    .default([]),
-});
 
 type Instance = z.output<typeof fleetInstances>['instances'][number];
 

@@ -307,7 +307,8 @@ function judgeStop({ value }: KnownResource): Sight {
 
 const GOING: ReadonlySet<string | undefined> = new Set(['terminating', 'terminated']);
 
-const instancesOf = z.looseObject({
+/** The instances of a fleet's value. */
+export const fleetInstances = z.looseObject({
   instances: z.array(z.looseObject({ instance_num: z.number(), status: z.string() })).default([]),
 });
 
@@ -320,6 +321,6 @@ function isBeingDeleted(
   if (kind !== 'fleet') return false;
   if (GOING.has(status)) return true;
   if (instance === undefined) return false;
-  const { instances } = instancesOf.parse(value);
+  const { instances } = fleetInstances.parse(value);
   return instances.every((one) => one.instance_num !== instance || GOING.has(one.status));
 }
