@@ -250,6 +250,11 @@ export function editText(text: string, edits: readonly Edit[]): string {
       'Pass the whole `text` instead.',
     );
   for (const edit of edits) applyEdit(document, edit);
+  return writeAsIn(text, document);
+}
+
+/** Writes an edited document in the style of its text, as far as it can be detected. */
+export function writeAsIn(text: string, document: Document.Parsed): string {
   const edited = document.toString({
     lineWidth: 0,
     indentSeq: !/^[^\s#-][^\n]*:[ \t]*\r?\n- /m.test(text),

@@ -2,6 +2,7 @@ import { applyEdits, findNodeAtLocation, getNodeValue, modify, parseTree, printP
 import type { Edit, Node as JsonNode, ParseError } from 'jsonc-parser';
 import { isMap, isScalar, isSeq, parseDocument, stringify, visit } from 'yaml';
 import type { Document, Node as YamlNode } from 'yaml';
+import { writeAsIn } from '../configuration/configuration-text.ts';
 import { UnreadableText, lineEndOf, lineOf } from './client-file.ts';
 import type { ConfigEditor, EntryPlace } from './client-file.ts';
 import type { Format } from './clients.ts';
@@ -104,13 +105,13 @@ const yamlEditor: ConfigEditor = {
     if (path !== undefined) document.setIn(path, createEntry(document, entry));
     else if (document.hasIn(place.section)) document.addIn(place.section, createEntry(document, entry));
     else document.setIn(place.section, createEntry(document, [entry]));
-    return writeYaml(document, text);
+    return writeAsIn(text, document);
   },
   remove(text, place) {
     const document = readYaml(text, place);
     const path = pathOf(document, place);
     if (path !== undefined) document.deleteIn(path);
-    return writeYaml(document, text);
+    return writeAsIn(text, document);
   },
   show: ({ section, name, isList }, entry) =>
     stringify(
@@ -158,16 +159,6 @@ function readYaml(text: string, { section, isList }: EntryPlace): Document.Parse
       throw new UnreadableText(1, `${path.join('.')} is not a ${isListHere ? 'list' : 'mapping'}`);
   }
   return document;
-}
-
-function writeYaml(document: Document.Parsed, text: string): string {
-  // In the style of the file, as far as it can be detected.
-  const written = document.toString({
-    lineWidth: 0,
-    indentSeq: !/^[^\s#-][^\n]*:[ \t]*\r?\n- /m.test(text),
-    flowCollectionPadding: !/[[{][^\s\]}]/.test(text),
-  });
-  return written.replaceAll(/\r?\n/g, lineEndOf(text));
 }
 
 const firstLine = (text: string): string => text.split('\n')[0]?.replace(/ at line \d+.*$/, '') ?? text;
