@@ -1,16 +1,11 @@
 import { isScalar } from 'yaml';
+import type { Scalar } from 'yaml';
 import { isRecord, nearestNames } from '../core/values.ts';
+import type { Verdict } from '../dstack/warm/introspection.ts';
 import { findDeviations, descriptionOf, describeValues, referenceLink } from './schema-index.ts';
 import type { Deviation, Place, SchemaIndex } from './schema-index.ts';
 import { locate, positionAt } from './configuration-text.ts';
 import type { Located, ParsedText, Position } from './configuration-text.ts';
-
-/** The verdict of dstack's own parser. */
-export interface ParserVerdict {
-  readonly verdict: 'valid' | 'invalid' | 'unreadable';
-  readonly text: string;
-  readonly problems: readonly { readonly path: readonly string[]; readonly message: string; readonly kind: string }[];
-}
 
 /** A problem in a configuration: its position, dstack's message, and a suggested fix. */
 export interface Problem {
@@ -27,7 +22,7 @@ export interface Problem {
 /** The input for a diagnosis. */
 export interface DiagnosisInput {
   readonly parsed: ParsedText;
-  readonly verdict: ParserVerdict;
+  readonly verdict: Verdict;
   /** Undefined if dstack's schema isn't available; positions are reported without it, too. */
   readonly index: SchemaIndex | undefined;
   readonly kind?: 'configuration' | 'profiles';
@@ -125,7 +120,7 @@ function diagnoseWhole({ parsed, verdict, index }: DiagnosisInput): Problem {
 
 function diagnoseOne(
   input: DiagnosisInput,
-  { path, message, kind }: ParserVerdict['problems'][number],
+  { path, message, kind }: Verdict['problems'][number],
   deviations: ReadonlyMap<string, Deviation>,
 ): Problem {
   const { parsed, index } = input;
@@ -168,27 +163,24 @@ const tagsOf = (message: string): string[] => {
   return [...(listed?.[1] ?? listed?.[2] ?? '').matchAll(/'([^']+)'/g)].map(([, tag]) => tag ?? '');
 };
 
-function readText({ document }: ParsedText, path: readonly string[]): string {
-  const value: unknown =
-    path.length === 0 ? undefined : document.getIn(path.map((part) => (/^\d+$/.test(part) ? Number(part) : part)));
+function nodeAt({ document }: ParsedText, path: readonly string[]): Scalar | undefined {
+  if (path.length === 0) return undefined;
+  const node: unknown = document.getIn(
+    path.map((part) => (/^\d+$/.test(part) ? Number(part) : part)),
+    true,
+  );
+  return isScalar(node) ? node : undefined;
+}
+
+function readText(parsed: ParsedText, path: readonly string[]): string {
+  const value = nodeAt(parsed, path)?.value;
   return typeof value === 'string' ? value : '';
 }
 
 /** Says what YAML makes of an unquoted text, as in `off`, which is false. Undefined if it reads the same, or isn't an allowed text. */
-function describeQuoting(
-  { document }: ParsedText,
-  path: readonly string[],
-  known: readonly string[],
-): string | undefined {
-  const node: unknown =
-    path.length === 0
-      ? undefined
-      : document.getIn(
-          path.map((part) => (/^\d+$/.test(part) ? Number(part) : part)),
-          true,
-        );
-  if (!isScalar(node) || typeof node.source !== 'string') return undefined;
-  const { value, source } = node;
+function describeQuoting(parsed: ParsedText, path: readonly string[], known: readonly string[]): string | undefined {
+  const { value, source } = nodeAt(parsed, path) ?? {};
+  if (source === undefined) return undefined;
   if ((typeof value !== 'number' && typeof value !== 'boolean') || String(value) === source) return undefined;
   if (known.length > 0 && !known.includes(source)) return undefined;
   const name = path.at(-1) ?? '';
