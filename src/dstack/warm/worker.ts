@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import path from 'node:path';
 import type { Log } from '../../core/log.ts';
+import { promiseWithResolvers } from '../../core/waiting.ts';
 
 /** A running worker: one process that forks a child for each command, or a pool of spare processes. */
 export interface WarmWorker {
@@ -53,13 +54,10 @@ export async function startWarmWorker(options: WorkerOptions, closing: AbortSign
   const process = spawnWorker(options);
   const kill = (): void => process.kill();
   closing.addEventListener('abort', kill);
-  let onReady: (payload: Buffer) => void = () => undefined;
-  const ready = new Promise<Buffer>((resolve) => {
-    onReady = resolve;
-  });
-  const supervised = new SupervisedWorker(process, onReady, options.silenceMs);
+  const ready = promiseWithResolvers<Buffer>();
+  const supervised = new SupervisedWorker(process, ready.resolve, options.silenceMs);
   const timer = setTimeout(kill, options.startTimeoutMs);
-  const first = await Promise.race([ready, supervised.ended, process.exited]);
+  const first = await Promise.race([ready.promise, supervised.ended, process.exited]);
   clearTimeout(timer);
   closing.removeEventListener('abort', kill);
   if (typeof first === 'string') throw new Error(first);
@@ -82,17 +80,14 @@ export async function startWarmWorker(options: WorkerOptions, closing: AbortSign
 /** A process with its channel: settles requests when it dies, pings it when it is silent, and shuts it down. */
 class SupervisedWorker {
   readonly channel: WarmChannel;
-  readonly ended: Promise<string>;
   readonly #process: WorkerProcess;
   readonly #watch: (on: boolean) => void;
   #shutdown: ShutdownPhase = 'none';
-  #markEnded: (reason: string) => void = () => undefined;
+  readonly #ended = promiseWithResolvers<string>();
+  readonly ended = this.#ended.promise;
 
   constructor(process: WorkerProcess, onReady: (payload: Buffer) => void, silenceMs: number) {
     this.#process = process;
-    this.ended = new Promise((resolve) => {
-      this.#markEnded = resolve;
-    });
     this.channel = new WarmChannel({
       stream: process.control,
       onReady,
@@ -108,7 +103,7 @@ class SupervisedWorker {
   async end(): Promise<void> {
     this.#shutdown = this.channel.running.changes > 0 ? 'lingering' : 'none';
     this.channel.finish();
-    this.#markEnded('it was ended');
+    this.#ended.resolve('it was ended');
     if (this.#shutdown === 'lingering') return;
     this.#process.keepAlive(true);
     const kill = setTimeout(() => this.#process.kill(), END_TIMEOUT_MS);
@@ -117,7 +112,7 @@ class SupervisedWorker {
   }
 
   async retire(): Promise<void> {
-    this.#markEnded('it was retired');
+    this.#ended.resolve('it was retired');
     if (this.channel.running.all === 0) await this.end();
     else this.#shutdown = 'when-idle';
   }
@@ -126,7 +121,7 @@ class SupervisedWorker {
     const reason = 'the worker stopped answering';
     // A change in a child of a stopped worker may continue: ending the worker would end it halfway.
     this.channel.abandon(reason, true);
-    this.#markEnded(reason);
+    this.#ended.resolve(reason);
     if (this.channel.running.lasting > 0) this.#shutdown = 'condemned';
     else this.#process.kill();
   }
@@ -146,7 +141,7 @@ class SupervisedWorker {
     const reason = await this.#process.exited;
     clearTimeout(kill);
     this.channel.abandon(reason, false);
-    this.#markEnded(reason);
+    this.#ended.resolve(reason);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ToolError } from '../../core/errors.ts';
 import type { ConsentLevel, PendingChange } from '../../core/change.ts';
+import { promiseWithResolvers } from '../../core/waiting.ts';
 import { nonceUnknown, tokenEndedElsewhere, tokenExpired, tokenUnknown, usedUp } from './consent-wording.ts';
 import {
   createRandomText,
@@ -180,10 +181,7 @@ export class TokenStore<R> {
 }
 
 function createCard(nonce: string, loadMs: number): PendingCard {
-  let settle = (): void => undefined;
-  const settled = new Promise<void>((resolve) => {
-    settle = resolve;
-  });
+  const { promise: settled, resolve: settle } = promiseWithResolvers<void>();
   const card: PendingCard = {
     fingerprint: fingerprintNonce(nonce),
     wrongNames: 0,
