@@ -131,13 +131,13 @@ function describeSettled(
     summary: describeResult(outcome, status === undefined ? undefined : `${resource.kind} ${name} is ${status}`),
     details: [
       ...(facts.project === undefined ? [] : [`project: ${facts.project}`]),
-      `approved by ${consent.level}: ${describeLevel(consent.level)}`,
+      `approved by ${describeLevel(consent.level)}`,
     ],
     printed: showResult(transcript, outcome),
     facts: {
       ...facts,
       ...(facts.resource === undefined || name === undefined ? {} : { resource: { ...facts.resource, name } }),
-      consent: `${consent.level}: ${describeLevel(consent.level)}`,
+      consent: describeLevel(consent.level),
       ...(status === undefined ? {} : { status }),
     },
     next: outcome.outcome === 'done' ? (next ?? outcome.hint) : outcome.hint,

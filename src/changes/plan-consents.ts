@@ -196,7 +196,7 @@ export async function rememberGrant(
     outcome: 'done',
     summary: `${pending.summary.action.replace(/^Allow/, 'Allowed')}, or until the run ends or is updated. Nothing was run yet.`,
     printed: [],
-    facts: { ...facts, consent: `${consent.level}: ${describeLevel(consent.level)}` },
+    facts: { ...facts, consent: describeLevel(consent.level) },
     next:
       call === undefined
         ? 'Make the call that asked for this again.'
@@ -275,7 +275,7 @@ export async function rememberAgreement(
     outcome: 'done',
     summary: `Plans may now ${joinParts(disclosed.disclosures.map(({ action }) => action))}. Nothing was sent yet.`,
     printed: [],
-    facts: { ...facts, consent: `${consent.level}: ${describeLevel(consent.level)}` },
+    facts: { ...facts, consent: describeLevel(consent.level) },
     next: `${PLAN_AGAIN} doctor lists what was agreed to, and how to revoke it.`,
   };
 }

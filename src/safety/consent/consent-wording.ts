@@ -126,7 +126,7 @@ const LEVELS: Readonly<Record<ConsentLevel, string>> = {
 };
 
 /** Describes how a change was approved, claiming no more than is true. */
-export const describeLevel = (level: ConsentLevel): string => LEVELS[level];
+export const describeLevel = (level: ConsentLevel): string => `${level}: ${LEVELS[level]}`;
 
 /** Returns the next step towards a new token for the same change. */
 function previewAgain(change: PendingChange): string {

@@ -109,7 +109,7 @@ test('the level of a bare token does not claim that a person approved', () => {
   expect(describeLevel('token')).toContain('does not prove that a person approved');
   for (const level of ['person-form', 'person-dialog', 'person-card'] as const)
     expect(describeLevel(level)).toContain('a person');
-  expect(describeLevel('policy')).toContain('policy');
+  expect(describeLevel('policy')).toBe("policy: the operator's policy allows this without asking");
 });
 
 test('the user sees every flag, no matter how many, each on its own line', () => {
