@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { isRunType } from '../core/dstack-terms.ts';
 import { isRecord, plural } from '../core/values.ts';
 import { ownText } from '../core/transcript.ts';
 import type { Transcript } from '../core/transcript.ts';
@@ -164,12 +165,11 @@ interface Rule {
   readonly how: string;
 }
 
-const RUNS: ReadonlySet<unknown> = new Set(['task', 'service', 'dev-environment']);
 const SECRET_NAME = /(?:token|secret|password|passwd|api_?key|access_?key|credential|private_?key)/i;
 const SECRET_VALUE = /^(?:hf_|sk-|ghp_|github_pat_|AKIA|xox[bp]-|glpat-)\w/;
 const OPENAI_SERVER =
   /\bvllm\s+serve\b|vllm\.entrypoints\.openai|sglang\.launch_server|\btrtllm-serve\b|text-generation-launcher/;
-const isRun = ({ type }: Value): boolean => RUNS.has(type);
+const isRun = ({ type }: Value): boolean => typeof type === 'string' && isRunType(type);
 const when = (applies: boolean, ...path: string[]): string[][] => (applies ? [path] : []);
 const commandsOf = (value: Value): unknown[] => (Array.isArray(value['commands']) ? value['commands'] : []);
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
