@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { plural } from '../src/core/values.ts';
+import { offerRow } from '../src/core/dstack-terms.ts';
 import { choiceFlags, choices, extraFlags, project } from '../src/core/fields.ts';
 import { readFleets } from '../src/dstack/output/read-tables.ts';
 import {
@@ -16,16 +17,9 @@ import { unrecognized } from '../src/core/report.ts';
 import type { ToolContext } from '../src/tool/tool-context.ts';
 import { defineTool } from '../src/tool/tool.ts';
 
-const offerFacts = z.object({
-  backend: z.string(),
-  region: z.string().optional(),
-  instanceType: z.string(),
-  gpu: z.string().optional(),
-  spot: z.boolean(),
-  pricePerHour: z.number(),
-  availability: z.string(),
-  excluded: z.string().optional(),
-});
+const offerFacts = offerRow
+  .omit({ blocks: true, resources: true })
+  .extend({ availability: z.string(), excluded: z.string().optional() });
 
 const input = z.strictObject({
   ...choices,
