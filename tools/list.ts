@@ -17,9 +17,6 @@ const COMMANDS: Readonly<Record<ListedType, string>> = {
   projects: 'project list',
 };
 
-/** Projects are local to the CLI: their command has no --project. */
-const WITHOUT_PROJECT: ReadonlySet<ListedType> = new Set(['projects']);
-
 const NO_PROJECT = 'Ask the user to run `dstack project add` with the address and the token of their dstack server.';
 
 export const list = defineTool({
@@ -36,7 +33,8 @@ export const list = defineTool({
         '--verbose': input.verbose,
         // Without it, dstack lists unfinished presets, or the last one.
         '--all': input.type === 'presets' ? true : undefined,
-        '--project': WITHOUT_PROJECT.has(input.type) ? undefined : input.project,
+        // Projects are local to the CLI: their command has no --project.
+        '--project': input.type === 'projects' ? undefined : input.project,
       },
     });
     const table = readTable(transcript.stdout.split('\n'));

@@ -141,11 +141,11 @@ export function planFacts(planned: ApplyPlan, cost: Cost): Partial<ChangeFacts> 
     ...(typeof cost.mostInTotal === 'number' ? { totalPrice: cost.mostInTotal } : {}),
     offers: plan.offers
       .slice(0, MAX_LISTED_OFFERS)
-      .map(({ backend, region, gpu, pricePerHour: price, availability }) => ({
+      .map(({ backend, region, gpu, pricePerHour, availability }) => ({
         backend,
         region,
         gpu,
-        pricePerHour: price,
+        pricePerHour,
         availability,
       })),
     changes: [...plan.changes],
