@@ -23,8 +23,16 @@ export function describe(index: SchemaIndex, property: string | undefined): Tran
 
 /** Returns the JSON schema of a type, with only the definitions that it uses. @throws ToolError `invalid-input` for an unknown type. */
 export function formatSchema(index: SchemaIndex, type: string): Transcript {
-  const schema = schemaOfType(index, type);
-  if (schema === undefined) throw unknownName(index, type);
+  const root = index.root(type);
+  if (root === undefined) throw unknownName(index, type);
+  const needed = new Map<string, unknown>();
+  collect(root, index.definitions, needed);
+  const schema = {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    $comment: `${type}, dstack ${index.version}`,
+    ...Object.fromEntries(tidyEntries(root)),
+    $defs: Object.fromEntries([...needed].map(([name, definition]) => [name, tidy(definition)])),
+  };
   return ownText(JSON.stringify(schema));
 }
 
@@ -120,19 +128,6 @@ function fit(head: readonly string[], list: readonly string[], tail: readonly st
   const shorten = (): string[] => list.map((line) => (line.length > width ? `${line.slice(0, width - 1)}…` : line));
   while (width > 40 && shorten().join('\n').length > room) width -= 10;
   return [...head, ...(list.length === 0 ? [] : ['', 'Properties:', ...shorten()]), ...tail].join('\n');
-}
-
-function schemaOfType(index: SchemaIndex, type: string): Schema | undefined {
-  const root = index.root(type);
-  if (root === undefined) return undefined;
-  const needed = new Map<string, unknown>();
-  collect(root, index.definitions, needed);
-  return {
-    $schema: 'https://json-schema.org/draft/2020-12/schema',
-    $comment: `${type}, dstack ${index.version}`,
-    ...Object.fromEntries(tidyEntries(root)),
-    $defs: Object.fromEntries([...needed].map(([name, schema]) => [name, tidy(schema)])),
-  };
 }
 
 const nameOf = (reference: string): string => reference.split('/').at(-1) ?? '';
