@@ -155,10 +155,9 @@ export interface RepeatedArguments {
 export function assertSameArguments(change: PendingChange, given: RepeatedArguments): void {
   const { flags = {}, ...others } = given;
   const shown = shownArguments(change);
-  const differences = [
-    ...Object.entries(others).filter(([name, value]) => value !== undefined && !isSame(change, shown, [name, value])),
-    ...Object.entries(flags).filter(([name, value]) => value !== undefined && !isSame(change, shown, [name, value])),
-  ].map(([name, value]) => `${name} is ${say(shown[name])} there and ${say(value)} here`);
+  const differences = [...Object.entries(others), ...Object.entries(flags)]
+    .filter(([name, value]) => value !== undefined && !isSame(change, shown, [name, value]))
+    .map(([name, value]) => `${name} is ${say(shown[name])} there and ${say(value)} here`);
   if (differences.length === 0) return;
   throw new ToolError(
     'invalid-input',
