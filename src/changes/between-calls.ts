@@ -4,7 +4,7 @@ import type { PendingChange, WaitingCall } from '../core/change.ts';
 import { ToolError } from '../core/errors.ts';
 import { reportFailure } from '../core/report.ts';
 import type { Report } from '../core/report.ts';
-import { within } from '../core/waiting.ts';
+import { onAbort, within } from '../core/waiting.ts';
 import type { ChangeFacts } from './change-facts.ts';
 
 /** A plan that goes on without a call. */
@@ -42,9 +42,7 @@ export class SlowPlans<T> {
     start: (signal: AbortSignal) => Promise<T>,
   ): Promise<{ readonly plan: T } | undefined> {
     const slow = this.#take(key) ?? this.#start(start);
-    const onCancel = (): void => slow.abort.abort();
-    signal.addEventListener('abort', onCancel, { once: true });
-    if (signal.aborted) onCancel();
+    const stopListening = onAbort(signal, () => slow.abort.abort());
     try {
       const done = await within(
         waitMs,
@@ -53,7 +51,7 @@ export class SlowPlans<T> {
       if (done === undefined) this.#keep(key, slow);
       return done;
     } finally {
-      signal.removeEventListener('abort', onCancel);
+      stopListening();
     }
   }
 

@@ -150,6 +150,13 @@ export interface PromiseWithResolvers<T> {
   readonly resolve: (value: T) => void;
 }
 
+/** Calls a function once if a signal aborts, or has aborted. Returns the end of it. */
+export function onAbort(signal: AbortSignal, act: () => void): () => void {
+  signal.addEventListener('abort', act, { once: true });
+  if (signal.aborted) act();
+  return () => signal.removeEventListener('abort', act);
+}
+
 /** Creates a promise together with its resolver. Promise.withResolvers needs Node 22. */
 export function promiseWithResolvers<T>(): PromiseWithResolvers<T> {
   let resolve: (value: T) => void = () => undefined;

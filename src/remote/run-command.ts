@@ -1,6 +1,6 @@
 import { finished } from 'node:stream/promises';
 import type { Readable } from 'node:stream';
-import { promiseWithResolvers, within } from '../core/waiting.ts';
+import { onAbort, promiseWithResolvers, within } from '../core/waiting.ts';
 import { createBoundedOutput } from '../dstack/run/collect-output.ts';
 import { callProgram, readPids } from './remote-shell.ts';
 import type { RemoteEnd, RemoteLeader, RemoteProcess, RemoteShell } from './remote-shell.ts';
@@ -82,11 +82,9 @@ async function waitForEnd(
   { timeoutMs, signal }: CommandOptions,
 ): Promise<CommandEnd> {
   const cancelled = promiseWithResolvers<'cancelled'>();
-  const cancel = (): void => cancelled.resolve('cancelled');
-  if (signal.aborted) cancel();
-  signal.addEventListener('abort', cancel, { once: true });
+  const stopListening = onAbort(signal, () => cancelled.resolve('cancelled'));
   const first = await within(timeoutMs, Promise.race([process.ended, cancelled.promise]));
-  signal.removeEventListener('abort', cancel);
+  stopListening();
   if (typeof first === 'object') return first;
   const left = await endSession(shell, await within(END_MS, process.leader));
   return { kind: first ?? 'timed-out', left };

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
-import { promiseWithResolvers } from '../core/waiting.ts';
+import { onAbort, promiseWithResolvers } from '../core/waiting.ts';
 import { killOnExit } from '../dstack/run/processes.ts';
 import type { SshContext } from '../attachments/attachment-processes.ts';
 import { createReportFilter, remoteCommand } from './remote-shell.ts';
@@ -98,9 +98,7 @@ function startSsh({ argv, ssh, mark, signal, ...files }: SshStart): RemoteProces
   });
   child.once('close', (code) => close(exit ?? endOf({ code, hasStarted, printed })));
   if (child.pid !== undefined) killOnExit({ pid: child.pid, exited });
-  if (signal.aborted) kill();
-  else signal.addEventListener('abort', kill, { once: true });
-  void exited.then(() => signal.removeEventListener('abort', kill));
+  void exited.then(onAbort(signal, kill));
   return { stdin, stdout, stderr, leader: leader.promise, ended: ended.promise, kill };
 }
 

@@ -1,4 +1,4 @@
-import { within } from '../core/waiting.ts';
+import { onAbort, within } from '../core/waiting.ts';
 import { ToolError } from '../core/errors.ts';
 import type { CopyState } from './copy-tree.ts';
 
@@ -58,9 +58,7 @@ export class Transfers<T> {
    */
   async wait(key: string, { waitMs, signal, onProgress }: TransferCall, work: Transfer<T>): Promise<TransferResult<T>> {
     const running = this.#all.get(key) ?? this.#start(key, work);
-    const cancel = (): void => running.abort.abort();
-    signal.addEventListener('abort', cancel, { once: true });
-    if (signal.aborted) cancel();
+    const stopListening = onAbort(signal, () => running.abort.abort());
     running.watchers.add(onProgress);
     try {
       const done = await within(
@@ -72,7 +70,7 @@ export class Transfers<T> {
       return { kind: 'done', value: done.value };
     } finally {
       running.watchers.delete(onProgress);
-      signal.removeEventListener('abort', cancel);
+      stopListening();
     }
   }
 

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import PQueue from 'p-queue';
 import { ToolError } from '../../core/errors.ts';
 import type { Exit, Transcript } from '../../core/transcript.ts';
+import { onAbort } from '../../core/waiting.ts';
 import { isCheckedArgv } from '../argv/check-argv.ts';
 import { showCommand } from '../argv/command.ts';
 import type { CheckedArgv } from '../argv/command.ts';
@@ -37,12 +38,12 @@ export function createCallLimit(
     reason,
     race(promise) {
       return new Promise((resolve, reject) => {
-        const onAbort = (): void => resolve(reason() ?? 'cancelled');
-        const stopListening = (): void => signal.removeEventListener('abort', onAbort);
-        signal.addEventListener('abort', onAbort, { once: true });
+        const abandon = (): void => resolve(reason() ?? 'cancelled');
+        const stopListening = (): void => signal.removeEventListener('abort', abandon);
+        signal.addEventListener('abort', abandon, { once: true });
         void promise.then(resolve, reject).finally(stopListening);
         // After a promise that has already settled: what happened counts more than the limit.
-        if (signal.aborted) queueMicrotask(onAbort);
+        if (signal.aborted) queueMicrotask(abandon);
       });
     },
   };
@@ -115,11 +116,9 @@ export function createCommandQueue(maxConcurrent: number, maxQueued: number): Co
         );
       // Not `signal` itself: on abort, p-queue would also abandon a running job and free its slot.
       const waiting = new AbortController();
-      const leave = (): void => waiting.abort();
-      signal.addEventListener('abort', leave, { once: true });
-      if (signal.aborted) leave();
+      const stopListening = onAbort(signal, () => waiting.abort());
       const begin = async () => {
-        signal.removeEventListener('abort', leave);
+        stopListening();
         return job();
       };
       try {
@@ -128,7 +127,7 @@ export function createCommandQueue(maxConcurrent: number, maxQueued: number): Co
         if (waiting.signal.aborted) return undefined;
         throw error;
       } finally {
-        signal.removeEventListener('abort', leave);
+        stopListening();
       }
     },
     settled: () => queue.onIdle(),
