@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open, utimes, writeFile } from 'node:fs/promises';
 import { messageOf, ToolError } from '../core/errors.ts';
+import { sha256 } from '../core/values.ts';
 import { cleanLine, showName } from '../render/untrusted.ts';
 import type { ArchiveEntry } from './archive-reader.ts';
 import { PULL } from './copy-scripts.ts';
@@ -148,7 +149,7 @@ class StageWriter {
     const chunks: Buffer[] = [];
     for await (const chunk of content) chunks.push(toBytes(chunk));
     const bytes = Buffer.concat(chunks);
-    this.#sums.set(entry.name, createHash('sha256').update(bytes).digest('hex'));
+    this.#sums.set(entry.name, sha256(bytes));
     this.#count(bytes.length);
     const writing = writeFile(file, bytes, { flag: 'wx', mode: 0o644 })
       .then(() => setTime(file, entry))

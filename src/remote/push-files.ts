@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ToolError } from '../core/errors.ts';
 import { CommandFailed } from '../core/report.ts';
+import { sha256 } from '../core/values.ts';
 import { PUSH, SCRIPT_EXIT } from './copy-scripts.ts';
 import { sumBytes } from './copy-tree.ts';
 import type { Copied, CopyScope, TreeEntry } from './copy-tree.ts';
@@ -161,7 +162,7 @@ async function* readSmall(batch: readonly PushedFile[], sums: string[]): AsyncGe
   );
   const parts = batch.flatMap((file, at) => {
     const content = contents[at] ?? Buffer.alloc(0);
-    sums.push(sumLine(file, createHash('sha256').update(content).digest('hex')));
+    sums.push(sumLine(file, sha256(content)));
     return [headerOf(file), content, tarPadding(content.length)];
   });
   yield { bytes: Buffer.concat(parts), content: contents.reduce((sum, { length }) => sum + length, 0) };
