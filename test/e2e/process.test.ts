@@ -4,8 +4,8 @@ import { expect, test } from 'vitest';
 import { connect } from '../support/connect.ts';
 import { processesIn } from '../support/processes.ts';
 import { nobodyLeft } from '../support/initialized-server.ts';
+import { ENDS } from '../support/initialized-server.ts';
 import { INITIALIZE, startRawServer } from '../support/raw-server.ts';
-import type { RawServer } from '../support/raw-server.ts';
 import { createRecorder } from '../support/call-recorder.ts';
 import { emptyFolder } from '../support/temporary-folders.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
@@ -40,17 +40,6 @@ test('six concurrent calls each get the right answer, with only a few dstack pro
   expect(most).toBeGreaterThan(1);
   expect(most).toBeLessThanOrEqual(MOST_AT_ONCE);
 });
-const ENDS: readonly (readonly [
-  string,
-  (server: RawServer) => void,
-  { code: number | null; signal: string | null },
-])[] = [
-  ['the end of its input', (server) => server.endInput(), { code: 0, signal: null }],
-  ['SIGINT', (server) => server.signal('SIGINT'), { code: 130, signal: null }],
-  ['SIGTERM', (server) => server.signal('SIGTERM'), { code: 143, signal: null }],
-  ['SIGKILL', (server) => server.signal('SIGKILL'), { code: null, signal: 'SIGKILL' }],
-];
-
 // The nightly workflow runs this with spare processes, too, and test/dstack/warm/faults.test.ts ends them in both modes.
 test.each(ENDS)('%s leaves no process, warm or running', async (_how, end, code) => {
   const home = await createTestHome();

@@ -1,41 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { INITIALIZE, startRawServer } from '../support/raw-server.ts';
-import type { RawServer } from '../support/raw-server.ts';
-import { createTestHome, uniqueName } from '../support/test-home.ts';
+import { answered, expectEnd, refused, startInitialized } from '../support/initialized-server.ts';
+import { uniqueName } from '../support/test-home.ts';
 import { startTraceCollector } from '../support/trace-collector.ts';
-import { until } from '../support/wait.ts';
 import { inRepository } from '../support/paths.ts';
 
 const SERVER = 2;
 const CLIENT = 3;
 const ERROR = 2;
 
-/** Makes a call that doesn't need dstack. */
-const REFUSED = { name: 'apply', arguments: { token: 'no-such-token' } };
-
-async function start(otel: Readonly<Record<string, string>>): Promise<RawServer> {
-  const home = await createTestHome();
-  const server = startRawServer({ ...home.env, ...otel });
-  server.request(1, 'initialize', INITIALIZE);
-  return server;
-}
-
-const answered = (server: RawServer, id: number): Promise<unknown> =>
-  until(
-    () => Promise.resolve(server.messages()),
-    (messages) => messages.some((message) => message.id === id),
-  );
-
-async function expectEnd(server: RawServer): Promise<void> {
-  server.endInput();
-  expect(await server.ended).toEqual({ code: 0, signal: null });
-}
-
 test('a call is a span in the trace of its client, and its dstack commands are its children', async () => {
   const collector = await startTraceCollector();
-  const server = await start({
+  const { server } = await startInitialized({
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=tests',
@@ -81,8 +58,8 @@ test('a call is a span in the trace of its client, and its dstack commands are i
 
 test('spans are sent as protobuf by default', async () => {
   const collector = await startTraceCollector();
-  const server = await start({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/own/path` });
-  server.request(2, 'tools/call', REFUSED);
+  const { server } = await startInitialized({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/own/path` });
+  server.request(2, 'tools/call', refused);
   await answered(server, 2);
   await expectEnd(server);
   expect(collector.sent).toMatchObject([{ path: '/own/path', type: 'application/x-protobuf' }]);
@@ -90,8 +67,8 @@ test('spans are sent as protobuf by default', async () => {
 });
 test('nothing is sent if OpenTelemetry is disabled', async () => {
   const collector = await startTraceCollector();
-  const server = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SDK_DISABLED: 'true' });
-  server.request(2, 'tools/call', REFUSED);
+  const { server } = await startInitialized({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SDK_DISABLED: 'true' });
+  server.request(2, 'tools/call', refused);
   await answered(server, 2);
   await expectEnd(server);
   expect(collector.sent).toEqual([]);

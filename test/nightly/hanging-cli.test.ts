@@ -5,21 +5,11 @@ import { expect, inject, onTestFinished, test } from 'vitest';
 import { writeExecutable } from '../support/write-executable.ts';
 import { processesIn } from '../support/processes.ts';
 import type { Process } from '../support/processes.ts';
+import { ENDS } from '../support/initialized-server.ts';
 import { INITIALIZE, startRawServer } from '../support/raw-server.ts';
 import type { RawServer } from '../support/raw-server.ts';
 import { createTestHome } from '../support/test-home.ts';
 import { until } from '../support/wait.ts';
-
-const ENDS: readonly (readonly [
-  string,
-  (server: RawServer) => void,
-  { code: number | null; signal: string | null },
-])[] = [
-  ['the end of its input', (server) => server.endInput(), { code: 0, signal: null }],
-  ['SIGINT', (server) => server.signal('SIGINT'), { code: 130, signal: null }],
-  ['SIGTERM', (server) => server.signal('SIGTERM'), { code: 143, signal: null }],
-  ['SIGKILL', (server) => server.signal('SIGKILL'), { code: null, signal: 'SIGKILL' }],
-];
 
 /** A CLI that never exits, with a child process; it may ignore SIGTERM. */
 async function hangingCli(deaf: boolean): Promise<string> {
