@@ -139,15 +139,13 @@ export function planFacts(planned: ApplyPlan, cost: Cost): Partial<ChangeFacts> 
     ...(typeof cost.mostPerHour === 'number' ? { mostPerHour: cost.mostPerHour } : {}),
     ...(perHourMin === undefined || perHourMax === undefined ? {} : { priceRange: [perHourMin, perHourMax] }),
     ...(typeof cost.mostInTotal === 'number' ? { totalPrice: cost.mostInTotal } : {}),
-    offers: plan.offers
-      .slice(0, MAX_LISTED_OFFERS)
-      .map(({ backend, region, gpu, pricePerHour, availability }) => ({
-        backend,
-        region,
-        gpu,
-        pricePerHour,
-        availability,
-      })),
+    offers: plan.offers.slice(0, MAX_LISTED_OFFERS).map(({ backend, region, gpu, pricePerHour, availability }) => ({
+      backend,
+      region,
+      gpu,
+      pricePerHour,
+      availability,
+    })),
     changes: [...plan.changes],
     blockers: [...plan.blockers],
     warnings: warningsOf(planned),

@@ -198,7 +198,7 @@ test('a price may fall by any amount and rise by at most 5%', () => {
   );
 });
 
-test('the order in which files are listed is no difference', () => {
+test('the order in which files are listed makes no difference', () => {
   const a = pendingChange({ binding: { files: { one: '1', two: '2' } } });
   const b = pendingChange({ binding: { files: { two: '2', one: '1' } } });
   expect(describeDifferences(a, b)).toEqual([]);
