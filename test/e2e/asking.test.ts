@@ -39,8 +39,8 @@ async function auditOf(name: string): Promise<string> {
 function expectNobodyAsked(refused: Answer): void {
   expect(refused.facts).toMatchObject({ outcome: 'refused', code: 'nobody-asked' });
   expect(refused.text).toMatch(/^Nobody was asked: .*the token is still valid\./);
-  expect(refused.text).toMatch(/Next: .*DSTACK_MCP_CONFIRM=token/);
-  expect(refused.text).not.toMatch(/declined/);
+  expect(refused.text).toMatch(/Next: .*their client answers such forms without showing them/);
+  expect(refused.text).not.toMatch(/declined|DSTACK_MCP/);
 }
 
 const AT_ONCE: readonly PersonAnswer[] = [
