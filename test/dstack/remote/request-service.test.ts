@@ -269,7 +269,7 @@ test('an unreachable server, a broken and a canceled request say what is known, 
   const broken = await send({ path: '/broken' });
   expect(broken).toMatchObject({ outcome: 'failed', facts: { state: 'no-answer' } });
   const lost = await send({ path: '/broken', method: 'POST' });
-  expect(lost).toMatchObject({ outcome: 'unknown', next: expect.stringContaining("Don't repeat it") });
+  expect(lost).toMatchObject({ outcome: 'unknown', next: expect.stringContaining("Don't repeat the request") });
   const slow = await send({ path: '/stall', method: 'POST' }, 5_000);
   expect(slow).toMatchObject({ outcome: 'unknown', summary: expect.stringContaining('No answer within') });
   const abort = new AbortController();
