@@ -28,7 +28,8 @@ def encode(kind, request, payload=b""):
 
 
 def to_json(value):
-    return json.dumps(value).encode()
+    """Raises ValueError for NaN and infinity, which JSON doesn't have, and RecursionError for what is nested too deeply."""
+    return json.dumps(value, allow_nan=False).encode()
 
 
 def from_json(payload):

@@ -14,6 +14,7 @@ import sys
 # With PYTHONSAFEPATH the interpreter doesn't search the folder of the script that it runs.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import control_frames as frames
 import time_limit
 import wire_gate
 from entry_script import compile_entry, make_main, strip_own_frames, use_path_of
@@ -49,7 +50,7 @@ def read_answer(stream):
 
 
 def tell(event):
-    line = json.dumps(event).encode() + b"\n"
+    line = frames.to_json(event) + b"\n"
     try:
         while line:
             line = line[os.write(EVENTS_FD, line) :]

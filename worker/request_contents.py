@@ -89,7 +89,7 @@ def body_of(request):
 def json_of(response):
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -38,7 +38,7 @@ _SPECS = ("run_spec", "spec")
 # cli/utils/updates.py: once a day, before the command, with an anonymous installation id. Nothing documented disables it.
 _UPDATE_CHECK = re.compile(r"https://get\.dstack\.ai/[\w-]+/latest-version(?:\?|$)")
 _OTHER_FILES = "the files aren't those that were checked"
-# A larger resource isn't reported, and what isn't reported isn't changed.
+# A larger resource is reported as unreadable, and what is unreadable isn't changed.
 _REPORT_LIMIT = 4 << 20
 
 
@@ -122,8 +122,14 @@ class Gate:
         return look_up
 
     def _report_found(self, path, value, response):
-        if self._reports and len(response.content) <= _REPORT_LIMIT:
-            self.tell("found", path, value=value)
+        if not self._reports:
+            return
+        try:
+            if len(response.content) <= _REPORT_LIMIT:
+                return self.tell("found", path, value=value)
+        except (ValueError, RecursionError):
+            pass  # Python reads NaN, infinity and 1e999, which JSON doesn't have.
+        self.tell("unreadable", path)
 
     def tell(self, event, path, **more):
         self._tell({"event": event, "path": path, **more})

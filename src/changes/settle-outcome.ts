@@ -205,7 +205,9 @@ export function verifyOutcome(
   if (answers.some(({ status }) => status >= 500)) return { ...asReported(), outcome: 'unknown', accepted: open };
   if (made.length < answers.length) return made.length === 0 ? asReported() : halfway(reported, made);
   if (reported.outcome === 'done') return { ...reported, accepted: 'yes' };
-  if (sent.length < expected.length) return goesOn ? { ...reported, accepted: open } : halfway(reported, sent);
+  // It goes on, or the report of another request may have been lost.
+  if (sent.length < expected.length)
+    return goesOn || exit.kind === 'lost' ? { ...reported, accepted: open } : halfway(reported, sent);
   // Without an error, its last line is another one than those that are known, such as a row of a table.
   const hasEndedWell = exit.kind === 'exited' && exit.code === 0;
   return {

@@ -16,6 +16,8 @@ export type WireEvent =
   | { readonly event: 'plan'; readonly path: string; readonly sha256: string; readonly name: string | null }
   /** The existing resource in the response of a plan or a look-up; null if there is none. */
   | { readonly event: 'found'; readonly path: string; readonly value: unknown }
+  /** The same, if it is too large, or not in JSON. */
+  | { readonly event: 'unreadable'; readonly path: string }
   /** It waits for consent: the first change of the command. */
   | { readonly event: 'held'; readonly path: string }
   | { readonly event: 'sent'; readonly path: string; readonly kind: 'change' | 'hand-over' }

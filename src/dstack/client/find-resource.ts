@@ -123,7 +123,9 @@ export function readLookUp(
   { kind, name }: { readonly kind: ResourceKind; readonly name: string },
 ): KnownResource | 'none' | undefined {
   const paths = new Set([`${kind}s/get`, `${kind}s/get_plan`]);
-  const found = requests.findLast((one) => one.event === 'found' && paths.has(one.path));
+  const found = requests.findLast(
+    (one) => (one.event === 'found' || one.event === 'unreadable') && paths.has(one.path),
+  );
   if (found?.event !== 'found') return undefined;
   if (found.value === null) return 'none';
   const { data: value } = resource.safeParse(found.value);

@@ -20,6 +20,7 @@ import type { Approve, Executable, Runner, HeldAnswer } from './runner.ts';
 import { endGroup, killGroup, killOnExit } from './processes.ts';
 import { cliEnvironment, spawnDstack } from './spawn-dstack.ts';
 import type { Ended, Spawned, SpawnRequest } from './spawn-dstack.ts';
+import { UNREADABLE } from './wire-events.ts';
 
 export interface PlainRunnerOptions {
   readonly executable: Executable;
@@ -241,6 +242,7 @@ const LAUNCHER_FAILED = 70;
 function toExit(how: Ended | AbortReason, printed: CommandOutput, { gate }: Started): Exit {
   if (how === 'timed-out') return { kind: 'timed-out', stillRunning: false };
   if (typeof how === 'string') return { kind: 'cancelled' };
+  if (gate?.isUnreadable() === true) return UNREADABLE;
   if (how.code === null) return { kind: 'signalled', signal: how.signal ?? 'unknown' };
   if (gate !== undefined && how.code === LAUNCHER_FAILED && printed.stderr.startsWith('dstack was not started:')) {
     return { kind: 'not-started', reason: printed.stderr.trim() };

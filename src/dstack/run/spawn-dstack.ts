@@ -5,6 +5,7 @@ import { execa } from 'execa';
 import type { WireEvent } from '../../core/transcript.ts';
 import { within } from '../../core/waiting.ts';
 import type { Executable, HeldAnswer, WireRule } from './runner.ts';
+import { readWireEvent } from './wire-events.ts';
 
 /** Wide enough that dstack never truncates a table. Tables are as wide as their content, so nothing is padded. */
 const COLUMNS = '1000';
@@ -84,6 +85,8 @@ interface Gate {
   sofar(): readonly WireEvent[];
   /** Returns all events, once the process has ended. */
   drain(): Promise<readonly WireEvent[]>;
+  /** Whether an event couldn't be read. Later ones are ignored, and the process gets no answer. */
+  isUnreadable(): boolean;
 }
 
 export interface Ended {
@@ -138,8 +141,11 @@ function commandLineOf({ executable, argv, launch }: SpawnRequest): [string, str
 /** How long a process outside the ended group can delay a finished command by keeping the pipe of the gate open. */
 const EVENTS_DRAIN_MS = 500;
 
+/** Answers the gate. Without events, it denies: the process gets no answer. */
+type AnswerGate = (requests: readonly WireEvent[] | undefined) => void;
+
 /** Sends the request to the launcher, and returns what answers the gate. */
-function launchTo(stream: unknown, launch: Launch | undefined): (requests: readonly WireEvent[]) => void {
+function launchTo(stream: unknown, launch: Launch | undefined): AnswerGate {
   if (launch === undefined) throw new TypeError('there is nothing to launch');
   const { onHeld } = launch;
   if (onHeld === undefined) {
@@ -148,20 +154,26 @@ function launchTo(stream: unknown, launch: Launch | undefined): (requests: reado
   }
   const pipe = openPipe(stream);
   pipe.write(launchFrame(launch));
-  return (requests) => void onHeld(requests).then((answer) => pipe.end(`${JSON.stringify(answer)}\n`));
+  return (requests) => {
+    if (requests === undefined) pipe.end();
+    else void onHeld(requests).then((answer) => pipe.end(`${JSON.stringify(answer)}\n`));
+  };
 }
 
 /** Collects the events of the gate, one line of JSON each. */
-function collectEvents(stream: Readable, onHeld: (requests: readonly WireEvent[]) => void): Gate {
+function collectEvents(stream: Readable, answerGate: AnswerGate): Gate {
   const events: WireEvent[] = [];
   let rest = '';
+  let isUnreadable = false;
   stream.setEncoding('utf8').on('data', (chunk: string) => {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
-      const event: WireEvent = JSON.parse(line);
+      const event = readWireEvent(line);
+      isUnreadable ||= event === undefined;
+      if (event === undefined || isUnreadable) return answerGate(undefined);
       events.push(event);
-      if (event.event === 'held') onHeld([...events]);
+      if (event.event === 'held') answerGate([...events]);
     }
   });
   const ended = finished(stream).catch(() => undefined);
@@ -172,6 +184,7 @@ function collectEvents(stream: Readable, onHeld: (requests: readonly WireEvent[]
       stream.destroy();
       return events;
     },
+    isUnreadable: () => isUnreadable,
   };
 }
 

@@ -5,6 +5,7 @@ import type { WireEvent } from '../../core/transcript.ts';
 import { promiseWithResolvers } from '../../core/waiting.ts';
 import type { PromiseWithResolvers } from '../../core/waiting.ts';
 import type { HeldAnswer, WireRule } from '../run/runner.ts';
+import { readWireEvent, UNREADABLE } from '../run/wire-events.ts';
 
 /** A command, or a question about dstack, for a warm process: a forked child of the worker, or a spare one. */
 export interface WarmRequest {
@@ -174,6 +175,8 @@ export function encodeRequest(request: WarmRequest, input: Uint8Array = new Uint
 interface Entry {
   readonly request: WarmRequest;
   phase: 'handed' | 'held' | 'going';
+  /** Whether an event of its gate couldn't be read. Later ones are ignored. */
+  isUnreadable: boolean;
   readonly held: PromiseWithResolvers<HandOver>;
   readonly ended: PromiseWithResolvers<ChildEnd>;
 }
@@ -222,7 +225,8 @@ export class WarmChannel {
   /** Hands a request to a child. Resolves once a child has acknowledged it, or once it is certain that none will run it. */
   async handOver(request: WarmRequest, timeoutMs: number): Promise<HandOver> {
     const id = (this.#lastId += 1);
-    const entry: Entry = { request, phase: 'handed', held: promiseWithResolvers(), ended: promiseWithResolvers() };
+    const [held, ended] = [promiseWithResolvers<HandOver>(), promiseWithResolvers<ChildEnd>()];
+    const entry: Entry = { request, phase: 'handed', isUnreadable: false, held, ended };
     if (!this.#isOpen) return { kind: 'refused', reason: 'the worker is ending' };
     this.#entries.set(id, entry);
     if (this.#entries.size === 1) this.#options.onBusy(true);
@@ -291,13 +295,21 @@ export class WarmChannel {
     if (entry === undefined) return;
     if (kind === 'o') entry.request.onOutput('stdout', Buffer.from(payload));
     else if (kind === 'e') entry.request.onOutput('stderr', Buffer.from(payload));
-    else if (kind === 'w') entry.request.onWireEvent(JSON.parse(payload.toString()));
+    else if (kind === 'w') this.#onWireEvent(id, entry, payload);
     else if (kind === 'n') this.#settle(id, entry, { kind: 'not-run', reason: payload.toString() });
-    else if (kind === 'x') this.#settle(id, entry, readEnd(payload));
+    else if (kind === 'x') this.#settle(id, entry, entry.isUnreadable ? UNREADABLE : readEnd(payload));
     else if (kind === 'a' && entry.phase === 'handed') {
       entry.phase = 'held';
       entry.held.resolve({ kind: 'held', child: this.#toChild(id, entry, payload) });
     }
+  }
+
+  #onWireEvent(id: number, entry: Entry, payload: Buffer): void {
+    const event = entry.isUnreadable ? undefined : readWireEvent(payload.toString());
+    if (event !== undefined) return entry.request.onWireEvent(event);
+    entry.isUnreadable = true;
+    // A change that there is consent for isn't ended halfway.
+    if (!entry.request.outlivesServer()) this.#signal(id, 'SIGKILL');
   }
 
   #toChild(id: number, entry: Entry, payload: Buffer): WarmChild {

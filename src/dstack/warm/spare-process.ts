@@ -5,6 +5,7 @@ import { Socket } from 'node:net';
 import path from 'node:path';
 import { promiseWithResolvers, within } from '../../core/waiting.ts';
 import { killGroup, signalGroup } from '../run/processes.ts';
+import { readWireEvent, UNREADABLE } from '../run/wire-events.ts';
 import { createFrameReader, encodeFrame, encodeRequest, readySchema } from './channel.ts';
 import type { ChildEnd, Frame, HandOver, WarmChild, WarmRequest, WorkerInfo } from './channel.ts';
 import { WorkerUnsupported } from './worker.ts';
@@ -30,6 +31,7 @@ export class SpareProcess {
   readonly #ended = promiseWithResolvers<ChildEnd>();
   #request: WarmRequest | undefined;
   #isGoing = false;
+  #isUnreadable = false;
   #stderr = '';
 
   constructor(options: ProcessOptions) {
@@ -101,8 +103,16 @@ export class SpareProcess {
 
   #onFrame(frame: Frame): void {
     if (frame.kind === 'r') this.#firstFrame.resolve(frame);
-    else if (frame.kind === 'w') this.#request?.onWireEvent(JSON.parse(frame.payload.toString()));
+    else if (frame.kind === 'w') this.#onWireEvent(frame.payload.toString());
     else this.#answer.resolve(frame);
+  }
+
+  #onWireEvent(text: string): void {
+    const event = this.#isUnreadable ? undefined : readWireEvent(text);
+    if (event !== undefined) return this.#request?.onWireEvent(event);
+    this.#isUnreadable = true;
+    // A change that there is consent for isn't ended halfway.
+    if (this.#request?.outlivesServer() !== true) this.kill();
   }
 
   async #waitForReady(): Promise<WorkerInfo> {
@@ -135,7 +145,8 @@ export class SpareProcess {
   async #settle(how: ChildEnd, closed: Promise<unknown>): Promise<void> {
     await within(DRAIN_MS, closed);
     for (const stream of this.#child.stdio) stream?.destroy();
-    this.#ended.resolve(this.#isGoing ? how : { kind: 'not-run', reason: 'the process ended before it was started' });
+    const end = this.#isUnreadable ? UNREADABLE : how;
+    this.#ended.resolve(this.#isGoing ? end : { kind: 'not-run', reason: 'the process ended before it was started' });
   }
 }
 

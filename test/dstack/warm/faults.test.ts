@@ -6,6 +6,7 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckedArgv } from '../../../src/dstack/argv/command.ts';
+import { UNREADABLE } from '../../../src/dstack/run/wire-events.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { bundleProgram } from '../../support/bundle-program.ts';
 import { childrenOf, isRunning, makeFakeDstack, until, untilGone } from '../../support/warm-fixtures.ts';
@@ -52,6 +53,18 @@ async function startReady(options: Partial<TestRunnerOptions> = {}): Promise<War
   await (options.mode === 'spare' ? idleSpare(runner) : parkedChild(runner));
   return runner;
 }
+
+test.each(['on', 'spare', 'off'] as const)(
+  'a read that reports in something else than JSON has failed, and its server goes on (%s)',
+  async (mode) => {
+    const runner = makeWarmRunner({ executable: fake.executable, mode });
+    runners.push(runner);
+    const env = fake.env('report_nonsense', { FAKE_SERVER: 'http://127.0.0.1:1', FAKE_EVENT: 'denied' });
+    const wire = { server: null, project: null, handOver: false, asks: false };
+    expect(await runner.read(ps, { timeoutMs: LONG, env, wire })).toMatchObject({ exit: UNREADABLE, ran: 'plain' });
+    expect(await runner.read(ps, { timeoutMs: LONG })).toMatchObject(ANSWER);
+  },
+);
 
 /** Returns the only child of an idle worker once it is parked. */
 async function parkedChild(runner: WarmRunner): Promise<number> {

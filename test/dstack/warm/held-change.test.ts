@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckedArgv } from '../../../src/dstack/argv/command.ts';
 import type { Approve, HeldCommand } from '../../../src/dstack/run/runner.ts';
+import { UNREADABLE } from '../../../src/dstack/run/wire-events.ts';
 import type { WarmRunner } from '../../../src/dstack/warm/runner.ts';
 import { bundleProgram } from '../../support/bundle-program.ts';
 import { listenOnLoopback } from '../../support/listen-on-loopback.ts';
@@ -117,6 +118,21 @@ describe.each([
   ])('changes nothing with a consent %s', async (_what, approve) => {
     await runner.change(stop, approve, optionsOf()).catch(() => undefined);
     expect(received).toEqual(['get']);
+  });
+
+  test('changes nothing if what it looked up is reported in something else than JSON', async () => {
+    const env = fake.env('report_nonsense', { FAKE_SERVER: url, FAKE_EVENT: 'found' });
+    const transcript = await runner.change(stop, allow, { ...optionsOf(), env });
+    expect(transcript).toMatchObject({ exit: UNREADABLE, requests: [] });
+    expect(received).not.toContain('stop');
+  });
+
+  test('is lost, and not repeated, if its change is reported in something else than JSON', async () => {
+    const env = fake.env('report_nonsense', { FAKE_SERVER: url, FAKE_EVENT: 'answered' });
+    const transcript = await runner.change(stop, allow, { ...optionsOf(), env });
+    expect(transcript).toMatchObject({ exit: UNREADABLE, stdout: 'about to stop train\nStopped\n', ran });
+    expect(transcript.requests?.map(({ event }) => event)).toEqual(['found', 'held', 'sent']);
+    expect(received).toEqual(['get', 'stop']);
   });
 
   test('is ended when its runner is closed, and changes nothing', async () => {

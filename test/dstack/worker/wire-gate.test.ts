@@ -68,10 +68,11 @@ async function send(
   }));
   return results.parse(
     await runPython(`
-import requests, wire_gate
+import control_frames, requests, wire_gate
 events, results = [], []
 answer = json.loads(${JSON.stringify(JSON.stringify(answer))})
-wire_gate.install(json.loads(${JSON.stringify(JSON.stringify(whole))}), events.append, lambda: answer)
+tell = lambda event: events.append(json.loads(control_frames.to_json(event)))
+wire_gate.install(json.loads(${JSON.stringify(JSON.stringify(whole))}), tell, lambda: answer)
 session = requests.Session()
 for call in json.loads(${JSON.stringify(JSON.stringify(calls))}):
     try:
@@ -222,6 +223,25 @@ test('a command that may change something reports the resource that it looks up,
     { event: 'found', path: 'runs/get_plan', value: run },
   ]);
   expect((await send({}, calls)).events.map(({ event }) => event)).toEqual(['plan']);
+});
+
+test.each([
+  ['NaN', '{"id": "r1", "cost": NaN}'],
+  ['a number that is too large', '{"id": "r1", "cost": -1e999}'],
+  ['more than 4 MB', { id: 'r1', more: 'x'.repeat(4 << 20) }],
+])('a resource with %s is reported as unreadable', async (_what, run) => {
+  const planned = typeof run === 'string' ? `{"current_resource": ${run}}` : { current_resource: run };
+  answers = { [`${MAIN}/runs/get`]: run, [`${MAIN}/runs/get_plan`]: planned };
+  const { events, results: statuses } = await send({ asks: true }, [
+    { path: `${MAIN}/runs/get`, body: {} },
+    plan(SPEC),
+  ]);
+  expect(statuses).toEqual(['200', '200']);
+  expect(events).toEqual([
+    { event: 'unreadable', path: 'runs/get' },
+    expect.objectContaining({ event: 'plan' }),
+    { event: 'unreadable', path: 'runs/get_plan' },
+  ]);
 });
 
 const STOP = { path: 'runs/stop', body: { runs_names: ['train'], abort: false } };

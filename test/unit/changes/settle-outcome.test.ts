@@ -304,6 +304,12 @@ test('a replacement that goes on after its first step is unknown', () => {
   });
 });
 
+test('a replacement whose report ends after its first step is unknown', () => {
+  const requests = [sent('runs/stop'), answered('runs/stop')];
+  const exit = { kind: 'lost', reason: "it can't be read" } as const;
+  expect(verifyOutcome(UNKNOWN, { requests, exit }, [REQUEST, APPLY])).toEqual({ ...UNKNOWN, accepted: 'open' });
+});
+
 const found = (value: Readonly<Record<string, unknown>>): FoundResource => ({
   id: 'it',
   name: 'lab',

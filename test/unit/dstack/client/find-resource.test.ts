@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { CommandFailed } from '../../../../src/core/report.ts';
-import { findResource, kindOf } from '../../../../src/dstack/client/find-resource.ts';
+import { findResource, kindOf, readLookUp } from '../../../../src/dstack/client/find-resource.ts';
 import type { ResourceKind } from '../../../../src/dstack/client/find-resource.ts';
 import { readFixture } from '../../../support/read-fixture.ts';
 import { printedJson, setUpChanges } from '../../../support/set-up-changes.ts';
@@ -71,3 +71,12 @@ test.each([[{ name: 'lab-x' }], [[]], ['running'], [{ id: 7 }]])(
     expect(await refusal(find('run', printedJson(value)).found)).toMatchObject({ code: 'cli-not-understood' });
   },
 );
+
+test('the last look-up counts, and none does if that one is unreadable', () => {
+  const found = { event: 'found', path: 'runs/get', value: { id: 'r1' } } as const;
+  const wanted = { kind: 'run', name: 'lab-x' } as const;
+  expect(readLookUp({ requests: [found] }, wanted)).toMatchObject({ id: 'r1' });
+  const unreadable = { event: 'unreadable', path: 'runs/get' } as const;
+  expect(readLookUp({ requests: [found, unreadable] }, wanted)).toBeUndefined();
+  expect(readLookUp({ requests: [unreadable, found] }, wanted)).toMatchObject({ id: 'r1' });
+});
