@@ -14,7 +14,7 @@ export type Exit =
 export type WireEvent =
   /** A plan was requested for the specification with this SHA-256 (hex, over canonical JSON), and this name if it has one. */
   | { readonly event: 'plan'; readonly path: string; readonly sha256: string; readonly name: string | null }
-  /** The existing resource in the response of a plan or a look-up; null if there is none. */
+  /** The existing resource in the response of a plan or a look-up; null if there is none. Only the last one of each path is kept. */
   | { readonly event: 'found'; readonly path: string; readonly value: unknown }
   /** The same, if it is too large, or not in JSON. */
   | { readonly event: 'unreadable'; readonly path: string }

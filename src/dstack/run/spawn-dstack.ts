@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import type { WireEvent } from '../../core/transcript.ts';
 import { within } from '../../core/waiting.ts';
 import type { Executable, HeldAnswer, WireRule } from './runner.ts';
-import { readWireEvent } from './wire-events.ts';
+import { addWireEvent, readWireEvent } from './wire-events.ts';
 
 /** Wide enough that dstack never truncates a table. Tables are as wide as their content, so nothing is padded. */
 const COLUMNS = '1000';
@@ -172,7 +172,7 @@ function collectEvents(stream: Readable, answerGate: AnswerGate): Gate {
       const event = readWireEvent(line);
       isUnreadable ||= event === undefined;
       if (event === undefined || isUnreadable) return answerGate(undefined);
-      events.push(event);
+      addWireEvent(events, event);
       if (event.event === 'held') answerGate([...events]);
     }
   });

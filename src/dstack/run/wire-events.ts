@@ -20,3 +20,15 @@ export const UNREADABLE = {
   kind: 'lost',
   reason: "what dstack's process reported about its requests can't be read",
 } as const;
+
+const isLookUp = ({ event }: WireEvent): boolean => event === 'found' || event === 'unreadable';
+
+/**
+ * Adds an event. Of the look-ups at a path only the last one is kept: while dstack waits for a run to stop, it looks it up each second, and
+ * each one can have megabytes.
+ */
+export function addWireEvent(events: WireEvent[], event: WireEvent): void {
+  const earlier = isLookUp(event) ? events.findIndex((one) => isLookUp(one) && one.path === event.path) : -1;
+  if (earlier !== -1) events.splice(earlier, 1);
+  events.push(event);
+}

@@ -4,6 +4,7 @@ import { createBoundedOutput, toPrinted } from '../run/collect-output.ts';
 import type { CommandOutput } from '../run/collect-output.ts';
 import type { CallLimit } from '../run/command-call.ts';
 import type { HeldChange, HeldAnswer, RunOptions } from '../run/runner.ts';
+import { addWireEvent } from '../run/wire-events.ts';
 import type { ChildEnd, HandOver, WarmChild, WarmRequest } from './channel.ts';
 import type { WarmWorker } from './worker.ts';
 
@@ -63,7 +64,7 @@ export async function runWarmCall(call: WarmCall, options: WarmCallOptions): Pro
       if (stream === 'stdout') call.options.sink?.write(piece);
     },
     onWireEvent: (event) => {
-      requests.push(event);
+      addWireEvent(requests, event);
       if (event.event === 'held')
         void call.change
           ?.answer({ printed: printed(), requests: [...requests] })

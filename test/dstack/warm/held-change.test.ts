@@ -105,6 +105,13 @@ describe.each([
     expect(received).toEqual(['get', 'stop', 'get']);
   });
 
+  test('keeps only the last of many look-ups', async () => {
+    const env = fake.env('stop_and_wait', { FAKE_SERVER: url });
+    const transcript = await runner.change(stop, allow, { ...optionsOf(), env });
+    expect(transcript.requests?.map(({ event }) => event)).toEqual(['held', 'sent', 'answered', 'found']);
+    expect(received).toEqual(['get', 'stop', 'get', 'get', 'get']);
+  });
+
   test('changes nothing if it is refused, and the call ends with the reason', async () => {
     const refusing = runner.change(stop, () => Promise.reject(new Error('the price rose')), optionsOf());
     await expect(refusing).rejects.toThrow('the price rose');
