@@ -101,7 +101,7 @@ async function describeMade(
   { dstack, workspace }: Scope,
   { transcript, execution, consent }: MadeChange,
 ): Promise<Made> {
-  const { resource, profiles, effect, requests } = execution;
+  const { resource, profiles, effect, requests, facts } = execution;
   const reported = readOutcome(transcript);
   const swapped = profiles !== undefined && (await haveChanged(workspace, profiles));
   const verified = verifyOutcome(reported, transcript, requests);
@@ -117,7 +117,7 @@ async function describeMade(
   };
   // dstack's server may have renamed it.
   const isSame = name !== undefined && name === resource.name;
-  const seen = isSame ? readLookUpAfter(transcript, { kind: resource.kind, name }) : undefined;
+  const seen = isSame ? readLookUpAfter(transcript, { kind: resource.kind, name, project: facts.project }) : undefined;
   return { report: await look(dstack, seen), lookAgain: (client) => look(client) };
 }
 

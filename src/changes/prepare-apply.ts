@@ -136,7 +136,9 @@ async function planChange(scope: PlanScope, { planned: read, known, printed }: P
   const resource = { kind: kindOf(head.type), name, project: request.project };
   const requests = requestsToApply({ type: head.type, name, action }, planned.transcript);
   const present =
-    action === 'create' || name === undefined ? 'none' : readLookUp(planned.transcript, { ...resource, name });
+    action === 'create' || name === undefined
+      ? 'none'
+      : readLookUp(planned.transcript, { ...resource, name, project: endpoint.project });
   if (present === undefined || requests === undefined) return cannotVerify(planned, printed);
   const existing = present === 'none' ? undefined : present;
   const effect = action === 'update' && existing !== undefined ? readUpdateEffect(planned, existing) : undefined;
@@ -194,8 +196,9 @@ const effectOf = (action: 'update' | 'replace', before: KnownResource | undefine
   action === 'update' ? { kind: 'updated', before } : { kind: 'replaced', before: before?.id };
 
 /** A finished run may have had the name before: dstack's own look-up knows. */
-function created({ transcript }: ApplyPlan, { kind, name }: Execution['resource']): Effect {
-  const found = name === undefined ? undefined : readLookUp(transcript, { kind, name });
+function created({ transcript, endpoint }: ApplyPlan, { kind, name }: Execution['resource']): Effect {
+  const { project } = endpoint;
+  const found = name === undefined ? undefined : readLookUp(transcript, { kind, name, project });
   return { kind: 'created', before: found === 'none' ? null : found?.id };
 }
 

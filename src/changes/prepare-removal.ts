@@ -233,7 +233,7 @@ export async function prepareRemoval(scope: PlanScope, removal: Removal): Promis
       return planRemoval({ removal, known, requests }, found, [found.transcript]);
     },
     async planHeld(held) {
-      const found = readLookUp(held, removal);
+      const found = readLookUp(held, { kind, name, project });
       if (found === 'none') throw notFound(removal);
       if (found === undefined) throw notLookedUp(removal);
       return planRemoval({ removal, known, requests }, found, []);

@@ -57,19 +57,39 @@ export interface FoundResource extends KnownResource {
   readonly transcript: Transcript;
 }
 
-const resource = z.looseObject({ id: z.string(), name: z.string().nullish(), status: z.string().nullish() });
+const resource = z.looseObject({
+  id: z.string(),
+  name: z.string().nullish(),
+  /** The name of a run. */
+  run_spec: z.looseObject({ run_name: z.string().nullish() }).nullish(),
+  project_name: z.string().nullish(),
+  status: z.string().nullish(),
+});
+
+/** Reads an answer; undefined if it isn't understood, or is about another resource, as a cache or a proxy may return. */
+function readResource(answer: unknown, { name, project }: Omit<WantedResource, 'kind'>): KnownResource | undefined {
+  const { data: value } = resource.safeParse(answer);
+  if (value === undefined) return undefined;
+  const isOther =
+    [value.name, value.run_spec?.run_name].some((one) => (one ?? name) !== name) ||
+    (project !== undefined && (value.project_name ?? project) !== project);
+  return isOther ? undefined : { id: value.id, name, status: value.status ?? undefined, value };
+}
 
 /**
  * Looks up a resource; returns undefined if it doesn't exist.
- * @throws CommandFailed if dstack can't be asked; ToolError `cli-not-understood` if it prints no resource.
+ * @throws CommandFailed if dstack can't be asked; ToolError `cli-not-understood` if it prints no resource, or another one.
  */
 export async function findResource(client: DstackClient, wanted: WantedResource): Promise<FoundResource | undefined> {
   const { transcript, failure } = await client.tryRead(getCommand(wanted), { guarded: false });
   if (failure !== undefined && saysGone(failure, wanted.kind)) return undefined;
   if (failure !== undefined) throw commandFailed(transcript, failure);
-  const { data: value } = resource.safeParse(readJsonOutput(transcript.stdout));
-  if (value === undefined) throw notUnderstood(wanted.kind);
-  return { id: value.id, name: wanted.name, status: value.status ?? undefined, value, transcript };
+  const { project, server } = await client.endpoint(wanted.project);
+  // Where no server is known, neither is the default project.
+  const place = URL.canParse(server) ? { project } : { project: wanted.project };
+  const found = readResource(readJsonOutput(transcript.stdout), { ...wanted, ...place });
+  if (found === undefined) throw notUnderstood(wanted);
+  return { ...found, transcript };
 }
 
 /**
@@ -108,7 +128,7 @@ export const lookUpRequest = ({ kind, name }: Pick<WantedResource, 'kind' | 'nam
  */
 export function readLookUpAfter(
   { requests = [] }: Pick<Transcript, 'requests'>,
-  wanted: Pick<WantedResource, 'kind' | 'name'>,
+  wanted: WantedResource,
 ): KnownResource | 'none' | undefined {
   const change = requests.findLastIndex((one) => 'kind' in one && one.kind === 'change');
   return change === -1 ? undefined : readLookUp({ requests: requests.slice(change + 1) }, wanted);
@@ -120,21 +140,20 @@ export function readLookUpAfter(
  */
 export function readLookUp(
   { requests = [] }: Pick<Transcript, 'requests'>,
-  { kind, name }: { readonly kind: ResourceKind; readonly name: string },
+  wanted: WantedResource,
 ): KnownResource | 'none' | undefined {
-  const paths = new Set([`${kind}s/get`, `${kind}s/get_plan`]);
+  const paths = new Set([`${wanted.kind}s/get`, `${wanted.kind}s/get_plan`]);
   const found = requests.findLast(
     (one) => (one.event === 'found' || one.event === 'unreadable') && paths.has(one.path),
   );
   if (found?.event !== 'found') return undefined;
   if (found.value === null) return 'none';
-  const { data: value } = resource.safeParse(found.value);
-  return value === undefined ? undefined : { id: value.id, name, status: value.status ?? undefined, value };
+  return readResource(found.value, wanted);
 }
 
-const notUnderstood = (kind: ResourceKind): ToolError =>
+const notUnderstood = ({ kind, name }: WantedResource): ToolError =>
   new ToolError(
     'cli-not-understood',
-    `dstack was asked for a ${kind} and printed something without an id.`,
+    `dstack was asked for the ${kind} ${name} and printed something without an id, or another resource.`,
     'Use doctor to check which version of the CLI is installed.',
   );

@@ -232,7 +232,12 @@ test('a grant is for one run alone: no other name, project, server or later run 
   world.config = configOf('lab', 'prod');
   world.reads['run get'] = (argv) => {
     const name = argv.at(-1) ?? '';
-    return rewritten('run-get-running', ['"run_name": "lab-task"', `"run_name": "${name}"`]);
+    const project = argv.includes('prod') ? 'prod' : 'lab';
+    return rewritten(
+      'run-get-running',
+      ['"run_name": "lab-task"', `"run_name": "${name}"`],
+      ['"project_name": "lab"', `"project_name": "${project}"`],
+    );
   };
   await allow();
   expect(await ask()).toMatchObject(granted);

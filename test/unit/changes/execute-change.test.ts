@@ -89,7 +89,10 @@ test('the state that its own command saw after a change is not looked up again, 
   const report = await made(APPLY, { command: 'apply', printed: created });
   expect(report).toMatchObject({ outcome: 'done', facts: { status: 'provisioning' } });
   const renamed = { ...created, stdout: created.stdout.replaceAll('lab-task', 'team-lab-task') };
-  const other = await made(APPLY, { command: 'apply', printed: renamed });
+  const afterwards = (world: World): void => {
+    world.reads['run get'] = rewritten('run-get-running', ['lab-task', 'team-lab-task']);
+  };
+  const other = await made(APPLY, { command: 'apply', printed: renamed, afterwards });
   expect(other.facts).toMatchObject({ resource: { name: 'team-lab-task' }, status: 'running' });
 });
 
@@ -125,7 +128,7 @@ test('a name that dstack chose is the one that is looked up and returned', async
         apply: plan,
         'run get': (argv) => {
           asked.push(argv.at(-1) ?? '');
-          return readFixture('run-get-running');
+          return rewritten('run-get-running', ['lab-task', 'fluffy-cat-1']);
         },
       },
     },

@@ -95,7 +95,7 @@ test('an update in place of a service counts the replica that a rolling deployme
   const planned = {
     text: FILES['svc.dstack.yml'],
     plan: 'plan-service-update',
-    reads: { 'run get': 'run-get-running' },
+    reads: { 'run get': 'run-get-service' },
   };
   expect((await costOf(planned)).words).toMatch(/^\$0\.39\/h \(up to \$0\.78\/h\), no limit in total\./);
 });

@@ -66,15 +66,15 @@ test('to stop a run, a click is enough', async () => {
   expect(card).not.toHaveProperty('nameToType');
 });
 
-test.each(['run-get-stopped', 'run-get-failed'])(
-  'a finished run is not stopped again, and there is no token: %s',
-  async (run) => {
-    const report = await withRun(run).preview(STOP);
-    expect(report).toMatchObject({ outcome: 'nothing-to-do', next: 'See what it printed with logs.' });
-    expect(report.summary).toMatch(/^Run lab-task is already \w+: there is nothing to stop\.$/);
-    expect(report.facts).not.toHaveProperty('token');
-  },
-);
+test.each([
+  ['run-get-stopped', 'lab-task'],
+  ['run-get-failed', 'lab-fail'],
+])('a finished run is not stopped again, and there is no token: %s', async (run, name) => {
+  const report = await withRun(run).preview({ ...STOP, run: name });
+  expect(report).toMatchObject({ outcome: 'nothing-to-do', next: 'See what it printed with logs.' });
+  expect(report.summary).toMatch(/^Run lab-\w+ is already \w+: there is nothing to stop\.$/);
+  expect(report.facts).not.toHaveProperty('token');
+});
 
 test('an unknown run is refused with the tool that lists them', async () => {
   expect(await refusal(withRun('run-get-not-found').preview(STOP))).toMatchObject({
@@ -112,6 +112,8 @@ const STOP_SEVERAL: StopSeveral = { tool: 'stop', runs: NAMES };
 const found = (name: string): Transcript =>
   rewritten('run-get-running', ['lab-task', name], ['da47bb13', `da47bb1${name.at(-1)}`]);
 
+const stopped = (name: string): Transcript => rewritten('run-get-stopped', ['lab-task', name]);
+
 /** Sets up a world with three runs. A test may replace what `run get` prints for one of them. */
 function withRuns(options: ChangesOptions = {}) {
   const changes = setUpChanges(options);
@@ -126,7 +128,7 @@ function withRuns(options: ChangesOptions = {}) {
       const name = nameIn(argv);
       const stop = stops.get(name);
       if (stop !== undefined) return stop();
-      runs.set(name, rewritten('run-get-stopped'));
+      runs.set(name, stopped(name));
       return rewritten('stop-stopped');
     },
   };
@@ -263,15 +265,15 @@ test('an unknown name refuses all, and finished runs are left out', async () => 
     code: 'invalid-name',
     message: 'There is no run exp-9. Nothing was stopped.',
   });
-  changes.runs.set('exp-1', rewritten('run-get-stopped'));
+  changes.runs.set('exp-1', stopped('exp-1'));
   expect((await changes.preview(STOP_SEVERAL)).summary).toMatch(
     /^Run exp-1 is already terminated: there is nothing to stop\. Stop 2 runs, exp-2 and exp-3\?/,
   );
-  changes.runs.set('exp-2', rewritten('run-get-stopped'));
+  changes.runs.set('exp-2', stopped('exp-2'));
   const one = await changes.preview(STOP_SEVERAL);
   expect(one.summary).toMatch(/exp-2 is already terminated.* Stop run exp-3\? task exp-3 is running/);
   expect(one.facts.resource).toEqual({ kind: 'run', name: 'exp-3' });
-  changes.runs.set('exp-3', rewritten('run-get-stopped'));
+  changes.runs.set('exp-3', stopped('exp-3'));
   expect(await changes.preview(STOP_SEVERAL)).toMatchObject({ outcome: 'nothing-to-do', facts: { operation: 'stop' } });
 });
 

@@ -75,7 +75,7 @@ async function settle(
 const readSeen = (printed: Transcript): ReturnType<typeof readLookUp> =>
   readLookUp(
     { requests: [{ event: 'found', path: 'runs/get', value: printed === GONE ? null : JSON.parse(printed.stdout) }] },
-    { kind: 'run', name: 'lab' },
+    { kind: 'run', name: 'lab', project: 'lab' },
   );
 
 const STOP: Effect = { kind: 'stopped', id: 'it' };
@@ -122,6 +122,13 @@ test.each([[[RUNNING]], [[ENDING, RUNNING]]])('a stop that dstack took back is r
 test('a stop that cannot be looked up is not called done', async () => {
   expect((await settle(outcome('yes', 'done'), STOP, [AWAY])).outcome.outcome).toBe('unknown');
   expect((await settle(outcome('yes', 'done'), STOP, [AWAY, AWAY, ENDED])).outcome.outcome).toBe('done');
+});
+
+test('a look-up that shows another run proves nothing', async () => {
+  const other = printedJson({ ...JSON.parse(RUNNING.stdout), id: 'other', run_spec: { run_name: 'prod' } });
+  expect((await settle(outcome('yes', 'done'), STOP, [other], other)).outcome.outcome).toBe('unknown');
+  expect((await settle(outcome('open', 'unknown'), CREATE, [other], other)).outcome.outcome).toBe('unknown');
+  expect((await settle(outcome('yes', 'done'), STOP, [other, ENDED], other)).outcome.outcome).toBe('done');
 });
 
 test('a change whose response was lost is done if it is seen', async () => {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { ChangeRequest } from '../../../src/core/change.ts';
-import { configOf, idleFleet, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
+import { configOf, rewritten, setUpChanges } from '../../support/set-up-changes.ts';
 import type { Output } from '../../support/set-up-changes.ts';
 
 const FOLDER = new URL('../../../docs/policies/', import.meta.url);
@@ -34,8 +34,12 @@ function governed(file: string, plan: string) {
   changes.world.config = configOf(project, 'elsewhere');
   const reads: Record<string, Output> = {
     apply: rewritten(plan, ['Project        lab', `Project        ${project}`]),
-    'run get': 'run-get-running',
-    'fleet get': idleFleet(),
+    'run get': rewritten('run-get-running', ['"project_name": "lab"', `"project_name": "${project}"`]),
+    'fleet get': rewritten(
+      'fleet-get',
+      ['"busy"', '"idle"'],
+      ['"project_name": "lab"', `"project_name": "${project}"`],
+    ),
     fleet: 'fleet',
     ps: 'ps-running',
   };
