@@ -86,16 +86,16 @@ def body_of(request):
         return None
 
 
-def json_of(response):
+def json_of(content):
     try:
-        return response.json()
+        return json.loads(content)
     except (ValueError, RecursionError):
         return None
 
 
-def says_missing(response):
+def says_missing(status, content):
     """Whether the server says that the resource doesn't exist (server/errors.py). Another error proves nothing about it."""
-    answer = json_of(response) if response.status_code >= 400 else None
+    answer = json_of(content) if status >= 400 else None
     detail = answer.get("detail") if isinstance(answer, dict) else None
     return isinstance(detail, list) and len(detail) == 1 and isinstance(detail[0], dict) and detail[0].get("code") == "resource_not_exists"
 

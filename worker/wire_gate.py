@@ -32,7 +32,7 @@ _HAND_OVER = frozenset(["files/upload_archive", "repos/init", "repos/upload_code
 # Sent right before the submission, when the change is already decided on (api/_public/runs.py, apply_plan).
 _PART_OF_CHANGE = frozenset(["repos/upload_code"])
 _LOOK_UP = re.compile(r"^(?:runs|fleets|volumes|gateways)/get$")
-# For a server that hangs after a change: the longest wait for a part of its response. The look-up is only a shortcut.
+# For a server that hangs after a change: the longest wait for its whole response. The look-up is only a shortcut.
 _LOOK_UP_SECONDS = 5
 _SPECS = ("run_spec", "spec")
 # cli/utils/updates.py: once a day, before the command, with an anonymous installation id. Nothing documented disables it.
@@ -99,16 +99,16 @@ class Gate:
 
     def note_plan(self, path, response):
         """Remembers what the server answered to a plan: what it filled in may be sent back."""
-        answer = json_of(response)
+        answer = json_of(response.content)
         if isinstance(answer, dict):
             self._plans[path]["answered"] = answer.get(self._plans[path]["key"])
-            self._report_found(path, answer.get("current_resource"), response)
+            self._report_found(path, answer.get("current_resource"), response.content)
 
-    def note_found(self, path, response):
+    def note_found(self, path, status, content):
         """Reports the resource that was looked up; None if the server says that it has none. The page of a proxy says neither."""
-        value = json_of(response) if response.status_code < 400 else None
-        if isinstance(value, dict) or says_missing(response):
-            self._report_found(path, value, response)
+        value = json_of(content) if status < 400 else None
+        if isinstance(value, dict) or says_missing(status, content):
+            self._report_found(path, value, content)
 
     def look_up_after(self, request, path):
         """Returns the request that shows the resource of a change, once the last change was accepted."""
@@ -119,13 +119,15 @@ class Gate:
         look_up = request.copy()
         look_up.url = request.url[: -len(path)] + wanted["path"]
         look_up.prepare_body(json.dumps(wanted["body"]).encode(), None)
+        # A short compressed response can have any size.
+        look_up.headers["Accept-Encoding"] = "identity"
         return look_up
 
-    def _report_found(self, path, value, response):
+    def _report_found(self, path, value, content):
         if not self._reports:
             return
         try:
-            if len(response.content) <= _REPORT_LIMIT:
+            if len(content) <= _REPORT_LIMIT:
                 return self.tell("found", path, value=value)
         except (ValueError, RecursionError):
             pass  # Python reads NaN, infinity and 1e999, which JSON doesn't have.
@@ -248,7 +250,7 @@ def install(rule, tell, ask=None, is_ready=None):
         if kind == "plan":
             gate.note_plan(path, response)
         elif kind == "look-up":
-            gate.note_found(path, response)
+            gate.note_found(path, response.status_code, response.content)
         elif kind is not None:
             gate.tell("answered", path, kind=kind, status=response.status_code)
             if kind == "change" and response.status_code < 400:
@@ -258,9 +260,32 @@ def install(rule, tell, ask=None, is_ready=None):
     def look_up_after(session, request, path, options):
         look_up = gate.look_up_after(request, path)
         if look_up is not None:
-            session.send(look_up, **{**options, "timeout": _LOOK_UP_SECONDS})
+            path, _ = gate.judge(look_up)
+            answer = within(_LOOK_UP_SECONDS, lambda: ask_plainly(session, look_up, options))
+            if answer is not None:
+                gate.note_found(path, *answer)
 
     requests.Session.send = send_judged
+
+
+def ask_plainly(session, request, options):
+    """Returns the status and the content of a response; None if it is too large, compressed or a redirect, all of which a session reads."""
+    settings = {name: options[name] for name in ("verify", "cert", "proxies") if name in options}
+    adapter = session.get_adapter(request.url)
+    with adapter.send(request, stream=True, timeout=_LOOK_UP_SECONDS, **settings) as response:
+        if response.is_redirect or response.headers.get("Content-Encoding", "identity") != "identity":
+            return None
+        content = response.raw.read(_REPORT_LIMIT + 1, decode_content=False)
+        return (response.status_code, content) if len(content) <= _REPORT_LIMIT else None
+
+
+def within(seconds, function):
+    """Returns what the function returns within this time; None if it takes longer or raises. A socket has a timeout per part."""
+    results = []
+    thread = threading.Thread(target=lambda: _try(lambda: results.append(function())), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return results[0] if results else None
 
 
 def _try(function):

@@ -1,4 +1,6 @@
 import { createServer } from 'node:http';
+import type { Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import * as z from 'zod';
 import type { ExpectedChange, HeldAnswer, WireRule } from '../../../src/dstack/run/runner.ts';
@@ -6,14 +8,27 @@ import { sha256 } from '../../../src/core/values.ts';
 import { listenOnLoopback } from '../../support/listen-on-loopback.ts';
 import { openPython } from '../../support/run-python.ts';
 
-/** The requests that the server received, in order: path and body. */
-let received: { readonly path: string; readonly body: unknown }[] = [];
+/** The requests that the server received, in order: path, body, and the encodings of the response that it accepts. */
+let received: { readonly path: string; readonly body: unknown; readonly accepts: unknown }[] = [];
 /** Paths whose response is lost: the connection is cut after the request was received. */
 let cut: ReadonlySet<string> = new Set();
-/** The server's answers by path, as JSON or as the page of a proxy; `{}` by default. */
+/** The beginnings of responses that never end, by path. */
+let endless: Readonly<Record<string, string>> = {};
+/** The server's answers by path, as JSON, as the page of a proxy or as bytes; `{}` by default. */
 let answers: Readonly<Record<string, unknown>> = {};
 /** The server's statuses by path; 200 by default. */
 let statuses: Readonly<Record<string, number>> = {};
+/** Headers of the server's answers by path. */
+let headers: Readonly<Record<string, Record<string, string>>> = {};
+/** How long the look-up after a change may take. */
+let lookUpSeconds = 60;
+
+/** Sends a byte every few milliseconds, so that no part of a response takes long. */
+function sendForever(socket: Socket, beginning: string): void {
+  socket.write(beginning);
+  const timer = setInterval(() => socket.write(' '), 5);
+  socket.once('close', () => clearInterval(timer));
+}
 
 const server = createServer((request, response) => {
   const chunks: Buffer[] = [];
@@ -22,10 +37,13 @@ const server = createServer((request, response) => {
     const path = request.url ?? '';
     const text = Buffer.concat(chunks).toString();
     const isForm = request.headers['content-type']?.startsWith('multipart/') === true;
-    received.push({ path, body: text === '' ? undefined : isForm ? text : JSON.parse(text) });
+    const body: unknown = text === '' ? undefined : isForm ? text : JSON.parse(text);
+    received.push({ path, body, accepts: request.headers['accept-encoding'] });
     const answer = answers[path] ?? {};
+    const content = typeof answer === 'string' || answer instanceof Buffer ? answer : JSON.stringify(answer);
     if (cut.has(path)) request.socket.destroy();
-    else response.writeHead(statuses[path] ?? 200).end(typeof answer === 'string' ? answer : JSON.stringify(answer));
+    else if (endless[path] !== undefined) sendForever(request.socket, endless[path]);
+    else response.writeHead(statuses[path] ?? 200, headers[path]).end(content);
   });
 });
 const runPython = openPython('requests, tarfile, wire_gate', afterAll);
@@ -34,8 +52,11 @@ const url = `http://127.0.0.1:${await listenOnLoopback(server, afterAll)}`;
 beforeEach(() => {
   received = [];
   cut = new Set();
+  endless = {};
   answers = {};
   statuses = {};
+  headers = {};
+  lookUpSeconds = 60;
 });
 
 const MAIN = '/api/project/main';
@@ -71,6 +92,7 @@ async function send(
 import control_frames, requests, wire_gate
 events, results = [], []
 answer = json.loads(${JSON.stringify(JSON.stringify(answer))})
+wire_gate._LOOK_UP_SECONDS = ${lookUpSeconds}
 tell = lambda event: events.append(json.loads(control_frames.to_json(event)))
 wire_gate.install(json.loads(${JSON.stringify(JSON.stringify(whole))}), tell, lambda: answer)
 session = requests.Session()
@@ -287,6 +309,32 @@ test('a look-up that fails proves nothing, and leaves the command alone', async 
     const { events: after } = await send({}, [stopping], { changes: [STOP], lookUp });
     expect(after.at(-1)).not.toMatchObject({ event: 'found', value: null });
   }
+});
+
+test.each([
+  ['headers never end', 'HTTP/1.1 200 OK\r\nX-Slow:'],
+  ['content never ends', 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"id":'],
+])('a look-up whose %s is given up, and leaves the command alone', async (_what, beginning) => {
+  lookUpSeconds = 0.2;
+  endless = { [`${MAIN}/runs/get`]: beginning };
+  const { results: ends, events } = await send({}, [stopping], { changes: [STOP], lookUp });
+  expect(ends).toEqual(['200']);
+  expect(events.at(-1)).toMatchObject({ event: 'answered' });
+});
+
+test.each<[string, unknown, Record<string, string>]>([
+  ['is compressed', gzipSync('{"id": "r1"}'), { 'Content-Encoding': 'gzip' }],
+  ['is larger than 4 MB', { id: 'r1', more: 'x'.repeat(4 << 20) }, {}],
+  ['leads elsewhere', { id: 'r1' }, { Location: `${MAIN}/runs/list` }],
+])('an answer to the look-up that %s is not read', async (_what, answer, more) => {
+  answers = { [`${MAIN}/runs/get`]: answer };
+  headers = { [`${MAIN}/runs/get`]: more };
+  statuses = { [`${MAIN}/runs/get`]: 'Location' in more ? 307 : 200 };
+  const { results: ends, events } = await send({}, [stopping], { changes: [STOP], lookUp });
+  expect(ends).toEqual(['200']);
+  expect(events.at(-1)).toMatchObject({ event: 'answered' });
+  expect(received.map(({ path }) => path)).toEqual([`${MAIN}/runs/stop`, `${MAIN}/runs/get`]);
+  expect(received.at(-1)?.accepts).toBe('identity');
 });
 
 test('the code of a repository is sent with the change only, once that is allowed', async () => {
