@@ -40,12 +40,13 @@ export async function readDstackConfig(
   const fromEnv =
     url === undefined
       ? []
-      : [{ name: env['DSTACK_PROJECT'] ?? 'main', url, token: env['DSTACK_TOKEN'], default: 'true' }];
+      : [{ name: env['DSTACK_PROJECT'] || 'main', url, token: env['DSTACK_TOKEN'], default: 'true' }];
   const all = [...fromEnv, ...file];
   return {
     // _internal/core/services/api_client.py: the URL counts only together with a token.
     serverOfEnvironment: env['DSTACK_TOKEN'] === undefined ? undefined : url,
-    defaultProject: env['DSTACK_PROJECT'] ?? all.find((project) => TRUE.test(project.default ?? ''))?.name,
+    // An empty variable counts as none, for the CLI as well.
+    defaultProject: env['DSTACK_PROJECT'] || all.find((project) => TRUE.test(project.default ?? ''))?.name,
     projects: all.map((project) => ({ name: project.name, url: project.url })),
     // DSTACK_TOKEN overrides the configured one, also without a server.
     tokenFor: (project) => env['DSTACK_TOKEN'] ?? all.find(({ name }) => name === project)?.token,

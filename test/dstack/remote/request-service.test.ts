@@ -310,11 +310,11 @@ test('without enough time left for an answer, nothing is sent', async () => {
 });
 
 test('a run that is not a service, has ended, or has no replica yet gets nothing', async () => {
-  const cases: readonly (readonly [string, Record<string, unknown>])[] = [
-    ['run-get-running', {}],
-    ['run-get-stopped', {}],
+  const notServing = [
+    rewritten('run-get-running', ['"lab-task"', '"lab-svc"']),
+    rewritten('run-get-stopped', ['"lab-task"', '"lab-svc"']),
   ];
-  for (const [recorded] of cases) {
+  for (const recorded of notServing) {
     const { send, world, server } = await setUp({ policy: ALLOWED });
     world.reads = { 'run get': recorded };
     await expect(send()).rejects.toThrow(/answers no requests. Nothing was sent./);

@@ -52,6 +52,7 @@ test("dstack's own variables take precedence over the file", async () => {
     projects: [{ name: 'own', url: 'http://env.example' }, { name: 'lab' }, { name: 'main' }],
   });
   expect((await readDstackConfig({ DSTACK_PROJECT: 'lab' }, home)).defaultProject).toBe('lab');
+  expect((await readDstackConfig({ DSTACK_PROJECT: '' }, home)).defaultProject).toBe('main');
 });
 
 test('a token is that of the named project, and shows in nothing that is printed', async () => {
