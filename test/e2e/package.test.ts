@@ -1,44 +1,29 @@
 import { execa } from 'execa';
-import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { publint } from 'publint';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as z from 'zod';
-import { runNpm } from '../../scripts/run-npm.mjs';
 import { readProject } from '../../scripts/docs/project.ts';
 import { VERSION } from '../../src/settings/installation.ts';
 import { tools } from '../../tools/index.ts';
 import { connect } from '../support/connect.ts';
 import { createTestHome, task, uniqueName } from '../support/test-home.ts';
+import { installPacked } from '../support/packed-package.ts';
+import type { PackedPackage } from '../support/packed-package.ts';
 import { repositoryRoot } from '../support/paths.ts';
 
 const root = repositoryRoot;
-const packed = z.tuple([z.object({ filename: z.string(), files: z.array(z.object({ path: z.string() })) })]);
 
-let folder: string;
+const folder = mkdtempSync(path.join(tmpdir(), 'dstack-mcp-package-'));
 let tarball: string;
 let files: readonly string[];
-/** An environment with Node but nothing of this project, and without network. */
-let bare: Record<string, string>;
+let bare: PackedPackage['bare'];
 
 beforeAll(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), 'dstack-mcp-package-'));
-  const home = path.join(folder, 'home');
-  await mkdir(home);
-  bare = {
-    HOME: home,
-    PATH: `${path.dirname(process.execPath)}${path.delimiter}/usr/bin${path.delimiter}/bin`,
-    TMPDIR: folder,
-    npm_config_cache: path.join(folder, 'npm-cache'),
-    npm_config_offline: 'true',
-  };
-  const said = await runNpm(['pack', '--json', '--pack-destination', folder], { cwd: root });
-  const [{ filename, files: listed }] = packed.parse(JSON.parse(said));
-  tarball = path.join(folder, filename);
-  files = listed.map((file) => file.path);
-  await mkdir(path.join(folder, 'empty'));
-  await runNpm(['install', '--no-audit', '--no-fund', tarball], { cwd: path.join(folder, 'empty'), env: bare });
+  ({ tarball, files, bare } = await installPacked(folder));
 });
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
 
