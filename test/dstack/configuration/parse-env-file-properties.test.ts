@@ -4,11 +4,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { execa } from 'execa';
 import { array, asyncProperty, check, constantFrom } from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { parseEnvFile } from '../../../src/configuration/parse-env-file.ts';
 import { propertyRuns } from '../../support/effort.ts';
+import { PLAIN, valuesOf } from '../../support/env-file.ts';
 import { emptyFolder } from '../../support/temporary-folders.ts';
-
-const valuesOf = (text: string): Record<string, string> => Object.fromEntries(parseEnvFile(text).values);
 
 let folder: string;
 beforeAll(() => {
@@ -32,21 +30,6 @@ const PIECES = [
   ['A=', 'B=', 'export ', 'x', ' ', '\n', '"', "'", '\\', '$', '$(', ')', '`', '#', '~', '{', '}', ';', '&&', '|', '='],
   ['1', '*', '!', '<<X\n', 'X\n', 'if true; then\n', 'fi\n', 'unset A\n', 'A+=', '\t', '"$A"', ':', '\nA=', '\nB='],
 ].flat();
-
-const PLAIN = `# what the run needs
-export HF_TOKEN=hf_abc   # from the web page
-PLAIN=a/b:c,d@e%f+g=h
-  export INDENTED='single $HOME \`x\` "quoted"'
-DOUBLE="a \\"b\\" \\\\ \\$c $ 5 # no comment"
-JOINED=a'b c'"d"e
-EMPTY=
-HASH=#1
-LINES="one
-two"
-JSON='{"a": [1, 2]}'
-UNICODE=größe
-HF_TOKEN=again
-`;
 
 describe('assignments of plain values', () => {
   test('are read as a shell reads them', async () => {

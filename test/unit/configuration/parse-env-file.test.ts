@@ -1,22 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseEnvFile } from '../../../src/configuration/parse-env-file.ts';
-
-const valuesOf = (text: string): Record<string, string> => Object.fromEntries(parseEnvFile(text).values);
-
-const PLAIN = `# what the run needs
-export HF_TOKEN=hf_abc   # from the web page
-PLAIN=a/b:c,d@e%f+g=h
-  export INDENTED='single $HOME \`x\` "quoted"'
-DOUBLE="a \\"b\\" \\\\ \\$c $ 5 # no comment"
-JOINED=a'b c'"d"e
-EMPTY=
-HASH=#1
-LINES="one
-two"
-JSON='{"a": [1, 2]}'
-UNICODE=größe
-HF_TOKEN=again
-`;
+import { PLAIN, valuesOf } from '../../support/env-file.ts';
 
 // test/dstack/configuration/parse-env-file-properties.test.ts compares the same values with a real shell.
 describe('assignments of plain values', () => {
