@@ -78,8 +78,6 @@ export function busy(id: string): ToolError {
 export interface EndResult {
   /** `detached`: dstack closed its tunnel itself. `killed`: dstack had to be killed. `was-gone`: it had already exited. */
   readonly how: 'detached' | 'killed' | 'was-gone';
-  /** The number of processes that dstack left running (the SSH master, its proxy) and that were ended after it. */
-  readonly leftovers: number;
   /** Processes that couldn't be ended; empty unless the system denied it. */
   readonly stillAlive: readonly number[];
 }
@@ -109,7 +107,7 @@ async function endAttachment(record: AttachmentRecord, { ssh, printedDetached }:
   if (record.tunnel !== undefined) await removeDeadSocket(record.tunnel, ssh);
   const alive = await findMembers(record);
   const how = (await printedDetached()) ? 'detached' : 'killed';
-  return { how: signalled ? how : 'was-gone', leftovers: leftovers.length, stillAlive: alive.map(({ pid }) => pid) };
+  return { how: signalled ? how : 'was-gone', stillAlive: alive.map(({ pid }) => pid) };
 }
 
 interface GroupContext {

@@ -49,7 +49,6 @@ export interface CopyRequest {
 
 /** The result of a copy. */
 export interface Copied {
-  readonly kind: 'file' | 'folder';
   /** Absolute: of the file, or of the folder whose content was copied. */
   readonly local: string;
   readonly remote: string;

@@ -74,7 +74,7 @@ export async function download(scope: DownloadScope, request: CopyRequest): Prom
   if (kind === 'folder') for (const folder of [target, ...folders]) await assertFolder(folder);
   const { wanted, conflicts } = await compare(scope, source);
   assertNoConflicts(conflicts, request);
-  const copied = { kind, remote, local: target, leftOut: tree.leftOut, pictures: findPictures(source) };
+  const copied = { remote, local: target, leftOut: tree.leftOut, pictures: findPictures(source) };
   const same = tree.entries.filter((entry) => entry.kind === 'file').length - wanted.length;
   const bytes = sumBytes(wanted.map(({ entry }) => entry));
   const stage = await createStage(target, bytes);

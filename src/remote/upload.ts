@@ -78,14 +78,14 @@ async function uploadWanted(
   { large, ...source }: UploadSource & { readonly large: LargeUpload },
   request: CopyRequest,
 ): Promise<Copied> {
-  const { kind, tree, local } = source;
+  const { tree, local } = source;
   const target = await findTarget(scope, source, request.remote);
   const { folder, remote, rename, existing } = target;
   large.stopEarly(({ name, size }) => existing.get(rename(name))?.size === size);
   const files = tree.entries.filter((entry) => entry.kind === 'file');
   const { wanted, conflicts } = await compare(scope, source, target);
   assertNoConflicts(conflicts, request);
-  const copied = { kind, local, remote, leftOut: tree.leftOut, pictures: [] };
+  const copied = { local, remote, leftOut: tree.leftOut, pictures: [] };
   const folders = foldersOf(tree.entries);
   const isNothing = wanted.length === 0 && (files.length > 0 || folders.length === 0);
   const checkedBy = isNothing

@@ -8,8 +8,6 @@ import { readRegularFile } from './regular-files.ts';
 
 /** A path inside the workspace, with every link resolved. */
 export interface WorkspacePath {
-  /** The path as requested. */
-  readonly path: string;
   /** Absolute, without links. */
   readonly realPath: string;
   /** Relative to `folder`. The CLI gets this path, with `folder` as its working directory. */
@@ -93,7 +91,6 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     for (const folder of await Promise.all(folders.map((one) => resolveLinks(one)))) {
       if (isIn(folder.realPath, realPath))
         return {
-          path: file,
           realPath,
           relativePath: path.relative(folder.realPath, realPath),
           folder: folder.realPath,

@@ -19,7 +19,6 @@ describe('a file', () => {
     writeFileSync(path.join(run, 'model.bin'), bytes, { mode: 0o777 });
     utimesSync(path.join(run, 'model.bin'), 1_700_000_000, 1_700_000_000);
     expect(await download('model.bin', 'out.bin')).toMatchObject({
-      kind: 'file',
       remote: path.join(run, 'model.bin'),
       local: path.join(here, 'out.bin'),
       files: 1,
@@ -91,9 +90,9 @@ describe('a folder', () => {
     const { here, run, upload, download } = setUpCopy({ shell: [shell] });
     writeFiles(path.join(here, 'src'), TREE);
     mkdirSync(path.join(here, 'src/hollow'));
-    expect(await upload('src', 'work')).toMatchObject({ kind: 'folder', files: 6, same: 0 });
+    expect(await upload('src', 'work')).toMatchObject({ files: 6, same: 0 });
     expect(readFiles(path.join(run, 'work'))).toEqual(readFiles(path.join(here, 'src')));
-    expect(await download('work', 'back')).toMatchObject({ kind: 'folder', files: 6, same: 0 });
+    expect(await download('work', 'back')).toMatchObject({ files: 6, same: 0 });
     expect(readFiles(path.join(here, 'back'))).toEqual(readFiles(path.join(here, 'src')));
     expect(Object.keys(readFiles(here)).filter((name) => !/^(?:src|back)/.test(name))).toEqual([]);
     expect(Object.keys(readFiles(run)).filter((name) => !name.startsWith('work'))).toEqual([]);

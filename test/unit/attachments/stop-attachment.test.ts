@@ -13,7 +13,7 @@ const stop = (id: string, ...stillAlive: readonly number[]): AttachStop => ({
     dstackOutput: '',
     jobOutput: '',
   },
-  ended: { how: 'killed', leftovers: 0, stillAlive },
+  ended: { how: 'killed', stillAlive },
 });
 
 test('what has ended is detached', () => {

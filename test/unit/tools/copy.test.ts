@@ -6,7 +6,6 @@ import { copy } from '../../../tools/copy.ts';
 /** Returns the report about a download of a path that is somewhere else in the run. */
 async function reportOf(remote: string, place: string): Promise<unknown> {
   const copied: Copied = {
-    kind: 'file',
     local: '/ws/x',
     remote: place,
     files: 1,
