@@ -5,7 +5,7 @@ export type Exit =
   /** The deadline passed; the process group was ended, or (a change) left to finish in the background. */
   | { readonly kind: 'timed-out'; readonly stillRunning: boolean }
   | { readonly kind: 'cancelled' }
-  /** The process never started, so nothing was changed. */
+  /** The process never started, or was ended before it was allowed anything: nothing was changed. */
   | { readonly kind: 'not-started'; readonly reason: string }
   /** The worker or its child died after it received the command: what dstack did is unknown. */
   | { readonly kind: 'lost'; readonly reason: string };

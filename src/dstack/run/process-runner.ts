@@ -135,7 +135,7 @@ function changeRequest(setup: Setup, { call, change, files }: Omit<RunningChange
 async function waitForChange(setup: Setup, running: RunningChange): Promise<Transcript> {
   const { call, change, files, started } = running;
   const how = await call.limit.race(started.exited);
-  change.end();
+  const decided = change.end();
   if (change.isAllowed && (how === 'closing' || (typeof how === 'string' && outlivesCall(call)))) {
     const printed = files.read();
     leaveRunning(setup, { call, started, files });
@@ -147,7 +147,7 @@ async function waitForChange(setup: Setup, running: RunningChange): Promise<Tran
     });
   }
   if (typeof how === 'string') await endGroup(started, how === 'closing' ? 0 : setup.graceMs);
-  const requests = await drainRequests(call, started);
+  const [requests] = await Promise.all([drainRequests(call, started), call.limit.race(decided)]);
   change.throwRefusal();
   const printed = files.read();
   files.close();

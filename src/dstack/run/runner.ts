@@ -142,7 +142,7 @@ export class HeldChange {
   readonly #parts: HeldChangeParts;
   #state: 'undecided' | 'allowed' | 'refused' = 'undecided';
   #refusal: { readonly error: unknown } | undefined;
-  #deciding: Promise<HeldAnswer> | undefined;
+  #decision: Promise<HeldAnswer> | undefined;
 
   constructor(parts: HeldChangeParts) {
     this.#parts = parts;
@@ -153,9 +153,14 @@ export class HeldChange {
     return typeof this.#parts.consent === 'function';
   }
 
-  /** Whether nothing was decided, and nobody was asked to: the command can't have changed anything. */
+  /** Whether nothing was decided yet: the command can't have changed anything. */
   get isUndecided(): boolean {
-    return this.#state === 'undecided' && this.#deciding === undefined;
+    return this.#state === 'undecided';
+  }
+
+  /** Whether it was or is being decided on: whoever decides can't do so for another command. */
+  get wasAsked(): boolean {
+    return this.#decision !== undefined;
   }
 
   /** Whether the command may change something: it then isn't ended halfway. */
@@ -171,33 +176,35 @@ export class HeldChange {
 
   /** Decides about the held command, once. Doesn't throw. */
   answer(held: HeldCommand): Promise<HeldAnswer> {
-    const deciding = this.#decide(held, this.#deciding !== undefined);
-    this.#deciding ??= deciding;
-    return deciding;
+    const decision = this.#decide(held, this.wasAsked);
+    this.#decision ??= decision;
+    return decision;
   }
 
-  /** Resolves once a decision that has begun is made. */
-  async settled(): Promise<void> {
-    await this.#deciding;
+  /** Refuses what isn't allowed by now: nobody waits for the command anymore. Resolves once nothing is being decided on. */
+  async end(): Promise<void> {
+    this.#refuse();
+    await this.#decision;
   }
 
   async #decide(held: HeldCommand, isAgain: boolean): Promise<HeldAnswer> {
     const { consent: approve } = this.#parts;
     try {
-      if (isAgain || this.#state !== 'undecided' || typeof approve !== 'function')
+      if (isAgain || !this.isUndecided || typeof approve !== 'function')
         throw new TypeError('a change is decided on once');
       const { consent, ...allowed } = await approve(held);
+      // Too late: its command has ended.
+      if (this.#state === 'refused') return { deny: 'nobody waits for it anymore' };
       this.#spend(consent);
       return allowed;
     } catch (error) {
       this.#refusal ??= { error };
-      this.end();
+      this.#refuse();
       return { deny: "it isn't what was approved" };
     }
   }
 
-  /** Refuses what isn't allowed by now: nobody waits for the command anymore. */
-  end(): void {
+  #refuse(): void {
     if (this.#state === 'undecided') this.#state = 'refused';
   }
 

@@ -135,7 +135,7 @@ async function waitForEnd(
   const end = await call.limit.race(child.ended);
   if (typeof end !== 'string') return end;
   // Nobody answers it anymore.
-  call.change?.consent.end();
+  void call.change?.consent.end();
   const isClosing = end === 'closing';
   if (outlivesCall(call) || (isClosing && isAllowed(call))) return { kind: 'interrupted', stillRunning: true };
   child.signal(isClosing ? 'SIGKILL' : 'SIGTERM');

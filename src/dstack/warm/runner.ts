@@ -123,14 +123,15 @@ class WarmDstackRunner implements WarmRunner {
       const change = new HeldChange({ argv, consent, onSpent });
       const attempt = await this.#tryWarm(call, change);
       if (attempt.kind === 'fallback') return plain.change(argv, consent, this.#fallBack(call, attempt.why));
-      if (attempt.kind === 'ran' && 'reason' in attempt.end) {
-        // The worker may be lost while the consent is decided on, which happens once.
-        await call.limit.race(change.settled());
-        // A command that was never allowed anything changed nothing.
-        if (change.isUndecided) return plain.change(argv, consent, this.#fallBack(call, attempt.end.reason));
-      }
+      const { isUndecided } = change;
+      await call.limit.race(change.end());
       change.throwRefusal();
-      return this.#finish(call, attempt);
+      if (attempt.kind !== 'ran' || !('reason' in attempt.end) || !isUndecided) return this.#finish(call, attempt);
+      // A command whose worker was lost before it was allowed anything changed nothing. Its consent is for no other command.
+      const { reason } = attempt.end;
+      if (!change.wasAsked) return plain.change(argv, consent, this.#fallBack(call, reason));
+      const end = { kind: 'not-run', reason: `dstack was ended right before its change: ${reason}` } as const;
+      return this.#finish(call, { ...attempt, end });
     });
   }
 

@@ -142,6 +142,24 @@ describe.each([
     expect(received).toEqual(['get', 'stop']);
   });
 
+  test('that dies while it is decided on ends once that is decided, and is not started again', async () => {
+    const decided: string[] = [];
+    const running = runner.change(
+      stop,
+      async () => {
+        const { pid } = await fake.noted('starts');
+        process.kill(pid, 'SIGKILL');
+        await untilGone(pid);
+        decided.push('allowed');
+        return allow();
+      },
+      optionsOf(),
+    );
+    expect((await running).exit).toEqual({ kind: 'signalled', signal: 'SIGKILL' });
+    expect(decided).toEqual(['allowed']);
+    expect(received).toEqual(['get']);
+  });
+
   test('is ended when its runner is closed, and changes nothing', async () => {
     const { approve, asked } = approver(never);
     const running = runner.change(apply, approve, optionsOf());
@@ -203,23 +221,29 @@ test('a command whose worker dies before its change runs again as a plain proces
   expect(received).toEqual(['get', 'stop']);
 });
 
-test.each([
-  ['allowed', allow, { exit: { kind: 'lost' }, ran: 'warm' }],
-  ['refused', () => Promise.reject(new Error('the price rose')), undefined],
-] as const)(
-  'a command whose worker dies while it is %s is decided on once, and changes nothing',
-  async (_how, decide, end) => {
-    runner = makeWarmRunner({ executable: fake.executable });
-    let asked = 0;
-    const approve: Approve = async () => {
+test.each<[string, Approve]>([
+  ['allowed', allow],
+  ['refused', () => Promise.reject(new Error('the price rose'))],
+])('a command whose worker dies while it is decided on is not run again, even if it is %s', async (word, decide) => {
+  runner = makeWarmRunner({ executable: fake.executable });
+  let asked = 0;
+  const running = runner.change(
+    stop,
+    async (held) => {
       asked += 1;
       process.kill(workerPid(runner), 'SIGKILL');
-      await until(async () => runner.state().kind !== 'ready');
-      return decide();
-    };
-    const ended = await runner.change(stop, approve, optionsOf()).catch((error: unknown) => error);
-    expect(ended).toMatchObject(end ?? { message: 'the price rose' });
-    expect(asked).toBe(1);
-    expect(received).toEqual(['get']);
-  },
-);
+      await until(() => runner.state().kind !== 'ready');
+      return decide(held);
+    },
+    optionsOf(),
+  );
+  if (word === 'refused') await expect(running).rejects.toThrow('the price rose');
+  else
+    expect((await running).exit).toEqual({
+      kind: 'not-started',
+      reason: expect.stringMatching(/^dstack was ended right before its change: .*SIGKILL/),
+    });
+  expect(asked).toBe(1);
+  expect(await fake.count('ran')).toBe(1);
+  expect(received).toEqual(['get']);
+});

@@ -96,6 +96,27 @@ test('the state that its own command saw after a change is not looked up again, 
   expect(other.facts).toMatchObject({ resource: { name: 'team-lab-task' }, status: 'running' });
 });
 
+test('a change whose command ended after its consent, and before it was allowed, has failed, and its token is spent', async () => {
+  const changes = setUpChanges();
+  changes.world.reads = READS;
+  const reason = 'dstack was ended right before its change: the worker ended with SIGKILL';
+  changes.world.changes = { stop: endedBy('stop-stopped', { kind: 'not-started', reason }, '') };
+  const token = await changes.mint(STOP);
+  const report = reportOf(await changes.redeem(token));
+  expect(report).toMatchObject({
+    outcome: 'failed',
+    summary: expect.stringContaining(reason),
+    next: expect.stringContaining('Nothing was changed.'),
+  });
+  expect(changes.audited.map(({ event, outcome }) => [event, outcome])).toEqual([
+    ['asked', undefined],
+    ['approved', undefined],
+    ['done', 'failed'],
+  ]);
+  expect(reportOf(await changes.redeem(token))).toMatchObject({ outcome: 'failed' });
+  expect(changes.changed()).toHaveLength(1);
+});
+
 test('a change after which the state cannot be looked up is done all the same, and no state is claimed', async () => {
   const report = await made(APPLY, {
     command: 'apply',
