@@ -76,6 +76,8 @@ export interface Introspection {
 export interface IntrospectionOptions {
   /** Asks the worker; returns undefined if that isn't possible. */
   readonly askWarm: (task: string, input: Uint8Array) => Promise<string | undefined>;
+  /** Returns the worker that is asked now, which is another one after an upgrade; undefined if there is none. */
+  readonly currentWorker: () => Promise<object | undefined>;
   readonly executable: Executable;
   readonly workerFiles: string;
   readonly env: Readonly<Record<string, string>>;
@@ -83,20 +85,18 @@ export interface IntrospectionOptions {
   readonly timeoutMs: number;
   /** Ends what was started, and starts nothing anymore. */
   readonly closing: AbortSignal;
-  /** Returns how many workers were started: a new one may have another YAML library. */
-  readonly starts: () => number;
 }
 
 /** Creates the introspection. It asks the worker if there is one, and otherwise starts a process for each question. */
 export function createIntrospection({
   askWarm,
+  currentWorker,
   executable,
   workerFiles,
   env,
   log,
   timeoutMs,
   closing,
-  starts,
 }: IntrospectionOptions): Introspection {
   const runScript = (interpreter: string, task: string, input: Uint8Array) =>
     execa(interpreter, ['-B', path.join(workerFiles, 'introspect.py'), executable.path, task], {
@@ -131,13 +131,13 @@ export function createIntrospection({
     if (!parsed.success) log.warn({ task, err: parsed.error }, "dstack's interpreter returned an unexpected answer");
     return parsed.data;
   };
-  /** The text that was read last: a plan and the redemption of its token read the same one. */
-  let last: { readonly text: string; readonly loaded: LoadedYaml; readonly start: number } | undefined;
+  /** The text that was read last: a plan and the redemption of its token read the same one. Another worker may read it differently. */
+  let last: { readonly text: string; readonly loaded: LoadedYaml; readonly worker: object | undefined } | undefined;
   const load = async (text: string): Promise<LoadedYaml | undefined> => {
-    if (last?.text === text && last.start === starts()) return last.loaded;
+    const worker = await currentWorker();
+    if (last?.text === text && last.worker === worker) return last.loaded;
     const loaded = await ask('load', loadedSchema, text);
-    // An error may be one of the moment.
-    if (loaded !== undefined && 'value' in loaded) last = { text, loaded, start: starts() };
+    last = loaded !== undefined && 'value' in loaded ? { text, loaded, worker } : undefined;
     return loaded;
   };
   return {

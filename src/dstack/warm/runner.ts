@@ -92,13 +92,13 @@ class WarmDstackRunner implements WarmRunner {
     });
     this.introspection = createIntrospection({
       askWarm: (task, input) => this.#askWarm(task, input),
+      currentWorker: () => this.#service.current(),
       executable,
       workerFiles,
       env,
       log,
       timeoutMs: this.#limits.introspectionMs,
       closing: this.#closing.signal,
-      starts: () => this.#service.starts,
     });
   }
 

@@ -64,6 +64,8 @@ export interface WarmService {
   readonly state: WorkerState;
   readonly starts: number;
   warmUp(): void;
+  /** Resolves with the worker that the next call runs in, which it starts if need be; undefined if that call gets a plain process. */
+  current(): Promise<WarmWorker | undefined>;
   /**
    * Runs a call in the worker, or returns why it can't.
    * @throws ToolError `busy` if too many calls are waiting; what the consent of a change throws.
@@ -114,6 +116,7 @@ export function createWarmService(options: WarmServiceOptions): WarmService {
       return keeper.starts;
     },
     warmUp: () => keeper.warmUp(),
+    current: () => keeper.acquire(),
     attempt,
     close: () => keeper.close(),
   };

@@ -2,37 +2,58 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { createIntrospection } from '../../../../src/dstack/warm/introspection.ts';
 
-test('the text that was read last is not read again, unless it was not read or by another worker', async () => {
+/** Creates an introspection whose answers and worker a test may replace. */
+function setUp() {
   const asked: unknown[] = [];
-  let starts = 1;
-  let answer: string | undefined = JSON.stringify({ value: { type: 'task' } });
+  const world: { answer: object | undefined; worker: object | undefined } = {
+    answer: { value: { type: 'task' } },
+    worker: {},
+  };
   const introspection = createIntrospection({
     askWarm: async (_task, input) => {
       asked.push(JSON.parse(Buffer.from(input).toString()));
-      return answer;
+      return world.answer === undefined ? undefined : JSON.stringify(world.answer);
     },
+    currentWorker: async () => world.worker,
     executable: { path: '/opt/dstack', tried: [] },
     workerFiles: '/opt/worker',
     env: {},
     log: pino({ level: 'silent' }),
     timeoutMs: 1_000,
     closing: new AbortController().signal,
-    starts: () => starts,
   });
+  return { asked, world, load: introspection.load };
+}
+
+test('the text that was read last is not read again, and one that was not answered is', async () => {
+  const { asked, world, load } = setUp();
   const loaded = { value: { type: 'task' } };
   for (const text of ['type: task', 'type: task', 'type: task # edited', 'type: task'])
-    expect(await introspection.load(text)).toEqual(loaded);
+    expect(await load(text)).toEqual(loaded);
   expect(asked).toEqual(['type: task', 'type: task # edited', 'type: task']);
-  answer = undefined;
-  expect(await introspection.load('type: fleet')).toBeUndefined();
-  const error = { error: 'not enough memory' };
-  answer = JSON.stringify(error);
-  expect(await introspection.load('type: fleet')).toEqual(error);
-  answer = JSON.stringify(loaded);
-  expect(await introspection.load('type: fleet')).toEqual(loaded);
-  const other = { value: { type: 'volume' } };
-  answer = JSON.stringify(other);
-  expect(await introspection.load('type: fleet')).toEqual(loaded);
-  starts = 2;
-  expect(await introspection.load('type: fleet')).toEqual(other);
+  world.answer = undefined;
+  expect(await load('type: fleet')).toBeUndefined();
+  world.answer = loaded;
+  expect(await load('type: fleet')).toEqual(loaded);
+});
+
+test('a text is read again by another worker, which may be another version of dstack and its parser', async () => {
+  const { asked, world, load } = setUp();
+  await load('on: 1');
+  world.worker = {};
+  world.answer = { value: 'another reading' };
+  expect(await load('on: 1')).toEqual({ value: 'another reading' });
+  world.worker = undefined;
+  await load('on: 1');
+  await load('on: 1');
+  expect(asked).toHaveLength(3);
+});
+
+test('an error is not kept: the text is read again', async () => {
+  const { asked, world, load } = setUp();
+  world.answer = { error: 'out of memory' };
+  expect(await load('a: 1')).toEqual(world.answer);
+  world.answer = { value: { a: 1 } };
+  expect(await load('a: 1')).toEqual(world.answer);
+  expect(asked).toHaveLength(2);
 });
