@@ -221,29 +221,28 @@ test('a command whose worker dies before its change runs again as a plain proces
   expect(received).toEqual(['get', 'stop']);
 });
 
-test.each<[string, Approve]>([
-  ['allowed', allow],
-  ['refused', () => Promise.reject(new Error('the price rose'))],
-])('a command whose worker dies while it is decided on is not run again, even if it is %s', async (word, decide) => {
-  runner = makeWarmRunner({ executable: fake.executable });
-  let asked = 0;
-  const running = runner.change(
-    stop,
-    async (held) => {
+const ENDED_BEFORE_CHANGE = {
+  exit: { kind: 'not-started', reason: expect.stringMatching(/^dstack was ended right before its change: .*SIGKILL/) },
+};
+
+test.each<[string, Approve, object]>([
+  ['allowed', allow, ENDED_BEFORE_CHANGE],
+  ['refused', () => Promise.reject(new Error('the price rose')), { message: 'the price rose' }],
+])(
+  'a command whose worker dies while it is decided on is not run again, even if it is %s',
+  async (_word, decide, end) => {
+    runner = makeWarmRunner({ executable: fake.executable });
+    let asked = 0;
+    const approve: Approve = async (held) => {
       asked += 1;
       process.kill(workerPid(runner), 'SIGKILL');
       await until(() => runner.state().kind !== 'ready');
       return decide(held);
-    },
-    optionsOf(),
-  );
-  if (word === 'refused') await expect(running).rejects.toThrow('the price rose');
-  else
-    expect((await running).exit).toEqual({
-      kind: 'not-started',
-      reason: expect.stringMatching(/^dstack was ended right before its change: .*SIGKILL/),
-    });
-  expect(asked).toBe(1);
-  expect(await fake.count('ran')).toBe(1);
-  expect(received).toEqual(['get']);
-});
+    };
+    const ended = await runner.change(stop, approve, optionsOf()).catch((error: unknown) => error);
+    expect(ended).toMatchObject(end);
+    expect(asked).toBe(1);
+    expect(await fake.count('ran')).toBe(1);
+    expect(received).toEqual(['get']);
+  },
+);

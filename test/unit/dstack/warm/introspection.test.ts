@@ -22,7 +22,7 @@ function setUp() {
     timeoutMs: 1_000,
     closing: new AbortController().signal,
   });
-  return { asked, world, load: introspection.load };
+  return { asked, world, load: (text: string) => introspection.load(text) };
 }
 
 test('the text that was read last is not read again, and one that was not answered is', async () => {
