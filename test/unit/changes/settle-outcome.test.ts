@@ -144,7 +144,7 @@ test('a change whose response was lost has failed if nothing of it is seen for a
     message: expect.stringMatching(/^As dstack said\. The change was not made: .*Nothing was changed\.$/),
     hint: expect.not.stringMatching(/again:? call/),
   });
-  expect(settled.looks).toBeGreaterThan(5);
+  expect(settled.looks).toBeGreaterThan(1);
   const stop = await settle(outcome('open', 'unknown'), STOP, [RUNNING]);
   expect(stop).toMatchObject({ outcome: { outcome: 'failed' }, status: 'running' });
 });
