@@ -109,6 +109,7 @@ const ROUNDS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     expect((await client.call('metrics', { run })).facts['outcome']).toBe('done');
   },
   copy: async ({ home, client, run }) => {
+    await client.call('exec', { run, action: 'revoke' });
     await home.write('note.txt', 'a note');
     const upload = { direction: 'upload', run, local: 'note.txt', remote: 'note.txt' };
     const asked = await client.call('copy', upload);

@@ -6,7 +6,7 @@ import { userInfo } from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import getPort from 'get-port';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { lookUpProcess } from '../../src/dstack/run/processes.ts';
 import type { SharedConnection } from '../../src/remote/ssh-shell.ts';
 import { emptyFolder } from './temporary-folders.ts';
@@ -32,6 +32,10 @@ export class RealSshd {
       this.#folder = emptyFolder();
       await this.#start();
       await this.openMaster();
+    });
+    // A test that failed may have left none.
+    beforeEach(async () => {
+      if (!existsSync(this.connection.controlSocket)) await this.openMaster();
     });
     afterAll(async () => {
       this.closeMaster();
