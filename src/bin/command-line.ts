@@ -167,19 +167,11 @@ function settingsOf(command: Command): GivenSettings {
 
 /** Adds `on` to a switch without a value, so that the next word isn't read as its value. */
 function withSwitchValues(argv: readonly string[]): string[] {
-  const switches = new Map(ALL_SETTINGS.map(({ option, value }) => [option, /^\[(.+)\]$/.exec(value)?.[1]]));
   return argv.map((word, index) => {
-    const values = switches.get(word);
-    const isAlone = values !== undefined && !isOneOf(argv[index + 1], [...values.split('|'), ...SYNONYMS]);
-    return isAlone ? `${word}=on` : word;
+    const setting = ALL_SETTINGS.find(({ option, value }) => option === word && value.startsWith('['));
+    return setting === undefined || setting.read.safeParse(argv[index + 1]).success ? word : `${word}=on`;
   });
 }
-
-/** Other words for on and off. */
-const SYNONYMS = ['true', 'false', '1', '0', 'yes', 'no'];
-
-const isOneOf = (word: string | undefined, words: readonly string[]): boolean =>
-  word !== undefined && words.includes(word.toLowerCase());
 
 function readName(name: string): string {
   if (/^[A-Za-z0-9_-]{1,64}$/.test(name)) return name;

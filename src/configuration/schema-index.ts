@@ -1,5 +1,5 @@
 import { ToolError } from '../core/errors.ts';
-import { isRecord, joinParts } from '../core/values.ts';
+import { isRecord, joinOr } from '../core/values.ts';
 import type { ConfigurationSchemas, Introspection } from '../dstack/warm/introspection.ts';
 
 /**
@@ -152,7 +152,7 @@ export function describeValues(index: SchemaIndex, schema: Schema, count: Count 
   const words = [...new Set([...allowed, ...others.map((leaf) => describeLeaf(index, leaf, count))])];
   // Every integer is a number.
   const shown = words.includes(KINDS.number[count]) ? words.filter((word) => word !== KINDS.integer[count]) : words;
-  return joinParts(shown, 'or') || 'anything';
+  return joinOr(shown) || 'anything';
 }
 
 /** From the shortest to write to the longest. */

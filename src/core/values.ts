@@ -52,7 +52,7 @@ export function formatDuration(durationMs: number): string {
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 /** Joins parts of a sentence: `a`, `a and b`, `a, b and c`. */
-export const joinParts = (parts: readonly string[], word: 'and' | 'or' = 'and'): string =>
+export const joinParts = (parts: readonly string[], word = 'and'): string =>
   parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} ${word} ${parts.at(-1)}`;
 
 /** Returns a size as bytes, KB or MB, whichever fits. */
@@ -76,9 +76,8 @@ export const formatLocalTime = (time: Date): string =>
 export const toAsciiJson = (json: string): string =>
   json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
-/** Joins alternatives: "a", "a or b", "a, b, or c". Loading the words of the language takes as long as a tenth of the start. */
-export const joinOr = (names: readonly string[]): string =>
-  new Intl.ListFormat('en', { type: 'disjunction' }).format(names);
+/** Joins alternatives: `a`, `a or b`, `a, b or c`. */
+export const joinOr = (names: readonly string[]): string => joinParts(names, 'or');
 
 /** An upper limit in dollars. `unknown` is never treated as a small amount. */
 export type Limit = number | 'unlimited' | 'unknown';

@@ -111,7 +111,7 @@ test.each([
   ['doctor --jsn', "Unknown option '--jsn'.", /^Did you mean --json\? See dstack-mcp doctor --help\.$/],
   ['sandbox --project x', "Unknown option '--project'.", /^See dstack-mcp sandbox --help\.$/],
   ['docter', 'Unknown command: docter.', /^Did you mean doctor\? See dstack-mcp --help\.$/],
-  ['setup clade', 'Unknown client: clade. Nothing was changed.', /^Did you mean claude-desktop, claude-code, or cline/],
+  ['setup clade', 'Unknown client: clade. Nothing was changed.', /^Did you mean claude-desktop, claude-code or cline/],
   ['setup claude', 'Unknown client: claude. ', /^Did you mean claude-desktop or claude-code\?/],
   ['setup nothing', 'Unknown client: nothing. ', /^Run dstack-mcp setup <client>, with one of: /],
   ['doctor now', 'Too many arguments', /^See dstack-mcp doctor --help\.$/],
