@@ -49,6 +49,11 @@ const TABLE = [
     hint: 'A file that `files` names was changed or replaced while dstack read it. Plan again once nothing writes to it.',
   },
   {
+    code: 'no-project', // worker/wire_gate.py
+    pattern: /dstack-mcp did not send this request \(\S+\): it isn't known which server it goes to.*/,
+    hint: 'This server found no URL for the project in ~/.dstack/config.yml, which no tool edits. doctor shows the project; ask the user to check the file.',
+  },
+  {
     code: 'not-sent', // worker/wire_gate.py
     pattern: /dstack-mcp did not send this request .*/,
     hint: 'The installed dstack sends requests that this server does not know. Check with doctor which dstack is used; a newer dstack-mcp may know it.',

@@ -64,7 +64,7 @@ export interface Runner {
 
 /** Limits what one command may send to dstack's server. The gate in dstack's own process enforces it (`worker/wire_gate.py`). */
 export interface WireRule {
-  /** The URL of the server: nothing goes to another one. Null if it isn't known; no change is sent then. */
+  /** The URL of the server: nothing goes to another one. Null if it isn't known: nothing is sent then. */
   readonly server: string | null;
   /** The project that changes go to. */
   readonly project: string | null;

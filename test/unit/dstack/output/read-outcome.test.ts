@@ -205,6 +205,15 @@ describe('a failure', () => {
     });
   });
 
+  it('to know the server is about the configuration of dstack, not about its release', () => {
+    const stdout =
+      "dstack-mcp did not send this request (/api/project/main/runs/list): it isn't known which server it goes to.\n";
+    expect(readFailure({ ...readFixture('error-env'), stdout, stderr: '' })).toMatchObject({
+      code: 'no-project',
+      hint: expect.stringContaining('config.yml'),
+    });
+  });
+
   it("is not detected in a job's log when the exit code is 0", () => {
     const logs = {
       ...readFixture('logs-running'),
